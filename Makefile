@@ -75,7 +75,7 @@ start: ## Start PROGRAM= again
 	@$(SUITE) start
 
 # Parts of the tests, each a process of pytest: two cores are busy while one of them waits.
-PARTS := unit contracts wire live
+PARTS := unit services contracts wire live
 .PHONY: $(PARTS) $(PARTS:%=full-%)
 PYTEST := $(BIN)/python -m pytest -q --durations 5
 
@@ -84,18 +84,19 @@ test: setup tools ## Run what CI runs for each change: lint, types, and tests wi
 	@$(MAKE) --no-print-directory --jobs $(words lint $(PARTS)) lint $(PARTS)
 	@$(BIN)/python -m tests.seconds
 
-unit contracts wire live: setup
-	@$(PYTEST) -m "not full" $(FOLDERS_$@)
+unit services contracts wire live: setup
+	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@)
 
 full: setup tools ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
 	@rm -rf .cache/test-seconds
 	@$(MAKE) --no-print-directory --jobs 3 $(PARTS:%=full-%) lab-lint lab-test
 	@$(BIN)/python -m tests.seconds
 
-full-unit full-contracts full-wire full-live: full-%: setup
-	@$(PYTEST) -m full --timeout 1800 $(FOLDERS_$*)
+full-unit full-services full-contracts full-wire full-live: full-%: setup
+	@$(PYTEST) -m "full or hypothesis" --timeout 1800 $(FOLDERS_$*)
 
-FOLDERS_unit := tests/unit
+FOLDERS_unit := $(addprefix tests/unit/,agents all bench client kit local rules triton wines)
+FOLDERS_services := $(addprefix tests/unit/,embedder gateway ranker retriever)
 FOLDERS_contracts := tests/contracts tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
 FOLDERS_wire := tests/wire
 FOLDERS_live := tests/live

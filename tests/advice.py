@@ -137,7 +137,7 @@ TYPED_ELSEWHERE: Mapping[str, str] = {
     "make wines": "tests/live/test_start.py: make up WINES=1 ends with it",
     "du -sh {data}": "tests/live/shell/test_fixes.py, where the disk is said to be full",
     "pip install ./protos ./client": "tests/contracts/test_installs.py installs both",
-    "sightline scenes check": "tests/live/shell/test_commands.py",
+    "sightline scenes check": "tests/live/test_commands.py",
     "sightline products status --wait": "tests/live/shell/test_fixes.py",
     "sightline audit archive": "tests/wire/test_gateway_audit.py",
     "sightline models train --promote": "tests/live/shell/test_fixes.py",

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,15 +14,17 @@ from threadpoolctl import threadpool_limits
 
 from servicekit.admission.access import ANYONE, caller
 from servicekit.sql import database as sql
-from tests import changes
+from tests import tiers
 from tests.late_locks import LockedLate, watch_writes
 from tests.seconds import Seconds
-from tests.stores import POSTGRESQL, SQLITE, STARTED, NewStore, Stores
+from tests.stores import SQLITE, STARTED, NewStore, Stores
 from tests.waiting import SECONDS
 
 # Nothing is timed in a test.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+# For each change; `make full` draws 100.
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=25)
 # The same examples for every mutant (tests/mutation); failing examples are not stored.
 hypothesis.settings.register_profile(
     "mutants",
@@ -50,9 +51,6 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 # gRPC's own lines about connections that end, on the standard error that some tests read.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
-ON_BOTH = re.compile(r"/record/|wire/test_ranker_store")
-"""Tests that run on both engines for each change: those of the records."""
-
 # There is nothing to free while 8,000 tests are collected: looking took half the time.
 gc.disable()
 
@@ -64,14 +62,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave to `make full` what a test repeats on PostgreSQL, but for the records themselves, and
-    what nothing has changed for."""
-    changes.leave_out(items)
-    names = {item.nodeid for item in items}
-    for item in items:
-        twin = item.nodeid.replace(POSTGRESQL, SQLITE)
-        if twin != item.nodeid and twin in names and not ON_BOTH.search(item.nodeid):
-            item.add_marker(pytest.mark.full)
+    """Leave to `make full` what need not run for each change."""
+    tiers.leave_out(items)
 
 
 def pytest_collection_finish() -> None:

@@ -1,13 +1,15 @@
 """Processor seconds of a run of tests, by file and by shared fixture, of all processes started.
 
 What a fixture of a module or more starts, such as an engine, counts for the fixture until it is
-ready, and then for the tests that use it. Each run writes a file of its own into
-`.cache/test-seconds`; `python -m tests.seconds` prints the sum of all of them by group.
+ready, and then for the tests that use it. A suite that runs detached counts, but for its last
+second. Each run writes a file of its own into `.cache/test-seconds`; `python -m tests.seconds`
+prints the sum of all of them by group.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import resource
 import time
 from collections import Counter
@@ -27,7 +29,56 @@ def spent() -> float:
     """Return the processor seconds of this process and of all that it started, ended or not."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     living = sum(_of(process) for process in _descendants("self"))
-    return time.process_time() + ended.ru_utime + ended.ru_stime + living
+    return time.process_time() + ended.ru_utime + ended.ru_stime + living + DETACHED.spent()
+
+
+class Detached:
+    """Processes that left the tree of this one, such as a suite's supervisor, and all below them.
+
+    They are known by a variable of the environment that all processes of the tests inherit.
+    """
+
+    MARK = "SIGHTLINE_TESTS_OF"
+    PAUSE = 1.0
+    """Seconds between two looks at all processes."""
+
+    def __init__(self) -> None:
+        self._marked = f"{self.MARK}={os.getpid()}".encode()
+        self._seconds: dict[tuple[str, str], float] = {}
+        """By number and start, since numbers are used again."""
+        self._next = 0.0
+
+    def mark(self) -> None:
+        """Have the processes recognized that are started from now on."""
+        os.environ[self.MARK] = str(os.getpid())
+
+    def spent(self) -> float:
+        """Return the seconds of all that were seen."""
+        if time.monotonic() >= self._next:
+            self._look()
+            self._next = time.monotonic() + self.PAUSE
+        return sum(self._seconds.values())
+
+    def _look(self) -> None:
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit():
+                continue
+            try:
+                parent, started = _fields(folder.name, 1, 19)
+                if parent == "1" and self._marked in (folder / "environ").read_bytes().split(b"\0"):
+                    each = folder.name, started
+                    self._seconds[each] = sum(map(_of, (folder.name, *_descendants(folder.name))))
+            except OSError:
+                continue  # it has ended, or is somebody else's
+
+
+DETACHED = Detached()
+
+
+def _fields(process: str, *places: int) -> list[str]:
+    """Return fields of proc(5)'s stat, from the state on."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return [fields[place] for place in places]
 
 
 def _descendants(process: str) -> Iterator[str]:
@@ -43,11 +94,9 @@ def _descendants(process: str) -> Iterator[str]:
 def _of(process: str) -> float:
     """Return the seconds of a process, and of those it waited for."""
     try:
-        stat = Path(f"/proc/{process}/stat").read_text()
+        return sum(map(int, _fields(process, 11, 12, 13, 14))) / TICKS
     except OSError:
         return 0.0
-    user, system, children_user, children_system = stat.rpartition(")")[2].split()[11:15]
-    return (int(user) + int(system) + int(children_user) + int(children_system)) / TICKS
 
 
 class Seconds:
@@ -56,6 +105,7 @@ class Seconds:
     def __init__(self) -> None:
         self.by_name: Counter[str] = Counter()
         self._last = 0.0
+        DETACHED.mark()
 
     def count(self, name: str) -> None:
         """Count what was spent since the last call for `name`."""

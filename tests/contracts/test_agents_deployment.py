@@ -57,6 +57,7 @@ def started(environment: dict[str, str]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.when("deploy", "docs", "agents")
 def test_every_variable_is_an_option_and_the_options_are_valid(
     made: list[Document], whole: list[Document]
 ) -> None:
@@ -72,6 +73,7 @@ def test_every_variable_is_an_option_and_the_options_are_valid(
     assert {"agents", "agents.sightline.svc"} <= set(read["name"]), "agents in the cluster name it"
 
 
+@pytest.mark.when("deploy", "docs", "agents")
 def test_its_pods_keep_to_the_policies(made: list[Document], whole: list[Document]) -> None:
     for documents in (made, whole, with_components("one-process", "single-node-claims", *ALL[:2])):
         rules = (*pods.RULES, *links.RULES, *network.RULES)
@@ -155,6 +157,7 @@ def test_compose_runs_it_as_kubernetes_does(made: list[Document]) -> None:
     assert service["image"].rpartition(":")[2] == alone["gateway"]["image"].rpartition(":")[2]
 
 
+@pytest.mark.when("deploy", "docs", "agents")
 def test_the_page_shows_files_secrets_and_lines_that_work(tmp_path: Path) -> None:
     page = (ROOT / "docs/integrate/agents.md").read_text("utf-8")
     (lines,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)

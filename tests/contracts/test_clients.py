@@ -25,6 +25,7 @@ exec {sys.executable} -m grpc_tools.protoc "${{kept[@]}}" --descriptor_set_out="
 """protoc without a language's plugin: it reads every file and its imports."""
 
 
+@pytest.mark.when("protos")
 @pytest.mark.parametrize("language", ["go", "java"])
 def test_plain_protoc_compiles_what_the_page_names(language: str, tmp_path: Path) -> None:
     page = (CLIENTS / language / "README.md").read_text("utf-8")

@@ -21,6 +21,7 @@ from ranker.learning.feedback.health import windows
 from ranker.serving.ranking.exploration import seed_of
 from ranker.workers.night_jobs import begun
 from servicekit.artefacts.backups import STAMP, stamp
+from tests.code import nodes, nodes_in_functions
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
@@ -82,27 +83,14 @@ was stored under another one: ids of jobs, keys and rows are never taken from th
 
 
 @cache
-def trees() -> Sequence[tuple[str, ast.Module]]:
-    """Return each module of ours, by its path."""
+def modules() -> Sequence[Path]:
+    """Return each module of ours."""
     return [
-        (str(path.relative_to(ROOT)), ast.parse(path.read_text()))
+        path
         for source in SOURCES
         for path in sorted((ROOT / source).rglob("*.py"))
         if not path.stem.endswith(("_pb2", "_pb2_grpc")) and "_generated" not in path.parts
     ]
-
-
-def functions(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
-    """Yield each node with the name of the innermost function around it."""
-
-    def within(node: ast.AST, name: str) -> Iterator[tuple[str, ast.AST]]:
-        for child in ast.iter_child_nodes(node):
-            is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
-            inner = child.name if is_function else name
-            yield inner, child
-            yield from within(child, inner)
-
-    yield from within(tree, "")
 
 
 def called(node: ast.AST) -> str:
@@ -121,10 +109,9 @@ def skips_rows(node: ast.AST) -> bool:
     return called(node) == "offset" and isinstance(node, ast.Call) and bool(node.args)
 
 
-def slices_pages(tree: ast.Module) -> bool:
+def slices_pages(path: Path) -> bool:
     """Return whether a module that reads page tokens takes list[after : after + size]."""
-    reads = any(isinstance(node, ast.Name) and node.id == "page_place" for node in ast.walk(tree))
-    for node in ast.walk(tree) if reads else ():
+    for node in nodes(path) if "page_place" in path.read_text() else ():
         match node:
             case ast.Slice(lower=ast.Name(id=low), upper=ast.BinOp(ast.Name(id=same), ast.Add())):
                 if low == same:
@@ -174,16 +161,16 @@ def assumes_zone(node: ast.AST) -> bool:
 def places(matches: Callable[[ast.AST], bool]) -> set[str]:
     """Return PATH:FUNCTION of each match."""
     return {
-        f"{path}:{name}"
-        for path, tree in trees()
-        for name, node in functions(tree)
+        f"{path.relative_to(ROOT)}:{name}"
+        for path in modules()
+        for name, node in nodes_in_functions(path)
         if matches(node)
     }
 
 
 def test_lists_are_paged_by_key() -> None:
     assert {place.partition(":")[0] for place in places(skips_rows)} == BY_POSITION.keys()
-    assert [path for path, tree in trees() if slices_pages(tree)] == []
+    assert [path for path in modules() if slices_pages(path)] == []
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,7 @@ def apply(clone: Path, diff: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.when("CONTRIBUTING.md")
 @pytest.mark.slow
 def test_the_first_change_goes_from_red_to_green(clone: Path) -> None:
     (line,) = [each for each in TYPED if "pytest" in each]

@@ -34,6 +34,7 @@ from servicekit.rpc.tls import AUTHORITY, Certificates
 from servicekit.watched_files import Unreadable
 from tests import certificates
 from tests.broken_files import WAYS, removed
+from tests.code import nodes
 from tests.fakes.experiments import Keeper
 from tests.unit.gateway.callers.conftest import entry
 
@@ -327,7 +328,7 @@ def readers() -> set[str]:
     found = set()
     for folder in FOLDERS:
         for path in folder.rglob("*.py"):
-            if any(map(_reads, ast.walk(ast.parse(path.read_text())))):
+            if any(map(_reads, nodes(path))):
                 parts = path.relative_to(folder).with_suffix("").parts
                 found.add(".".join(each for each in parts if each != "__init__"))
     return found
@@ -335,9 +336,9 @@ def readers() -> set[str]:
 
 @cache
 def _tests(file: str) -> frozenset[str]:
-    tree = ast.parse((ROOT / "tests" / file).read_text())
     functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return frozenset(each.name for each in ast.walk(tree) if isinstance(each, functions))
+    found = nodes(ROOT / "tests" / file)
+    return frozenset(each.name for each in found if isinstance(each, functions))
 
 
 def test_every_module_that_reads_files_is_listed() -> None:

@@ -36,6 +36,7 @@ from tests.contracts.settings import CLASSES
 from tests.contracts.test_images import FILES
 
 
+@pytest.mark.when("deploy")
 @pytest.mark.slow
 def test_everything_is_in_a_namespace_that_restricts_its_pods(whole: list[Document]) -> None:
     labels = of(whole, "Namespace")["sightline"]["metadata"]["labels"]

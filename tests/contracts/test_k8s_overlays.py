@@ -101,6 +101,7 @@ def test_a_service_alone_has_its_workloads_and_what_guards_them(name: str) -> No
     assert set(of(documents, "PodDisruptionBudget")) == set(of(documents, "Deployment"))
 
 
+@pytest.mark.when("deploy")
 @pytest.mark.parametrize("name", ALONE)
 def test_production_and_the_other_choices_suit_one_service_too(name: str) -> None:
     """Check each component alone: one that needs another service's documents would fail to

@@ -83,6 +83,7 @@ def environment(documents: list[Document], container: Document) -> dict[str, str
     return found | {each["name"]: each.get("value", "") for each in container.get("env", [])}
 
 
+@pytest.mark.when("deploy")
 def test_every_port_on_kubernetes_is_listed() -> None:
     for name, documents in installations():
         for container, _ in serving(documents):

@@ -66,6 +66,7 @@ def documents(request: pytest.FixtureRequest) -> list[Document]:
     return with_components(*names)
 
 
+@pytest.mark.when("deploy", "kit/src/servicekit/processes")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DECODING)
 def test_in_kubernetes(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.code import nodes
+
 ROOT = Path(__file__).parents[2]
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 NAMES = {"catalog_id", "catalog", "collection", "reference_id", "webhook_id", "watch_id"}
@@ -77,7 +79,7 @@ CACHES = {
 
 def keyed(path: Path) -> Iterator[tuple[str, str]]:
     """Yield class and attribute of each mapping of a module that is read or written by a name."""
-    for kind in ast.walk(ast.parse(path.read_text())):
+    for kind in nodes(path):
         if not isinstance(kind, ast.ClassDef):
             continue
         made = set(_mappings(kind))
@@ -146,8 +148,7 @@ def test_every_mapping_by_a_name_is_listed() -> None:
 @pytest.mark.parametrize("place", [each for each, how in CACHES.items() if how is FOLLOWS])
 def test_what_follows_the_list_of_catalogs_can_be_dropped(place: tuple[str, str, str]) -> None:
     _, name, _ = place
-    tree = ast.parse(FOUND[place].read_text())
-    kinds = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    kinds = [node for node in nodes(FOUND[place]) if isinstance(node, ast.ClassDef)]
     (kind,) = (each for each in kinds if each.name == name)
     methods = {each.name for each in kind.body if isinstance(each, ast.FunctionDef)}
     assert methods & {"follow", "forget", "forget_catalog"}

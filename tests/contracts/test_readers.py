@@ -12,6 +12,7 @@ import gzip
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from sightline_agents.catalog.photos import MAX_ENCODED, PhotoInvalid, decoded
 from sightline_agents.ucp.requests import SearchRequest
 from sightline_rules.photo_metadata import without_metadata
 from sightline_rules.photos import sniff
+from tests.code import nodes
 from tests.work import assert_grows_evenly
 
 ROOT = Path(__file__).parents[2]
@@ -306,20 +308,21 @@ TRUSTED = {
 """Modules whose bytes are not a caller's, and whose they are."""
 
 
-def readers() -> set[str]:
+@cache
+def readers() -> frozenset[str]:
     """Return the modules that call one of PRIMITIVES, or pass one on."""
     found = set()
     for package, folder in SOURCES.items():
         for path in folder.rglob("*.py"):
             names = {
                 each.attr if isinstance(each, ast.Attribute) else each.id
-                for each in ast.walk(ast.parse(path.read_text()))
+                for each in nodes(path)
                 if isinstance(each, ast.Attribute | ast.Name)
             }
             if names & PRIMITIVES:
                 parts = path.relative_to(folder).with_suffix("").parts
                 found.add(".".join([package, *(each for each in parts if each != "__init__")]))
-    return found
+    return frozenset(found)
 
 
 def test_every_module_that_reads_bytes_is_listed() -> None:
@@ -328,6 +331,7 @@ def test_every_module_that_reads_bytes_is_listed() -> None:
     assert TRUSTED.keys() - readers() == set(), "these read nothing any more"
 
 
+@pytest.mark.first(5)
 @pytest.mark.parametrize("name", CASES)
 def test_the_work_of_a_reader_grows_as_its_bytes(name: str) -> None:
     _, read, make, most = CASES[name]

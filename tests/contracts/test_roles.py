@@ -54,6 +54,7 @@ def entered(server: PostgreSQL, role: str, database: str) -> psycopg.Connection:
     )
 
 
+@pytest.mark.when("deploy", "docs/operate")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_may_do_in_its_database_what_it_needs(server: PostgreSQL, name: str) -> None:

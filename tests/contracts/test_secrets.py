@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from servicekit.config import ServiceSettings, load
+from tests.code import nodes
 from tests.contracts.settings import CLASSES, secrets_of
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,7 @@ def test_nothing_reads_what_python_would_run() -> None:
     sources = [*ROOT.glob("*/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
     assert len(sources) > 300
     for source in sources:
-        for node in ast.walk(ast.parse(source.read_text("utf-8"))):
+        for node in nodes(source):
             if isinstance(node, ast.Import):
                 assert read.isdisjoint(each.name for each in node.names), source
             elif isinstance(node, ast.ImportFrom):

@@ -45,6 +45,7 @@ def test_the_page_holds_the_tables_as_they_are_computed() -> None:
     assert sizing.filled(PAGE) == PAGE, "run: python -m bench.sizing docs/operate/sizing.md"
 
 
+@pytest.mark.when("deploy", "docs/operate")
 @pytest.mark.slow
 def test_autoscalers_and_memory_have_room_for_the_shops(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -151,6 +151,7 @@ def ask(folder: Path, course: Course, series: dict[str, str], names: Iterable[st
     promtool("test", "rules", str(file))
 
 
+@pytest.mark.when("deploy")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "what",
@@ -172,6 +173,7 @@ SHED = 'sightline_refused_total{service="gateway", reason="SERVICE_OVERLOADED"}'
 ADMIN = WELL.replace("RecommendationService/Search", "AdminService/TrainModel")
 
 
+@pytest.mark.when("deploy")
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoilt", "windows"),

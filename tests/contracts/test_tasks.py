@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.code import tree
+
 ROOT = Path(__file__).parents[2]
 SOURCES = ("kit/src", "rules/src", "services/*/src", "agents/src", "client/src")
 FUTURES = {
@@ -51,7 +53,7 @@ def modules() -> tuple[tuple[str, ast.Module], ...]:
     )
     texts = {path: path.read_text("utf-8") for path in paths if "_generated" not in path.parts}
     return tuple(
-        (str(path.relative_to(ROOT)), ast.parse(text))
+        (str(path.relative_to(ROOT)), tree(path))
         for path, text in sorted(texts.items())
         if "await " in text or "uture" in text or "create_task" in text
     )

@@ -1,13 +1,12 @@
 """Which tests run for each change: every file is in one part; what is typed or installed runs when
 its files have changed."""
 
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests import changes
+from tests import tiers
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,8 +14,9 @@ ROOT = Path(__file__).parents[2]
 class Item:
     """A test with its marks."""
 
-    def __init__(self, *paths: str) -> None:
-        self.marks = [pytest.mark.when(*paths).mark]
+    def __init__(self, nodeid: str, *marks: pytest.MarkDecorator) -> None:
+        self.nodeid = nodeid
+        self.marks = [each.mark for each in marks]
 
     def iter_markers(self, name: str) -> list[pytest.Mark]:
         return [each for each in self.marks if each.name == name]
@@ -35,8 +35,8 @@ def git(root: Path, *command: str) -> None:
 
 
 def left_out(root: Path, *paths: str) -> bool:
-    item = Item(*paths)
-    changes.leave_out([item], root)  # type: ignore[list-item]
+    item = Item("test_a", pytest.mark.when(*paths))
+    tiers.leave_out([item], root)  # type: ignore[list-item]
     return item.is_left_out
 
 
@@ -81,13 +81,32 @@ def test_without_a_history_they_are_left_to_the_full_run(tmp_path: Path) -> None
     assert left_out(tmp_path, "docs")
 
 
+def test_the_first_cases_run_for_each_change() -> None:
+    first = pytest.mark.first(2)
+    items = [Item(f"a.py::test_{name}[{case}]", first) for name in "ab" for case in range(3)]
+    tiers.leave_out(items)  # type: ignore[arg-type]
+    assert [each.is_left_out for each in items] == [False, False, True] * 2
+
+
+def test_what_is_repeated_on_postgresql_is_left_to_the_full_run_but_for_the_records() -> None:
+    items = {
+        folder: [Item(f"tests/unit/{folder}/test_a.py::test[{name}]") for name in engines]
+        for folder, engines in {
+            "search": ("sqlite", "postgresql"),
+            "record": ("sqlite", "postgresql"),
+            "jobs": ("postgresql",),
+        }.items()
+    }
+    tiers.leave_out([each for found in items.values() for each in found])  # type: ignore[misc]
+    found = {folder: [each.is_left_out for each in cases] for folder, cases in items.items()}
+    assert found == {"search": [False, True], "record": [False, False], "jobs": [False]}
+
+
 def test_every_file_of_tests_is_in_one_part() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    folders = re.findall(r"^FOLDERS_(\w+) := (.*)$", makefile, re.MULTILINE)
-    parts = re.search(r"^PARTS := (.*)$", makefile, re.MULTILINE)
-    assert parts is not None
-    assert [name for name, _ in folders] == parts[1].split()
-    found = [f"{folder}/" for _, each in folders for folder in each.split()]
+    rule = "folders: ; @echo $(foreach part,$(PARTS),$(FOLDERS_$(part)))"
+    command = ["make", "--silent", "--eval", rule, "folders"]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    found = [f"{folder}/" for folder in shown.stdout.split()]
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
         name = path.relative_to(ROOT).as_posix()
         assert sum(name.startswith(folder) for folder in found) == 1, name

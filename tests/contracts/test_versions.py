@@ -92,6 +92,7 @@ def test_a_new_version_reaches_every_place_that_says_one(copy: Path) -> None:
     assert (copy / "CHANGELOG.md").read_text("utf-8") == written
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("name", "where"),
     [
@@ -116,6 +117,7 @@ def test_a_place_that_says_another_version_is_named(copy: Path, name: str, where
     assert "98.7.6" in done.stderr
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("bad", ["1.2", "v1.2.3", "1.2.3-rc1", "$(id)"])
 def test_what_is_no_version_is_refused_and_nothing_is_written(copy: Path, bad: str) -> None:
     before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}

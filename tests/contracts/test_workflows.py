@@ -136,6 +136,7 @@ def test_the_workflows_are_right() -> None:
     assert faults(FILES) == []
 
 
+@pytest.mark.when(".github")
 @pytest.mark.parametrize(
     ("name", "old", "new", "fault"),
     [

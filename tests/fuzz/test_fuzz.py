@@ -195,6 +195,7 @@ def test_what_is_reserved_or_acknowledged_is_written_by_no_other_request() -> No
     assert not {"own-1", "seed-0"} & {product.product_id for product in sent.products}
 
 
+@pytest.mark.when("protos", "tests/fuzz")
 def test_every_call_is_drawn_and_every_composed_catalog_is_ours() -> None:
     composer, ledger = Composer(random.Random(2), PICTURES), Ledger()
     drawn = set()

@@ -132,6 +132,7 @@ def test_an_intruder_is_answered_nothing_but_that(kind: Caller) -> None:
 # Too large
 
 
+@pytest.mark.when("protos", "tests/fuzz")
 def test_what_is_too_large_is_so_for_the_server_too() -> None:
     chance, ways = random.Random(2), {"bytes": 0, "entries": 0}
     for _ in range(300):

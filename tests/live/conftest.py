@@ -30,7 +30,7 @@ CONNECTION_AGE = "3"
 """Seconds."""
 CATALOGS = (
     *("default", "rubbish", "isolated", "beside", "restored"),
-    *("learned", "suggested", "variants", "placeholders", "people"),
+    *("learned", "suggested", "variants", "placeholders", "people", "shell"),
 )
 """No more than are used: each costs the workers looks at the record and at the engine. At most 20
 with those that tests create: metrics show more of them as one.
@@ -38,7 +38,7 @@ with those that tests create: metrics show more of them as one.
 The wines; what bad input is sent to; two shops that have the same ids and must know nothing of each
 other; what the wines are restored into; whose photos a space is learned from; what is suggested;
 many variants of few products; products of which most show one photo; photos whose faces are
-blurred."""
+blurred; what the commands of a shop's first days are tried on."""
 
 
 RUNNING = ExitStack()

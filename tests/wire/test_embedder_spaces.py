@@ -152,6 +152,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
     return np.asarray(vector / np.linalg.norm(vector))
 
 
+@pytest.mark.full
 async def test_fitted_spaces_texts_and_categories_by_the_real_server(served: Served) -> None:
     """Run all checks that need the real server, which is started once."""
     await fitted_spaces_belong_to_their_catalogs(served)

@@ -130,6 +130,7 @@ async def test_the_real_server_serves_both_versions_with_each_model_s_own_vector
             assert (cosines < 0.5).all(), "two versions are two spaces"
 
 
+@pytest.mark.full
 async def test_the_regions_of_two_photos_sum_to_the_similarity_of_their_vectors(
     tmp_path: Path,
 ) -> None:
@@ -160,6 +161,7 @@ async def test_the_regions_of_two_photos_sum_to_the_similarity_of_their_vectors(
         assert (picture.format, picture.size) == ("PNG", (224, 456))
 
 
+@pytest.mark.full
 async def test_the_face_in_a_photo_is_found_by_a_detector_that_is_loaded_for_it(
     tmp_path: Path,
 ) -> None:
@@ -188,6 +190,7 @@ async def test_the_face_in_a_photo_is_found_by_a_detector_that_is_loaded_for_it(
         assert sides == pytest.approx((0.35, 0.15, 0.53, 0.46), abs=0.04)
 
 
+@pytest.mark.full
 async def test_labels_are_read_by_models_that_are_loaded_with_the_first_photo(
     tmp_path: Path,
 ) -> None:
@@ -239,6 +242,7 @@ def drawn(*lines: str) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.full
 async def test_lines_of_scripts_that_are_not_read_are_counted_and_others_are_read(
     tmp_path: Path,
 ) -> None:
@@ -309,6 +313,7 @@ def shelf(*wines: int) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.full
 async def test_bottles_that_look_alike_share_a_vector_and_two_views(tmp_path: Path) -> None:
     port = free_port()
     async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2]):
@@ -358,6 +363,7 @@ def built(folder: Path, text: str, file: bytes) -> Path:
     return folder / "models"
 
 
+@pytest.mark.full
 async def test_objects_are_found_by_a_detector_that_the_operator_brings(tmp_path: Path) -> None:
     file = detector("corners", "pixels", apart=True, classes=2)
     models = await asyncio.to_thread(built, tmp_path, manifest(), file)

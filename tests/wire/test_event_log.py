@@ -116,6 +116,7 @@ async def test_events_come_to_the_record_once_each_and_in_each_shoppers_order(
         assert ids == sorted(ids)
 
 
+@pytest.mark.full
 @only_sqlite
 async def test_an_event_is_in_the_next_answer_soon_after_it_was_acknowledged(
     suite: Suite, topic: Access
@@ -179,6 +180,7 @@ async def _all(suite: Suite, number: int) -> bool:
     return await count(suite) >= number
 
 
+@pytest.mark.full
 @only_sqlite
 async def test_no_event_is_acknowledged_while_the_brokers_are_away_and_none_is_lost(
     suite: Suite, topic: Access, kafka: Cluster, event_sink: KafkaSink
@@ -200,6 +202,7 @@ async def test_no_event_is_acknowledged_while_the_brokers_are_away_and_none_is_l
     assert ids == ["before", "meanwhile"]
 
 
+@pytest.mark.full
 @only_sqlite
 async def test_forged_and_unsigned_entries_never_come_to_the_record(
     suite: Suite, topic: Access
@@ -219,6 +222,7 @@ async def test_forged_and_unsigned_entries_never_come_to_the_record(
     assert ids == ["genuine", "later"]
 
 
+@pytest.mark.full
 @only_sqlite
 async def test_a_purge_wins_over_events_that_still_wait(suite: Suite, topic: Access) -> None:
     await suite.append(event(event_id="old"), *crowd(5))
@@ -232,6 +236,7 @@ async def test_a_purge_wins_over_events_that_still_wait(suite: Suite, topic: Acc
     assert found == {*(f"e000{n}" for n in range(5)), "new"}
 
 
+@pytest.mark.full
 @only_sqlite
 async def test_a_purge_deletes_what_came_to_the_record_while_it_was_asked_for(
     suite: Suite, topic: Access

@@ -337,6 +337,7 @@ PAGE = (Path(__file__).parents[2] / "docs/merchandise/experiments.md").read_text
 TRANSCRIPT = re.findall(r"^```\n\$ (sightline experiments .+)\n((?:.*\n)+?)```$", PAGE, re.M)
 
 
+@pytest.mark.when("docs/merchandise")
 async def test_an_experiment_reads_as_the_page_shows_it(
     suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

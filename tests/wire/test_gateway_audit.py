@@ -505,6 +505,7 @@ async def act(keeper: Keeper, statement: str) -> None:
     await keeper.db.write(change)
 
 
+@pytest.mark.full
 async def test_the_command_line_verifies_archives_and_drops(front: Front, tmp_path: Path) -> None:
     front.retriever.servicer._days = 0.0
     for role in ("read", "models", "catalog"):
@@ -537,6 +538,7 @@ async def test_the_command_line_verifies_archives_and_drops(front: Front, tmp_pa
     assert (await front.line("verify", paths[1], paths[0])).exit_code == 1
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [

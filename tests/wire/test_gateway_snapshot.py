@@ -147,6 +147,7 @@ async def open_shop(gateway: Gateway, channel: grpc.aio.Channel) -> None:
     await until(held)
 
 
+@pytest.mark.full
 async def test_the_snapshot_answers_whatever_becomes_of_the_others(
     behind: Behind, tmp_path: Path
 ) -> None:

@@ -319,6 +319,7 @@ async def test_bad_json_reaches_no_service(face: Face, body: bytes) -> None:
     assert not face.suite.retriever.script.seen
 
 
+@pytest.mark.full
 async def test_an_unknown_caller_is_answered_before_its_body_is_read(tmp_path) -> None:
     """A body that never comes: the gateway rejects the call by its headers."""
     keys = tmp_path / "keys.toml"

@@ -121,6 +121,7 @@ async def test_a_photo_of_the_catalog_is_a_photo_for_who_asks_for_one(face: Face
     assert (await face.call("GET", address)).json()["content"] == "Ynl0ZXM="
 
 
+@pytest.mark.full
 async def test_bodies_may_be_compressed(face: Face) -> None:
     body = gzip.compress(json.dumps({"pageSize": 2, "signals": [{"text": "red"}]}).encode())
     response = await face.post(f"{V1}:search", body, headers={"content-encoding": "gzip"})

@@ -144,6 +144,7 @@ def name_in_json(message: descriptor_pb2.DescriptorProto) -> None:
         name_in_json(nested)
 
 
+@pytest.mark.when("client", "protos", "services/gateway/src/gateway/http")
 async def test_the_client_for_browsers_works_unchanged(face: Face, tmp_path: Path) -> None:
     for name in ("package.json", "package-lock.json", "client.mjs"):
         shutil.copy(CLIENT / name, tmp_path)

@@ -52,12 +52,14 @@ async def test_a_photo_that_is_too_large_for_its_call_is_refused(face: Face) -> 
     problem(response, 413, "REQUEST_TOO_LARGE")
 
 
+@pytest.mark.full
 async def test_the_rest_of_a_refused_body_has_a_limited_time() -> None:
     async with serving_http({"head_seconds": 0.5}) as face:
         answer = await face.raw(HEAD + b"content-length: 50000000\r\n\r\n{")
         assert b"HTTP/1.1 413" in answer
 
 
+@pytest.mark.full
 async def test_bodies_that_are_held_have_a_limit() -> None:
     """Of three bodies of 3 MiB two fit: half of the bytes are for one caller."""
     size = 3 * 2**20
@@ -72,6 +74,7 @@ async def test_bodies_that_are_held_have_a_limit() -> None:
         assert all(b"REQUEST_LATE" in each for each in answers)
 
 
+@pytest.mark.full
 async def test_bytes_that_have_not_arrived_are_held_by_none() -> None:
     """Heads of large bodies, and of bodies of unknown size, take nothing from others."""
     async with serving_http({"max_bytes_in_flight": 2**22}) as face:
@@ -108,6 +111,7 @@ async def test_a_head_is_a_get_without_a_body(face: Face) -> None:
     assert (response.status_code, response.content) == (200, b"")
 
 
+@pytest.mark.full
 async def test_a_body_that_never_ends_is_late() -> None:
     async with serving_http({"body_seconds": 0.5}) as face:
         answer = await face.raw(HEAD + b'content-length: 100\r\n\r\n{"signals"')
@@ -196,6 +200,7 @@ async def ends(reader: asyncio.StreamReader) -> bool:
     return True
 
 
+@pytest.mark.full
 async def test_a_reader_that_does_not_read_is_cut_off() -> None:
     async with serving_http({"reader_seconds": 0.5, "head_seconds": 600.0}) as face:
         _, writer = await asyncio.open_connection("127.0.0.1", face.port, limit=2**10)

@@ -32,6 +32,7 @@ def settings(block: str, archive: Path) -> Mapping[str, str]:
     return {name: value.replace("/wal", str(archive)) for name, value in found.items()}
 
 
+@pytest.mark.full
 async def test_the_record_goes_back_to_a_moment_between_two_writes() -> None:
     try:
         with postgresql(durable=False) as server:

@@ -117,6 +117,7 @@ NOTHING_TO_LEARN = {
 }
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("case", CASES)
 async def test_odd_data_end_in_a_sound_model_or_a_reason_and_leave_what_serves(
     suite: Suite, case: str
@@ -151,6 +152,7 @@ async def test_a_training_without_anything_to_learn_from_leaves_the_serving_mode
 # ---- very many events of one
 
 
+@pytest.mark.full
 async def test_a_hundred_thousand_events_of_one_shopper_are_read_in_bounds_and_trained_on(
     suite: Suite,
 ) -> None:

@@ -294,6 +294,7 @@ async def recorded_photos(suite: Suite) -> list[tuple[bytes | None, str]]:
     return [tuple(row) for row in await suite.database.read(lambda c: c.execute(rows).all())]
 
 
+@pytest.mark.full
 async def test_the_vector_of_a_photo_is_recorded_copied_and_erased_with_consent_only(
     suite: Suite, privacy: pb_grpc.PrivacyServiceStub
 ) -> None:
@@ -322,6 +323,7 @@ async def test_the_vector_of_a_photo_is_recorded_copied_and_erased_with_consent_
     assert await recorded_photos(suite) == []
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -272,6 +272,7 @@ async def test_what_belongs_to_one_order_comes_back_with_its_order(suite: Suite)
 # ---- rollback
 
 
+@pytest.mark.full
 async def test_a_rollback_serves_the_model_before_and_the_next_one_goes_further(
     suite: Suite,
 ) -> None:

@@ -109,6 +109,7 @@ async def test_trained_again_on_the_same_data_it_is_the_same_model(suite: Suite)
     assert len(listed.models) == 1
 
 
+@pytest.mark.full
 async def test_without_anything_to_learn_from_a_training_fails_and_says_why(
     working: Suite,
 ) -> None:

@@ -40,6 +40,7 @@ def telling(*attributes: pb.ShopperAttribute, consent: bool = True, shopper=ANN,
     )
 
 
+@pytest.mark.full
 async def test_a_profile_follows_the_events_and_is_gone_with_them(
     suite: Suite, purging: Suite, profiles
 ) -> None:

@@ -137,6 +137,7 @@ async def search_and_click(suite: Suite, number: int, *, consents: bool) -> None
         await suite.append(event(clicked, "CLICK", shopper=who, answer_id=draft.answer_id))
 
 
+@pytest.mark.full
 async def test_a_space_is_refined_by_clicks_of_those_who_consent(suite: Suite) -> None:
     for number in range(SHOPPERS):
         await search_and_click(suite, number, consents=number != 3)
@@ -163,6 +164,7 @@ async def test_a_space_is_refined_by_clicks_of_those_who_consent(suite: Suite) -
         await refine(suite, fits)
 
 
+@pytest.mark.full
 async def test_a_refinement_and_its_fit_are_cancelled_together(suite: Suite) -> None:
     for number in range(10):
         await search_and_click(suite, number, consents=True)

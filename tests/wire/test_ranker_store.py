@@ -69,6 +69,7 @@ async def ids(events: Events, shopper: event_pb2.Shopper = ANN) -> list[str]:
 # ---- writers side by side
 
 
+@pytest.mark.full
 async def test_what_many_callers_write_at_once_is_there_once(suite: Suite) -> None:
     batches = [[event(event_id=f"e{n}-{m}", ago=n) for m in range(3)] for n in range(30)]
     bad = event(event_id="bad", value=float("nan"))
@@ -95,6 +96,7 @@ def own_postgresql() -> Iterator[PostgreSQL]:
         pytest.skip(str(error))
 
 
+@pytest.mark.full
 async def test_a_killed_postgresql_is_shown_and_what_was_acknowledged_is_there_afterwards(
     own_postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
@@ -173,6 +175,7 @@ def small_disk(tmp_path: Path) -> Iterator[tuple[int, int, Path]]:
         process.wait()
 
 
+@pytest.mark.full
 async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_room(
     small_disk: tuple[int, int, Path],
 ) -> None:

@@ -106,6 +106,7 @@ async def test_unknown_names_are_refused_with_their_reason(shop: Shop) -> None:
         await shop.products.GetImage(products_pb.GetImageRequest(image_id="../../etc/passwd"))
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("bad", "field"),
     [

@@ -214,6 +214,7 @@ async def test_a_purge_survives_kill_9_of_its_worker_and_then_a_cancel_ends_it(s
     assert (await shop.held(), await shop.held("other")) == (0, 10)
 
 
+@pytest.mark.full
 async def test_a_purge_that_runs_stops_when_it_is_cancelled(shop: Shop) -> None:
     await shop.stock(40_000)
     found = await shop.products.PurgeProducts(

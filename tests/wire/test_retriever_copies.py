@@ -48,6 +48,7 @@ async def nearest(shop: Shop, catalog: str, token: str = "") -> list[tuple[str, 
     return [(product_id, round(similarity, 5)) for product_id, similarity in found]
 
 
+@pytest.mark.full
 @either_way
 async def test_a_copy_s_searches_equal_the_original_s_and_nothing_is_embedded_again(
     shop: Shop, registry: CatalogRegistryServiceStub
@@ -87,6 +88,7 @@ async def all_embedded(shop: Shop, catalog: str) -> bool:
     return bool(found) and not any(each.pending for each in found)
 
 
+@pytest.mark.full
 async def test_a_copy_that_no_worker_began_is_refused_to_all_and_can_be_deleted(
     shop: Shop, registry: CatalogRegistryServiceStub
 ) -> None:

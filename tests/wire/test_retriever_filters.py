@@ -173,6 +173,7 @@ async def test_filters_join_negate_and_ask_for_attributes(shop: Shop) -> None:
         await shop.search(product_id="a", filter=bad)
 
 
+@pytest.mark.full
 @by_the_engine
 async def test_an_index_without_attributes_is_searched_until_one_with_them_is_built(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
@@ -256,6 +257,7 @@ async def test_facets_count_what_passes_and_their_filters_find_it(shop: Shop) ->
         assert counted.product_count == value.product_count, value.text
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("asked", "field"),
     [

@@ -230,6 +230,7 @@ async def test_offers_of_one_market_change_its_values_alone(shop: Shop) -> None:
     assert from_status(wrong.statuses[0]).reason == "OFFER_INVALID"
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("markets", "field"),
     [

@@ -121,6 +121,7 @@ async def test_every_filter_finds_the_nearest_by_a_plan_that_the_answer_names(sh
         assert {timing.stage for timing in found.stage_timings} == {"index", "hydrate"}
 
 
+@pytest.mark.full
 async def test_rows_that_the_engine_lost_are_noticed_reported_and_fixed(shop: Shop) -> None:
     """Check that the watchdog detects it by the answers alone, and changes no search."""
     await fill(shop, FEW)

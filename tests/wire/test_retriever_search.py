@@ -266,6 +266,7 @@ async def test_catalogs_hold_their_own(shop: Shop) -> None:
     assert fetched.image.content == photo(seed=1)
 
 
+@pytest.mark.full
 async def test_a_search_waits_as_long_as_its_caller_and_without_a_deadline_not_for_ever(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

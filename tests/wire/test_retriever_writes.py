@@ -119,6 +119,7 @@ def stored_photos(shop: Shop) -> set[str]:
     return {path.name for path in Path(shop.settings.photos_url).rglob("*") if path.is_file()}
 
 
+@pytest.mark.full
 async def test_writes_that_fail_leave_no_photo_behind(shop: Shop) -> None:
     broken = product_pb2.ProductImage(content=b"text")
     good, other = product_pb2.ProductImage(content=photo(seed=1)), photo(seed=2)
@@ -223,6 +224,7 @@ async def test_rows_lost_behind_our_back_come_back_with_the_worker(shop: Shop) -
     await until(whole)
 
 
+@pytest.mark.full
 async def test_a_collection_that_vanished_is_made_and_filled_anew(shop: Shop) -> None:
     await shop.seen((await shop.upsert(*(wine(f"p{n}", n) for n in range(3)))).index_token)
     generation = await shop.record.generation("default", "visual")

@@ -57,6 +57,7 @@ def listens(port: str) -> bool:
         return probe.connect_ex(("127.0.0.1", int(port))) == 0
 
 
+@pytest.mark.full
 async def test_what_waits_is_not_ready_until_the_command_has_run(
     started: dict[str, subprocess.Popen[str]], settings: dict[str, str], tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ async def test_kill_9_between_commit_and_delivery_loses_nothing(
     assert first == second != []  # the receiver can tell that it is the same message
 
 
+@pytest.mark.full
 async def test_a_failing_receiver_is_shown_and_gets_the_alert_once_it_recovers(
     shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:
@@ -148,6 +149,7 @@ async def _recovers(webhooks: WebhookServiceStub) -> bool:
     return not (await only(webhooks)).failing_watch_count
 
 
+@pytest.mark.full
 async def test_what_is_not_accepted_in_time_is_a_dead_letter_that_can_be_replayed(
     shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:
@@ -176,6 +178,7 @@ async def test_what_is_not_accepted_in_time_is_a_dead_letter_that_can_be_replaye
     assert receiver.taken(secret) == [sequence, sequence]
 
 
+@pytest.mark.full
 async def test_after_a_rotation_messages_are_signed_with_both_secrets(
     shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:
@@ -211,6 +214,7 @@ async def test_a_test_message_is_signed_and_its_answer_shown(
         await webhooks.SendTestDelivery(pb.SendTestDeliveryRequest(webhook_id="x"))
 
 
+@pytest.mark.full
 async def test_a_changed_webhook_delivers_what_failed_to_its_new_address(
     shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:
@@ -272,6 +276,7 @@ def _stored(folder: Path) -> bytes:
     return b"".join(path.read_bytes() for path in folder.glob("record.db*"))
 
 
+@pytest.mark.full
 async def test_the_receiver_of_the_page_prints_messages_and_rejects_what_is_not_signed(
     shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver, tmp_path: Path
 ) -> None:

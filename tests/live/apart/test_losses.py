@@ -13,13 +13,14 @@ from local_suite.suite import Suite
 from sightline_client import Cause, SightlineClient
 from tests.waiting import SECONDS
 
+pytestmark = pytest.mark.full
+
 
 @pytest.fixture(scope="session")
 def wines() -> tuple[Wine, ...]:
     return load_wines()
 
 
-@pytest.mark.full
 async def test_words_still_answer_without_the_embedder(
     client: SightlineClient, suite: Suite
 ) -> None:
@@ -64,7 +65,6 @@ async def test_without_the_ranker_the_order_is_that_of_similarity(
         assert {part.name for row in answer.results for part in row.parts} == {"fusion"}
 
 
-@pytest.mark.full
 async def test_after_its_restart_the_ranker_ranks_again(
     client: SightlineClient, wines: tuple[Wine, ...]
 ) -> None:

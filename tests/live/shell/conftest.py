@@ -1,5 +1,4 @@
-"""The commands have a whole suite of their own: with the other live tests they would take as long
-as all other tests together."""
+"""What is typed on services that are processes of their own, and while some are killed."""
 
 from collections.abc import Iterator
 
@@ -9,13 +8,13 @@ from local_suite.suite import Suite
 from tests.live.conftest import RUNNING, running
 
 CATALOGS = (
-    *("default", "hands", "peace", "war", "shell"),
+    *("default", "hands", "peace", "war"),
     *("fixes", "fixes-empty", "fixes-new"),
     *("first-files", "operations", "privacy", "counts", "feeds"),
 )
 """One that stays empty; what the command line loads; the same file, in peace and while servers are
-killed; what every other command is tried on; what faults are made in and fixed; what a shop's
-first files go into; what the handbook's commands are typed on; what feeds and pages bring."""
+killed; what faults are made in and fixed; what a shop's first files go into; what the handbook's
+commands are typed on; what feeds and pages bring."""
 
 
 @pytest.fixture(scope="session")

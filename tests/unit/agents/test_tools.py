@@ -192,6 +192,7 @@ async def test_events_and_products_are_written(agent: Agent, gateway: FakeGatewa
     assert sent.price.units == 12
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("tool", "arguments", "words"),
     [

@@ -137,6 +137,7 @@ async def test_an_unknown_product_is_an_answer(web: httpx.AsyncClient) -> None:
     assert (await asked(web, PRODUCT, {"id": "wine-1"}, schemas.PRODUCT))["product"]["id"]
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("path", "request_", "code"),
     [

@@ -47,6 +47,7 @@ def test_every_process_says_whether_it_would_start(
     assert (f"{prefix}_PEER_KEYS_FOLDER" in said) == (name != f"{prefix}_PEER_KEYS_FOLDER")
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_service_says_what_is_wrong_with_its_settings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -110,6 +110,7 @@ def rejected(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+@pytest.mark.full
 def test_products_of_a_parquet_file_are_imported_and_the_bad_ones_kept(
     line: Line, gateway: FakeGateway, tmp_path: Path
 ) -> None:

@@ -215,6 +215,7 @@ def test_the_set_up_is_checked_with_versions(line: Line, gateway: FakeGateway) -
     assert "--catalog" in result.stderr
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_every_command_takes_catalog_and_target_and_json_and_teaches_by_example() -> None:
     group = CliRunner()

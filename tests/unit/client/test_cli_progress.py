@@ -63,6 +63,7 @@ def test_an_import_shows_rows_their_speed_and_the_time_that_is_left(
     assert "looking at wines.csv" in shown
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_standard_error_that_is_a_file_holds_no_meter(gateway: FakeGateway, tmp_path: Path) -> None:
     path = tmp_path / "wines.csv"

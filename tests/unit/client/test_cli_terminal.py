@@ -48,6 +48,7 @@ def test_standard_output_on_a_full_disk_is_1_with_a_word_and_no_traceback(
     assert printed == ("FILE_UNUSABLE: standard output can't be written: No space left on device\n")
 
 
+@pytest.mark.full
 def test_a_reader_that_goes_away_is_not_complained_of(gateway: FakeGateway) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -119,6 +120,7 @@ def test_an_error_cannot_steer_the_terminal(gateway: FakeGateway) -> None:
     assert "\x1b" not in result.output
 
 
+@pytest.mark.full
 def test_an_interrupt_ends_with_130_and_without_a_word(gateway: FakeGateway) -> None:
     gateway.delay = 10.0
     with subprocess.Popen(

@@ -32,6 +32,7 @@ async def test_an_import_is_cut_into_batches_and_followed(
     assert [batch.index_token for batch in batches] == ["i1", "i2", "i3"]
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_large_photos_make_smaller_batches(
     client: SightlineClient, gateway: FakeGateway

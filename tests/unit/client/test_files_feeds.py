@@ -270,6 +270,7 @@ def test_deep_nesting_is_read_or_rejected_and_stops_nothing(tmp_path: Path) -> N
     assert rows[-1].cells["id"] == "1"
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_memory_holds_one_item_of_a_large_feed(tmp_path: Path) -> None:
     path = tmp_path / "large.xml"

@@ -170,6 +170,7 @@ PIECES = (
 )
 
 
+@pytest.mark.first(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("piece", PIECES)
 def test_the_time_of_a_long_text_grows_as_its_length(piece: str) -> None:

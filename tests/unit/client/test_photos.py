@@ -47,6 +47,7 @@ def test_pixels_of_any_mode_become_a_whole_photo(pixels: Any) -> None:
     assert Image.open(io.BytesIO(encode(pixels))).size == (2, 2)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_pixels_that_are_too_many_for_a_png_become_a_jpeg_under_the_cap() -> None:
     noise = np.random.default_rng(1).integers(0, 255, (2000, 2000, 3), np.uint8)

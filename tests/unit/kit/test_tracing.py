@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 import grpc
 import pytest
@@ -87,6 +88,12 @@ async def _serving(
         await running.stop()
 
 
+def logged(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Return the service's own lines: gRPC's are there too, of a connection that ended."""
+    lines = capfd.readouterr().err.splitlines()
+    return [json.loads(text) for text in lines if text.startswith("{")]
+
+
 def sampled(traceparent: str) -> bool:
     return bool(int(traceparent[-2:], 16) & 1)
 
@@ -126,10 +133,7 @@ async def test_one_trace_through_two_servers(collector: Collector, capfd) -> Non
     for span in (found[0], found[2], found[3]):
         assert called.items() <= span.attributes.items()
         assert (span.attributes["rpc.grpc.status_code"], span.failed) == (0, False)
-    # gRPC's own lines are there too, of a connection that ended.
-    lines = capfd.readouterr().err.splitlines()
-    logged = [json.loads(text) for text in lines if text.startswith("{")]
-    calls = [entry for entry in logged if entry["event"] == "call"]
+    calls = [entry for entry in logged(capfd) if entry["event"] == "call"]
     assert [entry["trace_id"] for entry in calls] == [TRACE, TRACE]
     assert [entry["span_id"] for entry in calls] == [found[3].span_id, found[0].span_id]
 
@@ -256,6 +260,7 @@ async def test_a_job_is_a_trace_of_its_own_and_reaches_into_its_process(
     assert PERSONAL not in outer.everything
 
 
+@pytest.mark.full
 async def test_a_measured_time_names_a_trace_that_is_recorded(collector: Collector) -> None:
     trace(collector)
     async with chain() as (front, _):
@@ -272,6 +277,7 @@ def exposition() -> str:
     return generate_latest(REGISTRY).decode()
 
 
+@pytest.mark.full
 async def test_a_collector_that_is_away_costs_nothing_and_is_reported_once(
     monkeypatch: pytest.MonkeyPatch, capfd
 ) -> None:
@@ -296,13 +302,13 @@ async def test_a_collector_that_is_away_costs_nothing_and_is_reported_once(
             with collecting(port=port):
                 await until(delivered)
                 trace_export.stop()
-    logged = [json.loads(text)["event"] for text in capfd.readouterr().err.splitlines()]
-    assert [event for event in logged if event != "call"] == [
+    assert [entry["event"] for entry in logged(capfd) if entry["event"] != "call"] == [
         "the collector does not accept traces; they are dropped",
         "traces are exported again",
     ]
 
 
+@pytest.mark.full
 async def test_a_process_that_stops_does_not_wait_for_a_collector_that_is_away(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -340,6 +346,7 @@ async def test_what_was_made_before_the_end_is_sent_by_a_thread_that_begins_late
     assert len(collector.spans) == 5
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_a_collector_that_hangs_costs_a_bounded_queue(
     collector: Collector, monkeypatch: pytest.MonkeyPatch

@@ -46,6 +46,7 @@ def test_files_come_back_as_they_were(place: Path) -> None:
     assert (found.read_text(), found.stat().st_mode & 0o777) == ("secret words\n", 0o600)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_what_was_changed_or_is_for_another_key_brings_nothing(place: Path) -> None:
     keep(place, "save", "kept", "keep.crt", "gateway")

@@ -255,6 +255,7 @@ def test_a_data_path_too_long_for_a_socket_works(make: Make, tmp_path: Path) -> 
     assert suite.status()[0].healthy
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_run_stops_everything_on_a_signal(make: Make, data: Path, number: signal.Signals) -> None:
     make()
@@ -272,6 +273,7 @@ def test_run_stops_everything_on_a_signal(make: Make, data: Path, number: signal
     assert processes.marked(data) == []
 
 
+@pytest.mark.full
 def test_run_that_is_stopped_while_it_starts_leaves_nothing(make: Make, data: Path) -> None:
     log = make(program("front")).log("front")
     runner = run_in_a_process(data, "mute", free_port())

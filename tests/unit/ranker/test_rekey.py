@@ -143,6 +143,7 @@ async def test_every_pseudonym_is_renewed_and_everything_is_found_again(
     await check_key(db, NEW)
 
 
+@pytest.mark.full
 async def test_exports_are_deleted_only_when_asked(
     db: Database,
     tmp_path: Path,

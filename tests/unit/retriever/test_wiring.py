@@ -18,6 +18,7 @@ def settings(tmp_path: Path) -> Any:
     return SimpleNamespace(database_url=url, migrations="run")
 
 
+@pytest.mark.full
 def test_a_column_that_the_store_lacks_is_an_error_at_start_that_names_the_field(
     tmp_path: Path,
 ) -> None:

@@ -71,6 +71,7 @@ def test_the_same_shapes_in_another_colour_differ_in_colour() -> None:
     assert not same_picture(red, green, 1.0)
 
 
+@pytest.mark.first(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("sides", [(320, 240), (1600, 1200)])

@@ -214,6 +214,7 @@ def test_places_that_take_no_bytes_of_the_file_are_too_many_parts() -> None:
         without_metadata(heic(4_000, 0, 0, items=1_000))
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("start", "part"),
     [

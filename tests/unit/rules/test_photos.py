@@ -146,6 +146,7 @@ def giant() -> bytes:
     return zlib.compress(bytes(200 * 2**20), 9)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [b"zTXt", b"iCCP", b"iTXt"])
 def test_giant_texts_and_profiles_of_a_png_are_not_unpacked(name: bytes) -> None:

@@ -83,6 +83,7 @@ def test_the_work_grows_as_the_number_of_pictures(made: Callable[[int], list[int
     assert_grows_evenly(groups, made, 20_000)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("bits", [30, 40])
 def test_a_picture_among_others_alike_is_compared_with_few(
     monkeypatch: pytest.MonkeyPatch, bits: int

@@ -37,6 +37,7 @@ def embed(session: onnxruntime.InferenceSession, texts: list[list[int]], length:
     return np.asarray(answer[0])
 
 
+@pytest.mark.full
 def test_sentences_are_as_alike_as_the_authors_publish(
     session: onnxruntime.InferenceSession,
 ) -> None:

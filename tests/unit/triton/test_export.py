@@ -132,6 +132,7 @@ def test_the_command_prints_the_manifest_that_it_writes(
         assert line in text.splitlines()
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_the_engine_s_environment_has_all_that_it_needs(tmp_path: Path) -> None:
     folder = MADE["SiglipModel"].write(tmp_path / "hub")

@@ -158,6 +158,7 @@ def test_a_loaded_model_takes_little_more_memory_than_its_graph(module: ModuleTy
     model.finalize()
 
 
+@pytest.mark.full
 def test_requests_that_come_together_each_get_their_own_answer(model: Any) -> None:
     requests = [request(n, 224, 224, 3, seed=i) for i, n in enumerate((1, 2, 2, 4, 1))]
     for one, answer in zip(requests, execute(model, requests), strict=True):

@@ -96,6 +96,7 @@ def test_processes_that_do_nothing_while_their_model_is_loading_are_ended(start:
     assert stage.server.wait(SECONDS) == -signal.SIGKILL, "the load went on without them"
 
 
+@pytest.mark.full
 def test_while_one_of_them_works_nothing_is_ended(start: Start) -> None:
     stage = Stage(start, {"m"})
     stage.processes = [settled(start()), start(body=BUSY)]
@@ -143,6 +144,7 @@ def test_a_server_that_starts_is_left_to_whoever_started_it(start: Start) -> Non
     assert not ended(stage.server)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_process_that_works_between_two_looks_is_seen(start: Start) -> None:
     process = start(body="print(flush=True)\nfor n in range(3 * 10**7): pass\n" + IDLE)

@@ -198,6 +198,7 @@ def test_the_good_file_beside_them_is_read() -> None:
     assert weights.read(legacy(GOOD, SIX))["a"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_the_packaged_weights_hold_the_network(name: str, weights_file: bytes) -> None:
     read = weights.read(weights_file)

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from examples.wines.upgrade.model import (
     Moment,
     Phase,
@@ -73,6 +75,7 @@ def test_a_generation_that_never_answered_is_a_fault() -> None:
     assert faults(replace(GOOD, seen=GOOD.seen[:1])) == ("no answer came from new",)
 
 
+@pytest.mark.full
 def test_answers_are_counted_and_timed_by_what_was_going_on() -> None:
     assert counts(GOOD.seen) == {("photo", "old"): 2, ("photo", "new"): 1, ("user", ""): 1}
     assert seconds_by_phase(GOOD) == {

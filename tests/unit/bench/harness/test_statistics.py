@@ -51,6 +51,7 @@ def test_like_parts_have_no_spread() -> None:
     assert (found.low, found.value, found.high) == (1.5, 1.5, 1.5)
 
 
+@pytest.mark.full
 def test_a_mean_is_shown_with_the_spread_of_its_values() -> None:
     assert mean([1.0] * 30) == Interval(1.0, 1.0, 1.0)
     wide, narrow = mean([0.0, 1.0] * 10), mean([0.0, 1.0] * 1_000)

@@ -69,6 +69,7 @@ def test_most_good_pieces_are_like(memory: PatchMemory) -> None:
     assert not [each.parts for each in found if each.verdict is PieceVerdict.LIKE and each.parts]
 
 
+@pytest.mark.full
 def test_good_pieces_are_called_unlike_as_often_as_asked() -> None:
     found = []
     for seed in range(12):

@@ -217,6 +217,7 @@ async def outcome(intake: PhotoIntake, data: bytes) -> object:
         return type(error), str(error)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_a_process_that_can_open_no_file_makes_the_same_of_damaged_photos(
     intake: PhotoIntake,

@@ -50,6 +50,7 @@ def found() -> SpaceEvaluation:
     return judge(labelled(iconic=True, titles=True, products=48, photos=5))
 
 
+@pytest.mark.full
 def test_what_shared_nuisances_hide_is_found_again(found: SpaceEvaluation) -> None:
     assert found.verdict is SpaceVerdict.BETTER
     figures = {each.name: each for each in found.figures}
@@ -77,6 +78,7 @@ def test_a_quantile_has_the_share_below_it_and_an_interval_around_it() -> None:
     assert quantile(np.full(20, 0.5), np.zeros(20, int), 0.05, 0) == (0.5, 0.5, 0.5)
 
 
+@pytest.mark.full
 def test_labels_that_mean_nothing_are_not_called_better() -> None:
     data = labelled(products=12, photos=6)
     products = np.random.default_rng(1).permutation(data.products).tolist()
@@ -94,6 +96,7 @@ def test_photos_of_one_picture_do_not_find_one_another() -> None:
     assert NEAREST not in {each.name for each in found.figures}
 
 
+@pytest.mark.full
 def test_the_progress_is_reported() -> None:
     reported: list[tuple[int, int]] = []
     judge(labelled(products=6, photos=3), tell=lambda done, of: reported.append((done, of)))
@@ -111,6 +114,7 @@ def test_folds_keep_groups_together_and_spread_products() -> None:
         assert len(set(dealt[products == product].tolist())) == min(5, pieces)
 
 
+@pytest.mark.full
 def test_the_verdict_is_worse_where_the_whole_interval_is() -> None:
     better = judge(labelled(products=12, photos=6))
     worse = [

@@ -177,6 +177,7 @@ async def test_a_bad_photo_fails_alone(made: References) -> None:
     )
 
 
+@pytest.mark.full
 async def test_another_model_needs_another_reference(
     made: References, inspector: Inspector, model: FakeMaps
 ) -> None:
@@ -197,6 +198,7 @@ async def test_one_reference_is_fitted_at_a_time(made: References) -> None:
             await fit(made)
 
 
+@pytest.mark.full
 async def test_a_draft_survives_a_failed_fit(made: References, model: FakeMaps) -> None:
     await made.add("default", "r", [piece(seed) for seed in range(12)], Stages())
     model.error = errors.EmbedderUnavailable("down")
@@ -206,6 +208,7 @@ async def test_a_draft_survives_a_failed_fit(made: References, model: FakeMaps) 
     assert (await fit(made)).photos == 12
 
 
+@pytest.mark.full
 async def test_a_fit_that_is_cancelled_leaves_the_draft_and_lets_the_next_one_run(
     made: References,
 ) -> None:
@@ -218,6 +221,7 @@ async def test_a_fit_that_is_cancelled_leaves_the_draft_and_lets_the_next_one_ru
     assert (await fit(made)).photos == 12
 
 
+@pytest.mark.full
 async def test_a_second_version_is_compared_on_photos_that_the_first_was_not_fitted_on(
     made: References,
 ) -> None:
@@ -249,6 +253,7 @@ async def test_too_few_new_photos_are_not_compared_on(made: References) -> None:
     assert found.manifest.evaluation is None
 
 
+@pytest.mark.full
 async def test_a_worse_version_is_promoted_by_force_alone(made: References) -> None:
     await fitted(made)
     store, (first,) = made.needed(), await made.listed("default", "r")

@@ -95,6 +95,7 @@ def test_where_nothing_stands_out_the_whole_photo_is_the_subject(image: Image.Im
     assert found.alternatives == ()
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("size", [(1, 300), (7, 5), (64, 64), (900, 30)])
 def test_boxes_of_any_photo_lie_within_it_are_few_and_come_again(
@@ -110,6 +111,7 @@ def test_boxes_of_any_photo_lie_within_it_are_few_and_come_again(
             assert 0 <= box.top < box.bottom <= 1
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_the_size_of_a_photo_hardly_moves_the_box() -> None:
     there = (0.3, 0.2, 0.7, 0.8)

@@ -96,6 +96,7 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
 
 
+@pytest.mark.full
 async def test_a_fit_reports_how_far_it_is_and_last_the_candidate(bench: Bench) -> None:
     reported = await bench.fit(SETTINGS, FitPhoto(b"no photo", "p1"))
 
@@ -132,6 +133,7 @@ async def test_a_candidate_is_all_that_triton_needs_with_a_manifest(bench: Bench
     assert list(bench.root.glob("work/*")) == []
 
 
+@pytest.mark.full
 async def test_the_same_photos_and_seed_make_the_same_space_and_other_catalogs_another(
     bench: Bench,
 ) -> None:
@@ -276,12 +278,14 @@ def test_what_fitting_may_lack_is_what_its_extra_brings() -> None:
     assert [wanted.split(">")[0] for wanted in extra] == list(process.LIBRARIES)
 
 
+@pytest.mark.full
 async def test_a_process_that_dies_is_reported_and_leaves_nothing(bench: Bench) -> None:
     with pytest.raises(FitFailed, match="status 9"):
         await bench.fit(replace(SETTINGS, seed=3))
     assert list(bench.root.glob("work/*")) == []
 
 
+@pytest.mark.full
 async def test_a_fit_that_is_cancelled_ends_its_process_and_another_may_begin(bench: Bench) -> None:
     hung = replace(SETTINGS, seed=2)
     begun = asyncio.Event()

@@ -82,6 +82,7 @@ async def serving(service: Service) -> set[str]:
     return set(await SpaceMetadata(service.store, service.server).serving())
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("theirs", [KeyRing(), OTHERS], ids=["nobody", "another"])
 async def test_a_space_that_no_key_signed_is_promoted_by_force_alone_and_signed_then(
     service: Service, theirs: KeyRing

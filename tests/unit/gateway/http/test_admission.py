@@ -105,6 +105,7 @@ def addresses() -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("kind", BODIES)
 async def test_nothing_of_a_body_is_read_before_its_caller_is_admitted(kind: str) -> None:
     app, _ = face(access=Nobody())
@@ -155,6 +156,7 @@ async def test_of_a_caller_without_the_role_as_much_is_read_as_the_audit_needs()
     assert sent.status == 403
 
 
+@pytest.mark.full
 async def test_an_error_that_is_no_typed_one_is_charged_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

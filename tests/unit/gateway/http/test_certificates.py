@@ -39,6 +39,7 @@ async def shown(port: int) -> bytes | None:
     return found
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("name", ["tls.crt", "tls.key"])
 @pytest.mark.parametrize("way", WAYS)
 async def test_a_broken_certificate_leaves_the_former_one_in_use(

@@ -67,6 +67,7 @@ def same(one: Any, other: Any) -> bool:
     return one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
 
 
+@pytest.mark.full
 def test_a_message_is_the_json_that_json_format_writes() -> None:
     for name in TYPES:
         for message in messages(name):
@@ -74,6 +75,7 @@ def test_a_message_is_the_json_that_json_format_writes() -> None:
             assert written == json.loads(json_format.MessageToJson(message)), (name, message)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("snake", [False, True])
 def test_json_of_json_format_gives_the_same_message(snake: bool) -> None:
     for name, kind in TYPES.items():
@@ -84,6 +86,7 @@ def test_json_of_json_format_gives_the_same_message(snake: bool) -> None:
             assert same(read, expected), (name, text)
 
 
+@pytest.mark.full
 def test_what_is_written_is_read_again() -> None:
     for name, kind in TYPES.items():
         for message in messages(name):

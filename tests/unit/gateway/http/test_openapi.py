@@ -29,6 +29,7 @@ def test_the_description_is_valid() -> None:
     validate(orjson.loads(orjson.dumps(DESCRIBED)), cls=OpenAPIV31SpecValidator)
 
 
+@pytest.mark.full
 async def test_the_description_is_made_and_compressed_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -13,6 +13,7 @@ def price(form: PricedFormat, pixels: int) -> float:
     return pixels * PIXEL[form]
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("form", "kind", "options"),
     [

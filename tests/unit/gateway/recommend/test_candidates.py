@@ -84,6 +84,7 @@ async def test_only_unknown_ids_give_an_empty_answer_and_no_other_products():
     assert (ids(answer), answer.missing_product_ids) == ([], ("gone",))
 
 
+@pytest.mark.full
 async def test_two_thousand_candidates_are_read_in_two_calls_and_all_ranked():
     shop = Shop()
     shop.retriever.record = tuple(f"q{place}" for place in range(2_000))

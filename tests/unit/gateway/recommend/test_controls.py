@@ -369,6 +369,7 @@ def with_goals(*goals: ControlRule) -> tuple[Shop, RequestDependencies]:
     return shop, shop.deps
 
 
+@pytest.mark.full
 async def test_a_goal_of_exposure_is_kept_over_answers_and_its_moves_are_reported():
     _, deps = with_goals(goal("local", "p2"))
     first = await recommend(by_photo(page_size=2), deps)
@@ -399,6 +400,7 @@ async def pages(deps: RequestDependencies, caller: str, count: int, **fields) ->
         access.caller.reset(token)
 
 
+@pytest.mark.full
 async def test_one_product_answers_of_one_caller_do_not_switch_a_goal_off_for_others():
     local = goal("local", "p2", least_share=0.3)
     (_, attacked), (_, quiet) = with_goals(local), with_goals(local)

@@ -132,6 +132,7 @@ def test_cheap_requests_of_one_caller_do_not_keep_an_expensive_one_of_another_wa
     virtual_time.run(main())
 
 
+@pytest.mark.full
 async def test_a_cancelled_request_leaves_its_place_in_the_queue() -> None:
     line, before = Line(), metric(WAITED, outcome="gone")
     for name in ("a", "b", "c"):

@@ -98,6 +98,7 @@ def unmatched(goal: str) -> float:
     return UNMATCHED_ANSWERS.labels(goal)._value.get()
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("target", [0.1, 0.3, 0.6])
 @pytest.mark.parametrize("handicap", [0.0, 0.3, 0.8])
 def test_the_share_is_reached_over_many_answers(target: float, handicap: float):

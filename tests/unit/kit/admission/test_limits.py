@@ -90,6 +90,7 @@ def unsent(peer: grpc.aio.Channel, path: str = UNARY) -> Any:
 # Sizes and counts
 
 
+@pytest.mark.full
 @BOTH_WAYS
 async def test_a_call_takes_as_many_bytes_as_its_proto_says_and_no_more() -> None:
     shop = Shop()
@@ -267,6 +268,7 @@ def in_flight() -> float | None:
     return REGISTRY.get_sample_value("sightline_calls_in_flight", {"service": "limited"})
 
 
+@pytest.mark.full
 @BOTH_WAYS
 async def test_calls_that_are_worked_on_are_shown_and_streams_and_probes_are_not() -> None:
     echo = Echo()

@@ -112,6 +112,7 @@ async def test_entries_that_wait_are_stored_together() -> None:
     assert max(sizes) <= BATCH
 
 
+@pytest.mark.full
 async def test_one_caller_fills_half_of_the_queue_at_most() -> None:
     store = Store()
     audit = Audit(store.add, ["default"])

@@ -18,6 +18,7 @@ INSERT = sa.text(
 )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("engine", ["sqlite", STARTED])
 @pytest.mark.parametrize("migrations", BEFORE)
 async def test_old_entries_are_kept_without_a_number_and_a_chain_follows(

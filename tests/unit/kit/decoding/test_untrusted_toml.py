@@ -82,6 +82,7 @@ async def test_a_bad_text_is_refused_with_the_reason(
     assert said in str(caught.value)
 
 
+@pytest.mark.full
 def test_a_dear_text_costs_the_service_a_fraction() -> None:
     with asyncio.Runner() as runner:
         parser = TomlParser()

@@ -396,6 +396,7 @@ async def test_what_refuses_a_new_job_is_raised(board: Jobs) -> None:
     assert await board.list() == ()
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     "damaged",
     [{"params": "{"}, {"params": "null"}, {"result": "[1]"}, {"state": "PAUSED"}],

@@ -66,6 +66,7 @@ async def test_a_file_has_the_time_that_its_host_states(
         assert (file.data, file.modified) == (PHOTO, modified)
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("page", "words"),
     [

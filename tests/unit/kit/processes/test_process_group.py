@@ -120,6 +120,7 @@ def folders(of: Path) -> list[Path]:
     return list(of.glob("sightline-metrics-*"))
 
 
+@pytest.mark.full
 async def test_a_process_that_dies_is_replaced(shop: Shop) -> None:
     first = await shop.all_up()
     os.kill(min(first), signal.SIGKILL)
@@ -132,6 +133,7 @@ async def test_a_process_that_dies_is_replaced(shop: Shop) -> None:
     assert [line["status"] for line in replaced] == [-signal.SIGKILL]
 
 
+@pytest.mark.full
 async def test_a_stop_is_passed_on_and_lets_calls_end(shop: Shop) -> None:
     both = await shop.all_up()
     assert "sightline_call_seconds_total{" in shop.scrape()
@@ -148,6 +150,7 @@ async def test_processes_end_when_nobody_looks_after_them(shop: Shop) -> None:
     await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in both))
 
 
+@pytest.mark.full
 async def test_a_process_that_was_left_alone_before_it_served_ends(tmp_path: Path) -> None:
     left = Shop(tmp_path, SIGHTLINE_PROCESS="1", SIGHTLINE_SUPERVISOR="1")
     assert await asyncio.to_thread(left.process.wait, SECONDS) == -signal.SIGTERM

@@ -45,6 +45,7 @@ def said(parent: subprocess.Popen[str]) -> tuple[int, str]:
     return int(child), last
 
 
+@pytest.mark.full
 def test_a_child_that_dies_is_replaced_and_the_next_one_is_told_how() -> None:
     with running(soon=0) as parent:
         child, last = said(parent)
@@ -59,6 +60,7 @@ def test_a_child_that_dies_is_replaced_and_the_next_one_is_told_how() -> None:
         assert [each.pid for each in psutil.Process(parent.pid).children()] == [child]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_parent_ends_both(number: signal.Signals) -> None:
     with running(soon=0) as parent:
@@ -68,6 +70,7 @@ def test_a_signal_to_the_parent_ends_both(number: signal.Signals) -> None:
         assert not psutil.pid_exists(child)
 
 
+@pytest.mark.full
 def test_a_child_that_dies_soon_ends_the_parent_with_its_status() -> None:
     with running(soon=SECONDS) as parent:
         child, _ = said(parent)

@@ -93,6 +93,7 @@ async def test_a_call_with_a_photo_is_made_again_too() -> None:
     assert flaky.calls == 3
 
 
+@pytest.mark.full
 async def test_a_peer_that_fails_most_calls_is_not_asked_three_times_as_often() -> None:
     flaky = Flaky(10**6, grpc.StatusCode.UNAVAILABLE)
     started = await echo_on(0, flaky)

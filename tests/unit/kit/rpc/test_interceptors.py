@@ -154,6 +154,7 @@ async def test_the_text_of_an_unexpected_error_reaches_neither_caller_nor_log(
     assert PERSONAL not in logged
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_cancellation_from_within_does_not_leave_the_caller_waiting(kind: str) -> None:
     async with echo() as peer:
@@ -396,6 +397,7 @@ async def test_what_a_call_that_failed_held_is_let_go_without_the_collector() ->
         gc.enable()
 
 
+@pytest.mark.full
 async def test_each_call_is_counted_once_under_its_code(way: str) -> None:
     service = f"counted-{way}"
     async with echo(service=service) as peer:

@@ -281,6 +281,7 @@ print(runs[MODE](main()) - before)
 """
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_memory_that_is_freed_is_kept_for_the_next_batch() -> None:
     kept, given_back = (

@@ -66,6 +66,7 @@ async def test_each_commit_wakes_all_who_wait(db: Database) -> None:
         second.clear()
 
 
+@pytest.mark.full
 async def test_another_process_wakes_them_too(db: Database, tmp_path: Path) -> None:
     event = db.commits()
     assert event is not None

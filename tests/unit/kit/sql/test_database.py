@@ -280,6 +280,7 @@ def test_tables_that_the_migrations_lack_are_found(db: Database) -> None:
     assert [operation[0] for operation in db.drift(other)] == ["add_table"]
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_processes_that_start_at_once_migrate_once(file: Path) -> None:
     script = (

@@ -35,6 +35,7 @@ def add(server: PostgreSQL, name: str) -> int:
         return found.fetchall()[0][0]
 
 
+@pytest.mark.full
 def test_rows_are_gone_and_counting_begins_anew(server: PostgreSQL, databases: Emptied) -> None:
     name = databases.take()
     assert [add(server, name), add(server, name)] == [1, 2]

@@ -83,6 +83,7 @@ def add(connection: Connection, name: str = "new") -> None:
     connection.execute(sa.insert(SHELF).values(id=name))
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @only_sqlite
 async def test_a_read_here_sees_what_any_process_has_just_committed(db: Database) -> None:
@@ -245,6 +246,7 @@ def test_a_store_that_one_process_keeps_to_itself_is_busy_at_once(db: Database) 
     assert db.read_local(names) == {"alone"}
 
 
+@pytest.mark.full
 @only_postgresql
 async def test_postgresql_is_read_in_threads_and_has_no_version(new_store: NewStore) -> None:
     db = Database(

@@ -43,6 +43,7 @@ def test_no_share_is_above_1_by_rounding():
         assert [one.share for one in exposures(given, {})] == [1.0]
 
 
+@pytest.mark.full
 def test_the_interval_contains_the_true_share_in_95_of_100_samples():
     draw, inside, samples = random.Random(3), 0, 400
     for _ in range(samples):

@@ -78,6 +78,7 @@ def ids(folder: Path) -> list[str]:
     return found
 
 
+@pytest.mark.full
 async def test_every_event_is_there_once_in_files_of_bounded_size(
     db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path
 ) -> None:
@@ -259,6 +260,7 @@ async def test_exports_are_deleted_after_their_term_and_other_folders_stay(tmp_p
     assert await export.expire(catalogs, store, 7.0, lambda: NOW) == 0
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("damage", BROKEN)
 async def test_a_damaged_file_of_an_earlier_attempt_is_written_again(
     db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path, damage: str
@@ -272,6 +274,7 @@ async def test_a_damaged_file_of_an_earlier_attempt_is_written_again(
     assert ids(folder) == [f"e{n}" for n in range(23)]
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("damage", BROKEN)
 async def test_a_person_is_erased_from_all_exports_though_files_of_some_are_damaged(
     db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path, damage: str
@@ -296,6 +299,7 @@ async def test_a_person_is_erased_from_all_exports_though_files_of_some_are_dama
         assert pq.read_table(part).num_rows == 0
 
 
+@pytest.mark.full
 async def test_an_export_whose_files_can_not_be_opened_is_told_after_the_others_were_erased(
     db: Database, events: EventRecord, jobs: Jobs, tmp_path: Path
 ) -> None:

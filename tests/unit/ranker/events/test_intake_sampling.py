@@ -43,6 +43,7 @@ def test_what_a_small_share_keeps_a_larger_one_keeps_too() -> None:
     assert few < many
 
 
+@pytest.mark.full
 def test_shoppers_who_see_more_answers_are_not_kept_more_often() -> None:
     def kept(answers: int) -> int:
         return sum(

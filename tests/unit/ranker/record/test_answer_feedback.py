@@ -61,6 +61,7 @@ async def read(record: FeedbackRecord, limit: int = 10, **period: int) -> list[K
     return [answer async for batch in found for answer in batch]
 
 
+@pytest.mark.full
 async def test_only_answers_of_which_something_was_shown_are_read(
     db: Database, record: FeedbackRecord
 ) -> None:

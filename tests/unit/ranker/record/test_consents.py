@@ -229,6 +229,7 @@ async def test_vectors_of_photos_are_stored_with_consent_only(db: Database) -> N
     assert await answers.owner("default", "a4") == alias(BOB), "the answer itself is recorded"
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("purpose", [PHOTOS, TRAIN, PERSONALISE])
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_vectors_of_photos_need_each_of_three_purposes(
@@ -329,6 +330,7 @@ async def test_a_changed_default_is_counted_through_in_batches(db: Database) -> 
     assert (await record.shoppers("default", "", 10))[1] == 2
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("seed", range(4))
 async def test_popularity_is_always_the_sum_over_those_who_permit_it(
     db: Database, seed: int

@@ -30,6 +30,7 @@ async def ask(db: Database, received: int | None = NOW, **conditions: Any) -> st
     return (await jobs.create(purge.PURGE, "default", params)).id
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("conditions", "outcome"),
     [

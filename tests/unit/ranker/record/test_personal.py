@@ -23,6 +23,7 @@ async def fill(db: Database) -> None:
     await ShopperRecord(db).set_attributes("default", ANN, values, **given)
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("expires", [False, True])
 @pytest.mark.parametrize(("table", "name"), [("events", "event_id"), ("attributes", "key")])
 async def test_rows_that_expire_between_two_pages_hide_no_others(

@@ -73,6 +73,7 @@ CASES = [
 ]
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(("conditions", "gone"), CASES)
 async def test_what_fits_every_condition_is_counted_and_goes_and_nothing_else(
     events: EventRecord, purges: SelectionRecord, conditions: dict[str, object], gone: set[str]
@@ -94,6 +95,7 @@ async def test_a_count_says_from_when_to_when(events: EventRecord, purges: Selec
     assert await purges.count(selected(product_id="x")) == PurgeCount(0, None, None, 0)
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
 @pytest.mark.parametrize("condition", [{"before_micros": NOW}, {"types": (EventType.VIEW,)}, {}])
 async def test_popularity_is_the_same_as_if_the_events_had_never_been(

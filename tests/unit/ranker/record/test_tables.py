@@ -29,6 +29,7 @@ def test_the_migrations_make_exactly_these_tables(db: Database) -> None:
     assert db.drift(METADATA) == []
 
 
+@pytest.mark.full
 def test_every_process_migrates_under_the_lock_of_0_35_0() -> None:
     assert MIGRATION_LOCK == "ranker.events.record.migrations"
     calls = [
@@ -92,6 +93,7 @@ def test_what_was_stored_before_there_were_counts_is_counted(tmp_path: Path) -> 
     made.close()
 
 
+@pytest.mark.full
 @only_postgresql
 def test_a_migration_lets_others_at_the_tables_that_it_waits_for(db: Database) -> None:
     with db.engine.begin() as connection:

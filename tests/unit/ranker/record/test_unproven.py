@@ -109,6 +109,7 @@ async def nothing(db: Database, catalog: str) -> None:
     pass
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("step", [nothing, refuse, allow, expire, purge, merge, recount])
 async def test_others_see_the_same_with_and_without_unproven_events(
     db: Database, step: Step

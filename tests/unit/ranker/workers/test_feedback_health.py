@@ -130,6 +130,7 @@ async def test_candidates_that_nobody_saw_are_left_out_when_asked(db: Database) 
     assert len(await answered.feedback(read, shown_only=True)) == 5 * (PLACES - 1)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_a_look_finds_estimates_and_drift_keeps_and_exports_them(
     db: Database, store: ModelStore

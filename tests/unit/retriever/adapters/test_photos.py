@@ -94,6 +94,7 @@ async def test_a_name_that_is_no_hash_reaches_no_file(store: PhotoStore, name: s
         await store.get("shop", name)
 
 
+@pytest.mark.full
 async def test_a_photo_is_checked_by_its_bytes(store: PhotoStore) -> None:
     info = await store.inspect("default", DATA)
     assert (info.image_id, info.media_type, info.width, info.height) == (ID, "image/jpeg", 64, 48)
@@ -105,6 +106,7 @@ async def test_a_photo_is_checked_by_its_bytes(store: PhotoStore) -> None:
     assert caught.value.reason == "IMAGE_TOO_LARGE"
 
 
+@pytest.mark.full
 async def test_parts_of_a_frame_keep_their_pixels(store: PhotoStore) -> None:
     boxes = [WatchBox(0.0, 0.0, 1.0, 1.0), WatchBox(0.5, 0.25, 1.0, 0.75)]
     _, parts = await store.measure_frame("default", DATA, boxes)

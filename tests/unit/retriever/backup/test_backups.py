@@ -31,6 +31,7 @@ from tests.unit.retriever.backup.conftest import Place
 from tests.waiting import SECONDS
 
 
+@pytest.mark.full
 async def test_a_lost_photo_stops_no_backup(here: Place, place: Callable[[str], Place]) -> None:
     del here.photos.stored["default", image_id(photo(seed=2))]
     there = place("there")

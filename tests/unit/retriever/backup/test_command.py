@@ -71,6 +71,7 @@ def typed(
     return type_
 
 
+@pytest.mark.full
 async def test_each_catalog_is_backed_up_and_only_the_newest_stay(
     here: Place, typed: Typed
 ) -> None:
@@ -88,6 +89,7 @@ async def test_each_catalog_is_backed_up_and_only_the_newest_stay(
     await typed("check", "newest", refused="BACKUP_NOT_FOUND")
 
 
+@pytest.mark.full
 async def test_by_default_the_14_newest_stay_as_in_0_15(typed: Typed, tmp_path: Path) -> None:
     (first,) = await typed("create", "--catalog", "default")
     folder = tmp_path / "backups" / "default"

@@ -226,6 +226,7 @@ async def test_a_copy_that_fails_is_deleted(here: Place, monkeypatch: pytest.Mon
     assert await state(here) is CatalogState.DELETED
 
 
+@pytest.mark.full
 async def test_a_killed_copy_begins_again_and_has_the_products_of_one_moment(
     here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ async def test_markets_are_restored_and_count_among_those_of_the_catalog(
     assert isinstance(outcome, ProductInvalid)
 
 
+@pytest.mark.full
 async def test_a_space_takes_no_more_generations_than_it_may_have(
     rolled_out: Place, place: Callable[[str], Place]
 ) -> None:
@@ -113,6 +114,7 @@ async def test_a_model_s_products_are_published_anew_after_a_restore(
     assert list(await registry(there)) == ["visual-1"]
 
 
+@pytest.mark.full
 async def test_texts_are_embedded_anew_after_a_restore(
     here: Place, place: Callable[[str], Place]
 ) -> None:
@@ -186,6 +188,7 @@ async def test_what_a_backfill_waited_for_waits_as_after_a_write(
     assert (await there.record.counts("default", two)).pending == 4
 
 
+@pytest.mark.full
 async def test_tokens_of_before_the_backup_stay_good(
     here: Place, place: Callable[[str], Place]
 ) -> None:
@@ -305,6 +308,7 @@ async def test_the_same_request_is_one_restore(here: Place, place: Callable[[str
         await there.ask(backup_id, request_id="another")
 
 
+@pytest.mark.full
 async def test_a_photo_that_was_taken_down_is_left_out(
     here: Place, place: Callable[[str], Place]
 ) -> None:

@@ -28,6 +28,7 @@ def with_keys(there: Place, keys: KeyRing) -> Place:
     return there
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("keys", [OURS, ROTATED])
 async def test_what_a_key_signed_is_restored_with_it(
     here: Place, place: Callable[[str], Place], keys: KeyRing
@@ -75,6 +76,7 @@ CHANGES: dict[str, Callable[[Members], Members]] = {
 }
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("name", CHANGES)
 async def test_a_change_after_the_request_is_noticed_before_anything_counts(
     here: Place, place: Callable[[str], Place], tmp_path: Path, name: str

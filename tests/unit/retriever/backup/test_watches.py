@@ -107,6 +107,7 @@ async def alerts_of(place: Place, catalog: str = "default") -> list[Alert]:
     return await place.record.alerts_after(catalog, "", 0, 1_000)
 
 
+@pytest.mark.full
 async def test_a_watch_is_restored_with_what_it_knows_and_its_alerts(
     here: Place, place: Callable[[str], Place], clock: Clock
 ) -> None:
@@ -168,6 +169,7 @@ async def test_a_forced_restore_changes_a_watch_as_a_caller_does(here: Place, cl
     )
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("force", [False, True])
 async def test_a_watch_that_a_caller_has_set_since_is_kept(
     here: Place, place: Callable[[str], Place], force: bool
@@ -198,6 +200,7 @@ async def test_a_deleted_watch_comes_back_with_its_alerts(here: Place, clock: Cl
     assert await alerts_of(here) == [replace(saved[0], image_id="")]
 
 
+@pytest.mark.full
 async def test_alerts_of_equal_numbers_are_all_kept_and_added_once(
     here: Place, place: Callable[[str], Place]
 ) -> None:
@@ -220,6 +223,7 @@ async def test_alerts_of_equal_numbers_are_all_kept_and_added_once(
         assert len({each.sequence for each in after}) == len(after)
 
 
+@pytest.mark.full
 async def test_a_restore_that_would_exceed_the_number_of_watches_changes_nothing(
     here: Place, place: Callable[[str], Place]
 ) -> None:
@@ -240,6 +244,7 @@ def without_watches(members: Members) -> Members:
     return vouched(kept | {"manifest.json": json.dumps(manifest).encode()})
 
 
+@pytest.mark.full
 async def test_a_backup_without_watches_leaves_those_of_the_catalog(
     here: Place, tmp_path: Path
 ) -> None:
@@ -331,6 +336,7 @@ DAMAGED: dict[str, Callable[[Members], Members]] = {
 }
 
 
+@pytest.mark.first(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGED)
 async def test_damaged_or_hostile_watches_change_nothing(

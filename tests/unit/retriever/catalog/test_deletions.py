@@ -82,6 +82,7 @@ async def test_what_is_written_after_the_purge_was_asked_for_stays(
     assert await left(record) == 4
 
 
+@pytest.mark.full
 async def test_a_cancelled_purge_stops_between_two_batches(record: Record, jobs: Jobs) -> None:
     await stock(record, 2_000)
     await purge(record, jobs, All())
@@ -92,6 +93,7 @@ async def test_a_cancelled_purge_stops_between_two_batches(record: Record, jobs:
     assert await left(record) == 2_000
 
 
+@pytest.mark.full
 async def test_a_purge_goes_on_where_a_dead_worker_stopped(record: Record, jobs: Jobs) -> None:
     await stock(record, 1_200)
     asked = await purge(record, jobs, All())

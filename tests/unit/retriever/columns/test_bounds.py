@@ -113,6 +113,7 @@ async def test_who_wants_fewer_rows_takes_none_from_the_others(
     assert counting.read_rows == []
 
 
+@pytest.mark.full
 async def test_what_is_dead_is_left_behind_and_who_compares_goes_on_with_what_it_has(
     record: Record, made: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:

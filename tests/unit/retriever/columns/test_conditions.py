@@ -219,6 +219,7 @@ def test_the_texts_of_a_product_are_folded_once_and_not_once_for_each_condition(
     assert len(folded) == 600 + words
 
 
+@pytest.mark.full
 async def test_a_filter_is_asked_only_of_the_products_in_question(calls: list[Filter]) -> None:
     """Check the number of evaluations beside many other products."""
     table = described(6_000)

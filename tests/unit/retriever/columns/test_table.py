@@ -133,6 +133,7 @@ def test_families_are_those_of_the_rule(steps: list[tuple[str, str | None]]) -> 
     assert (np.flatnonzero(table.alive[: len(table.ids)]) == np.sort(some)).all()
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_product_takes_at_most_300_bytes() -> None:
     """Measure a catalog whose brands, categories and tags are shared by many products."""

@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pytest
+
 from retriever.delivery.deliverer import Deliverer
 from retriever.domain import webhooks
 from retriever.domain.deliveries import (
@@ -234,6 +236,7 @@ def test_a_receiver_that_answers_500_for_a_day_gets_every_alert_afterwards_in_or
     virtual_time.run(work())
 
 
+@pytest.mark.full
 def test_after_its_term_an_alert_is_a_dead_letter_and_the_next_ones_wait_as_before() -> None:
     async def work() -> None:
         alerts, receivers = Alerts(), Receivers()
@@ -360,6 +363,7 @@ def test_while_the_record_is_down_nothing_is_lost_and_afterwards_all_is_delivere
     virtual_time.run(work())
 
 
+@pytest.mark.full
 def test_an_alert_of_a_later_release_holds_up_its_own_watch_only() -> None:
     async def work() -> None:
         alerts, receivers = Alerts(), Receivers()

@@ -77,6 +77,7 @@ def test_the_interval_holds_the_estimate_and_stays_between_0_and_1(
         assert 0 <= found.lower <= found.value <= found.upper <= 1
 
 
+@pytest.mark.full
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     """Lose rows of the index, and search over a subset of them: 95%, less random variation."""
     random, held = np.random.default_rng(3), 0

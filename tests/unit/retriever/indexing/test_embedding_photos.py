@@ -59,6 +59,7 @@ async def test_a_photo_that_can_never_be_embedded_is_given_up_at_once(
     assert (counts.pending, counts.failed) == (0, 1)
 
 
+@pytest.mark.full
 async def test_a_failing_photo_is_tried_alone_ever_later_and_then_left(
     made: Generation, record: Record, photos: FakePhotos, embedder: FakeEmbedder, clock: Clock
 ) -> None:

@@ -190,6 +190,7 @@ async def test_the_same_picture_under_two_products_is_one_group(shop: Shop) -> N
     assert len(set(groups.values())) == 4
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_of_too_many_photos_whole_families_are_drawn_by_the_seed(shop: Shop) -> None:
     for family in range(60):
@@ -225,6 +226,7 @@ async def test_who_asks_while_a_fit_is_under_way_is_shown_it(shop: Shop) -> None
     assert (await space_fits.ask("default", plan(), shop.jobs, request_id="r3")).id != first.id
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_the_worker_waits_for_an_embedder_that_was_killed_and_fits_anew(db: Database) -> None:
     bench = Bench(db)

@@ -91,6 +91,7 @@ async def bench(record: Record, db: Database) -> Bench:
     return made
 
 
+@pytest.mark.full
 async def test_a_sound_generation_passes(bench: Bench) -> None:
     found = await bench.verify()
     assert found.passed, found.findings
@@ -109,6 +110,7 @@ async def test_the_job_says_how_far_it_is(bench: Bench) -> None:
     assert (seen.done, seen.total) == (80, 80)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_an_index_that_leaves_neighbours_out_is_found(bench: Bench) -> None:
     search = bench.index.search
@@ -144,6 +146,7 @@ async def test_an_index_that_leaves_neighbours_out_is_found(bench: Bench) -> Non
     assert (await bench.verify(replace(DEMAND, min_recall=0.4))).passed
 
 
+@pytest.mark.full
 async def test_photos_of_the_same_bytes_are_as_near_as_one_another(bench: Bench) -> None:
     products = [write(f"copy{n}", PHOTOS[0]) for n in range(40)]
     await bench.record.write("default", products)
@@ -152,6 +155,7 @@ async def test_photos_of_the_same_bytes_are_as_near_as_one_another(bench: Bench)
     assert (found.recall, found.passed) == (1.0, True)
 
 
+@pytest.mark.full
 async def test_vectors_that_the_embedder_would_not_make_are_found(bench: Bench) -> None:
     other = [VectorWrite(image_id(data), vector_of(data + b"!")) for data in PHOTOS]
     await bench.record.save_vectors(bench.made, other)
@@ -161,6 +165,7 @@ async def test_vectors_that_the_embedder_would_not_make_are_found(bench: Bench) 
     assert "agrees only" in found.findings[0]
 
 
+@pytest.mark.full
 async def test_a_photo_may_be_a_shopper_s_or_the_catalog_s_where_the_space_knows_both(
     bench: Bench,
 ) -> None:
@@ -173,6 +178,7 @@ async def test_a_photo_may_be_a_shopper_s_or_the_catalog_s_where_the_space_knows
     assert (await bench.verify(whole)).least_agreement == pytest.approx(1.0)
 
 
+@pytest.mark.full
 async def test_rows_that_the_engine_lost_or_never_had_are_found(bench: Bench) -> None:
     held = bench.index.rows[bench.made.collection]
     del held[next(iter(held))]
@@ -216,6 +222,7 @@ async def test_an_empty_catalog_has_nothing_wrong(record: Record, db: Database) 
     assert found.filtered_recall is None
 
 
+@pytest.mark.full
 async def test_what_does_not_answer_says_nothing_of_the_generation(bench: Bench) -> None:
     job = await bench.job()
     bench.index.down = True

@@ -1,5 +1,6 @@
 """Products that the record finds for filters, compared with the rule and a plain sum."""
 
+import pytest
 import sqlalchemy as sa
 
 from retriever.record import Record
@@ -22,6 +23,7 @@ async def found(record: Record, condition: Filter, part: Comparison, most: int) 
     return None if rows is None else {product_id for _, product_id, _ in rows.keys}
 
 
+@pytest.mark.full
 async def test_what_an_index_finds_has_to_pass_the_whole_filter(record: Record) -> None:
     await record.create_generation(generation())
     await put(

@@ -327,6 +327,7 @@ def stay(found: Candidates) -> list[str]:
     return [name for name in found.product_ids if name not in named]
 
 
+@pytest.mark.first(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", list(Collapse))
 @pytest.mark.parametrize(("count", "parents"), [(0, 0), (1, 0), (12, 0), (40, 3), (90, 20)])

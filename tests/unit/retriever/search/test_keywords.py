@@ -194,6 +194,7 @@ async def test_a_text_of_which_nothing_has_a_word_is_corrected(shop: Record) -> 
     assert by_store.corrected == ""
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     "text",
     [
@@ -346,6 +347,7 @@ async def large(shop: Record) -> Record:
     return shop
 
 
+@pytest.mark.full
 async def test_the_store_reads_the_postings_of_the_own_catalog_alone(
     large: Record, db: Database
 ) -> None:
@@ -389,6 +391,7 @@ def _read(node: dict[str, Any]) -> int:
     return int(node["Actual Rows"] + thrown)
 
 
+@pytest.mark.full
 async def test_what_another_catalog_holds_makes_a_search_no_longer(
     shop: Record, db: Database
 ) -> None:
@@ -470,6 +473,7 @@ def product_of(random: np.random.Generator, product_id: str) -> ProductWrite:
     return ProductWrite(content, {})
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("seed", range(6))
 async def test_words_in_memory_say_what_the_store_says(
     seed: int, record: Record, monkeypatch: pytest.MonkeyPatch

@@ -123,6 +123,7 @@ async def test_a_narrow_filter_is_answered_exactly_from_the_record(
     )
 
 
+@pytest.mark.first(2)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("condition", "passing"),

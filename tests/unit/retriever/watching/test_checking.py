@@ -230,6 +230,7 @@ def test_a_frame_unlike_those_of_its_hour_is_unusual() -> None:
     assert camera.see_vectors(still()) == ENDED
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("offset", [0, 30, -30])
 def test_what_is_usual_in_one_hour_of_the_place_is_unusual_in_the_next(offset: int) -> None:
     noise, minute = np.random.default_rng(9), 60

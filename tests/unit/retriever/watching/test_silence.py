@@ -131,6 +131,7 @@ async def test_an_alert_ends_once_frames_have_come_for_long_enough(door: Door) -
     assert await door.kinds() == [STARTED, ENDED]
 
 
+@pytest.mark.full
 async def test_alerts_start_no_more_often_than_the_cool_down(door: Door) -> None:
     await door.change(replace(RULE, cool_down=10 * HOLD))
     await door.see()

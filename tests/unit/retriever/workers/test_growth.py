@@ -96,6 +96,7 @@ async def day(bench: Bench, record: Record, number: int, seen: Counter[str]) -> 
     await record.delete_webhook("default", "ops")
 
 
+@pytest.mark.full
 async def test_rows_of_what_is_deleted_go(
     bench: Bench, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

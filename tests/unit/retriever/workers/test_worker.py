@@ -315,6 +315,7 @@ async def test_work_that_is_done_is_not_lost_to_a_busy_store(
     assert (done.state, done.attempts, tried) == (JobState.SUCCEEDED, 1, [made.id] * 3)
 
 
+@pytest.mark.full
 async def test_a_backup_holds_up_no_job_but_the_next_backup(bench: Bench) -> None:
     jobs, begin = job_queue(bench.db), bench.backups.begin
     under_way: list[str] = []

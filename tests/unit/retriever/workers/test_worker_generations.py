@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
+import pytest
 
 from retriever.domain.collection_names import shaped
 from retriever.domain.embedding import EmbeddingSpace
@@ -46,6 +47,7 @@ async def test_every_write_reaches_every_live_generation(bench: Bench) -> None:
         assert {version for version, _ in bench.embedder.embedded} == {VERSION, "v2"}
 
 
+@pytest.mark.full
 async def test_a_version_that_is_not_served_holds_up_no_other(bench: Bench) -> None:
     await bench.record.create_generation(generation())
     made = await second(bench, "gone")
@@ -104,6 +106,7 @@ async def nothing_waits(bench: Bench, made: Generation) -> bool:
     return (await bench.record.counts("default", made)).pending == 0
 
 
+@pytest.mark.full
 async def test_what_a_killed_backfill_left_is_taken_back_when_it_was_cancelled(
     bench: Bench,
 ) -> None:

@@ -144,6 +144,7 @@ async def test_what_a_backup_holds_comes_back_and_what_came_later_does_not(
     assert await SelectionRecord(db).last_sequence("default") >= len(EVENT_TEXTS) + 3
 
 
+@pytest.mark.full
 async def test_either_engine_restores_what_the_other_one_held(
     here: Here, typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +176,7 @@ async def purged(here: Here, selection: Selection) -> None:
     await jobs.finish(job, await do(job))
 
 
+@pytest.mark.full
 async def test_who_was_forgotten_after_a_backup_stays_forgotten(here: Here, typed: Typed) -> None:
     await fill(here)
     db, folder = here
@@ -260,6 +262,7 @@ async def test_who_was_erased_after_a_backup_is_erased_again_by_a_restore(
     assert receipt is not None, "later events of the log are dropped too"
 
 
+@pytest.mark.full
 async def test_a_withdrawal_after_a_backup_applies_after_its_restore(
     here: Here, typed: Typed
 ) -> None:
@@ -314,6 +317,7 @@ async def test_what_was_spent_of_a_privacy_budget_after_a_backup_is_spent_after_
         await request("after")
 
 
+@pytest.mark.full
 async def test_a_backup_of_a_former_key_is_renewed_and_who_was_erased_since_is_erased_again(
     here: Here, typed: Typed
 ) -> None:
@@ -335,6 +339,7 @@ async def test_a_backup_of_a_former_key_is_renewed_and_who_was_erased_since_is_e
     assert await EventRecord(db).interactions("default") == ()
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_a_backup_that_was_changed_changes_nothing(here: Here, typed: Typed) -> None:
     await fill(here)
@@ -355,6 +360,7 @@ async def test_a_backup_that_was_changed_changes_nothing(here: Here, typed: Type
     typed("restore", "newest", "--force")
 
 
+@pytest.mark.full
 async def test_a_backup_of_another_place_is_refused(
     here: Here, typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -403,6 +409,7 @@ FORMER = Path(__file__).with_name("0.15.0.tar.gz")
 FORMER_KEY = "8c6f2d1e0b7a49353d5f1a9e7c2b4860f1e2d3c4b5a69788796a5b4c3d2e1f07"
 
 
+@pytest.mark.full
 async def test_a_backup_of_0_15_is_restored_and_what_was_purged_since_stays_purged(
     here: Here, typed: Typed, monkeypatch: pytest.MonkeyPatch
 ) -> None:

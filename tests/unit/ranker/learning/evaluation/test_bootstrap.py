@@ -4,6 +4,7 @@ import pytest
 from ranker.learning.evaluation.bootstrap import intervals, smallest_effect
 
 
+@pytest.mark.full
 def test_intervals_hold_the_true_mean_about_as_often_as_they_promise() -> None:
     """Draw 200 samples of 150 shoppers, most of whom are at 0, as in metrics of the first ten
     places."""
@@ -43,6 +44,7 @@ def test_what_is_the_same_for_everyone_has_no_width(count: int) -> None:
     assert (found.low[0], found.high[0]) == (0.25, 0.25)
 
 
+@pytest.mark.full
 def test_the_smallest_effect_is_found_four_times_in_five() -> None:
     generator = np.random.default_rng(6)
     noise = generator.normal(0, 1.0, (200, 400))

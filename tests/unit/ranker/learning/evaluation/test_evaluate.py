@@ -70,10 +70,12 @@ def test_a_model_that_knows_tastes_is_better_than_popularity() -> None:
     ]
 
 
+@pytest.mark.full
 def test_a_model_that_is_wrong_about_everybody_fails() -> None:
     assert run(bad).verdict is ModelVerdict.FAILED
 
 
+@pytest.mark.full
 def test_production_as_it_serves_is_compared_when_it_is_older_than_the_split() -> None:
     found = run(production=serving(good, last=3))
     assert found.production_as is ProductionAs.ARTIFACT
@@ -82,6 +84,7 @@ def test_production_as_it_serves_is_compared_when_it_is_older_than_the_split() -
     assert deciding == {"production", "popularity"}
 
 
+@pytest.mark.full
 def test_production_that_has_seen_the_answers_is_learned_anew() -> None:
     asked: list[EventColumns] = []
 
@@ -112,6 +115,7 @@ def test_a_candidate_worse_than_production_fails() -> None:
     assert found.verdict is verdicts["production"] is ModelVerdict.FAILED
 
 
+@pytest.mark.full
 def test_too_little_to_learn_from_is_inconclusive() -> None:
     def nothing(log: EventColumns) -> Model:
         raise DataInsufficient("nobody likes anything")
@@ -122,6 +126,7 @@ def test_too_little_to_learn_from_is_inconclusive() -> None:
     assert found.trials[0].comparisons == ()
 
 
+@pytest.mark.full
 def test_production_that_can_not_be_learned_anew_leaves_the_question_open() -> None:
     def nothing(log: EventColumns) -> Model:
         raise DataInsufficient("nobody likes anything")
@@ -150,6 +155,7 @@ def test_one_product_in_all_is_inconclusive() -> None:
     assert run(log=log, products=PRODUCTS[:1]).verdict is ModelVerdict.INCONCLUSIVE
 
 
+@pytest.mark.full
 def test_a_report_that_was_stored_is_shown_as_it_was_found() -> None:
     found = run(production=serving(good, last=3))
     stored = json.loads(json.dumps(asdict(found)))
@@ -159,10 +165,12 @@ def test_a_report_that_was_stored_is_shown_as_it_was_found() -> None:
     assert shown.production_form == Evaluation.PRODUCTION_FORM_ARTIFACT
 
 
+@pytest.mark.full
 def test_the_same_data_give_the_same_report() -> None:
     assert run() == run()
 
 
+@pytest.mark.full
 def test_exposure_shows_brands_places_beside_their_products_and_interests() -> None:
     exposures = run().trials[0].systems[0].exposures
     assert {one.brand for one in exposures} == {"R", "W"}
@@ -178,6 +186,7 @@ def test_products_are_alike_by_what_they_share_and_not_by_their_ids() -> None:
     assert alike[0, 2] < 1
 
 
+@pytest.mark.full
 def test_progress_counts_systems_of_all_splits() -> None:
     reported: list[tuple[int, int]] = []
     evaluate(
@@ -192,6 +201,7 @@ def test_progress_counts_systems_of_all_splits() -> None:
     assert reported == [(n, 14) for n in range(1, 15)]
 
 
+@pytest.mark.full
 def test_a_baseline_that_beats_the_candidate_is_named_with_what_a_scene_needs_to_use_it() -> None:
     report = run(bad)
     told = report.findings
@@ -208,6 +218,7 @@ def test_a_baseline_that_beats_the_candidate_is_named_with_what_a_scene_needs_to
     assert len(run(good).findings) < len(told)
 
 
+@pytest.mark.full
 def test_the_report_says_whether_order_matters() -> None:
     """Each of the people likes what follows the product that they liked last."""
     found = run()
@@ -224,6 +235,7 @@ def test_the_report_says_whether_order_matters() -> None:
     assert run(log=mixed).findings[-1].startswith("No effect of order is shown; ")
 
 
+@pytest.mark.full
 def test_parameters_of_baselines_are_chosen_and_shown() -> None:
     said = {one.name: one.settings for one in run().trials[0].systems}
     assert said["EASE"].startswith("λ ")

@@ -150,6 +150,7 @@ def test_noise_alone_is_rarely_refused() -> None:
     assert sum(shop.beyond for shop in shops) <= binom.ppf(0.999, NIGHTS * len(shops), 0.05)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_models_that_improve_are_not_refused() -> None:
     shop = Shop(1, 200)

@@ -204,6 +204,7 @@ def test_the_interval_of_few_large_rewards_reaches_further_up() -> None:
     assert even.upper - even.value == pytest.approx(even.value - even.lower)
 
 
+@pytest.mark.full
 def test_intervals_of_skewed_rewards_hold_the_truth() -> None:
     rng, held, truth = np.random.default_rng(4), 0, float(np.exp(0.5))
     for _ in range(1_000):

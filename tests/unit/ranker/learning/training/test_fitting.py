@@ -292,6 +292,7 @@ def test_behavioural_scores_lie_about_where_cosines_do(wine_model: Model) -> Non
     assert np.quantile(sizes, 0.99) <= 1.0
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_serving_never_loads_what_trains() -> None:
     code = (

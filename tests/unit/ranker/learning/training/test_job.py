@@ -161,6 +161,7 @@ async def give(db: Database, person: int) -> None:
     )
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     "what", ["event", "attribute", "product", "photo", "seed", "recipe", "serving", "files"]
 )
@@ -193,6 +194,7 @@ async def test_whatever_is_new_is_trained_on(
     assert await trained(shop, **params)
 
 
+@pytest.mark.full
 async def test_a_model_without_a_shopper_is_trained_again_once_the_shopper_takes_part(
     shop: TrainingInputs, db: Database
 ) -> None:
@@ -240,6 +242,7 @@ async def test_a_model_without_a_state_is_nothing_to_go_on_from(
         await trained(shop, incremental=True)
 
 
+@pytest.mark.full
 async def test_what_shoppers_gave_is_learned_and_used_again(
     shop: TrainingInputs, db: Database
 ) -> None:
@@ -302,6 +305,7 @@ def test_a_manifest_of_an_older_release_names_its_parameters() -> None:
     assert np.isclose(training_job.recipe_in(older).learning_rate, Recipe().learning_rate)
 
 
+@pytest.mark.full
 async def test_who_is_erased_while_a_training_runs_is_not_in_its_model(
     shop: TrainingInputs, db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

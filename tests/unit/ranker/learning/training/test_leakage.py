@@ -88,6 +88,7 @@ def both() -> tuple[tuple[Given, Trained], tuple[Given, Trained], int]:
     return (one, trained(one)), (other, trained(other)), moment
 
 
+@pytest.mark.full
 def test_the_recipe_is_as_it_was_chosen_before_the_held_out_part(both) -> None:
     (_, made), (_, later), _ = both
     assert made.recipe == later.recipe
@@ -95,6 +96,7 @@ def test_the_recipe_is_as_it_was_chosen_before_the_held_out_part(both) -> None:
     assert made.additions[:-2] == later.additions[:-2], "but those of the final fit"
 
 
+@pytest.mark.full
 def test_what_is_compared_as_production_has_not_seen_the_held_out_part(both) -> None:
     (one, made), (other, later), moment = both
     models = []

@@ -186,6 +186,7 @@ def test_purchases_can_be_what_a_choice_is() -> None:
     assert learn(bought, SERVED, DEFAULT).calibration is None
 
 
+@pytest.mark.full
 def test_purchases_are_calibrated_by_the_same_scores_and_places(learned: ImpressionFit) -> None:
     """Let half of the clicks lead to purchases."""
     some = feedback(12_000, base=-1.0)

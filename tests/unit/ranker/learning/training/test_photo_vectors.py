@@ -118,6 +118,7 @@ def test_new_products_get_what_their_photos_say_and_liked_ones_stay_as_they_were
     assert (scores[1, 1::2] > scores[1, ::2].max()).all()
 
 
+@pytest.mark.full
 def test_a_training_says_what_photos_add_and_leaves_out_what_adds_nothing() -> None:
     for kinds, verdict in ((True, AblationVerdict.ADDS), (False, AblationVerdict.NOTHING)):
         given = Given(log_of(EVENTS), PRODUCTS, photos_of(kinds))

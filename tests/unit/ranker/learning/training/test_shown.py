@@ -72,6 +72,7 @@ async def write(db: Database, store: ModelStore) -> None:
         await EventRecord(db).append(events[start : start + 4_000])
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @only_sqlite  # the queries are asked of both elsewhere
 async def test_a_training_learns_blend_and_calibration_from_the_record(

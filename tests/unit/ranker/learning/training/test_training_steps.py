@@ -42,6 +42,7 @@ def searched(wine_given: Given) -> tuple[Trained, list[tuple[int, int]]]:
     return made, reported
 
 
+@pytest.mark.full
 def test_the_wines_metrics_name_how_many_people_they_rest_on(
     searched: tuple[Trained, list[tuple[int, int]]],
 ) -> None:
@@ -72,6 +73,7 @@ def test_progress_rises_to_its_end(searched: tuple[Trained, list[tuple[int, int]
     assert reported[-1][0] == reported[-1][1]
 
 
+@pytest.mark.full
 def test_choices_never_see_what_the_evaluation_asks_for(
     wine_given: Given, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +175,7 @@ class Taught:
         return ImpressionFit(blend, calibration, ("why",), 9_000, 500)
 
 
+@pytest.mark.full
 def test_what_answers_teach_is_served_and_evaluated_without_answers_that_came_later(
     wine_given: Given,
 ) -> None:
@@ -190,6 +193,7 @@ def test_what_answers_teach_is_served_and_evaluated_without_answers_that_came_la
     assert all(until <= moment for until in sorted(taught.asked)[:-1])
 
 
+@pytest.mark.full
 def test_it_is_compared_with_the_best_promoted_model(wine_given: Given) -> None:
     order = TrainingOrder(Recipe(epochs=2), ablation=False)
     proven = (ProvenMargin("m1", 0.9, 0.2),)

@@ -106,6 +106,7 @@ async def test_an_erasure_that_waits_for_its_job_is_as_good_as_done(
     assert actor in {one.actor for one in log}, "a shopper who returns is learned from"
 
 
+@pytest.mark.full
 async def test_each_erasure_is_subtracted_once_and_from_earlier_models_only(
     shop: TrainingInputs, db: Database, tmp_path: Path
 ) -> None:
@@ -156,6 +157,7 @@ async def test_a_model_of_which_nobody_is_left_has_no_neighbours(
     assert not len(model.bought_together.items)
 
 
+@pytest.mark.full
 async def test_a_continued_model_holds_what_its_base_holds(
     shop: TrainingInputs, db: Database
 ) -> None:

@@ -141,6 +141,7 @@ async def test_caps_and_exploration_keep_to_the_places_beside_the_pins():
     assert [found.product_ids[place] for place in (1, 3)] == [IDS[1], IDS[2]]
 
 
+@pytest.mark.full
 @pytest.mark.slow
 async def test_the_propensities_under_pins_are_the_shares_of_the_draws():
     counts: Counter[tuple[int, str]] = Counter()

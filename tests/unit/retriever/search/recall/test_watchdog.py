@@ -127,6 +127,7 @@ async def test_a_share_is_looked_at_and_what_can_not_wait_is_let_go() -> None:
     await watched.dog.close()
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("error", [IndexUnavailable(), ValueError("a mistake of ours")])
 async def test_a_look_that_fails_ends_nothing(error: Exception) -> None:
