@@ -225,7 +225,7 @@ def test_a_photo_that_is_taken_down_comes_back_only_when_that_is_lifted(hands: H
     assert "no photo was taken down" in hands.run("photos", "taken-down")
 
 
-PAGE = Path(__file__).parents[3] / "docs/operate/upgrading.md"
+PAGE = Path(__file__).parents[2] / "docs/operate/upgrading.md"
 TABLE = re.findall(r"`(sightline [^`]+)`", PAGE.read_text().partition("## What is rolled out")[2])
 TYPED_ELSEWHERE = {
     "sightline experiments show home-order": "tests/wire/test_experiments.py",
