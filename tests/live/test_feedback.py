@@ -26,8 +26,8 @@ FEATURES = ("taste", "content", "session")
 """Parts of the score that a product without events has by its features. Whether a model has
 `content` depends on the draw of the shoppers it is tested on."""
 LEAST_RISE, LEAST_MEAN_RISE = 5.0, 20.0
-"""Places of 89, of a style and in the mean of all; measured 2026-11 with three models: 12 to 53, and
-36. The model depends on its draw, too."""
+"""Places of 89, of a style and in the mean of all; measured 2026-11 with three models: 12 to 53,
+and 36. The model depends on its draw, too."""
 PLACES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "for-you": {},
