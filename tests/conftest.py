@@ -18,6 +18,7 @@ from tests import tiers
 from tests.late_locks import LockedLate, watch_writes
 from tests.seconds import Seconds
 from tests.stores import SQLITE, STARTED, NewStore, Stores
+from tests.tools import NotRun
 from tests.waiting import SECONDS
 
 # Nothing is timed in a test.
@@ -56,8 +57,9 @@ gc.disable()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Count processor seconds in every process that runs tests."""
+    """Count processor seconds, and note what is not run, in every process that runs tests."""
     config.pluginmanager.register(Seconds())
+    config.pluginmanager.register(NotRun())
 
 
 @pytest.hookimpl(tryfirst=True)

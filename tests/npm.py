@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.files import link
+from tests.tools import tool
 from tests.waiting import SECONDS
 
 ROOT = Path(__file__).parents[1]
@@ -68,8 +69,8 @@ class Shop:
 
 def environment() -> dict[str, str]:
     """Return the environment of npm: no script of a package is run, and nothing is reported."""
-    for tool in ("node", "npm"):
-        assert shutil.which(tool), f"{tool} is missing: make tools"
+    for each in ("node", "npm"):
+        tool(each)
     return os.environ | {f"npm_config_{name}": value for name, value in QUIET.items()}
 
 

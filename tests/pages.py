@@ -1,6 +1,5 @@
 """A shop's pages in a real browser, on an origin of their own."""
 
-import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 from playwright.async_api import Browser, Page, async_playwright
 
 from tests.live.test_page import OFFLINE
+from tests.tools import tool
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ def serving(folder: Path) -> Iterator[Pages]:
 @asynccontextmanager
 async def browsing() -> AsyncIterator[Browser]:
     """Start a browser."""
-    path = shutil.which("chromium")
-    assert path is not None, "chromium is missing: run `make tools`"
+    path = tool("chromium")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=path, args=["--no-sandbox", *OFFLINE]

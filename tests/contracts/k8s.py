@@ -11,8 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+
+from tests.tools import tool
 
 ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
@@ -85,15 +86,8 @@ Document = dict[str, Any]
 
 
 def kubectl() -> str:
-    """Return KUBECTL, else the one of `make tools` if the system's is too old, else the
-    system's."""
-    path = f"{ROOT / '.tools/bin'}:{os.environ['PATH']}"
-    found = os.environ.get("KUBECTL") or shutil.which("kubectl", path=path)
-    if found is None:
-        pytest.skip(
-            "NOT MEASURED: no kubectl on this machine (make tools)", allow_module_level=True
-        )
-    return found
+    """Return KUBECTL, else the one of `make tools`, else the system's."""
+    return os.environ.get("KUBECTL") or tool("kubectl")
 
 
 def render(folder: Path) -> list[Document]:

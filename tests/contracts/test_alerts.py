@@ -1,14 +1,14 @@
 """Alerts parse, fire when they should, and use existing metrics and glossary terms."""
 
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from tests.tools import tool
 
 pytestmark = pytest.mark.when("deploy", "docs/operate")
 
@@ -27,11 +27,9 @@ _CODE = [*ROOT.glob("services/*/src/**/*.py"), *ROOT.glob("kit/src/**/*.py")]
 
 
 def promtool(*arguments: str) -> str:
-    path = os.pathsep.join([os.environ["PATH"], str(ROOT / ".tools" / "bin")])
-    found = shutil.which("promtool", path=path)
-    if found is None:
-        pytest.skip("NOT MEASURED: no promtool on this machine (make tools)")
-    done = subprocess.run([found, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [tool("promtool"), *arguments], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

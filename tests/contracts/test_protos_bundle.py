@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sightline.protos import bundle
+from tests.tools import tool
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = ROOT / ".tools" / "languages" / "usr"
@@ -56,11 +56,9 @@ def test_the_folder_holds_the_contract_and_its_imports(protos: Path) -> None:
 
 def debian() -> tuple[str, dict[str, str]]:
     """Return Debian's protoc and its environment; skip if it is not installed."""
-    if found := shutil.which("protoc"):
-        return found, {}
     if (unpacked := LANGUAGES / "bin" / "protoc").exists():
         return str(unpacked), {"LD_LIBRARY_PATH": str(LANGUAGES / "lib/x86_64-linux-gnu")}
-    pytest.skip("NOT MEASURED: no protoc on this machine (Debian: protobuf-compiler; make tools)")
+    return tool("protoc"), {}
 
 
 @pytest.mark.parametrize("tool", ["grpc_tools", "debian"])

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Route, expect, sync_playwright
 
+from tests.tools import tool
 from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.when("docs", "mkdocs.yml")
@@ -69,8 +69,7 @@ def test_no_page_loads_anything_from_another_host(site: Path) -> None:
 
 @pytest.mark.slow
 def test_the_page_of_the_api_shows_every_call_without_a_network(site: Path) -> None:
-    chromium = shutil.which("chromium")
-    assert chromium is not None, "chromium is missing: run `make tools`"
+    chromium = tool("chromium")
     described = json.loads((site / "reference/openapi.json").read_text("utf-8"))
     calls = sum(len(methods) for methods in described["paths"].values())
     elsewhere: list[str] = []
@@ -130,8 +129,7 @@ box treats what is wider."""
 def test_pages_are_legible_on_a_phone_in_both_modes(
     site: Path, wanted: Literal["light", "dark"], scheme: str
 ) -> None:
-    chromium = shutil.which("chromium")
-    assert chromium is not None, "chromium is missing: run `make tools`"
+    chromium = tool("chromium")
     with served(site) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         tab = browser.new_page(color_scheme=wanted, viewport={"width": 390, "height": 844})

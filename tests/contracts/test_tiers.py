@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import tiers
+from tests import tiers, tools
 
 ROOT = Path(__file__).parents[2]
 
@@ -100,6 +100,49 @@ def test_what_is_repeated_on_postgresql_is_left_to_the_full_run_but_for_the_reco
     tiers.leave_out([each for found in items.values() for each in found])  # type: ignore[misc]
     found = {folder: [each.is_left_out for each in cases] for folder, cases in items.items()}
     assert found == {"search": [False, True], "record": [False, False], "jobs": [False]}
+
+
+def test_what_lacks_a_tool_is_not_run_and_listed_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tools, "PATH", str(tmp_path))
+    monkeypatch.setattr(tools, "FOLDER", tmp_path / "not-run")
+    noted = tools.NotRun()
+    for name in tools.HOW:
+        with pytest.raises(pytest.skip.Exception) as missing:
+            tools.tool(name)
+        where = ("a.py", 1, f"Skipped: {missing.value}")
+        report = pytest.TestReport(f"a.py::{name}", where, {}, "skipped", where, "setup")
+        noted.pytest_runtest_logreport(report)
+    other = ("a.py", 1, "Skipped: the day has changed")
+    noted.pytest_runtest_logreport(
+        pytest.TestReport("a.py::other", other, {}, "skipped", other, "setup")
+    )
+    noted.pytest_sessionfinish()
+    tools.main()
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"NOT RUN: {len(tools.HOW)} tests")
+    assert [line.split(":")[2] for line in lines] == sorted(tools.HOW)
+    assert all("make tools" in line and tools.HOW[line.split(":")[2]] in line for line in lines)
+
+
+def test_tools_are_looked_for_in_one_place() -> None:
+    """Elsewhere, a test without its tool would fail, or pass without a word."""
+    known = {
+        "tests/tools.py",
+        "tests/cluster/tools.py",  # of a cluster
+        "tests/compose/containers.py",  # Docker or podman
+        "tests/contracts/test_images.py",  # for a folder of commands
+        "tests/contracts/test_k8s_readme.py",  # likewise
+        "tests/contracts/test_names.py",  # other Pythons
+        "tests/live/test_clients.py",  # languages, unpacked beside their libraries
+    }
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "tests").rglob("*.py")
+        if "shutil.which" + "(" in path.read_text()
+    }
+    assert found == known
 
 
 def test_every_file_of_tests_is_in_one_part() -> None:

@@ -21,6 +21,7 @@ from mcp import Client, StdioServerParameters
 from sightline_agents.ucp.profile import SEARCH, Shop
 from tests.engines import ROOT, free_port
 from tests.live.test_http import values
+from tests.tools import tool
 from tests.ucp import schemas
 from tests.waiting import SECONDS
 
@@ -141,7 +142,7 @@ def test_the_inspector_finds_the_wine(
         shutil.copy(INSPECTOR / name, tmp_path)
     quiet = {"ignore_scripts": "true", "audit": "false", "fund": "false", "prefer_offline": "true"}
     npm = environment | {f"npm_config_{name}": value for name, value in quiet.items()}
-    assert shutil.which("npm"), "npm is missing: make tools"
+    tool("npm")
     subprocess.run(["npm", "ci"], cwd=tmp_path, env=npm, check=True, capture_output=True)
     command = block("sh", "inspector@")
     version = json.loads((INSPECTOR / "package.json").read_text())["dependencies"]

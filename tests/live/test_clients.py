@@ -15,6 +15,7 @@ import pytest
 
 from examples.wines.catalogue import load_wines
 from sightline.protos import write
+from tests.tools import tool
 
 pytestmark = pytest.mark.full
 
@@ -73,10 +74,10 @@ def follow(language: str, repository: Path, gateway: str, **environment: str) ->
 
 def with_languages(*missing_without: Path | str) -> dict[str, str]:
     """Return an environment with Debian's tools; skip if one is missing."""
-    for tool in missing_without:
-        if not shutil.which(tool):
+    for each in missing_without:
+        if not shutil.which(each):
             pytest.skip(
-                f"NOT MEASURED: no {tool}; `make tools` unpacks it where apt has Debian 12's"
+                f"NOT RUN: {each} is missing; `make tools` unpacks it where apt has Debian 12's"
             )
     return {
         "PATH": f"{LANGUAGES}/bin:{GO}:{os.environ['PATH']}",
@@ -103,8 +104,8 @@ def check(printed: str, refused: str, late: str) -> list[str]:
 
 
 def test_node(repository: Path, gateway: str, shop_is_open: None) -> None:
-    for tool in ("node", "npm"):
-        assert shutil.which(tool), f"{tool} is missing: make tools"
+    for each in ("node", "npm"):
+        tool(each)
     quiet = {"ignore_scripts": "true", "audit": "false", "fund": "false", "prefer_offline": "true"}
     npm = {f"npm_config_{name}": value for name, value in quiet.items()}
     printed = follow("node", repository, gateway, **npm)

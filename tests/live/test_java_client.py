@@ -42,7 +42,7 @@ def test_the_project_that_make_java_writes_passes_its_tests_at_a_suite(
     environment = os.environ | with_languages("javac", LANGUAGES / "bin/grpc_java_plugin")
     if not (JARS / "junit4.jar").exists():
         pytest.skip(
-            "NOT MEASURED: no junit4.jar; `make tools` unpacks it where apt has Debian 12's"
+            "NOT RUN: junit4.jar is missing; `make tools` unpacks it where apt has Debian 12's"
         )
     environment["JAVA_TOOL_OPTIONS"] = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
     (group,) = re.findall(r"^make java GROUP=(\S+)", README, re.MULTILINE)

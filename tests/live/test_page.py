@@ -1,6 +1,5 @@
 """The demo's page in a real browser."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from sightline_client.convert import from_wire
 from sightline_client.convert.from_wire import evaluation
 from tests.fakes import evaluations, gateway
 from tests.fakes.scenes import BAD, scene_difference
+from tests.tools import tool
 
 pytestmark = pytest.mark.when("client", "docs", "protos")
 
@@ -49,10 +49,8 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    """Return the browser that `make tools` installs; fail without it."""
-    path = shutil.which("chromium")
-    assert path is not None, "chromium is missing: run `make tools`"
-    return path
+    """Return the browser that `make tools` installs."""
+    return tool("chromium")
 
 
 @pytest.fixture(params=["light", "dark"])

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from examples.wines.catalogue import load_wines
+from tests.tools import tool
 from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.full
@@ -26,8 +27,8 @@ IMAGES = Path(__file__).parents[2] / "examples" / "wines" / "images"
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the Node client with exactly the packages of its lock, without their install
     scripts."""
-    for tool in ("node", "npm"):
-        assert shutil.which(tool), f"{tool} is missing: make tools"
+    for each in ("node", "npm"):
+        tool(each)
     folder = tmp_path_factory.mktemp("program")
     for name in ("package.json", "package-lock.json", "reflection.mjs"):
         shutil.copy(NODE / name, folder)

@@ -19,6 +19,7 @@ from local_suite.__main__ import from_environment
 from local_suite.programs import PORTS
 from tests.advice import commands
 from tests.live.test_page import in_browser
+from tests.tools import tool
 
 pytestmark = pytest.mark.when("client", "docs", "protos")
 
@@ -289,9 +290,7 @@ def see(path: Path) -> None:
     for section in sections:
         cards = section.partition('<ol class="cards">')[2].partition("</ol>")[0]
         assert 'src="data:image/jpeg;base64,' in cards, section.partition("</h2>")[0]
-    chromium = shutil.which("chromium")
-    assert chromium is not None, "chromium is missing: run `make tools`"
-    for tab, trouble in in_browser(chromium, path, "light"):
+    for tab, trouble in in_browser(tool("chromium"), path, "light"):
         widths = tab.eval_on_selector_all("img", "images => images.map(each => each.naturalWidth)")
         assert len(widths) > 3 * len(sections)
         assert min(widths) > 0

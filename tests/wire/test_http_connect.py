@@ -16,6 +16,7 @@ from gateway.http.contract import public_methods
 from sightline.common.v1.product_pb2 import Product
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as recommendation
+from tests.tools import tool
 from tests.wire.http_face import Face, face
 
 __all__ = ["face"]  # fixtures
@@ -171,7 +172,7 @@ async def test_the_client_for_browsers_works_unchanged(face: Face, tmp_path: Pat
 
 async def run(folder: Path, environment: dict[str, str], *command: str) -> bytes:
     """Run a command to its end. Return what it prints."""
-    assert shutil.which(command[0]), f"{command[0]} is missing: make tools"
+    tool(command[0])
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *command, cwd=folder, env=environment, stdout=pipe, stderr=pipe

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -30,6 +29,7 @@ from sightline.ranker.v1 import event_service_pb2_grpc
 from tests.engines import free_port
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 from tests.stores import migrate
+from tests.tools import tool
 from tests.waiting import SECONDS, until
 from tests.wire.ranker_suite import ANN, Suite, at_work, event, refusal, suite
 
@@ -163,8 +163,7 @@ def small_disk(tmp_path: Path) -> Iterator[tuple[int, int, Path]]:
         "RANKER_KEY_FILE": str(tmp_path / "key"),
         "RANKER_CREATE_KEY": "true",
     }
-    if shutil.which("unshare") is None:
-        pytest.skip("NOT MEASURED: there is no unshare(1) to make a small disk with")
+    tool("unshare")
     command = [*PRIVATE, "sh", "-c", ON_SMALL_DISK, "sh", str(disk), sys.executable]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stderr=log)
@@ -185,7 +184,7 @@ async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_
         try:
             await asyncio.wait_for(channel.channel_ready(), SECONDS)
         except TimeoutError:
-            pytest.skip("NOT MEASURED: this user can't mount a small disk")
+            pytest.skip("NOT RUN: this user can't mount a small disk")
         acknowledged, full = [], None
         for number in range(100):
             batch = [
