@@ -3,7 +3,7 @@
 What a fixture of a module or more starts, such as an engine, counts for the fixture until it is
 ready, and then for the tests that use it. A suite that runs detached counts, but for its last
 second. Each run writes a file of its own into `.cache/test-seconds`; `python -m tests.seconds`
-prints the sum of all of them by group.
+sums them by group.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).parents[1] / ".cache/test-seconds"
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / ".cache/test-seconds"
+SUMS = ROOT / ".cache/test-seconds.json"
 SHOWN = 10
 TICKS = 100
 """Clock ticks a second in /proc, on every Linux."""
@@ -162,13 +164,16 @@ def _file(test: str) -> str:
 
 
 def main() -> None:
-    """Print the seconds of all runs since the folder was emptied, as JSON."""
+    """Print the slowest groups of all runs since the folder was emptied; write all to SUMS."""
     by_name: Counter[str] = Counter()
     for path in sorted(FOLDER.glob("*.json")):
         by_name.update(json.loads(path.read_text()))
     found = groups(by_name)
     rows = {name: round(each, 1) for name, each in found.most_common()}
-    print(json.dumps({"all": round(found.total(), 1), **rows}, indent=1))
+    SUMS.write_text(json.dumps({"all": round(found.total(), 1), **rows}, indent=1) + "\n")
+    print(f"{found.total():.0f} processor seconds of tests ({SUMS.relative_to(ROOT)}); most for:")
+    for group, seconds in found.most_common(SHOWN):
+        print(f"{seconds:7.1f}  {group}")
 
 
 if __name__ == "__main__":
