@@ -75,7 +75,7 @@ start: ## Start PROGRAM= again
 	@$(SUITE) start
 
 # Parts of the tests, each a process of pytest: two cores are busy while one of them waits.
-PARTS := unit services contracts wire live
+PARTS := live wire services unit contracts
 .PHONY: $(PARTS) $(PARTS:%=full-%)
 PYTEST := $(BIN)/python -m pytest -q --durations 5
 
