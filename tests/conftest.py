@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from servicekit.admission.access import ANYONE, caller
 from servicekit.sql import database as sql
 from tests import tiers
+from tests.fakes.kit_logs import plain_logs
 from tests.late_locks import LockedLate, watch_writes
 from tests.seconds import Seconds
 from tests.stores import SQLITE, STARTED, NewStore, Stores
@@ -51,6 +52,8 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 
 # gRPC's own lines about connections that end, on the standard error that some tests read.
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+
+plain_logs()
 
 # There is nothing to free while 8,000 tests are collected: looking took half the time.
 gc.disable()

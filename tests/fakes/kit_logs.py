@@ -27,4 +27,15 @@ def _put_back(before: tuple[list[logging.Handler], int]) -> None:
     root = logging.getLogger()
     root.handlers[:] = before[0]
     root.setLevel(before[1])
+    plain_logs()
+
+
+def plain_logs() -> None:
+    """Log with plain tracebacks where nothing is configured. Those of structlog show all local
+    values, at a cost of seconds and gigabytes where a test has large ones."""
     structlog.reset_defaults()
+    *before, _ = structlog.get_config()["processors"]
+    shown = structlog.dev.ConsoleRenderer(
+        colors=False, exception_formatter=structlog.dev.plain_traceback
+    )
+    structlog.configure(processors=[*before, shown])
