@@ -75,7 +75,7 @@ start: ## Start PROGRAM= again
 	@$(SUITE) start
 
 # Parts of the tests, each a process of pytest: two cores are busy while one of them waits.
-PARTS := live wire services unit contracts
+PARTS := live peers wire services unit contracts
 .PHONY: $(PARTS) $(PARTS:%=full-%)
 PYTEST := $(BIN)/python -m pytest -q --durations 5
 
@@ -86,23 +86,24 @@ test: setup ## Run what CI runs for each change: lint, types, and tests with the
 	@$(BIN)/python -m tests.seconds
 	@$(BIN)/python -m tests.tools
 
-unit services contracts wire live: setup
+unit services contracts wire peers live: setup
 	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@)
 
 full: setup ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
 	@rm -rf .cache/test-seconds .cache/not-run
 	@deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
-	@$(MAKE) --no-print-directory --jobs 3 $(PARTS:%=full-%) lab-lint lab-test
+	@$(MAKE) --no-print-directory --jobs 4 $(PARTS:%=full-%) lab-lint lab-test
 	@$(BIN)/python -m tests.seconds
 	@$(BIN)/python -m tests.tools
 
-full-unit full-services full-contracts full-wire full-live: full-%: setup
+full-unit full-services full-contracts full-wire full-peers full-live: full-%: setup
 	@$(PYTEST) -m "full or hypothesis" --timeout 1800 $(FOLDERS_$*)
 
 FOLDERS_unit := $(addprefix tests/unit/,agents all bench client kit local rules triton wines)
 FOLDERS_services := $(addprefix tests/unit/,embedder gateway ranker retriever)
 FOLDERS_contracts := tests/contracts tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
-FOLDERS_wire := tests/wire
+FOLDERS_peers := $(foreach peer,embedder ranker retriever,$(wildcard tests/wire/test_$(peer)*.py))
+FOLDERS_wire := $(filter-out $(FOLDERS_peers),$(wildcard tests/wire/test_*.py))
 FOLDERS_live := tests/live
 
 check: .venv/.synced ## Run the quick checks, without engines and models: lint, contracts and most unit tests
