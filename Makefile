@@ -78,13 +78,12 @@ start: ## Start PROGRAM= again
 PARTS := live peers wire services unit contracts
 .PHONY: $(PARTS) $(PARTS:%=full-%)
 PYTEST := $(BIN)/python -m pytest -q --durations 5
+SUMMARY := $(BIN)/python -m tests.seconds; $(BIN)/python -m tests.tools
 
 test: setup ## Run what CI runs for each change: lint, types, and tests with the real engines, in ten minutes
 	@rm -rf .cache/test-seconds .cache/not-run
 	@deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
-	@$(MAKE) --no-print-directory --jobs $(words lint $(PARTS)) lint $(PARTS)
-	@$(BIN)/python -m tests.seconds
-	@$(BIN)/python -m tests.tools
+	@$(MAKE) --no-print-directory --keep-going --jobs 12 $(PARTS) lint; status=$$?; $(SUMMARY); exit $$status
 
 unit services contracts wire peers live: setup
 	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@)
@@ -92,9 +91,7 @@ unit services contracts wire peers live: setup
 full: setup ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
 	@rm -rf .cache/test-seconds .cache/not-run
 	@deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
-	@$(MAKE) --no-print-directory --jobs 4 $(PARTS:%=full-%) lab-lint lab-test
-	@$(BIN)/python -m tests.seconds
-	@$(BIN)/python -m tests.tools
+	@$(MAKE) --no-print-directory --keep-going --jobs 4 $(PARTS:%=full-%) lab-lint lab-test; status=$$?; $(SUMMARY); exit $$status
 
 full-unit full-services full-contracts full-wire full-peers full-live: full-%: setup
 	@$(PYTEST) -m "full or hypothesis" --timeout 1800 $(FOLDERS_$*)

@@ -39,6 +39,8 @@ hypothesis.settings.register_profile(
 
 # A background job of a shell ignores SIGINT, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# What ends the tests ends what their fixtures started, too.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 # A process that compiles all that it imports takes twice the time, and tests start hundreds.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

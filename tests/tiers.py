@@ -6,7 +6,7 @@ Other marks become it:
   file below one of these paths differs from the commit that the work began at. That is `SINCE=`,
   else the last one that the branch has in common with origin/main, on main itself the one before
   the last.
-- `first(2)`, on tests whose cases take long: for all but the first two of its cases.
+- `first(2)`, on tests whose cases take long: for all but the first two of its cases on each engine.
 
 So does what a test repeats on PostgreSQL, but for the tests of the records themselves.
 """
@@ -48,12 +48,13 @@ def _unless_changed(items: Iterable[pytest.Item], root: Path) -> None:
 
 
 def _all_but_first(items: Iterable[pytest.Item]) -> None:
-    cases = Counter[str]()
+    cases = Counter[tuple[str, bool]]()
     for item in items:
         for mark in item.iter_markers("first"):
+            engine = POSTGRESQL in item.nodeid
             test = item.nodeid.partition("[")[0]
-            cases[test] += 1
-            if cases[test] > mark.args[0]:
+            cases[test, engine] += 1
+            if cases[test, engine] > mark.args[0]:
                 item.add_marker(pytest.mark.full)
 
 
@@ -71,7 +72,8 @@ def files(root: Path) -> Sequence[str]:
     if not since:
         return ()
     new = _git(root, "ls-files", "--others", "--exclude-standard")
-    return (*_git(root, "diff", "--name-only", since).splitlines(), *new.splitlines())
+    old = _git(root, "diff", "--name-only", "--no-renames", since)
+    return (*old.splitlines(), *new.splitlines())
 
 
 def _beginning(root: Path) -> str:

@@ -23,8 +23,6 @@ from packaging.markers import Marker
 from docs import platforms
 from tests.engines import free_port
 
-pytestmark = pytest.mark.full
-
 ROOT = Path(__file__).parents[2]
 UV = ROOT / ".tools/bin/uv"
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -91,6 +89,7 @@ def test_every_package_of_a_lock_has_its_hash(lock: str) -> None:
             assert all(file["hash"].startswith("sha256:") for file in files), package["name"]
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_numbers_are_of_a_numpy_that_is_kept_up() -> None:
     """Check for NumPy 2 and a pyarrow that needs it; only Triton's wheel requires the old one."""
@@ -136,6 +135,7 @@ def references(root: Path = ROOT) -> list[str]:
     return [each for each in found if not each.startswith(own)]
 
 
+@pytest.mark.full
 def test_all_images_carry_digests_once_one_of_them_does() -> None:
     """Check digests, which `make digests` reads from the registries: once one image has a digest,
     every image must have exactly one."""
@@ -147,6 +147,7 @@ def test_all_images_carry_digests_once_one_of_them_does() -> None:
     assert len({each.partition("@")[0] for each in held}) == len(set(held))
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_make_digests_pins_every_image_everywhere(tmp_path: Path) -> None:
     """Run the script twice with a fake registry, the second time with newer builds."""
@@ -237,6 +238,7 @@ def advisories(at: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_every_lock_is_asked_about_and_an_advisory_is_an_error() -> None:
     with osv("jinja2") as at:
@@ -255,6 +257,7 @@ def test_every_lock_is_asked_about_and_an_advisory_is_an_error() -> None:
     assert done.returncode == 1
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_where_nobody_can_be_asked_it_says_so_and_why() -> None:
     done = advisories(f"http://127.0.0.1:{free_port()}")
@@ -281,6 +284,7 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {path.name.split(".")[0]: json.loads(path.read_text()) for path in folder.iterdir()}
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_each_image_has_a_list_of_what_is_in_it(listed: dict[str, Any]) -> None:
     built = re.findall(r"^image (\S+)", (ROOT / "deploy/images.sh").read_text(), re.MULTILINE)
@@ -310,6 +314,7 @@ def on_linux(marker: str) -> bool:
     )
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_what_no_platform_lets_in_is_in_no_list(listed: dict[str, Any]) -> None:
     for image in platforms.images((ROOT / "deploy/images.sh").read_text()):

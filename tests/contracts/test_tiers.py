@@ -88,6 +88,17 @@ def test_the_first_cases_run_for_each_change() -> None:
     assert [each.is_left_out for each in items] == [False, False, True] * 2
 
 
+def test_the_first_cases_run_on_both_engines_where_the_test_does() -> None:
+    first, engines = pytest.mark.first(1), ("sqlite", "postgresql")
+    items = [
+        Item(f"tests/unit/record/test_a.py::test[{engine}-{case}]", first)
+        for engine in engines
+        for case in range(2)
+    ]
+    tiers.leave_out(items)  # type: ignore[arg-type]
+    assert [each.is_left_out for each in items] == [False, True] * 2
+
+
 def test_what_is_repeated_on_postgresql_is_left_to_the_full_run_but_for_the_records() -> None:
     items = {
         folder: [Item(f"tests/unit/{folder}/test_a.py::test[{name}]") for name in engines]

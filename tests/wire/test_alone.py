@@ -29,9 +29,13 @@ from tests import dockerfiles, files
 from tests.engines import free_port
 from tests.waiting import SECONDS
 
-pytestmark = pytest.mark.when("uv.lock", "pyproject.toml", "deploy/local")
-
 ROOT = dockerfiles.ROOT
+MANIFESTS = [
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*/pyproject.toml"), *ROOT.glob("services/*/pyproject.toml"))
+]
+pytestmark = pytest.mark.when("uv.lock", "pyproject.toml", *MANIFESTS, "deploy/local")
+
 UV = str(ROOT / ".tools/bin/uv")
 QUICK = {"UV_PYTHON": sys.executable, "UV_COMPILE_BYTECODE": "0", "UV_LINK_MODE": "hardlink"}
 """This Python; and without what makes an image start faster and a test take longer."""

@@ -32,8 +32,6 @@ from tests.engines import ROOT, free_port
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
 
-pytestmark = pytest.mark.full
-
 SERVICES = ("embedder", "gateway", "ranker", "retriever")
 REGISTRY = "sightline.common.v1.CatalogListService."
 TOKEN = secrets.token_hex(32)
@@ -148,6 +146,7 @@ def service(request: pytest.FixtureRequest, installation: Path) -> Iterator[Serv
         process.wait(SECONDS)
 
 
+@pytest.mark.full
 def test_a_service_lists_all_that_its_protos_have(service: Service) -> None:
     folder: Path = ROOT / "protos" / "sightline" / service.name / "v1"
     text = "".join(file.read_text() for file in folder.glob("*.proto"))
@@ -160,6 +159,7 @@ def rule_of(method: Any) -> MethodRule:
     return rule(f"{method.containing_service.full_name}/{method.name}")
 
 
+@pytest.mark.full
 def test_each_call_is_made_by_the_peers_that_its_proto_names_and_by_no_others(
     service: Service,
 ) -> None:
@@ -178,6 +178,7 @@ def test_each_call_is_made_by_the_peers_that_its_proto_names_and_by_no_others(
                 assert refusal(method) == wanted, (peer, method.full_name)
 
 
+@pytest.mark.first(1)
 def test_no_call_is_made_without_a_key_or_with_anothers(service: Service) -> None:
     """Check also that every peer needs a token for the gateway's calls."""
     stolen = service.folder / "retriever" / "keys"
@@ -193,6 +194,7 @@ def test_no_call_is_made_without_a_key_or_with_anothers(service: Service) -> Non
                     assert refusal(method) == "PEER_UNKNOWN", method.full_name
 
 
+@pytest.mark.full
 def test_a_service_that_is_taken_over_can_make_no_call_but_its_own(service: Service) -> None:
     """Make all calls as a compromised embedder, which has its certificate and the keys that it
     shares with others: it may read the retriever's list of catalogs and confirm a removal, so all
@@ -208,6 +210,7 @@ def test_a_service_that_is_taken_over_can_make_no_call_but_its_own(service: Serv
             assert others <= {"PEER_UNKNOWN", "PEER_FORBIDDEN", "TOKEN_MISSING"}, key
 
 
+@pytest.mark.full
 def test_a_caller_without_a_certificate_is_not_heard(service: Service) -> None:
     with service.shown(None) as refusal:
         found = {refusal(method) for method in service.methods()}

@@ -51,8 +51,6 @@ from tests.wire.ranker_suite import (
 )
 from tests.wire.test_ranker_events import followed, merging
 
-pytestmark = pytest.mark.full
-
 __all__ = ["suite", "working"]
 
 COOKIE = "cookie-of-ann"
@@ -238,6 +236,7 @@ async def test_others_keep_all_of_theirs_and_sums_are_as_if_the_erased_had_never
     assert names == {one.event_id for one in others}
 
 
+@pytest.mark.full
 async def test_the_serving_model_answers_on_without_the_erased(
     working: Suite, privacy: pb_grpc.PrivacyServiceStub
 ) -> None:
@@ -259,6 +258,7 @@ async def test_the_serving_model_answers_on_without_the_erased(
     )
 
 
+@pytest.mark.full
 async def test_a_job_of_the_worker_subtracts_the_erased_from_sums_of_kept_models(
     working: Suite, privacy: pb_grpc.PrivacyServiceStub
 ) -> None:
@@ -278,6 +278,7 @@ async def test_a_job_of_the_worker_subtracts_the_erased_from_sums_of_kept_models
     assert model.popularity.tolist() == popularity(found, model.item_ids).tolist()
 
 
+@pytest.mark.full
 async def test_a_copy_holds_all_that_is_stored_in_pages(
     working: Suite, privacy: pb_grpc.PrivacyServiceStub
 ) -> None:
@@ -317,6 +318,7 @@ async def test_a_copy_holds_all_that_is_stored_in_pages(
             assert set(found[name][0]) == set(row._mapping)
 
 
+@pytest.mark.full
 async def test_an_erasure_is_asked_for_twice_and_done_once_until_there_is_something_new(
     working: Suite, privacy: pb_grpc.PrivacyServiceStub
 ) -> None:
@@ -343,6 +345,7 @@ async def test_an_erasure_is_asked_for_twice_and_done_once_until_there_is_someth
     assert rows_with(working.database, person_hash(ACTORS[0]).encode())
 
 
+@pytest.mark.full
 async def test_an_erasure_that_failed_is_asked_for_again(
     working: Suite, privacy: pb_grpc.PrivacyServiceStub
 ) -> None:
@@ -363,6 +366,7 @@ async def test_an_erasure_that_failed_is_asked_for_again(
     assert files_with(working.folder, *traces()) == []
 
 
+@pytest.mark.full
 async def test_what_the_shopper_does_after_the_request_stays(
     working: Suite, privacy: pb_grpc.PrivacyServiceStub
 ) -> None:
@@ -373,6 +377,7 @@ async def test_what_the_shopper_does_after_the_request_stays(
     assert [one.event_id for one in (await working.events.GetEvents(request)).events] == ["new"]
 
 
+@pytest.mark.full
 async def test_an_answer_that_waits_while_its_shopper_is_erased_is_not_stored(
     working: Suite, privacy: pb_grpc.PrivacyServiceStub
 ) -> None:
@@ -405,6 +410,7 @@ def bad_counts() -> Iterator[tuple[str, pb.ExportCountsRequest]]:
     yield "types[0]", counting(epsilon=1, types=[99])
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("field", "request_"), list(bad_counts()))
 async def test_bad_orders_of_counts_are_refused_and_spend_nothing(
     privacy: pb_grpc.PrivacyServiceStub, field: str, request_: pb.ExportCountsRequest

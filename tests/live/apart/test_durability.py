@@ -113,7 +113,6 @@ async def found_by_its_own_photo(client: SightlineClient, product_ids: list[str]
     assert set(product_ids) - nearest <= {product_ids[0]}
 
 
-@pytest.mark.full
 async def test_no_acknowledged_event_is_lost_when_the_ranker_is_killed(
     suite: Suite, kills: SightlineClient
 ) -> None:

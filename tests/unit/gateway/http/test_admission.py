@@ -105,7 +105,6 @@ def addresses() -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.first(2)
 @pytest.mark.parametrize("kind", BODIES)
 async def test_nothing_of_a_body_is_read_before_its_caller_is_admitted(kind: str) -> None:
     app, _ = face(access=Nobody())

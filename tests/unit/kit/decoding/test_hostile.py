@@ -59,7 +59,6 @@ async def test_every_layer_that_the_kernel_has_confines_a_process_and_the_log_sa
     assert "lacking=[]" in said
 
 
-@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("attempt", "given"),
     [

@@ -229,7 +229,6 @@ async def test_vectors_of_photos_are_stored_with_consent_only(db: Database) -> N
     assert await answers.owner("default", "a4") == alias(BOB), "the answer itself is recorded"
 
 
-@pytest.mark.first(2)
 @pytest.mark.parametrize("purpose", [PHOTOS, TRAIN, PERSONALISE])
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_vectors_of_photos_need_each_of_three_purposes(

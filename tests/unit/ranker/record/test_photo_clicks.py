@@ -85,7 +85,6 @@ async def test_answers_are_read_in_batches(
     assert sorted(one.content for one in await read(consenting)) == [b"a%d" % n for n in range(5)]
 
 
-@pytest.mark.first(2)
 @pytest.mark.parametrize("purpose", [Purpose.PHOTOS, Purpose.TRAIN, Purpose.PERSONALISE])
 async def test_from_a_withdrawal_on_no_click_is_read(
     consenting: Database, purpose: Purpose
