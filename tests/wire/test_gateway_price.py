@@ -6,6 +6,7 @@ import random
 import pytest
 from prometheus_client import REGISTRY
 
+from gateway.state import expensive_requests
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2, control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
