@@ -78,19 +78,18 @@ start: ## Start PROGRAM= again
 PARTS := live peers wire services unit contracts
 .PHONY: $(PARTS) $(PARTS:%=full-%)
 PYTEST := $(BIN)/python -m pytest -q --durations 5
+PREPARE := rm -rf .cache/test-seconds .cache/not-run; deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
 SUMMARY := $(BIN)/python -m tests.seconds; $(BIN)/python -m tests.tools
 
 test: setup ## Run what CI runs for each change: lint, types, and tests with the real engines, in ten minutes
-	@rm -rf .cache/test-seconds .cache/not-run
-	@deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
+	@$(PREPARE)
 	@$(MAKE) --no-print-directory --keep-going --jobs 12 $(PARTS) lint; status=$$?; $(SUMMARY); exit $$status
 
 unit services contracts wire peers live: setup
 	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@)
 
 full: setup ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
-	@rm -rf .cache/test-seconds .cache/not-run
-	@deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
+	@$(PREPARE)
 	@$(MAKE) --no-print-directory --keep-going --jobs 4 $(PARTS:%=full-%) lab-lint lab-test; status=$$?; $(SUMMARY); exit $$status
 
 full-unit full-services full-contracts full-wire full-peers full-live: full-%: setup
