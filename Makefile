@@ -75,7 +75,7 @@ start: ## Start PROGRAM= again
 	@$(SUITE) start
 
 # Parts of the tests, each a process of pytest: two cores are busy while one of them waits.
-PARTS := live peers wire services unit contracts
+PARTS := live peers wire stores front unit contracts
 .PHONY: $(PARTS) $(PARTS:%=full-%)
 PYTEST := $(BIN)/python -m pytest -q --durations 5
 PREPARE := rm -rf .cache/test-seconds .cache/not-run; deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
@@ -85,18 +85,19 @@ test: setup ## Run what CI runs for each change: lint, types, and tests with the
 	@$(PREPARE)
 	@$(MAKE) --no-print-directory --keep-going --jobs 12 $(PARTS) lint; status=$$?; $(SUMMARY); exit $$status
 
-unit services contracts wire peers live: setup
+unit front stores contracts wire peers live: setup
 	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@)
 
 full: setup ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
 	@$(PREPARE)
 	@$(MAKE) --no-print-directory --keep-going --jobs 4 $(PARTS:%=full-%) lab-lint lab-test; status=$$?; $(SUMMARY); exit $$status
 
-full-unit full-services full-contracts full-wire full-peers full-live: full-%: setup
+full-unit full-front full-stores full-contracts full-wire full-peers full-live: full-%: setup
 	@$(PYTEST) -m "full or hypothesis" --timeout 1800 $(FOLDERS_$*)
 
 FOLDERS_unit := $(addprefix tests/unit/,agents all bench client kit local rules triton wines)
-FOLDERS_services := $(addprefix tests/unit/,embedder gateway ranker retriever)
+FOLDERS_front := $(addprefix tests/unit/,embedder gateway)
+FOLDERS_stores := $(addprefix tests/unit/,ranker retriever)
 FOLDERS_contracts := tests/contracts tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
 FOLDERS_peers := $(foreach peer,embedder ranker retriever,$(wildcard tests/wire/test_$(peer)*.py))
 FOLDERS_wire := $(filter-out $(FOLDERS_peers),$(wildcard tests/wire/test_*.py))

@@ -38,10 +38,11 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     ("line", "policy"),
     [
         ("ranker.train --job none", IDLE),
+        ("ranker.train --job none --priority low", ORDINARY),
         ("ranker.worker", ORDINARY),
         ("ranker.backups list", ORDINARY),
         ("retriever.worker", ORDINARY),
-        ("embedder.fitting none", IDLE),
+        ("embedder.fitting idle none", IDLE),
     ],
 )
 def test_a_process_that_no_caller_waits_for_yields_to_those_that_answer(

@@ -1,5 +1,5 @@
 """A stand-in for the fitting process: ``python -m tests.fakes.fitting WORK`` instead of ``python -m
-embedder.fitting WORK``. It uses principal components and a head of class means.
+embedder.fitting PRIORITY WORK``. It uses principal components and a head of class means.
 """
 
 import sys
@@ -22,6 +22,7 @@ from embedder.domain.fitted import (
 from embedder.fitting import process
 from embedder.fitting.evaluate_space import by_clicks
 from embedder.fitting.process import FitOrder, Tell
+from servicekit.processes.background import Priority
 
 DIMENSION = 8
 
@@ -81,4 +82,4 @@ def learn(
 
 
 if __name__ == "__main__":
-    process.main(Path(sys.argv[1]), learn)
+    process.main(Path(sys.argv[1]), learn, Priority.NORMAL)

@@ -1,6 +1,7 @@
 """One whole suite for live tests: real Triton, real Milvus Lite, real LightFM, real SQLite."""
 
 import asyncio
+import hashlib
 import os
 import re
 import secrets
@@ -104,10 +105,21 @@ def shared(
         **traces,
         **webhooks(data.with_name(f"{data.name}-webhooks.keys")),
         **cameras(),
+        "RANKER_TRAINING_PRIORITY": "normal",
+        "EMBEDDER_FIT_PRIORITY": "normal",
         **environment,
     }
+    write_key(data)
     with RUNNING:
         yield RUNNING.enter_context(running(data, catalogs, given, target))
+
+
+def write_key(data: Path) -> None:
+    """Write the key of pseudonyms. It orders shoppers, and so decides which of them a model is
+    tested on: with a new one each time, equal wines would give unequal models."""
+    key = data / "ranker" / "pseudonym.key"
+    key.parent.mkdir(parents=True, exist_ok=True)
+    key.write_text(hashlib.sha256(b"people").hexdigest())
 
 
 def webhooks(keys: Path) -> dict[str, str]:

@@ -19,9 +19,9 @@ import pytest
 from mcp import Client, StdioServerParameters
 
 from sightline_agents.ucp.profile import SEARCH, Shop
+from tests import npm
 from tests.engines import ROOT, free_port
 from tests.live.test_http import values
-from tests.tools import tool
 from tests.ucp import schemas
 from tests.waiting import SECONDS
 
@@ -140,10 +140,8 @@ def test_the_inspector_finds_the_wine(
 ) -> None:
     for name in ("package.json", "package-lock.json"):
         shutil.copy(INSPECTOR / name, tmp_path)
-    quiet = {"ignore_scripts": "true", "audit": "false", "fund": "false", "prefer_offline": "true"}
-    npm = environment | {f"npm_config_{name}": value for name, value in quiet.items()}
-    tool("npm")
-    subprocess.run(["npm", "ci"], cwd=tmp_path, env=npm, check=True, capture_output=True)
+    npm_options = npm.environment()
+    subprocess.run(["npm", "ci"], cwd=tmp_path, env=npm_options, check=True, capture_output=True)
     command = block("sh", "inspector@")
     version = json.loads((INSPECTOR / "package.json").read_text())["dependencies"]
     asked = f"npx @modelcontextprotocol/inspector@{version['@modelcontextprotocol/inspector']}"

@@ -15,7 +15,7 @@ import pytest
 
 from examples.wines.catalogue import load_wines
 from sightline.protos import write
-from tests.tools import tool
+from tests import npm
 
 pytestmark = pytest.mark.full
 
@@ -104,11 +104,7 @@ def check(printed: str, refused: str, late: str) -> list[str]:
 
 
 def test_node(repository: Path, gateway: str, shop_is_open: None) -> None:
-    for each in ("node", "npm"):
-        tool(each)
-    quiet = {"ignore_scripts": "true", "audit": "false", "fund": "false", "prefer_offline": "true"}
-    npm = {f"npm_config_{name}": value for name, value in quiet.items()}
-    printed = follow("node", repository, gateway, **npm)
+    printed = follow("node", repository, gateway, **npm.environment())
     check(printed[printed.index("1. ") :], "INVALID_ARGUMENT", "DEADLINE_EXCEEDED")
 
 

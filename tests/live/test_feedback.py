@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from statistics import fmean
 from typing import Any
 
 import pytest
@@ -25,9 +24,8 @@ ALL = 100
 FEATURES = ("taste", "content", "session")
 """Parts of the score that a product without events has by its features. Whether a model has
 `content` depends on the draw of the shoppers it is tested on."""
-LEAST_RISE, LEAST_MEAN_RISE = 5.0, 20.0
-"""Places of 89, of a style and in the mean of all; measured 2026-11 with three models: 12 to 53,
-and 36. The model depends on its draw, too."""
+LEAST_RISE = 30.0
+"""Places of 89; measured 2026-11: 37 to 52."""
 PLACES: Mapping[str, Mapping[str, Any]] = {
     "default": {},
     "for-you": {},
@@ -117,7 +115,6 @@ async def test_three_clicks_raise_a_style_on_the_next_page(client: SightlineClie
         assert not {*wines[:3]} & {*shown(after)}
         rises[style] = mean_rank(beside, others, ALL) - mean_rank(after, others, ALL)
     assert min(rises.values()) >= LEAST_RISE, rises
-    assert fmean(rises.values()) >= LEAST_MEAN_RISE, rises
 
 
 async def test_a_purchase_moves_a_product_from_for_you_to_reorder(somebody: Shopper) -> None:

@@ -36,6 +36,7 @@ from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.loops import repeat
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Jobs, now_micros
+from servicekit.processes.background import Priority
 from servicekit.rpc.channel import connect
 from servicekit.rpc.server import Binding, start
 from servicekit.sql.database import Database
@@ -198,7 +199,7 @@ async def at_work(suite: Suite, exported_to: str = "exports") -> AsyncIterator[N
     selections = SelectionRecord(suite.database)
     exports = ExportStore(str(suite.folder / exported_to))
     does: dict[str, Do] = {
-        **trainings(jobs, train_command, stop),
+        **trainings(jobs, train_command(Priority.NORMAL), stop),
         purge.PURGE: lambda job: purge.run(job, selections, jobs, stop),
         export.EXPORT: lambda job: export.run(
             job, selections, exports.folder(job.catalog_id, job.id), jobs, stop

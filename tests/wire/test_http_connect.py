@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import os
 import shutil
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from gateway.http.contract import public_methods
 from sightline.common.v1.product_pb2 import Product
 from sightline.gateway.v1 import catalog_service_pb2 as catalog
 from sightline.gateway.v1 import recommendation_service_pb2 as recommendation
+from tests import npm
 from tests.tools import tool
 from tests.wire.http_face import Face, face
 
@@ -150,8 +150,7 @@ async def test_the_client_for_browsers_works_unchanged(face: Face, tmp_path: Pat
     for name in ("package.json", "package-lock.json", "client.mjs"):
         shutil.copy(CLIENT / name, tmp_path)
     (tmp_path / "descriptors.binpb").write_bytes(descriptors())
-    quiet = {"ignore_scripts": "true", "audit": "false", "fund": "false", "prefer_offline": "true"}
-    environment = os.environ | {f"npm_config_{name}": value for name, value in quiet.items()}
+    environment = npm.environment()
     await run(tmp_path, environment, "npm", "ci")
     face.suite.retriever.script.hang.add("ListProducts")
     address = f"http://127.0.0.1:{face.port}"

@@ -39,6 +39,7 @@ async def train(target: str, url: str, folder: Path, *arguments: str) -> int:
     """Return the exit status of a training requested by a timer."""
     (folder.parent / "recipe.toml").write_text("epochs = 2\nablation = false")
     environment = os.environ | {
+        "RANKER_TRAINING_PRIORITY": "normal",
         "RANKER_DATABASE_URL": url,
         "RANKER_MODEL_STORE": str(folder),
         "RANKER_RETRIEVER_TARGET": target,

@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -18,12 +19,23 @@ _LEAST: Final = "19"
 _BLAS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def yield_to_answers(*, idle: bool = False) -> None:
-    """Let processes that answer go first from now on; child processes inherit it.
+class Priority(StrEnum):
+    """Priority of a background process beside processes that answer."""
 
-    `idle`: run only while a core is free (SCHED_IDLE), in a new session. Not for processes that
-    often hold locks of a store, because writers would wait for them on a busy machine.
-    """
+    IDLE = "idle"
+    """It runs only while a core is free (SCHED_IDLE), in a new session. Not for processes that
+    often hold locks of a store, because writers would wait for them on a busy machine."""
+    LOW = "low"
+    """It gets a tenth of a core (nice 10)."""
+    NORMAL = "normal"
+    """It has the priority of its parent: on a machine or in a container of its own."""
+
+
+def yield_to_answers(priority: Priority = Priority.LOW) -> None:
+    """Let processes that answer go first from now on; child processes inherit it."""
+    if priority is Priority.NORMAL:
+        return
+    idle = priority is Priority.IDLE
     for thread in _threads():
         with contextlib.suppress(OSError):  # the thread has ended, or a sandbox forbids it
             os.setpriority(os.PRIO_PROCESS, thread, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))

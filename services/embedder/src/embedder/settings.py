@@ -13,6 +13,7 @@ from embedder.domain.photos import PART_VIEWS, PartView
 from servicekit.config import ServerSettings
 from servicekit.decoding.limits import DecodingSettings
 from servicekit.outbound.fetch import FetchSettings
+from servicekit.processes.background import Priority
 
 
 class RegionViews(StrEnum):
@@ -86,6 +87,10 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     spaces: str = ""
     """Folder of the spaces fitted on catalogs; its subfolder `models` is Triton's second model
     repository. Empty: no space is fitted or served."""
+
+    fit_priority: Priority = Priority.IDLE
+    """Priority of the process that fits a space: `idle` (only while a core is free), `low` or
+    `normal`. On a machine that is always busy an `idle` fit does not end."""
 
     space_keys_file: Path | None = None
     """File with keys that sign fitted spaces (docs/operate/keys.md), one a line, the signing one

@@ -41,6 +41,7 @@ from embedder.serving.model_routes import ServedSpaces
 from embedder.serving.priority import ModelQueues
 from embedder.serving.recovery import Recovery, Retrying
 from embedder.settings import EmbedderSettings
+from embedder.spaces import fit_process
 from embedder.spaces.learn import Learner
 from embedder.spaces.listing import SpaceListing
 from embedder.spaces.promote import Promotion
@@ -230,7 +231,13 @@ def bind(
     )
     references = References(reference_store(settings), features)
     finder = ObjectFinder(intake, embedder.photos.queues, on_demand(settings.object_model), sources)
-    learner = Learner(store, backbones, sources, default_backbone=settings.fit_backbone)
+    learner = Learner(
+        store,
+        backbones,
+        sources,
+        default_backbone=settings.fit_backbone,
+        command=fit_process.command(settings.fit_priority),
+    )
     promotion = Promotion(store, triton, triton.inference)
     listing = SpaceListing(spaces, metadata)
     known = settings.catalogs if catalogs is None else catalogs

@@ -19,7 +19,7 @@ import signal
 import sys
 
 from ranker.wiring.training import ask, do
-from servicekit.processes.background import yield_to_answers
+from servicekit.processes.background import Priority, yield_to_answers
 from servicekit.processes.process_group import receive_when_parent_dies
 from servicekit.rpc.server import PRIVATE
 
@@ -45,6 +45,13 @@ def main() -> int:
         "--parent", type=int, help="with --job: id of the process with which to end"
     )
     parser.add_argument(
+        "--priority",
+        type=Priority,
+        choices=list(Priority),
+        default=Priority.IDLE,
+        help="with --job: priority beside processes that answer; default: idle",
+    )
+    parser.add_argument(
         "--incremental", action="store_true", help="with --catalog: continue from the serving model"
     )
     parser.add_argument(
@@ -57,7 +64,7 @@ def main() -> int:
     if given.parent is not None:
         end_with(given.parent)
     if given.job:
-        yield_to_answers(idle=True)
+        yield_to_answers(given.priority)
         return asyncio.run(do(given.job))
     return asyncio.run(ask(given.catalog, incremental=given.incremental, promote=given.promote))
 

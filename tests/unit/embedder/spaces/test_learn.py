@@ -258,7 +258,9 @@ async def test_a_backbone_that_is_not_there_is_refused_by_name(bench: Bench, nam
 
 
 async def test_without_folders_nothing_is_fitted(bench: Bench) -> None:
-    learner = Learner(None, bench.backbones, bench.sources, default_backbone="tiny")
+    learner = Learner(
+        None, bench.backbones, bench.sources, default_backbone="tiny", command=COMMAND
+    )
     with pytest.raises(FitUnavailable, match="EMBEDDER_SPACES"):
         [each async for each in learner.fit(SETTINGS, some())]
 

@@ -26,7 +26,7 @@ def priorities(call: str) -> list[list[int]]:
     """Return nice value and policy of each thread of a process after a call, then of a child's."""
     code = f"""
 import subprocess, sys, threading
-from servicekit.processes.background import yield_to_answers
+from servicekit.processes.background import Priority, yield_to_answers
 rest = threading.Event()
 threading.Thread(target=rest.wait).start()
 {call}
@@ -47,7 +47,11 @@ def test_every_thread_and_child_yields() -> None:
 
 
 def test_what_may_wait_runs_only_on_free_cores() -> None:
-    assert {policy for _, policy in priorities("yield_to_answers(idle=True)")} == {5}
+    assert {policy for _, policy in priorities("yield_to_answers(Priority.IDLE)")} == {5}
+
+
+def test_what_has_a_machine_of_its_own_keeps_its_priority() -> None:
+    assert {nice for nice, _ in priorities("yield_to_answers(Priority.NORMAL)")} == {OWN}
 
 
 def test_what_may_wait_counts_little_among_sessions_too() -> None:
@@ -55,7 +59,8 @@ def test_what_may_wait_counts_little_among_sessions_too() -> None:
     if not group.exists():
         pytest.skip("this kernel does not share cores among sessions")
     code = (
-        "from servicekit.processes.background import yield_to_answers; yield_to_answers(idle=True);"
+        "from servicekit.processes.background import Priority, yield_to_answers;"
+        "yield_to_answers(Priority.IDLE);"
     )
     show = "import pathlib; print(pathlib.Path('/proc/self/autogroup').read_text())"
     before = group.read_text()

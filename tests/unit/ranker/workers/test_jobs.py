@@ -17,6 +17,7 @@ from ranker.record.tables import JOBS
 from ranker.workers import jobs as worker
 from servicekit import liveness
 from servicekit.jobs.queue import Job, Jobs, JobState
+from servicekit.processes.background import Priority
 from servicekit.sql.database import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
 from tests.waiting import SECONDS, until
@@ -170,9 +171,9 @@ async def test_a_stopping_worker_leaves_its_job_to_the_next_one(db: Database) ->
 
 
 def test_a_training_runs_in_this_python() -> None:
-    command = worker.train_command("id")
+    command = worker.train_command(Priority.LOW)("id")
     assert command[:5] == (sys.executable, "-m", "ranker.train", "--job", "id")
-    assert command[5:] == ("--parent", str(os.getpid()))
+    assert command[5:] == ("--parent", str(os.getpid()), "--priority", "low")
 
 
 @pytest.mark.parametrize("line", [b"", b"noise\n", b"3\n", b"\xff\n"])
@@ -238,7 +239,7 @@ print('{"result": {}}')
 
 @pytest.mark.full
 def test_a_training_whose_worker_is_gone_already_does_not_begin() -> None:
-    line = [*worker.train_command("id")[:5], "--parent", "1"]
+    line = [*worker.train_command(Priority.IDLE)("id")[:5], "--parent", "1"]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "has ended" in done.stderr

@@ -150,7 +150,7 @@ class Running:
 
     def __init__(self, db: Database, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.db, self.jobs = db, Jobs(db, JOBS)
-        monkeypatch.setattr(worker, "train_command", lambda _: ("/bin/false",))
+        monkeypatch.setattr(worker, "train_command", lambda _: lambda _: ("/bin/false",))
         monkeypatch.setattr(worker, "Catalog", lambda _: Mock(some=AsyncMock(return_value={})))
         self.settings = WorkerSettings(
             **{f"{name}_store": str(folder / name) for name in ("model", "export")},  # type: ignore[arg-type]

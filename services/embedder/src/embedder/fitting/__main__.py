@@ -1,4 +1,4 @@
-"""Fit a space: ``python -m embedder.fitting WORK``.
+"""Fit a space: ``python -m embedder.fitting PRIORITY WORK``.
 
 The process evaluates by cross-validation, then fits on all photos.
 """
@@ -12,6 +12,7 @@ from embedder.fitting.evaluate_space import by_clicks, evaluate
 from embedder.fitting.fit import FitOptions, fit
 from embedder.fitting.measuring import Views
 from embedder.fitting.process import FitOrder, Tell
+from servicekit.processes.background import Priority
 
 
 def learn(
@@ -38,4 +39,4 @@ def learn(
 
 
 if __name__ == "__main__":
-    process.main(Path(sys.argv[1]), learn)
+    process.main(Path(sys.argv[2]), learn, Priority(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""The process that fits: ``python -m embedder.fitting WORK``.
+"""The process that fits: ``python -m embedder.fitting PRIORITY WORK``.
 
 It reads its order from a folder, writes the model's folders into it, and reports its progress on
 standard output, as lines of JSON. It runs at low priority, and ends when its standard input is
@@ -32,7 +32,7 @@ from embedder.domain.fitted import (
     unit,
 )
 from embedder.domain.manifest import CATEGORIES, MAP_FILE, TEXT_SUFFIX
-from servicekit.processes.background import yield_to_answers
+from servicekit.processes.background import Priority, yield_to_answers
 
 ORDER: Final = "order.json"
 RESULT: Final = "result.json"
@@ -287,9 +287,9 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def main(work: Path, learn: Learn) -> None:
+def main(work: Path, learn: Learn, priority: Priority) -> None:
     """Fit the space of the order in a folder, and report the result."""
-    yield_to_answers(idle=True)
+    yield_to_answers(priority)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
         result = run(work, learn, lambda stage, done: _say(stage=stage, done=done))

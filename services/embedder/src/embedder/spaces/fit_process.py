@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +20,12 @@ from embedder.domain.photos import Pixels
 from embedder.domain.recipes import words
 from embedder.fitting import process
 from embedder.fitting.process import FitOrder, FitResult
-from servicekit.processes.background import half_the_cores
+from servicekit.processes.background import Priority, half_the_cores
+
+
+def command(priority: Priority) -> Sequence[str]:
+    """Return the command of the fitting process, without its folder."""
+    return (sys.executable, "-m", "embedder.fitting", priority)
 
 
 async def run(command: Sequence[str], work: Path) -> AsyncGenerator[str, None]:

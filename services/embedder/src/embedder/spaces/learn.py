@@ -6,7 +6,6 @@ import functools
 import hashlib
 import re
 import shutil
-import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -94,7 +93,7 @@ class Learner:
         sources: FeatureSources,
         *,
         default_backbone: str,
-        command: Sequence[str] = (sys.executable, "-m", "embedder.fitting"),
+        command: Sequence[str],
         patience: float = PATIENCE_SECONDS,
     ) -> None:
         """`store` or `backbones` None: fits fail with FitUnavailable. `command`: the fitting

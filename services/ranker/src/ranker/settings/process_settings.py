@@ -20,6 +20,7 @@ from ranker.settings.shared import (
 )
 from servicekit.artefacts.backup_settings import BackupSettings
 from servicekit.config import Catalogs, PeerSettings, ServerSettings
+from servicekit.processes.background import Priority
 from servicekit.sql.retention import AuditSettings, JobSettings
 
 
@@ -138,6 +139,10 @@ class WorkerSettings(
     auto_promote_hour: int = Field(default=3, ge=0, le=23)
     """Hour of the day (UTC) from which nightly trainings start, and erased shoppers are subtracted
     from models."""
+
+    training_priority: Priority = Priority.IDLE
+    """Priority of trainings and evaluations: `idle` (only while a core is free), `low` or `normal`.
+    On a machine that is always busy an `idle` training does not end."""
 
     keep_models: int = Field(default=10, ge=2, le=1000)
     """Number of trained models whose files are kept, and of promotions that can be rolled back.

@@ -62,7 +62,8 @@ async def ask(catalog_id: str, *, incremental: bool, promote: bool) -> int:
         params = {"seed": 0} | ({"incremental": True} if incremental else {})
         job = await made.jobs.create(TRAIN, catalog_id, params)
         async with asyncio.TaskGroup() as tasks:
-            does = trainings(made.jobs, train_command, stop)
+            command = train_command(settings.training_priority)
+            does = trainings(made.jobs, command, stop)
             pace = (settings.lease_seconds, settings.poll_seconds)
             tasks.create_task(work(made.jobs, does, *pace, stop, tidy=made.prune))
             ended = await _end(made.jobs, job, settings.poll_seconds, stop)

@@ -140,7 +140,7 @@ def jobs_of(
     note = noted_expenses(settings, budget) if settings.backups else None
     counts = CountsWork(budget, jobs, add_noise_apart, settings.least_shoppers, note)
     return {
-        **trainings(jobs, train_command, stop),
+        **trainings(jobs, train_command(settings.training_priority), stop),
         PURGE: noted(settings, lambda job: purge.run(job, selections, jobs, stop)),
         COUNTS: lambda job: private_counts.run(job, counts, exports.folder(job.catalog_id, job.id)),
         RECOUNT: lambda job: recount.run(

@@ -29,7 +29,7 @@ from servicekit import telemetry, tracing
 from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
 from servicekit.jobs.queue import Job, JobCancelled, JobClaimLost, Jobs
 from servicekit.liveness import LIVENESS
-from servicekit.processes.background import half_the_cores
+from servicekit.processes.background import Priority, half_the_cores
 from servicekit.sql.leases import worker_id
 
 MAX_ATTEMPTS = 3
@@ -64,10 +64,10 @@ class TrainingDied(Exception):
     """The training ended without a result: killed, or out of memory."""
 
 
-def train_command(job_id: str) -> Sequence[str]:
-    """Return the command of a training process, which ends with this process."""
-    parent = str(os.getpid())
-    return (sys.executable, "-m", "ranker.train", "--job", job_id, "--parent", parent)
+def train_command(priority: Priority) -> Command:
+    """Return the command of a job's training process, which ends with this process."""
+    given = ("--parent", str(os.getpid()), "--priority", priority)
+    return lambda job_id: (sys.executable, "-m", "ranker.train", "--job", job_id, *given)
 
 
 def trainings(jobs: Jobs, command: Command, stop: asyncio.Event) -> dict[str, Do]:
