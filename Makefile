@@ -81,14 +81,14 @@ PYTEST := $(BIN)/python -m pytest -q --durations 5
 PREPARE := rm -rf .cache/test-seconds .cache/not-run; deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
 SUMMARY := $(BIN)/python -m tests.seconds; $(BIN)/python -m tests.tools
 
-test: setup ## Run what CI runs for each change: lint, types, and tests with the real engines, in ten minutes
+test: .venv/.synced ## Run what CI runs for each change: lint, types, and tests with the real engines, in ten minutes
 	@$(PREPARE)
 	@$(MAKE) --no-print-directory --keep-going --jobs 12 $(PARTS) lint; status=$$?; $(SUMMARY); exit $$status
 
 unit front stores contracts wire peers live: setup
 	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@)
 
-full: setup ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
+full: .venv/.synced ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
 	@$(PREPARE)
 	@$(MAKE) --no-print-directory --keep-going --jobs 4 $(PARTS:%=full-%) lab-lint lab-test; status=$$?; $(SUMMARY); exit $$status
 

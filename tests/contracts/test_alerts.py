@@ -34,6 +34,7 @@ def promtool(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.when("deploy/monitoring", "docs/operate")
 def test_the_rules_parse_and_fire_as_their_tests_say() -> None:
     assert f"{len(RULES)} rules found" in promtool("check", "rules", str(ALERTS))
     promtool("test", "rules", str(ALERTS.with_name("alerts.test.yaml")))

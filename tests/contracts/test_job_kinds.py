@@ -10,6 +10,7 @@ from ranker.learning.publish import PUBLISH
 from ranker.wiring.worker import jobs_of
 from retriever.workers import jobs as retriever_jobs
 from servicekit.admission.access import POOL, Role, rule
+from servicekit.processes.background import Priority
 from sightline.common.v1 import job_kind_pb2
 
 SERVICE = "sightline.common.v1.JobService"
@@ -18,7 +19,14 @@ SERVICE = "sightline.common.v1.JobService"
 def ranker_kinds() -> set[str]:
     stand_in = cast(
         Any,
-        SimpleNamespace(jobs=None, export_store="", backups="", database=None, least_shoppers=20),
+        SimpleNamespace(
+            jobs=None,
+            export_store="",
+            backups="",
+            database=None,
+            least_shoppers=20,
+            training_priority=Priority.IDLE,
+        ),
     )
     return {PUBLISH, REFINE, *jobs_of(stand_in, stand_in, stand_in, asyncio.Event())}
 

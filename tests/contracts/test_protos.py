@@ -66,6 +66,7 @@ def test_a_field_without_a_comment_does_not_lint(copy: Path) -> None:
     assert "comment" in result.stdout
 
 
+@pytest.mark.when("protos")
 @pytest.mark.slow
 def test_generated_code_is_what_the_protos_give(copy: Path) -> None:
     fresh = run(sys.executable, "protos/generate.py", "--check", cwd=copy)

@@ -331,6 +331,7 @@ def test_every_module_that_reads_bytes_is_listed() -> None:
     assert TRUSTED.keys() - readers() == set(), "these read nothing any more"
 
 
+@pytest.mark.first(8)
 @pytest.mark.parametrize("name", CASES)
 def test_the_work_of_a_reader_grows_as_its_bytes(name: str) -> None:
     _, read, make, most = CASES[name]

@@ -118,7 +118,8 @@ def write_key(data: Path) -> None:
     """Write the key of pseudonyms. It orders shoppers, and so decides which of them a model is
     tested on: with a new one each time, equal wines would give unequal models."""
     key = data / "ranker" / "pseudonym.key"
-    key.parent.mkdir(parents=True, exist_ok=True)
+    key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key.touch(mode=0o600)
     key.write_text(hashlib.sha256(b"people").hexdigest())
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from docs.errors import fixes
 from gateway.http import serving
 from gateway.http.settings import HttpSettings
 from tests.fakes.gateway_wire import Suite, running
+
+TLS = ssl.create_default_context()
+"""Shared, because each client without one reads all authorities of the machine."""
 
 
 @dataclass
@@ -57,7 +61,7 @@ async def face_before(suite: Suite, **settings: Any) -> AsyncIterator[Face]:
     )
     server = await serving.start(values)
     url = f"http://127.0.0.1:{server.port}"
-    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, verify=TLS) as client:
         try:
             yield Face(suite, client, server.port, values)
         finally:

@@ -84,6 +84,7 @@ def test_the_environment_chooses_the_language(environment: dict[str, str], expec
     assert language.chosen(*(environment.get(name, "") for name in names)) == expected
 
 
+@pytest.mark.when("client")
 @pytest.mark.slow
 @pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
 def test_the_help_of_each_command_is_in_chinese(path: tuple[str, ...]) -> None:

@@ -142,6 +142,7 @@ def test_calls_take_as_many_megabytes_as_photos_imports_and_events_need() -> Non
     assert mebibytes == wanted  # and all others one
 
 
+@pytest.mark.when("protos", "kit/src/servicekit/admission", "services/gateway")
 @pytest.mark.parametrize("name", NAMES)
 async def test_a_call_is_admitted_by_its_roles_alone(gateway: grpc.aio.Channel, name: str) -> None:
     assert (await asked(gateway, name, None)).reason == "TOKEN_MISSING"

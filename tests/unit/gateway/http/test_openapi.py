@@ -25,6 +25,7 @@ DESCRIBED = openapi.describe(METHODS, openapi.sources())
 SCHEMAS: dict[str, Any] = DESCRIBED["components"]["schemas"]
 
 
+@pytest.mark.when("protos", "services/gateway/src/gateway/http")
 def test_the_description_is_valid() -> None:
     validate(orjson.loads(orjson.dumps(DESCRIBED)), cls=OpenAPIV31SpecValidator)
 
@@ -111,6 +112,7 @@ def test_a_oneof_is_a_one_of() -> None:
     assert not checked.is_valid({"text": "a", "image": "AA=="})
 
 
+@pytest.mark.when("protos", "services/gateway/src/gateway/http")
 @pytest.mark.parametrize("method", METHODS, ids=lambda each: each.descriptor.name)
 def test_messages_fit_their_schemas(method: Any) -> None:
     """Without limits, patterns and required members, which random messages don't keep to."""
@@ -144,6 +146,7 @@ def problems_of(value: Any, schema: dict[str, Any]) -> list[str]:
     return [f"{error.json_path}: {error.message}" for error in checked.iter_errors(value)]
 
 
+@pytest.mark.when("protos", "services/gateway/src/gateway/http")
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_operation_has_an_example_request_that_the_server_reads(name: str) -> None:
     path, verb, operation = OPERATIONS[name]
@@ -166,6 +169,7 @@ def test_each_operation_has_an_example_request_that_the_server_reads(name: str) 
     assert route.method.descriptor.name in name
 
 
+@pytest.mark.when("protos", "services/gateway/src/gateway/http")
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_each_operation_has_an_example_answer_that_fits_its_schema(name: str) -> None:
     ((kind, content),) = OPERATIONS[name][2]["responses"]["200"]["content"].items()

@@ -310,7 +310,7 @@ def attribution(run: RequestContext, record: AnswerRecord) -> str:
             model_version=record.versions.model_version,
             seed=record.seed,
             arms=record.arms,
-            made_seconds=run.time_micros // 1_000_000,
+            made_seconds=record.answer_micros // 1_000_000,
             shopper=mark_of(query.shopper, query.catalog_id, keys),
         ),
         keys,
