@@ -75,32 +75,33 @@ start: ## Start PROGRAM= again
 	@$(SUITE) start
 
 # Parts of the tests, each a process of pytest: two cores are busy while one of them waits.
-PARTS := live peers wire stores front unit contracts
-.PHONY: $(PARTS) $(PARTS:%=full-%)
+PARTS := stores live wire unit contracts
+.PHONY: tests-tools $(PARTS) $(PARTS:%=full-%)
 PYTEST := $(BIN)/python -m pytest -q --durations 5
-PREPARE := rm -rf .cache/test-seconds .cache/not-run; deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
+PREPARE := rm -rf .cache/test-seconds .cache/not-run
 SUMMARY := $(BIN)/python -m tests.seconds; $(BIN)/python -m tests.tools
 
 test: .venv/.synced ## Run what CI runs for each change: lint, types, and tests with the real engines, in ten minutes
 	@$(PREPARE)
-	@$(MAKE) --no-print-directory --keep-going --jobs 12 $(PARTS) lint; status=$$?; $(SUMMARY); exit $$status
+	@$(MAKE) --no-print-directory --keep-going --jobs 8 lint $(PARTS); status=$$?; $(SUMMARY); exit $$status
 
-unit front stores contracts wire peers live: setup
+unit stores contracts wire live: setup tests-tools
 	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@)
 
 full: .venv/.synced ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
 	@$(PREPARE)
 	@$(MAKE) --no-print-directory --keep-going --jobs 4 $(PARTS:%=full-%) lab-lint lab-test; status=$$?; $(SUMMARY); exit $$status
 
-full-unit full-front full-stores full-contracts full-wire full-peers full-live: full-%: setup
+full-unit full-stores full-contracts full-wire full-live: full-%: setup tests-tools
 	@$(PYTEST) -m "full or hypothesis" --timeout 1800 $(FOLDERS_$*)
 
-FOLDERS_unit := $(addprefix tests/unit/,agents all bench client kit local rules triton wines)
-FOLDERS_front := $(addprefix tests/unit/,embedder gateway)
+tests-tools:
+	@deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
+
+FOLDERS_unit := $(addprefix tests/unit/,agents all bench client embedder gateway kit local rules triton wines)
 FOLDERS_stores := $(addprefix tests/unit/,ranker retriever)
 FOLDERS_contracts := tests/contracts tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
-FOLDERS_peers := $(foreach peer,embedder ranker retriever,$(wildcard tests/wire/test_$(peer)*.py))
-FOLDERS_wire := $(filter-out $(FOLDERS_peers),$(wildcard tests/wire/test_*.py))
+FOLDERS_wire := tests/wire
 FOLDERS_live := tests/live
 
 check: .venv/.synced ## Run the quick checks, without engines and models: lint, contracts and most unit tests

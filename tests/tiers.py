@@ -6,6 +6,7 @@ Other marks become it:
   file below one of these paths differs from the commit that the work began at. That is `SINCE=`,
   else the last one that the branch has in common with origin/main, on main itself the one before
   the last.
+  So are the unit tests of packages that no service imports (LEAVES).
 - `first(2)`, on tests whose cases take long: for all but the first two of its cases on each engine.
 
 So does what a test repeats on PostgreSQL, but for the tests of the records themselves.
@@ -29,6 +30,16 @@ ROOT = Path(__file__).parents[1]
 ON_BOTH = re.compile(r"/record/|wire/test_ranker_store")
 """Tests that run on both engines for each change: those of the records."""
 
+LEAVES = {
+    "tests/unit/agents/": ("agents", "client", "protos"),
+    "tests/unit/client/": ("client", "protos", "docs"),
+    "tests/unit/local/": ("deploy/local",),
+    "tests/unit/triton/": ("deploy/triton", "services/embedder/src/embedder/adapters"),
+}
+"""Unit tests of packages that no service imports, and what they test. They run for each change of
+that, of theirs and of the environment."""
+ENVIRONMENT = ("uv.lock", "tests/conftest.py", "tests/fakes")
+
 
 def leave_out(items: Sequence[pytest.Item], root: Path = ROOT) -> None:
     """Mark tests `full`."""
@@ -40,11 +51,19 @@ def leave_out(items: Sequence[pytest.Item], root: Path = ROOT) -> None:
 def _unless_changed(items: Iterable[pytest.Item], root: Path) -> None:
     changed: Sequence[str] | None = None
     for item in items:
-        if marks := list(item.iter_markers("when")):
+        if paths := [path for mark in item.iter_markers("when") for path in mark.args]:
             changed = files(root) if changed is None else changed
-            paths = tuple(f"{path}/" for mark in marks for path in mark.args)
-            if not any(f"{file}/".startswith(paths) for file in changed):
-                item.add_marker(pytest.mark.full)
+            _leave_out_unless(item, paths, changed)
+        for folder, paths in LEAVES.items():
+            if item.nodeid.startswith(folder):
+                changed = files(root) if changed is None else changed
+                _leave_out_unless(item, (*paths, folder[:-1], *ENVIRONMENT), changed)
+
+
+def _leave_out_unless(item: pytest.Item, paths: Iterable[str], changed: Sequence[str]) -> None:
+    below = tuple(f"{path}/" for path in paths)
+    if not any(f"{file}/".startswith(below) for file in changed):
+        item.add_marker(pytest.mark.full)
 
 
 def _all_but_first(items: Iterable[pytest.Item]) -> None:

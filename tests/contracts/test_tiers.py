@@ -2,6 +2,7 @@
 its files have changed."""
 
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,24 @@ def test_a_commit_can_be_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_without_a_history_they_are_left_to_the_full_run(tmp_path: Path) -> None:
     assert left_out(tmp_path, "docs")
+
+
+def test_unit_tests_of_a_leaf_run_where_it_or_what_it_imports_changed(root: Path) -> None:
+    names = ("client", "agents", "triton", "kit")
+    items = [Item(f"tests/unit/{name}/test_a.py::test") for name in names]
+    tiers.leave_out(items, root)  # type: ignore[arg-type]
+    found = {name: each.is_left_out for name, each in zip(names, items, strict=True)}
+    assert found == {"client": False, "agents": True, "triton": True, "kit": False}  # docs changed
+
+
+def test_no_service_imports_a_leaf() -> None:
+    leaves = {Path(folder).name for folder in tiers.LEAVES}
+    for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "kit/pyproject.toml"]:
+        needed = tomllib.loads(path.read_text("utf-8"))["project"]["dependencies"]
+        names = {each.partition("==")[0].removeprefix("sightline-") for each in needed}
+        assert leaves.isdisjoint(names), path
+    for folder, paths in tiers.LEAVES.items():
+        assert all((ROOT / path).exists() for path in (folder, *paths, *tiers.ENVIRONMENT))
 
 
 def test_the_first_cases_run_for_each_change() -> None:

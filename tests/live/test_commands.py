@@ -75,6 +75,7 @@ def test_a_folder_of_photos_becomes_products_and_what_is_no_photo_is_named(shop:
     assert refused["_row"] == sorted([*IDS, FAKE]).index(FAKE) + 1
 
 
+@pytest.mark.when("docs", "client")
 def test_a_product_is_shown_and_so_are_those_that_look_like_it(hands: Hands) -> None:
     found = hands.facts("products", "get", IDS[0])
     assert (found["productId"], len(found["images"])) == (IDS[0], 1)

@@ -4,6 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 from sightline_client import Availability, F, SightlineClient, money
 from tests.live.hands import Hands
 
@@ -13,6 +15,7 @@ COMMANDS = [shlex.split(each)[1:] for each in re.findall(r"^sightline .+$", PAGE
 OFFERS = "id,price,currency,available\nshirt-1,24,EUR,true\nshirt-2,24,EUR,true\n"
 
 
+@pytest.mark.when("docs", "client")
 async def test_the_commands_of_the_page_do_what_it_says(gateway: str, tmp_path: Path) -> None:
     hands = Hands(gateway, tmp_path, "markets")
     (tmp_path / "shirts.csv").write_text(FILE, "utf-8")

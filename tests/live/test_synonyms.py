@@ -30,6 +30,7 @@ def typed(gateway: str, folder: Path, *arguments: str) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.when("docs", "client", "services/retriever")
 async def test_shoppers_find_products_by_other_words(gateway: str, tmp_path: Path) -> None:
     async with SightlineClient(gateway, catalog=SHOP) as client:
         await client.create_catalog(SHOP)

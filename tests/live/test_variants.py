@@ -6,6 +6,7 @@ import io
 from collections.abc import AsyncIterator, Sequence
 
 import numpy as np
+import pytest
 import pytest_asyncio
 from PIL import Image
 
@@ -175,6 +176,7 @@ async def unpictured(gateway: str) -> AsyncIterator[SightlineClient]:
         yield client
 
 
+@pytest.mark.full
 async def test_a_placeholder_in_most_products_is_one_result(unpictured: SightlineClient) -> None:
     others = {f"q{number:04}" for number in range(SAME, SAME + OTHERS)}
     found = await unpictured.search(image=shot(SAME, 0), page_size=100)

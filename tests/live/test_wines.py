@@ -250,6 +250,7 @@ async def test_a_text_finds_by_meaning_and_by_words(client: SightlineClient) -> 
     assert "Sparkling" in {row.product.category_path[-1] for row in meant.results}
 
 
+@pytest.mark.full
 def test_what_the_demo_in_a_cluster_asks_is_answered_whole(
     gateway: str, shop_is_open: None
 ) -> None:
@@ -269,6 +270,7 @@ def test_what_the_demo_in_a_cluster_asks_is_answered_whole(
     assert all(line.count(", ") >= 4 for line in asked), asked
 
 
+@pytest.mark.full
 def test_a_load_of_photos_texts_products_and_users_is_answered_whole(
     gateway: str, wines: tuple[Wine, ...], tmp_path: Path, shop_is_open: None
 ) -> None:

@@ -78,8 +78,8 @@ async def killing(suite: Suite, program: str, work: Awaitable[None], delay: floa
 @pytest.mark.parametrize(
     "program",
     [
-        "retriever",
-        *(pytest.param(name, marks=pytest.mark.full) for name in ("retriever-worker", "milvus")),
+        pytest.param(name, marks=pytest.mark.full)
+        for name in ("retriever", "retriever-worker", "milvus")
     ],
 )
 async def test_no_acknowledged_product_is_lost_and_the_index_catches_up(
