@@ -192,6 +192,7 @@ def sources() -> dict[str, Iterable[ast.AST]]:
     return found
 
 
+@pytest.mark.when("agents", "client", "kit", "rules", "services", "tests/contracts")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_kind_of_value_has_one_reader(
     kind: Kind, sources: Mapping[str, Iterable[ast.AST]]

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.contracts.settings import CLASSES, variables
 from tests.waiting import SECONDS
 
@@ -12,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
 
 
+@pytest.mark.when("client", "deploy", "docs", "kit", "protos", "services")
 def test_the_generated_pages_are_those_that_the_code_makes_now() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "docs.generate", "--check"],

@@ -74,6 +74,7 @@ def test_loops_without_an_end_are_supervised() -> None:
     assert found == {*LOOPS}
 
 
+@pytest.mark.when("agents", "client", "kit", "rules", "services", "tests/contracts")
 def test_tasks_that_callers_share_run_in_a_context_of_their_own() -> None:
     found = {
         f"{name}: {text}"

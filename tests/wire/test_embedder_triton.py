@@ -102,6 +102,7 @@ def by_onnxruntime(model: str, photos: Sequence[bytes], side: int) -> np.ndarray
     return np.asarray(session.run(["embedding"], {"image": stacked})[0])
 
 
+@pytest.mark.when("deploy/triton", "kit", "services/embedder")
 async def test_the_real_server_serves_both_versions_with_each_model_s_own_vectors(
     tmp_path: Path,
 ) -> None:

@@ -133,6 +133,7 @@ async def test_a_waiting_job_can_be_cancelled_and_one_of_another_catalog_not_be_
     assert (await suite.jobs.CancelJob(cancel)).state == job_pb2.Job.STATE_CANCELLED
 
 
+@pytest.mark.when("kit", "services/ranker")
 async def test_promoting_while_ranking_loses_no_request_and_the_next_one_is_served_by_it(
     suite: Suite,
 ) -> None:

@@ -105,6 +105,7 @@ async def test_offers_follow_at_once_in_filters_and_answers(shop: Shop) -> None:
 # Imports
 
 
+@pytest.mark.when("kit", "rules", "services/retriever")
 async def test_an_import_goes_on_where_it_stopped_and_its_end_deletes_what_is_gone(
     shop: Shop,
 ) -> None:

@@ -108,6 +108,7 @@ def test_what_is_compared_as_production_has_not_seen_the_held_out_part(both) -> 
     assert models[0].blend != dict(made.recipe.blend.weights), "it learned from earlier answers"
 
 
+@pytest.mark.when("rules", "services/ranker")
 def test_the_served_model_has_learned_from_all_events(both) -> None:
     (_, made), (_, later), _ = both
     assert made.learned is not None
