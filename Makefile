@@ -76,7 +76,9 @@ start: ## Start PROGRAM= again
 
 # Parts of the tests, each a process of pytest: two cores are busy while one of them waits.
 PARTS := stores live wire unit contracts
-.PHONY: tests-tools $(PARTS) $(PARTS:%=full-%)
+# `make full` runs the suites of their own, which mostly wait, beside the common one.
+FULL := $(PARTS:%=full-%) full-apart
+.PHONY: tests-tools $(PARTS) $(FULL)
 PYTEST := $(BIN)/python -m pytest -q --durations 5
 PREPARE := rm -rf .cache/test-seconds .cache/not-run
 SUMMARY := $(BIN)/python -m tests.seconds; $(BIN)/python -m tests.tools
@@ -86,13 +88,13 @@ test: .venv/.synced ## Run what CI runs for each change: lint, types, and tests 
 	@$(MAKE) --no-print-directory --keep-going --jobs 8 lint $(PARTS); status=$$?; $(SUMMARY); exit $$status
 
 unit stores contracts wire live: setup tests-tools
-	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@)
+	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@) $(if $(filter live,$@),$(FOLDERS_apart))
 
 full: .venv/.synced ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
 	@$(PREPARE)
-	@$(MAKE) --no-print-directory --keep-going --jobs 4 $(PARTS:%=full-%) lab-lint lab-test; status=$$?; $(SUMMARY); exit $$status
+	@$(MAKE) --no-print-directory --keep-going --jobs 6 $(FULL) lab-lint lab-test; status=$$?; $(SUMMARY); exit $$status
 
-full-unit full-stores full-contracts full-wire full-live: full-%: setup tests-tools
+full-unit full-stores full-contracts full-wire full-live full-apart: full-%: setup tests-tools
 	@$(PYTEST) -m "full or hypothesis" --timeout 1800 $(FOLDERS_$*)
 
 tests-tools:
@@ -102,7 +104,8 @@ FOLDERS_unit := $(addprefix tests/unit/,agents all bench client embedder gateway
 FOLDERS_stores := $(addprefix tests/unit/,ranker retriever)
 FOLDERS_contracts := tests/contracts tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
 FOLDERS_wire := tests/wire
-FOLDERS_live := tests/live
+FOLDERS_live := $(wildcard tests/live/test_*.py)
+FOLDERS_apart := tests/live/apart tests/live/shell
 
 check: .venv/.synced ## Run the quick checks, without engines and models: lint, contracts and most unit tests
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick

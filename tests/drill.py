@@ -27,7 +27,7 @@ from sightline_client import Event, EventType, JobState, SightlineClient
 Say: TypeAlias = Callable[[str], None]
 Answer: TypeAlias = tuple[tuple[str, float, tuple[float, ...]], ...]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 LOST = ("gateway", "retriever-worker", "ranker-worker", "retriever", "ranker", "milvus")
 """Services whose processes end and whose data are deleted. Triton and the embedder have no data."""
 KEYS = ("gateway/tokens.keys", "ranker/pseudonym.key", "gateway/scenes")

@@ -69,9 +69,14 @@ class Shop:
 
 def environment() -> dict[str, str]:
     """Return the environment of npm: no script of a package is run, and nothing is reported."""
+    return os.environ | options()
+
+
+def options() -> dict[str, str]:
+    """Return the variables of `environment` that are npm's."""
     for each in ("node", "npm"):
         tool(each)
-    return os.environ | {f"npm_config_{name}": value for name, value in QUIET.items()}
+    return {f"npm_config_{name}": value for name, value in QUIET.items()}
 
 
 def package() -> Path:

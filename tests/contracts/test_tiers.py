@@ -176,7 +176,7 @@ def test_tools_are_looked_for_in_one_place() -> None:
 
 
 def test_every_file_of_tests_is_in_one_part() -> None:
-    rule = "folders: ; @echo $(foreach part,$(PARTS),$(FOLDERS_$(part)))"
+    rule = "folders: ; @echo $(foreach part,$(PARTS) apart,$(FOLDERS_$(part)))"
     command = ["make", "--silent", "--eval", rule, "folders"]
     shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     found = [each if each.endswith(".py") else f"{each}/" for each in shown.stdout.split()]

@@ -104,7 +104,7 @@ def check(printed: str, refused: str, late: str) -> list[str]:
 
 
 def test_node(repository: Path, gateway: str, shop_is_open: None) -> None:
-    printed = follow("node", repository, gateway, **npm.environment())
+    printed = follow("node", repository, gateway, **npm.options())
     check(printed[printed.index("1. ") :], "INVALID_ARGUMENT", "DEADLINE_EXCEEDED")
 
 

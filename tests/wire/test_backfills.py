@@ -63,11 +63,13 @@ async def test_a_cancelled_backfill_takes_its_waiting_photos_back(shop: Shop) ->
         made = await shop.generation("two")
         assert 0 < made.indexed_count < 60
         assert made.pending_count == 0
+        shop.embedder.seconds = 2.0  # it has not ended when its worker is killed
         second = await shop.backfill("two")
         assert second != first
         await until(lambda: begun(shop, second))
         worker.send_signal(signal.SIGKILL)
     # No worker has it: the next one removes what it left.
+    shop.embedder.seconds = 0.1
     await shop.jobs.CancelJob(job_service_pb2.CancelJobRequest(job_id=second))
     async with shop.worker():
         assert (await shop.ended(second)).state == job_pb2.Job.STATE_CANCELLED

@@ -33,7 +33,7 @@ SHORT = 10
 """Entries of lists whose square costs nothing."""
 SLACK = 400
 """Lines that equal calls may differ by."""
-TRIES = 4
+TRIES = 6
 """Calls of which the one with the fewest lines counts: others ran beside background work."""
 LENGTHS = (64, 256, 4096, 2**16)
 """Lengths of texts. Most texts have a maximum of the first three; only comments tell it, and longer
