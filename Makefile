@@ -90,7 +90,7 @@ test: .venv/.synced ## Run what CI runs for each change: lint, types, and tests 
 unit stores contracts wire live: setup tests-tools
 	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@) $(if $(filter live,$@),$(FOLDERS_apart))
 
-full: .venv/.synced ## Run all other tests, in about 40 minutes: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
+full: .venv/.synced ## Run all other tests, in about an hour on two cores: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
 	@$(PREPARE)
 	@$(MAKE) --no-print-directory --keep-going --jobs 6 $(FULL) lab-lint lab-test; status=$$?; $(SUMMARY); exit $$status
 

@@ -18,7 +18,8 @@ import os
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,12 @@ LEAVES = {
     "tests/unit/triton/": ("deploy/triton", "services/embedder/src/embedder/adapters"),
 }
 """Unit tests of packages that no service imports, and what they test. They run for each change of
-that, of theirs and of the environment."""
+that, of theirs and of the environment; those that compare it with a service run for each change."""
 ENVIRONMENT = ("uv.lock", "tests/conftest.py", "tests/fakes")
+SERVICES = re.compile(
+    r"^\s*(from|import) (servicekit|sightline_rules|embedder|gateway|ranker|retriever)\b",
+    re.MULTILINE,
+)
 
 
 def leave_out(items: Sequence[pytest.Item], root: Path = ROOT) -> None:
@@ -49,21 +54,27 @@ def leave_out(items: Sequence[pytest.Item], root: Path = ROOT) -> None:
 
 
 def _unless_changed(items: Iterable[pytest.Item], root: Path) -> None:
-    changed: Sequence[str] | None = None
-    for item in items:
-        if paths := [path for mark in item.iter_markers("when") for path in mark.args]:
-            changed = files(root) if changed is None else changed
-            _leave_out_unless(item, paths, changed)
-        for folder, paths in LEAVES.items():
-            if item.nodeid.startswith(folder):
-                changed = files(root) if changed is None else changed
-                _leave_out_unless(item, (*paths, folder[:-1], *ENVIRONMENT), changed)
+    wanted = [(item, paths) for item in items for paths in _whens(item, root)]
+    changed = files(root) if wanted else ()
+    for item, paths in wanted:
+        below = tuple(f"{path}/" for path in paths)
+        if not any(f"{file}/".startswith(below) for file in changed):
+            item.add_marker(pytest.mark.full)
 
 
-def _leave_out_unless(item: pytest.Item, paths: Iterable[str], changed: Sequence[str]) -> None:
-    below = tuple(f"{path}/" for path in paths)
-    if not any(f"{file}/".startswith(below) for file in changed):
-        item.add_marker(pytest.mark.full)
+def _whens(item: pytest.Item, root: Path) -> Iterator[Sequence[str]]:
+    """Yield groups of paths: the test runs if something below a path of each has changed."""
+    if paths := [path for mark in item.iter_markers("when") for path in mark.args]:
+        yield paths
+    for folder, tested in LEAVES.items():
+        file = item.nodeid.partition("::")[0]
+        if file.startswith(folder) and not _imports_services(root / file):
+            yield (*tested, folder[:-1], *ENVIRONMENT)
+
+
+@cache
+def _imports_services(path: Path) -> bool:
+    return path.exists() and SERVICES.search(path.read_text("utf-8")) is not None
 
 
 def _all_but_first(items: Iterable[pytest.Item]) -> None:

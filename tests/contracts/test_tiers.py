@@ -90,6 +90,17 @@ def test_unit_tests_of_a_leaf_run_where_it_or_what_it_imports_changed(root: Path
     assert found == {"client": False, "agents": True, "triton": True, "kit": False}  # docs changed
 
 
+def test_what_compares_a_leaf_with_a_service_runs_for_each_change(tmp_path: Path) -> None:
+    folder = tmp_path / "tests/unit/client"
+    folder.mkdir(parents=True)
+    lines = {"own": "import gateway_like", "twin": "import re\nfrom gateway.callers import keys"}
+    for name, line in lines.items():
+        (folder / f"test_{name}.py").write_text(f"{line}\n")
+    items = [Item(f"tests/unit/client/test_{name}.py::test") for name in lines]
+    tiers.leave_out(items, tmp_path)  # type: ignore[arg-type]
+    assert [each.is_left_out for each in items] == [True, False]
+
+
 def test_no_service_imports_a_leaf() -> None:
     leaves = {Path(folder).name for folder in tiers.LEAVES}
     for path in [*ROOT.glob("services/*/pyproject.toml"), ROOT / "kit/pyproject.toml"]:

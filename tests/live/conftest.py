@@ -1,7 +1,6 @@
 """One whole suite for live tests: real Triton, real Milvus Lite, real LightFM, real SQLite."""
 
 import asyncio
-import hashlib
 import os
 import re
 import secrets
@@ -23,12 +22,15 @@ from local_suite.model import Program
 from local_suite.programs import ALL, APART, sightline
 from local_suite.suite import Suite
 from sightline_client import SightlineClient
+from tests import pseudonyms
 from tests.collector import Collector, collecting
 from tests.engines import ROOT, free_port
 from tests.waiting import SECONDS
 
 CONNECTION_AGE = "3"
 """Seconds."""
+PRIORITIES = {"RANKER_TRAINING_PRIORITY": "normal", "EMBEDDER_FIT_PRIORITY": "normal"}
+"""By default they wait for a free core, which a busy machine does not have."""
 CATALOGS = (
     *("default", "rubbish", "isolated", "beside", "restored"),
     *("learned", "suggested", "variants", "placeholders", "people", "shell"),
@@ -105,22 +107,10 @@ def shared(
         **traces,
         **webhooks(data.with_name(f"{data.name}-webhooks.keys")),
         **cameras(),
-        "RANKER_TRAINING_PRIORITY": "normal",
-        "EMBEDDER_FIT_PRIORITY": "normal",
         **environment,
     }
-    write_key(data)
     with RUNNING:
         yield RUNNING.enter_context(running(data, catalogs, given, target))
-
-
-def write_key(data: Path) -> None:
-    """Write the key of pseudonyms. It orders shoppers, and so decides which of them a model is
-    tested on: with a new one each time, equal wines would give unequal models."""
-    key = data / "ranker" / "pseudonym.key"
-    key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key.touch(mode=0o600)
-    key.write_text(hashlib.sha256(b"people").hexdigest())
 
 
 def webhooks(keys: Path) -> dict[str, str]:
@@ -152,10 +142,14 @@ def running(
     commands: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> Iterator[Suite]:
     """Run a suite during the block; `commands` replace those of programs."""
+    key = data / "ranker" / "pseudonym.key"
+    key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key.touch(mode=0o600)
+    key.write_text(pseudonyms.KEY)
     programs = [
         replace(
             aged,
-            environment={**aged.environment, **environment},
+            environment={**aged.environment, **PRIORITIES, **environment},
             command=commands.get(aged.name, aged.command),
         )
         for aged in map(_aging, sightline(data, free_port_base(), catalogs, target=target))

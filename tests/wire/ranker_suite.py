@@ -1,7 +1,6 @@
 """A ranker on each engine over real gRPC, and calls that many of its tests make."""
 
 import asyncio
-import hashlib
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -52,6 +51,7 @@ from sightline.ranker.v1 import (
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
+from tests import pseudonyms
 from tests.fakes.ranker import FakeProducts, columns, product, serving
 from tests.stores import NewStore
 from tests.waiting import until
@@ -63,8 +63,6 @@ WEIGHTS = {"visual": 1.0, "taste": 1.0, "session": 1.0, "popularity": 1.0}
 USER = "ann-the-customer@example.org"
 ANN = event_pb2.Shopper(user_id=USER)
 HOUR = 3600
-PSEUDONYM_KEY = hashlib.sha256(b"people").hexdigest()
-"""Always this one: the order of people, and so models, hang on it."""
 
 
 @dataclass
@@ -142,7 +140,7 @@ async def suite(
 ) -> AsyncIterator[Suite]:
     """Yield a ranker on a free port, with its record on each engine."""
     url, store_url = new_store(MIGRATIONS, "ranker.db"), str(tmp_path / "models")
-    (tmp_path / "key").write_text(PSEUDONYM_KEY)
+    (tmp_path / "key").write_text(pseudonyms.KEY)
     settings = RankerSettings(
         port=0,
         database_url=url,

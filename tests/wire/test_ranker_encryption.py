@@ -16,9 +16,10 @@ import pytest
 
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import event_service_pb2_grpc
+from tests import pseudonyms
 from tests.engines import ROOT, free_port
 from tests.waiting import SECONDS, until
-from tests.wire.ranker_suite import ANN, PSEUDONYM_KEY, event
+from tests.wire.ranker_suite import ANN, event
 
 pytestmark = pytest.mark.full
 
@@ -29,7 +30,7 @@ WORDS = "teal corduroy dungarees"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "pseudonym.key").write_text(f"{PSEUDONYM_KEY}\n")
+    (tmp_path / "pseudonym.key").write_text(f"{pseudonyms.KEY}\n")
     return tmp_path
 
 

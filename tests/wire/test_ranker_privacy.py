@@ -37,10 +37,10 @@ from sightline.ranker.v1 import (
 )
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 from sightline.ranker.v1 import privacy_service_pb2_grpc as pb_grpc
+from tests import pseudonyms
 from tests.waiting import until
 from tests.wire.ranker_suite import (
     ANN,
-    PSEUDONYM_KEY,
     USER,
     Suite,
     crowd,
@@ -55,7 +55,7 @@ __all__ = ["suite", "working"]
 
 COOKIE = "cookie-of-ann"
 QUERY, ORDER, SIZE = "teal corduroy dungarees", "order-775-of-ann", "size-of-ann-42"
-KEYS = Pseudonyms(bytes.fromhex(PSEUDONYM_KEY))
+KEYS = Pseudonyms(bytes.fromhex(pseudonyms.KEY))
 ACTORS = [
     KEYS.of("default", Shopper(Identity.USER, USER)),
     KEYS.of("default", Shopper(Identity.VISITOR, COOKIE)),
