@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test full check quick up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring mixed
+.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test full check up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -78,7 +78,8 @@ start: ## Start PROGRAM= again
 PARTS := stores live wire unit contracts
 # `make full` runs the suites of their own, which mostly wait, beside the common one.
 FULL := $(PARTS:%=full-%) full-apart
-.PHONY: tests-tools $(PARTS) $(FULL)
+QUICK := quick-stores quick-unit quick-contracts
+.PHONY: tests-tools $(PARTS) $(FULL) $(QUICK)
 PYTEST := $(BIN)/python -m pytest -q --durations 5
 PREPARE := rm -rf .cache/test-seconds .cache/not-run
 SUMMARY := $(BIN)/python -m tests.seconds; $(BIN)/python -m tests.tools
@@ -108,10 +109,10 @@ FOLDERS_live := $(wildcard tests/live/test_*.py)
 FOLDERS_apart := tests/live/apart tests/live/shell
 
 check: .venv/.synced ## Run the quick checks, without engines and models: lint, contracts and most unit tests
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync lint quick
+	@$(MAKE) --no-print-directory --jobs 4 --output-sync $(QUICK) lint
 
-quick: .venv/.synced
-	$(PYTEST) -m "not slow and not full" tests/contracts tests/unit
+$(QUICK): quick-%: .venv/.synced
+	$(PYTEST) -m "not slow and not full" $(filter tests/unit/% tests/contracts,$(FOLDERS_$*))
 
 bench: setup ## Run the ten benches that guard promises to users, in twenty minutes, or those that BENCH names; write JSON to bench/results/
 	$(BIN)/python -m bench $(BENCH)

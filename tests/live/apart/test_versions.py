@@ -1,6 +1,7 @@
 """A suite whose embedder serves two versions of a space, as during a roll-out."""
 
 import asyncio
+from pathlib import Path
 
 import grpc
 import pytest
@@ -14,6 +15,7 @@ from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
 from sightline_client import SightlineClient
 from tests.fakes.photos import photo
+from tests.live.hands import Hands
 from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.full
@@ -73,3 +75,23 @@ async def test_a_new_model_is_rolled_out_while_shoppers_ask(gateway: str) -> Non
     assert [moment.told for moment in first_answers(played)] == [
         f"first answer of {name}" for name in (played.after, played.before, played.after)
     ]
+
+
+@pytest.mark.usefixtures("shop_is_open")
+def test_commands_activate_a_generation_only_after_its_verification(
+    gateway: str, tmp_path: Path
+) -> None:
+    hands = Hands(gateway, tmp_path, "default")
+    listed = hands.facts("index", "list", "--space", "visual")["generations"]
+    (active,) = [each for each in listed if each.get("active")]
+    served = hands.facts("status")["embedderSpaces"]
+    (other,) = {each["version"] for each in served if each["space"] == "visual"} - {
+        active["spaceVersion"]
+    }
+    made = hands.facts("index", "create", "--version", other)["name"]
+    assert "VERIF" in hands.run("index", "activate", made, code=1).upper()
+    hands.run("index", "backfill", made)
+    hands.run("index", "verify", made)
+    hands.run("index", "activate", made)
+    hands.run("index", "rollback")
+    hands.run("index", "drop", made)
