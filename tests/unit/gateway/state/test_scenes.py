@@ -135,9 +135,12 @@ async def test_an_objective_moves_products_only_with_a_strength() -> None:
     assert (scene.applied_objective.goal, scene.applied_objective.strength) == ("purchases", 0.5)
 
 
-def test_an_unknown_scene_is_not_found():
-    with pytest.raises(SceneNotFound):
+def test_an_unknown_scene_is_not_found_and_the_nearest_is_named():
+    with pytest.raises(SceneNotFound, match=r"no scene has this name$"):
         SceneFiles().get("nope")
+    with pytest.raises(SceneNotFound, match="did you mean for-you") as caught:
+        SceneFiles().get("for_you")
+    assert caught.value.violations[0].field == "scene"
 
 
 @pytest.mark.parametrize("name", ["../default", "default.toml", "/etc/passwd", "\x00"])

@@ -129,7 +129,7 @@ class SceneFiles:
             return found
         if {f"{name}.toml", f"{catalog_id}/{name}.toml"} & self.problems(catalog_id).keys():
             raise SceneNotFound(FILE_REJECTED)
-        raise SceneNotFound
+        raise SceneNotFound.among(name, self._of(catalog_id))
 
 
 def _files(folder: Path) -> Sequence[Path]:
