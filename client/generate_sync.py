@@ -45,6 +45,9 @@ class {name}(SyncConnected):
     """{doc}"""
 '''
 
+RAISES = frozenset({"write_events"})
+"""Calls whose collections raise ItemsRejected: programs that send events seldom read a report."""
+
 CLIENT = '''"""The client of Sightline's public API for programs without asyncio.
 
 Made from client.py by generate_sync.py: change that one and run it.
@@ -168,7 +171,8 @@ def _method(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
             for each in node.args.args
             if each.annotation is not None and "Iterable" in ast.unparse(each.annotation)
         )
-        body = f"return SyncBatches(self._loop, lambda: {call}, {items})"
+        raises = ", raises=True" if node.name in RAISES else ""
+        body = f"return SyncBatches(self._loop, lambda: {call}, {items}{raises})"
     elif returns.startswith("AsyncIterator["):
         body = f"return self._loop.iterate({call})"
     else:
@@ -183,10 +187,11 @@ def _shell(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     arguments = ast.unparse(node.args)
     doc = ast.get_docstring(node, clean=False) or ""
     # Describe blocking calls: report() instead of await, for instead of async for.
+    rejected = "; ItemsRejected when some of it was rejected" if node.name in RAISES else ""
     doc = doc.replace(
         "``await`` it for a report, or ``async for`` it",
-        "A collection is sent when this is called.\n\n        ``report()`` gives a report; ``for``"
-        " gives",
+        f"A collection is sent when this is called{rejected}.\n\n        ``report()`` gives a"
+        " report; ``for`` gives",
     )
     doc = doc.replace("gives for each batch", "gives each batch")
     return f'    def {node.name}({arguments}) -> {returns}:\n        """{doc}"""'

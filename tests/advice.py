@@ -106,6 +106,7 @@ FOLLOWED = (
 
 ELSEWHERE: Mapping[str, str] = {
     "GATEWAY_UNREACHABLE": "tests/live/test_start.py: `make up` and what follows",
+    "HTTP_PORT": "tests/unit/client/test_http_port.py: a server of HTTP/1.1",
     "TOKEN_MISSING": "tests/live/test_access.py: a gateway that asks who calls",
     "TOKEN_INVALID": "tests/live/test_access.py: the same",
     "ROLE_MISSING": "tests/live/test_access.py: the same",

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from docs.errors import fixes
 from gateway.http import serving
+from gateway.http.fixes import fixes
 from gateway.http.settings import HttpSettings
 from tests.fakes.gateway_wire import Suite, running
 

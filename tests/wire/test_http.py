@@ -7,7 +7,7 @@ from hashlib import sha256
 import pytest
 from google.protobuf import json_format
 
-from gateway.http.fixes import fixes
+from gateway.http.fixes import fixes, json_path
 from gateway.model.filters import expression
 from servicekit.catalogs.known import CatalogDeleted
 from servicekit.status import from_status
@@ -106,14 +106,14 @@ async def test_an_error_is_that_of_grpc(face: Face) -> None:
     assert found["code"] == "NOT_FOUND"
 
 
-async def test_invalid_fields_are_named_as_over_grpc(face: Face) -> None:
+async def test_invalid_fields_are_those_of_grpc_by_their_names_in_json(face: Face) -> None:
     body = {"pageSize": 500, "signals": [{"text": "x", "weight": -1}]}
     expected = await refused(
         face.suite.recommendation.Recommend(json_format.ParseDict(body, pb.RecommendRequest()))
     )
     found = problem(await face.post(f"{V1}:recommend", body), 400, expected.reason)
     assert [each["field"] for each in found.get("fieldViolations", ())] == [
-        each.field for each in expected.violations
+        json_path(each.field) for each in expected.violations
     ]
 
 
@@ -121,7 +121,8 @@ async def same_refusal(response, call, status: int, reason: str) -> list[str]:
     """Return the fields of a problem, once it has the reason and the fields of a refused call."""
     expected, found = await refused(call), problem(response, status, reason)
     fields = [each["field"] for each in found.get("fieldViolations", ())]
-    assert (reason, fields) == (expected.reason, [each.field for each in expected.violations])
+    expected_fields = [json_path(each.field) for each in expected.violations]
+    assert (reason, fields) == (expected.reason, expected_fields)
     return fields
 
 
@@ -143,7 +144,7 @@ async def test_a_page_token_of_another_request_is_refused_as_over_grpc(face: Fac
     request = pb.ListRequest(sort=pb.SORT_RATING, page_size=2, page_token=token)
     response = await face.post(f"{V1}:list", json_format.MessageToDict(request))
     call = face.suite.recommendation.List(request)
-    assert await same_refusal(response, call, 400, "PAGE_TOKEN_INVALID") == ["page_token"]
+    assert await same_refusal(response, call, 400, "PAGE_TOKEN_INVALID") == ["pageToken"]
     assert len(face.suite.retriever.script.requests("BrowseProducts")) == 1
 
 
@@ -174,7 +175,7 @@ async def test_a_catalog_that_is_deleted_during_a_call_is_refused_as_over_grpc(f
     for name, kind in (("search", pb.SearchRequest), ("recommend", pb.RecommendRequest)):
         response = await face.post(f"{V1}:{name}", body)
         call = getattr(face.suite.recommendation, name.title())(json_format.ParseDict(body, kind()))
-        assert await same_refusal(response, call, 404, "CATALOG_DELETED") == ["catalog_id"]
+        assert await same_refusal(response, call, 404, "CATALOG_DELETED") == ["catalogId"]
     assert len(face.suite.retriever.script.requests("Search")) == 4
 
 
@@ -193,7 +194,7 @@ async def test_a_catalog_that_is_deleted_between_two_pages_is_refused_as_over_gr
     request = json_format.ParseDict({"catalogId": "new"} | body, pb.RecommendRequest())
     response = await face.post("/v1/catalogs/new:recommend", body)
     call = face.suite.recommendation.Recommend(request)
-    assert await same_refusal(response, call, 404, "CATALOG_DELETED") == ["catalog_id"]
+    assert await same_refusal(response, call, 404, "CATALOG_DELETED") == ["catalogId"]
 
 
 async def test_an_unavailable_service_says_when_to_retry(face: Face) -> None:
@@ -257,7 +258,7 @@ async def test_a_bad_deadline_is_refused(face: Face, name: str) -> None:
 async def test_a_catalog_in_the_body_must_be_that_of_the_address(face: Face) -> None:
     response = await face.post(f"{V1}:search", {"catalogId": "other", "signals": [{"text": "x"}]})
     (violation,) = problem(response, 400, "REQUEST_INVALID")["fieldViolations"]
-    assert violation["field"] == "catalog_id"
+    assert violation["field"] == "catalogId"
 
 
 async def test_an_unknown_catalog_is_not_found(face: Face) -> None:
@@ -279,9 +280,9 @@ async def test_an_unknown_address_or_method_is_a_problem(face: Face) -> None:
 async def test_a_query_that_is_wrong_is_refused(face: Face) -> None:
     for query, field in (
         ("pagesize=3", "pagesize"),
-        ("pageSize=3&pageSize=4", "page_size"),
-        ("pageSize=many", "page_size"),
-        ("doubtedOnly=1", "doubted_only"),
+        ("pageSize=3&pageSize=4", "pageSize"),
+        ("pageSize=many", "pageSize"),
+        ("doubtedOnly=1", "doubtedOnly"),
         ("filter.all.filters=x", "filter.all.filters"),
         ("order=ORDER_OLDEST", "order"),
         ("pageToken=%ff", "query"),

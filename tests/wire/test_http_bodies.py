@@ -281,7 +281,7 @@ async def test_a_catalog_that_is_deleted_ends_its_stream_with_a_problem(face: Fa
     assert [each.get("event") for each in found] == [None, None, None, "error"]
     last = json.loads(found[-1]["data"])
     assert (last["status"], last["reason"]) == (404, "CATALOG_DELETED")
-    assert [each["field"] for each in last["fieldViolations"]] == ["catalog_id"]
+    assert [each["field"] for each in last["fieldViolations"]] == ["catalogId"]
 
 
 async def test_a_stream_that_can_not_begin_is_a_problem(face: Face) -> None:

@@ -15,6 +15,7 @@ from sightline_client.errors import FailedPrecondition as FailedPrecondition
 from sightline_client.errors import Failure as Failure
 from sightline_client.errors import FieldViolation as FieldViolation
 from sightline_client.errors import InvalidRequest as InvalidRequest
+from sightline_client.errors import ItemsRejected as ItemsRejected
 from sightline_client.errors import NotFound as NotFound
 from sightline_client.errors import PermissionDenied as PermissionDenied
 from sightline_client.errors import ResourceExhausted as ResourceExhausted

@@ -13,15 +13,16 @@ SightlineError
 ├── DeadlineExceeded     no answer within the timeout
 ├── Cancelled            the server cancelled the call
 ├── Unimplemented        the server is older than this client
-└── ServerFault          a fault in the suite: find the request's id in its logs
+├── ServerFault          a fault in the suite: find the request's id in its logs
+└── ItemsRejected        of the synchronous client: a list was written but for some items
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import cast
+from typing import Any, Protocol, cast
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -136,6 +137,29 @@ class Unimplemented(SightlineError, codes="UNIMPLEMENTED"):
 
 class ServerFault(SightlineError, codes="UNKNOWN INTERNAL DATA_LOSS"):
     """A fault in the suite."""
+
+
+class RejectedItem(Protocol):
+    """An item of a batch that the suite rejected."""
+
+    @property
+    def error(self) -> SightlineError | None:
+        """Why it was rejected."""
+
+
+class ItemsRejected(SightlineError):
+    """Items of a written list that were rejected; all others are stored. The facts are those of
+    the first one."""
+
+    def __init__(self, report: Any, failures: Sequence[RejectedItem]) -> None:
+        """``report``: that of the whole list."""
+        self.report = report
+        self.failures = tuple(failures)
+        first = failures[0]
+        why = first.error or ServerFault(Failure(grpc.StatusCode.UNKNOWN, "no error was given"))
+        name = getattr(first, "event_id", "") or getattr(first, "product_id", "")
+        text = f"{len(failures)} of the items were rejected, the first one, {name!r}: {why.message}"
+        super().__init__(replace(why.failure, message=text))
 
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

@@ -100,7 +100,8 @@ def _unreadable(settings: S, reading: Sequence[Callable[[S], object]]) -> Iterat
         try:
             read(settings)
         except Unreadable as error:
-            yield str(error)
+            if error.stops_start:
+                yield str(error)
 
 
 def refuse(problems: Sequence[str]) -> NoReturn:

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Generic, TypeVar, cast
+from typing import ClassVar, Generic, TypeVar, cast
 
 from prometheus_client import Gauge
 from pydantic import ValidationError
@@ -39,11 +39,19 @@ def stale_keys(kind: str) -> Callable[[bool], None]:
 class Unreadable(Exception):
     """Files can't be used; the message names the file and the problem, and no secret of it."""
 
+    optional: ClassVar[bool] = False
+    """True if a process starts with the files that can be used."""
+
     def __init__(self, problem: str, usable: object = None) -> None:
         """`usable`: the content in which only the files that can't be used are as before; None: the
         content as a whole stays as it was."""
         super().__init__(problem)
         self.usable = usable
+
+    @property
+    def stops_start(self) -> bool:
+        """Return whether no process starts with these files."""
+        return self.usable is None or not self.optional
 
 
 def problems(error: ValidationError) -> str:
@@ -82,18 +90,24 @@ class Reloaded(Generic[T]):
         stale: Callable[[bool], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read the files; raises Unreadable.
+        """Read the files; raises Unreadable if its `stops_start` is true.
 
-        `stale` is called after each reload, with whether it failed.
+        `stale` is called after each failed read and each reload, with whether it failed.
         """
         self._paths, self._read, self._stale, self._clock = paths, read, stale, clock
         self._seen = self._marks()
-        self._content = read()
         self._looked = clock()
         self._again = math.inf
         """Time at which the files are read again, unless they change before."""
         self._problem = ""
         """Problem that was logged, once for all looks that find it."""
+        try:
+            self._content = read()
+        except Unreadable as error:
+            if error.stops_start:
+                raise
+            self._content = cast(T, error.usable)
+            self._fail(error)
 
     def get(self) -> T:
         """Return the content, at most LOOK_SECONDS old."""

@@ -12,6 +12,7 @@ from sightline_client import (
     Event,
     EventType,
     ImportMode,
+    ItemsRejected,
     NotFound,
     Product,
     SightlineClient,
@@ -71,6 +72,24 @@ def test_a_list_that_cannot_be_written_fails_where_it_is_written(gateway: FakeGa
     gateway.fail("WriteEvents", *[status(code_pb2.INTERNAL, "lost")] * 5)
     with SyncSightlineClient(gateway.target) as client, pytest.raises(SightlineError):
         client.write_events([Event("e", EventType.VIEW, "a", user="u")])
+
+
+def test_rejected_items_of_a_list_are_raised_after_all_others_are_written(
+    gateway: FakeGateway,
+) -> None:
+    with SyncSightlineClient(gateway.target) as client:
+        with pytest.raises(
+            ItemsRejected, match="1 of the items were rejected, the first"
+        ) as caught:
+            client.write_events(
+                [Event("e", EventType.VIEW, "a", user="u"), Event("", "click", "a")]
+            )
+        assert caught.value.report.written_count == 1
+        assert [each.event_id for each in caught.value.failures] == [""]
+        assert caught.value.reason
+        assert len(gateway.requests["WriteEvents"]) == 1
+        given = client.write_events(iter([Event("", "click", "a")])).report()
+        assert len(given.failures) == 1, "a report is asked for"
 
 
 def test_an_iterator_that_is_dropped_warns(gateway: FakeGateway) -> None:

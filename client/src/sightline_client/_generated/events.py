@@ -27,7 +27,7 @@ class SyncEventCalls(SyncConnected):
         """Write events, in batches of up to ``batch_size`` (1 to 1,000), ``in_flight`` of them at
         once; idempotent by ``event_id``.
 
-        A collection is sent when this is called.
+        A collection is sent when this is called; ItemsRejected when some of it was rejected.
 
         ``report()`` gives a report; ``for`` gives each batch as soon as it is durable.
         """
@@ -35,6 +35,7 @@ class SyncEventCalls(SyncConnected):
             self._loop,
             lambda: self._client.write_events(events, batch_size=batch_size, in_flight=in_flight),
             events,
+            raises=True,
         )
 
     def create_visitor(self, *, timeout: float | None = None) -> Visitor:

@@ -34,6 +34,7 @@ _OPTIONS = (
 FIXES = MappingProxyType(
     {
         "GATEWAY_UNREACHABLE": "start the suite: `make up`, or name the gateway with --target",
+        "HTTP_PORT": "name the gateway's port for gRPC with --target, by default 127.0.0.1:8600",
         "TOKEN_MISSING": "give the file of your token with --token-file; the operator of the "
         "suite creates one: `sightline keys new --name NAME --roles read`",
         "TOKEN_INVALID": "use a token that has not expired and whose key is in GATEWAY_KEYS_FILE, "

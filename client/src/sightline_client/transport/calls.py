@@ -31,6 +31,9 @@ from sightline_client.errors import Failure, SightlineError, Unavailable, from_r
 from sightline_client.transport import gateway_channel
 from sightline_client.transport.token import Token, check, say_with_calls
 
+_HTTP = "http1.x server"
+"""What gRPC says of a server that answers in HTTP/1.1."""
+
 
 class PageRequest(Protocol):
     """Request for a page of a list."""
@@ -151,12 +154,11 @@ class Calls:
         """Return the error that a failed call raises."""
         typed = from_rpc_error(error)
         if isinstance(typed, Unavailable) and not typed.reason:
-            # gRPC's own message, without details: no server answered.
-            return make(
-                replace(
-                    typed.failure,
-                    reason="GATEWAY_UNREACHABLE",
-                    message=f"no gateway answers at {self.target} ({typed.message})",
-                )
-            )
+            # gRPC's own message, without details: no gateway answered.
+            if _HTTP in typed.message:
+                reason, message = "HTTP_PORT", f"{self.target} is the HTTP port, not that of gRPC"
+            else:
+                reason = "GATEWAY_UNREACHABLE"
+                message = f"no gateway answers at {self.target} ({typed.message})"
+            return make(replace(typed.failure, reason=reason, message=message))
         return typed

@@ -5,6 +5,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
 from typing import Any, Generic, TypeVar
 
+from sightline_client.errors import ItemsRejected
 from sightline_client.transport.write_batches import Batches
 
 T = TypeVar("T")
@@ -77,11 +78,16 @@ class SyncBatches(Generic[B, R]):
     neither happens.
     """
 
-    def __init__(self, loop: Loop, start: Callable[[], Batches[B, R]], items: object) -> None:
-        """``items``: the items to write."""
+    def __init__(
+        self, loop: Loop, start: Callable[[], Batches[B, R]], items: object, *, raises: bool = False
+    ) -> None:
+        """``items``: the items to write. ``raises``: whether rejected items of a collection raise
+        ItemsRejected."""
         self._loop = loop
         self._batches = start()
         self._done = loop.run(self._batches.done()) if isinstance(items, Collection) else None
+        if raises and self._done is not None:
+            _raise_rejected(self._done[1])
 
     def __iter__(self) -> Iterator[B]:
         """Yield each batch as soon as it is durable."""
@@ -92,6 +98,11 @@ class SyncBatches(Generic[B, R]):
     def report(self) -> R:
         """Send the remaining items. Return the report of all."""
         return self._done[1] if self._done is not None else self._loop.run(_awaited(self._batches))
+
+
+def _raise_rejected(report: Any) -> None:
+    if report.failures:
+        raise ItemsRejected(report, report.failures)
 
 
 async def _nothing() -> None:

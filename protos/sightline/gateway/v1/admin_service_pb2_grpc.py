@@ -808,7 +808,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DropAuditEntries(self, request, context):
-        """Deletes a store's audit entries up to one that the caller names by number and hash and that is older than the
+        """Deletes a store's oldest audit entries, up to one that the caller names by number and hash and that is older than the
         retention term. AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

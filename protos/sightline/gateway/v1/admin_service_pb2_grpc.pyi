@@ -1810,7 +1810,7 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     """Reads a store's chain of the audit log, oldest entry first, to verify or archive it."""
 
     DropAuditEntries: _AdminServiceDropAuditEntriesType
-    """Deletes a store's audit entries up to one that the caller names by number and hash and that is older than the
+    """Deletes a store's oldest audit entries, up to one that the caller names by number and hash and that is older than the
     retention term. AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
     """
 
@@ -2593,7 +2593,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.common.v1.audit_service_pb2.DropAuditEntriesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse]]:
-        """Deletes a store's audit entries up to one that the caller names by number and hash and that is older than the
+        """Deletes a store's oldest audit entries, up to one that the caller names by number and hash and that is older than the
         retention term. AUDIT_SEAL_MISMATCH, AUDIT_TERM. A repeated call deletes what is left.
         """
 

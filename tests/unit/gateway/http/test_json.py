@@ -20,12 +20,18 @@ from google.protobuf import (
     wrappers_pb2,
 )
 from google.rpc import status_pb2
+from google.type import money_pb2
 
-from gateway.http.mapping import decode, encode
+from gateway.http.mapping import amounts, decode, encode, kinds
+from gateway.http.mapping.kinds import VALUED
 from servicekit.errors import ServiceError
 from sightline.common.v1 import access_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2
-from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest, SearchResponse
+from sightline.gateway.v1.recommendation_service_pb2 import (
+    RecommendRequest,
+    RecommendShelvesResponse,
+    SearchResponse,
+)
 from tests.fakes import random_messages
 
 ROOT = Path(__file__).parents[4]
@@ -67,12 +73,82 @@ def same(one: Any, other: Any) -> bool:
     return one.SerializeToString(deterministic=True) == other.SerializeToString(deterministic=True)
 
 
+def completed(message: Any, written: Any) -> Any:
+    """Add to JSON of json_format what is ours: lists of answers, and amounts as text."""
+    for field, value in message.ListFields():
+        is_plain = field.message_type is not None and field.message_type.full_name not in VALUED
+        if is_plain and not kinds.is_map(field):
+            some = value if field.is_repeated else [value]
+            inner = written[field.json_name] if field.is_repeated else [written[field.json_name]]
+            for one, other in zip(some, inner, strict=True):
+                completed(one, other)
+    if message.DESCRIPTOR.name.endswith("Response"):
+        for field in message.DESCRIPTOR.fields:
+            if field.is_repeated and not kinds.is_map(field):
+                written.setdefault(field.json_name, [])
+    if message.DESCRIPTOR.full_name == "google.type.Money" and (
+        text := amounts.text(message.units, message.nanos)
+    ):
+        written["amount"] = text
+    return written
+
+
 @pytest.mark.full
-def test_a_message_is_the_json_that_json_format_writes() -> None:
-    for name in TYPES:
+def test_a_message_is_the_json_of_json_format_with_lists_and_amounts() -> None:
+    for name, kind in TYPES.items():
         for message in messages(name):
             written = orjson.loads(encode.to_bytes(message))
-            assert written == json.loads(json_format.MessageToJson(message)), (name, message)
+            expected = json.loads(json_format.MessageToJson(message))
+            if kind.DESCRIPTOR.full_name not in VALUED:
+                completed(message, expected)
+            assert written == expected, (name, message)
+
+
+def test_an_answer_without_results_has_an_empty_list() -> None:
+    assert orjson.loads(encode.to_bytes(SearchResponse()))["results"] == []
+    shelves = RecommendShelvesResponse()
+    shelves.shelves.add().list.SetInParent()
+    (shelf,) = orjson.loads(encode.to_bytes(shelves))["shelves"]
+    assert shelf["list"]["results"] == []
+    assert orjson.loads(encode.to_bytes(product_pb2.Product(product_id="a"))) == {"productId": "a"}
+
+
+@pytest.mark.parametrize(
+    ("units", "nanos", "text"),
+    [
+        (0, 790_000_000, "0.79"),
+        (12, 500_000_000, "12.50"),
+        (1_200, 0, "1200"),
+        (0, 0, "0"),
+        (-1, -750_000_000, "-1.75"),
+        (0, -1, "-0.000000001"),
+        (10**18 - 1, 999_999_999, "999999999999999999.999999999"),
+    ],
+)
+def test_an_amount_has_a_text_which_is_read_again(units: int, nanos: int, text: str) -> None:
+    price = money_pb2.Money(currency_code="EUR", units=units, nanos=nanos)
+    written = orjson.loads(encode.to_bytes(product_pb2.Product(price=price)))["price"]
+    assert written["amount"] == text
+    for given in (written, {"currencyCode": "EUR", "amount": text}):
+        read = product_pb2.Product()
+        decode.fill(read, orjson.dumps({"price": given}))
+        assert read.price == price
+
+
+@pytest.mark.parametrize(
+    ("price", "problem"),
+    [
+        ('{"amount": "1,50"}', "must be a number as text"),
+        ('{"amount": "1e2"}', "must be a number as text"),
+        ('{"amount": "1234567890123456789"}', "must be a number as text"),
+        ('{"amount": 1.5}', "must be a text, not a number"),
+        ('{"amount": "1.50", "units": "2"}', "is another amount than units and nanos"),
+        ('{"amounts": "1.50"}', "is no field of Money"),
+    ],
+)
+def test_an_amount_that_is_none_is_refused(price: str, problem: str) -> None:
+    with pytest.raises(ServiceError, match=problem):
+        decode.fill(product_pb2.Product(), f'{{"price": {price}}}'.encode())
 
 
 @pytest.mark.full

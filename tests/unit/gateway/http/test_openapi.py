@@ -62,6 +62,14 @@ def test_each_pattern_is_an_operation_of_its_own() -> None:
     assert found.keys() == expected
     assert len({each["operationId"] for each in found.values()}) == len(found)
     assert all(each["description"] and each["x-roles"] for each in found.values())
+    assert DESCRIBED["servers"] == [{"url": "/"}]
+
+
+def test_calls_of_shops_come_first_and_each_has_a_short_summary() -> None:
+    names = [each["name"] for each in DESCRIBED["tags"]]
+    assert names[:3] == ["RecommendationService", "CatalogService", "UserEventService"]
+    found = [each["summary"] for _, _, each in OPERATIONS.values()]
+    assert all(0 < len(each) <= openapi.LONGEST and not each.endswith(".") for each in found)
 
 
 def test_every_member_is_described_by_its_proto() -> None:

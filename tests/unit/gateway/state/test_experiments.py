@@ -155,6 +155,14 @@ def test_a_bad_file_is_named_with_its_field(tmp_path, text, problem):
         read(tmp_path, SCENES)
 
 
+async def test_a_bad_file_at_the_start_blocks_only_itself(tmp_path):
+    put(tmp_path / "bad.toml", "= 1")
+    found = opened(tmp_path, Keeper(), Clock())
+
+    assert ("new", ("order/b",)) in await arms(found)
+    assert "bad.toml" in found.problem
+
+
 def test_two_files_that_can_not_both_be_are_refused(tmp_path):
     for name in ("one", "two"):
         put(tmp_path / f"{name}.toml", GOOD)

@@ -135,9 +135,12 @@ async def test_an_objective_moves_products_only_with_a_strength() -> None:
     assert (scene.applied_objective.goal, scene.applied_objective.strength) == ("purchases", 0.5)
 
 
-def test_an_unknown_scene_is_not_found():
-    with pytest.raises(SceneNotFound):
+def test_an_unknown_scene_is_not_found_and_the_nearest_is_named():
+    with pytest.raises(SceneNotFound, match=r"no scene has this name$"):
         SceneFiles().get("nope")
+    with pytest.raises(SceneNotFound, match="did you mean for-you") as caught:
+        SceneFiles().get("for_you")
+    assert caught.value.violations[0].field == "scene"
 
 
 @pytest.mark.parametrize("name", ["../default", "default.toml", "/etc/passwd", "\x00"])
@@ -277,18 +280,35 @@ def test_a_file_that_sets_its_own_name_is_rejected_like_others(tmp_path):
         ("drop_seen = true\n" + REORDER, "drop_seen: excludes all"),
     ],
 )
-def test_a_bad_file_is_refused_at_the_start_with_the_culprit_named(tmp_path, text, culprit):
+def test_a_bad_file_at_the_start_blocks_only_itself_and_names_the_culprit(tmp_path, text, culprit):
     put(tmp_path / "home.toml", text)
+    put(tmp_path / "sale.toml", GOOD)
+    scenes = SceneFiles(tmp_path)
 
-    with pytest.raises(ScenesInvalid, match=re.escape(culprit)):
-        SceneFiles(tmp_path)
+    assert culprit in scenes.problems()["home.toml"]
+    assert scenes.get("sale").over_fetch == 3.0
+    assert STALE._value.get() == 1
+    with pytest.raises(SceneNotFound, match="file of this scene is invalid"):
+        scenes.get("home")
 
 
-def test_a_file_whose_name_is_no_scene_name_is_refused(tmp_path):
+def test_a_built_in_scene_stands_in_for_a_file_that_is_bad_at_the_start(tmp_path):
+    clock = Clock()
+    put(tmp_path / "default.toml", "plce = 2")
+    scenes = SceneFiles(tmp_path, clock)
+
+    assert scenes.get("") == SceneFiles().get("")
+    assert [*scenes.problems()] == ["default.toml"]
+    put(tmp_path / "default.toml", GOOD)
+    clock.now = 1.0
+    assert scenes.get("").over_fetch == 3.0
+    assert STALE._value.get() == 0
+
+
+def test_a_file_whose_name_is_no_scene_name_is_rejected(tmp_path):
     put(tmp_path / "My Scene.toml", GOOD)
 
-    with pytest.raises(ScenesInvalid, match="My Scene"):
-        SceneFiles(tmp_path)
+    assert [*SceneFiles(tmp_path).problems()] == ["My Scene.toml"]
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

@@ -29,7 +29,7 @@ from servicekit.errors import (
 class PathNotFound(NotFound, reason="PATH_NOT_FOUND"):
     """No call has this address."""
 
-    message = "no call has this address: /openapi.json lists them"
+    message = "no call has this address: /docs shows them"
 
 
 class MethodNotAllowed(Unimplemented, reason="METHOD_NOT_ALLOWED"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from gateway.http.mapping.kinds import PACKAGE
+from gateway.http.mapping.kinds import MONEY, PACKAGE
 
 TIME: Final = "2026-11-01T12:00:00Z"
 TEXTS: Final[Mapping[str, str]] = {
@@ -75,8 +75,9 @@ KNOWN: Final[Mapping[str, Any]] = {
     f"{PACKAGE}Duration": "0.012s",
     f"{PACKAGE}FieldMask": "title,price",
     f"{PACKAGE}Struct": {},
+    MONEY: {"currencyCode": "EUR", "units": "12", "nanos": 500_000_000, "amount": "12.50"},
 }
-"""JSON of messages that are no object of their fields."""
+"""JSON of messages that are no object of their fields, or of more than these."""
 PHOTO: Final = "/9j/4AAQSkZJRgABAQAAAQABAAD/2Q=="
 _ANN: Final = {"userId": "ann"}
 _PRODUCT: Final = {

@@ -82,7 +82,8 @@ class Examples:
             return depth > 1 or plain or self._schemas.requires(field)
 
         fields = filter(shown, self._fields(descriptor))
-        return {field.json_name: self._value(field, inner) for field in fields}
+        made = {field.json_name: self._value(field, inner) for field in fields}
+        return {name: [] for name in kinds.lists(descriptor) if name not in made} | made
 
     def _fields(self, descriptor: Any) -> Iterator[Any]:
         """Yield the fields of an example: of a oneof, the first."""

@@ -13,12 +13,14 @@ from html import escape
 from importlib.resources import files
 from typing import Final
 
+from gateway.http.contract import public_methods
 from gateway.http.exchange import HttpAnswer, HttpRequest, compressed
 
 PATH: Final = "/errors"
 """Address of the page; its anchors are the reasons."""
 _LINK = re.compile(r"\[([^\]]+)\]\([^)]+\)")
 _AS_CODE = r"<code>\1</code>"
+_SNAKE = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+")
 _CODE = re.compile(r"`([^`]+)`")
 _STYLE = (
     "body{font:16px/1.5 system-ui;max-width:60em;margin:2em auto;padding:0 1em}td{padding:.3em}"
@@ -27,8 +29,37 @@ _STYLE = (
 
 @cache
 def fixes() -> Mapping[str, str]:
-    """Return the text of each reason."""
-    return {reason: _LINK.sub(r"\1", fix) for reason, _, fix in _rows()}
+    """Return the text of each reason, with the names of fields as in JSON."""
+    return {reason: _CODE.sub(_in_json, _LINK.sub(r"\1", fix)) for reason, _, fix in _rows()}
+
+
+def _in_json(code: re.Match[str]) -> str:
+    return f"`{_json_names().get(code[1], code[1])}`"
+
+
+def json_path(path: str) -> str:
+    """Return the path of a field with its names in JSON; that of a scene's entry as it is."""
+    if path.startswith("toml"):
+        return path
+    return _SNAKE.sub(lambda name: _json_names().get(name[0], name[0]), path)
+
+
+@cache
+def _json_names() -> Mapping[str, str]:
+    """Return the names of all fields of requests and answers in JSON, by those in the protos."""
+    found: dict[str, str] = {}
+    methods = public_methods()
+    todo = [each.descriptor.input_type for each in methods]
+    todo += [each.descriptor.output_type for each in methods]
+    seen = {each.full_name for each in todo}
+    while todo:
+        for field in todo.pop().fields:
+            found[field.name] = field.json_name
+            kind = field.message_type
+            if kind is not None and kind.full_name not in seen:
+                seen.add(kind.full_name)
+                todo.append(kind)
+    return found
 
 
 @cache

@@ -23,6 +23,12 @@ JOB = "sightline.common.v1.Job"
 PHOTOS_MIB = 1
 """Methods with larger requests take photos."""
 
+ORDER = ("RecommendationService", "CatalogService", "UserEventService", "DetectionService")
+"""Services that shops call, in the order of the description; all others follow."""
+LONGEST = 100
+"""Characters of a summary."""
+_END = re.compile(r"[.:;](?: |$)")
+
 HEADERS: Mapping[str, Schema] = {
     "X-Request-Id": {
         "description": "Id of the request in logs: 1 to 128 letters, digits and ._:/+=-. Any other"
@@ -74,8 +80,10 @@ def sources() -> Sources:
     return Sources(comments.comments(), fixes.codes(), examples.shown())
 
 
-def describe(methods: Sequence[PublicMethod], said: Sources) -> Schema:
-    """Return the description of calls."""
+def describe(methods: Sequence[PublicMethod], said: Sources, server: str = "/") -> Schema:
+    """Return the description of calls. `server`: their address, relative to that of the
+    description."""
+    methods = sorted(methods, key=_place)
     schemas = Schemas(said.comments, {each for method in methods for each in _in_paths(method)})
     made = Examples(said.comments, schemas, said.requests)
     paths: dict[str, Schema] = {}
@@ -96,7 +104,7 @@ def describe(methods: Sequence[PublicMethod], said: Sources) -> Schema:
             "version": "v1",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": "http://127.0.0.1:8680"}],
+        "servers": [{"url": server}],
         "security": [{"token": []}, {}],
         "tags": _tags(methods, schemas),
         "paths": paths,
@@ -118,6 +126,18 @@ def describe(methods: Sequence[PublicMethod], said: Sources) -> Schema:
     }
 
 
+def _place(method: PublicMethod) -> int:
+    """Return the place of a call's service; the calls of a service keep their order."""
+    name = method.descriptor.containing_service.name
+    return ORDER.index(name) if name in ORDER else len(ORDER)
+
+
+def _summary(text: str) -> str:
+    """Return the first sentence of a comment; of a long one, what is before a comma."""
+    sentence = _END.split(text, maxsplit=1)[0]
+    return sentence if len(sentence) <= LONGEST else sentence[:LONGEST].rpartition(",")[0]
+
+
 def _tags(methods: Sequence[PublicMethod], schemas: Schemas) -> list[Schema]:
     services = {method.descriptor.containing_service.name: method for method in methods}
     return [
@@ -131,11 +151,12 @@ def _operation(
 ) -> Schema:
     request = made.request(method)
     service = method.descriptor.containing_service.name
-    access = rule(method.name)
+    access, said = rule(method.name), schemas.described(method.descriptor)
     operation: Schema = {
         "operationId": f"{service}_{method.descriptor.name}" + (f"_{number + 1}" if number else ""),
         "tags": [service],
-        **schemas.described(method.descriptor),
+        "summary": _summary(said.get("description", "")),
+        **said,
         "x-roles": sorted(access.roles),
         "parameters": [*_fields(method, pattern, schemas, request), *_headers(method, pattern)],
     }

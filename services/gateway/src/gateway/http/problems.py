@@ -60,6 +60,9 @@ TITLES: Final[Mapping[Code, str]] = {
     Code.UNAVAILABLE: "Try again later",
 }
 
+SHOWN: Final = 3
+"""Wrong fields that the text of an error names."""
+
 
 def status_of(error: ServiceError) -> int:
     """Return the HTTP status of an error."""
@@ -73,7 +76,7 @@ def problem(error: ServiceError, request_id: str, status: int | None = None) -> 
         "type": fixes.type_of(error.reason),
         "title": TITLES.get(error.code, "The service failed"),
         "status": number,
-        "detail": error.message,
+        "detail": _detail(error),
         "code": str(error.code),
         "reason": error.reason,
         "domain": DOMAIN,
@@ -86,11 +89,20 @@ def problem(error: ServiceError, request_id: str, status: int | None = None) -> 
         found["metadata"] = dict(error.metadata)
     if error.violations:
         found["fieldViolations"] = [
-            {"field": each.field, "description": each.description} for each in error.violations
+            {"field": fixes.json_path(each.field), "description": each.description}
+            for each in error.violations
         ]
     if error.retry_after is not None:
         found["retryAfterSeconds"] = error.retry_after.total_seconds()
     return found
+
+
+def _detail(error: ServiceError) -> str:
+    """Return the message of an error, with the names of wrong fields as in JSON."""
+    text = error.message
+    for each in error.violations[:SHOWN]:
+        text = text.replace(f"{each.field}: ", f"{fixes.json_path(each.field)}: ")
+    return text
 
 
 def answer(error: ServiceError, request_id: str, status: int | None = None) -> HttpAnswer:

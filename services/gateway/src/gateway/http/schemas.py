@@ -80,7 +80,10 @@ class Schemas:
     def _message(self, descriptor: Any) -> Schema:
         schema: Schema = {"type": "object"} | self.described(descriptor)
         schema["properties"] = {each.json_name: self.field(each) for each in descriptor.fields}
-        if required := [each.json_name for each in descriptor.fields if self.requires(each)]:
+        if descriptor.full_name == kinds.MONEY:
+            schema["properties"]["amount"] = dict(_AMOUNT)
+        required = [each.json_name for each in descriptor.fields if self.requires(each)]
+        if required := [*required, *kinds.lists(descriptor)]:
             schema["required"] = required
         schema["additionalProperties"] = False
         choices = [_choice(oneof) for oneof in descriptor.oneofs if len(oneof.fields) > 1]
@@ -161,6 +164,13 @@ _INT32 = {"type": "integer", "format": "int32"}
 _UINT32 = {"type": "integer", "format": "uint32", "minimum": 0}
 _INT64 = {"type": "string", "format": "int64", "pattern": r"^-?\d{1,19}$"}
 _UINT64 = {"type": "string", "format": "uint64", "pattern": r"^\d{1,20}$"}
+_AMOUNT: Schema = {
+    "type": "string",
+    "pattern": r"^-?\d{1,18}([.]\d{1,9})?$",
+    "examples": ["0.79"],
+    "description": "The amount as decimal text. In requests, instead of `units` and `nanos`, or"
+    " equal to them; in answers, beside them.",
+}
 _SCALARS: Mapping[int, Schema] = {
     FieldDescriptor.TYPE_DOUBLE: {"type": "number", "format": "double"},
     FieldDescriptor.TYPE_FLOAT: {"type": "number", "format": "float"},

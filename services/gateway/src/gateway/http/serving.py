@@ -14,7 +14,7 @@ import uvicorn
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from starlette.middleware.cors import CORSMiddleware
 
-from gateway.http import fixes, openapi
+from gateway.http import fixes, openapi, reference
 from gateway.http.app import HttpApp, Page
 from gateway.http.calls import GatewayCalls
 from gateway.http.contract import PublicMethod, public_methods
@@ -109,6 +109,7 @@ def app(settings: HttpSettings, calls: GatewayCalls) -> Any:
     pages: dict[str, Page] = {
         "/live": _live,
         "/ready": _ready(calls.channel),
+        **reference.pages(),
         "/openapi.json": _described(methods),
         fixes.PATH: fixes.page,
     }

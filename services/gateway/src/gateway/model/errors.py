@@ -31,6 +31,8 @@ ServiceError
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
+from typing import Self
 
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.price import RequestPrice
@@ -48,6 +50,8 @@ from servicekit.errors import (
 )
 from servicekit.rpc.requests import FieldsInvalid, describe
 
+LONGEST_NAME = 64
+"""Characters of a scene's name."""
 RETRY_AFTER = timedelta(seconds=1)
 """Retry delay suggested to callers when something is unavailable."""
 
@@ -140,8 +144,15 @@ _CHEAPER = {
 class SceneNotFound(NotFound, reason="SCENE_NOT_FOUND"):
     """No scene has this name."""
 
-    message = "no scene has this name; GetStatus lists the scenes"
+    message = "no scene has this name"
     violations = (FieldViolation("scene", message),)
+
+    @classmethod
+    def among(cls, name: str, names: Iterable[str]) -> Self:
+        """Return the error for a name, with the nearest of the scenes' names."""
+        near = get_close_matches(name[:LONGEST_NAME], names, 1)
+        text = f"{cls.message}; did you mean {near[0]}?" if near else cls.message
+        return cls(text, violations=[FieldViolation("scene", text)])
 
 
 class ProductNotFound(NotFound, reason="PRODUCT_NOT_FOUND"):

@@ -1,8 +1,8 @@
 """Experiments as files: one TOML file each, reloaded when one changes.
 
-While the gateway runs, an invalid file is rejected alone: its former content stays in force, and
-the changes of other files take effect. Of files that contradict each other none does, nor does any
-other change. No gateway starts with invalid files.
+An invalid file is rejected alone: its former content, if any, stays in force, and the changes of
+other files take effect. Of files that contradict each other none does, nor does any other change;
+no gateway starts with such files.
 
 Files take effect after the ranker, which reports on them, has registered them. It rejects a change
 to a running experiment; then no changed file takes effect, and the previous experiments continue
@@ -54,6 +54,8 @@ STALE = Gauge(
 
 class ExperimentsInvalid(Unreadable):
     """An invalid experiment file; the message names the file, the field and the error."""
+
+    optional = True
 
 
 Files: TypeAlias = Mapping[Path, ExperimentFile]
@@ -113,7 +115,7 @@ class RunningExperiments:
         keeper: ExperimentKeeper,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Read all files. Raises ExperimentsInvalid if one is invalid."""
+        """Read all files. Raises ExperimentsInvalid if two contradict each other."""
         self._catalogs, self._scenes, self._keeper, self._clock = catalogs, scenes, keeper, clock
         self._former: Files = {}
         self._invalid = self._rejected = ""

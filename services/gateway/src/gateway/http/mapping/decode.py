@@ -23,7 +23,7 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from gateway.http.mapping import counting, kinds
+from gateway.http.mapping import amounts, counting, kinds
 from servicekit import deadlines
 from servicekit.admission.entry_limits import RequestMalformed
 from servicekit.admission.limits import ENTRIES
@@ -33,6 +33,8 @@ from servicekit.rpc.requests import RequestInvalid
 Read = Callable[[Any], Any]
 Fill = Callable[[Any, Any], None]
 
+AMOUNT = "amount"
+"""Member of an amount that holds it as decimal text."""
 SHOWN = 64
 """Characters of an unknown name that an error repeats."""
 
@@ -142,6 +144,7 @@ def filler(descriptor: Any) -> Fill:
     return _object(descriptor)
 
 
+@cache
 def _object(descriptor: Any) -> Fill:
     rows: dict[str, _Row] = {}
 
@@ -494,8 +497,27 @@ def _any(message: Any, value: Any) -> None:
     message.type_url, message.value = url, inner.SerializeToString(deterministic=True)
 
 
+def _money(message: Any, value: Any) -> None:
+    """Fill an amount from units and nanos, from its text, or from both if they are equal."""
+    if type(value) is not dict or AMOUNT not in value:
+        _object(message.DESCRIPTOR)(message, value)
+        return
+    fields = {key: item for key, item in value.items() if key != AMOUNT}
+    _object(message.DESCRIPTOR)(message, fields)
+    if value[AMOUNT] is None:
+        return
+    try:
+        units, nanos = amounts.parse(_text(value[AMOUNT]))
+    except ValueError:
+        raise Wrong('must be a number as text, such as "12.50"', AMOUNT) from None
+    if {"units", "nanos"} & fields.keys() and (message.units, message.nanos) != (units, nanos):
+        raise Wrong("is another amount than units and nanos", AMOUNT)
+    message.units, message.nanos = units, nanos
+
+
 _SPECIAL: dict[str, Fill] = {
     **dict.fromkeys(kinds.TEXTS, _string),
+    kinds.MONEY: _money,
     kinds.STRUCT: _struct,
     kinds.VALUE: _value,
     kinds.LIST: _list,

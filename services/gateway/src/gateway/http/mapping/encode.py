@@ -1,7 +1,8 @@
 """Messages to JSON values.
 
 `json_format` looks each field up anew and takes five times as long. Unset fields are omitted, as
-json_format and gRPC transcoders omit them.
+json_format and gRPC transcoders omit them, but for the lists of answers. Money has an additional
+member, `amount`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from gateway.http.mapping import kinds
+from gateway.http.mapping import amounts, kinds
 from sightline.common.v1.product_pb2 import Product
 
 Write = Callable[[Any], Any]
@@ -62,11 +63,12 @@ def _by_fields(descriptor: Any) -> Write:
         value = _single(descriptor.fields_by_name["value"])
         return lambda message: value(message.value)
     rows: dict[Any, tuple[str, Write]] = {}
+    lists = dict.fromkeys(kinds.lists(descriptor), ())
 
     def write(message: Any) -> dict[str, Any]:
         if not rows:  # later, as types may contain themselves
             rows.update({each: (each.json_name, _field(each)) for each in descriptor.fields})
-        written = {}
+        written: dict[str, Any] = dict(lists)
         for field, value in message.ListFields():
             key, each = rows[field]
             written[key] = each(value)
@@ -174,6 +176,14 @@ def _duration(message: Any) -> str:
     return f"{seconds}.{nanos:09d}s" if nanos % 1_000 else f"{seconds}.{nanos // 1_000:06d}s"
 
 
+def _money(message: Any) -> dict[str, Any]:
+    """Return an amount as its fields, and as a decimal text."""
+    written: dict[str, Any] = _by_fields(message.DESCRIPTOR)(message)
+    if amount := amounts.text(message.units, message.nanos):
+        written["amount"] = amount
+    return written
+
+
 def _struct(message: Any) -> dict[str, Any]:
     return {key: _value(value) for key, value in message.fields.items()}
 
@@ -216,6 +226,7 @@ def _any(message: Any) -> dict[str, Any]:
 _SPECIAL: dict[str, Write] = {
     **dict.fromkeys(kinds.TEXTS, _text),
     kinds.DURATION: _duration,
+    kinds.MONEY: _money,
     kinds.STRUCT: _struct,
     kinds.VALUE: _value,
     kinds.LIST: _list,

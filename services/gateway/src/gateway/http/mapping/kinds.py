@@ -15,6 +15,7 @@ VALUE: Final = f"{PACKAGE}Value"
 LIST: Final = f"{PACKAGE}ListValue"
 NULL: Final = f"{PACKAGE}NullValue"
 DURATION: Final = f"{PACKAGE}Duration"
+MONEY: Final = "google.type.Money"
 TEXTS: Final = frozenset((DURATION, f"{PACKAGE}Timestamp", f"{PACKAGE}FieldMask"))
 """Messages that are one JSON string."""
 WRAPPERS: Final = frozenset(
@@ -33,6 +34,14 @@ RANGES: Final = {
     FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
+
+
+def lists(descriptor: Any) -> tuple[str, ...]:
+    """Return the JSON names of the lists that a message always has: those of answers."""
+    if not descriptor.name.endswith("Response"):
+        return ()
+    found = (each for each in descriptor.fields if each.is_repeated and not is_map(each))
+    return tuple(each.json_name for each in found)
 
 
 def is_map(field: Any) -> bool:

@@ -1,8 +1,9 @@
 """Scenes as files: one TOML file each, reloaded when one changes.
 
 The built-in scenes are beside this file; the operator's folder adds to them or replaces them by
-name. While the gateway runs, an invalid file is rejected alone: its former content stays in use,
-and the changes of other files take effect. No gateway starts with one, as it has no former content.
+name. An invalid file is rejected alone: its former content stays in use, and the changes of other
+files take effect. A gateway that starts with one knows no former content: it uses the scene that
+the file would have replaced, if any.
 
 A subfolder named after a catalog holds that catalog's own scenes, which may replace others by name.
 """
@@ -34,10 +35,13 @@ STALE = Gauge(
     "1 while a scene file is invalid: its former content stays in use.",
     multiprocess_mode="livemax",
 )
+FILE_REJECTED = "the file of this scene is invalid; ListScenes says why"
 
 
 class ScenesInvalid(Unreadable):
-    """An invalid scene file; the message names the file and the error."""
+    """Invalid scene files; the message names the files and their errors."""
+
+    optional = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class SceneFiles:
         clock: Callable[[], float] = time.monotonic,
         catalogs: Collection[str] | None = None,
     ) -> None:
-        """Read all files. Raises ScenesInvalid if one is invalid.
+        """Read all files. Raises ScenesInvalid if a folder is missing.
 
         `catalogs`: declared catalogs; None: unknown.
         """
@@ -121,9 +125,11 @@ class SceneFiles:
 
     def _find(self, name: str, catalog_id: str) -> _SceneFile:
         found = self._of(catalog_id).get(name or DEFAULT)
-        if found is None:
-            raise SceneNotFound
-        return found
+        if found is not None:
+            return found
+        if {f"{name}.toml", f"{catalog_id}/{name}.toml"} & self.problems(catalog_id).keys():
+            raise SceneNotFound(FILE_REJECTED)
+        raise SceneNotFound.among(name, self._of(catalog_id))
 
 
 def _files(folder: Path) -> Sequence[Path]:
