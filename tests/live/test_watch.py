@@ -103,7 +103,7 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
         ("few", "KIND_ENDED"),
         ("few", "KIND_STARTED"),
     ]
-    entries = hands.facts("audit", "--caller", "watch:shelf")["entries"]
+    entries = hands.facts("audit", "list", "--caller", "watch:shelf")["entries"]
     assert [(each["method"], each["requestId"]) for each in entries] == [
         ("watch.alert/few:ended", found[0]["alertId"]),
         ("watch.alert/few:started", found[1]["alertId"]),

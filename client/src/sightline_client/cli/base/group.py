@@ -6,14 +6,14 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import typer
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from sightline_client.cli import failures, language
-from sightline_client.cli.base import running, wrapping
+from sightline_client.cli.base import options, running, wrapping
 from sightline_client.cli.base.option_groups import spread
 from sightline_client.cli.language import _, later
 
@@ -65,6 +65,9 @@ _USAGE = (
 )
 """Typer's messages about wrong usage."""
 
+Changes: TypeAlias = dict[tuple[Any, str], Any]
+"""Object and name of an attribute → its value."""
+
 _DASHED_TOKEN = re.compile(r"-[\w-]{60,}", re.ASCII)
 """One in 64 signing keys makes tokens that all begin with a dash."""
 
@@ -81,7 +84,7 @@ class PlainCommand(TyperCommand):
         return _usage(super().get_usage(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        with _in_language(self, ctx):
+        with _shown(self, ctx, _named_only(self, ctx)):
             super().format_help(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -105,7 +108,7 @@ class PlainCommand(TyperCommand):
         return [*(each for each in args if each not in tokens), "--", *tokens]
 
 
-class _Group(TyperGroup):
+class Group(TyperGroup):
     """A group of commands."""
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -115,8 +118,30 @@ class _Group(TyperGroup):
         return _usage(super().get_usage(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        with _in_language(self, ctx):
+        changes = _first_sentences(self)
+        if ctx.parent is None:
+            changes[self, "params"] = [*self.params, *self._connection(ctx)]
+        with _shown(self, ctx, changes):
             super().format_help(ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move connection options before the command behind it."""
+        return super().parse_args(ctx, args if ctx.parent else self._moved(ctx, args))
+
+    def _connection(self, ctx: Any) -> list[Any]:
+        """Return the connection options as the first command describes them that has them."""
+        found = (connection_options(each, ctx) for each in self.commands.values())
+        return next(filter(None, found), [])
+
+    def _moved(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return the arguments with connection options before the command moved to their end."""
+        takers = {name: each for each in self._connection(ctx) for name in each.opts}
+        end = 0
+        while end < len(args) and (option := takers.get(args[end].partition("=")[0])):
+            end += 1 if option.is_flag or "=" in args[end] else 2
+        rest = args[end:]
+        last = rest.index("--") if "--" in rest else len(rest)
+        return [*rest[:last], *args[:end], *rest[last:]]
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
         with _in_own_words():
@@ -131,25 +156,74 @@ def _usage(text: str) -> str:
     return text.replace("Usage: ", _("Usage: "), 1)
 
 
-@contextmanager
-def _in_language(command: TyperCommand | TyperGroup, ctx: Any) -> Iterator[None]:
-    """Translate the help of a command, of its options and of its commands within the block."""
-    held = getattr(command, "commands", {}).values()
-    parts = [command, *command.get_params(ctx), *held] if language.translated() else []
-    former = [
-        (each, name, text)
-        for each in parts
-        for name in ("help", "rich_help_panel")
-        if (text := getattr(each, name, None))
+def connection_options(command: Any, ctx: Any) -> list[Any]:
+    """Return the options of a command that the program's help describes once."""
+    return [
+        each
+        for each in command.get_params(ctx)
+        if getattr(each, "rich_help_panel", None) == options.CONNECTION
     ]
-    for each, name, text in former:
-        setattr(each, name, language.described(text))
-    try:
-        with wrapping.flowing() if former else nullcontext():
+
+
+def _named_only(command: Any, ctx: Any) -> Changes:
+    """Replace the descriptions of a command's connection options by a line with their names."""
+    shared = connection_options(command, ctx)
+    if not shared:
+        return {}
+    names = " ".join(
+        f"{each.opts[0]} ({each.default:g} s)" if each.name == "timeout" else each.opts[0]
+        for each in shared
+    )
+    program = ctx.find_root().info_name
+    line = _(
+        "Connection and output, described by `{program} --help`: {names}",
+        program=program,
+        names=names,
+    )
+    return {(each, "hidden"): True for each in shared} | {(command, "epilog"): line}
+
+
+def _first_sentences(group: TyperGroup) -> Changes:
+    """Describe each command of a group by the first sentence of its help."""
+    return {(each, "help"): first_sentence(each.help or "") for each in group.commands.values()}
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a help text, in the user's language."""
+    first = language.described(text.partition("\n\n")[0])
+    return re.split(r"(?<=\.)\s|(?<=。)", first)[0]
+
+
+@contextmanager
+def _shown(command: TyperCommand | TyperGroup, ctx: Any, changes: Changes) -> Iterator[None]:
+    """Change attributes within the block, and translate the help of a command, of its options and
+    of its commands."""
+    with _replaced(changes):
+        held = getattr(command, "commands", {}).values()
+        parts = [command, *command.get_params(ctx), *held] if language.translated() else []
+        translated = {
+            (each, name): language.described(text)
+            for each in parts
+            for name in ("help", "rich_help_panel")
+            if (text := getattr(each, name, None)) and (each, name) not in changes
+        }
+        with _replaced(translated), wrapping.flowing() if translated else nullcontext():
             yield
+
+
+@contextmanager
+def _replaced(changes: Changes) -> Iterator[None]:
+    former = {(each, name): getattr(each, name) for each, name in changes}
+    _set(changes)
+    try:
+        yield
     finally:
-        for each, name, text in former:
-            setattr(each, name, text)
+        _set(former)
+
+
+def _set(values: Changes) -> None:
+    for (each, name), value in values.items():
+        setattr(each, name, value)
 
 
 class _WrongUsage(typer.BadParameter):
@@ -193,7 +267,7 @@ class Commands(typer.Typer):
     """Wrap paragraphs to the terminal's width; keep indented lines."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(cls=_Group, **settings)
+        super().__init__(**{"cls": Group} | settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
         settings.setdefault("help", None)
