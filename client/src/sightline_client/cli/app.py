@@ -69,7 +69,8 @@ app = Commands(
     127.0.0.1:8600, where `make up` puts the gateway.
 
     Exit codes: 0 done; 1 rejected or failed, with the field and the fix on standard error;
-    2 wrong usage; 130 interrupted. `sightline --install-completion` installs shell completion.
+    2 wrong usage; 130 interrupted. With --json an error is the last line of standard error, as
+    JSON. `sightline --install-completion` installs shell completion.
 
     Texts for people are in Chinese if the locale is, such as LANG=zh_CN.UTF-8, and otherwise in
     English. JSON, reasons and exit codes are the same in both.

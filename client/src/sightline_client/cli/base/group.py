@@ -4,15 +4,14 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, TypeAlias, TypeVar
 
 import typer
-from rich.text import Text
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from sightline_client.cli import failures, language
+from sightline_client.cli import language
 from sightline_client.cli.base import options, running, wrapping
 from sightline_client.cli.base.option_groups import spread
 from sightline_client.cli.language import _, later
@@ -143,6 +142,22 @@ class Group(TyperGroup):
         last = rest.index("--") if "--" in rest else len(rest)
         return [*rest[:last], *args[:end], *rest[last:]]
 
+    def main(self, args: Sequence[str] | None = None, **settings: Any) -> Any:  # type: ignore[override]
+        """Run the program. If standard output can't be written to, such as on a full disk, print a
+        message and exit with 1."""
+        with language.english(wanted=_asks_json(args)):
+            try:
+                return super().main(args, **settings)
+            except OSError as error:
+                _give_up_standard_output()
+                if not error.filename:
+                    why = error.strerror or str(error)
+                    error = OSError(
+                        error.errno, _("standard output can't be written: {why}", why=why)
+                    )
+                running.complain(error)
+                sys.exit(1)
+
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
         with _in_own_words():
             return super().make_context(*arguments, **settings)
@@ -235,11 +250,14 @@ class _WrongUsage(typer.BadParameter):
 
 @contextmanager
 def _in_own_words() -> Iterator[None]:
-    """Translate Typer's messages about wrong usage."""
+    """Translate Typer's messages about wrong usage. For a program, print them as JSON."""
     try:
         yield
     except typer.TyperException as error:
         said = error.format_message()
+        if language.for_programs() and said:
+            running.say_json({"reason": "WRONG_USAGE", "detail": said})
+            raise typer.Exit(error.exit_code) from error
         if not language.translated() or (words := usage_in_words(said)) == said:
             raise
         raise _WrongUsage(words, getattr(error, "ctx", None)) from error
@@ -282,21 +300,17 @@ class Commands(typer.Typer):
         return register
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        """Run the command. If standard output can't be written to, such as on a full disk, print a
-        message and exit with 1."""
-        language.install()
-        try:
-            return super().__call__(*arguments, **settings)
-        except OSError as error:
-            _give_up_standard_output()
-            if error.filename:
-                running.say(failures.of_system(error))
-            else:
-                why = error.strerror or str(error)
-                running.say(
-                    Text(_("FILE_UNUSABLE: standard output can't be written: {why}", why=why))
-                )
-            sys.exit(1)
+        """Run the command, with Typer's texts in the user's language."""
+        with language.english(wanted=_asks_json(None)):
+            language.install()
+        return super().__call__(*arguments, **settings)
+
+
+def _asks_json(args: Sequence[str] | None) -> bool:
+    """Return whether arguments, by default those of the process, ask for JSON."""
+    given = sys.argv[1:] if args is None else list(args)
+    end = given.index("--") if "--" in given else len(given)
+    return "--json" in given[:end]
 
 
 def _give_up_standard_output() -> None:

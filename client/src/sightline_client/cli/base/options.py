@@ -182,6 +182,12 @@ Json: TypeAlias = Annotated[
         " summary.",
     ),
 ]
+Verbose: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", help="Also print the time of each stage, and the versions that answered."
+    ),
+]
 FIELDS = ", ".join(field.name for field in FILTERED if field.kind is not FieldKind.ATTRIBUTES)
 """Fields of filters beside the attributes, in words."""
 Filter: TypeAlias = Annotated[

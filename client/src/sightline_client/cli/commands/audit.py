@@ -154,7 +154,7 @@ def archive(
             whole_lines=True,
         )
     if not written:
-        running.show(Text(_("no chained entry is older")))
+        running.show(Text(_("No chained entries are older.")))
 
 
 @app.command()
@@ -197,5 +197,4 @@ def _unbroken(work: Callable[[], T]) -> T:
     try:
         return work()
     except ChainBroken as error:
-        running.say(Text.assemble(("AUDIT_BROKEN", "bold red"), f": {error}"))
-        raise typer.Exit(1) from None
+        running.refuse("AUDIT_BROKEN", str(error))
