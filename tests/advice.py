@@ -43,6 +43,7 @@ FOLLOWED = (
         ("recommend --image $photo",),
     ),
     Followed("DEADLINE_EXCEEDED", "recommend --timeout 0.001", ("status", "recommend")),
+    Followed("SPACE_NOT_FOUND", "spaces show nope", ("spaces list --all",)),
     Followed("MODEL_NOT_FOUND", "models promote nope", ("models list", "models show $version")),
     Followed(
         "MODEL_UNPROVEN",

@@ -223,7 +223,7 @@ def test_a_photo_that_is_taken_down_comes_back_only_when_that_is_lifted(hands: H
     assert hands.facts("photos", "lift", photo["imageId"])["lifted"]
     hands.run("products", "import", "--folder", "photos", code=1)  # one is no photo
     assert hands.facts("products", "get", IDS[0])["images"] == [photo]
-    assert "no photo was taken down" in hands.run("photos", "taken-down")
+    assert "No photos were taken down." in hands.run("photos", "taken-down")
 
 
 PAGE = Path(__file__).parents[2] / "docs/operate/upgrading.md"

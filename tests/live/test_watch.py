@@ -103,7 +103,7 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
         ("few", "KIND_ENDED"),
         ("few", "KIND_STARTED"),
     ]
-    entries = hands.facts("audit", "--caller", "watch:shelf")["entries"]
+    entries = hands.facts("audit", "list", "--caller", "watch:shelf")["entries"]
     assert [(each["method"], each["requestId"]) for each in entries] == [
         ("watch.alert/few:ended", found[0]["alertId"]),
         ("watch.alert/few:started", found[1]["alertId"]),
@@ -117,7 +117,7 @@ def test_the_commands_of_the_page_work(gateway: str, tmp_path: Path) -> None:
     counted = hands.run("watch", "send", "count", "frames")
     assert ("STARTED" in counted, "ENDED" in counted) == (True, True)
     hands.run("watch", "delete", "count")
-    assert "no watch" in hands.run(*listed)
+    assert "No watches." in hands.run(*listed)
 
 
 async def test_frames_are_taken_from_an_address(suite: Suite, gateway: str, tmp_path: Path) -> None:

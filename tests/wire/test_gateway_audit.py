@@ -592,11 +592,3 @@ async def test_young_entries_are_not_dropped(front: Front, tmp_path: Path) -> No
     path.write_text(spoilt, "utf-8")
     dropped = await front.line("drop", str(path))
     assert (dropped.exit_code, "AUDIT_BROKEN" in dropped.stderr) == (1, True)
-
-
-async def test_options_between_audit_and_its_command_are_rejected(front: Front) -> None:
-    done = await asyncio.to_thread(
-        CliRunner().invoke, app, ["audit", "--catalog", "other", "verify"]
-    )
-    assert done.exit_code == 2
-    assert "write it after verify" in " ".join(done.output.split())

@@ -175,7 +175,7 @@ async def test_an_arm_is_answered_by_its_model_as_the_page_says(
     assert "would be accepted" in typed["sightline scenes check next-model.toml"]
     assert "ranking.model" not in typed["sightline scenes check next-model.toml"]
     assert [one.path for one in checked.warnings] == ["ranking.model"]
-    shown = typed["sightline recommend --user alice --scene next-model"]
+    shown = typed["sightline recommend --user alice --scene next-model --verbose"]
     assert f"ranking model: {second}" in shown
     assert "MODEL_UNPROVEN" in typed[f"sightline models promote {NAMED}"]
 

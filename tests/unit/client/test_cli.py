@@ -56,15 +56,33 @@ def test_the_table_shows_the_answer_and_explains_it(gateway: FakeGateway) -> Non
         assert figure in text
     for explanation in ("raw score: the sum of its parts", "visual: looks like the query"):
         assert explanation in text
-    for timing in ("embed", "1.0", "12.0", "10.0", "Milliseconds"):
-        assert timing in text
-    for version in ("version v1", "generation g1", "ranking model: m1", "visual → rank"):
-        assert version in text
     assert "the ranker did not answer: products are ordered by similarity" in text
     assert "Fallback: order of similarity" in text
     assert "Quality: computed without a part, such as the ranker [REDUCED]" in text
     assert "Not in the catalog: gone" in text
     assert "Experiment arms: order/b" in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("recommend",), ("search", "--text", "red"), ("similar", "wine-1"), ("values", "brand")],
+)
+def test_timings_and_versions_are_shown_where_they_are_wanted(
+    gateway: FakeGateway, command: tuple[str, ...]
+) -> None:
+    short = flat(call(*command, "--target", gateway.target).output)
+    text = flat(call(*command, "--target", gateway.target, "--verbose").output)
+    for shown in ("stage", "ranking model: ", "plan: "):
+        assert shown in text
+        assert shown not in short
+
+
+def test_the_versions_of_an_answer_are_named(gateway: FakeGateway) -> None:
+    text = flat(call("recommend", "--target", gateway.target, "--verbose").output)
+    for timing in ("embed", "1.0", "12.0", "10.0", "Milliseconds"):
+        assert timing in text
+    for version in ("version v1", "generation g1", "ranking model: m1", "visual → rank"):
+        assert version in text
     assert "1.5 s behind the catalog; 3 photos pending embedding" in text
 
 

@@ -128,16 +128,18 @@ def test_jobs_are_listed_watched_and_cancelled(line: Line, gateway: FakeGateway)
 
 
 def test_the_audit_log_is_listed_page_by_page(line: Line, gateway: FakeGateway) -> None:
-    first = flat(line("audit", "--since", "2026-11-01", "--caller", "ops", "--top", "1").stdout)
+    first = flat(
+        line("audit", "list", "--since", "2026-11-01", "--caller", "ops", "--top", "1").stdout
+    )
     assert "ops DropGeneration OK" in first
     assert "--page 1" in first
     asked = gateway.requests["ListAuditEntries"][0]
     assert (asked.caller, asked.page_size, asked.HasField("before_time")) == ("ops", 1, False)
     assert asked.from_time.ToDatetime().isoformat() == "2026-11-01T00:00:00"
-    assert "ops DropGeneration ROLE_MISSING" in flat(line("audit", "--page", "1").stdout)
-    listed = json.loads(line("audit", "--before", "2026-11-01T00:00:00Z", "--json").stdout)
+    assert "ops DropGeneration ROLE_MISSING" in flat(line("audit", "list", "--page", "1").stdout)
+    listed = json.loads(line("audit", "list", "--before", "2026-11-01T00:00:00Z", "--json").stdout)
     assert [entry["entryId"] for entry in listed["entries"]] == ["e0"]
-    assert line("audit", "--before", "yesterday").exit_code == 2
+    assert line("audit", "list", "--before", "yesterday").exit_code == 2
 
 
 def test_products_are_shown_listed_and_deleted(line: Line, gateway: FakeGateway) -> None:

@@ -45,7 +45,11 @@ def test_standard_output_on_a_full_disk_is_1_with_a_word_and_no_traceback(
         )
     printed = done.stderr.decode()
     assert done.returncode == 1, printed
-    assert printed == ("FILE_UNUSABLE: standard output can't be written: No space left on device\n")
+    problem = "standard output can't be written: No space left on device"
+    if "--json" in arguments:
+        assert json.loads(printed) == {"reason": "FILE_UNUSABLE", "detail": problem}
+    else:
+        assert printed == f"FILE_UNUSABLE: {problem}\n"
 
 
 @pytest.mark.full
@@ -103,14 +107,67 @@ def test_an_empty_answer_is_shown(gateway: FakeGateway) -> None:
     gateway.recommendation.Clear()
     result = call("recommend", "--target", gateway.target)
     assert result.exit_code == 0
-    assert "no products match" in result.stdout
+    assert "No products match." in result.stdout
 
 
-def test_with_json_a_failure_leaves_standard_output_empty(gateway: FakeGateway) -> None:
+def test_with_json_a_failure_is_a_line_of_json_and_standard_output_is_empty(
+    gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     gateway.fail("Recommend", status(code_pb2.NOT_FOUND, "no", reason="SCENE_NOT_FOUND"))
     result = call("recommend", "--target", gateway.target, "--json")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "SCENE_NOT_FOUND" in result.stderr
+    (line,) = result.stderr.splitlines()
+    assert json.loads(line) == {
+        "reason": "SCENE_NOT_FOUND",
+        "code": "NOT_FOUND",
+        "detail": "no",
+        "fix": "leave --scene out, or use one that `sightline status` lists",
+        "metadata": {"by": "fake"},
+    }
+
+
+def test_with_json_each_invalid_field_is_named(gateway: FakeGateway) -> None:
+    wrong = status(code_pb2.INVALID_ARGUMENT, "no", violations=(("page_size", "is 0"),))
+    gateway.fail("Recommend", wrong)
+    told = json.loads(call("recommend", "--target", gateway.target, "--json").stderr)
+    assert told["fieldViolations"] == [{"field": "page_size", "description": "is 0"}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("recommend", "--json", "--top", "many"), "--top"),
+        (("search", "--json"), "--image"),
+        (("nonsense", "--json"), "No such command"),
+        (("products", "nonsense", "--json"), "No such command"),
+        (("--json", "similar"), "Missing argument"),
+        (("recommend", "--json", "--target", "nowhere"), "has no port"),
+    ],
+)
+def test_with_json_wrong_usage_is_json_too(arguments: tuple[str, ...], problem: str) -> None:
+    result = call(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = json.loads(result.stderr)
+    assert told["reason"] == "WRONG_USAGE"
+    assert problem in told["detail"]
+
+
+def test_with_json_a_file_that_cannot_be_used_is_named(
+    gateway: FakeGateway, tmp_path: Path
+) -> None:
+    (tmp_path / "wines.csv").write_bytes(b"")
+    path = str(tmp_path / "wines.csv")
+    result = call("products", "import", path, "--target", gateway.target, "--json")
+    told = json.loads(result.stderr)
+    assert (result.exit_code, told["reason"]) == (1, "FILE_REFUSED")
+    assert told["fix"]
+
+
+def test_only_programs_get_json(gateway: FakeGateway) -> None:
+    gateway.fail("Recommend", status(code_pb2.NOT_FOUND, "no", reason="SCENE_NOT_FOUND"))
+    result = call("recommend", "--target", gateway.target)
+    assert result.stderr.startswith("SCENE_NOT_FOUND: no\n")
 
 
 def test_an_error_cannot_steer_the_terminal(gateway: FakeGateway) -> None:
@@ -187,4 +244,4 @@ def test_a_terminal_without_unicode_is_shown_what_it_can(
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"v1" in done.stdout
+    assert (b"v1" if command == "status" else b"??") in done.stdout

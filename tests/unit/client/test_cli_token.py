@@ -40,7 +40,7 @@ def test_the_environment_may_hold_it(
             patch.setenv(name, value)
             assert line("status").exit_code == 0
             assert gateway.authorizations.pop() == f"Bearer {TOKEN}"
-            shown = call("status", "--help")
+            shown = call("--help")
         assert name in shown.output
         assert TOKEN not in shown.output
 

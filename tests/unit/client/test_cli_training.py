@@ -91,4 +91,4 @@ def test_a_model_is_shown_with_its_recipe_and_what_each_part_adds(line: Line) ->
 def test_a_model_that_is_not_there_is_1(line: Line) -> None:
     result = line("models", "show", "m9")
     assert result.exit_code == 1
-    assert "no such model" in result.stderr
+    assert "MODEL_NOT_FOUND" in result.stderr

@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 from sightline_client.cli import app, failures, language
 from sightline_client.cli.base import group, wrapping
 from sightline_client.cli.language import _
-from sightline_client.cli.show import tables
+from sightline_client.cli.show import grids, tables
 from sightline_client.errors import Failure, make
 from sightline_client.files.model import FileRefused
 
@@ -129,7 +129,7 @@ def test_an_error_has_its_fix_in_chinese(reason: str, chinese: None) -> None:
 
 
 def test_a_file_that_is_refused_has_its_fix(chinese: None) -> None:
-    text = shown(failures.of_file(FileRefused("a.csv is empty", "write a row")))
+    text = shown(failures.explain(FileRefused("a.csv is empty", "write a row")))
     assert text == "FILE_REFUSED: a.csv is empty\n解决办法：write a row\n"
 
 
@@ -175,7 +175,7 @@ def test_what_programs_read_stays_english() -> None:
 
 def test_columns_align(chinese: None) -> None:
     names = (_("rank"), _("product"), "MB")
-    table = tables.grid(names, [("1", "Origem 葡萄酒", "3"), ("10", "wine", "30")], right=names[2:])
+    table = grids.grid(names, [("1", "Origem 葡萄酒", "3"), ("10", "wine", "30")], right=names[2:])
     assert "排名" in shown(table)
     assert len({cell_len(line) for line in shown(table).splitlines() if line.strip()}) == 1
 

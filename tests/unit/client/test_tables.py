@@ -33,7 +33,7 @@ def test_every_cause_of_a_loss_is_explained() -> None:
 
 def test_only_the_parts_that_are_there_are_explained() -> None:
     results = from_wire.recommendations(gateway_messages.answer()).results
-    caption = tables.parts_caption(results)
+    caption = tables.part_meanings(results)
     assert "visual:" in caption
     assert "session:" in caption
     assert "popularity:" not in caption
@@ -52,7 +52,7 @@ def test_an_unknown_time_is_a_dash_and_not_a_zero() -> None:
 def test_an_answer_without_products_says_so() -> None:
     message = gateway_messages.answer()
     del message.results[:]
-    assert "no products match" in rendered(tables.answer(from_wire.recommendations(message)))
+    assert "No products match." in rendered(tables.answer(from_wire.recommendations(message)))
 
 
 def test_a_title_stands_above_its_table() -> None:

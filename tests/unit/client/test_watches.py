@@ -198,7 +198,7 @@ def test_a_watch_is_created_from_a_file_and_replaced(
     assert json.loads(line("watch", "list", "--json").stdout)["watches"][0]["etag"] == "e1"
     assert "deleted" in line("watch", "delete", "shelf").stdout
     assert "there was no such watch" in line("watch", "delete", "shelf").stdout
-    assert "no watch" in line("watch", "list").stdout
+    assert "No watches." in line("watch", "list").stdout
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", '{"unknown": 1}', '{"rules": [1]}', "[" * 9_999])

@@ -1,14 +1,16 @@
 """Explain errors and how to fix them."""
 
 import re
+from dataclasses import asdict
 from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import grpc
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import plain
+from sightline_client.cli.show.grids import plain
 from sightline_client.errors import SightlineError
 from sightline_client.files.model import FileRefused
 
@@ -60,6 +62,7 @@ FIXES = MappingProxyType(
         "that none of these spaces supports",
         "FILTER_INVALID": "fix the named condition; `sightline recommend --help` has the"
         " fields and operators",
+        "SPACE_NOT_FOUND": "use a version that `sightline spaces list --all` shows",
         "MODEL_NOT_FOUND": "use a version that `sightline models list` shows",
         "EXPERIMENT_NOT_FOUND": "use a name that `sightline experiments list` shows",
         "EVALUATION_NOT_FOUND": "measure it: `sightline models evaluate VERSION`",
@@ -106,44 +109,53 @@ FIXES_BY_CODE = {
 }
 
 
-def explain(error: SightlineError) -> RenderableType:
-    """Show the error, each invalid field with its option, and the fix."""
-    reason = plain(error.reason or error.code.name)
-    head = Text.assemble((reason, "bold red"), f": {plain(error.message)}")
-    lines = [head]
-    for violation in error.violations:
-        option = _option(violation.field)
-        where = f"{option} ({violation.field})" if option else violation.field
-        lines.append(Text(f"  {plain(where)}: {plain(violation.description)}"))
-    lines += fix(error)
-    if error.retry_after is not None:
-        seconds = error.retry_after.total_seconds()
-        lines.append(
-            Text(_("The suite asks to wait {seconds:g} s before retrying.", seconds=seconds))
-        )
+Reported: TypeAlias = SightlineError | FileRefused | OSError
+"""Errors that end a command."""
+
+
+def explain(error: Reported) -> RenderableType:
+    """Show an error, each invalid field with its option, and the fix."""
+    found = facts(error)
+    lines = [Text.assemble((plain(found["reason"]), "bold red"), f": {plain(found['detail'])}")]
+    for violation in found.get("fieldViolations", ()):
+        option = _option(violation["field"])
+        where = f"{option} ({violation['field']})" if option else violation["field"]
+        lines.append(Text(f"  {plain(where)}: {plain(violation['description'])}"))
+    if advice := found.get("fix"):
+        lines.append(Text.assemble((_("Fix: "), "bold"), plain(advice)))
+    if seconds := found.get("retryAfterSeconds"):
+        wait = _("The suite asks to wait {seconds:g} s before retrying.", seconds=seconds)
+        lines.append(Text(wait))
     return Group(*lines)
 
 
-def fix(error: SightlineError) -> list[Text]:
-    """Return the line that explains the fix, if one is known."""
-    found = FIXES.get(error.reason) or FIXES_BY_CODE.get(error.code)
-    return [Text.assemble((_("Fix: "), "bold"), _(found))] if found else []
+def facts(error: Reported) -> dict[str, Any]:
+    """Return an error with the members that a problem has over HTTP."""
+    if isinstance(error, FileRefused):
+        return {"reason": "FILE_REFUSED", "detail": str(error), "fix": error.fix}
+    if isinstance(error, OSError):
+        name = f"{error.filename}: " if error.filename else ""
+        return {"reason": "FILE_UNUSABLE", "detail": f"{name}{error.strerror or error}"}
+    found: dict[str, Any] = {
+        "reason": error.reason or error.code.name,
+        "code": error.code.name,
+        "detail": error.message,
+    }
+    if error.violations:
+        found["fieldViolations"] = [asdict(each) for each in error.violations]
+    if advice := fix(error):
+        found["fix"] = advice
+    if error.retry_after is not None:
+        found["retryAfterSeconds"] = error.retry_after.total_seconds()
+    if error.failure.metadata:
+        found["metadata"] = dict(error.failure.metadata)
+    return found
 
 
-def of_file(error: FileRefused) -> RenderableType:
-    """Show a file that can't be used, and the fix."""
-    return Group(
-        Text.assemble(("FILE_REFUSED", "bold red"), f": {plain(str(error))}"),
-        Text.assemble((_("Fix: "), "bold"), plain(error.fix)),
-    )
-
-
-def of_system(error: OSError) -> RenderableType:
-    """Show a file that can't be read or written."""
-    name = f"{error.filename}: " if error.filename else ""
-    return Text.assemble(
-        ("FILE_UNUSABLE", "bold red"), f": {plain(name)}{plain(error.strerror or str(error))}"
-    )
+def fix(error: SightlineError) -> str:
+    """Say how to fix an error; "" = not known."""
+    known = FIXES.get(error.reason) or FIXES_BY_CODE.get(error.code)
+    return _(known) if known else ""
 
 
 def _option(field: str) -> str:

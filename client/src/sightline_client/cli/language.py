@@ -92,6 +92,11 @@ def english(*, wanted: bool = True) -> Iterator[None]:
         _for_programs.reset(token)
 
 
+def for_programs() -> bool:
+    """Return whether a program reads the output, as with --json."""
+    return _for_programs.get()
+
+
 def install() -> None:
     """Translate the texts of Typer too, which asks gettext for the program's domain."""
     if translated():

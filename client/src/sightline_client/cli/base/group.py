@@ -4,16 +4,15 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import typer
-from rich.text import Text
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
-from sightline_client.cli import failures, language
-from sightline_client.cli.base import running, wrapping
+from sightline_client.cli import language
+from sightline_client.cli.base import options, running, wrapping
 from sightline_client.cli.base.option_groups import spread
 from sightline_client.cli.language import _, later
 
@@ -65,6 +64,9 @@ _USAGE = (
 )
 """Typer's messages about wrong usage."""
 
+Changes: TypeAlias = dict[tuple[Any, str], Any]
+"""Object and name of an attribute → its value."""
+
 _DASHED_TOKEN = re.compile(r"-[\w-]{60,}", re.ASCII)
 """One in 64 signing keys makes tokens that all begin with a dash."""
 
@@ -81,7 +83,7 @@ class PlainCommand(TyperCommand):
         return _usage(super().get_usage(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        with _in_language(self, ctx):
+        with _shown(self, ctx, _named_only(self, ctx)):
             super().format_help(ctx, formatter)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -105,7 +107,7 @@ class PlainCommand(TyperCommand):
         return [*(each for each in args if each not in tokens), "--", *tokens]
 
 
-class _Group(TyperGroup):
+class Group(TyperGroup):
     """A group of commands."""
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -115,8 +117,46 @@ class _Group(TyperGroup):
         return _usage(super().get_usage(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        with _in_language(self, ctx):
+        changes = _first_sentences(self)
+        if ctx.parent is None:
+            changes[self, "params"] = [*self.params, *self._connection(ctx)]
+        with _shown(self, ctx, changes):
             super().format_help(ctx, formatter)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move connection options before the command behind it."""
+        return super().parse_args(ctx, args if ctx.parent else self._moved(ctx, args))
+
+    def _connection(self, ctx: Any) -> list[Any]:
+        """Return the connection options as the first command describes them that has them."""
+        found = (connection_options(each, ctx) for each in self.commands.values())
+        return next(filter(None, found), [])
+
+    def _moved(self, ctx: Any, args: list[str]) -> list[str]:
+        """Return the arguments with connection options before the command moved to their end."""
+        takers = {name: each for each in self._connection(ctx) for name in each.opts}
+        end = 0
+        while end < len(args) and (option := takers.get(args[end].partition("=")[0])):
+            end += 1 if option.is_flag or "=" in args[end] else 2
+        rest = args[end:]
+        last = rest.index("--") if "--" in rest else len(rest)
+        return [*rest[:last], *args[:end], *rest[last:]]
+
+    def main(self, args: Sequence[str] | None = None, **settings: Any) -> Any:  # type: ignore[override]
+        """Run the program. If standard output can't be written to, such as on a full disk, print a
+        message and exit with 1."""
+        with language.english(wanted=_asks_json(args)):
+            try:
+                return super().main(args, **settings)
+            except OSError as error:
+                _give_up_standard_output()
+                if not error.filename:
+                    why = error.strerror or str(error)
+                    error = OSError(
+                        error.errno, _("standard output can't be written: {why}", why=why)
+                    )
+                running.complain(error)
+                sys.exit(1)
 
     def make_context(self, *arguments: Any, **settings: Any) -> Any:
         with _in_own_words():
@@ -131,25 +171,74 @@ def _usage(text: str) -> str:
     return text.replace("Usage: ", _("Usage: "), 1)
 
 
-@contextmanager
-def _in_language(command: TyperCommand | TyperGroup, ctx: Any) -> Iterator[None]:
-    """Translate the help of a command, of its options and of its commands within the block."""
-    held = getattr(command, "commands", {}).values()
-    parts = [command, *command.get_params(ctx), *held] if language.translated() else []
-    former = [
-        (each, name, text)
-        for each in parts
-        for name in ("help", "rich_help_panel")
-        if (text := getattr(each, name, None))
+def connection_options(command: Any, ctx: Any) -> list[Any]:
+    """Return the options of a command that the program's help describes once."""
+    return [
+        each
+        for each in command.get_params(ctx)
+        if getattr(each, "rich_help_panel", None) == options.CONNECTION
     ]
-    for each, name, text in former:
-        setattr(each, name, language.described(text))
-    try:
-        with wrapping.flowing() if former else nullcontext():
+
+
+def _named_only(command: Any, ctx: Any) -> Changes:
+    """Replace the descriptions of a command's connection options by a line with their names."""
+    shared = connection_options(command, ctx)
+    if not shared:
+        return {}
+    names = " ".join(
+        f"{each.opts[0]} ({each.default:g} s)" if each.name == "timeout" else each.opts[0]
+        for each in shared
+    )
+    program = ctx.find_root().info_name
+    line = _(
+        "Connection and output, described by `{program} --help`: {names}",
+        program=program,
+        names=names,
+    )
+    return {(each, "hidden"): True for each in shared} | {(command, "epilog"): line}
+
+
+def _first_sentences(group: TyperGroup) -> Changes:
+    """Describe each command of a group by the first sentence of its help."""
+    return {(each, "help"): first_sentence(each.help or "") for each in group.commands.values()}
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a help text, in the user's language."""
+    first = language.described(text.partition("\n\n")[0])
+    return re.split(r"(?<=\.)\s|(?<=。)", first)[0]
+
+
+@contextmanager
+def _shown(command: TyperCommand | TyperGroup, ctx: Any, changes: Changes) -> Iterator[None]:
+    """Change attributes within the block, and translate the help of a command, of its options and
+    of its commands."""
+    with _replaced(changes):
+        held = getattr(command, "commands", {}).values()
+        parts = [command, *command.get_params(ctx), *held] if language.translated() else []
+        translated = {
+            (each, name): language.described(text)
+            for each in parts
+            for name in ("help", "rich_help_panel")
+            if (text := getattr(each, name, None)) and (each, name) not in changes
+        }
+        with _replaced(translated), wrapping.flowing() if translated else nullcontext():
             yield
+
+
+@contextmanager
+def _replaced(changes: Changes) -> Iterator[None]:
+    former = {(each, name): getattr(each, name) for each, name in changes}
+    _set(changes)
+    try:
+        yield
     finally:
-        for each, name, text in former:
-            setattr(each, name, text)
+        _set(former)
+
+
+def _set(values: Changes) -> None:
+    for (each, name), value in values.items():
+        setattr(each, name, value)
 
 
 class _WrongUsage(typer.BadParameter):
@@ -161,11 +250,14 @@ class _WrongUsage(typer.BadParameter):
 
 @contextmanager
 def _in_own_words() -> Iterator[None]:
-    """Translate Typer's messages about wrong usage."""
+    """Translate Typer's messages about wrong usage. For a program, print them as JSON."""
     try:
         yield
     except typer.TyperException as error:
         said = error.format_message()
+        if language.for_programs() and said:
+            running.say_json({"reason": "WRONG_USAGE", "detail": said})
+            raise typer.Exit(error.exit_code) from error
         if not language.translated() or (words := usage_in_words(said)) == said:
             raise
         raise _WrongUsage(words, getattr(error, "ctx", None)) from error
@@ -193,7 +285,7 @@ class Commands(typer.Typer):
     """Wrap paragraphs to the terminal's width; keep indented lines."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(cls=_Group, **settings)
+        super().__init__(**{"cls": Group} | settings)
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
         settings.setdefault("help", None)
@@ -208,21 +300,17 @@ class Commands(typer.Typer):
         return register
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        """Run the command. If standard output can't be written to, such as on a full disk, print a
-        message and exit with 1."""
-        language.install()
-        try:
-            return super().__call__(*arguments, **settings)
-        except OSError as error:
-            _give_up_standard_output()
-            if error.filename:
-                running.say(failures.of_system(error))
-            else:
-                why = error.strerror or str(error)
-                running.say(
-                    Text(_("FILE_UNUSABLE: standard output can't be written: {why}", why=why))
-                )
-            sys.exit(1)
+        """Run the command, with Typer's texts in the user's language."""
+        with language.english(wanted=_asks_json(None)):
+            language.install()
+        return super().__call__(*arguments, **settings)
+
+
+def _asks_json(args: Sequence[str] | None) -> bool:
+    """Return whether arguments, by default those of the process, ask for JSON."""
+    given = sys.argv[1:] if args is None else list(args)
+    end = given.index("--") if "--" in given else len(given)
+    return "--json" in given[:end]
 
 
 def _give_up_standard_output() -> None:

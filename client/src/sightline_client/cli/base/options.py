@@ -9,7 +9,7 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sightline.filter_text import FilterSyntaxError
-from sightline_client.cli.language import _, filled
+from sightline_client.cli.language import _, filled, later
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.errors import SightlineError
@@ -92,6 +92,16 @@ def argument(metavar: str, help: str) -> Any:
     return typer.Argument(metavar=metavar, help=help, callback=named)
 
 
+CONNECTION = later("Connection and output")
+"""Title of the options that every command of the suite has. The help of a command names them, and
+that of the program describes them."""
+
+
+def connection(*names: str, **settings: Any) -> Any:
+    """Make one of these options."""
+    return typer.Option(*names, rich_help_panel=CONNECTION, **settings)
+
+
 DEFAULT_TARGET = "127.0.0.1:8600"
 """Where `make up` puts the gateway."""
 
@@ -99,13 +109,13 @@ DEFAULT_CATALOG = "default"
 
 Target: TypeAlias = Annotated[
     str,
-    typer.Option(
+    connection(
         envvar="SIGHTLINE_TARGET", metavar="HOST:PORT", help="The gateway.", callback=address
     ),
 ]
 Token: TypeAlias = Annotated[
     str | None,
-    typer.Option(
+    connection(
         envvar="SIGHTLINE_TOKEN",
         metavar="TOKEN",
         help="The caller's token, for a gateway that requires one. Other users of the machine can "
@@ -115,7 +125,7 @@ Token: TypeAlias = Annotated[
 ]
 TokenFile: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
+    connection(
         envvar="SIGHTLINE_TOKEN_FILE",
         metavar="FILE",
         help="File whose first line is the token.",
@@ -123,7 +133,7 @@ TokenFile: TypeAlias = Annotated[
 ]
 Tls: TypeAlias = Annotated[
     bool,
-    typer.Option(
+    connection(
         "--tls",
         envvar="SIGHTLINE_TLS",
         help="Use TLS and trust public certificate authorities.",
@@ -131,7 +141,7 @@ Tls: TypeAlias = Annotated[
 ]
 Ca: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
+    connection(
         envvar="SIGHTLINE_CA_FILE",
         metavar="FILE",
         help="Use TLS and trust these certificate authorities (PEM).",
@@ -139,7 +149,7 @@ Ca: TypeAlias = Annotated[
 ]
 Cert: TypeAlias = Annotated[
     Path | None,
-    typer.Option(
+    connection(
         envvar="SIGHTLINE_CERT_FILE",
         metavar="FILE",
         help="Use TLS with this client certificate (PEM), for a gateway that requires one; with"
@@ -148,12 +158,14 @@ Cert: TypeAlias = Annotated[
 ]
 Key: TypeAlias = Annotated[
     Path | None,
-    typer.Option(envvar="SIGHTLINE_KEY_FILE", metavar="FILE", help="Key (PEM) of --cert."),
+    connection(envvar="SIGHTLINE_KEY_FILE", metavar="FILE", help="Key (PEM) of --cert."),
 ]
-Catalog: TypeAlias = Annotated[str, words(metavar="ID", help="Catalog (shop) of the call.")]
+Catalog: TypeAlias = Annotated[
+    str, connection(metavar="ID", callback=text, help="Catalog (shop) of the call.")
+]
 Timeout: TypeAlias = Annotated[
     float,
-    typer.Option(
+    connection(
         min=0.001,
         max=86_400,
         metavar="SECONDS",
@@ -162,12 +174,18 @@ Timeout: TypeAlias = Annotated[
 ]
 Json: TypeAlias = Annotated[
     bool,
-    typer.Option(
+    connection(
         "--json",
         help="Print the answer as JSON. For a single call this is the contract's message in"
         " Protobuf's standard JSON mapping (lowerCamelCase names, 64-bit integers as strings,"
         ' durations like "0.012s"), with every field; a command of several calls prints a'
         " summary.",
+    ),
+]
+Verbose: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", help="Also print the time of each stage, and the versions that answered."
     ),
 ]
 FIELDS = ", ".join(field.name for field in FILTERED if field.kind is not FieldKind.ATTRIBUTES)

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from sightline_client.cli.base import running
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import plain
+from sightline_client.cli.show.grids import plain
 
 
 class _Rows(ProgressColumn):

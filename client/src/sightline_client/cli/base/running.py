@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from io import TextIOWrapper
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 import typer
@@ -17,14 +18,14 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from sightline_client.cli import failures
-from sightline_client.cli.language import _
+from sightline_client.cli.language import _, for_programs
 from sightline_client.errors import Failure, SightlineError, make
 from sightline_client.files.model import FileRefused
 
 T = TypeVar("T")
 
 PIPED_WIDTH = 120
-"""Columns of a table that goes to a file or another program, which has no width."""
+"""Columns of a table that goes to a file or another program, without COLUMNS."""
 INTERRUPTED = 130
 """The exit code of a command that was interrupted, as of other programs: 128 + SIGINT."""
 
@@ -35,12 +36,8 @@ def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
     continues there."""
     try:
         return work()
-    except SightlineError as error:
-        say(failures.explain(error))
-    except FileRefused as error:
-        say(failures.of_file(error))
-    except OSError as error:
-        say(failures.of_system(error))
+    except (SightlineError, FileRefused, OSError) as error:
+        complain(error)
     except (KeyboardInterrupt, asyncio.CancelledError):
         if keeps:
             say(
@@ -52,13 +49,34 @@ def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
     raise typer.Exit(1)
 
 
+def complain(error: failures.Reported) -> None:
+    """Explain an error on standard error: to people, or as a line of JSON to a program."""
+    if for_programs():
+        say_json(failures.facts(error))
+    else:
+        say(failures.explain(error))
+
+
+def refuse(reason: str, message: str) -> NoReturn:
+    """Explain an error that the command itself found, and exit with 1."""
+    complain(make(Failure(grpc.StatusCode.FAILED_PRECONDITION, message, reason)))
+    raise typer.Exit(1)
+
+
+def say_json(values: Mapping[str, Any]) -> None:
+    """Print a line of JSON on standard error."""
+    typer.echo(as_json(values, encoding=sys.stderr.encoding), err=True)
+
+
 def console(*, stderr: bool = False) -> Console:
-    """Return a console as wide as the terminal, or PIPED_WIDTH without one. Characters that the
-    terminal's encoding lacks become question marks."""
+    """Return a console as wide as the terminal; without one, as COLUMNS says, or PIPED_WIDTH.
+    Characters that the terminal's encoding lacks become question marks."""
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, TextIOWrapper):
         stream.reconfigure(errors="replace")
-    return Console(stderr=stderr, width=None if stream.isatty() else PIPED_WIDTH, highlight=False)
+    columns = os.environ.get("COLUMNS", "")
+    piped = int(columns) if columns.isdecimal() and int(columns) else PIPED_WIDTH
+    return Console(stderr=stderr, width=None if stream.isatty() else piped, highlight=False)
 
 
 def say(renderable: RenderableType) -> None:

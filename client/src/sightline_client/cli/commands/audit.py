@@ -11,8 +11,7 @@ from rich.text import Text
 
 from sightline.common.v1 import audit_service_pb2
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.group import Commands, flowing
-from sightline_client.cli.base.option_groups import spread
+from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import listings
@@ -21,13 +20,17 @@ from sightline_client.values.audit_chain import ChainBroken
 
 T = TypeVar("T")
 
-app = Commands(no_args_is_help=False)
+app = Commands(
+    no_args_is_help=True,
+    help="List administrative and destructive calls with their callers; verify, archive and drop"
+    " their entries.",
+)
 
 _HEAD = re.compile(r"(retriever|ranker):([1-9]\d{0,18}):([0-9a-f]{64})")
 
 
-def _audit(
-    context: typer.Context,
+@app.command("list")
+def list_entries(
     *,
     since: Annotated[
         datetime | None, options.moment(f"Only at or after this time{options.ZONE}")
@@ -43,18 +46,14 @@ def _audit(
     ] = "",
     suite: Suite,
 ) -> None:
-    """List administrative and destructive calls with their callers, newest first; or verify,
-    archive and drop their entries.
+    """List administrative and destructive calls with their callers, newest first.
 
     [bold]Examples[/bold]
 
-      sightline audit --since 2026-11-01 --caller import
+      sightline audit list --since 2026-11-01 --caller import
 
-      sightline audit --json | jq '.entries[] | select(.code != "OK")'
+      sightline audit list --json | jq '.entries[] | select(.code != "OK")'
     """
-    if context.invoked_subcommand is not None:
-        _check_place(context, context.invoked_subcommand)
-        return
     request = audit_service_pb2.ListAuditEntriesRequest(
         catalog_id=suite.catalog, caller=caller, page_size=top, page_token=page
     )
@@ -63,20 +62,6 @@ def _audit(
     if before is not None:
         request.before_time.CopyFrom(options.timestamp(before, "--before"))
     suite.call(lambda calls: calls.admin.ListAuditEntries, request, listings.audit)
-
-
-def _check_place(context: typer.Context, command: str) -> None:
-    """Reject options between the group and its command, which would have no effect."""
-    for parameter in context.command.params:
-        source = context.get_parameter_source(parameter.name or "")
-        if source is not None and source.name == "COMMANDLINE":
-            option = parameter.opts[0]
-            raise typer.BadParameter(
-                _("write it after {command}", command=command), param_hint=option
-            )
-
-
-app.callback(invoke_without_command=True, help=flowing(_audit.__doc__ or ""))(spread(_audit))
 
 
 def _heads(values: list[str]) -> dict[str, dict[int, bytes]]:
@@ -169,7 +154,7 @@ def archive(
             whole_lines=True,
         )
     if not written:
-        running.show(Text(_("no chained entry is older")))
+        running.show(Text(_("No chained entries are older.")))
 
 
 @app.command()
@@ -212,5 +197,4 @@ def _unbroken(work: Callable[[], T]) -> T:
     try:
         return work()
     except ChainBroken as error:
-        running.say(Text.assemble(("AUDIT_BROKEN", "bold red"), f": {error}"))
-        raise typer.Exit(1) from None
+        running.refuse("AUDIT_BROKEN", str(error))

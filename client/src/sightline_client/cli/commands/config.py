@@ -12,7 +12,7 @@ from sightline_client.cli.base import running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import QUICK, Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show import tables
+from sightline_client.cli.show import grids, tables
 from sightline_client.cli.work import services
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
@@ -99,7 +99,7 @@ def check(
         _("visual space: {version}", version=space.version if space else _("not known")),
         _("ranking model: {model_version}", model_version=value.model_version or _("none yet")),
     ]
-    running.show(Text("\n".join(tables.plain(line) for line in lines)))
+    running.show(Text("\n".join(grids.plain(line) for line in lines)))
 
 
 def _would_start(names: Sequence[str]) -> None:
@@ -107,7 +107,7 @@ def _would_start(names: Sequence[str]) -> None:
     good = True
     for name in dict.fromkeys(names):
         said, starts = services.check(name)
-        lines = "\n  ".join(map(tables.plain, said.splitlines()))
+        lines = "\n  ".join(map(grids.plain, said.splitlines()))
         running.show(Text(f"{name}: {lines}"), whole_lines=True)
         good = good and starts
     if not good:

@@ -9,7 +9,7 @@ from rich.text import Text
 from sightline_client.cli.base import options, query, running
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show import detected, shelf_page, tables
+from sightline_client.cli.show import detected, grids, shelf_page
 from sightline_client.files import shelf_plans
 from sightline_client.values.detections import HeatMapOptions
 from sightline_client.values.shelf_plans import StockOptions
@@ -144,4 +144,4 @@ def detect(
             shown = detected.heat_maps(found)
             shelf_page.write(html, content, compared, stocks, titles, heat_maps=shown)
         if not suite.json:
-            running.say(Text(_("Written: {html}", html=tables.plain(str(html)))))
+            running.say(Text(_("Written: {html}", html=grids.plain(str(html)))))

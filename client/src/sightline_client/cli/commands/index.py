@@ -12,7 +12,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show import listings, tables
+from sightline_client.cli.show import grids, listings
 from sightline_client.cli.work import following, upgrade
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
@@ -274,7 +274,7 @@ def rebuild(
 
 def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
     """Print the timeline, what is wrong, and what to do next."""
-    name = tables.plain(made.generation.name) if made.generation is not None else ""
+    name = grids.plain(made.generation.name) if made.generation is not None else ""
     if json:
         steps = [
             {

@@ -10,7 +10,6 @@ from rich.text import Text
 
 from sightline.common.v1 import job_pb2
 from sightline.embedder.v1 import inspection_service_pb2 as pb
-from sightline_client.cli import failures
 from sightline_client.cli.base import options, query, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, Suite
@@ -120,7 +119,7 @@ def fit(
     value = from_wire.inspection_reference(message)
     suite.show(message, lambda: inspected.fitted(value))
     if refused is not None:
-        running.say(failures.explain(refused))
+        running.complain(refused)
         raise typer.Exit(1)
     if not suite.json:
         running.say(inspected.advice(value))

@@ -14,7 +14,7 @@ from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands import evaluating, online
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show import listings, tables, trained
+from sightline_client.cli.show import grids, listings, trained
 from sightline_client.cli.work import following
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
@@ -145,7 +145,7 @@ def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
     if "nothing_new" in value.results:
         running.show(trained.nothing_new(value.results["model_version"]))
     if serves and value.state is JobState.SUCCEEDED:
-        version = tables.plain(value.results.get("model_version", ""))
+        version = grids.plain(value.results.get("model_version", ""))
         running.show(Text(_("Model {version} is serving.", version=version)))
 
 
@@ -200,8 +200,8 @@ def show(
 
     message = suite.run(ask)
     if message is None:
-        running.say(Text(_("There is no such model: `sightline models list` names them.")))
-        raise typer.Exit(1)
+        unknown = _("no model has the version {version}", version=version)
+        running.refuse("MODEL_NOT_FOUND", unknown if version else _("no model was trained"))
     suite.show(message, lambda: trained.model(from_wire.model(message)))
 
 
@@ -274,7 +274,7 @@ def demote(*, suite: Suite) -> None:
         lambda model: Text(
             _(
                 "Model {model_version} no longer serves; no model does.",
-                model_version=tables.plain(model.model_version),
+                model_version=grids.plain(model.model_version),
             )
         ),
     )

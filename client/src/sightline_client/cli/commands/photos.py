@@ -9,7 +9,7 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show import listings, tables
+from sightline_client.cli.show import grids, listings, tables
 from sightline_client.convert import from_wire
 
 app = Commands(no_args_is_help=True, help="Take down photos that must no longer be shown.")
@@ -49,7 +49,7 @@ def take_down(
 
 def _taken_down(message: photo_service_pb2.TakeDownPhotoResponse) -> Text:
     had = tables.counted(len(message.product_ids), "product", "products")
-    some = ", ".join(tables.plain(item) for item in message.product_ids[:20])
+    some = ", ".join(grids.plain(item) for item in message.product_ids[:20])
     return Text(_("taken down; {had} had it. {some}", had=had, some=some).rstrip())
 
 

@@ -15,7 +15,7 @@ from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import PATIENT, QUICK, Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show import listings, tables
+from sightline_client.cli.show import grids, listings, tables
 from sightline_client.cli.work import following
 from sightline_client.cli.work.patience import Patience
 from sightline_client.client import SightlineClient
@@ -221,7 +221,7 @@ def purge(
 
 
 def _purged(message: catalog_pb2.PurgeProductsResponse, *, force: bool) -> Text:
-    some = ", ".join(tables.plain(item) for item in message.sample_product_ids)
+    some = ", ".join(grids.plain(item) for item in message.sample_product_ids)
     found = tables.counted(message.product_count, "product", "products")
     return Text(
         _(

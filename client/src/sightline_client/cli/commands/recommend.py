@@ -15,7 +15,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.query import RequestGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, filled
-from sightline_client.cli.show import classified, explained, page, tables
+from sightline_client.cli.show import classified, explained, grids, page, tables
 from sightline_client.cli.work import asking
 from sightline_client.cli.work import batch as batches
 from sightline_client.client import SightlineClient
@@ -77,6 +77,7 @@ def recommend(
         typer.Option(dir_okay=False, metavar="OUT.jsonl", help="File for the answers of --batch."),
     ] = None,
     in_flight: options.InFlight = 8,
+    verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
     """Recommend products for a photo, products, words, a customer, or any mix of them.
@@ -124,7 +125,7 @@ def recommend(
     request["explain"] = explain
     if min_answer_quality is not None:
         request["min_answer_quality"] = AnswerQuality[min_answer_quality.name]
-    names = [tables.plain(path.name) for path in asked.image or ()]
+    names = [grids.plain(path.name) for path in asked.image or ()]
 
     async def ask(client: SightlineClient) -> Recommendations:
         answer = await client.recommend(**request)
@@ -135,13 +136,13 @@ def recommend(
             await _write(client, html, queries, asked.product or (), answer)
         return answer
 
-    suite.answer(ask, lambda answer: _shown(answer, explain=explain))
+    suite.answer(ask, lambda answer: _shown(answer, explain=explain, verbose=verbose))
     if html is not None and not suite.json:
-        running.say(Text(_("Written: {html}", html=tables.plain(str(html)))))
+        running.say(Text(_("Written: {html}", html=grids.plain(str(html)))))
 
 
-def _shown(answer: Recommendations, *, explain: bool) -> RenderableType:
-    parts = [tables.answer(answer)]
+def _shown(answer: Recommendations, *, explain: bool, verbose: bool) -> RenderableType:
+    parts = [tables.answer(answer, verbose=verbose)]
     if answer.subjects:
         parts.append(classified.subjects(answer.subjects))
     parts += map(Text, classified.label_lines(answer))
@@ -182,7 +183,7 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
                 _(
                     "{answered:,} answered in {out}{more}.",
                     answered=outcome.answered,
-                    out=tables.plain(str(out)),
+                    out=grids.plain(str(out)),
                     more=more,
                 )
             )

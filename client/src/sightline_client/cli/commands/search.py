@@ -1,5 +1,6 @@
 """``sightline search``, ``similar``, ``list`` and ``suggest``"""
 
+from functools import partial
 from typing import Annotated, TypeAlias
 
 import typer
@@ -64,6 +65,7 @@ def search(
     language: Annotated[
         str, options.words("--language", metavar="CODE", help="BCP 47 language of the text.")
     ] = "",
+    verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
     """Find the most similar products, without ranking for a shopper.
@@ -95,13 +97,14 @@ def search(
             _("give at least one image, text or product to search by"), param_hint="--image"
         )
     asked["facets"] = [_facet(value) for value in facet or ()]
-    suite.answer(lambda client: client.search(**asked), _found)
+    suite.answer(lambda client: client.search(**asked), partial(_found, verbose=verbose))
 
 
 def similar(
     *,
     product: Annotated[str, options.argument("PRODUCT", "The product's id.")],
     passing: FilterGroup,
+    verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
     """Find the products that look like a product of the catalog.
@@ -114,7 +117,7 @@ def similar(
     """
     asked = passing.passing()
     asked["products"] = product
-    suite.answer(lambda client: client.search(**asked), _found)
+    suite.answer(lambda client: client.search(**asked), partial(_found, verbose=verbose))
 
 
 def listing(
@@ -142,6 +145,7 @@ def listing(
         str | None,
         options.words("--page-token", metavar="TOKEN", help="next_page_token of the last page."),
     ] = None,
+    verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
     """List all products that pass a filter, in an order, page by page.
@@ -164,7 +168,10 @@ def listing(
         "user": user,
         "visitor": visitor,
     }
-    suite.answer(lambda client: client.listing(page_token=page_token or "", **asked), _listed)
+    suite.answer(
+        lambda client: client.listing(page_token=page_token or "", **asked),
+        partial(_listed, verbose=verbose),
+    )
 
 
 def suggest(
@@ -193,13 +200,14 @@ def suggest(
     )
 
 
-def _listed(answer: Listing) -> RenderableType:
-    return Group(listings.listed(answer), *map(listings.facet, answer.facets))
+def _listed(answer: Listing, *, verbose: bool) -> RenderableType:
+    return Group(listings.listed(answer, verbose=verbose), *map(listings.facet, answer.facets))
 
 
-def _found(answer: SearchResults) -> RenderableType:
+def _found(answer: SearchResults, *, verbose: bool) -> RenderableType:
     subjects = [classified.subjects(answer.subjects)] if answer.subjects else []
     labels = map(Text, classified.label_lines(answer))
     corrected = tables.corrected(answer.corrected_queries)
     facets = map(listings.facet, answer.facets)
-    return Group(*corrected, listings.found(answer), *facets, *subjects, *labels)
+    found = listings.found(answer, verbose=verbose)
+    return Group(*corrected, found, *facets, *subjects, *labels)

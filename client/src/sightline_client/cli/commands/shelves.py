@@ -1,5 +1,6 @@
 """``sightline values`` and ``sightline shelves``"""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,7 @@ def values(
     ],
     asked: RequestGroup,
     each: Annotated[int, options.number("K", "Number of products of each value.", 1, 10)] = 4,
+    verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
     """Recommend the values of a field, such as brands, each with its best products.
@@ -50,7 +52,7 @@ def values(
         lambda client: client.recommend_values(
             name, below=below, products_per_value=each, **request
         ),
-        show.values,
+        partial(show.values, verbose=verbose),
     )
 
 
@@ -69,6 +71,7 @@ def shelves(
     visitor: Annotated[
         str | None, options.words("--visitor", metavar="ID", help="Visitor who is not logged in.")
     ] = None,
+    verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
     """Show several shelves of a page for one shopper: no product is on two of them.
@@ -92,7 +95,7 @@ def shelves(
     suite.call(
         lambda calls: calls.recommendation.RecommendShelves,
         request,
-        lambda answer: show.shelves(from_wire.shelves(answer)),
+        lambda answer: show.shelves(from_wire.shelves(answer), verbose=verbose),
     )
 
 

@@ -7,12 +7,11 @@ from rich.text import Text
 
 from sightline.common.v1 import job_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
-from sightline_client.cli import failures
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show import space_tables, tables
+from sightline_client.cli.show import grids, space_tables
 from sightline_client.cli.work import following
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
@@ -118,7 +117,7 @@ def fit(
     following.show(message, suite, wait=wait)
     value = from_wire.job(message)
     if not suite.json and wait:
-        version = tables.plain(value.results.get("space_version", ""))
+        version = grids.plain(value.results.get("space_version", ""))
         next_step = _(
             "It is serving: `sightline index upgrade --version {version}` makes searches use it.",
             version=version,
@@ -130,7 +129,7 @@ def fit(
         if refused is None:
             running.show(Text(next_step))
     if refused is not None:
-        running.say(failures.explain(refused))
+        running.complain(refused)
         raise typer.Exit(1)
 
 
@@ -168,8 +167,9 @@ def show(*, version: Version, suite: Suite) -> None:
 
     found = suite.run(ask)
     if found is None:
-        running.say(Text(_("There is no such space: `sightline spaces list --all` names them.")))
-        raise typer.Exit(1)
+        running.refuse(
+            "SPACE_NOT_FOUND", _("no space has the version or model {version}", version=version)
+        )
     suite.show(found, lambda: space_tables.space(from_wire.space(found)))
 
 

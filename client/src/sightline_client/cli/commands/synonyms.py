@@ -44,7 +44,7 @@ def show(*, suite: Suite) -> None:
         running.show_json(found)
         return
     lines = map(str, from_wire.synonyms(found).rules)
-    running.show(Text("\n".join(lines) or "# no synonyms"), whole_lines=True)
+    running.show(Text("\n".join(lines) or _("# No synonyms.")), whole_lines=True)
 
 
 @app.command("set")

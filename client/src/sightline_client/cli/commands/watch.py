@@ -16,12 +16,11 @@ from rich.text import Text
 
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
-from sightline_client.cli import failures
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import add, grid, plain
+from sightline_client.cli.show.grids import grid, plain
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import DeadlineExceeded, Unavailable
@@ -281,7 +280,7 @@ async def _is_sent(client: SightlineClient, watch: str, file: Path, suite: Suite
     try:
         frame = await asyncio.to_thread(_frame_of, file)
     except OSError as error:  # the others of the folder are sent
-        running.say(failures.of_system(error))
+        running.complain(error)
         return True
     if frame is None:
         running.say(_("{file} has more than 10 MiB", file=file))
@@ -358,8 +357,8 @@ def _watches(watches: Sequence[Watch]) -> RenderableType:
         counts = each.counts
         numbers = ("0", "0") if counts is None else (f"{counts.processed:,}", f"{counts.dropped:,}")
         newest = _time(None if counts is None else counts.frame_time)
-        add(table, each.watch_id, each.display_name, rules, *numbers, newest, _address(each))
-    return table if watches else Text(_("no watch"))
+        table.add_row(each.watch_id, each.display_name, rules, *numbers, newest, _address(each))
+    return table if watches else Text(_("No watches."))
 
 
 def _address(watch: Watch) -> str:
@@ -378,8 +377,8 @@ def _alerts(found: Sequence[Alert]) -> RenderableType:
     )
     for each in found:
         names = (each.watch_id, each.rule_id, each.kind.value, each.product_id or "–")
-        add(table, _time(each.frame_time), *names, f"{each.score:.3g}", each.image_id or "–")
-    return table if found else Text(_("no alert"))
+        table.add_row(_time(each.frame_time), *names, f"{each.score:.3g}", each.image_id or "–")
+    return table if found else Text(_("No alerts."))
 
 
 def _sent(answer: FramesAnswer) -> RenderableType:

@@ -12,7 +12,8 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import counted, grid
+from sightline_client.cli.show.grids import grid
+from sightline_client.cli.show.tables import counted
 from sightline_client.convert import from_wire
 from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, WebhookWithSecret
 
@@ -212,7 +213,7 @@ def _webhooks(values: Sequence[Webhook]) -> RenderableType:
         for each in values
     ]
     columns = _("webhook"), _("address"), _("watches"), _("fails"), _("dead letters")
-    return grid(columns, rows) if values else Text(_("no webhook"))
+    return grid(columns, rows) if values else Text(_("No webhooks."))
 
 
 def _fails(value: Webhook) -> str:
@@ -238,7 +239,7 @@ def _dead_letters(values: Sequence[DeadLetter]) -> RenderableType:
         for each in values
     ]
     columns = _("watch"), _("alert"), _("since"), _("failure"), _("state")
-    return grid(columns, rows) if values else Text(_("no dead letter"))
+    return grid(columns, rows) if values else Text(_("No dead letters."))
 
 
 def _time(value: datetime | None) -> str:

@@ -7,7 +7,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import counted, grid, plain
+from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.tables import counted
 from sightline_client.values.classifications import Classification
 from sightline_client.values.signals import Box, LabelLine, Subject
 

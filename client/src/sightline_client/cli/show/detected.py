@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sightline_client.cli.language import _
 from sightline_client.cli.show import page, shelf_plan, tables
-from sightline_client.cli.show.tables import grid, plain
+from sightline_client.cli.show.grids import grid, plain
 from sightline_client.values.detections import Detections
 from sightline_client.values.products import Product
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from sightline_client.cli.language import _
 from sightline_client.cli.show import evaluation_words as words
-from sightline_client.cli.show.tables import grid, plain
+from sightline_client.cli.show.grids import grid, plain
 from sightline_client.values.evaluation import (
     EvaluatedSystem,
     Evaluation,
@@ -81,8 +81,8 @@ def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
         title = Text(
             _("{name} ({count:,} shoppers): {meaning}", name=name, count=count, meaning=_(meaning))
         )
-        whole = ("", *figures)
-        yield grid(whole, rows, right=figures, whole=whole, title=title, title_justify="left")
+        spare = figures[2:]
+        yield grid(("", *figures), rows, right=figures, spare=spare, title=title)
 
 
 def _comparisons(trial: EvaluationTrial) -> RenderableType:
@@ -108,7 +108,7 @@ def _comparisons(trial: EvaluationTrial) -> RenderableType:
     title = Text(
         _("Difference between the candidate's nDCG@10 and each system's, over the same shoppers")
     )
-    return grid(columns, rows, right=columns[2:], title=title, title_justify="left")
+    return grid(columns, rows, right=columns[2:], title=title)
 
 
 def _name(system: EvaluatedSystem) -> Text:

@@ -7,7 +7,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import counted, grid
+from sightline_client.cli.show.grids import grid
+from sightline_client.cli.show.tables import counted
 from sightline_client.values import experiments as values
 from sightline_client.values.experiments import ArmVerdict
 

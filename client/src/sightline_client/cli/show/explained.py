@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import classified
-from sightline_client.cli.show.tables import PARTS, SEE, degraded, grid, plain
+from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.tables import PARTS, SEE, degraded
 from sightline_client.values.answers import Move, MoveCause, RecommendedProduct, ScorePart
 from sightline_client.values.explanations import (
     BranchVerdict,
@@ -127,16 +126,13 @@ def moved(score_rank: int, moves: Iterable[Move]) -> str:
 
 
 def _score(title: str, parts: Sequence[ScorePart], moved: str) -> RenderableType:
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column(_("part"))
-    table.add_column(_("comes from"), overflow="fold", ratio=1)
-    table.add_column(_("adds"), justify="right")
+    added = _("adds")
+    table = grid((_("part"), _("comes from"), added), right=(added,))
     for part in sorted(parts, key=lambda one: -abs(one.value)):
-        meaning = _(PARTS.get(part.name, SEE))
-        table.add_row(Text(plain(part.name)), Text(meaning), Text(f"{part.value:+.4f}"))
+        table.add_row(part.name, _(PARTS.get(part.name, SEE)), f"{part.value:+.4f}")
         for one in part.features:
-            added = Text(f"{one.value:+.4f}", style="dim")
-            table.add_row("", Text(f"  {plain(one.name)}", style="dim"), added)
+            name, value = f"  {plain(one.name)}", f"{one.value:+.4f}"
+            table.add_row("", Text(name, style="dim"), Text(value, style="dim"))
     lines: list[RenderableType] = [Text(title, style="bold"), table]
     return Group(*lines, Text(moved)) if moved else Group(*lines)
 

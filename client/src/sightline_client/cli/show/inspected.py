@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import grid
+from sightline_client.cli.show.grids import grid
 from sightline_client.values.inspection import (
     InspectedPiece,
     InspectionReference,
@@ -32,7 +32,7 @@ STYLES = MappingProxyType(
 def references(values: Sequence[InspectionReference]) -> RenderableType:
     """Show references, a line each."""
     if not values:
-        return Text(_("no references: `sightline inspect fit NAME DIR` makes one"))
+        return Text(_("No references: `sightline inspect fit NAME DIR` makes one."))
     rows = (
         (
             value.reference_id,
@@ -56,7 +56,7 @@ def references(values: Sequence[InspectionReference]) -> RenderableType:
         _("separation"),
         _("fitted"),
     )
-    return grid(columns, rows, whole=(_("reference"), _("version")))
+    return grid(columns, rows, spare=(_("product"), _("least rate"), _("photos"), _("fitted")))
 
 
 def fitted(value: InspectionReference) -> RenderableType:
@@ -98,7 +98,7 @@ def fitted(value: InspectionReference) -> RenderableType:
         )
     )
     columns = (_("version"), _("separation"), _("false alarms"), _("threshold"))
-    return Group(references([value]), "", title, grid(columns, rows, whole=(_("version"),)))
+    return Group(references([value]), "", title, grid(columns, rows))
 
 
 def advice(value: InspectionReference) -> Text:

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from sightline.common.v1 import audit_service_pb2
 from sightline_client.cli.language import _
-from sightline_client.cli.show import tables
-from sightline_client.cli.show.tables import add, grid, plain
+from sightline_client.cli.show import grids, tables
+from sightline_client.cli.show.grids import grid, plain
 from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
 from sightline_client.values.answers import Listing, SearchResults
@@ -35,28 +35,31 @@ from sightline_client.values.suggestions import Suggestions, TopSearches
 def jobs(values: Sequence[Job]) -> RenderableType:
     """Show jobs, a line each."""
     table = grid(
-        (_("job"), _("kind"), _("state"), _("done"), _("result"), _("created"), _("ended"))
+        (_("job"), _("kind"), _("state"), _("done"), _("result"), _("created"), _("ended")),
+        spare=(_("created"), _("done")),
     )
     for job in values:
         of = f"{job.done:,}" + (_(" of {total:,}", total=job.total) if job.total else "")
         made = ", ".join(f"{name} {value}" for name, value in job.results.items())
         why = str(job.error) if job.error is not None else made
         times = (_time(job.create_time), _time(job.end_time))
-        add(table, job.job_id, job.kind, job.state, of, why or "–", *times)
-    return table if values else Text(_("no job"))
+        table.add_row(job.job_id, job.kind, job.state, of, why or "–", *times)
+    return table if values else Text(_("No jobs."))
 
 
 def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType:
     """Show entries of the audit log, a line each, and how to continue."""
-    table = grid((_("time"), _("caller"), _("call"), _("outcome"), _("request")))
+    table = grid(
+        (_("time"), _("caller"), _("call"), _("outcome"), _("request")), spare=(_("request"),)
+    )
     for entry in map(from_wire.audit_entry, message.entries):
         call = entry.method.rpartition("/")[2]
         outcome = entry.reason or entry.code
         if entry.left_out:
             outcome += _(" and {left_out:,} more", left_out=entry.left_out)
-        add(table, _time(entry.time), entry.caller, call, outcome, entry.request_id)
+        table.add_row(_time(entry.time), entry.caller, call, outcome, entry.request_id)
     if not message.next_page_token:
-        return table if message.entries else Text(_("no entry"))
+        return table if message.entries else Text(_("No audit entries."))
     return Group(
         table,
         Text(
@@ -73,7 +76,7 @@ def audit_chains(segments: Sequence[AuditSegment]) -> RenderableType:
     table = grid((_("store"), _("catalog"), _("entries"), _("from"), _("to"), _("not chained")))
     for each in segments:
         numbers = (each.count, each.begin.number + 1, each.end.number, each.unchained)
-        add(table, each.store, each.catalog, *(f"{number:,}" for number in numbers))
+        table.add_row(each.store, each.catalog, *(f"{number:,}" for number in numbers))
     old = sum(each.unchained for each in segments)
     notes = [Text(f"--head {head(each)}") for each in segments if each.end.number]
     if old:
@@ -103,27 +106,27 @@ def chain_facts(segment: AuditSegment) -> dict[str, object]:
 def backups(values: Sequence[Backup]) -> RenderableType:
     """Show backups, a line each."""
     table = grid(
-        (_("backup"), _("taken"), _("products"), _("photos"), _("vectors"), "MB", _("spaces"))
+        (_("backup"), _("taken"), _("products"), _("photos"), _("vectors"), "MB", _("spaces")),
+        spare=(_("photos"), _("vectors")),
     )
     for backup in values:
         spaces = ", ".join(f"{space.space} {space.generation}" for space in backup.spaces)
-        add(
-            table,
+        table.add_row(
             backup.backup_id,
             _time(backup.create_time),
             *(f"{n:,}" for n in (backup.product_count, backup.image_count, backup.vector_count)),
             f"{backup.size / 1e6:,.1f}",
             str(backup.error) if backup.error is not None else spaces or "–",
         )
-    return table if values else Text(_("no backup: `sightline backup create`"))
+    return table if values else Text(_("No backups: `sightline backup create` makes one."))
 
 
 def takedowns(values: Sequence[Takedown]) -> RenderableType:
     """Show photos that were taken down, a line each."""
     table = grid((_("photo"), _("taken down"), _("reason")))
     for each in values:
-        add(table, each.image_id, _time(each.create_time), each.reason)
-    return table if values else Text(_("no photo was taken down"))
+        table.add_row(each.image_id, _time(each.create_time), each.reason)
+    return table if values else Text(_("No photos were taken down."))
 
 
 def catalogs(values: Sequence[Catalog]) -> RenderableType:
@@ -137,7 +140,8 @@ def catalogs(values: Sequence[Catalog]) -> RenderableType:
             _("quota share"),
             _("labels"),
             _("created"),
-        )
+        ),
+        spare=(_("created"), _("language"), _("quota share"), _("labels")),
     )
     for each in values:
         labels = ", ".join(f"{name}={value}" for name, value in each.labels.items())
@@ -152,19 +156,19 @@ def catalogs(values: Sequence[Catalog]) -> RenderableType:
             state += _(
                 ", not yet: {pending_services}", pending_services=", ".join(each.pending_services)
             )
-        add(
-            *(table, each.catalog_id, each.display_name, state),
+        table.add_row(
+            *(each.catalog_id, each.display_name, state),
             *(language, share, labels, created),
         )
-    return table if values else Text(_("the token permits no catalog"))
+    return table if values else Text(_("No catalogs are permitted by the token."))
 
 
 def catalog_aliases(values: Sequence[CatalogAlias]) -> RenderableType:
     """Show aliases, a line each."""
     table = grid((_("alias"), _("catalog"), _("since")))
     for each in values:
-        add(table, each.alias_id, each.catalog_id, _time(each.update_time))
-    return table if values else Text(_("there is no alias of a catalog that the token permits"))
+        table.add_row(each.alias_id, each.catalog_id, _time(each.update_time))
+    return table if values else Text(_("No aliases of catalogs that the token permits."))
 
 
 BESIDE = "popularity_"
@@ -183,15 +187,15 @@ def models(values: Sequence[Model]) -> RenderableType:
             _("people"),
             _("products"),
             _("quality"),
-        )
+        ),
+        spare=(_("trained"), _("events"), _("people"), _("products")),
     )
     for model in values:
         own = [metric for metric in model.metrics if not metric.name.startswith(BESIDE)]
         quality = ", ".join(f"{metric.name} {metric.value:.3f}" for metric in own)
         if own:
             quality += f" (n={max(metric.sample_count for metric in own):,})"
-        add(
-            table,
+        table.add_row(
             model.model_version,
             _model_state(model),
             "–" if model.verdict is EvaluationVerdict.UNKNOWN else model.verdict.value.lower(),
@@ -201,7 +205,7 @@ def models(values: Sequence[Model]) -> RenderableType:
             f"{model.product_count:,}",
             quality or "–",
         )
-    return table if values else Text(_("no model: `sightline models train`"))
+    return table if values else Text(_("No models: `sightline models train` makes one."))
 
 
 def _model_state(model: Model) -> str:
@@ -221,11 +225,11 @@ def generations(values: Sequence[Generation]) -> RenderableType:
         _("waiting"),
         _("failed"),
     )
-    table = grid((*names, _("verified"), _("active since")))
+    spare = (_("verified"), _("failed"), _("waiting"), _("active since"), _("index"))
+    table = grid((*names, _("verified"), _("active since")), spare=spare)
     for value in values:
         since = _time(value.activate_time) if value.active else "–"
-        add(
-            table,
+        table.add_row(
             value.name,
             f"{value.space} {value.space_version}",
             f"{value.parameters.kind.lower()} {value.metric.lower()}, {value.dimension}-d",
@@ -236,7 +240,9 @@ def generations(values: Sequence[Generation]) -> RenderableType:
             since + (_(" (forced)") if value.active and value.forced else ""),
         )
     return (
-        table if values else Text(_("no generation: the retriever's worker creates the first one"))
+        table
+        if values
+        else Text(_("No generations: the retriever's worker creates the first one."))
     )
 
 
@@ -322,10 +328,12 @@ def products(
     """Show products, a line each. `mismatched`: with how their photos contradict their
     categories."""
     names = (_("product"), *(_label(field.name) for field in _COLUMNS), _("photos"))
-    table = grid((*names, _("mismatch")) if mismatched else names)
+    table = grid(
+        (*names, _("mismatch")) if mismatched else names,
+        spare=(_label("category"), _label("brand"), _label("availability"), _("photos")),
+    )
     for product in values:
-        add(
-            table,
+        table.add_row(
             product.product_id,
             *(_fact(field, product) or "–" for field in _COLUMNS),
             str(len(product.images)),
@@ -333,7 +341,7 @@ def products(
         )
     if not values:
         return Text(
-            _("no photo contradicts its category") if mismatched else _("no products match")
+            _("No photos contradict their category.") if mismatched else _("No products match.")
         )
     return Group(table, Text(_("There are more: raise --top."))) if more else table
 
@@ -342,8 +350,7 @@ def misfits(rows: Sequence[PhotoMisfit], examined: int) -> RenderableType:
     """Return the photos that do not fit their product, of so many products."""
     table = grid((_("product"), _("photo"), _("own"), _("nearest other"), _("other"), _("lead")))
     for each in rows:
-        add(
-            table,
+        table.add_row(
             each.product_id,
             f"{each.image_id[:12]}…",
             f"{each.similarity:.2f}",
@@ -432,13 +439,14 @@ def _fact(field: ProductField, product: Product) -> str:
     return _time(value) if field.kind is FieldKind.TIME else str(value)
 
 
-def listed(value: Listing) -> RenderableType:
-    """Show a page of a listing, with degradations and the token of the next page."""
+def listed(value: Listing, *, verbose: bool = False) -> RenderableType:
+    """Show a page of a listing, with degradations and the token of the next page. ``verbose``: with
+    stage timings and versions."""
     rows = (
         (
             str(item.rank),
             item.product.product_id,
-            tables.plain(item.product.title),
+            grids.plain(item.product.title),
             " > ".join(item.product.category_path) or "–",
             str(item.product.price or "–"),
         )
@@ -454,16 +462,18 @@ def listed(value: Listing) -> RenderableType:
         product_count=value.product_count,
         more=more if value.next_page_token else "",
     )
-    results = table if value.results else Text(_("no products pass"))
+    results = table if value.results else Text(_("No products pass."))
     notes = [*tables.degraded(value.degradations), *map(tables.score_note, value.score_notes)]
-    return Group(results, Text(count, "dim"), *notes)
+    computed = tables.computed(value, verbose=verbose)
+    return Group(results, Text(count, "dim"), *notes, *computed)
 
 
-def found(value: SearchResults) -> RenderableType:
-    """Show candidates with their similarity, degradations and stage timings."""
+def found(value: SearchResults, *, verbose: bool = False) -> RenderableType:
+    """Show candidates with their similarity and degradations. ``verbose``: with stage timings and
+    versions."""
     lost = tables.degraded(value.degradations)
     if value.match is not None and value.match.poor:
-        lost.append(Text(tables.plain(tables.why(value.match)), style="yellow"))
+        lost.append(Text(grids.plain(tables.why(value.match)), style="yellow"))
     rows = (
         (
             str(item.rank),
@@ -476,9 +486,11 @@ def found(value: SearchResults) -> RenderableType:
         for item in value.results
     )
     table = grid(
-        (_("rank"), _("product"), _("title"), _("category"), _("price"), _("similarity")), rows
+        (_("rank"), _("product"), _("title"), _("category"), _("price"), _("similarity")),
+        rows,
+        spare=(_("category"),),
     )
-    results = table if value.results else Text(_("no products match"))
+    results = table if value.results else Text(_("No products match."))
     similarity = _("similarity: cosine to the nearest signal of the query, −1 to 1.")
     like = tables.like_it_caption(value.results)
     caption = Text(f"{similarity} {like}".rstrip(), style="dim")
@@ -486,8 +498,7 @@ def found(value: SearchResults) -> RenderableType:
         results,
         caption,
         *lost,
-        tables.timings(value.stage_timings),
-        *tables.versions(value.versions, value.freshness),
+        *tables.computed(value, verbose=verbose),
     )
 
 
@@ -505,7 +516,7 @@ def suggested(value: Suggestions) -> RenderableType:
     notes = (
         [Text(_("Nothing has the words as typed: corrected."), "dim")] if value.corrected else []
     )
-    shown = table if value.suggestions else Text(_("no suggestions"))
+    shown = table if value.suggestions else Text(_("No suggestions."))
     return Group(shown, *notes, *tables.degraded(value.degradations))
 
 
@@ -522,7 +533,7 @@ def searched(value: TopSearches) -> RenderableType:
     shown = (
         grid((_("text"), _("shoppers"), _("products")), rows)
         if value.searches
-        else Text(_("no searches"))
+        else Text(_("No searches."))
     )
     return Group(shown, Text(floor, "dim"))
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import counted, grid, plain
+from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.tables import counted
 from sightline_client.values import online
 
 
@@ -189,6 +189,6 @@ def _drift_cells(item: online.DriftItem) -> tuple[str, ...]:
     )
 
 
-def _table(titles: Sequence[str], rows: Iterable[Iterable[str]], *, names: int) -> Table:
+def _table(titles: Sequence[str], rows: Iterable[Iterable[str]], *, names: int) -> RenderableType:
     """Make a table whose first `names` columns may be wrapped; figures are not."""
-    return grid(titles, rows, whole=titles[names:], padding=(0, 1, 0, 0), pad_edge=False)
+    return grid(titles, rows, whole=titles[names:])

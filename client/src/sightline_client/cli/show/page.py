@@ -96,7 +96,7 @@ def environment(*folders: Path, photo_of: Callable[[str], str]) -> "Environment"
         price=_price,
         loss=tables.degradation,
         versions=_versions,
-        parts_caption=tables.parts_caption,
+        parts_caption=_parts_caption,
         timings_caption=_(tables.TIMINGS_CAPTION),
         language=CHINESE if translated() else "en",
         _=_,
@@ -176,6 +176,10 @@ def _small(photo: bytes, height: int) -> bytes:
 
 def _versions(answer: Recommendations) -> list[str]:
     return [line.plain for line in tables.versions(answer.versions, answer.freshness)]
+
+
+def _parts_caption(results: Sequence[RecommendedProduct]) -> str:
+    return f"{_(tables.RAW_SCORE)} {tables.part_meanings(results)}".rstrip()
 
 
 def _price(item: RecommendedProduct) -> str:

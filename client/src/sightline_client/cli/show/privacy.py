@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import grid, plain
+from sightline_client.cli.show.grids import grid, plain
 from sightline_client.values.privacy import Consents, Erasure, PrivacyBudget
 
 

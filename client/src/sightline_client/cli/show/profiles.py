@@ -6,7 +6,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _, pgettext
-from sightline_client.cli.show.tables import counted, grid, plain
+from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.tables import counted
 from sightline_client.values import profiles
 
 

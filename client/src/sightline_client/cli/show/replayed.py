@@ -9,7 +9,8 @@ from sightline.common.v1 import answer_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show.tables import counted, grid, plain
+from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.tables import counted
 
 CAPTION = later(
     "score: the raw score, the sum of its parts. The recorded order is the ranker's, and includes"

@@ -7,7 +7,8 @@ from rich.text import Text
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show.tables import counted, grid, plain
+from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.tables import counted
 
 FIGURES = {
     "gini_products": "inequality of exposure (Gini: 0 = all equal, 1 = one product has all)",

@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show.tables import grid, plain
+from sightline_client.cli.show.grids import grid, plain
 from sightline_client.values.shelf_plans import (
     PlanComparison,
     PlanCount,

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from sightline_client.cli.language import _
 from sightline_client.cli.show import tables
-from sightline_client.cli.show.tables import grid, plain
+from sightline_client.cli.show.grids import grid, plain
 from sightline_client.values.answers import (
     FoundProduct,
     RecommendedProduct,
@@ -18,8 +18,9 @@ from sightline_client.values.answers import (
 )
 
 
-def values(value: RecommendedValues) -> RenderableType:
-    """Show values of a field, best first, with their products and degradations."""
+def values(value: RecommendedValues, *, verbose: bool = False) -> RenderableType:
+    """Show values of a field, best first, with their products and degradations. ``verbose``: with
+    stage timings and versions."""
     rows = (
         (
             str(each.rank),
@@ -39,25 +40,26 @@ def values(value: RecommendedValues) -> RenderableType:
         _("reason"),
         _("narrow with --filter"),
     )
-    table = grid(columns, rows, right=(_("rank"), _("score")))
+    spare = (_("products"), _("reason"), _("score"))
+    table = grid(columns, rows, right=(_("rank"), _("score")), spare=spare)
     score = _("score: 1 if the value's five best products are the first of all.")
     rest = f"{tables.counted(value.more_count, 'further value', 'further values')}. {score}"
     return Group(
-        table if value.values else Text(_("no products match")),
+        table if value.values else Text(_("No products match.")),
         Text(rest, style="dim"),
         *tables.degraded(value.degradations),
         *map(tables.score_note, value.score_notes),
-        tables.timings(value.stage_timings),
-        *tables.versions(value.versions, value.freshness),
+        *tables.computed(value, verbose=verbose),
     )
 
 
-def shelves(value: Shelves) -> RenderableType:
-    """Show shelves, one after another, each with its degradations or its error."""
-    return Group(*(part for shelf in value.shelves for part in _shelf(shelf)))
+def shelves(value: Shelves, *, verbose: bool = False) -> RenderableType:
+    """Show shelves, one after another, each with its degradations or its error. ``verbose``: with
+    stage timings and versions."""
+    return Group(*(part for shelf in value.shelves for part in _shelf(shelf, verbose=verbose)))
 
 
-def _shelf(shelf: ShelfAnswer) -> Iterator[RenderableType]:
+def _shelf(shelf: ShelfAnswer, *, verbose: bool) -> Iterator[RenderableType]:
     yield Text(plain(shelf.shelf_id), style="bold")
     if shelf.answer is None:
         why = _("unknown kind of shelf") if shelf.error is None else str(shelf.error)
@@ -67,6 +69,7 @@ def _shelf(shelf: ShelfAnswer) -> Iterator[RenderableType]:
     yield from tables.degraded(shelf.answer.degradations)
     if not isinstance(shelf.answer, SearchResults):
         yield from map(tables.score_note, shelf.answer.score_notes)
+    yield from tables.computed(shelf.answer, verbose=verbose)
 
 
 def _products(results: Sequence[RecommendedProduct | FoundProduct]) -> RenderableType:
@@ -81,4 +84,4 @@ def _products(results: Sequence[RecommendedProduct | FoundProduct]) -> Renderabl
         for item in results
     )
     table = grid((_("rank"), _("product"), _("title"), _("category"), _("price")), rows)
-    return table if results else Text(_("no further products"))
+    return table if results else Text(_("No further products."))

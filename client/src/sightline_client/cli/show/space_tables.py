@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import grid, plain
+from sightline_client.cli.show.grids import grid, plain
 from sightline_client.values.spaces import Space, SpaceEvaluation, SpaceFigure, SpaceVerdict
 
 STYLES = {
@@ -30,7 +30,7 @@ MEANINGS = {
 def spaces(values: Sequence[Space]) -> RenderableType:
     """Show spaces, a line each."""
     if not values:
-        return Text(_("no space: the embedder serves none"))
+        return Text(_("No spaces: the embedder serves none."))
     rows = (
         (
             value.space,
@@ -54,7 +54,9 @@ def spaces(values: Sequence[Space]) -> RenderableType:
         _("evidence"),
         _("fitted"),
     )
-    return grid(columns, rows, whole=(_("version"), _("model")))
+    return grid(
+        columns, rows, spare=(_("model"), _("evidence"), _("takes"), _("vector"), _("fitted"))
+    )
 
 
 def space(value: Space) -> RenderableType:

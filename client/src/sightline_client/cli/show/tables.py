@@ -1,16 +1,15 @@
 """Tables of answers and states for a terminal. Each table explains its figures."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from sightline_client.cli.language import _, later, npgettext, pgettext
+from sightline_client.cli.show.grids import grid
+from sightline_client.cli.show.grids import plain as plain  # noqa: PLC0414 (also imported from here)
 from sightline_client.values import answers, operations
 from sightline_client.values.catalog import Availability
 from sightline_client.values.controls import ControlResult
@@ -95,43 +94,28 @@ QUALITIES = MappingProxyType(
 """Explanation of each quality below FULL."""
 
 
-def grid(
-    columns: Iterable[str],
-    rows: Iterable[Iterable[str | Text]] = (),
+def answer(
+    value: answers.Recommendations, *, title: str = "", verbose: bool = False
+) -> RenderableType:
+    """Show an answer as a table, with degradations. ``verbose``: with timings and versions."""
+    return Group(_results(value.results, title), *_notes(value), *computed(value, verbose=verbose))
+
+
+def computed(
+    value: answers.Recommendations
+    | answers.SearchResults
+    | answers.RecommendedValues
+    | answers.Listing,
     *,
-    right: Collection[str] = (),
-    whole: Collection[str] = (),
-    **settings: Any,
-) -> Table:
-    """Make a table from plain texts. ``right``: columns of figures; ``whole``: columns that are
-    never wrapped. Other settings are rich's."""
-    table = Table(box=box.SIMPLE_HEAD, **settings)
-    for name in columns:
-        figures = name in right
-        table.add_column(
-            name,
-            justify="right" if figures else "left",
-            overflow="ellipsis" if figures else "fold",
-            no_wrap=name in whole,
-        )
-    for row in rows:
-        add(table, *row)
-    return table
-
-
-def add(table: Table, *cells: str | Text) -> None:
-    """Add a row; replace unprintable characters in texts."""
-    table.add_row(*(Text(plain(cell)) if isinstance(cell, str) else cell for cell in cells))
-
-
-def answer(value: answers.Recommendations, *, title: str = "") -> RenderableType:
-    """Show an answer as a table, with degradations, stage timings and versions."""
-    return Group(
-        _results(value.results, title),
-        *_notes(value),
-        timings(value.stage_timings),
-        *versions(value.versions, value.freshness),
-    )
+    verbose: bool,
+) -> Iterator[RenderableType]:
+    """Yield the stage timings and versions of an answer, if wanted."""
+    if not verbose:
+        return
+    yield timings(value.stage_timings)
+    if value.versions is not None:
+        freshness = None if isinstance(value, answers.Listing) else value.freshness
+        yield from versions(value.versions, freshness)
 
 
 def status(value: operations.Status) -> RenderableType:
@@ -228,13 +212,16 @@ def parts(product: answers.RecommendedProduct) -> str:
     return "  ".join(f"{plain(part.name)} {part.value:+.3f}" for part in shown)
 
 
-def parts_caption(results: Iterable[answers.RecommendedProduct]) -> str:
-    """Explain score and parts, for the parts that occur."""
+RAW_SCORE = later(
+    "raw score: the sum of its parts; it has no unit and is comparable within this answer only."
+)
+
+
+def part_meanings(results: Iterable[answers.RecommendedProduct]) -> str:
+    """Explain the parts that occur."""
     names = dict.fromkeys(part.name for result in results for part in result.parts)
     meanings = "; ".join(f"{plain(name)}: {_(PARTS.get(name, SEE))}" for name in names)
-    return _(
-        "raw score: the sum of its parts; it has no unit and is comparable within this answer only."
-    ) + (f" {meanings}" + _(".") if meanings else "")
+    return meanings + _(".") if meanings else ""
 
 
 def like_it(item: answers.RecommendedProduct | answers.FoundProduct) -> str:
@@ -259,32 +246,23 @@ def like_it_caption(results: Iterable[answers.RecommendedProduct | answers.Found
     )
 
 
-def plain(text: str) -> str:
-    """Replace unprintable characters, such as terminal escapes, by U+FFFD."""
-    return "".join(char if char.isprintable() else "�" for char in text)
-
-
 def _results(results: Sequence[answers.RecommendedProduct], title: str) -> RenderableType:
     if not results:
-        return Text(_("{title}no products match.", title=title + ": " if title else ""))
-    table = Table(
-        box=box.SIMPLE_HEAD,
+        return Text(_("{title}No products match.", title=title + ": " if title else ""))
+    parts, score, category = _("parts"), _("raw score"), _("category")
+    columns = (_("rank"), _("product"), _("title"), category, _("price"), score, parts, _("reason"))
+    return grid(
+        columns,
+        map(_cells, results),
+        right=(columns[0], _("price"), score),
+        spare=(category, parts),
         title=Text(plain(title), style="bold") if title else None,
-        title_justify="left",
-        caption=Text(" ".join(filter(None, (parts_caption(results), like_it_caption(results))))),
-        caption_justify="left",
+        notes={
+            score: _(RAW_SCORE),
+            parts: part_meanings(results),
+            _("title"): like_it_caption(results),
+        },
     )
-    table.add_column(_("rank"), justify="right")
-    table.add_column(_("product"), overflow="fold")
-    table.add_column(_("title"), overflow="fold", ratio=3)
-    table.add_column(_("category"), overflow="fold")
-    table.add_column(_("price"), justify="right")
-    table.add_column(_("raw score"), justify="right")
-    table.add_column(_("parts"), overflow="fold", ratio=2)
-    table.add_column(_("reason"), overflow="fold", ratio=3)
-    for item in results:
-        table.add_row(*(Text(cell) for cell in _cells(item)))
-    return table
 
 
 def _cells(item: answers.RecommendedProduct) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import listings
-from sightline_client.cli.show.tables import plain
+from sightline_client.cli.show.grids import plain
 from sightline_client.values.operations import Model
 from sightline_client.values.trainings import PartAddition, PartVerdict, TrainingRecipe
 

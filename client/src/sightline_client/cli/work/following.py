@@ -15,8 +15,8 @@ from sightline.gateway.v1.user_event_service_pb2 import PurgeEventsResponse
 from sightline_client.cli import failures
 from sightline_client.cli.base import progress, running
 from sightline_client.cli.base.suite import Suite
-from sightline_client.cli.language import _
-from sightline_client.cli.show import listings, tables
+from sightline_client.cli.language import _, for_programs
+from sightline_client.cli.show import grids, listings
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import FailedPrecondition
@@ -45,19 +45,22 @@ def ended_well(job: Job) -> bool:
     """Return whether the job succeeded; if not, print why."""
     if job.state is JobState.SUCCEEDED:
         return True
+    if job.error is not None and for_programs():
+        running.complain(job.error)
+        return False
     why = "" if job.error is None else f": {job.error}"
     running.say(
         Text(
             _(
                 "Job {job_id} ended as {state}{why}",
-                job_id=tables.plain(job.job_id),
+                job_id=grids.plain(job.job_id),
                 state=job.state,
-                why=tables.plain(why),
+                why=grids.plain(why),
             )
         )
     )
-    for line in failures.fix(job.error) if job.error is not None else ():
-        running.say(line)
+    if job.error is not None and (advice := failures.fix(job.error)):
+        running.say(Text.assemble((_("Fix: "), "bold"), advice))
     return False
 
 
