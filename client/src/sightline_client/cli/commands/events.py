@@ -20,7 +20,8 @@ from sightline_client.cli.base.suite import LONG, PATIENT, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import bulk, fixing, following, unmatched
-from sightline_client.cli.work.columns import FileColumns, FileLayout, scope_of
+from sightline_client.cli.work.columns import FileColumns, FileLayout
+from sightline_client.cli.work.remembered import scope_of
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.errors import InvalidRequest, NotFound

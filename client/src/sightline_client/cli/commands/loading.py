@@ -14,7 +14,8 @@ from sightline_client.cli.base.suite import PATIENT, Suite
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import tables
 from sightline_client.cli.work import bulk, fixing, importing
-from sightline_client.cli.work.columns import FileColumns, FileLayout, remember, scope_of
+from sightline_client.cli.work.columns import FileColumns, FileLayout
+from sightline_client.cli.work.remembered import remember, scope_of
 from sightline_client.client import SightlineClient
 from sightline_client.files import offers as offer_rows
 from sightline_client.files.folder import PhotoTree
@@ -164,8 +165,7 @@ def import_(
         outcome = suite.run(lambda client: work(client, source, plan), keeps=not dry_run)
     finally:
         source.table.close()
-    if outcome.rows > outcome.refused:
-        remember(source.table, scope_of(suite))
+    remember(source.table, scope_of(suite), rows=outcome.rows, refused=outcome.refused)
     closing = running.facts(outcome.closing) if suite.json else {}
     fixing.show(
         suite,

@@ -11,7 +11,7 @@ from google.rpc import status_pb2
 
 from sightline_client import errors
 from sightline_client.cli.base import progress
-from sightline_client.cli.work import columns, importing
+from sightline_client.cli.work import columns, importing, remembered
 from sightline_client.cli.work.patience import Patience, reach
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
@@ -111,8 +111,7 @@ async def send_file(
         rejected.close()
         outcome.rejected = rejected.path if rejected.count else None
     columns.report(table)
-    if outcome.rows > outcome.refused:
-        columns.remember(table, scope)
+    remembered.remember(table, scope, rows=outcome.rows, refused=outcome.refused)
     return outcome
 
 
