@@ -23,8 +23,11 @@ from sightline_client.files.model import FileRefused, RowTable
 from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
 from sightline_client.files.proposing import NOTHING, propose, words
+from sightline_client.files.rejected import comes_back, file_of
 from sightline_client.files.shapes import shape_of
 
+_UNICODE = ("", "utf-8-sig", "utf-8", "utf-16")
+"""Encodings that are read without being named."""
 GUESS, NONE = "guess", "none"
 """Words in place of a pair or a shape."""
 TRIED = 10
@@ -234,6 +237,27 @@ _REASONS = (
     later("events of a product whose id says that there is none, such as (not set)"),
 )
 """The reasons in `files.shapes`."""
+
+
+def options_of(path: Path, table: RowTable) -> list[str]:
+    """Return the options that read rejected rows of a table as its file was read; none if they do
+    not come back as they came."""
+    if not comes_back(path, table):
+        return []
+    encoding = str(getattr(file_of(table), "encoding", ""))
+    words = [] if encoding in _UNICODE else ["--encoding", encoding]
+    table = unformed(table)
+    if isinstance(table, Shaped):
+        return [*words, "--shape", table.shape.name, *typed.of_map(ColumnMap({}, table.constants))]
+    return [*words, *(typed.of_map(table.by) if isinstance(table, Mapped) else ())]
+
+
+def again(
+    given: FileColumns, rejected: Path, options: Sequence[str], *, without: Collection[str] = ()
+) -> list[str]:
+    """Return the words of the command that imports rejected rows."""
+    own = ("map", "constants", "shape", "encoding", "dry_run", "json")
+    return typed.again(given.context, file=rejected, without=(*own, *without), more=options)
 
 
 def report(table: RowTable) -> None:
