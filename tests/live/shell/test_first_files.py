@@ -1,6 +1,5 @@
 """The files that shops bring on their first day, with their errors, on the whole suite."""
 
-import json
 import shlex
 from pathlib import Path
 
@@ -102,7 +101,7 @@ def test_a_map_without_ids_says_what_is_missing_and_how_to_name_it(hands: Hands)
     assert "Row 2: ROW_INVALID: id: is missing" in flat(printed)
     fix = next(line for line in printed.splitlines() if line.startswith("Fix "))
     file, command = fix.removeprefix("Fix ").split(", then run: sightline ")
-    (row,) = (hands.folder / file).read_text().splitlines()
-    (hands.folder / file).write_text(json.dumps(json.loads(row) | {"id": "m-2"}) + "\n")
+    kept = (hands.folder / file).read_text()
+    (hands.folder / file).write_text(kept.replace("\n,B,", "\nm-2,B,"))
     assert "1 product stored" in hands.run(*shlex.split(command))
     assert {"m-1", "m-2"} <= set(hands.ids())

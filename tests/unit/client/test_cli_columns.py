@@ -1,5 +1,6 @@
 """The command line reads tables with other column names, and stores their mappings."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,50 @@ def test_a_refused_file_is_proposed_a_map_that_is_then_remembered(tmp_path: Path
     assert "Columns as in the last run: wineid=id" in said
     code, said = looked(str(ROOT / "examples/wines/wines.csv"), "--map", "none")
     assert code == 1
+
+
+def test_a_guess_is_printed_as_a_command_that_does_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("Artikel Nr;Bezeichnung;Preis;Foto\n1;Stuhl;12,50;a.jpg\n2;Tisch;3,00;b.jpg\n")
+    (tmp_path / "photos").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        (tmp_path / "photos" / name).write_bytes(b"x")
+    own = ("--images", str(tmp_path / "photos"), "--catalog", "a", "--set", "currency=EUR")
+    result = CliRunner().invoke(
+        app, ["products", "import", str(path), "--map", "guess", *own, "--token", "t", "--dry-run"]
+    )
+    assert result.exit_code == 0, result.output
+    (command,) = [line for line in result.stderr.splitlines() if line.startswith("sightline ")]
+    words = shlex.split(command)
+    assert words[:4] == ["sightline", "products", "import", str(path)]
+    assert words[4:6] == ["--map", "artikel nr=id"]
+    assert "t" not in words, "a secret"
+    code, said = looked(*words[3:], "--map", "none")
+    assert code == 0, said
+    assert "2 products are valid" in said
+
+
+def test_a_guess_can_be_corrected_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("Nr,Artikelnummer,Name\n1,K-1,Chair\n2,K-2,Table\n")
+    code, said = looked(str(path), "--map", "guess", "--map", "Artikelnummer=id", "--map", "Nr=")
+    assert code == 0, said
+    assert "column artikelnummer looks like id" in said
+    assert "column nr is left out" in said
+    code, said = looked(str(path), "--map", "guess", "--map", "Artikelnumer=id")
+    assert code == 1
+    assert "--map artikelnumer names no column of shop.csv" in said
+    assert "its columns are nr, artikelnummer, name" in said
+
+
+def test_a_map_that_mostly_failed_is_not_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("Nr,Name,Preis\n1,A,\n2,B,1 EUR\n3,C,cheap\n4,D,dear\n5,E,free\n")
+    pairs = ("--map", "nr=id", "--map", "name=title", "--map", "preis=price")
+    code, said = looked(str(path), *pairs)
+    assert code == 1
+    assert "2 products are valid" in said
+    assert "as in the last run" not in looked(str(path))[1]
 
 
 def test_a_map_is_said_column_by_column(tmp_path: Path) -> None:
@@ -188,8 +233,16 @@ def test_what_is_set_for_one_catalog_is_not_applied_to_another(tmp_path: Path) -
     assert "preis=price, --set currency=EUR" in said
     code, said = looked(str(path), "--catalog", "b")
     assert code == 1
-    assert "which was for another catalog: --set currency=EUR" in said
-    assert "needs a currency" in said
+    assert (
+        "which was for another catalog: --map sku=id --map name=title --map preis=price"
+        " --set currency=EUR" in said
+    )
+    assert "has no header" in said
+    assert looked(str(path), "--catalog", "b", *pairs, "--set", "currency=CAD")[0] == 0
+    for catalog, currency in (("a", "EUR"), ("b", "CAD")):
+        code, said = looked(str(path), "--catalog", catalog)
+        assert code == 0
+        assert f"--set currency={currency}" in said
 
 
 def test_what_an_import_leaves_out_and_does_not_know_is_said(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from pyarrow import parquet
 from sightline.common.v1 import event_pb2, job_pb2
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
-from tests.unit.client.command_line import Line, flat, line
+from tests.unit.client.command_line import Line, call, flat, line
 
 __all__ = ["line"]  # fixtures
 
@@ -61,15 +61,45 @@ def test_bad_events_are_reported_by_row_and_never_end_the_rest(
     assert [row.split(",")[0] for row in kept] == ["event_id", "e2", "e3", "e4", "e5"]
 
 
-def test_only_the_first_refused_rows_are_reported_one_by_one(
+def test_equal_reasons_are_said_once_with_their_rows_and_values(
     line: Line, gateway: FakeGateway, tmp_path: Path
 ) -> None:
     path = tmp_path / "e.csv"
-    path.write_text(EVENTS + "".join(f"e{n},LOOK,p,u,,,\n" for n in range(50)))
+    kinds = ["LOOK"] * 46 + ["SMELL", "TASTE"]
+    rows = [f"e{n},{kind},p,u,,," for n, kind in enumerate(kinds, start=1)]
+    path.write_text(EVENTS + "\n".join([*rows, "e49,VIEW,p,,,,", "e50,VIEW,p,,,,"]))
     result = line("events", "import", str(path))
-    assert flat(result.stderr).count("Row ") == 10
+    said = flat(result.stderr)
+    assert "Rows 1 (e1), 2 (e2), 3 (e3) and 45 more: ROW_INVALID: type: 'LOOK' is not one" in said
+    assert "; other values: 'SMELL', 'TASTE'" in said
+    assert "Rows 49 (e49), 50 (e50): ROW_INVALID: user_id: is missing" in said
+    assert said.count("ROW_INVALID") == 2
     assert "50 rejected" in result.stdout
     assert len((tmp_path / "e.rejected.csv").read_text().splitlines()) == 51
+
+
+def test_only_the_first_reasons_are_said(line: Line, tmp_path: Path) -> None:
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(f'{{"id": "{n}", "title": "t", "x{"y" * n}": 1}}\n' for n in range(15)))
+    said = flat(line("products", "import", str(path), "--dry-run").stderr)
+    assert said.count("ROW_INVALID") == 10
+    assert "… more rejected rows are in their file." in said
+
+
+def test_events_are_checked_without_a_suite(gateway: FakeGateway, tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text(EVENTS + "e1,VIEW,p,u,,,\ne2,LOOK,p,u,,,\ne3,CLICK,p,u,,,\n")
+    for target in (gateway.target, "127.0.0.1:1"):
+        result = call("events", "import", str(path), "--dry-run", "--target", target)
+        assert result.exit_code == 1
+        assert "2 events are valid (3 rows): nothing was written; 1 rejected." in result.stdout
+        again = f"sightline events import {tmp_path / 'e.rejected.csv'} --target {target}\n"
+        assert result.stdout.endswith(f"then run: {again}")
+    facts = call(
+        "events", "import", str(path), "--dry-run", "--json", "--target", gateway.target
+    ).stdout
+    assert json.loads(facts)["validCount"] == 2
+    assert not gateway.events
 
 
 def test_a_row_with_half_a_character_is_kept_and_never_ends_the_rest(

@@ -42,7 +42,7 @@ class Shaped(Wrapped):
     def __init__(self, table: RowTable, shape: Shape, constants: Mapping[str, str]) -> None:
         """`constants`: values of our columns that the export lacks, such as `currency`."""
         super().__init__(table)
-        self._shape, self._constants = shape, constants
+        self.shape, self.constants = shape, constants
         self.how = repr((shape.name, sorted(constants.items())))
         """Text that identifies the conversion of rows."""
         self.left_out: Counter[str] = Counter()
@@ -62,15 +62,15 @@ class Shaped(Wrapped):
     def rows(self) -> Iterator[Row]:
         """Yield the rows by our columns, numbered as in the file. A row that the converter passes
         over is yielded with an error at the end."""
-        for row in self._shape.read(self._source()):
+        for row in self.shape.read(self._source()):
             records = self._settle((row.number, *row.also))
             if row.left_out:
                 self._spared += records
                 self.left_out[row.left_out] += 1
                 continue
-            cells = dict(row.cells)
+            cells = {**_notes(row), **row.cells}
             if row.error is None:
-                fill(cells, self._constants)
+                fill(cells, self.constants)
             yield replace(row, cells=cells, records=records)
         for row in [*self._pending.values()]:
             text = "was read and became nothing: this is a defect of Sightline; please report it"
@@ -78,7 +78,7 @@ class Shaped(Wrapped):
 
     def _source(self) -> Iterator[Row]:
         """Yield the rows of the file, by the names of the export's tables."""
-        form = self._shape.columns.form
+        form = self.shape.columns.form
         for row in self._table.rows():
             self._pending[row.number] = row
             cells = {form(name): value for name, value in row.cells.items()}
@@ -92,13 +92,19 @@ class Shaped(Wrapped):
             if cells[name] in (None, "", []):
                 continue
             self._known.add(name)
-            if not name.startswith((NOTE, "@")) and not self._shape.columns.knows(name):
+            if not name.startswith((NOTE, "@")) and not self.shape.columns.knows(name):
                 self.foreign[name] = None
 
     def _settle(self, numbers: Iterable[int]) -> int:
         """Return the number of records of these rows; 0 for those that had become something."""
         gone = [self._pending.pop(number, None) for number in numbers]
         return sum(row.records for row in gone if row is not None)
+
+
+def _notes(row: Row) -> Cells:
+    """Return the notes on a row in the file, such as why it was rejected before."""
+    own = (each.cells for each in row.source if each.number == row.number)
+    return {name: value for name, value in next(own, {}).items() if name.startswith(NOTE)}
 
 
 def by_row(read: Callable[[Mapping[str, object]], Iterator[Cells | str]]) -> ReadRows:

@@ -75,6 +75,8 @@ class Delimited:
             self._cells = len(names)
             """Cells of a line, with those of columns without a name at its end."""
             self.columns = self._named(names)
+            self.spelled = self._spelled[: len(self.columns)]
+            """The names as they are spelled."""
         except FileRefused:
             self.close()
             raise
@@ -82,6 +84,12 @@ class Delimited:
         """True for a file of rejected rows, whose cells are escaped (formulas.py)."""
         if self._escaped:
             self.columns = tuple(map(unescape, self.columns))
+            self.spelled = tuple(map(unescape, self.spelled))
+
+    @property
+    def encoding(self) -> str:
+        """Name of the encoding."""
+        return self._text.encoding
 
     @property
     def done(self) -> int:
@@ -229,6 +237,7 @@ class Delimited:
                 f"name the columns in the first line, e.g. {','.join(list(known)[:4])}",
             )
         self._lines.filled = 0
+        self._spelled = tuple(cell.strip() for cell in _split(line, separator))
         return separator, names
 
     def _named(self, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -43,6 +43,9 @@ class Row:
     photo."""
     left_out: str = ""
     """Why the row of an export is intended to become nothing. Empty: it becomes something."""
+    source: tuple["Row", ...] = ()
+    """Rows as they are in the file: this one, and those with what it inherits, such as the row of
+    its parent. Empty: the row itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,11 @@ class Wrapped:
 
     def __init__(self, table: RowTable) -> None:
         self._table = table
+
+    @property
+    def inner(self) -> RowTable:
+        """Return the table that is read."""
+        return self._table
 
     @property
     def total(self) -> int:

@@ -17,6 +17,7 @@ from sightline_client.files.pages import SUFFIXES as PAGES
 from sightline_client.files.pages import ProductPages
 from sightline_client.files.parquet import Parquet
 from sightline_client.files.proposing import SAMPLE
+from sightline_client.files.rejected import Kept
 from sightline_client.files.xml_feed import XmlFeed
 
 DELIMITED = frozenset({".csv", ".tsv", ".txt"})
@@ -56,7 +57,7 @@ def open_table(
 ) -> RowTable:
     """Open a file and check its columns. FileRefused for missing columns and for unknown ones,
     whose content would be lost silently. In JSON Lines each row is checked as it is read."""
-    table = _open(path, columns, reading, ignore)
+    table = Kept(_open(path, columns, reading, ignore))
     try:
         if reading.shape is not None:
             _check_constants(path, reading.map, columns)

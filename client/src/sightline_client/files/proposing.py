@@ -1,12 +1,16 @@
-"""Propose a map of a foreign table's columns to ours, by their names and first rows."""
+"""Propose a map of a foreign table's columns to ours, by their names and by what is in them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import PurePosixPath
+from statistics import median
 
-from sightline_client.files import numerals
+from sightline_client.errors import SightlineError
+from sightline_client.files import cells, events, numerals, texts
 from sightline_client.files.attribute_keys import attribute_key
+from sightline_client.files.column_words import EITHER, NAMES, simple
 from sightline_client.files.currencies import CODES
 from sightline_client.files.mapping import ATTRIBUTES, ColumnMap, listed
 
@@ -16,37 +20,13 @@ _LONGEST_ATTRIBUTE = 80
 """Maximum characters of an attribute; longer texts are not useful in filters."""
 _MOST_VALUES = 20
 """Maximum number of values of one property of one product."""
-
-_NAMES = {
-    "id": "id productid sku itemid articleid articlenumber offerid code",
-    "title": "title name productname producttitle itemname articlename",
-    "description": "description bodyhtml longdescription shortdescription",
-    "category": "category categories productcategory producttype type department",
-    "brand": "brand vendor manufacturer producer maker label",
-    "price": "price regularprice unitprice listprice retailprice amount",
-    "currency": "currency currencycode pricecurrency",
-    "available": "available availability instock stockstatus",
-    "images": "images image imageurl imagelink imagesrc photo photos picture",
-    "tags": "tags keywords labels",
-    "parent_id": "parentid parent itemgroupid groupid modelid",
-    "uri": "uri url link producturl permalink website",
-    "language": "language lang languagecode locale",
-    "event_id": "eventid id uuid messageid",
-    "type": "type event eventtype eventname action",
-    "product_id": "productid itemid sku product item",
-    "user_id": "userid user customerid customer account",
-    "visitor_id": "visitorid anonymousid clientid deviceid userpseudoid cookie",
-    "session_id": "sessionid session visitid",
-    "time": "time timestamp eventtime date datetime createdat occurredat",
-    "quantity": "quantity qty count",
-    "value": "value rating score stars",
-    "order_id": "orderid transactionid order",
-    "query": "query searchterm search q",
-    "unit_price": "unitprice price itemprice",
-}
-"""Our column → common names of it, in lower case and without punctuation."""
+_MOST = 0.8
+"""Share of a column's values that have to be of a kind."""
+_LONGEST_ID, _LONGEST_TITLE = 64, 200
 NOTHING: Mapping[str, str] = {}
-NAMES = {ours: frozenset(theirs.split()) for ours, theirs in _NAMES.items()}
+
+Values = Sequence[str]
+"""The texts of one column that are not empty."""
 
 
 def words(proposed: ColumnMap) -> list[str]:
@@ -74,78 +54,223 @@ def propose(
         needed: Those that every file must have.
         certain: Columns of the file whose meaning is known, and ours.
     """
-    found = dict(certain)
-    constants: dict[str, str] = {}
-    free = [name for name in known if name not in {*columns, *certain.values()}]
-    left = [name for name in columns if name not in {*known, *certain}]
-    for ours in free:
-        for name in left:
-            called = _simple(name) in NAMES.get(ours, {_simple(ours)})
-            if called and (ours != "id" or _unique(name, rows)):
-                found[name] = ours
-                left.remove(name)
-                break
-    if "price" in free and "price" not in found.values() and (price := _with_currency(left)):
-        name, constants["currency"] = price
-        found[name] = "price"
-        left.remove(name)
-    for ours, ending in (("id", "id"), ("title", "name"), ("title", "title")):
-        if ours in needed and ours in free and ours not in found.values():
-            match = next((name for name in left if _simple(name).endswith(ending)), None)
-            if match is not None and (ours != "id" or _unique(match, rows)):
-                found[match] = ours
-                left.remove(match)
-    if _are_ratings({*columns, *found.values()}, needed):
-        constants["type"] = "RATING"
-    _check_price(found, constants, rows)
-    can_hold = "attributes" in known
-    for name in left:
-        keep = can_hold and _is_property(name, rows)
-        found[name] = _free_attribute(name, found) if keep else ""
-    return ColumnMap({name: found[name] for name in columns if name in found}, constants)
+    guess = _Guess(columns, rows, known, certain)
+    guess.by_names()
+    guess.by_values(needed)
+    if "type" in needed and "type" not in guess.taken:
+        guess.constants |= _kind_of_events(guess.taken)
+    guess.leave_the_rest()
+    found = {name: guess.found[name] for name in columns if name in guess.found}
+    return ColumnMap(found, guess.constants)
 
 
-def _with_currency(names: Sequence[str]) -> tuple[str, str] | None:
-    """Return the first column called like price_eur, and its currency."""
-    for name in names:
-        base, _, code = name.rpartition("_")
-        if _simple(base) in NAMES["price"] and code.upper() in CODES:
-            return name, code.upper()
-    return None
+class _Guess:
+    """A map that grows from the surest signs to the weakest."""
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Mapping[str, object]],
+        known: Collection[str],
+        certain: Mapping[str, str],
+    ) -> None:
+        self._rows = rows
+        self._known = known
+        self._left = [name for name in columns if name not in {*known, *certain}]
+        self.found = dict(certain)
+        self.constants: dict[str, str] = {}
+        self.taken = {*certain.values(), *(name for name in columns if name in known)}
+        """Our columns that have one of the file's."""
+
+    def by_names(self) -> None:
+        """Take columns that are called as ours are."""
+        for called in (lambda name: name, _without_remark):
+            for ours in self._free():
+                names = NAMES.get(ours, {simple(ours)})
+                fits = (each for each in self._left if simple(called(each)) in names)
+                self._take(ours, next((each for each in fits if self._may_be(ours, each)), None))
+        if "price" in self._free():
+            fits = (each for each in self._left if _currency_in(each))
+            self._take("price", next((each for each in fits if self._may_be("price", each)), None))
+        name = next((name for name, ours in self.found.items() if ours == "price"), "")
+        if "currency" in self._free() and (code := _currency_in(name)):
+            self.constants["currency"] = code
+
+    def by_values(self, needed: Collection[str]) -> None:
+        """Take columns by what is in them; the id and the title only if every file needs them."""
+        for ours in self._free():
+            if ours in _SIGNS and (ours in needed or ours not in ("id", "title")):
+                fits = (name for name in self._left if self._shows(ours, name))
+                self._take(ours, next(fits, None))
+
+    def leave_the_rest(self) -> None:
+        """Make attributes of what is left, where it can be filtered by."""
+        for name in self._left:
+            keep = "attributes" in self._known and _is_property(name, self._rows)
+            self.found[name] = _free_attribute(name, self.found) if keep else ""
+
+    def _free(self) -> list[str]:
+        return [ours for ours in self._known if ours not in self.taken]
+
+    def _take(self, ours: str, name: str | None) -> None:
+        if name is not None:
+            self.found[name] = ours
+            self.taken.add(ours)
+            self._left.remove(name)
+
+    def _may_be(self, ours: str, name: str) -> bool:
+        """Return whether the values don't contradict the name."""
+        values = self._values(name)
+        if ours in ("id", "event_id"):
+            return self._is_unique(name)
+        if ours in ("price", "unit_price"):
+            return (
+                not values or _share(values, lambda text: numerals.amount(text) is not None) > 0.5
+            )
+        if ours == "stock":
+            return _share(values, str.isdecimal) >= _MOST
+        return True
+
+    def _shows(self, ours: str, name: str) -> bool:
+        """Return whether the values are of the kind of our column."""
+        values = self._values(name)
+        if not values:
+            return False
+        if ours == "id" and not self._is_unique(name):
+            return False
+        if ours in EITHER and simple(name) not in EITHER[ours] and not _are_states(values):
+            return False
+        return _SIGNS[ours](values)
+
+    def _values(self, name: str) -> list[str]:
+        found = (row.get(name) for row in self._rows)
+        return [text for each in found if each is not None and (text := str(each).strip())]
+
+    def _is_unique(self, name: str) -> bool:
+        values = self._values(name)
+        return len(values) == len(self._rows) and len(set(values)) == len(values)
 
 
-def _are_ratings(ours: Collection[str], needed: Collection[str]) -> bool:
-    """Return whether events have a value and no word for what happened."""
-    return "type" in needed and "type" not in ours and "value" in ours
+def _share(values: Values, is_so: Callable[[str], bool]) -> float:
+    return sum(map(is_so, values)) / len(values) if values else 0.0
 
 
-def _check_price(
-    found: dict[str, str], constants: dict[str, str], rows: Sequence[Mapping[str, object]]
-) -> None:
-    """Leave out a column called price that has no amounts."""
-    name = next((name for name, ours in found.items() if ours == "price"), None)
-    values = [row.get(name) for row in rows if row.get(name)] if name is not None else []
-    if values and name is not None:
-        amounts = sum(
-            not isinstance(value, str) or numerals.amount(value) is not None for value in values
-        )
-        if amounts < len(values) / 2:
-            found[name] = ""
-            constants.pop("currency", None)
+def _reads(read: Callable[[str], object]) -> Callable[[str], bool]:
+    """Return whether a reader of cells takes a text."""
+
+    def takes(text: str) -> bool:
+        try:
+            return bool(read(text))
+        except SightlineError:
+            return False
+
+    return takes
 
 
-def _unique(name: str, rows: Sequence[Mapping[str, object]]) -> bool:
-    values = [row.get(name) for row in rows]
-    return all(values) and len(set(map(str, values))) == len(values)
+def _is_photo(text: str) -> bool:
+    parts = [each.partition("?")[0] for each in texts.addresses(text)]
+    return bool(parts) and all(PurePosixPath(each).suffix.lower() in texts.PHOTOS for each in parts)
+
+
+def _is_address(text: str) -> bool:
+    return text.startswith(("https://", "http://"))
+
+
+def _is_amount(text: str) -> bool:
+    return numerals.amount(text) is not None
+
+
+def _is_money(text: str) -> bool:
+    """Return whether a text is an amount with its currency, or with two decimals."""
+    found = numerals.amount(text)
+    return found is not None and bool(found[1] or re.search(r"[.,]\d\d$", found[0]))
+
+
+def _are_amounts(values: Values) -> bool:
+    return _share(values, _is_amount) >= _MOST and _share(values, _is_money) >= 0.5
+
+
+_is_state = _reads(lambda text: cells.availability({"available": text}, "available"))
+_is_time = _reads(
+    lambda text: not text.isdecimal() and cells.time({"time": text}, "time") is not None
+)
+_is_kind = _reads(lambda text: events.event({"type": text, "user_id": "u"}))
+
+
+def _are_states(values: Values) -> bool:
+    """Return whether values are words for what is in stock, and not only yes and no."""
+    return _share(values, _is_state) >= _MOST and all(len(each) > 4 for each in set(values))
+
+
+def _is_id(text: str) -> bool:
+    short = len(text) <= _LONGEST_ID and not re.search(r"\s", text)
+    return short and not (_is_photo(text) or _is_address(text) or _is_money(text))
+
+
+def _is_text(text: str) -> bool:
+    letters = sum(map(str.isalpha, text))
+    return letters >= len(text) / 2 and not (_is_photo(text) or _is_address(text))
+
+
+def _are_titles(values: Values) -> bool:
+    distinct = len(set(values)) / len(values)
+    short = 1 < median(map(len, values)) <= _LONGEST_TITLE
+    return distinct > 0.6 and short and _share(values, _is_text) >= _MOST
+
+
+def _are_stories(values: Values) -> bool:
+    long = median(map(len, values)) > _LONGEST_ATTRIBUTE
+    sentences = _share(values, lambda text: _is_text(text) and len(text.split()) > 5)
+    return long and sentences >= _MOST
+
+
+_SIGNS: Mapping[str, Callable[[Values], bool]] = {
+    "images": lambda values: _share(values, _is_photo) >= _MOST,
+    "uri": lambda values: _share(values, _is_address) >= _MOST,
+    "currency": lambda values: _share(values, lambda text: text.upper() in CODES) == 1,
+    "price": _are_amounts,
+    "unit_price": _are_amounts,
+    "available": lambda values: _share(values, _is_state) >= _MOST,
+    "category": lambda values: _share(values, lambda text: " > " in text) >= 0.5,
+    "time": lambda values: (
+        _share(values, _is_time) >= _MOST and not any(map(str.isdecimal, values))
+    ),
+    "type": lambda values: _share(values, _is_kind) >= _MOST,
+    "description": _are_stories,
+    "id": lambda values: _share(values, _is_id) >= _MOST,
+    "title": _are_titles,
+}
+"""Our column → whether values look like it."""
+
+
+def _without_remark(name: str) -> str:
+    """Return a name without a remark in brackets: `Preis (brutto)`."""
+    return re.sub(r"[(\[（].*", "", name).strip()
+
+
+def _currency_in(name: str) -> str:
+    """Return the currency in a name such as price_eur or `Preis (€)`; "" = none, or no price."""
+    found = re.fullmatch(r"(.+?)(?:[\s_/-]+in\s+|[\s_/(\[（-]+)([^\s()\[\]（）]+)[)\]）]?", name)
+    if found is None or simple(found[1]) not in NAMES["price"]:
+        return ""
+    codes = numerals.codes(found[2])
+    return codes[0] if len(codes) == 1 else ""
+
+
+def _kind_of_events(ours: Collection[str]) -> Mapping[str, str]:
+    """Return the type of events that have no word for what happened: ratings, or orders."""
+    if "value" in ours:
+        return {"type": "RATING"}
+    return {"type": "PURCHASE"} if "order_id" in ours else {}
 
 
 def _is_property(name: str, rows: Sequence[Mapping[str, object]]) -> bool:
     """Return whether the values are short enough to filter by, and no ids."""
-    cells = [listed(row[name], str, "") for row in rows if row.get(name)]
-    values = [str(part) for cell in cells for part in (cell if isinstance(cell, list) else [cell])]
-    few = all(not isinstance(cell, list) or len(cell) <= _MOST_VALUES for cell in cells)
+    found = [listed(row[name], str, "") for row in rows if row.get(name)]
+    values = [str(part) for cell in found for part in (cell if isinstance(cell, list) else [cell])]
+    few = all(not isinstance(cell, list) or len(cell) <= _MOST_VALUES for cell in found)
     short = few and all(len(value) <= _LONGEST_ATTRIBUTE for value in values)
-    return bool(values) and short and not _simple(name).endswith("id")
+    return bool(values) and short and not simple(name).endswith("id")
 
 
 def _free_attribute(name: str, found: Mapping[str, str]) -> str:
@@ -156,7 +281,3 @@ def _free_attribute(name: str, found: Mapping[str, str]) -> str:
         number += 1
         ours = f"{first[: len(ATTRIBUTES) + 60]}_{number}"
     return ours
-
-
-def _simple(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -70,6 +70,7 @@ def _shopify_product(group: list[Row]) -> Iterator[Row]:
     many = len(variants) > 1 or bool(lost)
     photos = [row.cells.get("image src") for row in rows]
     also = tuple(row.number for row in rows if row not in variants)
+    source = tuple(each for row in rows for each in row.source)
     for row in variants:
         made = _shopify_variant(first, row.cells, photos, many=many)
         error = None
@@ -79,7 +80,7 @@ def _shopify_product(group: list[Row]) -> Iterator[Row]:
         elif broken and not many and made["attributes"] and not row.cells.get("variant sku"):
             text = f"row {broken[0].number} beside it could not be read, and may be a variant"
             error = bad("id", f"{text}: as it has no SKU, its id depends on that")
-        yield Row(row.number, made, error, also=also)
+        yield Row(row.number, made, error, also=also, source=source)
 
 
 def _shopify_variant(
@@ -133,7 +134,7 @@ def _woocommerce(rows: Iterator[Row]) -> Iterator[Row]:
     """Read products and variations. `Parent` names a variable product by id:… or SKU; a variation
     that precedes its parent is read at the end. Without its parent, which has what all variations
     share, it is rejected."""
-    parents: dict[str, Cells] = {}
+    parents: dict[str, Row] = {}
     broken: dict[str, int] = {}
     """Rejected rows by the names that a variation may have for them."""
     waiting: list[Row] = []
@@ -168,7 +169,7 @@ def _woocommerce_values(value: object) -> object:
     return [part for part in parts if part]
 
 
-def _woocommerce_row(row: Row, parents: dict[str, Cells]) -> Row:
+def _woocommerce_row(row: Row, parents: dict[str, Row]) -> Row:
     if row.error is not None:
         return row
     cells, made = row.cells, Cells()
@@ -186,18 +187,20 @@ def _woocommerce_row(row: Row, parents: dict[str, Cells]) -> Row:
         # The others are its further categories.
         made["category"] = _COMMA.split(text)[0].replace("\\,", ",").strip()
     made["attributes"] = _woocommerce_attributes(cells)
-    parent = parents.get(named, {})
+    above = parents.get(named)
+    parent = above.cells if above is not None else {}
     made["parent_id"] = parent.get("id", named)
     made |= {name: parent[name] for name in _INHERITED if parent.get(name) and not made.get(name)}
     made["available"] = _woocommerce_stock(cells, parent)
     if "variable" in str(cells.get("type") or "variable").lower():
-        parents |= dict.fromkeys(_woocommerce_names(cells), made)
+        parents |= dict.fromkeys(_woocommerce_names(cells), replace(row, cells=made))
+    source = (*(above.source if above is not None else ()), *row.source)
     try:
         on_sale = cells.get("sale price") and _woocommerce_sale(cells)
     except SightlineError as error:
-        return replace(row, cells=made, error=error)
+        return replace(row, cells=made, error=error, source=source)
     move(cells, made, price="sale price" if on_sale else "regular price")
-    return replace(row, cells=made)
+    return replace(row, cells=made, source=source)
 
 
 def _woocommerce_sale(cells: Mapping[str, object]) -> bool:

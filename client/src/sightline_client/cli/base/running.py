@@ -84,6 +84,11 @@ def say(renderable: RenderableType) -> None:
     console(stderr=True).print(renderable)
 
 
+def say_line(text: str) -> None:
+    """Print a line on standard error that is not wrapped, so that it can be copied."""
+    console(stderr=True).print(Text(text), soft_wrap=True)
+
+
 def show(renderable: RenderableType, *, whole_lines: bool = False) -> None:
     """Print for people. ``whole_lines`` are not wrapped, so that they can be copied."""
     console().print(renderable, soft_wrap=whole_lines)

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,11 @@ from sightline_client.cli.base.suite import LONG, PATIENT, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import bulk, fixing, following, unmatched
-from sightline_client.cli.work.columns import FileColumns, FileLayout, scope_of
+from sightline_client.cli.work.columns import FileColumns, FileLayout, again
+from sightline_client.cli.work.remembered import scope_of
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
-from sightline_client.errors import InvalidRequest, NotFound
+from sightline_client.errors import InvalidRequest, NotFound, SightlineError
 from sightline_client.files import events as event_rows
 from sightline_client.files import shapes
 from sightline_client.files.model import Row
@@ -39,10 +41,32 @@ EVENTS = FileLayout(event_rows.COLUMNS, event_rows.NEEDED, shapes.EVENTS)
 app = Commands(no_args_is_help=True, help="Import, export and delete events.")
 
 
+@dataclass(slots=True)
+class _Counts:
+    """What became of the events that were sent."""
+
+    written: int = 0
+    duplicates: int = 0
+    withheld: int = 0
+
+    def add(self, response: user_event.WriteEventsResponse) -> None:
+        """Add the counts of an answer."""
+        self.written += response.written_count
+        self.duplicates += response.duplicate_count
+        self.withheld += response.withheld_count
+
+
 @app.command("import")
 def import_(
     *,
     file: options.File,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Write nothing; check the columns and values of every row.",
+        ),
+    ] = False,
     in_flight: options.InFlight = 4,
     columns: FileColumns,
     suite: Suite = LONG,
@@ -57,17 +81,19 @@ def import_(
 
     With --map guess, the column of products is the one whose values are ids of the catalog.
 
-    An invalid row does not stop the import: it is reported with its number and kept with its error
-    in FILE.rejected.csv (or .jsonl); fix that file and import it. After an interrupt, run the
-    command again: duplicates are not counted twice.
+    An invalid row does not stop the import: it is reported with its number and kept as it came,
+    with its error, in FILE.rejected.csv (or .jsonl); fix that file and run the command that is
+    printed. After an interrupt, run the command again: duplicates are not counted twice.
 
     [bold]Examples[/bold]
+
+      sightline events import clicks.csv --dry-run
 
       sightline events import clicks.csv
 
       sightline events import clicks.parquet --json | jq .writtenCount
     """
-    written = duplicates = withheld = 0
+    counts = _Counts()
     named = unmatched.Products()
     matches: Mapping[str, int] = {}
     since = time.monotonic()
@@ -81,15 +107,14 @@ def import_(
         nonlocal matches
 
         async def send(messages: Sequence[event_pb2.Event]) -> user_event.WriteEventsResponse:
-            nonlocal written, duplicates, withheld
             request = user_event.WriteEventsRequest(catalog_id=suite.catalog, events=messages)
             response = await client.calls(client.calls.events.WriteEvents, request, suite.timeout)
-            written += response.written_count
-            duplicates += response.duplicate_count
-            withheld += response.withheld_count
+            counts.add(response)
             return response
 
-        products = await _products_column(client, file, columns)
+        products: Mapping[str, str] = {}
+        with suppress(*((SightlineError,) if dry_run else ())):  # the suite may be away
+            products = await _products_column(client, file, columns)
         with closing(EVENTS.open(file, columns, products, scope=scope_of(suite))) as table:
             outcome = await bulk.send_file(
                 client,
@@ -101,6 +126,7 @@ def import_(
                 words=_("importing"),
                 id_column="event_id",
                 scope=scope_of(suite),
+                dry_run=dry_run,
             )
         matches = await unmatched.report(client, named)
         return outcome
@@ -108,38 +134,45 @@ def import_(
     outcome = suite.run(work, keeps=True)
     seconds = time.monotonic() - since
     facts = {
-        "writtenCount": written,
-        "duplicateCount": duplicates,
-        "withheldCount": withheld,
+        "writtenCount": counts.written,
+        "duplicateCount": counts.duplicates,
+        "withheldCount": counts.withheld,
+        "dryRun": dry_run,
+        "validCount": outcome.rows - outcome.refused,
         "refusedCount": outcome.refused,
         "rejectedFile": str(outcome.rejected or ""),
         "seconds": round(seconds, 3),
         **matches,
     }
-    pace = outcome.rows / seconds
-    summary = _summary(outcome, pace, written=written, duplicates=duplicates, withheld=withheld)
-    command = ("events", "import")
-    fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)
+    summary = _checked(outcome) if dry_run else _summary(outcome, outcome.rows / seconds, counts)
+    command = again(columns, outcome.rejected, outcome.reading) if outcome.rejected else ()
+    fixing.show(suite, facts, summary, outcome.rejected, command)
     if outcome.refused:
         raise typer.Exit(1)
 
 
-def _summary(
-    outcome: bulk.SendOutcome, speed: float, *, written: int, duplicates: int, withheld: int
-) -> str:
+def _checked(outcome: bulk.SendOutcome) -> str:
+    valid = tables.counted(outcome.rows - outcome.refused, "event is valid", "events are valid")
+    rows = tables.counted(outcome.rows, "row", "rows")
+    counts = _("{valid} ({rows}): nothing was written", valid=valid, rows=rows)
+    return counts + fixing.refused(outcome.refused)
+
+
+def _summary(outcome: bulk.SendOutcome, speed: float, counts: _Counts) -> str:
+    withheld = counts.withheld
     unstored = (
         _(", {withheld:,} not stored for lack of consent", withheld=withheld) if withheld else ""
     )
     rows = tables.counted(outcome.rows, "row", "rows")
     pace = _(" ({rows}, {speed:,.0f}/s)", rows=rows, speed=speed)
-    counts = _(
+    text = _(
         "{written:,} new, {duplicates:,} duplicates{unstored}{pace}",
-        written=written,
-        duplicates=duplicates,
+        written=counts.written,
+        duplicates=counts.duplicates,
         unstored=unstored,
         pace=pace,
     )
-    return counts + fixing.refused(outcome.refused)
+    return text + fixing.refused(outcome.refused)
 
 
 async def _products_column(

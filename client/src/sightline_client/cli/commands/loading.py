@@ -14,7 +14,8 @@ from sightline_client.cli.base.suite import PATIENT, Suite
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import tables
 from sightline_client.cli.work import bulk, fixing, importing
-from sightline_client.cli.work.columns import FileColumns, FileLayout, remember, scope_of
+from sightline_client.cli.work.columns import FileColumns, FileLayout, again, options_of
+from sightline_client.cli.work.remembered import remember, scope_of
 from sightline_client.client import SightlineClient
 from sightline_client.files import offers as offer_rows
 from sightline_client.files.folder import PhotoTree
@@ -125,9 +126,10 @@ def import_(
     have its id: price@de, currency@de, available@de, title@de, description@de, language@de, uri@de.
 
     After an interrupt, the same command continues where it stopped. An invalid row never stops the
-    rest: it is reported with its number and kept with its error in FILE.rejected.csv (or .jsonl),
-    and the exit code is 1. Fix that file and import it, with the same --images. Unchanged rows are
-    rejected again. An earlier file of rejected rows is kept as FILE.rejected.csv~.
+    rest: it is reported with its number, equal reasons once, and kept as it came, with its error,
+    in FILE.rejected.csv (or .jsonl), and the exit code is 1. Fix that file and run the command
+    that is printed. Unchanged rows are rejected again. An earlier file of rejected rows is kept as
+    FILE.rejected.csv~.
 
     [bold]Examples[/bold]
 
@@ -164,17 +166,14 @@ def import_(
         outcome = suite.run(lambda client: work(client, source, plan), keeps=not dry_run)
     finally:
         source.table.close()
-    if outcome.rows > outcome.refused:
-        remember(source.table, scope_of(suite))
+    remember(source.table, scope_of(suite), rows=outcome.rows, refused=outcome.refused)
     closing = running.facts(outcome.closing) if suite.json else {}
     fixing.show(
         suite,
         closing | _facts(source, outcome, dry_run=dry_run),
         _summary(source, outcome, dry_run=dry_run),
         outcome.rejected,
-        ("products", "import"),
-        images=images or folder or pages,
-        ignore=columns.ignore,
+        _again(source, outcome, columns, folder or pages),
     )
     if outcome.refused or outcome.failed:
         raise typer.Exit(1)
@@ -247,8 +246,8 @@ def offers(
         offers=tables.counted(stored, "offer", "offers"),
         refused=fixing.refused(outcome.refused),
     )
-    command = ("products", "offers")
-    fixing.show(suite, facts, summary, outcome.rejected, command, ignore=columns.ignore)
+    command = again(columns, outcome.rejected, outcome.reading) if outcome.rejected else ()
+    fixing.show(suite, facts, summary, outcome.rejected, command)
     if outcome.refused:
         raise typer.Exit(1)
 
@@ -272,6 +271,21 @@ def _open(
         raise FileRefused(_("there is nothing to import"), _("give FILE, --folder or --pages"))
 
     return running.guarded(opened)
+
+
+def _again(
+    source: importing.ImportSource,
+    outcome: importing.ImportOutcome,
+    columns: FileColumns,
+    folder: Path | None,
+) -> Sequence[str]:
+    """Return the words of the command that imports the rejected rows."""
+    if outcome.rejected is None:
+        return ()
+    photos = ["--images", str(folder)] if folder is not None else []
+    read = options_of(source.path, source.table)
+    own = ("mode", "force", "despite_rejected", "import_id", "folder", "pages")
+    return again(columns, outcome.rejected, [*photos, *read], without=own)
 
 
 def _offer(row: Row, seen: SeenIds) -> catalog_pb2.Offer:

@@ -11,8 +11,9 @@ from google.rpc import status_pb2
 
 from sightline_client import errors
 from sightline_client.cli.base import progress
-from sightline_client.cli.work import columns, importing
+from sightline_client.cli.work import columns, remembered
 from sightline_client.cli.work.patience import Patience, reach
+from sightline_client.cli.work.refusals import Refusals
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.files.accounts import accounted
@@ -56,6 +57,8 @@ class SendOutcome:
     rows: int = 0
     refused: int = 0
     rejected: Path | None = None
+    reading: Sequence[str] = ()
+    """Options that read the file of rejected rows."""
 
 
 async def send_file(
@@ -69,8 +72,10 @@ async def send_file(
     words: str,
     id_column: str,
     scope: str,
+    dry_run: bool = False,
 ) -> SendOutcome:
-    """Send every row, or keep it in the file of rejected rows.
+    """Send every row, or keep it in the file of rejected rows. `dry_run`: check the rows, and send
+    none.
 
     SightlineError when the suite stays unavailable.
 
@@ -79,16 +84,18 @@ async def send_file(
         send: Sends a batch in one call, which is retried while the suite is unavailable.
         scope: Suite and catalog, for which the columns are remembered if a row was stored.
     """
-    await reach(client)
+    if not dry_run:
+        await reach(client)
     outcome, rejected, patience = SendOutcome(), Rejected(path, table), Patience()
+    refusals = Refusals()
 
     def refuse(row: Row, error: SightlineError) -> None:
         outcome.refused += 1
         rejected.add(row, error)
-        importing.report_row(outcome.refused, row, error, str(row.cells.get(id_column) or ""))
+        refusals.add(row, error, str(row.cells.get(id_column) or ""))
 
     async def sent(lot: _Lot[M]) -> Sequence[status_pb2.Status]:
-        if not lot.messages:
+        if dry_run or not lot.messages:
             return ()
         statuses = (await patience.wait(partial(send, lot.messages))).statuses
         errors.check_answered(len(lot.messages), len(statuses))
@@ -109,10 +116,11 @@ async def send_file(
                 bar.at(lot.done, rows=outcome.rows, refused=outcome.refused)
     finally:
         rejected.close()
+        refusals.say()
         outcome.rejected = rejected.path if rejected.count else None
+        outcome.reading = columns.options_of(path, table)
     columns.report(table)
-    if outcome.rows > outcome.refused:
-        columns.remember(table, scope)
+    remembered.remember(table, scope, rows=outcome.rows, refused=outcome.refused)
     return outcome
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import shlex
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +13,9 @@ from rich.text import Text
 
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.option_groups import OptionGroup
-from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show.tables import counted, plain
+from sightline_client.cli.work import remembered, typed
 from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.forms import Formed, unformed
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
@@ -25,8 +23,11 @@ from sightline_client.files.model import FileRefused, RowTable
 from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
 from sightline_client.files.proposing import NOTHING, propose, words
+from sightline_client.files.rejected import comes_back, file_of
 from sightline_client.files.shapes import shape_of
 
+_UNICODE = ("", "utf-8-sig", "utf-8", "utf-16")
+"""Encodings that are read without being named."""
 GUESS, NONE = "guess", "none"
 """Words in place of a pair or a shape."""
 TRIED = 10
@@ -43,6 +44,7 @@ def _decimal_sign(value: str) -> str:
 class FileColumns(OptionGroup):
     """The options of a command that reads a file."""
 
+    context: typer.Context
     ignore: options.Ignore = None
     map: Annotated[
         list[str] | None,
@@ -50,8 +52,9 @@ class FileColumns(OptionGroup):
             "--map",
             metavar="THEIRS=OURS",
             help="Map a column of the file to a column below, to attributes.NAME, or to nothing "
-            "to leave it out. Repeatable; remembered for files with the same columns. guess: "
-            "map by name and content; none: forget the remembered mapping.",
+            "to leave it out. Repeatable; remembered for files of this catalog with the same "
+            "columns, once it worked. guess: map the others by name and content, and print the "
+            "command; none: forget the remembered mapping.",
         ),
     ] = None
     constants: Annotated[
@@ -132,15 +135,21 @@ class FileLayout:
     def candidates(self, path: Path, given: FileColumns) -> Mapping[str, Collection[str]]:
         """Return some values of each column whose meaning a guess has to find; no column unless
         `--map guess` is given."""
-        if given.map != [GUESS]:
+        fixed = self._corrections(given)
+        if GUESS not in (given.map or ()) or "product_id" in fixed.values():
             return {}
         names, rows = look(path, self.known, given.encoding)
         values = {name: [plain(str(row.cells.get(name) or "")) for row in rows] for name in names}
         return {
             name: list(dict.fromkeys(filter(None, found)))[:TRIED]
             for name, found in values.items()
-            if name not in self.known
+            if name not in self.known and name not in fixed
         }
+
+    def _corrections(self, given: FileColumns) -> Mapping[str, str]:
+        """Return the columns that are mapped beside a guess."""
+        pairs = [pair for pair in given.map or () if pair not in (GUESS, NONE)]
+        return column_map(pairs, (), self.known).columns
 
     def _reading(
         self, path: Path, given: FileColumns, certain: Mapping[str, str], scope: str
@@ -148,14 +157,13 @@ class FileLayout:
         pairs = given.map or []
         fixed = column_map((), given.constants or (), self.known)
         names = look(path, self.known, given.encoding)[0]
-        if pairs == [NONE]:
-            _forget(names)
-            pairs = []
-        if pairs == [GUESS]:
+        if NONE in pairs:
+            remembered.forget(names, scope)
+            pairs = [pair for pair in pairs if pair != NONE]
+        if GUESS in pairs:
             found = self._proposal(path, given, certain)
             chosen = ColumnMap(found.columns, {**found.constants, **fixed.constants})
-            for line in words(chosen):
-                running.say(Text(plain(line)))
+            _propose(given.context, chosen)
             return Reading(map=chosen, encoding=given.encoding, decimal=given.decimal)
         if pairs:
             chosen = column_map(pairs, given.constants or (), self.known)
@@ -165,7 +173,7 @@ class FileLayout:
         wanted = given.shape or SHAPES.get(path.suffix.lower(), "")
         if (shape := self._shape(names, wanted, own=own)) is not None:
             return Reading(map=fixed, shape=shape, encoding=given.encoding, decimal=given.decimal)
-        before = ColumnMap() if own else _said(_last(names, scope))
+        before = ColumnMap() if own else remembered.recall(names, scope)
         constants = {**before.constants, **fixed.constants}
         return Reading(
             map=ColumnMap(before.columns, constants), encoding=given.encoding, decimal=given.decimal
@@ -194,6 +202,13 @@ class FileLayout:
         self, path: Path, given: FileColumns, certain: Mapping[str, str] = NOTHING
     ) -> ColumnMap:
         names, rows = look(path, self.known, given.encoding)
+        fixed = self._corrections(given)
+        if absent := [name for name in fixed if not {name, name.partition(".")[0]} & {*names}]:
+            raise FileRefused(
+                _("--map {name} names no column of {file}", name=absent[0], file=path.name),
+                _("its columns are {names}", names=", ".join(names)),
+            )
+        certain = {**certain, **fixed}
         return propose(names, [row.cells for row in rows], self.known, self.needed, certain)
 
     def _hint(self, path: Path, given: FileColumns) -> str:
@@ -206,12 +221,43 @@ class FileLayout:
         )
 
 
+def _propose(context: typer.Context, chosen: ColumnMap) -> None:
+    """Print a proposal, column by column and as the command that says it."""
+    for line in words(chosen):
+        running.say(Text(plain(line)))
+    own = ("map", "constants", "dry_run")
+    command = typed.again(context, without=own, more=typed.of_map(chosen))
+    running.say(Text(_("To say it yourself, or to change it:")))
+    running.say_line(plain(shlex.join(command)))
+
+
 _REASONS = (
     later("events of a kind that is not read"),
     later("events without consent to analytics"),
     later("events of a product whose id says that there is none, such as (not set)"),
 )
 """The reasons in `files.shapes`."""
+
+
+def options_of(path: Path, table: RowTable) -> list[str]:
+    """Return the options that read rejected rows of a table as its file was read; none if they do
+    not come back as they came."""
+    if not comes_back(path, table):
+        return []
+    encoding = str(getattr(file_of(table), "encoding", ""))
+    words = [] if encoding in _UNICODE else ["--encoding", encoding]
+    table = unformed(table)
+    if isinstance(table, Shaped):
+        return [*words, "--shape", table.shape.name, *typed.of_map(ColumnMap({}, table.constants))]
+    return [*words, *(typed.of_map(table.by) if isinstance(table, Mapped) else ())]
+
+
+def again(
+    given: FileColumns, rejected: Path, options: Sequence[str], *, without: Collection[str] = ()
+) -> list[str]:
+    """Return the words of the command that imports rejected rows."""
+    own = ("map", "constants", "shape", "encoding", "dry_run", "json")
+    return typed.again(given.context, file=rejected, without=(*own, *without), more=options)
 
 
 def report(table: RowTable) -> None:
@@ -232,80 +278,3 @@ def report(table: RowTable) -> None:
                 )
             )
         )
-
-
-# The last run's choice
-
-
-def scope_of(suite: Suite) -> str:
-    """Return the suite and the catalog that values of `--set` are for."""
-    return f"{suite.target} {suite.catalog}"
-
-
-def remember(table: RowTable, scope: str) -> None:
-    """Keep how a mapped table was read, after rows of it were stored: its columns for all files
-    with the same ones, its constants for this catalog alone."""
-    table = unformed(table)
-    if isinstance(table, Mapped) and table.by.columns:
-        by = {"columns": dict(table.by.columns), "constants": dict(table.by.constants)}
-        _write(_key(table.theirs), by | {"scope": scope})
-
-
-def _last(names: Sequence[str], scope: str) -> tuple[ColumnMap, Mapping[str, str]]:
-    """Return the map remembered for files with these columns, and constants of another catalog,
-    which do not count."""
-    with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):
-        kept = json.loads(_memory().read_text(encoding="utf-8"))[_key(names)]
-        columns, constants = dict(kept["columns"]), dict(kept["constants"])
-        same = kept.get("scope") == scope
-        return ColumnMap(columns, constants if same else {}), {} if same else constants
-    return ColumnMap(), {}
-
-
-def _said(last: tuple[ColumnMap, Mapping[str, str]]) -> ColumnMap:
-    """Say what is remembered, and return what counts."""
-    before, elsewhere = last
-    pairs = [f"{theirs}={ours}" for theirs, ours in before.columns.items()]
-    pairs += [f"--set {ours}={value}" for ours, value in before.constants.items()]
-    hint = _("(--map none forgets them)")
-    if before:
-        text = _(
-            "Columns as in the last run: {pairs_then} {hint}.",
-            pairs_then=", ".join(pairs),
-            hint=hint,
-        )
-        running.say(Text(plain(text)))
-    if elsewhere:
-        options_then = " ".join(f"--set {ours}={value}" for ours, value in elsewhere.items())
-        text = _(
-            "Not as in the last run, which was for another catalog: {options_then}.",
-            options_then=options_then,
-        )
-        running.say(Text(plain(text)))
-    return before
-
-
-def _forget(names: Sequence[str]) -> None:
-    _write(_key(names), None)
-
-
-def _write(key: str, value: object) -> None:
-    """Keep a value in the home folder, or remove it (None). Ignore errors of the file system."""
-    path = _memory()
-    kept: dict[str, object] = {}
-    with suppress(OSError, ValueError, TypeError):
-        kept = dict(json.loads(path.read_text(encoding="utf-8")))
-    kept.pop(key, None)
-    if value is not None:
-        kept[key] = value
-    with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-
-
-def _memory() -> Path:
-    return Path(typer.get_app_dir("sightline")) / "columns.json"
-
-
-def _key(names: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from sightline_client.cli.base import options, running
+from sightline_client.cli.base import running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import tables
@@ -23,10 +23,7 @@ def show(
     facts: Mapping[str, Any],
     summary: str,
     rejected: Path | None,
-    command: Sequence[str],
-    *,
-    images: Path | None = None,
-    ignore: Sequence[str] | None = None,
+    command: Sequence[str] = (),
 ) -> None:
     """Print the result of a file: ``facts`` for programs, a summary for people. If there is a file
     of rejected rows, print also the command that imports it, on a line of its own so that it can be
@@ -37,11 +34,5 @@ def show(
     running.show(Text(summary))
     if rejected is None:
         return
-    words = ["sightline", *command, str(rejected)]
-    words += ["--images", str(images)] if images is not None else []
-    for column in ignore or ():
-        words += ["--ignore", column]
-    words += ["--catalog", suite.catalog] if suite.catalog != options.DEFAULT_CATALOG else []
-    words += ["--target", suite.target] if suite.target != options.DEFAULT_TARGET else []
     head = _("Fix {rejected}, then run: ", rejected=tables.plain(str(rejected)))
-    running.show(Text(head + tables.plain(shlex.join(words))), whole_lines=True)
+    running.show(Text(head + tables.plain(shlex.join(command))), whole_lines=True)

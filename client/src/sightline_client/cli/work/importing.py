@@ -17,6 +17,7 @@ from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import columns, following
 from sightline_client.cli.work.columns import FileColumns, FileLayout
 from sightline_client.cli.work.patience import Patience, reach
+from sightline_client.cli.work.refusals import Refusals
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import SightlineError
@@ -27,14 +28,12 @@ from sightline_client.files.model import Row, RowTable, bad
 from sightline_client.files.opening import fingerprint, look
 from sightline_client.files.pages import ProductPages
 from sightline_client.files.photos import PhotoFolder
-from sightline_client.files.rejected import Rejected, problem
+from sightline_client.files.rejected import Rejected
 from sightline_client.files.seen import SeenIds, SharedPhotos, twice
 from sightline_client.files.shapes import PRODUCTS
 from sightline_client.transport.row_import import Line, Sender, read_ahead, send_all, too_large
 from sightline_client.values.catalog import ImportMode
 
-SHOWN = 10
-"""Rejected rows that are reported one by one; the file of rejected rows has all."""
 _MOST_RUNS = 10_000
 _SAMPLE = 5
 """Number of products to delete that are named; --json names up to 20."""
@@ -78,6 +77,7 @@ class ImportOutcome:
     """Rows that were read this time."""
     stored: int = 0
     refused: int = 0
+    refusals: Refusals = field(default_factory=Refusals)
     unnamed: int = 0
     """Rejected rows without a readable id, or of several lines."""
     rejected: Path | None = None
@@ -215,6 +215,7 @@ async def check(client: SightlineClient, source: ImportSource, plan: ImportPlan)
                     _refuse(outcome, rejected, line.source, line.error)
                 bar.at(source.table.done, rows=outcome.rows, refused=outcome.refused)
         rejected.close()
+        outcome.refusals.say()
         _report_photos(source, shared)
         columns.report(source.table)
         if plan.mode is ImportMode.FULL:
@@ -298,6 +299,7 @@ async def _send(
             columns.report(source.table)
     finally:
         rejected.close()
+        outcome.refusals.say()
         outcome.rejected = rejected.path if rejected.count else None
 
 
@@ -364,19 +366,7 @@ def _refuse(outcome: ImportOutcome, rejected: Rejected, row: Row, error: Sightli
     outcome.refused += 1
     outcome.unnamed += not products.product_id(row.cells) or row.records != 1
     rejected.add(row, error)
-    report_row(outcome.refused, row, error, products.product_id(row.cells))
-
-
-def report_row(count: int, row: Row, error: SightlineError, item_id: str) -> None:
-    """Print the first rejected rows one by one; the file has the rest."""
-    if count <= SHOWN:
-        name = f" ({plain(item_id)})" if item_id else ""
-        place = f", {plain(row.place)}" if row.place else ""
-        head = f"{place}{name}: {plain(error.reason)}: "
-        text = Text.assemble((_("Row {number:,}", number=row.number), "bold"), head)
-        running.say(text.append(plain(problem(error))))
-    elif count == SHOWN + 1:
-        running.say(Text(_("… more rejected rows are in their file.")))
+    outcome.refusals.add(row, error, products.product_id(row.cells))
 
 
 async def _may_close(
