@@ -64,6 +64,9 @@ async def similar(run: RequestContext, branch: Branch) -> BranchResult:
 
 
 async def _near_all(run: RequestContext, branch: Branch) -> BranchResult:
+    if run.last_products.ids:
+        groups = run.last_products.groups()
+        return merged(await in_parallel(*(_near_last(run, branch, group) for group in groups)))
     signals = [signal for signal in run.query.signals if signal.kind in FOLLOWED[branch]]
     if branch is Branch.TEXT_VISUAL and not await takes_texts(run):
         return NOTHING
@@ -93,6 +96,18 @@ async def takes_texts(run: RequestContext) -> bool:
         versions.learn(catalog_id, space, with_texts[0])
         return True
     return known in with_texts
+
+
+async def _near_last(run: RequestContext, branch: Branch, group: Sequence[Signal]) -> BranchResult:
+    """Return the list of some of the shopper's last products together; none in a catalog without
+    such vectors."""
+    found = await _near_blend(run, branch, group) or NOTHING
+    lost = DegradationCause.SPACE_UNAVAILABLE
+    return replace(
+        found,
+        listings=tuple(replace(each, signal=group[0].index) for each in found.listings),
+        failures=tuple(each for each in found.failures if each.cause is not lost),
+    )
 
 
 # Each signal searched separately
