@@ -13,6 +13,7 @@ from gateway.model.query import RequestQuery
 from gateway.model.response import RecommendAnswer
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
+from gateway.recommend.shelves import ShelfKind, ShelfQuery, recommend_shelves
 from gateway.state.scenes import SceneFiles
 from servicekit.errors import FailedPrecondition
 from tests.fakes.gateway_peers import Shop
@@ -167,3 +168,22 @@ async def test_a_scene_without_the_table_answers_as_before(shop):
     answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
 
     assert ids(answer)[:3] == ["p7", "p8", "p9"]
+
+
+async def test_a_split_part_names_the_group_of_last_products(shop):
+    shop.retriever.nearest["+0.4 p2 +0.36 p1"] = {"p3": 0.9}
+    answer = await recommend(RequestQuery(shopper=ANN, explain=True), shop.deps)
+    (found,) = (item.answered for item in answer.results if item.row.product_id == "p3")
+    assert [name for name, _ in found.contributions["visual"]] == ["history[0]"]
+
+
+async def test_shelves_of_a_home_page_follow_last_products_and_repeat_nothing(shop):
+    shelves = [
+        ShelfQuery(name, ShelfKind.RECOMMEND, RequestQuery(scene=scene, shopper=ANN, page_size=2))
+        for name, scene in (("mine", "for-you"), ("more", "default"))
+    ]
+    mine, more = await recommend_shelves(RequestQuery(shopper=ANN), shelves, shop.deps)
+
+    assert {*ids(mine.answer)} == {"p3", "p4"}
+    assert ids(more.answer)[0] == "p5"
+    assert said(mine.answer)["p3"] == [("SIMILAR_TO_VIEWED", "Because you looked at Title of p2")]
