@@ -90,6 +90,8 @@ class FakeRanker:
     """Scores of products, best first, by recommender."""
     anchors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Anchors by source."""
+    last_products: dict[str, float] = field(default_factory=dict)
+    """The shoppers' last products, unless a model knows them: basis LONG_TERM or SESSION."""
     searched: tuple[str, ...] = ()
     """Past searches, most shoppers first."""
     recommenders: list[Recommenders] = field(default_factory=list)
@@ -109,9 +111,14 @@ class FakeRanker:
     ) -> RankerCandidates:
         await self._called("generate", shopper)
         self.recommenders.append(recommenders)
+        nobody = (NominationBasis.NOTHING, ())
+        basis, ids = self.generated.get(shopper.id if shopper else "", nobody)
+        unknown = basis not in (NominationBasis.LONG_TERM, NominationBasis.SESSION)
+        of_last = recommenders.of_last_products if unknown and self.last_products else ()
+        last = list(self.last_products.items())[: recommenders.last_products if unknown else 0]
         lists = tuple(
             RecommenderList(name, tuple(scores), tuple(scores.values()))
-            for name in recommenders.names
+            for name in (*recommenders.names, *of_last)
             for scores in (self.counted.get(name, {}),)
         )
         anchors = recommenders.anchors.product_ids or self.anchors.get(
@@ -132,11 +139,15 @@ class FakeRanker:
                 exclude=left_out,
                 lists=lists,
             )
-        nobody = (NominationBasis.NOTHING, ())
-        basis, ids = self.generated.get(shopper.id if shopper else "", nobody)
         named = tuple(item for item in ids if item not in exclude)[:top_k]
         return RankerCandidates(
-            named, basis, "m1", history_token=self.history_token, lists=lists, anchors=anchors
+            named,
+            basis,
+            "m1",
+            history_token=self.history_token,
+            lists=lists,
+            anchors=anchors,
+            last_products=dict(last),
         )
 
     replays: dict[str, RankerReplay] = field(default_factory=dict)

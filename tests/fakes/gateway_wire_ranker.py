@@ -48,6 +48,8 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
         """True if the first two products swap places, by a draw from four."""
         self.burns = 0.0
         """Seconds of processor time that it spends on an order."""
+        self.last_products: dict[str, float] = {}
+        """The shoppers' last products; empty: a model knows the shoppers."""
 
     async def Nominate(self, request, context):
         await self.script.take("Nominate", request, context)
@@ -56,12 +58,19 @@ class Ranking(ranking_service_pb2_grpc.RankingServiceServicer):
             ids, why = ["p5", "p1"], basis.BASIS_LONG_TERM
         else:
             ids, why = ["p4", "p2"], basis.BASIS_POPULARITY
+        names = list(request.recommenders)
+        if self.last_products and request.last_products:
+            why = basis.BASIS_POPULARITY
+            names += request.last_product_recommenders
         answer = basis(
             product_ids=ids, scores=[1.0, 0.5], basis=why, model_version="m1", history_token="h1"
         )
         if request.recommenders_only:
             answer = basis(history_token="h1")
-        for name in request.recommenders:
+        if len(names) > len(request.recommenders):
+            answer.last_product_ids.extend(self.last_products.keys())
+            answer.last_product_weights.extend(self.last_products.values())
+        for name in names:
             answer.lists.add(recommender=name, product_ids=["p4", "p1"], scores=[0.9, 0.5])
         answer.anchor_product_ids.extend(request.anchors.product_ids)
         return answer

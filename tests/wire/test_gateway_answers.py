@@ -242,3 +242,32 @@ async def test_a_request_that_is_not_personal_names_its_shopper_to_no_peer(suite
             said = item.request.SerializeToString() + repr(item.metadata).encode()
             assert b"ann-the-customer" not in said
             assert b"ann's visit" not in said
+
+
+async def test_a_shoppers_last_products_find_others_until_a_model_knows_the_shopper(suite):
+    suite.ranker.bindings[0].servicer.last_products = {"p1": 0.4, "p2": 0.36}
+    for scene in ("", "for-you"):
+        suite.retriever.script.seen.clear()
+        request = pb.RecommendRequest(shopper=ANN, scene=scene, page_size=2, explain=True)
+        answer = await suite.recommendation.Recommend(request)
+
+        assert ids(answer)
+        assert {"p1", "p2"}.isdisjoint(ids(answer))
+        assert not answer.degradations
+        assert not answer.HasField("match")
+        searched = [one.request for one in suite.retriever.script.seen if one.method == "Search"]
+        spaces = {one.space for one in searched}
+        assert spaces == {"visual", "text"}
+        blends = [[part.product_id for part in one.blend.parts] for one in searched]
+        assert blends == [["p1", "p2"]] * 2
+        later = pb.RecommendRequest()
+        later.CopyFrom(request)
+        later.page_token = answer.next_page_token
+        codes = {
+            reason.code
+            for page in (answer, await suite.recommendation.Recommend(later))
+            for item in page.results
+            for reason in item.reasons
+        }
+        assert "LOOKS_LIKE_QUERY" not in codes
+        assert "SIMILAR_TO_VIEWED" in codes

@@ -39,6 +39,34 @@ async def test_events_make_popularity_in_the_very_next_request(suite: Suite) -> 
     assert generated.basis == ranking_service_pb2.NominateResponse.BASIS_POPULARITY
 
 
+async def test_a_shoppers_last_products_are_named_from_the_first_event_on(suite: Suite) -> None:
+    await suite.append(event("r1", "HIDE", ago=4), event("w3", ago=3), event("r1", ago=2))
+    await suite.append(event("r0", "PURCHASE", ago=1))
+    found = await suite.generate(
+        shopper=ANN, last_products=1, last_product_recommenders=["co_view"]
+    )
+    assert list(found.last_product_ids) == ["r0"]
+    assert [one.recommender for one in found.lists] == ["co_view"]
+    whole = await suite.generate(shopper=ANN, last_products=50)
+    assert list(whole.last_product_ids) == ["r0", "w3"]
+    assert list(whole.last_product_weights) == pytest.approx([0.95, 0.27])
+    stranger = event_pb2.Shopper(visitor_id="new")
+    assert not (await suite.generate(shopper=stranger, last_products=50)).last_product_ids
+
+
+async def test_recommenders_of_last_products_are_checked_as_others_are(suite: Suite) -> None:
+    for fields, field in (
+        ({"last_products": 51}, "last_products"),
+        ({"last_product_recommenders": ["nope"]}, "last_product_recommenders[0]"),
+        (
+            {"recommenders": ["co_view"], "last_product_recommenders": ["co_view"]},
+            "last_product_recommenders[0]",
+        ),
+    ):
+        refused = await refusal(suite.generate(shopper=ANN, **fields))
+        assert [one.field for one in refused.violations] == [field]
+
+
 async def test_a_hidden_product_is_gone_for_one_shopper_until_it_is_unhidden(
     suite: Suite,
 ) -> None:

@@ -19,8 +19,8 @@ class ScoreFeature:
     """Contribution of one feature to a part of a raw score."""
 
     name: str
-    """kind=value: "brand=Aurora", "product=wine-7" (one of the shopper's), "signals[0]", "style",
-    "bias" (of the product, for every shopper), "other"."""
+    """kind=value: "brand=Aurora", "product=wine-7" (one of the shopper's), "signals[0]",
+    "history[0]" (a group of the shopper's last products), "style", "other"."""
     value: float
 
 

@@ -123,9 +123,10 @@ class ScoreFeature(google.protobuf.message.Message):
     "attribute.country=Italy", "id=…" for the product itself, "style" for its visual style).
     For "session", "item_item" and "bought_together": the shopper's product that causes it ("product=wine-7").
     For "content": a feature as for "taste" without "id=…" and "style", or a pair of them ("brand=… & tag=…").
-    For "visual" and "text": the request's signal ("signals[0]").
-    For any part: "bias" (the model's score of the product for every shopper) and "other" (sum of the smallest
-    features, of features that the product had only when the model was trained, and of rounding).
+    For "visual" and "text": the request's signal ("signals[0]"), or a group of the shopper's last products, the
+    heaviest one first ("history[0]").
+    For any part: "other" (sum of the smallest features, of features that the product had only when the model was
+    trained, and of rounding).
     """
     value: builtins.float
     """Contribution in the unit of the raw score."""

@@ -900,6 +900,8 @@ class NominateRequest(google.protobuf.message.Message):
     SCOPE_FIELD_NUMBER: builtins.int
     RECOMMENDERS_ONLY_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
+    LAST_PRODUCTS_FIELD_NUMBER: builtins.int
+    LAST_PRODUCT_RECOMMENDERS_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -918,6 +920,8 @@ class NominateRequest(google.protobuf.message.Message):
     """Ranking model; see RankRequest. For a large catalog `vectors` also come from the promoted model and its
     predecessor, because the index may hold only their products.
     """
+    last_products: builtins.int
+    """If no model knows the shopper: number of their last products to return, 0 to 50. Default: 0."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """The shopper. Unset if anonymous."""
@@ -945,6 +949,12 @@ class NominateRequest(google.protobuf.message.Message):
         all.
         """
 
+    @property
+    def last_product_recommenders(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Recommenders as in `recommenders`, whose lists are returned only if no model knows the shopper. Up to 8, none of
+        which is in both.
+        """
+
     def __init__(
         self,
         *,
@@ -960,9 +970,11 @@ class NominateRequest(google.protobuf.message.Message):
         scope: Global___CountScope | None = ...,
         recommenders_only: builtins.bool = ...,
         model_version: builtins.str = ...,
+        last_products: builtins.int = ...,
+        last_product_recommenders: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["anchors", b"anchors", "scope", b"scope", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepts_vectors", b"accepts_vectors", "anchors", b"anchors", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "model_version", b"model_version", "recommenders", b"recommenders", "recommenders_only", b"recommenders_only", "request_id", b"request_id", "scope", b"scope", "session_id", b"session_id", "shopper", b"shopper", "top_k", b"top_k"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepts_vectors", b"accepts_vectors", "anchors", b"anchors", "catalog_id", b"catalog_id", "exclude_product_ids", b"exclude_product_ids", "last_product_recommenders", b"last_product_recommenders", "last_products", b"last_products", "model_version", b"model_version", "recommenders", b"recommenders", "recommenders_only", b"recommenders_only", "request_id", b"request_id", "scope", b"scope", "session_id", b"session_id", "shopper", b"shopper", "top_k", b"top_k"]) -> None: ...
 
 Global___NominateRequest: typing_extensions.TypeAlias = NominateRequest
 
@@ -1038,6 +1050,8 @@ class NominateResponse(google.protobuf.message.Message):
     LISTS_FIELD_NUMBER: builtins.int
     ANCHOR_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     COUNT_LAG_MICROS_FIELD_NUMBER: builtins.int
+    LAST_PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    LAST_PRODUCT_WEIGHTS_FIELD_NUMBER: builtins.int
     basis: Global___NominateResponse.Basis.ValueType
     """Basis of the selection."""
     model_version: builtins.str
@@ -1079,11 +1093,23 @@ class NominateResponse(google.protobuf.message.Message):
 
     @property
     def lists(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RecommenderList]:
-        """One list for each of `recommenders`, in their order. A list may be empty."""
+        """One list for each of `recommenders`, then of `last_product_recommenders`, in their order. A list may be empty."""
 
     @property
     def anchor_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Anchors that were used: those of the request or of its source. Empty if the shopper's last products were used."""
+
+    @property
+    def last_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """If no model knows the shopper: up to `last_products` products that they viewed, put into the cart, bought or rated
+        well, newest first, without hidden ones.
+        """
+
+    @property
+    def last_product_weights(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """Weight of each, above 0, at most 1: how surely the events mean that the shopper likes it, and less for each newer
+        product.
+        """
 
     def __init__(
         self,
@@ -1099,8 +1125,10 @@ class NominateResponse(google.protobuf.message.Message):
         lists: collections.abc.Iterable[Global___RecommenderList] | None = ...,
         anchor_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
         count_lag_micros: builtins.int = ...,
+        last_product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        last_product_weights: collections.abc.Iterable[builtins.float] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "basis", b"basis", "count_lag_micros", b"count_lag_micros", "degradations", b"degradations", "exclude_product_ids", b"exclude_product_ids", "history_token", b"history_token", "lists", b"lists", "model_version", b"model_version", "product_ids", b"product_ids", "scores", b"scores", "vectors", b"vectors"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "basis", b"basis", "count_lag_micros", b"count_lag_micros", "degradations", b"degradations", "exclude_product_ids", b"exclude_product_ids", "history_token", b"history_token", "last_product_ids", b"last_product_ids", "last_product_weights", b"last_product_weights", "lists", b"lists", "model_version", b"model_version", "product_ids", b"product_ids", "scores", b"scores", "vectors", b"vectors"]) -> None: ...
 
 Global___NominateResponse: typing_extensions.TypeAlias = NominateResponse
 

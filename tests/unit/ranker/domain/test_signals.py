@@ -16,6 +16,7 @@ from ranker.domain.signals import (
     Signals,
     event_weights,
     interests,
+    last_interests,
     recent_products,
     robots,
     sessions,
@@ -255,6 +256,42 @@ def test_recent_products_are_newest_first_once_each_without_hidden_and_disliked_
         did("a", "p4", at=4),
     ]
     assert recent_products(newest_first, frozenset({"p2"})) == ("p4", "p1")
+
+
+def test_last_interests_weigh_what_events_say_and_later_products_more() -> None:
+    newest_first = [
+        did("a", "p3", CART, at=9),
+        did("a", "p2", at=8),
+        did("a", "p3", at=7),
+        did("a", "p1", RATING, at=6, value=5.0),
+        did("a", "p0", at=5),
+    ]
+    found = last_interests(newest_first, frozenset(), 3)
+    assert list(found) == ["p3", "p2", "p1"]
+    assert found == pytest.approx({"p3": 1 - 0.2 * 0.7, "p2": 0.9 * 0.3, "p1": 0.81})
+
+
+def test_a_low_rating_cancels_what_came_before_it() -> None:
+    newest_first = [
+        did("a", "p1", at=3),
+        did("a", "p1", RATING, at=2, value=1.0),
+        did("a", "p1", CART, at=1),
+    ]
+    assert last_interests(newest_first, frozenset(), 5) == pytest.approx({"p1": 0.3})
+
+
+@given(
+    kind=st.sampled_from(sorted(INTEREST)),
+    value=st.none() | st.sampled_from([0.0, 2.0, 3.5, 5.0]),
+    quantity=st.integers(0, 3),
+)
+def test_last_interests_weigh_an_event_as_trainings_do(
+    kind: EventType, value: float | None, quantity: int
+) -> None:
+    one = did("ann", "p", kind, 0, value)._replace(quantity=quantity)
+    log = log_of([one])
+    weight = float(event_weights(log.type, log.value, log.quantity)[0])
+    assert last_interests([one], frozenset(), 1) == pytest.approx({"p": weight} if weight else {})
 
 
 def looks(actor: str, times: Sequence[int], what: EventType = VIEW) -> list[Interaction]:

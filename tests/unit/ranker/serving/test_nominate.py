@@ -57,6 +57,24 @@ async def test_recently_viewed_products_are_listed_newest_first() -> None:
     assert [one.product_ids for one in found.lists] == [("b", "a")]
 
 
+async def test_last_products_and_their_recommenders_are_for_shoppers_whom_no_model_knows() -> None:
+    asked = {
+        "recommenders": [Recommender.TRENDING],
+        "last_products": 2,
+        "last_product_recommenders": [Recommender.CO_VIEW],
+    }
+    known = await nominated(VIEWED, Counts(), **asked)
+    assert [one.recommender for one in known.lists] == [Recommender.TRENDING]
+    assert known.last_products == {}
+
+    strange = History(recent=tuple(did("ann", item, at=-place) for place, item in enumerate("zyx")))
+    counts = Counts()
+    unknown = await nominated(strange, counts, **asked)
+    assert [one.recommender for one in unknown.lists] == [Recommender.TRENDING, Recommender.CO_VIEW]
+    assert unknown.last_products == pytest.approx({"z": 0.3, "y": 0.27})
+    assert [item for _, item in counts.asked[0].near] == ["z", "y", "x"]
+
+
 @pytest.mark.parametrize(
     ("owner", "expected"),
     [("", "ann"), ("user-of-ann", "user-of-ann")],

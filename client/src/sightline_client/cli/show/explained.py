@@ -37,7 +37,7 @@ CAUSES = MappingProxyType(
 CAPTION = later(
     "Parts of a raw score, with the features that contribute to each; the features sum to the part."
     " product=: a product of the shopper's history; signals[n]: signal n of the query, from 0;"
-    " bias: of the product, equal for all shoppers; other: all other features."
+    " history[n]: a group of the shopper's last products; other: all other features."
 )
 
 BRANCHES_CAPTION = later(

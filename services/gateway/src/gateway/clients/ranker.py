@@ -140,6 +140,8 @@ class RankerClient(RankerPort, ExperimentKeeper):
             recommenders=recommenders.names,
             recommenders_only=recommenders.only,
             model_version=model_version,
+            last_products=recommenders.last_products,
+            last_product_recommenders=recommenders.of_last_products,
         )
         if recommenders.category_path:
             request.scope.category_path.extend(recommenders.category_path)
@@ -154,6 +156,9 @@ class RankerClient(RankerPort, ExperimentKeeper):
             history_token=answer.history_token,
             lists=tuple(map(_list, answer.lists)),
             anchors=tuple(answer.anchor_product_ids),
+            last_products=dict(
+                zip(answer.last_product_ids, answer.last_product_weights, strict=True)
+            ),
         )
 
     async def rank(self, order: RankRequest) -> Ranked:

@@ -49,6 +49,9 @@ COSINE_BRANCHES = frozenset({Branch.VISUAL, Branch.TEXT, Branch.TEXT_VISUAL})
 ANCHORED = frozenset({Branch.CO_VIEW, Branch.CO_PURCHASE})
 """Recommenders by co-occurrence with anchors."""
 
+BY_HISTORY = (Branch.VISUAL, Branch.TEXT, *sorted(ANCHORED))
+"""Branches that can follow a shopper's last products."""
+
 OF_SHOPPERS = frozenset({Branch.REORDER, Branch.RECENTLY_VIEWED})
 """Recommenders by a shopper's own events."""
 

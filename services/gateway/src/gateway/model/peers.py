@@ -164,6 +164,10 @@ class Recommenders:
     """Category within which events are counted; empty: all."""
     only: bool = False
     """If true, candidates by the shopper's behaviour are not requested."""
+    last_products: int = 0
+    """Number of the shopper's last products that are requested if no model knows the shopper."""
+    of_last_products: tuple[str, ...] = ()
+    """Recommenders that are requested only then."""
 
 
 NO_RECOMMENDERS = Recommenders()
@@ -198,6 +202,9 @@ class RankerCandidates:
     lists: tuple[RecommenderList, ...] = ()
     anchors: tuple[str, ...] = ()
     """Anchors that were used."""
+    last_products: Mapping[str, float] = field(default_factory=dict)
+    """The shopper's last products with their weights, newest first, if no model knows the shopper.
+    """
 
 
 @dataclass(frozen=True, slots=True)

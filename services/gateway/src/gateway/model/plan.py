@@ -1,5 +1,6 @@
 """Plan of a request."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.model.branch import RECOMMENDERS, Branch
@@ -45,10 +46,18 @@ class RequestPlan:
     products."""
     scope: AnswerScope
     ends: StageEnds
+    by_history: bool = False
+    """True if the request names nothing but a shopper, whose last products find others if no model
+    knows the shopper."""
     labelled: tuple[Signal, ...] = ()
     """Photos whose labels are read: of those of the request, as many as it can pay for."""
     controls: tuple[ActiveControl, ...] = ()
     """Active controls, the request's before the scene's."""
+
+    @property
+    def weights(self) -> Mapping[Branch, float]:
+        """Weight of each branch in the fusion."""
+        return self.scene.branches_by_history if self.by_history else self.scene.branches
 
     @property
     def recommenders(self) -> tuple[Branch, ...]:

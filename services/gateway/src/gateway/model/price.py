@@ -170,13 +170,14 @@ def price_of(
     searches: int = 1,
     labelled: int = 0,
     detects: bool = False,
+    last_products: int = 0,
 ) -> RequestPrice:
     """Return the price of Recommend, Search or List.
 
     `excluded`, `moved`: filters of controls that exclude, and of those that move candidates.
     `searches`: how often the signals are searched by: twice for an explanation. `labelled`:
     number of photos whose labels are read, once. `detects`: the anchors are products that are found
-    in a photo.
+    in a photo. `last_products`: number of searches by the shopper's last products.
     """
     if query.page_token and not query.listed:  # its order was recorded
         return RequestPrice({"": BASE, "page_size": query.results_a_page * RESULT})
@@ -203,7 +204,7 @@ def price_of(
             "candidates": len(query.candidates) * CANDIDATE,
             "field": sizes.candidates * (0.0 if grouping is None else GROUPED_CANDIDATE),
             "sort": sizes.products * (SORTED_PRODUCT if query.listed else 0.0),
-            "anchors": found.seconds,
+            "anchors": found.seconds + searches * last_products * SIGNAL[SignalKind.PRODUCT],
         },
         models + found.models,
         exempt=(ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0)

@@ -33,6 +33,9 @@ MOST_IN_PHOTO = 20
 FIRST_ANCHOR = -2
 """Index of the first anchor when used as a signal; those of further anchors descend."""
 
+FIRST_GROUP = -1_000
+"""Index of the first group of a shopper's last products when used as a signal."""
+
 
 def asked_at(place: int) -> str:
     """Return the path of the product that a request names at this place."""

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
-from gateway.model.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
+from gateway.model.branch import BY_HISTORY, RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.controls import ControlRule, consistent
 from gateway.model.diversity import Diversity, Share
 from gateway.model.match import Thresholds
@@ -87,6 +87,9 @@ RATING, STOCK, MARGIN = "rating", "stock", "margin"
 ATTRIBUTE = "attribute."
 """Prefix of parts by number attributes."""
 
+AFFINITY = "affinity"
+"""Part of a raw score by the categories and brands of a shopper's last products."""
+
 NUMBERS = (FRESHNESS, RATING, STOCK, MARGIN)
 """Parts by numbers that every product may have."""
 
@@ -113,7 +116,7 @@ def _each_branch(weights: Mapping[Branch, float]) -> Mapping[Branch, float]:
     return {branch: weights.get(branch, float(branch in usual)) for branch in _WEIGHED}
 
 
-PARTS = frozenset({*SCORED, Branch.COLLABORATIVE, Branch.GIVEN, *NUMBERS, *BEHAVIOUR})
+PARTS = frozenset({*SCORED, Branch.COLLABORATIVE, Branch.GIVEN, AFFINITY, *NUMBERS, *BEHAVIOUR})
 """Parts of raw scores, beside those by number attributes."""
 
 
@@ -212,6 +215,9 @@ class Scene:
     """Weight of each part of the raw score if the signals supplied candidates."""
     parts_without_signals: Parts = field(default_factory=lambda: dict.fromkeys(BEHAVIOUR, 1.0))
     """Weight of each part of the raw score if they did not."""
+    parts_with_history: Parts = field(default_factory=dict)
+    """Weight of each part of the raw score, and of BY_HISTORY in the fusion, if a request names
+    nothing but a shopper whom no model knows: their last products find others. Empty: unused."""
     numbers: NumberScales = field(default_factory=NumberScales)
     ranking: SceneRanking = field(default_factory=SceneRanking)
     budgets: Budgets = field(default_factory=Budgets)
@@ -248,6 +254,12 @@ class Scene:
         if self.branches[Branch.LABELS] > 0:
             return {Branch.LABELS: LABELS_PART, **self.parts_with_signals}
         return self.parts_with_signals
+
+    @property
+    def branches_by_history(self) -> Mapping[Branch, float]:
+        """Weight of each branch in the fusion if the shopper's last products find others."""
+        weights = {branch: self.parts_with_history.get(branch, 0.0) for branch in BY_HISTORY}
+        return {**self.branches, **weights}
 
     @property
     def reading_labels(self) -> "Scene":

@@ -1,9 +1,17 @@
 """Checks of a whole scene whose entries are valid separately. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 
-from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, RECOMMENDERS, Branch
+from gateway.model.branch import (
+    ABOUT,
+    ANCHORED,
+    BY_HISTORY,
+    OF_SHOPPERS,
+    RECOMMENDERS,
+    Branch,
+)
 from gateway.model.scene import (
+    AFFINITY,
     ATTRIBUTE,
     BEHAVIOUR,
     NUMBERS,
@@ -13,6 +21,7 @@ from gateway.model.scene import (
     Scene,
 )
 
+HISTORY = "parts_with_history"
 _BY_LAST = ("session", "item_item", "bought_together")
 """Parts that use anchors if there are any."""
 
@@ -25,7 +34,7 @@ def problems(scene: Scene) -> Iterator[str]:
     used, tables = scene.used, _tables(scene)
     if not used and not (scene.popular_fallback or scene.new_fallback):
         yield "branches: no branch is used and both fallbacks are off, so no product can be found"
-    if not any(_live(scene, weights) for weights in tables.values()):
+    if not any(_live(scene, *table) for table in tables.items()):
         branches = sorted(used.intersection(SCORED)) or BEHAVIOUR
         parts = ", ".join(branches)
         yield f"{' and '.join(tables)}: all scores would be 0: give a weight to one of {parts}"
@@ -50,8 +59,11 @@ def problems(scene: Scene) -> Iterator[str]:
 
 
 def _number_problems(scene: Scene) -> Iterator[str]:
-    """Yield parts by attributes without a scale, and a strength without an objective."""
-    for name in ("parts_with_signals", "parts_without_signals"):
+    """Yield parts by attributes without a scale, a strength without an objective, and two sources
+    of anchors."""
+    if scene.parts_with_history and scene.anchors_from.is_history:
+        yield "parts_with_history: contradicts anchors_from, which finds anchors in events too"
+    for name in ("parts_with_signals", "parts_without_signals", HISTORY):
         for part in getattr(scene, name):
             if part.startswith(ATTRIBUTE) and part not in _attributes(scene):
                 attribute = part.removeprefix(ATTRIBUTE)
@@ -64,11 +76,15 @@ def warnings(scene: Scene) -> Iterator[str]:
     """Yield entries of a usable scene that have no effect. Each begins with the entry."""
     used, tables = scene.used, _tables(scene)
     for name, weights in tables.items():
-        if not _live(scene, weights):
+        if not _live(scene, name, weights):
             yield f"{name}: all scores are 0 there: the order is that of the branches"
         for part, weight in weights.items():
-            if weight > 0 and part in {*SCORED, Branch.COLLABORATIVE} and part not in used:
-                yield f"{name}.{part}: the branch {part} is not used"
+            if weight > 0 and part in _idle(scene, name):
+                yield f"{name}.{part}: " + (
+                    "only parts_with_history has it"
+                    if part == AFFINITY
+                    else f"the branch {part} is not used"
+                )
     yield from _unused_scales(scene)
     for branch in sorted(used.intersection(RECOMMENDERS)):
         if not any(weights.get(branch) for weights in tables.values()):
@@ -92,14 +108,29 @@ def _unused_scales(scene: Scene) -> Iterator[str]:
 def _tables(scene: Scene) -> Mapping[str, Mapping[str, float]]:
     """Return the tables of weights of parts that can apply."""
     without = {"parts_without_signals": scene.parts_without_signals}
+    if scene.parts_with_history:
+        without[HISTORY] = scene.parts_with_history
     if scene.used & ABOUT:
         return {"parts_with_signals": scene.parts_by_signals, **without}
     return without
 
 
-def _live(scene: Scene, weights: Mapping[str, float]) -> bool:
+def _used(scene: Scene, table: str) -> frozenset[str]:
+    """Return the branches that have parts by this table of weights."""
+    return scene.used.union(BY_HISTORY if table == HISTORY else ())
+
+
+def _idle(scene: Scene, table: str) -> Set[str]:
+    """Return the parts that no product has by this table of weights."""
+    unknown = () if table == HISTORY else (AFFINITY,)
+    return {*SCORED, Branch.COLLABORATIVE, *unknown} - _used(scene, table)
+
+
+def _live(scene: Scene, table: str, weights: Mapping[str, float]) -> bool:
     """Return whether a score can differ from 0."""
-    live = {*BEHAVIOUR, *NUMBERS, *_attributes(scene), *scene.used.intersection(SCORED)}
+    live = {*BEHAVIOUR, *NUMBERS, *_attributes(scene), *_used(scene, table).intersection(SCORED)}
+    if table == HISTORY:
+        live.add(AFFINITY)
     return any(weight > 0 for part, weight in weights.items() if part in live)
 
 

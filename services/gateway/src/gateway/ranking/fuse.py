@@ -21,7 +21,7 @@ from dataclasses import replace
 from gateway.model.branch import BITS, BY_WORDS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
 from gateway.model.candidates import CandidateList, Contributions, FusedCandidates, falling
 from gateway.model.columns import ProductColumns, gathered
-from gateway.model.query import FIRST_ANCHOR
+from gateway.model.query import FIRST_ANCHOR, FIRST_GROUP
 from gateway.model.scene import SCORED
 
 K = 60
@@ -220,6 +220,8 @@ def by_signal(
 def _name(listing: CandidateList) -> str:
     if listing.signal is None:
         return "signals"
+    if listing.signal <= FIRST_GROUP:
+        return f"history[{FIRST_GROUP - listing.signal}]"
     anchor = FIRST_ANCHOR - listing.signal
     return f"signals[{listing.signal}]" if anchor < 0 else f"anchors[{anchor}]"
 

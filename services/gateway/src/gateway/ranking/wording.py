@@ -21,6 +21,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "MATCHES_TASTE": "Fits your taste",
         "POPULAR": "Popular right now",
         "NEW": "New in the shop",
+        "SIMILAR_TO_VIEWED": "Similar to something you looked at",
         "ALSO_VIEWED": "Viewed by people who looked at the same things",
         "BOUGHT_WITH": "Often bought with something you chose",
         "TRENDING": "Wanted more than usual these days",
@@ -40,6 +41,7 @@ OWN: Mapping[str, Mapping[str, str]] = {
         "MATCHES_TASTE": "符合您的喜好",
         "POPULAR": "当前热门",
         "NEW": "新品上架",
+        "SIMILAR_TO_VIEWED": "与您看过的商品相似",
         "ALSO_VIEWED": "看过同样商品的人也看了它",
         "BOUGHT_WITH": "常与您选过的商品一起购买",
         "TRENDING": "近来关注上升",
@@ -67,6 +69,14 @@ TITLED: Mapping[str, Mapping[str, str]] = {
     },
 }
 """Reasons that name a product."""
+
+SIMILAR, TASTE = "SIMILAR_TO_VIEWED", "MATCHES_TASTE"
+AFFINITY_CODE = "AFFINITY"
+"""The ranker's code of the gateway's own part."""
+OF_LAST_PRODUCTS = {"LOOKS_LIKE_QUERY": SIMILAR, "MATCHES_TEXT": SIMILAR}
+"""Codes of parts by similarity, if a shopper's last products were searched by: code to give."""
+TASTES: Mapping[str, str] = {"en": "Fits your taste: {value}", "zh": "符合您的喜好：{value}"}
+"""Reason MATCHES_TASTE with a feature."""
 
 WORDS = "MATCHES_WORDS"
 SYNONYMS: Mapping[str, str] = {
@@ -162,6 +172,37 @@ MATCHES: Mapping[str, Mapping[str, str]] = {
 def own_reason(code: str, language_code: str) -> Reason:
     """Return a reason of the gateway's own."""
     return Reason(code=code, text=_of(OWN, language_code)[code])
+
+
+def of_last_products(
+    reasons: Iterable[Reason],
+    language_code: str,
+    product_id: str = "",
+    feature: tuple[str, str] | None = None,
+) -> tuple[Reason, ...]:
+    """Return reasons of a product that the shopper's last ones found, each once.
+
+    `product_id`: the last product that it is most like; `feature`: kind and value that it shares
+    with them. Both may be unknown.
+    """
+    named = (("product_id", product_id),) if product_id else ()
+    found = []
+    for reason in reasons:
+        if code := OF_LAST_PRODUCTS.get(reason.code):
+            found.append(Reason(code, own_reason(code, language_code).text, named))
+        elif reason.code == AFFINITY_CODE:
+            found.append(_taste(language_code, feature))
+        else:
+            found.append(reason)
+    return tuple(dict.fromkeys(found))
+
+
+def _taste(language_code: str, feature: tuple[str, str] | None) -> Reason:
+    if feature is None:
+        return own_reason(TASTE, language_code)
+    kind, value = feature
+    text = TASTES.get(language_code.partition("-")[0].lower(), TASTES["en"])
+    return Reason(TASTE, text.format(value=value), (("feature", kind), ("value", value)))
 
 
 def named_products(reasons: Iterable[Iterable[Reason]]) -> list[str]:

@@ -65,8 +65,10 @@ def best_match(
 ) -> Match | None:
     """Return the best match by the thresholds of scene and request.
 
-    None if no signal was searched. `order`: the ranker's order.
+    None if no signal of the request was searched. `order`: the ranker's order.
     """
+    if run.last_products.ids:
+        return None
     trace, scene = run.trace, run.plan.scene
     rule = MatchRule(scene.match, scene.min_quality, run.query.min_quality)
     spaces = [

@@ -17,6 +17,7 @@ from gateway.model.price import (
 from gateway.model.query import MOST_LABELLED, RequestQuery
 from gateway.recommend.begin import begin, may_be_in_experiments
 from gateway.recommend.photo_anchors import gives_anchors
+from gateway.retrieval.history import most_searches
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
 from servicekit.rpc.hedging import one_at_a_time
@@ -111,4 +112,5 @@ def _price(run: RequestContext, products: int, searches: int) -> RequestPrice:
         searches=searches,
         labelled=len(run.plan.labelled),
         detects=gives_anchors(run) is not None,
+        last_products=most_searches(run.plan),
     )

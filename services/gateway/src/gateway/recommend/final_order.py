@@ -8,12 +8,15 @@ from gateway.model.candidates import CandidateList, FusedCandidates
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.errors import PeerUnavailable
+from gateway.model.last_products import facts_of
 from gateway.model.peer_failures import StageFailure
 from gateway.model.peers import Ranked, RankRequest
+from gateway.model.scene import AFFINITY
 from gateway.model.score_notes import OBJECTIVE, NoteCause, ScoreNote
 from gateway.ranking.fuse import by_signal, fuse, weighted
 from gateway.ranking.near_duplicates import apart, collapse
 from gateway.ranking.number_parts import computed_parts
+from gateway.ranking.wording import of_last_products
 from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
 from gateway.recommend.controls.step import last_place, pin_outcomes
 from gateway.recommend.pages import Rest
@@ -46,7 +49,7 @@ class FinalOrder:
 def fused(run: RequestContext, listings: tuple[CandidateList, ...]) -> FusedCandidates:
     """Return the candidates of all lists, without those of earlier shelves and their
     near-duplicates."""
-    found = fuse(weighted(listings, run.plan.scene.branches), run.left_out, run.plan.most)
+    found = fuse(weighted(listings, run.plan.weights), run.left_out, run.plan.most)
     if not run.shown.product_ids:
         return found
     return found.picked(apart(found.columns, run.shown))
@@ -72,6 +75,8 @@ async def _ranked(
     answer = await rank(run, order)
     if answer is None:
         return None
+    if run.last_products.ids:
+        answer = replace(answer, order=_explained(run, candidates, answer.order))
     if answer.collapsed_count:
         run.trace.steps.append(f"{answer.collapsed_count} collapsed")
 
@@ -93,6 +98,18 @@ async def _ranked(
         outcomes=pin_outcomes(run, candidates, answer.order.product_ids, answer),
         merits=answer.merits,
     )
+
+
+def _explained(run: RequestContext, candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
+    """Return the order with reasons that name what products share with the shopper's last ones."""
+    last, language = run.last_products, run.query.language_code
+    facts = dict(zip(candidates.columns.product_ids, facts_of(candidates.columns), strict=True))
+    pairs = zip(order.product_ids, order.reasons, strict=False)
+    told = [
+        of_last_products(given, language, last.closest(*facts[item]), last.shared(*facts[item]))
+        for item, given in pairs
+    ]
+    return replace(order, reasons=told)
 
 
 def _unranked(run: RequestContext, candidates: FusedCandidates) -> FinalOrder:
@@ -141,7 +158,8 @@ def rank_order(
 ) -> RankRequest:
     """Return the request to the ranker."""
     scene = run.plan.scene
-    weights = weights_of(scene, candidates.named, candidates.similarities)
+    own = affinities(run, candidates)
+    weights = weights_of(scene, candidates.named, (*candidates.similarities, *own))
     computed = computed_parts(
         *(candidates, weights, scene.numbers, scene.half_life_hours, run.time_micros)
     )
@@ -163,11 +181,17 @@ def rank_order(
         reason_count=reason_count,
         record=record,
         anchors=anchors_of(run),
-        signals=computed.values,
+        signals={**computed.values, **own},
         objective=scene.applied_objective,
         page_size=run.query.results_a_page,
         model_version=scene.ranking.model,
     )
+
+
+def affinities(run: RequestContext, candidates: FusedCandidates) -> Mapping[str, Sequence[float]]:
+    """Return the part AFFINITY; empty unless the shopper's last products are searched by."""
+    last = run.last_products
+    return {AFFINITY: last.affinities(candidates.columns)} if last.ids else {}
 
 
 def collapsed(run: RequestContext, candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:

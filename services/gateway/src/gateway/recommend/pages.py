@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.model.answer import AnsweredProduct, AnswerOrder, AnswerRecord, AnswerResult
-from gateway.model.branch import SIMILARITY_BRANCHES
 from gateway.model.candidates import Contributions
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
@@ -19,7 +18,7 @@ from gateway.model.query import AnswerScope
 from gateway.model.reasons import MoveCause, Reason
 from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
-from gateway.ranking.wording import meant, named_products, read, titled
+from gateway.ranking.wording import meant, named_products, of_last_products, read, titled
 from gateway.recommend.answer_report import page_quality
 from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
@@ -95,6 +94,8 @@ async def read_page(
     results = []
     for rank, item in enumerate(shown, start=served + 1):
         reasons = reasons_for(item.order.branches_at(item.place), item.reasons or (), language)
+        if run.plan.by_history:
+            reasons = of_last_products(reasons, language)
         if used := run.trace.synonyms.get(item.row.product_id):
             reasons = meant(reasons, used, language)
         if text := run.trace.read.get(item.row.product_id):
@@ -192,7 +193,7 @@ async def _ask_reasons(run: RequestContext, shown: Sequence[_Shown]) -> Mapping[
         weights=weights_of(
             run.plan.scene,
             [branch for item in answered for branch in item.branches],
-            [part for part in parts if part in SIMILARITY_BRANCHES],
+            parts,
         ),
         explored=[place for place, item in enumerate(answered) if _explored(item)],
         explain=run.query.explain,

@@ -1,12 +1,12 @@
 """Planning of a request: scene × request → branches, counts and time. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.plan import MOST_ASKED, MOST_RANKED, RequestPlan, StageEnds
 from gateway.model.query import AnswerScope, RequestQuery, SignalKind
-from gateway.model.scene import Scene
+from gateway.model.scene import AFFINITY, Scene
 from servicekit.rpc.requests import RequestInvalid
 
 SPARE = 10
@@ -20,6 +20,7 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
         scene.most_candidates,
         MOST_ASKED,
     )
+    by_history = follows_history(query, scene)
     return RequestPlan(
         scene=scene,
         branches=branches_of(query, scene),
@@ -37,6 +38,7 @@ def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
             hydrate=max(scene.budgets.rank, scene.budgets.hydrate) * seconds,
             answer=seconds,
         ),
+        by_history=by_history,
     )
 
 
@@ -89,16 +91,26 @@ def is_anchored(query: RequestQuery, scene: Scene) -> bool:
     return bool(query.about) or looks
 
 
+def follows_history(query: RequestQuery, scene: Scene) -> bool:
+    """Return whether a request names nothing but a shopper, and its scene follows their last
+    products."""
+    named = query.signals or query.anchors or query.candidates or query.followed or query.listed
+    return bool(scene.parts_with_history) and query.shopper is not None and not named
+
+
 def weights_of(
-    scene: Scene, named: Collection[Branch], parts: Iterable[str]
+    scene: Scene, named: Collection[Branch], parts: Collection[str]
 ) -> Mapping[str, float]:
     """Return the weights of the parts of raw scores, by the branches that found candidates.
 
-    If all signals are negative, parts of branches keep their weights. The callers' own scores count
-    1 unless the scene says otherwise.
+    `parts`: those that candidates have; AFFINITY if they follow the shopper's last products. If all
+    signals are negative, parts of branches keep their weights. The callers' own scores count 1
+    unless the scene says otherwise.
     """
     if Branch.GIVEN in named:
         return {Branch.GIVEN: 1.0, **scene.parts_without_signals}
+    if AFFINITY in parts:
+        return scene.parts_with_history
     if not ABOUT.isdisjoint(named):
         return scene.parts_by_signals
     negative = {

@@ -17,7 +17,7 @@ from itertools import chain
 from operator import or_
 from typing import Any
 
-from gateway.model.branch import SIMILARITY_BRANCHES, Branch, branches_of
+from gateway.model.branch import Branch, branches_of
 from gateway.model.opaque_messages import ProductRow
 from gateway.model.peers import AnswerRange, ReplayRules
 from gateway.model.query import AnswerScope
@@ -37,7 +37,7 @@ MOST_SHOWN = 20
 MOST_EXAMPLES = 10
 NEW_MICROS = 30 * 86_400 * 1_000_000
 REPLAYED = (
-    *("parts_with_signals", "parts_without_signals", "diversity"),
+    *("parts_with_signals", "parts_without_signals", "parts_with_history", "diversity"),
     *("objective", "objective_strength"),
 )
 """Entries that determine how candidates are ranked."""
@@ -201,7 +201,7 @@ async def _asked(
         raise
     named = branches_of(reduce(or_, record.order.branches, 0))
     names = [name for name, _ in record.order.parts]
-    weights = weights_of(scene, named, [name for name in names if name in SIMILARITY_BRANCHES])
+    weights = weights_of(scene, named, names)
     return _Asked(answer_id, record.order.product_ids, weights, MARGIN in names)
 
 

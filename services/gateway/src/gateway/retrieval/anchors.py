@@ -7,6 +7,7 @@ from gateway.model.branch import Branch
 from gateway.model.causes import Peer
 from gateway.model.query import FIRST_ANCHOR, RequestQuery
 from gateway.model.retrieved import NOTHING, BranchResult, failed
+from gateway.retrieval.history import follow_history
 from gateway.retrieval.personal import FromRanker, ask_ranker
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
@@ -39,6 +40,8 @@ async def infer_anchors(run: RequestContext) -> tuple[RequestContext, FromRanker
     Return the run with them, and the ranker's response. A request with candidates searches nothing.
     """
     scene, query = run.plan.scene, run.query
+    if run.plan.by_history:
+        return await follow_history(run)
     if query.candidates:
         return run, None
     named = query.about or not scene.anchors_from.is_history or query.shopper is None

@@ -1,6 +1,6 @@
 """The branches, executed in parallel."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gateway.model.branch import ABOUT, SIMILARITY_BRANCHES, Branch
@@ -56,9 +56,14 @@ async def find(
     if not any(len(item.ids) for item in listings if not item.negative):
         negative = (item for item in listings if item.negative)
         listings = (*await fall_back(run, result.popular), *negative)
-    elif result.popular and ABOUT.isdisjoint(item.branch for item in listings):
+    elif result.popular and _takes_popular(run, listings):
         listings = await filled_up(run, listings, result.popular)
     return (*listings, *result.new)
+
+
+def _takes_popular(run: RequestContext, listings: Sequence[CandidateList]) -> bool:
+    """Return whether popular products follow these lists."""
+    return bool(run.last_products.ids) or ABOUT.isdisjoint(item.branch for item in listings)
 
 
 async def search(run: RequestContext) -> tuple[CandidateList, ...]:

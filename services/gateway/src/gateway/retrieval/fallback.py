@@ -49,13 +49,15 @@ async def filled_up(
     run: RequestContext, listings: tuple[CandidateList, ...], candidates: RankerCandidates
 ) -> tuple[CandidateList, ...]:
     """Return the listings and, if they have too few products for some pages, popular, then newest
-    products."""
+    products. Beside products like the shopper's last ones there are always some."""
     known = {product_id for item in listings for product_id in item.ids}
-    if len(known) >= run.plan.top_k or Peer.RETRIEVER in run.trace.unreachable:
+    enough = len(known) >= run.plan.top_k and not run.last_products.ids
+    if enough or Peer.RETRIEVER in run.trace.unreachable:
         return listings
     more = run.trace.note(await _popular(run, candidates)).listings
     if not any(_fills_a_page(run, item) for item in more):
-        more = (*more, *run.trace.note(await _newest(run, more)).listings)
+        newest = await _newest(run, (*listings, *more))
+        more = (*more, *run.trace.note(newest).listings)
     return (*listings, *(replace(item, after=item.after + BEHIND) for item in more))
 
 

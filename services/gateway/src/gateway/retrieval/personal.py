@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from itertools import chain
 
-from gateway.model.branch import OF_SHOPPERS, Branch
+from gateway.model.branch import BY_HISTORY, OF_SHOPPERS, RECOMMENDERS, Branch
 from gateway.model.candidates import CandidateList
 from gateway.model.causes import Peer
 from gateway.model.columns import ProductColumns, gathered
@@ -34,6 +34,8 @@ from servicekit.errors import ServiceError
 
 MOST_SEARCHES = 3
 """Maximum number of searches of a request: another generation may become active in between."""
+MOST_LAST = 10
+"""Maximum number of a shopper's last products that find others."""
 BRANCH = Branch.COLLABORATIVE
 
 
@@ -136,11 +138,16 @@ def picked(columns: ProductColumns, ids: Collection[str]) -> ProductColumns:
 
 def recommenders_of(run: RequestContext, *, only: bool = False) -> Recommenders:
     """Return the recommenders to request in addition to behaviour."""
-    names, anchors = run.plan.recommenders, anchors_of(run)
-    if not names and not anchors:
+    names, anchors, by_history = run.plan.recommenders, anchors_of(run), run.plan.by_history
+    if not names and not anchors and not by_history:
         return NO_RECOMMENDERS
     own = run.query.filter
-    return Recommenders(names, anchors, () if own is None else own.category_path, only)
+    asked = Recommenders(names, anchors, () if own is None else own.category_path, only)
+    if not by_history:
+        return asked
+    weights = run.plan.scene.parts_with_history
+    counted = tuple(each for each in BY_HISTORY if each in RECOMMENDERS and weights.get(each))
+    return replace(asked, last_products=MOST_LAST, of_last_products=counted)
 
 
 def anchors_of(run: RequestContext) -> RequestAnchors:

@@ -18,7 +18,7 @@ from gateway.model.opaque_messages import Vector
 from gateway.model.peer_failures import StageFailure
 from gateway.model.peers import EmbeddedSignal, NearestProducts, VectorBlend
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Signal, SignalKind
+from gateway.model.query import FIRST_GROUP, Signal, SignalKind
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.model.scene import Fusion
 from gateway.retrieval.category_fit import category_fits
@@ -64,6 +64,10 @@ async def similar(run: RequestContext, branch: Branch) -> BranchResult:
 
 
 async def _near_all(run: RequestContext, branch: Branch) -> BranchResult:
+    if run.last_products.ids:
+        groups = run.last_products.groups()
+        near = (_near_last(run, branch, *numbered) for numbered in enumerate(groups))
+        return merged(await in_parallel(*near))
     signals = [signal for signal in run.query.signals if signal.kind in FOLLOWED[branch]]
     if branch is Branch.TEXT_VISUAL and not await takes_texts(run):
         return NOTHING
@@ -93,6 +97,20 @@ async def takes_texts(run: RequestContext) -> bool:
         versions.learn(catalog_id, space, with_texts[0])
         return True
     return known in with_texts
+
+
+async def _near_last(
+    run: RequestContext, branch: Branch, number: int, group: Sequence[Signal]
+) -> BranchResult:
+    """Return the list of some of the shopper's last products together; none in a catalog without
+    such vectors."""
+    found = await _near_blend(run, branch, group) or NOTHING
+    lost = DegradationCause.SPACE_UNAVAILABLE
+    return replace(
+        found,
+        listings=tuple(replace(each, signal=FIRST_GROUP - number) for each in found.listings),
+        failures=tuple(each for each in found.failures if each.cause is not lost),
+    )
 
 
 # Each signal searched separately

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from gateway.model.columns import NO_PRODUCTS, ProductColumns
 from gateway.model.detections import Detection, DetectionQuery
+from gateway.model.last_products import LastProducts
 from gateway.model.plan import RequestPlan
 from gateway.model.query import DEFAULT_LANGUAGE, RequestQuery
 from gateway.model.snapshot import CatalogSnapshot
@@ -150,6 +151,8 @@ class RequestContext:
     """When the request was made, microseconds since 1970 (UTC)."""
     arms: tuple[str, ...] = ()
     """Experiment arms of the request."""
+    last_products: LastProducts = field(default_factory=LastProducts)
+    """The shopper's last products, if the request searches by them."""
     shown: ProductColumns = NO_PRODUCTS
     """Products of earlier shelves: neither they nor their near-duplicates are in the answer."""
 

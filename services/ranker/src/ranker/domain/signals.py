@@ -28,6 +28,8 @@ from ranker.domain.log import TYPES, UNKNOWN, EventColumns, is_type
 
 MINUTE_MICROS = 60 * 1_000_000
 MOST_STARS = 5.0
+FALL = 0.9
+"""Weight of each product of a shopper, or anchor of a request, relative to the one before it."""
 
 INTEREST = frozenset(
     {
@@ -218,6 +220,42 @@ def recent_products(
             decided[event.product_id] = event.time_micros
     found = [(-time, item) for item, time in decided.items() if time is not None]
     return tuple(item for _, item in sorted(found))
+
+
+def last_interests(
+    events: Sequence[Interaction],
+    hidden: frozenset[str],
+    count: int,
+    signals: Signals = DEFAULTS,
+) -> dict[str, float]:
+    """Return one shopper's last `count` products of interest with their weights, newest first.
+
+    `events` are newest first. The weight is the interest without decay by age, times FALL for each
+    newer product.
+    """
+    found = {}
+    for place, item in enumerate(recent_products(events, hidden, signals)[:count]):
+        doubt = 1.0
+        for event in events:
+            if event.product_id != item:
+                continue
+            weight = _certainty(event, signals)
+            if event.type is EventType.RATING and not weight:
+                break  # a low rating cancels all earlier events
+            doubt *= 1 - weight
+        found[item] = (1 - doubt) * FALL**place
+    return found
+
+
+def _certainty(event: Interaction, signals: Signals) -> float:
+    """Return the probability that an event means an affinity, as `event_weights`."""
+    if event.type is EventType.RATING:
+        stars = event.value or 0.0
+        liked = stars >= signals.liked_rating and stars > 0
+        return float((stars / MOST_STARS) ** signals.rating_power) if liked else 0.0
+    weight = signals.weights.get(event.type, 0.0)
+    several = event.type in (EventType.ADD_TO_CART, EventType.PURCHASE) and event.quantity > 1
+    return float(1 - (1 - weight) ** event.quantity) if several else weight
 
 
 def _ages(time: Ints, log: EventColumns, signals: Signals, now: int | None) -> Doubles:

@@ -9,6 +9,7 @@ from ranker.servicer.requests import check_range, check_version
 from ranker.serving.nominate import MOST_GENERATED, NominateQuery
 from ranker.serving.rank_products import RankQuery
 from ranker.serving.ranking.diversity import DEFAULT
+from ranker.serving.ranking.recommenders import MOST_ANCHORS
 from servicekit.clock import now_micros
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
@@ -56,6 +57,9 @@ def nominate_query(
     check_range("exclude_product_ids", len(request.exclude_product_ids), 0, MOST_GENERATED)
     anchors, names = anchors_of(request), recommenders_of(request.recommenders)
     scope = scope_of(request)
+    check_range("last_products", request.last_products, 0, MOST_ANCHORS)
+    path = "last_product_recommenders"
+    of_last = recommenders_of(request.last_product_recommenders, path, among=names)
     check_version(request.model_version)
     return NominateQuery(
         *(catalog_id, actor, now_micros(), request.top_k or DEFAULT_GENERATED),
@@ -66,4 +70,6 @@ def nominate_query(
         recommenders_only=request.recommenders_only,
         accepts_vectors=request.accepts_vectors,
         model_version=request.model_version,
+        last_products=request.last_products,
+        last_product_recommenders=of_last,
     )

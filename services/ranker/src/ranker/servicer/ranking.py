@@ -145,6 +145,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             anchor_product_ids=found.anchors,
             lists=list_messages(found.lists),
             count_lag_micros=found.count_lag_micros,
+            last_product_ids=found.last_products.keys(),
+            last_product_weights=found.last_products.values(),
         )
         if (by := found.behaviour) is not None:
             answer.product_ids.extend(by.found.product_ids)

@@ -43,14 +43,19 @@ def _anchor_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
             yield f"anchors.product_ids[{place}]", "is repeated"
 
 
-def recommenders_of(names: Sequence[str]) -> tuple[Recommender, ...]:
-    """Return the recommenders of these names; RequestInvalid."""
-    check_range("recommenders", len(names), 0, MOST_RECOMMENDERS)
+def recommenders_of(
+    names: Sequence[str], path: str = "recommenders", among: Sequence[Recommender] = ()
+) -> tuple[Recommender, ...]:
+    """Return the recommenders of these names; RequestInvalid if one is repeated or `among` others.
+
+    `path`: field of the request.
+    """
+    check_range(path, len(names), 0, MOST_RECOMMENDERS)
     if not names:
         return ()
-    known, times = {one.value: one for one in Recommender}, Counter(names)
+    known, times = {one.value: one for one in Recommender}, Counter((*names, *among))
     refuse(
-        (f"recommenders[{place}]", "is repeated" if name in known else f"is none of {[*known]}")
+        (f"{path}[{place}]", "is repeated" if name in known else f"is none of {[*known]}")
         for place, name in enumerate(names)
         if name not in known or times[name] > 1
     )

@@ -1,11 +1,12 @@
 """Use case: generate candidates for a shopper, by behaviour and by counts."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
 from ranker.domain.recommenders import CountScope, Recommender, RequestAnchors
+from ranker.domain.signals import last_interests
 from ranker.ports import CountReader, HistoryReader, Models
 from ranker.serving.ranking import generate, parts, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
@@ -36,6 +37,17 @@ class NominateQuery:
     accepts_vectors: bool = False
     """True if the caller can search the index of collaborative vectors."""
     model_version: str = ""
+    last_products: int = 0
+    """Number of the shopper's last products to return if no model knows the shopper."""
+    last_product_recommenders: Sequence[Recommender] = ()
+    """Recommenders to ask only then."""
+
+    @property
+    def without_model(self) -> "NominateQuery":
+        """The query for a shopper whom no model knows."""
+        if not self.last_product_recommenders:
+            return self
+        return replace(self, recommenders=(*self.recommenders, *self.last_product_recommenders))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,9 @@ class Nominated:
     """None if only recommenders were requested."""
     lists: Sequence[RecommenderList] = ()
     count_lag_micros: int = 0
+    last_products: Mapping[str, float] = field(default_factory=dict)
+    """The shopper's last products with their weights, newest first; empty if a model knows the
+    shopper."""
 
 
 class Nominate:
@@ -95,6 +110,14 @@ class Nominate:
         served = choose_model(self._models, query.catalog_id, query.model_version)
         read = await self._shoppers.read(*whose, served.model, now_micros=query.now_micros)
         token = self._shoppers.remember(*whose, read)
+        last: Mapping[str, float] = {}
+        if not read.shopper.personal:
+            query = query.without_model
+            last = last_interests(
+                *(read.history.recent, read.history.hidden),
+                query.last_products,
+                self._shoppers.signals,
+            )
         views = Recommender.RECENTLY_VIEWED in query.recommenders
         known, resolved = await self._shoppers.resolve(
             *whose, read, query.anchors, with_trail=views
@@ -103,7 +126,7 @@ class Nominate:
         if not query.recommenders_only:
             behaviour = await self._by_behaviour(query, served, known, resolved.product_ids)
         lists, lag = await self._by_counts(query, read, resolved)
-        return Nominated(token, resolved.product_ids, behaviour, lists, lag)
+        return Nominated(token, resolved.product_ids, behaviour, lists, lag, last)
 
     async def _by_counts(
         self, query: NominateQuery, read: KnownShopper, resolved: ResolvedAnchors

@@ -56,13 +56,14 @@ def test_taste_is_the_models_score_over_its_scale() -> None:
     assert "session" not in ranking.parts
 
 
-def test_a_newcomers_session_holds_the_bias_and_a_trained_shoppers_does_not() -> None:
+def test_what_the_model_holds_of_a_product_for_anybody_is_no_part_of_the_session() -> None:
     one = candidates("b")
     newcomer = rank(one, ALL, fold_in.of(MODEL, "x", ["b"]), MODEL, None, history=History())
     known = rank(one, ALL, fold_in.of(MODEL, "ann", ["b"]), MODEL, None, history=History())
-    assert newcomer.parts["session"][0] == pytest.approx(
-        2 * (2 / 3 + 0.25) / 4
-    )  # shrunk but for the bias
+    assert newcomer.parts["session"][0] == pytest.approx(2 * (2 / 3) / 4)  # shrunk
+    assert newcomer.parts["popularity"][0] == pytest.approx(2 * 0.25 / 4)  # its bias
+    assert newcomer.raw_scores[0] == pytest.approx(2 * (2 / 3 + 0.25) / 4)
+    assert "popularity" not in known.parts
     assert known.parts["session"][0] == pytest.approx(2.0 / 4)
     assert known.parts["taste"][0] == pytest.approx(2.25 / 4)
 

@@ -6,8 +6,7 @@ A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part i
                    + l_i·u                        each; l_i = what its photo says of a product that
                                                   nobody liked in training
     session          Σ_j d_j · x_i·x_j            j = the last products of interest, d_j what each
-                                                  counts in their mean; + β_i where nothing else
-                                                  holds it
+                                                  counts in their mean
     item_item        Σ_j d_j · W[j, i]
     bought_together  Σ_j d_j · T[j, i]
     content          Σ_f y_f·p                     f = features and pairs of features of a product
@@ -40,7 +39,7 @@ Contributions = tuple[tuple[str, float], ...]
 
 MOST_CONTRIBUTIONS = 16
 """Maximum number of named contributions of one value; the smaller ones are summed as OTHER."""
-BIAS, OTHER = "bias", "other"
+OTHER = "other"
 _STYLE = f"{STYLE_KIND}="
 NEGLIGIBLE = 1e-9
 """Share of a part below which the remainder is omitted."""
@@ -221,9 +220,8 @@ def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
 
 def _by_product(evidence: Evidence, part: str) -> tuple[Contributions, ...]:
     names = [f"product={item}" for item in evidence.last_products[part]]
-    rest = BIAS if part == SESSION and evidence.shopper.long_term is None else OTHER
     return tuple(
-        _whole(list(zip(names, row, strict=True)), value, rest)
+        _whole(list(zip(names, row, strict=True)), value, OTHER)
         for row, value in zip(
             evidence.terms[part].tolist(), evidence.ranking.parts[part].tolist(), strict=True
         )

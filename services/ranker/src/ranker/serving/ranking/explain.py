@@ -22,8 +22,7 @@ ALSO_VIEWED, TRENDING, BEST_SELLER, BUY_AGAIN, VIEWED_RECENTLY
                      recently_viewed: by counts                           score
 MATCHES_TASTE        taste, content: the feature that adds most to the    feature, value
                      score
-POPULAR              popularity, trend; session: what the model holds of the
-                     product for anybody adds more than any last product
+POPULAR              popularity, trend
 ===================  ===================================================  ==================
 
 Callers that know titles can replace the sentence of a reason with a product_id; see the gateway.
@@ -194,7 +193,7 @@ def _evidence_of(
 ) -> tuple[str, Parameters]:
     """Return code and parameters of a part's reason for a ranked product."""
     if part in sources:
-        return _behind(evidence, place, part, sources[part])
+        return _behind(place, part, sources[part])
     if part in liked:
         return "MATCHES_TASTE", _strongest_feature(liked[part].get(place, ()))
     if part in (POPULARITY, TREND):
@@ -208,14 +207,8 @@ def _evidence_of(
     return SIMILARITY_CODES.get(part, part.upper()), ((named, f"{similarity:.3f}"),)
 
 
-def _behind(
-    evidence: Evidence, place: int, part: str, source: Sequence[str]
-) -> tuple[str, Parameters]:
+def _behind(place: int, part: str, source: Sequence[str]) -> tuple[str, Parameters]:
     """Return the reason for a part that is computed from last products."""
-    if part == SESSION:
-        terms = evidence.terms[part][place]
-        if evidence.ranking.parts[part][place] - terms.sum() > terms.max():
-            return "POPULAR", ()
     if source[place]:
         return PRODUCT_CODES[part], (("product_id", source[place]),)
     return "VIEWED_RECENTLY", ()

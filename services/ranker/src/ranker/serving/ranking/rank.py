@@ -12,7 +12,8 @@ The raw score of candidate i is the plain sum of its parts::
 The weights w come with the request from the scene: they balance behaviour and similarity. The blend
 and the scales s belong to the model: they balance the kinds of behaviour, and scale each to about
 −1 to 1 like a cosine. parts.py has the formula of each raw part; popularity is the current share in
-the record. Parts without weight are left out. A product that the model does not know is represented
+the record, and for shoppers of whom the model knows the last products only, β_i as the session
+scales it. Parts without weight are left out. A product that the model does not know is represented
 by those of its features that the model knows, and by its photo if the request contains its vector.
 It has no neighbours, and without such features no taste or session part.
 
@@ -33,7 +34,7 @@ from ranker.domain.model import Model
 from ranker.serving.ranking import parts
 from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.objective import Offers
-from ranker.serving.ranking.parts import POPULARITY, UNKNOWN, Items
+from ranker.serving.ranking.parts import POPULARITY, SESSION, UNKNOWN, Items
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,9 @@ def rank(
         items = represent(candidates, model)
         factors = parts.factors(model, weights, anchored=shopper.anchored)
         found |= parts.weighed(parts.raw_parts(model, shopper, items, factors), factors)
+        if SESSION in found and shopper.long_term is None:
+            found[POPULARITY] = factors[SESSION] * items.biases.astype(np.float64)
+            found[SESSION] = found[SESSION] - found[POPULARITY]
     if popularity is not None and needs_popularity(weights, shopper):
         factor = (weights if model is None else parts.factors(model, weights))[POPULARITY]
         found[POPULARITY] = factor * np.sqrt(popularity)

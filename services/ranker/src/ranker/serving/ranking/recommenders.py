@@ -53,13 +53,11 @@ from ranker.domain.recommenders import (
     Recommender,
     RequestAnchors,
 )
-from ranker.domain.signals import Signals, recent_products
+from ranker.domain.signals import FALL, Signals, recent_products
 from ranker.serving.ranking.fold_in import basket
 
 WEIGHT = 5.0
 """Prior weight, in days with the anchor."""
-FALL = 0.9
-"""Weight of each anchor relative to the one before it."""
 PACE = 5.0
 FASTEST = 4.0
 USUAL_DAYS = 30.0

@@ -1,0 +1,139 @@
+"""What other products share with a shopper's last ones. Pure.
+
+The affinity of product i, 0 to 1, is the mean over category and brand, as far as the last products
+a have them, of the weighted mean::
+
+    Σ_a w_a · s_a,i / Σ_a w_a
+
+s_a,i is the number of levels that the paths share ÷ that of the longer path; 1 for the same brand,
+else 0.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.model.columns import ProductColumns
+from gateway.model.query import FIRST_ANCHOR, MOST_ALIKE, Signal, SignalKind
+from sightline_rules import categories
+
+MOST_GROUPS = 2
+"""Groups of last products that are searched by, at most: each costs a search of every space."""
+
+Feature = tuple[str, str]
+"""Kind and value, as in reasons."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastProducts:
+    """A shopper's last products, newest first."""
+
+    ids: Sequence[str] = ()
+    weights: Sequence[float] = ()
+    """Above 0."""
+    paths: Sequence[tuple[str, ...]] = ()
+    """Category paths; empty if unknown."""
+    brands: Sequence[str] = ()
+    """Empty if unknown."""
+
+    def groups(self) -> tuple[tuple[Signal, ...], ...]:
+        """Return the products to search by, grouped by topmost category, the heaviest groups first.
+
+        Different interests have no mean that is like either.
+        """
+        found = defaultdict[str, list[int]](list)
+        for place, path in enumerate(self.paths):
+            found["".join(path[:1])].append(place)
+        heaviest = sorted(found.values(), key=lambda one: -sum(self.weights[each] for each in one))
+        return tuple(
+            tuple(
+                Signal(
+                    FIRST_ANCHOR - place,
+                    SignalKind.PRODUCT,
+                    product_id=self.ids[place],
+                    weight=self.weights[place],
+                )
+                for place in group[:MOST_ALIKE]
+            )
+            for group in heaviest[:MOST_GROUPS]
+        )
+
+    def affinities(self, columns: ProductColumns) -> list[float]:
+        """Return the affinity of each product."""
+        known = dict[tuple[str, str], float]()
+        found = []
+        for pair in facts_of(columns):
+            if pair not in known:
+                known[pair] = self._affinity(*pair)
+            found.append(known[pair])
+        return found
+
+    def _affinity(self, path: str, brand: str) -> float:
+        levels = categories.split(path)
+        rows = list(zip(self.weights, self.paths, self.brands, strict=True))
+        kinds = (
+            [(weight, _share(levels, own)) for weight, own, _ in rows if own],
+            [(weight, float(brand == own)) for weight, _, own in rows if own],
+        )
+        means = [
+            sum(weight * same for weight, same in pairs) / sum(weight for weight, _ in pairs)
+            for pairs in kinds
+            if pairs
+        ]
+        return sum(means) / len(means) if means else 0.0
+
+    def closest(self, path: str, brand: str) -> str:
+        """Return the last product that shares most with a product, the newest of equals; empty if
+        none of several shares anything."""
+        levels = categories.split(path)
+        shared = [
+            _share(levels, own) + (brand == its != "")
+            for own, its in zip(self.paths, self.brands, strict=True)
+        ]
+        most = max(shared, default=0.0)
+        return self.ids[shared.index(most)] if most or len(self.ids) == 1 else ""
+
+    def shared(self, path: str, brand: str) -> Feature | None:
+        """Return the feature that a product shares with the last ones: the brand, else the deepest
+        category; None without any."""
+        if brand and brand in self.brands:
+            return "brand", brand
+        levels = categories.split(path)
+        depth = max((_depth(levels, own) for own in self.paths), default=0)
+        return ("category", categories.join(levels[:depth])) if depth else None
+
+
+NO_PRODUCTS = LastProducts()
+
+
+def last_products_of(weights: Mapping[str, float], columns: ProductColumns) -> LastProducts:
+    """Return the last products that the record has; `weights`: by product, newest first."""
+    facts = dict(zip(columns.product_ids, facts_of(columns), strict=True))
+    ids = [item for item, weight in weights.items() if item in facts and weight > 0]
+    return LastProducts(
+        ids,
+        [weights[item] for item in ids],
+        [categories.split(facts[item][0]) for item in ids],
+        [facts[item][1] for item in ids],
+    )
+
+
+def facts_of(columns: ProductColumns) -> Sequence[tuple[str, str]]:
+    """Return the written category path and the brand of each product; empty if unknown."""
+    paths, brands = columns.read("category_paths", ""), columns.read("brands", "")
+    return list(zip(paths, brands, strict=True))
+
+
+def _share(one: Sequence[str], other: Sequence[str]) -> float:
+    longer = max(len(one), len(other))
+    return _depth(one, other) / longer if longer else 0.0
+
+
+def _depth(one: Sequence[str], other: Sequence[str]) -> int:
+    """Return the number of levels that two paths share."""
+    depth = 0
+    for own, its in zip(one, other, strict=False):
+        if own != its:
+            break
+        depth += 1
+    return depth

@@ -1,0 +1,189 @@
+"""Answers to shoppers whom no model knows: their last products find others."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.model.branch import Branch
+from gateway.model.causes import Peer
+from gateway.model.errors import NothingAvailable, PeerUnavailable
+from gateway.model.explanation import ProductOutcome
+from gateway.model.peers import NominationBasis
+from gateway.model.query import RequestQuery
+from gateway.model.response import RecommendAnswer
+from gateway.recommend.explain import explain
+from gateway.recommend.recommend import recommend
+from gateway.recommend.shelves import ShelfKind, ShelfQuery, recommend_shelves
+from gateway.state.scenes import SceneFiles
+from servicekit.errors import FailedPrecondition
+from tests.fakes.gateway_peers import Shop
+from tests.fakes.gateway_values import ANN, by_photo, ids, near, reason
+
+BUILT_IN = SceneFiles()
+PATHS = {
+    **dict.fromkeys(("p1", "p2", "p3", "p4"), "Drinks > Juice"),
+    **dict.fromkeys(("p5", "p6"), "Drinks > Milk"),
+    **dict.fromkeys(("p7", "p8", "p9"), "Shoes"),
+}
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """Return a shop in which Ann looked at a juice, then at another one, and all buy shoes."""
+    made = Shop()
+    made.scenes.scenes = {name: BUILT_IN.get(name) for name in BUILT_IN.names()}
+    made.retriever.paths = PATHS
+    made.ranker.last_products = {"p2": 0.4, "p1": 0.36}
+    made.ranker.generated["ann"] = (NominationBasis.POPULARITY, ("p7", "p8", "p9"))
+    made.retriever.nearest |= {"p1": {}, "p2": {}, "+0.4 p2 +0.36 p1": {"p3": 0.9, "p4": 0.8}}
+    made.ranker.counted = {"co_view": {"p5": 0.5}}
+    return made
+
+
+def ranked(shop: Shop):
+    """Return the ranker's last ranking request."""
+    return [what for name, what in shop.ranker.calls if name == "rank"][-1]
+
+
+def said(answer: RecommendAnswer) -> dict[str, list[tuple[str, str]]]:
+    """Return code and text of each product's reasons."""
+    return {
+        item.row.product_id: [(one.code, one.text) for one in item.answered.reasons]
+        for item in answer.results
+    }
+
+
+@pytest.mark.parametrize("scene", ["for-you", "default"])
+async def test_last_products_find_others_by_looks_texts_and_views_before_popular_ones(shop, scene):
+    answer = await recommend(RequestQuery(scene=scene, shopper=ANN), shop.deps)
+
+    assert {*ids(answer)[:3]} == {"p3", "p4", "p5"}
+    assert {*ids(answer)[3:]} >= {"p7", "p8", "p9"}
+    assert {"p1", "p2"}.isdisjoint(ids(answer))
+    order = ranked(shop)
+    named = order.candidates.columns.product_ids
+    found = dict(zip(named, order.signals["affinity"], strict=True))
+    assert found["p3"] == 1.0
+    assert found["p5"] == 0.5
+    assert found["p7"] == 0.0
+    assert ranked(shop).weights == shop.scenes.scenes[scene].parts_with_history
+    assert {"visual", "text", "co_view"} <= {*ranked(shop).candidates.similarities}
+    assert answer.degradations == ()
+    assert answer.match is None
+
+
+async def test_an_unknown_visitor_gets_popular_products(shop):
+    shop.ranker.last_products = {}
+    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+    assert ids(answer)[:3] == ["p7", "p8", "p9"]
+    assert "search" not in [name for name, _ in shop.retriever.calls]
+
+
+async def test_a_shopper_whom_the_model_knows_is_answered_by_the_model(shop):
+    shop.ranker.generated["ann"] = (NominationBasis.SESSION, ("p9", "p8"))
+    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+    assert {*ids(answer)} == {"p8", "p9"}
+    assert ranked(shop).weights == BUILT_IN.get("for-you").parts_without_signals
+    assert "search" not in [name for name, _ in shop.retriever.calls]
+
+
+@pytest.mark.parametrize(
+    "query", [by_photo(shopper=ANN), RequestQuery(signals=(near("p1"),), shopper=ANN)]
+)
+async def test_a_request_that_names_something_is_answered_by_that(shop, query):
+    shop.retriever.nearest |= {b"photo": {"p6": 0.9}, "p1": {"p6": 0.9}}
+    answer = await recommend(query, shop.deps)
+
+    assert ids(answer)[0] == "p6"
+    assert ranked(shop).weights == BUILT_IN.get("default").parts_with_signals
+    assert "affinity" not in ranked(shop).signals
+    assert all(one.last_products == 0 for one in shop.ranker.recommenders)
+
+
+async def test_each_interest_is_searched_by_itself(shop):
+    shop.ranker.last_products = {"p7": 0.4, "p2": 0.3, "p1": 0.3, "gone": 0.3}
+    shop.retriever.nearest |= {"p7": {"p8": 0.9}, "+0.3 p2 +0.3 p1": {"p3": 0.9}}
+    shop.retriever.nearest["+0.4 p7"] = {"p8": 0.9}
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ())
+    shop.retriever.record = [item for item in shop.retriever.record if item != "gone"]
+    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+    searched = [what for name, what in shop.retriever.calls if name == "search"]
+    assert {*searched} == {"+0.3 p2 +0.3 p1", "+0.4 p7"}
+    assert {"p3", "p8"} <= {*ids(answer)[:3]}
+
+
+async def test_a_shop_without_photos_or_texts_is_no_degradation(shop):
+    shop.retriever.fails["search"] = FailedPrecondition("none", reason="SPACE_UNAVAILABLE")
+    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+    assert ids(answer)[0] == "p5"
+    assert answer.degradations == ()
+
+
+async def test_without_the_record_the_answer_says_so(shop):
+    shop.retriever.fails["columns"] = PeerUnavailable(Peer.RETRIEVER)
+    shop.retriever.fails["newest"] = PeerUnavailable(Peer.RETRIEVER)
+    with pytest.raises(NothingAvailable):
+        await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+
+async def test_reasons_name_what_the_parts_follow(shop):
+    shop.ranker.reasons_given = (
+        reason("LOOKS_LIKE_QUERY", "alike"),
+        reason("MATCHES_TEXT", "alike"),
+        reason("AFFINITY", "AFFINITY"),
+    )
+    query = RequestQuery(scene="default", shopper=ANN)
+    answer = await recommend(query, shop.deps)
+    assert said(answer)["p3"] == [
+        ("SIMILAR_TO_VIEWED", "Because you looked at Title of p2"),
+        ("MATCHES_TASTE", "Fits your taste: Drinks > Juice"),
+    ]
+    assert said(answer)["p5"] == [
+        ("SIMILAR_TO_VIEWED", "Because you looked at Title of p2"),
+        ("MATCHES_TASTE", "Fits your taste: Drinks"),
+    ]
+    assert said(answer)["p7"] == [
+        ("SIMILAR_TO_VIEWED", "Similar to something you looked at"),
+        ("MATCHES_TASTE", "Fits your taste"),
+    ]
+
+
+async def test_an_explanation_knows_the_similarity_to_the_last_products(shop):
+    shop.retriever.nearest["p6"] = {}
+    query = RequestQuery(scene="for-you", shopper=ANN, page_size=2)
+
+    assert (await explain(query, "p3", shop.deps)).outcome is ProductOutcome.SHOWN
+    assert (await explain(query, "p2", shop.deps)).outcome is ProductOutcome.EXCLUDED
+    found = await explain(query, "p9", shop.deps)
+    assert Branch.VISUAL in {one.branch for one in found.branches}
+
+
+async def test_a_scene_without_the_table_answers_as_before(shop):
+    scene = replace(shop.scenes.scenes["for-you"], parts_with_history={})
+    shop.scenes.scenes["for-you"] = scene
+    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+    assert ids(answer)[:3] == ["p7", "p8", "p9"]
+
+
+async def test_a_split_part_names_the_group_of_last_products(shop):
+    shop.retriever.nearest["+0.4 p2 +0.36 p1"] = {"p3": 0.9}
+    answer = await recommend(RequestQuery(shopper=ANN, explain=True), shop.deps)
+    (found,) = (item.answered for item in answer.results if item.row.product_id == "p3")
+    assert [name for name, _ in found.contributions["visual"]] == ["history[0]"]
+
+
+async def test_shelves_of_a_home_page_follow_last_products_and_repeat_nothing(shop):
+    shelves = [
+        ShelfQuery(name, ShelfKind.RECOMMEND, RequestQuery(scene=scene, shopper=ANN, page_size=2))
+        for name, scene in (("mine", "for-you"), ("more", "default"))
+    ]
+    mine, more = await recommend_shelves(RequestQuery(shopper=ANN), shelves, shop.deps)
+
+    assert {*ids(mine.answer)} == {"p3", "p4"}
+    assert ids(more.answer)[0] == "p5"
+    assert said(mine.answer)["p3"] == [("SIMILAR_TO_VIEWED", "Because you looked at Title of p2")]
