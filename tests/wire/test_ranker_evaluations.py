@@ -2,6 +2,8 @@
 rollbacks.
 """
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from ranker.adapters.model_store import ModelStore
@@ -55,7 +57,11 @@ async def found(suite: Suite, version: str = "") -> evaluations.Evaluation:
 
 
 async def listed(suite: Suite) -> list[pb.Model]:
-    return list((await suite.models.ListModels(pb.ListModelsRequest())).models)
+    answer = await suite.models.ListModels(pb.ListModelsRequest())
+    night = answer.next_training_time.ToDatetime(UTC)
+    assert timedelta() < night - datetime.now(UTC) <= timedelta(days=1)
+    assert (night.hour, night.minute) == (3, 0)
+    return list(answer.models)
 
 
 async def test_too_little_evidence_is_shown_refused_and_served_by_popularity_until_it_is_forced(

@@ -4,7 +4,7 @@ BCa corrects the percentiles of the resampled means for bias and skewness: figur
 most shoppers are skewed. Equal seeds draw the same shoppers. The interval of a difference between
 two systems is computed from the column of their differences by shopper, so it is paired.
 
-Of few shoppers it is too narrow: with 10 to 60, up to .6 of intervals of a mean of 0 were above 0
+Of few shoppers it is too narrow: with 10 to 60, up to .58 of intervals of a mean of 0 were above 0
 (`make lab BENCH=small_shops`). `of_few` adds one shopper to the sample, for whom each bound assumes
 the worst possible difference, and weighs all by Dirichlet(1, …, 1), as the Bayesian bootstrap does
 (Rubin 1981). That is the bound of Gaffke (2005) and of Learned-Miller and Thomas (2019,

@@ -19,7 +19,7 @@ are promoted without force.
 **Fewer than LEAST_SHOPPERS.** With most shoppers at 0, 95% intervals of the bootstrap contained the
 true value in .83 to .91 of simulated cases with 10 to 50 shoppers, and in .94 with 100. Below, the
 interval is `bootstrap.of_few`, which counts one more shopper, for whom the model was as bad as can
-be: at most .025 of models that are no better pass, and at most .05 in all nights together of a shop
+be: of models that are no better at most .025 pass, and at most .07 in all nights together of a shop
 that grows to LEAST_SHOPPERS (`make lab BENCH=small_shops`). The price is power: with 6 shoppers
 only a perfect model passes. Production is then not worse if the difference itself is within the
 margin and the interval does not refute it: so few shoppers could never show more, the first model
