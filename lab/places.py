@@ -23,7 +23,7 @@ _BENCHES: Mapping[Path, str] = {
     RESEARCH / "performance.md": "beside http idle_catalogs listing million_users shelves suggest",
     RESEARCH / "photos.md": "photo_clicks photo_parts photo_search",
     RESEARCH / "private-counts.md": "private_counts",
-    RESEARCH / "quality.md": "new_films posters quality sequence side_features",
+    RESEARCH / "quality.md": "new_films posters quality sequence side_features small_shops",
     RESEARCH / "shelf-plans.md": "shelf_plans",
     RESEARCH / "texts.md": "corrections texts",
     RESEARCH / "watch.md": "watch watch_beside watch_counts",

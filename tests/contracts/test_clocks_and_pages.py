@@ -10,16 +10,16 @@ import ast
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from ranker.domain.events import DAY_MICROS
+from ranker.domain.nights import begun, following
 from ranker.learning.feedback.health import windows
 from ranker.serving.ranking.exploration import seed_of
-from ranker.workers.night_jobs import begun
 from servicekit.artefacts.backups import STAMP, stamp
 from tests.code import nodes, nodes_in_functions
 
@@ -60,7 +60,8 @@ such a time and `astimezone` do so."""
 
 CLOCK_NAMES = {
     "kit/src/servicekit/artefacts/backups.py:stamp": "names of backups: the tests below",
-    "services/ranker/src/ranker/workers/night_jobs.py:begun": "the tests below",
+    "services/ranker/src/ranker/domain/nights.py:begun": "the tests below",
+    "services/ranker/src/ranker/domain/nights.py:following": "the tests below",
     "services/ranker/src/ranker/serving/ranking/exploration.py:seed_of": "the tests below",
     "services/ranker/src/ranker/learning/feedback/health.py:windows": "the tests below",
     "services/ranker/src/ranker/servicer/events.py:CountSales": "a sum over whole days (UTC)",
@@ -255,6 +256,8 @@ def test_what_services_take_from_the_clock_is_right_at_its_borders(border: datet
             now = datetime.fromtimestamp(micros / 1e6, UTC)
             tonight = now.replace(hour=hour, minute=0)
             assert night == (int(tonight.timestamp()) * second if tonight <= now else None)
+            due = tonight if tonight > now else tonight + timedelta(days=1)
+            assert following(hour, micros) == int(due.timestamp()) * second
     seeds = [seed_of(7, "ann", "visit", micros) for micros in (at - second, at, at + second)]
     assert seeds[1] == seeds[2]
     assert (seeds[0] == seeds[1]) == bool(border.hour), "another one on another day (UTC)"

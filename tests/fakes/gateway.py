@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -180,6 +181,9 @@ class FakeGateway:
                 results=[job_pb2.JobResult(name="model_version", value="m1")],
             ),
         ]
+        self.serves = True
+        """Whether a model serves."""
+        self.next_training_time = Timestamp()
         self.status = admin_service_pb2.GetStatusResponse(
             components=[admin_service_pb2.ComponentStatus(component="gateway")],
             visual_space=answer_pb2.SpaceVersion(space="visual", version="v1", generation="g1"),

@@ -80,14 +80,16 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         model = model_service_pb2.Model(
             model_version=f"m{page}",
             state=model_service_pb2.Model.STATE_PROMOTED
-            if page == 0
+            if page == 0 and self._gateway.serves
             else model_service_pb2.Model.STATE_READY,
             metrics=[model_service_pb2.ModelMetric(name="ndcg@10", value=0.5, sample_count=7)],
         )
         if page == 1:
             _trained(model)
         return model_service_pb2.ListModelsResponse(
-            models=[model], next_page_token="1" if page == 0 else ""
+            models=[model],
+            next_page_token="1" if page == 0 else "",
+            next_training_time=self._gateway.next_training_time,
         )
 
     def ListScenes(self, request: Any, context: Any) -> Any:

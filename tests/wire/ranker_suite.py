@@ -142,6 +142,7 @@ async def suite(
     url, store_url = new_store(MIGRATIONS, "ranker.db"), str(tmp_path / "models")
     (tmp_path / "key").write_text(pseudonyms.KEY)
     settings = RankerSettings(
+        auto_promote=True,  # by a worker that these tests do not start
         port=0,
         database_url=url,
         model_store=store_url,

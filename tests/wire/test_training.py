@@ -20,13 +20,13 @@ from tests.waiting import SECONDS
 
 
 async def bought(database: Database, people: range) -> None:
-    """Write purchases of three wines of one type by each person."""
+    """Write purchases of a wine by each person, two of one for all, then one of another."""
     events = [
         event(
             f"{person}-{step}",
             shopper=Shopper(Identity.USER, f"user-{person}"),
             type=EventType.PURCHASE,
-            product_id=f"{'rw'[person % 2]}{(person // 2 + step) % 4}",
+            product_id=f"{'rw'[person % 2]}{step // 2 * (person // 2 % 4 + 1)}",
             time_micros=NOW + step * HOUR,
         )
         for person in people

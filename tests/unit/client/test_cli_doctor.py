@@ -4,7 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -18,6 +18,7 @@ from sightline_client.cli.commands.doctor import (
     findings,
     of_events,
     of_machine,
+    of_model,
     unreachable,
 )
 from sightline_client.cli.work import local_suite
@@ -25,7 +26,13 @@ from sightline_client.cli.work.local_suite import LocalSuite
 from sightline_client.convert import from_wire
 from sightline_client.errors import Failure, Unavailable
 from sightline_client.values.answers import Freshness
-from sightline_client.values.operations import ComponentStatus, EmbedderSpace, Metric, Status
+from sightline_client.values.operations import (
+    ComponentStatus,
+    EmbedderSpace,
+    Metric,
+    Model,
+    Status,
+)
 from sightline_client.version import VERSION
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
@@ -95,13 +102,57 @@ def test_services_of_another_release_than_the_gateway_s_are_wrong() -> None:
 
 
 def test_an_empty_shop_without_a_model_is_no_fault_and_has_next_steps() -> None:
-    new = replace(WELL, products=0, model_version="")
-    found = list(findings(new, VERSION))
-    assert [each.wrong for each in found] == [False, False]
-    assert "products import" in found[0].fix
-    assert "models train --promote" in found[1].fix
+    (found,) = findings(replace(WELL, products=0, model_version=""), VERSION)
+    assert not found.wrong
+    assert "products import" in found.fix
     bare, *_ = findings(replace(WELL, indexed_images=0, pending_images=0), VERSION)
     assert (bare.wrong, bare.problem.partition(":")[0]) == (False, "no product has a photo")
+
+
+NIGHT = datetime(2026, 12, 1, 3, tzinfo=UTC)
+
+
+def unproven(returned: int) -> Model:
+    metrics = [model_service_pb2.ModelMetric(name="ndcg@10", sample_count=returned)]
+    return from_wire.model(
+        model_service_pb2.Model(model_version="m", metrics=metrics if returned else [])
+    )
+
+
+@pytest.mark.parametrize(
+    ("models", "problem"),
+    [
+        ([], "ranking model: none yet; answers are those without one"),
+        ([unproven(0)], "ranking model: none yet; 0 of 100 returning shoppers"),
+        ([unproven(37)], "ranking model: none yet; 37 of 100 returning shoppers"),
+        ([unproven(250)], "ranking model: none yet; with 250 returning shoppers the newest one"),
+    ],
+)
+def test_what_a_model_lacks_is_told_with_the_next_try(models: list[Model], problem: str) -> None:
+    (found,) = of_model(models, NIGHT)
+    assert not found.wrong
+    assert found.problem.startswith(problem)
+    assert "the next try is tonight (03:00 UTC)" in found.fix
+    assert "train" not in found.fix
+    (found,) = of_model(models, None)
+    assert "`sightline models train --promote`" in found.fix, "nothing else tries"
+    serves = replace(unproven(37), promoted=True)
+    assert list(of_model([*models, serves], NIGHT)) == []
+
+
+def test_the_doctor_asks_for_models_and_the_next_training() -> None:
+    with FakeGateway() as fake:
+        night = fake.next_training_time
+        night.FromDatetime(NIGHT)
+        result = CliRunner().invoke(app, ["doctor", "--target", fake.target])
+        assert "ranking model" not in result.output, "m0 serves"
+        fake.serves = False
+        result = CliRunner().invoke(app, ["doctor", "--target", fake.target])
+    words = " ".join(result.output.split())
+    assert "ranking model: none yet; 7 of 100 returning shoppers" in words
+    assert (
+        "Next: nothing to do: when there are events, the next try is tonight (03:00 UTC)" in words
+    )
 
 
 # What is on this machine

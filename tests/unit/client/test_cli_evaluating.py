@@ -59,7 +59,7 @@ def test_a_model_is_measured_followed_and_shown(line: Line, gateway: FakeGateway
     assert gateway.requests["EvaluateModel"][0].model_version == "m1"
     assert gateway.requests["WatchJob"]
     printed = flat(result.stdout)
-    assert "INCONCLUSIVE: too little evidence" in printed
+    assert "INCONCLUSIVE: not shown to be better" in printed
     assert "Only 56 shoppers could be asked." in printed
     assert "<b>EASE</b> is better than the candidate by ndcg@10." in printed
     assert "<b>EASE</b> (λ 350, last 10 products)" in printed

@@ -3,6 +3,8 @@
 Made from api/models.py by generate_sync.py: change that one and run it.
 """
 
+from datetime import datetime
+
 from sightline_client._generated.base import SyncConnected
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.fairness import ExposureReport
@@ -57,6 +59,10 @@ class SyncModelCalls(SyncConnected):
     def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
         """Return every ranking model, newest first. ``timeout`` is that of one page."""
         return self._loop.run(self._client.list_models(timeout=timeout))
+
+    def next_training(self, *, timeout: float | None = None) -> datetime | None:
+        """Return when the next nightly training begins; ``None`` = none is scheduled."""
+        return self._loop.run(self._client.next_training(timeout=timeout))
 
     def evaluate_model(
         self, model_version: str = "", *, request_id: str = "", timeout: float | None = None

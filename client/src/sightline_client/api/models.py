@@ -1,8 +1,10 @@
 """Ranking models: training, evaluation and promotion."""
 
+from datetime import datetime
+
 from sightline.ranker.v1 import exposure_report_pb2, model_service_pb2, online_report_pb2
 from sightline_client.api.base import Connected
-from sightline_client.convert import from_wire, requests, to_wire
+from sightline_client.convert import from_wire, reading, requests, to_wire
 from sightline_client.values.evaluation import Evaluation
 from sightline_client.values.fairness import ExposureReport
 from sightline_client.values.online import OnlineReport
@@ -60,6 +62,14 @@ class ModelCalls(Connected):
         request = model_service_pb2.ListModelsRequest(catalog_id=self.catalog, page_size=_PAGE)
         pages = self._pages(self.calls.admin.ListModels, request, timeout)
         return tuple([from_wire.model(each) async for page in pages for each in page.models])
+
+    async def next_training(self, *, timeout: float | None = None) -> datetime | None:
+        """Return when the next nightly training begins; ``None`` = none is scheduled."""
+        request = model_service_pb2.ListModelsRequest(catalog_id=self.catalog, page_size=1)
+        answer = await self._call(self.calls.admin.ListModels, request, timeout)
+        if not answer.HasField("next_training_time"):
+            return None
+        return reading.time(answer.next_training_time)
 
     async def evaluate_model(
         self, model_version: str = "", *, request_id: str = "", timeout: float | None = None

@@ -11,9 +11,10 @@ class EvaluationVerdict(StrEnum):
     UNKNOWN = "UNKNOWN"
     """Not evaluated, or a verdict that this client is too old to know."""
     PASSED = "PASSED"
-    """Better than popularity, and no worse than the model in production by more than the margin."""
+    """Better than the answers without a model, and no worse than the model in production by more
+    than the margin."""
     FAILED = "FAILED"
-    """Worse than one of the two."""
+    """Worse than one of these."""
     INCONCLUSIVE = "INCONCLUSIVE"
     """Too little evidence for either."""
 

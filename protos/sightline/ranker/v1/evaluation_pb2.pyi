@@ -37,11 +37,13 @@ class Evaluation(google.protobuf.message.Message):
         VERDICT_UNSPECIFIED: Evaluation._Verdict.ValueType  # 0
         """Not evaluated."""
         VERDICT_PASSED: Evaluation._Verdict.ValueType  # 1
-        """Better than popularity, and no worse than the model in production by more than the margin (95% confidence)."""
+        """Better than popularity and than the answers without a model, and no worse than the model in production by more
+        than the margin (95% confidence).
+        """
         VERDICT_FAILED: Evaluation._Verdict.ValueType  # 2
-        """Worse than popularity, or worse than the model in production by more than the margin (95% confidence)."""
+        """Worse than one of the first two, or worse than the model in production by more than the margin (95% confidence)."""
         VERDICT_INCONCLUSIVE: Evaluation._Verdict.ValueType  # 3
-        """Too little evidence for PASSED or FAILED. The current serving model, or popularity and similarity, should stay in
+        """Too little evidence for PASSED or FAILED. The current serving model, or the answers without one, should stay in
         use.
         """
 
@@ -51,11 +53,13 @@ class Evaluation(google.protobuf.message.Message):
     VERDICT_UNSPECIFIED: Evaluation.Verdict.ValueType  # 0
     """Not evaluated."""
     VERDICT_PASSED: Evaluation.Verdict.ValueType  # 1
-    """Better than popularity, and no worse than the model in production by more than the margin (95% confidence)."""
+    """Better than popularity and than the answers without a model, and no worse than the model in production by more
+    than the margin (95% confidence).
+    """
     VERDICT_FAILED: Evaluation.Verdict.ValueType  # 2
-    """Worse than popularity, or worse than the model in production by more than the margin (95% confidence)."""
+    """Worse than one of the first two, or worse than the model in production by more than the margin (95% confidence)."""
     VERDICT_INCONCLUSIVE: Evaluation.Verdict.ValueType  # 3
-    """Too little evidence for PASSED or FAILED. The current serving model, or popularity and similarity, should stay in
+    """Too little evidence for PASSED or FAILED. The current serving model, or the answers without one, should stay in
     use.
     """
 
@@ -106,7 +110,7 @@ class Evaluation(google.protobuf.message.Message):
     production_form: Global___Evaluation.ProductionForm.ValueType
     """How the model in production was compared."""
     shopper_count: builtins.int
-    """Number of shoppers that the verdict is based on. Below 100 the verdict is inconclusive."""
+    """Number of shoppers that the verdict is based on, 0 and up. Below 100 intervals are wider: a model has to show more."""
     @property
     def trials(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___EvaluationTrial]:
         """Results by split. The one that the verdict is based on comes first."""
@@ -268,7 +272,9 @@ class EvaluatedSystem(google.protobuf.message.Message):
     EXPOSURES_FIELD_NUMBER: builtins.int
     SETTINGS_FIELD_NUMBER: builtins.int
     name: builtins.str
-    """"candidate", "production", "popularity", "popularity of 7 days", "item-kNN", "EASE", "V-SKNN" or "sequential rules"."""
+    """"candidate", "production", "popularity", "no model" (products that others liked beside the shopper's last ones, then
+    popular ones), "popularity of 7 days", "item-kNN", "EASE", "V-SKNN" or "sequential rules".
+    """
     kind: Global___EvaluatedSystem.Kind.ValueType
     """Kind of system."""
     settings: builtins.str

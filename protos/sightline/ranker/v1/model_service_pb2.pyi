@@ -288,19 +288,28 @@ class ListModelsResponse(google.protobuf.message.Message):
 
     MODELS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    NEXT_TRAINING_TIME_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
     """Token of the next page. Empty on the last page."""
     @property
     def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Model]:
         """Models, newest first."""
 
+    @property
+    def next_training_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the next nightly training begins (UTC), within a day. Unset if RANKER_AUTO_PROMOTE is off, or if the ranker is
+        older than 0.38.
+        """
+
     def __init__(
         self,
         *,
         models: collections.abc.Iterable[Global___Model] | None = ...,
         next_page_token: builtins.str = ...,
+        next_training_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["models", b"models", "next_page_token", b"next_page_token"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["next_training_time", b"next_training_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["models", b"models", "next_page_token", b"next_page_token", "next_training_time", b"next_training_time"]) -> None: ...
 
 Global___ListModelsResponse: typing_extensions.TypeAlias = ListModelsResponse
 

@@ -33,6 +33,9 @@ MOST_UNMATCHED = 0.5
 """Share of a training's events, of products that the catalog lacks, from which on something is
 wrong: fewer are of products that are no longer sold."""
 
+DECISIVE, RETURNING = "ndcg@10", 100
+"""Metric of verdicts, and number of returning shoppers below which a model has to show more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -150,17 +153,60 @@ def findings(status: Status, gateway: str) -> Iterator[Finding]:
         )
     for advice in status.advice:
         yield Finding(advice, _("see docs/operate/engines.md"))
-    if not status.model_version:
-        yield Finding(
-            _("ranking model: none yet; answers come from similarity and popularity"),
-            _("when there are events: `sightline models train --promote`"),
-            wrong=False,
+
+
+def of_model(models: Sequence[Model], training: datetime | None) -> Iterator[Finding]:
+    """Yield what a catalog lacks to have a model that serves. `training`: the next nightly one;
+    None without any."""
+    if any(one.promoted for one in models):
+        return
+    newest = _newest(models)
+    returned = 0 if newest is None else _returned(newest)
+    if newest is None:
+        said = _("ranking model: none yet; answers are those without one")
+    elif returned < RETURNING:
+        said = _(
+            "ranking model: none yet; {returned:,} of {needed:,} returning shoppers",
+            returned=returned,
+            needed=RETURNING,
         )
+    else:
+        said = _(
+            "ranking model: none yet; with {returned:,} returning shoppers the newest one is not "
+            "shown to be better than the answers without it",
+            returned=returned,
+        )
+    yield Finding(said, _next_try(training), wrong=False)
+
+
+def _next_try(training: datetime | None) -> str:
+    if training is None:
+        return _(
+            "RANKER_AUTO_PROMOTE is off: try again by a timer of your own, which runs `sightline "
+            "models train --promote`"
+        )
+    return _(
+        "nothing to do: when there are events, the next try is tonight ({training:%H:%M} UTC)",
+        training=training,
+    )
+
+
+def _newest(models: Sequence[Model]) -> Model | None:
+    oldest = datetime.min.replace(tzinfo=UTC)
+    return max(models, key=lambda one: one.train_time or oldest, default=None)
+
+
+def _returned(model: Model) -> int:
+    """Return the number of shoppers who decided on a model: they had a history, and liked something
+    new in its held-out events."""
+    return max((one.sample_count for one in model.metrics if one.name == DECISIVE), default=0)
 
 
 def of_events(models: Sequence[Model]) -> Iterator[Finding]:
     """Yield a finding if the newest training's events are of products that the catalog lacks."""
-    newest = max(models, key=lambda one: one.train_time or datetime.min.replace(tzinfo=UTC))
+    newest = _newest(models)
+    if newest is None:
+        return
     lacking = next((one.value for one in newest.metrics if one.name == "unmatched_events"), 0.0)
     if lacking:
         yield Finding(
@@ -260,12 +306,11 @@ def doctor(*, suite: Suite) -> None:
                 raise
             return None
         with contextlib.suppress(SightlineError):  # not permitted, or the status says why
-            models.extend(await client.list_models())
+            trained.append((await client.list_models(), await client.next_training()))
         return answer
 
-    models = list[Model]()
+    trained, found = list[tuple[Sequence[Model], datetime | None]](), list[Finding]()
     answer, local = suite.run(ask), local_suite.suite(suite.target)
-    found: list[Finding] = []
     with language.english(wanted=suite.json):
         if local is not None:
             found += of_machine(local, shutil.disk_usage(local.data).free)
@@ -273,7 +318,8 @@ def doctor(*, suite: Suite) -> None:
             found += unreachable(suite.target, local)
         else:
             found += findings(from_wire.status(answer[0]), answer[1])
-            found += of_events(models) if models else ()
+            for models, training in trained:
+                found += [*of_model(models, training), *of_events(models)]
     wrong = [each for each in found if each.wrong]
     if suite.json:
         running.show_facts({"healthy": not wrong, "findings": [asdict(each) for each in found]})

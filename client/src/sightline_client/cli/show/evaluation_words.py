@@ -37,10 +37,12 @@ INTERVALS = later(
 )
 
 VERDICTS = {
-    evaluation.EvaluationVerdict.PASSED: "better than popularity, no worse than the serving model",
-    evaluation.EvaluationVerdict.FAILED: "significantly worse than popularity or the serving model",
-    evaluation.EvaluationVerdict.INCONCLUSIVE: "too little evidence: the serving model, or else"
-    " popularity and similarity, stay in use",
+    evaluation.EvaluationVerdict.PASSED: "better than the answers without a model,"
+    " no worse than the serving model",
+    evaluation.EvaluationVerdict.FAILED: "significantly worse than the answers without a"
+    " model, or than the serving model",
+    evaluation.EvaluationVerdict.INCONCLUSIVE: "not shown to be better than the answers"
+    " without a model: these, or the serving model, stay in use",
     evaluation.EvaluationVerdict.UNKNOWN: "not evaluated",
 }
 
@@ -77,7 +79,7 @@ def production(value: evaluation.Evaluation) -> str:
     """Say what the candidate was compared with."""
     version = value.production_version
     if not version:
-        return _("No model served: the candidate has to be better than popularity.")
+        return _("No model served: the candidate has to be better than the answers without one.")
     if value.production_form is evaluation.ProductionForm.REFITTED:
         return _(
             "In production: {version}, trained again on the earlier events, because the "

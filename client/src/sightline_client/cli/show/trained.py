@@ -60,8 +60,8 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
         Text(
             _(
                 "Train again with more events: each night, or when their number has doubled. "
-                "A verdict needs at least 100 shoppers with a history who return in the last "
-                "fifth of the events."
+                "Shoppers with a history who return in the last fifth of the events decide; "
+                "fewer than 100 have to show more."
             )
         ),
         Text.assemble(
@@ -117,7 +117,7 @@ def _serving(models: Sequence[Model]) -> Text:
     serving = next((one.model_version for one in models if one.promoted), "")
     if serving:
         return Text(_("Serving now: model {serving}.", serving=plain(serving)))
-    return Text(_("Serving now: no model yet; answers come from similarity and popularity."))
+    return Text(_("Serving now: no model yet; answers are those without one."))
 
 
 EXPLAINED = later(

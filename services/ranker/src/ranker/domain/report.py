@@ -101,8 +101,8 @@ class SplitReport:
     order_tests: tuple[SystemComparison, ...] = ()
 
 
-POPULARITY = "popularity"
-"""Name of the baseline that a model has to be better than."""
+POPULARITY, UNTRAINED = "popularity", "no model"
+"""Names of the baselines that a model has to be better than; margins are over popularity."""
 HELD_OUT = 0.2
 """Share of the events that the evaluation of a full training holds out."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import ModelNotFound, ModelUnproven
 from ranker.domain.model import EVALUATE, TRAIN, ModelRecord
+from ranker.domain.nights import following
 from ranker.domain.refinement import REFINE
 from ranker.learning import publish
 from ranker.learning.feedback import health
@@ -42,6 +43,8 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
     exposure: ReportExposure
     refresh: Callable[[], Awaitable[object]]
     """Makes this process serve the promoted model; other processes notice it themselves."""
+    night_hour: int | None = None
+    """Hour of the day (UTC) of nightly trainings; None without them."""
 
     async def TrainModel(self, request: pb.TrainModelRequest, context: Context) -> job_pb2.Job:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
@@ -63,7 +66,11 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
         if len(found) > size:
             place = (page[-1].trained_micros, page[-1].version)
             token = page_token((f"models of {catalog_id}",), *place)
-        return pb.ListModelsResponse(models=map(_message, page), next_page_token=token)
+        answer = pb.ListModelsResponse(models=map(_message, page), next_page_token=token)
+        if self.night_hour is not None:
+            night = following(self.night_hour, now_micros())
+            answer.next_training_time.FromMicroseconds(night)
+        return answer
 
     async def EvaluateModel(
         self, request: pb.EvaluateModelRequest, context: Context

@@ -15,6 +15,7 @@ from ranker.settings.shared import (
     FloorSettings,
     KeySettings,
     LogSettings,
+    NightSettings,
     SignalSettings,
     StoreSettings,
 )
@@ -38,6 +39,7 @@ class RankerSettings(
     LogSettings,
     AuditSettings,
     FloorSettings,
+    NightSettings,
 ):
     model_config = PREFIX
 
@@ -101,6 +103,7 @@ class WorkerSettings(
     JobSettings,
     PeerSettings,
     FloorSettings,
+    NightSettings,
 ):
     """Settings of the worker and of trainings."""
 
@@ -131,14 +134,6 @@ class WorkerSettings(
     publish: bool = False
     """If true, the serving model is published into the retriever's `collaborative` space after each
     promotion and rollback."""
-
-    auto_promote: bool = False
-    """If true, each catalog with events is trained once a night, and the model is promoted if its
-    evaluation passes; otherwise the serving model stays."""
-
-    auto_promote_hour: int = Field(default=3, ge=0, le=23)
-    """Hour of the day (UTC) from which nightly trainings start, and erased shoppers are subtracted
-    from models."""
 
     training_priority: Priority = Priority.IDLE
     """Priority of trainings and evaluations: `idle` (only while a core is free), `low` or `normal`.

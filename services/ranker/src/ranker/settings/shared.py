@@ -139,6 +139,20 @@ class FloorSettings(ServiceSettings):
     """
 
 
+class NightSettings(ServiceSettings):
+    """When trainings run, for the worker; the server says it to whoever lists the models."""
+
+    model_config = PREFIX
+
+    auto_promote: bool = False
+    """If true, each catalog with events is trained once a night, and the model is promoted if its
+    evaluation passes; otherwise the serving model stays. The same for server and worker."""
+
+    auto_promote_hour: int = Field(default=3, ge=0, le=23)
+    """Hour of the day (UTC) from which nightly trainings start, and erased shoppers are subtracted
+    from models."""
+
+
 class SignalSettings(ServiceSettings):
     """Weights of events, for server, worker and trainings; see signals.py."""
 

@@ -151,6 +151,7 @@ def bindings(
             *(catalogs, jobs, registry, store, OnlineRecord(database)),
             ReportExposure(ShownRecord(database), live),
             live.refresh,
+            settings.auto_promote_hour if settings.auto_promote else None,
         ),
         ExperimentServicer(catalogs, ExperimentRecord(database)),
         ProfileServicer(catalogs, key, events, live, shoppers, signals),

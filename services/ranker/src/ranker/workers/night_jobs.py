@@ -5,17 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ranker.domain.events import DAY_MICROS
 from ranker.record.night_jobs import NightCause, NightJob, NightJobRecord, note
 from servicekit.jobs.queue import Job, JobNotFound, Jobs
-
-HOUR_MICROS = 3_600 * 1_000_000
-
-
-def begun(hour: int, now_micros: int) -> int | None:
-    """Return when tonight began, microseconds since 1970 (UTC); None before `hour` of the day."""
-    night = now_micros // DAY_MICROS * DAY_MICROS + hour * HOUR_MICROS
-    return night if night <= now_micros else None
 
 
 @dataclass(frozen=True, slots=True)

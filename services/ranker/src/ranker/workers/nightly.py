@@ -11,11 +11,12 @@ from functools import partial
 
 from ranker.domain.errors import ModelCorrupt, ModelNotFound, ModelUnproven, PromotionConflict
 from ranker.domain.model import TRAIN, Model
+from ranker.domain.nights import begun
 from ranker.learning.promotion import require_proof
 from ranker.ports import HistoryReader
 from ranker.record.models import ModelRegistry
 from ranker.record.night_jobs import NightCause
-from ranker.workers.night_jobs import NightJobs, begun
+from ranker.workers.night_jobs import NightJobs
 from servicekit import telemetry
 from servicekit.jobs.queue import Job, JobState
 

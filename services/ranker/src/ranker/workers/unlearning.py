@@ -16,10 +16,10 @@ from prometheus_client import Gauge
 from ranker.domain.errors import PromotionConflict
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import UNLEARN, ModelRecord, ModelVerdict
+from ranker.domain.nights import begun
 from ranker.learning.evaluation.verdict import BEST
 from ranker.record.erasures import ErasureRecord
 from ranker.record.night_jobs import NightCause
-from ranker.workers.night_jobs import begun
 from ranker.workers.nightly import NightTrainings
 from servicekit.telemetry import get_logger
 

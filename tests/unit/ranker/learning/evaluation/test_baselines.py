@@ -35,6 +35,13 @@ def test_item_knn_adds_up_the_cosines_of_columns() -> None:
     assert scores(made, 0, 3)[2] == pytest.approx(1 / 2 + 1 / math.sqrt(2))
 
 
+def test_without_a_model_comes_what_others_liked_beside_it_and_then_what_is_popular() -> None:
+    made = baselines.untrained(shoppers(**{f"s{n}": [0, 3] for n in range(2)}, x=[1], y=[1, 2]), 5)
+    assert np.argsort(-scores(made, 0), kind="stable").tolist() == [3, 0, 1, 2, 4]
+    assert np.argsort(-scores(made, 2), kind="stable").tolist() == [1, 0, 3, 2, 4]
+    assert np.argsort(-scores(made, 4), kind="stable").tolist() == [0, 1, 3, 2, 4]
+
+
 def test_ease_solves_the_regression_that_its_paper_states() -> None:
     """Solve min |X − XB|² + λ|B|² with a zero diagonal, column by column, as ridge regression."""
     generator = np.random.default_rng(1)

@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+from scipy.stats import binom
 
-from ranker.learning.evaluation.bootstrap import intervals, smallest_effect
+from ranker.learning.evaluation.bootstrap import intervals, of_few, smallest_effect
 
 
 @pytest.mark.full
@@ -13,6 +16,39 @@ def test_intervals_hold_the_true_mean_about_as_often_as_they_promise() -> None:
     found = intervals(columns)
     held = ((found.low <= 0.1) & (found.high >= 0.1)).mean()
     assert 0.89 <= held <= 0.99
+
+
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+NULLS: dict[str, Draw] = {
+    "lists that differ by chance alone": lambda rng, n: (
+        rng.choice([-1, 1], n) * rng.choice([0, 0, 0, 0.3, 0.5, 1], n)
+    ),
+    "small gains of many, full losses of a few": lambda rng, n: rng.choice(
+        [-1.0, 1 / 3, 0.0], n, p=[0.1, 0.3, 0.6]
+    ),
+    "a tiny gain of nearly all": lambda rng, n: np.where(rng.random(n) < 0.05, -0.95, 0.05),
+}
+"""Differences between two systems that are equally good: the mean is 0."""
+SAMPLES = 150
+
+
+@pytest.mark.parametrize("null", NULLS)
+@pytest.mark.parametrize("count", [12, 40])
+def test_few_shoppers_rarely_show_what_is_not_there(null: str, count: int) -> None:
+    rng = np.random.default_rng(count)
+    found = [of_few(NULLS[null](rng, count), seed=seed) for seed in range(SAMPLES)]
+    most = binom.ppf(0.999, SAMPLES, 0.025)
+    assert sum(low > 0 for low, _ in found) <= most
+    assert sum(high < 0 for _, high in found) <= most
+
+
+def test_few_shoppers_show_what_is_large() -> None:
+    assert of_few(np.ones(5))[0] < 0 < of_few(np.ones(7))[0], "of five not even a perfect model"
+    rng = np.random.default_rng(0)
+    found = [of_few(rng.choice([0.0, 0.6], 37), seed=seed)[0] > 0 for seed in range(20)]
+    assert sum(found) >= 19
+    assert of_few(np.zeros(30))[0] < 0 < of_few(np.zeros(30))[1]
 
 
 def test_a_skewed_sample_is_corrected_towards_its_tail() -> None:

@@ -57,8 +57,8 @@ def test_the_chosen_penalty_predicts_the_newest_fifth_of_the_training_best() -> 
 def test_too_few_shoppers_choose_nothing() -> None:
     found = tuning.fit_all(drawn(20), ITEMS)
     assert {one.settings for one in found} == {""}
-    assert [one.scorer.name for one in found[:4]] == [
-        *("popularity", "popularity of 7 days", "item-kNN", "EASE")
+    assert [one.scorer.name for one in found[:5]] == [
+        *("popularity", "no model", "popularity of 7 days", "item-kNN", "EASE")
     ]
 
 

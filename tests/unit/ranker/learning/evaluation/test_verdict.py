@@ -46,14 +46,28 @@ def test_a_margin_is_a_share_of_the_other_s_figure() -> None:
     assert lost.verdict is ModelVerdict.FAILED
 
 
-def test_few_shoppers_conclude_nothing_however_large_the_difference() -> None:
-    base = figures(0.2, LEAST_SHOPPERS - 1)
-    found = compare("popularity", base + 0.5, base, margin=0, decides=True)
-    assert found.verdict is ModelVerdict.INCONCLUSIVE
-    verdict, why = decide([found], len(base))
-    assert verdict is ModelVerdict.INCONCLUSIVE
-    assert f"Only {LEAST_SHOPPERS - 1} shoppers" in why
-    assert "smallest difference" in why
+def test_few_shoppers_have_to_show_more() -> None:
+    gains = np.tile([0.0, 0.0, 1.0], 13)
+    for count, expected in ((9, ModelVerdict.INCONCLUSIVE), (39, ModelVerdict.PASSED)):
+        found = compare("no model", gains[:count], np.zeros(count), margin=0, decides=True)
+        assert found.verdict is expected
+        verdict, why = decide([found], count)
+        assert verdict is expected
+        assert f"Only {count} of {LEAST_SHOPPERS} returning shoppers" in why
+        assert "smallest difference" in why
+    worse = compare("no model", np.zeros(39), gains, margin=0, decides=True)
+    assert worse.verdict is ModelVerdict.FAILED
+
+
+def test_equal_models_of_few_shoppers_follow_one_another() -> None:
+    base = figures(0.2, 20)
+    for lost, expected in ((0.0, ModelVerdict.PASSED), (0.02, ModelVerdict.INCONCLUSIVE)):
+        found = compare("production", base - lost, base, margin=MARGIN, decides=True)
+        assert found.verdict is expected
+        assert found.low < -found.margin, "twenty shoppers do not show it"
+    assert "not refuted" in decide([compare("m", base, base, margin=MARGIN, decides=True)], 20)[1]
+    gone = compare("production", base * 0, base + 0.6, margin=MARGIN, decides=True)
+    assert gone.verdict is ModelVerdict.FAILED
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ import scipy.sparse as sp
 
 from ranker.domain.arrays import Doubles, Floats
 from ranker.domain.events import DAY_MICROS
-from ranker.domain.report import POPULARITY
+from ranker.domain.report import POPULARITY, UNTRAINED
 from ranker.learning.evaluation.histories import Histories
+from ranker.serving.ranking.recommenders import MOST_LAST, WEIGHT
 
 EASE_PENALTY = 350.0
 """λ; .1972 at 350 on MovieLens-100k."""
@@ -32,6 +33,8 @@ SESSION_ITEMS, SESSION_NEIGHBOURS = 20, 100
 """V-SKNN: number of a shopper's last products, and of nearest shoppers."""
 MOST_SESSIONS = 50_000
 """V-SKNN: maximum number of candidate neighbours, the shoppers of the newest rows."""
+EQUAL = 1e-6
+"""Difference of cosines below which products count as equally near."""
 RULE_STEPS = 10
 """Sequential rules: maximum distance of two products in a rule, and number of last products to
 which rules are applied."""
@@ -107,6 +110,27 @@ class Cosine:
 
 
 @dataclass(frozen=True, slots=True)
+class Untrained:
+    """What shoppers get while no model serves, as far as the ranker knows it: what others liked
+    beside their last products, then what is popular.
+
+    The gateway also compares looks and texts, which are no data of the ranker; a scorer of them
+    would be added here. On MovieLens-100k it has an nDCG@10 of .2234 by per-user tails and .1447
+    globally, popularity .1162 and .1457.
+    """
+
+    beside: Cosine
+    popular: Popularity
+    name: str = UNTRAINED
+
+    def scores(self, shoppers: Histories) -> Doubles:
+        """Return the scores of `beside`, with popularity between equal ones."""
+        share = self.popular.counts / (1 + self.popular.counts.max(initial=0))
+        scores: Doubles = self.beside.scores(shoppers) + EQUAL * share
+        return scores
+
+
+@dataclass(frozen=True, slots=True)
 class SessionNeighbours:
     """V-SKNN (Ludewig, Jannach 2018, arXiv 1803.09587): products liked by shoppers with common last
     products.
@@ -168,6 +192,13 @@ def item_knn(
     likes = _matrix(training.newest(MOST_INTERESTS), item_count)
     norms = np.sqrt(np.maximum(np.asarray(likes.sum(axis=0))[0], 1.0) + shrinkage)
     return Cosine(sp.csr_matrix(likes @ sp.diags_array(1 / norms)), last=last)
+
+
+def untrained(training: Histories, item_count: int) -> Untrained:
+    """Return the answers without a model, with as many last products and as much shrinkage as the
+    recommenders by counts have (serving/ranking/recommenders.py)."""
+    beside = item_knn(training, item_count, WEIGHT, MOST_LAST)
+    return Untrained(beside, popularity(training, item_count))
 
 
 def ease(training: Histories, item_count: int, penalty: float = EASE_PENALTY) -> ItemToItem | None:

@@ -16,6 +16,7 @@ from ranker.domain.recipe import Recipe
 from ranker.domain.report import (
     HELD_OUT,
     POPULARITY,
+    UNTRAINED,
     Exposure,
     Figure,
     FigureSlice,
@@ -235,7 +236,7 @@ class _Bench:
                 figures[CANDIDATE],
                 values,
                 margin=self._options.margin if name == PRODUCTION else 0.0,
-                decides=decisive and name in (PRODUCTION, POPULARITY),
+                decides=decisive and name in (PRODUCTION, POPULARITY, UNTRAINED),
                 seed=self._options.recipe.seed,
             )
             for name, values in figures.items()

@@ -41,6 +41,7 @@ def fit_all(training: Histories, item_count: int) -> tuple[TunedBaseline, ...]:
     task = _validation(training, item_count)
     made = (
         TunedBaseline(baselines.popularity(training, item_count)),
+        TunedBaseline(baselines.untrained(training, item_count)),
         TunedBaseline(baselines.recent_popularity(training, item_count)),
         _knn(training, item_count, task),
         _ease(training, item_count, task),
