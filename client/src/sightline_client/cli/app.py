@@ -24,6 +24,7 @@ from sightline_client.cli.commands import (
     loading,
     models,
     photos,
+    preflight,
     privacy,
     products,
     profiles,
@@ -101,6 +102,7 @@ for group in (
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2])
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
+app.command("preflight")(preflight.preflight)
 app.add_typer(audit.app, name="audit")
 app.add_typer(config.app, name="config")
 app.add_typer(keys.app, name="keys")
