@@ -19,8 +19,10 @@ ROOT = Path(__file__).parents[2]
 K8S = ROOT / "deploy" / "k8s"
 OVERLAYS = sorted(each.parent.name for each in K8S.glob("overlays/*/kustomization.yaml"))
 COMPONENTS = sorted(each.parent.name for each in K8S.glob("components/*/kustomization.yaml"))
-WHOLE = ["small", "medium", "staging", "prod", "example"]
+WHOLE = ["small", "medium", "staging", "prod", "example", "production-own-milvus"]
 """Overlays that are an installation."""
+OWN = "production-own-milvus"
+"""The overlay of a first production install."""
 LEFT_OUT = [
     *("shared-claims", "spaces", "gpu", "http", "kafka-events", "peers-shared", "agents"),
     "webhooks",

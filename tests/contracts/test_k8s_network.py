@@ -12,6 +12,7 @@ from tests.contracts.k8s import (
     ARROWS,
     COPYING,
     ONCE,
+    OWN,
     PODS,
     SERVED,
     STORES,
@@ -29,6 +30,8 @@ OUTSIDE = {(name, "outside", 443) for name in KEEPERS} | {
     (name, "outside", 5432) for name in TABLED
 }
 """Connections of components/object-store and components/postgres-uri."""
+ENGINE = {(name, "outside", 19530) for name in (TOGETHER, "retriever", "retriever-worker")}
+"""Connections of components/milvus-uri."""
 BACKUPS = {
     (name, to, port)
     for name in COPYING
@@ -51,6 +54,7 @@ FURTHER = {
     "staging": OUTSIDE | TRACES | BACKUPS,
     "prod": OUTSIDE | TRACES | BACKUPS,
     "example": OUTSIDE | TRACES | BACKUPS,
+    OWN: OUTSIDE | ENGINE | BACKUPS,
 }
 """Connections that an installation allows besides the arrows of the design."""
 assert list(FURTHER) == ["base", *WHOLE]

@@ -32,6 +32,7 @@ from tests.contracts.k8s import (
     ONCE,
     OURS,
     OVERLAYS,
+    OWN,
     ROOT,
     WHOLE,
     WORKERS,
@@ -282,7 +283,7 @@ def test_the_example_says_everything_that_an_installation_has_to() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["staging", "prod", "example"])
+@pytest.mark.parametrize("name", ["staging", "prod", "example", OWN])
 def test_what_is_kept_lies_in_buckets_that_pods_may_reach(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

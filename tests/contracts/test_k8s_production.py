@@ -12,6 +12,7 @@ from tests.contracts.k8s import (
     K8S,
     ONCE,
     OURS,
+    OWN,
     PODS,
     SERVED,
     Document,
@@ -25,7 +26,7 @@ from tests.contracts.k8s import (
 from tests.contracts.settings import loaded
 from tests.peers import PAIRS
 
-PRODUCTION = ["staging", "prod", "example"]
+PRODUCTION = ["staging", "prod", "example", OWN]
 NO_SECRETS = ("GATEWAY_SCENES_FOLDER", "GATEWAY_EXPERIMENTS_FOLDER")
 
 

@@ -70,7 +70,7 @@ async def check_engine(
 
     async def answers(after: float = 0.0) -> bool:
         await asyncio.sleep(after)
-        if (found := await version()) and _numbers(found) < _numbers(least):
+        if (found := await version()) and numbers(found) < numbers(least):
             refuse([f"{engine} {found} has published vulnerabilities: run {least} or later"])
         return found is not None
 
@@ -89,7 +89,7 @@ async def check_engine(
         asking.add_done_callback(_ASKING.discard)
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers(version: str) -> tuple[int, ...]:
     """Return (2, 6, 19) of `v2.6.19-dev`; () of a version of another form."""
     found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
     return tuple(map(int, found.groups())) if found else ()

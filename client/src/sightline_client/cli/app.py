@@ -26,6 +26,7 @@ from sightline_client.cli.commands import (
     loading,
     models,
     photos,
+    preflight,
     privacy,
     products,
     profiles,
@@ -114,6 +115,7 @@ SECTIONS: Mapping[str, Mapping[str, Callable[..., None] | Commands]] = {
     later("Run the suite"): {
         "status": status.status,
         "doctor": doctor.doctor,
+        "preflight": preflight.preflight,
         "jobs": jobs.app,
         "index": index.app,
         "spaces": spaces.app,

@@ -1,0 +1,178 @@
+"""Runs the Jobs of a preflight, reads their results, and removes them."""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sightline_client.cli.language import _
+from sightline_client.cli.work.preflight import jobs
+from sightline_client.cli.work.preflight.findings import (
+    Checked,
+    Outcome,
+    RightMissing,
+    failed,
+    lacking,
+    not_checked,
+)
+from sightline_client.cli.work.preflight.kubectl import Document, Kubectl, KubectlFailed
+
+PAUSE = 2.0
+"""Seconds between two looks at the pods."""
+STORES = "port, database, milvus, bucket"
+_PULLING = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
+_ENDED = ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class JobRun:
+    """The Jobs of one preflight in their namespace."""
+
+    kubectl: Kubectl
+    where: str
+    run: str
+    documents: list[Document]
+    seconds: float
+
+    def results(self, said: Callable[[str], None]) -> Iterator[Checked]:
+        """Create the Jobs, yield their results, delete them. `said` is given what is awaited."""
+        items = {"apiVersion": "v1", "kind": "List", "items": self.documents}
+        try:
+            self._here("create", "--filename=-", given=json.dumps(items))
+            pods = self._wait(said)
+            for job in self.documents:
+                if job["kind"] == "Job":
+                    yield from self._of(job, pods)
+        except RightMissing as error:
+            yield lacking("image", _("all images"), error)
+            yield lacking(STORES, _("from inside the cluster"), error)
+        finally:
+            with contextlib.suppress(KubectlFailed, RightMissing):  # they end by themselves
+                chosen = f"--selector={jobs.LABEL}={self.run}"
+                self._here("delete", "job,networkpolicy", chosen, "--wait=false")
+
+    def _here(self, *arguments: str, given: str | None = None) -> str:
+        return self.kubectl.ask("--namespace", self.where, *arguments, given=given)
+
+    def _wait(self, said: Callable[[str], None]) -> list[Document]:
+        """Return the pods when all have ended, or the time is over."""
+        end, wanted = (
+            time.monotonic() + self.seconds,
+            sum(d["kind"] == "Job" for d in self.documents),
+        )
+        while True:
+            pods = self.kubectl.items(
+                "pods", f"--namespace={self.where}", f"--selector={jobs.LABEL}={self.run}"
+            )
+            waiting = [_of(pod) for pod in pods if not _decided(pod)]
+            if (len(pods) == wanted and not waiting) or time.monotonic() > end:
+                return pods
+            said(", ".join(waiting) or _("pods"))
+            time.sleep(PAUSE)
+
+    def _of(self, job: Document, pods: list[Document]) -> Iterator[Checked]:
+        name = job["metadata"]["labels"][f"{jobs.LABEL}-of"]
+        pod = next((each for each in pods if _of(each) == name), None)
+        if pod is None:
+            what = "image" if name == jobs.IMAGES else STORES
+            yield not_checked(
+                what,
+                name,
+                _("its Job {job} has no pod", job=job["metadata"]["name"]),
+                _("the namespace's events say why: quotas, admission, Pod Security"),
+            )
+        elif name == jobs.IMAGES:
+            yield from _pulled(pod)
+        elif pod["status"].get("phase") in _ENDED:
+            log = self._here("logs", pod["metadata"]["name"])
+            yield from _reported(name, log)
+        else:
+            yield not_checked(
+                STORES,
+                name,
+                _why(pod) or _("its pod did not end in time"),
+                _("see the pod's events"),
+            )
+
+
+def _of(pod: Document) -> str:
+    return str(pod["metadata"]["labels"][f"{jobs.LABEL}-of"])
+
+
+def _decided(pod: Document) -> bool:
+    """Return whether nothing more will be known of a pod."""
+    if pod["status"].get("phase") in _ENDED:
+        return True
+    statuses = pod["status"].get("containerStatuses", [])
+    if _of(pod) != jobs.IMAGES:
+        return any(_reason(each) in _PULLING for each in statuses)
+    return bool(statuses) and all(_has(each) or _reason(each) in _PULLING for each in statuses)
+
+
+def _has(status: Document) -> bool:
+    """Return whether a node has pulled a container's image."""
+    return bool(status.get("imageID")) or bool(status.get("state", {}).get("terminated"))
+
+
+def _reason(status: Document) -> str:
+    return str(status.get("state", {}).get("waiting", {}).get("reason", ""))
+
+
+def _pulled(pod: Document) -> Iterator[Checked]:
+    statuses = {each["name"]: each for each in pod["status"].get("containerStatuses", [])}
+    for container in pod["spec"]["containers"]:
+        status, image = statuses.get(container["name"], {}), container["image"]
+        if _has(status):
+            yield Checked("image", image)
+        elif _reason(status) in _PULLING:
+            yield failed(
+                "image",
+                image,
+                status["state"]["waiting"].get("message", _reason(status)),
+                _(
+                    "push it there (`make images REGISTRY=… PUSH=1`), correct the registry, or"
+                    " give the ServiceAccounts an imagePullSecret"
+                ),
+            )
+        else:
+            yield not_checked(
+                "image",
+                image,
+                _why(pod) or _("it was not pulled in time"),
+                _("run again with a longer --timeout"),
+            )
+
+
+def _why(pod: Document) -> str:
+    """Return why a pod does not start, as the cluster says it."""
+    status = pod["status"]
+    for each in status.get("conditions", []):
+        if each["type"] == "PodScheduled" and each["status"] != "True":
+            return str(each.get("message", ""))
+    waiting = (
+        each.get("state", {}).get("waiting", {}) for each in status.get("containerStatuses", [])
+    )
+    return next((str(each.get("message") or each["reason"]) for each in waiting if each), "")
+
+
+def _reported(name: str, log: str) -> Iterator[Checked]:
+    """Yield the findings in the log of a service's preflight."""
+    found, other = [], []
+    for line in log.splitlines():
+        try:
+            said = json.loads(line)
+            outcome = Outcome.FAILED if said["problem"] else Outcome.PASSED
+            found.append(
+                Checked(said["check"], said["subject"], outcome, said["problem"], said["fix"])
+            )
+        except (ValueError, KeyError, TypeError):
+            other.append(line)
+    yield from found
+    if not found:
+        yield failed(
+            "settings",
+            name,
+            " ".join(" ".join(other).split())[-600:] or _("its Job ended without a result"),
+            _("correct the settings in the overlay"),
+        )

@@ -1,0 +1,93 @@
+"""The overlay of a first production install: one file has all that is the shop's own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.contracts.k8s import K8S, OWN, Document, of, overlay, pod, pods, render
+from tests.contracts.k8s_schemas import CUSTOM
+from tests.contracts.policies.cluster import Cluster
+from tests.contracts.policies.links import references
+from tests.contracts.test_k8s_overlays import printed
+
+FOLDER = K8S / "overlays" / OWN
+GIVEN: dict[str, str] = yaml.safe_load((FOLDER / "installation.yaml").read_text())["data"]
+
+
+def changed(folder: Path, values: dict[str, str]) -> list[Document]:
+    """Return the overlay with other values in its file."""
+    shutil.copytree(K8S, folder / "k8s")
+    path = folder / "k8s/overlays" / OWN / "installation.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["data"] = values
+    path.write_text(yaml.safe_dump(document))
+    return render(path.parent)
+
+
+def text(documents: list[Document]) -> str:
+    return "\n".join(map(str, documents))
+
+
+def test_one_file_has_every_value_that_is_a_shops_own(tmp_path: Path) -> None:
+    """Check that nothing of the given values is left once all are changed, and no placeholder."""
+    values = {
+        key: re.sub(r"shop|example|eu-central|^10\.20", lambda found: f"9{found[0]}9", value)
+        for key, value in GIVEN.items()
+    }
+    assert all(values[key] != GIVEN[key] for key in GIVEN)
+    made = text(changed(tmp_path, values))
+    for key, value in GIVEN.items():
+        assert value in text(overlay(OWN)), key
+        assert values[key] in made, key
+        assert value not in made, key
+    assert not re.search(r"your-|192\.0\.2\.|registry\.example", made)
+    assert "installation" not in {each["metadata"]["name"] for each in overlay(OWN)}
+
+
+def test_all_images_are_of_its_registry() -> None:
+    images = {
+        container["image"]
+        for each in Cluster(overlay(OWN)).workloads()
+        for container in each.containers
+    }
+    assert images
+    assert all(each.startswith(f"{GIVEN['registry']}/") for each in images)
+
+
+def test_it_needs_cert_manager_and_no_other_operator() -> None:
+    groups = {each["apiVersion"] for each in overlay(OWN)} & {*CUSTOM, "milvus.io/v1beta1"}
+    assert groups == {"cert-manager.io/v1"}
+
+
+def test_it_runs_triton_on_a_gpu_and_keeps_nothing_on_shared_volumes() -> None:
+    (triton,) = pod(overlay(OWN), "triton")["containers"]
+    assert triton["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert not of(overlay(OWN), "PersistentVolumeClaim")
+    assert not of(overlay(OWN), "StatefulSet")
+    assert {"retriever-backups", "ranker-backup"} <= set(pods(overlay(OWN)))
+
+
+@pytest.mark.when("deploy")
+def test_its_secrets_are_those_that_the_page_creates() -> None:
+    """Check the Secrets of secrets.sh, of cert-manager and of the page's two commands together."""
+    documents = overlay(OWN)
+    mounted = {
+        name
+        for one in Cluster(documents).workloads()
+        for kind, name, _ in references(one)
+        if kind == "Secret"
+    }
+    url = "postgresql+psycopg://x:y@db.example:5432/x"
+    made = {
+        name
+        for name, _ in printed(
+            RETRIEVER_DATABASE_URL=url, RANKER_DATABASE_URL=url, MILVUS_TOKEN="a:b"
+        )
+    }
+    issued = {each["spec"]["secretName"] for each in of(documents, "Certificate").values()}
+    assert mounted - made - issued == {"gateway-keys"}

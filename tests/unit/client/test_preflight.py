@@ -1,0 +1,321 @@
+"""`sightline preflight`, with a kubectl that answers as a cluster does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from sightline_client.cli import app
+from sightline_client.cli.work.preflight import jobs, running
+from sightline_client.cli.work.preflight.kubectl import Kubectl
+
+KUBECTL = f"""#!{sys.executable} -SE
+import json, re, sys
+here = __file__.rpartition("/")[0]
+asked, given = " ".join(sys.argv[1:]), ""
+if "--filename=-" in asked:
+    given = sys.stdin.read()
+with open(here + "/asked", "a") as log:
+    log.write(json.dumps([asked, given]) + "\\n")
+if asked.startswith("patch --local"):
+    print(given)
+    sys.exit()
+for pattern, (out, error) in json.load(open(here + "/answers.json")).items():
+    if re.search(pattern, asked):
+        print(out)
+        print(error, file=sys.stderr)
+        sys.exit(1 if error else 0)
+sys.exit("Error from server (NotFound): nothing is known of " + asked)
+"""
+RESTRICTED = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def forbidden(verb: str, resource: str, group: str, where: str) -> list[str]:
+    """Return what kubectl says of a call that its user may not make."""
+    return [
+        "",
+        f'Error from server (Forbidden): {resource} is forbidden: User "ana" cannot {verb} resource'
+        f' "{resource}" in API group "{group}" {where}',
+    ]
+
+
+def workload(name: str, *command: str, **more: Any) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/name": name}
+    container = {
+        "name": name,
+        "image": f"shop/{name}:1",
+        "command": list(command),
+        "envFrom": [{"configMapRef": {"name": "settings"}}],
+        "resources": {"limits": {"nvidia.com/gpu": 2} if name == "triton" else {}},
+        "securityContext": {},
+        "volumeMounts": [
+            {"name": "database", "mountPath": "/etc/database"},
+            {"name": "tls", "mountPath": "/etc/tls"},
+            {"name": "tmp", "mountPath": "/scratch"},
+        ],
+    }
+    claim = {"spec": {"accessModes": ["ReadWriteOnce"]}}
+    volumes = [
+        {"name": "database", "secret": {"secretName": "retriever-database"}},
+        {"name": "tls", "secret": {"secretName": "issued-tls"}},
+        {"name": "tmp", "ephemeral": {"volumeClaimTemplate": claim}},
+    ]
+    pod = {"securityContext": RESTRICTED, "containers": [container], "volumes": volumes, **more}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"replicas": 2, "template": {"metadata": {"labels": labels}, "spec": pod}},
+    }
+
+
+WANTED = [
+    workload("gateway"),
+    workload("triton"),
+    workload(
+        "retriever-worker", "python", "-m", "retriever.worker", imagePullSecrets=[{"name": "pull"}]
+    ),
+    {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "settings", "namespace": "shop"},
+        "data": {"RETRIEVER_DATABASE_URL_FILE": "/etc/database/url"},
+    },
+    {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "worker", "namespace": "shop"},
+        "spec": {
+            "podSelector": {"matchLabels": {"app.kubernetes.io/name": "retriever-worker"}},
+            "egress": [{"ports": [{"port": 5432}]}],
+        },
+    },
+    {
+        "apiVersion": "cert-manager.io/v1",
+        "kind": "Certificate",
+        "metadata": {"name": "tls", "namespace": "shop"},
+        "spec": {"secretName": "issued-tls"},
+    },
+]  # fmt: skip
+
+
+def items(*found: dict[str, Any]) -> list[str]:
+    return [json.dumps({"items": found}), ""]
+
+
+def kinds(*names: str) -> list[str]:
+    return [json.dumps({"resources": [{"kind": name} for name in names]}), ""]
+
+
+def pod(of: str, phase: str = "Succeeded", **status: Any) -> dict[str, Any]:
+    containers = [{"name": f"images-{n}", "image": f"shop/{n}:1"} for n in range(3)]
+    meta = {"name": f"preflight-{of}", "labels": {"sightline/preflight-of": of}}
+    return {"metadata": meta, "spec": {"containers": containers},
+            "status": {"phase": phase, **status}}  # fmt: skip
+
+
+def pulled(*states: dict[str, Any]) -> dict[str, Any]:
+    statuses = [{"name": f"images-{n}", **state} for n, state in enumerate(states)]
+    return pod("images", "Pending", containerStatuses=statuses)
+
+
+HAS: dict[str, Any] = {"imageID": "sha256:1"}
+LOG = [
+    {"check": "port", "subject": "db:5432", "problem": "", "fix": ""},
+    {"check": "milvus", "subject": "milvus", "problem": "too old", "fix": "upgrade it"},
+]
+DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
+CLASS = {"metadata": {"name": "fast", "annotations": DEFAULT}}
+GOOD: dict[str, list[str]] = {
+    "version": [json.dumps({"serverVersion": {"gitVersion": "v1.31.4-gke.1"}}), ""],
+    "--raw /api/v1$": kinds("ConfigMap"),
+    "--raw /apis/apps/v1$": kinds("Deployment"),
+    "--raw /apis/networking": kinds("NetworkPolicy"),
+    "--raw /apis/cert-manager": kinds("Certificate"),
+    "get storageclasses": items(CLASS),
+    "get nodes": items({"status": {"allocatable": {"nvidia.com/gpu": "4"}}}),
+    "get namespace shop": ["namespace/shop", ""],
+    "get secrets": ["retriever-database url\n", ""],
+    "create ": ["created", ""],
+    "get pods": items(pulled(HAS, HAS, HAS), pod("retriever")),
+    "logs ": [json.dumps(LOG[0]), ""],
+    "delete ": ["", ""],
+}
+
+
+class Cluster:
+    """A folder with the stub, which comes first on the PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.code = folder, 0
+        (folder / "kubectl").write_text(KUBECTL)
+        (folder / "kubectl").chmod(0o755)
+
+    def check(self, *arguments: str, **changed: list[str] | None) -> Result:
+        """Run the command; `changed`: other answers, or None for what is not known."""
+        self.answer(**changed)
+        given = {"apiVersion": "v1", "kind": "List", "items": WANTED}
+        return CliRunner().invoke(app, ["preflight", "-", *arguments], input=json.dumps(given))
+
+    def answer(self, **changed: list[str] | None) -> None:
+        """Set what the stub answers."""
+        patterns = {"kinds": "--raw /apis/cert-manager", "version": "version"}
+        answers = dict(GOOD)
+        for name, answer in changed.items():
+            pattern = patterns.get(name) or next(each for each in GOOD if name in each)
+            answers.pop(pattern)
+            answers |= {pattern: answer} if answer else {}
+        (self.folder / "answers.json").write_text(json.dumps(answers))
+        (self.folder / "asked").unlink(missing_ok=True)
+
+    def results(self, *arguments: str, **changed: list[str] | None) -> dict[str, tuple[str, ...]]:
+        """Return outcome, problem and fix of each check, by its name; several are joined."""
+        done = self.check("--json", *arguments, **changed)
+        self.code = done.exit_code
+        found: dict[str, tuple[str, ...]] = {}
+        for each in json.loads(done.stdout)["results"]:
+            found[each["check"]] = (
+                *found.get(each["check"], ()),
+                each["outcome"], each["problem"], each["fix"],
+            )  # fmt: skip
+        return found
+
+    def asked(self) -> list[tuple[str, str]]:
+        lines = (self.folder / "asked").read_text().splitlines()
+        return [(asked, given) for asked, given in map(json.loads, lines)]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(running, "PAUSE", 0.01)
+    return Cluster(tmp_path)
+
+
+def test_a_cluster_that_has_everything_passes(cluster: Cluster) -> None:
+    done = cluster.check("--context", "prod")
+    assert done.exit_code == 0, done.output
+    assert "0 failed, 0 not checked" in done.stdout
+    for check in ("kubernetes", "kind", "storage", "gpu", "namespace", "secret", "image", "port"):
+        assert f"✓ {check}  " in done.stdout, check
+    calls = [asked for asked, _ in cluster.asked() if not asked.startswith("patch")]
+    assert all(each.startswith("--context=prod ") for each in calls)
+    assert "delete job,networkpolicy" in calls[-1], "nothing is left"
+
+
+@pytest.mark.parametrize(
+    ("check", "changed", "problem", "fix"),
+    [
+        ("kubernetes", {"version": [json.dumps({"serverVersion": {"gitVersion": "v1.29.9"}}), ""]},
+         "too old", "1.30"),
+        ("kind", {"kinds": None}, "does not know Certificate", "cert-manager 1.16"),
+        ("storage", {"storageclasses": items()}, "no storage class is the default", "annotate"),
+        ("gpu", {"nodes": items({"status": {"allocatable": {"nvidia.com/gpu": "3"}}})},
+         "the nodes have 3", "device plugin"),
+        ("namespace", {"get namespace": None}, "does not exist", "kubectl create namespace shop"),
+        ("secret", {"get secrets": ["other key", ""]}, "does not exist", "secrets.sh"),
+        ("secret", {"get secrets": ["retriever-database ca.crt", ""]}, "lacks url", "secrets.sh"),
+        ("milvus", {"logs": [json.dumps(LOG[1]), ""]}, "too old", "upgrade it"),
+        ("settings", {"logs": ["1 invalid setting(s):\n  RETRIEVER_MILVUS_URI", ""]},
+         "RETRIEVER_MILVUS_URI", "correct the settings"),
+    ],
+)  # fmt: skip
+def test_each_lack_is_a_failure_with_its_fix(
+    cluster: Cluster, check: str, changed: dict[str, Any], problem: str, fix: str
+) -> None:
+    found = cluster.results(**changed)[check]
+    assert "failed" in found
+    assert any(problem in each for each in found), found
+    assert any(fix in each for each in found), found
+    assert cluster.code == 1
+
+
+def test_an_image_that_can_not_be_pulled_is_the_only_one_that_fails(cluster: Cluster) -> None:
+    refused = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no basic auth"}}}
+    ended = {"state": {"terminated": {"reason": "StartError"}}}
+    found = cluster.results(pods=items(pulled(HAS, refused, ended), pod("retriever")))["image"]
+    assert found[::3] == ("passed", "failed", "passed")
+    assert found[4] == "no basic auth"
+    assert "imagePullSecret" in found[5]
+
+
+@pytest.mark.parametrize(
+    ("changed", "right", "check"),
+    [
+        ({"nodes": forbidden("list", "nodes", "", "at the cluster scope")},
+         "list nodes (whole cluster)", "gpu"),
+        ({"storageclasses": forbidden("list", "storageclasses", "storage.k8s.io",
+                                      "at the cluster scope")},
+         "list storageclasses.storage.k8s.io (whole cluster)", "storage"),
+        ({"get secrets": forbidden("list", "secrets", "", 'in the namespace "shop"')},
+         "list secrets (namespace shop)", "secret"),
+        ({"create": forbidden("create", "jobs", "batch", 'in the namespace "shop"')},
+         "create jobs.batch (namespace shop)", "image"),
+    ],
+)  # fmt: skip
+def test_without_a_right_a_check_neither_passes_nor_fails_and_the_right_is_named(
+    cluster: Cluster, changed: dict[str, Any], right: str, check: str
+) -> None:
+    found = cluster.results(**changed)[check]
+    assert found[0] == "not checked"
+    assert found[1] == f"you lack the right: {right}"
+    assert cluster.code == 3
+    assert not [each for each in found if each == "failed"]
+
+
+def test_a_pod_that_does_not_start_says_why_and_is_not_counted(cluster: Cluster) -> None:
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "message": "0/3 nodes: Insufficient cpu",
+    }
+    waits = pod("retriever", "Pending", conditions=[condition])
+    cluster.answer(**{"get pods": items(waits)})
+    wanted = jobs.stores(WANTED, "shop", "1", 10)
+    run = running.JobRun(Kubectl(), "shop", "1", [*wanted], 0)
+    (found,) = run.results(lambda _: None)
+    assert (found.outcome, found.problem) == ("not checked", "0/3 nodes: Insufficient cpu")
+
+
+def test_jobs_are_not_run_before_their_secrets_are_there(cluster: Cluster) -> None:
+    cluster.check(**{"get secrets": ["", ""]})
+    assert not [asked for asked, _ in cluster.asked() if "create" in asked]
+    assert cluster.check("--no-job").exit_code == 3
+
+
+def test_a_job_has_what_its_worker_has_but_for_volumes_and_certificates(cluster: Cluster) -> None:
+    cluster.check()
+    (given,) = [given for asked, given in cluster.asked() if " create " in asked]
+    made = {each["metadata"]["name"].split("-")[1] + each["kind"]: each
+            for each in json.loads(given)["items"]}  # fmt: skip
+    spec = made["retrieverJob"]["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert container["command"] == ["python", "-m", "retriever.preflight"]
+    assert container["image"] == "shop/retriever-worker:1"
+    settings = {"name": "RETRIEVER_DATABASE_URL_FILE", "value": "/etc/database/url"}
+    assert container["env"] == [settings]
+    assert [each["name"] for each in container["volumeMounts"]] == ["database", "tmp"]
+    assert [*spec["volumes"][1]] == ["name", "emptyDir"], "no disk is made for it"
+    assert spec["imagePullSecrets"] == [{"name": "pull"}]
+    assert made["imagesJob"]["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "pull"}]
+    policy = made["retrieverNetworkPolicy"]["spec"]
+    assert policy["egress"] == [{"ports": [{"port": 5432}]}]
+    marks = policy["podSelector"]["matchLabels"]
+    assert marks.items() <= made["retrieverJob"]["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_jobs_can_be_printed_for_who_applies_them_otherwise(cluster: Cluster) -> None:
+    done = cluster.check("--print-jobs")
+    assert {each["kind"] for each in json.loads(done.stdout)["items"]} == {"Job", "NetworkPolicy"}
+    assert [asked[:5] for asked, _ in cluster.asked()] == ["patch"]
+
+
+def test_a_cluster_that_does_not_answer_is_one_sentence(cluster: Cluster) -> None:
+    done = cluster.check(version=["", "The connection to the server 10.0.0.1:6443 was refused"])
+    assert done.exit_code == 1
+    assert "10.0.0.1:6443 was refused" in done.stderr

@@ -1,0 +1,53 @@
+"""The check of a Milvus before the first start."""
+
+from typing import Any
+
+import pytest
+
+from retriever import preflight
+from retriever.adapters.milvus.index import LEAST_VERSION
+from retriever.domain.errors import CollectionAbsent, IndexUnavailable
+from servicekit.preflight import Finding
+
+URI = "https://milvus.example:19530"
+
+
+class Engine:
+    """A Milvus of a version, or one that answers with an error."""
+
+    def __init__(self, version: str | None, error: Exception | None = None) -> None:
+        self._version, self._error = version, error
+
+    async def state(self, _collection: str) -> None:
+        if self._error is not None:
+            raise self._error
+
+    async def version(self) -> str | None:
+        return self._version
+
+
+async def checked(*engine: Any) -> Finding:
+    made: Any = Engine(*engine)
+    (found,) = [each async for each in preflight.engine(URI, made)]
+    return found
+
+
+@pytest.mark.parametrize("error", [None, CollectionAbsent()])
+async def test_a_milvus_that_is_new_enough_passes_with_its_version(error: Exception | None) -> None:
+    found = await checked(f"v{LEAST_VERSION}", error)
+    assert found == Finding("milvus", f"{URI} (Milvus v{LEAST_VERSION})")
+
+
+async def test_an_old_milvus_is_to_be_upgraded() -> None:
+    found = await checked("2.6.9")
+    assert found.problem == "Milvus 2.6.9 has published vulnerabilities"
+    assert found.fix == f"upgrade it to {LEAST_VERSION} or later"
+    assert "does not tell" in (await checked(None)).problem
+
+
+async def test_a_milvus_that_refuses_says_why() -> None:
+    error = IndexUnavailable()
+    error.__cause__ = RuntimeError("auth check failure")
+    found = await checked("2.6.19", error)
+    assert found.problem == "auth check failure"
+    assert "retriever-milvus" in found.fix
