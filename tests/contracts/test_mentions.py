@@ -86,3 +86,14 @@ def test_a_module_that_is_called_otherwise_now_is_found() -> None:
     text = "`services/ranker/nominate`, `gateway.recommend.nominate.x`, `services/gateway`"
     found = list(missing(ROOT / "README.md", text))
     assert found == ["services/ranker/nominate", "gateway.recommend.nominate.x"]
+
+
+def test_tests_name_files_of_tests_that_exist() -> None:
+    """Some say where else a command is typed or a promise is kept."""
+    named = {
+        name
+        for path in (ROOT / "tests").rglob("*.py")
+        if path != Path(__file__).with_name("test_tiers.py")  # of made-up checkouts
+        for name in re.findall(r"(?<![\w/.-])tests/[\w/]+\.py\b", path.read_text("utf-8"))
+    }
+    assert not {name for name in named if not (ROOT / name).exists()}

@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/operations.md").read_text("utf-8")
 COMMANDS = set(re.findall(r"(?:\$ |`)sightline ([^`\n]+)", PAGE))
 TYPED_ELSEWHERE = {
-    "models rollback": "tests/live/shell/test_commands.py",
-    "index rollback": "tests/live/shell/test_commands.py",
+    "models rollback": "tests/live/test_commands.py",
+    "index rollback": "tests/live/apart/test_versions.py",
     "index rebuild": "tests/live/test_backups.py",
 }
 """Tests in which an earlier version exists, and in which the engine lost its data."""

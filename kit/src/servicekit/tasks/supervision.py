@@ -68,6 +68,7 @@ async def supervised(
 
     After a failed step, wait as `backoff` says. Raises what the step raises as LoopEnded.
     """
+    FAILURES.labels(loop, UNEXPECTED)  # at 0, or an increase would not count the first failure
     backoff = backoff or Backoff()
     while stop is None or not stop.is_set():
         try:

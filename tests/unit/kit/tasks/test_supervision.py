@@ -43,6 +43,22 @@ async def test_a_loop_outlasts_errors_of_every_kind_and_counts_them() -> None:
     assert failures("of every kind", "INTERNAL") == failures("of every kind", "DOWN") == 1
 
 
+async def test_unexpected_failures_of_a_loop_are_counted_from_zero() -> None:
+    stop = asyncio.Event()
+    stop.set()
+    await supervised("that begins", _pass, stop=stop)
+    (family,) = FAILURES.collect()
+    assert [
+        (sample.labels["reason"], sample.value)
+        for sample in family.samples
+        if sample.labels["loop"] == "that begins" and sample.name.endswith("_total")
+    ] == [("INTERNAL", 0.0)]
+
+
+async def _pass() -> None:
+    pass
+
+
 async def test_a_loop_ends_when_its_step_says_so() -> None:
     async def step() -> None:
         with confined("ending"):
