@@ -89,7 +89,9 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
     async with charged(query, deps) as run:
         if query.page_token:
             return await later_page((await activate_controls(run))[0])
-        return await form_answer(await find_candidates(run))
+        answer = await form_answer(await find_candidates(run))
+        deps.recent.note(run.plan.scene.name, query.as_answered, run.time_micros)
+        return answer
 
 
 async def find_candidates(planned: RequestContext) -> FoundCandidates:
