@@ -456,12 +456,12 @@ def listed(value: Listing) -> RenderableType:
     )
     results = table if value.results else Text(_("no products pass"))
     notes = [*tables.degraded(value.degradations), *map(tables.score_note, value.score_notes)]
-    return Group(results, Text(count, "dim"), *notes)
+    return Group(results, *tables.empty(value.empty_reason), Text(count, "dim"), *notes)
 
 
 def found(value: SearchResults) -> RenderableType:
     """Show candidates with their similarity, degradations and stage timings."""
-    lost = tables.degraded(value.degradations)
+    lost = [*tables.empty(value.empty_reason), *tables.degraded(value.degradations)]
     if value.match is not None and value.match.poor:
         lost.append(Text(tables.plain(tables.why(value.match)), style="yellow"))
     rows = (

@@ -30,6 +30,7 @@ from gateway.recommend.controls.step import (
     note_goals,
 )
 from gateway.recommend.final_order import FinalOrder, fused, order_candidates, split_by_signal
+from gateway.recommend.nothing_found import why_empty
 from gateway.recommend.pages import AnswerPage, attribution, later_page, next_page, read_page
 from gateway.recommend.photo_anchors import anchors_in_photo
 from gateway.recommend.validate import check
@@ -110,7 +111,10 @@ async def form_answer(found: FoundCandidates) -> RecommendAnswer:
     Raises NothingAvailable, AnswerDegraded.
     """
     first = kept(found.run, await showable(found, _first_page))
-    return answer_of(found.run, first, found.outcomes)
+    answer = answer_of(found.run, first, found.outcomes)
+    if answer.results:
+        return answer
+    return replace(answer, empty_reason=await why_empty(found.run, answer.hidden_count))
 
 
 async def showable(
