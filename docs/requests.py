@@ -22,7 +22,7 @@ from gateway.http.routes import Router
 from servicekit.rpc.requests import RequestInvalid
 
 ROOT = Path(__file__).parents[1]
-ADDRESS = "http://127.0.0.1:8609"
+ADDRESS = "http://127.0.0.1:8680"
 FIRST = "integrate/http.md"
 _BLOCK = re.compile(r"^```(?:sh|console)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _PLACEHOLDER = re.compile(r"\$|\b[A-Z]+_ID\b")

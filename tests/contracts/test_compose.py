@@ -219,7 +219,7 @@ def test_only_the_gateway_is_published_and_on_this_machine_only(services: dict[s
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert published == {
         "gateway": ["127.0.0.1:8600:8600"],
-        "gateway-http": ["127.0.0.1:8609:8680"],
+        "gateway-http": ["127.0.0.1:8680:8680"],
     }
     assert all(service.get("network_mode") in (None, "none") for service in services.values())
 

@@ -148,6 +148,11 @@ ROWS = {
         "unit/gateway/http/test_openapi.py"
         "::test_each_operation_has_an_example_request_that_the_server_reads",
     ),
+    "gateway.http.reference": Row(
+        "Swagger UI, of its package",
+        Does.SHIPPED,
+        "wire/test_http_docs.py::test_the_page_may_load_nothing_but_its_own_files",
+    ),
     "gateway.http.fixes": Row(
         "the page of fixes",
         Does.SHIPPED,

@@ -12,6 +12,7 @@ from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadL
 from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
 from gateway.model.snapshot import CatalogSnapshot
+from gateway.state.recent_requests import RecentRequests
 from gateway.state.request_context import PeerClients, RequestDependencies
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.errors import FailedPrecondition, ServiceError
@@ -255,6 +256,7 @@ class Shop:
     answers: FakeAnswers = field(init=False)
     seconds: float = 5.0
     snapshot: CatalogSnapshot | None = None
+    recent: RecentRequests = field(default_factory=RecentRequests)
 
     def __post_init__(self) -> None:
         self.answers = FakeAnswers(self.ranker)
@@ -271,6 +273,7 @@ class Shop:
             default_seconds=self.seconds,
             snapshot_of=lambda _: self.snapshot,
             find_products=find_products,
+            recent=self.recent,
         )
 
     def scene(self, change: Callable[[Scene], Scene]) -> None:

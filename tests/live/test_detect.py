@@ -23,7 +23,7 @@ pytestmark = pytest.mark.full
 PAGE = (ROOT / "docs" / "integrate" / "detect.md").read_text("utf-8")
 SHELF = (5, 5, 60, 60, 60, 71)
 """Places of the wines on the shelf, from the left."""
-ADDRESS = "http://127.0.0.1:8609"
+ADDRESS = "http://127.0.0.1:8680"
 
 
 def shelf() -> bytes:

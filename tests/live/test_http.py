@@ -16,7 +16,7 @@ from tests.waiting import SECONDS
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/integrate/http.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-ADDRESS = "http://127.0.0.1:8609"
+ADDRESS = "http://127.0.0.1:8680"
 PHOTO = "100062"
 
 

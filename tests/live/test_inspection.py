@@ -129,7 +129,7 @@ def _by_program(gateway: str, folder: Path) -> None:
 
 
 def _by_curl(address: str, folder: Path) -> dict[str, Any]:
-    command = CURL.replace("http://127.0.0.1:8609", address)
+    command = CURL.replace("http://127.0.0.1:8680", address)
     done = subprocess.run(
         ["bash", "-c", command], capture_output=True, check=True, cwd=folder, timeout=SECONDS
     )

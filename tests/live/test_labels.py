@@ -24,7 +24,7 @@ pytestmark = pytest.mark.full
 
 PAGE = (ROOT / "docs" / "integrate" / "labels.md").read_text("utf-8")
 MERLOT = "100062"
-ADDRESS = "http://127.0.0.1:8609"
+ADDRESS = "http://127.0.0.1:8680"
 
 
 async def test_a_bottle_is_found_by_what_its_label_reads(tmp_path: Path) -> None:

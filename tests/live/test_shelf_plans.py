@@ -33,7 +33,7 @@ from tests.waiting import SECONDS, until
 pytestmark = pytest.mark.full
 
 STOCK = "shelf-stock"
-ADDRESS, HERE = "http://127.0.0.1:8609", "127.0.0.1:8600"
+ADDRESS, HERE = "http://127.0.0.1:8680", "127.0.0.1:8600"
 ABSENT = (files.TAKEN, files.REPLACED)
 GUIDE = ROOT / "docs/integrate/shelf-plans.md"
 TUTORIAL = ROOT / "docs/tutorials/check-a-shelf.md"

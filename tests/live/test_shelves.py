@@ -31,7 +31,7 @@ from tests.waiting import SECONDS
 pytestmark = pytest.mark.when("client", "docs", "protos")
 
 ROOT = Path(__file__).parents[2]
-ADDRESS = "http://127.0.0.1:8609"
+ADDRESS = "http://127.0.0.1:8680"
 SHOPPER = "1209683"
 PHOTO = (ROOT / "examples/wines/images/100062.jpg").read_bytes()
 

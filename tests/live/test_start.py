@@ -29,7 +29,7 @@ PAGES = re.findall(r"^\d+\. \[.*?\]\((\S+\.md)\)", (TUTORIALS / "README.md").rea
 A_DAY = "a-day.md"
 BY_CURL = "shop-by-curl.md"
 HERE = "127.0.0.1:8600"
-HTTP = "127.0.0.1:8609"
+HTTP = "127.0.0.1:8680"
 PROBLEM = '"domain":"sightline"'
 """In each error over HTTP, which curl prints as any answer."""
 QUICKSTART = "../start/quickstart.md"

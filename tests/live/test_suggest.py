@@ -53,7 +53,7 @@ def test_the_page_suggests_and_corrects(gateway: str, suite: Suite, shop_is_open
     assert found["corrected"]
     assert any("merlot" in each["text"].lower() for each in found["suggestions"])
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", CURL.replace("http://127.0.0.1:8609", suite.http)],
+        ["bash", "-euo", "pipefail", "-c", CURL.replace("http://127.0.0.1:8680", suite.http)],
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -26,7 +26,7 @@ SNIPPETS = [
 ]
 """Those for Node; tests/wire/test_typescript_page.py runs the other one in a browser."""
 EVENTS = (ROOT / "docs/integrate/browser-events.md").read_text("utf-8")
-ADDRESS = "http://127.0.0.1:8609"
+ADDRESS = "http://127.0.0.1:8680"
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.waiting import SECONDS, until
 
 NAME = "typescript-shop.md"
 PAGE = (TUTORIALS / NAME).read_text("utf-8")
-ADDRESS, ORIGIN = "http://127.0.0.1:8609", "http://127.0.0.1:8080"
+ADDRESS, ORIGIN = "http://127.0.0.1:8680", "http://127.0.0.1:8080"
 FILE = re.compile(r"(?://|<!--) (shop/\S+)")
 STRICT = {
     "target": "es2022",

@@ -21,7 +21,7 @@ README = (CLIENT / "README.md").read_text("utf-8")
     for each in re.findall(r"^```ts\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     if "document." in each
 )
-ADDRESS = "http://127.0.0.1:8609"
+ADDRESS = "http://127.0.0.1:8680"
 ORIENTATION = 0x0112
 UPSIDE_DOWN = 3
 

@@ -31,6 +31,7 @@ from sightline_client.values.answers import AnswerQuality as AnswerQuality
 from sightline_client.values.answers import Cause as Cause
 from sightline_client.values.answers import CorrectedQuery as CorrectedQuery
 from sightline_client.values.answers import Degradation as Degradation
+from sightline_client.values.answers import EmptyReason as EmptyReason
 from sightline_client.values.answers import FoundProduct as FoundProduct
 from sightline_client.values.answers import Freshness as Freshness
 from sightline_client.values.answers import Listing as Listing

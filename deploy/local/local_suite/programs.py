@@ -23,7 +23,7 @@ each takes 100 MiB."""
 TEXT_MODEL = "texts_16"
 """Served text model."""
 
-LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 15
+LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 80
 
 _DRAIN_SECONDS = "5"
 
@@ -36,7 +36,7 @@ environment. The images set it too.
 
 PORTS: Mapping[str, Mapping[str, int]] = {
     "gateway": {"grpc": 0, "metrics": 10},
-    "gateway-http": {"http": 9},
+    "gateway-http": {"http": 80},
     "embedder": {"grpc": 1, "metrics": 11},
     "retriever": {"grpc": 2, "metrics": 12},
     "ranker": {"grpc": 3, "metrics": 13},
@@ -47,7 +47,8 @@ PORTS: Mapping[str, Mapping[str, int]] = {
 }
 """Each program's ports, as offsets from PORT_BASE. 5 is reserved for Triton's HTTP endpoint, which
 is off: it is not needed, and has a published vulnerability in this old release. 8 is used by the
-Milvus server only.
+Milvus server only, 9 is left for the gateway's administrative port. With the usual PORT_BASE, HTTP
+and the administrative port are those of images and of Kubernetes.
 """
 
 TARGETS = APART, ALL = ("apart", "all")

@@ -125,6 +125,7 @@ def test_a_difference_is_a_table_and_a_page_that_runs_nothing(
         "2 of 4 answers would change: another product in 12.5% of the compared positions" in printed
     )
     assert "1 answer was left out" in printed
+    assert "candidates of recorded answers were ranked again" in printed
     assert "diversity.brand_cap 0 2 yes" in printed
     assert "brand Château A 50.00% 25.00% -25.00" in printed
     assert "different products shown 20 24" in printed
@@ -137,6 +138,10 @@ def test_a_difference_is_a_table_and_a_page_that_runs_nothing(
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "Château A" in html
     assert "http" not in html.replace("<!doctype html>", "").replace("http-equiv", "")
+    gateway.scene_diff.anew_count = 4
+    again = flat(run(gateway, "scenes", "diff", str(file)))
+    assert "Both scenes answered the last requests anew" in again
+    assert "recorded answers" not in again
     gateway.scene_diff = admin.DiffSceneResponse()
-    assert "No recorded answer" in flat(run(gateway, "scenes", "diff", str(file)))
+    assert "No request to this scene is known" in flat(run(gateway, "scenes", "diff", str(file)))
     assert json.loads(run(gateway, "scenes", "diff", str(file), "--json").stdout)

@@ -244,6 +244,7 @@ _facet_value = reader(
 )
 corrected_query = reader(answers.CorrectedQuery, rec.CorrectedQuery)
 reader(signals.PhotoPoint, photo_pb2.PhotoPoint)
+reader(answers.EmptyReason, rec.EmptyReason)
 label_line = reader(signals.LabelLine, photo_pb2.LabelLine)
 _Labelled: TypeAlias = (
     rec.RecommendResponse | rec.SearchResponse | rec.ExplainRecommendationResponse

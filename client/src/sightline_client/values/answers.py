@@ -305,6 +305,18 @@ class CorrectedQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class EmptyReason:
+    """Why an answer has no results."""
+
+    text: str
+    """A sentence, in English."""
+    condition: str
+    """The condition of the filter that leaves no product, as text; "" if the reason is another."""
+    near_category_paths: tuple[str, ...]
+    """Paths of categories near to those that the condition names, as filters write them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recommendations:
     """An answer, best product first."""
 
@@ -355,6 +367,8 @@ class Recommendations:
     detections: tuple[ProductDetection, ...] = ()
     """Objects found in the photo that gives the anchors, where the scene takes them from it; on
     the first page."""
+    empty_reason: EmptyReason | None = None
+    """Why the first page has no results; `None` if it has some, or if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -388,6 +402,8 @@ class Listing:
     versions: Versions | None = None
     score_notes: tuple[ScoreNote, ...] = ()
     """Notes about data that the scores of the page lack."""
+    empty_reason: EmptyReason | None = None
+    """Why the first page has no results; `None` if it has some, or if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -490,6 +506,8 @@ class SearchResults:
     unsure_label_lines: Mapping[int, int] = field(default_factory=dict)
     """Numbers of lines that were found in photos and not read with confidence, by index of the
     signal: 1 to 64."""
+    empty_reason: EmptyReason | None = None
+    """Why there are no results; `None` if there are some, or if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -532,8 +532,8 @@ class SceneEntryChange(google.protobuf.message.Message):
     after: builtins.str
     """Value in the changed scene, as text."""
     replayed: builtins.bool
-    """True if DiffScene can show the effect of the change. The effect of entries that select candidates can't be computed
-    from records.
+    """True if DiffScene shows the effect of the change: of every entry in answers that are given anew; in recorded answers
+    not of entries that select candidates, nor of controls. CheckScene says it for recorded answers.
     """
     def __init__(
         self,
@@ -549,7 +549,7 @@ Global___SceneEntryChange: typing_extensions.TypeAlias = SceneEntryChange
 
 @typing.final
 class DiffSceneRequest(google.protobuf.message.Message):
-    """Request to compare recorded answers with those of a changed scene."""
+    """Request to compare a scene's answers with those of a changed scene."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -565,10 +565,10 @@ class DiffSceneRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     scene: builtins.str
-    """Scene whose recorded answers are compared. Default: "default"."""
+    """Scene whose answers are compared. Default: "default"."""
     toml: builtins.str
-    """The changed file (TOML), at most 64 KiB in lines of up to 400 characters. If empty, recorded answers are compared
-    with the current scene.
+    """The changed file (TOML), at most 64 KiB in lines of up to 400 characters. If empty, answers are compared with
+    those of the current scene.
     """
     answer_count: builtins.int
     """Maximum number of answers, newest first, 1 to 200. Default: 100."""
@@ -596,7 +596,7 @@ Global___DiffSceneRequest: typing_extensions.TypeAlias = DiffSceneRequest
 
 @typing.final
 class DiffSceneResponse(google.protobuf.message.Message):
-    """Comparison of recorded answers with those of a changed scene."""
+    """Comparison of a scene's answers with those of a changed scene."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -613,11 +613,12 @@ class DiffSceneResponse(google.protobuf.message.Message):
     VERSION_FIELD_NUMBER: builtins.int
     CHANGED_VERSION_FIELD_NUMBER: builtins.int
     EXPECTED_FIELD_NUMBER: builtins.int
+    ANEW_COUNT_FIELD_NUMBER: builtins.int
     answer_count: builtins.int
     """Number of answers compared."""
     skipped_count: builtins.int
-    """Number of answers that could not be compared: they were recorded by an older release, not ranked by the ranker, or
-    have expired meanwhile.
+    """Number of answers that could not be compared: they could not be given anew, were recorded by an older release, not
+    ranked by the ranker, or have expired meanwhile.
     """
     changed_count: builtins.int
     """Number of compared answers whose first places change."""
@@ -629,6 +630,8 @@ class DiffSceneResponse(google.protobuf.message.Message):
     """Version of the current scene."""
     changed_version: builtins.str
     """Version of the changed scene."""
+    anew_count: builtins.int
+    """Number of compared answers that were given anew, 0 to 200. 0: recorded answers were ranked again."""
     @property
     def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneEntryChange]:
         """Entries that differ from the current scene."""
@@ -653,7 +656,8 @@ class DiffSceneResponse(google.protobuf.message.Message):
     def expected(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ExpectedFigure]:
         """Expected clicks, purchases, revenue and margin. Empty if the ranker has not learned probabilities from impressions;
         revenue and margin also if no prices or costs are known. For callers without ROLE_OPERATE, answers are compared as if
-        no product had a cost, and those whose scores weighed margins have no figures.
+        no product had a cost, and those whose scores weighed margins have no figures. They are of recorded answers, also if
+        others are given anew.
         """
 
     def __init__(
@@ -672,8 +676,9 @@ class DiffSceneResponse(google.protobuf.message.Message):
         version: builtins.str = ...,
         changed_version: builtins.str = ...,
         expected: collections.abc.Iterable[Global___ExpectedFigure] | None = ...,
+        anew_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "answers", b"answers", "changed_count", b"changed_count", "changed_place_share", b"changed_place_share", "changed_version", b"changed_version", "changes", b"changes", "expected", b"expected", "exposures", b"exposures", "figures", b"figures", "replaced_share", b"replaced_share", "skipped_count", b"skipped_count", "version", b"version", "warnings", b"warnings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anew_count", b"anew_count", "answer_count", b"answer_count", "answers", b"answers", "changed_count", b"changed_count", "changed_place_share", b"changed_place_share", "changed_version", b"changed_version", "changes", b"changes", "expected", b"expected", "exposures", b"exposures", "figures", b"figures", "replaced_share", b"replaced_share", "skipped_count", b"skipped_count", "version", b"version", "warnings", b"warnings"]) -> None: ...
 
 Global___DiffSceneResponse: typing_extensions.TypeAlias = DiffSceneResponse
 
@@ -820,7 +825,7 @@ class ChangedAnswer(google.protobuf.message.Message):
     BEFORE_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     AFTER_PRODUCT_IDS_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
-    """Id of the answer."""
+    """Id of the answer. Empty if it was given anew: such an answer is not recorded."""
     @property
     def before_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Products in the first places before the change."""

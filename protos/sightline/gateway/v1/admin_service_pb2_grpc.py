@@ -844,8 +844,9 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DiffScene(self, request, context):
-        """Compares recorded answers with what a changed scene would have returned: ranks their candidates again, and returns
-        which places change and which products gain exposure. SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
+        """Compares a scene with a changed one: answers the last requests to the scene by both, and returns which places change
+        and which products gain exposure. Each process of the gateway knows its own requests of the last hour; without one,
+        the candidates of recorded answers are ranked again. SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
         RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -1827,8 +1827,9 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     """Validates a scene file and lists what it would change, without applying it."""
 
     DiffScene: _AdminServiceDiffSceneType
-    """Compares recorded answers with what a changed scene would have returned: ranks their candidates again, and returns
-    which places change and which products gain exposure. SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
+    """Compares a scene with a changed one: answers the last requests to the scene by both, and returns which places change
+    and which products gain exposure. Each process of the gateway knows its own requests of the last hour; without one,
+    the candidates of recorded answers are ranked again. SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
     RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
     """
 
@@ -2635,8 +2636,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.DiffSceneResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.DiffSceneResponse]]:
-        """Compares recorded answers with what a changed scene would have returned: ranks their candidates again, and returns
-        which places change and which products gain exposure. SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
+        """Compares a scene with a changed one: answers the last requests to the scene by both, and returns which places change
+        and which products gain exposure. Each process of the gateway knows its own requests of the last hour; without one,
+        the candidates of recorded answers are ranked again. SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
         RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
         """
 

@@ -499,6 +499,38 @@ class GivenCandidate(google.protobuf.message.Message):
 Global___GivenCandidate: typing_extensions.TypeAlias = GivenCandidate
 
 @typing.final
+class EmptyReason(google.protobuf.message.Message):
+    """Why an answer has no results."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: builtins.int
+    CONDITION_FIELD_NUMBER: builtins.int
+    NEAR_CATEGORY_PATHS_FIELD_NUMBER: builtins.int
+    text: builtins.str
+    """A sentence for people, in English."""
+    condition: builtins.str
+    """The condition of the request's filter that leaves no product, as text, e.g. "category = Red". Empty if the reason is
+    another one.
+    """
+    @property
+    def near_category_paths(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Paths of categories near to those that the condition names, as filters write them, e.g. "Wine > Red". Nearest first,
+        up to 5.
+        """
+
+    def __init__(
+        self,
+        *,
+        text: builtins.str = ...,
+        condition: builtins.str = ...,
+        near_category_paths: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["condition", b"condition", "near_category_paths", b"near_category_paths", "text", b"text"]) -> None: ...
+
+Global___EmptyReason: typing_extensions.TypeAlias = EmptyReason
+
+@typing.final
 class RecommendResponse(google.protobuf.message.Message):
     """Recommendations."""
 
@@ -525,6 +557,7 @@ class RecommendResponse(google.protobuf.message.Message):
     LABELS_FIELD_NUMBER: builtins.int
     SCORE_NOTES_FIELD_NUMBER: builtins.int
     DETECTIONS_FIELD_NUMBER: builtins.int
+    EMPTY_REASON_FIELD_NUMBER: builtins.int
     no_good_match: builtins.bool
     """True if no product is near enough to the signals. The results are the nearest products."""
     hidden_count: builtins.int
@@ -606,6 +639,10 @@ class RecommendResponse(google.protobuf.message.Message):
         found, or the anchors are from elsewhere.
         """
 
+    @property
+    def empty_reason(self) -> Global___EmptyReason:
+        """Why the first page has no results. Unset if it has some, if no condition is the reason, or if it is unknown."""
+
     def __init__(
         self,
         *,
@@ -630,9 +667,10 @@ class RecommendResponse(google.protobuf.message.Message):
         labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
         score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
         detections: collections.abc.Iterable[sightline.gateway.v1.detection_service_pb2.ProductDetection] | None = ...,
+        empty_reason: Global___EmptyReason | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "detections", b"detections", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["empty_reason", b"empty_reason", "freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "detections", b"detections", "empty_reason", b"empty_reason", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
@@ -1738,6 +1776,7 @@ class SearchResponse(google.protobuf.message.Message):
     MATCH_FIELD_NUMBER: builtins.int
     CORRECTED_QUERIES_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
+    EMPTY_REASON_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Id of this request in logs."""
     @property
@@ -1784,6 +1823,10 @@ class SearchResponse(google.protobuf.message.Message):
         "labels". A photo that was read and has no text has an entry without lines.
         """
 
+    @property
+    def empty_reason(self) -> Global___EmptyReason:
+        """Why there are no results; see RecommendResponse."""
+
     def __init__(
         self,
         *,
@@ -1798,9 +1841,10 @@ class SearchResponse(google.protobuf.message.Message):
         match: Global___Match | None = ...,
         corrected_queries: collections.abc.Iterable[Global___CorrectedQuery] | None = ...,
         labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
+        empty_reason: Global___EmptyReason | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["corrected_queries", b"corrected_queries", "degradations", b"degradations", "facets", b"facets", "freshness", b"freshness", "labels", b"labels", "match", b"match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["empty_reason", b"empty_reason", "freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["corrected_queries", b"corrected_queries", "degradations", b"degradations", "empty_reason", b"empty_reason", "facets", b"facets", "freshness", b"freshness", "labels", b"labels", "match", b"match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 
@@ -1987,6 +2031,7 @@ class ListResponse(google.protobuf.message.Message):
     CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     SCORE_NOTES_FIELD_NUMBER: builtins.int
+    EMPTY_REASON_FIELD_NUMBER: builtins.int
     product_count: builtins.int
     """Number of products that pass. Variants of one parent count once: the first in order stands for the others, its
     `collapsed_product_ids`.
@@ -2033,6 +2078,10 @@ class ListResponse(google.protobuf.message.Message):
     def score_notes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreNote]:
         """What the scores of this page lack: numbers of its products, or events for the scene's objective. Empty without a shopper."""
 
+    @property
+    def empty_reason(self) -> Global___EmptyReason:
+        """Why the first page has no results; see RecommendResponse."""
+
     def __init__(
         self,
         *,
@@ -2051,9 +2100,10 @@ class ListResponse(google.protobuf.message.Message):
         control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
         request_id: builtins.str = ...,
         score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
+        empty_reason: Global___EmptyReason | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "etag", b"etag", "facets", b"facets", "hidden_count", b"hidden_count", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "quality", b"quality", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["empty_reason", b"empty_reason", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "empty_reason", b"empty_reason", "etag", b"etag", "facets", b"facets", "hidden_count", b"hidden_count", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "quality", b"quality", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
 
 Global___ListResponse: typing_extensions.TypeAlias = ListResponse
 

@@ -167,6 +167,9 @@ class RetrieverPort(Protocol):
     ) -> peers.ListedProducts:
         """Return a page of all products that pass, in an order."""
 
+    async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
+        """Return the number of products that pass; variants of one parent count once."""
+
     async def suggest(
         self, catalog_id: str, prefix: str, language_code: str, size: int
     ) -> peers.CatalogSuggestions:

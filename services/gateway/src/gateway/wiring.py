@@ -136,7 +136,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             catalogs=catalogs,
             parse=toml.parse,
             experiments=experiments,
-            prices=prices,
+            deps=deps,
         ),
         *_routed(catalogs, passthrough, connections, keys, prices),
     )
@@ -208,7 +208,7 @@ def _admin(
     catalogs: KnownCatalogs,
     parse: ParseToml,
     experiments: RunningExperiments | None,
-    prices: RequestPrices,
+    deps: RequestDependencies,
 ) -> admin.AdminServicer:
     return admin.AdminServicer(  # type: ignore[abstract]
         catalogs,
@@ -221,7 +221,7 @@ def _admin(
         audit=log,
         status_seconds=settings.status_seconds,
         service_version=VERSION,
-        prices=prices,
+        deps=deps,
         experiments=experiments,
     )
 

@@ -1,26 +1,33 @@
 """The effect of a changed scene on recorded answers."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from gateway.model.answer import AnsweredProduct
 from gateway.model.branch import BITS, Branch
+from gateway.model.controls import ControlRule
 from gateway.model.diversity import Diversity
 from gateway.model.peers import ReplayRules
+from gateway.model.query import RequestQuery
 from gateway.model.replay import ExpectedOutcome, RankerReplay, RecordedAnswer
 from gateway.model.scene import Scene
+from gateway.recommend.anew import first_products, without_costs
 from gateway.recommend.recommend import recommend
 from gateway.recommend.scene_diff import (
     AnswerOrders,
     AnswerSample,
+    RecentSample,
+    SceneDiff,
     _summary,
     entry_changes,
     gini,
     scene_diff,
 )
 from sightline.common.v1.product_pb2 import Product as ProductRow
+from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import DEFAULT, by_photo
 
@@ -99,6 +106,61 @@ async def test_answers_that_can_t_be_computed_are_counted_and_left_out() -> None
     shop.ranker.replays.clear()
     empty = await scene_diff(SAMPLE, DEFAULT, DEFAULT, shop.ranker, shop.retriever)
     assert (empty.answer_count, empty.changed_place_share, list(empty.exposures)) == (0, 0.0, [])
+
+
+async def anew(shop: Shop, current: Scene, changed: Scene, costs: bool = True) -> SceneDiff:
+    """Return the difference as answers to the shop's last requests show it."""
+    recent = shop.deps.recent.of("default", "default", 0, 10)
+
+    async def answer(query: RequestQuery, scene: Scene, places: int) -> Sequence[str]:
+        return await first_products(query, scene, shop.deps, places)
+
+    sample = replace(SAMPLE, places=4, costs=costs)
+    return await scene_diff(
+        *(sample, current, changed, shop.ranker, shop.retriever),
+        recent=RecentSample(recent, answer),
+    )
+
+
+async def test_requests_are_answered_anew_so_that_controls_and_selection_show() -> None:
+    shop = await shop_with_answers()
+    records = dict(shop.ranker.records)
+    pin = ControlRule(name="first", kind=ControlKind.PIN, product_ids=("p2",), place=1)
+    found = await anew(shop, DEFAULT, replace(DEFAULT, controls=(pin,)))
+    assert (found.anew_count, found.answer_count, found.changed_count) == (2, 2, 2)
+    assert [one.after_product_ids[0] for one in found.answers] == ["p2"] * 2
+    assert [one.before_product_ids[0] for one in found.answers] == ["p3"] * 2
+    assert all(one.replayed for one in found.changes)
+    fewer = await anew(shop, DEFAULT, replace(DEFAULT, most_candidates=1, least_candidates=1))
+    assert fewer.changed_count == 2
+    same = await anew(shop, DEFAULT, DEFAULT)
+    assert (same.anew_count, same.changed_count, same.replaced_share) == (2, 0, 0.0)
+    assert shop.ranker.records == records, "none is recorded"
+    assert len(shop.deps.recent.of("default", "default", 0, 10)) == 2, "these are no requests"
+
+
+async def test_requests_that_fail_are_left_out() -> None:
+    shop = await shop_with_answers(1)
+    of_another_scene = by_photo(followed=("Bruna",))
+    shop.recent.note("default", of_another_scene, 0)
+    found = await anew(shop, DEFAULT, DEFAULT)
+    assert (found.anew_count, found.skipped_count) == (1, 1)
+
+
+def test_a_scene_for_those_who_may_not_read_costs_orders_without_them() -> None:
+    weights = {"visual": 1.0, "margin": 2.0}
+    by_costs = replace(
+        DEFAULT,
+        objective="margin",
+        objective_strength=0.5,
+        parts_with_signals=weights,
+        parts_without_signals=weights,
+    )
+    scene = without_costs(by_costs)
+    assert (bool(scene.applied_objective), scene.parts_with_signals) == (False, {"visual": 1.0})
+    assert scene.parts_without_signals == {"visual": 1.0}
+    clicks = replace(DEFAULT, objective="clicks", objective_strength=0.5)
+    assert without_costs(clicks).applied_objective.goal == "clicks"
 
 
 async def test_expected_figures_are_of_100_answers_with_intervals_over_answers() -> None:

@@ -28,6 +28,7 @@ from servicekit.rpc.requests import PageTokenInvalid
 from sightline.common.v1.limits_pb2 import max_items
 from sightline.gateway.v1 import catalog_service_pb2
 from sightline.retriever.v1 import product_service_pb2
+from tests.fakes.gateway_peers import Shop
 from tests.fakes.toml import parsed
 
 SERVICES = {
@@ -135,7 +136,7 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
             audit=AuditLog(ways, open_keys),
             status_seconds=1.0,
             service_version="0",
-            prices=RequestPrices(),
+            deps=Shop().deps,
         ),
         catalog.SERVICE.full_name: catalog.CatalogServicer(
             catalogs, passthrough, *ways[Peer.RETRIEVER], open_keys, prices=RequestPrices()

@@ -36,6 +36,7 @@ class Calls(SceneCalls):
         self._scenes = SceneFiles(folder)
         self._parse = parsed
         self._prices = RequestPrices()
+        self._deps = replace(shop.deps, scenes=self._scenes)
         self._ranker, self._retriever = shop.ranker, shop.retriever  # type: ignore[assignment]
 
 

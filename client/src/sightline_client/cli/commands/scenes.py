@@ -93,9 +93,7 @@ def diff(
     *,
     file: File,
     name: Name = "",
-    answers: Annotated[
-        int, options.number("N", "Number of recorded answers, newest first.", 1, 200)
-    ] = 100,
+    answers: Annotated[int, options.number("N", "Number of answers, newest first.", 1, 200)] = 100,
     places: Annotated[int, options.number("N", "Number of positions to compare.", 1, 200)] = 20,
     since: Annotated[
         datetime | None, options.moment(f"Only answers at or after this time{options.ZONE}")
@@ -105,10 +103,10 @@ def diff(
     ] = None,
     suite: Suite = DIFF,
 ) -> None:
-    """Rank recorded answers again by a changed scene, and show the differences.
+    """Answer the last requests by a changed scene, and show the differences.
 
     Shows the positions that change, and the products, brands and categories shown more or less
-    often.
+    often. Without a request of the last hour, recorded answers are ranked again.
 
     [bold]Examples[/bold]
 

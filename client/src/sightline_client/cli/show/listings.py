@@ -465,13 +465,13 @@ def listed(value: Listing, *, verbose: bool = False) -> RenderableType:
     results = table if value.results else Text(_("No products pass."))
     notes = [*tables.degraded(value.degradations), *map(tables.score_note, value.score_notes)]
     computed = tables.computed(value, verbose=verbose)
-    return Group(results, Text(count, "dim"), *notes, *computed)
+    return Group(results, *tables.empty(value.empty_reason), Text(count, "dim"), *notes, *computed)
 
 
 def found(value: SearchResults, *, verbose: bool = False) -> RenderableType:
     """Show candidates with their similarity and degradations. ``verbose``: with stage timings and
     versions."""
-    lost = tables.degraded(value.degradations)
+    lost = [*tables.empty(value.empty_reason), *tables.degraded(value.degradations)]
     if value.match is not None and value.match.poor:
         lost.append(Text(grids.plain(tables.why(value.match)), style="yellow"))
     rows = (

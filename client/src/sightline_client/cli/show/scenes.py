@@ -27,6 +27,11 @@ NO_EXPECTED = later(
     "Expected clicks, revenue and margin: NOT MEASURED, as the model has not learned chances from"
     " impressions."
 )
+ANEW = later("Both scenes answered the last requests anew, as the catalog and shoppers are now.")
+RECORDED = later(
+    "The gateway has no request of the last hour, so candidates of recorded answers were ranked"
+    " again: entries that select candidates do not show."
+)
 NOT_REPLAYED = later("no: it selects the candidates")
 
 
@@ -80,7 +85,7 @@ def changes(entries: Iterable[pb.SceneEntryChange]) -> RenderableType:
 def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
     """Yield sentences that summarize the changes."""
     if not value.answer_count:
-        yield _("No recorded answer of this scene can be computed again.")
+        yield _("No request to this scene is known, and no recorded answer can be computed again.")
     else:
         yield (
             _(
@@ -93,11 +98,12 @@ def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
                 replaced_share=value.replaced_share,
             )
         )
+        yield _(ANEW) if value.anew_count else _(RECORDED)
     if value.skipped_count:
         yield (
             _(
-                "{answers_were} left out: recorded by another release, not ranked by the "
-                "ranker, or deleted.",
+                "{answers_were} left out: failed now, recorded by another release, not ranked by "
+                "the ranker, or deleted.",
                 answers_were=counted(value.skipped_count, "answer was", "answers were"),
             )
         )

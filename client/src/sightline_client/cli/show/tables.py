@@ -286,6 +286,17 @@ def chance(item: answers.RecommendedProduct) -> str:
     return "" if item.score is None else f"{item.score:.1%} {event}".rstrip()
 
 
+def empty(value: answers.EmptyReason | None) -> list[Text]:
+    """Say why an answer has no results."""
+    if value is None:
+        return []
+    lines = [Text(plain(value.text), style="yellow")]
+    if value.near_category_paths:
+        near = ", ".join(f'"{path}"' for path in value.near_category_paths)
+        lines.append(Text(plain(_("near categories: {near}", near=near)), style="yellow"))
+    return lines
+
+
 def corrected(values: Iterable[answers.CorrectedQuery]) -> list[Text]:
     """Say which texts were corrected."""
     return [
@@ -301,7 +312,8 @@ def corrected(values: Iterable[answers.CorrectedQuery]) -> list[Text]:
 
 
 def _notes(value: answers.Recommendations) -> list[Text]:
-    notes = [*corrected(value.corrected_queries), *degraded(value.degradations)]
+    notes = [*empty(value.empty_reason), *corrected(value.corrected_queries)]
+    notes += degraded(value.degradations)
     if words := QUALITIES.get(value.quality):
         notes.append(
             Text(

@@ -30,6 +30,16 @@ class CorrectedQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class EmptyReason:
+    """Why an answer has no results."""
+
+    text: str
+    condition: str = ""
+    """The condition of the request that leaves no product; empty if it is none of its own."""
+    near_category_paths: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RecommendAnswer:
     """Response of Recommend."""
 
@@ -62,6 +72,7 @@ class RecommendAnswer:
     """Notes about data that the scores lack, on the first page."""
     detections: Sequence[Detection] = ()
     """Products that were found in the photo that gave the anchors, on the first page."""
+    empty_reason: EmptyReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +138,7 @@ class SearchAnswer:
     """Texts read in photos, by index of the signal."""
     unread: tuple[int, ...] = ()
     """Signals whose labels were wanted and were not read."""
+    empty_reason: EmptyReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +162,7 @@ class ListAnswer:
     candidates: ProductColumns = NO_PRODUCTS
     """The products of the page, without pins."""
     score_notes: tuple[ScoreNote, ...] = ()
+    empty_reason: EmptyReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,14 +56,14 @@ def fused(run: RequestContext, listings: tuple[CandidateList, ...]) -> FusedCand
 
 
 async def order_candidates(
-    run: RequestContext, candidates: FusedCandidates, record: AnswerRecord
+    run: RequestContext, candidates: FusedCandidates, record: AnswerRecord | None
 ) -> FinalOrder:
-    """Return the ranker's order, else the fused order. The ranker stores `record`."""
+    """Return the ranker's order, else the fused order. The ranker stores `record`, if any."""
     return await _ranked(run, candidates, record) or _unranked(run, candidates)
 
 
 async def _ranked(
-    run: RequestContext, candidates: FusedCandidates, record: AnswerRecord
+    run: RequestContext, candidates: FusedCandidates, record: AnswerRecord | None
 ) -> FinalOrder | None:
     """Return the first products of the ranker's order; None if it failed or there are no
     candidates."""

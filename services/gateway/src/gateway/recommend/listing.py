@@ -28,6 +28,7 @@ from gateway.recommend.answer_report import versions_of
 from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls, of_kind, pinned_ids
 from gateway.recommend.final_order import as_fused, fused, rank, rank_order
+from gateway.recommend.nothing_found import why_empty
 from gateway.recommend.pages import attribution, read_page
 from gateway.recommend.recommend import draft
 from gateway.recommend.validate import check
@@ -86,8 +87,10 @@ async def list_page(planned: RequestContext) -> ListAnswer:
         return await _from_snapshot(run)
     page = await _page(run, found, pins, start)
     lost = _lost(run)
+    shown = bool(page.results) or bool(run.query.page_token)
     return replace(
         page,
+        empty_reason=None if shown else await why_empty(run, page.hidden_count),
         etag="" if lost or run.query.shopper or run.shown.product_ids else f"{found.state}.{tag}",
         total=found.total + len(pins),
         facets=() if run.query.page_token else tuple(found.facets),

@@ -30,6 +30,7 @@ from gateway.recommend.controls.step import (
     note_goals,
 )
 from gateway.recommend.final_order import FinalOrder, fused, order_candidates, split_by_signal
+from gateway.recommend.nothing_found import why_empty
 from gateway.recommend.pages import AnswerPage, attribution, later_page, next_page, read_page
 from gateway.recommend.photo_anchors import anchors_in_photo
 from gateway.recommend.validate import check
@@ -89,7 +90,9 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
     async with charged(query, deps) as run:
         if query.page_token:
             return await later_page((await activate_controls(run))[0])
-        return await form_answer(await find_candidates(run))
+        answer = await form_answer(await find_candidates(run))
+        deps.recent.note(run.plan.scene.name, query.as_answered, run.time_micros)
+        return answer
 
 
 async def find_candidates(planned: RequestContext) -> FoundCandidates:
@@ -108,7 +111,10 @@ async def form_answer(found: FoundCandidates) -> RecommendAnswer:
     Raises NothingAvailable, AnswerDegraded.
     """
     first = kept(found.run, await showable(found, _first_page))
-    return answer_of(found.run, first, found.outcomes)
+    answer = answer_of(found.run, first, found.outcomes)
+    if answer.results:
+        return answer
+    return replace(answer, empty_reason=await why_empty(found.run, answer.hidden_count))
 
 
 async def showable(

@@ -1,15 +1,24 @@
-"""Effect of a changed scene: recorded answers ranked again by its rules.
+"""Effect of a changed scene: recent requests answered by it, and recorded answers ranked again.
 
-The candidates are those of the recorded answers. Entries that select candidates can't be computed
-from records; they are listed. Sums are exact (math.fsum): the same answers give the same bits in
-whatever order they and their products are added.
+Recent requests of this process are answered anew by both scenes, so that all entries show. Without
+one, recorded answers are compared, whose candidates stay: entries that select candidates are
+listed. Expected figures are always of recorded answers. Sums are exact (math.fsum): the same
+answers give the same bits in whatever order they and their products are added.
 """
 
 import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+    Sequence,
+    Set,
+)
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
@@ -20,7 +29,7 @@ from typing import Any
 from gateway.model.branch import Branch, branches_of
 from gateway.model.opaque_messages import ProductRow
 from gateway.model.peers import AnswerRange, ReplayRules
-from gateway.model.query import AnswerScope
+from gateway.model.query import AnswerScope, RequestQuery
 from gateway.model.replay import ExpectedOutcome
 from gateway.model.scene import ATTRIBUTE, MARGIN, NUMBERS, Scene
 from gateway.ports import RankerPort, RetrieverPort
@@ -57,6 +66,11 @@ class AnswerOrders:
     """Expected outcomes of both; `None` if the ranker has learned no probabilities or they would
     reveal costs."""
 
+    @property
+    def products(self) -> Sequence[str]:
+        """The products of both."""
+        return (*self.before, *self.after)
+
 
 @dataclass(frozen=True, slots=True)
 class SceneEntryChange:
@@ -67,7 +81,7 @@ class SceneEntryChange:
     after: str
     """Empty if the entry is missing."""
     replayed: bool
-    """True if recorded answers show the effect of the change."""
+    """True if the compared answers show the effect of the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +118,7 @@ class SceneDiff:
 
     answer_count: int
     skipped_count: int
-    """Number of answers whose records are deleted or can't be computed again."""
+    """Number of answers whose records are deleted, or that can't be given or computed again."""
     changed_count: int
     changed_place_share: float
     replaced_share: float
@@ -113,6 +127,8 @@ class SceneDiff:
     figures: Sequence[ExposureFigure]
     answers: Sequence[ChangedAnswer]
     expected: Sequence[ExpectedFigure] = ()
+    anew_count: int = 0
+    """Number of compared answers that were given anew; 0: recorded ones were ranked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +149,18 @@ Turn = Callable[[int], AbstractAsyncContextManager[object]]
 """Wait for a place of expensive requests, for a number of answers."""
 
 
+AnswerAnew = Callable[[RequestQuery, Scene, int], Awaitable[Sequence[str]]]
+"""Return the first products with which a scene answers a request now. Raises ServiceError."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentSample:
+    """Recent requests, and how a scene answers them."""
+
+    requests: Sequence[RequestQuery]
+    answer: AnswerAnew
+
+
 @asynccontextmanager
 async def at_once(_: int) -> AsyncIterator[None]:
     """Wait for nothing."""
@@ -147,8 +175,9 @@ async def scene_diff(
     retriever: RetrieverPort,
     *,
     turn: Turn = at_once,
+    recent: RecentSample | None = None,
 ) -> SceneDiff:
-    """Return how a scene's recorded answers would change. Raises ServiceError when a peer fails."""
+    """Return how a scene's answers would change. Raises ServiceError when a peer fails."""
     ids = await ranker.newest_answers(
         sample.catalog_id, sample.scene, sample.since_micros, sample.answers
     )
@@ -158,7 +187,38 @@ async def scene_diff(
         some = ids[start : start + AT_ONCE]
         async with turn(len(some)):
             found += await _compared(sample, some, changed, ranker, retriever, rows=rows)
-    return _summary(found, len(ids), rows, entry_changes(current, changed))
+    changes = entry_changes(current, changed)
+    anew = [] if recent is None else await _anew(sample, (current, changed), recent, turn)
+    if recent is None or not anew:
+        return _summary(found, len(ids), rows, changes)
+    await _add_rows(sample, {item for each in anew for item in each.products}, rows, retriever)
+    shown = [replace(each, replayed=True) for each in changes]
+    return replace(
+        _summary(anew, len(recent.requests), rows, shown),
+        expected=_expected(found),
+        anew_count=len(anew),
+    )
+
+
+async def _anew(
+    sample: AnswerSample, scenes: tuple[Scene, Scene], recent: RecentSample, turn: Turn
+) -> list[AnswerOrders]:
+    """Answer recent requests by both scenes, without those that fail."""
+
+    async def orders(query: RequestQuery) -> AnswerOrders | None:
+        try:
+            before, after = [await recent.answer(query, scene, sample.places) for scene in scenes]
+        except ServiceError:
+            return None
+        return AnswerOrders("", before, after, None) if before or after else None
+
+    found: list[AnswerOrders] = []
+    for start in range(0, len(recent.requests), AT_ONCE):
+        some = recent.requests[start : start + AT_ONCE]
+        async with turn(2 * len(some)):
+            answered = await asyncio.gather(*map(orders, some))
+        found += [each for each in answered if each is not None]
+    return found
 
 
 async def _compared(
@@ -174,7 +234,8 @@ async def _compared(
     products to `rows`."""
     read = await asyncio.gather(*(_asked(sample.catalog_id, one, changed, ranker) for one in ids))
     asked = [each for each in read if each is not None]
-    await _add_rows(sample, asked, rows, retriever)
+    ids_of = {item for each in asked for item in each.product_ids}
+    await _add_rows(sample, ids_of, rows, retriever)
     orders = await asyncio.gather(*(_orders(sample, each, changed, rows, ranker) for each in asked))
     return [each for each in orders if each is not None]
 
@@ -207,12 +268,12 @@ async def _asked(
 
 async def _add_rows(
     sample: AnswerSample,
-    asked: Sequence[_Asked],
+    product_ids: Set[str],
     rows: dict[str, ProductRow],
     retriever: RetrieverPort,
 ) -> None:
     """Add the current products of answers, by id."""
-    ids = sorted({item for each in asked for item in each.product_ids} - rows.keys())
+    ids = sorted(product_ids - rows.keys())
     for start in range(0, len(ids), MOST_READ):
         chunk = ids[start : start + MOST_READ]
         found = await retriever.products(sample.catalog_id, chunk, AnswerScope(), unshown=True)
@@ -282,8 +343,12 @@ def _summary(
             )
             for each in (found[at] for at in most if moved[at])
         ],
-        expected=tuple(expected_figures([each.outcomes for each in found if each.outcomes])),
+        expected=_expected(found),
     )
+
+
+def _expected(found: Sequence[AnswerOrders]) -> Sequence[ExpectedFigure]:
+    return tuple(expected_figures([each.outcomes for each in found if each.outcomes]))
 
 
 def _mean_share(counts: Sequence[int], lengths: Sequence[int]) -> float:

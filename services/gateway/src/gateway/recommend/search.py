@@ -11,6 +11,7 @@ from gateway.ranking.sorting import in_order
 from gateway.recommend.answer_report import best_match, corrected_queries, degraded, versions_of
 from gateway.recommend.charge import charged
 from gateway.recommend.final_order import as_fused, collapsed, fused
+from gateway.recommend.nothing_found import why_empty
 from gateway.recommend.pages import read_page
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
@@ -34,6 +35,7 @@ async def nearest_page(run: RequestContext, listings: tuple[CandidateList, ...])
     order = collapsed(run, candidates, as_fused(candidates))
     order = in_order(order, candidates.columns, run.query.sort, run.plan.top_k)
     page = await read_page(run, order)
+    empty = None if page.results else await why_empty(run)
     nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
     return SearchAnswer(
         results=tuple(
@@ -59,6 +61,7 @@ async def nearest_page(run: RequestContext, listings: tuple[CandidateList, ...])
         corrected=corrected_queries(run),
         labels=run.trace.labels,
         unread=unread(run),
+        empty_reason=empty,
     )
 
 

@@ -83,6 +83,10 @@ async def recommend_shelves(
         async with charged_together(queries, deps) as runs:
             kinds = [shelves[place].kind for place in asked]
             formed = await _formed(kinds, _deepened(runs), shared.as_answered.shopper)
+            for place, run in zip(asked, runs, strict=True):
+                if shelves[place].kind is ShelfKind.RECOMMEND:
+                    query = shelves[place].query.as_answered
+                    deps.recent.note(run.plan.scene.name, query, run.time_micros)
             for place, (answer, token) in zip(asked, formed, strict=True):
                 answers[place] = ShelfAnswer(shelves[place].shelf_id, answer, token)
     found = [answer for answer in answers if answer is not None]

@@ -25,7 +25,7 @@ from gateway.servicer.registry import NAMES, RegistryCalls
 from gateway.servicer.requests import admit, admit_any
 from gateway.servicer.scenes import SceneCalls, file_problems
 from gateway.state.experiments import RunningExperiments
-from gateway.state.prices import RequestPrices
+from gateway.state.request_context import RequestDependencies
 from gateway.state.scenes.texts import ParseToml
 from servicekit.audit.entries import UNDECLARED
 from servicekit.catalogs.known import AlsoNamed, KnownCatalogs
@@ -64,13 +64,14 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         audit: AuditLog,
         status_seconds: float,
         service_version: str,
-        prices: RequestPrices,
+        deps: RequestDependencies,
         experiments: RunningExperiments | None = None,
     ) -> None:
         """`parse`: of TOML texts of callers."""
         self._catalogs = catalogs
         self._audited = AlsoNamed(catalogs, UNDECLARED)
-        self._scenes, self._parse, self._prices = scenes, parse, prices
+        self._scenes, self._parse = scenes, parse
+        self._deps, self._prices = deps, deps.prices
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
         self._audit = audit
         self._list_models = passthrough.call(SERVICE, "ListModels")

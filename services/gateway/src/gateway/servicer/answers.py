@@ -15,6 +15,7 @@ from gateway.model.peers import ReadLabel
 from gateway.model.response import (
     Classified,
     CorrectedQuery,
+    EmptyReason,
     ListAnswer,
     Proposal,
     RecommendAnswer,
@@ -63,6 +64,7 @@ def recommendation(
         labels=_labels(value.labels, value.unread),
         score_notes=[_score_note(each) for each in value.score_notes],
         detections=map(detection, value.detections),
+        empty_reason=_empty(value.empty_reason),
     )
     for result in value.results:
         _fill(result, response.results.add())
@@ -135,6 +137,16 @@ def _corrected(values: Sequence[CorrectedQuery]) -> list[pb.CorrectedQuery]:
     ]
 
 
+def _empty(value: EmptyReason | None) -> pb.EmptyReason | None:
+    if value is None:
+        return None
+    return pb.EmptyReason(
+        text=value.text,
+        condition=value.condition,
+        near_category_paths=value.near_category_paths,
+    )
+
+
 def _match(value: Match | None, language_code: str) -> pb.Match | None:
     if value is None:
         return None
@@ -190,6 +202,7 @@ def listing(value: ListAnswer, request_id: str) -> pb.ListResponse:
         control_outcomes=[_outcome(each) for each in value.control_outcomes],
         request_id=request_id,
         score_notes=[_score_note(each) for each in value.score_notes],
+        empty_reason=_empty(value.empty_reason),
     )
     for result in value.results:
         _fill(result, response.results.add())
@@ -295,6 +308,7 @@ def findings(value: SearchAnswer, language_code: str, request_id: str) -> pb.Sea
         match=_match(value.match, language_code),
         corrected_queries=_corrected(value.corrected),
         labels=_labels(value.labels, value.unread),
+        empty_reason=_empty(value.empty_reason),
     )
     for result in response.results:
         result.product.ClearField("markets")

@@ -1,6 +1,6 @@
 """AdminService's calls for scenes on the wire."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 
@@ -10,13 +10,15 @@ from gateway.model import scene_checks
 from gateway.model.controls import ControlRule
 from gateway.model.errors import SceneInvalid, SceneNotFound
 from gateway.model.price import diff_price, goals_price
-from gateway.model.query import AnswerScope
+from gateway.model.query import AnswerScope, RequestQuery
 from gateway.model.scene import Objective, Scene
 from gateway.ports import SceneSource
 from gateway.recommend import scene_diff
-from gateway.recommend.scene_diff import AnswerSample, SceneDiff, entry_changes
+from gateway.recommend.anew import first_products, without_costs
+from gateway.recommend.scene_diff import AnswerSample, RecentSample, SceneDiff, entry_changes
 from gateway.servicer.requests import admit, reads_costs
 from gateway.state.prices import RequestPrices
+from gateway.state.request_context import RequestDependencies
 from gateway.state.scenes.texts import ParseToml, read
 from servicekit import deadlines
 from servicekit.catalogs.known import KnownCatalogs
@@ -41,6 +43,7 @@ class SceneCalls:
     _retriever: RetrieverClient
     _parse: ParseToml
     _prices: RequestPrices
+    _deps: RequestDependencies
 
     async def ListScenes(
         self, request: pb.ListScenesRequest, context: Context
@@ -98,7 +101,7 @@ class SceneCalls:
     async def DiffScene(
         self, request: pb.DiffSceneRequest, context: Context
     ) -> pb.DiffSceneResponse:
-        """Compare recorded answers with those of a changed scene."""
+        """Compare answers of a scene with those of a changed one."""
         catalog_id = admit(request, self._catalogs)
         name = request.scene or DEFAULT
         _within("answer_count", request.answer_count, scene_diff.MOST_ANSWERS)
@@ -125,15 +128,28 @@ class SceneCalls:
     async def _compared(self, sample: AnswerSample, current: Scene, changed: Scene) -> SceneDiff:
         """Compare, charged as a whole, with a place for a few answers at a time, so that other
         expensive requests run in between."""
-        places = self._prices.places
+        places, deps = self._prices.places, self._deps
+        requests = deps.recent.of(
+            sample.catalog_id, sample.scene, sample.since_micros, sample.answers
+        )
+
+        def answer(query: RequestQuery, scene: Scene, places: int) -> Awaitable[Sequence[str]]:
+            shown = scene if sample.costs else without_costs(scene)
+            return first_products(query, shown, deps, places)
 
         def turn(answers: int) -> AbstractAsyncContextManager[bool]:
             return places.held(diff_price(answers), sample.catalog_id)
 
         with deadlines.otherwise(DIFF_SECONDS):
-            async with self._prices.counted(diff_price(sample.answers)):
+            async with self._prices.counted(diff_price(sample.answers + 2 * len(requests))):
                 return await scene_diff.scene_diff(
-                    sample, current, changed, self._ranker, self._retriever, turn=turn
+                    sample,
+                    current,
+                    changed,
+                    self._ranker,
+                    self._retriever,
+                    turn=turn,
+                    recent=RecentSample(requests, answer),
                 )
 
     async def _without_products(

@@ -27,6 +27,7 @@ from gateway.state.past_searches import PastSearches
 from gateway.state.pins import Pins
 from gateway.state.popular import PopularLists
 from gateway.state.prices import RequestPrices
+from gateway.state.recent_requests import RecentRequests
 from gateway.state.text_spaces import TextQuerySpaces
 from gateway.state.tokens import Digests
 from gateway.state.trace import RequestTrace
@@ -114,6 +115,7 @@ class RequestDependencies:
     prices: RequestPrices = field(default_factory=RequestPrices)
     popular: PopularLists = field(default_factory=PopularLists)
     past_searches: PastSearches = field(default_factory=PastSearches)
+    recent: RecentRequests = field(default_factory=RecentRequests)
 
     def forget(self, catalog_id: str) -> None:
         """Drop what was kept of a catalog that is no longer in use, or was replaced."""
@@ -125,6 +127,7 @@ class RequestDependencies:
         self.prices.forget(catalog_id)
         self.popular.forget(catalog_id)
         self.past_searches.forget(catalog_id)
+        self.recent.forget(catalog_id)
 
     def in_time(self, longest: float | None = None) -> AbstractContextManager[None]:
         """Limit the body to the caller's deadline, or the default one.

@@ -1,0 +1,74 @@
+"""Answers of a scene that is not in use, to requests that were made: nothing is recorded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.model.candidates import CandidateList
+from gateway.model.errors import NothingAvailable
+from gateway.model.query import RequestQuery
+from gateway.model.scene import MARGIN, Objective, Scene
+from gateway.ports import SceneSource
+from gateway.recommend.begin import begin
+from gateway.recommend.controls.step import apply_controls
+from gateway.recommend.final_order import fused, order_candidates
+from gateway.recommend.pages import read_page
+from gateway.recommend.recommend import find_candidates, showable
+from gateway.state.request_context import RequestContext, RequestDependencies
+from servicekit import deadlines
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """The scenes with one in place of that of its name."""
+
+    scene: Scene
+    others: SceneSource
+
+    def get(self, name: str, catalog_id: str = "") -> Scene:
+        return self.scene if name == self.scene.name else self.others.get(name, catalog_id)
+
+    def names(self, catalog_id: str = "") -> tuple[str, ...]:
+        return self.others.names(catalog_id)
+
+    def text(self, name: str, catalog_id: str = "") -> str:
+        return self.others.text(name, catalog_id)
+
+    def problems(self, catalog_id: str = "") -> Mapping[str, str]:
+        return self.others.problems(catalog_id)
+
+
+async def first_products(
+    query: RequestQuery, scene: Scene, deps: RequestDependencies, places: int
+) -> Sequence[str]:
+    """Return the first products with which a scene would answer a request now; none if nothing can
+    be shown. Raises ServiceError."""
+    asked = replace(query, scene=scene.name, page_size=places, page_token="", explain=False)
+    tried = replace(deps, scenes=_Trial(scene, deps.scenes), experiments=None)
+    with deadlines.within(deps.longest_seconds):
+        try:
+            return await showable(await find_candidates(begin(asked, tried)), _shown)
+        except NothingAvailable:
+            return ()
+
+
+async def _shown(run: RequestContext, listings: tuple[CandidateList, ...]) -> Sequence[str]:
+    candidates, _ = await apply_controls(run, fused(run, listings))
+    ordered = await order_candidates(run, candidates, None)
+    page = await read_page(run, ordered.order, ordered.rest)
+    return [each.row.product_id for each in page.results]
+
+
+def without_costs(scene: Scene) -> Scene:
+    """Return a scene as it orders products of which no cost is known."""
+
+    def weights(table: Mapping[str, float]) -> Mapping[str, float]:
+        return {part: weight for part, weight in table.items() if part != MARGIN}
+
+    by_margin = scene.objective is Objective.MARGIN
+    return replace(
+        scene,
+        parts_with_signals=weights(scene.parts_with_signals),
+        parts_without_signals=weights(scene.parts_without_signals),
+        objective=Objective.UNSPECIFIED if by_margin else scene.objective,
+        objective_strength=0.0 if by_margin else scene.objective_strength,
+    )

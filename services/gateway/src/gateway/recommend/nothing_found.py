@@ -1,0 +1,130 @@
+"""Why an answer is empty: the first condition of the request that leaves no product.
+
+Products are counted with more and more of the conditions, only for answers without a result.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from gateway.model.filters import carried
+from gateway.model.query import AnswerScope
+from gateway.model.response import EmptyReason
+from gateway.state.request_context import RequestContext
+from servicekit.errors import ServiceError
+from sightline.common.v1.filter_pb2 import Filter, FilterList
+from sightline_rules import categories
+from sightline_rules.filters import All, Any, Comparison, Membership
+from sightline_rules.filters import Filter as Condition
+from sightline_rules.messages import read
+from sightline_rules.rejections import words
+
+MOST_PATHS = 5
+"""Near categories that are named, at most."""
+CATEGORY = "category"
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A condition, and what the products pass that pass it and those before it."""
+
+    scope: AnswerScope
+    text: str
+    """What is so if no product passes."""
+    condition: Condition | None = None
+
+
+async def why_empty(run: RequestContext, hidden: int = 0) -> EmptyReason | None:
+    """Return why an answer has no results; None if no condition is the reason, or the retriever
+    can't count. `hidden`: products that were left out for the shopper."""
+    if run.trace.causes:
+        return None  # the degradations say why
+    try:
+        steps = [*_steps(run)]
+        first = await _first_empty(run, steps)
+        if first is not None:
+            return await _reason(run, steps, first)
+    except ServiceError:
+        return None
+    if hidden:
+        return EmptyReason(
+            "the shopper has hidden all products that were found, or has seen them and the scene"
+            " leaves out what was seen"
+        )
+    return None
+
+
+def _steps(run: RequestContext) -> Iterator[_Step]:
+    """Yield the conditions of a request, each with those before it."""
+    scope = AnswerScope(market_id=run.plan.scope.market_id)
+    sold = f" that is sold in the market {scope.market_id}" if scope.market_id else ""
+    yield _Step(scope, f"the catalog has no product{sold}")
+    for count, part in enumerate(parts := _parts(run), start=1):
+        scope = replace(scope, filter=carried(Filter(all=FilterList(filters=parts[:count]))))
+        yield _Step(scope, "", read(part))
+    if run.plan.scope.buyable_only:
+        scope = replace(scope, buyable_only=True)
+        yield _Step(scope, "all products that pass are out of stock, which the scene leaves out")
+    if run.plan.scope.without:
+        scope = replace(scope, without=run.plan.scope.without)
+        yield _Step(scope, "controls exclude all products that pass")
+
+
+def _parts(run: RequestContext) -> Sequence[Filter]:
+    """Return the conditions that all have to pass."""
+    given = run.query.filter.message if run.query.filter is not None else None
+    if not isinstance(given, Filter) or given.WhichOneof("expression") is None:
+        return ()
+    return given.all.filters if given.HasField("all") else (given,)
+
+
+async def _first_empty(run: RequestContext, steps: Sequence[_Step]) -> int | None:
+    """Return the index of the first step that no product passes; None if some pass all."""
+    if await _passing(run, steps[-1].scope):
+        return None
+    low, high = 0, len(steps) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if await _passing(run, steps[middle].scope):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+async def _passing(run: RequestContext, scope: AnswerScope) -> int:
+    return await run.peers.retriever.product_count(run.query.catalog_id, scope)
+
+
+async def _reason(run: RequestContext, steps: Sequence[_Step], at: int) -> EmptyReason:
+    condition = steps[at].condition
+    if condition is None:
+        return EmptyReason(steps[at].text)
+    alone = replace(steps[0].scope, filter=carried(_parts(run)[at - 1]))
+    before = [words(each.condition) for each in steps[:at] if each.condition is not None]
+    if before and await _passing(run, alone):
+        text = f"no product that passes {' AND '.join(before)} passes {words(condition)}"
+    else:
+        text = f"no product passes {words(condition)}"
+    return EmptyReason(text, words(condition), await _near(run, condition))
+
+
+async def _near(run: RequestContext, condition: Condition) -> Sequence[str]:
+    """Return the paths of categories near to those that a condition names, nearest first."""
+    found = dict[str, None]()
+    for name in list(_categories(condition))[:MOST_PATHS]:
+        last = categories.split(name)[-1]
+        language, catalog_id = run.text_language, run.query.catalog_id
+        near = await run.peers.retriever.suggest(catalog_id, last, language, MOST_PATHS)
+        found |= {each.text: None for each in near.facet_values if each.field == CATEGORY}
+    return [*found][:MOST_PATHS]
+
+
+def _categories(condition: Condition) -> Iterator[str]:
+    """Yield the categories that a condition names."""
+    if isinstance(condition, All | Any):
+        for each in condition.filters:
+            yield from _categories(each)
+    elif isinstance(condition, Comparison) and condition.field == CATEGORY:
+        yield str(condition.value)
+    elif isinstance(condition, Membership) and condition.field == CATEGORY:
+        yield from map(str, condition.values)

@@ -1,0 +1,113 @@
+"""Why an answer is empty: the condition of the request that leaves no product."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from gateway.model.filters import of_words
+from gateway.model.peers import CatalogSuggestions, SuggestedText
+from gateway.model.query import AnswerScope
+from gateway.model.response import EmptyReason
+from gateway.recommend.listing import listing
+from gateway.recommend.recommend import recommend
+from gateway.recommend.search import search
+from servicekit.errors import Unavailable
+from sightline_rules.messages import read
+from sightline_rules.rejections import words
+from tests.fakes.gateway_peers import Shop
+from tests.fakes.gateway_values import by_photo
+
+
+def shop_with(counts: Mapping[str, int], **more: int) -> Shop:
+    """Return a shop without a product that is near to anything, that counts products by filter and
+    by what the scene adds; others pass."""
+    shop = Shop()
+    shop.retriever.record.clear()
+
+    async def product_count(catalog_id: str, scope: AnswerScope) -> int:
+        asked.append(scope)
+        text = words(read(scope.filter.message)) if scope.filter is not None else ""
+        found = counts.get(text, 1)
+        if scope.buyable_only:
+            found = min(found, more.get("buyable", 1))
+        return min(found, more.get("not_excluded", 1)) if scope.without else found
+
+    asked = shop.counted = list[AnswerScope]()  # type: ignore[attr-defined]
+    shop.retriever.product_count = product_count  # type: ignore[method-assign]
+    return shop
+
+
+A = 'brand = "A"'
+APPLES = 'category = "Äpfel"'
+
+
+@pytest.mark.parametrize(
+    ("text", "counts", "reason"),
+    [
+        (
+            APPLES,
+            {APPLES: 0},
+            EmptyReason(f"no product passes {APPLES}", APPLES, ("Obst > Äpfel",)),
+        ),
+        (
+            f"{A} AND price < 3 EUR",
+            {f"{A} AND price < 3 EUR": 0},
+            EmptyReason(f"no product that passes {A} passes price < 3 EUR", "price < 3 EUR"),
+        ),
+        (
+            f"{A} AND {APPLES} AND rating > 4",
+            {f"{A} AND {APPLES}": 0, APPLES: 0, f"{A} AND {APPLES} AND rating > 4": 0},
+            EmptyReason(f"no product passes {APPLES}", APPLES, ("Obst > Äpfel",)),
+        ),
+        (A, {"": 0, A: 0}, EmptyReason("the catalog has no product")),
+    ],
+)
+async def test_the_first_condition_that_leaves_nothing_is_named(
+    text: str, counts: Mapping[str, int], reason: EmptyReason
+) -> None:
+    shop = shop_with(counts)
+    value = SuggestedText("Obst > Äpfel", (), field="category")
+    brand = SuggestedText("Äpfelhof", (), field="brand")
+    shop.retriever.suggested = CatalogSuggestions(facet_values=[brand, value])
+    query = by_photo(filter=of_words(text))
+    for answer in (await recommend(query, shop.deps), await search(query, shop.deps)):
+        assert answer.results == ()
+        found = answer.empty_reason
+        assert found is not None
+        assert replace(found, near_category_paths=tuple(found.near_category_paths)) == reason
+
+
+async def test_few_products_are_counted_for_many_conditions() -> None:
+    parts = [f'brand = "B{number}"' for number in range(16)]
+    counts = {" AND ".join(parts[:count]): 0 for count in range(12, 17)}
+    shop = shop_with(counts)
+    answer = await recommend(by_photo(filter=of_words(" AND ".join(parts))), shop.deps)
+    assert answer.empty_reason is not None
+    assert answer.empty_reason.condition == 'brand = "B11"'
+    assert len(shop.counted) <= 7  # type: ignore[attr-defined]
+
+
+async def test_scene_and_controls_are_named_too() -> None:
+    shop = shop_with({}, buyable=0)
+    shop.scene(lambda scene: replace(scene, buyable_only=True))
+    found = (await recommend(by_photo(), shop.deps)).empty_reason
+    assert found is not None
+    assert "are out of stock" in found.text
+    assert (found.condition, found.near_category_paths) == ("", ())
+
+
+async def test_without_a_reason_or_a_count_none_is_given() -> None:
+    shop = shop_with({})
+    assert (await recommend(by_photo(), shop.deps)).empty_reason is None
+    shop.retriever.fails["product_count"] = Unavailable("busy", reason="COLUMNS_UNAVAILABLE")
+    del shop.retriever.product_count  # type: ignore[method-assign]
+    assert (await recommend(by_photo(filter=of_words(APPLES)), shop.deps)).empty_reason is None
+
+
+async def test_a_list_says_it_on_its_first_page() -> None:
+    shop = shop_with({APPLES: 0})
+    page = await listing(by_photo(signals=(), filter=of_words(APPLES), listed=True), shop.deps)
+    assert (page.results, page.total) == ((), 0)
+    assert page.empty_reason is not None
+    assert page.empty_reason.condition == APPLES
