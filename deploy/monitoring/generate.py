@@ -24,6 +24,7 @@ from deploy.monitoring.boards.overview import PROCESSES, overview
 from deploy.monitoring.boards.quality import quality
 from deploy.monitoring.boards.ranker import ranker
 from deploy.monitoring.boards.retriever import retriever
+from deploy.monitoring.boards.shop import shop
 
 HERE = Path(__file__).parent
 COMPONENT = HERE.parent / "k8s" / "components" / "monitoring"
@@ -37,6 +38,7 @@ def boards() -> tuple[Board, ...]:
     found = slo.read()
     return (
         overview(found),
+        shop(),
         gateway(),
         embedder(),
         retriever(),

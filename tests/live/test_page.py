@@ -117,18 +117,22 @@ def test_an_evaluation_is_plotted_within_its_bounds_and_explained(
     tab, trouble = plotted
     assert trouble == []
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
-    plots = tab.locator("svg.plot")
-    assert plots.count() >= 6
+    assert tab.locator(".plot, .field").count() >= 6
     outside = tab.evaluate(
-        """() => [...document.querySelectorAll("svg.plot circle")].filter(dot => {
+        """() => [...document.querySelectorAll(".plot .dot, .field .number")].filter(dot => {
             const box = dot.getBoundingClientRect();
-            const room = dot.closest("svg").getBoundingClientRect();
+            const room = dot.closest(".plot, .field").getBoundingClientRect();
             return box.left < room.left || box.right > room.right
                 || box.top < room.top || box.bottom > room.bottom;
         }).length"""
     )
     assert outside == 0
-    assert tab.locator("svg.plot .limit").count() >= 2
+    assert tab.locator(".plot .limit").count() >= 2
+    cut = """() => [...document.querySelectorAll(".scroll")].filter(
+        each => each.scrollWidth > each.clientWidth).length"""
+    assert tab.evaluate(cut) == 0
+    verdict = tab.locator("main p").first.inner_text()
+    assert verdict == "Do not promote: 56 of 100 shoppers that a verdict needs."
     for words in ("INCONCLUSIVE", "Only 56 shoppers", "Smallest effect", "Exposure by brand"):
         assert words in (tab.text_content("body") or "")
 

@@ -214,7 +214,41 @@ class Counts(dict[str, int]):
     """Numbers by name that can be subtracted."""
 
     def __sub__(self, other: "Counts") -> dict[str, int]:
-        return {name: count - other.get(name, 0) for name, count in self.items() if count}
+        changed = {name: count - other.get(name, 0) for name, count in self.items()}
+        return {name: count for name, count in changed.items() if count}
+
+
+async def test_pages_and_what_they_lead_to_are_counted_by_scene(shop: Shop) -> None:
+    before = of_scene()
+    answer = await shop.recommend()
+    first, second, *_ = products(answer)
+    await shop.write(answer, ("CLICK", first), ("CLICK", second), ("PURCHASE", first))
+    foreign = twisted(answer.attribution_token, scene="home", catalog_id="other")
+    await shop.write(answer, ("CLICK", first), attribution_token=foreign)
+    everything = [f"p{number}" for number in range(100)]
+    request = rec.RecommendRequest(
+        signals=[rec.QuerySignal(image=b"\xff\xd8 \xff\xd9")],
+        exclude_product_ids=everything,
+    )
+    empty = await shop.front.recommendation.Recommend(request)
+    assert not empty.results
+
+    assert of_scene() - before == {"filled": 1, "empty": 1, "click": 2, "purchase": 1}
+
+
+def of_scene() -> Counts:
+    """Return the pages of the default scene so far by outcome, and their events by type."""
+    names = {
+        ("sightline_gateway_scene_pages_total", "outcome"): ("filled", "empty"),
+        ("sightline_gateway_scene_events_total", "type"): ("click", "purchase", "hide"),
+    }
+    return Counts(
+        {
+            value: int(REGISTRY.get_sample_value(name, {"scene": "default", label: value}) or 0)
+            for (name, label), values in names.items()
+            for value in values
+        }
+    )
 
 
 def impressions() -> float:

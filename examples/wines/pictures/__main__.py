@@ -18,7 +18,7 @@ from examples.wines.loading import LoadingFailed, load_wines
 from examples.wines.local import own_suite, terminable
 from examples.wines.pictures import answers, board, diagrams, split
 from examples.wines.pictures.camera import FOLDER, Camera, chromium
-from examples.wines.pictures.prometheus import Prometheus, watching
+from examples.wines.pictures.prometheus import watching
 from examples.wines.pictures.shoppers import busy
 from examples.wines.scenes.__main__ import play
 from local_suite.model import SuiteError
@@ -52,8 +52,8 @@ def _take(console: Console, folder: Path, asked: set[str]) -> None:
     seen = panels = None
     if asked & {"answers", "dashboard"}:
         report = partial(out.say, console, style="dim")
-        with own_suite(report) as suite, watching(suite, folder) as prometheus:
-            seen, panels = asyncio.run(_watched(console, suite, prometheus, asked))
+        with own_suite(report) as suite:
+            seen, panels = asyncio.run(_watched(console, suite, folder, asked))
     with chromium() as browser:
         camera = Camera(browser, FOLDER)
         if seen is not None and "answers" in asked:
@@ -67,7 +67,7 @@ def _take(console: Console, folder: Path, asked: set[str]) -> None:
 
 
 async def _watched(
-    console: Console, suite: Suite, prometheus: Prometheus, asked: set[str]
+    console: Console, suite: Suite, folder: Path, asked: set[str]
 ) -> tuple[answers.Seen, list[board.Panel] | None]:
     """Fill the suite, send requests, and return its answers and Prometheus' data."""
     gateway, wines = suite.addresses()["gateway"], load_wines()
@@ -76,11 +76,10 @@ async def _watched(
         seen = await answers.ask(client, wines, story.scenes, story.photos)
         if "dashboard" not in asked:
             return seen, None
-        out.say(
-            console, "Shoppers send requests for two minutes; the ranker is down for 20 s of them."
-        )
-        since, until = await busy(client, suite, wines)
-    return seen, await asyncio.to_thread(board.panels, prometheus, since, until)
+        out.say(console, "Shoppers send requests for two minutes.")
+        with watching(suite, folder) as prometheus:  # from here on: starting up is no day's work
+            since, until = await busy(client, wines)
+            return seen, await asyncio.to_thread(board.panels, prometheus, since, until)
 
 
 if __name__ == "__main__":

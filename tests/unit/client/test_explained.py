@@ -201,14 +201,8 @@ def test_the_page_shows_features_and_moves(tmp_path: Any) -> None:
     item.score_rank = 2
     item.moves.add(cause=answer_pb2.Move.CAUSE_EXPLORATION, places=1)
     path = tmp_path / "a.html"
-    page.write(
-        path,
-        title="t",
-        lead=[],
-        queries=[],
-        answer=from_wire.recommendations(message),
-        photos={},
-    )
+    answer = from_wire.recommendations(message)
+    page.write(path, page.Head("t"), [page.Section(answer)], {})
     text = path.read_text()
     assert "signals[&lt;0&gt;]" in text
     assert "place 2 by its score alone" in text

@@ -82,4 +82,7 @@ def test_stages_stand_on_one_time_line() -> None:
 def test_parts_of_an_answer_have_one_scale() -> None:
     answer = from_wire.recommendations(gateway_messages.answer())
     bars = page.part_bars(answer.results[0], answer)
-    assert [(bar.label, bar.width) for bar in bars] == [("visual", 100), ("session", 25)]
+    assert [(bar.label, bar.width) for bar in bars] == [
+        ("looks like the query", 100),
+        ("fits the products viewed last", 25),
+    ]

@@ -182,6 +182,15 @@ Json: TypeAlias = Annotated[
         " summary.",
     ),
 ]
+Html: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        dir_okay=False,
+        metavar="FILE",
+        help="Also write the answer as a page, with photos.",
+    ),
+]
 Verbose: TypeAlias = Annotated[
     bool,
     typer.Option(

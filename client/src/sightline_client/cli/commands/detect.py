@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from sightline_client.cli.base import options, query, running
+from sightline_client.cli.base import options, query
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show import detected, grids, shelf_page
+from sightline_client.cli.show import detected, shelf_page
+from sightline_client.cli.work import answer_pages
+from sightline_client.client import SightlineClient
 from sightline_client.files import shelf_plans
-from sightline_client.values.detections import HeatMapOptions
+from sightline_client.values.detections import Detections, HeatMapOptions
 from sightline_client.values.shelf_plans import StockOptions
 
 
@@ -40,12 +41,7 @@ def detect(
         int,
         typer.Option("--top", min=1, max=300, metavar="K", help="Maximum number of detections."),
     ] = 100,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            "--html", dir_okay=False, metavar="FILE", help="Write a page with the photo and boxes."
-        ),
-    ] = None,
+    html: options.Html = None,
     heat_maps: Annotated[
         bool,
         typer.Option(
@@ -121,8 +117,9 @@ def detect(
     (content,) = query.photos([photo])
     stock = StockOptions(lead_time, service_level) if reorder else None
     condition = options.condition(filter, currency)
-    found = suite.answer(
-        lambda client: client.detect_products(
+
+    async def ask(client: SightlineClient) -> Detections:
+        found = await client.detect_products(
             content,
             filter=condition,
             market=market,
@@ -132,16 +129,26 @@ def detect(
             stock=stock,
             heat_maps=drawn,
             timeout=suite.timeout,
-        ),
-        detected.table,
-    )
-    if html is not None:
-        if found.plan_comparison is None:
-            detected.write(html, photo.name, content, found)
-        else:
-            titles = detected.titles_of(found.products)
-            compared, stocks = found.plan_comparison, found.stock_suggestions
-            shown = detected.heat_maps(found)
-            shelf_page.write(html, content, compared, stocks, titles, heat_maps=shown)
-        if not suite.json:
-            running.say(Text(_("Written: {html}", html=grids.plain(str(html)))))
+        )
+        if html is not None:
+            await _write(client, html, photo.name, content, found)
+        return found
+
+    suite.answer(ask, detected.table)
+    answer_pages.written(suite, html)
+
+
+async def _write(
+    client: SightlineClient, path: Path, title: str, photo: bytes, found: Detections
+) -> None:
+    """Write a page: compared with a plan, or with what each detection may be."""
+    if found.plan_comparison is not None:
+        titles = detected.titles_of(found.products)
+        compared, stocks = found.plan_comparison, found.stock_suggestions
+        shown = detected.heat_maps(found)
+        shelf_page.write(path, photo, compared, stocks, titles, heat_maps=shown)
+        return
+    guesses = await answer_pages.products_of(client, detected.guessed(found))
+    wanted = [(name, answer_pages.first_photo(each)) for name, each in guesses.items()]
+    photos = await answer_pages.photos_of(client, wanted)
+    detected.write(path, (title, photo), found, guesses, photos)

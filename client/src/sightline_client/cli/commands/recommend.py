@@ -1,7 +1,5 @@
 """``sightline recommend``"""
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,13 +14,10 @@ from sightline_client.cli.base.query import RequestGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, filled
 from sightline_client.cli.show import classified, explained, grids, page, tables
-from sightline_client.cli.work import asking
+from sightline_client.cli.work import answer_pages, asking
 from sightline_client.cli.work import batch as batches
 from sightline_client.client import SightlineClient
-from sightline_client.errors import SightlineError
 from sightline_client.values.answers import AnswerQuality, Recommendations
-
-_PHOTOS_AT_ONCE = 8
 
 
 class LeastQuality(StrEnum):
@@ -53,12 +48,7 @@ def recommend(
             "such as the ranker.",
         ),
     ] = None,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            dir_okay=False, metavar="FILE", help="Write the answer as a page, with photos."
-        ),
-    ] = None,
+    html: options.Html = None,
     batch: Annotated[
         Path | None,
         typer.Option(
@@ -125,20 +115,20 @@ def recommend(
     request["explain"] = explain
     if min_answer_quality is not None:
         request["min_answer_quality"] = AnswerQuality[min_answer_quality.name]
-    names = [grids.plain(path.name) for path in asked.image or ()]
-
-    async def ask(client: SightlineClient) -> Recommendations:
-        answer = await client.recommend(**request)
-        if html is not None:
-            # A file such as a pipe can't be read twice.
-            photos = [photo for photo in request["images"] if isinstance(photo, bytes)]
-            queries = list(zip(names, photos, strict=False))
-            await _write(client, html, queries, asked.product or (), answer)
-        return answer
-
-    suite.answer(ask, lambda answer: _shown(answer, explain=explain, verbose=verbose))
-    if html is not None and not suite.json:
-        running.say(Text(_("Written: {html}", html=grids.plain(str(html)))))
+    answer_pages.show(
+        suite,
+        html,
+        lambda client: client.recommend(**request),
+        lambda answer: _shown(answer, explain=explain, verbose=verbose),
+        head=lambda answer: page.Head(
+            _("Recommendations"),
+            answer_pages.request(asked, answer.versions.scene),
+            _lead(answer),
+            answer_pages.files(asked, request["images"]),
+        ),
+        sections=lambda answer: [page.Section(answer)],
+        products=asked.product or (),
+    )
 
 
 def _shown(answer: Recommendations, *, explain: bool, verbose: bool) -> RenderableType:
@@ -192,56 +182,6 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
         raise typer.Exit(1)
 
 
-async def _write(
-    client: SightlineClient,
-    path: Path,
-    files: Sequence[tuple[str, bytes]],
-    products: Sequence[str],
-    answer: Recommendations,
-) -> None:
-    """Write the answer as a page with the photos of the query and of the results."""
-    asked = await _photos_of(client, [(product_id, "") for product_id in products])
-    named = [(product_id, asked[product_id]) for product_id in products if product_id in asked]
-    page.write(
-        path,
-        title=_("Recommendations"),
-        lead=_lead(answer),
-        queries=[*files, *named],
-        answer=answer,
-        photos=await _photos_of(client, _matched(answer)),
-    )
-
-
 def _lead(answer: Recommendations) -> list[str]:
     poor = [tables.poor(answer)] if answer.no_good_match else []
     return [*poor, *classified.subject_lines(answer.subjects), *classified.label_lines(answer)]
-
-
-def _matched(answer: Recommendations) -> list[tuple[str, str]]:
-    """Return each product with the photo to show: the one that matched, else its first."""
-    return [
-        (item.product.product_id, item.matched_image_id or item.product.images[0].image_id)
-        for item in answer.results
-        if item.matched_image_id or item.product.images
-    ]
-
-
-async def _photos_of(
-    client: SightlineClient, wanted: Sequence[tuple[str, str]]
-) -> dict[str, bytes]:
-    """Fetch photos by product id, as far as they exist; image id "" = the product's first."""
-    gate = asyncio.Semaphore(_PHOTOS_AT_ONCE)
-
-    async def fetch(product_id: str, image_id: str) -> tuple[str, bytes]:
-        async with gate:
-            try:
-                if not image_id:
-                    images = (await client.get_product(product_id)).images
-                    image_id = images[0].image_id if images else ""
-                photo = (await client.get_image(image_id)).content if image_id else b""
-            except SightlineError:
-                return product_id, b""  # a page without one photo is better than no page
-            return product_id, photo
-
-    found = await asyncio.gather(*(fetch(*item) for item in wanted))
-    return {product_id: photo for product_id, photo in found if photo}

@@ -11,7 +11,8 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.query import FilterGroup, SignalGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, filled
-from sightline_client.cli.show import classified, listings, tables
+from sightline_client.cli.show import classified, listings, page, tables
+from sightline_client.cli.work import answer_pages
 from sightline_client.values.answers import Listing, SearchResults
 from sightline_client.values.facets import FacetQuery
 from sightline_client.values.fields import FieldKind
@@ -65,6 +66,7 @@ def search(
     language: Annotated[
         str, options.words("--language", metavar="CODE", help="BCP 47 language of the text.")
     ] = "",
+    html: options.Html = None,
     verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
@@ -80,7 +82,7 @@ def search(
 
       sightline search --image shelf.jpg --not-text leather --box 0.1,0.2,0.6,0.9
 
-      sightline search --image shelf.jpg --read-labels
+      sightline search --image shelf.jpg --read-labels --html found.html
 
       sightline search --text Karotten --language de
     """
@@ -97,13 +99,27 @@ def search(
             _("give at least one image, text or product to search by"), param_hint="--image"
         )
     asked["facets"] = [_facet(value) for value in facet or ()]
-    suite.answer(lambda client: client.search(**asked), partial(_found, verbose=verbose))
+    answer_pages.show(
+        suite,
+        html,
+        lambda client: client.search(**asked),
+        partial(_found, verbose=verbose),
+        head=lambda answer: page.Head(
+            _("Search results"),
+            [*answer_pages.asked_for(query), *answer_pages.filtered(passing)],
+            _lead(answer),
+            answer_pages.files(query, asked["images"]),
+        ),
+        sections=lambda answer: [page.Section(answer)],
+        products=query.product or (),
+    )
 
 
 def similar(
     *,
     product: Annotated[str, options.argument("PRODUCT", "The product's id.")],
     passing: FilterGroup,
+    html: options.Html = None,
     verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
@@ -113,11 +129,23 @@ def similar(
 
       sightline similar wine-1 --top 5
 
-      sightline similar wine-1 --filter 'price < 30 EUR'
+      sightline similar wine-1 --filter 'price < 30 EUR' --html similar.html
     """
     asked = passing.passing()
     asked["products"] = product
-    suite.answer(lambda client: client.search(**asked), partial(_found, verbose=verbose))
+    answer_pages.show(
+        suite,
+        html,
+        lambda client: client.search(**asked),
+        partial(_found, verbose=verbose),
+        head=lambda answer: page.Head(
+            _("Products that look like {product}", product=product),
+            answer_pages.filtered(passing),
+            _lead(answer),
+        ),
+        sections=lambda answer: [page.Section(answer)],
+        products=[product],
+    )
 
 
 def listing(
@@ -145,6 +173,7 @@ def listing(
         str | None,
         options.words("--page-token", metavar="TOKEN", help="next_page_token of the last page."),
     ] = None,
+    html: options.Html = None,
     verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
@@ -168,9 +197,21 @@ def listing(
         "user": user,
         "visitor": visitor,
     }
-    suite.answer(
+    answer_pages.show(
+        suite,
+        html,
         lambda client: client.listing(page_token=page_token or "", **asked),
         partial(_listed, verbose=verbose),
+        head=lambda answer: page.Head(
+            _("{product_count} products pass", product_count=answer.product_count),
+            [
+                answer_pages.shopper(user, visitor),
+                *answer_pages.filtered(passing),
+                (_("text"), text or ""),
+                (_("order"), sort.value.lower().replace("_", " ")),
+            ],
+        ),
+        sections=lambda answer: [page.Section(answer)],
     )
 
 
@@ -198,6 +239,13 @@ def suggest(
     suite.answer(
         lambda client: client.suggest(prefix, top=top, language=language), listings.suggested
     )
+
+
+def _lead(answer: SearchResults) -> list[str]:
+    """Return what the head of a page says beside the request."""
+    poor = [tables.why(answer.match)] if answer.match is not None and answer.match.poor else []
+    corrected = [each.plain for each in tables.corrected(answer.corrected_queries)]
+    return [*corrected, *poor, *classified.subject_lines(answer.subjects)]
 
 
 def _listed(answer: Listing, *, verbose: bool) -> RenderableType:

@@ -12,8 +12,12 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.query import RequestGroup, content
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
+from sightline_client.cli.show import page
 from sightline_client.cli.show import shelves as show
+from sightline_client.cli.work import answer_pages
+from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, to_wire
+from sightline_client.values.answers import ShelfAnswer, Shelves
 
 
 def values(
@@ -71,6 +75,7 @@ def shelves(
     visitor: Annotated[
         str | None, options.words("--visitor", metavar="ID", help="Visitor who is not logged in.")
     ] = None,
+    html: options.Html = None,
     verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
@@ -81,7 +86,7 @@ def shelves(
 
     [bold]Examples[/bold]
 
-      sightline shelves home.json --user 1209683
+      sightline shelves home.json --user 1209683 --html home.html
 
       sightline shelves home.json --visitor cookie-7 --json | jq '.shelves[].shelfId'
     """
@@ -92,11 +97,26 @@ def shelves(
     shopper = to_wire.shopper(user, visitor)
     if shopper is not None:
         request.shopper.CopyFrom(shopper)
-    suite.call(
-        lambda calls: calls.recommendation.RecommendShelves,
-        request,
-        lambda answer: show.shelves(from_wire.shelves(answer), verbose=verbose),
+
+    async def ask(client: SightlineClient) -> Shelves:
+        calls = client.calls
+        answer = await calls(calls.recommendation.RecommendShelves, request, suite.timeout)
+        return from_wire.shelves(answer)
+
+    answer_pages.show(
+        suite,
+        html,
+        ask,
+        partial(show.shelves, verbose=verbose),
+        head=lambda _answer: page.Head(
+            _("Shelves"), [answer_pages.shopper(user, visitor), (_("file"), file.name)]
+        ),
+        sections=lambda answer: [*map(_section, answer.shelves)],
     )
+
+
+def _section(shelf: ShelfAnswer) -> page.Section:
+    return page.Section(shelf.answer, shelf.shelf_id, show.problem(shelf))
 
 
 def _request(file: Path) -> pb.RecommendShelvesRequest:

@@ -12,6 +12,7 @@ from sightline_client.cli.show import page, shelf_plan, tables
 from sightline_client.cli.show.grids import grid, plain
 from sightline_client.values.detections import Detections
 from sightline_client.values.products import Product
+from sightline_client.values.signals import ProductDetection
 
 PAGE_HEIGHT = 900
 """Pixels of the photo on a page."""
@@ -27,6 +28,19 @@ class ShownBox:
     height: float
     label: str
     known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ShownDetection:
+    """A detection with the products that it may show."""
+
+    number: int
+    crop: str
+    """Its part of the photo as a URI; "" = none."""
+    label: str
+    known: bool
+    guesses: list[tuple[str, str, str]]
+    """Id, title and similarity of the nearest products, nearest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +89,61 @@ def summary(value: Detections) -> list[str]:
     return [*lines, *map(tables.degradation, value.degradations)]
 
 
-def write(path: Path, title: str, photo: bytes, value: Detections) -> None:
-    """Write a page with the photo and a box around each detection, its folder too."""
-    made = page.environment(photo_of=lambda _: "")
-    text = made.get_template("detections.html.j2").render(
+def guessed(value: Detections) -> list[str]:
+    """Return the products that the page shows beside detections: found ones and next guesses."""
+    found = [each.product_id for each in value.detections if each.product_id]
+    next_ = [one.product_id for each in value.detections for one in each.alternatives]
+    return [*dict.fromkeys([*found, *next_])]
+
+
+def write(
+    path: Path,
+    shot: tuple[str, bytes],
+    value: Detections,
+    guesses: Mapping[str, Product],
+    photos: Mapping[str, bytes],
+) -> None:
+    """Write a page with the photo, a box around each detection, and what each may be; its folder
+    too. ``shot``: the photo's name and content; ``guesses``, ``photos``: of the products of
+    ``guessed``, by id."""
+    title, photo = shot
+    made = page.environment(photo_of=page.thumbnails(photos))
+    page.render(
+        path,
+        made.get_template("detections.html.j2"),
         title=title,
         lines=summary(value),
         photo=page.data_uri(photo, PAGE_HEIGHT),
         boxes=boxes(value),
+        detections=_shown(photo, value, guesses),
         heat_maps=heat_maps(value),
         counts=[
             (each.product_id, titles_of(value.products).get(each.product_id, ""), each.count)
             for each in value.counts
         ],
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+
+
+def _shown(photo: bytes, value: Detections, guesses: Mapping[str, Product]) -> list[ShownDetection]:
+    cut = page.crops(photo, [each.box for each in value.detections])
+    return [
+        ShownDetection(number, crop, box.label, box.known, _guesses(each, guesses))
+        for number, (crop, box, each) in enumerate(
+            zip(cut, boxes(value), value.detections, strict=True), 1
+        )
+    ]
+
+
+def _guesses(
+    value: ProductDetection, products: Mapping[str, Product]
+) -> list[tuple[str, str, str]]:
+    """Return the nearest products of a detection: id, title and similarity."""
+    own = [(value.product_id, value.similarity)] if value.product_id else []
+    others = [(each.product_id, each.similarity) for each in value.alternatives]
+    return [
+        (name, products[name].title if name in products else "", f"{similarity:.2f}")
+        for name, similarity in [*own, *others]
+    ]
 
 
 def boxes(value: Detections) -> list[ShownBox]:

@@ -10,23 +10,13 @@ from sightline_client.cli.show import evaluation_words as words
 from sightline_client.cli.show import page
 from sightline_client.values.evaluation import EvaluatedSystem, Evaluation, EvaluationTrial
 
-WIDTH = 720
-"""Width of a plot, in its own units."""
-LABELS = 150
-"""Left of the axis, for names."""
-ROW = 26
-HEAD, FOOT = 12, 30
-LINE = 15
-"""Between two labels."""
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A value with its interval in a plot: x in the plot's units."""
+    """A value with its interval on an axis: places are percents of its width."""
 
     label: str
     role: str
-    y: float
     x: float
     low: float
     high: float
@@ -37,7 +27,6 @@ class Mark:
 class Plot:
     """Values on one axis, a row each."""
 
-    height: float
     marks: tuple[Mark, ...]
     ticks: tuple[tuple[float, str], ...]
     lines: tuple[tuple[float, str], ...] = ()
@@ -46,14 +35,13 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Dot:
-    """A system in a plot of two figures."""
+    """A system in a plot of two figures: places are percents from the left and the bottom."""
 
+    number: int
     label: str
     role: str
     x: float
     y: float
-    label_y: float
-    """Apart from those of other dots."""
     text: str
 
 
@@ -61,7 +49,6 @@ class Dot:
 class Scatter:
     """Systems by two figures."""
 
-    height: float
     dots: tuple[Dot, ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
@@ -75,12 +62,8 @@ def write(path: Path, value: Evaluation) -> None:
         figures=figure_plot,
         differences=difference_plot,
         scatter=scatter_plot,
-        plot_width=WIDTH,
-        plot_labels=LABELS,
     )
-    text = made.get_template("evaluation.html.j2").render(found=value)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    page.render(path, made.get_template("evaluation.html.j2"), found=value)
 
 
 def figure_plot(systems: Sequence[EvaluatedSystem], part: str, name: str) -> Plot | None:
@@ -99,15 +82,14 @@ def figure_plot(systems: Sequence[EvaluatedSystem], part: str, name: str) -> Plo
         Mark(
             label=system.name,
             role=words.role(system.kind),
-            y=HEAD + ROW * (row + 0.5),
             x=axis.at(one.value),
             low=axis.at(one.value if one.low is None else one.low),
             high=axis.at(one.value if one.high is None else one.high),
             text=words.figure(one),
         )
-        for row, (system, one) in enumerate(found)
+        for system, one in found
     )
-    return Plot(HEAD + ROW * len(marks) + FOOT, marks, axis.ticks())
+    return Plot(marks, axis.ticks())
 
 
 def difference_plot(trial: EvaluationTrial) -> Plot:
@@ -118,17 +100,16 @@ def difference_plot(trial: EvaluationTrial) -> Plot:
         Mark(
             label=one.against,
             role=one.verdict.value.lower() if one.decides else "baseline",
-            y=HEAD + ROW * (row + 0.5),
             x=axis.at(one.difference),
             low=axis.at(one.low),
             high=axis.at(one.high),
             text=f"{one.difference:+.4f} [{one.low:+.4f}, {one.high:+.4f}]",
         )
-        for row, one in enumerate(trial.comparisons)
+        for one in trial.comparisons
     )
     margins = [(axis.at(-one.margin), _("margin")) for one in trial.comparisons if one.margin]
     lines = ((axis.at(0.0), _("no difference")), *margins)
-    return Plot(HEAD + ROW * len(marks) + FOOT, marks, axis.ticks(), lines)
+    return Plot(marks, axis.ticks(), lines)
 
 
 def scatter_plot(systems: Sequence[EvaluatedSystem], across: str, up: str) -> Scatter | None:
@@ -142,34 +123,39 @@ def scatter_plot(systems: Sequence[EvaluatedSystem], across: str, up: str) -> Sc
             found.append((system, first.value, second.value))
     if not found:
         return None
-    height = 260.0
     wide = _Axis(0.0, max(x for _, x, _ in found) or 1.0)
-    tall = _Axis(0.0, max(y for _, _, y in found) or 1.0, start=height - FOOT, end=HEAD * 2)
-    dots, free = [], 0.0
-    for system, x, y in sorted(found, key=lambda one: -one[2]):
-        place = tall.at(y)
-        label = max(place + 4, free)
-        free = label + LINE
-        name, role = system.name, words.role(system.kind)
-        dots.append(Dot(name, role, wide.at(x), place, label, f"{x:.3f}, {y:.3f}"))
-    return Scatter(max(height, free + FOOT), tuple(dots), wide.ticks(), tall.ticks())
+    tall = _Axis(0.0, max(y for _, _, y in found) or 1.0)
+    dots = tuple(
+        Dot(
+            number,
+            system.name,
+            words.role(system.kind),
+            wide.at(x),
+            tall.at(y),
+            _(
+                "{up_name} {up:.3f}, {across_name} {across:.3f}",
+                up_name=words.short(up),
+                up=y,
+                across_name=words.short(across),
+                across=x,
+            ),
+        )
+        for number, (system, x, y) in enumerate(sorted(found, key=lambda one: -one[2]), 1)
+    )
+    return Scatter(dots, wide.ticks(), tall.ticks())
 
 
 class _Axis:
-    """Values to a plot's units."""
+    """Values as percents of an axis."""
 
-    def __init__(
-        self, low: float, high: float, *, start: float = LABELS, end: float = WIDTH - 200
-    ) -> None:
+    def __init__(self, low: float, high: float) -> None:
         self._low, self._span = low, (high - low) or 1.0
-        self._start, self._end = start, end
 
     def at(self, value: float) -> float:
         """Return the place of a value."""
-        share = (value - self._low) / self._span
-        return round(self._start + share * (self._end - self._start), 2)
+        return round(100 * (value - self._low) / self._span, 2)
 
     def ticks(self) -> tuple[tuple[float, str], ...]:
-        """Return five positions on the axis with their values."""
-        values = (self._low + self._span * step / 4 for step in range(5))
+        """Return three positions on the axis with their values."""
+        values = (self._low + self._span * step / 2 for step in range(3))
         return tuple((self.at(value), f"{value:.3f}") for value in values)

@@ -45,6 +45,7 @@ def verdict(value: EvaluationVerdict, summary: str = "") -> Text:
 def evaluation(value: Evaluation) -> RenderableType:
     """Show the verdict, its evidence, and what each figure means."""
     parts: list[RenderableType] = [
+        Text(words.advice(value), style="bold"),
         verdict(value.verdict, value.summary),
         Text(plain(words.production(value)), style="dim"),
         *(Text(plain(one)) for one in value.findings),

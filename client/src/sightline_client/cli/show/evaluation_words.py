@@ -24,6 +24,13 @@ FIGURES = {
 }
 """Explanation of each figure, in the order of display."""
 
+SHORT = {
+    "coverage@10": later("coverage"),
+    "popularity@10": later("popularity"),
+    "ndcg@10": "nDCG@10",
+}
+"""Names of figures on the axes of plots."""
+
 SLICES = {
     "regulars": "Shoppers with a history; they decide the verdict.",
     "new_shoppers": "Shoppers without a history: three held-out interests"
@@ -45,6 +52,35 @@ VERDICTS = {
     " without a model: these, or the serving model, stay in use",
     evaluation.EvaluationVerdict.UNKNOWN: "not evaluated",
 }
+
+
+LEAST_SHOPPERS = 100
+"""Shoppers below which the ranker's intervals decide nothing (its ranker.learning.evaluation)."""
+
+
+def advice(value: evaluation.Evaluation) -> str:
+    """Say in a sentence what to do with the model."""
+    verdict = value.verdict
+    if verdict is evaluation.EvaluationVerdict.PASSED:
+        if value.production_version:
+            return _("Promote: better than popularity, and no worse than the serving model.")
+        return _("Promote: better than popularity.")
+    if verdict is evaluation.EvaluationVerdict.FAILED:
+        return _("Do not promote: worse than popularity or the serving model.")
+    if verdict is evaluation.EvaluationVerdict.UNKNOWN:
+        return _("Not evaluated.")
+    if value.shopper_count < LEAST_SHOPPERS:
+        return _(
+            "Do not promote: {count:,} of {least} shoppers that a verdict needs.",
+            count=value.shopper_count,
+            least=LEAST_SHOPPERS,
+        )
+    return _("Do not promote: no difference is proven.")
+
+
+def short(name: str) -> str:
+    """Return a figure's name without its cutoff, such as "coverage"."""
+    return _(SHORT.get(name, name))
 
 
 def split(trial: evaluation.EvaluationTrial) -> str:

@@ -69,20 +69,21 @@ def explanation(value: Explanation) -> RenderableType:
         lines.append(Text(name, style="bold"))
     lines.append(Text(f"{plain(value.text)} [{value.outcome}]"))
     lines += degraded(value.degradations)
-    if value.rejection is not None:
-        lines += [Text(_("  it has {held}", held=plain(held))) for held in value.rejection.held]
-        if value.rejection.path:
-            lines.append(
-                Text(
-                    _("  the condition: {path}", path=plain(value.rejection.path)),
-                    style="dim",
-                )
-            )
+    lines += [Text(f"  {plain(line)}") for line in reasons(value)]
     lines += map(Text, classified.label_lines(value))
     if value.branches:
         lines.append(_branches(value.branches))
     lines += _compared(value)
     return Group(*lines)
+
+
+def reasons(value: Explanation) -> list[str]:
+    """Say what excluded a product, and where the request says so."""
+    if value.rejection is None:
+        return []
+    held = [_("it has {held}", held=each) for each in value.rejection.held]
+    path = value.rejection.path
+    return [*held, _("the condition: {path}", path=path)] if path else held
 
 
 def _compared(value: Explanation) -> list[RenderableType]:

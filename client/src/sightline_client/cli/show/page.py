@@ -2,25 +2,38 @@
 
 import base64
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sightline_client.cli.language import CHINESE, _, translated
 from sightline_client.cli.show import explained, tables
 from sightline_client.values.answers import (
+    FoundProduct,
+    Listing,
     Recommendations,
     RecommendedProduct,
     ScoreFeature,
+    ScorePart,
+    SearchResults,
     StageTiming,
 )
 from sightline_client.values.catalog import Availability
+from sightline_client.values.products import Product
+from sightline_client.values.signals import Box
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
+    from PIL.Image import Image
 
+Answered: TypeAlias = Recommendations | SearchResults | Listing
+"""Answers with products."""
+Shown: TypeAlias = RecommendedProduct | FoundProduct
+
+LEAST_SHARE = 0.01
+"""Share of a product's largest part below which a part is not drawn."""
 HEIGHT = 240
 """Pixels of a photo on the page; the originals would make it several times larger."""
 POLICY = (
@@ -49,25 +62,50 @@ class Bar:
     """Features that contribute to it; empty = not requested."""
 
 
-def write(
-    path: Path,
-    *,
-    title: str,
-    lead: Sequence[str],
-    queries: Sequence[tuple[str, bytes]],
-    answer: Recommendations,
-    photos: Mapping[str, bytes],
-) -> None:
-    """Write the page and its folder. ``queries``: the photos of the query, each with its caption;
-    ``photos``: a photo of each product, by id."""
-    thumbs = {product_id: data_uri(photo) for product_id, photo in photos.items()}
-    page = environment(photo_of=lambda product_id: thumbs.get(product_id, ""))
-    text = page.get_template("page.html.j2").render(
-        title=title,
-        lead=lead,
-        queries=[(caption, data_uri(photo)) for caption, photo in queries],
-        found=answer,
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One answer of a page."""
+
+    answer: Answered | None
+    """None if it failed."""
+    title: str = ""
+    problem: str = ""
+    """Why it failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a page says about its request."""
+
+    title: str
+    facts: Sequence[tuple[str, str]] = ()
+    """Names and values, such as the shopper's; empty values are left out."""
+    lead: Sequence[str] = ()
+    queries: Sequence[tuple[str, bytes]] = ()
+    """Photos of the query, each with its caption."""
+
+
+def write(path: Path, head: Head, sections: Sequence[Section], photos: Mapping[str, bytes]) -> None:
+    """Write the page and its folder. ``photos``: a photo of each product, by id."""
+    page = environment(photo_of=thumbnails(photos))
+    render(
+        path,
+        page.get_template("page.html.j2"),
+        head=head,
+        queries=[(caption, data_uri(photo)) for caption, photo in head.queries],
+        sections=sections,
     )
+
+
+def thumbnails(photos: Mapping[str, bytes]) -> Callable[[str], str]:
+    """Return what maps a product's id to its photo as a URI, "" = none."""
+    thumbs = {product_id: data_uri(photo) for product_id, photo in photos.items()}
+    return lambda product_id: thumbs.get(product_id, "")
+
+
+def render(path: Path, template: "Template", **values: object) -> None:
+    """Write a page and its folder."""
+    text = template.render(values)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
 
@@ -89,9 +127,12 @@ def environment(*folders: Path, photo_of: Callable[[str], str]) -> "Environment"
         content_policy=POLICY,
         photo_of=photo_of,
         like_it=tables.like_it,
-        chance=tables.chance,
+        score=_score,
         parts=part_bars,
-        moved=explained.moved,
+        moved=_moved,
+        reason=_reason,
+        stock=_stock,
+        link=_link,
         timings=timing_bars,
         price=_price,
         loss=tables.degradation,
@@ -111,20 +152,70 @@ def data_uri(photo: bytes, height: int = HEIGHT) -> str:
     return f"data:{kind};base64,{base64.b64encode(small).decode()}"
 
 
-def part_bars(item: RecommendedProduct, answer: Recommendations) -> tuple[Bar, ...]:
-    """Return the parts of a score, on one scale for the whole answer."""
+def crops(photo: bytes, boxes: Iterable[Box]) -> list[str]:
+    """Return parts of a photo, each inside a URI; "" without Pillow, or if it can't be read."""
+    try:
+        from PIL import Image, ImageOps
+
+        with Image.open(io.BytesIO(photo)) as opened:
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+    except (ImportError, OSError, ValueError, Image.DecompressionBombError):
+        return ["" for _box in boxes]
+    width, height = image.size
+    return [
+        _jpeg(
+            image.crop(
+                (
+                    int(box.left * width),
+                    int(box.top * height),
+                    max(int(box.right * width), int(box.left * width) + 1),
+                    max(int(box.bottom * height), int(box.top * height) + 1),
+                )
+            )
+        )
+        for box in boxes
+    ]
+
+
+def _jpeg(image: "Image") -> str:
+    image.thumbnail((HEIGHT, HEIGHT))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=82, optimize=True)
+    return data_uri(out.getvalue())
+
+
+def part_bars(item: Shown, answer: Answered) -> tuple[Bar, ...]:
+    """Return the parts of a score in words, on one scale for the whole answer, without those that
+    add next to nothing."""
+    if isinstance(item, FoundProduct):
+        return ()
     largest = max(
-        (abs(part.value) for result in answer.results for part in result.parts), default=0.0
+        (
+            abs(part.value)
+            for result in answer.results
+            if not isinstance(result, FoundProduct)
+            for part in result.parts
+        ),
+        default=0.0,
     )
+    return score_bars(item.parts, largest)
+
+
+def score_bars(parts: Sequence[ScorePart], largest: float) -> tuple[Bar, ...]:
+    """Return the parts of a score in words, without those that add next to nothing. ``largest``:
+    the part whose bar is whole."""
+    own = max((abs(part.value) for part in parts), default=0.0)
+    least = max(tables.LEAST_SHOWN, own * LEAST_SHARE)
     return tuple(
         Bar(
-            part.name,
+            _(tables.PARTS[part.name]) if part.name in tables.PARTS else part.name,
             0.0,
             100 * abs(part.value) / largest if largest else 0.0,
             f"{part.value:+.3f}",
             part.features,
         )
-        for part in sorted(item.parts, key=lambda part: -abs(part.value))
+        for part in sorted(parts, key=lambda part: -abs(part.value))
+        if abs(part.value) >= least
     )
 
 
@@ -174,18 +265,57 @@ def _small(photo: bytes, height: int) -> bytes:
     return out.getvalue()
 
 
-def _versions(answer: Recommendations) -> list[str]:
-    return [line.plain for line in tables.versions(answer.versions, answer.freshness)]
+def _versions(answer: Answered) -> list[str]:
+    if answer.versions is None:
+        return []
+    freshness = None if isinstance(answer, Listing) else answer.freshness
+    return [line.plain for line in tables.versions(answer.versions, freshness)]
 
 
-def _parts_caption(results: Sequence[RecommendedProduct]) -> str:
-    return f"{_(tables.RAW_SCORE)} {tables.part_meanings(results)}".rstrip()
+def _parts_caption(answer: Answered) -> str:
+    """Explain the scores of an answer."""
+    if isinstance(answer, SearchResults):
+        return _("similarity: cosine to the nearest signal of the query, −1 to 1.")
+    return _(tables.RAW_SCORE) if any(item.parts for item in answer.results) else ""
 
 
-def _price(item: RecommendedProduct) -> str:
-    sold_out = item.product.availability is Availability.OUT_OF_STOCK
-    price = str(item.product.price or _("no price"))
-    return price + (_(" · sold out") if sold_out else "")
+def _score(item: Shown) -> str:
+    """Write a product's score with its name; "" = it has none."""
+    if isinstance(item, FoundProduct):
+        return _("similarity {value:.4f}", value=item.similarity)
+    if not item.parts:
+        return ""
+    score = _("raw score {value:.4f}", value=item.raw_score)
+    return " · ".join(filter(None, (score, tables.chance(item))))
+
+
+def _moved(item: Shown) -> str:
+    return "" if isinstance(item, FoundProduct) else explained.moved(item.score_rank, item.moves)
+
+
+def _reason(item: Shown) -> str:
+    if isinstance(item, FoundProduct) or not item.reasons:
+        return ""
+    return item.reasons[0].text or item.reasons[0].code
+
+
+def _stock(product: Product) -> str:
+    """Say whether a product can be bought, and how many there are."""
+    state = {
+        Availability.OUT_OF_STOCK: _("sold out"),
+        Availability.PREORDER: _("to preorder"),
+        Availability.BACKORDER: _("on backorder"),
+    }.get(product.availability, _("in stock"))
+    return state if product.stock is None else f"{state}: {product.stock:,}"
+
+
+def _link(product: Product) -> str:
+    """Return the address of a product's page; "" = none that a browser may open."""
+    return product.uri if product.uri.startswith(("https://", "http://")) else ""
+
+
+def _price(product: Product) -> str:
+    return str(product.price or _("no price"))
 
 
 def _ms(value: timedelta | None) -> str:

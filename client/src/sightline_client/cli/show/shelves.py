@@ -59,11 +59,18 @@ def shelves(value: Shelves, *, verbose: bool = False) -> RenderableType:
     return Group(*(part for shelf in value.shelves for part in _shelf(shelf, verbose=verbose)))
 
 
+def problem(shelf: ShelfAnswer) -> str:
+    """Say why a shelf has no answer; "" = it has one."""
+    if shelf.answer is not None:
+        return ""
+    why = _("unknown kind of shelf") if shelf.error is None else str(shelf.error)
+    return _("Not answered: {why}", why=why)
+
+
 def _shelf(shelf: ShelfAnswer, *, verbose: bool) -> Iterator[RenderableType]:
     yield Text(plain(shelf.shelf_id), style="bold")
     if shelf.answer is None:
-        why = _("unknown kind of shelf") if shelf.error is None else str(shelf.error)
-        yield Text(_("Not answered: {why}", why=plain(why)), style="red")
+        yield Text(plain(problem(shelf)), style="red")
         return
     yield _products(shelf.answer.results)
     yield from tables.degraded(shelf.answer.degradations)

@@ -52,6 +52,14 @@ ARM_EVENTS = Counter(
 )
 
 
+SCENE_EVENTS = Counter(
+    "sightline_gateway_scene_events_total",
+    "Events with an answer's attribution token, repeated ones included, by the answer's scene and"
+    " the event's type.",
+    ("scene", "type"),
+)
+
+
 class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     """Servicer that passes events to the ranker, which stores them durably before it responds."""
 
@@ -115,5 +123,7 @@ def _attribute(event: event_pb2.Event, catalog_id: str, keys: KeyRing) -> None:
     ATTRIBUTIONS.labels(outcome).inc()
     if named is not None:
         event.answer_id, event.arm = named.answer_id, "".join(named.arms[:1])
+        if event.type in _KINDS:
+            SCENE_EVENTS.labels(named.scene, _KINDS[event.type]).inc()
         if named.arms and event.type in _KINDS:
             ARM_EVENTS.labels(*event.arm.split("/"), _KINDS[event.type]).inc()

@@ -1,6 +1,7 @@
 """RecommendationService on the wire."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import TypeVar
 
 from prometheus_client import Counter
@@ -62,6 +63,13 @@ ARM_ANSWERS = Counter(
     "sightline_gateway_experiment_answers_total",
     "Pages of answers of experiment arms, by experiment and arm.",
     ("experiment", "arm"),
+)
+
+PAGES = Counter(
+    "sightline_gateway_scene_pages_total",
+    "First pages that Recommend answered, alone or as a shelf, and answers of RecommendValues, by"
+    " scene; outcome: filled or empty (no product).",
+    ("scene", "outcome"),
 )
 
 _COLLAPSED_HERE = COLLAPSED.labels("Recommend")
@@ -214,7 +222,14 @@ def _count_answer(answer: RecommendAnswer, call: str) -> None:
     for arm in answer.arms:
         ARM_ANSWERS.labels(*arm.split("/")).inc()
     if call:
+        _pages(answer.versions.scene, "filled" if answer.results else "empty").inc()
         _count(call, answer.versions.scene, answer.match)
+
+
+@cache
+def _pages(scene: str, outcome: str) -> Counter:
+    """Return a scene's counter: to look it up costs more than to count."""
+    return PAGES.labels(scene, outcome)
 
 
 def _count(call: str, scene: str, match: Match | None) -> None:
