@@ -26,7 +26,7 @@ from pydantic.fields import FieldInfo
 from sightline_all.settings import AllSettings
 from typer.cli import get_docs_for_click
 
-from docs import errors, fields, personal_data, platforms, requests, retention
+from docs import errors, exports, fields, personal_data, platforms, requests, retention
 from embedder.settings import EmbedderSettings
 from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
@@ -103,6 +103,7 @@ def pages() -> dict[str, str]:
         "agents.md": _commands(agents, "sightline-agents", "Server of software agents"),
         "../integrate/errors.md": f"{errors.page()}\n",
         "fields.md": "\n\n".join(["# Fields of a product", MARK, f"{fields.page()}\n"]),
+        "exports.md": "\n\n".join(["# Exports", MARK, f"{exports.page()}\n"]),
         "platforms.md": f"{platforms.page()}\n",
         f"{FACE}/requests.json": requests.file(),
         "../privacy.md": f"{personal_data.page()}\n",

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline_client.files.export_columns import (
+    AKENEO,
     GA4,
+    MAGENTO,
     MERCHANT,
     RETAIL,
     RETAIL_EVENTS,
     SHOPIFY,
+    SHOPWARE,
     WOOCOMMERCE,
     ExportColumns,
 )
@@ -74,6 +77,23 @@ EXPORTS: Mapping[str, Export] = {
         {"id": "7", "type": "simple", "sku": "s-{}", "name": "T {}", "regular price": "12.50"}
         | {"published": "1", "in stock?": "1", "categories": "Wine > Red"},
         frozenset({"name"}),
+    ),
+    "magento": Export(
+        *("products", ".csv", MAGENTO),
+        {"sku": "{}", "name": "T {}", "price": "12.50", "attribute_set_code": "Default"}
+        | {"product_type": "simple", "qty": "3", "is_in_stock": "1"},
+        frozenset({"name"}),
+    ),
+    "shopware": Export(
+        *("products", ".csv", SHOPWARE),
+        {"id": "i-{}", "product_number": "s-{}", "name": "T {}", "price_gross": "12.50"}
+        | {"active": "1", "stock": "3"},
+        frozenset({"name"}),
+    ),
+    "akeneo": Export(
+        *("products", ".csv", AKENEO),
+        {"sku": "s-{}", "name-en_US": "T {}", "family": "f", "categories": "c", "enabled": "1"},
+        frozenset({"name-en_US"}),
     ),
     "merchant": Export(
         *("products", ".tsv", MERCHANT),

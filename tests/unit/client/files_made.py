@@ -94,6 +94,48 @@ RETAIL_EVENTS = _names(
     "pageCategories,userInfo,uri,referrerUri,pageViewId,sessionId,entity,panels"
 )
 
+MAGENTO = _names(
+    "sku,store_view_code,attribute_set_code,product_type,categories,product_websites,name,"
+    "description,short_description,weight,product_online,tax_class_name,visibility,price,"
+    "special_price,special_price_from_date,special_price_to_date,url_key,meta_title,meta_keywords,"
+    "meta_description,base_image,base_image_label,small_image,small_image_label,thumbnail_image,"
+    "thumbnail_image_label,swatch_image,swatch_image_label,created_at,updated_at,new_from_date,"
+    "new_to_date,display_product_options_in,map_price,msrp_price,map_enabled,"
+    "gift_message_available,custom_design,custom_design_from,custom_design_to,"
+    "custom_layout_update,page_layout,product_options_container,msrp_display_actual_price_type,"
+    "country_of_manufacture,additional_attributes,qty,out_of_stock_qty,use_config_min_qty,"
+    "is_qty_decimal,allow_backorders,use_config_backorders,min_cart_qty,use_config_min_sale_qty,"
+    "max_cart_qty,use_config_max_sale_qty,is_in_stock,notify_on_stock_below,"
+    "use_config_notify_stock_qty,manage_stock,use_config_manage_stock,use_config_qty_increments,"
+    "qty_increments,use_config_enable_qty_inc,enable_qty_increments,is_decimal_divided,website_id,"
+    "deferred_stock_update,use_config_deferred_stock_update,related_skus,related_position,"
+    "crosssell_skus,crosssell_position,upsell_skus,upsell_position,additional_images,"
+    "additional_image_labels,hide_from_product_page,custom_options,bundle_price_type,"
+    "bundle_sku_type,bundle_price_view,bundle_weight_type,bundle_values,bundle_shipment_type,"
+    "associated_skus,downloadable_links,downloadable_samples,configurable_variations,"
+    "configurable_variation_labels,_media_attribute_id"
+)
+SHOPWARE = _names(
+    "id,parent_id,product_number,active,stock,name,description,price_net,price_gross,"
+    "purchase_prices_net,purchase_prices_gross,tax_id,tax_rate,tax_name,cover_media_id,"
+    "cover_media_url,cover_media_title,cover_media_alt,manufacturer_id,manufacturer_name,"
+    "categories,sales_channel,propertyIds,optionIds"
+)
+SHOPWARE_5 = _names(
+    "ordernumber,mainnumber,name,additionalText,supplier,tax,price_EK,pseudoprice_EK,baseprice_EK,"
+    "from_EK,to_EK,price_H,active,instock,stockmin,description,description_long,shippingtime,added,"
+    "changed,releasedate,shippingfree,topseller,metatitle,keywords,minpurchase,purchasesteps,"
+    "maxpurchase,purchaseunit,referenceunit,packunit,unitID,pricegroupID,pricegroupActive,"
+    "laststock,suppliernumber,weight,width,height,length,ean,similar,configuratorsetID,"
+    "configuratortype,configuratorOptions,categories,propertyGroupName,propertyValueName,"
+    "accessory,imageUrl,main,attr1,attr2,attr3,purchasePrice,variantId_2,articleId_2,name_2"
+)
+AKENEO = _names(
+    "uuid,identifier,sku,family,parent,family_variant,categories,enabled,groups,name-en_US,"
+    "name-de_DE,description-en_US-ecommerce,price-EUR,price-USD,picture,color,weight,weight-unit,"
+    "X_SELL-groups,X_SELL-products,X_SELL-product_models,SET-products,SET-products-quantity"
+)
+
 
 @dataclass(frozen=True)
 class Made:
@@ -150,6 +192,17 @@ def woocommerce() -> Made:
     return Made("woocommerce", "woocommerce", WOOCOMMERCE, rows)
 
 
+def magento() -> Made:
+    variant = {"product_type": "simple", "visibility": "Not Visible Individually", "price": "9"}
+    group = {"product_type": "configurable", "categories": "Root/Home,Root/Home/Lamps"}
+    rows: list[dict[str, object]] = [
+        variant | {"sku": "l-s", "name": "Lamp S"},
+        {"sku": "l", "name": "Lamp", "configurable_variations": "sku=l-s,size=S"} | group,
+        {"sku": "l", "name": "Lampe", "store_view_code": "de"},
+    ]
+    return Made("magento", "magento", MAGENTO, rows)
+
+
 def exports() -> list[Made]:
     """Return a file of each export that is known."""
     today = {
@@ -175,6 +228,28 @@ def exports() -> list[Made]:
             "google-merchant",
             MERCHANT,
             [{"id": "1", "title": "Pan", "link": "https://e.com/1", "price": "9 EUR"}],
+        ),
+        magento(),
+        Made(
+            "shopware",
+            "shopware",
+            SHOPWARE,
+            [
+                {"id": "b", "parent_id": "a", "product_number": "l-s", "stock": "3"},
+                {"id": "a", "product_number": "l", "name": "Lamp", "price_gross": "12"},
+            ],
+        ),
+        Made(
+            "shopware-5",
+            "shopware-5",
+            SHOPWARE_5,
+            [{"ordernumber": "l", "mainnumber": "l", "name": "Lamp", "price_EK": "12"}],
+        ),
+        Made(
+            "akeneo",
+            "akeneo",
+            AKENEO,
+            [{"sku": "l", "name-en_US": "Lamp", "family": "lamps", "price-EUR": "12"}],
         ),
         Made(
             "retail",

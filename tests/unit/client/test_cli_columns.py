@@ -138,6 +138,10 @@ def test_a_constant_may_be_json(tmp_path: Path) -> None:
     [
         ("shopify.csv", "Shopify", 5),
         ("woocommerce.csv", "WooCommerce", 4),
+        ("woocommerce-de.csv", "WooCommerce", 4),
+        ("magento.csv", "Magento", 5),
+        ("shopware.csv", "Shopware 6", 4),
+        ("akeneo.csv", "Akeneo", 2),
         ("google-retail.jsonl", "Google's Retail API", 2),
         ("merchant-feed.tsv", "Google's Merchant Center", 2),
     ],
@@ -163,9 +167,9 @@ def test_what_is_remembered_of_one_file_is_nothing_to_another(tmp_path: Path) ->
 
 
 def test_a_shape_that_nobody_knows_is_refused_with_those_that_are_known() -> None:
-    code, said = looked(str(EXPORTS / "shopify.csv"), "--shape", "magento")
+    code, said = looked(str(EXPORTS / "shopify.csv"), "--shape", "prestashop")
     assert code == 1
-    assert "known shapes: shopify, woocommerce, google-retail, google-merchant, schema-org" in said
+    assert "known shapes: shopify, woocommerce, magento, shopware, shopware-5, akeneo," in said
 
 
 def test_a_file_of_ours_is_read_as_it_is(tmp_path: Path) -> None:

@@ -197,5 +197,6 @@ def test_a_bad_row_is_said_and_the_others_are_read(tmp_path: Path, rubbish: str)
 def test_what_is_none_of_them_is_no_shape() -> None:
     assert shape_of(("id", "title"), PRODUCTS) is None
     assert sorted(PRODUCTS) == [
-        *("google-merchant", "google-retail", "schema-org", "shopify", "woocommerce")
+        *("akeneo", "google-merchant", "google-retail", "magento", "schema-org", "shopify"),
+        *("shopware", "shopware-5", "woocommerce"),
     ]

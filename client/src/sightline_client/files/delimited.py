@@ -30,6 +30,9 @@ _LONGEST_RECORD = 8 * 1024 * 1024
 """Maximum characters of a record of several lines, and of a field."""
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 """First line by which a file tells Excel its separator."""
+_TWICE = frozenset({"交叉销售"})
+"""Columns that an export writes twice, and that are not read: WooCommerce's upsells and cross-sells
+have one name in Chinese."""
 _TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 """Formula by which spreadsheets keep a code as text: ="00123"."""
 
@@ -250,7 +253,7 @@ class Delimited:
                 f"{self._path}: column {place} of {count} has no name",
                 "name it in the first line; a name that begins with _ is a note that is not read",
             )
-        twice = {name for name in columns if columns.count(name) > 1}
+        twice = {name for name in columns if columns.count(name) > 1} - _TWICE
         if twice:
             raise FileRefused(
                 f"{self._path} names the column {min(twice)!r} twice", "give each column one name"

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sightline_client.files.export_headers import magento_form, shopware_form, woocommerce_form
+
 
 @dataclass(frozen=True, slots=True)
 class ExportColumns:
@@ -30,10 +32,13 @@ class ExportColumns:
         return any(_pattern(each).fullmatch(name) for each in patterns)
 
     def named(self, name: str) -> str:
-        """Return the name by which the tables have a column: itself, or the one with {n} or {…}."""
+        """Return the name by which the tables have a column: itself, or the longest with {n} or
+        {…} that fits."""
+        if name in self.read or name in self.ignored:
+            return name
         patterns = (each for each in (*self.read, *self.ignored) if "{" in each)
         found = (each for each in patterns if _pattern(each).fullmatch(name))
-        return name if name in self.read or name in self.ignored else next(found, name)
+        return max(found, key=len, default=name)
 
 
 def _pattern(name: str) -> re.Pattern[str]:
@@ -161,6 +166,164 @@ WOOCOMMERCE = ExportColumns(
             " download {n} id; download {n} name; download {n} url",
             "scenes and models find what goes together": "grouped products; upsells; cross-sells",
             "fields of extensions have meanings of the shop": "meta: {…}",
+        }
+    ),
+    form=woocommerce_form,
+)
+
+MAGENTO = ExportColumns(
+    read={
+        "sku": "id",
+        "store_view_code": "a row of one store view is left out, and counted",
+        "product_type": "price and available: configurable, grouped and bundle have none alone",
+        "name": "title",
+        "description": "description",
+        "short_description": "description, without another",
+        "categories": "category: the longest path, without the root",
+        "product_online": "available: false unless it is enabled",
+        "visibility": "available: false if it is not visible alone and is no variant",
+        "price": "price",
+        "special_price": "price, while it counts",
+        "special_price_from_date": "price: which of both counts",
+        "special_price_to_date": "price: which of both counts",
+        "base_image": "images",
+        "additional_images": "images",
+        "hide_from_product_page": "images that are left out",
+        "country_of_manufacture": "attributes",
+        "additional_attributes": "attributes; brand, from manufacturer or brand",
+        "manufacturer": "brand",
+        "brand": "brand",
+        "qty": "available",
+        "is_in_stock": "available: false if it is 0",
+        "allow_backorders": "available: backorder if it sells on",
+        "manage_stock": "available: without it, the quantity means nothing",
+        "use_config_manage_stock": "available: whether the shop's setting counts instead",
+        "configurable_variations": "parent_id of the variants, which have their parent's category,"
+        " brand, description and photos where they have none",
+    },
+    ignored=_because(
+        {
+            _MONEY: "tax_class_name; map_price; msrp_price; map_enabled; cost;"
+            " msrp_display_actual_price_type; giftcard_{…}",
+            _SHIPPING: "weight; ts_dimensions_{…}",
+            _PAGES: "url_key; meta_title; meta_keywords; meta_description; base_image_label;"
+            " small_image; small_image_label; thumbnail_image; thumbnail_image_label;"
+            " swatch_image; swatch_image_label; additional_image_labels; custom_design;"
+            " custom_design_from; custom_design_to; custom_layout_update; custom_layout;"
+            " page_layout; product_options_container; display_product_options_in;"
+            " gift_message_available; gift_wrapping_available; gift_wrapping_price",
+            "which of the shop's websites sell it: set markets with `products offers --market`": (
+                "product_websites; website_id"
+            ),
+            "the attributes themselves are read": "attribute_set_code",
+            "dates of the record are not read": "created_at; updated_at; new_from_date;"
+            " new_to_date",
+            "`is_in_stock` says it": "out_of_stock_qty; use_config_min_qty; is_qty_decimal;"
+            " use_config_backorders; notify_on_stock_below; use_config_notify_stock_qty;"
+            " is_decimal_divided; deferred_stock_update; use_config_deferred_stock_update",
+            "how many are bought at once": "min_cart_qty; use_config_min_sale_qty; max_cart_qty;"
+            " use_config_max_sale_qty; qty_increments; use_config_qty_increments;"
+            " enable_qty_increments; use_config_enable_qty_inc",
+            "scenes and models find what goes together": "related_skus; related_position;"
+            " crosssell_skus; crosssell_position; upsell_skus; upsell_position",
+            "variants have options of their own": "configurable_variation_labels; custom_options;"
+            " associated_skus; bundle_{…}; downloadable_{…}",
+            "internal to Magento": "_{…}",
+        }
+    ),
+    form=magento_form,
+)
+
+SHOPWARE = ExportColumns(
+    read={
+        "id": "parents",
+        "parent_id": "parent_id; a variant has its parent's title, price, category, brand,"
+        " description and photos where it has none",
+        "product_number": "id",
+        "active": "available: false unless it is active, or its parent is not",
+        "stock": "available: backorder without any",
+        "is_closeout": "available: false without stock, in a clearance sale",
+        "name": "title",
+        "description": "description",
+        "price_gross": "price",
+        "cover_media_url": "images",
+        "media_urls": "images",
+        "manufacturer_name": "brand",
+        "categories": "category: the first path; internal ids are none",
+        "sales_channel": "available: false if it is shown in none",
+        "propertyids": "attributes, from texts `name: value`; internal ids are none",
+        "optionids": "attributes, from texts `name: value`; internal ids are none",
+    },
+    ignored=_because(
+        {
+            _MONEY: "price_net; purchase_prices_net; purchase_prices_gross; list_price_net;"
+            " list_price_gross; tax_id; tax_rate; tax_name",
+            _PAGES: "cover_media_title; cover_media_alt; meta_title; meta_description; keywords",
+            _CODES: "cover_media_id; manufacturer_id; ean; manufacturer_number",
+            _SHIPPING: "weight; width; height; length; shipping_free; delivery_time",
+            "how many are bought at once": "min_purchase; max_purchase; purchase_steps",
+        }
+    ),
+    form=shopware_form,
+)
+
+SHOPWARE_5 = ExportColumns(
+    read={
+        "ordernumber": "id",
+        "mainnumber": "parent_id; a variant has its main variant's title, price, category, brand,"
+        " description and photos where it has none",
+        "name": "title",
+        "additionaltext": "attributes",
+        "supplier": "brand",
+        "price_ek": "price",
+        "active": "available: false unless it is active",
+        "instock": "available: backorder without any",
+        "laststock": "available: false without stock, in a clearance sale",
+        "releasedate": "available: false before it",
+        "description": "description, without a long one",
+        "description_long": "description",
+        "keywords": "tags",
+        "categories": "category: the first path; numbers are none",
+        "imageurl": "images",
+        "propertyvaluename": "attributes, from texts `name: value`",
+        "configuratoroptions": "attributes, from texts `name: value`",
+    },
+    ignored=_because(
+        {
+            _MONEY: "tax; pseudoprice_{…}; baseprice_{…}; price_{…}; from_{…}; to_{…};"
+            " purchaseprice; pricegroupid; pricegroupactive; regulationprice_{…}",
+            _SHIPPING: "shippingtime; shippingfree; weight; width; height; length; unitid;"
+            " purchaseunit; referenceunit; packunit",
+            _PAGES: "metatitle; topseller; main",
+            _CODES: "suppliernumber; ean; configuratorsetid; configuratortype; propertygroupname",
+            "how many are bought at once": "minpurchase; purchasesteps; maxpurchase; stockmin",
+            "dates of the record are not read": "added; changed",
+            "scenes and models find what goes together": "similar; accessory",
+            "fields of the shop have meanings of the shop: map them with --map": "attr{n};"
+            " attribute_{…}",
+            "translations are products of other catalogs": "variantid_{n}; articleid_{n};"
+            " languageid_{n}; name_{n}; {…}_{n}",
+        }
+    ),
+)
+
+AKENEO = ExportColumns(
+    read={
+        "identifier": "id",
+        "sku": "id",
+        "uuid": "id, without another",
+        "family": "attributes",
+        "parent": "parent_id: the product model",
+        "categories": "category: the first code",
+        "enabled": "available: false if it is 0",
+        "{…}": "title, description, brand and price by the attribute's name, with the first"
+        " language and currency; images, where the value is the name of a photo; else attributes",
+    },
+    ignored=_because(
+        {
+            "scenes and models find what goes together": "groups; {…}-groups; {…}-products;"
+            " {…}-product_models; {…}-products-quantity; {…}-product_models-quantity",
+            "levels of the product model": "family_variant",
         }
     ),
 )

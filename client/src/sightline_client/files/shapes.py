@@ -1,20 +1,23 @@
 """Exports of other systems: the columns that identify them, and the meaning of their rows.
 
-Made from the documented columns of each (see `export_columns`): Shopify's product CSV,
-WooCommerce's product CSV, products and user events of Google's Retail API, and the BigQuery export
-of Google Analytics 4. Feeds of Google's Merchant Center and products of schema.org have modules of
-their own.
+Made from the documented columns of each (see `export_columns`): Shopify's product CSV, products and
+user events of Google's Retail API, and the BigQuery export of Google Analytics 4. The others have
+modules of their own.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
-from sightline_client.errors import SightlineError
-from sightline_client.files import merchant_feed, schema_org
+from sightline_client.files import (
+    akeneo,
+    magento,
+    merchant_feed,
+    schema_org,
+    shopware,
+    woocommerce,
+)
 from sightline_client.files.attribute_keys import attribute_key
 from sightline_client.files.conversion import (
     Cells,
@@ -26,8 +29,7 @@ from sightline_client.files.conversion import (
     objects_of,
     past,
 )
-from sightline_client.files.export_columns import GA4, RETAIL, RETAIL_EVENTS, SHOPIFY, WOOCOMMERCE
-from sightline_client.files.mapping import listed
+from sightline_client.files.export_columns import GA4, RETAIL, RETAIL_EVENTS, SHOPIFY
 from sightline_client.files.model import Row, bad
 from sightline_client.files.placeholders import is_placeholder
 
@@ -122,111 +124,6 @@ def _shopify_stock(first: Mapping[str, object], cells: Mapping[str, object]) -> 
         return "true"
     sells_on = str(cells.get("variant inventory policy") or "").lower() == "continue"
     return "backorder" if sells_on else "false"
-
-
-_COMMA = re.compile(r"(?<!\\),")
-"""Comma between two values of a cell of WooCommerce."""
-_INHERITED = ("category", "brand", "description", "tags", "images")
-"""Columns of ours that a variation without a value has from its parent."""
-
-
-def _woocommerce(rows: Iterator[Row]) -> Iterator[Row]:
-    """Read products and variations. `Parent` names a variable product by id:… or SKU; a variation
-    that precedes its parent is read at the end. Without its parent, which has what all variations
-    share, it is rejected."""
-    parents: dict[str, Row] = {}
-    broken: dict[str, int] = {}
-    """Rejected rows by the names that a variation may have for them."""
-    waiting: list[Row] = []
-    for row in rows:
-        if row.error is not None:
-            broken |= dict.fromkeys(_woocommerce_names(row.cells), row.number)
-        varies = row.error is None and "variation" in str(row.cells.get("type") or "").lower()
-        if varies and str(row.cells.get("parent") or "") not in parents:
-            waiting.append(row)
-        else:
-            yield _woocommerce_row(row, parents)
-    for row in waiting:
-        made = _woocommerce_row(row, parents)
-        lost = broken.get(str(row.cells.get("parent")))
-        if lost is not None and not made.error and str(row.cells.get("parent")) not in parents:
-            text = f"row {lost}, which has what all variations share, could not be read"
-            made = replace(made, error=bad("parent", text))
-        yield made
-
-
-def _woocommerce_names(cells: Mapping[str, object]) -> list[str]:
-    """Return the names by which a variation names its parent."""
-    number, sku = str(cells.get("id") or ""), str(cells.get("sku") or "")
-    return [name for name in (number and f"id:{number}", sku) if name]
-
-
-def _woocommerce_values(value: object) -> object:
-    """Return the values of a cell, between which are commas; those within a value are `\\,`."""
-    if not isinstance(value, str) or "\\," not in value:
-        return value
-    parts = (part.replace("\\,", ",").strip() for part in _COMMA.split(value))
-    return [part for part in parts if part]
-
-
-def _woocommerce_row(row: Row, parents: dict[str, Row]) -> Row:
-    if row.error is not None:
-        return row
-    cells, made = row.cells, Cells()
-    several = {name: _woocommerce_values(cells.get(name)) for name in ("images", "tags")}
-    number, named = cells.get("id"), str(cells.get("parent") or "")
-    made["id"] = cells.get("sku") or (f"id:{number}" if number else "")
-    move(cells, made, title="name", description="description")
-    move(several, made, images="images", tags="tags")
-    if not made.get("description"):
-        move(cells, made, description="short description")
-    move(cells, made, category="categories", brand="brands")
-    if isinstance(brands := made.get("brand"), str):
-        made["brand"] = brands.replace("\\,", ",")
-    if isinstance(text := cells.get("categories"), str):
-        # The others are its further categories.
-        made["category"] = _COMMA.split(text)[0].replace("\\,", ",").strip()
-    made["attributes"] = _woocommerce_attributes(cells)
-    above = parents.get(named)
-    parent = above.cells if above is not None else {}
-    made["parent_id"] = parent.get("id", named)
-    made |= {name: parent[name] for name in _INHERITED if parent.get(name) and not made.get(name)}
-    made["available"] = _woocommerce_stock(cells, parent)
-    if "variable" in str(cells.get("type") or "variable").lower():
-        parents |= dict.fromkeys(_woocommerce_names(cells), replace(row, cells=made))
-    source = (*(above.source if above is not None else ()), *row.source)
-    try:
-        on_sale = cells.get("sale price") and _woocommerce_sale(cells)
-    except SightlineError as error:
-        return replace(row, cells=made, error=error, source=source)
-    move(cells, made, price="sale price" if on_sale else "regular price")
-    return replace(row, cells=made, source=source)
-
-
-def _woocommerce_sale(cells: Mapping[str, object]) -> bool:
-    """Return whether the sale is on, which lasts to the end of its last day."""
-    start, end = "date sale price starts", "date sale price ends"
-    begun = not cells.get(start) or has_come(cells.get(start), start)
-    return begun and not past(cells.get(end), end)
-
-
-def _woocommerce_stock(cells: Mapping[str, object], parent: Mapping[str, object]) -> object:
-    published = str(cells.get("published") or "1") == "1"
-    hidden = str(cells.get("visibility in catalog") or "").lower() == "hidden"
-    if not published or hidden or parent.get("available") == "false":
-        return "false"
-    stock = str(cells.get("in stock?") or "").lower()
-    return {"1": "true", "0": "false"}.get(stock, stock)
-
-
-def _woocommerce_attributes(cells: Mapping[str, object]) -> Mapping[str, object]:
-    found = {}
-    for number in range(1, 21):
-        name = cells.get(f"attribute {number} name")
-        value = cells.get(f"attribute {number} value(s)")
-        if name and value:
-            found[attribute_key(str(name))] = listed(_woocommerce_values(value), str)
-    return found
 
 
 @by_row
@@ -375,13 +272,11 @@ PRODUCTS = {
     shape.name: shape
     for shape in (
         Shape("shopify", "Shopify", frozenset({"handle", "variant price"}), _shopify, SHOPIFY),
-        Shape(
-            "woocommerce",
-            "WooCommerce",
-            frozenset({"sku", "regular price"}),
-            _woocommerce,
-            WOOCOMMERCE,
-        ),
+        woocommerce.SHAPE,
+        magento.SHAPE,
+        shopware.SHAPE,
+        shopware.SHAPE_5,
+        akeneo.SHAPE,
         Shape("google-retail", "Google's Retail API", frozenset({"priceinfo"}), _google, RETAIL),
         merchant_feed.SHAPE,
         schema_org.SHAPE,

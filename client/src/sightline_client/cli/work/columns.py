@@ -234,9 +234,10 @@ def _propose(context: typer.Context, chosen: ColumnMap) -> None:
 _REASONS = (
     later("events of a kind that is not read"),
     later("events without consent to analytics"),
+    later("rows of one store view, which repeat products in its language"),
     later("events of a product whose id says that there is none, such as (not set)"),
 )
-"""The reasons in `files.shapes`."""
+"""The reasons in `files.shapes` and `files.magento`."""
 
 
 def options_of(path: Path, table: RowTable) -> list[str]:
