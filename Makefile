@@ -29,7 +29,7 @@ help: ## List the targets
 demo: setup ## Recommend real wines by photo with the whole suite, in a few minutes
 	$(BIN)/python -m examples.wines.demo
 
-demo-models: setup ## Train, evaluate, promote by force and roll back a model on the wines
+demo-models: setup ## Train and evaluate a model on the wines, follow a newcomer without it, promote it by force and roll back
 	$(BIN)/python -m examples.wines.models
 
 demo-upgrade: setup ## Roll a new embedding model out and back under load; print the timeline
@@ -56,7 +56,7 @@ up: setup ## Start the suite detached (WINES=1 loads the wines; DATA=, PORT_BASE
 	$(SUITE) up
 	$(if $(WINES),$(BIN)/python -m examples.wines.load)
 
-wines: setup ## Load the wines into the running suite, with the token in SIGHTLINE_TOKEN_FILE: 100 products with photos, 1,000 ratings, a model
+wines: setup ## Load the wines into the running suite, with the token in SIGHTLINE_TOKEN_FILE: 100 products with photos, 1,000 ratings
 	$(BIN)/python -m examples.wines.load
 
 run: setup ## Keep the suite in the foreground; Ctrl-C stops it

@@ -16,13 +16,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
-from rich.console import Console
-
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
 from examples.wines.catalogue import load_wines
-from examples.wines.load import load
-from examples.wines.loading import LoadingFailed
+from examples.wines.loading import LoadingFailed, load_all
 from examples.wines.local import own_suite
 from examples.wines.shop import product
 from sightline_client import (
@@ -83,7 +80,7 @@ async def _measured(gateway: str, say: Say) -> Found:
     found = {name: Waited() for name in (*KINDS, AGAIN, TOGETHER, IMPORTED)}
     async with SightlineClient(gateway, timeout=30) as client:
         say("the wines, their ratings and a model of them")
-        await load(Console(quiet=True), gateway, None)
+        await load_all(client)
         say(f"{PAIRS} products that are bought, and looked at together")
         # First, because counts do not rank products that all shoppers view.
         newest = await client.recommend(scene="new", page_size=2 * PAIRS)

@@ -1,4 +1,4 @@
-"""Loads the wines into a running suite: 100 products with photos, 1,000 ratings, a model.
+"""Loads the wines into a running suite: 100 products with photos, and 1,000 ratings.
 
 `python -m examples.wines.load` finds the suite as `make up` does, by DATA and GATEWAY_ADMIN_PORT;
 with `--target HOST:PORT` it is that of another gateway, by its administrative port. It
@@ -49,7 +49,7 @@ def _gateway(environment: Mapping[str, str]) -> str:
     suite = from_environment("status", environment)
     if not suite.running():
         raise SuiteError(f"no suite runs in {suite.layout.data}: start one with `make up`")
-    port = environment.get("GATEWAY_ADMIN_PORT", "").lstrip("0")  # promoting is answered there
+    port = environment.get("GATEWAY_ADMIN_PORT", "").lstrip("0")  # it answers all calls
     return f"{HOST}:{port}" if port else suite.addresses()["gateway"]
 
 
@@ -69,9 +69,6 @@ async def load(console: Console, target: str, token: str | None) -> None:
         out.say(console, f"  all can be found ({seconds:.0f} s later)")
         await loading.import_ratings(client, ratings)
         out.say(console, f"  {len(ratings)} ratings are stored; they count in the next answer")
-        version = await loading.train(client)
-        await loading.promote(client, version)
-        out.say(console, f"  model {version} learned from them and serves")
 
 
 if __name__ == "__main__":

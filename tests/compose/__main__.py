@@ -106,12 +106,12 @@ def install(engine: Engine, report: Report) -> None:
         return done.stdout
 
     took = within(loaded)
-    report.say("the wines are loaded, and a model is promoted")
+    report.say("the wines are loaded")
     within(smoke)
     report.add(
-        "from nothing to full answers: wines in, a model trained and promoted, a photo asked",
+        "from nothing to full answers: wines in, a photo asked",
         True,
-        f"{time.monotonic() - began:.0f} s; wines and model after {took:.0f} s",
+        f"{time.monotonic() - began:.0f} s; wines after {took:.0f} s",
     )
 
 

@@ -29,11 +29,6 @@ HONESTY = (
     "1,000 ratings by 636 people show that everything works. They are far too few to measure the "
     "quality of recommendations."
 )
-FORCED = (
-    "The evidence for the new model is INCONCLUSIVE, because so few people can show only large "
-    "effects; without force it would not serve. The demo forces its promotion to show the effect "
-    "of a model."
-)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,25 +57,22 @@ def main(arguments: Sequence[str]) -> int:
 async def _play(console: Console, suite: Suite) -> Story:
     wines, ratings = load_wines(), load_ratings()
     async with SightlineClient(suite.addresses()["gateway"], timeout=30) as client:
-        model_version, first = await _fill(console, client, wines, ratings)
+        await _fill(console, client, wines, ratings)
         shown = await _scenes(console, client, suite, wines, ratings)
-        shown.insert(0, first)
         photos = await page.photos(client, shown)
     console.print()
     out.say(console, HONESTY)
     lead = (
-        "Four separate gRPC services, a real Triton server, a real Milvus engine and a LightFM"
-        f" model trained minutes ago ({model_version}) answered everything below on this machine.",
+        "Four separate gRPC services, a real Triton server and a real Milvus engine answered"
+        " everything below on this machine, without a trained model.",
         HONESTY,
-        FORCED,
     )
     return Story(lead, tuple(shown), photos)
 
 
 async def _fill(
     console: Console, client: SightlineClient, wines: Sequence[Wine], ratings: Sequence[Rating]
-) -> tuple[str, Scene]:
-    """Fill the suite. Return the version of the serving model, and the scene of its evidence."""
+) -> None:
     with out.progress(console, "importing wines and photos", len(wines)) as move:
         token = await loading.import_wines(client, wines, move)
     with out.progress(console, "waiting for the index", len(wines)) as move:
@@ -89,14 +81,7 @@ async def _fill(
     await client.search(products=wines[-1].id, min_index_token=token)
     with out.progress(console, "importing ratings as events", len(ratings)) as move:
         await loading.import_ratings(client, ratings, move)
-    with out.progress(console, "training a LightFM model", 1) as move:
-        model_version = await loading.train(client, move)
-    first = await evidence(client, model_version)
-    out.scene(console, first)
-    await loading.promote(client, model_version)
-    out.say(console, f"Promoted model {model_version} by force. {FORCED}")
     out.say(console, HONESTY)
-    return model_version, first
 
 
 async def _scenes(
@@ -122,6 +107,9 @@ async def _scenes(
     with out.progress(console, f"newcomers after {VIEWS} views", 5) as move:
         newcomer = await scenes.newcomer(client, wines, move)
     show(newcomer)
+    with out.progress(console, "training a LightFM model", 1) as move:
+        model_version = await loading.train(client, move)
+    show(await evidence(client, model_version))
     show(await outage(client, suite, wines))
     return shown
 

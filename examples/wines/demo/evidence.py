@@ -1,4 +1,4 @@
-"""The first scene: the evaluation of the new model, and its promotion by force."""
+"""The last scene but one: the evaluation of a new model, which is not promoted."""
 
 from examples.wines.demo.model import DemoFailed, Figures, Scene, require
 from sightline_client import (
@@ -15,7 +15,7 @@ UNPROVEN = "MODEL_UNPROVEN"
 
 
 async def evidence(client: SightlineClient, model_version: str) -> Scene:
-    """Show scene 0: the model's evaluation, and a rejected promotion without force."""
+    """Show scene 6: the model's evaluation, and its rejected promotion."""
     found = await client.get_evaluation(model_version)
     require(
         found.verdict is EvaluationVerdict.INCONCLUSIVE,
@@ -24,15 +24,15 @@ async def evidence(client: SightlineClient, model_version: str) -> Scene:
     refusal = await _refusal(client, model_version)
     trial = found.trials[0]
     return Scene(
-        title="0. Is the new model proven better?",
+        title="6. Is a trained model proven better?",
         intro="The training measured its own recipe on the last fifth of the ratings in time, which"
-        " it had not seen, beside classic recommenders. A model serves without force only when it"
-        " is shown to be better than popularity.",
+        " it had not seen, beside classic recommenders. A model serves only when it is shown"
+        " to be better than popularity.",
         figures=(_figures(found, trial), _differences(trial)),
         findings=(
             f"The verdict is {found.verdict}. {found.summary}",
-            f"A promotion without force was refused ({refusal}), and the shop goes on with"
-            " similarity and popularity. The demo then forced it, as its log says.",
+            f"Its promotion was refused ({refusal}). The shop goes on as before: answers follow"
+            " what each shopper did.",
         ),
     )
 

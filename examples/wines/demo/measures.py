@@ -68,8 +68,9 @@ class Newcomer:
 
     @property
     def falls(self) -> bool:
-        """Return whether the type ranks higher after the last view than before the first."""
-        return self.mean_ranks[-1] < self.mean_ranks[0]
+        """Return whether the type's other wines rank higher after the last view than before the
+        first."""
+        return self.unseen_mean_ranks[-1] < self.unseen_mean_ranks[0]
 
 
 async def hits(

@@ -16,7 +16,7 @@ _BACK_SECONDS = 60.0
 
 
 async def outage(client: SightlineClient, suite: Suite, wines: Sequence[Wine]) -> Scene:
-    """Show scene 6: a request right after the ranker was killed, and after its restart."""
+    """Show scene 7: a request right after the ranker was killed, and after its restart."""
     wine = by_id(wines)[QUERY_WINE]
     photo = changed_photo(wine)
     await asyncio.to_thread(suite.stop, "ranker", kill=True)
@@ -30,7 +30,7 @@ async def outage(client: SightlineClient, suite: Suite, wines: Sequence[Wine]) -
         await asyncio.to_thread(suite.start, "ranker")
     again, seconds = await _answer_with_ranker(client, photo)
     return Scene(
-        title="6. The ranker fails and restarts",
+        title="7. The ranker fails and restarts",
         intro=(
             "The ranker's process was killed with SIGKILL and not restarted at first. The "
             "next request has a photo and a visitor; it is repeated after the restart."

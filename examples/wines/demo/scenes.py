@@ -20,9 +20,7 @@ FILTER_WINE = "102079"
 """The wine whose photo is sent together with a filter."""
 MOST_EUROS = 25
 FILTER_TYPE = "Red"
-PERSONAL_PARTS = frozenset(
-    {"taste", "collaborative", "session", "item_item", "bought_together", "content"}
-)
+PERSONAL_PARTS = frozenset({"visual", "text", "co_view", "co_purchase", "affinity"})
 NEWCOMER_SHOWN = "Rosé"
 
 _HIT_FLOOR = 0.5
@@ -241,7 +239,8 @@ def _newcomer_figures(measured: Sequence[Newcomer], groups: dict[str, list[Wine]
         rows=tuple(row(item) for item in measured),
         caption="Mean rank (1 = top) of all wines of the type among all 100, after so many views of"
         " wines of that type; “others”: without the viewed wines themselves. Lower is nearer to"
-        " the top; 50.5 would be chance. A visitor without views gets what is popular and"
+        " the top; 50.5 would be chance. Viewed wines are left out of the next answer, which counts"
+        " as the last rank. A visitor without views gets what is popular and"
         " then, newest first, wines without likes.",
     )
 

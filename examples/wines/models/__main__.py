@@ -1,4 +1,4 @@
-"""Trains, evaluates, promotes, requests a newcomer's answers and rolls back, and prints each
+"""Trains, evaluates, requests a newcomer's answers, promotes and rolls back, and prints each
 output.
 """
 
@@ -35,14 +35,8 @@ def play(console: Console, shell: Shell) -> None:
     evaluated = shell("models", "evaluate", first, "--html", str(PAGE))
     _require("INCONCLUSIVE" in evaluated, "so few people were accepted as evidence")
     note(
-        "Without a model, answers use similarity and popularity. An operator may force the "
-        "promotion:"
-    )
-    shell("models", "promote", first, "--force")
-
-    note(
-        "Answers for a newcomer, who is in no training data, before any view, after one and "
-        "after three:"
+        "Without a model, answers follow what a shopper did. Those for a newcomer, before any "
+        "view, after one and after three:"
     )
     viewed = [wine for wine in load_wines() if wine.type == LIKES][:3]
     found = [_ask(shell)]
@@ -59,7 +53,11 @@ def play(console: Console, shell: Shell) -> None:
     )
     _require(places[-1] < places[0], f"three views of {LIKES} moved no {LIKES} up")
 
-    note("A second model replaces it, and one call restores the first one:")
+    note(
+        "An operator may force the promotion. A second model replaces the first, and one call "
+        "restores that:"
+    )
+    shell("models", "promote", first, "--force")
     shell("models", "train", "--seed", "2", "--promote", "--force")
     second = _newest(shell)
     shell("models", "rollback")

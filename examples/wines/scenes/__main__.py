@@ -110,9 +110,6 @@ async def _fill(console: Console, client: SightlineClient, wines: Sequence[Wine]
             for failure in batch.failures:
                 raise LoadingFailed(f"event {failure.event_id} was refused: {failure.error}")
             move(batch.done, len(happened))
-    with out.progress(console, "training a LightFM model", 1) as move:
-        version = await loading.train(client, move)
-    await loading.promote(client, version)
     out.say(console, shopping.HONESTY)
 
 

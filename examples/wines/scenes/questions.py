@@ -65,7 +65,12 @@ def questions(wines: Sequence[Wine]) -> tuple[Question, ...]:
             ("co_purchase", "co_view"),
             in_cart,
         ),
-        shopper("for-you", f"Customer {CUSTOMER} on the home page.", "taste", user=CUSTOMER),
+        shopper(
+            "for-you",
+            f"Customer {CUSTOMER} on the home page; no model was trained.",
+            *("visual", "affinity"),
+            user=CUSTOMER,
+        ),
         Question(
             "reorder",
             f"Customer {CUSTOMER}, who ordered these twice and more since.",
@@ -92,10 +97,9 @@ def questions(wines: Sequence[Wine]) -> tuple[Question, ...]:
         Question("text", f"“{TEXT}”, typed into the search box.", {"text": TEXT}, ("text",)),
         Question(
             "default",
-            f"Customer {CUSTOMER} sends the same photo: looks and taste together.",
-            {"image": photo, "user": CUSTOMER},
-            ("visual", "taste"),
-            (Shown(photo, "the photo that was sent"),),
+            f"Customer {CUSTOMER} on any page: the request names nothing else.",
+            {"user": CUSTOMER},
+            ("visual", "affinity"),
         ),
         Question(
             "feed",

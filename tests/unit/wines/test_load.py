@@ -43,7 +43,7 @@ def test_every_call_says_who_calls(
     given.write_text(f"{TOKEN}\n")
     assert load.main(suite | {by: str(given) if by.endswith("FILE") else TOKEN}) == 0
     assert set(gateway.authorizations) == {f"Bearer {TOKEN}"}
-    assert gateway.requests["PromoteModel"]
+    assert gateway.requests["WriteEvents"]
 
 
 def test_without_one_nobody_is_named(gateway: FakeGateway, suite: dict[str, str]) -> None:
@@ -57,7 +57,7 @@ def test_the_port_of_operators_is_asked_where_there_is_one(
     with FakeGateway() as operators:
         operators.status.indexed_images, operators.status.pending_images = 100, 0
         assert load.main(suite | {"GATEWAY_ADMIN_PORT": str(operators.port)}) == 0
-    assert operators.requests["PromoteModel"]
+    assert operators.requests["WriteEvents"]
     assert not gateway.requests
 
 
@@ -67,7 +67,7 @@ def test_a_gateway_elsewhere_is_named_and_needs_no_suite_here(
     nowhere = {"DATA": str(tmp_path / "nothing")}
     assert load.main(nowhere) == 1
     assert load.main(nowhere, ["--target", gateway.target]) == 0
-    assert gateway.requests["PromoteModel"]
+    assert gateway.requests["WriteEvents"]
 
 
 def test_a_file_that_is_not_there_is_named(

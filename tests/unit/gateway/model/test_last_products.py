@@ -22,14 +22,14 @@ def products(**columns: list[str]) -> ProductColumns:
 @pytest.mark.parametrize(
     ("path", "brand", "affinity"),
     [
-        ("Drinks > Juice", "Aurora", 0.9375),
-        ("Drinks > Juice", "Other", 0.4375),
-        ("Drinks > Milk", "", 0.3125),
+        ("Drinks > Juice", "Aurora", 1.0),
+        ("Drinks > Juice", "Other", 0.875),
+        ("Drinks > Milk", "", 0.625),
         ("Shoes", "", 0.0),
-        ("", "Aurora", 0.5),
+        ("", "Aurora", 1.0),
     ],
 )
-def test_an_affinity_is_the_mean_over_category_and_brand(
+def test_an_affinity_is_that_to_the_category_or_to_the_brand(
     path: str, brand: str, affinity: float
 ) -> None:
     asked = products(product_ids=["p"], category_paths=[path], brands=[brand])

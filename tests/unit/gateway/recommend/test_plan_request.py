@@ -9,6 +9,7 @@ from gateway.model.filters import CallersFilter
 from gateway.model.query import RequestQuery
 from gateway.model.scene import AnchorSource
 from gateway.recommend.plan_request import is_anchored, make_plan, scened, weights_of
+from gateway.retrieval.history import most_searches
 from tests.fakes.gateway_values import ANN, DEFAULT, near, photo, words
 
 
@@ -79,6 +80,35 @@ def test_parts_count_as_with_signals_where_one_of_them_named_a_candidate():
         "visual": 1.0,
         "taste": 0.1,
     }
+
+
+def test_candidates_by_last_products_have_weights_of_their_own_if_the_scene_has_any():
+    parts, named = ("visual", "affinity"), (Branch.VISUAL, Branch.POPULAR)
+    followed = replace(DEFAULT, parts_with_history={"visual": 0.5, "affinity": 0.1})
+
+    assert weights_of(followed, named, parts) == {"visual": 0.5, "affinity": 0.1}
+    assert weights_of(followed, named, ("visual",)) == DEFAULT.parts_with_signals
+    assert weights_of(DEFAULT, named, parts) == DEFAULT.parts_with_signals
+
+
+@pytest.mark.parametrize(
+    ("query", "follows"),
+    [
+        (RequestQuery(shopper=ANN), True),
+        (RequestQuery(), False),
+        (RequestQuery(shopper=ANN, signals=(words(),)), False),
+        (RequestQuery(shopper=ANN, anchors=("p1",)), False),
+        (RequestQuery(shopper=ANN, listed=True), False),
+    ],
+)
+def test_a_request_that_names_nothing_but_a_shopper_follows_their_history(query, follows):
+    scene = replace(DEFAULT, parts_with_history={"visual": 0.5, "co_view": 0.3})
+    plan = make_plan(query, scene, 1.0)
+
+    assert plan.by_history is follows
+    assert plan.weights[Branch.VISUAL] == (0.5 if follows else 1.0)
+    assert most_searches(plan) == (2 if follows else 0)
+    assert not make_plan(query, DEFAULT, 1.0).by_history
 
 
 def test_a_part_that_has_no_weight_with_signals_has_none_where_all_are_negative():

@@ -118,6 +118,19 @@ async def test_numbers_and_objectives_out_of_bounds_are_invalid(text: str, field
     assert [one.field for one in caught.value.violations] == [field]
 
 
+async def test_last_products_find_others_without_a_second_source_of_anchors() -> None:
+    table = "[parts_with_history]\nvisual = 1.0\naffinity = 0.3\n"
+    scene = await read("home", f"[branches]\nvisual = 0.0\n{table}", parsed)
+    assert scene.branches_by_history[Branch.VISUAL] == 1.0
+    assert scene.branches_by_history[Branch.CO_VIEW] == 0.0
+    assert not [each for each in warnings(scene) if "history" in each]
+    with pytest.raises(SceneInvalid) as caught:
+        await read("home", f'anchors_from = "cart"\n{table}', parsed)
+    assert [one.field for one in caught.value.violations] == ["toml.parts_with_history"]
+    idle = await read("home", "[parts_without_signals]\ntaste = 1\naffinity = 1\n", parsed)
+    assert "parts_without_signals.affinity: only parts_with_history has it" in [*warnings(idle)]
+
+
 async def test_a_scaled_attribute_is_a_part_and_without_a_weight_a_warning() -> None:
     scale = "[numbers.attributes.abv]\nleast = 10\nmost = 15\n"
     weights = '[parts_without_signals]\nmargin = 2\n"attribute.abv" = 1\n'

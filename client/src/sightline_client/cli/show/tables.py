@@ -16,8 +16,8 @@ from sightline_client.values.controls import ControlResult
 
 PARTS = MappingProxyType(
     {
-        "visual": "looks like the query",
-        "text": "text is similar to the query",
+        "visual": "looks like the query, or like the shopper's last products",
+        "text": "text is similar to the query, or to the shopper's last products",
         "text_visual": "photo matches the query's text",
         "keywords": "contains the query's words",
         "labels": "has words of the label in the query's photo",
@@ -28,6 +28,7 @@ PARTS = MappingProxyType(
         "bought_together": "bought with products that were added to the cart",
         "content": "new, with features that fit this customer's history",
         "trend": "liked more than usual recently",
+        "affinity": "of a category or brand of the shopper's last products",
         "popularity": "liked by many",
         "co_view": "viewed in the same visits",
         "co_purchase": "in the same orders and baskets",

@@ -1,9 +1,9 @@
 """What other products share with a shopper's last ones. Pure.
 
-The affinity of product i, 0 to 1, is the mean over category and brand, as far as the last products
-a have them, of the weighted mean::
+The affinity of product i, 0 to 1, is 1 − (1 − c_i)(1 − b_i) of its category and its brand, each the
+mean over the last products a that have one::
 
-    Σ_a w_a · s_a,i / Σ_a w_a
+    c_i, b_i = Σ_a w_a · s_a,i / Σ_a w_a
 
 s_a,i is the number of levels that the paths share ÷ that of the longer path; 1 for the same brand,
 else 0.
@@ -75,12 +75,11 @@ class LastProducts:
             [(weight, _share(levels, own)) for weight, own, _ in rows if own],
             [(weight, float(brand == own)) for weight, _, own in rows if own],
         )
-        means = [
-            sum(weight * same for weight, same in pairs) / sum(weight for weight, _ in pairs)
-            for pairs in kinds
-            if pairs
-        ]
-        return sum(means) / len(means) if means else 0.0
+        other = 1.0
+        for pairs in kinds:
+            total = sum(weight for weight, _ in pairs)
+            other *= 1 - sum(weight * same for weight, same in pairs) / total if pairs else 1.0
+        return 1 - other
 
     def closest(self, path: str, brand: str) -> str:
         """Return the last product that shares most with a product, the newest of equals; empty if

@@ -109,7 +109,7 @@ def weights_of(
     """
     if Branch.GIVEN in named:
         return {Branch.GIVEN: 1.0, **scene.parts_without_signals}
-    if AFFINITY in parts:
+    if AFFINITY in parts and scene.parts_with_history:
         return scene.parts_with_history
     if not ABOUT.isdisjoint(named):
         return scene.parts_by_signals

@@ -1,0 +1,225 @@
+"""Shoppers of two shops with photos, asked through the client of a whole suite.
+
+The wines have real ratings by 636 people. The clothes have real photos, and events of made people,
+each of whom prefers some kinds. A shop is asked without events of others, with those of other
+shoppers, and with a model of these, each in a catalog of its own: the events that a tested shopper
+is given would otherwise count later.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import islice
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from bench.cases import photos
+from bench.cases.monolith import shoppers
+from examples.wines import loading, shop
+from examples.wines.catalogue import load_ratings, load_wines
+from examples.wines.demo.measures import WHOLE_CATALOG
+from ranker.domain.arrays import Doubles
+from sightline_client import Event, Product, ProductImage, SightlineClient
+from tests.waiting import until
+
+EVENTS = (1, 3, 5)
+LISTED = 10
+CLOTHES, SHOPPERS, TESTED = 40, 200, 60
+"""Photos of each kind; made shoppers; of these, those that are asked for."""
+MADE_EVENTS = 4_000
+
+Say: TypeAlias = Callable[[str], None]
+
+
+class Phase(StrEnum):
+    """State of a shop when its shoppers are asked for."""
+
+    EMPTY = "no events of others"
+    EVENTS = "events of others"
+    MODEL = "a trained model"
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A shop with its events."""
+
+    name: str
+    products: Sequence[Product]
+    others: Sequence[Event]
+    """Of shoppers who are not asked for."""
+    tested: Mapping[str, Sequence[Event]]
+    """By shopper, oldest first, each product once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """nDCG@10 of the shoppers who were asked for after some events."""
+
+    phase: Phase
+    count: int
+    """Number of events."""
+    ours: Doubles
+    popularity: Doubles
+    item_knn: Doubles
+
+
+def shops() -> Iterator[Shop]:
+    """Yield the shops whose data is present."""
+    yield from _wines()
+    _, files = photos.find()
+    if files:
+        yield _clothes(files)
+
+
+def _wines() -> Iterator[Shop]:
+    """Yield the wines twice: each half of the people with two ratings or more is asked for once."""
+    rated = defaultdict[str, list[Event]](list)
+    for each in sorted(load_ratings(), key=lambda one: (one.time, one.event_id)):
+        rated[each.user_id].append(shop.event(each))
+    several = sorted(who for who, events in rated.items() if len(events) > 1)
+    for fold in (0, 1):
+        tested = {who: rated[who] for who in several[fold::2]}
+        others = [one for who, each in rated.items() if who not in tested for one in each]
+        products = [shop.product(wine) for wine in load_wines()]
+        yield Shop(f"wines {fold + 1}", products, others, tested)
+
+
+def _clothes(files: Sequence[Path]) -> Shop:
+    kinds = defaultdict[str, list[Path]](list)
+    for path in sorted(files):
+        kinds[path.parent.name].append(path)
+    chosen = {kind: paths[:CLOTHES] for kind, paths in kinds.items()}
+    ids = {kind: [f"{kind}-{n}" for n in range(len(paths))] for kind, paths in chosen.items()}
+    products = [
+        Product(
+            item,
+            "A piece of clothing",
+            category_path=(kind,),
+            images=(ProductImage(content=path.read_bytes()),),
+        )
+        for kind, paths in chosen.items()
+        for item, path in zip(ids[kind], paths, strict=True)
+    ]
+    made = shoppers.events(ids, MADE_EVENTS, SHOPPERS)
+    asked = {shoppers.shopper_id(number) for number in range(SHOPPERS - TESTED, SHOPPERS)}
+    by = defaultdict[str, dict[str, Event]](dict)
+    for one in made:
+        by[str(one.user)].setdefault(one.product_id, one)
+    tested = {who: list(each.values()) for who, each in by.items() if who in asked}
+    return Shop("clothing", products, [one for one in made if one.user not in asked], tested)
+
+
+async def measured(gateway: str, given: Shop, say: Say) -> list[Asked]:
+    """Ask for the tested shoppers of a shop in each phase."""
+    found = []
+    for phase in Phase:
+        name = f"{given.name}-{list(Phase).index(phase)}".replace(" ", "-")
+        say(f"{given.name}: {phase}")
+        async with SightlineClient(gateway, catalog=name, timeout=60) as client:
+            await client.create_catalog(name)
+            await _filled(client, given, phase)
+            found += [await _asked(client, given, phase, count) for count in EVENTS]
+            await client.delete_catalog(name, undo_days=0)
+    return [one for one in found if len(one.ours)]
+
+
+async def _filled(client: SightlineClient, given: Shop, phase: Phase) -> None:
+    report = await client.upsert_products(given.products)
+    if report.failures:
+        raise loading.LoadingFailed(f"{len(report.failures)} products were rejected")
+    await loading.wait_indexed(client, len(given.products))
+    if phase is Phase.EMPTY:
+        return
+    events = await client.write_events(given.others)
+    if events.failures:
+        raise loading.LoadingFailed(f"{len(events.failures)} events were rejected")
+    if phase is Phase.MODEL:  # by force: what it would do is measured, proven or not
+        version = await loading.train(client)
+        await loading.promote(client, version)
+
+        async def serves() -> bool:
+            return (await client.status()).model_version == version
+
+        await until(serves)
+
+
+async def _asked(client: SightlineClient, given: Shop, phase: Phase, count: int) -> Asked:
+    """Ask for all shoppers with more events than `count`, after so many."""
+    others = given.others if phase is not Phase.EMPTY else ()
+    popular, near = _popularity(others), _cosines(others)
+    rows = []
+    for who, events in given.tested.items():
+        known, wanted = events[:count], {one.product_id for one in events[count:]}
+        if not wanted or len(known) < count:
+            continue
+        visitor, now = f"{who}-after-{count}", datetime.now(UTC)
+        await client.write_events(
+            [
+                Event(
+                    f"{visitor}-{place}",
+                    one.type,
+                    one.product_id,
+                    visitor=visitor,
+                    value=one.value,
+                    time=now - timedelta(seconds=count - place),
+                )
+                for place, one in enumerate(known)
+            ]
+        )
+        answer = await client.recommend(
+            scene="for-you", visitor=visitor, page_size=LISTED, filter=WHOLE_CATALOG
+        )
+        seen = [one.product_id for one in known]
+        scored = defaultdict[str, float](float)
+        for item in seen:
+            for other, cosine in near.get(item, {}).items():
+                scored[other] += cosine
+        shown = [row.product.product_id for row in answer.results]
+        rows.append(
+            [
+                ndcg(shown, wanted),
+                ndcg(_best(popular, seen), wanted),
+                ndcg(_best(scored, seen), wanted),
+            ]
+        )
+    columns = np.array(rows, np.float64).reshape(-1, 3)
+    return Asked(phase, count, columns[:, 0], columns[:, 1], columns[:, 2])
+
+
+def ndcg(shown: Sequence[str], wanted: set[str]) -> float:
+    """Return nDCG@10 of a list, with equal gains."""
+    gained = sum(1 / math.log2(place + 2) for place, one in enumerate(shown) if one in wanted)
+    return gained / sum(1 / math.log2(place + 2) for place in range(min(LISTED, len(wanted))))
+
+
+def _best(scores: Mapping[str, float], seen: Sequence[str]) -> list[str]:
+    ranked = sorted(scores, key=lambda one: (-scores[one], one))
+    return list(islice((one for one in ranked if one not in seen), LISTED))
+
+
+def _popularity(events: Sequence[Event]) -> Mapping[str, float]:
+    """Return the number of shoppers of each product."""
+    found = defaultdict[str, set[str]](set)
+    for one in events:
+        found[one.product_id].add(str(one.user))
+    return {item: float(len(who)) for item, who in found.items()}
+
+
+def _cosines(events: Sequence[Event]) -> Mapping[str, Mapping[str, float]]:
+    """Return item-kNN: the cosines of the products' columns of shoppers."""
+    found = defaultdict[str, set[str]](set)
+    for one in events:
+        found[one.product_id].add(str(one.user))
+    return {
+        item: {
+            other: len(who & its) / math.sqrt(len(who) * len(its))
+            for other, its in found.items()
+            if other != item and who & its
+        }
+        for item, who in found.items()
+    }
