@@ -35,6 +35,7 @@ from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.expensive_requests import ExpensiveRequestLimiter
 from gateway.state.experiments import RunningExperiments
+from gateway.state.history_reads import HistoryReads
 from gateway.state.prices import RequestPrices
 from gateway.state.request_context import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
@@ -137,6 +138,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             parse=toml.parse,
             experiments=experiments,
             prices=prices,
+            history_reads=deps.history_reads,
         ),
         *_routed(catalogs, passthrough, connections, keys, prices),
     )
@@ -209,6 +211,7 @@ def _admin(
     parse: ParseToml,
     experiments: RunningExperiments | None,
     prices: RequestPrices,
+    history_reads: HistoryReads,
 ) -> admin.AdminServicer:
     return admin.AdminServicer(  # type: ignore[abstract]
         catalogs,
@@ -223,6 +226,7 @@ def _admin(
         service_version=VERSION,
         prices=prices,
         experiments=experiments,
+        history_reads=history_reads,
     )
 
 

@@ -19,14 +19,17 @@ from gateway.servicer.audit import AuditLog
 from gateway.servicer.list_tokens import GOOD_MICROS
 from gateway.servicer.passthrough import ROUTES, Passthrough, PublicRoute
 from gateway.servicer.registry import NAMES
+from gateway.state.history_reads import HistoryReads
 from gateway.state.prices import RequestPrices
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.clock import now_micros
 from servicekit.errors import NotFound
 from servicekit.keys.keyring import open_keys
 from servicekit.rpc.requests import PageTokenInvalid
+from sightline.common.v1 import event_pb2
 from sightline.common.v1.limits_pb2 import max_items
 from sightline.gateway.v1 import catalog_service_pb2
+from sightline.ranker.v1 import privacy_service_pb2
 from sightline.retriever.v1 import product_service_pb2
 from tests.fakes.toml import parsed
 
@@ -44,6 +47,7 @@ SERVICES = {
 HERE = {
     "sightline.gateway.v1.AdminService": {
         "GetStatus",
+        "EraseUser",
         "ListModels",
         "ListTopSearches",
         "DropAuditEntries",
@@ -136,6 +140,7 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
             status_seconds=1.0,
             service_version="0",
             prices=RequestPrices(),
+            history_reads=HistoryReads(),
         ),
         catalog.SERVICE.full_name: catalog.CatalogServicer(
             catalogs, passthrough, *ways[Peer.RETRIEVER], open_keys, prices=RequestPrices()
@@ -257,6 +262,16 @@ async def test_a_product_with_an_etag_is_sent_once(channels, name):
 
 
 LISTS = [pair for pair in ROUTED if "next_page_token" in pair[0].output_type.fields_by_name]
+
+
+async def test_an_erasure_leaves_nothing_of_the_shopper_in_this_gateway(channels):
+    servicer = served(channels)[admin.SERVICE.full_name]
+    servicer._history_reads.note("shop", "default", "u1")
+    request = privacy_service_pb2.EraseUserRequest(shopper=event_pb2.Shopper(user_id="u1"))
+    await servicer.EraseUser(request, None)
+    ((path, _),) = channels[Peer.RANKER].sent
+    assert path.endswith("PrivacyService/EraseUser")
+    assert len(servicer._history_reads._seen) == 0
 
 
 @pytest.mark.parametrize(("method", "route"), LISTS, ids=str_of)
