@@ -126,6 +126,8 @@ Programs call `export_user`, `erase_user` and `get_erasure` of the client, or `E
 - **Exports**: rows are removed from files in the export store. A damaged file, which nobody can
   read, is deleted, and the worker's log names it. Copies that were taken elsewhere are yours to
   erase, and so is what other readers of a Kafka topic stored.
+- **Memory**: ids, histories and consents leave it within ten seconds, vectors of models within a
+  minute. Which histories a caller read is remembered for an hour, under hashes that lead to nobody.
 
 ## Processing record
 

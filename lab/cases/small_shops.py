@@ -11,6 +11,8 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
+from examples.wines import shop
+from examples.wines.catalogue import load_ratings, load_wines
 from ranker.domain.arrays import Doubles
 from ranker.domain.log import log_of
 from ranker.domain.recipe import Recipe
@@ -20,8 +22,9 @@ from ranker.learning.evaluation.splits import split_globally, tasks
 from ranker.learning.evaluation.verdict import LEAST_SHOPPERS, METRIC
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.training_data import Given
+from ranker.offline import interaction, product_of
+from sightline_client.convert import to_wire
 from sightline_rules.shares import wilson
-from tests.fakes.trainings import wines
 
 Say: TypeAlias = Callable[[str], None]
 Draw: TypeAlias = Callable[[np.random.Generator, int], Doubles]
@@ -94,10 +97,10 @@ def _grown(draw: Draw) -> Interval:
 
 def _wines() -> Mapping[str, Doubles]:
     """Return the differences between the default recipe and what there is without a model."""
-    products, events = wines()
-    products = sorted(products, key=lambda one: one.product_id)
-    recipe = Recipe()
-    given = Given(log_of(events), products)
+    sold = [product_of(to_wire.product(shop.product(wine))) for wine in load_wines()]
+    products, recipe = sorted(sold, key=lambda one: one.product_id), Recipe()
+    log = log_of(interaction(to_wire.event(shop.event(rating))) for rating in load_ratings())
+    given = Given(log, products)
     made = split_globally(given.log, 0.2)
     asked = tasks(made, [one.product_id for one in products], recipe.signals)
     popular = baselines.popularity(asked.training, len(products))

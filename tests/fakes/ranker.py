@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import grpc
@@ -175,6 +175,8 @@ class FakePromotions:
         self.broken = False
         self.known: set[str] = set()
         """Versions that are there, promoted or not."""
+        self.digests: dict[str, str] = {}
+        """Hashes of the manifests of models whose files were written again, by version."""
 
     def promote(self, model: ModelRecord) -> None:
         """Make it the serving one."""
@@ -191,6 +193,9 @@ class FakePromotions:
         if version not in self.known:
             raise ModelNotFound
         return record(version, catalog_id=catalog_id)
+
+    async def manifests(self, models: Iterable[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+        return {key: self.digests.get(key[1], "0" * 64) for key in models}
 
     async def promoted(self, catalogs: Sequence[str]) -> Mapping[str, ModelRecord]:
         if self.broken:

@@ -132,7 +132,7 @@ def test_an_evaluation_is_plotted_within_its_bounds_and_explained(
         each => each.scrollWidth > each.clientWidth).length"""
     assert tab.evaluate(cut) == 0
     verdict = tab.locator("main p").first.inner_text()
-    assert verdict == "Do not promote: 56 of 100 shoppers that a verdict needs."
+    assert verdict == "Do not promote: no difference is proven by 56 returning shoppers."
     for words in ("INCONCLUSIVE", "Only 56 shoppers", "Smallest effect", "Exposure by brand"):
         assert words in (tab.text_content("body") or "")
 

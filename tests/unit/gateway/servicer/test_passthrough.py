@@ -25,8 +25,10 @@ from servicekit.clock import now_micros
 from servicekit.errors import NotFound
 from servicekit.keys.keyring import open_keys
 from servicekit.rpc.requests import PageTokenInvalid
+from sightline.common.v1 import event_pb2
 from sightline.common.v1.limits_pb2 import max_items
 from sightline.gateway.v1 import catalog_service_pb2
+from sightline.ranker.v1 import privacy_service_pb2
 from sightline.retriever.v1 import product_service_pb2
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.toml import parsed
@@ -45,6 +47,7 @@ SERVICES = {
 HERE = {
     "sightline.gateway.v1.AdminService": {
         "GetStatus",
+        "EraseUser",
         "ListModels",
         "ListTopSearches",
         "DropAuditEntries",
@@ -258,6 +261,16 @@ async def test_a_product_with_an_etag_is_sent_once(channels, name):
 
 
 LISTS = [pair for pair in ROUTED if "next_page_token" in pair[0].output_type.fields_by_name]
+
+
+async def test_an_erasure_leaves_nothing_of_the_shopper_in_this_gateway(channels):
+    servicer = served(channels)[admin.SERVICE.full_name]
+    servicer._history_reads.note("shop", "default", "u1")
+    request = privacy_service_pb2.EraseUserRequest(shopper=event_pb2.Shopper(user_id="u1"))
+    await servicer.EraseUser(request, None)
+    ((path, _),) = channels[Peer.RANKER].sent
+    assert path.endswith("PrivacyService/EraseUser")
+    assert len(servicer._history_reads._seen) == 0
 
 
 @pytest.mark.parametrize(("method", "route"), LISTS, ids=str_of)

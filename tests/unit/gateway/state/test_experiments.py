@@ -211,6 +211,20 @@ async def test_refreshing_by_several_at_once_asks_once(tmp_path):
     assert keeper.calls == 1
 
 
+async def test_a_shopper_leaves_memory_after_a_while_and_at_once_when_erased(tmp_path):
+    keeper, clock = Keeper(), Clock()
+    found = opened(tmp_path, keeper, clock)
+    await arms(found)
+    asked = replace(UNITS[0], shopper=ANN)
+    for _ in range(2):
+        assert await found.permitted(asked, NOW)
+    assert (keeper.asked, len(found._consents)) == (1, 1)
+    found.forget("default", ANN)
+    assert len(found._consents) == 0
+    assert await found.permitted(asked, NOW)
+    assert keeper.asked == 2
+
+
 async def test_who_refuses_experiments_gets_no_arm_and_is_asked_about_once_in_a_while(tmp_path):
     keeper, clock = Keeper(), Clock()
     found = opened(tmp_path, keeper, clock)

@@ -10,7 +10,7 @@ def counted(caller: str) -> float:
     return READ.labels(caller)._value.get()
 
 
-def test_a_shopper_counts_once_an_hour_for_each_caller() -> None:
+async def test_a_shopper_counts_once_an_hour_for_each_caller() -> None:
     now = [0.0]
     reads, before = HistoryReads(lambda: now[0]), counted("meter-shop")
     for shopper in ("u1", "u1", "u2", "u1"):
@@ -23,19 +23,33 @@ def test_a_shopper_counts_once_an_hour_for_each_caller() -> None:
     assert counted("meter-shop") - before == 4
 
 
-def test_callers_with_a_jwt_count_as_one() -> None:
+async def test_callers_with_a_jwt_count_as_one() -> None:
     reads, before = HistoryReads(), counted("jwt")
     for number in range(3):
         reads.note(f"jwt:user-{number}", "default", "u1")
     assert counted("jwt") - before == 3
 
 
-def test_memory_and_series_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_memory_and_series_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_reads, "MOST_KEPT", 2)
     monkeypatch.setattr(caller_names, "MOST_CALLERS", 1)
     reads, own, others = HistoryReads(), counted("meter-first"), counted(caller_names.OTHERS)
-    for shopper in ("u1", "u2", "u3", "u3"):
+    for shopper in ("u1", "u2", "u3", "u3", "u1"):
         reads.note("meter-first", "default", shopper)
-    assert counted("meter-first") - own == 4, "what does not fit is counted at each read"
+    assert counted("meter-first") - own == 4, "the oldest makes room, and counts again"
     reads.note("meter-second", "default", "u9")
     assert counted(caller_names.OTHERS) - others == 1
+
+
+async def test_what_is_kept_leads_to_nobody_and_goes_when_a_shopper_is_erased() -> None:
+    reads, other = HistoryReads(), HistoryReads()
+    for meter in (reads, other):
+        meter.note("meter-shop", "default", "u1")
+    kept = set(reads._seen._held)
+    assert kept.isdisjoint(other._seen._held), "the key is random, so that no id can be tried"
+    reads.forget()
+    assert len(reads._seen) == 0
+    before = counted("meter-shop")
+    reads.note("meter-shop", "default", "u1")
+    assert counted("meter-shop") - before == 1
+    assert kept.isdisjoint(reads._seen._held)

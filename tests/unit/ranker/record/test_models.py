@@ -45,6 +45,17 @@ async def test_promoting_another_one_takes_the_place_of_the_first(registry: Mode
     assert not (await registry.get("default", "v1")).serving
 
 
+async def test_files_written_again_have_another_hash(registry: ModelRegistry) -> None:
+    for catalog_id in ("default", "other"):
+        await registry.add(record("v1", catalog_id=catalog_id))
+    assert await registry.rewritten(record("v1"), "1" * 64)
+    asked = [("default", "v1"), ("other", "v1"), ("default", "gone")]
+    assert await registry.manifests(asked) == {
+        ("default", "v1"): "1" * 64,
+        ("other", "v1"): "0" * 64,
+    }
+
+
 async def test_what_does_not_exist_is_not_promoted(registry: ModelRegistry) -> None:
     await registry.add(record("v1"))
     await registry.promote("default", "v1", NOW)

@@ -54,28 +54,25 @@ VERDICTS = {
 }
 
 
-LEAST_SHOPPERS = 100
-"""Shoppers below which the ranker's intervals decide nothing (its ranker.learning.evaluation)."""
-
-
 def advice(value: evaluation.Evaluation) -> str:
     """Say in a sentence what to do with the model."""
     verdict = value.verdict
     if verdict is evaluation.EvaluationVerdict.PASSED:
         if value.production_version:
-            return _("Promote: better than popularity, and no worse than the serving model.")
-        return _("Promote: better than popularity.")
+            return _(
+                "Promote: better than the answers without it, no worse than the serving model."
+            )
+        return _("Promote: better than the answers without a model.")
     if verdict is evaluation.EvaluationVerdict.FAILED:
-        return _("Do not promote: worse than popularity or the serving model.")
+        return _(
+            "Do not promote: worse than the answers without a model, or than the serving model."
+        )
     if verdict is evaluation.EvaluationVerdict.UNKNOWN:
         return _("Not evaluated.")
-    if value.shopper_count < LEAST_SHOPPERS:
-        return _(
-            "Do not promote: {count:,} of {least} shoppers that a verdict needs.",
-            count=value.shopper_count,
-            least=LEAST_SHOPPERS,
-        )
-    return _("Do not promote: no difference is proven.")
+    return _(
+        "Do not promote: no difference is proven by {count:,} returning shoppers.",
+        count=value.shopper_count,
+    )
 
 
 def short(name: str) -> str:

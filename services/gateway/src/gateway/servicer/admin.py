@@ -40,6 +40,7 @@ from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
+from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb
 from sightline.retriever.v1 import fit_service_pb2 as fit_pb
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
@@ -75,7 +76,8 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
         self._audit = audit
         self._list_models = passthrough.call(SERVICE, "ListModels")
-        self._experiments = experiments
+        self._experiments, self._history_reads = experiments, deps.history_reads
+        self._erase_user = passthrough.call(SERVICE, "EraseUser")
         self._reports = ExperimentReports(ranker, retriever)
         self._list_experiments = passthrough.call(SERVICE, "ListExperiments")
         self._retire_space = passthrough.call(SERVICE, "RetireSpace")
@@ -110,6 +112,17 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         page_size(request.page_size, 0, MOST_LISTED)
         answer: ranker_pb.ListModelsResponse = await self._list_models(request)
         return answer
+
+    async def EraseUser(
+        self, request: privacy_pb.EraseUserRequest, context: Context
+    ) -> job_pb2.Job:
+        """Start the erasure of a shopper, of whom this gateway then remembers nothing."""
+        job: job_pb2.Job = await self._erase_user(request)
+        self._history_reads.forget()
+        whom = messages.shopper(request.shopper)
+        if self._experiments is not None and whom is not None:
+            self._experiments.forget(request.catalog_id, whom)
+        return job
 
     async def FitSpace(self, request: fit_pb.FitSpaceRequest, context: Context) -> job_pb2.Job:
         """Start a job that fits a space to photos, or refines the one in use by clicks."""

@@ -12,7 +12,6 @@ experiments.
 
 import asyncio
 import contextvars
-import math
 import time
 import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ from gateway.state.scenes import DEFAULT
 from servicekit import deadlines
 from servicekit.catalogs.known import CatalogChange
 from servicekit.errors import ServiceError
+from servicekit.tasks.expiring import ExpiringValues
 from servicekit.telemetry import get_logger
 from servicekit.watched_files import Reloaded, Unreadable, problems, read_each
 
@@ -130,8 +130,9 @@ class RunningExperiments:
         self._taken: Files | None = None
         """The files that the ranker has accepted or rejected."""
         self._next_try = clock()
-        self._consents: dict[tuple[str, Shopper], tuple[float, bool]] = {}
-        """Time until which a shopper's consent is cached, and the consent."""
+        self._consents = ExpiringValues[tuple[str, Shopper], bool](
+            CONSENT_AGE_SECONDS, MOST_CONSENTS, clock
+        )
         self._lock = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -173,26 +174,25 @@ class RunningExperiments:
         if query.shopper is None or not self.answering(query, time_micros)[1]:
             return True
         key = (query.catalog_id, query.shopper)
-        until, granted = self._consents.get(key, (-math.inf, False))
-        if self._clock() < until:
-            return granted
+        if (known := self._consents.get(key)) is not None:
+            return known
         try:
             with deadlines.within(CONSENT_SECONDS):
                 granted = await self._keeper.in_experiments(*key)
         except ServiceError:
             return False
-        self._consents.pop(key, None)
-        if len(self._consents) >= MOST_CONSENTS:
-            del self._consents[next(iter(self._consents))]
-        self._consents[key] = self._clock() + CONSENT_AGE_SECONDS, granted
+        self._consents.put(key, granted)
         return granted
+
+    def forget(self, catalog_id: str, shopper: Shopper) -> None:
+        """Drop what is kept of a shopper, who is being erased."""
+        self._consents.pop((catalog_id, shopper))
 
     def follow(self, change: CatalogChange) -> None:
         """End the experiments of removed catalogs, and register those of added ones."""
+        self._consents.drop(lambda key: key[0] in change.removed)
         for catalog_id in change.removed:
             self._in_force.pop(catalog_id, None)
-            for key in [key for key in self._consents if key[0] == catalog_id]:
-                del self._consents[key]
         self._taken = None
 
     def _there(self, scene: str, catalog_id: str) -> bool:

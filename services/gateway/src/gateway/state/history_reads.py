@@ -5,6 +5,7 @@ can therefore read all histories, one request each. The meter shows such a sweep
 """
 
 import hashlib
+import secrets
 import time
 from collections.abc import Callable
 from typing import Final
@@ -12,11 +13,13 @@ from typing import Final
 from prometheus_client import Counter as Total
 
 from gateway.state.caller_names import OTHERS, CallerNames
+from servicekit.tasks.expiring import ExpiringValues
 
 SECONDS: Final = 3_600.0
 """Seconds for which a shopper counts once for a caller."""
-MOST_KEPT: Final = 100_000
-"""Maximum number of shoppers in memory (about 100 bytes each). Further ones count at each read."""
+MOST_KEPT: Final = 50_000
+"""Maximum number of shoppers in memory (about 300 bytes each). The oldest make room, and count
+again at their next read."""
 
 READ = Total(
     "sightline_gateway_history_shoppers_total",
@@ -27,24 +30,25 @@ READ = Total(
 
 
 class HistoryReads:
-    """Shoppers whose history was read in this hour, by caller."""
+    """Shoppers whose history was read in the last hour, by caller: hashes under a random key of
+    this process, so that they lead to nobody."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._since = clock, clock()
-        self._seen: set[bytes] = set()
+        self._key = secrets.token_bytes(32)
+        self._seen = ExpiringValues[bytes, bool](SECONDS, MOST_KEPT, clock)
         self._names = CallerNames()
         READ.labels(OTHERS)  # rates miss the first value
 
     def note(self, caller: str, catalog_id: str, shopper_id: str) -> None:
         """Count a read of a shopper's history."""
-        if self._clock() - self._since >= SECONDS:
-            self._seen.clear()
-            self._since = self._clock()
-        # A hash of all three, as ids of shoppers are not kept in memory.
         whole = "\0".join((caller, catalog_id, shopper_id)).encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(whole, digest_size=16).digest()
-        if digest in self._seen:
+        digest = hashlib.blake2b(whole, digest_size=16, key=self._key).digest()
+        if self._seen.get(digest):
             return
-        if len(self._seen) < MOST_KEPT:
-            self._seen.add(digest)
+        self._seen.put(digest, True)
         READ.labels(self._names.of(caller)).inc()
+
+    def forget(self) -> None:
+        """Drop all hashes: a shopper is being erased, and callers' names are part of each."""
+        self._key = secrets.token_bytes(32)
+        self._seen.drop(lambda _: True)

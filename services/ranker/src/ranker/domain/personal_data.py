@@ -208,7 +208,8 @@ AUDIT = PersonalStore(
     basis=Basis.LEGAL,
     term="until it is archived and dropped, at least RANKER_AUDIT_DAYS",
     readers="auditors",
-    erasure="stays: it names callers, never shoppers",
+    erasure="stays: it names callers; a shopper only by the `sub` of an own token (JWT) that made"
+    " an audited call",
     fields=STAFF,
 )
 MODELS = PersonalStore(

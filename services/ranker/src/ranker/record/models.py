@@ -216,6 +216,14 @@ class ModelRegistry(TableRecord):
                 found[row.catalog_id] = _record(row._mapping)
         return found
 
+    async def manifests(self, models: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], str]:
+        """Return the SHA-256 of the manifests of these models, by catalog and version."""
+        t = MODELS.c
+        named = [sa.and_(t.catalog_id == one, t.version == version) for one, version in models]
+        statement = sa.select(t.catalog_id, t.version, t.manifest_sha256).where(sa.or_(*named))
+        rows = await self._db.read(lambda connection: connection.execute(statement).all())
+        return {(row.catalog_id, row.version): row.manifest_sha256 for row in rows}
+
     async def serving(self, catalog_id: str) -> ModelRecord | None:
         """Return the promoted model; None if there is none."""
         rows = await self._promoted((catalog_id,))

@@ -29,6 +29,7 @@ from ranker.serving.expected_outcome import (
 from ranker.serving.rank_products import RankQuery, RankState, needs_popularity, rank_products
 from ranker.serving.ranking import fold_in
 from ranker.serving.ranking.fold_in import FoldIn
+from servicekit.tasks.expiring import ExpiringValues
 
 LoadVersion = Callable[[str, str], Awaitable[Model]]
 """(catalog, version) to model; ModelNotFound, ModelCorrupt."""
@@ -96,16 +97,22 @@ class ReplayedOrder:
     chances were learned."""
 
 
+KEPT_SECONDS = 60.0
+"""Seconds for which a loaded model is used again. Shoppers who were erased meanwhile are in it."""
+
+
 @dataclass(eq=False)
 class ReplayAnswer:
-    """Use case that replays answers; it caches the model that it loaded last."""
+    """Use case that replays answers; it caches the model that it loaded last for KEPT_SECONDS."""
 
     pseudonyms: Pseudonyms
     events: EventReader
     models: Models
     load: LoadVersion
     signals: Signals
-    _loaded: dict[tuple[str, str], Model] = field(default_factory=dict)
+    _loaded: ExpiringValues[tuple[str, str], Model] = field(
+        default_factory=lambda: ExpiringValues(KEPT_SECONDS, 1)
+    )
 
     async def __call__(
         self,
@@ -172,17 +179,17 @@ class ReplayAnswer:
             if known is not None and known.version == version:
                 return known
         key = (catalog_id, version)
+        if (kept := self._loaded.get(key)) is not None:
+            return kept
         try:
-            if key not in self._loaded:
-                model = await self.load(catalog_id, version)
-                self._loaded.clear()
-                self._loaded[key] = model
+            model = await self.load(catalog_id, version)
         except (ModelNotFound, ModelCorrupt):
             instead = serving.version if serving else "no model"
             text = f"the model was deleted; computed with {instead} instead"
             found.append(ReplayDifference(ReplayChange.MODEL_GONE, text, version))
             return serving
-        return self._loaded[key]
+        self._loaded.put(key, model)
+        return model
 
     async def _history(
         self, recorded: RecordedRanking, model: Model | None, found: list[ReplayDifference]

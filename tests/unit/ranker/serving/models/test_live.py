@@ -198,6 +198,24 @@ async def test_a_former_model_that_is_bad_costs_the_overlap_alone(
     assert (live.serving("default"), live.former("default")) == (TWO, None)
 
 
+async def test_a_former_model_is_loaded_anew_when_a_shopper_was_erased_from_its_files(
+    live: LiveModels, promotions: FakePromotions, load: GatedLoad
+) -> None:
+    for one in (ONE, TWO):
+        load.models[one.version] = replace(one, manifest_sha256="0" * 64)
+        promotions.promote(record(one.version))
+    await live.refresh()
+    before = live.former("default")
+    await live.refresh()
+    assert live.former("default") is before
+    promotions.digests["v1"] = "1" * 64
+    promotions.before["default"] = replace(record("v1"), manifest_sha256="1" * 64)
+    load.models["v1"] = replace(ONE, manifest_sha256="1" * 64)
+    await live.refresh()
+    assert live.former("default") is load.models["v1"]
+    assert live.serving("default") is load.models["v2"], "its files have none of the shopper"
+
+
 async def test_of_a_small_catalog_no_former_model_is_kept(
     promotions: FakePromotions, load: GatedLoad
 ) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -151,6 +152,20 @@ async def test_a_record_that_is_away_is_asked_again_later(
     assert live.pinned("default", "v1") is None
     clock.now += AGAIN_SECONDS
     await at_hand(live, "v1")
+
+
+async def test_one_whose_files_were_written_without_an_erased_shopper_is_loaded_anew(
+    live: LiveModels, promotions: FakePromotions, load: GatedLoad
+) -> None:
+    first = load.models["v1"] = replace(MADE["v1"], manifest_sha256="0" * 64)
+    await until(lambda: live.pinned("default", "v1") is first)
+    await live.refresh()
+    assert live.pinned("default", "v1") is first
+    promotions.digests["v1"] = "1" * 64
+    load.models["v1"] = replace(MADE["v1"], manifest_sha256="1" * 64)
+    await live.refresh()
+    assert live.pinned("default", "v1") is None
+    await until(lambda: live.pinned("default", "v1") is load.models["v1"])
 
 
 async def test_one_that_nobody_asks_for_goes(live: LiveModels, clock: Seconds) -> None:

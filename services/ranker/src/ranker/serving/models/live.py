@@ -116,13 +116,29 @@ class LiveModels:
                 with confined(MODELS, catalog=catalog_id):
                     await self._follow(catalog_id, record)
                     del readable[catalog_id]
+            with confined(MODELS, models="beside the serving ones"):
+                await self._renew()
             return not readable
+
+    async def _renew(self) -> None:
+        """Drop models beside the serving ones whose files were written again, without shoppers who
+        were erased; load the former ones anew."""
+        held = {(catalog_id, one.version): one for catalog_id, one in self._former.items()}
+        held |= self._pinned.held
+        known = await self._promotions.manifests(held) if held else {}
+        for key, model in held.items():
+            if model.manifest_sha256 in {"", known.get(key)}:
+                continue
+            self._pinned.drop(*key)
+            if self._former.get(key[0]) is model:
+                del self._former[key[0]]
+                former = await self._before(key[0], self._serving[key[0]])
+                if former is not None:
+                    self._former[key[0]] = former
 
     async def _follow(self, catalog_id: str, record: ModelRecord) -> None:
         current = self._serving.get(catalog_id)
         if current is None or not _is_of(current, record):
-            if current is not None and current.version == record.version:
-                self._pinned.drop(catalog_id)  # a shopper was erased from the models
             await self._swap(catalog_id, record)
 
     def _drop(self, catalog_id: str) -> None:

@@ -7,7 +7,7 @@ at a time, and few are kept, so that wrong names and many scenes cause only occa
 import asyncio
 import contextvars
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeAlias
 
 from ranker.domain.errors import ModelCorrupt, ModelNotFound
@@ -59,9 +59,18 @@ class PinnedModels:
             self._task = asyncio.create_task(self._take(key), context=context)
         return None
 
-    def drop(self, catalog_id: str) -> None:
-        """Drop a catalog's models, which are loaded again when they are requested."""
-        self._held = {key: one for key, one in self._held.items() if key[0] != catalog_id}
+    @property
+    def held(self) -> Mapping[Key, Model]:
+        """The models in memory."""
+        return {key: model for key, (_, model) in self._held.items()}
+
+    def drop(self, catalog_id: str, version: str = "") -> None:
+        """Drop a model, or all of a catalog, which are loaded again when they are requested."""
+        self._held = {
+            key: one
+            for key, one in self._held.items()
+            if key[0] != catalog_id or version not in {"", key[1]}
+        }
 
     def follow(self, change: CatalogChange) -> None:
         """Drop the models of catalogs that are no longer in use, or were replaced, and the one that

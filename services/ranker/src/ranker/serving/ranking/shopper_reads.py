@@ -9,7 +9,6 @@ import secrets
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from ranker.domain.events import History, Interaction
 from ranker.domain.model import Model
@@ -18,6 +17,7 @@ from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import HistoryReader
 from ranker.serving.ranking import fold_in, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
+from servicekit.tasks.expiring import ExpiringValues
 
 REMEMBERED_SECONDS = 10.0
 MOST_REMEMBERED = 1_000
@@ -60,8 +60,9 @@ class Shoppers:
         """`signals`: how events are interpreted."""
         self._reader = reader
         self.signals = signals
-        self._clock = clock
-        self._remembered: dict[str, tuple[float, tuple[str, str], KnownShopper]] = {}
+        self._remembered = ExpiringValues[str, tuple[tuple[str, str], KnownShopper]](
+            REMEMBERED_SECONDS, MOST_REMEMBERED, clock
+        )
 
     async def read(
         self,
@@ -133,19 +134,16 @@ class Shoppers:
         """Cache the data and return its token; "" without a shopper."""
         if actor is None:
             return ""
-        now, held = self._clock(), self._remembered
-        for oldest in list(islice(held, 2)):  # evicts two entries for each new one
-            if held[oldest][0] < now or len(held) >= MOST_REMEMBERED:
-                del held[oldest]
         token = secrets.token_urlsafe(16)
-        held[token] = now + REMEMBERED_SECONDS, (catalog_id, actor), known
+        self._remembered.put(token, ((catalog_id, actor), known))
         return token
 
     def _recall(self, token: str, catalog_id: str, actor: str) -> KnownShopper | None:
         entry = self._remembered.get(token)
-        if entry is None or entry[0] < self._clock() or entry[1] != (catalog_id, actor):
+        if entry is None or entry[0] != (catalog_id, actor):
             return None
-        return self._remembered.pop(token)[2]
+        self._remembered.pop(token)
+        return entry[1]
 
     @staticmethod
     def _as_fresh(known: KnownShopper, now_micros: int | None) -> bool:
