@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test full check up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring mixed
+.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test full check up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests chart cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -202,6 +202,9 @@ npm: .venv/.synced ## Build the npm package of the TypeScript client, and the sc
 go: .venv/.synced ## Write the Go client as a module, with the code of the contract, into dist/go (MODULE= is its import path)
 	@deploy/go.sh
 
+chart: .venv/.synced ## Write the Helm chart, generated from deploy/k8s/overlays/production-own-milvus, into dist/chart
+	$(BIN)/python -m deploy.chart.generate
+
 java: .venv/.synced ## Write the Java client as a Maven project, with the code of the contract, into dist/java (GROUP= is its group id)
 	@deploy/java.sh
 
@@ -238,7 +241,7 @@ format: .venv/.synced ## Format the code
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Create the environments and build the models
 
-tools: ## Install the tests' requirements that are not Python packages (Debian: chromium, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
+tools: ## Install the tests' requirements that are not Python packages (Debian: chromium, helm, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not data in another folder by DATA=)

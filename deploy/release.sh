@@ -10,7 +10,8 @@
 #   tag NAME DIGEST       tags the image with the version, and writes "NAME@DIGEST" into dist/images
 #   wheels                publishes dist/wheels
 #   sources               packs the clients of dist/go and dist/java into dist/sources; the same files give the same bytes
-#   github TAG            creates the GitHub release, with the notes, wheels, npm package, clients' sources, SBOMs and digests
+#   chart                 packs the Helm chart of dist/chart, as `helm package` does; the same files give the same bytes
+#   github TAG            creates the GitHub release, with the notes, wheels, npm package, clients' sources, chart, SBOMs and digests
 # REGISTRY= is the prefix of the images' names; REPOSITORY= is the URL of the repository whose workflow signs.
 set -eu
 cd "$(dirname "$0")/.."
@@ -21,6 +22,10 @@ image="$registry/${2:-}"
 
 notes() {
   awk -v head="## $version" '/^## / { found = index($0 " ", head " ") == 1; next } found' CHANGELOG.md
+}
+pack() { # file, sed's expression for names, folder
+  tar --create --use-compress-program='gzip --no-name' --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
+    --file "$1" --transform "$2" --directory "$3" .
 }
 digest_of() { # tag
   docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$image:$1"
@@ -65,17 +70,16 @@ case "${1:-}" in
   sources)
     mkdir -p dist/sources
     for each in go java; do
-      tar --create --use-compress-program='gzip --no-name' --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=go=rX,u+rw \
-        --file "dist/sources/sightline-$each-$version.tar.gz" --transform "s#^\.#sightline-$each-$version#" \
-        --directory "dist/$each" .
+      pack "dist/sources/sightline-$each-$version.tar.gz" "s#^\.#sightline-$each-$version#" "dist/$each"
     done
     ;;
+  chart) pack "dist/chart/sightline-$version.tgz" "s#^\.#sightline#" dist/chart/sightline ;;
   wheels) .tools/bin/uv publish --trusted-publishing always dist/wheels/sightline_*.whl ;;
   github)
     sort dist/images/*.txt >dist/images.txt
     notes | gh release create "$2" --verify-tag --title "Sightline $version" --notes-file - \
       dist/images.txt dist/wheels/sightline_*.whl dist/npm/sightline-* \
-      dist/sources/sightline-* dist/sbom/*.cdx.json
+      dist/sources/sightline-* dist/chart/sightline-*.tgz dist/sbom/*.cdx.json
     ;;
-  *) sed -n '2,15p' deploy/release.sh >&2 && exit 2 ;;
+  *) sed -n '2,16p' deploy/release.sh >&2 && exit 2 ;;
 esac

@@ -17,6 +17,7 @@ HOW = {
     "chromium": "Debian: apt install chromium",
     "node": "Debian: apt install nodejs",
     "npm": "Debian: apt install npm",
+    "helm": "3.16 or later: https://helm.sh/docs/intro/install",
     "kubectl": "1.27 or later: https://kubernetes.io/docs/tasks/tools",
     "promtool": "Debian: in the package prometheus",
     "protoc": "Debian: apt install protobuf-compiler",

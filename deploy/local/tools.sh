@@ -14,7 +14,9 @@ PATH="$PWD/.tools/bin:$PATH"
 has_prometheus() { command -v promtool >/dev/null 2>&1 && command -v prometheus >/dev/null 2>&1; }
 # Debian 12's kubectl (1.20) does not support components.
 has_kubectl() { hash -r && kubectl kustomize deploy/k8s/overlays/prod >/dev/null 2>&1; }
-[ -z "$missing" ] && has_prometheus && has_kubectl && exit 0
+has_helm() { command -v helm >/dev/null 2>&1; }
+has_helm || deploy/local/helm.sh || true
+[ -z "$missing" ] && has_prometheus && has_kubectl && has_helm && exit 0
 
 if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
   apt-get update -qq
@@ -58,6 +60,10 @@ has_prometheus || {
 }
 has_kubectl || {
   echo 'kubectl is missing or too old for deploy/k8s: install 1.27 or later (Debian 12 has 1.20), https://kubernetes.io/docs/tasks/tools' >&2
+  failed=1
+}
+has_helm || {
+  echo 'missing: helm, 3.16 or later: https://helm.sh/docs/intro/install' >&2
   failed=1
 }
 for tool in $tools; do

@@ -28,8 +28,6 @@ from tests.cluster.parts.pages import blocks, prepared
 from tests.cluster.parts.restore import PAGE as RESTORE_PAGE
 from tests.cluster.parts.restore import commands
 from tests.cluster.parts.stage import Stage, images, rendered
-from tests.cluster.parts.thirdparty import PAGE as THIRD_PAGE
-from tests.cluster.parts.thirdparty import blocks as third_blocks
 from tests.cluster.parts.thirdparty import rendered as third_rendered
 from tests.cluster.standins import definitions, names, policies, services, volumes
 from tests.cluster.tools import (
@@ -301,9 +299,8 @@ def test_medium_requests_4_cpus_and_8_gib() -> None:
     assert "4 cores, 8 GiB" in (ROOT / "deploy/k8s/README.md").read_text("utf-8")
 
 
-def test_the_third_party_s_overlay_is_the_page_s(tmp_path: Path) -> None:
-    wanted, typed = third_blocks(THIRD_PAGE.read_text("utf-8"))
-    documents = third_rendered(tmp_path, wanted)
+def test_the_third_party_s_overlay_is_in_its_namespace_and_registry(tmp_path: Path) -> None:
+    documents = third_rendered(tmp_path)
     assert {each["metadata"].get("namespace", "shop") for each in documents} == {"shop"}
     assert all(each.startswith("registry.example.com/shop/") for each in images(documents))
     made = subprocess.run(
@@ -314,12 +311,11 @@ def test_the_third_party_s_overlay_is_the_page_s(tmp_path: Path) -> None:
         check=True,
     ).stdout
     assert "namespace: sightline" not in made
-    assert "export NAMESPACE=shop" in typed
 
 
-def test_the_transcript_has_the_commands_of_the_handbook() -> None:
-    handbook = (ROOT / "docs/operations.md").read_text("utf-8")
-    assert all(each in handbook for each in INSTALLS[:3])
+def test_the_transcript_has_the_commands_of_the_first_install() -> None:
+    first = (ROOT / "docs/operate/first-install.md").read_text("utf-8")
+    assert all(each in first for each in INSTALLS[:3])
     made = results.transcript([("kubectl get pods", "a\nb\n"), ("kubectl apply", "x\n" * 70)])
     assert made.splitlines()[1:4] == ["$ kubectl get pods", "a", "b"]
     assert "... 64 more lines" in made

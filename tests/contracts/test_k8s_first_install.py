@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.contracts.k8s import K8S, OWN, Document, of, overlay, pod, pods, render
+from tests.contracts.k8s import K8S, OWN, ROOT, Document, of, overlay, pod, pods, render
 from tests.contracts.k8s_schemas import CUSTOM
 from tests.contracts.policies.cluster import Cluster
 from tests.contracts.policies.links import references
@@ -91,3 +91,16 @@ def test_its_secrets_are_those_that_the_page_creates() -> None:
     }
     issued = {each["spec"]["secretName"] for each in of(documents, "Certificate").values()}
     assert mounted - made - issued == {"gateway-keys"}
+
+
+def test_the_page_is_short_and_names_every_value_s_subject() -> None:
+    page = (ROOT / "docs/operate/first-install.md").read_text()
+    assert len(page.split()) <= 1_500
+    for step in (
+        "installation.yaml",
+        "secrets.sh",
+        "sightline preflight",
+        "apply -k",
+        "helm upgrade",
+    ):
+        assert step in page

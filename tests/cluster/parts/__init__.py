@@ -13,6 +13,7 @@ from tests.cluster.parts.medium import medium
 from tests.cluster.parts.overlays import overlays
 from tests.cluster.parts.pages import pages
 from tests.cluster.parts.policies import policies
+from tests.cluster.parts.preflight import preflight
 from tests.cluster.parts.production import production
 from tests.cluster.parts.restore import restore
 from tests.cluster.parts.rollouts import rollouts
@@ -23,6 +24,7 @@ from tests.cluster.parts.thirdparty import thirdparty
 
 PARTS: Final[Mapping[str, Callable[[Stage, Report], None]]] = {
     "overlays": overlays,
+    "preflight": preflight,
     "alone": alone,
     "small": small,
     "medium": medium,

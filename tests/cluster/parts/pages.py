@@ -39,8 +39,11 @@ LEFT_OUT: Final = {
     "kubectl kustomize deploy/k8s/overlays/example": "",
 }
 """Commands that need what this cluster has not; "": run by tests/contracts."""
-ELSEWHERE: Final = ("NAMESPACE=shop", "job copy-", "job restore-")
-"""Blocks that another part runs."""
+ELSEWHERE: Final = (
+    *("job copy-", "job restore-"),
+    *("installation.yaml", "gateway-keys", "sightline-ca", "namespace web", "kind create"),
+)
+"""Blocks that another part runs, and those that need what this cluster has not."""
 
 
 def pages(stage: Stage, report: Report) -> None:

@@ -1,5 +1,6 @@
-"""An installation of a third party, by docs/operate/first-install.md alone: its own namespace,
-registry, PostgreSQL and Milvus, and a proxy in front."""
+"""An installation of a third party: its own namespace, registry, PostgreSQL and Milvus, and a proxy
+in front. An overlay of it has no GPU, no certificates and no buckets, unlike that of the first
+production install, which needs more than this cluster has."""
 
 from __future__ import annotations
 
@@ -22,12 +23,39 @@ from tests.cluster.node import SUBNET, hub
 from tests.cluster.parts.alone import place, stores
 from tests.cluster.parts.medium import first_answer
 from tests.cluster.parts.stage import LESS_CPU, Stage, images
-from tests.cluster.tools import ROOT
 from tests.contracts.k8s import K8S, Document, kubectl, main, pod, render
 
-PAGE: Final = ROOT / "docs/operate/first-install.md"
 NAMESPACE: Final = "shop"
 PLACES: Final = {"postgres": "databases", "milvus": "stores"}
+OVERLAY: Final = """
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: shop
+resources: [../../base]
+components: [../../components/single-node-claims, ../../components/postgres-uri]
+images:
+  - { name: sightline/gateway, newName: registry.example.com/shop/gateway }
+  - { name: sightline/embedder, newName: registry.example.com/shop/embedder }
+  - { name: sightline/retriever, newName: registry.example.com/shop/retriever }
+  - { name: sightline/ranker, newName: registry.example.com/shop/ranker }
+  - { name: sightline/ranker-train, newName: registry.example.com/shop/ranker-train }
+  - { name: sightline/models, newName: registry.example.com/shop/models }
+  - { name: sightline/triton, newName: registry.example.com/shop/triton }
+patches:
+  - target: { kind: NetworkPolicy, name: postgres-uri }
+    patch: |
+      - { op: replace, path: /spec/egress/0/to/0/ipBlock/cidr, value: SUBNET }
+  - target: { kind: ConfigMap, name: (retriever|retriever-worker) }
+    patch: |
+      - { op: replace, path: /data/RETRIEVER_MILVUS_URI, value: "http://milvus.stores:19530" }
+"""
+COMMANDS: Final = """
+kubectl apply -k deploy/k8s/overlays/yours
+deploy/k8s/secrets.sh | kubectl create -f -
+kubectl label namespace web sightline/caller=true
+kubectl label namespace stores sightline/stores=true
+kubectl -n shop wait --for=condition=Available deployment --all --timeout=15m
+"""
 PROXY_SECONDS: Final = 120
 PROXY: Final = """
 import asyncio
@@ -46,17 +74,16 @@ asyncio.run(serve())
 
 
 def thirdparty(stage: Stage, report: Report) -> None:
-    """Install it by the blocks of the page, and ask through the proxy."""
+    """Install it by its commands, and ask through the proxy."""
     stage.clear()
     kube = stage.kube
-    overlay, commands = blocks(PAGE.read_text("utf-8"))
     place(kube, "web")
     given = stores(stage, **PLACES)
     with tempfile.TemporaryDirectory() as folder:
-        documents = rendered(Path(folder), overlay)
+        documents = rendered(Path(folder))
         tag(stage, documents)
         began = time.monotonic()
-        run(kube, Path(folder), commands, given)
+        run(kube, Path(folder), given)
     proxy(kube, documents)
     products = asyncio.run(first_answer(stage, "proxy.web", f"gateway-admin.{NAMESPACE}"))
     report.add(
@@ -68,20 +95,13 @@ def thirdparty(stage: Stage, report: Report) -> None:
         kube.ask("delete", "namespace", each, "--timeout=170s", seconds=240)
 
 
-def blocks(page: str) -> tuple[str, str]:
-    """Return the page's overlay and the commands that install it."""
-    section = page.partition("\n## Your own overlay\n")[2].partition("\n## ")[0]
-    overlay, commands = re.findall(r"```\w+\n(.*?)```", section, re.DOTALL)
-    return overlay, commands
-
-
-def rendered(folder: Path, overlay: str) -> list[Document]:
-    """Write the overlay where the page says, with the pods' network for PostgreSQL's and lower
-    requests of processor time. Return its documents."""
+def rendered(folder: Path) -> list[Document]:
+    """Write the overlay, with the pods' network for PostgreSQL's and lower requests of processor
+    time. Return its documents."""
     copied = shutil.copytree(K8S, folder / "deploy/k8s")
     shutil.copytree(K8S.parent / "monitoring", folder / "deploy/monitoring")
     (yours := copied / "overlays/yours").mkdir()
-    made = yaml.safe_load(overlay.replace("10.20.0.0/24", f"{SUBNET}.0/24"))
+    made = yaml.safe_load(OVERLAY.replace("SUBNET", f"{SUBNET}.0/24"))
     made["patches"] += LESS_CPU
     (yours / "kustomization.yaml").write_text(yaml.safe_dump(made))
     return render(yours)
@@ -95,23 +115,27 @@ def tag(stage: Stage, documents: list[Document]) -> None:
         stage.node.ctr("images", "tag", "--force", hub(ours), name)
 
 
-def run(kube: Kube, folder: Path, commands: str, given: Mapping[str, str]) -> None:
-    """Run the page's commands, with addresses and passwords that exist. Raise NotMeasured."""
-    for name, value in given.items():
-        commands = re.sub(rf"{name}=\S+", f"{name}='{value}'", commands)
+def run(kube: Kube, folder: Path, given: Mapping[str, str]) -> None:
+    """Run the commands, with addresses and passwords that exist. Raise NotMeasured."""
     (folder / "bin").mkdir()
     (folder / "bin/kubectl").symlink_to(kubectl())
     path = f"{folder / 'bin'}:{os.environ['PATH']}"
     done = subprocess.run(
-        ["bash", "-e", "-o", "pipefail", "-c", commands],
+        ["bash", "-e", "-o", "pipefail", "-c", COMMANDS],
         cwd=folder,
-        env={**os.environ, "PATH": path, "KUBECONFIG": str(kube.config)},
+        env={
+            **os.environ,
+            **given,
+            "NAMESPACE": NAMESPACE,
+            "PATH": path,
+            "KUBECONFIG": str(kube.config),
+        },
         capture_output=True,
         text=True,
         check=False,
     )
     if done.returncode:
-        raise NotMeasured(f"the page's commands: {done.stderr.strip()[-600:]}")
+        raise NotMeasured(f"its commands: {done.stderr.strip()[-600:]}")
 
 
 def proxy(kube: Kube, documents: list[Document]) -> None:

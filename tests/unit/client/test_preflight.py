@@ -282,6 +282,18 @@ def test_a_pod_that_does_not_start_says_why_and_is_not_counted(cluster: Cluster)
     assert (found.outcome, found.problem) == ("not checked", "0/3 nodes: Insufficient cpu")
 
 
+def test_pulls_may_end_one_after_another_and_are_tried_again_meanwhile() -> None:
+    job = jobs.images(WANTED, "shop", "1", 10)
+    assert job["spec"]["activeDeadlineSeconds"] > 10, "its pod is read before it is deleted"
+    run = running.JobRun(Kubectl(), "shop", "1", [job], 10)
+    refused = {"state": {"waiting": {"reason": "ErrImagePull", "message": "refused"}}}
+    pulling: dict[str, Any] = {"state": {"waiting": {"reason": "ContainerCreating"}}}
+    assert not run._decided(pulled(refused, pulling, pulling))
+    assert not run._decided(pulled(pulling, HAS, pulling))
+    assert run._decided(pulled(pulling, HAS, refused))
+    assert not run._decided(pod("retriever", "Running"))
+
+
 def test_jobs_are_not_run_before_their_secrets_are_there(cluster: Cluster) -> None:
     cluster.check(**{"get secrets": ["", ""]})
     assert not [asked for asked, _ in cluster.asked() if "create" in asked]

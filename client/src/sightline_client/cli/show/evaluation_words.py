@@ -62,7 +62,7 @@ def advice(value: evaluation.Evaluation) -> str:
             return _(
                 "Promote: better than the answers without it, no worse than the serving model."
             )
-        return _("Promote: better than the answers without a model.")
+        return _("Promote: better than no model.")
     if verdict is evaluation.EvaluationVerdict.FAILED:
         return _(
             "Do not promote: worse than the answers without a model, or than the serving model."

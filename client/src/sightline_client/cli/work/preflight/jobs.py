@@ -152,7 +152,7 @@ def _job(name: str, where: str, labels: Document, pod: Document, seconds: int) -
         "metadata": {"name": name, "namespace": where, "labels": labels},
         "spec": {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": seconds,
+            "activeDeadlineSeconds": seconds + 60,  # after the command has read its results
             "ttlSecondsAfterFinished": 3600,
             "template": {"metadata": {"labels": labels}, "spec": pod},
         },

@@ -3,8 +3,8 @@
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from sightline_client.cli.language import _
 from sightline_client.cli.work.preflight import jobs
@@ -21,7 +21,11 @@ from sightline_client.cli.work.preflight.kubectl import Document, Kubectl, Kubec
 PAUSE = 2.0
 """Seconds between two looks at the pods."""
 STORES = "port, database, milvus, bucket"
-_PULLING = ("ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError")
+_REFUSED = (
+    *("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"),
+    *("ImageInspectError", "RegistryUnavailable", "SignatureValidationFailed"),
+)
+"""Reasons of a container whose image was not pulled. It is tried again, and then has none."""
 _ENDED = ("Succeeded", "Failed")
 
 
@@ -34,6 +38,8 @@ class JobRun:
     run: str
     documents: list[Document]
     seconds: float
+    images: dict[str, Document] = field(default_factory=dict, init=False)
+    """The last state of each container of the images' pod in which its pull had ended."""
 
     def results(self, said: Callable[[str], None]) -> Iterator[Checked]:
         """Create the Jobs, yield their results, delete them. `said` is given what is awaited."""
@@ -57,19 +63,28 @@ class JobRun:
 
     def _wait(self, said: Callable[[str], None]) -> list[Document]:
         """Return the pods when all have ended, or the time is over."""
-        end, wanted = (
-            time.monotonic() + self.seconds,
-            sum(d["kind"] == "Job" for d in self.documents),
-        )
+        end = time.monotonic() + self.seconds
+        wanted = sum(each["kind"] == "Job" for each in self.documents)
         while True:
             pods = self.kubectl.items(
                 "pods", f"--namespace={self.where}", f"--selector={jobs.LABEL}={self.run}"
             )
-            waiting = [_of(pod) for pod in pods if not _decided(pod)]
+            waiting = [_of(pod) for pod in pods if not self._decided(pod)]
             if (len(pods) == wanted and not waiting) or time.monotonic() > end:
                 return pods
             said(", ".join(waiting) or _("pods"))
             time.sleep(PAUSE)
+
+    def _decided(self, pod: Document) -> bool:
+        """Return whether nothing more will be known of a pod."""
+        statuses = pod["status"].get("containerStatuses", [])
+        if _of(pod) != jobs.IMAGES:
+            ended = pod["status"].get("phase") in _ENDED
+            return ended or any(_reason(each) in _REFUSED for each in statuses)
+        for each in statuses:
+            if _has(each) or _reason(each) in _REFUSED:
+                self.images[each["name"]] = each
+        return len(self.images) == len(pod["spec"]["containers"])
 
     def _of(self, job: Document, pods: list[Document]) -> Iterator[Checked]:
         name = job["metadata"]["labels"][f"{jobs.LABEL}-of"]
@@ -83,7 +98,7 @@ class JobRun:
                 _("the namespace's events say why: quotas, admission, Pod Security"),
             )
         elif name == jobs.IMAGES:
-            yield from _pulled(pod)
+            yield from _pulled(pod, self.images)
         elif pod["status"].get("phase") in _ENDED:
             log = self._here("logs", pod["metadata"]["name"])
             yield from _reported(name, log)
@@ -100,16 +115,6 @@ def _of(pod: Document) -> str:
     return str(pod["metadata"]["labels"][f"{jobs.LABEL}-of"])
 
 
-def _decided(pod: Document) -> bool:
-    """Return whether nothing more will be known of a pod."""
-    if pod["status"].get("phase") in _ENDED:
-        return True
-    statuses = pod["status"].get("containerStatuses", [])
-    if _of(pod) != jobs.IMAGES:
-        return any(_reason(each) in _PULLING for each in statuses)
-    return bool(statuses) and all(_has(each) or _reason(each) in _PULLING for each in statuses)
-
-
 def _has(status: Document) -> bool:
     """Return whether a node has pulled a container's image."""
     return bool(status.get("imageID")) or bool(status.get("state", {}).get("terminated"))
@@ -119,13 +124,12 @@ def _reason(status: Document) -> str:
     return str(status.get("state", {}).get("waiting", {}).get("reason", ""))
 
 
-def _pulled(pod: Document) -> Iterator[Checked]:
-    statuses = {each["name"]: each for each in pod["status"].get("containerStatuses", [])}
+def _pulled(pod: Document, statuses: Mapping[str, Document]) -> Iterator[Checked]:
     for container in pod["spec"]["containers"]:
         status, image = statuses.get(container["name"], {}), container["image"]
         if _has(status):
             yield Checked("image", image)
-        elif _reason(status) in _PULLING:
+        elif _reason(status) in _REFUSED:
             yield failed(
                 "image",
                 image,
