@@ -120,6 +120,11 @@ class Wrapped:
         self._table = table
 
     @property
+    def inner(self) -> RowTable:
+        """Return the table that is read."""
+        return self._table
+
+    @property
     def total(self) -> int:
         return self._table.total
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,8 +20,10 @@ from sightline_client.cli.language import _, later
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.forms import Formed, unformed
+from sightline_client.files.instants import ORDERS
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
 from sightline_client.files.model import FileRefused, RowTable
+from sightline_client.files.notation import Translated, unused, value_words, zone_of
 from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
 from sightline_client.files.proposing import NOTHING, propose, words
@@ -36,6 +38,12 @@ TRIED = 10
 def _decimal_sign(value: str) -> str:
     if value not in ("", *SIGNS):
         raise typer.BadParameter(_("{value} is not . or ,", value=value))
+    return value
+
+
+def _date_order(value: str) -> str:
+    if value not in ("", *ORDERS):
+        raise typer.BadParameter(_("{value} is not dmy or mdy", value=value))
     return value
 
 
@@ -85,6 +93,42 @@ class FileColumns(OptionGroup):
             parser=_decimal_sign,
         ),
     ] = ""
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--value",
+            metavar="COLUMN:VALUE=MEANING",
+            help="What a value of a column means, such as 'Status:auf Lager=IN_STOCK'. Repeatable. "
+            "Usual words of seven languages are known.",
+        ),
+    ] = None
+    time_zone: Annotated[
+        str,
+        typer.Option(
+            "--time-zone",
+            metavar="NAME",
+            help="Zone of times that name none, such as Europe/Berlin.",
+        ),
+    ] = ""
+    date_order: Annotated[
+        str,
+        typer.Option(
+            "--date-order",
+            metavar="ORDER",
+            help="dmy or mdy: what 04/11/2026 means, if no date of its column shows it.",
+            parser=_date_order,
+        ),
+    ] = ""
+
+    def noted(self, reading: Reading) -> Reading:
+        """Return how a file is read, with what the options say of its values. FileRefused for
+        invalid ones."""
+        return replace(
+            reading,
+            order=self.date_order,
+            zone=zone_of(self.time_zone) if self.time_zone else None,
+            values=value_words(self.values or ()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +147,7 @@ class FileLayout:
         """Open the file, read as the options, the columns or the last run specify. FileRefused
         proposes options where a column is unknown. `certain`: columns of the file whose meaning a
         guess need not find, and ours. `scope`: suite and catalog, see `scope_of`."""
-        reading = self._reading(path, given, certain, scope)
+        reading = given.noted(self._reading(path, given, certain, scope))
         try:
             table = open_table(
                 path,
@@ -125,9 +169,15 @@ class FileLayout:
         """Read a table that is no file: by the given map, else by a shape."""
         pairs = [] if given.map == [NONE] else given.map or []
         by = column_map(pairs, given.constants or (), self.known)
-        if pairs:
-            return Formed(Mapped(table, by, self.known, given.decimal), given.decimal)
-        return Formed(Shaped(table, self.shapes[shape], by.constants), given.decimal)
+        reading = given.noted(Reading(decimal=given.decimal))
+
+        def read() -> RowTable:
+            theirs = Translated(table, reading.values)
+            if pairs:
+                return Translated(Mapped(theirs, by, self.known), reading.values)
+            return Translated(Shaped(theirs, self.shapes[shape], by.constants), reading.values)
+
+        return Formed(read(), read, reading.notation)
 
     def candidates(self, path: Path, given: FileColumns) -> Mapping[str, Collection[str]]:
         """Return some values of each column whose meaning a guess has to find; no column unless
@@ -215,7 +265,12 @@ _REASONS = (
 
 
 def report(table: RowTable) -> None:
-    """Say which rows of an export were left out, and which of its columns are not known."""
+    """Say which words of `--value` no row has, which rows of an export were left out, and which of
+    its columns are not known."""
+    for option, values in unused(table):
+        there = _(": the column has {values}", values=plain(values)) if values else ""
+        text = _("No row has the value of --value {option}{there}.", option=option, there=there)
+        running.say(Text(plain(text)))
     table = unformed(table)
     if not isinstance(table, Shaped):
         return
