@@ -161,7 +161,7 @@ def _open(
     if reading.shape is None and strict:
         known = MarketColumns([*columns, *paths]) if MARKETS in columns else {*columns, *paths}
     if suffix in LINES:
-        return JsonLines(path, known=known, ignore=ignore)
+        return JsonLines(path, known=known, ignore=ignore, encoding=reading.encoding)
     if suffix in FEEDS:
         return XmlFeed(path, encoding=reading.encoding, known=known, ignore=ignore)
     raise FileRefused(

@@ -22,7 +22,7 @@ from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.forms import Formed, unformed
 from sightline_client.files.instants import ORDERS
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
-from sightline_client.files.model import FileRefused, RowTable
+from sightline_client.files.model import FileRefused, RowTable, Wrapped
 from sightline_client.files.notation import Translated, unused, value_words, zone_of
 from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
@@ -160,6 +160,7 @@ class FileLayout:
             if reading.map.columns:
                 raise
             raise FileRefused(str(error), error.fix + self._hint(path, given)) from None
+        _say_form(path, table, given)
         mapped = unformed(table)
         if isinstance(mapped, Mapped):
             mapped.theirs = look(path, self.known, given.encoding)[0]
@@ -256,6 +257,20 @@ class FileLayout:
         )
 
 
+def _say_form(path: Path, table: RowTable, given: FileColumns) -> None:
+    """Say which encoding and separator were found, if they are not UTF-8 and a comma."""
+    while isinstance(table, Wrapped):
+        table = table.inner
+    encoding = str(getattr(table, "encoding", "")).removesuffix("-sig")
+    separator = str(getattr(table, "separator", ""))
+    if separator in ("", ",") and (given.encoding or encoding in ("", "utf-8")):
+        return
+    between = _("with {separator} between the cells", separator=_SIGNS.get(separator, separator))
+    form = f"{encoding}, {between}" if separator not in ("", ",") else encoding
+    running.say(Text(plain(_("{name} is read as {form}.", name=path.name, form=form))))
+
+
+_SIGNS = {"\t": "tabs"}
 _REASONS = (
     later("events of a kind that is not read"),
     later("events without consent to analytics"),
