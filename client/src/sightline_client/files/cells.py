@@ -265,6 +265,10 @@ def attribute(name: str, key: object, value: object) -> product_pb2.Attribute:
         return product_pb2.Attribute(key=key, flag=value)
     if isinstance(value, str):
         return product_pb2.Attribute(key=key, text=written.plain(_checked(name, value)))
+    if isinstance(value, date):
+        if isinstance(value, datetime) and value.time() == datetime.min.time():
+            value = value.date()
+        return product_pb2.Attribute(key=key, text=value.isoformat())
     if isinstance(value, int | float | Decimal):
         try:
             plain = float(value)

@@ -7,6 +7,7 @@ from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
 
+from sightline_client.files import workbook
 from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.forms import Formed
@@ -154,6 +155,8 @@ def _open(
         return Delimited(path, {*columns, *theirs}, reading.encoding)
     if suffix in PARQUET:
         return Parquet(path)
+    if suffix in workbook.SUFFIXES:
+        return workbook.Workbook(path)
     if suffix in PAGES:
         return ProductPages(path.parent, page=path)
     paths = {name.partition(".")[0] for name in reading.map.columns}
@@ -166,7 +169,8 @@ def _open(
         return XmlFeed(path, encoding=reading.encoding, known=known, ignore=ignore)
     raise FileRefused(
         f"{path.name} is not a supported kind of file",
-        "name it by its content: .csv, .tsv, .jsonl, .parquet, .xml or .html",
+        "name it by its content: .csv, .tsv, .xlsx, .jsonl, .parquet, .xml or .html; save an .xls"
+        " file as .xlsx",
     )
 
 

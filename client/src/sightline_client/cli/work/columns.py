@@ -28,6 +28,7 @@ from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
 from sightline_client.files.proposing import NOTHING, propose, words
 from sightline_client.files.shapes import shape_of
+from sightline_client.files.workbook import Workbook
 
 GUESS, NONE = "guess", "none"
 """Words in place of a pair or a shape."""
@@ -261,6 +262,10 @@ def _say_form(path: Path, table: RowTable, given: FileColumns) -> None:
     """Say which encoding and separator were found, if they are not UTF-8 and a comma."""
     while isinstance(table, Wrapped):
         table = table.inner
+    if isinstance(table, Workbook) and table.other_sheets:
+        others = ", ".join(map(plain, table.other_sheets))
+        text = _("Read: the sheet {sheet}. Not read: {others}.", sheet=table.sheet, others=others)
+        running.say(Text(plain(text)))
     encoding = str(getattr(table, "encoding", "")).removesuffix("-sig")
     separator = str(getattr(table, "separator", ""))
     if separator in ("", ",") and (given.encoding or encoding in ("", "utf-8")):
