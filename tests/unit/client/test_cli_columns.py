@@ -253,3 +253,13 @@ def test_an_option_of_values_that_says_nothing_is_refused(
     code, printed = looked(shop(tmp_path), *option)
     assert code != 0
     assert said in printed
+
+
+def test_several_currencies_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("id,title,price,currency\n1,A,5,EUR\n2,B,6 USD,\n3,C,7,\n")
+    code, said = looked(str(path), "--set", "currency=EUR")
+    assert code == 1
+    assert "Amounts are in EUR, USD: each row keeps its own" in said
+    path.write_text("id,title,price,currency\n1,A,5,EUR\n")
+    assert "Amounts are" not in looked(str(path))[1]

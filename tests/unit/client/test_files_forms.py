@@ -188,7 +188,9 @@ def test_a_column_that_contradicts_itself_decides_nothing(tmp_path: Path) -> Non
     [
         *(("$19.99", "CAD", "CAD"), ("$19.99", "USD", "USD"), ("US$ 19.99", "", "USD")),
         *(("€ 19,99", "", "EUR"), ("19,99 EUR", "EUR", "EUR"), ("¥ 19.99", "CNY", "CNY")),
-        *(("19,99 kr", "NOK", "NOK"), ("19.99", "EUR", "EUR")),
+        *(("19,99 kr", "NOK", "NOK"), ("19.99", "EUR", "EUR"), ("19,- Euro", "", "EUR")),
+        *(("￥１９.５０", "CNY", "CNY"), ("299円", "", "JPY"), ("19元", "CNY", "CNY")),
+        *(("19元", "", ""), ("Fr. 19.-", "", "CHF"), ("1'299.—", "CHF", "CHF")),
         *(("$19.99", "", ""), ("€ 19,99", "CAD", ""), ("19.99 USD", "CAD", ""), ("19.99", "", "")),
     ],
 )
@@ -201,6 +203,22 @@ def test_a_currency_is_what_the_row_says_or_the_row_is_rejected(
     except SightlineError:
         found = ""
     assert found == code
+
+
+def test_amounts_of_a_currency_without_cents_have_thousands(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("id;title;price;currency\n1;T;1,299;JPY\n2;T;2,500円;\n3;T;12,000;KRW\n")
+    found = outcomes(path, Reading())
+    assert [each.price.units for each in found] == [1299, 2500, 12000]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1.299,-", "1299"), ("1'299.—", "1299"), ("１，２９９．５", "1299.5"), ("19,– €", "19")],
+)
+def test_signs_of_other_keyboards_are_the_same_numbers(text: str, value: str) -> None:
+    row = {"id": "1", "title": "T", "price": text, "currency": "EUR"}
+    assert amount(products.product(row, PhotoFolder(Path()))) == Decimal(value)
 
 
 def test_amounts_of_a_row_have_one_currency() -> None:

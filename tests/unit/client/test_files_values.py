@@ -349,3 +349,45 @@ def test_the_currencies_of_all_rows_are_known(tmp_path: Path) -> None:
     assert isinstance(opened, Formed)
     with closing(opened):
         assert opened.forms().currencies == ("EUR", "USD")
+
+
+# The file itself
+
+
+@pytest.mark.parametrize("change", ["longer", "shorter", "another", "gone"])
+def test_a_file_that_changes_while_it_is_read_is_refused_at_its_end(
+    change: str, tmp_path: Path
+) -> None:
+    count = 5_000
+    columns = {"id": [f"p{n}" for n in range(count)], "title": ["T"] * count}
+    path = table(tmp_path / "a.csv", columns)
+    opened = open_table(path, columns=products.COLUMNS, needed=products.NEEDED)
+    with closing(opened):
+        rows = opened.rows()
+        next(rows)
+        match change:
+            case "longer":
+                path.write_text(path.read_text("utf-8") + "p9;T\n", encoding="utf-8")
+            case "shorter":
+                path.write_text("id;title\np0;T\n", encoding="utf-8")
+            case "another":
+                table(tmp_path / "b.csv", columns).replace(path)
+            case _:
+                path.unlink()
+        with pytest.raises(FileRefused, match=r"a\.csv changed while it was read"):
+            list(rows)
+
+
+def test_two_thousand_columns_are_read_by_their_names(tmp_path: Path) -> None:
+    names = [f"c{number}" for number in range(2_000)]
+    path = table(
+        tmp_path / "a.csv",
+        {"nr": ["1", "2"], "name": ["T", "T"]}
+        | {name: ["1,5", "x" if name == "c7" else "1.299"] for name in names},
+    )
+    pairs = [f"{name}=attributes.{name}" for name in names]
+    by = column_map(["nr=id", "name=title", *pairs], (), products.COLUMNS)
+    first, second = outcomes(path, Reading(map=by), of=product_pb2.Product)
+    values = {each.key: each for each in first.attributes}  # type: ignore[union-attr]
+    assert (len(values), values["c0"].number, values["c7"].text) == (2_000, 1.5, "1,5")
+    assert second.attributes[0].number == 1299  # type: ignore[union-attr]

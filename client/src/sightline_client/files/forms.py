@@ -20,6 +20,8 @@ from sightline_client.files.notation import Notation, Translated
 from sightline_client.files.survey import ATTRIBUTES, NUMBER, TEXT, Survey, is_code, parts
 
 AS_SHOWN = Notation()
+_REPORTED = 1_000
+"""Rows between two reports of how much was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,17 @@ class Formed(Wrapped):
     """A table of our columns, with the values of each column read in one form."""
 
     def __init__(
-        self, table: RowTable, again: Callable[[], RowTable], notation: Notation = AS_SHOWN
+        self,
+        table: RowTable,
+        again: Callable[[], RowTable],
+        notation: Notation = AS_SHOWN,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`again`: opens the table once more, to look at all its rows."""
+        """`again`: opens the table once more, to look at all its rows. `check`: is called after the
+        last row; FileRefused if the file is not the one that was opened."""
         super().__init__(table)
         self.columns = table.columns
-        self._again, self._notation = again, notation
+        self._again, self._notation, self._check = again, notation, check
         self._types: Mapping[str, str] = getattr(table, "attribute_types", {})
         self.how = getattr(table, "how", "") + notation.how
         self.separator = getattr(table, "separator", "")
@@ -72,15 +79,16 @@ class Formed(Wrapped):
                 yield self._formed(row, forms)
             except SightlineError as error:
                 yield replace(row, error=error)
+        self._check()
 
     def _looked(self, report: Callable[[int], None] | None) -> ColumnForms:
         survey, table = Survey(), self._again()
         try:
             with suppress(FileRefused):  # said where the rows are read
-                for row in table.rows():
+                for count, row in enumerate(table.rows()):
                     if row.error is None:
                         survey.add(_opened(row.cells), self._types)
-                    if report is not None:
+                    if report is not None and count % _REPORTED == 0:
                         report(table.done)
         finally:
             table.close()
@@ -183,6 +191,7 @@ def _number(name: str, value: str, sign: str) -> str:
     decimal sign than its column's."""
     if not sign:
         return value
+    value = numerals.usual(value)
     if numerals.may_be_ambiguous(value):
         return numerals.settled(value, sign)
     other = "," if sign == "." else "."

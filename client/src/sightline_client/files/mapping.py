@@ -90,6 +90,7 @@ class Mapped(Wrapped):
         self.theirs: Sequence[str] = table.columns
         """Names of the file's columns."""
         own = [ours for ours in by.columns.values() if ours.startswith(ATTRIBUTES)]
+        self._keys = {ours: _key(ours) for ours in own}
         self.attribute_types = {_key(ours): ours.rpartition(":")[2] for ours in own if _said(ours)}
         self.attribute_types |= {_key(ours): "" for ours in own if not _said(ours)}
         """Attribute → its type, if it is said; "" = as its values show."""
@@ -124,7 +125,7 @@ class Mapped(Wrapped):
             if value is None or value == "" or not ours:
                 continue
             if ours.startswith(ATTRIBUTES):
-                attributes[_key(ours)] = listed(value, str, "")
+                attributes[self._keys[ours]] = listed(value, str, "")
             else:
                 put(made, ours, value)
         fill(made, self.by.constants)

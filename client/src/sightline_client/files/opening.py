@@ -85,7 +85,22 @@ def open_table(
     def read() -> RowTable:
         return _converted(path, layout, reading)
 
-    return Formed(read(), read, reading.notation)
+    state = _state(path)
+
+    def check() -> None:
+        if _state(path) != state:
+            raise FileRefused(f"{path.name} changed while it was read", "import it again")
+
+    return Formed(read(), read, reading.notation, check)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file; () = it is gone."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return ()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
 
 
 def _converted(path: Path, layout: _Layout, reading: Reading) -> RowTable:

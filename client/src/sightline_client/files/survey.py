@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from sightline_client.files import instants, numerals
 from sightline_client.files.attribute_keys import attribute_key
+from sightline_client.files.currencies import CODES, WHOLE
 from sightline_client.values.fields import FieldKind
 from sightline_client.values.products import WRITTEN
 
@@ -63,16 +64,20 @@ class NumberColumn:
     currencies: set[str] = field(default_factory=set)
     """Codes of the currencies that stand beside its amounts."""
 
-    def add(self, value: str) -> None:
-        """Look at a cell."""
+    def add(self, value: str, currency: object) -> None:
+        """Look at a cell. `currency`: that of its row, if it names one."""
         if _WHOLE.fullmatch(value) or (found := numerals.amount(value)) is None:
             return
         digits, mark = found
         readings = numerals.readings(digits)
+        named = numerals.codes(mark)
+        if len(named) == 1:
+            self.currencies.update(named)
+            currency = named[0]
         if len(readings) == 1:
             self.signs.update(readings)
-        if mark and len(named := numerals.codes(mark)) == 1:
-            self.currencies.add(named[0])
+        elif currency in WHOLE and len(set(readings.values())) > 1:
+            self.signs.add(max(readings, key=lambda sign: readings[sign]))  # there are no decimals
 
     @property
     def sign(self) -> str:
@@ -206,11 +211,13 @@ class Survey:
         for name, value in cells.items():
             kind = _kind(name)
             if kind == _NUMBERS and isinstance(value, str):
-                self.numbers.setdefault(name, NumberColumn()).add(value)
+                market = name.partition("@")[1:]
+                currency = cells.get("".join((_CURRENCY, *market))) or cells.get(_CURRENCY)
+                self.numbers.setdefault(name, NumberColumn()).add(value, currency)
             elif kind == _TIMES:
                 self.times.setdefault(name, TimeColumn()).add(value)
             elif kind == _CURRENCY and isinstance(value, str) and value.strip():
-                self.currencies.add(value.strip().upper())
+                self.currencies.update({value.strip().upper()} & CODES)
             elif name == ATTRIBUTES and isinstance(value, Mapping):
                 self._add_attributes(value, untyped)
 

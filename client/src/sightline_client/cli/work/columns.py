@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from sightline_client.cli.base import options, running
+from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, later
@@ -162,6 +162,7 @@ class FileLayout:
                 raise
             raise FileRefused(str(error), error.fix + self._hint(path, given)) from None
         _say_form(path, table, given)
+        _say_currencies(path, table)
         mapped = unformed(table)
         if isinstance(mapped, Mapped):
             mapped.theirs = look(path, self.known, given.encoding)[0]
@@ -268,11 +269,28 @@ def _say_form(path: Path, table: RowTable, given: FileColumns) -> None:
         running.say(Text(plain(text)))
     encoding = str(getattr(table, "encoding", "")).removesuffix("-sig")
     separator = str(getattr(table, "separator", ""))
+    if separator == "\t" and path.suffix.lower() == ".tsv":
+        separator = ""
     if separator in ("", ",") and (given.encoding or encoding in ("", "utf-8")):
         return
     between = _("with {separator} between the cells", separator=_SIGNS.get(separator, separator))
     form = f"{encoding}, {between}" if separator not in ("", ",") else encoding
     running.say(Text(plain(_("{name} is read as {form}.", name=path.name, form=form))))
+
+
+def _say_currencies(path: Path, table: RowTable) -> None:
+    """Look at all rows, and say which currencies their amounts have, if there are several."""
+    if not isinstance(table, Formed):
+        return
+    with progress.meter(_("looking at {name}", name=path.name), table.total, stays=False) as bar:
+        found = table.forms(bar.at).currencies
+    if len(found) > 1:
+        text = _(
+            "Amounts are in {currencies}: each row keeps its own, and filters compare amounts of"
+            " one currency.",
+            currencies=", ".join(found),
+        )
+        running.say(Text(text))
 
 
 _SIGNS = {"\t": "tabs"}
