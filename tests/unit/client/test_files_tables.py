@@ -99,7 +99,7 @@ def test_a_quote_that_is_never_closed_ends_in_a_bad_row_and_not_in_the_whole_mem
         ("f.csv", "title\nBarolo\n", "lacks the column 'id'"),
         ("f.csv", "id,titel\n1,Barolo\n", "'titel'"),
         ("f.csv", "id,title,title\n", "twice"),
-        ("f.xlsx", "x", "not a supported kind"),
+        ("f.xls", "x", "not a supported kind"),
         ("f.parquet", "no parquet", "not a complete Parquet file"),
         ("f.parquet", "", "not a complete Parquet file"),
     ],

@@ -82,7 +82,8 @@ class FileColumns(OptionGroup):
     encoding: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Encoding of a text file that is not UTF-8, such as cp1252."
+            metavar="NAME",
+            help="Encoding of a text file, if its bytes don't show it, such as mac_roman.",
         ),
     ] = ""
     decimal: Annotated[
