@@ -53,6 +53,7 @@ ZONES_BY_HAND = {
     "kit/src/servicekit/rpc/tls.py:_end": "a property in UTC",
     "client/src/sightline_client/convert/to_wire.py:timestamp": "rejects one without a zone",
     "client/src/sightline_client/files/audit.py:_instant": "UTC without a zone",
+    "client/src/sightline_client/files/instants.py:placed": "has the zone that is named",
     "client/src/sightline_client/cli/commands/watch.py:_time": "times of messages, in UTC",
 }
 """Where a time, which could be without a zone, is taken for one of this machine's: `timestamp()` of

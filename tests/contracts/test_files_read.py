@@ -267,6 +267,7 @@ ROWS = {
     "sightline_client.cli.work.local_suite": Row("what `make up` wrote", Does.REMADE, COMMANDS),
     "sightline_client.files.audit": Row("an archive of audit entries", Does.REFUSED, COMMANDS),
     "sightline_client.files.delimited": Row("a table", Does.REFUSED, TABLES),
+    "sightline_client.files.encodings": Row("a table", Does.REFUSED, TABLES),
     "sightline_client.files.lines": Row("a table", Does.REFUSED, TABLES),
     "sightline_client.files.opening": Row("a table", Does.REFUSED, TABLES),
     "sightline_client.files.pages": Row(
@@ -281,6 +282,7 @@ ROWS = {
         "unit/client/test_cli_import.py::test_bad_rows_are_reported_by_number_and_kept_to_be_fixed",
     ),
     "sightline_client.files.shelf_plans": Row("a plan of a shelf", Does.REFUSED, COMMANDS),
+    "sightline_client.files.workbook": Row("a table", Does.REFUSED, TABLES),
     "sightline_client.files.xml_records": Row("a feed", Does.REFUSED, TABLES),
     "sightline_client.transport.tls": Row("certificates", Does.REFUSED, COMMANDS),
     "sightline_client.values.photos": Row("a photo", Does.REFUSED, COMMANDS),

@@ -34,7 +34,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "tls.crt": lambda path: tls_credentials(cert=path, key=path),
     **{
         f"rows.{kind}": lambda path: look(path, ("id", "title"))
-        for kind in ("csv", "jsonl", "parquet", "xml")
+        for kind in ("csv", "jsonl", "parquet", "xlsx", "xml")
     },
 }
 GOOD = {"plan.json": json.dumps(PLAN), "keys.toml": '[[keys]]\nname = "a"\n'}

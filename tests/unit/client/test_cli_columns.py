@@ -274,3 +274,49 @@ def test_the_decimal_sign_of_a_file_can_be_said(tmp_path: Path) -> None:
     code, said = looked(str(path))
     assert code == 0
     assert "2 products are valid" in said
+
+
+def test_words_of_a_shop_are_said_and_those_that_never_occur_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("Nr;Name;Status\n1;A;bald da\n2;B;auf Lager\n", encoding="utf-8")
+    pairs = ("--map", "nr=id", "--map", "name=title", "--map", "status=available")
+    code, said = looked(str(path), *pairs)
+    assert code == 1
+    assert "say what it means, such as --value 'available:bald da=BACKORDER'" in said
+    words = ("--value", "Status:bald da=PREORDER", "--value", "Status:fort=OUT_OF_STOCK")
+    code, said = looked(str(path), *pairs, *words)
+    assert code == 0
+    assert (
+        "No row has the value of --value Status:fort=OUT_OF_STOCK: the column has 'bald da',"
+        " 'auf Lager'." in said
+    )
+    assert "--value Status:bald da" not in said
+    code, said = looked(str(path), *pairs, "--value", "Farbe:rot=red")
+    assert code == 1
+    assert "names the column 'farbe'" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--time-zone", "Mitte/Erde"), "'Mitte/Erde' is not a known time zone"),
+        (("--date-order", "ymd"), "ymd is not dmy or mdy"),
+        (("--value", "IN_STOCK"), "--value IN_STOCK says nothing"),
+    ],
+)
+def test_an_option_of_values_that_says_nothing_is_refused(
+    option: tuple[str, str], said: str, tmp_path: Path
+) -> None:
+    code, printed = looked(shop(tmp_path), *option)
+    assert code != 0
+    assert said in printed
+
+
+def test_several_currencies_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("id,title,price,currency\n1,A,5,EUR\n2,B,6 USD,\n3,C,7,\n")
+    code, said = looked(str(path), "--set", "currency=EUR")
+    assert code == 1
+    assert "Amounts are in EUR, USD: each row keeps its own" in said
+    path.write_text("id,title,price,currency\n1,A,5,EUR\n")
+    assert "Amounts are" not in looked(str(path))[1]

@@ -192,11 +192,14 @@ def test_events_of_a_parquet_file_are_imported_and_naive_times_reported_with_the
     assert result.exit_code == 1
     printed = flat(result.stderr)
     assert "Row 1 (e1): ROW_INVALID: time: 2026-03-01T12:00:00 has no time zone" in printed
-    assert 'in pandas frame["time"].dt.tz_localize("UTC")' in printed
+    assert "name it with --time-zone, such as Europe/Berlin" in printed
     assert "append Z" not in printed, "nobody can append to a column of times"
     assert set(gateway.events) == {"e2"}
     (kept,) = rejected(tmp_path / "clicks.rejected.jsonl")
     assert (kept["time"], kept["user_id"]) == ("2026-03-01T12:00:00", 7)
+
+    assert line("events", "import", str(path), "--time-zone", "Asia/Tokyo").exit_code == 0
+    assert gateway.events["e1"].event_time.seconds == 1772366400 - 9 * 3600
 
     zoned = naive.cast(pa.timestamp("us"), safe=False).cast(pa.timestamp("us", "UTC"))
     parquet.write_table(pa.table(columns | {"time": zoned}), path)

@@ -197,7 +197,7 @@ def test_a_converter_that_passes_over_a_row_is_found_out(tmp_path: Path) -> None
 
 def test_every_reader_of_a_whole_file_goes_through_the_account() -> None:
     source = Path(sightline_client.__file__).parent
-    names = ("accounts", "conversion", "forms", "mapping", "opening", "rejected")
+    names = ("accounts", "conversion", "forms", "mapping", "notation", "opening", "rejected")
     layers = [f"files/{name}.py" for name in names]
     readers = {
         str(path.relative_to(source))

@@ -17,7 +17,6 @@ from sightline_client.errors import SightlineError
 from sightline_client.files import (
     attribute_keys,
     events,
-    forms,
     products,
 )
 from sightline_client.files.mapping import column_map
@@ -159,12 +158,18 @@ def test_a_column_decides_what_a_cell_does_not(way: str, tmp_path: Path) -> None
         ]
 
 
-def test_a_row_against_the_rows_before_it_is_rejected(tmp_path: Path) -> None:
-    prices = ["1,5", "1.299"] * forms.SAMPLE
-    prices += ["19.90"]
-    *before, last = imported("own", prices, tmp_path)
-    assert {amount(each) for each in before} == {Decimal("1.5"), Decimal(1299)}  # type: ignore[arg-type]
-    assert "other rows of the column ','" in str(last)
+def test_all_rows_decide_and_the_last_one_as_well(tmp_path: Path) -> None:
+    *before, last = imported("own", ["1.299"] * 3_000 + ["19,90"], tmp_path)
+    assert {amount(each) for each in before} == {Decimal(1299)}  # type: ignore[arg-type]
+    assert amount(last) == Decimal("19.9")  # type: ignore[arg-type]
+    (refused,) = {str(each) for each in imported("own", ["1.299"] * 3_000, tmp_path)}
+    assert "--decimal" in refused
+
+
+def test_a_row_against_what_is_said_is_rejected(tmp_path: Path) -> None:
+    before, last = imported("own", ["1.299", "19.90"], tmp_path, ",")
+    assert amount(before) == 1299  # type: ignore[arg-type]
+    assert "has '.' as its decimal sign" in str(last)
 
 
 def test_a_column_that_contradicts_itself_decides_nothing(tmp_path: Path) -> None:
@@ -183,7 +188,9 @@ def test_a_column_that_contradicts_itself_decides_nothing(tmp_path: Path) -> Non
     [
         *(("$19.99", "CAD", "CAD"), ("$19.99", "USD", "USD"), ("US$ 19.99", "", "USD")),
         *(("€ 19,99", "", "EUR"), ("19,99 EUR", "EUR", "EUR"), ("¥ 19.99", "CNY", "CNY")),
-        *(("19,99 kr", "NOK", "NOK"), ("19.99", "EUR", "EUR")),
+        *(("19,99 kr", "NOK", "NOK"), ("19.99", "EUR", "EUR"), ("19,- Euro", "", "EUR")),
+        *(("￥１９.５０", "CNY", "CNY"), ("299円", "", "JPY"), ("19元", "CNY", "CNY")),
+        *(("19元", "", ""), ("Fr. 19.-", "", "CHF"), ("1'299.—", "CHF", "CHF")),
         *(("$19.99", "", ""), ("€ 19,99", "CAD", ""), ("19.99 USD", "CAD", ""), ("19.99", "", "")),
     ],
 )
@@ -196,6 +203,22 @@ def test_a_currency_is_what_the_row_says_or_the_row_is_rejected(
     except SightlineError:
         found = ""
     assert found == code
+
+
+def test_amounts_of_a_currency_without_cents_have_thousands(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("id;title;price;currency\n1;T;1,299;JPY\n2;T;2,500円;\n3;T;12,000;KRW\n")
+    found = outcomes(path, Reading())
+    assert [each.price.units for each in found] == [1299, 2500, 12000]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1.299,-", "1299"), ("1'299.—", "1299"), ("１，２９９．５", "1299.5"), ("19,– €", "19")],
+)
+def test_signs_of_other_keyboards_are_the_same_numbers(text: str, value: str) -> None:
+    row = {"id": "1", "title": "T", "price": text, "currency": "EUR"}
+    assert amount(products.product(row, PhotoFolder(Path()))) == Decimal(value)
 
 
 def test_amounts_of_a_row_have_one_currency() -> None:
@@ -228,6 +251,8 @@ def attributes(folder: Path, cells: list[str], name: str = "attributes.x") -> li
         (["0012345678905", "4006381333931"], [["0012345678905"], ["4006381333931"]]),
         (["38", "M", ""], [["38"], ["M"], []]),
         (["38", "39,5"], [[38.0], [39.5]]),
+        (["4006381333931"], [["4006381333931"]]),  # its check digit makes it a GTIN
+        (["4006381333932"], [[4006381333932.0]]),
         (["12.5", "1.250"], [[12.5], [1.25]]),
         (["1.250", "1.500"], [["1.250"], ["1.500"]]),  # thousands or not: the text stays
         (["1.1", "1.10"], [["1.1"], ["1.10"]]),  # two versions
@@ -242,10 +267,17 @@ def test_an_attribute_has_one_type_in_a_column(
     assert attributes(tmp_path, cells) == found
 
 
-def test_an_attributes_type_can_be_said_and_later_rows_keep_to_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("last", ["007", "M"])
+def test_one_text_makes_a_column_text_wherever_it_is(last: str, tmp_path: Path) -> None:
+    *before, text = attributes(tmp_path, [*["38"] * 2_000, last])
+    assert (before, text) == ([["38"]] * 2_000, [last])
+
+
+def test_an_attributes_type_can_be_said(tmp_path: Path) -> None:
     assert attributes(tmp_path, ["38", "39"], "attributes.x:text") == [["38"], ["39"]]
-    *_, last = attributes(tmp_path, [*["38"] * forms.SAMPLE, "007"])
-    assert "attributes.size:text" in str(last)
+    first, last = attributes(tmp_path, ["38", "M"], "attributes.x:number")
+    assert first == [38.0]
+    assert "'M' is not a number: map it with :text" in str(last)
 
 
 @given(st.text(max_size=100))

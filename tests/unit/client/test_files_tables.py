@@ -1,6 +1,7 @@
 """Files are read row by row; an invalid row is reported and never ends the rest."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from sightline_client.files.delimited import Delimited
 from sightline_client.files.model import MAX_CELL, FileRefused, Row, Unfit
 from sightline_client.files.opening import fingerprint, open_table
 
@@ -97,7 +99,7 @@ def test_a_quote_that_is_never_closed_ends_in_a_bad_row_and_not_in_the_whole_mem
         ("f.csv", "title\nBarolo\n", "lacks the column 'id'"),
         ("f.csv", "id,titel\n1,Barolo\n", "'titel'"),
         ("f.csv", "id,title,title\n", "twice"),
-        ("f.xlsx", "x", "not a supported kind"),
+        ("f.xls", "x", "not a supported kind"),
         ("f.parquet", "no parquet", "not a complete Parquet file"),
         ("f.parquet", "", "not a complete Parquet file"),
     ],
@@ -123,8 +125,8 @@ def test_notes_of_a_file_of_rejected_rows_are_passed_over(tmp_path: Path) -> Non
 
 
 def test_bytes_that_are_no_utf_8_reach_only_their_own_cell(tmp_path: Path) -> None:
-    rows = read(write(tmp_path, b"id,title\n1,caf\xe9\n2,ok\n"))
-    assert rows[0].cells["title"] == "caf\udce9"
+    rows = read(write(tmp_path, b"id,title\n1,caf\x8e\n2,ok\n"))
+    assert rows[0].cells["title"] == "caf\udc8e"
     assert rows[1].cells["title"] == "ok"
 
 
@@ -302,6 +304,23 @@ def test_headers_as_programs_write_them(tmp_path: Path, content: str, kept: list
     assert stored(read(write(tmp_path, content))) == kept
 
 
+@pytest.mark.parametrize(
+    ("content", "columns"),
+    [
+        ("Artikel, Nummer;Name, lang\n1;Pan\n2;Lid\n", ("artikel, nummer", "name, lang")),
+        ("Nr;Preis, netto;Preis, brutto\n1;1,50;2,50\n", ("nr", "preis, netto", "preis, brutto")),
+        ("Nr|Größe (B;H;T)|Name\n1|40 cm|Pan\n", ("nr", "größe (b;h;t)", "name")),
+    ],
+)
+def test_the_lines_below_a_header_show_the_separator_as_well(
+    tmp_path: Path, content: str, columns: tuple[str, ...]
+) -> None:
+    with closing(Delimited(write(tmp_path, content), ["id", "title"])) as table:
+        rows = [*table.rows()]
+        assert table.columns == columns
+        assert (table.records, [row.error for row in rows]) == (len(rows), [None] * len(rows))
+
+
 def test_a_column_without_a_name_is_refused_by_its_place(tmp_path: Path) -> None:
     with pytest.raises(FileRefused, match="column 1 of 2 has no name"):
         read(write(tmp_path, ",id\n0,1\n"))
@@ -310,8 +329,8 @@ def test_a_column_without_a_name_is_refused_by_its_place(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("id,größe\n1,M\n".encode("cp1252"), "--encoding: cp1252"),
-        ("id,title\n1,M\n".encode("utf-16-le"), "such as utf-16-le"),
+        ("id,größe\n1,M\n".encode("mac_roman"), "--encoding: cp1252"),
+        ("id,title\n1,M\n".encode("utf-32-le"), "such as utf-16-le"),
     ],
 )
 def test_a_header_of_another_encoding_is_refused_with_the_option(

@@ -11,21 +11,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.type.money_pb2 import Money
 
 from sightline.common.v1 import product_pb2
-from sightline_client.files import instants, numerals
+from sightline_client.errors import SightlineError
+from sightline_client.files import choices, instants, numerals
 from sightline_client.files import texts as written
 from sightline_client.files.currencies import CODES
-from sightline_client.files.forms import AMOUNTS
 from sightline_client.files.model import MAX_CELL, Unfit, bad
+from sightline_client.files.survey import AMOUNTS
 
 Cells = Mapping[str, object]
 
-_YES = frozenset({"true", "yes", "y", "1"})
-_NO = frozenset({"false", "no", "n", "0"})
-_STATES = {
-    name.removeprefix("AVAILABILITY_").lower(): value
-    for name, value in product_pb2.Availability.items()
-    if value
-}
+_ZONE = "name it with --time-zone, such as Europe/Berlin"
+"""What to do about a time without a zone."""
 _LARGEST = Decimal(2**63 - 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
@@ -195,29 +191,27 @@ def _money(name: str, value: Decimal, code: str) -> Money:
 def flag(cells: Cells, name: str) -> bool | None:
     """Read true or false; None = unknown."""
     value = cells.get(name)
-    word = str(value).lower() if isinstance(value, bool) else text(cells, name).lower()
-    if word and word not in _YES | _NO:
-        raise bad(name, f"{_short(word)} is neither true nor false")
-    return word in _YES if word else None
+    if isinstance(value, bool):
+        return value
+    word = text(cells, name)
+    if not word:
+        return None
+    found = choices.answer(word)
+    if found is None:
+        raise bad(name, choices.unknown(name, word, ("true", "false")))
+    return found
 
 
 def availability(cells: Cells, name: str) -> product_pb2.Availability.ValueType:
-    """Read true, false, or a state by its name; empty = UNSPECIFIED."""
+    """Read yes, no, or a state in words (`choices`); empty = UNSPECIFIED."""
     value = cells.get(name)
-    if isinstance(value, bool):
-        word = "true" if value else "false"
-    else:
-        word = text(cells, name).lower().replace(" ", "_").replace("-", "_")
+    word = ("true" if value else "false") if isinstance(value, bool) else text(cells, name)
     if not word:
         return product_pb2.AVAILABILITY_UNSPECIFIED
-    if word in _YES:
-        return product_pb2.AVAILABILITY_IN_STOCK
-    if word in _NO:
-        return product_pb2.AVAILABILITY_OUT_OF_STOCK
-    if word in _STATES:
-        return _STATES[word]
-    known = ", ".join(_STATES)
-    raise bad(name, f"{_short(word)} is not one of true, false, {known}")
+    found = choices.availability(word)
+    if found is None:
+        raise bad(name, choices.unknown(name, word, ("true", "false", *choices.STATES)))
+    return found
 
 
 def time(cells: Cells, name: str) -> Timestamp | None:
@@ -228,20 +222,26 @@ def time(cells: Cells, name: str) -> Timestamp | None:
     if value is None or value == "":
         return None
     if isinstance(value, datetime):
-        zone = f'give the column one, in pandas frame["{name}"].dt.tz_localize("UTC")'
-        return _instant(name, value, zone)
+        return _instant(name, value, _ZONE)
     if isinstance(value, date):
-        raise bad(name, f"{value} has no time of day: write 2026-03-01T12:00:00Z")
+        raise bad(name, f"{value} has no time of day: write 2026-03-01T12:00:00Z, or {_ZONE}")
     try:
         if isinstance(value, str):
             value = _checked(name, value)
             value = instants.instant(value)
             if isinstance(value, datetime):
-                return _instant(name, value, "append Z for UTC, or +02:00")
+                if value.tzinfo is None:
+                    raise without_zone(name, value.isoformat())
+                return _instant(name, value, "")
         exact = number({name: value}, name)
         return None if exact is None else _seconds(instants.seconds(exact))
     except instants.NoTime as error:
         raise bad(name, f"{_short(value)} {error}") from None
+
+
+def without_zone(name: str, value: str) -> SightlineError:
+    """Return the error for a written time that names no zone."""
+    return bad(name, f"{_short(value)} has no time zone: {_ZONE}, or append Z for UTC")
 
 
 def _seconds(value: Decimal) -> Timestamp:
@@ -265,6 +265,10 @@ def attribute(name: str, key: object, value: object) -> product_pb2.Attribute:
         return product_pb2.Attribute(key=key, flag=value)
     if isinstance(value, str):
         return product_pb2.Attribute(key=key, text=written.plain(_checked(name, value)))
+    if isinstance(value, date):
+        if isinstance(value, datetime) and value.time() == datetime.min.time():
+            value = value.date()
+        return product_pb2.Attribute(key=key, text=value.isoformat())
     if isinstance(value, int | float | Decimal):
         try:
             plain = float(value)

@@ -10,12 +10,18 @@ SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TND TOP TRY TTD TWD TZS UAH UGX USD 
 VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
 """
 CODES = frozenset(_TABLE.split())
+_WHOLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
+WHOLE = frozenset(_WHOLE.split())
+"""Those without a smaller unit: their amounts have no decimals."""
 MARKS = {
     "€": "EUR",
     **{"us$": "USD", "c$": "CAD", "ca$": "CAD", "a$": "AUD", "au$": "AUD", "nz$": "NZD"},
     **{"hk$": "HKD", "s$": "SGD", "nt$": "TWD", "mx$": "MXN", "r$": "BRL", "us $": "USD"},
     **{"£": "GBP", "zł": "PLN", "₹": "INR", "₩": "KRW", "kč": "CZK", "₺": "TRY", "₫": "VND"},
     **{"₪": "ILS", "₴": "UAH", "₸": "KZT", "₦": "NGN", "₱": "PHP", "cn¥": "CNY", "jp¥": "JPY"},
+    **{"円": "JPY", "日元": "JPY", "yen": "JPY", "人民币": "CNY", "人民幣": "CNY", "rmb": "CNY"},
+    **{"euro": "EUR", "euros": "EUR", "fr.": "CHF", "sfr.": "CHF", "sfr": "CHF", "₽": "RUB"},
+    **{"港币": "HKD", "港元": "HKD", "美元": "USD", "欧元": "EUR", "ユーロ": "EUR", "ft": "HUF"},
 }
 """Sign of a currency, in lower case → its code."""
 _DOLLARS = """
@@ -25,6 +31,7 @@ SRD TTD TWD UYU XCD
 SHARED = {
     "$": tuple(_DOLLARS.split()),
     "¥": ("JPY", "CNY"),
+    "元": ("CNY", "TWD", "HKD"),
     "kr": ("SEK", "NOK", "DKK", "ISK"),
     "kr.": ("DKK", "SEK", "NOK", "ISK"),
 }

@@ -1,4 +1,4 @@
-"""CSV, TSV and similar files: the separator is inferred from the header, quotes follow RFC 4180.
+"""CSV, TSV and similar files: the first lines show the separator, quotes follow RFC 4180.
 
 A quote that is opened by mistake would make one cell of all lines to the next quote. So a record
 of several lines is believed only if it is well quoted and its lines are no rows of their own; else
@@ -6,17 +6,18 @@ its first line is rejected, and reading goes on with the next line that has a ro
 neither reading is the likelier one, all of its lines are rejected: none becomes a row by mistake.
 """
 
-import codecs
 import csv
 import io
 import re
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 from typing import BinaryIO
 
+from sightline_client.files import encodings
 from sightline_client.files.formulas import unescape
 from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad
 
@@ -26,6 +27,8 @@ _ROWS = "a quote is opened, and the lines to the next quote are rows as well"
 _UNCLEAR = "a quote is opened, and the lines to the next quote are one row or several"
 _LONGEST_LINE = 4 * 1024 * 1024
 """Maximum characters of a line, which bounds the memory. A longer line is cut, its row rejected."""
+_AHEAD = 20
+"""Lines below the header that show the separator as well."""
 _LONGEST_RECORD = 8 * 1024 * 1024
 """Maximum characters of a record of several lines, and of a field."""
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -37,38 +40,23 @@ _TEXT_FORMULA = re.compile(r'="((?:[^"]|"")*)"')
 """Formula by which spreadsheets keep a code as text: ="00123"."""
 
 
-_ESCAPE = "sightline-escape"
-"""Handler of bytes that are not of the encoding."""
-
-
-def _escaped(error: UnicodeError) -> tuple[str, int]:
-    """Return bytes as `surrogateescape` does, which fails for those below 0x80: UTF-16 that is cut
-    or damaged has such ones."""
-    assert isinstance(error, UnicodeDecodeError)  # noqa: S101 - the file is only read
-    wrong = error.object[error.start : error.end]
-    return "".join(chr(0xDC80 | each) for each in wrong), error.end
-
-
-codecs.register_error(_ESCAPE, _escaped)
-
-
 class Delimited:
-    """A CSV file. UTF-8, with or without a byte order mark, or UTF-16 with one."""
+    """A CSV file, in the encoding that its bytes show."""
 
     def __init__(self, path: Path, known: Collection[str], encoding: str = "") -> None:
         """``known``: column names that show the separator; if none is found, the character that
-        separates the most cells is used. ``encoding``: empty = UTF-8, or UTF-16 with a mark.
+        separates the most cells is used. ``encoding``: empty = as the bytes show.
         FileRefused for an unknown encoding, for a header that is not of it, and for columns of one
         name.
         """
         csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_RECORD))
-        given = _known(encoding) if encoding else ""
+        self.encoding = encodings.known(encoding) if encoding else encodings.found(path).name
         self.total = path.stat().st_size
         self._file: BinaryIO = path.open("rb")
         self._text = io.TextIOWrapper(
             self._file,
-            encoding=given or _encoding(self._file),
-            errors=_ESCAPE,
+            encoding=self.encoding,
+            errors=encodings.ESCAPE,
             newline="",
         )
         self._lines = _Lines(self._text)
@@ -231,15 +219,23 @@ class Delimited:
             line = next(filter(str.strip, self._lines), "")
         self._check_encoding(line)
         found = [(sep, _names(line, sep)) for sep in (given[1] if given else SEPARATORS)]
-        separator, names = max(
-            found, key=lambda item: (sum(name in known for name in item[1]), len(item[1]))
-        )
+        below = self._lines.ahead()
+
+        def agreement(item: tuple[str, tuple[str, ...]]) -> tuple[int, int, int, bool]:
+            separator, names = item
+            several = len(names) > 1
+            alike = sum(len(_split(text, separator)) == len(names) for text in below)
+            ours = sum(name in known for name in names)
+            # Texts and numbers hold commas more often than the others.
+            return ours, alike * several, len(names), several == (separator != ",")
+
+        separator, names = max(found, key=agreement)
         if not any(names):
             raise FileRefused(
                 f"{self._path} has no header: its first line names no column",
                 f"name the columns in the first line, e.g. {','.join(list(known)[:4])}",
             )
-        self._lines.filled = 0
+        self._lines.filled = sum(bool(text.strip()) for text in below)
         self._spelled = tuple(cell.strip() for cell in _split(line, separator))
         return separator, names
 
@@ -266,7 +262,7 @@ class Delimited:
         except UnicodeEncodeError:
             raise FileRefused(
                 f"{self._path}: the header is not {self._text.encoding.removesuffix('-sig')}",
-                "name the encoding of the file with --encoding: cp1252 is usual in Europe",
+                f"name the encoding of the file with --encoding: {encodings.HINT}",
             ) from None
         if "\0" in header:
             raise FileRefused(
@@ -299,6 +295,15 @@ class _Lines:
     def give_back(self, lines: Sequence[_Line]) -> None:
         """Return lines that will be read again."""
         self._back.extendleft(reversed(lines))
+
+    def ahead(self) -> list[str]:
+        """Return the next lines, which are read again."""
+        lines: list[_Line] = []
+        with suppress(StopIteration):
+            while len(lines) < _AHEAD and sum(len(line.text) for line in lines) < _LONGEST_LINE:
+                lines.append(self._read())
+        self.give_back(lines)
+        return [line.text for line in lines]
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -340,22 +345,6 @@ def _split(line: str, separator: str) -> list[str]:
         return next(csv.reader([line], delimiter=separator), [])
     except csv.Error:
         return []
-
-
-def _known(encoding: str) -> str:
-    try:
-        return codecs.lookup(encoding).name
-    except LookupError:
-        raise FileRefused(
-            f"{encoding!r} is not a known encoding",
-            "name one such as utf-8, cp1252, latin-1 or shift_jis",
-        ) from None
-
-
-def _encoding(file: BinaryIO) -> str:
-    mark = file.read(2)
-    file.seek(0)
-    return "utf-16" if mark in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig"
 
 
 def _names(line: str, separator: str) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ import hashlib
 from decimal import Decimal
 
 from sightline.common.v1 import event_pb2
-from sightline_client.files import cells
+from sightline_client.files import cells, choices
 from sightline_client.files.cells import Cells
 from sightline_client.files.model import bad
 from sightline_client.files.placeholders import identity, identity_or_none, is_placeholder
@@ -68,9 +68,9 @@ def _said(row: Cells, name: str) -> bool:
 
 def _type(row: Cells) -> event_pb2.EventType.ValueType:
     word = cells.required(row, "type")
-    found = _TYPES.get(word) or _TYPES.get(word.upper().replace("-", "_").replace(" ", "_"))
+    found = _TYPES.get(word) or choices.event_type(word)
     if found is None:
-        raise bad("type", f"{word[:60]!r} is not one of {', '.join(_TYPES)}")
+        raise bad("type", choices.unknown("type", word, choices.EVENTS))
     return found
 
 

@@ -1,162 +1,232 @@
 """The form of a column's values, decided by the column and not by the cell.
 
-The first rows of a table are looked at before any is read: they show whether a point or a comma is
-the decimal sign of a column, and whether an attribute is a number. What a later row contradicts is
-rejected there, and what no row decides is rejected with the option that does.
+All rows of a file are looked at before the first is read: they show whether a point or a comma is
+the decimal sign of a column, whether day or month comes first, and whether an attribute is a number
+or text. What no row decides is rejected with the option that does.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import replace
-from functools import lru_cache
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time
+from decimal import Decimal
 
 from sightline_client.errors import SightlineError
-from sightline_client.files import numerals
+from sightline_client.files import cells, instants, lines, market_cells, numerals
 from sightline_client.files.model import FileRefused, Row, RowTable, Wrapped, bad
-from sightline_client.values.fields import FieldKind
-from sightline_client.values.products import WRITTEN
+from sightline_client.files.notation import Notation, Translated
+from sightline_client.files.survey import ATTRIBUTES, NUMBER, TEXT, Survey, is_code, parts
 
-SAMPLE = 1_000
-"""Maximum number of rows that are looked at."""
-_SAMPLED = 1024 * 1024
-"""Maximum characters that are looked at."""
-_KINDS = (FieldKind.MONEY, FieldKind.NUMBER)
-AMOUNTS = frozenset(
-    {"unit_price", *(field.column for field in WRITTEN if field.kind is FieldKind.MONEY)}
-)
-"""Our columns with amounts, which may name their currency."""
-NUMBERS = AMOUNTS | {
-    *("value", "quantity", "position"),
-    *(field.column for field in WRITTEN if field.kind in _KINDS),
-}
-"""Our columns with numbers."""
-_CODE = re.compile(r"\+|-?0\d")
-"""Start of a code whose zeros or sign a number would lose."""
-_MOST_DIGITS, _MOST_DECIMALS = 15, 6
-"""Digits that a number of the contract keeps, and those after the decimal sign that are usual."""
+AS_SHOWN = Notation()
+_REPORTED = 1_000
+"""Rows between two reports of how much was looked at."""
 
 
-def looked_at(rows: Iterator[Row]) -> tuple[list[Row], Iterator[Row]]:
-    """Return the first rows, and all rows."""
-    sample: list[Row] = []
-    failure: list[FileRefused] = []
-    left = _SAMPLED
-    try:
-        for row in rows:
-            sample.append(row)
-            left -= sum(len(value) for value in row.cells.values() if isinstance(value, str))
-            if len(sample) == SAMPLE or left < 0:
-                break
-    except FileRefused as error:  # the rows before are whole
-        failure.append(error)
+@dataclass(frozen=True, slots=True)
+class ColumnForms:
+    """How the columns of a file are written."""
 
-    def after() -> Iterator[Row]:
-        if failure:
-            raise failure[0]
-        yield from rows
-
-    return sample, chain(sample, after())
+    signs: Mapping[str, str] = field(default_factory=dict)
+    """Column of numbers → its decimal sign; "" = unknown."""
+    orders: Mapping[str, str] = field(default_factory=dict)
+    """Column of times → order of day and month; "" = unknown."""
+    seconds: frozenset[str] = frozenset()
+    """Columns of times with seconds since 1970."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Attribute → `TEXT`, or the decimal sign of its numbers."""
+    currencies: tuple[str, ...] = ()
+    """Currencies that the rows name."""
 
 
 class Formed(Wrapped):
-    """A table of our columns, with the numbers of each column read in one form."""
+    """A table of our columns, with the values of each column read in one form."""
 
-    def __init__(self, table: RowTable, decimal: str = "") -> None:
-        """`decimal`: the decimal sign of all columns; "" = as the columns show."""
+    def __init__(
+        self,
+        table: RowTable,
+        again: Callable[[], RowTable],
+        notation: Notation = AS_SHOWN,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`again`: opens the table once more, to look at all its rows. `check`: is called after the
+        last row; FileRefused if the file is not the one that was opened."""
         super().__init__(table)
         self.columns = table.columns
-        self._decimal = decimal
-        self.how = getattr(table, "how", "") + decimal
+        self._again, self._notation, self._check = again, notation, check
+        self._types: Mapping[str, str] = getattr(table, "attribute_types", {})
+        self.how = getattr(table, "how", "") + notation.how
         self.separator = getattr(table, "separator", "")
+        self._forms: ColumnForms | None = None
+
+    def forms(self, report: Callable[[int], None] | None = None) -> ColumnForms:
+        """Look at all rows, once. `report` is called with the amount read, in the unit of
+        `total`."""
+        if self._forms is None:
+            self._forms = self._looked(report)
+        return self._forms
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows; one with a number that can be read in two ways, or against the others of
-        its column, has an error."""
-        sample, rows = looked_at(self._table.rows())
-        signs: dict[str, str] = {}
-        for name in {name for row in sample for name in row.cells if _base(name) in NUMBERS}:
-            signs[name] = self._decimal or numerals.sign_of(_numbers(name, sample))
-        for row in rows:
-            yield self._formed(row, signs)
-
-    @property
-    def unformed(self) -> RowTable:
-        """Return the table whose rows it reads, such as one that converts them."""
-        return self._table
-
-    def _formed(self, row: Row, signs: Mapping[str, str]) -> Row:
-        changed: dict[str, object] = {}
-        for name, value in row.cells.items():
-            if not isinstance(value, str) or not value or _base(name) not in NUMBERS:
+        """Yield the rows; one with a value that contradicts what is said of its column has an
+        error."""
+        forms = self.forms()
+        for row in self._table.rows():
+            if row.error is not None:
+                yield row
                 continue
-            sign = signs.get(name, self._decimal)
-            if numerals.may_be_ambiguous(value):
-                if sign:
-                    changed[name] = numerals.settled(value, sign)
-            elif sign and (error := _against(name, value, sign)) is not None:
-                return row if row.error else replace(row, error=error)
-        return replace(row, cells={**row.cells, **changed}) if changed else row
+            try:
+                yield self._formed(row, forms)
+            except SightlineError as error:
+                yield replace(row, error=error)
+        self._check()
+
+    def _looked(self, report: Callable[[int], None] | None) -> ColumnForms:
+        survey, table = Survey(), self._again()
+        try:
+            with suppress(FileRefused):  # said where the rows are read
+                for count, row in enumerate(table.rows()):
+                    if row.error is None:
+                        survey.add(_opened(row.cells), self._types)
+                    if report is not None and count % _REPORTED == 0:
+                        report(table.done)
+        finally:
+            table.close()
+        notation = self._notation
+        return ColumnForms(
+            {name: notation.decimal or column.sign for name, column in survey.numbers.items()},
+            {name: notation.order or column.order for name, column in survey.times.items()},
+            frozenset(name for name, column in survey.times.items() if column.seconds),
+            dict(self._attribute_forms(survey)),
+            tuple(sorted(survey.all_currencies)),
+        )
+
+    def _attribute_forms(self, survey: Survey) -> Iterator[tuple[str, str]]:
+        for key, column in survey.attributes.items():
+            said = self._types.get(key, "")
+            if key not in self._types:
+                if len(column.kinds) > 1:
+                    yield key, TEXT
+            elif said == NUMBER:
+                shown = next(iter(column.signs)) if len(column.signs) == 1 else "."
+                yield key, self._notation.decimal or shown
+            elif said == TEXT or is_code(key) or len(column.kinds) + bool(column.texts) > 1:
+                yield key, TEXT
+            elif column.texts:
+                yield key, column.number_sign(self._notation.decimal) or TEXT
+
+    def _formed(self, row: Row, forms: ColumnForms) -> Row:
+        own = _opened(row.cells)
+        changed: dict[str, object] = {}
+        for name, sign in forms.signs.items():
+            value = own.get(name)
+            if isinstance(value, str) and value:
+                changed[name] = _number(name, value, sign)
+        for name in forms.orders:
+            value = own.get(name)
+            if value is not None and value != "":
+                changed[name] = self._time(name, value, forms)
+        attributes = own.get(ATTRIBUTES)
+        if isinstance(attributes, Mapping) and not forms.attributes.keys().isdisjoint(attributes):
+            changed[ATTRIBUTES] = {
+                key: _attribute(key, value, forms.attributes.get(key, ""))
+                for key, value in attributes.items()
+            }
+        if own is row.cells and all(own[name] is value for name, value in changed.items()):
+            return row
+        return replace(row, cells={**own, **changed})
+
+    def _time(self, name: str, value: object, forms: ColumnForms) -> object:
+        """Return the instant of a local time, and anything else as it is."""
+        zone = self._notation.zone
+        if isinstance(value, str) and instants.is_exact(value):
+            return value
+        with suppress(instants.NoTime):  # said where the value is read
+            found = _local(value, forms.orders[name])
+            if isinstance(found, Decimal):
+                if zone is None or name in forms.seconds or not instants.is_day_number(found):
+                    return value
+                found = instants.day_number(found)
+            if isinstance(found, datetime) and found.tzinfo is not None:
+                return found
+            if isinstance(found, datetime) and zone is None and isinstance(value, str):
+                raise cells.without_zone(name, value)
+            if isinstance(found, datetime) and zone is not None:
+                try:
+                    return instants.placed(found, zone)
+                except instants.NoTime as error:
+                    raise bad(name, f"{value!s:.60} {error}") from None
+        return value
+
+
+def _local(value: object, order: str) -> object:
+    """Return the instant, local time or number of a cell, or the cell itself."""
+    if isinstance(value, str):
+        return instants.instant(value.strip(), order)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime.combine(value, time())
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        return Decimal(repr(value) if isinstance(value, float) else value)
+    return value
 
 
 def unformed(table: RowTable) -> RowTable:
-    """Return the table that reads or converts a file's rows, before their numbers are read."""
-    return table.unformed if isinstance(table, Formed) else table
+    """Return the table that reads or converts a file's rows, before their values are read."""
+    while isinstance(table, Formed | Translated):
+        table = table.inner
+    return table
 
 
-@lru_cache(1_000)
-def _base(name: str) -> str:
-    return name.partition("@")[0]
+def _opened(own: Mapping[str, object]) -> Mapping[str, object]:
+    """Return cells with JSON texts of attributes parsed, and values of markets as columns."""
+    text = own.get(ATTRIBUTES)
+    if isinstance(text, str) and text.lstrip().startswith("{"):
+        with suppress(ValueError, RecursionError, ArithmeticError):  # said where it is read
+            own = {**own, ATTRIBUTES: lines.parse(text)}
+    return market_cells.as_columns(own)
 
 
-def _numbers(name: str, rows: Iterable[Row]) -> Iterator[str]:
-    """Yield the numbers of a column, without currencies."""
-    for row in rows:
-        value = row.cells.get(name)
-        if isinstance(value, str) and (found := numerals.amount(value)) is not None:
-            yield found[0]
-
-
-def _against(name: str, value: str, sign: str) -> SightlineError | None:
-    """Return the error for a number with another decimal sign than those of its column."""
+def _number(name: str, value: str, sign: str) -> str:
+    """Return a number so that it can be read in one way only. SightlineError for one with another
+    decimal sign than its column's."""
+    if not sign:
+        return value
+    value = numerals.usual(value)
+    if numerals.may_be_ambiguous(value):
+        return numerals.settled(value, sign)
     other = "," if sign == "." else "."
-    if other not in value and value.count(sign) < 2:
-        return None
-    found = numerals.amount(value)
-    if found is None or sign in numerals.readings(found[0]):
-        return None
-    text = (
-        f"{value[:60]!r} has {other!r} as its decimal sign, other rows of the column {sign!r}:"
-        " write all alike"
-    )
-    return bad(name, text)
+    if other in value or value.count(sign) > 1:
+        found = numerals.amount(value)
+        if found is not None and sign not in numerals.readings(found[0]):
+            raise bad(name, f"{value[:60]!r} has {other!r} as its decimal sign, not {sign!r}")
+    return value
 
 
-# Attributes
+def _attribute(key: str, value: object, form: str) -> object:
+    """Return the value or values of an attribute in the form of its column."""
+    if not form:
+        return value
+    made = [_typed(key, part, form) for part in parts(value)]
+    return made if isinstance(value, list) else made[0] if made else value
 
 
-def is_number(text: str, sign: str) -> bool:
-    """Return whether a text is a number that loses nothing as one: no code with leading zeros, and
-    not longer than numbers are kept."""
-    value = None if _CODE.match(text.strip()) else numerals.readings(text).get(sign or ".")
-    if value is None or (not sign and len(set(numerals.readings(text).values())) > 1):
-        return False
-    digits, places = len(value.as_tuple().digits), value.as_tuple().exponent
-    return digits <= _MOST_DIGITS and -_MOST_DECIMALS <= int(places) <= 0
+def _typed(key: str, value: object, form: str) -> object:
+    if form == TEXT:
+        return _as_text(value)
+    if not isinstance(value, str):
+        return value
+    number = numerals.number(value, form)
+    if number is None:
+        raise bad(f"attributes.{key}", f"{value[:60]!r} is not a number: map it with :text behind")
+    return float(number)
 
 
-def number_sign(texts: Collection[str], decimal: str) -> str:
-    """Return the decimal sign by which all texts of a column are numbers; "" = they are texts. Two
-    spellings of one number, such as 1.1 and 1.10, are texts."""
-    sign = decimal or numerals.sign_of(texts) or "."
-    ambiguous = not (decimal or numerals.sign_of(texts)) and any(
-        len(set(numerals.readings(text).values())) > 1 for text in texts
-    )
-    if not texts or ambiguous or not all(is_number(text, sign) for text in texts):
-        return ""
-    spellings = {text.strip() for text in texts}
-    return (
-        sign if len({numerals.number(text, sign) for text in spellings}) == len(spellings) else ""
-    )
+def _as_text(value: object) -> object:
+    """Write a number or a flag as text; return others as they are."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return str(value) if isinstance(value, int | float | Decimal) else value

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 
 from sightline_client.errors import SightlineError
-from sightline_client.files import forms, numerals, texts
-from sightline_client.files.model import NOTE, FileRefused, Row, RowTable, Wrapped, bad
+from sightline_client.files import texts
+from sightline_client.files.model import NOTE, FileRefused, Row, RowTable, Wrapped
 from sightline_client.values.fields import FieldKind
 from sightline_client.values.products import WRITTEN
 
@@ -20,7 +20,6 @@ _TYPES = (":text", ":number")
 """Ends of an attribute's name in a map that say what its values are, instead of the column."""
 LISTS = frozenset({"images", *(field.column for field in WRITTEN if field.kind is FieldKind.TEXTS)})
 """Our columns with several values, which several of the file's columns may be mapped to."""
-_FORCE = "map it to that name with :text or :number behind, such as attributes.size:text"
 _FIELD = re.compile(r'\{([^{}":]+)\}')
 
 
@@ -85,17 +84,16 @@ def _ours(name: str, known: Collection[str]) -> str:
 class Mapped(Wrapped):
     """A table read by a map. JSON may be nested: `priceInfo.price` names a value within another."""
 
-    def __init__(
-        self, table: RowTable, by: ColumnMap, known: Collection[str], decimal: str = ""
-    ) -> None:
-        """`decimal`: the decimal sign of attributes that are numbers; "" = as their columns
-        show."""
+    def __init__(self, table: RowTable, by: ColumnMap, known: Collection[str]) -> None:
         super().__init__(table)
-        self.by, self._known, self._decimal = by, known, decimal
+        self.by, self._known = by, known
         self.theirs: Sequence[str] = table.columns
         """Names of the file's columns."""
-        self._signs: dict[str, str] = {}
-        """Column of an attribute → the decimal sign of its numbers; "" = it is text."""
+        own = [ours for ours in by.columns.values() if ours.startswith(ATTRIBUTES)]
+        self._keys = {ours: _key(ours) for ours in own}
+        self.attribute_types = {_key(ours): ours.rpartition(":")[2] for ours in own if _said(ours)}
+        self.attribute_types |= {_key(ours): "" for ours in own if not _said(ours)}
+        """Attribute → its type, if it is said; "" = as its values show."""
         self._nested = {theirs.partition(".")[0] for theirs in by.columns if "." in theirs}
         """Columns of the file with objects that the map names values within."""
         self.how = repr((sorted(by.columns.items()), sorted(by.constants.items())))
@@ -105,40 +103,11 @@ class Mapped(Wrapped):
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows by our columns."""
-        sample, rows = forms.looked_at(self._table.rows())
-        self._signs = self._attribute_signs([_small(row.cells) for row in sample])
-        for row in rows:
+        for row in self._table.rows():
             try:
                 yield replace(row, cells=self._cells(row.cells))
             except SightlineError as error:
                 yield row if row.error else replace(row, error=error)
-
-    def _attribute_signs(self, rows: Sequence[Mapping[str, object]]) -> dict[str, str]:
-        signs = {}
-        for theirs, ours in self.by.columns.items():
-            if not ours.startswith(ATTRIBUTES):
-                continue
-            found = [text for row in rows for text in _texts_of(_at(row, theirs))]
-            sign = forms.number_sign(found, self._decimal)
-            if ours.endswith(_TYPES):
-                sign = (sign or self._decimal or ".") if ours.endswith(":number") else ""
-            signs[theirs] = sign
-        return signs
-
-    def _attribute(self, theirs: str, ours: str, value: object) -> object:
-        """Return the value of an attribute, or its values: all of a column are of one type."""
-        sign, parts = self._signs[theirs], listed(value, str, "")
-        if not sign:
-            return parts
-        made: list[object] = []
-        for part in parts if isinstance(parts, list) else [parts]:
-            if isinstance(part, str):
-                number = numerals.number(part, sign) if forms.is_number(part, sign) else None
-                if number is None:
-                    raise bad(ours, f"{part[:60]!r} is text, but other rows have numbers: {_FORCE}")
-                part = float(number)  # noqa: PLW2901 - the same value
-            made.append(part)
-        return made if isinstance(parts, list) else made[0]
 
     def _cells(self, cells: Mapping[str, object]) -> dict[str, object]:
         attributes: dict[str, object] = {}
@@ -156,14 +125,22 @@ class Mapped(Wrapped):
             if value is None or value == "" or not ours:
                 continue
             if ours.startswith(ATTRIBUTES):
-                key = ours.removeprefix(ATTRIBUTES).removesuffix(_TYPES[0]).removesuffix(_TYPES[1])
-                attributes[key] = self._attribute(theirs, ours, value)
+                attributes[self._keys[ours]] = listed(value, str, "")
             else:
                 put(made, ours, value)
         fill(made, self.by.constants)
         if attributes:
             made["attributes"] = {**attributes, **_object(made.get("attributes"))}
         return made
+
+
+def _said(ours: str) -> bool:
+    return ours.endswith(_TYPES)
+
+
+def _key(ours: str) -> str:
+    """Return the key of an attribute, without the type of its values."""
+    return ours.removeprefix(ATTRIBUTES).removesuffix(_TYPES[0]).removesuffix(_TYPES[1])
 
 
 def missing_field(constants: Mapping[str, str], there: Iterable[str]) -> tuple[str, str] | None:
@@ -228,15 +205,6 @@ def listed(value: object, each: Callable[[str], object], commas: str = ",") -> o
 
 def _small(cells: Mapping[str, object]) -> dict[str, object]:
     return {name.lower(): value for name, value in cells.items()}
-
-
-def _texts_of(value: object) -> list[str]:
-    parts = listed(value, str, "")
-    return [
-        part
-        for part in (parts if isinstance(parts, list) else [parts])
-        if isinstance(part, str) and part
-    ]
 
 
 def _at(cells: Mapping[str, object], path: str) -> object:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, SupportsIndex
 
 from sightline.common.v1 import product_pb2
+from sightline_client.errors import SightlineError
 from sightline_client.files import cells, lines
 from sightline_client.files.cells import Cells
 from sightline_client.files.model import bad
@@ -52,6 +53,23 @@ def read(row: Cells) -> list[product_pb2.MarketValues]:
         if sign and field in FIELDS and value is not None and str(value).strip():
             found.setdefault(market, {})[field] = value
     return [_market(market, given, row) for market, given in sorted(found.items())]
+
+
+def as_columns(row: Cells) -> Cells:
+    """Return the row with the values of `markets` as columns of each market."""
+    if not row.get(MARKETS):
+        return row
+    try:
+        listed = {market: dict(given) for market, given in _listed(row[MARKETS])}
+    except SightlineError:  # said where it is read
+        return row
+    moved = {
+        f"{FIELDS[name]}{SEPARATOR}{market}": given.pop(name)
+        for market, given in listed.items()
+        for name in [*given]
+        if name in FIELDS
+    }
+    return {**moved, **row, MARKETS: listed}
 
 
 def _market(market: str, given: Mapping[str, object], row: Cells) -> product_pb2.MarketValues:

@@ -8,8 +8,10 @@ other cells of their column decide (`forms`), or the caller.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import unicodedata
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 from sightline_client.files.currencies import CODES, MARKS, SHARED
 
@@ -32,14 +34,27 @@ hundreds of thousands)."""
 _MAYBE = re.compile(r"(?<![\d.,])[-+]?[1-9]\d{0,2}[.,]\d{3}(?![\d.,])")
 
 
+_DASH = re.compile(r"(?<=\d)([.,])\s?[-\u2013\u2014\u2012]+")
+"""A dash in place of cents: `19,-`."""
+
+
 class Ambiguous(ValueError):
     """Number that can be read in two ways."""
 
 
+def usual(text: str) -> str:
+    """Return a text with the usual digits and signs, and with zeros in place of a dash: `19,-` is
+    `19,00`."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return text if text[-1:].isdigit() else _DASH.sub(r"\g<1>00", text)
+
+
+@lru_cache(20_000)
 def readings(text: str) -> Mapping[str, Decimal]:
     """Return what a number means by the decimal sign with which it can be read: the same for both
     if it has none. Empty = the text is not a number."""
-    text = text.strip()
+    text = usual(text).strip()
     if len(text) > LONGEST or not text:
         return {}
     if _POWER.fullmatch(text):
@@ -81,13 +96,6 @@ def number(text: str, sign: str = "") -> Decimal | None:
     return next(iter(found.values()), None)
 
 
-def sign_of(texts: Iterable[str]) -> str:
-    """Return the decimal sign that the numbers of a column show: "" if none of them does, or if
-    they contradict each other."""
-    shown = {sign for text in texts if len(found := readings(text)) == 1 for sign in found}
-    return shown.pop() if len(shown) == 1 else ""
-
-
 def may_be_ambiguous(text: str) -> bool:
     """Return whether a text may hold a number that can be read in two ways. Quick."""
     return _MAYBE.search(text) is not None
@@ -109,6 +117,7 @@ def amount(text: str) -> tuple[str, str] | None:
     currency, "" = nothing. None = the text is not an amount."""
     if _USUAL.fullmatch(text):
         return text, ""
+    text = usual(text)
     found = _NUMERAL.search(text)
     if found is None:
         return None

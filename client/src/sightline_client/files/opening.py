@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from itertools import islice
 from pathlib import Path
 
+from sightline_client.files import workbook
 from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.forms import Formed
@@ -13,6 +15,7 @@ from sightline_client.files.lines import JsonLines
 from sightline_client.files.mapping import ColumnMap, Mapped, missing_field
 from sightline_client.files.market_cells import MARKETS, MarketColumns
 from sightline_client.files.model import FileRefused, Row, RowTable, unread
+from sightline_client.files.notation import Notation, Translated, ValueWord
 from sightline_client.files.pages import SUFFIXES as PAGES
 from sightline_client.files.pages import ProductPages
 from sightline_client.files.parquet import Parquet
@@ -39,12 +42,33 @@ class Reading:
     map: ColumnMap = field(default_factory=ColumnMap)
     shape: Shape | None = None
     encoding: str = ""
-    """Encoding of text. Empty: UTF-8, or UTF-16 with a byte order mark."""
+    """Encoding of text. Empty: as the file's bytes show."""
     decimal: str = ""
     """Decimal sign of numbers. Empty: as each column shows."""
+    order: str = ""
+    """Order of day and month, `dmy` or `mdy`. Empty: as each column shows."""
+    zone: tzinfo | None = None
+    """Zone of times that name none. None = they are rejected."""
+    values: tuple[ValueWord, ...] = ()
+    """What values of columns mean."""
+
+    @property
+    def notation(self) -> Notation:
+        """Form of numbers and times."""
+        return Notation(self.decimal, self.order, self.zone)
 
 
 AS_IT_IS = Reading()
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Our columns."""
+
+    columns: Collection[str]
+    needed: Collection[str]
+    ignore: Collection[str]
+    """Columns of the file that are left out."""
 
 
 def open_table(
@@ -57,24 +81,54 @@ def open_table(
 ) -> RowTable:
     """Open a file and check its columns. FileRefused for missing columns and for unknown ones,
     whose content would be lost silently. In JSON Lines each row is checked as it is read."""
-    table = Kept(_open(path, columns, reading, ignore))
+    layout = _Layout(columns, needed, ignore)
+
+    def read() -> RowTable:
+        return _converted(path, layout, reading)
+
+    state = _state(path)
+
+    def check() -> None:
+        if _state(path) != state:
+            raise FileRefused(f"{path.name} changed while it was read", "import it again")
+
+    return Formed(read(), read, reading.notation, check)
+
+
+def _state(path: Path) -> tuple[int, ...]:
+    """Return what changes with a file; () = it is gone."""
     try:
-        if reading.shape is not None:
-            _check_constants(path, reading.map, columns)
-            _check_forms(path, table.columns, reading.shape)
-            shaped = Shaped(table, reading.shape, reading.map.constants)
-            return Formed(shaped, reading.decimal)
-        ours: RowTable = (
-            Mapped(table, reading.map, columns, reading.decimal) if reading.map else table
-        )
-        if table.columns:
-            _check_names(path, table.columns, columns, reading.map, ignore)
-            _check_needed(path, ours.columns, columns, needed)
-        _check_constants(path, reading.map, reading.map.read(table.columns, columns) or columns)
+        facts = path.stat()
+    except OSError:
+        return ()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ino
+
+
+def _converted(path: Path, layout: _Layout, reading: Reading) -> RowTable:
+    """Open a table of our columns, whose values are as in the file."""
+    table = Kept(_open(path, layout.columns, reading, layout.ignore))
+    try:
+        _check_values(path, table.columns, layout.columns, reading.values)
+        theirs = Translated(table, reading.values)
+        ours = _by_our_columns(path, theirs, layout, reading)
     except FileRefused:
         table.close()
         raise
-    return Formed(ours, reading.decimal)
+    return Translated(ours, reading.values)
+
+
+def _by_our_columns(path: Path, table: RowTable, layout: _Layout, reading: Reading) -> RowTable:
+    columns = layout.columns
+    if reading.shape is not None:
+        _check_constants(path, reading.map, columns)
+        _check_forms(path, table.columns, reading.shape)
+        return Shaped(table, reading.shape, reading.map.constants)
+    ours: RowTable = Mapped(table, reading.map, columns) if reading.map else table
+    if table.columns:
+        _check_names(path, table.columns, columns, reading.map, layout.ignore)
+        _check_needed(path, ours.columns, columns, layout.needed)
+    _check_constants(path, reading.map, reading.map.read(table.columns, columns) or columns)
+    return ours
 
 
 def look(
@@ -117,6 +171,8 @@ def _open(
         return Delimited(path, {*columns, *theirs}, reading.encoding)
     if suffix in PARQUET:
         return Parquet(path)
+    if suffix in workbook.SUFFIXES:
+        return workbook.Workbook(path)
     if suffix in PAGES:
         return ProductPages(path.parent, page=path)
     paths = {name.partition(".")[0] for name in reading.map.columns}
@@ -124,13 +180,28 @@ def _open(
     if reading.shape is None and strict:
         known = MarketColumns([*columns, *paths]) if MARKETS in columns else {*columns, *paths}
     if suffix in LINES:
-        return JsonLines(path, known=known, ignore=ignore)
+        return JsonLines(path, known=known, ignore=ignore, encoding=reading.encoding)
     if suffix in FEEDS:
         return XmlFeed(path, encoding=reading.encoding, known=known, ignore=ignore)
     raise FileRefused(
         f"{path.name} is not a supported kind of file",
-        "name it by its content: .csv, .tsv, .jsonl, .parquet, .xml or .html",
+        "name it by its content: .csv, .tsv, .xlsx, .jsonl, .parquet, .xml or .html; save an .xls"
+        " file as .xlsx",
     )
+
+
+def _check_values(
+    path: Path,
+    theirs: Collection[str],
+    known: Collection[str],
+    words: Collection[ValueWord],
+) -> None:
+    """Reject a word for a column that the file does not have."""
+    for word in words:
+        if theirs and not any(name in theirs or name in known for name in word.readings):
+            column = next(iter(word.readings))
+            problem = f"--value {word.option} names the column {column!r}, which {path.name} does"
+            raise FileRefused(f"{problem} not have", f"its columns are {', '.join(theirs)}")
 
 
 def _check_names(

@@ -75,9 +75,9 @@ def import_(
 
     [bold]Columns[/bold]: type (IMPRESSION, VIEW, CLICK, ADD_TO_CART, PURCHASE, RATING, HIDE,
     UNHIDE, SEARCH) and user_id or visitor_id are needed. event_id (default: derived from the row's
-    content, so that equal rows count once), product_id, session_id, time (2026-03-01T12:00:00Z, or
-    seconds since 1970), value (of a RATING: 0 to 5), quantity, unit_price with currency, order_id,
-    position, scene, attribution_token, query.
+    content, so that equal rows count once), product_id, session_id, time (2026-03-01T12:00:00Z,
+    seconds since 1970, or a local time with --time-zone), value (of a RATING: 0 to 5), quantity,
+    unit_price with currency, order_id, position, scene, attribution_token, query.
 
     With --map guess, the column of products is the one whose values are ids of the catalog.
 

@@ -44,7 +44,7 @@ def import_(
             metavar="FILE",
             exists=True,
             dir_okay=False,
-            help="A .csv, .tsv, .jsonl, .parquet, .xml (feed) or .html file.",
+            help="A .csv, .tsv, .xlsx, .jsonl, .parquet, .xml (feed) or .html file.",
         ),
     ] = None,
     folder: Annotated[

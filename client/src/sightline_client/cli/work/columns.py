@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from sightline_client.cli.base import options, running
+from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import remembered, typed
 from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.forms import Formed, unformed
+from sightline_client.files.instants import ORDERS
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
-from sightline_client.files.model import FileRefused, RowTable
+from sightline_client.files.model import FileRefused, RowTable, Wrapped
+from sightline_client.files.notation import Translated, unused, value_words, zone_of
 from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
 from sightline_client.files.proposing import NOTHING, propose, words
 from sightline_client.files.rejected import comes_back, file_of
 from sightline_client.files.shapes import shape_of
+from sightline_client.files.workbook import Workbook
 
 _UNICODE = ("", "utf-8-sig", "utf-8", "utf-16")
 """Encodings that are read without being named."""
@@ -37,6 +40,12 @@ TRIED = 10
 def _decimal_sign(value: str) -> str:
     if value not in ("", *SIGNS):
         raise typer.BadParameter(_("{value} is not . or ,", value=value))
+    return value
+
+
+def _date_order(value: str) -> str:
+    if value not in ("", *ORDERS):
+        raise typer.BadParameter(_("{value} is not dmy or mdy", value=value))
     return value
 
 
@@ -76,7 +85,8 @@ class FileColumns(OptionGroup):
     encoding: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Encoding of a text file that is not UTF-8, such as cp1252."
+            metavar="NAME",
+            help="Encoding of a text file, if its bytes don't show it, such as mac_roman.",
         ),
     ] = ""
     decimal: Annotated[
@@ -88,6 +98,42 @@ class FileColumns(OptionGroup):
             parser=_decimal_sign,
         ),
     ] = ""
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--value",
+            metavar="COLUMN:VALUE=MEANING",
+            help="What a value of a column means, such as 'Status:auf Lager=IN_STOCK'. Repeatable. "
+            "Usual words of seven languages are known.",
+        ),
+    ] = None
+    time_zone: Annotated[
+        str,
+        typer.Option(
+            "--time-zone",
+            metavar="NAME",
+            help="Zone of times that name none, such as Europe/Berlin.",
+        ),
+    ] = ""
+    date_order: Annotated[
+        str,
+        typer.Option(
+            "--date-order",
+            metavar="ORDER",
+            help="dmy or mdy: what 04/11/2026 means, if no date of its column shows it.",
+            parser=_date_order,
+        ),
+    ] = ""
+
+    def noted(self, reading: Reading) -> Reading:
+        """Return how a file is read, with what the options say of its values. FileRefused for
+        invalid ones."""
+        return replace(
+            reading,
+            order=self.date_order,
+            zone=zone_of(self.time_zone) if self.time_zone else None,
+            values=value_words(self.values or ()),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +152,7 @@ class FileLayout:
         """Open the file, read as the options, the columns or the last run specify. FileRefused
         proposes options where a column is unknown. `certain`: columns of the file whose meaning a
         guess need not find, and ours. `scope`: suite and catalog, see `scope_of`."""
-        reading = self._reading(path, given, certain, scope)
+        reading = given.noted(self._reading(path, given, certain, scope))
         try:
             table = open_table(
                 path,
@@ -119,6 +165,8 @@ class FileLayout:
             if reading.map.columns:
                 raise
             raise FileRefused(str(error), error.fix + self._hint(path, given)) from None
+        _say_form(path, table, given)
+        _say_currencies(path, table)
         mapped = unformed(table)
         if isinstance(mapped, Mapped):
             mapped.theirs = look(path, self.known, given.encoding)[0]
@@ -128,9 +176,15 @@ class FileLayout:
         """Read a table that is no file: by the given map, else by a shape."""
         pairs = [] if given.map == [NONE] else given.map or []
         by = column_map(pairs, given.constants or (), self.known)
-        if pairs:
-            return Formed(Mapped(table, by, self.known, given.decimal), given.decimal)
-        return Formed(Shaped(table, self.shapes[shape], by.constants), given.decimal)
+        reading = given.noted(Reading(decimal=given.decimal))
+
+        def read() -> RowTable:
+            theirs = Translated(table, reading.values)
+            if pairs:
+                return Translated(Mapped(theirs, by, self.known), reading.values)
+            return Translated(Shaped(theirs, self.shapes[shape], by.constants), reading.values)
+
+        return Formed(read(), read, reading.notation)
 
     def candidates(self, path: Path, given: FileColumns) -> Mapping[str, Collection[str]]:
         """Return some values of each column whose meaning a guess has to find; no column unless
@@ -231,6 +285,41 @@ def _propose(context: typer.Context, chosen: ColumnMap) -> None:
     running.say_line(plain(shlex.join(command)))
 
 
+def _say_form(path: Path, table: RowTable, given: FileColumns) -> None:
+    """Say which encoding and separator were found, if they are not UTF-8 and a comma."""
+    while isinstance(table, Wrapped):
+        table = table.inner
+    if isinstance(table, Workbook) and table.other_sheets:
+        others = ", ".join(map(plain, table.other_sheets))
+        text = _("Read: the sheet {sheet}. Not read: {others}.", sheet=table.sheet, others=others)
+        running.say(Text(plain(text)))
+    encoding = str(getattr(table, "encoding", "")).removesuffix("-sig")
+    separator = str(getattr(table, "separator", ""))
+    if separator == "\t" and path.suffix.lower() == ".tsv":
+        separator = ""
+    if separator in ("", ",") and (given.encoding or encoding in ("", "utf-8")):
+        return
+    between = _("with {separator} between the cells", separator=_SIGNS.get(separator, separator))
+    form = f"{encoding}, {between}" if separator not in ("", ",") else encoding
+    running.say(Text(plain(_("{name} is read as {form}.", name=path.name, form=form))))
+
+
+def _say_currencies(path: Path, table: RowTable) -> None:
+    """Look at all rows, and say which currencies their amounts have, if there are several."""
+    if not isinstance(table, Formed):
+        return
+    with progress.meter(_("looking at {name}", name=path.name), table.total, stays=False) as bar:
+        found = table.forms(bar.at).currencies
+    if len(found) > 1:
+        text = _(
+            "Amounts are in {currencies}: each row keeps its own, and filters compare amounts of"
+            " one currency.",
+            currencies=", ".join(found),
+        )
+        running.say(Text(text))
+
+
+_SIGNS = {"\t": "tabs"}
 _REASONS = (
     later("events of a kind that is not read"),
     later("events without consent to analytics"),
@@ -262,7 +351,12 @@ def again(
 
 
 def report(table: RowTable) -> None:
-    """Say which rows of an export were left out, and which of its columns are not known."""
+    """Say which words of `--value` no row has, which rows of an export were left out, and which of
+    its columns are not known."""
+    for option, values in unused(table):
+        there = _(": the column has {values}", values=plain(values)) if values else ""
+        text = _("No row has the value of --value {option}{there}.", option=option, there=there)
+        running.say(Text(plain(text)))
     table = unformed(table)
     if not isinstance(table, Shaped):
         return
