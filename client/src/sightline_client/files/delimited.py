@@ -78,11 +78,6 @@ class Delimited:
             self.spelled = tuple(map(unescape, self.spelled))
 
     @property
-    def encoding(self) -> str:
-        """Name of the encoding."""
-        return self._text.encoding
-
-    @property
     def done(self) -> int:
         """Bytes read."""
         return self._file.tell()

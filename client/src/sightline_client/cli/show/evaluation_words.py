@@ -59,14 +59,10 @@ def advice(value: evaluation.Evaluation) -> str:
     verdict = value.verdict
     if verdict is evaluation.EvaluationVerdict.PASSED:
         if value.production_version:
-            return _(
-                "Promote: better than the answers without it, no worse than the serving model."
-            )
+            return _("Promote: better than no model, and no worse than the serving one.")
         return _("Promote: better than no model.")
     if verdict is evaluation.EvaluationVerdict.FAILED:
-        return _(
-            "Do not promote: worse than the answers without a model, or than the serving model."
-        )
+        return _("Do not promote: worse than no model, or than the serving one.")
     if verdict is evaluation.EvaluationVerdict.UNKNOWN:
         return _("Not evaluated.")
     return _(

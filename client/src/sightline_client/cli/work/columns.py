@@ -20,7 +20,7 @@ from sightline_client.files.conversion import Shape, Shaped
 from sightline_client.files.forms import Formed, unformed
 from sightline_client.files.instants import ORDERS
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
-from sightline_client.files.model import FileRefused, RowTable, Wrapped
+from sightline_client.files.model import FileRefused, RowTable
 from sightline_client.files.notation import Translated, unused, value_words, zone_of
 from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
@@ -287,8 +287,7 @@ def _propose(context: typer.Context, chosen: ColumnMap) -> None:
 
 def _say_form(path: Path, table: RowTable, given: FileColumns) -> None:
     """Say which encoding and separator were found, if they are not UTF-8 and a comma."""
-    while isinstance(table, Wrapped):
-        table = table.inner
+    table = file_of(table)
     if isinstance(table, Workbook) and table.other_sheets:
         others = ", ".join(map(plain, table.other_sheets))
         text = _("Read: the sheet {sheet}. Not read: {others}.", sheet=table.sheet, others=others)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sightline import filter_text
-from sightline.common.v1.filter_pb2 import Filter
+from sightline.common.v1.filter_pb2 import Filter, FilterList
 from sightline.filter_text import FilterSyntaxError
 from sightline_rules import categories, filter_checks
 from sightline_rules import filters as rules
@@ -45,6 +45,20 @@ def carried(message: Filter) -> CallersFilter:
         category_path=_category(message),
         market_id=message.market_id,
     )
+
+
+def growing(
+    value: CallersFilter | None,
+) -> Iterator[tuple[rules.Filter, CallersFilter, CallersFilter]]:
+    """Yield each condition that has to pass, its own filter, and the filter of those up to it."""
+    if value is None:
+        return
+    given = value.message
+    if not isinstance(given, Filter) or given.WhichOneof("expression") is None:
+        return
+    parts = given.all.filters if given.HasField("all") else (given,)
+    for count, part in enumerate(parts, start=1):
+        yield read(part), carried(part), carried(Filter(all=FilterList(filters=parts[:count])))
 
 
 @dataclass(frozen=True, slots=True)
