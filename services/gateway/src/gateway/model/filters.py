@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sightline import filter_text
-from sightline.common.v1.filter_pb2 import Filter
+from sightline.common.v1.filter_pb2 import Filter, FilterList
 from sightline.filter_text import FilterSyntaxError
 from sightline_rules import categories, filter_checks
 from sightline_rules import filters as rules
@@ -45,6 +45,22 @@ def carried(message: Filter) -> CallersFilter:
         category_path=_category(message),
         market_id=message.market_id,
     )
+
+
+def parts_of(value: CallersFilter | None) -> Sequence[CallersFilter]:
+    """Return the conditions of a valid filter that all have to pass."""
+    message: Any = None if value is None else value.message
+    if message is None or message.WhichOneof("expression") is None:
+        return ()
+    return [
+        carried(each) for each in (message.all.filters if message.HasField("all") else [message])
+    ]
+
+
+def all_of(parts: Sequence[CallersFilter]) -> CallersFilter:
+    """Return the filter that products pass that pass all of these."""
+    messages: Any = [each.message for each in parts]
+    return carried(Filter(all=FilterList(filters=messages)))
 
 
 @dataclass(frozen=True, slots=True)

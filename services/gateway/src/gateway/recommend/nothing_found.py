@@ -6,12 +6,11 @@ Products are counted with more and more of the conditions, only for answers with
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.model.filters import carried
+from gateway.model.filters import all_of, parts_of
 from gateway.model.query import AnswerScope
 from gateway.model.response import EmptyReason
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
-from sightline.common.v1.filter_pb2 import Filter, FilterList
 from sightline_rules import categories
 from sightline_rules.filters import All, Any, Comparison, Membership
 from sightline_rules.filters import Filter as Condition
@@ -58,23 +57,15 @@ def _steps(run: RequestContext) -> Iterator[_Step]:
     scope = AnswerScope(market_id=run.plan.scope.market_id)
     sold = f" that is sold in the market {scope.market_id}" if scope.market_id else ""
     yield _Step(scope, f"the catalog has no product{sold}")
-    for count, part in enumerate(parts := _parts(run), start=1):
-        scope = replace(scope, filter=carried(Filter(all=FilterList(filters=parts[:count]))))
-        yield _Step(scope, "", read(part))
+    for count, part in enumerate(parts := parts_of(run.query.filter), start=1):
+        scope = replace(scope, filter=all_of(parts[:count]))
+        yield _Step(scope, "", read(part.message))
     if run.plan.scope.buyable_only:
         scope = replace(scope, buyable_only=True)
         yield _Step(scope, "all products that pass are out of stock, which the scene leaves out")
     if run.plan.scope.without:
         scope = replace(scope, without=run.plan.scope.without)
         yield _Step(scope, "controls exclude all products that pass")
-
-
-def _parts(run: RequestContext) -> Sequence[Filter]:
-    """Return the conditions that all have to pass."""
-    given = run.query.filter.message if run.query.filter is not None else None
-    if not isinstance(given, Filter) or given.WhichOneof("expression") is None:
-        return ()
-    return given.all.filters if given.HasField("all") else (given,)
 
 
 async def _first_empty(run: RequestContext, steps: Sequence[_Step]) -> int | None:
@@ -99,7 +90,7 @@ async def _reason(run: RequestContext, steps: Sequence[_Step], at: int) -> Empty
     condition = steps[at].condition
     if condition is None:
         return EmptyReason(steps[at].text)
-    alone = replace(steps[0].scope, filter=carried(_parts(run)[at - 1]))
+    alone = replace(steps[0].scope, filter=parts_of(run.query.filter)[at - 1])
     before = [words(each.condition) for each in steps[:at] if each.condition is not None]
     if before and await _passing(run, alone):
         text = f"no product that passes {' AND '.join(before)} passes {words(condition)}"
