@@ -42,6 +42,7 @@ CACHES = {
     ("gateway.state.pins", "Pins", "_held"): FOLLOWS,
     ("gateway.state.popular", "PopularLists", "_lists"): FOLLOWS,
     ("gateway.state.prices", "RequestPrices", "_products"): FOLLOWS,
+    ("gateway.state.recent_requests", "RecentRequests", "_kept"): FOLLOWS,
     ("gateway.state.request_context", "SpaceVersions", "_known"): FOLLOWS,
     ("gateway.state.snapshots.__init__", "Snapshots", "_held"): FOLLOWS,
     ("gateway.state.snapshots.__init__", "Snapshots", "_due"): FOLLOWS,

@@ -147,6 +147,15 @@ async def test_requests_that_fail_are_left_out() -> None:
     assert (found.anew_count, found.skipped_count) == (1, 1)
 
 
+def test_places_that_a_change_empties_or_fills_are_changed() -> None:
+    orders = [("ab", "b"), ("", "c"), ("", "")]
+    found = [AnswerOrders("", list(before), list(after), None) for before, after in orders]
+    made = _summary(found, len(found), {}, ())
+    assert (made.answer_count, made.changed_count) == (3, 2)
+    assert made.changed_place_share == pytest.approx(2 / 3)
+    assert made.replaced_share == pytest.approx(1 / 6)
+
+
 def test_a_scene_for_those_who_may_not_read_costs_orders_without_them() -> None:
     weights = {"visual": 1.0, "margin": 2.0}
     by_costs = replace(

@@ -47,18 +47,20 @@ def carried(message: Filter) -> CallersFilter:
     )
 
 
-def growing(
-    value: CallersFilter | None,
-) -> Iterator[tuple[rules.Filter, CallersFilter, CallersFilter]]:
-    """Yield each condition that has to pass, its own filter, and the filter of those up to it."""
-    if value is None:
-        return
-    given = value.message
-    if not isinstance(given, Filter) or given.WhichOneof("expression") is None:
-        return
-    parts = given.all.filters if given.HasField("all") else (given,)
-    for count, part in enumerate(parts, start=1):
-        yield read(part), carried(part), carried(Filter(all=FilterList(filters=parts[:count])))
+def parts_of(value: CallersFilter | None) -> Sequence[CallersFilter]:
+    """Return the conditions of a valid filter that all have to pass."""
+    message: Any = None if value is None else value.message
+    if message is None or message.WhichOneof("expression") is None:
+        return ()
+    return [
+        carried(each) for each in (message.all.filters if message.HasField("all") else [message])
+    ]
+
+
+def all_of(parts: Sequence[CallersFilter]) -> CallersFilter:
+    """Return the filter that products pass that pass all of these."""
+    messages: Any = [each.message for each in parts]
+    return carried(Filter(all=FilterList(filters=messages)))
 
 
 @dataclass(frozen=True, slots=True)

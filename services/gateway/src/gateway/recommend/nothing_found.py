@@ -6,7 +6,7 @@ Products are counted with more and more of the conditions, only for answers with
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.model.filters import CallersFilter, growing
+from gateway.model.filters import all_of, parts_of
 from gateway.model.query import AnswerScope
 from gateway.model.response import EmptyReason
 from gateway.state.request_context import RequestContext
@@ -14,6 +14,7 @@ from servicekit.errors import ServiceError
 from sightline_rules import categories
 from sightline_rules.filters import All, Any, Comparison, Membership
 from sightline_rules.filters import Filter as Condition
+from sightline_rules.messages import read
 from sightline_rules.rejections import words
 
 MOST_PATHS = 5
@@ -29,8 +30,6 @@ class _Step:
     text: str
     """What is so if no product passes."""
     condition: Condition | None = None
-    alone: CallersFilter | None = None
-    """The filter of this condition."""
 
 
 async def why_empty(run: RequestContext, hidden: int = 0) -> EmptyReason | None:
@@ -58,9 +57,9 @@ def _steps(run: RequestContext) -> Iterator[_Step]:
     scope = AnswerScope(market_id=run.plan.scope.market_id)
     sold = f" that is sold in the market {scope.market_id}" if scope.market_id else ""
     yield _Step(scope, f"the catalog has no product{sold}")
-    for condition, alone, grown in growing(run.query.filter):
-        scope = replace(scope, filter=grown)
-        yield _Step(scope, "", condition, alone)
+    for count, part in enumerate(parts := parts_of(run.query.filter), start=1):
+        scope = replace(scope, filter=all_of(parts[:count]))
+        yield _Step(scope, "", read(part.message))
     if run.plan.scope.buyable_only:
         scope = replace(scope, buyable_only=True)
         yield _Step(scope, "all products that pass are out of stock, which the scene leaves out")
@@ -91,7 +90,7 @@ async def _reason(run: RequestContext, steps: Sequence[_Step], at: int) -> Empty
     condition = steps[at].condition
     if condition is None:
         return EmptyReason(steps[at].text)
-    alone = replace(steps[0].scope, filter=steps[at].alone)
+    alone = replace(steps[0].scope, filter=parts_of(run.query.filter)[at - 1])
     before = [words(each.condition) for each in steps[:at] if each.condition is not None]
     if before and await _passing(run, alone):
         text = f"no product that passes {' AND '.join(before)} passes {words(condition)}"

@@ -22,7 +22,7 @@ from collections.abc import (
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import reduce
-from itertools import chain
+from itertools import chain, zip_longest
 from operator import or_
 from typing import Any
 
@@ -210,7 +210,7 @@ async def _anew(
             before, after = [await recent.answer(query, scene, sample.places) for scene in scenes]
         except ServiceError:
             return None
-        return AnswerOrders("", before, after, None) if before or after else None
+        return AnswerOrders("", before, after, None)
 
     found: list[AnswerOrders] = []
     for start in range(0, len(recent.requests), AT_ONCE):
@@ -321,9 +321,9 @@ def _summary(
     rows: Mapping[str, ProductRow],
     changes: Iterable[SceneEntryChange],
 ) -> SceneDiff:
-    moved = [sum(a != b for a, b in zip(each.before, each.after, strict=False)) for each in found]
+    moved = [sum(a != b for a, b in zip_longest(each.before, each.after)) for each in found]
     replaced = [len({*each.before} - {*each.after}) for each in found]
-    lengths = [max(len(each.before), 1) for each in found]
+    lengths = [max(len(each.before), len(each.after), 1) for each in found]
     most = sorted(range(len(found)), key=lambda at: (-replaced[at], -moved[at]))[:MOST_EXAMPLES]
     shares = _exposure(each.before for each in found), _exposure(each.after for each in found)
     return SceneDiff(
