@@ -20,7 +20,7 @@ from examples.wines.pictures import answers, board, diagrams, split
 from examples.wines.pictures.camera import FOLDER, Camera, chromium
 from examples.wines.pictures.prometheus import watching
 from examples.wines.pictures.shoppers import busy
-from examples.wines.scenes.__main__ import play
+from examples.wines.scenes.__main__ import fill, play
 from local_suite.model import SuiteError
 from local_suite.suite import Suite
 from sightline_client import SightlineClient, SightlineError
@@ -56,7 +56,7 @@ def _take(console: Console, folder: Path, asked: set[str]) -> None:
             seen, panels = asyncio.run(_watched(console, suite, folder, asked))
     with chromium() as browser:
         camera = Camera(browser, FOLDER)
-        if seen is not None and "answers" in asked:
+        if seen is not None:
             answers.take(camera, seen, folder)
         if panels is not None:
             board.take(camera, panels)
@@ -68,12 +68,15 @@ def _take(console: Console, folder: Path, asked: set[str]) -> None:
 
 async def _watched(
     console: Console, suite: Suite, folder: Path, asked: set[str]
-) -> tuple[answers.Seen, list[board.Panel] | None]:
+) -> tuple[answers.Seen | None, list[board.Panel] | None]:
     """Fill the suite, send requests, and return its answers and Prometheus' data."""
-    gateway, wines = suite.addresses()["gateway"], load_wines()
-    story = await play(console, gateway)
+    gateway, wines, seen = suite.addresses()["gateway"], load_wines(), None
+    story = await play(console, gateway) if "answers" in asked else None
     async with SightlineClient(gateway, timeout=30) as client:
-        seen = await answers.ask(client, wines, story.scenes, story.photos)
+        if story is None:
+            await fill(console, client, wines)
+        else:
+            seen = await answers.ask(client, wines, story.scenes, story.photos)
         if "dashboard" not in asked:
             return seen, None
         out.say(console, "Shoppers send requests for two minutes.")

@@ -79,7 +79,7 @@ async def play(console: Console, target: str) -> Story:
     """Fill a catalog, request every scene, and return the results."""
     wines = load_wines()
     async with SightlineClient(target, timeout=30) as client:
-        await _fill(console, client, wines)
+        await fill(console, client, wines)
         posts = shopping.posts(wines)
         await client.upsert_products(posts)
         try:
@@ -96,7 +96,8 @@ async def play(console: Console, target: str) -> Story:
     return Story(lead, tuple(scenes), photos)
 
 
-async def _fill(console: Console, client: SightlineClient, wines: Sequence[Wine]) -> None:
+async def fill(console: Console, client: SightlineClient, wines: Sequence[Wine]) -> None:
+    """Load wines, ratings, visits and orders, and promote a model of them."""
     ratings = load_ratings()
     happened = list(shopping.events(wines, ratings, datetime.now(UTC)))
     with out.progress(console, "importing wines and photos", len(wines)) as move:

@@ -85,6 +85,11 @@ def test_before_a_command_they_do_not_become_its_arguments(gateway: FakeGateway)
     assert gateway.requests["GetProduct"][0].product_id == "-dash"
 
 
+def test_before_help_and_version_they_do_nothing() -> None:
+    assert "Find and recommend" in call("--json", "--help").output
+    assert re.fullmatch(r"[\d.]+\n", call("--target=127.0.0.1:1", "--version").output)
+
+
 def test_a_command_without_a_connection_rejects_them() -> None:
     result = call("--target", "127.0.0.1:1", "keys", "new")
     assert result.exit_code == 2

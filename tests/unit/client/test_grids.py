@@ -2,6 +2,7 @@
 
 import io
 import re
+import sys
 
 import pytest
 from rich.cells import cell_len
@@ -14,6 +15,7 @@ from sightline.gateway.v1.recommendation_service_pb2 import (
     RecommendValuesResponse,
     SearchResponse,
 )
+from sightline_client.cli.base import running
 from sightline_client.cli.show import experiments, inspected, listings, shelves, space_tables
 from sightline_client.cli.show.grids import grid
 from sightline_client.cli.show.tables import answer
@@ -122,3 +124,14 @@ EMPTY: dict[str, RenderableType] = {
 @pytest.mark.parametrize("kind", EMPTY)
 def test_empty_lists_say_so_alike(kind: str) -> None:
     assert re.fullmatch(r"No [a-z][a-z ]+(: .+|)\.", lines(EMPTY[kind], 100)[0])
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"), [("72", 72), ("", 120), ("wide", 120), ("0", 120), ("200", 200)]
+)
+def test_a_pipe_is_as_wide_as_columns_says(
+    monkeypatch: pytest.MonkeyPatch, columns: str, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
+    assert running.console().width == width

@@ -139,6 +139,8 @@ class Group(TyperGroup):
         while end < len(args) and (option := takers.get(args[end].partition("=")[0])):
             end += 1 if option.is_flag or "=" in args[end] else 2
         rest = args[end:]
+        if rest[:1] and rest[0].startswith("-"):
+            return rest  # --help or --version, which call nothing
         last = rest.index("--") if "--" in rest else len(rest)
         return [*rest[:last], *args[:end], *rest[last:]]
 

@@ -7,7 +7,6 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from sightline.retriever.v1 import index_service_pb2 as pb
-from sightline_client.cli import language
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
@@ -241,8 +240,7 @@ def upgrade_(
     made = upgrade.Upgrade()
 
     async def ask(client: SightlineClient) -> None:
-        with language.english(wanted=suite.json):
-            await upgrade.upgrade(client, space, version, made)
+        await upgrade.upgrade(client, space, version, made)
 
     try:
         suite.run(ask, keeps=True)
