@@ -292,6 +292,16 @@ def test_memory_holds_one_item_of_a_large_feed(tmp_path: Path) -> None:
     assert peak < 4_000_000
 
 
+@pytest.mark.parametrize("end", ["<item ", "<item\n<![CDATA[85", "<item a='>", "<item\t<b"])
+def test_a_feed_that_is_cut_within_a_tag_ends(tmp_path: Path, end: str) -> None:
+    item = "<item><g:id>1</g:id><title>T</title></item>"
+    path = written(tmp_path, f"{HEAD}{item}{end}".encode())
+    with closing(open_table(path, columns=(), needed=(), reading=PLAIN)) as table:
+        rows = [row for row, _ in zip(table.rows(), range(9), strict=False)]
+    assert [row.error is None for row in rows] == [True, False, False]
+    assert "it is cut" in str(rows[-1].error)
+
+
 # Properties
 
 TEXT = st.text(st.characters(exclude_categories=["Cc", "Cs", "Cn", "Co"]), min_size=1).map(

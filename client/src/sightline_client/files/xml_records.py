@@ -108,7 +108,9 @@ class XmlRecords:
                 self.opened += 1
                 window.at = window.start = mark.start()
                 tag = window.find(_TAG)
-                if tag is not None and tag.start() == window.start and tag[0].endswith("/>"):
+                if tag is None:  # the file ends within it
+                    window.at += len(mark[0])
+                elif tag.start() == window.start and tag[0].endswith("/>"):
                     yield from self._whole()
         yield from self._too_long()
         last = window.line_of(len(window.text))
