@@ -24,12 +24,14 @@ PEOPLE = 130
 """Number of people, above the minimum of a verdict."""
 
 
-def shop(people: range = range(PEOPLE)) -> list[event_pb2.Event]:
+def shop(people: range = range(PEOPLE), *, various: bool = False) -> list[event_pb2.Event]:
     """Return events of people of whom half buy reds and half whites, an hour apart: four times the
-    same one, then another, which nobody bought before. Only a model knows that it is alike."""
+    same one, then another, which nobody bought before, so that only a model knows that it is alike.
+    `various`: another one of six each time."""
     return [
         event(
-            f"{'rw'[person % 2]}{step // 4 * (person // 2 % 5 + 1)}",
+            f"{'rw'[person % 2]}"
+            f"{(person // 2 + step) % 6 if various else step // 4 * (person // 2 % 5 + 1)}",
             "PURCHASE",
             ago=3600 * (6 - step) + person,
             event_id=f"b-{person}-{step}",
@@ -120,7 +122,7 @@ async def test_what_passes_serves_without_force_until_another_one_is_shown_to_be
 
 
 async def test_an_evaluation_adds_tails_and_compares_on_the_same_histories(suite: Suite) -> None:
-    await suite.append(*shop())
+    await suite.append(*shop(various=True))
     version = await suite.learn()
     await suite.promote(version)
     await evaluate(suite, version)
@@ -131,7 +133,7 @@ async def test_an_evaluation_adds_tails_and_compares_on_the_same_histories(suite
         evaluations.EvaluationTrial.PROTOCOL_PER_USER_TAIL,
     ]
     names = [system.name for system in reported.trials[0].systems]
-    popular = ("popularity", "popularity of 7 days")
+    popular = ("popularity", "no model", "popularity of 7 days")
     assert names == ["candidate", *popular, "item-kNN", "EASE", "V-SKNN", "sequential rules"]
     tuned = [one.name for one in reported.trials[0].systems if one.settings]
     assert tuned == ["item-kNN", "EASE"]

@@ -27,7 +27,7 @@ async def evidence(client: SightlineClient, model_version: str) -> Scene:
         title="6. Is a trained model proven better?",
         intro="The training measured its own recipe on the last fifth of the ratings in time, which"
         " it had not seen, beside classic recommenders. A model serves only when it is shown"
-        " to be better than popularity.",
+        " to be better than the answers without one.",
         figures=(_figures(found, trial), _differences(trial)),
         findings=(
             f"The verdict is {found.verdict}. {found.summary}",
