@@ -58,6 +58,7 @@ place '' 'image: sightline\/[a-z-]+:' $(grep -rl 'image: sightline/[a-z-]*:' dep
 place '' '^scene: .*; gateway ' docs/tutorials/a-day.md docs/zh/tutorials/a-day.md
 place '' 'tags/v' docs/operate/releases.md
 place '' 'sightline_client-' docs/operate/releases.md
+place '' 'sightline-' docs/operate/first-install.md
 # In the names of Jobs the version has dashes instead of dots.
 dashed=$(echo "$version" | tr . -)
 for file in deploy/k8s/base/*/*-migrate.yaml; do
