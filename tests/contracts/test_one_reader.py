@@ -101,7 +101,8 @@ KINDS = (
                 "numerals.py",
                 "instants.py",
                 "cells.py",  # of typed values
-                *("events.py", "mapping.py", "products.py", "shelf_plans.py"),  # of read numbers
+                "forms.py",  # of columns
+                *("events.py", "products.py", "shelf_plans.py"),  # of read numbers
             }
         ),
         "float(cell.replace(',', '.'))",
@@ -110,7 +111,7 @@ KINDS = (
         "currency",
         spells("€", "£", "¥"),
         FILES,
-        frozenset({"currencies.py", "numerals.py"}),
+        frozenset({"currencies.py", "numerals.py", "encodings.py"}),  # letters of languages
         "cell.strip('€')",
     ),
     Kind(
@@ -119,6 +120,13 @@ KINDS = (
         FILES,
         frozenset({"instants.py", "audit.py"}),  # the audit reads what the suite wrote
         "datetime.fromisoformat(cell)",
+    ),
+    Kind(
+        "word of a choice",
+        spells("auf lager", "ausverkauft"),
+        FILES,
+        frozenset({"choices.py"}),
+        'cell.lower() == "auf lager"',
     ),
     Kind(
         "attribute key",

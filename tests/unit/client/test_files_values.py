@@ -341,6 +341,31 @@ def test_values_of_markets_are_read_like_columns(tmp_path: Path) -> None:
     assert second.markets[0].price.units == 19  # type: ignore[union-attr]
 
 
+def test_json_in_a_cell_stays_json_so_that_a_rejected_row_can_be_read_again(
+    tmp_path: Path,
+) -> None:
+    columns = {
+        "id": ["1", "2", "3"],
+        "title": ["T"] * 3,
+        "attributes": ['{"size": 38, "x": 1.50}', '{"size": "M"}', '{"x": 2}'],
+        "markets": [
+            '{"de": {"price": "1.299", "currency": "EUR"}}',
+            '{"de": {"price": "9,5"}}',
+            "",
+        ],
+    }
+    opened = open_table(
+        table(tmp_path / "a.csv", columns), columns=products.COLUMNS, needed=products.NEEDED
+    )
+    with closing(opened):
+        first, second, third = (row.cells for row in opened.rows())
+    assert json.loads(str(first["attributes"])) == {"size": "38", "x": 1.5}
+    assert json.loads(str(first["markets"])) == {"de": {"price": "1299", "currency": "EUR"}}
+    assert "price@de" not in first
+    untouched = [second["attributes"], second["markets"], third["attributes"]]
+    assert untouched == [columns["attributes"][1], columns["markets"][1], columns["attributes"][2]]
+
+
 def test_the_currencies_of_all_rows_are_known(tmp_path: Path) -> None:
     columns = {"id": ["1", "2", "3"], "title": ["T"] * 3, "price": ["5 EUR", "6 $", "7 USD"]}
     opened = open_table(

@@ -7,10 +7,10 @@ that a shop uses in its own way, is said with `--value`.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 
 from sightline.common.v1 import event_pb2, product_pb2
+from sightline_client.files.texts import bare
 
 _BLANKS = re.compile(r"[\s_\-]+")
 
@@ -18,12 +18,7 @@ _BLANKS = re.compile(r"[\s_\-]+")
 def simple(text: str) -> str:
     """Return a word in lower case, without accents, full stops and doubled blanks, so that
     spellings of one word are equal."""
-    if text.isascii():
-        lower = text.lower()
-    else:
-        parts = unicodedata.normalize("NFKD", text.casefold())
-        lower = "".join(part for part in parts if not unicodedata.combining(part))
-    return _BLANKS.sub(" ", lower).strip(" .!")
+    return _BLANKS.sub(" ", bare(text)).strip(" .!")
 
 
 def _table(by_meaning: Mapping[str, str]) -> dict[str, str]:

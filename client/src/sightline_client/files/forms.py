@@ -14,7 +14,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 
 from sightline_client.errors import SightlineError
-from sightline_client.files import cells, instants, lines, market_cells, numerals
+from sightline_client.files import cells, dumping, instants, lines, market_cells, numerals
 from sightline_client.files.model import FileRefused, Row, RowTable, Wrapped, bad
 from sightline_client.files.notation import Notation, Translated
 from sightline_client.files.survey import ATTRIBUTES, NUMBER, TEXT, Survey, is_code, parts
@@ -132,9 +132,8 @@ class Formed(Wrapped):
                 key: _attribute(key, value, forms.attributes.get(key, ""))
                 for key, value in attributes.items()
             }
-        if own is row.cells and all(own[name] is value for name, value in changed.items()):
-            return row
-        return replace(row, cells={**own, **changed})
+        new = {name: value for name, value in changed.items() if own[name] != value}
+        return replace(row, cells=_with(row.cells, new)) if new else row
 
     def _time(self, name: str, value: object, forms: ColumnForms) -> object:
         """Return the instant of a local time, and anything else as it is."""
@@ -184,6 +183,19 @@ def _opened(own: Mapping[str, object]) -> Mapping[str, object]:
         with suppress(ValueError, RecursionError, ArithmeticError):  # said where it is read
             own = {**own, ATTRIBUTES: lines.parse(text)}
     return market_cells.as_columns(own)
+
+
+def _with(cells: Mapping[str, object], new: Mapping[str, object]) -> Mapping[str, object]:
+    """Return cells with new values, each where and as it stands in the file: a JSON text stays
+    one."""
+    made = dict(cells)
+    markets = {name: value for name, value in new.items() if name not in cells}
+    for name, value in new.items():
+        if name == ATTRIBUTES and isinstance(cells[name], str) and isinstance(value, Mapping):
+            made[name] = dumping.line(value)
+        elif name in cells:
+            made[name] = value
+    return market_cells.with_columns(made, markets) if markets else made
 
 
 def _number(name: str, value: str, sign: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+
+from sightline_client.files.texts import bare, narrow
 
 LAST_SECOND = 253_402_300_799
 """Seconds from 1970 to the end of the year 9999."""
@@ -107,7 +108,7 @@ def order_of(text: str) -> str:
 def _written(text: str, order: str) -> datetime | None:
     """Read a date as people of a country write it, with or without a time of day; None = it is
     none."""
-    text = unicodedata.normalize("NFKC", text).strip()
+    text = narrow(text).strip()
     if (weekday := _WEEKDAY.match(text)) and not _NAME_AND_DAY.match(text):
         text = text[weekday.end() :]
     day, rest = _day(text, order)
@@ -169,8 +170,7 @@ def _day(text: str, order: str) -> tuple[datetime | None, str]:
 
 def _month(name: str) -> int:
     """Return the month of a name or its beginning; 0 = it is none."""
-    parts = unicodedata.normalize("NFKD", name.casefold())
-    return _MONTH.get("".join(part for part in parts if part.isascii()), 0)
+    return _MONTH.get(bare(name), 0)
 
 
 def placed(local: datetime, zone: tzinfo) -> datetime:

@@ -6,7 +6,7 @@ from typing import Any, SupportsIndex
 
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
-from sightline_client.files import cells, lines
+from sightline_client.files import cells, dumping, lines
 from sightline_client.files.cells import Cells
 from sightline_client.files.model import bad
 
@@ -70,6 +70,15 @@ def as_columns(row: Cells) -> Cells:
         if name in FIELDS
     }
     return {**moved, **row, MARKETS: listed}
+
+
+def with_columns(row: Cells, columns: Mapping[str, object]) -> Cells:
+    """Return the row with values of `as_columns` put back into `markets`, which stays JSON."""
+    listed = {market: dict(given) for market, given in _listed(row[MARKETS])}
+    for name, value in columns.items():
+        field, _, market = name.partition(SEPARATOR)
+        listed[market][field] = value
+    return {**row, MARKETS: dumping.line(listed) if isinstance(row[MARKETS], str) else listed}
 
 
 def _market(market: str, given: Mapping[str, object], row: Cells) -> product_pb2.MarketValues:

@@ -6,7 +6,6 @@ the file's, or ours that it is read as.
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
 
 from sightline_client.files.model import FileRefused, Row, RowTable, Wrapped
+from sightline_client.files.texts import composed
 
 _SHOWN = 5
 """Most values of a column that are shown."""
@@ -79,7 +79,7 @@ def _word(option: str) -> ValueWord:
 
 
 def _alike(value: object) -> str:
-    return " ".join(unicodedata.normalize("NFC", str(value)).casefold().split())
+    return " ".join(composed(str(value)).casefold().split())
 
 
 class Translated(Wrapped):

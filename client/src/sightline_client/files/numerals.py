@@ -8,12 +8,12 @@ other cells of their column decide (`forms`), or the caller.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from functools import lru_cache
 
 from sightline_client.files.currencies import CODES, MARKS, SHARED
+from sightline_client.files.texts import narrow
 
 SIGNS = (".", ",")
 """Decimal signs."""
@@ -45,8 +45,7 @@ class Ambiguous(ValueError):
 def usual(text: str) -> str:
     """Return a text with the usual digits and signs, and with zeros in place of a dash: `19,-` is
     `19,00`."""
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
+    text = narrow(text)
     return text if text[-1:].isdigit() else _DASH.sub(r"\g<1>00", text)
 
 

@@ -19,6 +19,20 @@ def composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def narrow(text: str) -> str:
+    """Return a text with the usual forms of digits, letters and signs, such as those of wide
+    ones."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
+def bare(text: str) -> str:
+    """Return a text in lower case and without accents, to compare words."""
+    if text.isascii():
+        return text.lower()
+    parts = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(part for part in parts if not unicodedata.combining(part))
+
+
 def plain(text: str) -> str:
     """Remove HTML from text: drop tags and resolve entities."""
     if not _TAG.search(text):
