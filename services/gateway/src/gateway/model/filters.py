@@ -49,12 +49,11 @@ def carried(message: Filter) -> CallersFilter:
 
 def parts_of(value: CallersFilter | None) -> Sequence[CallersFilter]:
     """Return the conditions of a valid filter that all have to pass."""
-    message: Any = None if value is None else value.message
-    if message is None or message.WhichOneof("expression") is None:
+    message = None if value is None else value.message
+    if not isinstance(message, Filter) or message.WhichOneof("expression") is None:
         return ()
-    return [
-        carried(each) for each in (message.all.filters if message.HasField("all") else [message])
-    ]
+    held = message.all.filters if message.HasField("all") else [message]
+    return [carried(each) for each in held]
 
 
 def all_of(parts: Sequence[CallersFilter]) -> CallersFilter:
