@@ -1,6 +1,8 @@
 """Requests that a changed scene is tried on: in memory, few, for an hour."""
 
-from gateway.model.query import RequestQuery, Signal, SignalKind
+from dataclasses import replace
+
+from gateway.model.query import Identity, RequestQuery, Shopper, Signal, SignalKind
 from gateway.state.recent_requests import MOST_BYTES, MOST_EACH, SECONDS, RecentRequests
 
 
@@ -50,3 +52,14 @@ def test_photos_are_kept_while_they_fit() -> None:
     clock.now = SECONDS
     kept.note("cart", photo(2), 0)
     assert kept._bytes == 2
+
+
+def test_those_of_an_erased_shopper_are_forgotten() -> None:
+    kept = RecentRequests()
+    alice, bob = (Shopper(Identity.USER, name) for name in ("alice", "bob"))
+    for shopper in (alice, bob, alice):
+        kept.note("home", replace(photo(10), shopper=shopper), 0)
+    kept.forget_shopper("other", alice)
+    kept.forget_shopper("default", alice)
+    assert [each.shopper for each in kept.of("default", "home", 0, 9)] == [bob]
+    assert kept._bytes == 10

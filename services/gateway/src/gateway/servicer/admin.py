@@ -120,8 +120,10 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         job: job_pb2.Job = await self._erase_user(request)
         self._history_reads.forget()
         whom = messages.shopper(request.shopper)
-        if self._experiments is not None and whom is not None:
-            self._experiments.forget(request.catalog_id, whom)
+        if whom is not None:
+            self._deps.recent.forget_shopper(request.catalog_id, whom)
+            if self._experiments is not None:
+                self._experiments.forget(request.catalog_id, whom)
         return job
 
     async def FitSpace(self, request: fit_pb.FitSpaceRequest, context: Context) -> job_pb2.Job:

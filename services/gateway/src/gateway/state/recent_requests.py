@@ -1,7 +1,7 @@
 """The last requests that this process answered, by scene: what a changed scene is tried on.
 
 Records of answers have no requests, as these may hold photos, texts and ids of shoppers. They are
-kept in memory alone, for an hour: so long may a request of an erased shopper be answered again.
+kept in memory alone, for an hour; the process that is asked to erase a shopper drops theirs at once.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.model.query import RequestQuery
+from gateway.model.query import RequestQuery, Shopper
 
 SECONDS = 3_600.0
 """Seconds for which a request is kept."""
@@ -60,6 +60,15 @@ class RecentRequests:
         """Drop all requests of a catalog."""
         for key in [key for key in self._kept if key[0] == catalog_id]:
             self._bytes -= sum([each.size for each in self._kept.pop(key)])
+
+    def forget_shopper(self, catalog_id: str, shopper: Shopper) -> None:
+        """Drop all requests of a shopper, who is being erased."""
+        for key in [key for key in self._kept if key[0] == catalog_id]:
+            theirs = [each for each in self._kept[key] if each.query.shopper == shopper]
+            self._bytes -= sum([each.size for each in theirs])
+            self._kept[key] = deque(
+                each for each in self._kept[key] if each.query.shopper != shopper
+            )
 
     def _expire(self) -> None:
         now = self._clock()
