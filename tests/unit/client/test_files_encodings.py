@@ -13,6 +13,7 @@ from sightline_client.cli.app import app
 from sightline_client.files import encodings
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.lines import JsonLines
+from sightline_client.files.model import FileRefused
 
 TEXTS = {
     "german": "Artikelnummer;Größe\n1;Äpfel aus Österreich, süß für 3 €\n2;Müsli „groß“ 1 m²\n",
@@ -97,6 +98,8 @@ def test_a_file_without_line_ends_is_read_in_parts(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("有机橄榄油,".encode("gb18030") * 200_001)
     assert encodings.found(path).name == "gb18030"
+    with pytest.raises(FileRefused, match="the first line names 200,001 columns, 20,000 at most"):
+        Delimited(path, ["id"])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "gb18030"])

@@ -9,7 +9,7 @@ neither reading is the likelier one, all of its lines are rejected: none becomes
 import csv
 import io
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +27,8 @@ _ROWS = "a quote is opened, and the lines to the next quote are rows as well"
 _UNCLEAR = "a quote is opened, and the lines to the next quote are one row or several"
 _LONGEST_LINE = 4 * 1024 * 1024
 """Maximum characters of a line, which bounds the memory. A longer line is cut, its row rejected."""
+MOST_COLUMNS = 20_000
+"""More than spreadsheets have. A file without line ends has more."""
 _AHEAD = 20
 """Lines below the header that show the separator as well."""
 _LONGEST_RECORD = 8 * 1024 * 1024
@@ -238,13 +240,18 @@ class Delimited:
         """Return the names without empty ones at the end, whose cells must be empty."""
         count = max(at for at, name in enumerate(names, start=1) if name)
         columns = names[:count]
+        if count > MOST_COLUMNS:
+            raise FileRefused(
+                f"{self._path}: the first line names {count:,} columns, {MOST_COLUMNS:,} at most",
+                "write each row on a line of its own, the names of the columns on the first one",
+            )
         if "" in columns:
             place = columns.index("") + 1
             raise FileRefused(
                 f"{self._path}: column {place} of {count} has no name",
                 "name it in the first line; a name that begins with _ is a note that is not read",
             )
-        twice = {name for name in columns if columns.count(name) > 1} - _TWICE
+        twice = {name for name, times in Counter(columns).items() if times > 1} - _TWICE
         if twice:
             raise FileRefused(
                 f"{self._path} names the column {min(twice)!r} twice", "give each column one name"

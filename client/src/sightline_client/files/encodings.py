@@ -148,9 +148,11 @@ def _of_a_country(path: Path) -> TextEncoding:
         for name, judge in _JUDGES.items()
     }
     for chunk in _chunks(path):
-        for candidate in (damaged, *others.values()):
+        if damaged.usual + damaged.others < _MOST:  # it can't fail, and each wrong byte costs
+            damaged.read(chunk)
+        for candidate in others.values():
             candidate.read(chunk)
-    for candidate in (damaged, *others.values()):
+    for candidate in others.values():
         candidate.read(b"", final=True)
     if damaged.usual > damaged.others:
         return TextEncoding(UTF_8)

@@ -1,6 +1,7 @@
 """Choose the reader by the file's name and check the columns."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
@@ -211,7 +212,7 @@ def _check_names(
     by: ColumnMap,
     ignore: Collection[str],
 ) -> None:
-    twice = sorted(name for name in set(theirs) if list(theirs).count(name) > 1)
+    twice = sorted(name for name, times in Counter(theirs).items() if times > 1)
     if twice:
         raise FileRefused(f"{path.name} names the column {twice[0]!r} twice", "give each one name")
     left = by.unread(theirs, known)

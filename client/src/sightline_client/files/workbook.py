@@ -10,6 +10,7 @@ import re
 import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -116,7 +117,7 @@ class Workbook:
                 f"{self._path.name}: column {names.index('') + 1} of {len(names)} has no name",
                 "name it in the header; a name that begins with _ is a note that is not read",
             )
-        twice = {name for name in names if names.count(name) > 1}
+        twice = [name for name, times in Counter(names).items() if times > 1]
         if twice:
             text = f"{self._path.name} names the column {min(twice)!r} twice"
             raise FileRefused(text, "give each column one name")

@@ -1,7 +1,7 @@
 """The last requests that this process answered, by scene: what a changed scene is tried on.
 
 Records of answers have no requests, as these may hold photos, texts and ids of shoppers. They are
-kept in memory alone, for an hour; the process that is asked to erase a shopper drops theirs at once.
+kept in memory alone, for an hour; the process that is asked to erase a shopper drops theirs.
 """
 
 import time
