@@ -10,7 +10,7 @@ import typer
 
 from sightline_client.cli.base import access_token, query, running
 from sightline_client.cli.commands import scenes, synonyms, watch
-from sightline_client.cli.work import columns, keys, local_suite
+from sightline_client.cli.work import keys, local_suite, remembered
 from sightline_client.files import audit, shelf_plans
 from sightline_client.files.model import FileRefused
 from sightline_client.files.opening import look
@@ -72,12 +72,13 @@ def test_what_a_command_remembers_is_written_anew_if_it_is_broken(
 ) -> None:
     monkeypatch.setattr(typer, "get_app_dir", lambda name: str(tmp_path))
     path = tmp_path / "columns.json"
-    columns._write("a", {"columns": {"x": "id"}, "constants": {}})
+    remembered._write("a", {"columns": {"x": "id"}, "constants": {}})
     WAYS[way](path)
     names = ("x",)
-    assert not columns._last(names, "")[0]
-    columns._write(columns._key(names), {"columns": {"x": "id"}, "constants": {}, "scope": ""})
-    assert bool(columns._last(names, "")[0]) == (way != "unreadable")
+    assert not remembered.recall(names, "here")
+    kept = {"columns": {"x": "id"}, "constants": {}, "scope": "here"}
+    remembered._write(remembered._key(names, "here"), kept)
+    assert bool(remembered.recall(names, "here")) == (way != "unreadable")
     run = tmp_path / "run"
     run.mkdir()
     (run / "suite.json").write_text("{}")
