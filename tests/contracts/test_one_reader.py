@@ -142,7 +142,8 @@ KINDS = (
         frozenset(
             {
                 *("texts.py", "attribute_keys.py"),
-                *("merchant_feed.py", "schema_org.py", "shapes.py"),  # as those formats define
+                *("magento.py", "merchant_feed.py", "schema_org.py", "shapes.py"),  # their formats
+                "column_words.py",  # its own table
             }
         ),
         "cell.split(',')",
@@ -163,6 +164,7 @@ KINDS = (
                 "rules/src/sightline_rules/texts.py",
                 f"{FILES}texts.py",
                 f"{FILES}attribute_keys.py",  # letters without their marks
+                *(f"{FILES}column_words.py", f"{FILES}export_headers.py"),  # headers, as compared
                 *(f"{FILES}photos.py", f"{FILES}folder.py"),  # names of files, as Macs write them
                 "rules/src/sightline_rules/words.py",  # words that are searched
                 "services/ranker/src/ranker/domain/searches.py",  # searches that are counted

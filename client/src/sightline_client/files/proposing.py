@@ -249,7 +249,7 @@ def _without_remark(name: str) -> str:
 
 
 def _currency_in(name: str) -> str:
-    """Return the currency in a name such as price_eur or `Preis (€)`; "" = none, or no price."""
+    """Return the currency in a name such as price_eur; "" = none, or it is no price."""
     found = re.fullmatch(r"(.+?)(?:[\s_/-]+in\s+|[\s_/(\[（-]+)([^\s()\[\]（）]+)[)\]）]?", name)
     if found is None or simple(found[1]) not in NAMES["price"]:
         return ""
