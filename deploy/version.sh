@@ -55,7 +55,6 @@ place '' 'SIGHTLINE_TAG:-' compose.yaml compose.agents.yaml
 place '/name: sightline\//' 'newTag: ' $(grep -rl 'name: sightline/.*newTag' deploy/k8s)
 # shellcheck disable=SC2046
 place '' 'image: sightline\/[a-z-]+:' $(grep -rl 'image: sightline/[a-z-]*:' deploy/k8s)
-place '' '^scene: .*; gateway ' docs/tutorials/a-day.md docs/zh/tutorials/a-day.md
 place '' 'tags/v' docs/operate/releases.md
 place '' 'sightline_client-' docs/operate/releases.md
 place '' 'sightline-' docs/operate/first-install.md

@@ -138,6 +138,7 @@ TYPED_ELSEWHERE: Mapping[str, str] = {
     "make setup": "tests/live/test_start.py: make up makes it first",
     "make wines": "tests/live/test_start.py: make up WINES=1 ends with it",
     "du -sh {data}": "tests/live/shell/test_fixes.py, where the disk is said to be full",
+    "make images REGISTRY=… PUSH=1": "no registry here; tests/images runs what it builds",
     "pip install ./protos ./client": "tests/contracts/test_installs.py installs both",
     "sightline scenes check": "tests/live/test_commands.py",
     "sightline products status --wait": "tests/live/shell/test_fixes.py",

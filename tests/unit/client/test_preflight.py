@@ -148,6 +148,17 @@ GOOD: dict[str, list[str]] = {
 }
 
 
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00a", b"a: ["])
+def test_a_manifest_that_can_not_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "all.yaml"
+    if content is not None:
+        file.write_bytes(content)
+    result = CliRunner().invoke(app, ["preflight", str(file)])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr
+
+
 class Cluster:
     """A folder with the stub, which comes first on the PATH."""
 

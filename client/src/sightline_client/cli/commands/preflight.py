@@ -82,7 +82,7 @@ def preflight(
                 running.show_facts(_list(_jobs(wanted, timeout)))
                 return
             results = _results(Kubectl(context), wanted, timeout if job else 0)
-        except (KubectlFailed, OSError) as error:
+        except (KubectlFailed, OSError, UnicodeDecodeError) as error:
             running.say(Text(str(error)))
             raise typer.Exit(1) from None
     _show(results, as_json=as_json)

@@ -50,13 +50,13 @@ def documents(source: str, given: str | None = None) -> list[Document]:
     No cluster is needed. Raise KubectlFailed for what kubectl can't read.
     """
     text = given
-    if text is None:
-        path = Path(source)
-        text = (
-            _call(["kustomize", source], None)
-            if path.is_dir()
-            else path.read_text(encoding="utf-8")
-        )
+    if text is None and Path(source).is_dir():
+        text = _call(["kustomize", source], None)
+    elif text is None:
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise KubectlFailed(f"{source} can't be read as a manifest: {error}") from error
     # A patch that changes nothing: kubectl reads YAML, and writes JSON.
     empty = ("patch", "--local", "--filename=-", "--type=merge", "--patch={}", "--output=json")
     return list(_split(_call(empty, text)))
