@@ -44,7 +44,7 @@ async def test_a_trained_and_promoted_model_moves_what_was_viewed_up(working: Su
     for _ in range(3):
         await working.append(event("w5", shopper=new))
     after = await working.rank(shopper=new)
-    assert [part.name for part in after.parts] == ["session"]
+    assert [part.name for part in after.parts] == ["session", "popularity"]
     assert list(after.degradations) == []
     whites = [f"w{n}" for n in range(6)]
     assert _mean_rank(after, whites) < _mean_rank(before, whites)

@@ -83,6 +83,6 @@ def test_parts_of_an_answer_have_one_scale() -> None:
     answer = from_wire.recommendations(gateway_messages.answer())
     bars = page.part_bars(answer.results[0], answer)
     assert [(bar.label, bar.width) for bar in bars] == [
-        ("looks like the query", 100),
+        ("looks like the query, or like the shopper's last products", 100),
         ("fits the products viewed last", 25),
     ]
