@@ -138,7 +138,10 @@ async def _shop(client: SightlineClient) -> None:
     answers = [await client.recommend(visitor="watched", page_size=5, **one) for one in looks]
     await client.search(image=wine.image)
     seen, token = answers[0].results[0].product.product_id, answers[0].attribution_token
-    kinds = (EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE)
+    kinds = (
+        *(EventType.IMPRESSION, EventType.CLICK),
+        *(EventType.ADD_TO_CART, EventType.PURCHASE),
+    )
     events = [
         Event(f"watched-{kind}", kind, seen, visitor="watched", attribution_token=token)
         for kind in kinds

@@ -10,11 +10,11 @@ from tests.live.conftest import RUNNING, running
 CATALOGS = (
     *("default", "hands", "peace", "war"),
     *("fixes", "fixes-empty", "fixes-new"),
-    *("first-files", "operations", "privacy", "counts", "feeds"),
+    *("first-files", "operations", "privacy", "counts", "feeds", "german", "chinese"),
 )
 """One that stays empty; what the command line loads; the same file, in peace and while servers are
 killed; what faults are made in and fixed; what a shop's first files go into; what the handbook's
-commands are typed on; what feeds and pages bring."""
+commands are typed on; what feeds and pages bring; two shops that begin."""
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def test_an_import_that_is_killed_again_and_again_comes_to_what_the_file_says(
     assert facts["state"]["storedCount"] == str(len(wanted))
     assert facts["state"]["refusedCount"] == "2"
     assert hands.ids() == wanted
-    kept = (hands.folder / "wines.rejected.csv").read_text().splitlines()
+    kept = (hands.folder / "wines.rejected.csv").read_text("utf-8-sig").splitlines()
     assert [line.split(";")[0] for line in kept] == ["id", "bad", "gone"]
     hands.run("products", "status", "--wait", "--timeout", "20")
 

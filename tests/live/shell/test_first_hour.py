@@ -65,8 +65,13 @@ def written(path: Path, shop: Shop, header: tuple[str, ...], rows: list[tuple[st
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("shop", [GERMAN, CHINESE], ids=["German", "Chinese"])
-def test_a_shop_comes_from_its_files_to_a_personal_page(hands: Hands, shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("catalog", "shop"), [("german", GERMAN), ("chinese", CHINESE)], ids=["German", "Chinese"]
+)
+def test_a_shop_comes_from_its_files_to_a_personal_page(
+    gateway: str, tmp_path: Path, catalog: str, shop: Shop
+) -> None:
+    hands = Hands(gateway, tmp_path, catalog)
     red, white = ([wine for wine in WINES if wine.type == kind][:12] for kind in ("Red", "White"))
     rows = [
         (wine.id, wine.title, shop.prices[n % 2], shop.stocked, kind, wine.image.name)

@@ -89,7 +89,7 @@ def test_parts_are_in_words_and_those_near_0_are_hidden(tmp_path: Path) -> None:
     for name, value in (("visual", 0.8), ("trend", 0.004), ("popularity", -0.0001), ("new", -0.2)):
         message.results[0].parts.append(answer_pb2.ScorePart(name=name, value=value))
     text = words(shown(tmp_path, message))
-    assert "looks like the query +0.800" in text
+    assert "looks like the query, or like the shopper's last products +0.800" in text
     assert "new -0.200" in text
     assert "liked more than usual recently" not in text
     assert "liked by many" not in text
