@@ -142,7 +142,7 @@ async def test_requests_are_answered_anew_so_that_controls_and_selection_show() 
 async def test_requests_that_fail_are_left_out() -> None:
     shop = await shop_with_answers(1)
     of_another_scene = by_photo(followed=("Bruna",))
-    shop.recent.note("default", of_another_scene, 0)
+    shop.recent.note("default", of_another_scene, 1)
     found = await anew(shop, DEFAULT, DEFAULT)
     assert (found.anew_count, found.skipped_count) == (1, 1)
 
