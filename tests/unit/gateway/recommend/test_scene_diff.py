@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -157,17 +157,13 @@ def test_places_that_a_change_empties_or_fills_are_changed() -> None:
 
 
 def test_a_scene_for_those_who_may_not_read_costs_orders_without_them() -> None:
-    weights = {"visual": 1.0, "margin": 2.0}
-    by_costs = replace(
-        DEFAULT,
-        objective="margin",
-        objective_strength=0.5,
-        parts_with_signals=weights,
-        parts_without_signals=weights,
-    )
+    tables = [each.name for each in fields(DEFAULT) if each.name.startswith("parts_")]
+    assert len(tables) == 3
+    weights = dict.fromkeys(tables, {"visual": 1.0, "margin": 2.0})
+    by_costs = replace(DEFAULT, objective="margin", objective_strength=0.5, **weights)
     scene = without_costs(by_costs)
-    assert (bool(scene.applied_objective), scene.parts_with_signals) == (False, {"visual": 1.0})
-    assert scene.parts_without_signals == {"visual": 1.0}
+    assert not scene.applied_objective
+    assert [getattr(scene, table) for table in tables] == [{"visual": 1.0}] * 3
     clicks = replace(DEFAULT, objective="clicks", objective_strength=0.5)
     assert without_costs(clicks).applied_objective.goal == "clicks"
 

@@ -69,6 +69,7 @@ def without_costs(scene: Scene) -> Scene:
         scene,
         parts_with_signals=weights(scene.parts_with_signals),
         parts_without_signals=weights(scene.parts_without_signals),
+        parts_with_history=weights(scene.parts_with_history),
         objective=Objective.UNSPECIFIED if by_margin else scene.objective,
         objective_strength=0.0 if by_margin else scene.objective_strength,
     )
