@@ -13,6 +13,7 @@ from gateway.model.branch import BITS, Branch
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable, SceneInvalid, SceneNotFound
 from gateway.model.price import RequestPrice, diff_price
+from gateway.model.query import RequestQuery
 from gateway.model.replay import RankerReplay, RecordedAnswer
 from gateway.model.versions import Versions
 from gateway.servicer.scenes import SceneCalls
@@ -24,6 +25,7 @@ from servicekit.admission.access import Caller, Role
 from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from tests.fakes.gateway_peers import Shop
+from tests.fakes.gateway_values import ANN
 from tests.fakes.toml import parsed
 
 HOME = "over_fetch = 3.0\n[diversity]\nbrand_cap = 2\n"
@@ -190,6 +192,24 @@ async def test_only_an_operator_compares_by_costs(calls: Calls, role: Role, cost
     (rules,) = [asked for name, asked in ranker.calls if name == "replay"]
     assert (rules.costs, "margin" in rules.weights) == (costs, costs)
     assert any(each.path == "objective" for each in found.warnings) is not costs
+
+
+@pytest.mark.parametrize("scope", [None, "", "ann"])
+async def test_who_may_not_name_every_shopper_sees_answers_to_unknown_ones(
+    calls: Calls, scope: str | None
+) -> None:
+    ranker: Any = calls._ranker
+    ranker.counted = {"recently_viewed": {"p4": 1.0, "p2": 0.5}}
+    calls._deps.recent.note("home", RequestQuery(scene="home", shopper=ANN), 1)
+    spy = "popular_fallback = false\nnew_fallback = false\n[branches]\nrecently_viewed = 1.0\n"
+    held = access.caller.set(Caller("c", frozenset({Role.OPERATE}), shopper=scope))
+    try:
+        found = await calls.DiffScene(pb.DiffSceneRequest(scene="home", toml=spy), None)
+    finally:
+        access.caller.reset(held)
+    shown = {product for each in found.answers for product in each.after_product_ids}
+    assert ({"p4", "p2"} <= shown) is (scope is None)
+    assert {"p4", "p2"}.isdisjoint(shown) is (scope is not None)
 
 
 async def test_a_diff_waits_for_a_place_for_a_few_answers_at_a_time(calls: Calls) -> None:

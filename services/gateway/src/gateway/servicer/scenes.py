@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
@@ -16,7 +16,7 @@ from gateway.ports import SceneSource
 from gateway.recommend import scene_diff
 from gateway.recommend.anew import first_products, without_costs
 from gateway.recommend.scene_diff import AnswerSample, RecentSample, SceneDiff, entry_changes
-from gateway.servicer.requests import admit, reads_costs
+from gateway.servicer.requests import admit, names_every_shopper, reads_costs
 from gateway.state.prices import RequestPrices
 from gateway.state.request_context import RequestDependencies
 from gateway.state.scenes.texts import ParseToml, read
@@ -132,6 +132,8 @@ class SceneCalls:
         requests = deps.recent.of(
             sample.catalog_id, sample.scene, sample.since_micros, sample.answers
         )
+        if not names_every_shopper():
+            requests = [replace(each, not_personal=True) for each in requests]
 
         def answer(query: RequestQuery, scene: Scene, places: int) -> Awaitable[Sequence[str]]:
             shown = scene if sample.costs else without_costs(scene)
