@@ -18,8 +18,8 @@ in `services/ranker/src/ranker/domain/personal_data.py`; a test fails for a colu
 that is missing there. The lawful reasons are a proposal: your data-protection officer decides.
 
 Ids of shoppers and visits are stored as keyed pseudonyms only ([keys](operate/keys.md)). Names,
-addresses and photos of shoppers are never stored: the photo of a request is decoded in memory and
-dropped with the answer. Its vector is stored only if the scene sets `record_photo_vectors` and the
+addresses and photos of shoppers are never stored: the photo of a request is in memory alone, and
+dropped [within an hour](merchandise/changing-a-scene.md#what-it-compares). Its vector is stored only if the scene sets `record_photo_vectors` and the
 shopper consents to PHOTOS. Logs, metrics and traces hold no id, no query and no pseudonym. The
 retriever and the embedder store products; of persons, they store the names of calling keys in the
 audit log, people in photos of products unless their faces are
@@ -128,8 +128,8 @@ Programs call `export_user`, `erase_user` and `get_erasure` of the client, or `E
   erase, and so is what other readers of a Kafka topic stored.
 - **Memory**: ids, histories and consents leave it within ten seconds, vectors of models within a
   minute. Which histories a caller read is remembered for an hour, under hashes that lead to nobody.
-  A gateway keeps the last requests to each scene for an hour; the one that is asked to erase drops
-  the shopper's at once.
+  A gateway keeps the last requests to each scene for an hour, whatever the shopper consents to; the
+  one that is asked to erase drops the shopper's at once.
 
 ## Processing record
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -29,7 +29,8 @@ from gateway.recommend.scene_diff import (
 from sightline.common.v1.product_pb2 import Product as ProductRow
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop, shop_with_photo
-from tests.fakes.gateway_values import DEFAULT, by_photo
+from tests.fakes.gateway_values import DEFAULT, by_photo, ids
+from tests.unit.gateway.retrieval import test_labels
 
 SAMPLE = AnswerSample("default", "default", answers=10, since_micros=7, places=2)
 CHANGED = replace(
@@ -139,10 +140,20 @@ async def test_requests_are_answered_anew_so_that_controls_and_selection_show() 
     assert len(shop.deps.recent.of("default", "default", 0, 10)) == 2, "these are no requests"
 
 
+async def test_labels_of_photos_are_read_anew_too() -> None:
+    shop = test_labels.shop()
+    answer = await recommend(test_labels.QUERY, shop.deps)
+    scene = shop.scenes.get("default")
+    assert list(await first_products(test_labels.QUERY, scene, shop.deps, 5)) == ids(answer)
+    off = replace(scene, branches={**scene.branches, Branch.LABELS: 0.0})
+    found = await anew(shop, scene, off)
+    assert (found.anew_count, found.changed_count) == (1, 1)
+
+
 async def test_requests_that_fail_are_left_out() -> None:
     shop = await shop_with_answers(1)
     of_another_scene = by_photo(followed=("Bruna",))
-    shop.recent.note("default", of_another_scene, 0)
+    shop.recent.note("default", of_another_scene, 1)
     found = await anew(shop, DEFAULT, DEFAULT)
     assert (found.anew_count, found.skipped_count) == (1, 1)
 
@@ -157,17 +168,13 @@ def test_places_that_a_change_empties_or_fills_are_changed() -> None:
 
 
 def test_a_scene_for_those_who_may_not_read_costs_orders_without_them() -> None:
-    weights = {"visual": 1.0, "margin": 2.0}
-    by_costs = replace(
-        DEFAULT,
-        objective="margin",
-        objective_strength=0.5,
-        parts_with_signals=weights,
-        parts_without_signals=weights,
-    )
+    tables = [each.name for each in fields(DEFAULT) if each.name.startswith("parts_")]
+    assert len(tables) == 3
+    weights = {table: {"visual": 1.0, "margin": 2.0} for table in tables}
+    by_costs = replace(DEFAULT, objective="margin", objective_strength=0.5, **weights)
     scene = without_costs(by_costs)
-    assert (bool(scene.applied_objective), scene.parts_with_signals) == (False, {"visual": 1.0})
-    assert scene.parts_without_signals == {"visual": 1.0}
+    assert not scene.applied_objective
+    assert [getattr(scene, table) for table in tables] == [{"visual": 1.0}] * 3
     clicks = replace(DEFAULT, objective="clicks", objective_strength=0.5)
     assert without_costs(clicks).applied_objective.goal == "clicks"
 

@@ -12,18 +12,20 @@ from gateway.model.answer import AnsweredProduct, AnswerOrder, AnswerRecord
 from gateway.model.branch import BITS, Branch
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable, SceneInvalid, SceneNotFound
-from gateway.model.price import RequestPrice, diff_price
+from gateway.model.price import LABEL, MODEL, SIGNAL, RequestPrice, diff_price
+from gateway.model.query import RequestQuery, SignalKind
 from gateway.model.replay import RankerReplay, RecordedAnswer
 from gateway.model.versions import Versions
 from gateway.servicer.scenes import SceneCalls
 from gateway.state.expensive_requests import ExpensiveRequestLimiter
-from gateway.state.prices import RequestPrices
+from gateway.state.prices import Charge, RequestPrices
 from gateway.state.scenes import SceneFiles
 from servicekit.admission import access
 from servicekit.admission.access import Caller, Role
 from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from tests.fakes.gateway_peers import Shop
+from tests.fakes.gateway_values import ANN, by_photo
 from tests.fakes.toml import parsed
 
 HOME = "over_fetch = 3.0\n[diversity]\nbrand_cap = 2\n"
@@ -192,6 +194,24 @@ async def test_only_an_operator_compares_by_costs(calls: Calls, role: Role, cost
     assert any(each.path == "objective" for each in found.warnings) is not costs
 
 
+@pytest.mark.parametrize("scope", [None, "", "ann"])
+async def test_who_may_not_name_every_shopper_sees_answers_to_unknown_ones(
+    calls: Calls, scope: str | None
+) -> None:
+    ranker: Any = calls._ranker
+    ranker.counted = {"recently_viewed": {"p4": 1.0, "p2": 0.5}}
+    calls._deps.recent.note("home", RequestQuery(scene="home", shopper=ANN), 1)
+    spy = "popular_fallback = false\nnew_fallback = false\n[branches]\nrecently_viewed = 1.0\n"
+    held = access.caller.set(Caller("c", frozenset({Role.OPERATE}), shopper=scope))
+    try:
+        found = await calls.DiffScene(pb.DiffSceneRequest(scene="home", toml=spy), None)
+    finally:
+        access.caller.reset(held)
+    shown = {product for each in found.answers for product in each.after_product_ids}
+    assert ({"p4", "p2"} <= shown) is (scope is None)
+    assert {"p4", "p2"}.isdisjoint(shown) is (scope is not None)
+
+
 async def test_a_diff_waits_for_a_place_for_a_few_answers_at_a_time(calls: Calls) -> None:
     ranker: Any = calls._ranker
     for number in range(10):
@@ -208,6 +228,38 @@ async def test_a_diff_waits_for_a_place_for_a_few_answers_at_a_time(calls: Calls
     await calls.DiffScene(pb.DiffSceneRequest(), None)
     assert held == [diff_price(each).queue_seconds for each in (4, 4, 2)]
     assert diff_price(4).is_expensive
+
+
+async def test_a_diff_is_charged_for_the_answers_that_it_gives_anew(calls: Calls) -> None:
+    for _ in range(6):
+        calls._deps.recent.note("home", by_photo(scene="home"), 1)
+    counted: list[RequestPrice] = []
+    held: list[RequestPrice] = []
+
+    class Places(ExpensiveRequestLimiter):
+        @asynccontextmanager
+        async def held(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
+            held.append(price)
+            yield False
+
+    class Prices(RequestPrices):
+        @asynccontextmanager
+        async def counted(self, price: RequestPrice) -> AsyncIterator[Charge]:
+            counted.append(price)
+            yield Charge(0.0, 0.0)
+
+    calls._prices = Prices(places=Places(1))
+    labels = HOME + "[branches]\nlabels = 1.0\n"
+    for toml in (HOME, labels):
+        await calls.DiffScene(pb.DiffSceneRequest(scene="home", toml=toml, answer_count=6), None)
+    for price in counted:
+        assert price.seconds >= diff_price(6).seconds + 12 * SIGNAL[SignalKind.IMAGE]
+    assert counted[0].models == pytest.approx(12 * MODEL[SignalKind.IMAGE])
+    assert counted[1].models - counted[0].models == pytest.approx(6 * LABEL)
+    assert [each.models for each in held[:2]] == pytest.approx(
+        [counted[0].models * 8 / 12, counted[0].models * 4 / 12]
+    )
+    assert held[0].queue_seconds >= 8 * SIGNAL[SignalKind.IMAGE]
 
 
 async def test_a_diff_says_which_versions_it_compares(calls: Calls) -> None:

@@ -163,6 +163,26 @@ async def test_a_bad_file_at_the_start_blocks_only_itself(tmp_path):
     assert "bad.toml" in found.problem
 
 
+@pytest.mark.parametrize("fault", ["file", "scene"])
+async def test_a_fault_at_a_restart_ends_no_experiment(tmp_path, fault):
+    keeper, clock = Keeper(), Clock()
+    before = await arms(opened(tmp_path, keeper, clock))
+    scenes = FakeScenes({"default": DEFAULT} if fault == "scene" else dict(SCENES.scenes))
+    put(tmp_path / "order.toml", GOOD if fault == "scene" else "= 1")
+    restarted = RunningExperiments(tmp_path, ("default",), scenes, keeper, clock)
+    scenes.scenes = SCENES.scenes
+
+    assert await arms(restarted) == before
+    put(tmp_path / "other.toml", 'layer = "two"' + GOOD.replace('["default"]', '["new"]'))
+    clock.now += AGAIN_SECONDS
+    assert await arms(restarted) == before
+    assert "order" in [one.name for one in keeper.kept["default"]]
+    put(tmp_path / "order.toml", GOOD)
+    clock.now += AGAIN_SECONDS
+    assert await arms(restarted) == before
+    assert [one.name for one in keeper.kept["default"]] == ["order", "other"]
+
+
 def test_two_files_that_can_not_both_be_are_refused(tmp_path):
     for name in ("one", "two"):
         put(tmp_path / f"{name}.toml", GOOD)

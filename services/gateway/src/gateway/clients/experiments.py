@@ -36,6 +36,7 @@ def running_of(message: Experiment) -> RunningExperiment:
     ends = accumulate(arm.share for arm in message.arms)
     has_end = message.HasField("end_time")
     return RunningExperiment(
+        name=message.name,
         scenes=frozenset(message.scenes),
         start_micros=message.start_time.ToMicroseconds(),
         end_micros=message.end_time.ToMicroseconds() if has_end else math.inf,

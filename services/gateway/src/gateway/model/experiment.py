@@ -110,6 +110,7 @@ def conflict(one: ExperimentFile, other: ExperimentFile) -> str:
 class RunningExperiment:
     """An experiment in the form used by requests."""
 
+    name: str
     scenes: frozenset[str]
     start_micros: float
     end_micros: float
@@ -137,6 +138,7 @@ def running(one: ExperimentFile) -> RunningExperiment:
     """Return an experiment's file in the form used by requests."""
     ends = accumulate(arm.share for arm in one.arms)
     return RunningExperiment(
+        name=one.name,
         scenes=frozenset(one.scenes),
         start_micros=_micros(one.start),
         end_micros=math.inf if one.end is None else _micros(one.end),

@@ -368,9 +368,14 @@ def watch_price(photos: int) -> RequestPrice:
     return RequestPrice({"": BASE, "watch": photos * PHOTO}, exempt=photos * PHOTO)
 
 
-def diff_price(answers: int) -> RequestPrice:
-    """Return the price of comparing recorded answers with those of a changed scene."""
-    return RequestPrice({"": BASE, "answer_count": answers * REPLAYED_ANSWER})
+def diff_price(answers: int, anew: Sequence[RequestPrice] = ()) -> RequestPrice:
+    """Return the price of comparing recorded answers with those of a changed scene.
+
+    `anew`: prices of the answers that are given anew.
+    """
+    seconds = answers * REPLAYED_ANSWER + sum(each.seconds for each in anew)
+    models = sum(each.models for each in anew)
+    return RequestPrice({"": BASE, "answer_count": seconds}, models)
 
 
 def goals_price(filters: Sequence[CallersFilter], products: int) -> RequestPrice:

@@ -5,16 +5,18 @@ from dataclasses import dataclass, replace
 
 from gateway.model.candidates import CandidateList
 from gateway.model.errors import NothingAvailable
+from gateway.model.price import RequestPrice
 from gateway.model.query import RequestQuery
 from gateway.model.scene import MARGIN, Objective, Scene
 from gateway.ports import SceneSource
-from gateway.recommend.begin import begin
+from gateway.recommend.charge import covered
 from gateway.recommend.controls.step import apply_controls
 from gateway.recommend.final_order import fused, order_candidates
 from gateway.recommend.pages import read_page
 from gateway.recommend.recommend import find_candidates, showable
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
+from servicekit.errors import ServiceError
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,29 @@ async def first_products(
 ) -> Sequence[str]:
     """Return the first products with which a scene would answer a request now; none if nothing can
     be shown. Raises ServiceError."""
-    asked = replace(query, scene=scene.name, page_size=places, page_token="", explain=False)
-    tried = replace(deps, scenes=_Trial(scene, deps.scenes), experiments=None)
     with deadlines.within(deps.longest_seconds):
+        run, _ = _covered(query, scene, deps, places)
         try:
-            return await showable(await find_candidates(begin(asked, tried)), _shown)
+            return await showable(await find_candidates(run), _shown)
         except NothingAvailable:
             return ()
+
+
+def price_anew(
+    query: RequestQuery, scene: Scene, deps: RequestDependencies, places: int
+) -> RequestPrice:
+    """Return the price of `first_products`; of a request that the scene can't answer, nothing."""
+    try:
+        return _covered(query, scene, deps, places)[1]
+    except ServiceError:
+        return RequestPrice({})
+
+
+def _covered(
+    query: RequestQuery, scene: Scene, deps: RequestDependencies, places: int
+) -> tuple[RequestContext, RequestPrice]:
+    asked = replace(query, scene=scene.name, page_size=places, page_token="", explain=False)
+    return covered(asked, replace(deps, scenes=_Trial(scene, deps.scenes), experiments=None))
 
 
 async def _shown(run: RequestContext, listings: tuple[CandidateList, ...]) -> Sequence[str]:
@@ -69,6 +87,7 @@ def without_costs(scene: Scene) -> Scene:
         scene,
         parts_with_signals=weights(scene.parts_with_signals),
         parts_without_signals=weights(scene.parts_without_signals),
+        parts_with_history=weights(scene.parts_with_history),
         objective=Objective.UNSPECIFIED if by_margin else scene.objective,
         objective_strength=0.0 if by_margin else scene.objective_strength,
     )

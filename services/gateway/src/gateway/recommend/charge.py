@@ -58,6 +58,13 @@ async def charged_together(
                 one_at_a_time.reset(bound)
 
 
+def covered(query: RequestQuery, deps: RequestDependencies) -> tuple[RequestContext, RequestPrice]:
+    """Plan a checked request that no arm may answer and for which its caller charges. Return its
+    run and its price."""
+    (run,) = _begun([(query, False)], deps, 1)
+    return run, _price(run, _products([run], deps), 1)
+
+
 def _begun(
     joins: Sequence[tuple[RequestQuery, bool]], deps: RequestDependencies, searches: int
 ) -> Sequence[RequestContext]:

@@ -153,18 +153,20 @@ AnswerAnew = Callable[[RequestQuery, Scene, int], Awaitable[Sequence[str]]]
 """Return the first products with which a scene answers a request now. Raises ServiceError."""
 
 
+@asynccontextmanager
+async def at_once(_: object) -> AsyncIterator[None]:
+    """Wait for nothing."""
+    yield
+
+
 @dataclass(frozen=True, slots=True)
 class RecentSample:
     """Recent requests, and how a scene answers them."""
 
     requests: Sequence[RequestQuery]
     answer: AnswerAnew
-
-
-@asynccontextmanager
-async def at_once(_: int) -> AsyncIterator[None]:
-    """Wait for nothing."""
-    yield
+    turn: Callable[[Sequence[RequestQuery]], AbstractAsyncContextManager[object]] = at_once
+    """Wait for a place of expensive requests, for both answers to some requests."""
 
 
 async def scene_diff(
@@ -188,7 +190,7 @@ async def scene_diff(
         async with turn(len(some)):
             found += await _compared(sample, some, changed, ranker, retriever, rows=rows)
     changes = entry_changes(current, changed)
-    anew = [] if recent is None else await _anew(sample, (current, changed), recent, turn)
+    anew = [] if recent is None else await _anew(sample, (current, changed), recent)
     if recent is None or not anew:
         return _summary(found, len(ids), rows, changes)
     await _add_rows(sample, {item for each in anew for item in each.products}, rows, retriever)
@@ -201,7 +203,7 @@ async def scene_diff(
 
 
 async def _anew(
-    sample: AnswerSample, scenes: tuple[Scene, Scene], recent: RecentSample, turn: Turn
+    sample: AnswerSample, scenes: tuple[Scene, Scene], recent: RecentSample
 ) -> list[AnswerOrders]:
     """Answer recent requests by both scenes, without those that fail."""
 
@@ -215,7 +217,7 @@ async def _anew(
     found: list[AnswerOrders] = []
     for start in range(0, len(recent.requests), AT_ONCE):
         some = recent.requests[start : start + AT_ONCE]
-        async with turn(2 * len(some)):
+        async with recent.turn(some):
             answered = await asyncio.gather(*map(orders, some))
         found += [each for each in answered if each is not None]
     return found

@@ -30,6 +30,11 @@ def reads_costs() -> bool:
     return access.Role.OPERATE in access.caller.get().roles
 
 
+def names_every_shopper() -> bool:
+    """Return whether the current caller's requests may name any shopper."""
+    return access.caller.get().shopper is None
+
+
 def check_request_id(request: Any) -> None:
     """Raise RequestInvalid if the request's id is too long."""
     if len(request.request_id) > validate.MOST_REQUEST_ID:

@@ -2,21 +2,23 @@
 
 from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
+from itertools import product
 
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model import scene_checks
 from gateway.model.controls import ControlRule
 from gateway.model.errors import SceneInvalid, SceneNotFound
-from gateway.model.price import diff_price, goals_price
+from gateway.model.price import RequestPrice, diff_price, goals_price
 from gateway.model.query import AnswerScope, RequestQuery
 from gateway.model.scene import Objective, Scene
 from gateway.ports import SceneSource
 from gateway.recommend import scene_diff
-from gateway.recommend.anew import first_products, without_costs
+from gateway.recommend.anew import first_products, price_anew, without_costs
 from gateway.recommend.scene_diff import AnswerSample, RecentSample, SceneDiff, entry_changes
-from gateway.servicer.requests import admit, reads_costs
+from gateway.servicer.requests import admit, names_every_shopper, reads_costs
 from gateway.state.prices import RequestPrices
 from gateway.state.request_context import RequestDependencies
 from gateway.state.scenes.texts import ParseToml, read
@@ -132,16 +134,26 @@ class SceneCalls:
         requests = deps.recent.of(
             sample.catalog_id, sample.scene, sample.since_micros, sample.answers
         )
+        if not names_every_shopper():
+            requests = [replace(each, not_personal=True) for each in requests]
+
+        def shown(scene: Scene) -> Scene:
+            return scene if sample.costs else without_costs(scene)
 
         def answer(query: RequestQuery, scene: Scene, places: int) -> Awaitable[Sequence[str]]:
-            shown = scene if sample.costs else without_costs(scene)
-            return first_products(query, shown, deps, places)
+            return first_products(query, shown(scene), deps, places)
 
-        def turn(answers: int) -> AbstractAsyncContextManager[bool]:
-            return places.held(diff_price(answers), sample.catalog_id)
+        def price(answers: int, some: Sequence[RequestQuery]) -> RequestPrice:
+            pairs = product(some, (shown(current), shown(changed)))
+            return diff_price(answers, [price_anew(*each, deps, sample.places) for each in pairs])
+
+        def turn(
+            answers: int, some: Sequence[RequestQuery] = ()
+        ) -> AbstractAsyncContextManager[bool]:
+            return places.held(price(answers, some), sample.catalog_id)
 
         with deadlines.otherwise(DIFF_SECONDS):
-            async with self._prices.counted(diff_price(sample.answers + 2 * len(requests))):
+            async with self._prices.counted(price(sample.answers, requests)):
                 return await scene_diff.scene_diff(
                     sample,
                     current,
@@ -149,7 +161,7 @@ class SceneCalls:
                     self._ranker,
                     self._retriever,
                     turn=turn,
-                    recent=RecentSample(requests, answer),
+                    recent=RecentSample(requests, answer, partial(turn, 0)),
                 )
 
     async def _without_products(

@@ -2,7 +2,8 @@
 
 An invalid file is rejected alone: its former content, if any, stays in force, and the changes of
 other files take effect. Of files that contradict each other none does, nor does any other change;
-no gateway starts with such files.
+no gateway starts with such files. While the file of a registered experiment has never been read, as
+after a restart with an invalid one, no change takes effect: what is registered continues.
 
 Files take effect after the ranker, which reports on them, has registered them. It rejects a change
 to a running experiment; then no changed file takes effect, and the previous experiments continue
@@ -14,7 +15,7 @@ import asyncio
 import contextvars
 import time
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from itertools import combinations
 from pathlib import Path
 from types import MappingProxyType
@@ -120,6 +121,8 @@ class RunningExperiments:
         self._former: Files = {}
         self._invalid = self._rejected = ""
         """Problems of files, and those that the ranker found."""
+        self._unread: Set[str] = frozenset()
+        """Names of files without content that can be used."""
         self._files = Reloaded(
             lambda: folder.glob("*.toml"),
             lambda: self._read(folder),
@@ -144,6 +147,9 @@ class RunningExperiments:
             self._invalid = str(error)
             self._former = cast(Files, error.usable) or self._former
             raise
+        finally:
+            there = {path.stem for path in folder.glob("*.toml")}
+            self._unread = there - {path.stem for path in self._former}
         return self._former
 
     @property
@@ -229,6 +235,9 @@ class RunningExperiments:
             STALE.set(bool(self.problem))
 
     async def _take(self, catalog_id: str, experiments: Sequence[ExperimentFile]) -> None:
+        if kept := await self._unmentioned(catalog_id):
+            self._in_force[catalog_id] = kept
+            return
         try:
             await self._keeper.register(catalog_id, experiments)
         except ServiceError as error:
@@ -242,3 +251,12 @@ class RunningExperiments:
                 self._in_force[catalog_id] = await self._keeper.experiments(catalog_id)
         else:
             self._in_force[catalog_id] = [running(one) for one in experiments]
+
+    async def _unmentioned(self, catalog_id: str) -> Sequence[RunningExperiment]:
+        """Return what is registered, if the file of one that has not ended was never read: the
+        ranker ends those that a registration does not mention."""
+        if not self._unread:
+            return ()
+        kept, now = await self._keeper.experiments(catalog_id), time.time() * 1e6
+        names = {one.name for one in kept if one.end_micros > now}
+        return () if names.isdisjoint(self._unread) else kept
