@@ -1,21 +1,24 @@
 """Answers to shoppers whom no model knows: their last products find others."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
+from gateway.model.columns import ProductColumns
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import ProductOutcome
 from gateway.model.peers import NominationBasis
+from gateway.model.quality import Quality
 from gateway.model.query import RequestQuery
 from gateway.model.response import RecommendAnswer
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.shelves import ShelfKind, ShelfQuery, recommend_shelves
 from gateway.state.scenes import SceneFiles
-from servicekit.errors import FailedPrecondition
+from servicekit.errors import FailedPrecondition, Unavailable
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import ANN, by_photo, ids, near, reason
 
@@ -128,6 +131,23 @@ async def test_without_the_record_the_answer_says_so(shop):
     shop.retriever.fails["newest"] = PeerUnavailable(Peer.RETRIEVER)
     with pytest.raises(NothingAvailable):
         await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+
+@pytest.mark.parametrize("scene", ["for-you", "default"])
+@pytest.mark.parametrize("cause", ["RETRIEVER_UNAVAILABLE", "STAGE_DEADLINE"])
+async def test_last_products_that_cannot_be_read_degrade_the_answer(shop, scene, cause):
+    read = shop.retriever.columns
+
+    async def fails_once(*asked: Any) -> ProductColumns:
+        shop.retriever.columns = read
+        raise Unavailable("late", reason=cause)
+
+    shop.retriever.columns = fails_once
+    answer = await recommend(RequestQuery(scene=scene, shopper=ANN), shop.deps)
+
+    assert {*ids(answer)} >= {"p5", "p7", "p8", "p9"}
+    assert [(one.stage, one.cause.name) for one in answer.degradations] == [("history", cause)]
+    assert answer.quality < Quality.FULL
 
 
 async def test_reasons_name_what_the_parts_follow(shop):
