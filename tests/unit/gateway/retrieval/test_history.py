@@ -8,6 +8,7 @@ import pytest
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
 from gateway.model.columns import ProductColumns
+from gateway.model.controls import ControlRule, ControlState
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import ProductOutcome
 from gateway.model.peers import NominationBasis
@@ -19,6 +20,7 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.shelves import ShelfKind, ShelfQuery, recommend_shelves
 from gateway.state.scenes import SceneFiles
 from servicekit.errors import FailedPrecondition, Unavailable
+from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import ANN, by_photo, ids, near, reason
 
@@ -116,6 +118,42 @@ async def test_each_interest_is_searched_by_itself(shop):
     searched = [what for name, what in shop.retriever.calls if name == "search"]
     assert {*searched} == {"+0.3 p2 +0.3 p1", "+0.4 p7"}
     assert {"p3", "p8"} <= {*ids(answer)[:3]}
+
+
+@pytest.mark.parametrize("kinds", [("Drinks",) * 10, ("Drinks",) * 8 + ("Shoes", "Hats")])
+async def test_last_products_that_nothing_is_searched_by_are_left_out_too(shop, kinds):
+    viewed = [f"p{number}" for number in range(10)]
+    shop.retriever.record = [*viewed, "p11", "p15"]
+    shop.retriever.paths = dict(zip(viewed, kinds, strict=True))
+    shop.ranker.last_products = dict.fromkeys(viewed, 0.4)
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ("p9", "p15"))
+    found = dict.fromkeys(viewed, 0.9) | {"p11": 0.8}
+    first = " ".join(f"+0.4 {item}" for item in viewed[:8])
+    shop.retriever.nearest |= {item: {} for item in viewed} | {first: found, "+0.4 p8": found}
+    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+    assert {*ids(answer)} == {"p11", "p15"}
+    assert answer.degradations == ()
+
+
+@pytest.mark.parametrize("excluded", [(), ("p2",)])
+async def test_a_pin_shows_for_shoppers_who_looked_at_the_product(shop, excluded):
+    pin = ControlRule("ad", ControlKind.PIN, ("p2",), place=1)
+    shop.scene(lambda scene: replace(scene, controls=(pin,)))
+    query = RequestQuery(scene="default", shopper=ANN, exclude_product_ids=excluded)
+    answer = await recommend(query, shop.deps)
+    own = ranked(shop).candidates.own.product_ids
+    found = await explain(query, "p2", shop.deps)
+    (told,) = answer.control_outcomes
+
+    if excluded:
+        assert "p2" not in ids(answer)
+        assert (told.state, found.outcome) == (ControlState.EXCLUDED, ProductOutcome.EXCLUDED)
+    else:
+        assert ids(answer)[0] == "p2"
+        assert (told.state, found.outcome) == (ControlState.APPLIED, ProductOutcome.SHOWN)
+        assert [*own] == ["p1"]
+    assert "p1" not in ids(answer)
 
 
 async def test_a_shop_without_photos_or_texts_is_no_degradation(shop):
