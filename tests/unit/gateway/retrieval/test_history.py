@@ -15,6 +15,7 @@ from gateway.model.peers import NominationBasis
 from gateway.model.quality import Quality
 from gateway.model.query import RequestQuery
 from gateway.model.response import RecommendAnswer
+from gateway.model.scene import AnchorSource
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.shelves import ShelfKind, ShelfQuery, recommend_shelves
@@ -218,6 +219,33 @@ async def test_an_explanation_knows_the_similarity_to_the_last_products(shop):
     assert (await explain(query, "p2", shop.deps)).outcome is ProductOutcome.EXCLUDED
     found = await explain(query, "p9", shop.deps)
     assert Branch.VISUAL in {one.branch for one in found.branches}
+
+
+@pytest.mark.parametrize(("last", "noted"), [({"p2": 0.4}, 1), ({}, 0)])
+async def test_a_caller_reads_a_history_that_the_answer_follows(shop, last, noted):
+    shop.ranker.last_products = last
+    shop.retriever.nearest["+0.4 p2"] = {"p3": 0.9}
+    deps = shop.deps
+    await recommend(RequestQuery(scene="default", shopper=ANN), deps)
+
+    assert len(deps.history_reads._seen) == noted
+
+
+async def test_a_caller_reads_a_history_that_a_scene_takes_its_anchors_from(shop):
+    scene = replace(BUILT_IN.get("default"), parts_with_history={})
+    branches = {**scene.branches, Branch.CO_PURCHASE: 1.0}
+    source = AnchorSource.BOUGHT
+    shop.scenes.scenes["default"] = replace(scene, branches=branches, anchors_from=source)
+    query, deps = RequestQuery(scene="default", shopper=ANN), shop.deps
+    await recommend(query, deps)
+    assert len(deps.history_reads._seen) == 0
+
+    shop.ranker.anchors = {source: ("p1",)}
+    await recommend(replace(query, anchors=("p2",)), deps)
+    assert len(deps.history_reads._seen) == 0
+
+    await recommend(query, deps)
+    assert len(deps.history_reads._seen) == 1
 
 
 async def test_a_scene_without_the_table_answers_as_before(shop):
