@@ -91,6 +91,7 @@ def _sent(suite: Suite, options: argparse.Namespace) -> tuple[Mapping[str, Any],
             [
                 *(sys.executable, "-m", "schemathesis.cli", "--no-color"),
                 *("--config-file", str(CONFIGURATION), "run", f"{suite.http}/openapi.json"),
+                *("--url", suite.http),
                 *("--max-time", str(round(seconds)), "--max-examples", str(EXAMPLES)),
                 *("--seed", str(options.seed), "--report-json-path", str(report)),
             ],

@@ -1,7 +1,7 @@
 """The page of all calls that the HTTP server has, in a real browser without other hosts."""
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from gateway.http import reference
 from tests.pages import browsing
@@ -28,19 +28,35 @@ async def test_no_host_of_a_caller_is_in_the_description(face: Face) -> None:
         await face.call("GET", "/openapi.json", headers={"host": host}) for host in ("x", "evil:9")
     ]
     assert one.content == other.content
-    assert one.json()["servers"] == [{"url": "/"}]
+    assert one.json()["servers"] == [{"url": "."}]
 
 
 @pytest.mark.slow
-async def test_the_page_shows_calls_of_shops_first_and_makes_them(face: Face) -> None:
+@pytest.mark.parametrize("prefix", [pytest.param("", marks=pytest.mark.full), "/shop"])
+async def test_the_page_shows_calls_of_shops_first_and_makes_them(face: Face, prefix: str) -> None:
+    """Behind a path of a proxy too, which takes it off and passes no other path on."""
     problems: list[str] = []
+    origin = f"http://127.0.0.1:{face.port}"
+
+    async def pass_on(route: Route) -> None:
+        path = route.request.url.removeprefix(origin)
+        if not path.startswith(f"{prefix}/"):
+            await route.fulfill(status=404)
+            return
+        answer = await route.fetch(url=origin + path.removeprefix(prefix), max_redirects=0)
+        await route.fulfill(response=answer)
+
     async with browsing() as browser:
-        page = await browser.new_page(base_url=f"http://127.0.0.1:{face.port}")
+        page = await browser.new_page()
+        if prefix:
+            await page.route(f"{origin}/**", pass_on)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda said: said.type == "error" and problems.append(said.text))
-        await page.goto("/")
+        await page.goto(f"{origin}{prefix}/docs")
         tags = page.locator(".opblock-tag")
-        await expect(tags.first).to_have_attribute("data-tag", "RecommendationService")
+        await expect(tags.first).to_have_attribute(
+            "data-tag", "RecommendationService", timeout=30_000
+        )
         await page.locator("[data-tag=CatalogService]").click()
         call = page.locator("#operations-CatalogService-CatalogService_GetProduct")
         await expect(call.locator(".opblock-summary-description")).to_have_text("Returns a product")
@@ -50,5 +66,6 @@ async def test_the_page_shows_calls_of_shops_first_and_makes_them(face: Face) ->
         await call.get_by_role("button", name="Execute").click()
         answer = call.locator(".live-responses-table .response-col_status").last
         await expect(answer).to_contain_text("200")
-        await expect(call.locator(".request-url")).to_contain_text(f":{face.port}/v1/catalogs/")
+        sent = call.locator(".request-url")
+        await expect(sent).to_contain_text(f"{origin}{prefix}/v1/catalogs/")
     assert problems == []

@@ -129,7 +129,8 @@ def test_an_amount_has_a_text_which_is_read_again(units: int, nanos: int, text: 
     price = money_pb2.Money(currency_code="EUR", units=units, nanos=nanos)
     written = orjson.loads(encode.to_bytes(product_pb2.Product(price=price)))["price"]
     assert written["amount"] == text
-    for given in (written, {"currencyCode": "EUR", "amount": text}):
+    alone = {"currencyCode": "EUR", "amount": text}
+    for given in (written, alone, alone | {"units": None, "nanos": None}):
         read = product_pb2.Product()
         decode.fill(read, orjson.dumps({"price": given}))
         assert read.price == price

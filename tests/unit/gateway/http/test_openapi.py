@@ -62,7 +62,7 @@ def test_each_pattern_is_an_operation_of_its_own() -> None:
     assert found.keys() == expected
     assert len({each["operationId"] for each in found.values()}) == len(found)
     assert all(each["description"] and each["x-roles"] for each in found.values())
-    assert DESCRIBED["servers"] == [{"url": "/"}]
+    assert DESCRIBED["servers"] == [{"url": "."}]
 
 
 def test_calls_of_shops_come_first_and_each_has_a_short_summary() -> None:

@@ -105,6 +105,26 @@ async def test_without_a_reason_or_a_count_none_is_given() -> None:
     assert (await recommend(by_photo(filter=of_words(APPLES)), shop.deps)).empty_reason is None
 
 
+@pytest.mark.parametrize(
+    "text", ['category = ""', 'category = " > "', 'category = "" OR category = "Äpfel"']
+)
+async def test_an_empty_category_is_a_condition_like_any_other(text: str) -> None:
+    condition = of_words(text)
+    named = words(read(condition.message))
+    shop = shop_with({named: 0})
+    answer = await recommend(by_photo(filter=condition), shop.deps)
+    assert answer.empty_reason is not None
+    assert answer.empty_reason.condition == named
+    assert "" not in [what[0] for name, what in shop.retriever.calls if name == "suggest"]
+
+
+async def test_a_reason_needs_no_near_categories() -> None:
+    shop = shop_with({APPLES: 0})
+    shop.retriever.fails["suggest"] = Unavailable("busy", reason="SUGGESTIONS_UNAVAILABLE")
+    found = (await recommend(by_photo(filter=of_words(APPLES)), shop.deps)).empty_reason
+    assert found == EmptyReason(f"no product passes {APPLES}", APPLES)
+
+
 async def test_a_list_says_it_on_its_first_page() -> None:
     shop = shop_with({APPLES: 0})
     page = await listing(by_photo(signals=(), filter=of_words(APPLES), listed=True), shop.deps)

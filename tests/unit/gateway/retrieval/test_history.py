@@ -1,21 +1,27 @@
 """Answers to shoppers whom no model knows: their last products find others."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from gateway.model.branch import Branch
 from gateway.model.causes import Peer
+from gateway.model.columns import ProductColumns
+from gateway.model.controls import ControlRule, ControlState
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import ProductOutcome
 from gateway.model.peers import NominationBasis
+from gateway.model.quality import Quality
 from gateway.model.query import RequestQuery
 from gateway.model.response import RecommendAnswer
+from gateway.model.scene import AnchorSource
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.shelves import ShelfKind, ShelfQuery, recommend_shelves
 from gateway.state.scenes import SceneFiles
-from servicekit.errors import FailedPrecondition
+from servicekit.errors import FailedPrecondition, Unavailable
+from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import ANN, by_photo, ids, near, reason
 
@@ -115,6 +121,42 @@ async def test_each_interest_is_searched_by_itself(shop):
     assert {"p3", "p8"} <= {*ids(answer)[:3]}
 
 
+@pytest.mark.parametrize("kinds", [("Drinks",) * 10, ("Drinks",) * 8 + ("Shoes", "Hats")])
+async def test_last_products_that_nothing_is_searched_by_are_left_out_too(shop, kinds):
+    viewed = [f"p{number}" for number in range(10)]
+    shop.retriever.record = [*viewed, "p11", "p15"]
+    shop.retriever.paths = dict(zip(viewed, kinds, strict=True))
+    shop.ranker.last_products = dict.fromkeys(viewed, 0.4)
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ("p9", "p15"))
+    found = dict.fromkeys(viewed, 0.9) | {"p11": 0.8}
+    first = " ".join(f"+0.4 {item}" for item in viewed[:8])
+    shop.retriever.nearest |= {item: {} for item in viewed} | {first: found, "+0.4 p8": found}
+    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+    assert {*ids(answer)} == {"p11", "p15"}
+    assert answer.degradations == ()
+
+
+@pytest.mark.parametrize("excluded", [(), ("p2",)])
+async def test_a_pin_shows_for_shoppers_who_looked_at_the_product(shop, excluded):
+    pin = ControlRule("ad", ControlKind.PIN, ("p2",), place=1)
+    shop.scene(lambda scene: replace(scene, controls=(pin,)))
+    query = RequestQuery(scene="default", shopper=ANN, exclude_product_ids=excluded)
+    answer = await recommend(query, shop.deps)
+    own = ranked(shop).candidates.own.product_ids
+    found = await explain(query, "p2", shop.deps)
+    (told,) = answer.control_outcomes
+
+    if excluded:
+        assert "p2" not in ids(answer)
+        assert (told.state, found.outcome) == (ControlState.EXCLUDED, ProductOutcome.EXCLUDED)
+    else:
+        assert ids(answer)[0] == "p2"
+        assert (told.state, found.outcome) == (ControlState.APPLIED, ProductOutcome.SHOWN)
+        assert [*own] == ["p1"]
+    assert "p1" not in ids(answer)
+
+
 async def test_a_shop_without_photos_or_texts_is_no_degradation(shop):
     shop.retriever.fails["search"] = FailedPrecondition("none", reason="SPACE_UNAVAILABLE")
     answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
@@ -128,6 +170,23 @@ async def test_without_the_record_the_answer_says_so(shop):
     shop.retriever.fails["newest"] = PeerUnavailable(Peer.RETRIEVER)
     with pytest.raises(NothingAvailable):
         await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+
+@pytest.mark.parametrize("scene", ["for-you", "default"])
+@pytest.mark.parametrize("cause", ["RETRIEVER_UNAVAILABLE", "STAGE_DEADLINE"])
+async def test_last_products_that_cannot_be_read_degrade_the_answer(shop, scene, cause):
+    read = shop.retriever.columns
+
+    async def fails_once(*asked: Any) -> ProductColumns:
+        shop.retriever.columns = read
+        raise Unavailable("late", reason=cause)
+
+    shop.retriever.columns = fails_once
+    answer = await recommend(RequestQuery(scene=scene, shopper=ANN), shop.deps)
+
+    assert {*ids(answer)} >= {"p5", "p7", "p8", "p9"}
+    assert [(one.stage, one.cause.name) for one in answer.degradations] == [("history", cause)]
+    assert answer.quality < Quality.FULL
 
 
 async def test_reasons_name_what_the_parts_follow(shop):
@@ -160,6 +219,33 @@ async def test_an_explanation_knows_the_similarity_to_the_last_products(shop):
     assert (await explain(query, "p2", shop.deps)).outcome is ProductOutcome.EXCLUDED
     found = await explain(query, "p9", shop.deps)
     assert Branch.VISUAL in {one.branch for one in found.branches}
+
+
+@pytest.mark.parametrize(("last", "noted"), [({"p2": 0.4}, 1), ({}, 0)])
+async def test_a_caller_reads_a_history_that_the_answer_follows(shop, last, noted):
+    shop.ranker.last_products = last
+    shop.retriever.nearest["+0.4 p2"] = {"p3": 0.9}
+    deps = shop.deps
+    await recommend(RequestQuery(scene="default", shopper=ANN), deps)
+
+    assert len(deps.history_reads._seen) == noted
+
+
+async def test_a_caller_reads_a_history_that_a_scene_takes_its_anchors_from(shop):
+    scene = replace(BUILT_IN.get("default"), parts_with_history={})
+    branches = {**scene.branches, Branch.CO_PURCHASE: 1.0}
+    source = AnchorSource.BOUGHT
+    shop.scenes.scenes["default"] = replace(scene, branches=branches, anchors_from=source)
+    query, deps = RequestQuery(scene="default", shopper=ANN), shop.deps
+    await recommend(query, deps)
+    assert len(deps.history_reads._seen) == 0
+
+    shop.ranker.anchors = {source: ("p1",)}
+    await recommend(replace(query, anchors=("p2",)), deps)
+    assert len(deps.history_reads._seen) == 0
+
+    await recommend(query, deps)
+    assert len(deps.history_reads._seen) == 1
 
 
 async def test_a_scene_without_the_table_answers_as_before(shop):

@@ -80,7 +80,7 @@ def sources() -> Sources:
     return Sources(comments.comments(), fixes.codes(), examples.shown())
 
 
-def describe(methods: Sequence[PublicMethod], said: Sources, server: str = "/") -> Schema:
+def describe(methods: Sequence[PublicMethod], said: Sources, server: str = ".") -> Schema:
     """Return the description of calls. `server`: their address, relative to that of the
     description."""
     methods = sorted(methods, key=_place)

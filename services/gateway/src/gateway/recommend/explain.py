@@ -88,7 +88,7 @@ async def _read(run: RequestContext, product_id: str) -> tuple[ProductRow | None
 
 async def _left_out(run: RequestContext, product_id: str) -> ProductExplanation | None:
     """Return the outcome if the product is excluded before any search; None if it is not."""
-    if product_id in run.query.left_out:
+    if _is_left_out(run, product_id):
         by_control = product_id in excluded_ids(run.plan.controls)
         return ProductExplanation(
             ProductOutcome.EXCLUDED_BY_CONTROL if by_control else ProductOutcome.EXCLUDED
@@ -109,13 +109,19 @@ async def _left_out(run: RequestContext, product_id: str) -> ProductExplanation 
     return None
 
 
+def _is_left_out(run: RequestContext, product_id: str) -> bool:
+    """Return whether a product is left out, which a pin of a last product of the shopper is not."""
+    pinned = product_id in pinned_ids(run.plan.controls)
+    return product_id in (run.excluded if pinned else run.left_out)
+
+
 async def _placed(
     run: RequestContext, row: ProductRow, columns: ProductColumns, anchors: ResolvedAnchors
 ) -> ProductExplanation:
     """Return the outcome of a product that may be in the answer."""
     product_id = row.product_id
     listings = await find(run, anchors)
-    if product_id in run.left_out:  # excluded by anchors that the ranker has just found
+    if _is_left_out(run, product_id):  # excluded by anchors that the ranker has just found
         return ProductExplanation(ProductOutcome.EXCLUDED, row=row, versions=versions_of(run))
     reaching = await _reaching(run, listings, columns)
     candidates = fused(run, listings)

@@ -4,6 +4,7 @@ Products are counted with more and more of the conditions, only for answers with
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from gateway.model.filters import all_of, parts_of
@@ -100,14 +101,16 @@ async def _reason(run: RequestContext, steps: Sequence[_Step], at: int) -> Empty
 
 
 async def _near(run: RequestContext, condition: Condition) -> Sequence[str]:
-    """Return the paths of categories near to those that a condition names, nearest first."""
+    """Return the paths of categories near to those that a condition names, nearest first; those
+    found so far if the retriever can't suggest."""
     found = dict[str, None]()
-    for name in list(_categories(condition))[:MOST_PATHS]:
-        last = categories.split(name)[-1]
-        language, catalog_id = run.text_language, run.query.catalog_id
-        near = await run.peers.retriever.suggest(catalog_id, last, language, MOST_PATHS)
-        found |= {each.text: None for each in near.facet_values if each.field == CATEGORY}
-    return [*found][:MOST_PATHS]
+    last = (name.rpartition(categories.SEPARATOR)[2].strip() for name in _categories(condition))
+    language, catalog_id = run.text_language, run.query.catalog_id
+    with suppress(ServiceError):
+        for name in list(filter(None, last))[:MOST_PATHS]:
+            near = await run.peers.retriever.suggest(catalog_id, name, language, MOST_PATHS)
+            found |= {each.text: None for each in near.facet_values if each.field == CATEGORY}
+    return tuple(found)[:MOST_PATHS]
 
 
 def _categories(condition: Condition) -> Iterator[str]:

@@ -63,7 +63,7 @@ async def find(
 
 def _takes_popular(run: RequestContext, listings: Sequence[CandidateList]) -> bool:
     """Return whether popular products follow these lists."""
-    return bool(run.last_products.ids) or ABOUT.isdisjoint(item.branch for item in listings)
+    return run.plan.by_history or ABOUT.isdisjoint(item.branch for item in listings)
 
 
 async def search(run: RequestContext) -> tuple[CandidateList, ...]:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.model.branch import BY_HISTORY, SIMILARITY_BRANCHES, Branch
+from gateway.model.causes import Peer
 from gateway.model.last_products import MOST_GROUPS, last_products_of
 from gateway.model.plan import RequestPlan
 from gateway.model.query import AnswerScope
+from gateway.model.retrieved import failed, merged
 from gateway.retrieval.personal import FromRanker, ask_ranker
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
@@ -27,10 +29,11 @@ async def follow_history(run: RequestContext) -> tuple[RequestContext, FromRanke
     """Return the run with the shopper's last products as what is searched by, and the ranker's
     response.
 
-    The run is unchanged if the ranker names none, or the record can't be read.
+    The run is unchanged if the ranker names none, or the record can't be read, which degrades the
+    answer.
     """
     given = await ask_ranker(run)
-    candidates, _ = given
+    candidates, notes = given
     if candidates is None or not candidates.last_products:
         return run, given
     try:
@@ -38,8 +41,8 @@ async def follow_history(run: RequestContext) -> tuple[RequestContext, FromRanke
             columns = await run.peers.retriever.columns(
                 run.query.catalog_id, tuple(candidates.last_products), AnswerScope()
             )
-    except ServiceError:
-        return run, given  # the next read of the record reports it
+    except ServiceError as error:
+        return run, (candidates, merged([notes, failed("history", Peer.RETRIEVER, error)]))
     last = last_products_of(candidates.last_products, columns)
     groups = last.groups()
     if not groups:

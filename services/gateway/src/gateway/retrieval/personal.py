@@ -46,8 +46,7 @@ FromRanker = tuple[RankerCandidates | None, BranchResult]
 async def ask_ranker(run: RequestContext) -> FromRanker:
     """Ask the ranker for products by behaviour and by the scene's recommenders, in one call."""
     personal = BRANCH in run.plan.branches
-    _note_history(run)
-    return await generate(
+    candidates, notes = await generate(
         run,
         run.query.shopper,
         BRANCH,
@@ -55,12 +54,17 @@ async def ask_ranker(run: RequestContext) -> FromRanker:
         accept_vectors=personal,
         recommenders=recommenders_of(run, only=not personal),
     )
+    if candidates is not None:
+        _note_history(run, candidates)
+    return candidates, notes
 
 
-def _note_history(run: RequestContext) -> None:
-    """Count a read of the shopper's history, if a recommender of the scene answers it."""
+def _note_history(run: RequestContext, candidates: RankerCandidates) -> None:
+    """Count a read of the shopper's history, if a recommender of the scene answers it, or the
+    answer follows products of it, which its reasons name."""
     shopper = run.query.shopper
-    if shopper is not None and not OF_SHOPPERS.isdisjoint(run.plan.recommenders):
+    followed = candidates.last_products or (candidates.anchors and not run.query.about)
+    if shopper is not None and (followed or not OF_SHOPPERS.isdisjoint(run.plan.recommenders)):
         run.deps.history_reads.note(access.caller.get().name, run.query.catalog_id, shopper.id)
 
 

@@ -291,7 +291,8 @@ async def _near_blend(
         parts = tuple((signal.strength, nears[signal.index]) for signal in left)
         try:
             blend = VectorBlend(SPACES[branch], parts)
-            found = await search(run, blend, run.query.left_out, run.query.min_index_token)
+            exclude = tuple(dict.fromkeys((*run.last_products.ids, *run.query.left_out)))
+            found = await search(run, blend, exclude, run.query.min_index_token)
         except ServiceError as error:
             if _cancels_out(error):
                 return None

@@ -1,7 +1,8 @@
 """Meter of how many shoppers' histories each caller reads.
 
-Two recommenders, recently viewed and reorder, answer what a shopper did. A token for any shopper
-can therefore read all histories, one request each. The meter shows such a sweep.
+Two recommenders, recently viewed and reorder, answer what a shopper did, and answers that follow a
+shopper's last products or anchors name these as reasons. A token for any shopper can therefore read
+all histories, one request each. The meter shows such a sweep.
 """
 
 import hashlib
@@ -23,8 +24,9 @@ again at their next read."""
 
 READ = Total(
     "sightline_gateway_history_shoppers_total",
-    "Shoppers whose history a caller read through the recommenders recently_viewed and reorder,"
-    " each once an hour, by caller. Callers with a JWT count as one.",
+    "Shoppers whose history a caller read: through the recommenders recently_viewed and reorder,"
+    " or answers that follow their last products or anchors from their history; each once an hour,"
+    " by caller. Callers with a JWT count as one.",
     ("caller",),
 )
 

@@ -172,12 +172,20 @@ class RequestContext:
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """Products that are not in the answer: the query's own, excluded ones, those of earlier
-        shelves and, unless the scene answers anchors, inferred anchors."""
+        """Products that no search brings into the answer: excluded ones, and the shopper's last
+        products if the request searches by them."""
+        return tuple(dict.fromkeys((*self.last_products.ids, *self.excluded)))
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """Products that not even a pin brings into the answer: the query's own, excluded ones,
+        those of earlier shelves and, unless the scene answers anchors, inferred anchors."""
+        query = self.query
+        own = query.exclude_product_ids if self.last_products.ids else query.left_out
         anchors = () if self.plan.scene.answer_anchors else self.trace.anchors
         if not anchors and not self.shown.product_ids:
-            return self.query.left_out
-        return tuple(dict.fromkeys((*self.query.left_out, *self.shown.product_ids, *anchors)))
+            return own
+        return tuple(dict.fromkeys((*own, *self.shown.product_ids, *anchors)))
 
     @property
     def snapshot(self) -> CatalogSnapshot | None:

@@ -510,7 +510,8 @@ def _money(message: Any, value: Any) -> None:
         units, nanos = amounts.parse(_text(value[AMOUNT]))
     except ValueError:
         raise Wrong('must be a number as text, such as "12.50"', AMOUNT) from None
-    if {"units", "nanos"} & fields.keys() and (message.units, message.nanos) != (units, nanos):
+    given = any(fields.get(name) is not None for name in ("units", "nanos"))
+    if given and (message.units, message.nanos) != (units, nanos):
         raise Wrong("is another amount than units and nanos", AMOUNT)
     message.units, message.nanos = units, nanos
 

@@ -62,7 +62,11 @@ async def apply_controls(
         )
         for each, ids in zip(moving, named, strict=True)
     ]
-    return replace(candidates, controls=[each for each in placed if each.rows]), outcomes
+    own = candidates.own  # a pinned last product of the shopper is no near-duplicate of itself
+    shown = places.keys() & pinned_ids(run.plan.controls)
+    rest = [row for row, item in enumerate(own.product_ids) if item not in shown]
+    own = gathered([(own, rest)])
+    return replace(candidates, own=own, controls=[each for each in placed if each.rows]), outcomes
 
 
 async def _checked(
@@ -152,7 +156,7 @@ def _absent_pins(
 def _is_excluded(run: RequestContext, product_id: str) -> bool:
     """Return whether the request excludes a product, or has candidates without it."""
     given = run.query.given_ids
-    return product_id in run.left_out or bool(given and product_id not in given)
+    return product_id in run.excluded or bool(given and product_id not in given)
 
 
 def _absence(run: RequestContext, product_id: str, found: CheckedProducts | None) -> ControlState:
