@@ -224,8 +224,8 @@ def test_attributes_of_akeneo_are_found_by_their_names() -> None:
         **{"title": "Lampe", "description": "warm", "price": "12.50", "currency": "EUR"}
     }
     assert (made.cells["category"], made.cells["images"]) == ("home", ["files/l.jpg"])
-    assert (made.cells["parent_id"], made.cells["available"]) == ("lamp", "true")
-    assert read("akeneo", row | {"enabled": "0"})[0].cells["available"] == "false"
+    assert (made.cells["parent_id"], made.cells["available"]) == ("lamp", "1")
+    assert read("akeneo", row | {"enabled": "0"})[0].cells["available"] == "0"
 
 
 def test_a_column_that_chinese_woocommerce_writes_twice_is_no_fault(tmp_path: Path) -> None:

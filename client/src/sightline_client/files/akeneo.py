@@ -23,7 +23,7 @@ def _read(cells: Mapping[str, object]) -> Iterator[Cells]:
     made: Cells = {"id": next((cells[name] for name in _IDS if cells.get(name)), "")}
     made["parent_id"] = cells.get("parent") or ""
     made["category"] = str(cells.get("categories") or "").partition(",")[0].strip()
-    made["available"] = "false" if str(cells.get("enabled") or "1") == "0" else "true"
+    made["available"] = str(cells.get("enabled") or "true").lower()
     attributes: Cells = {"family": cells["family"]} if cells.get("family") else {}
     photos: list[str] = []
     for name, value in cells.items():
