@@ -2,6 +2,7 @@
 Parquet give the cells types."""
 
 import csv
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, time, timedelta
@@ -130,3 +131,28 @@ def test_a_day_is_over_when_it_ends(day: str) -> None:
     assert past(day.format(TODAY - timedelta(days=1)), "end")
     with pytest.raises(SightlineError):
         past("soon", "end")
+
+
+@pytest.mark.parametrize("fault", ["#N/A", "#REF!", "#NV"])
+@pytest.mark.parametrize("column", ["title", "brand", "tags", "attributes"])
+@pytest.mark.parametrize("end", ["csv", "xlsx"])
+def test_the_fault_of_a_formula_is_no_text(
+    tmp_path: Path, end: str, column: str, fault: str
+) -> None:
+    row = {"id": "1", "title": "Pan", column: fault}
+    if column == "attributes":
+        row[column] = json.dumps({"size": fault})
+    path = tmp_path / f"shop.{end}"
+    if end == "csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([row, row.values()])
+    else:
+        book = openpyxl.Workbook()
+        book.active.append([*row])
+        book.active.append([*row.values()])
+        book.save(path)
+    with closing(open_table(path, columns=products.COLUMNS, needed=products.NEEDED)) as table:
+        (read,) = table.rows()
+    assert read.error is None
+    with pytest.raises(SightlineError, match=f"{column}: '{fault}' is the fault of a formula"):
+        products.product(read.cells, PhotoFolder(tmp_path), read=False)

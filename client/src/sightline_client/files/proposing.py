@@ -136,7 +136,7 @@ class _Guess:
                 named = [*filter(self._has_currency, fits)] if ours in _MONEY else fits
                 self._choose(ours, named or fits, sure=bool(named))
 
-    def _likely_ids(self, fits: Sequence[str]) -> Sequence[str]:
+    def _likely_ids(self, fits: list[str]) -> list[str]:
         """Return the first column of the table if it is called an id, else those that are no codes
         of makers, such as EANs."""
         if fits[0] == self._first and simple(fits[0]).endswith("id"):
