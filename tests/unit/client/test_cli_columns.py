@@ -78,6 +78,19 @@ def test_a_guess_can_be_corrected_beside_it(tmp_path: Path) -> None:
     assert "its columns are nr, artikelnummer, name" in said
 
 
+def test_a_guess_with_a_choice_imports_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("Sku;Name;Preis (netto);Preis (brutto)\nA;Chair;9,00;10,71\n")
+    guess = (str(path), "--map", "guess", "--set", "currency=EUR")
+    code, said = looked(*guess)
+    assert code == 1
+    assert "column name looks like title" in said
+    assert "a guess can't tell which column is price: 'preis (netto)' or 'preis (brutto)'" in said
+    assert "products are valid" not in said
+    code, said = looked(*guess, "--map", "Preis (brutto)=price")
+    assert code == 0, said
+
+
 def test_a_map_that_mostly_failed_is_not_remembered(tmp_path: Path) -> None:
     path = tmp_path / "shop.csv"
     path.write_text("Nr,Name,Preis\n1,A,\n2,B,1 EUR\n3,C,cheap\n4,D,dear\n5,E,free\n")

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from sightline_client.errors import SightlineError
+from sightline_client.files import products
 from sightline_client.files.magento import STORE_VIEW
 from sightline_client.files.model import Row
 from sightline_client.files.opening import Reading, look, open_table
+from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.shapes import PRODUCTS, shape_of
 
 Made = Mapping[str, object]
@@ -106,6 +109,41 @@ def magento(**more: object) -> dict[str, object]:
 )
 def test_magento_says_what_can_be_bought(more: dict[str, object], available: str) -> None:
     assert read("magento", magento(**more))[0].cells["available"] == available
+
+
+@pytest.mark.parametrize("more", [{"qty": "0"}, {"qty": "5"}, {"qty": ""}])
+@pytest.mark.parametrize(
+    ("yes", "no"),
+    [
+        ("1", "0"),
+        ("Ja", "Nein"),
+        ("Oui", "Non"),
+        ("In Stock", "Out of Stock"),
+        ("Auf Lager", "Nicht auf Lager"),
+        ("En stock", "En rupture de stock"),
+        ("有库存", "无库存"),
+    ],
+)
+def test_labels_of_magento_say_what_can_be_bought(more: Made, yes: str, no: str) -> None:
+    row = magento(allow_backorders="Nein", manage_stock="Ja", product_online="Aktiviert", **more)
+    assert read("magento", row | {"is_in_stock": no})[0].cells["available"] == "false"
+    assert read("magento", row | {"is_in_stock": yes})[0].cells["available"] == "true"
+    assert read("magento", row | {"product_online": "Inaktiv"})[0].cells["available"] == "false"
+
+
+@pytest.mark.parametrize(
+    "name", ["is_in_stock", "product_online", "manage_stock", "allow_backorders"]
+)
+def test_a_row_of_magento_with_an_unknown_word_is_rejected(name: str) -> None:
+    (row,) = read("magento", magento(**{"price": "", "qty": "0", name: "perhaps"}))
+    error = row.error
+    if error is None:
+        with pytest.raises(SightlineError) as raised:
+            products.product(row.cells, PhotoFolder(Path()), read=False)
+        error = raised.value
+    assert "perhaps" in str(error)
+    (made,) = read("magento", magento(qty="0", allow_backorders="Allow Qty Below 0"))
+    assert made.cells["available"] == "backorder"
 
 
 @pytest.mark.parametrize(
@@ -224,8 +262,10 @@ def test_attributes_of_akeneo_are_found_by_their_names() -> None:
         **{"title": "Lampe", "description": "warm", "price": "12.50", "currency": "EUR"}
     }
     assert (made.cells["category"], made.cells["images"]) == ("home", ["files/l.jpg"])
-    assert (made.cells["parent_id"], made.cells["available"]) == ("lamp", "true")
-    assert read("akeneo", row | {"enabled": "0"})[0].cells["available"] == "false"
+    assert (made.cells["parent_id"], made.cells["available"]) == ("lamp", "1")
+    (listed,) = read("akeneo", {"msrp-EUR": "15"} | row)
+    assert listed.cells["price"] == "12.50"
+    assert read("akeneo", row | {"enabled": "0"})[0].cells["available"] == "0"
 
 
 def test_a_column_that_chinese_woocommerce_writes_twice_is_no_fault(tmp_path: Path) -> None:

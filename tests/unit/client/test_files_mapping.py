@@ -12,7 +12,7 @@ from sightline_client.files.mapping import ColumnMap, column_map
 from sightline_client.files.model import FileRefused
 from sightline_client.files.opening import Reading, look, open_table
 from sightline_client.files.photos import PhotoFolder
-from sightline_client.files.proposing import propose, words
+from sightline_client.files.proposing import Proposal, propose, words
 
 ROOT = Path(__file__).parents[3]
 WINES = ROOT / "examples" / "wines" / "wines.csv"
@@ -67,7 +67,7 @@ def test_a_proposal_finds_a_currency_in_a_name_and_leaves_long_texts_out() -> No
     rows = [{"sku": "1", "product name": "A", "price_eur": "12,50", "notes": "x" * 200}]
     found = propose(columns, rows, products.COLUMNS, products.NEEDED)
     own = {"sku": "id", "product name": "title", "price_eur": "price"}
-    assert found == ColumnMap(own | {"notes": ""}, {"currency": "EUR"})
+    assert found == Proposal(own | {"notes": ""}, {"currency": "EUR"})
     assert "column notes is left out" in words(found)
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from sightline_client.files import events, products
-from sightline_client.files.mapping import ColumnMap
-from sightline_client.files.proposing import propose
+from sightline_client.files.model import FileRefused
+from sightline_client.files.proposing import Proposal, propose
 
 PRODUCT = ("id", "title", "description", "category", "brand", "price", "currency", "images", "tags")
 HEADERS = {
@@ -36,7 +36,7 @@ EVENT_HEADERS = {
 
 def guessed(
     columns: Sequence[str], *rows: Sequence[str], of: str = "products", **certain: str
-) -> ColumnMap:
+) -> Proposal:
     names = [name.strip().lower() for name in columns]
     found = [dict(zip(names, row, strict=True)) for row in rows]
     kind = products if of == "products" else events
@@ -86,9 +86,9 @@ def test_columns_are_found_by_what_is_in_them() -> None:
 
 
 def test_what_repeats_is_no_id_and_whole_numbers_are_no_price() -> None:
-    columns = ("f1", "f2", "f3", "f4")
+    columns = ("f1", "f2", "f3")
     same, count = ["A", "A", "B"], ["12", "13", "14"]
-    found = guessed(columns, *rows(same, count, NAMELESS["title"], NAMELESS["id"])).columns
+    found = guessed(columns, *rows(same, count, NAMELESS["title"])).columns
     assert (found["f1"], found["f2"], found["f3"]) == ("attributes.f1", "id", "title")
     assert "price" not in found.values()
 
@@ -107,15 +107,66 @@ def test_the_currency_is_found_in_a_name(name: str) -> None:
 def test_a_correction_stays_and_its_column_of_ours_is_not_guessed_again() -> None:
     columns = ("Nr", "Artikelnummer", "Name", "Bild")
     found = guessed(columns, ("1", "K-1", "Chair", "a.jpg"), ("2", "K-2", "Table", "b.jpg"))
-    assert (found.columns["nr"], found.columns["artikelnummer"]) == (
-        *("id", "attributes.artikelnummer"),
-    )
+    assert (found.columns["nr"], found.columns["artikelnummer"]) == ("attributes.nr", "id")
     mended = guessed(
-        columns, ("1", "K-1", "Chair", "a.jpg"), ("2", "K-2", "Table", "b.jpg"), artikelnummer="id"
+        columns, ("1", "K-1", "Chair", "a.jpg"), ("2", "K-2", "Table", "b.jpg"), nr="id"
     )
-    assert mended.columns["artikelnummer"] == "id"
-    assert mended.columns["nr"] == "attributes.nr"
+    assert mended.columns["nr"] == "id"
+    assert mended.columns["artikelnummer"] == "attributes.artikelnummer"
     assert mended.columns["bild"] == "images"
+
+
+BETTER: Mapping[str, tuple[str, str, str]] = {
+    "a number of the row": ("nr;artikelnummer;bezeichnung", "1;A-1;Topf", "id=1 title=2"),
+    "what the shop pays": (
+        *("sku;name;preis (ek netto);preis (vk brutto)", "A-1;Pan;5,00;9,50"),
+        "id=0 title=1 cost=2 price=3",
+    ),
+    "a weight": ("sku;name;gewicht kg;uvp", "A-1;Pan;1,50;9,50", "id=0 title=1 price=3"),
+    "one word": ("sku;name;einkaufspreis;uvp", "A-1;Pan;5;9", "id=0 title=1 cost=2 price=3"),
+    "a recommended price": ("sku;name;uvp;preis", "A-1;Pan;9,90;9", "id=0 title=1 price=3"),
+    "a price with a remark": ("sku;name;uvp;preis (brutto)", "A;Pan;9;9", "id=0 title=1 price=3"),
+    "numbers of articles": ("artikel;ean;bezeichnung", "A-100;4006381333931;Pan", "id=0 title=2"),
+    "quantities": ("sku;name;auf lager", "A-1;Pan;5", "id=0 title=1"),
+    "answers": ("sku;name;auf lager", "A-1;Pan;1", "id=0 title=1 available=2"),
+}
+
+
+@pytest.mark.parametrize("case", BETTER)
+def test_the_best_name_is_taken_and_not_the_first(case: str) -> None:
+    header, row, expected = BETTER[case]
+    names = header.split(";")
+    found = guessed(names, row.split(";"))
+    ours = {ours: name for name, ours in found.columns.items()}
+    wanted = dict(part.split("=") for part in expected.split())
+    assert {name: ours[name] for name in wanted} == {n: names[int(at)] for n, at in wanted.items()}
+    assert not {"price", "available", "cost"} & (ours.keys() - wanted.keys())
+    assert not any("preis (ek" in name or "einkauf" in name for name in found.columns.values())
+    found.check("shop.csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "doubt"),
+    [
+        ("sku;name;preis (netto);preis (brutto)", "A;Pan;9,00;10,71", "price"),
+        ("sku;name;price_eur;price_usd", "A;Pan;9,00;10,71", "price"),
+        ("sku;artikelnummer;name", "A;7;Pan", "id"),
+        ("a;b;name", "A-1;B-1;Pan", "id"),
+        ("sku;name;a;b", "A;Pan;9,00 €;10,71 €", "price"),
+        ("sku;name;waga", "A;Pan;1,50", "price"),
+    ],
+)
+def test_a_guess_asks_where_columns_fit_equally(header: str, row: str, doubt: str) -> None:
+    found = guessed(header.split(";"), row.split(";"))
+    assert [*found.doubts] == [doubt]
+    names = found.doubts[doubt]
+    assert not {*names} & found.columns.keys()
+    with pytest.raises(FileRefused, match=doubt) as refused:
+        found.check("shop.csv")
+    assert f"{names[0]}={doubt}" in refused.value.fix
+    said = guessed(header.split(";"), row.split(";"), **{names[-1]: doubt})
+    said.check("shop.csv")
+    assert said.columns[names[-1]] == doubt
 
 
 @pytest.mark.parametrize(

@@ -23,9 +23,10 @@ def _read(cells: Mapping[str, object]) -> Iterator[Cells]:
     made: Cells = {"id": next((cells[name] for name in _IDS if cells.get(name)), "")}
     made["parent_id"] = cells.get("parent") or ""
     made["category"] = str(cells.get("categories") or "").partition(",")[0].strip()
-    made["available"] = "false" if str(cells.get("enabled") or "1") == "0" else "true"
+    made["available"] = str(cells.get("enabled") or "true").lower()
     attributes: Cells = {"family": cells["family"]} if cells.get("family") else {}
     photos: list[str] = []
+    prices: dict[int, tuple[object, str]] = {}
     for name, value in cells.items():
         if value in (None, "") or not _is_attribute(name):
             continue
@@ -34,14 +35,16 @@ def _read(cells: Mapping[str, object]) -> Iterator[Cells]:
             continue  # another language of the same product
         ours = _ours(base)
         if currency:
-            if ours == "price" and "price" not in made:
-                made["price"], made["currency"] = value, currency
+            if ours == "price":
+                prices.setdefault(NAMES["price"][simple(base)], (value, currency))
         elif _is_photo(value):
             photos.append(str(value))
         elif ours and ours not in made:
             made[ours] = value
         else:
             attributes[attribute_key(base.replace("-", "_"))] = value
+    if prices:
+        made["price"], made["currency"] = prices[min(prices)]
     if "language" in made:
         made["language"] = str(made["language"]).replace("_", "-")
     yield {**made, "images": photos, "attributes": attributes}

@@ -25,6 +25,15 @@ _ZONE = "name it with --time-zone, such as Europe/Berlin"
 _LARGEST = Decimal(2**63 - 1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
+_FAULTS = frozenset(
+    {
+        *("#N/A", "#REF!", "#VALUE!", "#NAME?", "#NULL!", "#NUM!", "#DIV/0!", "#SPILL!", "#CALC!"),
+        *("#NV", "#BEZUG!", "#WERT!", "#ZAHL!", "#ÜBERLAUF!", "#VALEUR!", "#NOM?", "#NUL!"),
+        *("#NOMBRE!", "#N/D", "#¡REF!", "#¡VALOR!", "#¿NOMBRE?", "#¡NUM!", "#¡DIV/0!"),
+        *("#RIF!", "#VALORE!", "#NOME?"),
+    }
+)
+"""What spreadsheets show where a formula failed."""
 
 
 def text(cells: Cells, name: str) -> str:
@@ -49,14 +58,22 @@ def required(cells: Cells, name: str) -> str:
 
 def words(cells: Cells, name: str) -> str:
     """Read text for people, without HTML."""
-    return written.plain(text(cells, name))
+    return _of_people(name, text(cells, name))
+
+
+def _of_people(name: str, value: str) -> str:
+    """Remove HTML from a text. SightlineError for what a formula left that failed."""
+    if value in _FAULTS:
+        text = f"{value!r} is the fault of a formula: mend it in the spreadsheet, or empty the cell"
+        raise bad(name, text)
+    return written.plain(value)
 
 
 def texts(cells: Cells, name: str, separator: str) -> list[str]:
     """Return the texts of a cell, without HTML: a list, or text split at the separator."""
     value = cells.get(name)
     if isinstance(value, list | tuple):
-        return [written.plain(required({name: item}, name)) for item in value]
+        return [_of_people(name, required({name: item}, name)) for item in value]
     whole = words(cells, name)
     if not whole:
         return []
@@ -264,7 +281,7 @@ def attribute(name: str, key: object, value: object) -> product_pb2.Attribute:
     if isinstance(value, bool):
         return product_pb2.Attribute(key=key, flag=value)
     if isinstance(value, str):
-        return product_pb2.Attribute(key=key, text=written.plain(_checked(name, value)))
+        return product_pb2.Attribute(key=key, text=_of_people(name, _checked(name, value)))
     if isinstance(value, date):
         if isinstance(value, datetime) and value.time() == datetime.min.time():
             value = value.date()

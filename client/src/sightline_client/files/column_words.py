@@ -3,22 +3,23 @@ Japanese."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 _WORDS = {
-    "id": "id, product id, sku, item id, article id, article number, item number, offer id, code,"
+    "id": "id, product id, sku, item id, article id, article number, item number, offer id,"
     " product code, artikelnummer, artikel nr, art nr, artikel id, artikelcode, produktnummer,"
-    " produkt nr, produkt id, bestellnummer, nr, nummer, référence, réf, ugs, id produit,"
-    " code produit, code article, numéro d'article, id article, referencia, código,"
-    " código de producto, id producto, codice, codice articolo, codice prodotto, id prodotto,"
-    " riferimento, 编号, 货号, 商品编号, 商品编码, 产品编号, 产品编码, 商品id, 产品id, 款号,"
-    " 商品コード, 商品番号, 品番",
+    " produkt nr, produkt id, bestellnummer, référence, réf, ugs, id produit, code produit,"
+    " code article, numéro d'article, id article, referencia, código de producto, id producto,"
+    " codice articolo, codice prodotto, id prodotto, riferimento, 货号, 商品编号, 商品编码,"
+    " 产品编号, 产品编码, 商品id, 产品id, 款号, 商品コード, 商品番号, 品番; code, código, codice,"
+    " nr, nummer, 编号",
     "title": "title, name, product name, product title, item name, article name, artikelname,"
-    " produktname, bezeichnung, artikelbezeichnung, produktbezeichnung, titel, artikel, nom,"
+    " produktname, bezeichnung, artikelbezeichnung, produktbezeichnung, titel, nom,"
     " nom du produit, titre, désignation, libellé, intitulé, nombre, nombre del producto, título,"
     " denominación, nome, nome prodotto, titolo, denominazione, 名称, 商品名称, 产品名称, 品名,"
-    " 标题, 商品标题, 商品名, タイトル",
+    " 标题, 商品标题, 商品名, タイトル; artikel",
     "description": "description, body html, long description, short description, beschreibung,"
     " artikelbeschreibung, produktbeschreibung, langbeschreibung, kurzbeschreibung, langtext,"
     " descriptif, description longue, description courte, descripción, descripción larga,"
@@ -32,11 +33,12 @@ _WORDS = {
     "brand": "brand, vendor, manufacturer, producer, maker, label, marke, hersteller, produzent,"
     " marque, fabricant, marca, fabricante, marchio, produttore, 品牌, 牌子, 制造商, 厂商,"
     " ブランド, メーカー, 製造元",
-    "price": "price, regular price, unit price, list price, retail price, amount, sales price,"
+    "price": "price, regular price, unit price, sales price,"
     " preis, verkaufspreis, vk, vk preis, vk brutto, bruttopreis, einzelpreis, endpreis, prix,"
     " prix de vente, prix ttc, prix unitaire, tarif, precio, precio de venta, pvp, prezzo,"
     " prezzo di vendita, 价格, 售价, 单价, 销售价, 销售价格, 零售价, 商品价格, 価格, 販売価格,"
-    " 売価, 単価, 値段, 税込価格",
+    " 売価, 単価, 値段, 税込価格; retail price, list price, amount, rrp, msrp, uvp,"
+    " unverbindliche preisempfehlung, prix public, prix conseillé, prezzo di listino, 定価",
     "currency": "currency, currency code, price currency, währung, währungscode, devise, monnaie,"
     " moneda, divisa, valuta, 货币, 币种, 通貨, 通貨コード",
     "available": "available, availability, in stock, stock status, verfügbar, verfügbarkeit,"
@@ -68,16 +70,16 @@ _WORDS = {
     " art, typ, événement, type d'événement, evento, tipo, tipo de evento, acción, azione,"
     " tipo di evento, 事件, 事件类型, 行为, 行为类型, 操作, 类型, イベント, 種別, 行動, 操作種別,"
     " アクション",
-    "product_id": "product id, item id, sku, product, item, artikelnummer, artikel nr, art nr,"
-    " artikel, artikel id, produkt, produktnummer, produkt id, produit, id produit, article,"
-    " référence, référence produit, producto, id producto, artículo, prodotto, id prodotto,"
-    " articolo, codice articolo, 商品, 商品编号, 商品编码, 商品id, 产品, 产品编号, 产品id, 货号,"
-    " 商品コード, 商品番号, 品番",
-    "user_id": "user id, user, customer id, customer, account, kunde, kundennummer, kunden nr,"
-    " kunden id, benutzer, benutzer id, nutzer, nutzer id, käufer, client, id client,"
-    " numéro client, utilisateur, id utilisateur, acheteur, cliente, id cliente, usuario,"
-    " id usuario, utente, id utente, 用户, 用户id, 用户编号, 客户, 客户id, 客户编号, 会员, 会员id,"
-    " 会员编号, 买家, 顧客, 顧客id, 顧客番号, 会員, 会員id, 会員番号, ユーザー, ユーザーid",
+    "product_id": "product id, item id, sku, artikelnummer, artikel nr, art nr, artikel id,"
+    " produktnummer, produkt id, id produit, référence, référence produit, id producto,"
+    " id prodotto, codice articolo, 商品编号, 商品编码, 商品id, 产品编号, 产品id, 货号, 商品コード,"
+    " 商品番号, 品番; product, item, artikel, produkt, produit, article, producto, artículo,"
+    " prodotto, articolo, 商品, 产品",
+    "user_id": "user id, customer id, kundennummer, kunden nr, kunden id, benutzer id, nutzer id,"
+    " id client, numéro client, id utilisateur, id cliente, id usuario, id utente, 用户id,"
+    " 用户编号, 客户id, 客户编号, 会员id, 会员编号, 顧客id, 顧客番号, 会員id, 会員番号, ユーザーid;"
+    " user, customer, account, kunde, benutzer, nutzer, käufer, client, utilisateur, acheteur,"
+    " cliente, usuario, utente, 用户, 客户, 会员, 买家, 顧客, 会員, ユーザー",
     "visitor_id": "visitor id, visitor, anonymous id, client id, device id, user pseudo id, cookie,"
     " besucher, besucher id, visiteur, id visiteur, visitante, visitatore, 访客, 访客id, 设备id,"
     " 訪問者, 訪問者id",
@@ -97,10 +99,23 @@ _WORDS = {
     " 注文id",
     "query": "query, search term, search, q, suche, suchbegriff, suchwort, recherche, requête,"
     " búsqueda, consulta, ricerca, 搜索, 搜索词, 搜索关键词, 検索, 検索語, 検索キーワード",
-    "unit_price": "unit price, price, item price, preis, einzelpreis, stückpreis, prix,"
-    " prix unitaire, precio, precio unitario, prezzo, prezzo unitario, 价格, 单价, 価格, 単価",
+    "unit_price": "unit price, item price, einzelpreis, stückpreis, prix unitaire,"
+    " precio unitario, prezzo unitario, 单价, 単価; price, preis, prix, precio, prezzo, 价格, 価格",
 }
-"""Our column → names of it in files."""
+"""Our column → names of it in files; those behind a semicolon may be another column's too."""
+_COSTS = (
+    "ek, einkauf, selbstkosten, purchase, buying, cost, costs, achat, compra, coste, costo,"
+    " acquisto, 进价, 成本, 采购, 仕入, 原価"
+)
+"""Words in names of what a shop pays for a product."""
+_MEASURES = (
+    "kg, gewicht, weight, poids, peso, 重量, länge, breite, höhe, tiefe, length, width, height,"
+    " depth, size, größe, longueur, largeur, hauteur, profondeur, ancho, alto, largo, larghezza,"
+    " altezza, lunghezza, volumen, volume, liter, inhalt, rabatt, discount, remise, descuento,"
+    " sconto, steuer, mwst, ust, tax, vat, tva, iva, versand, shipping, wholesale, händler,"
+    " alkohol, alcohol, abv, rating, bewertung"
+)
+"""Words in names of columns of numbers that are no prices."""
 _UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
 
 
@@ -115,8 +130,25 @@ def _spellings(words: str) -> frozenset[str]:
     return frozenset(simple(each) for word in parts for each in (word, word.translate(_UMLAUTS)))
 
 
-NAMES: Mapping[str, frozenset[str]] = {ours: _spellings(words) for ours, words in _WORDS.items()}
-"""Our column → names of it in files, in the form of `simple`."""
+NAMES: Mapping[str, Mapping[str, int]] = {
+    ours: {name: rank for rank, some in enumerate(words.split(";")) for name in _spellings(some)}
+    for ours, words in _WORDS.items()
+}
+"""Our column → names of it in files, in the form of `simple` → 0 for those that no other column
+has, 1 for others."""
+COSTS, MEASURES = _spellings(_COSTS), _spellings(_MEASURES)
+
+
+def speaks_of(name: str, words: Collection[str]) -> bool:
+    """Return whether a name has one of the words, or a part that is a long or an Asian one."""
+    parts = [simple(part) for part in re.findall(r"[^\W\d_]+", name)]
+    return any(
+        word == part or (word in part and (len(word) > 4 or not word.isascii()))
+        for part in parts
+        for word in words
+    )
+
+
 EITHER: Mapping[str, frozenset[str]] = {
     "available": _spellings("status, state, zustand, statut, état, estado, stato, 状态, 状態"),
 }

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 
 from sightline_client.errors import SightlineError
+from sightline_client.files import choices
 from sightline_client.files.export_columns import ExportColumns
 from sightline_client.files.instants import NoTime, instant
 from sightline_client.files.mapping import fill, put
@@ -16,7 +18,6 @@ from sightline_client.files.model import NOTE, Row, RowTable, Wrapped, bad
 
 Cells = dict[str, object]
 ReadRows = Callable[[Iterator[Row]], Iterator[Row]]
-_DAY = len("2026-03-01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,8 @@ class Shape:
     """Converter of its rows to rows of our columns."""
     columns: ExportColumns
     """All columns that the exporting system documents."""
+    typed: bool = False
+    """It has no cells but values with types: JSON or a page."""
 
 
 class Shaped(Wrapped):
@@ -69,6 +72,9 @@ class Shaped(Wrapped):
                 self.left_out[row.left_out] += 1
                 continue
             cells = {**_notes(row), **row.cells}
+            if not self.shape.typed and "attributes" in cells:
+                own = object_of(cells["attributes"])
+                cells["attributes"] = {key: _decimals(value) for key, value in own.items()}
             if row.error is None:
                 fill(cells, self.constants)
             yield replace(row, cells=cells, records=records)
@@ -81,7 +87,8 @@ class Shaped(Wrapped):
         form = self.shape.columns.form
         for row in self._table.rows():
             self._pending[row.number] = row
-            cells = {form(name): value for name, value in row.cells.items()}
+            of = (lambda value: value) if self.shape.typed else as_text
+            cells = {form(name): of(value) for name, value in row.cells.items()}
             if row.error is None:
                 self._look(cells)
             yield replace(row, cells=cells)
@@ -128,6 +135,34 @@ def by_row(read: Callable[[Mapping[str, object]], Iterator[Cells | str]]) -> Rea
     return each
 
 
+def as_text(value: object) -> object:
+    """Write a cell that Excel or Parquet has given a type as it is in a CSV file. A number with
+    decimals stays one: a text might be read in two ways."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float | Decimal) and value % 1 == 0:
+        return str(int(value))
+    if isinstance(value, datetime) and value.tzinfo is None and value.time() == time():
+        return value.date().isoformat()
+    return value
+
+
+def _decimals(value: object) -> object:
+    """Write a number of an attribute as text, as all values of an attribute are in a CSV file."""
+    return str(value) if isinstance(value, float | Decimal) else value
+
+
+def answered(value: object, *, default: bool) -> bool | None:
+    """Read yes or no; None = it is neither, such as WooCommerce's -1 for a draft. `default`: what
+    an empty cell means."""
+    text = str(value or "").strip()
+    if not text:
+        return default
+    return None if text == "-1" else choices.answer(text)
+
+
 def move(cells: Mapping[str, object], made: Cells, **columns: str) -> None:
     """Set our columns (names) from those of the export (values), where these have a value."""
     for ours, theirs in columns.items():
@@ -150,7 +185,7 @@ def past(value: object, name: str) -> bool:
     """Return whether a time is over; False if none is given. A day is over when it ends.
     SightlineError for a text that is no time."""
     moment = _moment(value, name)
-    day = timedelta(days=len(str(value).strip()) <= _DAY)
+    day = timedelta(days=":" not in str(value))
     return moment is not None and moment <= datetime.now(UTC) - day
 
 

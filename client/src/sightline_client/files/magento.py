@@ -8,9 +8,11 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 
+from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
+from sightline_client.files import choices
 from sightline_client.files.attribute_keys import attribute_key
-from sightline_client.files.conversion import Cells, Shape, has_come, move, past
+from sightline_client.files.conversion import Cells, Shape, answered, has_come, move, past
 from sightline_client.files.export_columns import MAGENTO
 from sightline_client.files.families import inherit
 from sightline_client.files.model import Row, bad
@@ -22,9 +24,17 @@ _HIDDEN = frozenset(
         *("non visible individuellement", "单独不可见", "不单独显示"),
     }
 )
-_OFF = frozenset(
-    {"2", "0", "no", "disabled", "nein", "deaktiviert", "non", "désactivé", "否", "禁用", "停用"}
-)
+_ONLINE = {
+    **dict.fromkeys(("enabled", "aktiviert", "aktiv", "activé", "actif", "启用"), True),
+    **dict.fromkeys(("2", "disabled", "deaktiviert", "inaktiv", "désactivé", "inactif"), False),
+    **dict.fromkeys(("禁用", "停用"), False),
+}
+"""Words of product_online beside yes and no."""
+_BACKORDERS = {
+    **dict.fromkeys(("2", "allow qty below 0", "allow qty below 0 and notify customer"), True),
+    "no backorders": False,
+}
+_NO_WORDS: Mapping[str, bool] = {}
 _NO_PHOTO = "no_selection"
 _COMPOSED = frozenset({"configurable", "grouped", "bundle"})
 """Types of products without a price and a stock of their own."""
@@ -83,10 +93,11 @@ def _made(row: Row, above: Row | None) -> Row:
     made["parent_id"] = parent.get("id", "")
     inherit(made, parent)
     seen = not _is_hidden(cells) or above is not None
-    on = seen and not _is_off(cells.get("product_online")) and parent.get("available") != "false"
-    made["available"] = _stock(cells) if on else "false"
     source = (*(above.source if above is not None else ()), *row.source)
     try:
+        online = _says(cells, "product_online", default=True, words=_ONLINE)
+        on = seen and online and parent.get("available") != "false"
+        made["available"] = _stock(cells) if on else "false"
         _price(cells, made)
     except SightlineError as error:
         return replace(row, cells=made, error=error, source=source)
@@ -118,23 +129,37 @@ def _photos(cells: Mapping[str, object]) -> list[str]:
     return list(dict.fromkeys(part for part in found if part))
 
 
-def _is_off(value: object) -> bool:
-    return str(value or "").strip().lower() in _OFF
+def _says(
+    cells: Mapping[str, object],
+    name: str,
+    *,
+    default: bool,
+    words: Mapping[str, bool] = _NO_WORDS,
+) -> bool:
+    """Read yes or no, or one of Magento's words. SightlineError for others."""
+    text = str(cells.get(name) or "").strip()
+    found = words.get(text.lower(), answered(text, default=default))
+    if found is None:
+        raise bad(name, f"{text[:40]!r} is neither yes nor no: say which with --value")
+    return found
 
 
 def _stock(cells: Mapping[str, object]) -> str:
-    untracked = cells.get("manage_stock") == "0" and cells.get("use_config_manage_stock") != "1"
-    if untracked:
+    """Return whether a product can be bought; a word that is not known as it is."""
+    managed = _says(cells, "manage_stock", default=True)
+    if not (managed or _says(cells, "use_config_manage_stock", default=False)):
         return "true"
-    if str(cells.get("is_in_stock") or "") == "0":
-        return "false"
+    stock = str(cells.get("is_in_stock") or "").strip()
+    state = choices.availability(stock)
+    if stock and state != product_pb2.AVAILABILITY_IN_STOCK:
+        return "false" if state == product_pb2.AVAILABILITY_OUT_OF_STOCK else stock
     quantity = str(cells.get("qty") or "").partition(".")[0].partition(",")[0]
     empty = quantity.lstrip("-").isdecimal() and int(quantity) <= 0
     if not empty or str(cells.get("product_type") or "").lower() in _COMPOSED:
         return "true"
-    if str(cells.get("allow_backorders") or "0") != "0":
+    if _says(cells, "allow_backorders", default=False, words=_BACKORDERS):
         return "backorder"
-    return "true" if cells.get("is_in_stock") else "false"
+    return "true" if stock else "false"
 
 
 def _price(cells: Mapping[str, object], made: Cells) -> None:

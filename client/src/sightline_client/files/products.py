@@ -8,7 +8,7 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
-from sightline_client.files import cells, lines, market_cells, texts
+from sightline_client.files import cells, lines, market_cells
 from sightline_client.files.cells import Cells
 from sightline_client.files.market_cells import MarketColumns
 from sightline_client.files.model import bad
@@ -120,7 +120,7 @@ _COUNTS = {
 
 def _reader(field: ProductField) -> Callable[[Cells, str], Any]:
     if field.required:
-        return lambda row, name: texts.plain(cells.required(row, name))
+        return lambda row, name: cells.words({name: cells.required(row, name)}, name)
     if field.column == "uri":
         return cells.address
     if field.column in _FOR_PEOPLE:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from statistics import median
 
 from sightline_client.errors import SightlineError
 from sightline_client.files import cells, events, numerals, texts
 from sightline_client.files.attribute_keys import attribute_key
-from sightline_client.files.column_words import EITHER, NAMES, simple
+from sightline_client.files.column_words import COSTS, EITHER, MEASURES, NAMES, simple, speaks_of
 from sightline_client.files.currencies import CODES
 from sightline_client.files.mapping import ATTRIBUTES, ColumnMap, listed
+from sightline_client.files.model import FileRefused
+from sightline_client.files.survey import is_code
 
 SAMPLE = 50
 """Number of rows that are read."""
@@ -25,8 +29,32 @@ _MOST = 0.8
 _LONGEST_ID, _LONGEST_TITLE = 64, 200
 NOTHING: Mapping[str, str] = {}
 
+_ASKED = frozenset({"id", "price", "product_id", "user_id", "unit_price"})
+"""Our columns that are not chosen among columns that fit equally, as a wrong one does harm."""
+_MONEY = ("price", "unit_price", "cost")
+
 Values = Sequence[str]
 """The texts of one column that are not empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal(ColumnMap):
+    """A proposed map. Columns that fit one of ours equally are not in it."""
+
+    doubts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Our column → the file's columns that may be it."""
+
+    def check(self, file: str) -> None:
+        """Reject a proposal that leaves a choice."""
+        for ours, names in self.doubts.items():
+            may = " or ".join(map(repr, names))
+            raise FileRefused(
+                f"{file}: a guess can't tell whether {may} is {ours}"
+                if len(names) == 1
+                else f"{file}: a guess can't tell which column is {ours}: {may}",
+                f"say it beside the guess: --map guess --map {shlex.quote(f'{names[0]}={ours}')}"
+                f"; --map {shlex.quote(f'{names[-1]}=')} leaves a column out",
+            )
 
 
 def words(proposed: ColumnMap) -> list[str]:
@@ -44,7 +72,7 @@ def propose(
     known: Collection[str],
     needed: Collection[str],
     certain: Mapping[str, str] = NOTHING,
-) -> ColumnMap:
+) -> Proposal:
     """Propose a map of all columns that are not ours.
 
     Args:
@@ -61,7 +89,7 @@ def propose(
         guess.constants |= _kind_of_events(guess.taken)
     guess.leave_the_rest()
     found = {name: guess.found[name] for name in columns if name in guess.found}
-    return ColumnMap(found, guess.constants)
+    return Proposal(found, guess.constants, guess.doubts)
 
 
 class _Guess:
@@ -77,21 +105,23 @@ class _Guess:
         self._rows = rows
         self._known = known
         self._left = [name for name in columns if name not in {*known, *certain}]
+        self._first = next(iter(columns), "")
         self.found = dict(certain)
         self.constants: dict[str, str] = {}
+        self.doubts: dict[str, Sequence[str]] = {}
         self.taken = {*certain.values(), *(name for name in columns if name in known)}
         """Our columns that have one of the file's."""
 
     def by_names(self) -> None:
         """Take columns that are called as ours are."""
-        for called in (lambda name: name, _without_remark):
-            for ours in self._free():
-                names = NAMES.get(ours, {simple(ours)})
-                fits = (each for each in self._left if simple(called(each)) in names)
-                self._take(ours, next((each for each in fits if self._may_be(ours, each)), None))
-        if "price" in self._free():
-            fits = (each for each in self._left if _currency_in(each))
-            self._take("price", next((each for each in fits if self._may_be("price", each)), None))
+        for ours in self._free():
+            ranks = {
+                name: rank
+                for name in self._left
+                if (rank := _rank(ours, name)) is not None and self._may_be(ours, name)
+            }
+            best = min(ranks.values(), default=None)
+            self._choose(ours, [name for name, rank in ranks.items() if rank == best])
         name = next((name for name, ours in self.found.items() if ours == "price"), "")
         if "currency" in self._free() and (code := _currency_in(name)):
             self.constants["currency"] = code
@@ -100,33 +130,57 @@ class _Guess:
         """Take columns by what is in them; the id and the title only if every file needs them."""
         for ours in self._free():
             if ours in _SIGNS and (ours in needed or ours not in ("id", "title")):
-                fits = (name for name in self._left if self._shows(ours, name))
-                self._take(ours, next(fits, None))
+                fits = [name for name in self._left if self._shows(ours, name)]
+                if ours == "id" and len(fits) > 1:
+                    fits = self._likely_ids(fits)
+                named = [*filter(self._has_currency, fits)] if ours in _MONEY else fits
+                self._choose(ours, named or fits, sure=bool(named))
+
+    def _likely_ids(self, fits: list[str]) -> list[str]:
+        """Return the first column of the table if it is called an id, else those that are no codes
+        of makers, such as EANs."""
+        if fits[0] == self._first and simple(fits[0]).endswith("id"):
+            return fits[:1]
+        return [each for each in fits if not is_code(attribute_key(each))] or fits
 
     def leave_the_rest(self) -> None:
         """Make attributes of what is left, where it can be filtered by."""
         for name in self._left:
             keep = "attributes" in self._known and _is_property(name, self._rows)
+            keep = keep and not (speaks_of(name, COSTS) and self._may_be("cost", name))
             self.found[name] = _free_attribute(name, self.found) if keep else ""
 
     def _free(self) -> list[str]:
         return [ours for ours in self._known if ours not in self.taken]
 
-    def _take(self, ours: str, name: str | None) -> None:
-        if name is not None:
-            self.found[name] = ours
-            self.taken.add(ours)
-            self._left.remove(name)
+    def _choose(self, ours: str, fits: Sequence[str], *, sure: bool = True) -> None:
+        """Take the first of columns that fit equally, or leave the choice to a person."""
+        if not fits:
+            return
+        self.taken.add(ours)
+        if ours in _ASKED and (len(fits) > 1 or not sure):
+            self.doubts[ours] = fits
+        else:
+            fits = fits[:1]
+            self.found[fits[0]] = ours
+        self._left = [name for name in self._left if name not in fits]
+
+    def _has_currency(self, name: str) -> bool:
+        """Return whether amounts name their currency."""
+        return _share(self._values(name), _names_currency) >= 0.5
 
     def _may_be(self, ours: str, name: str) -> bool:
         """Return whether the values don't contradict the name."""
         values = self._values(name)
         if ours in ("id", "event_id"):
             return self._is_unique(name)
-        if ours in ("price", "unit_price"):
-            return (
-                not values or _share(values, lambda text: numerals.amount(text) is not None) > 0.5
-            )
+        if ours in _MONEY:
+            own = speaks_of(name, COSTS) == (ours == "cost")
+            return own and (not values or _share(values, _is_amount) > 0.5)
+        if ours == "title":
+            return not values or _share(values, _is_text) >= 0.5
+        if ours == "available":
+            return all(text in ("0", "1") for text in values if _is_amount(text))
         if ours == "stock":
             return _share(values, str.isdecimal) >= _MOST
         return True
@@ -137,6 +191,8 @@ class _Guess:
         if not values:
             return False
         if ours == "id" and not self._is_unique(name):
+            return False
+        if ours in _MONEY and speaks_of(name, COSTS | MEASURES):
             return False
         if ours in EITHER and simple(name) not in EITHER[ours] and not _are_states(values):
             return False
@@ -178,6 +234,11 @@ def _is_address(text: str) -> bool:
 
 def _is_amount(text: str) -> bool:
     return numerals.amount(text) is not None
+
+
+def _names_currency(text: str) -> bool:
+    found = numerals.amount(text)
+    return found is not None and bool(found[1])
 
 
 def _is_money(text: str) -> bool:
@@ -243,6 +304,17 @@ _SIGNS: Mapping[str, Callable[[Values], bool]] = {
 """Our column → whether values look like it."""
 
 
+def _rank(ours: str, name: str) -> float | None:
+    """Return how well a name fits one of our columns: 0 is best; None = it does not."""
+    if ours == "cost" and speaks_of(name, COSTS):
+        return 0
+    names = NAMES.get(ours, {simple(ours): 0})
+    base = _priced(name)[0] if ours == "price" else ""
+    forms = [(name, 0.0), (_without_remark(name), 0.5), (base, 0.5)]
+    found = [names[simple(form)] + less for form, less in forms if simple(form) in names]
+    return min(found, default=None)
+
+
 def _without_remark(name: str) -> str:
     """Return a name without a remark in brackets: `Preis (brutto)`."""
     return re.sub(r"[(\[（].*", "", name).strip()
@@ -250,11 +322,16 @@ def _without_remark(name: str) -> str:
 
 def _currency_in(name: str) -> str:
     """Return the currency in a name such as price_eur; "" = none, or it is no price."""
+    return _priced(name)[1]
+
+
+def _priced(name: str) -> tuple[str, str]:
+    """Return the word for a price and the currency in a name such as price_eur."""
     found = re.fullmatch(r"(.+?)(?:[\s_/-]+in\s+|[\s_/(\[（-]+)([^\s()\[\]（）]+)[)\]）]?", name)
     if found is None or simple(found[1]) not in NAMES["price"]:
-        return ""
+        return "", ""
     codes = numerals.codes(found[2])
-    return codes[0] if len(codes) == 1 else ""
+    return (found[1], codes[0]) if len(codes) == 1 else ("", "")
 
 
 def _kind_of_events(ours: Collection[str]) -> Mapping[str, str]:

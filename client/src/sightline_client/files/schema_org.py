@@ -408,4 +408,5 @@ SHAPE = Shape(
     frozenset({"@type"}),
     by_row(_read),
     SCHEMA_ORG,
+    typed=True,
 )

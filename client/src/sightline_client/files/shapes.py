@@ -22,6 +22,7 @@ from sightline_client.files.attribute_keys import attribute_key
 from sightline_client.files.conversion import (
     Cells,
     Shape,
+    answered,
     by_row,
     has_come,
     move,
@@ -115,8 +116,7 @@ def _shopify_variant(
 
 def _shopify_stock(first: Mapping[str, object], cells: Mapping[str, object]) -> object:
     status = str(first.get("status") or "active").lower()
-    published = str(first.get("published") or "true").lower()
-    if status != "active" or published not in ("true", "1", "yes"):
+    if status != "active" or not answered(first.get("published"), default=True):
         return "false"
     tracker = cells.get("variant inventory tracker", "unknown")
     quantity = str(cells.get("variant inventory qty") or "")
@@ -277,7 +277,14 @@ PRODUCTS = {
         shopware.SHAPE,
         shopware.SHAPE_5,
         akeneo.SHAPE,
-        Shape("google-retail", "Google's Retail API", frozenset({"priceinfo"}), _google, RETAIL),
+        Shape(
+            "google-retail",
+            "Google's Retail API",
+            frozenset({"priceinfo"}),
+            _google,
+            RETAIL,
+            typed=True,
+        ),
         merchant_feed.SHAPE,
         schema_org.SHAPE,
     )
@@ -285,9 +292,21 @@ PRODUCTS = {
 EVENTS = {
     shape.name: shape
     for shape in (
-        Shape("ga4", "Google Analytics 4", frozenset({"event_name", "user_pseudo_id"}), _ga4, GA4),
         Shape(
-            "google-retail", "Google's Retail API", frozenset({"eventtype"}), _retail, RETAIL_EVENTS
+            "ga4",
+            "Google Analytics 4",
+            frozenset({"event_name", "user_pseudo_id"}),
+            _ga4,
+            GA4,
+            typed=True,
+        ),
+        Shape(
+            "google-retail",
+            "Google's Retail API",
+            frozenset({"eventtype"}),
+            _retail,
+            RETAIL_EVENTS,
+            typed=True,
         ),
     )
 }

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 
 from sightline_client.files.attribute_keys import attribute_key
-from sightline_client.files.conversion import Cells, Shape, has_come, move
+from sightline_client.files.conversion import Cells, Shape, answered, has_come, move
 from sightline_client.files.export_columns import SHOPWARE, SHOPWARE_5
 from sightline_client.files.families import inherit, with_parents
 
 _UUID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
-_NO = frozenset({"0", "false", "no", "nein", "non", "否"})
 
 
 def _parts(value: object) -> list[str]:
@@ -21,7 +20,7 @@ def _parts(value: object) -> list[str]:
 
 
 def _is_off(value: object) -> bool:
-    return str(value or "").strip().lower() in _NO
+    return answered(value, default=True) is False
 
 
 def _named(parts: Iterable[str]) -> Cells:

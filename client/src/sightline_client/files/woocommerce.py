@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from sightline_client.files.attribute_keys import attribute_key
-from sightline_client.files.conversion import Cells, Shape, has_come, move, past
+from sightline_client.files.conversion import Cells, Shape, answered, has_come, move, past
 from sightline_client.files.export_columns import WOOCOMMERCE
 from sightline_client.files.families import inherit, with_parents
 from sightline_client.files.mapping import listed
@@ -67,7 +67,7 @@ def _price(cells: Mapping[str, object], made: Cells) -> None:
 
 
 def _stock(cells: Mapping[str, object], parent: Mapping[str, object]) -> object:
-    published = str(cells.get("published") or "1") == "1"
+    published = answered(cells.get("published"), default=True)
     hidden = str(cells.get("visibility in catalog") or "").lower() == "hidden"
     if not published or hidden or parent.get("available") == "false":
         return "false"

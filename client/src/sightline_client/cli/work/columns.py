@@ -24,7 +24,7 @@ from sightline_client.files.model import FileRefused, RowTable
 from sightline_client.files.notation import Translated, unused, value_words, zone_of
 from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
-from sightline_client.files.proposing import NOTHING, propose, words
+from sightline_client.files.proposing import NOTHING, Proposal, propose, words
 from sightline_client.files.rejected import comes_back, file_of
 from sightline_client.files.shapes import shape_of
 from sightline_client.files.workbook import Workbook
@@ -218,6 +218,7 @@ class FileLayout:
             found = self._proposal(path, given, certain)
             chosen = ColumnMap(found.columns, {**found.constants, **fixed.constants})
             _propose(given.context, chosen)
+            found.check(path.name)
             return Reading(map=chosen, encoding=given.encoding, decimal=given.decimal)
         if pairs:
             chosen = column_map(pairs, given.constants or (), self.known)
@@ -254,7 +255,7 @@ class FileLayout:
 
     def _proposal(
         self, path: Path, given: FileColumns, certain: Mapping[str, str] = NOTHING
-    ) -> ColumnMap:
+    ) -> Proposal:
         names, rows = look(path, self.known, given.encoding)
         fixed = self._corrections(given)
         if absent := [name for name in fixed if not {name, name.partition(".")[0]} & {*names}]:
