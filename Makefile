@@ -241,7 +241,7 @@ format: .venv/.synced ## Format the code
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Create the environments and build the models
 
-tools: ## Install the tests' requirements that are not Python packages (Debian: chromium, helm, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
+tools: $(UV) ## Install the tests' requirements that are not Python packages (Debian: chromium, helm, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not data in another folder by DATA=)
