@@ -26,8 +26,8 @@ def run(service: str, folder: Path, **settings: str) -> tuple[int, dict[str, str
         env=known | prefixed, cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines.pop() == {"end": True}, done.stderr
     assert all(bool(each["problem"]) == bool(each["fix"]) for each in lines), lines
-    assert lines, done.stderr
     return done.returncode, {each["check"]: each["problem"] for each in lines}
 
 

@@ -1,7 +1,8 @@
 """Checks of the stores that a service is going to use, made from where it is going to run.
 
 `python -m retriever.preflight` and `python -m ranker.preflight` print a line of JSON for each
-finding; `sightline preflight` runs them as Jobs and reads these lines.
+finding, and a last one that says that none was cut off; `sightline preflight` runs them as Jobs
+and reads these lines.
 """
 
 import asyncio
@@ -48,6 +49,7 @@ async def run(checks: Iterable[AsyncIterator[Finding]]) -> int:
         async for finding in check:
             print(json.dumps(asdict(finding)), flush=True)
             failed = failed or bool(finding.problem)
+    print(json.dumps({"end": True}), flush=True)
     return int(failed)
 
 
@@ -64,13 +66,20 @@ def port(host: str, number: int) -> Finding:
         return Finding("port", subject, f"the name can't be looked up: {error.strerror}", fix)
     except OSError as error:
         return Finding("port", subject, f"no connection: {error.strerror or error}", _UNREACHED)
+    except (UnicodeError, OverflowError) as error:
+        return Finding("port", subject, f"not an address: {error}", "correct it")
 
 
 async def address(url: str, default: int) -> AsyncIterator[Finding]:
     """Check the port of a URL, which has `default` if it names none."""
     parsed = urlsplit(url)
+    try:
+        number = parsed.port or default
+    except ValueError as error:
+        yield Finding("port", parsed.hostname or "", str(error), "correct it")
+        return
     if parsed.hostname:
-        yield await asyncio.to_thread(port, parsed.hostname, parsed.port or default)
+        yield await asyncio.to_thread(port, parsed.hostname, number)
 
 
 async def database(

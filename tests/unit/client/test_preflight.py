@@ -129,6 +129,7 @@ LOG = [
     {"check": "port", "subject": "db:5432", "problem": "", "fix": ""},
     {"check": "milvus", "subject": "milvus", "problem": "too old", "fix": "upgrade it"},
 ]
+END = '{"end": true}'
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
 CLASS = {"metadata": {"name": "fast", "annotations": DEFAULT}}
 GOOD: dict[str, list[str]] = {
@@ -143,7 +144,7 @@ GOOD: dict[str, list[str]] = {
     "get secrets": ["retriever-database url\n", ""],
     "create ": ["created", ""],
     "get pods": items(pulled(HAS, HAS, HAS), pod("retriever")),
-    "logs ": [json.dumps(LOG[0]), ""],
+    "logs ": [f"{json.dumps(LOG[0])}\n{END}", ""],
     "delete ": ["", ""],
 }
 
@@ -231,7 +232,7 @@ def test_a_cluster_that_has_everything_passes(cluster: Cluster) -> None:
         ("namespace", {"get namespace": None}, "does not exist", "kubectl create namespace shop"),
         ("secret", {"get secrets": ["other key", ""]}, "does not exist", "secrets.sh"),
         ("secret", {"get secrets": ["retriever-database ca.crt", ""]}, "lacks url", "secrets.sh"),
-        ("milvus", {"logs": [json.dumps(LOG[1]), ""]}, "too old", "upgrade it"),
+        ("milvus", {"logs": [f"{json.dumps(LOG[1])}\n{END}", ""]}, "too old", "upgrade it"),
         ("settings", {"logs": ["1 invalid setting(s):\n  RETRIEVER_MILVUS_URI", ""]},
          "RETRIEVER_MILVUS_URI", "correct the settings"),
     ],
@@ -303,6 +304,26 @@ def test_pulls_may_end_one_after_another_and_are_tried_again_meanwhile() -> None
     assert not run._decided(pulled(pulling, HAS, pulling))
     assert run._decided(pulled(pulling, HAS, refused))
     assert not run._decided(pod("retriever", "Running"))
+
+
+@pytest.mark.parametrize(
+    ("status", "rest", "said"),
+    [
+        ({}, "Traceback (most recent call last):\nUnicodeError: label too long", "label too long"),
+        ({"containerStatuses": [{"state": {"terminated": {"reason": "OOMKilled"}}}]}, "",
+         "OOMKilled"),
+        ({"reason": "Evicted", "message": "low on ephemeral-storage"}, "", "low on ephemeral"),
+    ],
+)  # fmt: skip
+def test_a_check_that_does_not_reach_its_end_fails(
+    cluster: Cluster, status: dict[str, Any], rest: str, said: str
+) -> None:
+    pods = items(pulled(HAS, HAS, HAS), pod("retriever", "Failed", **status))
+    found = cluster.results(**{"get pods": pods, "logs": [f"{json.dumps(LOG[0])}\n{rest}", ""]})
+    assert found["port"][0] == "passed"
+    assert found["settings"][0] == "failed"
+    assert said in found["settings"][1]
+    assert cluster.code == 1
 
 
 def test_jobs_are_not_run_before_their_secrets_are_there(cluster: Cluster) -> None:

@@ -33,6 +33,10 @@ async def test_an_address_that_listens_passes_and_another_says_what_may_be_wrong
     assert found.subject == "nobody.invalid:19530"
     assert "can't be looked up" in found.problem
     assert "kube-dns" in found.fix
+    (found,) = await all_of(preflight.address("https://milvus..shop.example", 19530))
+    assert "label" in found.problem
+    (found,) = await all_of(preflight.address("https://milvus.shop.example:195300", 19530))
+    assert "port" in found.problem.lower()
 
 
 async def test_a_database_passes_with_its_version_and_without_its_password(stores: Stores) -> None:
@@ -91,4 +95,5 @@ def test_findings_are_lines_of_json_and_one_problem_fails_the_job(
     assert asyncio.run(preflight.run([found(""), found("")])) == 0
     assert asyncio.run(preflight.run([found("closed"), found("")])) == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [each["problem"] for each in lines] == ["", "", "closed", ""]
+    assert [each.get("problem") for each in lines] == ["", "", None, "closed", "", None]
+    assert lines[2] == lines[5] == {"end": True}, "without it, a check was cut off"

@@ -27,6 +27,8 @@ _REFUSED = (
 )
 """Reasons of a container whose image was not pulled. It is tried again, and then has none."""
 _ENDED = ("Succeeded", "Failed")
+_BY_ITSELF = (None, "Completed", "Error")
+"""Reasons of a container that the cluster did not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class JobRun:
             yield from _pulled(pod, self.images)
         elif pod["status"].get("phase") in _ENDED:
             log = self._here("logs", pod["metadata"]["name"])
-            yield from _reported(name, log)
+            yield from _reported(name, log, _killed(pod))
         else:
             yield not_checked(
                 STORES,
@@ -160,12 +162,28 @@ def _why(pod: Document) -> str:
     return next((str(each.get("message") or each["reason"]) for each in waiting if each), "")
 
 
-def _reported(name: str, log: str) -> Iterator[Checked]:
-    """Yield the findings in the log of a service's preflight."""
-    found, other = [], []
+def _killed(pod: Document) -> str:
+    """Return why a pod ended, if the cluster ended it."""
+    status = pod["status"]
+    ends = (
+        each.get("state", {}).get("terminated", {}) for each in status.get("containerStatuses", [])
+    )
+    return str(
+        status.get("message")
+        or status.get("reason")
+        or next((each["reason"] for each in ends if each.get("reason") not in _BY_ITSELF), "")
+    )
+
+
+def _reported(name: str, log: str, killed: str) -> Iterator[Checked]:
+    """Yield the findings in the log of a service's preflight, and one more if it has no end."""
+    found, other, whole = [], [], False
     for line in log.splitlines():
         try:
             said = json.loads(line)
+            if said == {"end": True}:
+                whole = True
+                continue
             outcome = Outcome.FAILED if said["problem"] else Outcome.PASSED
             found.append(
                 Checked(said["check"], said["subject"], outcome, said["problem"], said["fix"])
@@ -173,10 +191,11 @@ def _reported(name: str, log: str) -> Iterator[Checked]:
         except (ValueError, KeyError, TypeError):
             other.append(line)
     yield from found
-    if not found:
+    if not whole:
         yield failed(
             "settings",
             name,
-            " ".join(" ".join(other).split())[-600:] or _("its Job ended without a result"),
+            " ".join(" ".join([killed, *other]).split())[-600:]
+            or _("its Job ended without a result"),
             _("correct the settings in the overlay"),
         )
