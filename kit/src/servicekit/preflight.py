@@ -20,6 +20,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from servicekit.config import ServiceSettings
+
 SECONDS = 10.0
 """Timeout of each connection, in seconds."""
 LEAST_POSTGRES = 16
@@ -34,7 +36,7 @@ class Finding:
     """The result of one check."""
 
     check: str
-    """port, database, milvus or bucket."""
+    """settings, port, database, milvus or bucket."""
     subject: str
     """What was checked, without passwords."""
     problem: str = ""
@@ -68,6 +70,15 @@ def port(host: str, number: int) -> Finding:
         return Finding("port", subject, f"no connection: {error.strerror or error}", _UNREACHED)
     except (UnicodeError, OverflowError) as error:
         return Finding("port", subject, f"not an address: {error}", "correct it")
+
+
+async def unsafe(settings: ServiceSettings) -> AsyncIterator[Finding]:
+    """Find the settings with which a process does not start in production."""
+    for said in settings.unsafe() if settings.mode == "production" else ():
+        subject, colon, problem = said.partition(": ")
+        if not colon or " " in subject:
+            subject, problem = "together", said
+        yield Finding("settings", subject, problem, "correct it in the overlay or the Secret")
 
 
 async def address(url: str, default: int) -> AsyncIterator[Finding]:

@@ -4,8 +4,9 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,24 @@ async def test_a_bucket_is_written_read_and_left_as_it_was(tmp_path: Path) -> No
     assert "FileNotFoundError" in found.problem
     assert "object-store" in found.fix
     assert not await all_of(preflight.bucket(str(tmp_path)))
+
+
+class Settings:
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+
+    def unsafe(self) -> Iterator[str]:
+        yield "RANKER_DATABASE_URL: has a well-known password: change it"
+
+
+async def test_what_production_refuses_is_found_before_the_first_start() -> None:
+    made: Any = Settings("production")
+    (found,) = await all_of(preflight.unsafe(made))
+    assert (found.check, found.subject) == ("settings", "RANKER_DATABASE_URL")
+    assert found.problem == "has a well-known password: change it"
+    assert found.fix
+    made = Settings("development")
+    assert not await all_of(preflight.unsafe(made))
 
 
 def test_findings_are_lines_of_json_and_one_problem_fails_the_job(

@@ -47,6 +47,7 @@ async def main() -> int:
     try:
         return await preflight.run(
             [
+                preflight.unsafe(settings),
                 preflight.database(settings.database_url.get_secret_value()),
                 preflight.address(settings.milvus_uri, 19530),
                 engine(settings.milvus_uri, index),
