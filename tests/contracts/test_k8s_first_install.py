@@ -59,6 +59,28 @@ def test_all_images_are_of_its_registry() -> None:
     assert all(each.startswith(f"{GIVEN['registry']}/") for each in images)
 
 
+@pytest.mark.parametrize(
+    "component", ["agents", "autoscaling", "http", "kafka-events", "monitoring", "tracing"]
+)
+def test_a_component_can_be_added_and_other_people_s_images_stay_theirs(
+    tmp_path: Path, component: str
+) -> None:
+    shutil.copytree(K8S, tmp_path / "k8s")
+    shutil.copytree(K8S.parent / "monitoring", tmp_path / "monitoring")
+    path = tmp_path / "k8s/overlays" / OWN / "kustomization.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["components"].append(f"../../components/{component}")
+    path.write_text(yaml.safe_dump(document))
+    images = {
+        container["image"]
+        for each in Cluster(render(path.parent)).workloads()
+        for container in each.containers
+    }
+    others = {each for each in images if not each.startswith(f"{GIVEN['registry']}/")}
+    assert not {each.rpartition("/")[0] for each in others} - {"otel"}
+    assert bool(others) == (component == "tracing")
+
+
 def test_it_needs_cert_manager_and_no_other_operator() -> None:
     groups = {each["apiVersion"] for each in overlay(OWN)} & {*CUSTOM, "milvus.io/v1beta1"}
     assert groups == {"cert-manager.io/v1"}
