@@ -353,6 +353,14 @@ def test_a_job_has_what_its_worker_has_but_for_volumes_and_certificates(cluster:
     assert marks.items() <= made["retrieverJob"]["spec"]["template"]["metadata"]["labels"].items()
 
 
+def test_a_job_pulls_as_its_worker_s_account_does() -> None:
+    account = {"kind": "ServiceAccount", "metadata": {"name": "worker"},
+               "imagePullSecrets": [{"name": "of-account"}]}  # fmt: skip
+    worker = workload("retriever-worker", serviceAccountName="worker")
+    job, _ = sorted(jobs.stores([worker, account], "shop", "1", 10), key=lambda each: each["kind"])
+    assert job["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "of-account"}]
+
+
 def test_jobs_can_be_printed_for_who_applies_them_otherwise(cluster: Cluster) -> None:
     done = cluster.check("--print-jobs")
     assert {each["kind"] for each in json.loads(done.stdout)["items"]} == {"Job", "NetworkPolicy"}
