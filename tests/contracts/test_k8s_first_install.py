@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.contracts.k8s import K8S, OWN, ROOT, Document, of, overlay, pod, pods, render
+from sightline_client.cli.work.preflight import needs
+from tests.contracts.k8s import K8S, OWN, ROOT, Document, main, of, overlay, pod, pods, render
 from tests.contracts.k8s_schemas import CUSTOM
 from tests.contracts.policies.cluster import Cluster
 from tests.contracts.policies.links import references
@@ -92,6 +93,11 @@ def test_it_runs_triton_on_a_gpu_and_keeps_nothing_on_shared_volumes() -> None:
     assert not of(overlay(OWN), "PersistentVolumeClaim")
     assert not of(overlay(OWN), "StatefulSet")
     assert {"retriever-backups", "ranker-backup"} <= set(pods(overlay(OWN)))
+
+
+def test_a_promoted_model_reaches_the_index_which_a_million_products_need() -> None:
+    worker = main(overlay(OWN), "ranker-worker")
+    assert needs.environment(overlay(OWN), worker)["RANKER_PUBLISH"] == "true"
 
 
 @pytest.mark.when("deploy")
