@@ -204,6 +204,12 @@ def test_helm_lint_finds_nothing_and_every_value_is_described(chart: Path) -> No
     assert (chart / "LICENSE").exists()
 
 
+def test_make_chart_writes_the_archive_too() -> None:
+    asked = ["make", "--dry-run", "chart"]
+    planned = subprocess.run(asked, cwd=generate.ROOT, capture_output=True, text=True, check=True)
+    assert "deploy/release.sh chart" in planned.stdout
+
+
 def test_a_release_packs_it_into_an_archive_that_helm_takes(chart: Path, tmp_path: Path) -> None:
     machine, bytes_ = Machine(tmp_path), set()
     shutil.copytree(chart, tmp_path / "dist/chart/sightline")
