@@ -173,6 +173,12 @@ def test_a_changed_setting_replaces_the_pods_that_read_it_and_no_others(chart: P
         ({"hosts": ["a'b"]}, "hosts/0"),
         ({"database": {"network": "10.0.0.1"}}, "database/network"),
         ({"secrets": {"gateway-tls": ""}}, "secrets/gateway-tls"),
+        ({"milvus": {"network": "999.1.1.1/99"}}, "milvus/network"),
+        ({"milvus": {"network": "10.0.0.0/33"}}, "milvus/network"),
+        ({"images": {"digests": {"gatewy": f"sha256:{'ab' * 32}"}}}, "'gatewy' not allowed"),
+        ({"images": {"digests": None}}, "missing property 'digests'"),
+        ({"secrets": None}, "missing property 'secrets'"),
+        ({"secrets": {"gateway-tls": None}}, "missing property 'gateway-tls'"),
         ({"settings": {"gateway": {"GATEWAY_PORT": 8600}}}, "settings/gateway/GATEWAY_PORT"),
     ],
 )
