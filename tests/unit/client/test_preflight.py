@@ -280,6 +280,37 @@ def test_without_a_right_a_check_neither_passes_nor_fails_and_the_right_is_named
     assert not [each for each in found if each == "failed"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        'admission webhook "validate.kyverno" denied the request: limits.cpu is required',
+        '(Forbidden): jobs.batch "preflight-images-1" is forbidden: exceeded quota: q',
+    ],
+)
+def test_a_job_that_the_cluster_refuses_fails_beside_what_was_found(
+    cluster: Cluster, said: str
+) -> None:
+    found = cluster.results(create=["", f"Error from server {said}"])
+    assert found["kubernetes"][0] == "passed"
+    assert found["job"][0] == "failed"
+    assert said in found["job"][1]
+    assert cluster.code == 1
+
+
+def test_without_the_right_to_logs_images_are_checked_nevertheless(cluster: Cluster) -> None:
+    found = cluster.results(logs=forbidden("get", "pods/log", "", 'in the namespace "shop"'))
+    assert found["image"][::3] == ("passed",) * 3
+    assert found[running.STORES][:2] == (
+        "not checked", "you lack the right: get pods/log (namespace shop)",
+    )  # fmt: skip
+
+
+def test_a_log_that_can_not_be_read_is_a_failure(cluster: Cluster) -> None:
+    found = cluster.results(logs=["", "container not found"])
+    assert found["image"][0] == "passed"
+    assert found["job"][:2] == ("failed", "container not found")
+
+
 def test_a_pod_that_does_not_start_says_why_and_is_not_counted(cluster: Cluster) -> None:
     condition = {
         "type": "PodScheduled",

@@ -55,6 +55,8 @@ class JobRun:
         except RightMissing as error:
             yield lacking("image", _("all images"), error)
             yield lacking(STORES, _("from inside the cluster"), error)
+        except KubectlFailed as error:
+            yield _refused(_("from inside the cluster"), error)
         finally:
             with contextlib.suppress(KubectlFailed, RightMissing):  # they end by themselves
                 chosen = f"--selector={jobs.LABEL}={self.run}"
@@ -102,8 +104,14 @@ class JobRun:
         elif name == jobs.IMAGES:
             yield from _pulled(pod, self.images)
         elif pod["status"].get("phase") in _ENDED:
-            log = self._here("logs", pod["metadata"]["name"])
-            yield from _reported(name, log, _killed(pod))
+            try:
+                log = self._here("logs", pod["metadata"]["name"])
+            except RightMissing as error:
+                yield lacking(STORES, name, error)
+            except KubectlFailed as error:
+                yield _refused(name, error)
+            else:
+                yield from _reported(name, log, _killed(pod))
         else:
             yield not_checked(
                 STORES,
@@ -111,6 +119,10 @@ class JobRun:
                 _why(pod) or _("its pod did not end in time"),
                 _("see the pod's events"),
             )
+
+
+def _refused(subject: str, error: KubectlFailed) -> Checked:
+    return failed("job", subject, str(error), _("allow the Jobs of --print-jobs in the namespace"))
 
 
 def _of(pod: Document) -> str:
