@@ -247,6 +247,32 @@ def test_each_lack_is_a_failure_with_its_fix(
     assert cluster.code == 1
 
 
+def gpu_node(count: int, *, unschedulable: bool = False, **labels: str) -> dict[str, Any]:
+    return {
+        "metadata": {"labels": labels},
+        "spec": {"unschedulable": True} if unschedulable else {},
+        "status": {"allocatable": {"nvidia.com/gpu": str(count)}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("nodes", "passes"),
+    [
+        ([gpu_node(2, gpu="l4"), gpu_node(3, gpu="l4")], True),
+        ([gpu_node(1, gpu="l4")] * 4, False),
+        ([gpu_node(4, gpu="l4", unschedulable=True)], False),
+        ([gpu_node(4, gpu="t4")], False),
+        ([gpu_node(2, gpu="l4"), gpu_node(2)], False),
+    ],
+)
+def test_gpus_count_on_nodes_that_take_a_pod(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, Any]], passes: bool
+) -> None:
+    triton = WANTED[1]["spec"]["template"]["spec"]
+    monkeypatch.setitem(triton, "nodeSelector", {"gpu": "l4"})
+    assert (cluster.results("--no-job", nodes=items(*nodes))["gpu"][0] == "passed") is passes
+
+
 def test_an_image_that_can_not_be_pulled_is_the_only_one_that_fails(cluster: Cluster) -> None:
     refused = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no basic auth"}}}
     ended = {"state": {"terminated": {"reason": "StartError"}}}
