@@ -104,9 +104,12 @@ async def database(
         )
         return
     if parsed.host:
-        found = await asyncio.to_thread(port, parsed.host, parsed.port or 5432)
-        yield found
-        if found.problem:
+        hosts, number = parsed.host.split(","), parsed.port or 5432
+        found = [await asyncio.to_thread(port, host, number) for host in hosts]
+        reached = [each for each in found if not each.problem]
+        for each in reached[:1] or found:
+            yield each
+        if not reached:
             return
     for finding in await asyncio.to_thread(lambda: [*_postgres(parsed, script)]):
         yield finding

@@ -76,6 +76,14 @@ async def test_a_database_that_no_port_answers_for_is_asked_no_further() -> None
     assert "one machine" in found.problem
 
 
+async def test_one_of_several_hosts_is_enough() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        url = f"postgresql+psycopg://a:b@nobody.invalid,127.0.0.1:{number}/a"
+        found = await anext(preflight.database(url))
+    assert found == Finding("port", f"127.0.0.1:{number}")
+
+
 async def test_a_bucket_is_written_read_and_left_as_it_was(tmp_path: Path) -> None:
     (found,) = await all_of(preflight.bucket(f"file://{tmp_path}"))
     assert found == Finding("bucket", f"file://{tmp_path}")

@@ -45,6 +45,11 @@ async def test_an_old_milvus_is_to_be_upgraded() -> None:
     assert "does not tell" in (await checked(None)).problem
 
 
+@pytest.mark.parametrize(("uri", "number"), [("https://a", 443), ("http://a", 19530)])
+def test_the_port_is_the_client_s_own(uri: str, number: int) -> None:
+    assert preflight.default_port(uri) == number
+
+
 async def test_a_milvus_that_refuses_says_why() -> None:
     error = IndexUnavailable()
     error.__cause__ = RuntimeError("auth check failure")

@@ -16,6 +16,11 @@ _COLLECTION = "sightline_preflight"
 """Name of a collection that does not exist."""
 
 
+def default_port(uri: str) -> int:
+    """Return the port that the client of Milvus takes for an address without one."""
+    return 443 if uri.startswith("https://") else 19530
+
+
 async def engine(uri: str, index: MilvusIndex) -> AsyncIterator[Finding]:
     """Check login, rights and version of a Milvus."""
     try:
@@ -49,7 +54,7 @@ async def main() -> int:
             [
                 preflight.unsafe(settings),
                 preflight.database(settings.database_url.get_secret_value()),
-                preflight.address(settings.milvus_uri, 19530),
+                preflight.address(settings.milvus_uri, default_port(settings.milvus_uri)),
                 engine(settings.milvus_uri, index),
                 *map(preflight.bucket, filter(None, [settings.photos_url, settings.backups])),
             ]
