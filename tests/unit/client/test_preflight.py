@@ -414,8 +414,26 @@ def test_a_job_pulls_as_its_worker_s_account_does() -> None:
     account = {"kind": "ServiceAccount", "metadata": {"name": "worker"},
                "imagePullSecrets": [{"name": "of-account"}]}  # fmt: skip
     worker = workload("retriever-worker", serviceAccountName="worker")
-    job, _ = sorted(jobs.stores([worker, account], "shop", "1", 10), key=lambda each: each["kind"])
+    _, job = jobs.stores([worker, account], "shop", "1", 10)
     assert job["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "of-account"}]
+
+
+def test_a_job_runs_on_the_nodes_of_its_worker_after_its_policy_is_there() -> None:
+    place = {
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "shop"}],
+        "affinity": {"x": 1},
+    }
+    policy, job = jobs.stores([workload("retriever-worker", **place)], "shop", "1", 10)
+    assert (policy["kind"], job["kind"]) == ("NetworkPolicy", "Job")
+    assert place.items() <= job["spec"]["template"]["spec"].items()
+
+
+def test_jobs_that_can_not_be_deleted_are_named_with_how(cluster: Cluster) -> None:
+    done = cluster.check(**{"delete": ["", "connection lost"]})
+    assert done.exit_code == 0
+    assert "connection lost" in done.stderr
+    assert "kubectl -n shop delete job,networkpolicy -l sightline/preflight" in done.stderr
 
 
 def test_jobs_can_be_printed_for_who_applies_them_otherwise(cluster: Cluster) -> None:

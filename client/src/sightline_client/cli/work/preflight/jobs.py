@@ -11,6 +11,7 @@ IMAGES = "images"
 _WORKERS = ("retriever-worker", "ranker-worker")
 """Workloads that use all stores of their service, which has the module `preflight`."""
 _KEPT = ("runAsNonRoot", "runAsUser", "runAsGroup", "fsGroup", "seccompProfile")
+_PLACE = ("nodeSelector", "tolerations", "affinity")
 _RESTRICTED: Mapping[str, Any] = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -19,7 +20,7 @@ _RESTRICTED: Mapping[str, Any] = {
 
 
 def stores(documents: list[Document], where: str, run: str, seconds: int) -> Iterator[Document]:
-    """Yield a Job for each worker, which checks its stores, and the network policy of its pod.
+    """Yield the network policy of a Job's pod and the Job, which checks the stores of a worker.
 
     The pod has the worker's image, settings, Secrets and connections, but no volume of its own.
     """
@@ -57,8 +58,8 @@ def _store(
         "volumeMounts": [each for each in main["volumeMounts"] if each["name"] in held],
     }
     spec = {"containers": [container], "volumes": volumes}
+    yield _policy(documents, name, where, labels, marks)  # before a pod that it restricts
     yield _job(name, where, {**labels, **marks}, _pod(documents, pod, spec), seconds)
-    yield _policy(documents, name, where, labels, marks)
 
 
 def _volume(volume: Document) -> Document:
@@ -148,6 +149,7 @@ def _pod(documents: list[Document], like: Document, spec: Document) -> Document:
         "terminationGracePeriodSeconds": 5,
         "securityContext": {k: v for k, v in like["securityContext"].items() if k in _KEPT},
         "imagePullSecrets": _pulling(documents, like),
+        **{key: like[key] for key in _PLACE if key in like},
         **spec,
     }
 

@@ -1,11 +1,13 @@
 """Runs the Jobs of a preflight, reads their results, and removes them."""
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from rich.text import Text
+
+from sightline_client.cli.base.running import say
 from sightline_client.cli.language import _
 from sightline_client.cli.work.preflight import jobs
 from sightline_client.cli.work.preflight.findings import (
@@ -58,9 +60,15 @@ class JobRun:
         except KubectlFailed as error:
             yield _refused(_("from inside the cluster"), error)
         finally:
-            with contextlib.suppress(KubectlFailed, RightMissing):  # they end by themselves
-                chosen = f"--selector={jobs.LABEL}={self.run}"
-                self._here("delete", "job,networkpolicy", chosen, "--wait=false")
+            self._delete()
+
+    def _delete(self) -> None:
+        chosen = f"--selector={jobs.LABEL}={self.run}"
+        try:
+            self._here("delete", "job,networkpolicy", chosen, "--wait=false")
+        except (KubectlFailed, RightMissing) as error:
+            command = f"kubectl -n {self.where} delete job,networkpolicy -l {jobs.LABEL}"
+            say(Text(f"{error}\n") + Text(_("Delete what is left: {command}", command=command)))
 
     def _here(self, *arguments: str, given: str | None = None) -> str:
         return self.kubectl.ask("--namespace", self.where, *arguments, given=given)
