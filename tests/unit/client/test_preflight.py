@@ -331,6 +331,18 @@ def test_without_the_right_to_logs_images_are_checked_nevertheless(cluster: Clus
     )  # fmt: skip
 
 
+def test_buckets_of_a_role_that_jobs_do_not_have_are_not_checked(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = {"check": "bucket", "subject": "s3://a", "problem": "NoCredentialsError", "fix": "x"}
+    logs = {"logs": [f"{json.dumps(bucket)}\n{END}", ""]}
+    assert cluster.results(**logs)["bucket"][0] == "not checked"
+    assert cluster.code == 3
+    credentials = {"AWS_SHARED_CREDENTIALS_FILE": "/etc/credentials"}
+    monkeypatch.setitem(WANTED[3], "data", credentials)
+    assert cluster.results(**logs)["bucket"][0] == "failed"
+
+
 def test_a_log_that_can_not_be_read_is_a_failure(cluster: Cluster) -> None:
     found = cluster.results(logs=["", "container not found"])
     assert found["image"][0] == "passed"

@@ -119,7 +119,8 @@ class JobRun:
             except KubectlFailed as error:
                 yield _refused(name, error)
             else:
-                yield from _reported(name, log, _killed(pod))
+                for each in _reported(name, log, _killed(pod)):
+                    yield _of_role(each) if _has_role(job, each) else each
         else:
             yield not_checked(
                 STORES,
@@ -127,6 +128,20 @@ class JobRun:
                 _why(pod) or _("its pod did not end in time"),
                 _("see the pod's events"),
             )
+
+
+def _has_role(job: Document, found: Checked) -> bool:
+    """Return whether a bucket that failed belongs to a role of the worker's ServiceAccount."""
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    given = any(each["name"] == "AWS_SHARED_CREDENTIALS_FILE" for each in container["env"])
+    s3 = found.check == "bucket" and found.subject.startswith("s3://")
+    return s3 and found.outcome is Outcome.FAILED and not given
+
+
+def _of_role(found: Checked) -> Checked:
+    why = _("a Job has no role of a ServiceAccount, and got: {problem}", problem=found.problem)
+    fix = _("look at the worker's log after the installation")
+    return not_checked(found.check, found.subject, why, fix)
 
 
 def _refused(subject: str, error: KubectlFailed) -> Checked:
