@@ -202,8 +202,9 @@ npm: .venv/.synced ## Build the npm package of the TypeScript client, and the sc
 go: .venv/.synced ## Write the Go client as a module, with the code of the contract, into dist/go (MODULE= is its import path)
 	@deploy/go.sh
 
-chart: .venv/.synced ## Write the Helm chart, generated from deploy/k8s/overlays/production-own-milvus, into dist/chart
+chart: .venv/.synced ## Write the Helm chart, generated from deploy/k8s/overlays/production-own-milvus, and its archive into dist/chart
 	$(BIN)/python -m deploy.chart.generate
+	deploy/release.sh chart
 
 java: .venv/.synced ## Write the Java client as a Maven project, with the code of the contract, into dist/java (GROUP= is its group id)
 	@deploy/java.sh
@@ -241,7 +242,7 @@ format: .venv/.synced ## Format the code
 
 setup: .venv/.synced deploy/triton/.venv/.synced deploy/milvus/.venv/.synced deploy/milvus-server/.venv/.synced ## Create the environments and build the models
 
-tools: ## Install the tests' requirements that are not Python packages (Debian: chromium, helm, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
+tools: $(UV) ## Install the tests' requirements that are not Python packages (Debian: chromium, helm, jq, kubectl, node, npm, promtool, Prometheus, Go, Java)
 	@deploy/local/tools.sh
 
 clean: ## Remove environments, caches and data (not data in another folder by DATA=)

@@ -101,7 +101,7 @@ def chart(folder: Path) -> Path:
     templates = Templates(fixed)
     files = written(templates)
     described = (
-        *VALUES,
+        *values.of_images(VALUES, sorted(templates.images)),
         values.each("replicas", "Numbers of pods.", values.COUNT, templates.replicas),
         values.each("resources", "Requests and limits.", RESOURCES, templates.resources),
         values.each("secrets", "Names of the Secrets.", values.NEEDED, templates.secrets),

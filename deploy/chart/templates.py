@@ -32,6 +32,7 @@ class Templates:
         self.replicas: dict[str, int] = {}
         self.resources: dict[str, Document] = {}
         self.secrets: dict[str, str] = {}
+        self.images: set[str] = set()
         self.settings: dict[str, Document] = {}
 
     def of(self, document: Document) -> str:
@@ -171,6 +172,7 @@ class Templates:
         place, _, name = image.partition(":")[0].rpartition("/")
         if place != "@@registry@@":
             raise ValueError(f"{image} is not an image of ours")
+        self.images.add(name)
         return self._value(f'include "sightline.image" (list . "{name}") | quote')
 
     def _resources(self, name: str, given: Document) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 Schema = dict[str, Any]
@@ -12,7 +12,11 @@ TEXT: Schema = {"type": "string", "pattern": "^[^'\"\\s{}]*$"}
 """Without quotes, white space and braces: templates put it between quotes."""
 NEEDED: Schema = {**TEXT, "minLength": 1}
 BUCKET: Schema = {"type": "string", "pattern": "^s3://[^'\"\\s{}]+$"}
-NETWORK: Schema = {"type": "string", "pattern": r"^[0-9a-fA-F.:]+/\d{1,3}$"}
+_BYTE = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
+_IPV4 = rf"({_BYTE}\.){{3}}{_BYTE}/(3[0-2]|[12]?\d)"
+_IPV6 = r"[0-9a-fA-F]*:[0-9a-fA-F:.]*/(12[0-8]|1[01]\d|[1-9]?\d)"
+NETWORK: Schema = {"type": "string", "pattern": f"^({_IPV4}|{_IPV6})$"}
+DIGEST: Schema = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
 PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 SWITCH: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
@@ -39,17 +43,30 @@ class Value:
 
 def each(path: str, text: str, schema: Schema, default: Mapping[str, Any]) -> Value:
     """Return a value with a key for each of the overlay's workloads, Secrets or ConfigMaps."""
-    return Value(path, text, {**_object(), "properties": dict.fromkeys(default, schema)}, default)
+    properties = dict.fromkeys(default, schema)
+    return Value(
+        path, text, {**_object(), "properties": properties, "required": [*default]}, default
+    )
+
+
+def of_images(values: Iterable[Value], names: Iterable[str]) -> Iterator[Value]:
+    """Yield values, digests with the names of the images that can have one."""
+    for one in values:
+        if one.path == "images.digests":
+            allowed = {**_object(), "properties": dict.fromkeys(names, DIGEST)}
+            yield replace(one, schema=allowed)
+        else:
+            yield one
 
 
 def _object() -> Schema:
-    return {"type": "object", "additionalProperties": False, "properties": {}}
+    return {"type": "object", "additionalProperties": False, "properties": {}, "required": []}
 
 
 VALUES: tuple[Value, ...] = (
     Value("images.registry", "Registry and path of all images, without a slash at the end.", NEEDED, given="registry"),
     Value("images.tag", "Tag of all images. Empty: the chart's release.", TEXT),
-    Value("images.digests", "Digests that replace the tag, by image: gateway: sha256:…", {"type": "object", "additionalProperties": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}}, {}),
+    Value("images.digests", "Digests that replace the tag, by image: gateway: sha256:…", {}, {}),
     Value("images.pullSecrets", "Secrets with the registry's credentials: - name: …", {"type": "array", "items": {"type": "object", "required": ["name"]}}, []),
     Value("hosts", "Names of the gateway for callers outside the cluster, in its certificate.", {"type": "array", "items": NEEDED}, [], given="host"),
     Value("database.network", "Network of PostgreSQL. Its addresses are in the Secrets retriever-database and ranker-database.", NETWORK, given="databaseNetwork"),
@@ -95,12 +112,21 @@ def schema(values: Iterable[Value]) -> Schema:
     made = _object()
     for one in values:
         *parents, name = one.path.split(".")
-        place = made["properties"]
-        for parent in parents:
-            place = place.setdefault(parent, _object())["properties"]
-        place[name] = {**one.schema, "description": one.text}
+        place = made
+        for part in parents:
+            place = _part(place, part, _object())
+        _part(place, name, {**one.schema, "description": one.text})
     made["properties"]["global"] = {"type": "object"}  # Helm gives it to every chart
     return {"$schema": "https://json-schema.org/draft-07/schema#", **made}
+
+
+def _part(place: Schema, name: str, part: Schema) -> Schema:
+    """Return the schema of a part, which has to be there: null removes a default."""
+    if name not in place["properties"]:
+        place["properties"][name] = part
+        place["required"].append(name)
+    found: Schema = place["properties"][name]
+    return found
 
 
 def text(values: Iterable[Value], dump: Callable[[Any], str]) -> str:

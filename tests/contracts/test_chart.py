@@ -173,6 +173,12 @@ def test_a_changed_setting_replaces_the_pods_that_read_it_and_no_others(chart: P
         ({"hosts": ["a'b"]}, "hosts/0"),
         ({"database": {"network": "10.0.0.1"}}, "database/network"),
         ({"secrets": {"gateway-tls": ""}}, "secrets/gateway-tls"),
+        ({"milvus": {"network": "999.1.1.1/99"}}, "milvus/network"),
+        ({"milvus": {"network": "10.0.0.0/33"}}, "milvus/network"),
+        ({"images": {"digests": {"gatewy": f"sha256:{'ab' * 32}"}}}, "'gatewy' not allowed"),
+        ({"images": {"digests": None}}, "missing property 'digests'"),
+        ({"secrets": None}, "missing property 'secrets'"),
+        ({"secrets": {"gateway-tls": None}}, "missing property 'gateway-tls'"),
         ({"settings": {"gateway": {"GATEWAY_PORT": 8600}}}, "settings/gateway/GATEWAY_PORT"),
     ],
 )
@@ -202,6 +208,12 @@ def test_helm_lint_finds_nothing_and_every_value_is_described(chart: Path) -> No
     assert text.count("# ") > 25
     assert (chart / "Chart.yaml").read_text().count(generate.version()) == 2
     assert (chart / "LICENSE").exists()
+
+
+def test_make_chart_writes_the_archive_too() -> None:
+    asked = ["make", "--dry-run", "chart"]
+    planned = subprocess.run(asked, cwd=generate.ROOT, capture_output=True, text=True, check=True)
+    assert "deploy/release.sh chart" in planned.stdout
 
 
 def test_a_release_packs_it_into_an_archive_that_helm_takes(chart: Path, tmp_path: Path) -> None:

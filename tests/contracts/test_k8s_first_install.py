@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.contracts.k8s import K8S, OWN, ROOT, Document, of, overlay, pod, pods, render
+from sightline_client.cli.work.preflight import needs
+from tests.contracts.k8s import K8S, OWN, ROOT, Document, main, of, overlay, pod, pods, render
 from tests.contracts.k8s_schemas import CUSTOM
 from tests.contracts.policies.cluster import Cluster
 from tests.contracts.policies.links import references
@@ -59,6 +60,28 @@ def test_all_images_are_of_its_registry() -> None:
     assert all(each.startswith(f"{GIVEN['registry']}/") for each in images)
 
 
+@pytest.mark.parametrize(
+    "component", ["agents", "autoscaling", "http", "kafka-events", "monitoring", "tracing"]
+)
+def test_a_component_can_be_added_and_other_people_s_images_stay_theirs(
+    tmp_path: Path, component: str
+) -> None:
+    shutil.copytree(K8S, tmp_path / "k8s")
+    shutil.copytree(K8S.parent / "monitoring", tmp_path / "monitoring")
+    path = tmp_path / "k8s/overlays" / OWN / "kustomization.yaml"
+    document = yaml.safe_load(path.read_text())
+    document["components"].append(f"../../components/{component}")
+    path.write_text(yaml.safe_dump(document))
+    images = {
+        container["image"]
+        for each in Cluster(render(path.parent)).workloads()
+        for container in each.containers
+    }
+    others = {each for each in images if not each.startswith(f"{GIVEN['registry']}/")}
+    assert not {each.rpartition("/")[0] for each in others} - {"otel"}
+    assert bool(others) == (component == "tracing")
+
+
 def test_it_needs_cert_manager_and_no_other_operator() -> None:
     groups = {each["apiVersion"] for each in overlay(OWN)} & {*CUSTOM, "milvus.io/v1beta1"}
     assert groups == {"cert-manager.io/v1"}
@@ -70,6 +93,11 @@ def test_it_runs_triton_on_a_gpu_and_keeps_nothing_on_shared_volumes() -> None:
     assert not of(overlay(OWN), "PersistentVolumeClaim")
     assert not of(overlay(OWN), "StatefulSet")
     assert {"retriever-backups", "ranker-backup"} <= set(pods(overlay(OWN)))
+
+
+def test_a_promoted_model_reaches_the_index_which_a_million_products_need() -> None:
+    worker = main(overlay(OWN), "ranker-worker")
+    assert needs.environment(overlay(OWN), worker)["RANKER_PUBLISH"] == "true"
 
 
 @pytest.mark.when("deploy")

@@ -70,7 +70,7 @@ def test_a_worker_s_job_has_its_settings_and_may_call_what_it_calls(name: str) -
 def test_it_knows_what_the_overlay_of_a_first_install_needs() -> None:
     found = overlay(OWN)
     assert needs.namespace(found) == "sightline"
-    assert needs.gpus(found) == 1
+    assert needs.gpus(found) == [needs.Gpus(1, 1, {})]
     assert needs.storage_classes(found) == {""}
     assert needs.kinds(found)["cert-manager.io/v1"] == {"Certificate", "Issuer"}
     wanted = needs.secrets(found, "sightline")

@@ -103,3 +103,14 @@ def test_a_role_has_the_password_of_its_url(server: PostgreSQL) -> None:
     stored = {name: password for name, password in rows if name in SERVICES}
     assert all(str(each).startswith("SCRAM-SHA-256$") for each in stored.values())
     assert len(stored) == 2
+
+
+def test_it_takes_urls_of_the_environment_and_no_encoded_password() -> None:
+    given = {f"{name.upper()}_DATABASE_URL": f"x://{name}:a%40b@db/{name}" for name in SERVICES}
+    done = subprocess.run(
+        [ROOT / "deploy/postgres/roles.sh"],
+        env={**os.environ, "POSTGRES_USER": "postgres", "PGHOST": "nowhere.invalid", **given},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "retriever: choose a password that needs no %\n"

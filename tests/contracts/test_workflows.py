@@ -197,3 +197,10 @@ def test_make_lint_refuses_what_is_dangerous(old: str, new: str, said: str, tmp_
     )
     assert done.returncode != 0
     assert said in done.stdout
+
+
+def test_make_tools_has_the_python_that_it_runs() -> None:
+    """Plan it as if nothing had been installed: Helm is unpacked by that Python."""
+    asked = ["make", "--dry-run", "--assume-new=deploy/tools.txt", "tools"]
+    planned = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "-m venv .tools" in planned.partition("tools.sh")[0]

@@ -26,8 +26,8 @@ def run(service: str, folder: Path, **settings: str) -> tuple[int, dict[str, str
         env=known | prefixed, cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert lines.pop() == {"end": True}, done.stderr
     assert all(bool(each["problem"]) == bool(each["fix"]) for each in lines), lines
-    assert lines, done.stderr
     return done.returncode, {each["check"]: each["problem"] for each in lines}
 
 
@@ -54,3 +54,14 @@ def test_the_ranker_s_checks_database_and_buckets(stores: Stores, tmp_path: Path
     code, found = run("ranker", tmp_path, DATABASE_URL=url, MODEL_STORE=f"file://{tmp_path}/no")
     assert code == 1
     assert "FileNotFoundError" in found["bucket"]
+
+
+def test_what_production_refuses_at_the_start_fails(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://ranker:password@db.invalid/ranker"
+    code, found = run("ranker", tmp_path, DATABASE_URL=url, MODE="production")
+    assert code == 1
+    assert found["settings"]
+    places = {"DATABASE_URL": url, "MILVUS_URI": "http://milvus.invalid:19530"}
+    code, found = run("retriever", tmp_path, MODE="production", MILVUS_SECONDS="2", **places)
+    assert code == 1
+    assert found["settings"]

@@ -34,7 +34,9 @@ def _totals() -> PanelRow:
     return PanelRow(
         "In the time chosen above",
         (
-            _total("Pages", "Pages of recommendations that were answered, of all scenes.", PAGES),
+            _total(
+                "Pages", "First pages of recommendations that were answered, of all scenes.", PAGES
+            ),
             _total("Clicks", f"Clicks on recommended products. {OF_TOKENS}", EVENTS, "click"),
             _total(
                 "Carts",
@@ -77,7 +79,8 @@ def _reactions() -> PanelRow:
     per_page = tuple(
         graph(
             f"{title} per page, by scene",
-            f"Number of events of type {kind} for each page of the scene. A fall after a change of "
+            f"Number of events of type {kind} for each page of the scene. Only first pages count, "
+            "so it is above the truth where shoppers turn to further ones. A fall after a change of "
             "a scene says that shoppers like its pages less.",
             "short",
             PanelQuery(
@@ -107,7 +110,7 @@ def _pages() -> PanelRow:
         (
             graph(
                 "Pages by scene",
-                "Pages a second that were answered, by scene. A scene without a line is not asked "
+                "First pages a second that were answered, by scene. A scene without a line is not asked "
                 "for.",
                 "reqps",
                 rare(rates(PAGES, "@", "scene")),

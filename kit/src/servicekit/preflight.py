@@ -1,7 +1,8 @@
 """Checks of the stores that a service is going to use, made from where it is going to run.
 
 `python -m retriever.preflight` and `python -m ranker.preflight` print a line of JSON for each
-finding; `sightline preflight` runs them as Jobs and reads these lines.
+finding, and a last one that says that none was cut off; `sightline preflight` runs them as Jobs
+and reads these lines.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from servicekit.config import ServiceSettings
+
 SECONDS = 10.0
 """Timeout of each connection, in seconds."""
 LEAST_POSTGRES = 16
@@ -33,7 +36,7 @@ class Finding:
     """The result of one check."""
 
     check: str
-    """port, database, milvus or bucket."""
+    """settings, port, database, milvus or bucket."""
     subject: str
     """What was checked, without passwords."""
     problem: str = ""
@@ -48,6 +51,7 @@ async def run(checks: Iterable[AsyncIterator[Finding]]) -> int:
         async for finding in check:
             print(json.dumps(asdict(finding)), flush=True)
             failed = failed or bool(finding.problem)
+    print(json.dumps({"end": True}), flush=True)
     return int(failed)
 
 
@@ -64,13 +68,29 @@ def port(host: str, number: int) -> Finding:
         return Finding("port", subject, f"the name can't be looked up: {error.strerror}", fix)
     except OSError as error:
         return Finding("port", subject, f"no connection: {error.strerror or error}", _UNREACHED)
+    except (UnicodeError, OverflowError) as error:
+        return Finding("port", subject, f"not an address: {error}", "correct it")
+
+
+async def unsafe(settings: ServiceSettings) -> AsyncIterator[Finding]:
+    """Find the settings with which a process does not start in production."""
+    for said in settings.unsafe() if settings.mode == "production" else ():
+        subject, colon, problem = said.partition(": ")
+        if not colon or " " in subject:
+            subject, problem = "together", said
+        yield Finding("settings", subject, problem, "correct it in the overlay or the Secret")
 
 
 async def address(url: str, default: int) -> AsyncIterator[Finding]:
     """Check the port of a URL, which has `default` if it names none."""
     parsed = urlsplit(url)
+    try:
+        number = parsed.port or default
+    except ValueError as error:
+        yield Finding("port", parsed.hostname or "", str(error), "correct it")
+        return
     if parsed.hostname:
-        yield await asyncio.to_thread(port, parsed.hostname, parsed.port or default)
+        yield await asyncio.to_thread(port, parsed.hostname, number)
 
 
 async def database(
@@ -84,9 +104,12 @@ async def database(
         )
         return
     if parsed.host:
-        found = await asyncio.to_thread(port, parsed.host, parsed.port or 5432)
-        yield found
-        if found.problem:
+        hosts, number = parsed.host.split(","), parsed.port or 5432
+        found = [await asyncio.to_thread(port, host, number) for host in hosts]
+        reached = [each for each in found if not each.problem]
+        for each in reached[:1] or found:
+            yield each
+        if not reached:
             return
     for finding in await asyncio.to_thread(lambda: [*_postgres(parsed, script)]):
         yield finding

@@ -129,6 +129,7 @@ LOG = [
     {"check": "port", "subject": "db:5432", "problem": "", "fix": ""},
     {"check": "milvus", "subject": "milvus", "problem": "too old", "fix": "upgrade it"},
 ]
+END = '{"end": true}'
 DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
 CLASS = {"metadata": {"name": "fast", "annotations": DEFAULT}}
 GOOD: dict[str, list[str]] = {
@@ -143,7 +144,7 @@ GOOD: dict[str, list[str]] = {
     "get secrets": ["retriever-database url\n", ""],
     "create ": ["created", ""],
     "get pods": items(pulled(HAS, HAS, HAS), pod("retriever")),
-    "logs ": [json.dumps(LOG[0]), ""],
+    "logs ": [f"{json.dumps(LOG[0])}\n{END}", ""],
     "delete ": ["", ""],
 }
 
@@ -231,7 +232,7 @@ def test_a_cluster_that_has_everything_passes(cluster: Cluster) -> None:
         ("namespace", {"get namespace": None}, "does not exist", "kubectl create namespace shop"),
         ("secret", {"get secrets": ["other key", ""]}, "does not exist", "secrets.sh"),
         ("secret", {"get secrets": ["retriever-database ca.crt", ""]}, "lacks url", "secrets.sh"),
-        ("milvus", {"logs": [json.dumps(LOG[1]), ""]}, "too old", "upgrade it"),
+        ("milvus", {"logs": [f"{json.dumps(LOG[1])}\n{END}", ""]}, "too old", "upgrade it"),
         ("settings", {"logs": ["1 invalid setting(s):\n  RETRIEVER_MILVUS_URI", ""]},
          "RETRIEVER_MILVUS_URI", "correct the settings"),
     ],
@@ -244,6 +245,32 @@ def test_each_lack_is_a_failure_with_its_fix(
     assert any(problem in each for each in found), found
     assert any(fix in each for each in found), found
     assert cluster.code == 1
+
+
+def gpu_node(count: int, *, unschedulable: bool = False, **labels: str) -> dict[str, Any]:
+    return {
+        "metadata": {"labels": labels},
+        "spec": {"unschedulable": True} if unschedulable else {},
+        "status": {"allocatable": {"nvidia.com/gpu": str(count)}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("nodes", "passes"),
+    [
+        ([gpu_node(2, gpu="l4"), gpu_node(3, gpu="l4")], True),
+        ([gpu_node(1, gpu="l4")] * 4, False),
+        ([gpu_node(4, gpu="l4", unschedulable=True)], False),
+        ([gpu_node(4, gpu="t4")], False),
+        ([gpu_node(2, gpu="l4"), gpu_node(2)], False),
+    ],
+)
+def test_gpus_count_on_nodes_that_take_a_pod(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, nodes: list[dict[str, Any]], passes: bool
+) -> None:
+    triton = WANTED[1]["spec"]["template"]["spec"]
+    monkeypatch.setitem(triton, "nodeSelector", {"gpu": "l4"})
+    assert (cluster.results("--no-job", nodes=items(*nodes))["gpu"][0] == "passed") is passes
 
 
 def test_an_image_that_can_not_be_pulled_is_the_only_one_that_fails(cluster: Cluster) -> None:
@@ -279,6 +306,49 @@ def test_without_a_right_a_check_neither_passes_nor_fails_and_the_right_is_named
     assert not [each for each in found if each == "failed"]
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        'admission webhook "validate.kyverno" denied the request: limits.cpu is required',
+        '(Forbidden): jobs.batch "preflight-images-1" is forbidden: exceeded quota: q',
+    ],
+)
+def test_a_job_that_the_cluster_refuses_fails_beside_what_was_found(
+    cluster: Cluster, said: str
+) -> None:
+    found = cluster.results(create=["", f"Error from server {said}"])
+    assert found["kubernetes"][0] == "passed"
+    assert found["job"][0] == "failed"
+    assert said in found["job"][1]
+    assert cluster.code == 1
+
+
+def test_without_the_right_to_logs_images_are_checked_nevertheless(cluster: Cluster) -> None:
+    found = cluster.results(logs=forbidden("get", "pods/log", "", 'in the namespace "shop"'))
+    assert found["image"][::3] == ("passed",) * 3
+    assert found[running.STORES][:2] == (
+        "not checked", "you lack the right: get pods/log (namespace shop)",
+    )  # fmt: skip
+
+
+def test_buckets_of_a_role_that_jobs_do_not_have_are_not_checked(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket = {"check": "bucket", "subject": "s3://a", "problem": "NoCredentialsError", "fix": "x"}
+    logs = {"logs": [f"{json.dumps(bucket)}\n{END}", ""]}
+    assert cluster.results(**logs)["bucket"][0] == "not checked"
+    assert cluster.code == 3
+    credentials = {"AWS_SHARED_CREDENTIALS_FILE": "/etc/credentials"}
+    monkeypatch.setitem(WANTED[3], "data", credentials)
+    assert cluster.results(**logs)["bucket"][0] == "failed"
+
+
+def test_a_log_that_can_not_be_read_is_a_failure(cluster: Cluster) -> None:
+    found = cluster.results(logs=["", "container not found"])
+    assert found["image"][0] == "passed"
+    assert found["job"][:2] == ("failed", "container not found")
+
+
 def test_a_pod_that_does_not_start_says_why_and_is_not_counted(cluster: Cluster) -> None:
     condition = {
         "type": "PodScheduled",
@@ -303,6 +373,26 @@ def test_pulls_may_end_one_after_another_and_are_tried_again_meanwhile() -> None
     assert not run._decided(pulled(pulling, HAS, pulling))
     assert run._decided(pulled(pulling, HAS, refused))
     assert not run._decided(pod("retriever", "Running"))
+
+
+@pytest.mark.parametrize(
+    ("status", "rest", "said"),
+    [
+        ({}, "Traceback (most recent call last):\nUnicodeError: label too long", "label too long"),
+        ({"containerStatuses": [{"state": {"terminated": {"reason": "OOMKilled"}}}]}, "",
+         "OOMKilled"),
+        ({"reason": "Evicted", "message": "low on ephemeral-storage"}, "", "low on ephemeral"),
+    ],
+)  # fmt: skip
+def test_a_check_that_does_not_reach_its_end_fails(
+    cluster: Cluster, status: dict[str, Any], rest: str, said: str
+) -> None:
+    pods = items(pulled(HAS, HAS, HAS), pod("retriever", "Failed", **status))
+    found = cluster.results(**{"get pods": pods, "logs": [f"{json.dumps(LOG[0])}\n{rest}", ""]})
+    assert found["port"][0] == "passed"
+    assert found["settings"][0] == "failed"
+    assert said in found["settings"][1]
+    assert cluster.code == 1
 
 
 def test_jobs_are_not_run_before_their_secrets_are_there(cluster: Cluster) -> None:
@@ -330,6 +420,32 @@ def test_a_job_has_what_its_worker_has_but_for_volumes_and_certificates(cluster:
     assert policy["egress"] == [{"ports": [{"port": 5432}]}]
     marks = policy["podSelector"]["matchLabels"]
     assert marks.items() <= made["retrieverJob"]["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_a_job_pulls_as_its_worker_s_account_does() -> None:
+    account = {"kind": "ServiceAccount", "metadata": {"name": "worker"},
+               "imagePullSecrets": [{"name": "of-account"}]}  # fmt: skip
+    worker = workload("retriever-worker", serviceAccountName="worker")
+    _, job = jobs.stores([worker, account], "shop", "1", 10)
+    assert job["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "of-account"}]
+
+
+def test_a_job_runs_on_the_nodes_of_its_worker_after_its_policy_is_there() -> None:
+    place = {
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "shop"}],
+        "affinity": {"x": 1},
+    }
+    policy, job = jobs.stores([workload("retriever-worker", **place)], "shop", "1", 10)
+    assert (policy["kind"], job["kind"]) == ("NetworkPolicy", "Job")
+    assert place.items() <= job["spec"]["template"]["spec"].items()
+
+
+def test_jobs_that_can_not_be_deleted_are_named_with_how(cluster: Cluster) -> None:
+    done = cluster.check(**{"delete": ["", "connection lost"]})
+    assert done.exit_code == 0
+    assert "connection lost" in done.stderr
+    assert "kubectl -n shop delete job,networkpolicy -l sightline/preflight" in done.stderr
 
 
 def test_jobs_can_be_printed_for_who_applies_them_otherwise(cluster: Cluster) -> None:

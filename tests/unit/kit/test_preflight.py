@@ -4,8 +4,9 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,10 @@ async def test_an_address_that_listens_passes_and_another_says_what_may_be_wrong
     assert found.subject == "nobody.invalid:19530"
     assert "can't be looked up" in found.problem
     assert "kube-dns" in found.fix
+    (found,) = await all_of(preflight.address("https://milvus..shop.example", 19530))
+    assert "label" in found.problem
+    (found,) = await all_of(preflight.address("https://milvus.shop.example:195300", 19530))
+    assert "port" in found.problem.lower()
 
 
 async def test_a_database_passes_with_its_version_and_without_its_password(stores: Stores) -> None:
@@ -71,6 +76,14 @@ async def test_a_database_that_no_port_answers_for_is_asked_no_further() -> None
     assert "one machine" in found.problem
 
 
+async def test_one_of_several_hosts_is_enough() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        number = server.getsockname()[1]
+        url = f"postgresql+psycopg://a:b@nobody.invalid,127.0.0.1:{number}/a"
+        found = await anext(preflight.database(url))
+    assert found == Finding("port", f"127.0.0.1:{number}")
+
+
 async def test_a_bucket_is_written_read_and_left_as_it_was(tmp_path: Path) -> None:
     (found,) = await all_of(preflight.bucket(f"file://{tmp_path}"))
     assert found == Finding("bucket", f"file://{tmp_path}")
@@ -79,6 +92,24 @@ async def test_a_bucket_is_written_read_and_left_as_it_was(tmp_path: Path) -> No
     assert "FileNotFoundError" in found.problem
     assert "object-store" in found.fix
     assert not await all_of(preflight.bucket(str(tmp_path)))
+
+
+class Settings:
+    def __init__(self, mode: str) -> None:
+        self.mode = mode
+
+    def unsafe(self) -> Iterator[str]:
+        yield "RANKER_DATABASE_URL: has a well-known password: change it"
+
+
+async def test_what_production_refuses_is_found_before_the_first_start() -> None:
+    made: Any = Settings("production")
+    (found,) = await all_of(preflight.unsafe(made))
+    assert (found.check, found.subject) == ("settings", "RANKER_DATABASE_URL")
+    assert found.problem == "has a well-known password: change it"
+    assert found.fix
+    made = Settings("development")
+    assert not await all_of(preflight.unsafe(made))
 
 
 def test_findings_are_lines_of_json_and_one_problem_fails_the_job(
@@ -91,4 +122,5 @@ def test_findings_are_lines_of_json_and_one_problem_fails_the_job(
     assert asyncio.run(preflight.run([found(""), found("")])) == 0
     assert asyncio.run(preflight.run([found("closed"), found("")])) == 1
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [each["problem"] for each in lines] == ["", "", "closed", ""]
+    assert [each.get("problem") for each in lines] == ["", "", None, "closed", "", None]
+    assert lines[2] == lines[5] == {"end": True}, "without it, a check was cut off"

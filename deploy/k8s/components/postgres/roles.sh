@@ -1,12 +1,21 @@
 #!/bin/sh
 # Creates a role and a database for each service with a record. A role has all rights in its database's schema,
 # and none elsewhere. The administrator, POSTGRES_USER, runs it once on an empty server, as in compose.yaml;
-# the passwords are those of the URLs in SECRETS (default /run/secrets).
+# the passwords are those of RETRIEVER_DATABASE_URL and RANKER_DATABASE_URL, or else of the files in SECRETS (default
+# /run/secrets).
 ask() {
   psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres "$@"
 }
 for name in retriever ranker; do
-  password=$(sed -E 's|^[^:]+://[^:]+:([^@]+)@.*$|\1|' "${SECRETS:-/run/secrets}/$name-database-url") || exit 1
+  case "$name" in
+    retriever) url="${RETRIEVER_DATABASE_URL:-}" ;;
+    ranker) url="${RANKER_DATABASE_URL:-}" ;;
+  esac
+  [ -n "$url" ] || url=$(cat "${SECRETS:-/run/secrets}/$name-database-url") || exit 1
+  password=$(printf '%s\n' "$url" | sed -E 's|^[^:]+://[^:]+:([^@]+)@.*$|\1|')
+  case "$password" in
+    *%*) echo "$name: choose a password that needs no %" >&2 && exit 1 ;;
+  esac
   ask --set name="$name" --set password="$password" <<'SQL' || exit 1
 CREATE ROLE :"name" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
 CREATE DATABASE :"name";

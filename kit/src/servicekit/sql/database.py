@@ -315,10 +315,23 @@ def check_url(url: str) -> str:
     try:
         parsed = make_url(url)
         parsed.get_dialect().import_dbapi()
-    except (ArgumentError, ImportError):
+    except (ArgumentError, ImportError, ValueError):
+        if _has_bare_at(url):
+            raise ValueError(_BARE_AT) from None
         raise ValueError("not a SQLAlchemy URL of a database whose driver is installed") from None
     _check_sqlite(parsed)
+    if parsed.get_backend_name() != "sqlite" and _has_bare_at(url):
+        raise ValueError(_BARE_AT)
     return url
+
+
+_BARE_AT = "write each @ in the password as %40"
+
+
+def _has_bare_at(url: str) -> bool:
+    """Return whether a password has an @, what follows which would be taken for the host."""
+    before = url.partition("://")[2].rpartition("@")[0]
+    return "@" in before.partition(":")[2]
 
 
 def check_secret_url(url: SecretStr) -> SecretStr:

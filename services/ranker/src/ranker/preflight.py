@@ -13,6 +13,7 @@ async def main() -> int:
     stores = [settings.model_store, settings.export_store, settings.backups]
     return await preflight.run(
         [
+            preflight.unsafe(settings),
             preflight.database(settings.database_url.get_secret_value()),
             *map(preflight.bucket, filter(None, stores)),
         ]

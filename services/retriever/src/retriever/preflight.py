@@ -2,31 +2,53 @@
 
 import asyncio
 import sys
+import uuid
 from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import numpy as np
 
 from retriever.adapters.milvus.index import LEAST_VERSION, MilvusIndex
-from retriever.domain.errors import CollectionAbsent, IndexUnavailable
+from retriever.domain.index_values import IndexRow
 from retriever.settings import RetrieverSettings
 from retriever.wiring import milvus_index
 from servicekit import config, preflight
 from servicekit.preflight import Finding
 from servicekit.startup import numbers
-
-_COLLECTION = "sightline_preflight"
-"""Name of a collection that does not exist."""
+from sightline_rules.facts import Facts
 
 
-async def engine(uri: str, index: MilvusIndex) -> AsyncIterator[Finding]:
+def default_port(uri: str) -> int:
+    """Return the port that the client of Milvus takes for an address without one."""
+    return 443 if uri.startswith("https://") else 19530
+
+
+async def _used(index: MilvusIndex, collection: str) -> None:
+    """Do with a collection what the worker does."""
+    row_id = uuid.uuid4().hex
+    row = IndexRow(row_id, 1, row_id, row_id, Facts(), np.ones(2, np.float32))
+    try:
+        await index.create(collection, len(row.vector))
+        await index.load(collection)
+        await index.upsert(collection, [row])
+        await index.count(collection)
+    except Exception:
+        with suppress(Exception):
+            await index.drop(collection)
+        raise
+    await index.drop(collection)
+
+
+async def engine(uri: str, index: MilvusIndex, prefix: str) -> AsyncIterator[Finding]:
     """Check login, rights and version of a Milvus."""
     try:
-        await index.state(_COLLECTION)
-    except CollectionAbsent:
-        pass
-    except IndexUnavailable as error:
+        await _used(index, f"{prefix}_preflight_{uuid.uuid4().hex}")
+    except Exception as error:
         said = " ".join(str(error.__cause__ or error).split())[:300]
         fix = (
             "correct RETRIEVER_MILVUS_URI and the Secret retriever-milvus, whose user needs the"
-            " rights to create, drop, load, read and write collections"
+            " rights to create, drop, load, read and write collections; trust an authority of"
+            " your own by GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
         )
         yield Finding("milvus", uri, said or "no answer in time", fix)
         return
@@ -47,9 +69,10 @@ async def main() -> int:
     try:
         return await preflight.run(
             [
+                preflight.unsafe(settings),
                 preflight.database(settings.database_url.get_secret_value()),
-                preflight.address(settings.milvus_uri, 19530),
-                engine(settings.milvus_uri, index),
+                preflight.address(settings.milvus_uri, default_port(settings.milvus_uri)),
+                engine(settings.milvus_uri, index, settings.milvus_prefix),
                 *map(preflight.bucket, filter(None, [settings.photos_url, settings.backups])),
             ]
         )

@@ -397,12 +397,25 @@ def test_a_connection_that_was_never_made_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "s3cr3t", "sqlite://", "sqlite:///:memory:", "sqlite:///x?mode=memory", "no://x/y"]
-)
+    "url",
+    [
+        *("", "s3cr3t", "sqlite://", "sqlite:///:memory:", "sqlite:///x?mode=memory", "no://x/y"),
+        *(f"postgresql+psycopg://a:x@{part}@db:5432/a"
+          for part in ("s3cr3t", "2:s3cr3t", "2/s3cr3t", "s3cr3t?")),
+    ],
+)  # fmt: skip
 def test_a_url_that_no_store_can_have_is_reported_without_repeating_it(url: str) -> None:
     with pytest.raises(ValueError, match=r".+") as caught:
         database.check_url(url)
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_an_at_sign_in_a_password_is_refused_and_elsewhere_not() -> None:
+    with pytest.raises(ValueError, match="%40"):
+        database.check_url("postgresql+psycopg://a:p@ss@db/a")
+    for url in ("postgresql+psycopg://a:p%40ss@db/a", "postgresql+psycopg://a@server:p@db/a",
+                "sqlite:////folder:of@me@home/x.db"):  # fmt: skip
+        assert database.check_url(url) == url
 
 
 def test_checking_a_url_touches_nothing(tmp_path: Path) -> None:

@@ -120,23 +120,30 @@ def storage(kubectl: Kubectl, documents: list[Document], _where: str) -> Iterato
 
 
 def gpus(kubectl: Kubectl, documents: list[Document], _where: str) -> Iterator[Checked]:
-    """Check that nodes have as many GPUs as all replicas ask for."""
-    wanted = needs.gpus(documents)
-    if not wanted:
-        return
-    subject = f"{wanted} × {needs.GPU}"
+    """Check that the nodes that take a pod have as many GPUs as all replicas ask for."""
+    for wanted in needs.gpus(documents):
+        yield _gpus(kubectl, wanted)
+
+
+def _gpus(kubectl: Kubectl, wanted: needs.Gpus) -> Checked:
+    labels = "".join(f" {key}={value}" for key, value in wanted.labels.items())
+    subject = f"{wanted.of_pod * wanted.replicas} × {needs.GPU}{labels}"
     try:
         nodes = kubectl.items("nodes")
     except RightMissing as error:
-        yield lacking("gpu", subject, error)
-        return
-    there = sum(int(each["status"].get("allocatable", {}).get(needs.GPU, 0)) for each in nodes)
-    if there >= wanted:
-        yield Checked(
+        return lacking("gpu", subject, error)
+    held = [
+        int(each["status"].get("allocatable", {}).get(needs.GPU, 0))
+        for each in nodes
+        if not each.get("spec", {}).get("unschedulable")
+        and wanted.labels.items() <= each.get("metadata", {}).get("labels", {}).items()
+    ]
+    there = sum(held)
+    if sum(each // wanted.of_pod for each in held) >= wanted.replicas:
+        return Checked(
             "gpu", _("{subject}, of {there} in the cluster", subject=subject, there=there)
         )
-        return
-    yield failed(
+    return failed(
         "gpu",
         subject,
         _("the nodes have {there}", there=there),

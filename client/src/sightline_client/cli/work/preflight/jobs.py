@@ -11,6 +11,7 @@ IMAGES = "images"
 _WORKERS = ("retriever-worker", "ranker-worker")
 """Workloads that use all stores of their service, which has the module `preflight`."""
 _KEPT = ("runAsNonRoot", "runAsUser", "runAsGroup", "fsGroup", "seccompProfile")
+_PLACE = ("nodeSelector", "tolerations", "affinity")
 _RESTRICTED: Mapping[str, Any] = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -19,7 +20,7 @@ _RESTRICTED: Mapping[str, Any] = {
 
 
 def stores(documents: list[Document], where: str, run: str, seconds: int) -> Iterator[Document]:
-    """Yield a Job for each worker, which checks its stores, and the network policy of its pod.
+    """Yield the network policy of a Job's pod and the Job, which checks the stores of a worker.
 
     The pod has the worker's image, settings, Secrets and connections, but no volume of its own.
     """
@@ -57,8 +58,8 @@ def _store(
         "volumeMounts": [each for each in main["volumeMounts"] if each["name"] in held],
     }
     spec = {"containers": [container], "volumes": volumes}
-    yield _job(name, where, {**labels, **marks}, _pod(pod, spec), seconds)
-    yield _policy(documents, name, where, labels, marks)
+    yield _policy(documents, name, where, labels, marks)  # before a pod that it restricts
+    yield _job(name, where, {**labels, **marks}, _pod(documents, pod, spec), seconds)
 
 
 def _volume(volume: Document) -> Document:
@@ -102,15 +103,10 @@ def _selects(selector: Document, labels: Document) -> bool:
 
 def images(documents: list[Document], where: str, run: str, seconds: int) -> Document:
     """Return a Job of a container for each image, which pulls it; what it then runs is nothing."""
-    accounts = {
-        each["metadata"]["name"]: each.get("imagePullSecrets", [])
-        for each in documents
-        if each["kind"] == "ServiceAccount"
-    }
     pulling, security = [], {}
     for _name, pod in needs.pods(documents, where):
         security = pod["securityContext"]
-        pulling += pod.get("imagePullSecrets", accounts.get(pod.get("serviceAccountName"), []))
+        pulling += _pulling(documents, pod)
     containers = [
         {
             "name": f"{IMAGES}-{number}",
@@ -125,22 +121,35 @@ def images(documents: list[Document], where: str, run: str, seconds: int) -> Doc
         for number, image in enumerate(needs.images(documents, where))
     ]
     unique = [*{each["name"]: each for each in pulling}.values()]
-    pod = {"containers": containers, **({"imagePullSecrets": unique} if unique else {})}
+    pod = {"containers": containers, "imagePullSecrets": unique}
     marks = {LABEL: run, f"{LABEL}-of": IMAGES}
     name = f"preflight-{IMAGES}-{run}"
-    return _job(name, where, marks, _pod({"securityContext": security}, pod), seconds)
+    return _job(name, where, marks, _pod(documents, {"securityContext": security}, pod), seconds)
 
 
-def _pod(like: Document, spec: Document) -> Document:
+def _pulling(documents: list[Document], pod: Document) -> list[Document]:
+    """Return the pull secrets of a pod: its own, or those of its ServiceAccount."""
+    accounts = {
+        each["metadata"]["name"]: each.get("imagePullSecrets", [])
+        for each in documents
+        if each["kind"] == "ServiceAccount"
+    }
+    found: list[Document] = pod.get("imagePullSecrets") or accounts.get(
+        pod.get("serviceAccountName"), []
+    )
+    return found
+
+
+def _pod(documents: list[Document], like: Document, spec: Document) -> Document:
     """Return a pod that runs once, as restricted as another one."""
-    pulling = {"imagePullSecrets": like["imagePullSecrets"]} if "imagePullSecrets" in like else {}
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 5,
         "securityContext": {k: v for k, v in like["securityContext"].items() if k in _KEPT},
-        **pulling,
+        "imagePullSecrets": _pulling(documents, like),
+        **{key: like[key] for key in _PLACE if key in like},
         **spec,
     }
 

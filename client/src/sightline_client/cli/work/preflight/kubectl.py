@@ -88,9 +88,8 @@ def _call(arguments: Sequence[str], given: str | None) -> str:
 
 def _meaning(said: str) -> Exception:
     """Return the error for what kubectl said."""
-    if "(Forbidden)" in said:
-        found = _FORBIDDEN.search(said)
-        return RightMissing(_right(found) if found else said)
+    if "(Forbidden)" in said and (found := _FORBIDDEN.search(said)):
+        return RightMissing(_right(found))
     if "(NotFound)" in said or "could not find the requested resource" in said:
         return Absent(said)
     return KubectlFailed(said)

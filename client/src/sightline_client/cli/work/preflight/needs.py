@@ -1,6 +1,7 @@
 """What an installation's documents need of a cluster."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sightline_client.cli.work.preflight.kubectl import Document
@@ -73,17 +74,29 @@ def storage_classes(documents: list[Document]) -> set[str]:
     return {str(each["spec"].get("storageClassName") or "") for each in claims}
 
 
-def gpus(documents: list[Document]) -> int:
-    """Return the number of GPUs of all replicas together."""
-    count = 0
+@dataclass(frozen=True, slots=True)
+class Gpus:
+    """What the pods of one workload need."""
+
+    of_pod: int
+    replicas: int
+    labels: Mapping[str, str]
+    """Labels of the nodes that take them."""
+
+
+def gpus(documents: list[Document]) -> list[Gpus]:
+    """Return what each workload with GPUs needs."""
+    found = []
     for each in documents:
         if each["kind"] in ("Deployment", "StatefulSet"):
+            pod = each["spec"]["template"]["spec"]
             one = sum(
                 int(container.get("resources", {}).get("limits", {}).get(GPU, 0))
-                for container in each["spec"]["template"]["spec"]["containers"]
+                for container in pod["containers"]
             )
-            count += one * int(each["spec"].get("replicas", 1))
-    return count
+            if replicas := one and int(each["spec"].get("replicas", 1)):
+                found.append(Gpus(one, replicas, pod.get("nodeSelector", {})))
+    return found
 
 
 def images(documents: list[Document], where: str) -> list[str]:

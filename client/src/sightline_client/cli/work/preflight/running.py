@@ -1,11 +1,13 @@
 """Runs the Jobs of a preflight, reads their results, and removes them."""
 
-import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from rich.text import Text
+
+from sightline_client.cli.base.running import say
 from sightline_client.cli.language import _
 from sightline_client.cli.work.preflight import jobs
 from sightline_client.cli.work.preflight.findings import (
@@ -27,6 +29,8 @@ _REFUSED = (
 )
 """Reasons of a container whose image was not pulled. It is tried again, and then has none."""
 _ENDED = ("Succeeded", "Failed")
+_BY_ITSELF = (None, "Completed", "Error")
+"""Reasons of a container that the cluster did not end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +57,18 @@ class JobRun:
         except RightMissing as error:
             yield lacking("image", _("all images"), error)
             yield lacking(STORES, _("from inside the cluster"), error)
+        except KubectlFailed as error:
+            yield _refused(_("from inside the cluster"), error)
         finally:
-            with contextlib.suppress(KubectlFailed, RightMissing):  # they end by themselves
-                chosen = f"--selector={jobs.LABEL}={self.run}"
-                self._here("delete", "job,networkpolicy", chosen, "--wait=false")
+            self._delete()
+
+    def _delete(self) -> None:
+        chosen = f"--selector={jobs.LABEL}={self.run}"
+        try:
+            self._here("delete", "job,networkpolicy", chosen, "--wait=false")
+        except (KubectlFailed, RightMissing) as error:
+            command = f"kubectl -n {self.where} delete job,networkpolicy -l {jobs.LABEL}"
+            say(Text(f"{error}\n") + Text(_("Delete what is left: {command}", command=command)))
 
     def _here(self, *arguments: str, given: str | None = None) -> str:
         return self.kubectl.ask("--namespace", self.where, *arguments, given=given)
@@ -100,8 +112,15 @@ class JobRun:
         elif name == jobs.IMAGES:
             yield from _pulled(pod, self.images)
         elif pod["status"].get("phase") in _ENDED:
-            log = self._here("logs", pod["metadata"]["name"])
-            yield from _reported(name, log)
+            try:
+                log = self._here("logs", pod["metadata"]["name"])
+            except RightMissing as error:
+                yield lacking(STORES, name, error)
+            except KubectlFailed as error:
+                yield _refused(name, error)
+            else:
+                for each in _reported(name, log, _killed(pod)):
+                    yield _of_role(each) if _has_role(job, each) else each
         else:
             yield not_checked(
                 STORES,
@@ -109,6 +128,24 @@ class JobRun:
                 _why(pod) or _("its pod did not end in time"),
                 _("see the pod's events"),
             )
+
+
+def _has_role(job: Document, found: Checked) -> bool:
+    """Return whether a bucket that failed belongs to a role of the worker's ServiceAccount."""
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    given = any(each["name"] == "AWS_SHARED_CREDENTIALS_FILE" for each in container["env"])
+    s3 = found.check == "bucket" and found.subject.startswith("s3://")
+    return s3 and found.outcome is Outcome.FAILED and not given
+
+
+def _of_role(found: Checked) -> Checked:
+    why = _("a Job has no role of a ServiceAccount, and got: {problem}", problem=found.problem)
+    fix = _("look at the worker's log after the installation")
+    return not_checked(found.check, found.subject, why, fix)
+
+
+def _refused(subject: str, error: KubectlFailed) -> Checked:
+    return failed("job", subject, str(error), _("allow the Jobs of --print-jobs in the namespace"))
 
 
 def _of(pod: Document) -> str:
@@ -160,12 +197,28 @@ def _why(pod: Document) -> str:
     return next((str(each.get("message") or each["reason"]) for each in waiting if each), "")
 
 
-def _reported(name: str, log: str) -> Iterator[Checked]:
-    """Yield the findings in the log of a service's preflight."""
-    found, other = [], []
+def _killed(pod: Document) -> str:
+    """Return why a pod ended, if the cluster ended it."""
+    status = pod["status"]
+    ends = (
+        each.get("state", {}).get("terminated", {}) for each in status.get("containerStatuses", [])
+    )
+    return str(
+        status.get("message")
+        or status.get("reason")
+        or next((each["reason"] for each in ends if each.get("reason") not in _BY_ITSELF), "")
+    )
+
+
+def _reported(name: str, log: str, killed: str) -> Iterator[Checked]:
+    """Yield the findings in the log of a service's preflight, and one more if it has no end."""
+    found, other, whole = [], [], False
     for line in log.splitlines():
         try:
             said = json.loads(line)
+            if said == {"end": True}:
+                whole = True
+                continue
             outcome = Outcome.FAILED if said["problem"] else Outcome.PASSED
             found.append(
                 Checked(said["check"], said["subject"], outcome, said["problem"], said["fix"])
@@ -173,10 +226,11 @@ def _reported(name: str, log: str) -> Iterator[Checked]:
         except (ValueError, KeyError, TypeError):
             other.append(line)
     yield from found
-    if not found:
+    if not whole:
         yield failed(
             "settings",
             name,
-            " ".join(" ".join(other).split())[-600:] or _("its Job ended without a result"),
+            " ".join(" ".join([killed, *other]).split())[-600:]
+            or _("its Job ended without a result"),
             _("correct the settings in the overlay"),
         )
