@@ -62,8 +62,10 @@ class TextEncoding:
 def known(name: str) -> str:
     """Return Python's name of an encoding. FileRefused for an unknown one."""
     try:
+        "".encode(name)  # fails for what is no encoding of text, such as zip
+        b"id".decode(name, ESCAPE)
         return codecs.lookup(name).name
-    except LookupError:
+    except (LookupError, UnicodeError, ValueError):
         raise FileRefused(
             f"{name!r} is not a known encoding",
             "name one such as utf-8, cp1252, gb18030 or shift_jis",

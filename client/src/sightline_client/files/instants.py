@@ -13,6 +13,9 @@ from sightline_client.files.texts import bare, narrow
 LAST_SECOND = 253_402_300_799
 """Seconds from 1970 to the end of the year 9999."""
 FIRST_SECOND = -62_135_596_800
+_LONGEST = 100
+"""Maximum characters of a time."""
+_OUTSIDE = "is not within the years 1 to 9999"
 ORDERS = ("dmy", "mdy")
 """Orders of day and month before the year."""
 _DIGITS = re.compile(r"[-+]?\d+([.,]\d*)?([eE]\+?\d{1,2})?", re.ASCII)
@@ -79,6 +82,9 @@ def is_exact(text: str) -> bool:
 def instant(text: str, order: str = "") -> datetime | Decimal:
     """Parse a written time, with or without a zone, or a number (see `seconds` and `day_number`).
     NoTime for anything else; TwoDays for a date that needs `order`, one of `ORDERS`."""
+    if len(text) > _LONGEST:
+        raise NoTime(f"is not a time: it has over {_LONGEST} characters")
+    text = " ".join(text.split())
     if _DIGITS.fullmatch(text):
         return Decimal(text.replace(",", "."))
     if text[-4:] in (" UTC", " GMT") and text[:1].isdigit():
@@ -89,7 +95,7 @@ def instant(text: str, order: str = "") -> datetime | Decimal:
     local = _written(browser[1] if browser else text, order)
     if local is not None:
         return local
-    with suppress(ValueError, TypeError, IndexError):
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
         return parsedate_to_datetime(text)
     raise NoTime("is not a time: write 2026-03-01T12:00:00Z, or seconds since 1970")
 
@@ -134,7 +140,10 @@ def _written(text: str, order: str) -> datetime | None:
         )
     except ValueError:
         return None
-    return found - east if sign == "+" else found + east
+    try:
+        return found - east if sign == "+" else found + east
+    except OverflowError:
+        raise NoTime(_OUTSIDE) from None
 
 
 def _day(text: str, order: str) -> tuple[datetime | None, str]:
@@ -175,16 +184,20 @@ def _month(name: str) -> int:
 
 def placed(local: datetime, zone: tzinfo) -> datetime:
     """Return the instant of a local time: the first of both when clocks are set back. NoTime for a
-    time that clocks skip."""
+    time that clocks skip, and for one that is no instant of the years 1 to 9999."""
     found = local.replace(tzinfo=zone)
-    if found.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
+    try:
+        shown = found.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+    except OverflowError:
+        raise NoTime(_OUTSIDE) from None
+    if shown != local:
         raise NoTime(f"does not exist in {zone}: the clocks were set forward then")
     return found
 
 
 def is_day_number(value: Decimal) -> bool:
     """Return whether a number can only be the day number of a spreadsheet."""
-    return int(value) in _DAYS
+    return _DAYS.start <= value < _DAYS.stop
 
 
 def day_number(value: Decimal) -> datetime:
@@ -206,5 +219,5 @@ def seconds(value: Decimal) -> Decimal:
         if abs(value) > LAST_SECOND:
             value /= 1000
     if not FIRST_SECOND <= value <= LAST_SECOND:
-        raise NoTime("is not within the years 1 to 9999")
+        raise NoTime(_OUTSIDE)
     return value
