@@ -17,6 +17,7 @@ from sightline_client.errors import SightlineError
 from sightline_client.files import (
     attribute_keys,
     events,
+    numerals,
     products,
 )
 from sightline_client.files.mapping import column_map
@@ -219,6 +220,12 @@ def test_amounts_of_a_currency_without_cents_have_thousands(tmp_path: Path) -> N
 def test_signs_of_other_keyboards_are_the_same_numbers(text: str, value: str) -> None:
     row = {"id": "1", "title": "T", "price": text, "currency": "EUR"}
     assert amount(products.product(row, PhotoFolder(Path()))) == Decimal(value)
+
+
+@pytest.mark.parametrize("text", ["19⁹⁹ €", "5²", "H₂O 5", "①", "1⁰", "19,9⁰"])
+def test_a_raised_or_lowered_digit_is_no_digit_of_a_number(text: str) -> None:
+    assert numerals.amount(text) is None
+    assert not numerals.readings(text)
 
 
 def test_amounts_of_a_row_have_one_currency() -> None:

@@ -85,7 +85,7 @@ def _found(path: Path, *_: int) -> TextEncoding:
         if head.startswith(mark):
             return TextEncoding(name)
     even, odd = head[::2].count(0), head[1::2].count(0)
-    if bool(even) != bool(odd):
+    if max(even, odd) * 8 > len(head) and not min(even, odd):
         return TextEncoding("utf-16-le" if odd else "utf-16-be")
     if _is_utf_8(path):
         return TextEncoding(UTF_8)
