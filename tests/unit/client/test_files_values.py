@@ -312,6 +312,13 @@ def test_a_column_shows_the_order_of_day_and_month(tmp_path: Path) -> None:
     assert told == "2026-04-11T00:00"
 
 
+def test_years_of_two_digits_and_zones_that_are_not_known(tmp_path: Path) -> None:
+    written = ["04.11.99 10:00", "04.11.69 10:00", "04 Nov 2026 17:59 JST", "2026"]
+    found = times(happened(tmp_path, zone=BERLIN, time=written, product_id=["p"] * 4))
+    assert found[:2] == ["1999-11-04T09:00", "2069-11-04T09:00"]
+    assert ["is not a time" in str(found[2]), "seconds since 1970" in str(found[3])] == [True] * 2
+
+
 def test_a_day_number_beside_seconds_is_rejected(tmp_path: Path) -> None:
     first, second = times(happened(tmp_path, zone=UTC, time=["46054", "1764113100"]))
     assert "day number" in str(first)

@@ -28,7 +28,13 @@ _DAYS = range(20_000, 100_000)
 LAST_DAY = _DAYS[-1]
 """Greatest day number of a spreadsheet."""
 _DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001 - a day number has no zone
-_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6})?")
+_DATE = re.compile(
+    r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6}|([01]\d|2[0-3])[0-5]\d)?"
+    r"|(199|20\d)\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])"
+)
+"""A date in digits, also with an hour, which as seconds would be after 2033."""
+_YEAR = 365 * 86_400
+"""Seconds from 1970 that are rather a year, a day and a month, or a date such as 04112026."""
 _EXACT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 
 _YEAR_FIRST = re.compile(r"(\d{4})(?:([-/.])(\d{1,2})\2(\d{1,2})|年\s*(\d{1,2})月\s*(\d{1,2})日)")
@@ -96,7 +102,9 @@ def instant(text: str, order: str = "") -> datetime | Decimal:
     if local is not None:
         return local
     with suppress(ValueError, TypeError, IndexError, OverflowError):
-        return parsedate_to_datetime(text)
+        found = parsedate_to_datetime(text)
+        if found.tzinfo is not None or not text[-1:].isalpha():  # a zone that it does not know
+            return found
     raise NoTime("is not a time: write 2026-03-01T12:00:00Z, or seconds since 1970")
 
 
@@ -155,7 +163,7 @@ def _day(text: str, order: str) -> tuple[datetime | None, str]:
         if len(year) == 2:
             if mark != ".":
                 return None, text
-            year = f"20{year}"
+            year = f"{20 - (year >= '70')}{year}"
         if mark == ".":
             order = "dmy"
         elif int(first) > 12 or int(second) > 12:
@@ -215,6 +223,8 @@ def seconds(value: Decimal) -> Decimal:
             "looks like a day number of a spreadsheet: name its zone with --time-zone, such as"
             " Europe/Berlin, or write 2026-03-01T12:00:00Z"
         )
+    if 0 < abs(value) < _YEAR:
+        raise NoTime("is no number of seconds since 1970: write 2026-03-01T12:00:00Z")
     for _ in range(3):  # milliseconds, microseconds, nanoseconds
         if abs(value) > LAST_SECOND:
             value /= 1000
