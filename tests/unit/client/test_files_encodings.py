@@ -94,6 +94,12 @@ def test_a_file_of_utf_8_with_a_broken_line_stays_utf_8(tmp_path: Path) -> None:
     assert encodings.found(path) == encodings.TextEncoding(encodings.UTF_8)
 
 
+def test_nul_characters_of_one_cell_do_not_make_a_file_utf_16(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("id,title\n1,Crème\n2,ab\0c\n3,ok\n".encode())
+    assert encodings.found(path) == encodings.TextEncoding(encodings.UTF_8)
+
+
 def test_a_file_without_line_ends_is_read_in_parts(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes("有机橄榄油,".encode("gb18030") * 200_001)

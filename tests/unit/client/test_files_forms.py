@@ -17,6 +17,7 @@ from sightline_client.errors import SightlineError
 from sightline_client.files import (
     attribute_keys,
     events,
+    numerals,
     products,
 )
 from sightline_client.files.mapping import column_map
@@ -221,6 +222,12 @@ def test_signs_of_other_keyboards_are_the_same_numbers(text: str, value: str) ->
     assert amount(products.product(row, PhotoFolder(Path()))) == Decimal(value)
 
 
+@pytest.mark.parametrize("text", ["19⁹⁹ €", "5²", "H₂O 5", "①", "1⁰", "19,9⁰"])
+def test_a_raised_or_lowered_digit_is_no_digit_of_a_number(text: str) -> None:
+    assert numerals.amount(text) is None
+    assert not numerals.readings(text)
+
+
 def test_amounts_of_a_row_have_one_currency() -> None:
     row = {"id": "1", "title": "T", "price": "12 EUR", "cost": "5"}
     made = products.product(row, PhotoFolder(Path()))
@@ -338,10 +345,17 @@ def read_time(value: object) -> Timestamp:
 
 
 @pytest.mark.parametrize(
-    "value", ["46054.75", "46054", 46054.75, 46054, "20251125", "20251125120000"]
+    "value",
+    [
+        *("46054.75", "46054", 46054.75, 46054, "20251125", "20251125120000", "2026110417"),
+        *("202611041759", 202611041759, "04112026", "31122026", "2026", 2026, "04.11", "-5"),
+        *("04 Nov 2026 17:59 JST", "04.11.99 10:00"),
+    ],
 )
 def test_what_is_no_instant_is_not_made_one(value: object) -> None:
-    with pytest.raises(SightlineError, match=r"spreadsheet|date without a zone"):
+    with pytest.raises(
+        SightlineError, match="spreadsheet|date without|since 1970|no time zone"
+    ):
         read_time(value)
 
 

@@ -150,6 +150,48 @@ def test_a_word_is_said_of_the_files_own_column(tmp_path: Path) -> None:
             notation.value_words([wrong])
 
 
+@pytest.mark.parametrize("name", ["value", "note"])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_word_is_replaced_once_whatever_its_column_is_called(
+    name: str, suffix: str, tmp_path: Path
+) -> None:
+    """Grades of a country are turned round, so that each meaning is another value."""
+    grades = [1, 2, 3, 4, 5]
+    own = {"type": "RATING", "user_id": "u", "product_id": "p"}
+    rows = [{**own, name: str(grade)} for grade in grades]
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".csv":
+        table(path, {key: [row[key] for row in rows] for key in rows[0]})
+    else:
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    reading = Reading(
+        map=column_map(() if name == "value" else ("note=value",), (), events.COLUMNS),
+        values=notation.value_words([f"{name}:{grade}={6 - grade}" for grade in grades]),
+    )
+    found = outcomes(path, reading, of=event_pb2.Event)
+    assert [getattr(each, "value", each) for each in found] == [5, 4, 3, 2, 1]
+
+
+def test_an_import_that_is_read_in_another_way_is_another_import(tmp_path: Path) -> None:
+    """By `how`, an import that was interrupted goes on, or begins again."""
+    path = table(tmp_path / "a.csv", {"id": ["1"], "title": ["T"], "available": ["B"]})
+    readings = [
+        Reading(),
+        *(Reading(values=notation.value_words([f"available:B={each}"])) for each in "01"),
+        *(Reading(encoding=each) for each in ("cp1252", "cp850")),
+        *(Reading(decimal=each) for each in ".,"),
+        *(Reading(order=each) for each in ("dmy", "mdy")),
+        Reading(zone=BERLIN),
+        Reading(map=column_map(("title=brand",), (), products.COLUMNS)),
+    ]
+    found = set()
+    for reading in readings:
+        opened = open_table(path, columns=products.COLUMNS, needed=("id",), reading=reading)
+        with closing(opened):
+            found.add(opened.how)  # type: ignore[attr-defined]
+    assert len(found) == len(readings)
+
+
 def test_a_word_that_never_occurs_is_known_with_what_its_column_has(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", {"id": ["1", "2"], "title": ["a:b", "T"], "state": ["x", "x"]})
     by = column_map(("state=attributes.state",), (), products.COLUMNS)
@@ -268,6 +310,13 @@ def test_a_column_shows_the_order_of_day_and_month(tmp_path: Path) -> None:
     assert same == "2026-04-04T00:00"
     (told,) = times(happened(tmp_path, zone=UTC, order="mdy", time=["04/11/2026"]))
     assert told == "2026-04-11T00:00"
+
+
+def test_years_of_two_digits_and_zones_that_are_not_known(tmp_path: Path) -> None:
+    written = ["04.11.99 10:00", "04.11.69 10:00", "04 Nov 2026 17:59 JST", "2026"]
+    found = times(happened(tmp_path, zone=BERLIN, time=written, product_id=["p"] * 4))
+    assert found[:2] == ["1999-11-04T09:00", "2069-11-04T09:00"]
+    assert ["is not a time" in str(found[2]), "seconds since 1970" in str(found[3])] == [True] * 2
 
 
 def test_a_day_number_beside_seconds_is_rejected(tmp_path: Path) -> None:

@@ -156,6 +156,7 @@ ENTITIES = b'<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;
         ),
         (SHEET, BEGIN + b" " * 300_000 + END, "bytes unpacked"),
         ("xl/sharedStrings.xml", b" " * 200_000, "bytes unpacked"),
+        ("xl/a/b.xml", b" " * 200_000, "bytes unpacked"),
         ("xl/styles.xml", b" " * 200_000, "bytes unpacked"),
         (SHEET, ENTITIES + BEGIN + END, "not a whole Excel workbook"),
         (SHEET, BEGIN + b'<row r="2"><c', "not a whole Excel workbook"),
@@ -175,6 +176,23 @@ def test_an_archive_that_unpacks_to_too_much_or_is_damaged_is_refused(
     with pytest.raises(FileRefused) as refusal:
         cells(path)
     assert problem in f"{refusal.value}"
+
+
+def test_texts_have_a_limit_wherever_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of the name of a sheet may be larger, but not if it holds the texts."""
+    monkeypatch.setattr(workbook, "LARGEST_TEXTS", 100_000)
+    path = book(tmp_path, HEADER, ("1", "Pan"))
+    repacked(path, "xl/worksheets/b.xml", b" " * 200_000)
+    assert cells(path)
+    with zipfile.ZipFile(path) as archive:
+        types = archive.read("[Content_Types].xml")
+    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml.sharedStrings+xml"
+    named = f'<Override PartName="/xl/worksheets/b.xml" ContentType="{kind}"/></Types>'
+    repacked(path, "[Content_Types].xml", types.replace(b"</Types>", named.encode()))
+    with pytest.raises(FileRefused, match=r"b\.xml has 200,000 bytes unpacked"):
+        cells(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"id;title\n1;Pan\n", b"\xd0\xcf\x11\xe0" * 200])

@@ -73,6 +73,11 @@ class Delimited:
         except FileRefused:
             self.close()
             raise
+        except UnicodeError as error:  # such as UTF-16 without a byte order mark
+            self.close()
+            raise FileRefused(
+                f"{path} is not {self.encoding}: {error}", "name its encoding with --encoding"
+            ) from None
         self._escaped = RAGGED in self.columns
         """True for a file of rejected rows, whose cells are escaped (formulas.py)."""
         if self._escaped:

@@ -62,8 +62,10 @@ class TextEncoding:
 def known(name: str) -> str:
     """Return Python's name of an encoding. FileRefused for an unknown one."""
     try:
+        "".encode(name)  # fails for what is no encoding of text, such as zip
+        b"id".decode(name, ESCAPE)
         return codecs.lookup(name).name
-    except LookupError:
+    except (LookupError, UnicodeError, ValueError):
         raise FileRefused(
             f"{name!r} is not a known encoding",
             "name one such as utf-8, cp1252, gb18030 or shift_jis",
@@ -83,7 +85,7 @@ def _found(path: Path, *_: int) -> TextEncoding:
         if head.startswith(mark):
             return TextEncoding(name)
     even, odd = head[::2].count(0), head[1::2].count(0)
-    if bool(even) != bool(odd):
+    if max(even, odd) * 8 > len(head) and not min(even, odd):
         return TextEncoding("utf-16-le" if odd else "utf-16-be")
     if _is_utf_8(path):
         return TextEncoding(UTF_8)

@@ -165,6 +165,8 @@ def _local(value: object, order: str) -> object:
     if isinstance(value, date) and not isinstance(value, datetime):
         return datetime.combine(value, time())
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+        if not Decimal(value).is_finite():
+            return value
         return Decimal(repr(value) if isinstance(value, float) else value)
     return value
 

@@ -13,6 +13,9 @@ from sightline_client.files.texts import bare, narrow
 LAST_SECOND = 253_402_300_799
 """Seconds from 1970 to the end of the year 9999."""
 FIRST_SECOND = -62_135_596_800
+_LONGEST = 100
+"""Maximum characters of a time."""
+_OUTSIDE = "is not within the years 1 to 9999"
 ORDERS = ("dmy", "mdy")
 """Orders of day and month before the year."""
 _DIGITS = re.compile(r"[-+]?\d+([.,]\d*)?([eE]\+?\d{1,2})?", re.ASCII)
@@ -25,7 +28,13 @@ _DAYS = range(20_000, 100_000)
 LAST_DAY = _DAYS[-1]
 """Greatest day number of a spreadsheet."""
 _DAY_ZERO = datetime(1899, 12, 30)  # noqa: DTZ001 - a day number has no zone
-_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6})?")
+_DATE = re.compile(
+    r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{6}|([01]\d|2[0-3])[0-5]\d)?"
+    r"|(199|20\d)\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])"
+)
+"""A date in digits, also with an hour, which as seconds would be after 2033."""
+_YEAR = 365 * 86_400
+"""Seconds from 1970 that are rather a year, a day and a month, or a date such as 04112026."""
 _EXACT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII)
 
 _YEAR_FIRST = re.compile(r"(\d{4})(?:([-/.])(\d{1,2})\2(\d{1,2})|年\s*(\d{1,2})月\s*(\d{1,2})日)")
@@ -79,6 +88,9 @@ def is_exact(text: str) -> bool:
 def instant(text: str, order: str = "") -> datetime | Decimal:
     """Parse a written time, with or without a zone, or a number (see `seconds` and `day_number`).
     NoTime for anything else; TwoDays for a date that needs `order`, one of `ORDERS`."""
+    if len(text) > _LONGEST:
+        raise NoTime(f"is not a time: it has over {_LONGEST} characters")
+    text = " ".join(text.split())
     if _DIGITS.fullmatch(text):
         return Decimal(text.replace(",", "."))
     if text[-4:] in (" UTC", " GMT") and text[:1].isdigit():
@@ -89,8 +101,10 @@ def instant(text: str, order: str = "") -> datetime | Decimal:
     local = _written(browser[1] if browser else text, order)
     if local is not None:
         return local
-    with suppress(ValueError, TypeError, IndexError):
-        return parsedate_to_datetime(text)
+    with suppress(ValueError, TypeError, IndexError, OverflowError):
+        found = parsedate_to_datetime(text)
+        if found.tzinfo is not None or not text[-1:].isalpha():  # a zone that it does not know
+            return found
     raise NoTime("is not a time: write 2026-03-01T12:00:00Z, or seconds since 1970")
 
 
@@ -134,7 +148,10 @@ def _written(text: str, order: str) -> datetime | None:
         )
     except ValueError:
         return None
-    return found - east if sign == "+" else found + east
+    try:
+        return found - east if sign == "+" else found + east
+    except OverflowError:
+        raise NoTime(_OUTSIDE) from None
 
 
 def _day(text: str, order: str) -> tuple[datetime | None, str]:
@@ -146,7 +163,7 @@ def _day(text: str, order: str) -> tuple[datetime | None, str]:
         if len(year) == 2:
             if mark != ".":
                 return None, text
-            year = f"20{year}"
+            year = f"{20 - (year >= '70')}{year}"
         if mark == ".":
             order = "dmy"
         elif int(first) > 12 or int(second) > 12:
@@ -175,16 +192,20 @@ def _month(name: str) -> int:
 
 def placed(local: datetime, zone: tzinfo) -> datetime:
     """Return the instant of a local time: the first of both when clocks are set back. NoTime for a
-    time that clocks skip."""
+    time that clocks skip, and for one that is no instant of the years 1 to 9999."""
     found = local.replace(tzinfo=zone)
-    if found.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
+    try:
+        shown = found.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+    except OverflowError:
+        raise NoTime(_OUTSIDE) from None
+    if shown != local:
         raise NoTime(f"does not exist in {zone}: the clocks were set forward then")
     return found
 
 
 def is_day_number(value: Decimal) -> bool:
     """Return whether a number can only be the day number of a spreadsheet."""
-    return int(value) in _DAYS
+    return _DAYS.start <= value < _DAYS.stop
 
 
 def day_number(value: Decimal) -> datetime:
@@ -202,9 +223,11 @@ def seconds(value: Decimal) -> Decimal:
             "looks like a day number of a spreadsheet: name its zone with --time-zone, such as"
             " Europe/Berlin, or write 2026-03-01T12:00:00Z"
         )
+    if 0 < abs(value) < _YEAR:
+        raise NoTime("is no number of seconds since 1970: write 2026-03-01T12:00:00Z")
     for _ in range(3):  # milliseconds, microseconds, nanoseconds
         if abs(value) > LAST_SECOND:
             value /= 1000
     if not FIRST_SECOND <= value <= LAST_SECOND:
-        raise NoTime("is not within the years 1 to 9999")
+        raise NoTime(_OUTSIDE)
     return value

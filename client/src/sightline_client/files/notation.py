@@ -7,7 +7,7 @@ the file's, or ours that it is read as.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
@@ -85,17 +85,23 @@ def _alike(value: object) -> str:
 class Translated(Wrapped):
     """A table in which values are replaced by what they mean."""
 
-    def __init__(self, table: RowTable, words: Sequence[ValueWord]) -> None:
+    def __init__(
+        self, table: RowTable, words: Sequence[ValueWord], before: Translated | None = None
+    ) -> None:
+        """`before`: the table of the file's own columns, whose values are not translated again
+        where a column keeps its name."""
         super().__init__(table)
         self.columns = table.columns
         self.separator = getattr(table, "separator", "")
-        self.how = getattr(table, "how", "")
+        self.how = getattr(table, "how", "") + "".join(sorted(repr(each.option) for each in words))
         self.attribute_types: Mapping[str, str] = getattr(table, "attribute_types", {})
         self.found: Counter[str] = Counter()
         """Option → rows with its value."""
         self.values: dict[str, Counter[str]] = {}
         """Column of an option → its values."""
         self.words = words
+        self._done: Collection[str] = before.values.keys() if before is not None else ()
+        """Columns whose values are replaced before, as far as rows were read."""
         self._by = {at: word for word in words for at in word.readings.items()}
         self._named = {column for column, _ in self._by}
 
@@ -108,8 +114,9 @@ class Translated(Wrapped):
             changed = {
                 name: meaning
                 for name, value in row.cells.items()
-                if name.lower() in self._named
-                and (meaning := self._meaning(name.lower(), value)) is not None
+                if (column := name.lower()) in self._named
+                and column not in self._done
+                and (meaning := self._meaning(column, value)) is not None
             }
             yield replace(row, cells={**row.cells, **changed}) if changed else row
 
@@ -125,6 +132,15 @@ class Translated(Wrapped):
             return None
         self.found[word.option] += 1
         return word.meaning
+
+
+def translated(
+    table: RowTable, words: Sequence[ValueWord], convert: Callable[[RowTable], RowTable]
+) -> Translated:
+    """Return a table that is converted to our columns, with the values replaced that are named by a
+    column of the file, or by ours."""
+    theirs = Translated(table, words)
+    return Translated(convert(theirs), words, theirs)
 
 
 def unused(table: RowTable) -> Iterator[tuple[str, str]]:

@@ -44,7 +44,9 @@ class Ambiguous(ValueError):
 
 def usual(text: str) -> str:
     """Return a text with the usual digits and signs, and with zeros in place of a dash: `19,-` is
-    `19,00`."""
+    `19,00`. A text with a raised, lowered or circled digit stays as it is, and is no number."""
+    if not text.isascii() and any(each.isdigit() and not each.isdecimal() for each in text):
+        return text  # `5²` is not 52
     text = narrow(text)
     return text if text[-1:].isdigit() else _DASH.sub(r"\g<1>00", text)
 

@@ -16,7 +16,7 @@ from sightline_client.files.lines import JsonLines
 from sightline_client.files.mapping import ColumnMap, Mapped, missing_field
 from sightline_client.files.market_cells import MARKETS, MarketColumns
 from sightline_client.files.model import FileRefused, Row, RowTable, unread
-from sightline_client.files.notation import Notation, Translated, ValueWord
+from sightline_client.files.notation import Notation, ValueWord, translated
 from sightline_client.files.pages import SUFFIXES as PAGES
 from sightline_client.files.pages import ProductPages
 from sightline_client.files.parquet import Parquet
@@ -93,7 +93,9 @@ def open_table(
         if _state(path) != state:
             raise FileRefused(f"{path.name} changed while it was read", "import it again")
 
-    return Formed(read(), read, reading.notation, check)
+    table = Formed(read(), read, reading.notation, check)
+    table.how += f" {reading.encoding}".rstrip()
+    return table
 
 
 def _state(path: Path) -> tuple[int, ...]:
@@ -110,12 +112,12 @@ def _converted(path: Path, layout: _Layout, reading: Reading) -> RowTable:
     table = Kept(_open(path, layout.columns, reading, layout.ignore))
     try:
         _check_values(path, table.columns, layout.columns, reading.values)
-        theirs = Translated(table, reading.values)
-        ours = _by_our_columns(path, theirs, layout, reading)
+        return translated(
+            table, reading.values, lambda theirs: _by_our_columns(path, theirs, layout, reading)
+        )
     except FileRefused:
         table.close()
         raise
-    return Translated(ours, reading.values)
 
 
 def _by_our_columns(path: Path, table: RowTable, layout: _Layout, reading: Reading) -> RowTable:

@@ -101,7 +101,7 @@ class TimeColumn:
             if order := instants.order_of(value):
                 self.orders.add(order)
             elif value.isdecimal():
-                self.seconds = self.seconds or int(value) > instants.LAST_DAY
+                self.seconds = self.seconds or len(value) > 6 or int(value) > instants.LAST_DAY
         elif isinstance(value, int | float | Decimal) and not isinstance(value, bool):
             self.seconds = self.seconds or value > instants.LAST_DAY
 

@@ -32,8 +32,8 @@ _MOST_PARTS = 10_000
 _TITLES = 20
 """First rows among which the header is looked for, below a title."""
 _SHEET = re.compile(r"xl/worksheets/[^/]+\.xml", re.IGNORECASE)
-_TEXTS = re.compile(r"xl/sharedStrings\.xml", re.IGNORECASE)
-_READ = re.compile(r"[^/]+\.xml|(docProps|_rels|xl|xl/_rels|xl/theme|xl/worksheets/_rels)/[^/]+")
+_TEXTS = re.compile(r"xl/sharedStrings\.xml|.+\.(png|jpe?g|gif|emf|wmf|bin)", re.IGNORECASE)
+"""Texts, and pictures, which are as large and are not read."""
 _ZEROS = re.compile(r"0{2,}")
 """Number format of a code with leading zeros."""
 _FAILURES: tuple[type[Exception], ...] = (
@@ -149,15 +149,20 @@ class Workbook:
     def _check_size(self) -> None:
         """Reject an archive that holds too much, by the sizes that it states, which bound what is
         unpacked."""
-        parts = zipfile.ZipFile(self._file).infolist()
+        archive = zipfile.ZipFile(self._file)
+        parts = archive.infolist()
         if len(parts) > _MOST_PARTS:
             raise self._too_large(f"has over {_MOST_PARTS:,} parts")
         for part in parts:
-            most = LARGEST_PART if _READ.fullmatch(part.filename) else None
-            most = LARGEST_TEXTS if _TEXTS.fullmatch(part.filename) else most
+            most = LARGEST_TEXTS if _TEXTS.fullmatch(part.filename) else LARGEST_PART
             most = LARGEST_SHEET if _SHEET.fullmatch(part.filename) else most
-            if most is not None and part.file_size > most:
-                raise self._too_large(f"{part.filename} has {part.file_size:,} bytes unpacked")
+            self._check_part(part, most)
+        if texts := _part_of_texts(archive):
+            self._check_part(archive.getinfo(texts), LARGEST_TEXTS)
+
+    def _check_part(self, part: zipfile.ZipInfo, most: int) -> None:
+        if part.file_size > most:
+            raise self._too_large(f"{part.filename} has {part.file_size:,} bytes unpacked")
 
     def _too_large(self, problem: str) -> FileRefused:
         return FileRefused(f"{self._path.name}: {problem}", "write a CSV file instead")
@@ -220,6 +225,19 @@ def _opened(file: IO[bytes]) -> Any:
 
     warnings.filterwarnings("ignore", module="openpyxl")  # on styles and the like
     return openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+
+
+def _part_of_texts(archive: zipfile.ZipFile) -> str:
+    """Return the name of the part that the library takes texts from; "" = there is none."""
+    from openpyxl.packaging.manifest import Manifest  # type: ignore[import-untyped]
+    from openpyxl.xml.constants import (  # type: ignore[import-untyped]
+        ARC_CONTENT_TYPES,
+        SHARED_STRINGS,
+    )
+    from openpyxl.xml.functions import fromstring  # type: ignore[import-untyped]
+
+    found = Manifest.from_tree(fromstring(archive.read(ARC_CONTENT_TYPES))).find(SHARED_STRINGS)
+    return str(found.PartName)[1:] if found is not None else ""
 
 
 def _has_rows(sheet: Any) -> bool:

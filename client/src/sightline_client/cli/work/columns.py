@@ -21,7 +21,7 @@ from sightline_client.files.forms import Formed, unformed
 from sightline_client.files.instants import ORDERS
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
 from sightline_client.files.model import FileRefused, RowTable
-from sightline_client.files.notation import Translated, unused, value_words, zone_of
+from sightline_client.files.notation import translated, unused, value_words, zone_of
 from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
 from sightline_client.files.proposing import NOTHING, Proposal, propose, words
@@ -178,11 +178,13 @@ class FileLayout:
         by = column_map(pairs, given.constants or (), self.known)
         reading = given.noted(Reading(decimal=given.decimal))
 
-        def read() -> RowTable:
-            theirs = Translated(table, reading.values)
+        def converted(theirs: RowTable) -> RowTable:
             if pairs:
-                return Translated(Mapped(theirs, by, self.known), reading.values)
-            return Translated(Shaped(theirs, self.shapes[shape], by.constants), reading.values)
+                return Mapped(theirs, by, self.known)
+            return Shaped(theirs, self.shapes[shape], by.constants)
+
+        def read() -> RowTable:
+            return translated(table, reading.values, converted)
 
         return Formed(read(), read, reading.notation)
 

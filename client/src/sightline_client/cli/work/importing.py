@@ -23,7 +23,10 @@ from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import SightlineError
 from sightline_client.files import products
 from sightline_client.files.accounts import accounted
+from sightline_client.files.conversion import Shaped
 from sightline_client.files.folder import PhotoTree
+from sightline_client.files.forms import unformed
+from sightline_client.files.mapping import Mapped
 from sightline_client.files.model import Row, RowTable, bad
 from sightline_client.files.opening import fingerprint, look
 from sightline_client.files.pages import ProductPages
@@ -127,7 +130,7 @@ def _import_of(content: str, table: RowTable) -> str:
 def _names_photos(path: Path, table: RowTable, given: FileColumns) -> bool:
     """Return whether a table has photos of its own; if each row has its own columns, the first rows
     decide."""
-    if getattr(table, "how", "") and not table.columns:
+    if isinstance(unformed(table), Mapped | Shaped) and not table.columns:
         return True
     return "images" in (table.columns or look(path, ROWS.known, given.encoding)[0])
 
