@@ -222,6 +222,17 @@ def test_signs_of_other_keyboards_are_the_same_numbers(text: str, value: str) ->
     assert amount(products.product(row, PhotoFolder(Path()))) == Decimal(value)
 
 
+@pytest.mark.parametrize("sign", numerals.SIGNS)
+@pytest.mark.parametrize("text", ["1.299", "1,299", "EUR 12,500", "1.250 €"])
+def test_a_number_that_is_settled_is_settled_as_it_was(text: str, sign: str) -> None:
+    once = numerals.settled(text, sign)
+    assert numerals.settled(once, sign) == once
+    number = numerals.amount(once)
+    assert number is not None
+    assert set(numerals.readings(number[0])) >= {sign}
+    assert len(set(numerals.readings(number[0]).values())) == 1
+
+
 @pytest.mark.parametrize("text", ["19⁹⁹ €", "5²", "H₂O 5", "①", "1⁰", "19,9⁰"])
 def test_a_raised_or_lowered_digit_is_no_digit_of_a_number(text: str) -> None:
     assert numerals.amount(text) is None
@@ -353,9 +364,7 @@ def read_time(value: object) -> Timestamp:
     ],
 )
 def test_what_is_no_instant_is_not_made_one(value: object) -> None:
-    with pytest.raises(
-        SightlineError, match="spreadsheet|date without|since 1970|no time zone"
-    ):
+    with pytest.raises(SightlineError, match=r"spreadsheet|date without|since 1970|no time zone"):
         read_time(value)
 
 

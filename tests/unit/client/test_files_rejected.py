@@ -281,6 +281,15 @@ def test_an_id_that_stood_twice_stays_refused_until_one_of_them_is_changed(tmp_p
     assert refuse(kept, "products")[0] == []
 
 
+def test_a_date_of_an_attribute_comes_back_as_its_text() -> None:
+    back = lines.parse(
+        dumping.line({"attributes": {"since": date(2026, 11, 4)}, "brand": date.min})
+    )
+    assert isinstance(back, dict)
+    assert back["attributes"] == {"since": "2026-11-04"}
+    assert back["brand"] == [["date", "0001-01-01"]]
+
+
 def test_a_map_of_parquet_comes_back_as_an_object() -> None:
     pairs = [("grape", "a"), ("abv", 13), ("grape", ["b", "c"]), ("none", None)]
     back = lines.parse(dumping.line({"attributes": pairs}))

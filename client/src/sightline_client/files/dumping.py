@@ -11,7 +11,7 @@ from decimal import Decimal
 from sightline_client.files.model import Unfit
 
 INSTANTS = frozenset({"time"})
-"""Columns that accept a time as text. In other columns a time is rejected."""
+"""Columns that accept a time as text, as attributes do. In other columns a time is rejected."""
 
 
 def line(cells: Mapping[str, object]) -> str:
@@ -20,7 +20,13 @@ def line(cells: Mapping[str, object]) -> str:
 
 
 def _instant(name: str, value: object) -> object:
-    return value.isoformat() if name in INSTANTS and isinstance(value, date) else value
+    if name == "attributes" and isinstance(value, Mapping):
+        return {key: _dated(each) for key, each in value.items()}
+    return _dated(value) if name in INSTANTS else value
+
+
+def _dated(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _object(values: Mapping[str, object]) -> str:

@@ -104,11 +104,12 @@ def may_be_ambiguous(text: str) -> bool:
 
 def settled(text: str, sign: str) -> str:
     """Write the numbers of a text that can be read in two ways as the decimal sign demands, so that
-    they can be read in one: `1.299 €` becomes `1299 €` by a comma, and `1.2990 €` by a point."""
+    they can be read in one: `1.299 €` becomes `1299 €` by a comma, and `1.2990 €` by a point.
+    It keeps its sign, so that it is read in the same way again."""
 
     def one(found: re.Match[str]) -> str:
         value = str(readings(found[0])[sign])
-        return f"{value}0" if "." in value else value
+        return f"{value}0".replace(".", sign) if "." in value else value
 
     return _MAYBE.sub(one, text)
 
