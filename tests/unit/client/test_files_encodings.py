@@ -30,6 +30,9 @@ TEXTS = {
     "polish": "id;nazwa\n1;Książka żółta, łóżko\n",
     "korean": "id,이름\n1,사과 주스 한국\n2,우유\n",
     "turkish": "id;ad\n1;Şişe güneş ığdır\n",
+    "dos": "sku;name\n1;Türstopper grün\n2;Spülbürste\n3;Kühltasche\n4;Löffel\n5;Bügeleisen\n"
+    "6;Höhenverstellbarer Stuhl\n7;Schüssel rot\n8;Küchenmesser\n",
+    "mac": "sku;nom\n1;Crème brûlée\n2;Théière émaillée\n",
     "traditional": "編號,名稱\n1,有機蘋果汁\n2,牛奶\n",
 }
 FOUND = [
@@ -42,6 +45,7 @@ FOUND = [
     ),
 ]
 UNDECIDED = [
+    *(("dos", "cp850"), ("mac", "mac_roman"), ("dos", "mac_roman"), ("mac", "cp850")),
     *(
         ("one letter", "mac_roman"),
         ("one letter", "cp850"),

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import openpyxl  # type: ignore[import-untyped]
 import pyarrow as pa
 import pytest
 from google.protobuf.message import Message
@@ -259,6 +260,21 @@ def test_surplus_cells_are_kept_until_somebody_puts_them_right(tmp_path: Path) -
         "id,title,brand,_row,_reason,_problem,_ragged\n"
         '2,"Barolo, dry",Aurora,1,ROW_INVALID,,\n3,Short,,2,ROW_INVALID,,\n'
     )
+    assert refuse(kept, "products")[0] == []
+
+
+def test_surplus_cells_of_a_workbook_are_kept_and_refused_again(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (("id", "title", "brand"), ("a", "Pot", "Acme"), ("b", "Lid", "big", "Acme")):
+        book.active.append(row)
+    path = tmp_path / "f.xlsx"
+    book.save(path)
+    again(path, "products")
+    _, kept = refuse(path, "products")
+    (line,) = map(lines.parse, kept.read_text().splitlines())
+    assert isinstance(line, dict)
+    assert line.pop(RAGGED) == "more cells than the header; too many: Acme"
+    kept.write_text(dumping.line({**line, "brand": "Acme", RAGGED: ""}))
     assert refuse(kept, "products")[0] == []
 
 

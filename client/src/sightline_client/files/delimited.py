@@ -14,12 +14,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import shorten
 from typing import BinaryIO
 
 from sightline_client.files import encodings
 from sightline_client.files.formulas import unescape
-from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad
+from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad, still_ragged
 
 SEPARATORS = ",;\t|"
 _NO_ROW = "a quote is opened, and the lines to the next quote are no whole row"
@@ -194,13 +193,7 @@ class Delimited:
                 note += f"; too many: {self._joined(cells[self._wanted :])}"
             values[RAGGED] = note[:MAX_CELL]
             return Row(number, values, bad("", text), records=records)
-        if noted := str(values.get(RAGGED, "")).strip():
-            text = (
-                f"says what was wrong with the cells ({shorten(noted, 60)}): correct"
-                " them, then empty this one"
-            )
-            return Row(number, values, bad(RAGGED, text), records=records)
-        return Row(number, values, records=records)
+        return Row(number, values, still_ragged(values), records=records)
 
     @property
     def _wanted(self) -> int:

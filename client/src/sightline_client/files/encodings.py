@@ -200,11 +200,18 @@ def _by_lead(
             return 2
         return 2 if len(code) != 2 else 0 if usual(code[0]) else 1 if rare(code[0]) else 2
 
+    @lru_cache(30_000)
+    def swallows(letter: str) -> bool:
+        """Return whether the second byte is an ASCII letter, as that of a word of another
+        encoding."""
+        return letter.encode(encoding, "replace")[1:].isalpha()
+
     def judge(text: str) -> tuple[int, int]:
         counts = [0, 0, 0]
-        for letter in text:
-            if letter > "\x7f":
-                counts[kind(letter)] += 1
+        for before, run, after in _RUN.findall(text):
+            alone = len(run) == 1 and bool(before or after) and swallows(run)
+            for letter in run:
+                counts[2 if alone else kind(letter)] += 1
         return counts[0], counts[2]
 
     return judge

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sightline_client.files import encodings
-from sightline_client.files.model import MAX_CELL, Row, bad, checked
+from sightline_client.files.model import MAX_CELL, Row, bad, checked, still_ragged
 
 _LONGEST_LINE = 4 * 1024 * 1024
 """Maximum characters of a line. A longer one is an invalid row and is not kept in memory."""
@@ -88,7 +88,7 @@ def _row(number: int, line: str, encoding: str) -> Row:
         return _unread(number, line, f"the line is not JSON: {error}")
     if not isinstance(value, dict):
         return _unread(number, line, 'the line is not a JSON object: write {"id": …}')
-    return Row(number, value)
+    return Row(number, value, still_ragged(value))
 
 
 def _unread(number: int, line: str, problem: str) -> Row:

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from textwrap import shorten
 from typing import Protocol
 
 from sightline_client.errors import SightlineError, invalid
@@ -102,6 +103,15 @@ def checked(row: Row, known: Collection[str], ignore: Collection[str]) -> Row:
         if name not in known and name not in ignore and not name.startswith(NOTE):
             return replace(row, error=bad(name, unread(name, known)))
     return row
+
+
+def still_ragged(cells: Mapping[str, object]) -> SightlineError | None:
+    """Return the error of a row whose note says that its cells were lost or shifted."""
+    noted = str(cells.get(RAGGED) or "").strip()
+    if not noted:
+        return None
+    text = f"says what was wrong with the cells ({shorten(noted, 60)}): correct"
+    return bad(RAGGED, f"{text} them, then empty this one")
 
 
 def unread(name: str, known: Collection[str]) -> str:

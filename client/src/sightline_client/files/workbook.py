@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from sightline_client.files.model import FileRefused, Row, bad
+from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad
 
 SUFFIXES = frozenset({".xlsx", ".xlsm"})
 LARGEST_SHEET = 2 * 1024**3
@@ -90,7 +90,10 @@ class Workbook:
     def _row(self, number: int, cells: Sequence[object]) -> Row:
         place = f"row {number} of the sheet"
         values = dict(zip(self.columns, cells, strict=False))
-        if any(cell not in (None, "") for cell in cells[len(self.columns) :]):
+        surplus = [str(cell) for cell in cells[len(self.columns) :] if cell not in (None, "")]
+        if surplus:
+            note = f"more cells than the header; too many: {', '.join(surplus)}"
+            values[RAGGED] = note[:MAX_CELL]
             text = f"{place} has cells beyond the last column of the header: name it, or empty them"
             return Row(self.records, values, bad("", text), place=place)
         return Row(self.records, values, place=place)
