@@ -21,7 +21,8 @@ Ids of shoppers and visits are stored as keyed pseudonyms only ([keys](operate/k
 addresses and photos of shoppers are never stored: the photo of a request is in memory alone, and
 dropped [within an hour](merchandise/changing-a-scene.md#what-it-compares). Its vector is stored
 only if the scene sets `record_photo_vectors` and the shopper consents to PHOTOS. Logs, metrics and
-traces hold no id, no query and no pseudonym. The retriever and the embedder store products; of persons, they store the names of calling keys in the
+traces hold no id, no query and no pseudonym. The retriever and the embedder store products; of
+persons, they store the names of calling keys in the
 audit log, people in photos of products unless their faces are
 [blurred or refused](operate/photos.md#faces), and people in photos of cameras that a rule or an
 alert of a [watch](integrate/watch.md#not-for-people) keeps, whose faces are blurred. Photos of good
