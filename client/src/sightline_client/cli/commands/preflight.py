@@ -57,7 +57,10 @@ def preflight(
         typer.Option("--print-jobs", help="Print these Jobs for kubectl, and check nothing."),
     ] = False,
     timeout: Annotated[
-        int, typer.Option(min=10, max=7200, metavar="SECONDS", help="Longest wait for the Jobs.")
+        int,
+        typer.Option(
+            "--wait", min=10, max=7200, metavar="SECONDS", help="Longest wait for the Jobs."
+        ),
     ] = 900,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
