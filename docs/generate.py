@@ -308,6 +308,8 @@ def _described_once(command: Any, context: typer.Context) -> Iterator[str]:
     for each in getattr(command, "commands", {}).values():
         yield from _described_once(each, context)
     shared = connection_options(command, context)
+    if shared:
+        command.epilog = f"{SHARED}."
     for each in shared:
         name, text = each.get_help_record(context)
         if each.name == "timeout":

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.text import Text
 
 from sightline_client.cli import language
-from sightline_client.cli.base import running
+from sightline_client.cli.base import options, running
 from sightline_client.cli.language import _
 from sightline_client.cli.show.tables import plain
 from sightline_client.cli.work.preflight import api_checks, jobs, needs
@@ -62,7 +62,7 @@ def preflight(
             "--wait", min=10, max=7200, metavar="SECONDS", help="Longest wait for the Jobs."
         ),
     ] = 900,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    json: options.Json = False,
 ) -> None:
     """Check a cluster before an installation: Kubernetes, kinds of operators, storage class, GPUs,
     Secrets, images, ports, database, Milvus and buckets. Each failure is shown with its fix.
@@ -77,7 +77,7 @@ def preflight(
 
       sightline preflight deploy/k8s/overlays/production-own-milvus
     """
-    with language.english(wanted=as_json):
+    with language.english(wanted=json):
         try:
             given = sys.stdin.read() if source == STDIN else None
             wanted = documents(source, given)
@@ -88,7 +88,7 @@ def preflight(
         except (KubectlFailed, OSError, UnicodeDecodeError) as error:
             running.say(Text(str(error)))
             raise typer.Exit(1) from None
-    _show(results, as_json=as_json)
+    _show(results, as_json=json)
 
 
 def _jobs(wanted: list[Document], timeout: int, run: str = "") -> list[Document]:
