@@ -34,7 +34,7 @@ class Value:
 
     path: str
     text: str
-    """What it is for, in a sentence."""
+    """Its purpose, in a sentence."""
     schema: Schema
     default: Any = ""
     given: str = ""

@@ -51,7 +51,7 @@ class Shop:
     name: str
     products: Sequence[Product]
     others: Sequence[Event]
-    """Of shoppers who are not asked for."""
+    """Events of shoppers who are not asked for."""
     tested: Mapping[str, Sequence[Event]]
     """By shopper, oldest first, each product once."""
 

@@ -26,7 +26,7 @@ _REPORTED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ColumnForms:
-    """How the columns of a file are written."""
+    """Notation of the columns of a file."""
 
     signs: Mapping[str, str] = field(default_factory=dict)
     """Column of numbers → its decimal sign; "" = unknown."""

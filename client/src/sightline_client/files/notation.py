@@ -51,7 +51,7 @@ def zone_of(name: str) -> tzinfo:
 
 @dataclass(frozen=True, slots=True)
 class ValueWord:
-    """What one value of a column means."""
+    """Meaning of one value of a column, by `--value`."""
 
     option: str
     """As it was given."""

@@ -51,7 +51,7 @@ class Reading:
     zone: tzinfo | None = None
     """Zone of times that name none. None = they are rejected."""
     values: tuple[ValueWord, ...] = ()
-    """What values of columns mean."""
+    """Meanings of values of columns."""
 
     @property
     def notation(self) -> Notation:

@@ -198,7 +198,7 @@ def is_gtin(text: str) -> bool:
 
 @dataclass(slots=True)
 class Survey:
-    """What the rows show."""
+    """Forms of numbers, times and texts that the rows of a file show."""
 
     numbers: dict[str, NumberColumn] = field(default_factory=dict)
     times: dict[str, TimeColumn] = field(default_factory=dict)

@@ -43,7 +43,7 @@ app = Commands(no_args_is_help=True, help="Import, export and delete events.")
 
 @dataclass(slots=True)
 class _Counts:
-    """What became of the events that were sent."""
+    """Counts of sent events by what became of them."""
 
     written: int = 0
     duplicates: int = 0

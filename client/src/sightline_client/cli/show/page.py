@@ -75,7 +75,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a page says about its request."""
+    """Head of a page: facts of its request."""
 
     title: str
     facts: Sequence[tuple[str, str]] = ()

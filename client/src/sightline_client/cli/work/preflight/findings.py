@@ -7,7 +7,7 @@ from sightline_client.cli.language import _
 
 
 class Outcome(StrEnum):
-    """What a check found."""
+    """Outcome of a check."""
 
     PASSED = "passed"
     FAILED = "failed"

@@ -76,7 +76,7 @@ def storage_classes(documents: list[Document]) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Gpus:
-    """What the pods of one workload need."""
+    """GPUs that the pods of one workload need, and where they may run."""
 
     of_pod: int
     replicas: int

@@ -111,7 +111,7 @@ class Cosine:
 
 @dataclass(frozen=True, slots=True)
 class Untrained:
-    """What shoppers get while no model serves, as far as the ranker knows it: what others liked
+    """Answers while no model serves, as far as the ranker knows them: what others liked
     beside their last products, then what is popular.
 
     The gateway also compares looks and texts, which are no data of the ranker; a scorer of them
