@@ -42,9 +42,10 @@ def type_(hands: Hands, command: str, **names: str) -> str:
 
 def test_a_fresh_installation_is_tried(hands: Hands) -> None:
     type_(hands, "status")
-    assert "6 products stored" in type_(hands, "products import shop.csv --images photos")
-    type_(hands, "products status --wait")
-    shown = type_(hands, "recommend --top 3")
+    stored = hands.run("products", "import", "shop.csv", "--images", "photos")
+    assert "6 products stored" in stored
+    hands.run("products", "status", "--wait")
+    shown = hands.run("recommend", "--top", "3")
     assert "Degraded" not in shown
     assert sum(wine.id in shown for wine in SHOP) == 3
 
