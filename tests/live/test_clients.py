@@ -85,9 +85,9 @@ def with_languages(*missing_without: Path | str) -> dict[str, str]:
     }
 
 
-def check(printed: str, refused: str, late: str) -> list[str]:
-    """Check the output, which differs between languages only in gRPC's codes. Return the lines
-    after it."""
+def check(printed: str, refused: str, late: str, field: str = "page_size") -> list[str]:
+    """Check the output, which differs between languages only in gRPC's codes, and over HTTP in the
+    name of the refused field. Return the lines after it."""
     wine = load_wines()[0]
     titles = {each.id: each.title for each in load_wines()}
     lines = printed.splitlines()
@@ -95,7 +95,7 @@ def check(printed: str, refused: str, late: str) -> list[str]:
     for rank, line in enumerate(lines[:5], start=1):
         place, product, title = line.split(" ", 2)
         assert (place, title) == (f"{rank}.", titles[product])
-    reason = "PAGE_SIZE_INVALID: page_size: must be 1 to 200, or 0 for the default"
+    reason = f"PAGE_SIZE_INVALID: {field}: must be 1 to 200, or 0 for the default"
     assert lines[5:7] == ["written: 1", f"refused: {refused} {reason}"]
     if not late:
         return lines[7:]
