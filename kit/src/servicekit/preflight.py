@@ -38,7 +38,7 @@ class Finding:
     check: str
     """settings, port, database, milvus or bucket."""
     subject: str
-    """What was checked, without passwords."""
+    """The checked thing, without passwords."""
     problem: str = ""
     """Empty: passed."""
     fix: str = ""

@@ -32,7 +32,7 @@ class Shop:
     time: str
     """Form of a time."""
     options: tuple[str, ...]
-    """What the files don't say: the currency."""
+    """Options for the currency, which the files don't say."""
 
 
 GERMAN = Shop(

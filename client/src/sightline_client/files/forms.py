@@ -57,7 +57,6 @@ class Formed(Wrapped):
         self._again, self._notation, self._check = again, notation, check
         self._types: Mapping[str, str] = getattr(table, "attribute_types", {})
         self.how = getattr(table, "how", "") + notation.how
-        self.separator = getattr(table, "separator", "")
         self._forms: ColumnForms | None = None
 
     def forms(self, report: Callable[[int], None] | None = None) -> ColumnForms:

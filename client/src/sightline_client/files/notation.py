@@ -54,7 +54,7 @@ class ValueWord:
     """Meaning of one value of a column, by `--value`."""
 
     option: str
-    """As it was given."""
+    """The option's value, to name it."""
     readings: Mapping[str, str]
     """Column, in lower case → its value, in the form that is compared; several if the option holds
     several colons."""
@@ -92,7 +92,6 @@ class Translated(Wrapped):
         where a column keeps its name."""
         super().__init__(table)
         self.columns = table.columns
-        self.separator = getattr(table, "separator", "")
         self.how = getattr(table, "how", "") + "".join(sorted(repr(each.option) for each in words))
         self.attribute_types: Mapping[str, str] = getattr(table, "attribute_types", {})
         self.found: Counter[str] = Counter()

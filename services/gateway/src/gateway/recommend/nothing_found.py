@@ -29,7 +29,7 @@ class _Step:
 
     scope: AnswerScope
     text: str
-    """What is so if no product passes."""
+    """The reason of an empty answer, if no product passes."""
     condition: Condition | None = None
 
 

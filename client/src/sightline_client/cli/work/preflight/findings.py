@@ -19,7 +19,7 @@ class Checked:
     """The result of one check."""
 
     check: str
-    """What kind of check: kubernetes, kind, storage, gpu, secret, image, port, database, …"""
+    """Kind of check: kubernetes, kind, storage, gpu, secret, image, port, database, …"""
     subject: str
     outcome: Outcome = Outcome.PASSED
     problem: str = ""
