@@ -5,7 +5,8 @@ import gc
 import math
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -76,22 +77,30 @@ def lines(work: Callable[[], object], under: tuple[str, ...] = ("",)) -> int:
         count += happened == "line"
         return line
 
-    sys.settrace(lambda frame, *_: line if frame.f_code.co_filename.startswith(under) else None)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
+    with _uncollected():
+        sys.settrace(lambda frame, *_: line if frame.f_code.co_filename.startswith(under) else None)
+        try:
+            work()
+        finally:
+            sys.settrace(before)
     return count
 
 
 def _spent(work: Callable[[], object]) -> float:
     """Return the seconds of processor time that this thread spends on `work`."""
-    collects = gc.isenabled()
-    gc.disable()  # it would visit the objects of all earlier tests
-    try:
+    with _uncollected():
         begun = time.thread_time()
         work()
         return time.thread_time() - begun
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector off: it visits what earlier tests left, and runs their finalisers."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if collects:
             gc.enable()
