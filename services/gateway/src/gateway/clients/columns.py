@@ -65,7 +65,7 @@ def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
 
 def columns_message(value: ProductColumns) -> candidate_pb2.CandidateColumns:
     """Return the message of columns. Columns of a single message are returned unchanged."""
-    kept = [_kept(cast(Message, source), rows) for source, rows in value.blocks]
+    kept = [_kept(_message(source), rows) for source, rows in value.blocks]
     if len(kept) == 1:
         return kept[0]
     message, count = Message(), 0
@@ -77,6 +77,17 @@ def columns_message(value: ProductColumns) -> candidate_pb2.CandidateColumns:
             column = getattr(message, name)
             if len(column) < count:
                 column.extend([_UNKNOWN[name]] * (count - len(column)))
+    return message
+
+
+def _message(source: object) -> Message:
+    """Return the columns of a block: a message, or columns that a retriever of this process reads
+    when they are needed."""
+    if isinstance(source, Message):
+        return source
+    message = Message()
+    for name in _UNKNOWN:
+        getattr(message, name).extend(getattr(source, name))
     return message
 
 

@@ -349,7 +349,7 @@ class RetrieverClient(RetrieverPort):
         try:
             return await self._caller.call_idempotent(method, request)
         except InvalidArgument as error:
-            raise _as_sent(error, scope) from error
+            raise as_sent(error, scope) from error
 
 
 def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
@@ -470,7 +470,7 @@ def _equal(field: str, **value: Any) -> filter_pb2.Filter:
     )
 
 
-def _as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:
+def as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:
     """Return the error with the paths of the filter as the caller sent it."""
     sent, own = filter_of(scope), _own(scope)
     wrapped = (
@@ -478,7 +478,7 @@ def _as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:
     )
     if not wrapped:
         return error
-    return type(error)(
+    return InvalidArgument(
         error.message.replace(_WRAPPED, "filter"),
         reason=error.reason,
         violations=[

@@ -97,17 +97,18 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             record = record_of(request, answer, query, ranked)
             add_inputs(record, request, query, ranked, (self.pseudonyms, self.signals))
             photo = request.record.photo if request.record.HasField("photo") else None
-            answer.recorded = self._keep(record, catalog_id, who, photo)
+            answer.recorded = self.keep(record, catalog_id, who, photo)
         answer.stage_timings.extend(timings(stages))
         return answer
 
-    def _keep(
+    def keep(
         self,
         record: AnswerRecord,
         catalog_id: str,
         who: str | None,
         photo: vector_pb2.Vector | None,
     ) -> bool:
+        """Queue the record of an answer. Return False if the queue is full."""
         return self.answers is not None and self.answers.offer(
             stored(record, catalog_id, who, self.pseudonyms.key_id, self.keep_micros, photo=photo)
         )
@@ -151,7 +152,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         if (by := found.behaviour) is not None:
             answer.product_ids.extend(by.found.product_ids)
             answer.scores.extend(by.found.scores)
-            answer.vectors.extend(map(_vector, by.vectors))
+            answer.vectors.extend(map(vector_message, by.vectors))
             answer.exclude_product_ids.extend(by.left_out)
             answer.basis = BASES[by.found.basis]
             answer.model_version = by.served.version
@@ -159,7 +160,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         return answer
 
 
-def _vector(vector: ShopperVector) -> vector_pb2.Vector:
+def vector_message(vector: ShopperVector) -> vector_pb2.Vector:
+    """Return a shopper's vector as a message."""
     return vector_pb2.Vector(
         space=SPACE,
         space_version=vector.model_version,

@@ -2,7 +2,8 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, cast
+from typing import Final, Protocol, cast
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +27,13 @@ _LONELY: Final = -1
 _numbers = itertools.count(1)
 
 
+class TableReader(Protocol):
+    """Reads cells of some products when they are needed, as they were when it was made."""
+
+    def freeze(self) -> None:
+        """Read what was not read: the table is about to change."""
+
+
 def column_of(field: Field) -> Column:
     """Return an empty column for a field."""
     match field.kind:
@@ -46,7 +54,9 @@ class ProductTable:
     one there. A table with many removed products is to be rebuilt (`dead`).
     """
 
-    def __init__(self, rows: Iterable[ProductRow] = (), commit: int = 0, uid: str = "") -> None:
+    def __init__(  # noqa: PLR0915 - one statement an attribute
+        self, rows: Iterable[ProductRow] = (), commit: int = 0, uid: str = ""
+    ) -> None:
         """Store products as of a commit. `uid`: that of their catalog."""
         self.number = next(_numbers)
         """Unique among the tables of a process."""
@@ -57,6 +67,8 @@ class ProductTable:
         self.commit = commit
         """The newest commit included: all earlier ones are included too."""
         self.ids: list[str] = []
+        self.readers = WeakSet[TableReader]()
+        """What reads cells later and must not see later writes."""
         own = {field.name: column_of(field) for field in HELD if field is not MARKETS}
         self._markets = MarketsColumn(
             MARKETS, cast(MoneyColumn, own["price"]), cast(CodedColumn, own["availability"])
@@ -124,6 +136,9 @@ class ProductTable:
     def put(self, rows: Iterable[ProductRow], commit: int = 0) -> None:
         """Store or replace products. `commit`: the newest one that is included then."""
         given = list(rows)
+        for each in list(self.readers):
+            each.freeze()
+        self.readers.clear()
         held = self.places([row.product_id for row in given])
         held = held[held >= 0]
         ordered = [*self._ordered, *map(self._price_in, self._in_markets)]

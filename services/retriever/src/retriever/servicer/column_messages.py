@@ -26,7 +26,7 @@ KEPT = 20_000
 PART_ROWS = 256
 """Products for which a column is filled between two runs of other tasks."""
 
-_NOTHING = frozenset({"", "[]", NONE})
+NOTHING = frozenset({"", "[]", NONE})
 
 
 async def fill_found(
@@ -61,7 +61,7 @@ async def fill(
         column = table.column(named(field.name, market_id))
         for name, cells in zip(field.candidate, column.cells(rows), strict=True):
             # An omitted column means that no product has the field.
-            if _NOTHING.issuperset(cells):
+            if NOTHING.issuperset(cells):
                 continue
             for begin in range(0, len(cells), PART_ROWS):
                 _extend(message, name, field.kind, cells[begin : begin + PART_ROWS])

@@ -104,9 +104,26 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         if as_columns:
             await column_messages.fill(response.columns, table, found.places, market_id)
             return response
-        chosen = await self._passing(catalog, table, found.places, condition)
-        response.products.extend(_messages(chosen, market_id, unshown=request.unshown))
+        shown = await self.messages(
+            catalog, table, found.places, condition, market_id, unshown=request.unshown
+        )
+        response.products.extend(shown)
         return response
+
+    async def messages(
+        self,
+        catalog: str,
+        table: ProductTable,
+        places: Sequence[int],
+        condition: Filter,
+        market_id: str,
+        *,
+        unshown: bool,
+    ) -> Sequence[product_pb2.Product]:
+        """Return the products at some rows as now recorded, those that pass, in a market. They are
+        shared and must not be changed."""
+        chosen = await self._passing(catalog, table, places, condition)
+        return [*_messages(chosen, market_id, unshown=unshown)]
 
     async def _passing(
         self, catalog: str, table: ProductTable, places: Sequence[int], condition: Filter

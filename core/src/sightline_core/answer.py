@@ -1,0 +1,199 @@
+"""The final order of an answer, its products and its record."""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sightline_core.branch import Branch, branches_of
+from sightline_core.candidates import Contributions
+from sightline_core.degradations import Degradation
+from sightline_core.opaque_messages import ProductRow, Vector
+from sightline_core.reasons import Move, MoveCause, Reason
+from sightline_core.shoppers import Shopper
+from sightline_core.versions import Versions
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Calibrated score: the raw score as a probability, learned by the ranker from impressions."""
+
+    chance: float
+    """Probability, 0 to 1, that a shopper who is shown the product does `event` with it."""
+    event: int
+    """Event type, by its number in the contract."""
+
+
+@dataclass(slots=True)  # not frozen: a page creates dozens, and this is three times as fast
+class AnsweredProduct:
+    """One product of an answer's final order."""
+
+    product_id: str
+    raw_score: float
+    """Sum of the parts."""
+    parts: tuple[tuple[str, float], ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    matched_image_id: str = ""
+    branches: tuple[Branch, ...] = ()
+    """Branches that found the product."""
+    collapsed: tuple[str, ...] = ()
+    """Ids of the near-duplicates collapsed into it, best first."""
+    score: Score | None = None
+    """`None` if the model is not calibrated."""
+    score_rank: int = 0
+    """Rank by raw score alone, from 1; 0 if unknown."""
+    moves: tuple[Move, ...] = ()
+    """Why its rank differs from `score_rank`."""
+    contributions: Mapping[str, Contributions] = field(default_factory=dict)
+    """Features of each part, by part; only if requested, never recorded."""
+    propensity: float = 0.0
+    """Probability that it was placed at its rank, 0 to 1; 0 if unknown."""
+    expected_value: float | None = None
+    """Expected value by the objective; only if requested, never recorded."""
+
+
+FUSED = "fusion"
+"""The only part of a score that is not computed by the ranker."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerOrder:
+    """A final order, or a part of it, as columns, best first.
+
+    Entry i of every column belongs to product i; an empty column has no value for any product.
+    """
+
+    product_ids: Sequence[str] = ()
+    raw_scores: Sequence[float] = ()
+    parts: Sequence[tuple[str, Sequence[float]]] = ()
+    """Values by name of the part."""
+    image_ids: Sequence[str] = ()
+    """Photos that matched best."""
+    branches: Sequence[int] = ()
+    """Branches that found each product; see Candidates."""
+    collapsed: Sequence[Sequence[str]] = ()
+    """Near-duplicates collapsed into each product, best first."""
+    score_ranks: Sequence[int] = ()
+    """Ranks by raw score alone, from 1; empty if the order is that of the scores."""
+    moves: Sequence[Sequence[Move]] = ()
+    """Why ranks differ from `score_ranks`."""
+    chances: Sequence[float] = ()
+    """Calibrated scores, 0 to 1; empty if the model is not calibrated."""
+    event: int = 0
+    """Event whose probability `chances` are; see Score."""
+    reasons: Sequence[tuple[Reason, ...]] = ()
+    """Reasons of the first products; those of the others were not requested."""
+    contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
+    """Features of each part of the first products, by part; only if requested."""
+    expected_values: Sequence[float] = ()
+    """Expected values by the objective, NaN if none; only if requested."""
+    offset: int = 0
+    """Index of its first product in the whole order, from 0."""
+    total: int = 0
+    """Length of the whole order."""
+    left_out: Collection[str] = ()
+    """Products of it that may no longer be shown."""
+
+    @property
+    def end(self) -> int:
+        """Index in the whole order after its last product."""
+        return self.offset + len(self.product_ids)
+
+    @property
+    def is_fused(self) -> bool:
+        """True if the ranker did not make it."""
+        return [name for name, _ in self.parts] == [FUSED]
+
+    def branches_at(self, place: int) -> tuple[Branch, ...]:
+        """Return the branches that found the product at this index of the whole order."""
+        return branches_of(self.branches[place - self.offset]) if self.branches else ()
+
+    def reasons_at(self, place: int) -> tuple[Reason, ...] | None:
+        """Return the ranker's reasons for the product at this index of the whole order; None if
+        they were not requested."""
+        row = place - self.offset
+        if row < len(self.reasons):
+            return self.reasons[row]
+        return () if self.is_fused else None
+
+    def product(
+        self,
+        place: int,
+        reasons: tuple[Reason, ...] = (),
+        contributions: Mapping[str, Contributions] | None = None,
+    ) -> AnsweredProduct:
+        """Return the product at this index of the whole order, with these reasons."""
+        row = place - self.offset
+        return AnsweredProduct(
+            product_id=self.product_ids[row],
+            raw_score=self.raw_scores[row],
+            parts=tuple([(name, values[row]) for name, values in self.parts]),
+            reasons=reasons,
+            matched_image_id=self.image_ids[row] if self.image_ids else "",
+            branches=self.branches_at(place),
+            collapsed=tuple(self.collapsed[row]) if self.collapsed else (),
+            score=Score(self.chances[row], self.event) if self.chances else None,
+            score_rank=self.score_ranks[row] if self.score_ranks else place + 1,
+            moves=tuple(self.moves[row]) if self.moves else (),
+            contributions={
+                part: column[row]
+                for part, column in self.contributions.items()
+                if row < len(column)
+            }
+            if contributions is None
+            else contributions,
+            expected_value=self._expected(row),
+        )
+
+    def _expected(self, row: int) -> float | None:
+        value = self.expected_values[row] if self.expected_values else math.nan
+        return None if math.isnan(value) else value
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRecord:
+    """Record of an answer, with all inputs needed for later pages."""
+
+    answer_id: str
+    request_digest: bytes
+    """SHA-256 of the request without shopper and page; see tokens.py."""
+    shopper: Shopper | None
+    versions: Versions
+    seed: int
+    degradations: tuple[Degradation, ...]
+    answer_micros: int
+    """When it was requested, microseconds since 1970 (UTC)."""
+    expire_micros: int
+    """When record and token expire, microseconds since 1970 (UTC); 0: the ranker's default."""
+    order: AnswerOrder = field(default_factory=AnswerOrder)
+    """The whole final order, or the requested part of it."""
+    hidden_count: int = 0
+    arms: tuple[str, ...] = ()
+    """Experiment arms of the answer."""
+    controls: tuple[str, ...] = ()
+    """Names of the controls that had an effect."""
+    photo: Vector | None = None
+    """Vector of the request's photo, recorded if the shopper consents; never read back."""
+
+
+@dataclass(slots=True)  # not frozen: a page creates dozens, and this is three times as fast
+class AnswerResult:
+    """A product of an answer."""
+
+    row: ProductRow
+    rank: int
+    """Rank in the whole answer, from 1."""
+    answered: AnsweredProduct
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """Moves from its score rank to its rank; they sum to the difference."""
+        moves = self.answered.moves
+        if not self.answered.score_rank:
+            return moves
+        if moves:
+            moves = tuple(move for move in moves if move.cause != MoveCause.COLLAPSE)
+        # It moves up past products of the ranker's order that are not shown.
+        place = self.answered.score_rank - sum([move.places for move in moves])
+        if gained := place - self.rank:
+            return (*moves, Move(cause=MoveCause.COLLAPSE, places=gained))
+        return moves

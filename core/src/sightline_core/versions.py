@@ -1,0 +1,54 @@
+"""Versions of spaces, model, scene and release behind an answer, and the freshness of its index."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceVersion:
+    """A version of a space and its index generation."""
+
+    space: str = ""
+    version: str = ""
+    generation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Versions behind an answer."""
+
+    spaces: tuple[SpaceVersion, ...] = ()
+    """Versions that were searched."""
+    model_version: str = ""
+    scene: str = ""
+    scene_version: str = ""
+    plan: str = ""
+    """Steps executed, in one line."""
+    service_version: str = ""
+    """Release of the gateway."""
+    objective: str = ""
+    """Objective of the scene: clicks, purchases or revenue; empty if its file names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """Lag of an index behind the record."""
+
+    index_token: str = ""
+    index_lag: timedelta = timedelta()
+    index_time_micros: int = 0
+    """Microseconds since 1970 (UTC)."""
+    pending: int = 0
+    """Number of photos or texts that wait to be indexed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageTiming:
+    """Duration of one stage of a request, in seconds."""
+
+    stage: str
+    start: float
+    """Seconds after the request's start."""
+    total: float
+    work: float | None = None
+    """Seconds of work in the peer by its own clock; `None` if unknown."""
