@@ -183,9 +183,8 @@ class LoopProfiler:
         self._loop.call_soon_threadsafe(run)
         done.result()
 
-    def window(self, call: Callable[[], object]) -> Counter[tuple[bool, str]]:
-        """Return how often each function was called from the start of `call` until SETTLE_SECONDS
-        after its end, by whether it is Python's and its name."""
+    def window(self, call: Callable[[], object]) -> Window:
+        """Return what was called from the start of `call` until SETTLE_SECONDS after its end."""
         profile = cProfile.Profile()
         self._in_loop(profile.enable)
         try:
@@ -193,24 +192,37 @@ class LoopProfiler:
             time.sleep(SETTLE_SECONDS)
         finally:
             self._in_loop(profile.disable)
-        found = Counter[tuple[bool, str]]()
+        return Window.of(profile)
+
+    def count(self, call: Callable[[], object]) -> Window:
+        """Return the least of several windows: what runs beside the answer only adds to it."""
+        return min((self.window(call) for _ in range(ROUNDS)), key=lambda each: each.counted.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Calls in a time."""
+
+    counted: Counted
+    functions: Counter[str]
+    files: Counter[str]
+    """By file: calls of its functions, and those of C that it makes."""
+
+    @classmethod
+    def of(cls, profile: cProfile.Profile) -> Window:
+        """Return the calls that a profile has counted."""
+        functions, files, python = Counter[str](), Counter[str](), 0
         for entry in profile.getstats():
             if isinstance(entry.code, str):
-                found[False, entry.code] += entry.callcount
-            else:
-                place = "/".join(Path(entry.code.co_filename).parts[-3:])
-                name = f"{place}:{entry.code.co_firstlineno} {entry.code.co_qualname}"
-                found[True, name] += entry.callcount
-        return found
-
-    def count(
-        self, call: Callable[[], object], rounds: int = ROUNDS
-    ) -> tuple[Counted, Counter[tuple[bool, str]]]:
-        """Return the least of several windows, and their functions: what runs beside the answer
-        only adds to it."""
-        least = min((self.window(call) for _ in range(rounds)), key=Counter.total)
-        python = sum(times for (ours, _), times in least.items() if ours)
-        return Counted(python, least.total() - python), least
+                functions[entry.code] += entry.callcount
+                continue
+            python += entry.callcount
+            file = "/".join(Path(entry.code.co_filename).parts[-4:])
+            name = f"{file}:{entry.code.co_firstlineno} {entry.code.co_qualname}"
+            functions[name] += entry.callcount
+            made = (each.callcount for each in entry.calls or () if isinstance(each.code, str))
+            files[file] += entry.callcount + sum(made)
+        return cls(Counted(python, functions.total() - python), functions, files)
 
 
 def product_id(number: int) -> str:
@@ -316,7 +328,9 @@ def free_port() -> int:
 
 def settings_of(data: Path) -> dict[str, ServerSettings]:
     """Return the settings of four services in one process, on free ports."""
-    here: dict[str, Any] = {f"{name}_target": f"{LOCAL}{name}" for name in ("embedder", "retriever", "ranker")}
+    here: dict[str, Any] = {
+        f"{name}_target": f"{LOCAL}{name}" for name in ("embedder", "retriever", "ranker")
+    }
     beside: dict[str, Any] = {"host": "127.0.0.1", "metrics_port": 0}
     return {
         "gateway": GatewaySettings(port=free_port(), **here, **beside),
@@ -394,17 +408,17 @@ def filled(
 
 def measured(shop: Shop, profiler: LoopProfiler, top: int, say: Say) -> dict[str, Counted]:
     """Count all cases, with caches filled."""
-    idle, _ = profiler.count(lambda: None)
+    idle = profiler.count(lambda: None).counted
     found = {}
     for name, call in shop.cases().items():
         for _ in range(WARM):
             call()
-        counted, functions = profiler.count(call)
-        found[name] = Counted(counted.python - idle.python, counted.c - idle.c)
-        if top:
+        window = profiler.count(call)
+        found[name] = Counted(window.counted.python - idle.python, window.counted.c - idle.c)
+        for counts in (window.files, window.functions) if top else ():
             say(f"\n{name}")
-            for (_, function), times in functions.most_common(top):
-                say(f"{times:6} {function}")
+            for what, times in counts.most_common(top):
+                say(f"{times:6} {what}")
     return found
 
 
@@ -468,7 +482,9 @@ def lower(found: Mapping[str, Counted]) -> None:
 def main() -> None:
     """Print the counts beside their limits."""
     parser = argparse.ArgumentParser(prog="python -m tests.calls", description=__doc__)
-    parser.add_argument("--top", type=int, default=0, metavar="N", help="print N functions of each")
+    parser.add_argument(
+        "--top", type=int, default=0, metavar="N", help="print N files and functions of each"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--lower", action="store_true", help="lower the limits to the counts")
     given = parser.parse_args()
