@@ -1,7 +1,7 @@
 """What a service lends to the others of its process. Values cross as they are: the borrower has
 checked them, and neither side changes them. Errors are those of the calls on the wire."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -105,9 +105,9 @@ class LentRanker(Protocol):
     ) -> RankerCandidates:
         """Return candidates by the shopper's behaviour, and the lists of `recommenders`."""
 
-    async def rank(self, order: RankRequest, message: Callable[[], object]) -> Ranked:
+    async def rank(self, order: RankRequest) -> Ranked:
         """Rank the candidates; hidden ones are dropped. Queue the record of the answer, if the
-        request has one. `message` returns the request as a message, whose parts a record holds."""
+        request has one."""
 
     async def reasons(self, order: ReasonRequest) -> Reasoned:
         """Return reasons of products that were ranked before."""

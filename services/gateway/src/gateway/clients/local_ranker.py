@@ -2,12 +2,11 @@
 go over its channel."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import grpc
 
 from gateway.clients.peer_calls import PeerCaller
-from gateway.clients.ranker import RankerClient, rank_message
+from gateway.clients.ranker import RankerClient
 from gateway.model.peers import (
     NO_RECOMMENDERS,
     Ranked,
@@ -63,8 +62,7 @@ class LocalRanker(RankerClient):
         )
 
     async def rank(self, order: RankRequest) -> Ranked:
-        message = partial(rank_message, order)
-        return await self._caller.borrow(self._borrowed(), lambda lent: lent.rank(order, message))
+        return await self._caller.borrow(self._borrowed(), lambda lent: lent.rank(order))
 
     async def reasons(self, order: ReasonRequest) -> Reasoned:
         return await self._caller.borrow(self._borrowed(), lambda lent: lent.reasons(order))

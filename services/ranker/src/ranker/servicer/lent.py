@@ -1,8 +1,8 @@
 """What the ranker lends to the other services of its process: its use cases with values. The
 servicers answer the same calls on the wire."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,12 +15,10 @@ from ranker.domain.events import Shopper as KnownShopper
 from ranker.domain.features import CATEGORY_KIND, Money, Product
 from ranker.domain.recommenders import AnchorSource, CountScope, Recommender
 from ranker.domain.recommenders import RequestAnchors as Anchors
-from ranker.servicer.answers import record_of
 from ranker.servicer.candidates import offers_of
-from ranker.servicer.inputs import add_inputs
 from ranker.servicer.rank_requests import DEFAULT_GENERATED
 from ranker.servicer.ranking import RankingServicer, vector_message
-from ranker.servicer.replies import cause_number, degradations, note_message, score_event
+from ranker.servicer.replies import cause_number, note_message, score_event
 from ranker.servicer.requests import check_shopper
 from ranker.serving.give_reasons import ReasonsQuery
 from ranker.serving.nominate import NominateQuery
@@ -32,6 +30,7 @@ from ranker.serving.ranking.objective import ObjectiveGoal
 from ranker.serving.ranking.order import CollapseKeys, RankedOrder
 from ranker.serving.ranking.rank import RankCandidates
 from ranker.serving.ranking.recommenders import RecommenderList as CountedList
+from ranker.serving.record_ranking import AnswerDraft
 from ranker.serving.request_model import RequestModel
 from servicekit import tracing
 from servicekit.clock import now_micros
@@ -39,9 +38,9 @@ from servicekit.rpc.requests import catalog
 from servicekit.rpc.server import Binding
 from servicekit.telemetry import Stages
 from sightline.common.v1 import candidate_pb2
-from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_core import ranking as core
-from sightline_core.answer import AnswerOrder
+from sightline_core.answer import AnswerOrder, AnswerRecord
+from sightline_core.branch import Branch
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns
 from sightline_core.degradations import Degradation, DegradationCause
@@ -53,6 +52,7 @@ from sightline_core.shoppers import Shopper
 from sightline_rules.categories import join
 from sightline_rules.controls import Control, ControlKind
 
+_BRANCHES = [str(branch) for branch in Branch]
 NO_BOOST = 1e-12
 """Boost in place of 0: it moves nothing that differs in score."""
 MOST_PAIRS = 10_000
@@ -133,30 +133,17 @@ class Lent(LentRanker):
             last_products=dict(last),
         )
 
-    async def rank(self, order: core.RankRequest, message: Callable[[], object]) -> core.Ranked:
+    async def rank(self, order: core.RankRequest) -> core.Ranked:
         name = self._catalog(order.catalog_id)
         query = _rank_query(order, name, self._actor(name, order.shopper))
         tracing.note("sightline.candidates", len(query.candidates.ids))
-        stages = Stages()
+        stages, recorded = Stages(), False
         ranked, served = await self.ranking.rank(query, stages)
-        recorded = order.record is not None and self._record(message(), query, ranked, served)
+        if order.record is not None:
+            lost = [*map(astuple, _lost("rank", served))]
+            draft = _draft(order.record, order.candidates)
+            recorded = self.ranking.record(draft, query, ranked, lost)
         return _ranked(order, query, ranked, served, stages, recorded=recorded)
-
-    def _record(
-        self, request: Any, query: RankQuery, ranked: RankedProducts, served: RequestModel
-    ) -> bool:
-        """Queue the record of an answer; see RankingServicer.Rank."""
-        of = self.ranking
-        answer = pb.RankResponse(
-            hidden_count=ranked.order.ranking.hidden_count,
-            model_version=served.version,
-            acted_controls=ranked.acting_controls,
-            degradations=degradations("rank", served),
-        )
-        record = record_of(request, answer, query, ranked)
-        add_inputs(record, request, query, ranked, (of.pseudonyms, of.signals))
-        photo = request.record.photo if request.record.HasField("photo") else None
-        return of.keep(record, query.catalog_id, query.actor, photo)
 
     async def reasons(self, order: core.ReasonRequest) -> core.Reasoned:
         name = self._catalog(order.catalog_id)
@@ -177,6 +164,24 @@ class Lent(LentRanker):
             )
         )
         return core.Reasoned([*map(_reasons, found.reasons)], _split(found.contributions))
+
+
+def _draft(record: AnswerRecord, candidates: FusedCandidates) -> AnswerDraft:
+    photo = record.photo
+    return AnswerDraft(
+        answer_id=record.answer_id,
+        request_digest=record.request_digest,
+        versions=record.versions,
+        degradations=[*map(astuple, record.degradations)],
+        answer_micros=record.answer_micros,
+        expire_micros=record.expire_micros,
+        arms=record.arms,
+        image_ids=candidates.image_ids if any(candidates.image_ids) else (),
+        branch_names=_BRANCHES,
+        branches=candidates.branches,
+        photo=photo.data if photo else None,
+        photo_space=photo.space_version if photo else "",
+    )
 
 
 def _rank_query(order: core.RankRequest, catalog_id: str, actor: str | None) -> RankQuery:

@@ -246,7 +246,10 @@ def _ordered(
 def _evidence(query: RankQuery, state: RankState, order: RankedOrder) -> Evidence:
     """Return evidence for the products that get reasons."""
     model, shopper = state.model, state.shopper
-    explained = order.first(query.top_k).ranking.take(slice(query.reason_top_k))
+    count = query.top_k or len(order)
+    if query.reason_top_k is not None:
+        count = min(count, query.reason_top_k)
+    explained = order.ranking.take(slice(count))
     factors = parts.factors(model, query.weights, anchored=shopper.anchored) if model else {}
     return Evidence(query.candidates, explained, shopper, model, factors)
 

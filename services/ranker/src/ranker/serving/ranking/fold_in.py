@@ -1,8 +1,9 @@
 """Fold-in: representation of a shopper as vectors, from training and from the last events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -96,11 +97,26 @@ class FoldIn:
     last products. It does not fade."""
     anchored: bool = False
     """True if the last products are the anchors of a request."""
+    gathered: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    """What the parts of one request share (parts.once), by name; None: nothing is kept."""
 
     @property
     def personal(self) -> bool:
         """Return whether there is any data of the shopper to score with."""
         return self.long_term is not None or self.session is not None
+
+    def for_request(self) -> "FoldIn":
+        """Return the shopper for one request, whose parts compute once what they share."""
+        return FoldIn(
+            self.long_term,
+            self.session,
+            self.recent,
+            self.liked,
+            self.bought,
+            self.content,
+            self.anchored,
+            {},
+        )
 
 
 def of(
