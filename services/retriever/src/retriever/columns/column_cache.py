@@ -137,10 +137,15 @@ class Columns:
             catalog = await self._current(catalog_id, self._until())
         return None if catalog is None else catalog.view
 
+    def held(self, catalog_id: str) -> View | None:
+        """Return the columns of all products as they were last brought up to date, or None."""
+        held = self._catalogs.get(catalog_id)
+        return None if held is None else held.view
+
     def product_count(self, catalog_id: str) -> int:
         """Return the number of a catalog's products; 0 if its columns are not in memory."""
-        held = self._catalogs.get(catalog_id)
-        return 0 if held is None else len(held.view.table)
+        view = self.held(catalog_id)
+        return 0 if view is None else len(view.table)
 
     async def of(self, catalog_id: str, product_ids: Sequence[str]) -> View:
         """Return columns that hold the existing ones of these products, and possibly others."""
