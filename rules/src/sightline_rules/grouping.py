@@ -111,7 +111,7 @@ def all_differ(families: Sequence[Hashable], hashes: Hashes, same_pictures: Pair
     if len(same_pictures) or len(families) > MOST_COMPARED or len(set(families)) < len(families):
         return False
     held = hashes[hashes != NO_HASH]
-    ones, _, _ = _compared(held, held, CERTAIN)
+    ones, _, _ = compared(held, held, CERTAIN)
     return len(ones) == len(held)  # each is near itself alone
 
 
@@ -144,7 +144,7 @@ def _like_what_may_stay(
         before = np.fromiter(stays, np.uint64, len(stays))
         fresh = np.setdiff1d(fresh, before, assume_unique=True)
         may_stay = np.concatenate([fresh, before])
-    ones, others, bits = _compared(fresh, may_stay, POSSIBLE if with_unsure else CERTAIN)
+    ones, others, bits = compared(fresh, may_stay, POSSIBLE if with_unsure else CERTAIN)
     names = fresh.tolist()
 
     def by_hash(wanted: npt.NDArray[np.bool_], least: int) -> Like:
@@ -165,14 +165,12 @@ def doubtful(hashes: Hashes) -> npt.NDArray[np.bool_]:
     """
     found = np.zeros(len(hashes), np.bool_)
     for start in range(0, len(hashes), _BLOCK):
-        ones, _, bits = _compared(hashes[start : start + _BLOCK], hashes, POSSIBLE)
+        ones, _, bits = compared(hashes[start : start + _BLOCK], hashes, POSSIBLE)
         found[ones[bits > CERTAIN] + start] = True
     return found
 
 
-def _compared(
-    ones: Hashes, others: Hashes, most: int
-) -> tuple[Pairs, Pairs, npt.NDArray[np.uint8]]:
+def compared(ones: Hashes, others: Hashes, most: int) -> tuple[Pairs, Pairs, npt.NDArray[np.uint8]]:
     """Find pairs that differ in at most COLOUR bits of colour and `most` bits of luminance.
 
     Return their places in `ones`, in `others`, and the bits of luminance.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from retriever.columns.arrays import Flags, Ints
+from retriever.columns.changes import ChangedPlaces
 from retriever.columns.coded import CodedColumn, LongTextColumn
 from retriever.columns.column import Column, grown
 from retriever.columns.markets import MarketsColumn, market_columns
@@ -60,8 +61,8 @@ class ProductTable:
         """Store products as of a commit. `uid`: that of their catalog."""
         self.number = next(_numbers)
         """Unique among the tables of a process."""
-        self.version = 0
-        """Increases with every change."""
+        self.changes = ChangedPlaces()
+        """Of products written or removed."""
         self.uid = uid
         """Tells the catalog from others that have, or had, its id, whose commits are others."""
         self.commit = commit
@@ -112,6 +113,11 @@ class ProductTable:
         """Return the column of a field, or of its values in a market, such as `price@de`."""
         field, market_id = split(name)
         return self._in_markets.get(market_id, {}).get(field) or self.columns[field]
+
+    @property
+    def version(self) -> int:
+        """Return a number that increases with every change."""
+        return self.changes.count
 
     @property
     def dead(self) -> int:
@@ -169,7 +175,7 @@ class ProductTable:
         for place, row in zip(places, given, strict=True):
             self._set_family(place, row)
         self.stamp[places] = np.arange(self.version + 1, self.version + 1 + len(given))
-        self.version += len(given)
+        self.changes.note(places)
 
     def remove(self, product_ids: Iterable[str]) -> None:
         """Remove products; unknown ones are ignored."""
@@ -177,7 +183,7 @@ class ProductTable:
             place = self._places.pop(product_id, -1)
             if place >= 0:
                 self.alive[place] = False
-                self.version += 1
+                self.changes.note([place])
 
     def families(self, places: Ints) -> Ints:
         """Return by place a number from 0 that a parent and its variants share."""
