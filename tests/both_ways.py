@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,11 +26,10 @@ import grpc
 from google.protobuf import json_format
 from sightline_all.services import SERVICES
 
-from bench.cases.monolith.made import KINDS, TAGS, MadeCatalog, Variants, product_id, write
 from gateway import wiring
 from gateway.__main__ import keys_of, scenes_of
 from gateway.settings import GatewaySettings
-from retriever.domain.product import ProductContent
+from retriever.domain.product import ProductWrite
 from servicekit import telemetry
 from servicekit.config import ServerSettings
 from servicekit.rpc import hosting, server
@@ -40,7 +39,8 @@ from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline_rules.filters import Availability, Money
 from sightline_rules.markets import MarketValues
-from tests.calls import Shop, filled, settings_of
+from tests import calls
+from tests.calls import KINDS, PRODUCTS, Shop, filled, kind_of, product_id, settings_of
 
 CHANGING = frozenset(
     {
@@ -62,23 +62,31 @@ SCENES = (
     ),
 )
 MARKET = "de"
-TEXTS = ("red shirt", "wool cardigan", "shrit", "nothing of that kind")
-COUNT, DIMENSION = 400, 32
+TEXTS = ("product of kind 3", "kind 5", "prodcut", "nowhere")
 Request = pb.RecommendRequest | pb.SearchRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Sold(MadeCatalog):
-    """A catalog whose products have other values in a market."""
+_made = calls._product
 
-    def content(self, number: int) -> ProductContent:
-        content = super(Sold, self).content(number)
-        if number % 4 or content.price is None:
-            return content
-        price = Money("EUR", content.price.micros * 2)
+
+def sold(number: int) -> ProductWrite:
+    """Return a product that may be a variant, look like another one, be sold out, or have other
+    values in a market."""
+    made = _made(number)
+    content, images = made.content, made.new_images
+    price = content.price or Money("EUR", 0)
+    if number % 5 == 0:
+        content = replace(content, availability=Availability.OUT_OF_STOCK)
+    if number % 7 == 1:
+        content = replace(content, parent_id=product_id(number - 1))
+    if number % 4 == 0:
         state = Availability.PREORDER if number % 8 else None
-        there = MarketValues(MARKET, price, state, f"Ware {number}", "", "", "")
-        return replace(content, markets=(there,))
+        dear = Money("EUR", 2 * price.micros)
+        there = MarketValues(MARKET, dear, state, f"Ware {number}", "", "", "")
+        content = replace(content, markets=(there,))
+    if number % 11 == 0:
+        images = {name: replace(each, perceptual_hash=1) for name, each in images.items()}
+    return ProductWrite(content, images)
 
 
 class Drawn:
@@ -86,7 +94,7 @@ class Drawn:
 
     def __init__(self, shop: Shop, seed: int) -> None:
         self._shop, self._draw = shop, random.Random(seed)
-        self._ids = [product_id(number) for number in range(COUNT)]
+        self._ids = [product_id(number) for number in range(PRODUCTS)]
 
     def __iter__(self) -> Iterator[Request]:
         while True:
@@ -102,7 +110,9 @@ class Drawn:
     def _recommend(self) -> pb.RecommendRequest:
         given = self._common() | {"scene": self._draw.choice(SCENES)}
         if self._chance(0.6):
-            given["shopper"] = {"user_id": self._draw.choice([self._shop.user, "7", "nobody"])}
+            given["shopper"] = {
+                "user_id": self._draw.choice([self._shop.user, "shopper-7", "nobody"])
+            }
         if self._chance(0.6):
             given["signals"] = self._signals()
         if self._chance(0.3):
@@ -143,14 +153,14 @@ class Drawn:
         return signals
 
     def _filter(self) -> dict[str, Any]:
-        group = {"text": f"Clothing > {self._draw.choice([*KINDS])}"}
+        group = {"text": f"Things > {kind_of(self._draw.randrange(KINDS))}"}
         dear = {"money": {"currency_code": "EUR", "units": self._draw.randint(5, 90)}}
         stocked = {"availability": "AVAILABILITY_IN_STOCK"}
         parts = [
             _compare("category", group),
             _compare("price", dear, "LESS"),
             _compare("availability", stocked),
-            {"membership": {"field": "tags", "values": [{"text": each} for each in TAGS[:4]]}},
+            {"membership": {"field": "tags", "values": [{"text": "organic"}, {"text": "red"}]}},
             {"not": _compare("category", group)},
             {"any": {"filters": [_compare("price", dear, "GREATER"), _compare("category", group)]}},
             _compare("attributes.color", {"text": "red"}),
@@ -258,16 +268,16 @@ async def _serve(
 
 
 def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
-    """Return the requests that are answered differently, with their answers; and the number of
-    requests by kind. For a process of its own: it changes this one."""
-    made = Sold("default", COUNT, DIMENSION, Variants.THIRD)
+    """Return the requests that are answered differently or fail, with their answers; and the number
+    of requests by kind. For a process of its own: it changes this one."""
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
-        sys.stderr = log
-        telemetry.configure_logging("all")
-        write(Path(folder), [made])
+        with mock.patch.object(calls, "_product", sold):
+            calls.write_catalog(Path(folder))
         settings = settings_of(Path(folder))
         own = settings["gateway"]
         assert isinstance(own, GatewaySettings)
+        sys.stderr = log
+        telemetry.configure_logging("all")
 
         def measure(
             loop: asyncio.AbstractEventLoop, host: hosting.Host
@@ -275,7 +285,7 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
             def in_loop(work: Coroutine[Any, Any, Any]) -> Any:
                 return asyncio.run_coroutine_threadsafe(work, loop).result()
 
-            shop = filled(settings, made, in_loop)
+            shop = filled(settings, in_loop)
             apart = own.model_copy(update={"port": 0})
             running: RunningServer = in_loop(over_channels(apart, host))
             ways = (Way(own.port), Way(running.port))
@@ -283,7 +293,7 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
             for _, request in zip(range(count), Drawn(shop, seed), strict=False):
                 kind, ours, theirs = compared(ways, request)
                 kinds[kind] += 1
-                if ours != theirs:
+                if ours != theirs or kind == "INTERNAL":
                     asked = json_format.MessageToDict(request, preserving_proto_field_name=True)
                     found.append({"request": asked, "lent": ours, "over channels": theirs})
             in_loop(running.stop(0))
