@@ -24,8 +24,8 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -167,6 +167,25 @@ def _whole(answer: Any) -> Any:
     return answer
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is printed beside the counts."""
+
+    top: int = 0
+    """Number of files and functions with most calls; 0: none."""
+    callers: str = ""
+    """Part of the names of functions whose callers are printed; empty: of none."""
+
+    def of(self, window: Window) -> Iterator[tuple[str, Counter[str]]]:
+        """Yield lists of calls, each with its title."""
+        if self.top:
+            yield "files", window.files
+            yield "functions", window.functions
+        for name, callers in window.callers.items():
+            if self.callers and self.callers in name:
+                yield f"callers of {name}", callers
+
+
 class LoopProfiler:
     """Counts calls in the thread of an event loop, from another thread."""
 
@@ -207,22 +226,32 @@ class Window:
     functions: Counter[str]
     files: Counter[str]
     """By file: calls of its functions, and those of C that it makes."""
+    callers: Mapping[str, Counter[str]]
+    """By function: which functions call it."""
 
     @classmethod
     def of(cls, profile: cProfile.Profile) -> Window:
         """Return the calls that a profile has counted."""
         functions, files, python = Counter[str](), Counter[str](), 0
+        callers = defaultdict[str, Counter[str]](Counter)
         for entry in profile.getstats():
-            if isinstance(entry.code, str):
-                functions[entry.code] += entry.callcount
-                continue
-            python += entry.callcount
-            file = "/".join(Path(entry.code.co_filename).parts[-4:])
-            name = f"{file}:{entry.code.co_firstlineno} {entry.code.co_qualname}"
+            name = _name(entry.code)
             functions[name] += entry.callcount
-            made = (each.callcount for each in entry.calls or () if isinstance(each.code, str))
-            files[file] += entry.callcount + sum(made)
-        return cls(Counted(python, functions.total() - python), functions, files)
+            for each in entry.calls or ():
+                callers[_name(each.code)][name] += each.callcount
+            if not isinstance(entry.code, str):
+                python += entry.callcount
+                made = (each.callcount for each in entry.calls or () if isinstance(each.code, str))
+                files[name.partition(":")[0]] += entry.callcount + sum(made)
+        return cls(Counted(python, functions.total() - python), functions, files, callers)
+
+
+def _name(code: Any) -> str:
+    """Return the name of a function, with its file and line if it is Python's."""
+    if isinstance(code, str):
+        return code
+    file = "/".join(Path(code.co_filename).parts[-4:])
+    return f"{file}:{code.co_firstlineno} {code.co_qualname}"
 
 
 def product_id(number: int) -> str:
@@ -406,7 +435,7 @@ def filled(
     return Shop(channel, product_id(0), product_id(KINDS), "shopper-0", records)
 
 
-def measured(shop: Shop, profiler: LoopProfiler, top: int, say: Say) -> dict[str, Counted]:
+def measured(shop: Shop, profiler: LoopProfiler, shown: Shown, say: Say) -> dict[str, Counted]:
     """Count all cases, with caches filled."""
     idle = profiler.count(lambda: None).counted
     found = {}
@@ -415,9 +444,9 @@ def measured(shop: Shop, profiler: LoopProfiler, top: int, say: Say) -> dict[str
             call()
         window = profiler.count(call)
         found[name] = Counted(window.counted.python - idle.python, window.counted.c - idle.c)
-        for counts in (window.files, window.functions) if top else ():
-            say(f"\n{name}")
-            for what, times in counts.most_common(top):
+        for title, counts in shown.of(window):
+            say(f"\n{name}: {title}")
+            for what, times in counts.most_common(shown.top or None):
                 say(f"{times:6} {what}")
     return found
 
@@ -438,7 +467,7 @@ async def _serve(
     return await measuring
 
 
-def count_calls(top: int = 0, say: Say = print) -> dict[str, Counted]:
+def count_calls(shown: Shown, say: Say = print) -> dict[str, Counted]:
     """Return the counts of all cases. For a process of its own: it changes this one."""
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
         sys.stderr = log
@@ -454,7 +483,7 @@ def count_calls(top: int = 0, say: Say = print) -> dict[str, Counted]:
             shop = filled(settings, in_loop)
             gc.collect()
             gc.disable()  # finalizers run at times of their own
-            return measured(shop, LoopProfiler(loop), top, say)
+            return measured(shop, LoopProfiler(loop), shown, say)
 
         try:
             return server.run(_serve(settings, measure))
@@ -485,10 +514,11 @@ def main() -> None:
     parser.add_argument(
         "--top", type=int, default=0, metavar="N", help="print N files and functions of each"
     )
+    parser.add_argument("--callers", default="", metavar="PART", help="print who calls a function")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--lower", action="store_true", help="lower the limits to the counts")
     given = parser.parse_args()
-    found = count_calls(given.top)
+    found = count_calls(Shown(given.top, given.callers))
     if given.lower:
         lower(found)
     if given.json:

@@ -134,18 +134,18 @@ class AnswerOrder:
             score=Score(self.chances[row], self.event) if self.chances else None,
             score_rank=self.score_ranks[row] if self.score_ranks else place + 1,
             moves=tuple(self.moves[row]) if self.moves else (),
-            contributions={
-                part: column[row]
-                for part, column in self.contributions.items()
-                if row < len(column)
-            }
-            if contributions is None
-            else contributions,
-            expected_value=self._expected(row),
+            contributions=self._contributions(row) if contributions is None else contributions,
+            expected_value=self._expected(row) if self.expected_values else None,
         )
 
+    def _contributions(self, row: int) -> Mapping[str, Contributions]:
+        known = self.contributions
+        if not known:
+            return {}
+        return {part: column[row] for part, column in known.items() if row < len(column)}
+
     def _expected(self, row: int) -> float | None:
-        value = self.expected_values[row] if self.expected_values else math.nan
+        value = self.expected_values[row]
         return None if math.isnan(value) else value
 
 

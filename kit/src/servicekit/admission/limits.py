@@ -17,6 +17,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
+from contextvars import Context
 from copy import copy
 from datetime import timedelta
 from typing import Any
@@ -78,6 +79,8 @@ REFUSALS_A_SECOND = 50.0
 until their calls' deadlines: later ones would come too late."""
 MOST_DELAYED = 1_000
 """Answers that are delayed at a time; further ones are sent at once."""
+REPORT_SECONDS = 0.25
+"""Seconds after which metrics of concurrent calls are reported, those of many calls together."""
 ARRIVING = "x-sightline-arriving"
 """Metadata of a caller that makes its request only once it is admitted: it is told so."""
 ADMITTED = "x-sightline-admitted"
@@ -144,6 +147,10 @@ class StreamExpired(Unavailable, reason="STREAM_EXPIRED"):
     retry_after = timedelta(0)
 
 
+def _report_soon(report: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(REPORT_SECONDS, report, context=Context())
+
+
 class RefusalDelay:
     """The delay of calls above quotas."""
 
@@ -197,6 +204,7 @@ class CallLimits:
             learned=CONCURRENCY.labels(service).set,
             working=IN_FLIGHT.labels(service).set,
             worked=WORKED.labels(service).inc,
+            later=_report_soon,
         )
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
         self.catalogs = KnownCatalogs(settings.catalogs) if catalogs is None else catalogs

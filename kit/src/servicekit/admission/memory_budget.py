@@ -104,7 +104,11 @@ class ByteBudget:
 
     def release(self, caller: str, size: int) -> None:
         """Return `size` bytes."""
-        self._hold(caller, -size)
+        self.free += size
+        if left := self._held.get(caller, 0) - size:
+            self._held[caller] = left
+        else:
+            self._held.pop(caller, None)
         if self._waiting:
             self._wake()
 
@@ -208,12 +212,15 @@ class UnreadAnswers:
 
     def hold(self, caller: str, size: int, context: Any) -> None:
         """Count the bytes of an answer until its call is over."""
-        self._count(caller, size + CALL_BYTES)
-        context.add_done_callback(lambda _: self._count(caller, -size - CALL_BYTES))
+        size += CALL_BYTES
+        self.free -= size
+        self._held[caller] = self._held.get(caller, 0) + size
 
-    def _count(self, caller: str, change: int) -> None:
-        self.free -= change
-        _add(self._held, caller, change)
+        def read(_: Any) -> None:
+            self.free += size
+            _add(self._held, caller, -size)
+
+        context.add_done_callback(read)
 
 
 class HealthReads:

@@ -185,7 +185,7 @@ def _reason(value: Reason) -> answer_pb2.Reason:
 
 def reason_messages(values: Iterable[Reason]) -> list[answer_pb2.Reason]:
     """Return the messages of reasons; they are shared and must not be changed."""
-    return [_reason(value) for value in values]
+    return list(map(_reason, values))
 
 
 def moves(messages: Iterable[answer_pb2.Move]) -> tuple[Move, ...]:

@@ -195,7 +195,9 @@ class RequestQuery:
     @property
     def about(self) -> tuple[str, ...]:
         """The products that it is about: its anchors, then its positive product signals."""
-        near = (signal.product_id for signal in self.wanted if signal.product_id)
+        if not (self.anchors or self.signals):
+            return ()
+        near = [each.product_id for each in self.signals if each.product_id and not each.negative]
         return tuple(dict.fromkeys((*self.anchors, *near)))[:MOST_ANCHORS]
 
     def corrects(self, signal: Signal) -> bool:
@@ -247,7 +249,7 @@ class RequestQuery:
     @property
     def wanted(self) -> tuple[Signal, ...]:
         """The positive signals."""
-        return tuple(signal for signal in self.signals if not signal.negative)
+        return tuple([signal for signal in self.signals if not signal.negative])
 
     @property
     def as_answered(self) -> "RequestQuery":
@@ -267,7 +269,7 @@ class RequestQuery:
     @property
     def left_out(self) -> tuple[str, ...]:
         """Products that are never in the answer: the query's own and the excluded ones."""
-        own = (signal.product_id for signal in self.signals if signal.product_id)
+        own = [signal.product_id for signal in self.signals if signal.product_id]
         return tuple(dict.fromkeys((*own, *self.exclude_product_ids)))
 
 

@@ -17,6 +17,7 @@ from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.model.reasons import MoveCause, Reason
 from gateway.model.response import RecommendAnswer
+from gateway.model.versions import Versions
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
 from gateway.ranking.wording import meant, named_products, of_last_products, read, titled
 from gateway.recommend.answer_report import page_quality
@@ -61,6 +62,7 @@ class _Shown:
     row: ProductRow
     order: AnswerOrder
     place: int
+    """Index in the whole order."""
     reasons: tuple[Reason, ...] | None
     """`None` if they were not requested from the ranker."""
     contributions: Mapping[str, Contributions] | None = None
@@ -90,15 +92,15 @@ async def read_page(
         raise NothingAvailable(run.trace.causes)
     if unasked := [item for item in shown if item.reasons is None]:
         titles |= await _ask_reasons(run, unasked)
-    language = run.query.language_code
+    language, synonyms, texts = run.query.language_code, run.trace.synonyms, run.trace.read
     results = []
     for rank, item in enumerate(shown, start=served + 1):
         reasons = reasons_for(item.order.branches_at(item.place), item.reasons or (), language)
         if run.plan.by_history:
             reasons = of_last_products(reasons, language)
-        if used := run.trace.synonyms.get(item.row.product_id):
+        if synonyms and (used := synonyms.get(item.row.product_id)):
             reasons = meant(reasons, used, language)
-        if text := run.trace.read.get(item.row.product_id):
+        if texts and (text := texts.get(item.row.product_id)):
             reasons = read(reasons, text, language)
         if titles:
             reasons = tuple([titled(reason, titles, language) for reason in reasons])
@@ -299,16 +301,16 @@ def next_page(
     )
 
 
-def attribution(run: RequestContext, record: AnswerRecord) -> str:
-    """Return the token that joins events to this answer."""
-    query, keys = run.query, run.deps.keys()
+def attribution(run: RequestContext, record: AnswerRecord, versions: Versions | None = None) -> str:
+    """Return the token that joins events to this answer. `versions`: None: those of the record."""
+    query, keys, versions = run.query, run.deps.keys(), versions or record.versions
     return attribution_token(
         AnswerAttribution(
             answer_id=record.answer_id,
             catalog_id=query.catalog_id,
-            scene=record.versions.scene,
-            scene_version=record.versions.scene_version,
-            model_version=record.versions.model_version,
+            scene=versions.scene,
+            scene_version=versions.scene_version,
+            model_version=versions.model_version,
             seed=record.seed,
             arms=record.arms,
             made_seconds=record.answer_micros // 1_000_000,

@@ -17,9 +17,11 @@ STAGE = "detect"
 def gives_anchors(run: RequestContext) -> Signal | None:
     """Return the photo whose products are the request's anchors; `None` if there is none: the scene
     takes them from elsewhere, or the request names products itself."""
-    query, needed = run.query, run.plan.scene.anchors_from is AnchorSource.PHOTO
+    if run.plan.scene.anchors_from is not AnchorSource.PHOTO:
+        return None
+    query = run.query
     named = query.about or query.candidates or query.page_token
-    return query.pictured if needed and not named else None
+    return None if named else query.pictured
 
 
 async def anchors_in_photo(run: RequestContext) -> RequestContext:

@@ -1,6 +1,6 @@
 """The use case Recommend: plan → controls → branches → fuse → rank → page → answer."""
 
-import secrets
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -66,7 +66,7 @@ class OrderedCandidates:
     """Effects of pins of products that are no candidates."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FirstPage:
     """The first page of an answer, with its inputs."""
 
@@ -168,7 +168,7 @@ async def _first_page(run: RequestContext, listings: tuple[CandidateList, ...]) 
 def draft(run: RequestContext, candidates: FusedCandidates) -> AnswerRecord:
     """Return the answer's record without its order, which the ranker adds."""
     return AnswerRecord(
-        answer_id=secrets.token_hex(16),
+        answer_id=os.urandom(16).hex(),
         request_digest=run.digests.stored,
         shopper=run.query.shopper,
         versions=versions_of(run, "rank"),
@@ -193,7 +193,7 @@ def kept(run: RequestContext, first: FirstPage) -> FirstPage:
         record = replace(
             record,
             # A new id: the ranker may still record a late ranking under the first id.
-            answer_id=secrets.token_hex(16),
+            answer_id=os.urandom(16).hex(),
             versions=versions_of(run),
             degradations=degraded(run, first.candidates),
             order=ordered.order,
@@ -209,7 +209,8 @@ def kept(run: RequestContext, first: FirstPage) -> FirstPage:
         count_exposure(run, ordered.acted)
     else:
         run.trace.failures.append(StageFailure("record", DegradationCause.ANSWER_RECORD_DROPPED))
-    return replace(first, record=record, ordered=ordered)
+    first.record, first.ordered = record, ordered
+    return first
 
 
 def answer_of(run: RequestContext, first: FirstPage, activated: ControlOutcomes) -> RecommendAnswer:
@@ -228,7 +229,7 @@ def answer_of(run: RequestContext, first: FirstPage, activated: ControlOutcomes)
         freshness=run.trace.freshness,
         missing_product_ids=tuple(dict.fromkeys(run.trace.missing.values())),
         hidden_count=ordered.hidden_count,
-        attribution_token=attribution(run, replace(record, versions=versions)),
+        attribution_token=attribution(run, record, versions),
         next_page_token=next_page(run, record, page, match) if more else "",
         subjects=run.trace.subjects,
         labels=run.trace.labels,

@@ -44,6 +44,7 @@ MOST_VALUE = 512
 MOST_GROUPS, MOST_GROUPED = 50, 10
 """Values of an answer, and products of each."""
 MOST_SHELVES = 10
+_BEST = max(Quality)
 
 
 def check(
@@ -205,7 +206,7 @@ def _signals_violations(query: RequestQuery, required: bool) -> Iterator[FieldVi
 def _range_violations(query: RequestQuery) -> Iterator[FieldViolation]:
     if not 0 <= query.min_quality <= 1:
         yield FieldViolation("min_quality", "must be 0 to 1")
-    if not 0 <= query.min_answer_quality <= max(Quality):
+    if not 0 <= query.min_answer_quality <= _BEST:
         yield FieldViolation("min_answer_quality", "is not a known quality")
     if not 0 <= query.priority <= MOST_PRIORITY:
         yield FieldViolation("priority", "is not a known priority")

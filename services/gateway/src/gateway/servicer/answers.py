@@ -94,7 +94,7 @@ def _add(results: Any, value: AnswerResult) -> None:
         score_event=None if score is None else int(score.event),
         expected_value=answered.expected_value,
         score_rank=answered.score_rank,
-        moves=messages.move_messages(value.moves),
+        moves=messages.move_messages(moves) if (moves := value.moves) else None,
     )
     message.product.ClearField("markets")
 

@@ -1,10 +1,11 @@
 """Prices of requests: their bound, the caller's quota, the places of expensive requests, and the
 sizes of catalogs they depend on."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 from gateway.model.errors import RequestTooExpensive
 from gateway.model.price import MOST_SECONDS, REFERENCE_PRODUCTS, RequestPrice
@@ -69,8 +70,7 @@ class RequestPrices:
         cost after it, and at least the price if it fails. Raises QuotaExhausted."""
         return Charge(price)
 
-    @asynccontextmanager
-    async def charged(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
+    def charged(self, price: RequestPrice, catalog_id: str) -> ChargedRequest:
         """Charge the caller's quota: the price before the request runs, what it did cost after it.
         An expensive request waits for a place before it runs; yield whether it did.
 
@@ -78,11 +78,37 @@ class RequestPrices:
         One that did not get a place pays nothing but its reading.
         Raises QuotaExhausted, ExpensiveRequestsBusy.
         """
-        with self.counted(price) as charge:
-            if not self.places.queues(price):
-                yield False
-                return
-            charge.least = charge.models = 0.0
-            async with self.places.held(price, catalog_id) as waited:
-                charge.least, charge.models = price.seconds, price.models
-                yield waited
+        return ChargedRequest(self, price, catalog_id)
+
+
+class ChargedRequest:
+    """See RequestPrices.charged."""
+
+    __slots__ = ("_catalog_id", "_charge", "_held", "_places", "_price")
+
+    def __init__(self, prices: RequestPrices, price: RequestPrice, catalog_id: str) -> None:
+        self._charge, self._places = prices.counted(price), prices.places
+        self._price, self._catalog_id = price, catalog_id
+        self._held: AbstractAsyncContextManager[bool] | None = None
+
+    async def __aenter__(self) -> bool:
+        price, charge = self._price, self._charge
+        charge.__enter__()
+        if not self._places.queues(price):
+            return False
+        charge.least = charge.models = 0.0
+        self._held = self._places.held(price, self._catalog_id)
+        try:
+            waited = await self._held.__aenter__()
+        except BaseException as error:
+            charge.__exit__(type(error))
+            raise
+        charge.least, charge.models = price.seconds, price.models
+        return waited
+
+    async def __aexit__(self, *raised: Any) -> None:
+        try:
+            if self._held is not None:
+                await self._held.__aexit__(*raised)
+        finally:
+            self._charge.__exit__(*raised)
