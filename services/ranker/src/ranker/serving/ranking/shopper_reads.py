@@ -202,8 +202,11 @@ class Shoppers:
     @staticmethod
     def _as_fresh(known: KnownShopper, now_micros: int | None) -> bool:
         """Return whether the freshness of last interests is unchanged."""
-        then, now = (fold_in.idle(known.history, at) for at in (known.now_micros, now_micros))
-        return fold_in.freshness(then) == fold_in.freshness(now)
+        if known.now_micros == now_micros:
+            return True
+        then = fold_in.idle(known.history, known.now_micros)
+        now = fold_in.idle(known.history, now_micros)
+        return max(then, 0) // fold_in.HOUR_MICROS == max(now, 0) // fold_in.HOUR_MICROS
 
 
 def read_only(fold: FoldIn) -> FoldIn:
