@@ -28,8 +28,8 @@ from servicekit.tasks.expiring import ExpiringValues
 REMEMBERED_SECONDS = 10.0
 MOST_REMEMBERED = 1_000
 """Maximum number of remembered histories: 20 MB with 50 events each."""
-KEPT_SECONDS = 300.0
-"""Seconds after which a fold that is not asked for leaves memory."""
+KEPT_SECONDS = 60.0
+"""Seconds after which a fold leaves memory; see docs/privacy.md."""
 MOST_FOLDS = 2_000
 """Maximum number of kept folds: 10 MB with 64 dimensions."""
 
