@@ -222,7 +222,6 @@ async def _serve(port: int, without: Sequence[str]) -> None:
         setattr(deadlines, "start", lambda _seconds: None)  # noqa: B010
     if "request-id" in without:
         setattr(telemetry, "accept_request_id", lambda _given: "")  # noqa: B010
-        setattr(interceptors, "_trailer", tuple)  # noqa: B010
     for share in (part.removeprefix("share-") for part in without if part.startswith("share-")):
         traces = TraceSettings(traces_endpoint=os.environ[_COLLECTOR], traces_share=float(share))
         trace_export.start("bench", traces)

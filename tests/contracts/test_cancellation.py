@@ -68,8 +68,8 @@ SCOPED = {
     "servicekit.decoding.fork_server.ForkServer": "a lock around a block",
     "servicekit.decoding.pool.DecodingProcess": "a lock around a block",
     "servicekit.outbound.fetch.GuardedClient": "a semaphore around a block",
+    "servicekit.admission.limits.CallAdmission": "a ByteBudget, released after a block",
     "servicekit.admission.limits.CallLimits": "a ByteBudget, which its requests hold",
-    "servicekit.admission.limits._ArrivedRequest": "a ByteBudget, of which it is the scope",
     "servicekit.tasks.promise.Promise": "the promise itself",
     "servicekit.sql.database.Database": "a semaphore around a block",
 }

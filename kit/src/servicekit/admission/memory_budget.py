@@ -75,8 +75,7 @@ class ByteBudget:
     async def acquire(self, caller: str, size: int, patience: float | None = PATIENCE) -> None:
         """Hold `size` bytes, at most `each`. Raises BytesExhausted after `patience` seconds; None:
         never."""
-        if not self._waiting and self._fits(caller, size):
-            self._hold(caller, size)
+        if self.taken(caller, size):
             return
         granted = asyncio.get_running_loop().create_future()
         waiting = caller, size, granted
@@ -93,6 +92,15 @@ class ByteBudget:
             if isinstance(error, TimeoutError):
                 raise BytesExhausted from None
             raise
+
+    def taken(self, caller: str, size: int) -> bool:
+        """Hold `size` bytes, at most `each`, if they are free now; return whether they were."""
+        held = self._held.get(caller, 0) + size
+        if self._waiting or size > self.free or held > self.each:
+            return False
+        self.free -= size
+        self._held[caller] = held
+        return True
 
     def release(self, caller: str, size: int) -> None:
         """Return `size` bytes."""

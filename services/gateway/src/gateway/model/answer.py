@@ -187,13 +187,13 @@ class AnswerResult:
     @property
     def moves(self) -> tuple[Move, ...]:
         """Moves from its score rank to its rank; they sum to the difference."""
-        moves = self.answered.moves
-        if not self.answered.score_rank:
+        moves, place = self.answered.moves, self.answered.score_rank
+        if not place:
             return moves
         if moves:
             moves = tuple(move for move in moves if move.cause != MoveCause.COLLAPSE)
+            place -= sum([move.places for move in moves])
         # It moves up past products of the ranker's order that are not shown.
-        place = self.answered.score_rank - sum([move.places for move in moves])
         if gained := place - self.rank:
             return (*moves, Move(cause=MoveCause.COLLAPSE, places=gained))
         return moves

@@ -177,15 +177,19 @@ def _violations(query: RequestQuery, signals_required: bool) -> Iterator[FieldVi
         yield from _id_violations(query.shopper.id, f"shopper.{query.shopper.kind}_id")
     for index, product_id in enumerate(query.exclude_product_ids):
         yield from _id_violations(product_id, f"exclude_product_ids[{index}]")
-    yield from _anchor_violations(query.anchors)
-    yield from _followed_violations(query.followed)
-    yield from _candidate_violations(query)
+    if query.anchors:
+        yield from _anchor_violations(query.anchors)
+    if query.followed:
+        yield from _followed_violations(query.followed)
+    if query.candidates:
+        yield from _candidate_violations(query)
     yield from _range_violations(query)
     if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
         yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
     yield from _long_texts(_texts(query))
-    for path, problem in controls.problems(query.controls):
-        yield FieldViolation(f"controls{path}", problem)
+    if query.controls:
+        for path, problem in controls.problems(query.controls):
+            yield FieldViolation(f"controls{path}", problem)
 
 
 def _signals_violations(query: RequestQuery, required: bool) -> Iterator[FieldViolation]:
@@ -234,7 +238,7 @@ def _candidate_violations(query: RequestQuery) -> Iterator[FieldViolation]:
     if len(candidates) > MOST_RANKED:
         yield FieldViolation("candidates", f"has more than {MOST_RANKED:,} entries")
         return
-    if candidates and (query.signals or query.anchors or query.followed):
+    if query.signals or query.anchors or query.followed:
         yield FieldViolation(
             "candidates",
             "can't be combined with signals, anchor_product_ids or followed, which select products:"

@@ -42,11 +42,13 @@ def serve(binding: Binding) -> Binding:
 def _concealing(
     inner: Callable[[Any, Context], Awaitable[Any]],
 ) -> Callable[[Any, Context], Awaitable[Any]]:
-    async def method(request: Any, context: Context) -> Any:
+    async def concealed(request: Any, context: Context) -> Any:
         answer = await inner(request, context)
-        if not reads_costs():
-            conceal(answer)
+        conceal(answer)
         return answer
+
+    def method(request: Any, context: Context) -> Awaitable[Any]:
+        return (inner if reads_costs() else concealed)(request, context)
 
     return method
 

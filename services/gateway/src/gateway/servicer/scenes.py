@@ -152,17 +152,17 @@ class SceneCalls:
         ) -> AbstractAsyncContextManager[bool]:
             return places.held(price(answers, some), sample.catalog_id)
 
-        with deadlines.otherwise(DIFF_SECONDS):
-            async with self._prices.counted(price(sample.answers, requests)):
-                return await scene_diff.scene_diff(
-                    sample,
-                    current,
-                    changed,
-                    self._ranker,
-                    self._retriever,
-                    turn=turn,
-                    recent=RecentSample(requests, answer, partial(turn, 0)),
-                )
+        whole = price(sample.answers, requests)
+        with deadlines.otherwise(DIFF_SECONDS), self._prices.counted(whole):
+            return await scene_diff.scene_diff(
+                sample,
+                current,
+                changed,
+                self._ranker,
+                self._retriever,
+                turn=turn,
+                recent=RecentSample(requests, answer, partial(turn, 0)),
+            )
 
     async def _without_products(
         self, catalog_id: str, goals: Iterable[ControlRule]

@@ -4,6 +4,7 @@ sizes of catalogs they depend on."""
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Self
 
 from gateway.model.errors import RequestTooExpensive
 from gateway.model.price import MOST_SECONDS, REFERENCE_PRODUCTS, RequestPrice
@@ -12,14 +13,27 @@ from servicekit.admission import costs, quotas
 from servicekit.admission.quotas import QuotaKind
 
 
-@dataclass(slots=True)
 class Charge:
-    """Price of a request, in processor seconds."""
+    """Charge of a caller's quota while a block runs; see RequestPrices.counted."""
 
-    least: float
-    """At least."""
-    models: float
-    """Seconds of models, which the services do not measure."""
+    __slots__ = ("_reserved", "least", "models")
+
+    def __init__(self, price: RequestPrice) -> None:
+        self.least = price.seconds
+        """Processor seconds that are charged, at least."""
+        self.models = price.models
+        """Seconds of models, which the services do not measure."""
+
+    def __enter__(self) -> Self:
+        self._reserved = quotas.reserve(QuotaKind.PROCESSOR_SECONDS, self.least)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if quotas.account.get() is None:
+            return
+        least = self.least if kind is not None else 0.0
+        cost = max(least, self.models + costs.spent_ms() / 1e3)
+        quotas.spend(QuotaKind.PROCESSOR_SECONDS, cost - self._reserved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +64,10 @@ class RequestPrices:
         if price.seconds > self.most_seconds:
             raise RequestTooExpensive(price, self.most_seconds)
 
-    @asynccontextmanager
-    async def counted(self, price: RequestPrice) -> AsyncIterator[Charge]:
+    def counted(self, price: RequestPrice) -> Charge:
         """Charge the caller's quota, without a place: the price before the block runs, what it did
         cost after it, and at least the price if it fails. Raises QuotaExhausted."""
-        reserved = quotas.reserve(QuotaKind.PROCESSOR_SECONDS, price.seconds)
-        charge = Charge(price.seconds, price.models)
-        try:
-            yield charge
-            charge.least = 0.0
-        finally:
-            cost = max(charge.least, charge.models + costs.spent_ms() / 1e3)
-            quotas.spend(QuotaKind.PROCESSOR_SECONDS, cost - reserved)
+        return Charge(price)
 
     @asynccontextmanager
     async def charged(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
@@ -72,7 +78,10 @@ class RequestPrices:
         One that did not get a place pays nothing but its reading.
         Raises QuotaExhausted, ExpensiveRequestsBusy.
         """
-        async with self.counted(price) as charge:
+        with self.counted(price) as charge:
+            if not self.places.queues(price):
+                yield False
+                return
             charge.least = charge.models = 0.0
             async with self.places.held(price, catalog_id) as waited:
                 charge.least, charge.models = price.seconds, price.models

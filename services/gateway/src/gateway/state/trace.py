@@ -1,6 +1,5 @@
 """Trace of one request: timings, failures, versions."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,14 +40,14 @@ class _Stage:
         left = self._until - self._start
         self._deadline = deadlines.within(left)
         self._deadline.__enter__()
-        self._timeout = asyncio.timeout(left)
-        await self._timeout.__aenter__()
+        self._limit = deadlines.TimeLimit(left)
+        self._limit.__enter__()
         self._span = tracing.child(self._name)
         return self._note
 
     async def __aexit__(self, *raised: Any) -> None:
         try:
-            await self._timeout.__aexit__(*raised)
+            self._limit.__exit__(*raised)
         except TimeoutError as error:
             raise StageLate(self._name) from error
         finally:

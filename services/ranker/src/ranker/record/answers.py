@@ -102,9 +102,12 @@ AnswerKey: TypeAlias = tuple[str, str]
 
 class AnswerLog(TableRecord):
     async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> frozenset[AnswerKey]:
-        """Store answers and return the keys of new ones; an existing id keeps its first content."""
+        """Store answers and return the keys of new ones; an existing id keeps its first content.
+
+        No loop waits for answers, and these commits would wake all loops ten times a second.
+        """
         work = partial(_write, now_micros=now_micros)
-        return await write_beside_others(self._db, work, answers)
+        return await write_beside_others(self._db, work, answers, announce=False)
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
         """Return the content; None if there is none or it has expired."""
