@@ -1,8 +1,6 @@
 """Records of rankings as arrays are those that releases until 0.37 wrote as messages."""
 
 import base64
-import dataclasses
-from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +23,7 @@ from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as pb
+from tests.fakes.drawn_models import plain
 from tests.fakes.former_records import add_inputs, record_of
 from tests.fakes.ranker import KEY
 from tests.unit.ranker.serving.ranking.test_order import (
@@ -59,20 +58,6 @@ async def recorded(request: pb.RankRequest, *, trained: bool) -> tuple[bytes, Re
     content = kept.content.encoded()
     assert kept.content.encoded() is content
     return content, former
-
-
-def plain(value: Any) -> Any:
-    """Return a value of which all parts can be compared."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [each.name for each in dataclasses.fields(value)]
-        return {name: plain(getattr(value, name)) for name in names}
-    if isinstance(value, np.ndarray):
-        return [repr(one) for one in value.ravel().tolist()]
-    if isinstance(value, dict):
-        return {name: plain(one) for name, one in value.items()}
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
-        return value
-    return [plain(one) for one in value]
 
 
 @st.composite

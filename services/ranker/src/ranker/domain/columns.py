@@ -41,14 +41,15 @@ def read_lazily(columns: Any) -> Sequence[Product]:
 def check_lengths(columns: candidate_pb2.CandidateColumns, path: str) -> None:
     """Raise RequestInvalid unless each column is empty or as long as the ids."""
     count = len(columns.product_ids)
-    lengths = {name: len(getattr(columns, name)) for name in COLUMNS}
-    wrong = [
-        FieldViolation(f"{path}.{name}", f"has {length} entries for {count} products")
-        for name, length in lengths.items()
-        if length not in (0, count)
-    ]
-    if wrong:
-        raise RequestInvalid(*wrong)
+    lengths = {field.name: len(values) for field, values in columns.ListFields()}
+    if any(length != count for length in lengths.values()):
+        wrong = [
+            FieldViolation(f"{path}.{name}", f"has {lengths[name]} entries for {count} products")
+            for name in COLUMNS
+            if lengths.get(name, count) != count
+        ]
+        if wrong:
+            raise RequestInvalid(*wrong)
 
 
 class _Lazily(Sequence[Product]):

@@ -28,9 +28,9 @@ from servicekit.tasks.expiring import ExpiringValues
 MOST_SEEN = 10_000
 """Maximum number of events read to find seen products: more than a person has, a bound for robots.
 """
-KEPT_SECONDS = 300.0
-"""Seconds after which a history that nobody asks for leaves memory, such as that of an erased
-shopper."""
+KEPT_SECONDS = 60.0
+"""Seconds after which a history leaves memory, such as that of an erased shopper; see
+docs/privacy.md."""
 MOST_KEPT = 1_000
 MOST_KEPT_ROWS = 200
 """Histories with more rows are not kept: 1,000 with 50 rows take 20 MB, with 200 rows 80 MB."""

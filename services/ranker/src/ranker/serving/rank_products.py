@@ -256,6 +256,8 @@ def _evidence(query: RankQuery, state: RankState, order: RankedOrder) -> Evidenc
 
 def _unplaced(query: RankQuery, scored: ScoredCandidates) -> tuple[str, ...]:
     """Return the pinned products that are not among the scored ones, in the order of the pins."""
+    if not query.controls:
+        return ()
     pinned = [row for each in query.controls if each.kind is ControlKind.PIN for row in each.rows]
     left = frozenset(scored.rows.tolist()) if pinned else frozenset()
     return tuple(query.candidates.ids[row] for row in dict.fromkeys(pinned) if row not in left)

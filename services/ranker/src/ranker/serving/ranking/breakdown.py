@@ -110,13 +110,13 @@ class Evidence:
     def sources(self, part: str) -> list[str]:
         """Return the last product, other than itself, that adds most to each ranked product's part;
         "" if none adds anything."""
-        terms, last, items = self.terms[part], self.last_products[part], self.ranking.items
+        terms, last, items = self.terms[part], self._last(part).rows, self.ranking.items
+        ids = self.model.item_ids if self.model else ()
         if items is not None and items.rows is not None:
-            own = items.rows[self.ranking.rows][:, None] == self._last(part).rows
+            own = items.rows[self.ranking.rows][:, None] == last
             terms = np.where(own, 0, terms)
-        best, largest = terms.argmax(axis=1).tolist(), terms.max(axis=1).tolist()
-        pairs = zip(best, largest, strict=True)
-        return [last[column] if value > 0 else "" for column, value in pairs]
+        best, adds = last[terms.argmax(axis=1)].tolist(), (terms.max(axis=1) > 0).tolist()
+        return [ids[row] if is_added else "" for row, is_added in zip(best, adds, strict=True)]
 
     def strongest(self, places: Sequence[int]) -> Mapping[int, str]:
         """Return the feature that adds most to the raw taste of the ranked products at these
@@ -158,15 +158,16 @@ class Evidence:
             liked = np.bincount(product, kinds.ids[features], len(counts)) > 0
             photos = np.where(~liked & (np.abs(left) > PHOTO_SHARE * size), left, -np.inf)
         gains[kinds.unnamed[features]] = -np.inf
-        found = []
-        for start, end, photo in zip(
-            (ends - counts).tolist(), ends.tolist(), photos.tolist(), strict=True
-        ):
-            best = start + int(gains[start:end].argmax()) if end > start else -1
-            gain = gains[best] if best >= 0 else -np.inf
-            name = STYLE_KIND if photo > gain else model.feature_names[features[best]]
-            found.append(name if max(gain, photo) > 0 else "")
-        return found
+        # Of each product the first of the largest gains, before the features of other products.
+        first = np.lexsort((-gains, product))[(ends - counts)[counts > 0]]
+        best, strongest = np.full(len(counts), -np.inf), np.zeros(len(counts), np.int64)
+        best[counts > 0], strongest[counts > 0] = gains[first], features[first]
+        names, by_photo = model.feature_names, (photos > best).tolist()
+        adds = (np.maximum(best, photos) > 0).tolist()
+        return [
+            (STYLE_KIND if is_photo else names[feature]) if is_added else ""
+            for feature, is_photo, is_added in zip(strongest.tolist(), by_photo, adds, strict=True)
+        ]
 
     @property
     def tastes(self) -> bool:

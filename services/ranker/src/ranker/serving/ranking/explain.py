@@ -57,6 +57,9 @@ class RankReason:
 
 
 Parameters = tuple[tuple[str, str], ...]
+ReasonKey = tuple[str, Parameters]
+"""Code and parameters."""
+NEW: ReasonKey = ("NEW", ())
 
 LARGEST = 2
 LEAST_SHARE = 0.2
@@ -151,13 +154,13 @@ def explain(
             ).items()
         },
     }
-    found = []
-    for place, parts in enumerate(speaking):
-        reasons = [("NEW", ())] if place in explored else list[tuple[str, Parameters]]()
-        reasons += [_evidence_of(evidence, place, names[part], sources, liked) for part in parts]
-        each = dict.fromkeys(reasons)
-        found.append(tuple([_reason(language_code, code, given) for code, given in each]))
-    return tuple(found)
+    spoken = {part for parts in speaking for part in parts}
+    columns = {part: _evidence_of(evidence, names[part], sources, liked) for part in spoken}
+    keys = [tuple([columns[part][place] for part in parts]) for place, parts in enumerate(speaking)]
+    for place in explored:
+        if place < count:
+            keys[place] = (NEW, *keys[place])
+    return tuple([_reasons(language_code, each) for each in keys])
 
 
 def _places(speaking: Sequence[Sequence[int]], names: Sequence[str], part: str) -> list[int]:
@@ -166,6 +169,12 @@ def _places(speaking: Sequence[Sequence[int]], names: Sequence[str], part: str) 
         return []
     column = names.index(part)
     return [place for place, parts in enumerate(speaking) if column in parts]
+
+
+@lru_cache(4096)
+def _reasons(language_code: str, keys: Sequence[ReasonKey]) -> tuple[RankReason, ...]:
+    """Return the reasons of a product, none twice."""
+    return tuple([_reason(language_code, *key) for key in dict.fromkeys(keys)])
 
 
 @lru_cache(4096)
@@ -192,34 +201,38 @@ def _speaking(parts: Doubles) -> list[list[int]]:
 
 def _evidence_of(
     evidence: Evidence,
-    place: int,
     part: str,
     sources: Mapping[str, Sequence[str]],
     liked: Mapping[str, Mapping[int, str]],
-) -> tuple[str, Parameters]:
-    """Return code and parameters of a part's reason for a ranked product."""
+) -> Sequence[ReasonKey]:
+    """Return code and parameters of a part's reason for each ranked product."""
+    rows = evidence.ranking.rows
     if part in sources:
-        return _behind(place, part, sources[part])
+        code = PRODUCT_CODES[part]
+        return [
+            (code, (("product_id", item),)) if item else ("VIEWED_RECENTLY", ())
+            for item in sources[part]
+        ]
     if part in liked:
-        return "MATCHES_TASTE", _named(liked[part].get(place, ""))
+        given = liked[part]
+        return [
+            ("MATCHES_TASTE", _named(given[place]) if place in given else ())
+            for place in range(len(rows))
+        ]
     if part in (POPULARITY, TREND):
-        return "POPULAR", ()
+        return [("POPULAR", ())] * len(rows)
     if part in PRODUCT_CODES:  # the shopper has fewer events now than at the ranking
-        return PRODUCT_CODES[part], ()
-    similarity = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
+        return [(PRODUCT_CODES[part], ())] * len(rows)
+    similarities = evidence.candidates.similarities[part][rows].tolist()
+    code, named = SIMILARITY_CODES.get(part) or part.upper(), "cosine"
     if part in COUNT_CODES:
-        return COUNT_CODES[Recommender(part)], (("score", f"{similarity:.3f}"),)
-    named = "match" if part in (KEYWORDS, LABELS) else "cosine"
-    return SIMILARITY_CODES.get(part, part.upper()), ((named, f"{similarity:.3f}"),)
+        code, named = COUNT_CODES[Recommender(part)], "score"
+    elif part in (KEYWORDS, LABELS):
+        named = "match"
+    return [(code, ((named, f"{similarity:.3f}"),)) for similarity in similarities]
 
 
-def _behind(place: int, part: str, source: Sequence[str]) -> tuple[str, Parameters]:
-    """Return the reason for a part that is computed from last products."""
-    if source[place]:
-        return PRODUCT_CODES[part], (("product_id", source[place]),)
-    return "VIEWED_RECENTLY", ()
-
-
+@lru_cache(4096)
 def _named(feature: str) -> Parameters:
     """Return the parameters that name a feature; none for ""."""
     if not feature:

@@ -212,7 +212,7 @@ def by_history(
     """Fold in a shopper with this history as of `now_micros`."""
     if model is None:
         return FoldIn()
-    products = recent_products(history.recent, history.hidden, signals)
+    products = products_of(history, signals)
     bought = basket(history.recent, products)
     return of(
         model,
@@ -222,6 +222,12 @@ def by_history(
         attributes=history.attributes,
         idle_micros=idle(history, now_micros),
     )
+
+
+def products_of(history: History, signals: Signals) -> tuple[str, ...]:
+    """Return the products of interest of a history, newest first without duplicates."""
+    given = (history.recent, history.hidden, signals)
+    return history.once(("products", signals), recent_products, *given)
 
 
 def by_anchors(

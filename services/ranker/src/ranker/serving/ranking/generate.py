@@ -59,7 +59,7 @@ async def generate(
     popular = await reader.most_popular(catalog_id, top_k + len(left_out))
     kept = [pair for pair in popular if pair[0] not in left_out][:top_k]
     basis = CandidateBasis.POPULARITY if kept else CandidateBasis.NOTHING
-    return Generated(tuple(item for item, _ in kept), tuple(share for _, share in kept), basis)
+    return Generated(tuple([item for item, _ in kept]), tuple([by for _, by in kept]), basis)
 
 
 def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:

@@ -202,9 +202,14 @@ def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
         recent = shopper.recent
         closeness = items.vectors @ model.item_vectors[recent.rows].T
         found[SESSION] = closeness * recent.decays
+    rows = np.arange(len(model.item_ids)) if items.rows is None else items.rows
+    places = np.full(len(model.item_ids), UNKNOWN)
+    known = (rows != UNKNOWN).nonzero()[0]
+    places[rows[known]] = known
     for name, neighbours, last in _neighbourly(model, shopper):
         gathered = _gathered(shopper, name, neighbours, last)
-        found[name] = _lookup(gathered, len(neighbours.starts) - 1, len(last.rows), items)
+        found[name] = np.zeros((len(rows), len(last.rows)))
+        _look_up(found[name], gathered, places)
     return found
 
 
@@ -293,19 +298,13 @@ def _spread_anew(shopper: FoldIn, name: str, neighbours: Neighbours, last: LastP
     return found.astype(np.float64, copy=False)  # adds zeros if no product has neighbours
 
 
-def _lookup(gathered: Gathered, count: int, last: int, items: Items) -> Doubles:
-    """Return the contributions of `_spread` for every product and each of the `last` products, (n,
-    last). `count`: number of the model's products."""
-    rows = np.arange(count) if items.rows is None else items.rows
-    places = np.full(count, UNKNOWN)
-    known = (rows != UNKNOWN).nonzero()[0]
-    places[rows[known]] = known
+def _look_up(found: Doubles, gathered: Gathered, places: Ints) -> None:
+    """Set the contributions of `_spread` for every product and each last product, (n, last).
+    `places`: index among the n of each product of the model, or UNKNOWN."""
     named, weights, columns = gathered
     at = places[named]
     there = (at != UNKNOWN).nonzero()[0]
-    found = np.zeros((len(rows), last))
     found[at[there], columns[there]] = weights[there]
-    return found
 
 
 def _gathered(shopper: FoldIn, name: str, neighbours: Neighbours, last: LastProducts) -> Gathered:
@@ -316,7 +315,7 @@ def _gathered(shopper: FoldIn, name: str, neighbours: Neighbours, last: LastProd
 def _gathered_anew(neighbours: Neighbours, last: LastProducts) -> Gathered:
     starts = neighbours.starts[last.rows]
     counts = neighbours.starts[last.rows + 1] - starts
-    columns = np.repeat(np.arange(len(counts)), counts)
+    columns = np.arange(len(counts)).repeat(counts)
     places = np.arange(len(columns)) + (starts - counts.cumsum() + counts)[columns]
     decays = last.decays.astype(np.float32)
     return neighbours.items[places], decays[columns] * neighbours.weights[places], columns

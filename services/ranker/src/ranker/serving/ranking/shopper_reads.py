@@ -28,8 +28,8 @@ from servicekit.tasks.expiring import ExpiringValues
 REMEMBERED_SECONDS = 10.0
 MOST_REMEMBERED = 1_000
 """Maximum number of remembered histories: 20 MB with 50 events each."""
-KEPT_SECONDS = 300.0
-"""Seconds after which a fold that is not asked for leaves memory."""
+KEPT_SECONDS = 60.0
+"""Seconds after which a fold leaves memory; see docs/privacy.md."""
 MOST_FOLDS = 2_000
 """Maximum number of kept folds: 10 MB with 64 dimensions."""
 
@@ -202,8 +202,11 @@ class Shoppers:
     @staticmethod
     def _as_fresh(known: KnownShopper, now_micros: int | None) -> bool:
         """Return whether the freshness of last interests is unchanged."""
-        then, now = (fold_in.idle(known.history, at) for at in (known.now_micros, now_micros))
-        return fold_in.freshness(then) == fold_in.freshness(now)
+        if known.now_micros == now_micros:
+            return True
+        then = fold_in.idle(known.history, known.now_micros)
+        now = fold_in.idle(known.history, now_micros)
+        return max(then, 0) // fold_in.HOUR_MICROS == max(now, 0) // fold_in.HOUR_MICROS
 
 
 def read_only(fold: FoldIn) -> FoldIn:
