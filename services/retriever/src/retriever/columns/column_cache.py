@@ -37,6 +37,8 @@ PATIENCE = 1.0
 """Seconds that a search waits for columns; then it is answered by the engine and the record."""
 COUNT_SECONDS = 10.0
 """Seconds for which a catalog or generation counts as too large before it is counted again."""
+EXPLORED_PAIRS = 500_000
+"""Pairs of pictures that are compared between two runs of other tasks: 1 ms (one core, 2026-11)."""
 READ_ROWS = 4_096
 """Vectors that are read at a time: 20 MB of 1,280 dimensions."""
 
@@ -226,8 +228,17 @@ class Columns:
             for vectors in list(held.vectors.values()):
                 if catalog_id in self._catalogs:
                     await self.vectors(vectors.generation, wait=True)
+                    await self._explore(catalog_id, vectors.generation)
             if held.words is not None and catalog_id in self._catalogs:
                 await self.words(catalog_id, wait=True)
+
+    async def _explore(self, catalog_id: str, generation: Generation) -> None:
+        """Compare pictures before searches find their products."""
+        while (held := self._catalogs.get(catalog_id)) is not None:
+            vectors = held.vectors.get(generation.collection)
+            if vectors is None or not vectors.unique(held.view.table).explore(EXPLORED_PAIRS):
+                return
+            await asyncio.sleep(0)
 
     async def _hold(self, generation: Generation, catalog: _Catalog, rows: int) -> None:
         """Bring a generation's vectors up to date with the record, unless they are too many."""

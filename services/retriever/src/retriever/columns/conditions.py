@@ -45,7 +45,7 @@ class Conditions:
         if _passes_all(condition):
             return found
         answers = self._answered.of(condition)[places]
-        if not (there & (answers == UNKNOWN)).any():
+        if True not in (there & (answers == UNKNOWN)):
             found &= answers == PASSES
             return found
         found[there] = await self._evaluated(condition, places[there])

@@ -17,8 +17,8 @@ from retriever.columns.numeric import MoneyColumn, NumberColumn
 from retriever.columns.ordering import OrderedColumn, Ties, tie_of
 from retriever.ports.columns import HELD, ProductRow
 from sightline_rules import kinds
-from sightline_rules.fields import MARKETS, Field
-from sightline_rules.markets import split
+from sightline_rules.fields import CANDIDATE, MARKETS, Field
+from sightline_rules.markets import named, split
 
 _FIRST = 16
 """Places of an empty table."""
@@ -78,6 +78,8 @@ class ProductTable:
         """Columns of products' own values by the name of their field."""
         self._in_markets: dict[str, dict[str, Column]] = {}
         """By market that a product names, the columns of its values by field."""
+        self._candidates: dict[str, Sequence[Column]] = {}
+        """By market, the columns of the fields that ranking reads."""
         self._ordered = [
             cast(OrderedColumn, column) for column in self.columns.values() if column.field.sorted
         ]
@@ -113,6 +115,15 @@ class ProductTable:
         """Return the column of a field, or of its values in a market, such as `price@de`."""
         field, market_id = split(name)
         return self._in_markets.get(market_id, {}).get(field) or self.columns[field]
+
+    def candidate_columns(self, market_id: str) -> Sequence[Column]:
+        """Return the columns of the fields that ranking reads, with their values in a market."""
+        held = self._candidates.get(market_id)
+        if held is None:
+            held = [self.column(named(field.name, market_id)) for field in CANDIDATE]
+            if not market_id or market_id in self._in_markets:
+                self._candidates[market_id] = held
+        return held
 
     @property
     def version(self) -> int:
@@ -192,7 +203,8 @@ class ProductTable:
 
     def related(self, places: Ints) -> Flags:
         """Return by place whether the product has a parent or variants."""
-        return np.asarray(self._family[places] != _LONELY)
+        found: Flags = self._family[places] != _LONELY
+        return found
 
     def _take(self, product_id: str) -> int:
         """Return the place of a product, a new one if it has none."""

@@ -59,8 +59,12 @@ class UniquePictures:
         """Places of written pictures, oldest first, since the catalog was last indexed."""
         self._indexed = self._count = 0
         """Numbers of the pictures written before that, and until now."""
+        self._shown: Ints = np.zeros(0, np.int64)
+        """Places of the pictures written before that."""
         self._by_colour: list[Ints] = []
-        """Places by colour, of the pictures written before that."""
+        """The same by colour."""
+        self._explored = 0
+        """Colours of which all products were compared."""
         self._until: Ints = np.zeros(0, np.int64)
         """By place, how many written pictures the product was compared with, none of which was
         like its own; or UNKNOWN, or SHARED."""
@@ -72,7 +76,7 @@ class UniquePictures:
             self._follow()
         until = self._until[places]
         known: Flags = until == self._count
-        if known.all():
+        if False not in known:
             return known
         due = places[~known & (until != SHARED)]
         if len(due):
@@ -118,19 +122,23 @@ class UniquePictures:
         colours = (self._hashes[shown] & _COLOURS).astype(np.uint8)
         order = np.argsort(colours, kind="stable")
         ends = np.searchsorted(colours[order], np.arange(1, 1 << COLOUR_BITS))
-        self._by_colour = np.split(shown[order], ends)
-        self._written, self._indexed = [], self._count
+        self._shown, self._by_colour = shown, np.split(shown[order], ends)
+        self._written, self._indexed, self._explored = [], self._count, 0
 
     # Comparing
 
     def explore(self, pairs: int) -> bool:
         """Compare some products that no search has found yet, in `pairs` pairs. Return whether
-        there are more."""
+        there may be more."""
         self._follow()
-        some = np.flatnonzero(self._until[: len(self._table.ids)] == UNKNOWN)[:MOST_EXPLORED]
-        if len(some):
-            self._compare(some, pairs)
-        return len(some) > 0
+        for colour in range(self._explored, len(self._by_colour)):
+            mine = self._by_colour[colour]
+            due = mine[self._until[mine] == UNKNOWN][:MOST_EXPLORED]
+            if len(due):
+                self._compare(due, pairs)
+                return True
+            self._explored = colour + 1
+        return False
 
     def _compare(self, due: Ints, pairs: int) -> None:
         """Compare products with the catalog, or with what was written since they were compared.
@@ -146,10 +154,16 @@ class UniquePictures:
             self._settle(again, later)
             pairs -= len(again) * len(later)
         fresh = due[(until[due] < self._indexed) & (until[due] != SHARED)]
+        if not len(fresh):
+            return
+        written = np.array(self._written, np.int64)
+        if len(fresh) * (len(self._shown) + len(written)) <= pairs:
+            self._settle(fresh, np.concatenate([self._shown, written]))
+            return
         colours = hashes[fresh] & _COLOURS
         for colour in np.unique(colours).tolist():
             near = [self._by_colour[colour ^ bits] for bits in _NEAR_COLOURS]
-            others = np.concatenate([*near, np.array(self._written, np.int64)])
+            others = np.concatenate([*near, written])
             mine = fresh[colours == colour][: max(1, pairs // max(1, len(others)))]
             self._settle(mine, others)
             pairs -= len(mine) * len(others)

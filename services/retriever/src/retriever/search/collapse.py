@@ -64,31 +64,35 @@ async def choose(
         return Chosen(range(len(order)))
     places = np.concatenate([own, order]) if len(own) else order
     alone = np.zeros(len(places), np.bool_) if unique is None else unique(places)
-    if alone.all() and not table.related(places).any():  # as in most answers
+    related = True in table.related(places)
+    if not related and False not in alone:  # as in most answers
         return Chosen(range(min(len(order), wanted + SPARE)))
-    families = table.families(places)
-    _, first, family = np.unique(families, return_index=True, return_inverse=True)
-    firsts, into = np.sort(first), first[family]
-    count = wanted + len(own) + SPARE
+    families = family = firsts = np.arange(len(places))
+    if related:
+        families = table.families(places)
+        _, first, family = np.unique(families, return_index=True, return_inverse=True)
+        firsts, family = np.sort(first), first[family]
+    into, count = family.copy(), wanted + len(own) + SPARE
     while True:
         end = len(places) if len(firsts) <= count else int(firsts[count])
-        like = np.zeros(len(first), np.bool_)
+        like = np.zeros(len(places), np.bool_)
         like[family[:end][~alone[:end]]] = True
-        rows = np.flatnonzero(like[family[:end]])
+        (rows,) = like[family[:end]].nonzero()
         if len(rows) > 1:
             found = await _grouped(table, places[rows], families[rows].tolist(), vectors)
             into[rows] = rows[list(found.into)]
-        kept = np.flatnonzero(into[:end] == np.arange(end)) - len(own)
-        kept = kept[kept >= 0]
+        stays = into[:end] == np.arange(end)
+        stays[: len(own)] = False
+        kept: list[int] = (stays.nonzero()[0] - len(own)).tolist()
         if len(kept) >= wanted or end == len(places):
-            return Chosen(kept.tolist(), _members(into[:end], len(own)))
+            return Chosen(kept, _members(into[:end], len(own)))
         count *= WIDER
 
 
 def _members(into: Ints, own: int) -> dict[int, list[int]]:
     """Return, by each product that stays, those that collapse into it, without the first `own`."""
     found: dict[int, list[int]] = {}
-    rows = np.flatnonzero((into != np.arange(len(into))) & (into >= own))
+    (rows,) = ((into != np.arange(len(into))) & (into >= own)).nonzero()
     for row, to in zip((rows - own).tolist(), (into[rows] - own).tolist(), strict=True):
         found.setdefault(to, []).append(row)
     return found

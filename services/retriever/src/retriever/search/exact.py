@@ -74,7 +74,7 @@ async def nearest(
     shortlist = _Shortlist(view, owners, scores, condition, left_out, single=single)
     unique = vectors.unique(view.table).at
     firsts = None if collapse is Collapse.OFF else _firsts(vectors)
-    if firsts is not None and len(own) and not unique(own).all():
+    if firsts is not None and len(own) and False in unique(own):
         shortlist.pass_over_pictures(own[_staying(view, own)])
     wanted = top_k + len(own) + SPARE
     moved = np.zeros(0, np.int64)
@@ -187,14 +187,14 @@ class _Shortlist:
             near = scores >= best[best.argpartition(-wanted)[-wanted]]
             rows, groups, scores = rows[near], groups[near], scores[near]
             group = None if group is None else group[near]
-        firsts = np.ones(len(rows), np.bool_) if group is None else scores == best[group]
+        firsts = ~np.zeros(len(rows), np.bool_) if group is None else scores == best[group]
         return _Near(rows, groups, firsts, everything)
 
     def _grouped(self, *, by_family: bool) -> tuple[Ints, int, Ints | None]:
         """Return the group of each row, their number, and the number of each row's group from 0;
         None if each row has a group of its own."""
         places = self._places
-        if self._single and not (by_family and self._view.table.related(places).any()):
+        if self._single and not (by_family and True in self._view.table.related(places)):
             return places, len(places), None
         groups = self._view.table.families(places) if by_family else places
         names, group = np.unique(groups, return_inverse=True)
@@ -224,8 +224,9 @@ def _floor(scores: Scores, count: int) -> np.float32:
 
     The maxima of equal parts of the scores are fewer to sort than all scores.
     """
-    shares = len(scores) // max(1, len(scores) // (2 * count))
-    of_each = scores[: len(scores) // shares * shares].reshape(-1, shares).max(axis=0)
+    size = len(scores)
+    shares = size // (size // (2 * count) or 1)
+    of_each = np.maximum.reduce(scores[: size // shares * shares].reshape(-1, shares))
     of_each.partition(-count)
     floor: np.float32 = of_each[-count]
     return floor
@@ -265,7 +266,7 @@ def _in_order(
     ids = view.table.ids
     order = rows[(-scores[rows]).argsort()]
     falling = scores[order]
-    if (falling[1:] == falling[:-1]).any():
+    if True in (falling[1:] == falling[:-1]):
 
         def by_id(row: int) -> tuple[float, str, str]:
             return -float(scores[row]), ids[owners[row]], vectors.key(row).row_id
