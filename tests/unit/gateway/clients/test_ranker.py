@@ -1,10 +1,10 @@
 """Requests to the ranker."""
 
 from gateway.clients.ranker import rank_message
-from gateway.model.candidates import FusedCandidates
-from gateway.model.columns import ProductColumns
 from gateway.model.diversity import Diversity
-from gateway.model.peers import RankRequest
+from sightline_core.candidates import FusedCandidates
+from sightline_core.columns import ProductColumns
+from sightline_core.ranking import RankRequest
 
 
 def test_what_negative_signals_lower_below_zero_is_sent_as_zero() -> None:

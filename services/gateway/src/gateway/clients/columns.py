@@ -5,14 +5,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from gateway.model.answer import AnswerOrder
-from gateway.model.branch import Branch
-from gateway.model.columns import ProductColumns
-from gateway.model.opaque_messages import ProductRow
-from gateway.model.reasons import Move
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
+from sightline_core.answer import AnswerOrder
+from sightline_core.branch import Branch
+from sightline_core.columns import ProductColumns
+from sightline_core.opaque_messages import ProductRow
+from sightline_core.reasons import Move
 from sightline_rules import categories, kinds
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.fields import CANDIDATE, Field

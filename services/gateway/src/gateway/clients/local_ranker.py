@@ -7,7 +7,9 @@ import grpc
 
 from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.ranker import RankerClient
-from gateway.model.peers import (
+from servicekit.rpc.loans import Loan
+from sightline_core.lending import LentRanker
+from sightline_core.ranking import (
     NO_RECOMMENDERS,
     Ranked,
     RankerCandidates,
@@ -16,9 +18,7 @@ from gateway.model.peers import (
     ReasonRequest,
     Recommenders,
 )
-from gateway.model.query import Shopper
-from servicekit.rpc.loans import Loan
-from sightline_core.lending import LentRanker
+from sightline_core.shoppers import Shopper
 
 
 class LocalRanker(RankerClient):

@@ -9,13 +9,13 @@ import grpc
 
 from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.retriever import RetrieverClient, as_sent, filter_of
-from gateway.model.columns import ProductColumns
-from gateway.model.opaque_messages import Vector
-from gateway.model.peers import CheckedProducts, NearestProducts, ProductRows, VectorBlend
 from gateway.model.query import AnswerScope
 from servicekit.errors import InvalidArgument
 from servicekit.rpc.loans import Loan
+from sightline_core.columns import ProductColumns
 from sightline_core.lending import LentRetriever, ReadFilter
+from sightline_core.opaque_messages import Vector
+from sightline_core.search import CheckedProducts, NearestProducts, ProductRows, VectorBlend
 
 T = TypeVar("T")
 KEPT = 256

@@ -14,32 +14,10 @@ from gateway.clients.columns import columns_message, columns_of
 from gateway.clients.experiments import experiment_message, running_of
 from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.records import draft_of, message_of, record_of, replay_of
-from gateway.model.answer import AnswerOrder, AnswerRecord
-from gateway.model.candidates import Contributions, FusedCandidates
-from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.diversity import Diversity
 from gateway.model.experiment import ExperimentFile, RunningExperiment
-from gateway.model.peers import (
-    NO_RECOMMENDERS,
-    AnswerRange,
-    CountedSales,
-    NominationBasis,
-    ProductSales,
-    Ranked,
-    RankerCandidates,
-    RankRequest,
-    Reasoned,
-    ReasonRequest,
-    RecommenderList,
-    Recommenders,
-    ReplayRules,
-    RequestAnchors,
-)
-from gateway.model.query import Shopper
-from gateway.model.reasons import Reason
+from gateway.model.peers import AnswerRange, CountedSales, ProductSales, ReplayRules
 from gateway.model.replay import RankerReplay
-from gateway.model.scene import AnchorSource, AppliedObjective, Objective
-from gateway.model.score_notes import ScoreNote
 from gateway.ports import ExperimentKeeper, RankerPort
 from servicekit.errors import Internal
 from servicekit.rpc.channel import idempotent
@@ -57,7 +35,28 @@ from sightline.ranker.v1 import privacy_service_pb2, profile_service_pb2
 from sightline.ranker.v1 import privacy_service_pb2_grpc as privacy_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
-from sightline_core.ranking import ReorderingRules
+from sightline_core.answer import AnswerOrder, AnswerRecord
+from sightline_core.candidates import Contributions, FusedCandidates
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.ranking import (
+    NO_RECOMMENDERS,
+    AnchorSource,
+    AppliedObjective,
+    NominationBasis,
+    Objective,
+    Ranked,
+    RankerCandidates,
+    RankRequest,
+    Reasoned,
+    ReasonRequest,
+    RecommenderList,
+    Recommenders,
+    ReorderingRules,
+    RequestAnchors,
+)
+from sightline_core.reasons import Reason
+from sightline_core.score_notes import ScoreNote
+from sightline_core.shoppers import Shopper
 from sightline_rules.controls import ControlKind
 
 NO_BOOST = 1e-12

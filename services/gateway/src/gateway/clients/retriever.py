@@ -10,20 +10,12 @@ from grpc.aio import UnaryUnaryMultiCallable
 from gateway.clients import messages
 from gateway.clients.columns import columns, columns_of
 from gateway.clients.peer_calls import A, PeerCaller, Q
-from gateway.model.columns import ProductColumns, gathered
-from gateway.model.opaque_messages import Facet, FacetRequest, Vector
 from gateway.model.peers import (
     CatalogSuggestions,
-    CheckedProducts,
     IndexState,
     ListedProducts,
     ListingRequest,
-    NearestProducts,
-    ProductRows,
-    Rejection,
     SuggestedText,
-    UsedSynonym,
-    VectorBlend,
 )
 from gateway.model.query import AnswerScope
 from gateway.ports import RetrieverPort
@@ -48,6 +40,16 @@ from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
+from sightline_core.columns import ProductColumns, gathered
+from sightline_core.opaque_messages import Facet, FacetRequest, Vector
+from sightline_core.search import (
+    CheckedProducts,
+    NearestProducts,
+    ProductRows,
+    Rejection,
+    UsedSynonym,
+    VectorBlend,
+)
 
 IDEMPOTENT = idempotent(
     fit_pb,

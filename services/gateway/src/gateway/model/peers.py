@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.model.columns import ProductColumns
 from gateway.model.diversity import Diversity
 from gateway.model.filters import CallersFilter
-from gateway.model.opaque_messages import (
+from gateway.model.query import Signal
+from servicekit.errors import ServiceError
+from sightline_core.columns import ProductColumns
+from sightline_core.opaque_messages import (
     Box,
     Classification,
     Facet,
@@ -17,13 +19,10 @@ from gateway.model.opaque_messages import (
     Subject,
     Vector,
 )
-from gateway.model.query import Shopper, Signal
-from gateway.model.scene import AppliedObjective
-from gateway.model.versions import Freshness, SpaceVersion
-from servicekit.errors import ServiceError
 from sightline_core.ranking import (
     NO_ANCHORS,
     NO_RECOMMENDERS,
+    AppliedObjective,
     NominationBasis,
     Ranked,
     RankerCandidates,
@@ -42,6 +41,8 @@ from sightline_core.search import (
     UsedSynonym,
     VectorBlend,
 )
+from sightline_core.shoppers import Shopper
+from sightline_core.versions import Freshness, SpaceVersion
 
 __all__ = [
     "NO_ANCHORS",

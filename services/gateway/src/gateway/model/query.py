@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
-from gateway.model.opaque_messages import Box, FacetRequest
 from sightline_core import shoppers
+from sightline_core.opaque_messages import Box, FacetRequest
 
 Identity = shoppers.Identity
 Shopper = shoppers.Shopper

@@ -8,12 +8,12 @@ from typing import Annotated
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
-from gateway.model.branch import BY_HISTORY, RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.controls import ControlRule, consistent
 from gateway.model.diversity import Diversity, Share
 from gateway.model.match import Thresholds
 from gateway.model.quality import NamedQuality, Quality
 from sightline_core import ranking
+from sightline_core.branch import BY_HISTORY, RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 from sightline_rules.categories import MAX_LEVELS
 
 AnchorSource = ranking.AnchorSource

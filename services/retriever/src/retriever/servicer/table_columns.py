@@ -14,14 +14,16 @@ from retriever.servicer.messages import AVAILABILITY_NUMBER
 from sightline.common.v1 import candidate_pb2
 from sightline_core.columns import ProductColumns
 from sightline_rules import kinds
-from sightline_rules.fields import CANDIDATE, Field
+from sightline_rules.fields import CANDIDATE
 from sightline_rules.kinds import FieldKind
-from sightline_rules.markets import named
 
-_COLUMNS: Mapping[str, tuple[Field, int]] = {
-    name: (field, number) for field in CANDIDATE for number, name in enumerate(field.candidate)
+_COLUMNS: Mapping[str, tuple[int, int]] = {
+    name: (at, number)
+    for at, field in enumerate(CANDIDATE)
+    for number, name in enumerate(field.candidate)
 }
-"""The columns of CandidateColumns by name: their field, and their number among its columns."""
+"""The columns of CandidateColumns by name: the places of their field in CANDIDATE, and of them
+among its columns."""
 
 
 class TableColumns:
@@ -54,11 +56,12 @@ class TableColumns:
             return hashes
         if name not in _COLUMNS:
             raise AttributeError(name)
-        field, number = _COLUMNS[name]
-        cells = self._table.column(named(field.name, self._market_id)).cells(self._rows)[number]
+        at, number = _COLUMNS[name]
+        column = self._table.candidate_columns(self._market_id)[at]
+        cells = () if column.unknown else column.cells(self._rows)[number]
         if NOTHING.issuperset(cells):
             return ()
-        value_of = _VALUES.get(type(field.kind))
+        value_of = _VALUES.get(type(column.field.kind))
         return cells if value_of is None else [*map(value_of, cells)]
 
 
