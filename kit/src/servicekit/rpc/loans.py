@@ -7,10 +7,10 @@ of its service in logs and metrics, and its end with its service.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from typing import Generic, TypeVar
 
-from servicekit import deadlines, telemetry
+from servicekit import telemetry
+from servicekit.deadlines import TimeLimit, within
 from servicekit.errors import DeadlineExceeded
 
 L = TypeVar("L")
@@ -21,31 +21,46 @@ class Withdrawn(Exception):
     """The service that lent an object has ended."""
 
 
+class _Use(TimeLimit):
+    """Work in progress."""
+
+    __slots__ = ()
+
+    @property
+    def expired(self) -> bool:
+        """Return whether it was cancelled by its limit, or by `end`."""
+        return self._expired
+
+    def end(self) -> None:
+        """Cancel it as if its limit had passed."""
+        if not self._expired:
+            self._expire()
+
+
 class Loan(Generic[L]):
     """What a service lends, with the work in progress on it."""
 
     def __init__(self, service: str, lent: L) -> None:
         self._service, self._lent = service, lent
-        self._running: set[asyncio.Timeout] = set()
+        self._running: set[_Use] = set()
         self._idle = asyncio.Event()
         self._ended = False
 
-    async def use(self, work: Callable[[L], Awaitable[T]], seconds: float | None) -> T:
-        """Return the result of work with the object. `seconds`: its deadline; None: none.
+    async def use(self, work: Callable[[L], Awaitable[T]], seconds: float) -> T:
+        """Return the result of work with the object, within `seconds`.
 
         Raises Withdrawn, DeadlineExceeded, and what the work raises.
         """
         if self._ended:
             raise Withdrawn
-        running = asyncio.timeout(seconds)
+        running = _Use(seconds)
         self._running.add(running)
         named = telemetry.service_name.set(self._service)
         try:
-            with nullcontext() if seconds is None else deadlines.within(seconds):
-                async with running:
-                    return await work(self._lent)
+            with within(seconds), running:
+                return await work(self._lent)
         except TimeoutError:
-            if not running.expired():
+            if not running.expired:
                 raise
             if self._ended:
                 raise Withdrawn from None
@@ -59,9 +74,7 @@ class Loan(Generic[L]):
     async def end(self) -> None:
         """Cancel the work in progress, and wait until it has ended."""
         self._ended = True
-        now = asyncio.get_running_loop().time()
         for each in self._running:
-            if not each.expired():
-                each.reschedule(now)
+            each.end()
         if self._running:
             await self._idle.wait()

@@ -114,7 +114,8 @@ class PeerCaller:
         if loan is None or (self.breaker is not None and self.breaker.hangs):
             raise PeerUnavailable(self.peer)
         try:
-            return await loan.use(work, deadlines.budget(self._reserve, self._longest))
+            seconds = deadlines.budget(self._reserve, self._longest)
+            return await loan.use(work, self._longest if seconds is None else seconds)
         except Withdrawn:
             raise PeerUnavailable(self.peer) from None
         except ServiceError as error:

@@ -24,7 +24,7 @@ from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.products import ProductServicer
 from retriever.servicer.table_columns import product_columns
 from retriever.servicer.vector_messages import nearest_cosines
-from retriever.servicer.vectors import LONGEST_SECONDS, RESERVE_SECONDS, VectorServicer
+from retriever.servicer.vectors import RESERVE_SECONDS, VectorServicer
 from servicekit import deadlines, telemetry, tracing
 from servicekit.clock import now_micros
 from servicekit.rpc.requests import catalog, check_count
@@ -98,8 +98,7 @@ class Lent(LentRetriever):
             collapse=Collapse.MARK,
         )
         stages, remaining = telemetry.Stages(), partial(_remaining, of.index_seconds)
-        with deadlines.otherwise(LONGEST_SECONDS):
-            found = await search(query, of.searcher, remaining, stages.measure)
+        found = await search(query, of.searcher, remaining, stages.measure)
         of.watchdog.see(query, found)
         tracing.note("sightline.candidates", len(found.candidates.places))
         return _nearest(query.catalog_id, found, passing.market_id, _work(stages))
