@@ -105,6 +105,9 @@ class Drawn:
 
     def _search(self) -> pb.SearchRequest:
         given = self._common() | {"signals": self._signals()}
+        if self._chance(0.3):
+            fields = ("category", "price", "tags", "attributes.color", "nothing")
+            given["facets"] = [{"field": each} for each in self._draw.choices(fields, k=2)]
         return json_format.ParseDict(given, pb.SearchRequest())
 
     def _recommend(self) -> pb.RecommendRequest:

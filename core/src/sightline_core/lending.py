@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sightline_core.columns import ProductColumns
-from sightline_core.opaque_messages import Vector
+from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.ranking import (
     Ranked,
     RankerCandidates,
@@ -87,6 +87,12 @@ class LentRetriever(Protocol):
     ) -> tuple[ProductRows, int]:
         """Return whole products, and titles of others; and the number of the catalog's products,
         0 if unknown."""
+
+    async def facets(
+        self, catalog_id: str, asked: Sequence[FacetRequest], passing: ReadFilter
+    ) -> tuple[tuple[Facet, ...], int]:
+        """Return the values of some fields of the products that pass, and the number of these;
+        variants of one parent count once."""
 
 
 class LentRanker(Protocol):

@@ -8,13 +8,13 @@ from typing import Any, TypeVar, cast
 import grpc
 
 from gateway.clients.peer_calls import PeerCaller
-from gateway.clients.retriever import RetrieverClient, as_sent, filter_of
+from gateway.clients.retriever import COUNTED, RetrieverClient, as_sent, filter_of
 from gateway.model.query import AnswerScope
 from servicekit.errors import InvalidArgument
 from servicekit.rpc.loans import Loan
 from sightline_core.columns import ProductColumns
 from sightline_core.lending import LentRetriever, ReadFilter
-from sightline_core.opaque_messages import Vector
+from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.search import CheckedProducts, NearestProducts, ProductRows, VectorBlend
 
 T = TypeVar("T")
@@ -135,6 +135,24 @@ class LocalRetriever(RetrieverClient):
         )
         self._sized(catalog_id, count)
         return found
+
+    async def facets(
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
+    ) -> tuple[Facet, ...]:
+        return (await self._count(catalog_id, asked, scope))[0]
+
+    async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
+        return (await self._count(catalog_id, COUNTED, scope))[1]
+
+    async def _count(
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
+    ) -> tuple[tuple[Facet, ...], int]:
+        key = tuple(each.SerializeToString(deterministic=True) for each in asked)
+        return await self._ask(
+            lambda lent, passing: lent.facets(catalog_id, asked, passing),
+            scope,
+            *("facets", catalog_id, key),
+        )
 
     async def _ask(
         self,

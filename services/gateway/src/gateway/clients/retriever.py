@@ -71,6 +71,8 @@ MOST_CONJUNCTS = 64
 """Maximum number of filters in one `all`."""
 _WRAPPED = "filter.all.filters[0]"
 
+COUNTED = (facet_pb2.FacetRequest(field="availability"),)
+"""Facets of a request for the number of products alone."""
 _BUYABLE = filter_pb2.Filter(
     comparison=filter_pb2.Comparison(
         field="availability",
@@ -303,7 +305,7 @@ class RetrieverClient(RetrieverPort):
         request = products_pb.CountFacetsRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
-            facets=[facet_pb2.FacetRequest(field="availability")],
+            facets=COUNTED,
         )
         return (await self._call(self._products.CountFacets, request, scope)).product_count
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import cast
 
 import numpy as np
 
@@ -14,12 +15,12 @@ from retriever.domain.generation import DEFAULT_SPACE, Freshness
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import ProductOrder
 from retriever.domain.vectors import GivenVector
-from retriever.search import keywords
+from retriever.search import facets, keywords
 from retriever.search.candidates import Candidates
 from retriever.search.freshness import write_index_token
 from retriever.search.query import DEFAULT_TOP_K, BlendPart, SearchQuery
 from retriever.search.search import FoundNearest, search
-from retriever.servicer import filter_messages
+from retriever.servicer import facet_messages, filter_messages
 from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.products import ProductServicer
 from retriever.servicer.table_columns import product_columns
@@ -29,13 +30,13 @@ from servicekit import deadlines, telemetry, tracing
 from servicekit.clock import now_micros
 from servicekit.rpc.requests import catalog, check_count
 from servicekit.rpc.server import Binding
-from sightline.common.v1 import filter_pb2
+from sightline.common.v1 import facet_pb2, filter_pb2
 from sightline.retriever.v1 import product_service_pb2
 from sightline_core import versions
 from sightline_core.columns import ProductColumns, gathered
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.lending import LentRetriever, ReadFilter
-from sightline_core.opaque_messages import Vector
+from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.search import (
     CheckedProducts,
     NearestProducts,
@@ -216,6 +217,15 @@ class Lent(LentRetriever):
             name, table, found.places, passing.condition, market_id, unshown=unshown
         )
         return ProductRows(tuple(rows), titled), of.columns.product_count(name)
+
+    async def facets(
+        self, catalog_id: str, asked: Sequence[FacetRequest], passing: ReadFilter
+    ) -> tuple[tuple[Facet, ...], int]:
+        of, messages = self.of_products, cast(Sequence[facet_pb2.FacetRequest], asked)
+        name = catalog(catalog_id, of.catalogs)
+        counted = facet_messages.asked(messages, passing.market_id)
+        total, found = await facets.count(name, passing.condition, counted, of.columns)
+        return tuple(map(facet_messages.message, found)), total
 
     async def _found(
         self,
