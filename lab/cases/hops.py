@@ -27,7 +27,7 @@ from bench.harness.statistics import ratio
 from servicekit import deadlines, telemetry, trace_export
 from servicekit.config import ServerSettings, TraceSettings
 from servicekit.processes.memory import keep_objects
-from servicekit.rpc import channel, interceptors, server
+from servicekit.rpc import channel, server
 from tests.collector import collecting
 from tests.engines import free_port
 from tests.waiting import SECONDS

@@ -103,7 +103,7 @@ def holders() -> frozenset[str]:
     )
 
 
-@pytest.mark.when("agents", "client", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
 def test_whoever_holds_something_for_calls_is_tested_or_has_a_reason() -> None:
     assert holders() == TESTED.keys() | SCOPED.keys()
     assert not TESTED.keys() & SCOPED.keys()
@@ -136,7 +136,7 @@ def own(node: ast.AST) -> Iterator[ast.AST]:
             yield from own(each)
 
 
-@pytest.mark.when("agents", "client", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
 def test_a_generator_closes_those_that_it_loops_over() -> None:
     """One whose caller leaves ends at its `yield`. What an inner one holds in a block would be held
     until that one is collected as garbage: `aclosing` ends it at once. The client leaves this to

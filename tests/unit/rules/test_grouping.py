@@ -184,10 +184,10 @@ def test_thousands_of_variants_are_one_product() -> None:
 def test_thousands_with_one_picture_are_compared_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Check the number of comparisons: 3,000 products have 4.5 million pairs."""
     compared = list[int]()
-    whole = grouping._compared
+    whole = grouping.compared
     monkeypatch.setattr(
         grouping,
-        "_compared",
+        "compared",
         lambda ones, others, most: (
             compared.append(len(ones) * len(others)) or whole(ones, others, most)
         ),

@@ -340,3 +340,25 @@ def test_no_step_of_an_expensive_filter_takes_longer_than_twenty_milliseconds(
     while work.gi_frame is not None:
         longest = max(longest, cost(lambda: next(work, None)))
     assert longest < 1
+
+
+async def test_a_filter_is_evaluated_again_of_written_products_alone() -> None:
+    asked: list[int] = []
+
+    class Counted(Conditions):
+        def asked(self, conditions: Sequence[Filter], places: Places) -> AskedFilters:
+            asked.append(count(places))
+            return super().asked(conditions, places)
+
+    table = described(20)
+    by, titled = Counted(table), Comparison("title", Operator.CONTAINS, "new")
+    every = np.arange(20)
+    assert not (await by.passing(titled, every)).any()
+    table.put([row_of("p7", Facts(title="A new title"))])
+    table.remove(["p3"])
+    equal = Comparison("title", Operator.CONTAINS, "new")
+    for condition in (titled, equal, titled):
+        assert np.flatnonzero(await by.passing(condition, every)).tolist() == [7]
+    table.put([row_of("later", Facts(title="The new one"))])
+    assert np.flatnonzero(await by.passing(titled, np.arange(21))).tolist() == [7, 20]
+    assert asked == [20, 2, 1]

@@ -8,16 +8,16 @@ from typing import Any, cast
 
 from google.protobuf import duration_pb2
 
-from gateway.model.answer import AnsweredProduct, Score
-from gateway.model.branch import Branch
-from gateway.model.candidates import Contributions
-from gateway.model.causes import Degradation, DegradationCause
-from gateway.model.query import Identity, Shopper
-from gateway.model.reasons import Move, Reason
-from gateway.model.versions import Freshness, SpaceVersion, StageTiming, Versions
 from servicekit.rpc.requests import timestamp
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
+from sightline_core.answer import AnsweredProduct, Score
+from sightline_core.branch import Branch
+from sightline_core.candidates import Contributions
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.reasons import Move, Reason
+from sightline_core.shoppers import Identity, Shopper
+from sightline_core.versions import Freshness, SpaceVersion, StageTiming, Versions
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.model.filters import CallersFilter, FilterWork, work_of
-from gateway.model.opaque_messages import FacetRequest
 from gateway.model.photo_header import decoding_seconds
 from gateway.model.query import MOST_IN_PHOTO, RequestQuery, Signal, SignalKind
+from sightline_core.opaque_messages import FacetRequest
 from sightline_rules.filters import ATTRIBUTES
 
 REFERENCE_PRODUCTS = 5_000

@@ -6,7 +6,11 @@ from enum import StrEnum
 
 from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
-from gateway.model.opaque_messages import Box, FacetRequest
+from sightline_core import shoppers
+from sightline_core.opaque_messages import Box, FacetRequest
+
+Identity = shoppers.Identity
+Shopper = shoppers.Shopper
 
 MOST_ANCHORS = 50
 """Maximum number of anchors of a request."""
@@ -42,21 +46,6 @@ def asked_at(place: int) -> str:
     if place <= FIRST_ANCHOR:
         return f"anchor_product_ids[{FIRST_ANCHOR - place}]"
     return f"signals[{place}].product_id"
-
-
-class Identity(StrEnum):
-    """Kind of a shopper's id."""
-
-    USER = "user"
-    VISITOR = "visitor"
-
-
-@dataclass(frozen=True, slots=True)
-class Shopper:
-    """The shopper, by the caller's own id. Never logged."""
-
-    kind: Identity
-    id: str = field(repr=False)
 
 
 class SignalKind(StrEnum):

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway.model.branch import Branch
 from gateway.model.price import (
     LABEL,
     REFERENCE_PRODUCTS,
@@ -21,6 +20,7 @@ from gateway.retrieval.history import most_searches
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
 from servicekit.rpc.hedging import one_at_a_time
+from sightline_core.branch import Branch
 from sightline_rules.controls import ControlKind
 
 

@@ -5,19 +5,14 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model.answer import AnsweredProduct, AnswerOrder, AnswerRecord, AnswerResult
-from gateway.model.candidates import Contributions
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
 from gateway.model.match import Match
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.peer_failures import cause_of
-from gateway.model.peers import AnswerRange, ProductRows, ReasonRequest
+from gateway.model.peers import AnswerRange
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
-from gateway.model.reasons import MoveCause, Reason
 from gateway.model.response import RecommendAnswer
-from gateway.model.versions import Versions
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
 from gateway.ranking.wording import meant, named_products, of_last_products, read, titled
 from gateway.recommend.answer_report import page_quality
@@ -35,6 +30,13 @@ from gateway.state.tokens import (
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.rpc.requests import PageTokenInvalid
 from servicekit.tasks.off_loop import off_loop
+from sightline_core.answer import AnsweredProduct, AnswerOrder, AnswerRecord, AnswerResult
+from sightline_core.candidates import Contributions
+from sightline_core.opaque_messages import ProductRow
+from sightline_core.ranking import ReasonRequest
+from sightline_core.reasons import MoveCause, Reason
+from sightline_core.search import ProductRows
+from sightline_core.versions import Versions
 from sightline_rules.markets import localized
 
 READ_AHEAD = 100

@@ -5,11 +5,11 @@ from dataclasses import replace
 from gateway.model.causes import Peer
 from gateway.model.detections import DetectionQuery, counted
 from gateway.model.query import MOST_ANCHORS, MOST_IN_PHOTO, Signal
-from gateway.model.scene import AnchorSource
 from gateway.recommend.plan_request import branches_of, scened
 from gateway.retrieval.embedding import photo_error
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.ranking import AnchorSource
 
 STAGE = "detect"
 

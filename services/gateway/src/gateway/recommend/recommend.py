@@ -5,9 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from gateway.model.answer import AnswerRecord
-from gateway.model.candidates import CandidateList, FusedCandidates
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.controls import ControlOutcomes
 from gateway.model.errors import NothingAvailable
 from gateway.model.peer_failures import StageFailure
@@ -41,6 +39,9 @@ from gateway.retrieval.labels import unread
 from gateway.state import tokens
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import tracing
+from sightline_core.answer import AnswerRecord
+from sightline_core.candidates import CandidateList, FusedCandidates
+from sightline_core.degradations import DegradationCause
 
 T = TypeVar("T")
 

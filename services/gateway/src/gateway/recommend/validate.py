@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from gateway.model import controls
 from gateway.model.errors import ImageRefused
-from gateway.model.opaque_messages import Box
 from gateway.model.plan import MOST_RANKED
 from gateway.model.quality import Quality
 from gateway.model.query import (
@@ -21,6 +20,7 @@ from gateway.ranking.field_values import grouped_field
 from gateway.ranking.sorting import LIST_SORTS, RELEVANCE, SORTS
 from servicekit.errors import FieldViolation
 from servicekit.rpc.requests import RequestInvalid, catalog, page_size
+from sightline_core.opaque_messages import Box
 from sightline_rules import categories
 from sightline_rules.ids import IdInvalidError, check_id
 from sightline_rules.kinds import CategoryKind, FieldKind

@@ -6,11 +6,9 @@ from typing import Any, cast
 
 from gateway.clients import messages
 from gateway.clients.matches import match_message
-from gateway.model.answer import AnswerResult
 from gateway.model.controls import ControlOutcome
 from gateway.model.explanation import ProductExplanation
 from gateway.model.match import Match
-from gateway.model.opaque_messages import Subject
 from gateway.model.peers import ReadLabel
 from gateway.model.response import (
     Classified,
@@ -23,7 +21,6 @@ from gateway.model.response import (
     ShelfAnswer,
     ValuesAnswer,
 )
-from gateway.model.score_notes import ScoreNote
 from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
 from gateway.recommend.suggest import SuggestAnswer, Suggestion
@@ -35,6 +32,9 @@ from sightline.common.v1 import answer_pb2, facet_pb2, filter_pb2, photo_pb2, pr
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
+from sightline_core.answer import AnswerResult
+from sightline_core.opaque_messages import Subject
+from sightline_core.score_notes import ScoreNote
 from sightline_rules import categories
 from sightline_rules.filters import Comparison
 from sightline_rules.rejections import words

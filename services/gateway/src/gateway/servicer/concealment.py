@@ -12,11 +12,12 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 
-from gateway.model.scene import MARGIN, Objective
-from gateway.model.score_notes import OBJECTIVE, NoteCause
+from gateway.model.scene import MARGIN
 from gateway.servicer.requests import reads_costs
 from servicekit.admission import access
 from servicekit.rpc.server import Binding, Context
+from sightline_core.ranking import Objective
+from sightline_core.score_notes import OBJECTIVE, NoteCause
 
 PART = "sightline.common.v1.ScorePart"
 NOTE = "sightline.common.v1.ScoreNote"

@@ -13,7 +13,7 @@ from gateway.model.controls import ControlRule
 from gateway.model.errors import SceneInvalid, SceneNotFound
 from gateway.model.price import RequestPrice, diff_price, goals_price
 from gateway.model.query import AnswerScope, RequestQuery
-from gateway.model.scene import Objective, Scene
+from gateway.model.scene import Scene
 from gateway.ports import SceneSource
 from gateway.recommend import scene_diff
 from gateway.recommend.anew import first_products, price_anew, without_costs
@@ -28,6 +28,7 @@ from servicekit.errors import ServiceError
 from servicekit.rpc.requests import RequestInvalid
 from servicekit.rpc.server import Context
 from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline_core.ranking import Objective
 
 DEFAULT = "default"
 DIFF_SECONDS = 300.0

@@ -15,9 +15,10 @@ from pydantic import ConfigDict, Field, PlainSerializer, Strict, StringConstrain
 
 from gateway.model.errors import AnswerMissing
 from gateway.model.plan import MOST_RANKED
-from gateway.model.query import Identity, RequestQuery, Shopper, Signal
+from gateway.model.query import RequestQuery, Signal
 from servicekit.keys.keyring import KeyRing, TokenExpired
 from servicekit.rpc.requests import PageTokenInvalid
+from sightline_core.shoppers import Identity, Shopper
 
 AnswerId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$"), Field(alias="a")]
 """A valid id of a record: no other is requested from the ranker."""

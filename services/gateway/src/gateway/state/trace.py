@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gateway.model.causes import Degradation, DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.detections import Detection
 from gateway.model.errors import StageLate
-from gateway.model.opaque_messages import Facet, Subject, Vector
 from gateway.model.peer_failures import StageFailure, failure_of
-from gateway.model.peers import NearestProducts, ReadLabel, UsedSynonym
+from gateway.model.peers import ReadLabel
 from gateway.model.retrieved import BranchResult
-from gateway.model.score_notes import ScoreNote
-from gateway.model.versions import Freshness, SpaceVersion, StageTiming
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.opaque_messages import Facet, Subject, Vector
+from sightline_core.score_notes import ScoreNote
+from sightline_core.search import NearestProducts, UsedSynonym
+from sightline_core.versions import Freshness, SpaceVersion, StageTiming
 
 
 @dataclass(slots=True)

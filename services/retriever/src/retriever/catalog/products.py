@@ -56,6 +56,17 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class PlacesPage:
+    """Part of a list, on columns."""
+
+    view: View
+    places: list[int]
+    """In the view's table."""
+    next_token: str
+    """Empty on the last page."""
+
+
+@dataclass(frozen=True, slots=True)
 class FoundProducts:
     """Products requested by id, in the order of the request."""
 
@@ -102,6 +113,8 @@ async def batch_get(
     view = await columns.of(catalog_id, list(dict.fromkeys([*product_ids, *beside])))
     places = view.table.places(product_ids)
     passing = await view.conditions.passing(condition, places)
+    if passing.all():
+        return FoundProducts(view, places.tolist(), [], [])
     return FoundProducts(
         view,
         places[passing].tolist(),
@@ -138,21 +151,25 @@ async def list_products(
     filter is evaluated on them, and only the page's products are read from the record.
     """
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
+    if columns is not None and not mismatched_only:
+        found = await list_places(
+            *(catalog_id, columns),
+            condition=condition,
+            order=order,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        if found is not None:
+            names = [found.view.table.ids[place] for place in found.places]
+            held = await record.get(catalog_id, names)
+            return Page([held[name] for name in names if name in held], found.next_token)
     context = _list_context(catalog_id, order, condition, mismatched_only=mismatched_only)
     place = requests.page_place(page_token, (context,), int, str)
     after = _checked_place(*place) if place else None
-    if columns is not None and condition != All() and not mismatched_only:
-        view = await columns.view(catalog_id)
-        if view is not None:
-            found = await _first_passing(view, condition, order, after, wanted + 1)
-            names = [product_id for _, product_id in found[:wanted]]
-            held = await record.get(catalog_id, names)
-            token = requests.page_token((context,), *found[wanted - 1]) if found[wanted:] else ""
-            return Page([held[name] for name in names if name in held], token)
+    limit = wanted if condition == All() else max(wanted, 200)
     kept: list[Product] = []
     scanned = 0
     while scanned < MAX_SCAN:
-        limit = max(wanted, 200)
         batch = await record.page(catalog_id, order, after, limit, mismatched_only=mismatched_only)
         passing = await each_passes(condition, (held.facts for held in batch), len(batch))
         for product, passes in zip(batch, passing, strict=True):
@@ -165,6 +182,30 @@ async def list_products(
         if len(batch) < limit:
             return Page(kept, "")
     return Page(kept, requests.page_token((context,), *after) if after else "")
+
+
+async def list_places(
+    catalog_id: str,
+    columns: Columns,
+    *,
+    condition: Filter,
+    order: ProductOrder,
+    page_size: int,
+    page_token: str,
+) -> PlacesPage | None:
+    """Return a page of the products that pass a filter, see `list_products`; None without a filter,
+    or if the columns do not hold the catalog."""
+    wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
+    view = None if condition == All() else await columns.view(catalog_id)
+    if view is None:
+        return None
+    context = _list_context(catalog_id, order, condition)
+    place = requests.page_place(page_token, (context,), int, str)
+    after = _checked_place(*place) if place else None
+    found = await _first_passing(view, condition, order, after, wanted + 1)
+    token = requests.page_token((context,), *found[wanted - 1]) if found[wanted:] else ""
+    places = view.table.places([product_id for _, product_id in found[:wanted]])
+    return PlacesPage(view, places[places >= 0].tolist(), token)
 
 
 async def _first_passing(

@@ -25,6 +25,7 @@ Decode: TypeAlias = Callable[[str], Any]
 Values: TypeAlias = Callable[[AskedFacet, Any], Sequence[Hashable]]
 """Returns the values in what was read that a facet counts, each once."""
 Say: TypeAlias = Callable[[AskedFacet, Any], Said]
+_NO_VALUE = frozenset({"", "[]"})
 _LIST_STEPS = 24
 """Work of reading the values of a text that holds several, such as tags."""
 
@@ -60,6 +61,7 @@ class CodedColumn(Coded):
         small = isinstance(field.kind, kinds.ChoiceKind)
         self.codes: npt.NDArray[np.signedinteger[Any]] = np.zeros(0, np.int8 if small else np.int32)
         """By place."""
+        self.unknown = True
         self.former = FormerValues()
         self._folded: list[str] = []
         """The distinct texts of `_ranks`, in lower case, sorted."""
@@ -80,6 +82,7 @@ class CodedColumn(Coded):
     def fill(self, places: Sequence[int], rows: Sequence[Cells]) -> None:
         name, code = self._name, self.code
         self.codes[places] = [code(row[name]) for row in rows]
+        self.unknown = _NO_VALUE.issuperset(self.texts)
 
     def at(self, places: Places) -> npt.NDArray[np.signedinteger[Any]]:
         """Return the codes at some places."""
@@ -140,6 +143,7 @@ class LongTextColumn:
     def __init__(self, field: Field) -> None:
         self.field = field
         (self._name,) = field.stored
+        self.unknown = False
         self.texts: list[str] = []
         """By place."""
         self._lookups = Lookups()

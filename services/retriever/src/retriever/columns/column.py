@@ -59,6 +59,8 @@ class Column(Protocol):
     """Values of one field, by place. Not for several threads."""
 
     field: Field
+    unknown: bool
+    """True if no product of the table ever had a value: its cells need not be read."""
 
     @property
     def nbytes(self) -> int:

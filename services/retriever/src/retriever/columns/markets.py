@@ -80,6 +80,7 @@ class MarketsColumn:
         (self._name,) = of.stored
         self._prices, self._availabilities = prices, availabilities
         self._size = 0
+        self.unknown = False
         self.arrays: dict[str, MarketArrays] = {}
         """By market."""
         self.everywhere: Flags = np.zeros(0, np.bool_)
@@ -183,6 +184,7 @@ class MarketMoneyColumn(MoneyColumn):
     def __init__(self, own: MoneyColumn, arrays: MarketArrays) -> None:
         self.field = own.field
         self.currencies = own.currencies
+        self.unknown = False
         self.former = FormerValues()
         self._own, self._arrays = own, arrays
 
@@ -198,6 +200,7 @@ class MarketChoiceColumn(CodedColumn):
 
     def __init__(self, own: CodedColumn, arrays: MarketArrays) -> None:
         super().__init__(own.field)
+        self.unknown = False
         self.texts = own.texts
         self._own, self._arrays = own, arrays
 
@@ -214,6 +217,7 @@ class MarketTitleColumn(LongTextColumn):
 
     def __init__(self, own: LongTextColumn, arrays: MarketArrays) -> None:
         self.field = own.field
+        self.unknown = False
         self._own, self._arrays = own, arrays
 
     def asked(self, leaves: Sequence[Leaf], places: Places, lookups: Lookups) -> Texts:  # noqa: ARG002

@@ -36,6 +36,7 @@ class NumberColumn:
         self._steps = field.kind.steps if isinstance(field.kind, StepsKind) else 0
         self.values: Ints = np.zeros(0, np.int64)
         """By place; NONE: a number that is unknown."""
+        self.unknown = True
         self.former = FormerValues()
 
     @property
@@ -48,6 +49,7 @@ class NumberColumn:
     def fill(self, places: Sequence[int], rows: Sequence[Cells]) -> None:
         name = self._name
         self.values[places] = [NONE if (held := row[name]) is None else held for row in rows]
+        self.unknown = self.unknown and bool((self.values[places] == NONE).all())
 
     def asked(self, leaves: Sequence[Leaf], places: Places, lookups: Lookups) -> Numbers:  # noqa: ARG002
         values = at(self.values, places)
@@ -104,6 +106,7 @@ class MoneyColumn:
         """By place; NONE: unknown."""
         self.codes: npt.NDArray[np.int16] = np.zeros(0, np.int16)
         """Currencies by place."""
+        self.unknown = True
         self.currencies = Coded()
         self.former = FormerValues()
 
@@ -120,6 +123,7 @@ class MoneyColumn:
         self.codes[places] = [
             code("" if row[name] is None else row[self._currency]) for row in rows
         ]
+        self.unknown = self.unknown and bool((self.values[places] == NONE).all())
 
     def at(self, places: Places) -> tuple[Ints, npt.NDArray[np.int16]]:
         """Return amounts, and codes of their currencies, at some places."""

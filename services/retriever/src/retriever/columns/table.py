@@ -2,12 +2,14 @@
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, cast
+from typing import Final, Protocol, cast
+from weakref import WeakSet
 
 import numpy as np
 import numpy.typing as npt
 
 from retriever.columns.arrays import Flags, Ints
+from retriever.columns.changes import ChangedPlaces
 from retriever.columns.coded import CodedColumn, LongTextColumn
 from retriever.columns.column import Column, grown
 from retriever.columns.markets import MarketsColumn, market_columns
@@ -15,8 +17,8 @@ from retriever.columns.numeric import MoneyColumn, NumberColumn
 from retriever.columns.ordering import OrderedColumn, Ties, tie_of
 from retriever.ports.columns import HELD, ProductRow
 from sightline_rules import kinds
-from sightline_rules.fields import MARKETS, Field
-from sightline_rules.markets import split
+from sightline_rules.fields import CANDIDATE, MARKETS, Field
+from sightline_rules.markets import named, split
 
 _FIRST = 16
 """Places of an empty table."""
@@ -24,6 +26,13 @@ _LONELY: Final = -1
 """Family of a product without variants and parent."""
 
 _numbers = itertools.count(1)
+
+
+class TableReader(Protocol):
+    """Reads cells of some products when they are needed, as they were when it was made."""
+
+    def freeze(self) -> None:
+        """Read what was not read: the table is about to change."""
 
 
 def column_of(field: Field) -> Column:
@@ -46,17 +55,21 @@ class ProductTable:
     one there. A table with many removed products is to be rebuilt (`dead`).
     """
 
-    def __init__(self, rows: Iterable[ProductRow] = (), commit: int = 0, uid: str = "") -> None:
+    def __init__(  # noqa: PLR0915 - one statement an attribute
+        self, rows: Iterable[ProductRow] = (), commit: int = 0, uid: str = ""
+    ) -> None:
         """Store products as of a commit. `uid`: that of their catalog."""
         self.number = next(_numbers)
         """Unique among the tables of a process."""
-        self.version = 0
-        """Increases with every change."""
+        self.changes = ChangedPlaces()
+        """Of products written or removed."""
         self.uid = uid
         """Tells the catalog from others that have, or had, its id, whose commits are others."""
         self.commit = commit
         """The newest commit included: all earlier ones are included too."""
         self.ids: list[str] = []
+        self.readers = WeakSet[TableReader]()
+        """What reads cells later and must not see later writes."""
         own = {field.name: column_of(field) for field in HELD if field is not MARKETS}
         self._markets = MarketsColumn(
             MARKETS, cast(MoneyColumn, own["price"]), cast(CodedColumn, own["availability"])
@@ -65,6 +78,8 @@ class ProductTable:
         """Columns of products' own values by the name of their field."""
         self._in_markets: dict[str, dict[str, Column]] = {}
         """By market that a product names, the columns of its values by field."""
+        self._candidates: dict[str, Sequence[Column]] = {}
+        """By market, the columns of the fields that ranking reads."""
         self._ordered = [
             cast(OrderedColumn, column) for column in self.columns.values() if column.field.sorted
         ]
@@ -101,6 +116,20 @@ class ProductTable:
         field, market_id = split(name)
         return self._in_markets.get(market_id, {}).get(field) or self.columns[field]
 
+    def candidate_columns(self, market_id: str) -> Sequence[Column]:
+        """Return the columns of the fields that ranking reads, with their values in a market."""
+        held = self._candidates.get(market_id)
+        if held is None:
+            held = [self.column(named(field.name, market_id)) for field in CANDIDATE]
+            if not market_id or market_id in self._in_markets:
+                self._candidates[market_id] = held
+        return held
+
+    @property
+    def version(self) -> int:
+        """Return a number that increases with every change."""
+        return self.changes.count
+
     @property
     def dead(self) -> int:
         """Return the number of places whose products were removed."""
@@ -124,6 +153,9 @@ class ProductTable:
     def put(self, rows: Iterable[ProductRow], commit: int = 0) -> None:
         """Store or replace products. `commit`: the newest one that is included then."""
         given = list(rows)
+        for each in list(self.readers):
+            each.freeze()
+        self.readers.clear()
         held = self.places([row.product_id for row in given])
         held = held[held >= 0]
         ordered = [*self._ordered, *map(self._price_in, self._in_markets)]
@@ -154,7 +186,7 @@ class ProductTable:
         for place, row in zip(places, given, strict=True):
             self._set_family(place, row)
         self.stamp[places] = np.arange(self.version + 1, self.version + 1 + len(given))
-        self.version += len(given)
+        self.changes.note(places)
 
     def remove(self, product_ids: Iterable[str]) -> None:
         """Remove products; unknown ones are ignored."""
@@ -162,7 +194,7 @@ class ProductTable:
             place = self._places.pop(product_id, -1)
             if place >= 0:
                 self.alive[place] = False
-                self.version += 1
+                self.changes.note([place])
 
     def families(self, places: Ints) -> Ints:
         """Return by place a number from 0 that a parent and its variants share."""
@@ -171,7 +203,8 @@ class ProductTable:
 
     def related(self, places: Ints) -> Flags:
         """Return by place whether the product has a parent or variants."""
-        return np.asarray(self._family[places] != _LONELY)
+        found: Flags = self._family[places] != _LONELY
+        return found
 
     def _take(self, product_id: str) -> int:
         """Return the place of a product, a new one if it has none."""

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from retriever.columns.arrays import Ints
+from retriever.columns.changes import ChangedPlaces
 from retriever.columns.column import grown
 from retriever.columns.table import ProductTable
+from retriever.columns.unique_pictures import UniquePictures
 from retriever.domain.generation import Generation, VectorMetric
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import PhotoRow
@@ -40,6 +42,11 @@ class Vectors:
         self._of: dict[int, list[int]] = {}
         """Rows by their product's place, in the order of its photos."""
         self._dead = 0
+        self.several = 0
+        """Number of products with more than one row."""
+        self._changes = ChangedPlaces()
+        """Of the vectors of first photos."""
+        self._unique: UniquePictures | None = None
 
     def __len__(self) -> int:
         """Return the number of rows that belong to a product."""
@@ -54,16 +61,33 @@ class Vectors:
         """Return the photo and product of a row."""
         return self._keys[row]
 
+    def image_ids(self, rows: Sequence[int]) -> list[str]:
+        """Return the photo of each row; empty where the product itself has the vector."""
+        keys = self._keys
+        return [keys[row].image_id for row in rows]
+
+    def unique(self, table: ProductTable) -> UniquePictures:
+        """Return which products of the table, which the vectors are beside, show a picture of
+        their own."""
+        if self._unique is None:
+            self._unique = UniquePictures(table, self._changes, self.first)
+        return self._unique
+
     def of(self, place: int) -> list[Floats]:
         """Return the vectors of a product's photos, in order; with cosine, of unit length."""
         return [self._matrix[row] for row in self._of.get(place, ())]
 
     def first(self, place: int) -> Floats | None:
         """Return the vector of a product's first photo; None if that photo has no vector."""
+        row = self._first(place)
+        return None if row == NOBODY else np.asarray(self._matrix[row])
+
+    def _first(self, place: int) -> int:
+        """Return the row of a product's first photo; NOBODY if that photo has no vector."""
         for row in self._of.get(place, ()):
             if self._keys[row].position == 0:
-                return np.asarray(self._matrix[row])
-        return None
+                return row
+        return NOBODY
 
     def held(self, place: int) -> dict[str, int]:
         """Return by row id the commit that wrote each vector of a product."""
@@ -71,7 +95,8 @@ class Vectors:
 
     def put(self, place: int, rows: Sequence[PhotoRow], fresh: Mapping[str, Floats]) -> None:
         """Replace all rows of a product. `fresh`: vectors by row id, of those that changed."""
-        before = {self._keys[row].row_id: row for row in self._of.pop(place, ())}
+        first, held = self._first(place), self._of.pop(place, [])
+        before = {self._keys[row].row_id: row for row in held}
         mine = []
         for key in sorted(rows, key=lambda each: each.position):
             row = before.pop(key.row_id, NOBODY)
@@ -85,6 +110,9 @@ class Vectors:
             self._kill(row)
         if mine:
             self._of[place] = mine
+        self.several += (len(mine) > 1) - (len(held) > 1)
+        if self._first(place) != first:
+            self._changes.note([place])
 
     def remove(self, place: int) -> None:
         """Forget a product's rows."""
@@ -94,20 +122,22 @@ class Vectors:
         """Return the similarity (Hit.similarity; more is nearer) of each row to its nearest query,
         shape (rows,)."""
         matrix = self._matrix[: len(self._keys)][rows]
-        asked = np.stack(queries).astype(np.float32)
+        asked = np.array(queries, np.float32)
         if self.metric is VectorMetric.COSINE:
-            asked /= np.linalg.norm(asked, axis=1, keepdims=True)
+            asked /= np.sqrt(np.add.reduce(asked * asked, axis=1, keepdims=True))
         # One query at a time: a product of a matrix and a vector reads the rows just once, and
         # gives the same similarity whatever else is asked with it.
-        scores = (matrix @ query for query in asked)
+        scores = [matrix @ query for query in asked]
         if self.metric is VectorMetric.L2:
             squares = np.einsum("ij,ij->i", matrix, matrix)
             lengths = (asked**2).sum(axis=1)
-            scores = (
+            scores = [
                 2 * each - squares - length for each, length in zip(scores, lengths, strict=True)
-            )
+            ]
         best: Scores = reduce(np.maximum, scores)
-        return best.clip(-1.0, 1.0, out=best) if self.metric is VectorMetric.COSINE else best
+        if self.metric is VectorMetric.COSINE:
+            np.maximum(np.minimum(best, 1.0, out=best), -1.0, out=best)
+        return best
 
     def _add(self, place: int, key: PhotoRow, vector: Floats) -> int:
         row = len(self._keys)
@@ -137,6 +167,7 @@ class Vectors:
         made._matrix, made._owner = self._matrix[kept], self._owner[kept]
         made._keys = [self._keys[row] for row in kept.tolist()]
         made._of = {place: [rows[row] for row in mine] for place, mine in self._of.items()}
+        made.several = self.several
         return made
 
 

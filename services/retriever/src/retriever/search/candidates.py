@@ -50,16 +50,22 @@ class Candidates:
         near-duplicates."""
         chosen = found.chosen
         kept = list(chosen.kept[:top_k])
-        shown, names = kept, list[tuple[str, ...]]()
-        if collapse is not Collapse.OFF:
-            ids, places = found.view.table.ids, found.places.tolist()
-            some = _fairly([chosen.members.get(each, []) for each in kept], MAX_TOP_K)
-            members = dict(zip(kept, some, strict=True))
+        shown, members = kept, dict[int, list[int]]()
+        if collapse is not Collapse.OFF and chosen.members:
+            into = [each for each in kept if each in chosen.members]
+            some = _fairly([chosen.members[each] for each in into], MAX_TOP_K, len(kept))
+            members = dict(zip(into, some, strict=True))
             if collapse is Collapse.MARK:
-                marked = sorted(chain.from_iterable(members.values()))
+                marked = sorted(chain.from_iterable(some))
                 room = min(most_marked(top_k), MAX_TOP_K - len(kept))
                 shown = sorted([*kept, *islice(marked, room)])
-            names = [tuple(ids[places[item]] for item in members.get(each, ())) for each in shown]
+        names = list[tuple[str, ...]]()
+        if collapse is not Collapse.OFF:
+            ids, places = found.view.table.ids, found.places
+            names = [
+                tuple([ids[places[row]] for row in members[each]]) if each in members else ()
+                for each in shown
+            ]
         return cls(
             found.view,
             found.places[shown].tolist() if shown else (),
@@ -70,11 +76,14 @@ class Candidates:
         )
 
 
-def _fairly(groups: Sequence[Sequence[int]], most: int) -> list[list[int]]:
-    """Cut the groups to the same length, so that they hold at most `most` products in all."""
+def _fairly(groups: Sequence[Sequence[int]], most: int, among: int) -> list[list[int]]:
+    """Cut the groups to the same length, so that they hold at most `most` products in all.
+
+    `among`: number of groups, empty ones included.
+    """
     if sum(map(len, groups)) <= most:
         return [list(group) for group in groups]
-    each = max(1, most // max(1, len(groups)))
+    each = max(1, most // max(1, among))
     return [list(group[:each]) for group in groups]
 
 

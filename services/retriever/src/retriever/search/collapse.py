@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from retriever.columns.arrays import Ints
+from retriever.columns.arrays import Flags, Ints
 from retriever.columns.table import ProductTable
 from retriever.domain.vectors import Floats
 from sightline_rules.duplicates import COSINE, NO_HASH
@@ -45,32 +45,57 @@ def most_marked(top_k: int) -> int:
 
 
 async def choose(
-    table: ProductTable, order: Ints, own: Ints, wanted: int, vectors: FirstVectors | None
+    table: ProductTable,
+    order: Ints,
+    own: Ints,
+    wanted: int,
+    vectors: FirstVectors | None,
+    *,
+    unique: Callable[[Ints], Flags] | None = None,
 ) -> Chosen:
     """Return products of an order, best first, without near-duplicates of better ones and of the
     query's own products.
 
     `order`, `own`: places in the table. Only as much of the order is read as yields `wanted`
-    products. `vectors` None: near-duplicates are kept.
+    products. `vectors` None: near-duplicates are kept. `unique`: returns which products are known
+    to be the only ones with their picture, so that pictures are not compared; None: unknown.
     """
     if vectors is None:
         return Chosen(range(len(order)))
-    places = np.concatenate([own, order])
-    families = table.families(places)
-    firsts = np.sort(np.unique(families, return_index=True)[1])
-    count = wanted + len(own) + SPARE
+    places = np.concatenate([own, order]) if len(own) else order
+    alone = np.zeros(len(places), np.bool_) if unique is None else unique(places)
+    related = True in table.related(places)
+    if not related and False not in alone:  # as in most answers
+        return Chosen(range(min(len(order), wanted + SPARE)))
+    families = family = firsts = np.arange(len(places))
+    if related:
+        families = table.families(places)
+        _, first, family = np.unique(families, return_index=True, return_inverse=True)
+        firsts, family = np.sort(first), first[family]
+    into, count = family.copy(), wanted + len(own) + SPARE
     while True:
         end = len(places) if len(firsts) <= count else int(firsts[count])
-        found = await _grouped(table, places[:end], families[:end].tolist(), vectors)
-        kept = [place - len(own) for place in found.kept if place >= len(own)]
+        like = np.zeros(len(places), np.bool_)
+        like[family[:end][~alone[:end]]] = True
+        (rows,) = like[family[:end]].nonzero()
+        if len(rows) > 1:
+            found = await _grouped(table, places[rows], families[rows].tolist(), vectors)
+            into[rows] = rows[list(found.into)]
+        stays = into[:end] == np.arange(end)
+        stays[: len(own)] = False
+        kept: list[int] = (stays.nonzero()[0] - len(own)).tolist()
         if len(kept) >= wanted or end == len(places):
-            members = {
-                into - len(own): [place - len(own) for place in places]
-                for into, places in found.members().items()
-                if into >= len(own)
-            }
-            return Chosen(kept, members)
+            return Chosen(kept, _members(into[:end], len(own)))
         count *= WIDER
+
+
+def _members(into: Ints, own: int) -> dict[int, list[int]]:
+    """Return, by each product that stays, those that collapse into it, without the first `own`."""
+    found: dict[int, list[int]] = {}
+    (rows,) = ((into != np.arange(len(into))) & (into >= own)).nonzero()
+    for row, to in zip((rows - own).tolist(), (into[rows] - own).tolist(), strict=True):
+        found.setdefault(to, []).append(row)
+    return found
 
 
 async def _grouped(

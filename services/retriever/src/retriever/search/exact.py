@@ -24,6 +24,8 @@ WIDER = 4
 """Rows examined per wanted group, and the factor by which more are examined when these were too
 few."""
 
+FEW = 8
+"""Products left out up to which each is compared with all rows."""
 INLINE_NUMBERS = 8_000_000
 """Numbers that are compared without leaving the event loop: 3 ms (one core, 2026-11)."""
 SHARE_NUMBERS = 4_000_000
@@ -67,11 +69,12 @@ async def nearest(
         nothing = view.table.places([])
         return Ordered(view, nothing, (), (), Chosen(()), 0)
     # A write may happen from here on: a product that it changes is found by its former vectors.
-    owners = vectors.owners.copy()
+    owners, single = vectors.owners.copy(), not vectors.several
     scores = await _compare(vectors, queries)
-    shortlist = _Shortlist(view, owners, scores, condition, left_out)
+    shortlist = _Shortlist(view, owners, scores, condition, left_out, single=single)
+    unique = vectors.unique(view.table).at
     firsts = None if collapse is Collapse.OFF else _firsts(vectors)
-    if firsts is not None:
+    if firsts is not None and len(own) and False in unique(own):
         shortlist.pass_over_pictures(own[_staying(view, own)])
     wanted = top_k + len(own) + SPARE
     moved = np.zeros(0, np.int64)
@@ -80,10 +83,10 @@ async def nearest(
         others = max(top_k, most_marked(top_k))
         needed = near.firsts | np.isin(near.groups, moved) if len(moved) else near.firsts
         some = _with_best(near, needed, scores, others)
-        ordered = _in_order(view, vectors, owners, some, scores)
-        chosen = await choose(view.table, ordered[0], own, top_k, firsts)
-        more = np.setdiff1d(_moved(view, ordered[0], own, chosen), moved)
-        if len(some) < len(near.rows) and len(more):
+        ordered = _in_order(view, vectors, owners, some, scores, single=single)
+        chosen = await choose(view.table, ordered[0], own, top_k, firsts, unique=unique)
+        cut = len(some) < len(near.rows)
+        if cut and len(more := np.setdiff1d(_moved(view, ordered[0], own, chosen), moved)):
             # A family whose best variant collapsed into another product may remain by another
             # variant.
             moved = np.union1d(moved, more)
@@ -128,13 +131,22 @@ class _Shortlist:
     """
 
     def __init__(
-        self, view: View, owners: Ints, scores: Scores, condition: Filter, left_out: Collection[str]
+        self,
+        view: View,
+        owners: Ints,
+        scores: Scores,
+        condition: Filter,
+        left_out: Collection[str],
+        *,
+        single: bool,
     ) -> None:
+        """`single`: no product has two rows."""
         self._view = view
         self._owners = owners
         self._scores = scores
         self._condition = condition
         self._left_out = view.table.places(list(left_out))
+        self._single = single
         self._pictures: Hashes = np.zeros(0, np.uint64)
         self._count = 0
         """Number of rows examined; further rows may be as near as the last of them."""
@@ -162,32 +174,45 @@ class _Shortlist:
         `by_family`: groups are families; otherwise products.
         """
         while True:
-            groups = self._view.table.families(self._places) if by_family else self._places
-            names, group = np.unique(groups, return_inverse=True)
-            if len(names) >= wanted or self._count >= len(self._scores):
+            groups, names, group = self._grouped(by_family=by_family)
+            if names >= wanted or self._count >= len(self._scores):
                 break
             await self._widen(wanted)
-        scores = self._scores[self._rows]
-        best = np.full(len(names), -np.inf, np.float32)
-        np.maximum.at(best, group, scores)
-        everything = len(names) <= wanted and self._count >= len(self._scores)
-        if everything:
-            near = np.arange(len(scores))
-        else:
-            near = np.flatnonzero(scores >= np.partition(best, -wanted)[-wanted])
-        firsts = scores[near] == best[group[near]]
-        return _Near(self._rows[near], groups[near], firsts, everything)
+        scores = best = self._scores[self._rows]
+        if group is not None:
+            best = np.full(names, -np.inf, np.float32)
+            np.maximum.at(best, group, scores)
+        rows, everything = self._rows, names <= wanted and self._count >= len(self._scores)
+        if not everything:
+            near = scores >= best[best.argpartition(-wanted)[-wanted]]
+            rows, groups, scores = rows[near], groups[near], scores[near]
+            group = None if group is None else group[near]
+        firsts = ~np.zeros(len(rows), np.bool_) if group is None else scores == best[group]
+        return _Near(rows, groups, firsts, everything)
+
+    def _grouped(self, *, by_family: bool) -> tuple[Ints, int, Ints | None]:
+        """Return the group of each row, their number, and the number of each row's group from 0;
+        None if each row has a group of its own."""
+        places = self._places
+        if self._single and not (by_family and True in self._view.table.related(places)):
+            return places, len(places), None
+        groups = self._view.table.families(places) if by_family else places
+        names, group = np.unique(groups, return_inverse=True)
+        return groups, len(names), group
 
     async def _widen(self, wanted: int) -> None:
         self._count = WIDER * max(self._count, wanted)
         if self._count >= len(self._scores):
             rows = np.arange(len(self._scores))
         else:
-            rows = np.flatnonzero(self._scores >= _floor(self._scores, self._count))
+            (rows,) = (self._scores >= _floor(self._scores, self._count)).nonzero()
         places = self._owners[rows]
         passing = await self._view.conditions.passing(self._condition, places)
-        if len(self._left_out):
+        if len(self._left_out) > FEW:
             passing &= ~np.isin(places, self._left_out)
+        else:
+            for place in self._left_out.tolist():
+                passing &= places != place
         if len(self._pictures):
             known = np.isin(self._view.table.image_hash[places], self._pictures)
             passing &= ~known | np.isin(rows, self._rows)
@@ -199,18 +224,21 @@ def _floor(scores: Scores, count: int) -> np.float32:
 
     The maxima of equal parts of the scores are fewer to sort than all scores.
     """
-    shares = len(scores) // max(1, len(scores) // (2 * count))
-    of_each = scores[: len(scores) // shares * shares].reshape(-1, shares).max(axis=0)
-    floor: np.float32 = np.partition(of_each, -count)[-count]
+    size = len(scores)
+    shares = size // (size // (2 * count) or 1)
+    of_each = np.maximum.reduce(scores[: size // shares * shares].reshape(-1, shares))
+    of_each.partition(-count)
+    floor: np.float32 = of_each[-count]
     return floor
 
 
 def _with_best(near: _Near, needed: Flags, scores: Scores, more: int) -> Ints:
     """Return the needed rows and at most `more` others: near-duplicates and further photos."""
     others = near.rows[~needed]
-    if len(others) > more:
-        others = others[np.argpartition(-scores[others], more - 1)[:more]]
-    return np.concatenate([near.rows[needed], others])
+    if len(others) <= more:
+        return near.rows
+    best = np.argpartition(-scores[others], more - 1)[:more]
+    return np.concatenate([near.rows[needed], others[best]])
 
 
 def _moved(view: View, order: Ints, own: Ints, chosen: Chosen) -> Ints:
@@ -231,25 +259,24 @@ def _moved(view: View, order: Ints, own: Ints, chosen: Chosen) -> Ints:
 
 
 def _in_order(
-    view: View, vectors: Vectors, owners: Ints, rows: Ints, scores: Scores
+    view: View, vectors: Vectors, owners: Ints, rows: Ints, scores: Scores, *, single: bool
 ) -> tuple[Ints, list[float], list[str]]:
     """Return the products of rows, nearest first, equal ones by id, each with its best row's
-    similarity and photo."""
+    similarity and photo. `single`: no product has two rows."""
     ids = view.table.ids
-    order = rows[np.argsort(-scores[rows])]
+    order = rows[(-scores[rows]).argsort()]
     falling = scores[order]
-    if (falling[1:] == falling[:-1]).any():
+    if True in (falling[1:] == falling[:-1]):
 
         def by_id(row: int) -> tuple[float, str, str]:
             return -float(scores[row]), ids[owners[row]], vectors.key(row).row_id
 
         order = np.array(sorted(rows.tolist(), key=by_id), np.int64)
-    firsts: dict[int, int] = {}
-    for row, place in zip(order.tolist(), owners[order].tolist(), strict=True):
-        firsts.setdefault(place, row)
-    best = list(firsts.values())
-    photos = [vectors.key(row).image_id for row in best]
-    return np.array(list(firsts), np.int64), scores[best].tolist(), photos
+    places = owners[order]
+    if not single:
+        firsts = np.sort(np.unique(places, return_index=True)[1])
+        order, places = order[firsts], places[firsts]
+    return places, scores[order].tolist(), vectors.image_ids(order.tolist())
 
 
 def _firsts(vectors: Vectors) -> FirstVectors:

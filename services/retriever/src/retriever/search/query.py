@@ -49,7 +49,9 @@ class SearchQuery:
     @property
     def product_ids(self) -> list[str]:
         """Products of the query."""
-        parts = (part.product_id for part in self.blend or ())
+        if self.blend is None:
+            return [self.product_id] if self.product_id else []
+        parts = (part.product_id for part in self.blend)
         return [each for each in (self.product_id, *parts) if each]
 
     @property

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
+
 from retriever.columns.arrays import Ints
 from retriever.columns.column_cache import Columns, View
 from retriever.columns.vectors import Vectors
@@ -26,6 +28,7 @@ from retriever.search.planning import MAX_LIMIT
 from retriever.search.query import SearchQuery, check_query, query_vectors
 from retriever.search.sampling import Samples
 
+NOWHERE = np.zeros(0, np.int64)
 REFILL = 4
 """Factor of rows that the next round asks for when products are missing."""
 Measure = Callable[[str], AbstractContextManager[None]]
@@ -89,11 +92,8 @@ async def _in_memory(
     query: SearchQuery, generation: Generation, freshness: Freshness, view: View, vectors: Vectors
 ) -> FoundNearest:
     """Search by comparing every vector in memory, if they are held; see exact.py."""
-    seeds = {
-        each: vectors.of(place)
-        for each in query.product_ids
-        if (place := view.table.place(each)) >= 0
-    }
+    named, table = query.product_ids, view.table
+    seeds = {each: vectors.of(place) for each in named if (place := table.place(each)) >= 0}
     own = _own(query, view)
     found = await exact.nearest(
         view,
@@ -213,7 +213,8 @@ def _left_out(query: SearchQuery) -> set[str]:
 
 def _own(query: SearchQuery, view: View) -> Ints:
     """Return places of the query's products, if their near-duplicates are to be left out."""
-    if query.include_query_product or query.collapse is Collapse.OFF:
-        return view.table.places([])
-    places = view.table.places(list(dict.fromkeys(query.product_ids)))
+    named = query.product_ids
+    if not named or query.include_query_product or query.collapse is Collapse.OFF:
+        return NOWHERE
+    places = view.table.places(list(dict.fromkeys(named)))
     return places[places >= 0]

@@ -16,9 +16,7 @@ from retriever.servicer.messages import AVAILABILITY_NUMBER
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.retriever.v1 import vector_service_pb2
 from sightline_rules import kinds
-from sightline_rules.fields import CANDIDATE
 from sightline_rules.kinds import FieldKind
-from sightline_rules.markets import named
 
 KEPT = 20_000
 """Maximum number of cached bytes of tag and attribute lists, which many products share."""
@@ -26,7 +24,7 @@ KEPT = 20_000
 PART_ROWS = 256
 """Products for which a column is filled between two runs of other tasks."""
 
-_NOTHING = frozenset({"", "[]", NONE})
+NOTHING = frozenset({"", "[]", NONE})
 
 
 async def fill_found(
@@ -57,27 +55,32 @@ async def fill(
     rows = np.asarray(places, np.int64)
     message.product_ids.extend([table.ids[place] for place in places])
     message.image_hashes.extend(table.image_hash[rows].tolist())
-    for field in CANDIDATE:
-        column = table.column(named(field.name, market_id))
+    for column in table.candidate_columns(market_id):
+        if column.unknown:
+            continue
+        field = column.field
         for name, cells in zip(field.candidate, column.cells(rows), strict=True):
             # An omitted column means that no product has the field.
-            if _NOTHING.issuperset(cells):
+            if NOTHING.issuperset(cells):
+                continue
+            if len(cells) <= PART_ROWS:
+                _extend(message, name, field.kind, cells)
                 continue
             for begin in range(0, len(cells), PART_ROWS):
                 _extend(message, name, field.kind, cells[begin : begin + PART_ROWS])
-                if len(cells) > PART_ROWS:
-                    await asyncio.sleep(0)
+                await asyncio.sleep(0)
 
 
 def _extend(
     message: candidate_pb2.CandidateColumns, name: str, kind: FieldKind, cells: Sequence[Any]
 ) -> None:
     """Append cells to the column of a name."""
-    if encode := _LISTS.get(type(kind)):
+    of = type(kind)
+    if of in _LISTS:
         # A list's `extend` would serialise and parse each message by itself.
-        message.MergeFromString(b"".join(map(encode, cells)))
-    elif number := _NUMBERS.get(type(kind)):
-        getattr(message, name).extend(map(number, cells))
+        message.MergeFromString(b"".join(map(_LISTS[of], cells)))
+    elif of in _NUMBERS:
+        getattr(message, name).extend(map(_NUMBERS[of], cells))
     else:
         getattr(message, name).extend(cells)
 

@@ -1,6 +1,7 @@
 """Filters: protos to values and back."""
 
 import base64
+from functools import lru_cache
 
 from retriever.domain.errors import FilterInvalid
 from retriever.servicer.messages import common_fields
@@ -10,11 +11,20 @@ from sightline.retriever.v1 import product_service_pb2
 from sightline_rules import filters, messages
 from sightline_rules.rejections import Rejection
 
+PARSED = 256
+"""Filters that are cached: equal ones of later requests are the same object, by which their answers
+are found."""
+
 
 def condition(message: filter_pb2.Filter) -> filters.Filter:
     """Parse and check a filter. Raises FilterInvalid."""
+    return _parsed(message.SerializeToString())
+
+
+@lru_cache(maxsize=PARSED)
+def _parsed(data: bytes) -> filters.Filter:
     try:
-        return messages.condition(message)
+        return messages.condition(filter_pb2.Filter.FromString(data))
     except filters.FilterInvalidError as error:
         raise FilterInvalid.at(error.path, error.description) from error
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from retriever.domain.product import Product
+import numpy as np
+
+from retriever.columns.table import ProductTable
 from retriever.search.listing import ListingPage, ListingQuery
 from retriever.servicer import facet_messages, filter_messages
-from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline_rules.markets import within
 
@@ -35,14 +36,14 @@ def query(catalog_id: str, request: products_pb.BrowseProductsRequest) -> Listin
 
 
 def response(
-    page: ListingPage, products: Sequence[product_pb2.Product], catalog_products: int
+    page: ListingPage, places: Sequence[int], catalog_products: int
 ) -> products_pb.BrowseProductsResponse:
-    """Return the message of a page with those of its products that still pass."""
-    ids = [page.view.table.ids[place] for place in page.places]
-    beside = dict(zip(ids, page.variants, strict=True))
-    variants = [beside[product.product_id] for product in products]
+    """Return the message of a page without its products. `places`: those that still pass."""
+    variants: list[Sequence[str]] = []
+    if any(page.variants):
+        beside = dict(zip(page.places, page.variants, strict=True))
+        variants = [beside[place] for place in places]
     return products_pb.BrowseProductsResponse(
-        products=products,
         variants=[products_pb.VariantIds(product_ids=each) for each in variants]
         if any(variants)
         else [],
@@ -55,8 +56,10 @@ def response(
     )
 
 
-def add_costs(response: products_pb.BrowseProductsResponse, products: Sequence[Product]) -> None:
-    """Add the costs of the response's products, in their order."""
-    costs = [product.content.cost for product in products]
-    response.cost_micros.extend(-1 if cost is None else cost.micros for cost in costs)
-    response.cost_currencies.extend("" if cost is None else cost.currency for cost in costs)
+def add_costs(
+    response: products_pb.BrowseProductsResponse, table: ProductTable, places: Sequence[int]
+) -> None:
+    """Add the costs of the response's products, which are at these places of the table."""
+    micros, currencies = table.column("cost").cells(np.asarray(places, np.int64))
+    response.cost_micros.extend(micros)
+    response.cost_currencies.extend(currencies)

@@ -1,17 +1,14 @@
 """ProductService on gRPC: translate, call the use case, translate back."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import compress
-from typing import NamedTuple, Protocol
+from typing import Any, Protocol
 
 from retriever.catalog import deletions, imports, partial_updates, products
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.column_cache import Columns
-from retriever.columns.products import each_passes
 from retriever.columns.table import ProductTable
-from retriever.domain.product import Product
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
 from retriever.ports.columns import ColumnRecord
 from retriever.ports.photos import Photos
@@ -25,6 +22,7 @@ from retriever.servicer import (
     product_messages,
 )
 from retriever.servicer import messages as wire
+from retriever.servicer.shown_products import ShownProducts
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.requests import check_count, enter
 from servicekit.rpc.server import Context
@@ -33,10 +31,6 @@ from sightline.common.v1 import import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline_rules.filters import Filter
-from sightline_rules.markets import localized
-
-MOST_ROWS = 10_000
-"""Maximum number of cached product messages, about 20 MB."""
 
 
 class ProductRecord(
@@ -59,8 +53,9 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     synonyms: HeldSynonyms
 
     @cached_property
-    def _rows(self) -> "_Rows":
-        return _Rows(self.record)
+    def shown(self) -> ShownProducts:
+        """Products as callers see them."""
+        return ShownProducts(self.record, self.columns)
 
     async def UpsertProducts(
         self, request: products_pb.UpsertProductsRequest, context: Context
@@ -104,44 +99,61 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         if as_columns:
             await column_messages.fill(response.columns, table, found.places, market_id)
             return response
-        chosen = await self._passing(catalog, table, found.places, condition)
-        response.products.extend(_messages(chosen, market_id, unshown=request.unshown))
+        _, shown = await self.shown.passing(
+            catalog, table, found.places, condition, market_id, unshown=request.unshown
+        )
+        response.MergeFromString(b"".join([each.entry for each in shown]))
         return response
 
-    async def _passing(
-        self, catalog: str, table: ProductTable, places: Sequence[int], condition: Filter
-    ) -> Iterable["_Read"]:
-        """Return the products at some rows, as now recorded. Those written since the columns were
-        read may no longer pass."""
-        rows = await self._rows.read(catalog, table, places)
-        passing = await each_passes(condition, (held.facts for held, _ in rows), len(rows))
-        return compress(rows, passing)
+    async def messages(
+        self,
+        catalog: str,
+        table: ProductTable,
+        places: Sequence[int],
+        condition: Filter,
+        market_id: str,
+        *,
+        unshown: bool,
+    ) -> Sequence[product_pb2.Product]:
+        """Return the products at some rows that pass, in a market. They are shared and must not be
+        changed."""
+        _, shown = await self.shown.passing(
+            catalog, table, places, condition, market_id, unshown=unshown
+        )
+        return [each.message for each in shown]
 
     async def ListProducts(
         self, request: products_pb.ListProductsRequest, context: Context
     ) -> products_pb.ListProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         as_columns = product_messages.as_columns(request.view)
-        market_id = request.filter.market_id
-        page = await products.list_products(
-            catalog,
-            self.record,
-            condition=filter_messages.condition(request.filter),
-            order=product_messages.order(request.order),
-            page_size=request.page_size,
-            page_token=request.page_token,
-            mismatched_only=request.doubted_only,
-            columns=self.columns,
-        )
-        response = products_pb.ListProductsResponse(next_page_token=page.next_token)
-        ids = [product.content.product_id for product in page.products]
-        if as_columns:
+        condition, market_id = filter_messages.condition(request.filter), request.filter.market_id
+        asked: dict[str, Any] = {
+            "condition": condition,
+            "order": product_messages.order(request.order),
+            "page_size": request.page_size,
+            "page_token": request.page_token,
+        }
+        found = None
+        if not request.doubted_only:
+            found = await products.list_places(catalog, self.columns, **asked)
+        if found is not None:
+            table, places, token = found.view.table, found.places, found.next_token
+        else:
+            page = await products.list_products(
+                catalog, self.record, **asked, mismatched_only=request.doubted_only
+            )
+            ids, token = [each.content.product_id for each in page.products], page.next_token
             table = (await self.columns.of(catalog, ids)).table
             places = [place for place in table.places(ids).tolist() if place >= 0]
+        response = products_pb.ListProductsResponse(next_page_token=token)
+        if as_columns:
             await column_messages.fill(response.columns, table, places, market_id)
-        else:
-            rows = await self._rows.of(catalog, page.products)
-            response.products.extend(_messages(rows, market_id, unshown=request.unshown))
+            return response
+        _, shown = await self.shown.passing(
+            catalog, table, places, condition, market_id, unshown=request.unshown
+        )
+        response.MergeFromString(b"".join([each.entry for each in shown]))
         return response
 
     async def CountFacets(
@@ -162,11 +174,14 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         query = listing_messages.query(catalog, request)
         synonyms = await self.synonyms.of(catalog)
         page = await listing.browse(query, self.columns, self.record, synonyms)
-        rows = [*await self._passing(catalog, page.view.table, page.places, query.condition)]
-        shown = list(_messages(rows, query.market_id, unshown=False))
-        response = listing_messages.response(page, shown, self.columns.product_count(catalog))
+        places, shown = await self.shown.passing(
+            *(catalog, page.view.table, page.places, query.condition, query.market_id),
+            unshown=False,
+        )
+        response = listing_messages.response(page, places, self.columns.product_count(catalog))
+        response.MergeFromString(b"".join([each.entry for each in shown]))
         if request.costs:
-            listing_messages.add_costs(response, [product for product, _ in rows])
+            listing_messages.add_costs(response, page.view.table, places)
         return response
 
     async def DeleteProducts(
@@ -274,55 +289,3 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             catalog, request.image_id, self.record, self.photos
         )
         return products_pb.GetImageResponse(image=product_messages.image_message(image, content))
-
-
-_Read = tuple[Product, product_pb2.Product]
-"""A product and its message."""
-
-
-def _messages(
-    rows: Iterable[_Read], market_id: str, *, unshown: bool
-) -> Iterator[product_pb2.Product]:
-    """Yield the messages of products, in a market; `unshown`: with the fields that only operators
-    read."""
-    for product, message in rows:
-        whole = product_messages.with_unshown(message, product) if unshown else message
-        yield localized(whole, market_id)
-
-
-class _Row(NamedTuple):
-    mark: tuple[int, int]
-    """Number of the product's table and the product's version in it, at the time of the read or
-    earlier."""
-    read: _Read
-
-
-class _Rows:
-    """A cache of products as messages; an entry is valid until its product is written."""
-
-    def __init__(self, record: ProductRecord) -> None:
-        self._record = record
-        self._kept: dict[tuple[str, str], _Row] = {}
-
-    async def read(self, catalog: str, table: ProductTable, places: Sequence[int]) -> list[_Read]:
-        """Return those of the products at the given rows that still exist, in order."""
-        if len(self._kept) > MOST_ROWS:
-            self._kept = {}
-        marks = {table.ids[p]: (table.number, int(table.stamp[p])) for p in places}
-        found = {name: self._kept.get((catalog, name)) for name in marks}
-        rows = {name: row.read for name, row in found.items() if row and row.mark == marks[name]}
-        if unread := [name for name in marks if name not in rows]:
-            products = await self._record.get(catalog, unread)
-            for product, message in await self.of(catalog, list(products.values())):
-                name = product.content.product_id
-                rows[name] = product, message
-                self._kept[catalog, name] = _Row(marks[name], rows[name])
-        return [rows[table.ids[p]] for p in places if table.ids[p] in rows]
-
-    async def of(self, catalog: str, products: Sequence[Product]) -> list[_Read]:
-        """Return products with their messages."""
-        mismatches = await self._record.category_mismatches(catalog, products) if products else {}
-        return [
-            (each, product_messages.row(each, mismatches.get(each.content.product_id)))
-            for each in products
-        ]

@@ -53,8 +53,8 @@ from ranker.domain.recommenders import (
     Recommender,
     RequestAnchors,
 )
-from ranker.domain.signals import FALL, Signals, recent_products
-from ranker.serving.ranking.fold_in import basket
+from ranker.domain.signals import FALL, Signals
+from ranker.serving.ranking.fold_in import basket, products_of
 
 WEIGHT = 5.0
 """Prior weight, in days with the anchor."""
@@ -132,7 +132,7 @@ def near(
 ) -> dict[Recommender, Sequence[str]]:
     """Return the products whose neighbours are requested, by recommender: the anchors, else the
     shopper's last products."""
-    last = () if anchors else recent_products(history.recent, history.hidden, signals)
+    last = () if anchors else products_of(history, signals)
     own = {
         Recommender.CO_VIEW: last[:MOST_LAST],
         Recommender.CO_PURCHASE: basket(history.recent, last)[:MOST_LAST],

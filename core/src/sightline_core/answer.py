@@ -4,13 +4,13 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.model.branch import Branch, branches_of
-from gateway.model.candidates import Contributions
-from gateway.model.causes import Degradation
-from gateway.model.opaque_messages import ProductRow, Vector
-from gateway.model.query import Shopper
-from gateway.model.reasons import Move, MoveCause, Reason
-from gateway.model.versions import Versions
+from sightline_core.branch import Branch, branches_of
+from sightline_core.candidates import Contributions
+from sightline_core.degradations import Degradation
+from sightline_core.opaque_messages import ProductRow, Vector
+from sightline_core.reasons import Move, MoveCause, Reason
+from sightline_core.shoppers import Shopper
+from sightline_core.versions import Versions
 
 
 @dataclass(frozen=True, slots=True)

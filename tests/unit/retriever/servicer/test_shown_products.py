@@ -1,0 +1,212 @@
+"""Products as callers see them are kept until they are written, and never shown once deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from retriever.catalog.synonyms import HeldSynonyms
+from retriever.domain.product import Offer, Product, ProductWrite
+from retriever.record import Record
+from retriever.servicer import product_messages, shown_products
+from retriever.servicer.products import ProductServicer
+from retriever.servicer.shown_products import ShownProducts
+from servicekit.sql.database import Database
+from sightline.common.v1 import product_pb2
+from sightline.retriever.v1 import product_service_pb2 as pb
+from sightline_client.convert import to_wire
+from sightline_client.convert.filter_text import parse_filter
+from sightline_rules.filters import All, Availability, Comparison, Money, Operator
+from sightline_rules.markets import MarketValues
+from tests.unit.retriever.columns.conftest import neighbour, patient
+from tests.unit.retriever.conftest import Clock, write
+
+__all__ = ["neighbour"]
+CHEAP = to_wire.filter_(parse_filter("price < 10 EUR"))
+GERMAN = MarketValues("de", title="Blau")
+WRITES = (
+    write("a", b"a", title="Red", cost=Money("EUR", 2), price=Money("EUR", 5_000_000)),
+    write(
+        "b",
+        title="Blue",
+        price=Money("EUR", 5_000_000),
+        markets=(MarketValues("de", title="Blau"),),
+    ),
+    write("c", parent_id="b", price=Money("EUR", 50_000_000)),
+)
+
+
+class Reading(Record):
+    """Record that notes which products are read from it."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        super().__init__(db, clock)
+        self.read: list[str] = []
+
+    async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
+        self.read += product_ids
+        return await super().get(catalog_id, product_ids)
+
+    def took(self) -> list[str]:
+        """Return the products read since the last call."""
+        taken, self.read = sorted(self.read), []
+        return taken
+
+
+@pytest.fixture
+async def reading(db: Database, clock: Clock) -> Reading:
+    made = Reading(db, clock)
+    await made.write("default", list(WRITES))
+    return made
+
+
+def servicer(record: Record, **bounds: int) -> ProductServicer:
+    columns = patient(record, **bounds)
+    return ProductServicer(
+        {"default"},
+        record,
+        None,
+        None,
+        1.0,
+        columns,
+        HeldSynonyms(record),  # type: ignore[arg-type]
+    )
+
+
+async def got(
+    of: ProductServicer, *ids: str, market: str = "", unshown: bool = False
+) -> dict[str, product_pb2.Product]:
+    request = pb.BatchGetProductsRequest(product_ids=ids or ("a", "b", "c"), unshown=unshown)
+    request.filter.market_id = market
+    found = await of.BatchGetProducts(request, None)  # type: ignore[arg-type]
+    return {each.product_id: each for each in found.products}
+
+
+async def listed(of: ProductServicer) -> pb.ListProductsResponse:
+    asked = pb.ListProductsRequest(filter=CHEAP)
+    return await of.ListProducts(asked, None)  # type: ignore[arg-type]
+
+
+async def browsed(of: ProductServicer) -> pb.BrowseProductsResponse:
+    asked = pb.BrowseProductsRequest(order="NEWEST", page_size=10, costs=True)
+    return await of.BrowseProducts(asked, None)  # type: ignore[arg-type]
+
+
+async def as_recorded(record: Record, *ids: str) -> dict[str, product_pb2.Product]:
+    held = await record.get("default", ids)
+    return {name: product_messages.row(each) for name, each in held.items()}
+
+
+def test_the_answers_with_products_have_them_in_one_field() -> None:
+    answers = (pb.BatchGetProductsResponse, pb.ListProductsResponse, pb.BrowseProductsResponse)
+    fields = [each.DESCRIPTOR.fields_by_name["products"] for each in answers]
+    assert {(each.number, each.message_type.full_name) for each in fields} == {
+        (1, "sightline.common.v1.Product")
+    }
+
+
+async def test_products_are_read_once_by_all_calls_until_they_are_written(
+    reading: Reading, record: Record
+) -> None:
+    of = servicer(reading)
+    assert await got(of) == await as_recorded(record, "a", "b", "c")
+    assert reading.took() == ["a", "b", "c"]
+    assert [each.product_id for each in (await listed(of)).products] == ["a", "b"]
+    assert len((await browsed(of)).products) == 2
+    assert (await got(of, "b", "nobody", "b")).keys() == {"b"}
+    assert reading.took() == []
+    await reading.offer("default", [Offer("b", Money("EUR", 9_000_000), Availability.IN_STOCK)])
+    assert await got(of) == await as_recorded(record, "a", "b", "c")
+    assert reading.took() == ["b"]
+
+
+async def test_a_browsed_page_has_variants_and_costs_beside_its_products(reading: Reading) -> None:
+    found = await browsed(servicer(reading))
+    by_id = {each.product_id: row for row, each in enumerate(found.products)}
+    shown = next(name for name in ("b", "c") if name in by_id)
+    assert {*found.variants[by_id[shown]].product_ids} == {"b", "c"} - {shown}
+    assert (found.cost_micros[by_id["a"]], found.cost_currencies[by_id["a"]]) == (2, "EUR")
+    assert (found.cost_micros[by_id[shown]], found.cost_currencies[by_id[shown]]) == (-1, "")
+
+
+async def test_markets_and_what_only_operators_read_are_kept_apart(reading: Reading) -> None:
+    of = servicer(reading)
+    for _ in range(2):
+        assert (await got(of))["b"].title == "Blue"
+        assert (await got(of, market="de"))["b"].title == "Blau"
+        assert not (await got(of))["a"].HasField("cost")
+        assert (await got(of, unshown=True))["a"].cost.currency_code == "EUR"
+
+
+async def test_a_deleted_product_is_not_shown_nor_one_of_a_catalog_made_anew(
+    reading: Reading, neighbour: Record
+) -> None:
+    """Delete and write through another process, which shares the record."""
+    of = servicer(reading)
+    await got(of)
+    await neighbour.delete("default", ["a"])
+    assert (await got(of)).keys() == {"b", "c"}
+    await neighbour.write("default", [write("a", title="Another")])
+    assert (await got(of))["a"].title == "Another"
+
+
+async def test_what_another_process_writes_is_shown_at_once(
+    reading: Reading, neighbour: Record
+) -> None:
+    of = servicer(reading)
+    for title in ("One", "Two"):
+        await neighbour.write("default", [write("a", title=title)])
+        assert (await got(of))["a"].title == title
+        view = await of.columns.view("default")
+        assert view is not None
+        asked = ("default", view.table, [view.table.place("a")], All(), "")
+        (message,) = await of.messages(*asked, unshown=False)
+        assert message.title == title
+
+
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_product_written_during_the_call_is_judged_and_not_kept(
+    reading: Reading, gone: bool
+) -> None:
+    """Write between the read of the columns and that of the product."""
+    columns = patient(reading)
+    shown = ShownProducts(reading, columns)
+    view = await columns.view("default")
+    assert view is not None
+    place = view.table.place("a")
+    under = Comparison("price", Operator.LESS, Money("EUR", 10_000_000))
+    dear: ProductWrite = replace(
+        WRITES[0], content=replace(WRITES[0].content, price=Money("EUR", 99_000_000)), new_images={}
+    )
+    if gone:
+        await reading.delete("default", ["a"])
+    else:
+        await reading.write("default", [dear])
+    asked = ("default", view.table, [place], under, "")
+    assert await shown.passing(*asked, unshown=False) == ([], [])
+    _, found = await shown.passing(*(*asked[:3], All(), ""), unshown=False)
+    assert [each.message.price.units for each in found] == ([] if gone else [99])
+    assert not shown._kept
+
+
+async def test_kept_products_are_bounded(reading: Reading) -> None:
+    columns = patient(reading)
+    view = await columns.view("default")
+    assert view is not None
+    shown = ShownProducts(reading, columns, most_bytes=2_000)
+    places = view.table.places(["a", "b", "c"]).tolist()
+    for place in [*places, *places]:
+        await shown.passing("default", view.table, [place], All(), "", unshown=False)
+        weights = [shown_products._weight(each) for each in shown._kept.values()]
+        assert sum(weights) == shown._bytes <= 2_000
+    assert 0 < len(shown._kept) < 3
+
+
+async def test_a_catalog_that_is_not_held_is_read_each_time(reading: Reading) -> None:
+    of = servicer(reading, most_products=0)
+    for _ in range(2):
+        assert (await got(of, "a"))["a"].title == "Red"
+        assert reading.took() == ["a"]
+    assert not of.shown._kept
