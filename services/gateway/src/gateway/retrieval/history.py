@@ -1,4 +1,5 @@
-"""A shopper's last products in place of a request's own, while no model knows the shopper."""
+"""A shopper's last products in place of a request's own, unless the model was trained with the
+shopper: beside a model that knows no more than these products, too."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -38,13 +38,13 @@ class NominateQuery:
     """True if the caller can search the index of collaborative vectors."""
     model_version: str = ""
     last_products: int = 0
-    """Number of the shopper's last products to return if no model knows the shopper."""
+    """Number of the shopper's last products to return, unless the shopper was in training."""
     last_product_recommenders: Sequence[Recommender] = ()
     """Recommenders to ask only then."""
 
     @property
-    def without_model(self) -> "NominateQuery":
-        """The query for a shopper whom no model knows."""
+    def by_last_products(self) -> "NominateQuery":
+        """The query for a shopper without a long-term vector."""
         if not self.last_product_recommenders:
             return self
         return replace(self, recommenders=(*self.recommenders, *self.last_product_recommenders))
@@ -82,8 +82,8 @@ class Nominated:
     lists: Sequence[RecommenderList] = ()
     count_lag_micros: int = 0
     last_products: Mapping[str, float] = field(default_factory=dict)
-    """The shopper's last products with their weights, newest first; empty if a model knows the
-    shopper."""
+    """The shopper's last products with their weights, newest first; empty if the shopper has a
+    long-term vector, beside which they add nothing (lab/research/personal.md)."""
 
 
 class Nominate:
@@ -111,8 +111,8 @@ class Nominate:
         read = await self._shoppers.read(*whose, served.model, now_micros=query.now_micros)
         token = self._shoppers.remember(*whose, read)
         last: Mapping[str, float] = {}
-        if not read.shopper.personal:
-            query = query.without_model
+        if read.shopper.long_term is None:
+            query = query.by_last_products
             last = last_interests(
                 *(read.history.recent, read.history.hidden),
                 query.last_products,
