@@ -39,7 +39,7 @@ from tests.waiting import until
 
 EVENTS = (1, 3, 5)
 LISTED = 10
-CLOTHES, SHOPPERS, TESTED = 40, 380, 240
+CLOTHES, SHOPPERS, TESTED = 40, 260, 120
 """Photos of each kind; made shoppers; of these, those that are asked for."""
 MADE_EVENTS = 20 * SHOPPERS
 DAYS = 28

@@ -91,7 +91,7 @@ class FakeRanker:
     anchors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Anchors by source."""
     last_products: dict[str, float] = field(default_factory=dict)
-    """The shoppers' last products, unless they were in training: basis LONG_TERM."""
+    """The shoppers' last products, unless a model knows them: basis LONG_TERM or SESSION."""
     searched: tuple[str, ...] = ()
     """Past searches, most shoppers first."""
     recommenders: list[Recommenders] = field(default_factory=list)
@@ -113,8 +113,9 @@ class FakeRanker:
         self.recommenders.append(recommenders)
         nobody = (NominationBasis.NOTHING, ())
         basis, ids = self.generated.get(shopper.id if shopper else "", nobody)
-        unknown = basis is not NominationBasis.LONG_TERM
-        of_last = recommenders.of_last_products if unknown and self.last_products else ()
+        unknown = basis not in (NominationBasis.LONG_TERM, NominationBasis.SESSION)
+        counted = basis is not NominationBasis.LONG_TERM and self.last_products
+        of_last = recommenders.of_last_products if counted else ()
         last = list(self.last_products.items())[: recommenders.last_products if unknown else 0]
         lists = tuple(
             RecommenderList(name, tuple(scores), tuple(scores.values()))

@@ -83,8 +83,8 @@ class ScorePart(google.protobuf.message.Message):
     (bought with products that were recently bought or put into the cart), "content" (what the features of a product
     that nobody liked in training predict for the shopper), "trend" (liked more than usual recently), "popularity" (for
     shoppers whom no model knows; of one who was not in training: what the model holds of the product for anybody).
-    If the request names nothing but a shopper with whom no model was trained, "visual" and "text" are similarities to
-    their last products, and "affinity" is how much the product's category and brand are those of these.
+    If the request names nothing but a shopper whom no model knows, "visual" and "text" are similarities to their last
+    products, and "affinity" is how much the product's category and brand are those of these.
     Recommenders by counts: "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed".
     Numbers of the product, if the scene weighs them: "rating", "stock", "margin", "attribute.NAME".
     Other: "followed" (has a value that the shopper follows, such as an author), "freshness" (how new the product is),

@@ -921,7 +921,7 @@ class NominateRequest(google.protobuf.message.Message):
     predecessor, because the index may hold only their products.
     """
     last_products: builtins.int
-    """Unless the model was trained with the shopper: number of their last products to return, 0 to 50. Default: 0."""
+    """If no model knows the shopper: number of their last products to return, 0 to 50. Default: 0."""
     @property
     def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
         """The shopper. Unset if anonymous."""
@@ -951,8 +951,8 @@ class NominateRequest(google.protobuf.message.Message):
 
     @property
     def last_product_recommenders(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Recommenders as in `recommenders`, whose lists are returned only where `last_product_ids` are. Up to 8, none of
-        which is in both.
+        """Recommenders as in `recommenders`, whose lists are returned unless the model was trained with the shopper or with
+        the attributes that they gave. Up to 8, none of which is in both.
         """
 
     def __init__(
@@ -1101,8 +1101,8 @@ class NominateResponse(google.protobuf.message.Message):
 
     @property
     def last_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Unless the model was trained with the shopper, or with the attributes that they gave: up to `last_products` products
-        that they viewed, put into the cart, bought or rated well, newest first, without hidden ones.
+        """If no model knows the shopper: up to `last_products` products that they viewed, put into the cart, bought or rated
+        well, newest first, without hidden ones.
         """
 
     @property

@@ -14,7 +14,6 @@ from gateway.model.explanation import ProductOutcome
 from gateway.model.peers import NominationBasis
 from gateway.model.quality import Quality
 from gateway.model.query import RequestQuery
-from gateway.model.reasons import Reason
 from gateway.model.response import RecommendAnswer
 from gateway.model.scene import AnchorSource
 from gateway.recommend.explain import explain
@@ -70,9 +69,11 @@ async def test_last_products_find_others_by_looks_texts_and_views_before_popular
     order = ranked(shop)
     named = order.candidates.columns.product_ids
     found = dict(zip(named, order.signals["affinity"], strict=True))
-    assert found["p3"] == 1.0
-    assert found["p5"] == 0.5
+    assert found["p3"] == 0.5  # two products count half
+    assert found["p5"] == 0.25
     assert found["p7"] == 0.0
+    looks = dict(zip(named, order.candidates.similarities["visual"], strict=True))
+    assert looks["p3"] == pytest.approx(0.45)
     assert ranked(shop).weights == shop.scenes.scenes[scene].parts_with_history
     assert {"visual", "text", "co_view"} <= {*ranked(shop).candidates.similarities}
     assert answer.degradations == ()
@@ -88,40 +89,22 @@ async def test_an_unknown_visitor_gets_popular_products(shop):
 
 
 @pytest.mark.parametrize("scene", ["for-you", "default"])
-async def test_last_products_are_one_more_branch_beside_a_model_without_the_shopper(shop, scene):
+async def test_counts_are_one_more_branch_beside_a_model_without_the_shopper(shop, scene):
     shop.ranker.generated["ann"] = (NominationBasis.SESSION, ("p9", "p8"))
     answer = await recommend(RequestQuery(scene=scene, shopper=ANN), shop.deps)
 
-    assert {*ids(answer)} == {"p3", "p4", "p5", "p8", "p9"}
-    assert {Branch.VISUAL, Branch.CO_VIEW, Branch.COLLABORATIVE} <= {
-        branch for item in answer.results for branch in item.answered.branches
-    }
+    assert {*ids(answer)} == {"p5", "p8", "p9"}
     weights = ranked(shop).weights
     assert weights == BUILT_IN.get(scene).parts_with_history
-    assert {"visual", "co_view", "session", "item_item", "content"} <= weights.keys()
+    assert {"co_view", "session", "item_item", "bought_together", "content"} <= weights.keys()
+    assert ranked(shop).candidates.similarities["co_view"]
+    assert "search" not in [name for name, _ in shop.retriever.calls]
     assert answer.degradations == ()
 
-
-@pytest.mark.parametrize("read", [True, False])
-async def test_a_model_answers_alone_if_the_last_products_can_t_be_read_or_searched(shop, read):
-    shop.ranker.generated["ann"] = (NominationBasis.SESSION, ("p9", "p8"))
     shop.ranker.counted = {}
-    if read:
-        shop.retriever.fails["search"] = Unavailable("down", reason="INDEX_UNAVAILABLE")
-    else:
-        columns = shop.retriever.columns
-
-        async def fails_once(*asked: Any) -> ProductColumns:
-            shop.retriever.columns = columns
-            raise Unavailable("late", reason="STAGE_DEADLINE")
-
-        shop.retriever.columns = fails_once
-    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
-
-    assert {*ids(answer)} == {"p8", "p9"}
-    named = {(one.stage, one.cause.name) for one in answer.degradations}
-    expected = {("visual", "INDEX_UNAVAILABLE"), ("text", "INDEX_UNAVAILABLE")}
-    assert named == (expected if read else {("history", "STAGE_DEADLINE")})
+    alone = await recommend(RequestQuery(scene=scene, shopper=ANN), shop.deps)
+    assert {*ids(alone)} == {"p8", "p9"}
+    assert ranked(shop).weights == BUILT_IN.get(scene).parts_without_signals
 
 
 async def test_a_shopper_who_was_in_training_is_answered_by_the_model(shop):
@@ -247,16 +230,6 @@ async def test_reasons_name_what_the_parts_follow(shop):
         ("SIMILAR_TO_VIEWED", "Similar to something you looked at"),
         ("MATCHES_TASTE", "Fits your taste"),
     ]
-
-
-async def test_looks_and_the_models_session_are_one_reason_that_names_a_product(shop):
-    shop.ranker.generated["ann"] = (NominationBasis.SESSION, ("p9", "p8"))
-    session = Reason("SIMILAR_TO_VIEWED", "Similar", (("product_id", "p1"),))
-    shop.ranker.reasons_given = (reason("LOOKS_LIKE_QUERY", "alike"), session)
-    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
-
-    assert said(answer)["p3"] == [("SIMILAR_TO_VIEWED", "Because you looked at Title of p2")]
-    assert said(answer)["p9"] == [("SIMILAR_TO_VIEWED", "Because you looked at Title of p1")]
 
 
 async def test_an_explanation_knows_the_similarity_to_the_last_products(shop):

@@ -165,10 +165,9 @@ class Recommenders:
     only: bool = False
     """If true, candidates by the shopper's behaviour are not requested."""
     last_products: int = 0
-    """Number of the shopper's last products that are requested, unless the shopper was in training.
-    """
+    """Number of the shopper's last products that are requested if no model knows the shopper."""
     of_last_products: tuple[str, ...] = ()
-    """Recommenders that are requested only then."""
+    """Recommenders that are requested then, and beside a model without the shopper."""
 
 
 NO_RECOMMENDERS = Recommenders()
@@ -204,8 +203,8 @@ class RankerCandidates:
     anchors: tuple[str, ...] = ()
     """Anchors that were used."""
     last_products: Mapping[str, float] = field(default_factory=dict)
-    """The shopper's last products with their weights, newest first; empty if the shopper was in
-    training."""
+    """The shopper's last products with their weights, newest first, if no model knows the shopper.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,23 +180,21 @@ def of_last_products(
     product_id: str = "",
     feature: tuple[str, str] | None = None,
 ) -> tuple[Reason, ...]:
-    """Return reasons of a product that the shopper's last ones found, one of each code.
+    """Return reasons of a product that the shopper's last ones found, each once.
 
     `product_id`: the last product that it is most like; `feature`: kind and value that it shares
-    with them. Both may be unknown. Looks and a model's `session` give the same code: the first that
-    names a product stays.
+    with them. Both may be unknown.
     """
     named = (("product_id", product_id),) if product_id else ()
-    found = dict[str, Reason]()
+    found = []
     for reason in reasons:
-        worded = reason
         if code := OF_LAST_PRODUCTS.get(reason.code):
-            worded = Reason(code, own_reason(code, language_code).text, named)
+            found.append(Reason(code, own_reason(code, language_code).text, named))
         elif reason.code == AFFINITY_CODE:
-            worded = _taste(language_code, feature)
-        if not found.setdefault(worded.code, worded).parameters:
-            found[worded.code] = worded
-    return tuple(found.values())
+            found.append(_taste(language_code, feature))
+        else:
+            found.append(reason)
+    return tuple(dict.fromkeys(found))
 
 
 def _taste(language_code: str, feature: tuple[str, str] | None) -> Reason:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.model.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
+from gateway.model.branch import SIMILARITY_BRANCHES
 from gateway.model.candidates import CandidateList, FusedCandidates
 from gateway.model.causes import DegradationCause, Peer
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
@@ -169,7 +170,7 @@ def rank_order(
         language_code=run.query.language_code,
         shopper=run.query.shopper,
         session_id=run.query.session_id,
-        candidates=candidates,
+        candidates=_shrunk(run, candidates),
         weights=weights,
         drop_seen=scene.drop_seen,
         seed=tokens.seed_of(run.digests.stored),
@@ -191,7 +192,23 @@ def rank_order(
 def affinities(run: RequestContext, candidates: FusedCandidates) -> Mapping[str, Sequence[float]]:
     """Return the part AFFINITY; empty unless the shopper's last products are searched by."""
     last = run.last_products
-    return {AFFINITY: last.affinities(candidates.columns)} if last.ids else {}
+    if not last.ids:
+        return {}
+    return {AFFINITY: [last.trust * each for each in last.affinities(candidates.columns)]}
+
+
+def _shrunk(run: RequestContext, candidates: FusedCandidates) -> FusedCandidates:
+    """Return the candidates with similarities to the shopper's last products, if they are searched
+    by, that count by how many these are."""
+    if not run.last_products.ids:
+        return candidates
+    similarities = {
+        branch: [run.last_products.trust * each for each in values]
+        if branch in SIMILARITY_BRANCHES
+        else values
+        for branch, values in candidates.similarities.items()
+    }
+    return replace(candidates, similarities=similarities)
 
 
 def collapsed(run: RequestContext, candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:

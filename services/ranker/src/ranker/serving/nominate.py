@@ -38,13 +38,14 @@ class NominateQuery:
     """True if the caller can search the index of collaborative vectors."""
     model_version: str = ""
     last_products: int = 0
-    """Number of the shopper's last products to return, unless the shopper was in training."""
+    """Number of the shopper's last products to return if no model knows the shopper."""
     last_product_recommenders: Sequence[Recommender] = ()
-    """Recommenders to ask only then."""
+    """Recommenders to ask then, and beside a model that was not trained with the shopper."""
 
     @property
     def by_last_products(self) -> "NominateQuery":
-        """The query for a shopper without a long-term vector."""
+        """The query for a shopper without a long-term vector, beside which these recommenders add
+        nothing (lab/research/personal.md)."""
         if not self.last_product_recommenders:
             return self
         return replace(self, recommenders=(*self.recommenders, *self.last_product_recommenders))
@@ -82,8 +83,8 @@ class Nominated:
     lists: Sequence[RecommenderList] = ()
     count_lag_micros: int = 0
     last_products: Mapping[str, float] = field(default_factory=dict)
-    """The shopper's last products with their weights, newest first; empty if the shopper has a
-    long-term vector, beside which they add nothing (lab/research/personal.md)."""
+    """The shopper's last products with their weights, newest first; empty if a model knows the
+    shopper."""
 
 
 class Nominate:
@@ -113,6 +114,7 @@ class Nominate:
         last: Mapping[str, float] = {}
         if read.shopper.long_term is None:
             query = query.by_last_products
+        if not read.shopper.personal:
             last = last_interests(
                 *(read.history.recent, read.history.hidden),
                 query.last_products,
