@@ -24,7 +24,7 @@ MOST_GROUPS = 2
 """Groups of last products that are searched by, at most: each costs a search of every space."""
 
 PRIOR = 2.0
-"""Chosen on other shoppers of clothing than those of the page: lab/research/personal.md."""
+"""Chosen on made shoppers, others than those of the table in lab/research/personal.md."""
 
 Feature = tuple[str, str]
 """Kind and value, as in reasons."""
