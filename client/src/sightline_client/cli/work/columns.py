@@ -374,9 +374,9 @@ def again(
     given: FileColumns, rejected: Path, options: Sequence[str], *, without: Collection[str] = ()
 ) -> list[str]:
     """Return the words of the command that imports rejected rows."""
-    own = ("map", "constants", "shape", "encoding", "values", "dry_run", "json")
-    own = (*own, "decimal", "date_order", "time_zone", "forms")
-    return typed.again(given.context, file=rejected, without=(*own, *without), more=options)
+    read = ("map", "constants", "shape", "encoding", "values", "decimal", "date_order", "time_zone")
+    own = (*read, "forms", "dry_run", "json", *without)
+    return typed.again(given.context, file=rejected, without=own, more=options)
 
 
 def report(table: RowTable) -> None:
