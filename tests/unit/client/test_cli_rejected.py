@@ -133,13 +133,18 @@ def test_rows_of_an_export_come_back_with_what_they_inherit_from(
 
 def test_lines_of_json_come_back_with_their_keys(tmp_path: Path) -> None:
     path = tmp_path / "shop.jsonl"
-    items = [{"nr": n, "names": {"de": f"N{n}"}, "preis": price} for n, price in ((1, 2), (2, "x"))]
+    items = [
+        {"Nr": n, "names": {"de": f"N{n}"}, "Preis inkl. MwSt": price}
+        for n, price in ((1, 2), (2, "x"))
+    ]
     path.write_text("".join(json.dumps(item) + "\n" for item in items))
-    said = ("--map", "nr=id", "--map", "names.de=title", "--map", "preis=price")
+    said = ("--map", "Nr=id", "--map", "names.de=title", "--map", "Preis inkl. MwSt=price")
     result = checked(str(path), *said, "--set", "currency=EUR")
+    assert "1 product is valid" in result.stdout
     (line,) = (tmp_path / "shop.rejected.jsonl").read_text().splitlines()
     row = json.loads(line)
-    assert (row["nr"], row["names"], row["preis"], row["_row"]) == (2, {"de": "N2"}, "x", 2)
+    found = (row["Nr"], row["names"], row["Preis inkl. MwSt"], row["_row"])
+    assert found == (2, {"de": "N2"}, "x", 2)
     assert "Row 1 (2)" in flat(again(result).stderr)
 
 

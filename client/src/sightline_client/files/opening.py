@@ -13,7 +13,7 @@ from sightline_client.files.conversion import ExportDates, Shape, Shaped
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.forms import Formed
 from sightline_client.files.lines import JsonLines
-from sightline_client.files.mapping import ColumnMap, Mapped, missing_field
+from sightline_client.files.mapping import AnyCase, ColumnMap, Mapped, missing_field
 from sightline_client.files.market_cells import MARKETS, MarketColumns
 from sightline_client.files.model import FileRefused, Row, RowTable, unread
 from sightline_client.files.notation import Notation, ValueWord, translated
@@ -185,6 +185,7 @@ def _open(
     known: Collection[str] = ()
     if reading.shape is None and strict:
         known = MarketColumns([*columns, *paths]) if MARKETS in columns else {*columns, *paths}
+        known = AnyCase(known) if reading.map else known
     if suffix in LINES:
         return JsonLines(path, known=known, ignore=ignore, encoding=reading.encoding)
     if suffix in FEEDS:
