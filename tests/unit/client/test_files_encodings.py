@@ -40,13 +40,26 @@ TEXTS = {
     "romanian": "id;nume\n1;Pâine cu brânză\n2;Făină albă\n",
     "portuguese": "id;nome\n1;Pão de maçã\n2;Limões, três\n3;Coração\n",
     "sharp": "id;name\n1;Straße\n2;Fuß und Spaß, groß\n3;Gießkanne\n4;weiße Soße\n",
+    "sharp ends": "id;name\n1;Fuß\n2;Spaß\n",
+    "spanish ends": "id;nombre\n1;Sofá\n2;Está maracujá\n",
     "dishes": "id;nom\n1;Crêpe au goût sûr, août\n2;Flûte à bec\n",
     "quotes": "id;title\n1;A “Quote” of the cook’s pan… – 5 €\n",
     "spanish fruit": "id;nombre\n1;Diálogo más rápido\n2;Plátano, página\n",
 }
 FOUND = [
     *((name, "cp1252") for name in ("german", "one letter", "french", "spanish", "italian")),
-    *((name, "cp1252") for name in ("portuguese", "sharp", "dishes", "quotes", "spanish fruit")),
+    *(
+        (name, "cp1252")
+        for name in (
+            "portuguese",
+            "sharp",
+            "sharp ends",
+            "spanish ends",
+            "dishes",
+            "quotes",
+            "spanish fruit",
+        )
+    ),
     *(("chinese", "gb18030"), ("japanese", "cp932")),
     *(
         (name, encoding)
@@ -63,7 +76,10 @@ UNDECIDED = [
         ("polish", "cp1250"),
     ),
     *((name, "cp1250") for name in ("hungarian", "hungarian word", "slovene", "romanian")),
-    *((name, "cp850") for name in ("sharp", "old german", "spanish", "spanish fruit")),
+    *(
+        (name, "cp850")
+        for name in ("sharp", "sharp ends", "old german", "spanish", "spanish fruit")
+    ),
     *(("korean", "cp949"), ("turkish", "cp1254"), ("traditional", "big5"), ("japanese", "euc_jp")),
 ]
 

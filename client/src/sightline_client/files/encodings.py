@@ -208,10 +208,11 @@ def _central(text: str) -> tuple[int, int]:
 
 
 def _dos(text: str) -> tuple[int, int]:
-    """Count letters of cp850 within words, where cp1252 has signs for their bytes, and others."""
+    """Count letters of cp850 within words, where cp1252 has signs for their bytes, and others. The
+    byte of ß, which is á in cp1252, stands behind a vowel, also at the end of a word."""
     usual = others = 0
     for before, run, after in _RUN.findall(text):
-        if before and after and len(run) <= 2:
+        if before and (after or run.endswith("ß")) and len(run) <= 2:
             at_vowels = f"{before}{run}".lower()
             sharp = run.find("ß")
             well = {*run} <= _DOS and (sharp < 0 or at_vowels[sharp] in "aeiouyäöü")
