@@ -200,11 +200,12 @@ def _central(text: str) -> tuple[int, int]:
     """Judge a text of cp1250 as a whole: whether it has letters of Central Europe where those that
     cp1252 has for their bytes do not stand."""
     runs = [len(run) for _, run, _ in _RUN.findall(text)]
+    count = max(2, len(runs))
     if sum(length > 2 for length in runs) * 10 > len(runs):  # of another script
-        return 0, 1
+        return 0, count
     hungarian = _HUNGARIAN.search(text) and not _FRENCH.search(text)
     romanian = _ROMANIAN.search(text) and not _PORTUGUESE.search(text)
-    return (2, 0) if hungarian or romanian or _SLAVIC.search(text) else (0, 1)
+    return (count, 0) if hungarian or romanian or _SLAVIC.search(text) else (0, count)
 
 
 def _dos(text: str) -> tuple[int, int]:
