@@ -129,8 +129,9 @@ Programs call `export_user`, `erase_user` and `get_erasure` of the client, or `E
   erase, and so is what other readers of a Kafka topic stored.
 - **Memory**: ids, histories and consents leave it within ten seconds, vectors of models within a
   minute. Which histories a caller read is remembered for an hour, under hashes that lead to nobody.
-  A gateway keeps the last requests to each scene for an hour, whatever the shopper consents to; the
-  one that is asked to erase drops the shopper's at once.
+  A gateway keeps the last requests to each scene for an hour, whatever the shopper consents to. All
+  that name a shopper leave every gateway within ten seconds after any erasure in their catalog, and
+  while the ranker can't say whether there was one.
 
 ## Processing record
 

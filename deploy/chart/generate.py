@@ -20,7 +20,7 @@ import yaml
 from deploy.chart import overlays, values
 from deploy.chart.overlays import ROOT, TOGGLES, Document
 from deploy.chart.templates import WIDTH, Templates, conditional, has_settings
-from deploy.chart.values import RESOURCES, SETTING, VALUES, Value
+from deploy.chart.values import RESOURCES, ROLES, SETTING, VALUES, Value
 
 Identity = tuple[str, str]
 HERE = Path(__file__).parent
@@ -106,6 +106,7 @@ def chart(folder: Path) -> Path:
         values.each("resources", "Requests and limits.", RESOURCES, templates.resources),
         values.each("secrets", "Names of the Secrets.", values.NEEDED, templates.secrets),
         values.each("settings", "Settings to add or replace.", SETTING, templates.settings),
+        values.each("serviceAccountAnnotations", ROLES, SETTING, templates.accounts),
     )  # fmt: skip
     place = folder / NAME
     shutil.rmtree(place, ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import yaml
@@ -18,6 +19,8 @@ _PODS = {
     "Deployment": ("template",),
     "Job": ("template",),
 }
+_STORES = {"postgres-uri": "database", "milvus-uri": "milvus", "object-store": "buckets"}
+"""Network policies of a store, and the values that hold its port."""
 _JOB = ".Values | toJson | sha256sum | trunc 8"
 """A Job can't be changed, so one with other values has another name."""
 
@@ -34,6 +37,7 @@ class Templates:
         self.secrets: dict[str, str] = {}
         self.images: set[str] = set()
         self.settings: dict[str, Document] = {}
+        self.accounts: dict[str, Document] = {}
 
     def of(self, document: Document) -> str:
         """Return the template of a document."""
@@ -50,6 +54,8 @@ class Templates:
             return self._settings(document)
         elif kind == "ServiceAccount":
             document["imagePullSecrets"] = self._block(_pull_secrets)
+            self.accounts[meta["name"]] = {}
+            meta["annotations"] = self._block(partial(_annotations, meta["name"]))
         elif kind == "NetworkPolicy":
             self._ports(document)
         elif kind in _PODS:
@@ -115,11 +121,8 @@ class Templates:
             ]
 
     def _ports(self, document: Document) -> None:
-        part = {"postgres-uri": "database", "milvus-uri": "milvus"}.get(
-            document["metadata"]["name"]
-        )
-        if part:
-            (rule,) = document["spec"]["egress"]
+        part = _STORES.get(document["metadata"]["name"])
+        for rule in document["spec"]["egress"] if part else ():
             (port,) = rule["ports"]
             port["port"] = self._value(f".Values.{part}.port")
 
@@ -195,6 +198,11 @@ def has_settings(document: Document) -> bool:
 
 def _pull_secrets(_: int) -> str:
     return "{{- with .Values.images.pullSecrets }}\nKEY\n  {{- toYaml . | nindent 2 }}\n{{- end }}"
+
+
+def _annotations(name: str, indent: int) -> str:
+    given = f'{{{{- with index .Values.serviceAccountAnnotations "{name}" }}}}'
+    return f"{given}\nKEY\n{{{{- toYaml . | nindent {indent + 2} }}}}\n{{{{- end }}}}"
 
 
 def _class(_: int) -> str:

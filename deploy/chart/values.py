@@ -21,6 +21,10 @@ PORT: Schema = {"type": "integer", "minimum": 1, "maximum": 65535}
 SWITCH: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 SETTING: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+ROLES = (
+    "Annotations of ServiceAccounts, such as those by which a cloud gives a role:"
+    " eks.amazonaws.com/role-arn: arn:…"
+)
 RESOURCES: Schema = {
     "type": "object",
     "additionalProperties": False,
@@ -75,6 +79,10 @@ VALUES: tuple[Value, ...] = (
     Value("milvus.network", "Network of Milvus. For one in this cluster label its namespace sightline/stores=true, too.", NETWORK, given="milvusNetwork"),
     Value("milvus.port", "Port of Milvus.", PORT, 19530),
     Value("buckets.region", "Region of the buckets.", NEEDED, given="region"),
+    Value("buckets.endpoint", "Address of a store that is not Amazon's: https://HOST, which is called by path, not by host names of buckets. Empty: Amazon's.", {"type": "string", "pattern": "^(https?://[^'\"\\s{}]+)?$"}, given="endpoint"),
+    Value("buckets.network", "Network of a store at private addresses; public ones are allowed anyway. 127.0.0.1/32: none.", NETWORK, "127.0.0.1/32", given="storeNetwork"),
+    Value("buckets.port", "Port of the store.", PORT, 443),
+    Value("buckets.credentials", "AWS credentials file in the pods, of the Secret object-store. Empty: serviceAccountAnnotations give the ServiceAccounts a role.", TEXT, "/etc/sightline/object-store/credentials", given="credentials"),
     Value("buckets.photos", "Photos of products.", BUCKET, given="photos"),
     Value("buckets.models", "Ranking models.", BUCKET, given="models"),
     Value("buckets.exports", "Exports.", BUCKET, given="exports"),

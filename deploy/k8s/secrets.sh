@@ -4,7 +4,8 @@
 # "create" does not change existing ones. NAMESPACE is that of the Secrets (default: sightline). RETRIEVER_DATABASE_URL,
 # RANKER_DATABASE_URL and MILVUS_TOKEN are taken from the environment; without them they are those of components/postgres
 # and components/milvus-standalone. DATABASE_CA names a file with the authority of PostgreSQL's certificate:
-# sslrootcert=/etc/sightline/database/ca.crt in these URLs.
+# sslrootcert=/etc/sightline/database/ca.crt in these URLs; MILVUS_CA that of Milvus':
+# RETRIEVER_MILVUS_CA_FILE=/etc/sightline/milvus/ca.crt.
 set -eu
 namespace="${NAMESPACE:-sightline}"
 random() { openssl rand -hex "$1"; }
@@ -35,6 +36,9 @@ if [ -z "${MILVUS_TOKEN:-}" ]; then
   secret milvus user.yaml "common: { security: { authorizationEnabled: true, defaultRootPassword: $root } }"
 fi
 secret retriever-milvus token "${MILVUS_TOKEN:-root:$root}"
+if [ -n "${MILVUS_CA:-}" ]; then
+  printf '  ca.crt: %s\n' "$(base64 <"$MILVUS_CA" | tr -d '\n')"
+fi
 key gateway-token-keys tokens.keys
 key triton-control key
 key ranker-pseudonym-key pseudonym.key

@@ -1,21 +1,23 @@
 """Answers to shoppers after 1, 3 and 5 events: without a model, beside popularity, item-kNN and a
-trained model. Weights are those of the scene for-you, chosen on the validation split of films.
+trained model, alone and with their last products as one more branch. Weights are those of the scene
+for-you, chosen on the validation split of films.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
 from bench.datasets import movielens
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval, PageBlock
-from examples.wines.local import own_suite
+from examples.wines.local import own
 from gateway.state.scenes import SceneFiles
 from lab.cases import personal_films, personal_shops
-from lab.cases.personal_films import BOTH, EVENTS, MODEL, OURS
+from lab.cases.personal_films import ALL_EVENTS, BOTH, EVENTS, MODEL, OURS
 from lab.cases.personal_shops import Asked, Phase
 from lab.cases.quality import NDCG
 from ranker.domain.arrays import Doubles
@@ -47,7 +49,7 @@ def run(say: Say) -> BenchResult:
         weights = SceneFiles().get("for-you").parts_with_history
         for count, each in personal_films.run(movielens.load(folder), weights).items():
             figures.found[FILMS, count] = {name: one.by_shopper[NDCG] for name, one in each.items()}
-    with own_suite(say) as suite:
+    with own(partial(personal_shops.suite_in, say=say)) as suite:
         asyncio.run(add_shops(suite.addresses()["gateway"], figures, say))
     missing = () if folder else (f"NOT MEASURED: $SIGHTLINE_DATA/{movielens.FOLDER} is not there",)
     return result(figures, missing)
@@ -67,7 +69,8 @@ async def add_shops(gateway: str, figures: PersonalFigures, say: Say) -> None:
         if phase is Phase.MODEL:
             figures.found[f"{name}: {Phase.EVENTS}", count] = {
                 **figures.found[f"{name}: {Phase.EVENTS}", count],
-                MODEL: ours,
+                MODEL: np.concatenate([one.alone for one in each]),
+                BOTH: ours,
             }
             continue
         figures.found[f"{name}: {phase}", count] = {
@@ -102,7 +105,8 @@ def _table(figures: PersonalFigures) -> BenchTable:
         means = (f"{columns[one].mean():.3f}" if one in columns else "" for one in systems)
         added = _interval(columns[BOTH] - columns[MODEL]) if BOTH in columns else None
         by_branch = added.shown(3, sign=True) if added else ""
-        rows.append((name, str(count), str(len(columns[OURS])), *means, ahead, by_branch))
+        events = str(count) if count else "all, in training"
+        rows.append((name, events, str(len(columns[OURS])), *means, ahead, by_branch))
     return BenchTable(
         "nDCG@10 after some events",
         (
@@ -111,7 +115,7 @@ def _table(figures: PersonalFigures) -> BenchTable:
             "shoppers",
             *systems,
             "ahead of popularity",
-            "co-views add to the model",
+            "last products add to the model",
         ),
         tuple(rows),
         "95% intervals (BCa, over shoppers, paired).",
@@ -120,7 +124,8 @@ def _table(figures: PersonalFigures) -> BenchTable:
 
 def _goals(figures: PersonalFigures) -> tuple[Goal, ...]:
     found = figures.found
-    keys = [*dict.fromkeys([*((FILMS, count) for count in EVENTS), *found])]
+    films = ((FILMS, count) for count in EVENTS)
+    keys = [key for key in dict.fromkeys([*films, *found]) if key[1] != ALL_EVENTS]
     ahead = [
         Goal(
             f"nDCG@10 ahead of popularity, {name}, events: {count}",

@@ -5,8 +5,8 @@ for-you has. A rating stands for a click: days, visits and their limits are thos
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,15 +24,17 @@ from ranker.learning.evaluation import baselines
 from ranker.learning.evaluation.baselines import Scorer
 from ranker.learning.evaluation.histories import Histories, histories_of
 from ranker.learning.evaluation.splits import Task, split, tasks
+from ranker.learning.evaluation.systems import Served
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.training_data import Given
-from ranker.serving.ranking import recommenders
+from ranker.serving.ranking import parts, recommenders
+from ranker.serving.ranking.parts import SESSION, TASTE
 from ranker.serving.ranking.recommenders import MOST_LAST
 
 EVENTS = (1, 3, 5)
-OURS, MODEL, BOTH = "without a model", "trained model", "the model and co-views"
-BRANCH = 0.5
-"""Weight of co-views beside the model's score."""
+ALL_EVENTS = 0
+"""In place of a number of events: shoppers who were in training, with all their events."""
+OURS, MODEL, BOTH = "without a model", "trained model", "the model and last products"
 ALL_COUNT = Signals(robot_views_a_minute=10**9)
 """Ratings come in bulk: nobody is taken for a robot."""
 
@@ -70,18 +72,18 @@ class Untrained:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A model's scores with another scorer's as one more part."""
+    """A model's scores with co-views as one more part, by the weights of the scene."""
 
-    model: Scorer
-    other: Scorer
+    model: Served
+    views: Untrained
     name: str = BOTH
 
     def scores(self, shoppers: Histories) -> Doubles:
         """Return scores, (shoppers, films)."""
-        own, other = (
-            np.asarray(one.scores(shoppers), np.float64) for one in (self.model, self.other)
-        )
-        both: Doubles = own + BRANCH * other
+        weights = {**self.views.weights, TASTE: self.views.weights[SESSION]}
+        model = replace(self.model, factors=parts.factors(self.model.model, weights))
+        views = replace(self.views, weights={**weights, "popularity": 0.0})
+        both: Doubles = model.scores(shoppers) + views.scores(shoppers)
         return both
 
 
@@ -112,37 +114,50 @@ def run(
     data: MovieLens, weights: Mapping[str, float], seeds: Sequence[int] = SEEDS
 ) -> dict[int, dict[str, SystemFigures]]:
     """Return the figures by number of events and system: a fifth of the shoppers is left out of
-    training and of the counts, and asked for by their newest events."""
+    training and of the counts, and asked for by their newest events; the others once, by all."""
     made = split(data.log, Protocol.PER_USER_TAIL, SHARE)
     ids = [product.product_id for product in data.products]
-    asked, actors = tasks(made, ids, SIGNALS), np.array(made.before.actors)
+    asked, actors = tasks(made, ids, SIGNALS).regulars, np.array(made.before.actors)
     rows = {film: row for row, film in enumerate(ids)}
-    found: dict[int, list[dict[str, SystemFigures]]] = {count: [] for count in EVENTS}
+    found: dict[int, list[dict[str, SystemFigures]]] = {
+        count: [] for count in (*EVENTS, ALL_EVENTS)
+    }
     for seed in seeds:
         out = np.random.default_rng(seed).permutation(len(actors))[: len(actors) // 5]
         inside = made.before.part(~np.isin(made.before.actor, out))
         training = histories_of(inside, rows, SIGNALS)
+        systems = _systems(data, inside, training, weights)
         unseen = set(actors[out].tolist())
-        task = Task(
-            asked.regulars.known.where_actor(unseen),
-            asked.regulars.wanted.where_actor(unseen),
-            asked.regulars.candidates,
-        )
-        ours = untrained(inside, training, ids, weights)
-        model = served(data, fitted(Given(inside, data.products), RECIPE).model, training)
-        systems: list[tuple[str, Scorer]] = [
-            (OURS, ours),
-            ("popularity", baselines.popularity(training, len(ids))),
-            ("item-kNN", baselines.item_knn(training, len(ids))),
-            (MODEL, model),
-            (BOTH, Beside(model, ours)),
-        ]
-        for count in EVENTS:
-            given = task.known.newest(count)
-            found[count].append(
-                {name: measured(data, one, task, training, given) for name, one in systems}
-            )
+        for count, each in found.items():
+            if not count and each:
+                continue  # the same shoppers again would narrow the intervals
+            whose = unseen if count else {*actors.tolist()} - unseen
+            task = _of(asked, whose)
+            given = task.known.newest(count) if count else task.known
+            each.append({one.name: measured(data, one, task, training, given) for one in systems})
     return {
         count: {name: joined([one[name] for one in each]) for name in each[0]}
         for count, each in found.items()
     }
+
+
+def _systems(
+    data: MovieLens, inside: EventColumns, training: Histories, weights: Mapping[str, float]
+) -> Sequence[Scorer]:
+    """Fit what is compared on these events."""
+    ids = [product.product_id for product in data.products]
+    ours = untrained(inside, training, ids, weights)
+    model = served(data, fitted(Given(inside, data.products), RECIPE).model, training)
+    return (
+        ours,
+        baselines.popularity(training, len(ids)),
+        baselines.item_knn(training, len(ids)),
+        replace(model, name=MODEL),
+        Beside(model, ours),
+    )
+
+
+def _of(task: Task, actors: Set[str]) -> Task:
+    """Return the task for these shoppers alone."""
+    known, wanted = task.known.where_actor(actors), task.wanted.where_actor(actors)
+    return Task(known, wanted, task.candidates)

@@ -2,16 +2,22 @@
 
 The wines have real ratings by 636 people. The clothes have real photos, and events of made people,
 each of whom prefers some kinds. A shop is asked without events of others, with those of other
-shoppers, and with a model of these, each in a catalog of its own: the events that a tested shopper
-is given would otherwise count later.
+shoppers, and with a model of these, each in a catalog of its own. Tested shoppers refuse the
+purpose TRAIN, so that their events count for their own answers alone. The others' events are
+written as of the last DAYS: popularity halves in a year, ratings are of ten years, and a shopper is
+asked for what was wanted in any of them.
 """
 
+import asyncio
 import math
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
+from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
@@ -23,15 +29,24 @@ from bench.cases.monolith import shoppers
 from examples.wines import loading, shop
 from examples.wines.catalogue import load_ratings, load_wines
 from examples.wines.demo.measures import WHOLE_CATALOG
+from examples.wines.local import free_port_base
+from gateway.state import scenes as shipped_scenes
+from local_suite.programs import sightline
+from local_suite.suite import Suite
 from ranker.domain.arrays import Doubles
-from sightline_client import Event, Product, ProductImage, SightlineClient
+from sightline_client import Event, Product, ProductImage, Purpose, SightlineClient
 from tests.waiting import until
 
 EVENTS = (1, 3, 5)
 LISTED = 10
-CLOTHES, SHOPPERS, TESTED = 40, 200, 60
+CLOTHES, SHOPPERS, TESTED = 40, 260, 120
 """Photos of each kind; made shoppers; of these, those that are asked for."""
-MADE_EVENTS = 4_000
+MADE_EVENTS = 20 * SHOPPERS
+DAYS = 28
+AT_ONCE = 4
+"""Shoppers that are asked for at the same time."""
+SCENE, ALONE = "for-you", "for-you-alone"
+"""The scene; the same without `parts_with_history`."""
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -66,6 +81,27 @@ class Asked:
     ours: Doubles
     popularity: Doubles
     item_knn: Doubles
+    alone: Doubles
+    """Of the scene without last products where a model is asked, else as `ours`."""
+
+
+def scene_alone() -> str:
+    """Return the file of the scene ALONE."""
+    shipped = resources.files(shipped_scenes).joinpath(f"{SCENE}.toml").read_text()
+    return re.sub(r"\[parts_with_history\][^[]*", "", shipped)
+
+
+def suite_in(data: Path, say: Say) -> Suite:
+    """Return a suite on free ports that has the scene ALONE too."""
+    scenes = data / "bench" / "scenes"
+    scenes.mkdir(parents=True)
+    (scenes / f"{ALONE}.toml").write_text(scene_alone())
+    folder = {"GATEWAY_SCENES_FOLDER": str(scenes)}
+    programs = [
+        replace(one, environment={**one.environment, **folder}) if one.name == "gateway" else one
+        for one in sightline(data, free_port_base())
+    ]
+    return Suite(data, programs, report=say)
 
 
 def shops() -> Iterator[Shop]:
@@ -135,7 +171,7 @@ async def _filled(client: SightlineClient, given: Shop, phase: Phase) -> None:
     await loading.wait_indexed(client, len(given.products))
     if phase is Phase.EMPTY:
         return
-    events = await client.write_events(given.others)
+    events = await client.write_events(recent(given.others))
     if events.failures:
         raise loading.LoadingFailed(f"{len(events.failures)} events were rejected")
     if phase is Phase.MODEL:  # by force: what it would do is measured, proven or not
@@ -148,47 +184,62 @@ async def _filled(client: SightlineClient, given: Shop, phase: Phase) -> None:
         await until(serves)
 
 
+def recent(events: Sequence[Event]) -> list[Event]:
+    """Return events as of the last DAYS, evenly and in the order of their times."""
+    now, step = datetime.now(UTC), timedelta(days=DAYS) / max(len(events), 1)
+    ordered = sorted(events, key=lambda one: (one.time or now, one.event_id))
+    return [
+        replace(one, time=now - step * (len(events) - place)) for place, one in enumerate(ordered)
+    ]
+
+
 async def _asked(client: SightlineClient, given: Shop, phase: Phase, count: int) -> Asked:
     """Ask for all shoppers with more events than `count`, after so many."""
     others = given.others if phase is not Phase.EMPTY else ()
     popular, near = _popularity(others), _cosines(others)
-    rows = []
-    for who, events in given.tested.items():
+    scenes = (SCENE, ALONE) if phase is Phase.MODEL else (SCENE,)
+    some = asyncio.Semaphore(AT_ONCE)
+
+    async def figures(who: str, events: Sequence[Event]) -> list[float]:
         known, wanted = events[:count], {one.product_id for one in events[count:]}
-        if not wanted or len(known) < count:
-            continue
-        visitor, now = f"{who}-after-{count}", datetime.now(UTC)
-        await client.write_events(
-            [
-                Event(
-                    f"{visitor}-{place}",
-                    one.type,
-                    one.product_id,
-                    visitor=visitor,
-                    value=one.value,
-                    time=now - timedelta(seconds=count - place),
-                )
-                for place, one in enumerate(known)
-            ]
-        )
-        answer = await client.recommend(
-            scene="for-you", visitor=visitor, page_size=LISTED, filter=WHOLE_CATALOG
-        )
-        seen = [one.product_id for one in known]
-        scored = defaultdict[str, float](float)
+        seen, scored = [one.product_id for one in known], defaultdict[str, float](float)
         for item in seen:
             for other, cosine in near.get(item, {}).items():
                 scored[other] += cosine
-        shown = [row.product.product_id for row in answer.results]
-        rows.append(
-            [
-                ndcg(shown, wanted),
-                ndcg(_best(popular, seen), wanted),
-                ndcg(_best(scored, seen), wanted),
-            ]
-        )
-    columns = np.array(rows, np.float64).reshape(-1, 3)
-    return Asked(phase, count, columns[:, 0], columns[:, 1], columns[:, 2])
+        async with some:
+            shown = await _shown(client, f"{who}-after-{count}", known, scenes)
+        lists = (shown[0], _best(popular, seen), _best(scored, seen), shown[-1])
+        return [ndcg(each, wanted) for each in lists]
+
+    tested = [(who, events) for who, events in given.tested.items() if len(events) > count]
+    rows = await asyncio.gather(*(figures(*one) for one in tested))
+    return Asked(phase, count, *np.array(rows, np.float64).reshape(-1, 4).T)
+
+
+async def _shown(
+    client: SightlineClient, visitor: str, known: Sequence[Event], scenes: Sequence[str]
+) -> Sequence[Sequence[str]]:
+    """Write the events of a visitor. Return the products of their page in each scene."""
+    now = datetime.now(UTC)
+    await client.set_consent(visitor=visitor, withdrawn=[Purpose.TRAIN], source="bench")
+    report = await client.write_events(
+        [
+            Event(
+                f"{visitor}-{place}",
+                one.type,
+                one.product_id,
+                visitor=visitor,
+                value=one.value,
+                time=now - timedelta(seconds=len(known) - place),
+            )
+            for place, one in enumerate(known)
+        ]
+    )
+    if report.failures:
+        raise loading.LoadingFailed(f"{len(report.failures)} events were rejected")
+    asked = partial(client.recommend, visitor=visitor, page_size=LISTED, filter=WHOLE_CATALOG)
+    answers = [await asked(scene=scene) for scene in scenes]
+    return [[row.product.product_id for row in each.results] for each in answers]
 
 
 def ndcg(shown: Sequence[str], wanted: set[str]) -> float:

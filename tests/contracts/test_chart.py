@@ -92,8 +92,18 @@ def test_other_values_arrive_where_the_overlay_s_do(chart: Path) -> None:
     given = {key: re.sub("shop|example", "other", each) for key, each in
              overlays.installation().items()}  # fmt: skip
     given |= {"databaseNetwork": "10.9.0.0/16", "milvusNetwork": "fd00::/8", "region": "us-east-1"}
+    given |= {"endpoint": "https://s3.other", "storeNetwork": "10.9.2.0/24", "credentials": ""}
     values = yaml.safe_load(generate.example(given))
     assert named(made(chart, values)) == kustomized(given)
+
+
+ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/ranker"}
+
+
+def test_a_role_of_a_service_account_is_a_patch_of_the_overlay(chart: Path) -> None:
+    wanted = kustomized()
+    wanted["ServiceAccount", "ranker"]["metadata"]["annotations"] = ROLE
+    assert named(made(chart, {"serviceAccountAnnotations": {"ranker": ROLE}})) == wanted
 
 
 def test_what_people_change_further_is_changed_and_nothing_else(chart: Path) -> None:
@@ -115,6 +125,7 @@ def test_what_people_change_further_is_changed_and_nothing_else(chart: Path) -> 
         "settings": {"gateway": {"GATEWAY_PORT": "8700", "GATEWAY_X": "1"}},
         "database": {"port": 6432},
         "milvus": {"port": 443},
+        "buckets": {"port": 9000},
         "hosts": ["a.example", "b.example"],
     }  # fmt: skip
     documents = made(chart, given, namespace="shop")
@@ -135,9 +146,9 @@ def test_what_people_change_further_is_changed_and_nothing_else(chart: Path) -> 
     assert claim["storageClassName"] == "fast"
     settings = of(documents, "ConfigMap")["gateway"]["data"]
     assert (settings["GATEWAY_PORT"], settings["GATEWAY_X"]) == ("8700", "1")
-    for name, port in (("postgres-uri", 6432), ("milvus-uri", 443)):
-        (rule,) = of(documents, "NetworkPolicy")[name]["spec"]["egress"]
-        assert [each["port"] for each in rule["ports"]] == [port]
+    for name, port in (("postgres-uri", 6432), ("milvus-uri", 443), ("object-store", 9000)):
+        rules = of(documents, "NetworkPolicy")[name]["spec"]["egress"]
+        assert {each["port"] for rule in rules for each in rule["ports"]} == {port}
     certificate = of(documents, "Certificate")["gateway-tls"]["spec"]
     assert certificate["secretName"] == "our-tls"
     assert certificate["dnsNames"][-2:] == ["a.example", "b.example"]
@@ -179,6 +190,8 @@ def test_a_changed_setting_replaces_the_pods_that_read_it_and_no_others(chart: P
         ({"images": {"digests": None}}, "missing property 'digests'"),
         ({"secrets": None}, "missing property 'secrets'"),
         ({"secrets": {"gateway-tls": None}}, "missing property 'gateway-tls'"),
+        ({"buckets": {"endpoint": "store.example"}}, "buckets/endpoint"),
+        ({"serviceAccountAnnotations": {"rankr": {}}}, "'rankr' not allowed"),
         ({"settings": {"gateway": {"GATEWAY_PORT": 8600}}}, "settings/gateway/GATEWAY_PORT"),
     ],
 )

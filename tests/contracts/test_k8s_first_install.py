@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
 
+import botocore.session
 import pytest
 import yaml
 
@@ -40,14 +42,43 @@ def test_one_file_has_every_value_that_is_a_shops_own(tmp_path: Path) -> None:
         key: re.sub(r"shop|example|eu-central|^10\.20", lambda found: f"9{found[0]}9", value)
         for key, value in GIVEN.items()
     }
+    values |= {"endpoint": "https://s3.9", "storeNetwork": "10.9.2.0/24", "credentials": "/9/aws"}
     assert all(values[key] != GIVEN[key] for key in GIVEN)
     made = text(changed(tmp_path, values))
     for key, value in GIVEN.items():
         assert value in text(overlay(OWN)), key
         assert values[key] in made, key
-        assert value not in made, key
+        assert not value or value not in made, key
     assert not re.search(r"your-|192\.0\.2\.|registry\.example", made)
     assert "installation" not in {each["metadata"]["name"] for each in overlay(OWN)}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "photo"),
+    [
+        ("", "https://shop-sightline.s3.amazonaws.com/photos/1"),
+        ("https://s3.shop.example", "https://s3.shop.example/shop-sightline/photos/1"),
+    ],
+)
+def test_the_client_of_the_buckets_takes_the_endpoint_in_every_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, photo: str
+) -> None:
+    """Check that an empty one is none, and that the credentials' file may be absent."""
+    documents = changed(tmp_path, GIVEN | {"endpoint": endpoint, "credentials": ""})
+    settings = [each.get("data", {}) for each in of(documents, "ConfigMap").values()]
+    stores = [each for each in settings if "AWS_DEFAULT_REGION" in each]
+    assert len(stores) == 6
+    (environment,) = {
+        tuple(sorted((key, value) for key, value in each.items() if key.startswith("AWS_")))
+        for each in stores
+    }
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in (*environment, ("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")):
+        monkeypatch.setenv(name, value)
+    asked = {"Bucket": "shop-sightline", "Key": "photos/1"}
+    url = botocore.session.Session().create_client("s3").generate_presigned_url("get_object", asked)
+    assert url.partition("?")[0] == photo
 
 
 def test_all_images_are_of_its_registry() -> None:

@@ -191,8 +191,10 @@ def test_the_script_takes_the_addresses_of_stores_that_are_elsewhere() -> None:
         RANKER_DATABASE_URL=url,
         MILVUS_TOKEN="a:b",
         DATABASE_CA=str(ROOT / "LICENSE"),
+        MILVUS_CA=str(ROOT / "LICENSE"),
     )
-    assert made["ranker-database", "ca.crt"] == (ROOT / "LICENSE").read_text()
+    for name in ("ranker-database", "retriever-milvus"):
+        assert made[name, "ca.crt"] == (ROOT / "LICENSE").read_text()
     assert made["retriever-database", "url"] == url
     assert made["retriever-milvus", "token"] == "a:b"
     assert not {"postgres", "milvus"} & {name for name, _ in made}

@@ -112,7 +112,8 @@ class FakeRanker:
         nobody = (NominationBasis.NOTHING, ())
         basis, ids = self.generated.get(shopper.id if shopper else "", nobody)
         unknown = basis not in (NominationBasis.LONG_TERM, NominationBasis.SESSION)
-        of_last = recommenders.of_last_products if unknown and self.last_products else ()
+        counted = basis is not NominationBasis.LONG_TERM and self.last_products
+        of_last = recommenders.of_last_products if counted else ()
         last = list(self.last_products.items())[: recommenders.last_products if unknown else 0]
         lists = tuple(
             RecommenderList(name, tuple(scores), tuple(scores.values()))

@@ -26,7 +26,7 @@ from sightline.gateway.v1 import (
 from tests.fakes.gateway_rest import answer_rest
 from tests.fakes.gateway_script import PRODUCTS, Jobs, Script
 from tests.fakes.gateway_wire_embedder import Embedding, FittedSpaces
-from tests.fakes.gateway_wire_ranker import Answers, Events, Models, Profiles, Ranking
+from tests.fakes.gateway_wire_ranker import Answers, Events, Models, Privacy, Profiles, Ranking
 from tests.fakes.gateway_wire_retriever import (
     Backups,
     CatalogLists,
@@ -204,6 +204,7 @@ def _peers(
                 Binding.of(Ranking(ranking, answers)),
                 Binding.of(answers),
                 Binding.of(Events(ranking)),
+                Binding.of(Privacy(ranking)),
                 Binding.of(Models(ranking)),
                 Binding.of(Profiles(ranking)),
                 Binding.of(Jobs(ranking, "ranker", ranker_jobs)),

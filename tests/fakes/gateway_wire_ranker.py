@@ -18,6 +18,8 @@ from sightline.ranker.v1 import (
     model_service_pb2,
     model_service_pb2_grpc,
     online_report_pb2,
+    privacy_service_pb2,
+    privacy_service_pb2_grpc,
     profile_service_pb2,
     profile_service_pb2_grpc,
     ranking_service_pb2,
@@ -355,6 +357,23 @@ class Events(event_service_pb2_grpc.EventServiceServicer):
 
     async def GetEvents(self, request, context):
         raise NotImplementedError
+
+
+class Privacy(privacy_service_pb2_grpc.PrivacyServiceServicer):
+    """Fake privacy service that erases nothing, and remembers when it was asked to."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.last = privacy_service_pb2.GetLastErasureResponse()
+
+    async def EraseUser(self, request, context):
+        await self.script.take("EraseUser", request, context)
+        self.last.request_time.GetCurrentTime()
+        return job_pb2.Job(job_id="ranker/6", kind="erase")
+
+    async def GetLastErasure(self, request, context):
+        await self.script.take("GetLastErasure", request, context)
+        return self.last
 
 
 class Models(model_service_pb2_grpc.ModelServiceServicer):

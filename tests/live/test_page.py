@@ -9,7 +9,7 @@ from playwright.sync_api import Page, sync_playwright
 from examples.wines import catalogue
 from examples.wines.demo import page as demo_page
 from examples.wines.demo.model import Answer, Scene, Shown
-from sightline_client.cli.show import evaluation_page, scene_page
+from sightline_client.cli.show import evaluation_page, page, scene_page
 from sightline_client.convert import from_wire
 from sightline_client.convert.from_wire import evaluation
 from tests.fakes import evaluations, gateway
@@ -148,15 +148,27 @@ def test_a_browser_runs_no_script_that_gets_into_a_page(
         assert any("Content Security Policy" in each for each in trouble)
 
 
+def test_words_of_any_length_fit_a_phone(chromium: str, tmp_path: Path) -> None:
+    message = gateway.answer()
+    product, word = message.results[0].product, "Donaudampfschifffahrtsgesellschaft" * 3
+    product.title = product.brand = product.category_path[0] = word
+    head = page.Head(word, [("filter", word)], [word])
+    sections = [page.Section(from_wire.recommendations(message)), page.Section(None, word, word)]
+    page.write(tmp_path / "a.html", head, sections, {})
+    for tab, trouble in in_browser(chromium, tmp_path / "a.html", "light"):
+        assert trouble == []
+        assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_a_scenes_difference_fits_a_phone_and_runs_nothing_that_a_product_is_called(
     chromium: str, tmp_path: Path
 ) -> None:
     scene_page.write(tmp_path / "diff.html", "home", scene_difference())
     for tab, trouble in in_browser(chromium, tmp_path / "diff.html", "light"):
-        tab.locator("summary").click()
         assert trouble == []
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390
         assert tab.locator("td.new").all_inner_texts() == [BAD]
+        assert tab.locator("td.gone").all_inner_texts() == ["p1"]
         widths = tab.eval_on_selector_all(
             "td.bar .track > span", "bars => bars.map(bar => bar.getBoundingClientRect().width)"
         )

@@ -164,7 +164,11 @@ async def test_nothing_of_an_erased_shopper_is_found_in_any_file_or_table(
     left |= {each for _, each in rows_with(working.database, *traces())}
     assert left == {*traces(), own} - {USER.encode(), COOKIE.encode()}, "the search finds traces"
 
+    last = await privacy.GetLastErasure(pb.GetLastErasureRequest())
+    assert not last.HasField("request_time")
     receipt = await erased(working, privacy)
+    last = await privacy.GetLastErasure(pb.GetLastErasureRequest())
+    assert last.request_time == receipt.request_time
     assert rows_with(working.database, *traces()) == []
     assert files_with(working.folder, *traces(), own) == []
     counts = {one.store: one.erased_count for one in receipt.stores}

@@ -159,8 +159,9 @@ async def bucket(url: str) -> AsyncIterator[Finding]:
     except Exception as error:
         said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         fix = (
-            "check bucket, region and the Secret object-store, whose user has to read, write and"
-            " delete there; the network policy object-store has to allow the store's address"
+            "check bucket, region, endpoint and the Secret object-store, whose user has to read,"
+            " write and delete there; the network policy object-store has to allow the store's"
+            " address"
         )
         yield Finding("bucket", url, said, fix)
     else:

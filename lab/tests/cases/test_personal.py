@@ -1,5 +1,8 @@
 """Figures of shoppers without a model: the metric, the counts of films, and the goals."""
 
+import tomllib
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 
@@ -7,10 +10,11 @@ from bench.harness.model import GoalVerdict
 from lab.cases import personal
 from lab.cases.personal import OURS, PersonalFigures, result
 from lab.cases.personal_films import Untrained
-from lab.cases.personal_shops import Phase, ndcg
+from lab.cases.personal_shops import DAYS, Phase, ndcg, recent, scene_alone
 from ranker.domain.counting import ALL, VIEWED
 from ranker.domain.recommenders import Near
 from ranker.learning.evaluation.histories import Histories
+from sightline_client import Event, EventType
 
 
 def test_ndcg_is_1_for_all_wanted_products_first_and_falls_with_their_places() -> None:
@@ -32,6 +36,25 @@ def test_films_that_were_viewed_with_the_last_ones_come_first() -> None:
     )
     (scores,) = made.scores(ann)
     assert scores[1] > scores[2]
+
+
+def test_events_of_ten_years_become_those_of_the_last_weeks_in_their_order() -> None:
+    years = {"b": 2019, "a": 2012, "c": 2021}
+    given = [
+        Event(item, EventType.CLICK, item, user="ann", time=datetime(year, 1, 1, tzinfo=UTC))
+        for item, year in years.items()
+    ]
+    made = recent(given)
+    assert [one.product_id for one in made] == ["a", "b", "c"]
+    times = [one.time for one in made if one.time]
+    assert times == sorted(times)
+    assert datetime.now(UTC) - times[0] < timedelta(days=DAYS, minutes=1)
+
+
+def test_the_model_alone_answers_by_the_same_scene_without_last_products() -> None:
+    scene = tomllib.loads(scene_alone())
+    assert "parts_with_history" not in scene
+    assert {"branches", "parts_without_signals", "diversity"} <= scene.keys()
 
 
 def test_goals_compare_with_popularity_and_with_item_knn_where_there_are_events() -> None:

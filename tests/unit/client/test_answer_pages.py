@@ -22,6 +22,7 @@ COMMANDS = {
     "search": ("search", "--text", "red", *ASKED),
     "similar": ("similar", "wine-1", *ASKED),
     "list": ("list", "--visitor", "ada", *ASKED),
+    "values": ("values", "brand", "--visitor", "ada", *ASKED),
     "explain": ("explain", "wine-1", "--visitor", "ada", *ASKED),
 }
 
@@ -93,6 +94,16 @@ def test_parts_are_in_words_and_those_near_0_are_hidden(tmp_path: Path) -> None:
     assert "new -0.200" in text
     assert "liked more than usual recently" not in text
     assert "liked by many" not in text
+
+
+def test_an_empty_page_says_why(tmp_path: Path) -> None:
+    message = fakes.answer()
+    del message.results[:]
+    message.empty_reason.text = "no product passes category = Rde"
+    message.empty_reason.near_category_paths.append("Wine > Red")
+    text = words(shown(tmp_path, message))
+    assert "No products match. no product passes category = Rde" in text
+    assert 'near categories: "Wine > Red"' in text
 
 
 def test_timings_are_folded(tmp_path: Path) -> None:

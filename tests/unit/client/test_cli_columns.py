@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from sightline.common.v1 import product_pb2
 from sightline_client.cli.app import app
+from sightline_client.files import products
 
 ROOT = Path(__file__).parents[3]
 EXPORTS = ROOT / "examples" / "exports"
@@ -262,6 +264,47 @@ def test_what_is_set_for_one_catalog_is_not_applied_to_another(tmp_path: Path) -
         assert f"--set currency={currency}" in said
 
 
+def test_a_second_run_means_the_same_as_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "shop.csv"
+    text = "Sku;Name;Preis;Gewicht;Status\n1;A;1.299;1,5;bald da\n"
+    path.write_bytes(text.replace("A;", "Größe;").encode("mac_roman"))
+    said = ("Sku=id", "Name=title", "Preis=price", "Gewicht=attributes.gewicht")
+    said = (*said, "Status=available")
+    options = [word for pair in said for word in ("--map", pair)]
+    options += ["--set", "currency=EUR", "--value", "Status:bald da=PREORDER", "--decimal", ","]
+    options += ["--time-zone", "Europe/Berlin", "--date-order", "dmy", "--encoding", "mac_roman"]
+    code, printed = looked(str(path), *options)
+    assert code == 0, printed
+    code, printed = looked(str(path))
+    assert code == 0, printed
+    for option in ("--value 'Status:bald da=PREORDER'", "--decimal ,", "--date-order dmy"):
+        assert option in printed
+    for option in ("--time-zone Europe/Berlin", "--encoding mac_roman"):
+        assert option in printed
+
+
+def test_what_a_column_was_is_remembered_for_files_that_do_not_show_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "shop.csv"
+    path.write_text("sku;name;preis;model\n1;A;1.299,00;X5\n2;B;2.500;911\n")
+    pairs = ("sku=id", "name=title", "preis=price", "model=attributes.model")
+    options = [word for pair in pairs for word in ("--map", pair)]
+    assert looked(str(path), *options, "--set", "currency=EUR")[0] == 0
+    path.write_text("sku;name;preis;model\n2;B;2.500;911\n")
+    made: list[product_pb2.Product] = []
+    read = products.product
+    monkeypatch.setattr(
+        products,
+        "product",
+        lambda *given, **more: made.append(read(*given, **more)) or made[-1],  # type: ignore[func-returns-value]
+    )
+    code, said = looked(str(path))
+    assert code == 0, said
+    assert "--form price=, , --form attributes.model=text" in said.replace("=,,", "=, ,")
+    assert (made[0].price.units, made[0].attributes[0].text) == (2500, "911")
+
+
 def test_what_an_import_leaves_out_and_does_not_know_is_said(tmp_path: Path) -> None:
     path = tmp_path / "theirs.csv"
     header = "Handle,Title,Variant Price,Variant SKU,Sold Until,Option1 Value"
@@ -315,6 +358,7 @@ def test_words_of_a_shop_are_said_and_those_that_never_occur_are_named(tmp_path:
         (("--time-zone", "Mitte/Erde"), "'Mitte/Erde' is not a known time zone"),
         (("--date-order", "ymd"), "ymd is not dmy or mdy"),
         (("--value", "IN_STOCK"), "--value IN_STOCK says nothing"),
+        (("--value", "name:A=1", "--value", "name:a=0"), "say two things of one value"),
     ],
 )
 def test_an_option_of_values_that_says_nothing_is_refused(

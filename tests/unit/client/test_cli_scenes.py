@@ -11,6 +11,7 @@ from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import answer_service_pb2
 from sightline_client.cli import app
 from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import wine
 from tests.fakes.scenes import BAD, scene_difference
 
 
@@ -113,6 +114,7 @@ def test_a_difference_is_a_table_and_a_page_that_runs_nothing(
     gateway: FakeGateway, tmp_path: Path
 ) -> None:
     gateway.scene_diff = scene_difference()
+    gateway.products["p2"] = wine("p2", "Barbera")
     file, page = tmp_path / "home.toml", tmp_path / "out" / "diff.html"
     file.write_text("[diversity]\nbrand_cap = 2\n")
     asked = ("--answers", "50", "--places", "10", "--since", "2026-11-01", "--html", str(page))
@@ -137,6 +139,7 @@ def test_a_difference_is_a_table_and_a_page_that_runs_nothing(
     assert '<meta http-equiv="Content-Security-Policy" content="default-src' in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert "Château A" in html
+    assert html.count("Barbera") == html.count('<img src="data:image/') == 2, "before and after"
     assert "http" not in html.replace("<!doctype html>", "").replace("http-equiv", "")
     gateway.scene_diff.anew_count = 4
     again = flat(run(gateway, "scenes", "diff", str(file)))

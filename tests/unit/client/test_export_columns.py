@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from sightline_client.files.conversion import Shape, Shaped
+from sightline_client.files.conversion import ExportDates, Shape, Shaped
 from sightline_client.files.forms import unformed
 from sightline_client.files.model import Row, bad
 from sightline_client.files.opening import Reading, open_table
@@ -43,7 +43,7 @@ def asked(made: Made, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     rows = [
         Row(n, Watched({form(k): v for k, v in row.items()})) for n, row in enumerate(made.values)
     ]
-    assert list(shape.read(iter(rows)))
+    assert list(shape.read(iter(rows), ExportDates()))
     return {shape.columns.named(name) for name in Watched.asked}
 
 
@@ -96,7 +96,8 @@ def test_a_new_column_with_a_value_is_reported_and_an_empty_one_is_not(
 
 
 def read(shape: str, *rows: Mapping[str, object]) -> list[Row]:
-    return [*PRODUCTS[shape].read(Row(n, row) for n, row in enumerate(rows, start=1))]
+    numbered = (Row(n, row) for n, row in enumerate(rows, start=1))
+    return [*PRODUCTS[shape].read(numbered, ExportDates())]
 
 
 def woo(**more: object) -> dict[str, object]:
@@ -200,7 +201,7 @@ def group(*rows: Row | dict[str, object]) -> dict[int, tuple[object, bool]]:
 
 
 def _read(rows: list[Row]) -> Iterator[Row]:
-    return PRODUCTS["shopify"].read(iter(rows))
+    return PRODUCTS["shopify"].read(iter(rows), ExportDates())
 
 
 def size(value: str) -> dict[str, object]:

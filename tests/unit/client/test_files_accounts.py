@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 import sightline_client
 from sightline_client.files.accounts import LOST, accounted
-from sightline_client.files.conversion import Shape, Shaped
+from sightline_client.files.conversion import ExportDates, Shape, Shaped
 from sightline_client.files.export_columns import ExportColumns
 from sightline_client.files.forms import unformed
 from sightline_client.files.model import Row
@@ -181,7 +181,7 @@ def test_every_row_of_an_export_becomes_something_or_is_left_out_with_its_reason
         )
 
 
-def _first_alone(rows: Iterator[Row]) -> Iterator[Row]:
+def _first_alone(rows: Iterator[Row], _: ExportDates) -> Iterator[Row]:
     yield next(rows)
     list(rows)
 

@@ -34,9 +34,32 @@ TEXTS = {
     "6;Höhenverstellbarer Stuhl\n7;Schüssel rot\n8;Küchenmesser\n",
     "mac": "sku;nom\n1;Crème brûlée\n2;Théière émaillée\n",
     "traditional": "編號,名稱\n1,有機蘋果汁\n2,牛奶\n",
+    "hungarian": "id;név\n1;Bőrönd\n2;Fűnyíró\n3;Tükör és szék\n4;Körömvágó olló\n",
+    "hungarian word": "id;név\n1;fűtés\n",
+    "slovene": "id;ime\n1;Čaj in čokolada\n2;Čevlji\n3;Rdeči čaj\n",
+    "romanian": "id;nume\n1;Pâine cu brânză\n2;Făină albă\n",
+    "portuguese": "id;nome\n1;Pão de maçã\n2;Limões, três\n3;Coração\n",
+    "sharp": "id;name\n1;Straße\n2;Fuß und Spaß, groß\n3;Gießkanne\n4;weiße Soße\n",
+    "sharp ends": "id;name\n1;Fuß\n2;Spaß\n",
+    "spanish ends": "id;nombre\n1;Sofá\n2;Está maracujá\n",
+    "dishes": "id;nom\n1;Crêpe au goût sûr, août\n2;Flûte à bec\n",
+    "quotes": "id;title\n1;A “Quote” of the cook’s pan… – 5 €\n",
+    "spanish fruit": "id;nombre\n1;Diálogo más rápido\n2;Plátano, página\n",
 }
 FOUND = [
     *((name, "cp1252") for name in ("german", "one letter", "french", "spanish", "italian")),
+    *(
+        (name, "cp1252")
+        for name in (
+            "portuguese",
+            "sharp",
+            "sharp ends",
+            "spanish ends",
+            "dishes",
+            "quotes",
+            "spanish fruit",
+        )
+    ),
     *(("chinese", "gb18030"), ("japanese", "cp932")),
     *(
         (name, encoding)
@@ -51,6 +74,11 @@ UNDECIDED = [
         ("one letter", "cp850"),
         ("russian", "cp1251"),
         ("polish", "cp1250"),
+    ),
+    *((name, "cp1250") for name in ("hungarian", "hungarian word", "slovene", "romanian")),
+    *(
+        (name, "cp850")
+        for name in ("sharp", "sharp ends", "old german", "spanish", "spanish fruit")
     ),
     *(("korean", "cp949"), ("turkish", "cp1254"), ("traditional", "big5"), ("japanese", "euc_jp")),
 ]
@@ -122,6 +150,19 @@ def test_lines_of_json_are_read_in_the_encoding_of_their_bytes(
     path.write_bytes(text.encode(encoding))
     with closing(JsonLines(path)) as table:
         assert [row.cells for row in table.rows()] == rows
+
+
+@pytest.mark.parametrize("named", ["utf-8", "UTF8", "utf-16-le", "utf-16-be", "gb18030"])
+@pytest.mark.parametrize("end", ["csv", "jsonl"])
+def test_a_byte_order_mark_of_a_named_encoding_is_no_part_of_a_name(
+    end: str, named: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a.{end}"
+    text = "id,title\n1,A\n" if end == "csv" else '{"id": "1", "title": "A"}\n'
+    path.write_bytes(f"\ufeff{text}".encode(named))
+    opened = Delimited(path, ["id"], named) if end == "csv" else JsonLines(path, encoding=named)
+    with closing(opened):
+        assert [row.cells for row in opened.rows()] == [{"id": "1", "title": "A"}]
 
 
 def imported(path: Path, *options: str) -> tuple[int, str]:

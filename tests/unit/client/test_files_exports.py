@@ -8,6 +8,7 @@ import pytest
 
 from sightline_client.errors import SightlineError
 from sightline_client.files import products
+from sightline_client.files.conversion import ExportDates
 from sightline_client.files.magento import STORE_VIEW
 from sightline_client.files.model import Row
 from sightline_client.files.opening import Reading, look, open_table
@@ -22,7 +23,8 @@ def read(shape: str, *rows: Made) -> list[Row]:
     assert found.marks <= {found.columns.form(name) for name in rows[0]} or len(rows[0]) < 4
     form = found.columns.form
     made = ({form(name): value for name, value in row.items()} for row in rows)
-    return [*found.read(Row(n, cells) for n, cells in enumerate(made, start=1))]
+    numbered = (Row(n, cells) for n, cells in enumerate(made, start=1))
+    return [*found.read(numbered, ExportDates())]
 
 
 WOOCOMMERCE = {

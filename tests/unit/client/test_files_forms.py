@@ -25,6 +25,7 @@ from sightline_client.files.opening import Reading, look, open_table
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.proposing import propose
 from sightline_client.files.shapes import PRODUCTS
+from sightline_client.files.survey import Survey
 
 WAYS = ("own", "mapped", "guessed", "shop", "json lines", "feed", "page")
 SEPARATED = {",": ("", ".", " ", "\u00a0", "'"), ".": ("", ",", " ", "\u202f", "'")}
@@ -289,6 +290,18 @@ def test_an_attribute_has_one_type_in_a_column(
 def test_one_text_makes_a_column_text_wherever_it_is(last: str, tmp_path: Path) -> None:
     *before, text = attributes(tmp_path, [*["38"] * 2_000, last])
     assert (before, text) == ([["38"]] * 2_000, [last])
+
+
+@pytest.mark.full
+def test_one_text_after_900_000_numbers_makes_a_column_text() -> None:
+    found = Survey()
+    for number in range(900_000):
+        found.add({"attributes": {"model": str(900 + number % 500)}}, ("model",))
+    column = found.attributes["model"]
+    assert column.number_sign("") == "."
+    found.add({"attributes": {"model": "X5"}}, ("model",))
+    assert column.number_sign("") == ""
+    assert column.numeric, "a part of the rows may look like numbers alone"
 
 
 def test_an_attributes_type_can_be_said(tmp_path: Path) -> None:

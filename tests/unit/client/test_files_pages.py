@@ -14,7 +14,7 @@ from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
 from sightline_client.files import pages as saved
 from sightline_client.files import products, schema_org
-from sightline_client.files.conversion import Shaped
+from sightline_client.files.conversion import ExportDates, Shaped
 from sightline_client.files.model import FileRefused, Row
 from sightline_client.files.pages import ProductPages
 from sightline_client.files.photos import PhotoFolder
@@ -336,7 +336,7 @@ def test_references_within_a_page_are_followed() -> None:
         {"@type": "Brand", "@id": "#b", "name": "Acme"},
     ]
     (found,) = schema_org.products_of([{"@graph": graph}])
-    (made,) = schema_org.SHAPE.read(iter([Row(1, found)]))
+    (made,) = schema_org.SHAPE.read(iter([Row(1, found)]), ExportDates())
     assert (made.cells["price"], made.cells["currency"], made.cells["brand"]) == (
         *("9.90", "EUR"),
         "Acme",
@@ -360,5 +360,5 @@ def test_a_price_that_nobody_pays_is_not_the_price(kinds: tuple[str, ...], price
     ]
     product = {"@type": "Product", "sku": "1", "offers": {"priceSpecification": some}}
     (found,) = schema_org.products_of([product])
-    (made,) = schema_org.SHAPE.read(iter([Row(1, found)]))
+    (made,) = schema_org.SHAPE.read(iter([Row(1, found)]), ExportDates())
     assert made.cells["price"] == price

@@ -152,6 +152,8 @@ def test_the_best_name_is_taken_and_not_the_first(case: str) -> None:
         ("sku;name;price_eur;price_usd", "A;Pan;9,00;10,71", "price"),
         ("sku;artikelnummer;name", "A;7;Pan", "id"),
         ("a;b;name", "A-1;B-1;Pan", "id"),
+        ("nr;art;name", "1;A-100;Pan", "id"),
+        ("code;modell;name", "4711;X5;Pan", "id"),
         ("sku;name;a;b", "A;Pan;9,00 €;10,71 €", "price"),
         ("sku;name;waga", "A;Pan;1,50", "price"),
     ],

@@ -4,6 +4,7 @@ misplaced cell is accepted, and valid cells stay unchanged.
 
 import csv
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
@@ -26,6 +27,7 @@ from sightline_client.files.opening import open_table
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.rejected import Rejected
 from sightline_client.files.seen import SeenIds, twice
+from sightline_client.files.workbook import Workbook
 
 Make = Callable[[Mapping[str, object]], Message]
 
@@ -89,6 +91,7 @@ HEADERS = {
 @example(rows=[["2", "Barolo", " dry", "Aurora", "x"], ["3", "Short"], ["4"]], raw=True)
 @example(rows=[["1", "a", "b", "c"], ["1", "a", "b", "c"], ["1", "d", "e", "f"]], raw=False)
 @example(rows=[["1", "a", "b", "c", ""], ["1", "a", "b", "c", "", ""]], raw=False)
+@example(rows=[["é", "é", "é1\udce9", ""], ["", "", "", "", "\udce9"]], raw=False)
 @example(rows=[["1", 'a"b', '"b', "c"], ["1", 'a, "b'], ["1", '"open']], raw=True)
 def test_a_rejected_row_of_a_csv_file_is_refused_again(
     tmp_path: Path, kind: str, separator: str, rows: list[list[str]], raw: bool
@@ -248,6 +251,23 @@ def test_a_parquet_file_is_refused_again_and_nothing_in_it_is_lost(tmp_path: Pat
     }
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["é,é,é1\udce9,", ",,,,\udce9"],
+        ["1,Café,Thé,é", "2,K\udce4se,,", "3,Crème,,"],
+    ],
+)
+def test_bytes_that_are_not_utf_8_stay_so_in_the_file_of_rejected_rows(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    path = tmp_path / "f.csv"
+    text = "\n".join(["id,title,brand,tags", *lines, ""])
+    path.write_text(text, encoding="utf-8", errors="surrogateescape")
+    assert refuse(path, "products")[0], "a byte of another encoding"
+    again(path, "products")
+
+
 def test_surplus_cells_are_kept_until_somebody_puts_them_right(tmp_path: Path) -> None:
     path = tmp_path / "wines.csv"
     path.write_text("id,title,brand\n2,Barolo, dry,Aurora\n3,Short\n")
@@ -265,17 +285,56 @@ def test_surplus_cells_are_kept_until_somebody_puts_them_right(tmp_path: Path) -
 
 def test_surplus_cells_of_a_workbook_are_kept_and_refused_again(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
-    for row in (("id", "title", "brand"), ("a", "Pot", "Acme"), ("b", "Lid", "big", "Acme")):
+    for row in (("Id", "Title", "brand"), ("a", "Pot", "Acme"), ("b", "Lid", "big", "Acme")):
         book.active.append(row)
     path = tmp_path / "f.xlsx"
     book.save(path)
     again(path, "products")
     _, kept = refuse(path, "products")
-    (line,) = map(lines.parse, kept.read_text().splitlines())
-    assert isinstance(line, dict)
-    assert line.pop(RAGGED) == "more cells than the header; too many: Acme"
-    kept.write_text(dumping.line({**line, "brand": "Acme", RAGGED: ""}))
+    assert kept.name == "f.rejected.xlsx"
+    mended = openpyxl.load_workbook(kept)
+    header, row = ([cell.value for cell in each] for each in mended.active.iter_rows())
+    assert header == ["Id", "Title", "brand", "_row", "_reason", "_problem", RAGGED]
+    assert (row[:3], row[6]) == (
+        ["b", "Lid", "big"],
+        "more cells than the header; too many: Acme",
+    )
+    mended.active["C2"], mended.active["G2"] = "Acme", None
+    mended.save(kept)
     assert refuse(kept, "products")[0] == []
+
+
+def test_cells_of_a_workbook_come_back_with_their_types_and_no_formula(tmp_path: Path) -> None:
+    cells = [
+        "",
+        "=1+1",
+        "00123",
+        7,
+        1.5,
+        True,
+        datetime.fromisoformat("2026-11-04 17:59"),
+        "a\nb",
+        None,
+    ]
+    names = ["id", "title", *(f"c{number}" for number in range(7))]
+    book = openpyxl.Workbook()
+    book.active.append(names)
+    book.active.append(cells)
+    book.active["B2"].data_type = "s"
+    path = tmp_path / "f.xlsx"
+    book.save(path)
+    tables = []
+    for _ in range(2):
+        with closing(Workbook(path)) as table:
+            rows = [*table.rows()]
+            rejected = Rejected(path, table)
+            rejected.add(rows[0], bad("id", "is missing"))
+        rejected.close()
+        path = rejected.path
+        tables.append({name: rows[0].cells.get(name) for name in names})
+    assert tables[0] == tables[1]
+    assert tables[0]["title"] == "=1+1"
+    assert openpyxl.load_workbook(path).active["B2"].data_type == "s"
 
 
 def test_a_row_that_was_cut_stays_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import openpyxl
 import pyarrow as pa
@@ -16,7 +17,7 @@ from pyarrow import parquet
 
 from sightline_client.errors import SightlineError
 from sightline_client.files import products
-from sightline_client.files.conversion import past
+from sightline_client.files.conversion import ExportDates
 from sightline_client.files.mapping import ColumnMap
 from sightline_client.files.opening import Reading, open_table
 from sightline_client.files.photos import PhotoFolder
@@ -127,10 +128,71 @@ def test_an_export_means_the_same_with_types(tmp_path: Path, shape: str) -> None
 
 @pytest.mark.parametrize("day", ["{:%Y-%m-%d}", "{0.day}. {0:%B %Y}"])
 def test_a_day_is_over_when_it_ends(day: str) -> None:
-    assert not past(day.format(TODAY), "end")
-    assert past(day.format(TODAY - timedelta(days=1)), "end")
+    assert not ExportDates().past(day.format(TODAY), "end")
+    assert ExportDates().past(day.format(TODAY - timedelta(days=1)), "end")
     with pytest.raises(SightlineError):
-        past("soon", "end")
+        ExportDates().past("soon", "end")
+
+
+def test_the_last_day_of_all_is_never_over() -> None:
+    assert not ExportDates().past("9999-12-31", "end")
+
+
+ZONES = ("Pacific/Kiritimati", "Etc/GMT+12")
+"""Zones in which it is never the same day."""
+SALES: Mapping[str, tuple[str, ...]] = {
+    "woocommerce": ("id,sku,name,regular price,sale price,{when}", "1,1,Pan,9,5,{at}"),
+    "magento": (
+        "sku,attribute_set_code,product_type,name,price,special_price,{when}",
+        "1,Default,simple,Pan,9,5,{at}",
+    ),
+    "google-merchant": (
+        "id,title,link,image_link,price,sale_price,{when}",
+        "1,Pan,https://e.com/1,https://e.com/1.jpg,9 EUR,5 EUR,{at}",
+    ),
+}
+ENDS: Mapping[str, tuple[str, str]] = {
+    "woocommerce": ("date sale price ends", "{at}"),
+    "magento": ("special_price_to_date", "{at}"),
+    "google-merchant": ("sale_price_effective_date", "2020-01-01/{at}"),
+}
+
+
+@pytest.mark.parametrize("shape", SALES)
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%Y-%m-%d %H:%M"])
+def test_a_sale_ends_in_the_zone_that_is_said(
+    tmp_path: Path, shape: str, zone: str, form: str
+) -> None:
+    """Five minutes before and after now, and the days around it, as people of the zone write."""
+    path, local = tmp_path / "export.csv", datetime.now(ZoneInfo(zone))
+    step = timedelta(days=1) if form == "%Y-%m-%d" else timedelta(minutes=5)
+    when, at = ENDS[shape]
+    for end, price in ((local - step, 9), (local + step, 5)):
+        text = "\n".join(SALES[shape])
+        path.write_text(text.format(when=when, at=at.format(at=end.strftime(form))), "utf-8")
+        reading = Reading(
+            ColumnMap(constants={"currency": "EUR"}), PRODUCTS[shape], zone=ZoneInfo(zone)
+        )
+        with closing(open_table(path, columns=(), needed=(), reading=reading)) as table:
+            (row,) = table.rows()
+        made = products.product(row.cells, PhotoFolder(tmp_path), read=False)
+        assert made.price.units == price
+
+
+def test_a_product_of_the_retail_api_is_for_sale_in_the_zone_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "export.jsonl"
+    for zone in map(ZoneInfo, ZONES):
+        local = datetime.now(zone)
+        for end, price in ((local - timedelta(minutes=5), 9), (local + timedelta(minutes=5), 5)):
+            until = end.strftime("%Y-%m-%dT%H:%M:%S")
+            of = {"price": 5, "originalPrice": 9, "currencyCode": "EUR", "priceExpireTime": until}
+            item = {"id": "1", "title": "Pan", "priceInfo": of}
+            path.write_text(json.dumps(item), "utf-8")
+            reading = Reading(shape=PRODUCTS["google-retail"], zone=zone)
+            with closing(open_table(path, columns=(), needed=(), reading=reading)) as table:
+                (row,) = table.rows()
+            assert row.cells["price"] == price
 
 
 @pytest.mark.parametrize("fault", ["#N/A", "#REF!", "#NV"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline_client.errors import SightlineError
-from sightline_client.files import events, notation, products
+from sightline_client.files import choices, events, notation, products
 from sightline_client.files.forms import Formed
 from sightline_client.files.mapping import column_map
 from sightline_client.files.model import FileRefused
@@ -117,6 +117,17 @@ def states(found: list[Message | str]) -> list[str]:
         each if isinstance(each, str) else names(each.availability).removeprefix("AVAILABILITY_")  # type: ignore[attr-defined]
         for each in found
     ]
+
+
+@pytest.mark.parametrize("text", ["-1", ".1", "!1", "①", "1²", "-yes", "−1", "+1", "(1)", "1-"])
+def test_what_changes_a_meaning_is_not_dropped_from_a_word(text: str) -> None:
+    assert choices.answer(text) is None
+    assert choices.availability(text) is None
+
+
+@pytest.mark.parametrize("text", ["In_Stock", "in-stock", " in  stock.", "IN - STOCK", "In Stock!"])
+def test_spellings_of_a_word_are_equal(text: str) -> None:
+    assert choices.availability(text) == product_pb2.AVAILABILITY_IN_STOCK
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from sightline.common.v1 import audit_service_pb2
+from sightline.common.v1 import audit_service_pb2, product_pb2
 from sightline.gateway.v1.recommendation_service_pb2 import (
     ListResponse,
     RecommendResponse,
@@ -85,6 +85,15 @@ def test_chinese_text_without_blanks_is_broken_between_characters() -> None:
 
 def test_unprintable_characters_are_replaced() -> None:
     assert "\x1b" not in "".join(lines(grid(("a",), [("\x1b[31mred",)]), 40))
+
+
+def test_a_cell_of_two_lines_has_them() -> None:
+    message = gateway_messages.answer()
+    message.results[0].product.availability = product_pb2.AVAILABILITY_OUT_OF_STOCK
+    message.results[0].product.title = "red\nwine"
+    text = "\n".join(lines(answer(from_wire.recommendations(message)), 200))
+    assert "(sold out)" in text
+    assert text.count("\N{REPLACEMENT CHARACTER}") == 1, "that of the title"
 
 
 @pytest.mark.parametrize(("width", "left_out"), [(100, True), (200, False)])

@@ -6,6 +6,7 @@ import pytest
 
 from sightline_client.errors import SightlineError
 from sightline_client.files import events, offers, placeholders, products
+from sightline_client.files.conversion import ExportDates
 from sightline_client.files.model import Row
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.placeholders import PLACEHOLDER, is_placeholder
@@ -60,7 +61,7 @@ def test_other_ids_are_ids(text: str) -> None:
 def test_items_without_a_product_are_left_out_of_an_export() -> None:
     items = [{"item_id": "(not set)"}, {"item_id": "P1"}]
     row = Row(1, {"event_name": "view_item", "user_pseudo_id": "1.2", "items": items})
-    found = list(EVENTS["ga4"].read(iter([row])))
+    found = list(EVENTS["ga4"].read(iter([row]), ExportDates()))
     assert [one.left_out != "" for one in found] == [True, False]
     assert found[1].cells["product_id"] == "P1"
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +17,11 @@ from typer.testing import CliRunner, Result
 from sightline_client.cli import app
 from sightline_client.cli.work.preflight import jobs, running
 from sightline_client.cli.work.preflight.kubectl import Kubectl
+from tests.unit.client.command_line import PROGRAM
+from tests.waiting import SECONDS
 
 KUBECTL = f"""#!{sys.executable} -SE
-import json, re, sys
+import json, os, re, sys, time
 here = __file__.rpartition("/")[0]
 asked, given = " ".join(sys.argv[1:]), ""
 if "--filename=-" in asked:
@@ -25,8 +31,13 @@ with open(here + "/asked", "a") as log:
 if asked.startswith("patch --local"):
     print(given)
     sys.exit()
-for pattern, (out, error) in json.load(open(here + "/answers.json")).items():
+for pattern, (out, error, *held) in json.load(open(here + "/answers.json")).items():
     if re.search(pattern, asked):
+        while held and not os.path.exists(here + "/go"):
+            open(here + "/held", "a").write(pattern)
+            time.sleep(0.01)
+        if held:
+            open(here + "/held", "a").write("ended")
         print(out)
         print(error, file=sys.stderr)
         sys.exit(1 if error else 0)
@@ -338,9 +349,9 @@ def test_buckets_of_a_role_that_jobs_do_not_have_are_not_checked(
     logs = {"logs": [f"{json.dumps(bucket)}\n{END}", ""]}
     assert cluster.results(**logs)["bucket"][0] == "not checked"
     assert cluster.code == 3
-    credentials = {"AWS_SHARED_CREDENTIALS_FILE": "/etc/credentials"}
-    monkeypatch.setitem(WANTED[3], "data", credentials)
-    assert cluster.results(**logs)["bucket"][0] == "failed"
+    for path, outcome in (("", "not checked"), ("/etc/credentials", "failed")):
+        monkeypatch.setitem(WANTED[3], "data", {"AWS_SHARED_CREDENTIALS_FILE": path})
+        assert cluster.results(**logs)["bucket"][0] == outcome
 
 
 def test_a_log_that_can_not_be_read_is_a_failure(cluster: Cluster) -> None:
@@ -458,3 +469,31 @@ def test_a_cluster_that_does_not_answer_is_one_sentence(cluster: Cluster) -> Non
     done = cluster.check(version=["", "The connection to the server 10.0.0.1:6443 was refused"])
     assert done.exit_code == 1
     assert "10.0.0.1:6443 was refused" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "call"),
+    [(signal.SIGTERM, "get pods"), (signal.SIGINT, "get pods"), (signal.SIGINT, "create ")],
+)
+def test_a_command_that_is_ended_leaves_nothing(
+    cluster: Cluster, number: signal.Signals, call: str
+) -> None:
+    """Send a signal to all processes of the terminal while a call is under way."""
+    cluster.answer(**{"get pods": items(pod("retriever", "Pending")), call: [*GOOD[call], "held"]})
+    source = cluster.folder / "all.json"
+    source.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": WANTED}))
+    process = subprocess.Popen(
+        [*PROGRAM, "preflight", str(source)], start_new_session=True, stderr=subprocess.PIPE
+    )
+    held, end = cluster.folder / "held", time.monotonic() + SECONDS
+    while not (held.exists() and call in held.read_text()) and time.monotonic() < end:
+        time.sleep(0.02)
+    os.killpg(process.pid, number)
+    process.poll()
+    (cluster.folder / "go").touch()
+    _, said = process.communicate(timeout=SECONDS)
+    assert process.returncode == 128 + number, said
+    assert b"Traceback" not in said
+    assert "delete job,networkpolicy" in cluster.asked()[-1][0]
+    if call == "create ":
+        assert held.read_text().endswith("ended"), "create was not cut off"

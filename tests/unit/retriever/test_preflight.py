@@ -1,12 +1,19 @@
 """The check of a Milvus before the first start."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+import trustme
+from pymilvus.grpc_gen import common_pb2, milvus_pb2, milvus_pb2_grpc
 
 from retriever import preflight
 from retriever.adapters.milvus.index import LEAST_VERSION
 from retriever.domain.errors import IndexUnavailable
+from retriever.settings import RetrieverSettings
+from retriever.wiring import milvus_index
 from servicekit.preflight import Finding
 
 URI = "https://milvus.example:19530"
@@ -66,3 +73,61 @@ async def test_a_milvus_that_refuses_says_why(refused: str) -> None:
     found = await checked("2.6.19", error, refused)
     assert found.problem == "auth check failure"
     assert "retriever-milvus" in found.fix
+
+
+class Milvus(milvus_pb2_grpc.MilvusServiceServicer):
+    """A Milvus that tells its version, and knows nothing else."""
+
+    async def Connect(self, request: Any, context: Any) -> Any:
+        return milvus_pb2.ConnectResponse(status=common_pb2.Status(), identifier=1)
+
+    async def GetVersion(self, request: Any, context: Any) -> Any:
+        return milvus_pb2.GetVersionResponse(status=common_pb2.Status(), version=LEAST_VERSION)
+
+
+@pytest.fixture
+async def private(tmp_path: Path) -> AsyncIterator[int]:
+    """Yield the port of a Milvus whose certificate is of the authority `private.pem`."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "private.pem"))
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "another.pem"))
+    leaf = authority.issue_cert("localhost")
+    chain = b"".join(each.bytes() for each in leaf.cert_chain_pems)
+    server = grpc.aio.server()
+    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(Milvus(), server)
+    credentials = grpc.ssl_server_credentials([(leaf.private_key_pem.bytes(), chain)])
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    await server.start()
+    yield port
+    await server.stop(None)
+
+
+@pytest.mark.parametrize("name", ["private.pem", "another.pem", None])
+async def test_only_the_authority_of_the_setting_is_trusted(
+    private: int, tmp_path: Path, name: str | None
+) -> None:
+    settings = RetrieverSettings(
+        milvus_uri=f"https://localhost:{private}",
+        milvus_ca_file=tmp_path / name if name else None,
+        milvus_seconds=1,
+    )
+    index = milvus_index(settings)
+    try:
+        version = await index.version(1)
+        found = [each async for each in preflight.milvus(settings, index)]
+    finally:
+        await index.close()
+    if name == "private.pem":
+        assert version == LEAST_VERSION
+        assert "not trusted" not in found[0].problem
+    else:
+        assert version is None
+        assert [each.check for each in found] == ["milvus"]
+        assert "its certificate is not trusted" in found[0].problem
+        assert "RETRIEVER_MILVUS_CA_FILE" in found[0].fix
+
+
+async def test_a_certificate_of_another_host_is_not_trusted(private: int, tmp_path: Path) -> None:
+    found = preflight.untrusted(f"https://127.0.0.1:{private}", tmp_path / "private.pem")
+    assert "IP address mismatch" in found
+    assert preflight.untrusted(f"http://127.0.0.1:{private}", None) == ""

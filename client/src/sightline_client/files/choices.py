@@ -10,15 +10,18 @@ import re
 from collections.abc import Iterable, Mapping
 
 from sightline.common.v1 import event_pb2, product_pb2
-from sightline_client.files.texts import bare
+from sightline_client.files.texts import bare, has_odd_digits
 
-_BLANKS = re.compile(r"[\s_\-]+")
+_BETWEEN = re.compile(r"(?<=\w)[\s_\-]+(?=\w)")
 
 
 def simple(text: str) -> str:
-    """Return a word in lower case, without accents, full stops and doubled blanks, so that
-    spellings of one word are equal."""
-    return _BLANKS.sub(" ", bare(text)).strip(" .!")
+    """Return a word in lower case, with one blank between its parts, and without accents and a full
+    stop, so that spellings of one word are equal. What may change a meaning stays: the sign of -1,
+    a leading point, a raised or circled digit."""
+    if has_odd_digits(text):
+        return text
+    return _BETWEEN.sub(" ", bare(text)).strip().rstrip(" .!")
 
 
 def _table(by_meaning: Mapping[str, str]) -> dict[str, str]:

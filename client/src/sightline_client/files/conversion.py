@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 
 from sightline_client.errors import SightlineError
@@ -17,7 +17,51 @@ from sightline_client.files.mapping import fill, put
 from sightline_client.files.model import NOTE, Row, RowTable, Wrapped, bad
 
 Cells = dict[str, object]
-ReadRows = Callable[[Iterator[Row]], Iterator[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportDates:
+    """How the dates of an export are read, such as those of a sale."""
+
+    zone: tzinfo = UTC
+    """Zone of dates that name none."""
+    order: str = ""
+    """Order of day and month, one of `instants.ORDERS`. Empty: as each date shows."""
+
+    def past(self, value: object, name: str) -> bool:
+        """Return whether a time is over; False if none is given. A day is over when it ends.
+        SightlineError for a text that is no time."""
+        moment = self._moment(value, name)
+        if moment is None:
+            return False
+        with suppress(OverflowError):  # the last day of the year 9999 does not end
+            end = moment + timedelta(days=":" not in str(value))
+            return self._placed(end) <= datetime.now(UTC)
+        return False
+
+    def has_come(self, value: object, name: str) -> bool:
+        """Return whether a time has come; False if none is given. SightlineError for a text that is
+        no time."""
+        moment = self._moment(value, name)
+        return moment is not None and self._placed(moment) <= datetime.now(UTC)
+
+    def _moment(self, value: object, name: str) -> datetime | None:
+        """Read a time or the start of a day."""
+        text = str(value or "").strip()
+        if not text:
+            return None
+        with suppress(NoTime):
+            moment = instant(text, self.order)
+            if isinstance(moment, datetime):
+                return moment
+        raise bad(name, f"{text[:40]!r} is no date such as 2026-03-01")
+
+    def _placed(self, moment: datetime) -> datetime:
+        return moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
+
+
+ReadRows = Callable[[Iterator[Row], ExportDates], Iterator[Row]]
+_DATES = ExportDates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +86,16 @@ class Shaped(Wrapped):
 
     columns: tuple[str, ...] = ()
 
-    def __init__(self, table: RowTable, shape: Shape, constants: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        table: RowTable,
+        shape: Shape,
+        constants: Mapping[str, str],
+        dates: ExportDates = _DATES,
+    ) -> None:
         """`constants`: values of our columns that the export lacks, such as `currency`."""
         super().__init__(table)
-        self.shape, self.constants = shape, constants
+        self.shape, self.constants, self._dates = shape, constants, dates
         self.how = repr((shape.name, sorted(constants.items())))
         """Text that identifies the conversion of rows."""
         self.left_out: Counter[str] = Counter()
@@ -65,7 +115,7 @@ class Shaped(Wrapped):
     def rows(self) -> Iterator[Row]:
         """Yield the rows by our columns, numbered as in the file. A row that the converter passes
         over is yielded with an error at the end."""
-        for row in self.shape.read(self._source()):
+        for row in self.shape.read(self._source(), self._dates):
             records = self._settle((row.number, *row.also))
             if row.left_out:
                 self._spared += records
@@ -117,14 +167,21 @@ def _notes(row: Row) -> Cells:
 def by_row(read: Callable[[Mapping[str, object]], Iterator[Cells | str]]) -> ReadRows:
     """Make a reader of an export whose rows can be read one by one, each as any number of ours, or
     as the reason why it is left out."""
+    return by_row_with_dates(lambda cells, _: read(cells))
 
-    def each(rows: Iterator[Row]) -> Iterator[Row]:
+
+def by_row_with_dates(
+    read: Callable[[Mapping[str, object], ExportDates], Iterator[Cells | str]],
+) -> ReadRows:
+    """Make a reader as `by_row` does, of rows that have dates."""
+
+    def each(rows: Iterator[Row], dates: ExportDates) -> Iterator[Row]:
         for row in rows:
             if row.error is not None:
                 yield row
                 continue
             try:
-                for made in read(row.cells):
+                for made in read(row.cells, dates):
                     if isinstance(made, str):
                         yield replace(row, left_out=made)
                     else:
@@ -146,7 +203,7 @@ def as_text(value: object) -> object:
         return str(int(value))
     if isinstance(value, datetime) and value.tzinfo is None and value.time() == time():
         return value.date().isoformat()
-    return value
+    return str(value) if isinstance(value, date) else value
 
 
 def _decimals(value: object) -> object:
@@ -158,9 +215,7 @@ def answered(value: object, *, default: bool) -> bool | None:
     """Read yes or no; None = it is neither, such as WooCommerce's -1 for a draft. `default`: what
     an empty cell means."""
     text = str(value or "").strip()
-    if not text:
-        return default
-    return None if text == "-1" else choices.answer(text)
+    return choices.answer(text) if text else default
 
 
 def move(cells: Mapping[str, object], made: Cells, **columns: str) -> None:
@@ -179,30 +234,3 @@ def object_of(value: object) -> Mapping[str, object]:
 def objects_of(value: object) -> list[Mapping[str, object]]:
     """Return the objects of a list; none of anything else."""
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
-
-
-def past(value: object, name: str) -> bool:
-    """Return whether a time is over; False if none is given. A day is over when it ends.
-    SightlineError for a text that is no time."""
-    moment = _moment(value, name)
-    day = timedelta(days=":" not in str(value))
-    return moment is not None and moment <= datetime.now(UTC) - day
-
-
-def has_come(value: object, name: str) -> bool:
-    """Return whether a time has come; False if none is given. SightlineError for a text that is no
-    time."""
-    moment = _moment(value, name)
-    return moment is not None and moment <= datetime.now(UTC)
-
-
-def _moment(value: object, name: str) -> datetime | None:
-    """Read a time or the start of a day, in UTC if it names no zone."""
-    text = str(value or "").strip()
-    if not text:
-        return None
-    with suppress(NoTime):
-        moment = instant(text)
-        if isinstance(moment, datetime):
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    raise bad(name, f"{text[:40]!r} is no date such as 2026-03-01")

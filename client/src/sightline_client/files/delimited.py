@@ -51,6 +51,8 @@ class Delimited:
         name.
         """
         csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_RECORD))
+        self.named = encoding
+        """The encoding as it was named; empty: the bytes show it."""
         self.encoding = encodings.known(encoding) if encoding else encodings.found(path).name
         self.total = path.stat().st_size
         self._file: BinaryIO = path.open("rb")
@@ -320,6 +322,8 @@ class _Lines:
         text = self._text.readline(_LONGEST_LINE)
         if not text:
             raise StopIteration
+        if not self._count:
+            text = text.removeprefix("\ufeff")  # of an encoding that was named
         self._count += 1
         self.filled += bool(text.strip())
         cut = len(text) == _LONGEST_LINE and not text.endswith(("\n", "\r"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -35,6 +35,12 @@ _MARKS = (
 _RUN = re.compile(r"(?<![^\x00-\x7f])([A-Za-z]?)([^\x00-\x7f]+)([A-Za-z]?)")
 _WESTERN = frozenset("äöüÄÖÜßéèêëàâçùûôîïœæáíóúñìòåøãõÉÈÊËÀÂÇÙÛÔÎÏŒÆÁÍÓÚÑÌÒÅØÃÕ")
 _CYRILLIC = re.compile("[А-ЯЁ]{3,}|[А-ЯЁ]?[а-яё]{2,}")
+_HUNGARIAN, _FRENCH = re.compile("[űŰ]|[őŐ](?!e)"), re.compile("[čČęĘŕŔçÇâÂîÎôÔăĂśůď]")
+"""Letters of cp1250 for the bytes of û and õ, and for those of French and Portuguese: è ê à ã œ."""
+_ROMANIAN, _PORTUGUESE = re.compile("[ăĂ](?![oeOE])"), re.compile("[őŐçÇ]|[ăĂ][oeOE]")
+_SLAVIC = re.compile(r"\b[čČ](?=[aeiou])|(?<=[ae])č")
+"""Letters of cp1250 for the bytes of è, where no Western language has one."""
+_DOS = frozenset("äöüéèêëàâåçïîìæôòûùáíóúñß")
 _SIGNS = frozenset("€£¥§°²³½¼¾«»¿¡®©™–—‘“”„…·•×µªº\u00a0\u00ad")
 """Characters of Western texts that do not stand between two letters."""
 
@@ -57,14 +63,17 @@ class TextEncoding:
     name: str
     decided: bool = True
     """False if the bytes are not UTF-8 and do not show what else they are."""
+    damaged: bool = field(default=False, compare=False)
+    """It is read as UTF-8, and has bytes that are not."""
 
 
 def known(name: str) -> str:
-    """Return Python's name of an encoding. FileRefused for an unknown one."""
+    """Return Python's name of an encoding; that of UTF-8 takes a byte order mark. FileRefused for
+    an unknown one."""
     try:
         "".encode(name)  # fails for what is no encoding of text, such as zip
         b"id".decode(name, ESCAPE)
-        return codecs.lookup(name).name
+        return UTF_8 if codecs.lookup(name).name == "utf-8" else codecs.lookup(name).name
     except (LookupError, UnicodeError, ValueError):
         raise FileRefused(
             f"{name!r} is not a known encoding",
@@ -157,11 +166,11 @@ def _of_a_country(path: Path) -> TextEncoding:
     for candidate in others.values():
         candidate.read(b"", final=True)
     if damaged.usual > damaged.others:
-        return TextEncoding(UTF_8)
+        return TextEncoding(UTF_8, damaged=True)
     sure = [name for name, candidate in others.items() if candidate.share >= _SURE]
     if len(sure) == 1 and sure[0] not in _RIVALS:
         return TextEncoding(sure[0])
-    return TextEncoding(UTF_8, decided=False)
+    return TextEncoding(UTF_8, decided=False, damaged=True)
 
 
 def _whole_and_broken(text: str) -> tuple[int, int]:
@@ -185,6 +194,33 @@ def _cyrillic(text: str) -> tuple[int, int]:
     words = [run for _, run, _ in _RUN.findall(text)]
     usual = sum(len(run) for run in words if len(run) > 2 and _CYRILLIC.fullmatch(run))
     return usual, sum(map(len, words)) - usual
+
+
+def _central(text: str) -> tuple[int, int]:
+    """Judge a text of cp1250 as a whole: whether it has letters of Central Europe where those that
+    cp1252 has for their bytes do not stand."""
+    runs = [len(run) for _, run, _ in _RUN.findall(text)]
+    count = max(2, len(runs))
+    if sum(length > 2 for length in runs) * 10 > len(runs):  # of another script
+        return 0, count
+    hungarian = _HUNGARIAN.search(text) and not _FRENCH.search(text)
+    romanian = _ROMANIAN.search(text) and not _PORTUGUESE.search(text)
+    return (count, 0) if hungarian or romanian or _SLAVIC.search(text) else (0, count)
+
+
+def _dos(text: str) -> tuple[int, int]:
+    """Count letters of cp850 within words, where cp1252 has signs for their bytes, and others. The
+    byte of ß, which is á in cp1252, stands behind a vowel, also at the end of a word."""
+    usual = others = 0
+    for before, run, after in _RUN.findall(text):
+        if before and (after or run.endswith("ß")) and len(run) <= 2:
+            at_vowels = f"{before}{run}".lower()
+            sharp = run.find("ß")
+            well = {*run} <= _DOS and (sharp < 0 or at_vowels[sharp] in "aeiouyäöü")
+            usual, others = usual + well * len(run), others + (not well) * len(run)
+        elif len(run) > 2:
+            others += len(run)
+    return usual, others
 
 
 def _by_lead(
@@ -229,6 +265,9 @@ _JUDGES: Mapping[str, Callable[[str], tuple[int, int]]] = {
     ),
     "cp949": _by_lead("euc_kr", lambda lead: 0xB0 <= lead <= 0xC8, lambda lead: lead < 0xB0),
     "cp1251": _cyrillic,
+    "cp1250": _central,
+    "cp850": _dos,
 }
-_RIVALS = frozenset({"cp949", "cp1251"})
-"""Encodings that are known only to doubt others: Korean and Russian have bytes of Chinese."""
+_RIVALS = frozenset({"cp949", "cp1251", "cp1250", "cp850"})
+"""Encodings that are known only to doubt others: Korean and Russian have bytes of Chinese,
+Hungarian and files of DOS have bytes of Western letters."""

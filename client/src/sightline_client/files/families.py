@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from sightline_client.errors import SightlineError
-from sightline_client.files.conversion import Cells, ReadRows
+from sightline_client.files.conversion import Cells, ExportDates, ReadRows
 from sightline_client.files.model import Row, bad
 
 INHERITED = ("category", "brand", "description", "tags", "images")
@@ -20,7 +20,7 @@ def with_parents(
     parent: Callable[[Theirs], str],
     read: Callable[[Theirs, Theirs], Cells],
     column: str,
-    finish: Callable[[Theirs, Cells], None] | None = None,
+    finish: Callable[[Theirs, Cells, ExportDates], None] | None = None,
 ) -> ReadRows:
     """Make a reader of rows of which some name their parent. A variant that precedes its parent is
     read at the end; one whose parent could not be read is rejected.
@@ -33,7 +33,7 @@ def with_parents(
         finish: Adds what may be invalid, which SightlineError says.
     """
 
-    def reader(rows: Iterator[Row]) -> Iterator[Row]:
+    def reader(rows: Iterator[Row], dates: ExportDates) -> Iterator[Row]:
         parents: dict[str, Row] = {}
         broken: dict[str, int] = {}
         """Rejected rows by the names that a variant may have for them."""
@@ -45,23 +45,23 @@ def with_parents(
             elif (above := parent(row.cells)) and above not in parents:
                 waiting.append(row)
             else:
-                yield made(row, parents)
+                yield made(row, parents, dates)
         for row in waiting:
             above = parent(row.cells)
-            found = made(row, parents)
+            found = made(row, parents, dates)
             if above in broken and above not in parents and not found.error:
                 text = f"row {broken[above]}, which has what all its variants share, can't be read"
                 found = replace(found, error=bad(column, text))
             yield found
 
-    def made(row: Row, parents: dict[str, Row]) -> Row:
+    def made(row: Row, parents: dict[str, Row], dates: ExportDates) -> Row:
         above = parents.get(parent(row.cells))
         cells = read(row.cells, above.cells if above is not None else {})
         parents |= dict.fromkeys(names(row.cells), replace(row, cells=cells))
         source = (*(above.source if above is not None else ()), *row.source)
         try:
             if finish is not None:
-                finish(row.cells, cells)
+                finish(row.cells, cells, dates)
         except SightlineError as error:
             return replace(row, cells=cells, error=error, source=source)
         return replace(row, cells=cells, source=source)

@@ -7,7 +7,7 @@ or text. What no row decides is rejected with the option that does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
@@ -15,9 +15,11 @@ from decimal import Decimal
 
 from sightline_client.errors import SightlineError
 from sightline_client.files import cells, dumping, instants, lines, market_cells, numerals
+from sightline_client.files.instants import ORDERS
 from sightline_client.files.model import FileRefused, Row, RowTable, Wrapped, bad
-from sightline_client.files.notation import Notation, Translated
-from sightline_client.files.survey import ATTRIBUTES, NUMBER, TEXT, Survey, is_code, parts
+from sightline_client.files.notation import NUMBER, SECONDS, TEXT, Notation, Translated
+from sightline_client.files.numerals import SIGNS
+from sightline_client.files.survey import ATTRIBUTES, AttributeColumn, Survey, is_code, parts
 
 AS_SHOWN = Notation()
 _REPORTED = 1_000
@@ -38,6 +40,8 @@ class ColumnForms:
     """Attribute → `TEXT`, or the decimal sign of its numbers."""
     currencies: tuple[str, ...] = ()
     """Currencies that the rows name."""
+    found: Mapping[str, str] = field(default_factory=dict)
+    """What `Notation.forms` has to say for a part of the rows to mean the same."""
 
 
 class Formed(Wrapped):
@@ -54,7 +58,7 @@ class Formed(Wrapped):
         last row; FileRefused if the file is not the one that was opened."""
         super().__init__(table)
         self.columns = table.columns
-        self._again, self._notation, self._check = again, notation, check
+        self._again, self.notation, self._check = again, notation, check
         self._types: Mapping[str, str] = getattr(table, "attribute_types", {})
         self.how = getattr(table, "how", "") + notation.how
         self._forms: ColumnForms | None = None
@@ -91,28 +95,64 @@ class Formed(Wrapped):
                         report(table.done)
         finally:
             table.close()
-        notation = self._notation
-        return ColumnForms(
-            {name: notation.decimal or column.sign for name, column in survey.numbers.items()},
-            {name: notation.order or column.order for name, column in survey.times.items()},
-            frozenset(name for name, column in survey.times.items() if column.seconds),
-            dict(self._attribute_forms(survey)),
+        notation = self.notation
+        attributes = {
+            key: form
+            for key, column in survey.attributes.items()
+            if (form := self._attribute_form(key, column))
+        }
+        signs = {n: notation.decimal or each.sign for n, each in survey.numbers.items()}
+        orders = {n: notation.order or each.order for n, each in survey.times.items()}
+        made = ColumnForms(
+            {name: sign or self._told(name, SIGNS) for name, sign in signs.items()},
+            {name: order or self._told(name, ORDERS) for name, order in orders.items()},
+            frozenset(
+                name
+                for name, column in survey.times.items()
+                if column.seconds or self._told(name, (SECONDS,))
+            ),
+            attributes,
             tuple(sorted(survey.all_currencies)),
         )
+        return replace(made, found=self._found(survey, made))
 
-    def _attribute_forms(self, survey: Survey) -> Iterator[tuple[str, str]]:
-        for key, column in survey.attributes.items():
-            said = self._types.get(key, "")
-            if key not in self._types:
-                if len(column.kinds) > 1:
-                    yield key, TEXT
-            elif said == NUMBER:
-                shown = next(iter(column.signs)) if len(column.signs) == 1 else "."
-                yield key, self._notation.decimal or shown
-            elif said == TEXT or is_code(key) or len(column.kinds) + bool(column.texts) > 1:
-                yield key, TEXT
-            elif column.texts:
-                yield key, column.number_sign(self._notation.decimal) or TEXT
+    def _told(self, name: str, forms: Collection[str]) -> str:
+        """Return what is said of a column that its rows may not show; "" = nothing."""
+        told = self.notation.forms.get(name, "")
+        return told if told in forms else ""
+
+    def _attribute_form(self, key: str, column: AttributeColumn) -> str:
+        """Return `TEXT`, or the decimal sign of an attribute's numbers; "" = as its values are."""
+        said, decimal = self._types.get(key), self.notation.decimal
+        name, several = f"{ATTRIBUTES}.{key}", len(column.kinds) + bool(column.texts) > 1
+        if said == NUMBER:
+            return decimal or column.shown or self._told(name, SIGNS) or "."
+        told = self._told(name, (TEXT, NUMBER, *SIGNS))
+        if TEXT in (said, told) or several or (said is not None and is_code(key)):
+            return TEXT
+        return (column.number_sign(decimal, told) or TEXT) if column.texts else ""
+
+    def _found(self, survey: Survey, made: ColumnForms) -> Mapping[str, str]:
+        """Return what a part of the rows has to be told, as it may show less than all."""
+        notation = self.notation
+        found = {} if notation.decimal else {n: sign for n, sign in made.signs.items() if sign}
+        if not notation.order:
+            found |= {name: order for name, order in made.orders.items() if order}
+        found |= dict.fromkeys(made.seconds, SECONDS)
+        for key, form in made.attributes.items():
+            if named := self._found_of(key, survey.attributes[key], form):
+                found[f"{ATTRIBUTES}.{key}"] = named
+        return found
+
+    def _found_of(self, key: str, column: AttributeColumn, form: str) -> str:
+        """Return what to say of an attribute's form; "" = a part of its values shows it as well."""
+        said = self._types.get(key)
+        if form == TEXT:
+            sure = said == TEXT or (said is not None and is_code(key))
+            return TEXT if not sure and (column.numeric or not column.kinds <= {TEXT}) else ""
+        if not self.notation.decimal and (column.shown or self._told(f"{ATTRIBUTES}.{key}", SIGNS)):
+            return form
+        return "" if said == NUMBER else NUMBER
 
     def _formed(self, row: Row, forms: ColumnForms) -> Row:
         own = _opened(row.cells)
@@ -136,7 +176,7 @@ class Formed(Wrapped):
 
     def _time(self, name: str, value: object, forms: ColumnForms) -> object:
         """Return the instant of a local time, and anything else as it is."""
-        zone = self._notation.zone
+        zone = self.notation.zone
         if isinstance(value, str) and instants.is_exact(value):
             return value
         with suppress(instants.NoTime):  # said where the value is read

@@ -40,6 +40,8 @@ class JsonLines:
         """
         self._known = known
         self._ignore = ignore
+        self.named = encoding
+        """The encoding as it was named; empty: the bytes show it."""
         self.encoding = encodings.known(encoding) if encoding else encodings.found(path).name
         self.total = path.stat().st_size
         self._file = path.open("rb")

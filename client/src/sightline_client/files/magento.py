@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
 
@@ -12,7 +11,7 @@ from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
 from sightline_client.files import choices
 from sightline_client.files.attribute_keys import attribute_key
-from sightline_client.files.conversion import Cells, Shape, answered, has_come, move, past
+from sightline_client.files.conversion import Cells, ExportDates, Shape, answered, move
 from sightline_client.files.export_columns import MAGENTO
 from sightline_client.files.families import inherit
 from sightline_client.files.model import Row, bad
@@ -43,7 +42,7 @@ _ATTRIBUTE = re.compile(r",(?=[A-Za-z][A-Za-z0-9_]*=)")
 _SHORT_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})\b(?:,? .*)?")
 
 
-def _read(rows: Iterator[Row]) -> Iterator[Row]:
+def _read(rows: Iterator[Row], dates: ExportDates) -> Iterator[Row]:
     """Read products. A configurable product names its variants, which are not visible alone: they
     are read at the end."""
     families: dict[str, Row] = {}
@@ -57,12 +56,12 @@ def _read(rows: Iterator[Row]) -> Iterator[Row]:
         elif _is_hidden(row.cells):
             hidden.append(row)
         else:
-            made = _made(row, families.get(str(row.cells.get("sku") or "")))
+            made = _made(row, families.get(str(row.cells.get("sku") or "")), dates)
             for sku in _variants(row.cells):
                 families[sku] = made
             yield made
     for row in hidden:
-        yield _made(row, families.get(str(row.cells.get("sku") or "")))
+        yield _made(row, families.get(str(row.cells.get("sku") or "")), dates)
 
 
 def _is_hidden(cells: Mapping[str, object]) -> bool:
@@ -76,7 +75,7 @@ def _variants(cells: Mapping[str, object]) -> list[str]:
     return [match[1] for match in found if match is not None]
 
 
-def _made(row: Row, above: Row | None) -> Row:
+def _made(row: Row, above: Row | None, dates: ExportDates) -> Row:
     cells, made = row.cells, Cells()
     parent: Mapping[str, object] = above.cells if above is not None else {}
     more = _additional(cells.get("additional_attributes"))
@@ -98,7 +97,7 @@ def _made(row: Row, above: Row | None) -> Row:
         online = _says(cells, "product_online", default=True, words=_ONLINE)
         on = seen and online and parent.get("available") != "false"
         made["available"] = _stock(cells) if on else "false"
-        _price(cells, made)
+        _price(cells, made, dates)
     except SightlineError as error:
         return replace(row, cells=made, error=error, source=source)
     return replace(row, cells=made, source=source)
@@ -162,41 +161,39 @@ def _stock(cells: Mapping[str, object]) -> str:
     return "true" if stock else "false"
 
 
-def _price(cells: Mapping[str, object], made: Cells) -> None:
-    on_sale = cells.get("special_price") and _on_sale(cells)
+def _price(cells: Mapping[str, object], made: Cells, dates: ExportDates) -> None:
+    on_sale = cells.get("special_price") and _on_sale(cells, dates)
     move(cells, made, price="special_price" if on_sale else "price")
     composed = str(cells.get("product_type") or "").lower() in _COMPOSED
     if composed and re.fullmatch(r"0*[.,]?0*", str(made.get("price") or "")):
         made.pop("price", None)
 
 
-def _on_sale(cells: Mapping[str, object]) -> bool:
+def _on_sale(cells: Mapping[str, object], dates: ExportDates) -> bool:
     """Return whether a special price counts now. Magento writes dates as its administrator reads
     them: where day and month may be either, both have to come to the same."""
     start, end = "special_price_from_date", "special_price_to_date"
     found = {
-        (not first or has_come(first, start)) and not past(last, end)
-        for first, last in product(_dates(cells.get(start)), _dates(cells.get(end)))
+        (not first or dates.has_come(first, start)) and not dates.past(last, end)
+        for first, last in product(*(_dates(cells.get(name), dates.order) for name in (start, end)))
     }
     if len(found) > 1:
         raise bad(start, f"{cells.get(start)!r} to {cells.get(end)!r} may be two different times")
     return found.pop()
 
 
-def _dates(value: object) -> list[str]:
-    """Return what a date may mean, as ISO dates where it is written with slashes."""
+def _dates(value: object, said: str) -> list[str]:
+    """Return what a date may mean, as ISO dates where it is written with slashes. `said`: the order
+    of day and month; "" = it is not known."""
     text = str(value or "").strip()
     found = _SHORT_DATE.fullmatch(text)
     if found is None:
         return [text]
     first, second, year = (int(part) for part in found.groups())
     year += 2000 if year < 100 else 0
-    orders: list[Callable[[int, int], tuple[int, int]]] = [lambda a, b: (a, b), lambda a, b: (b, a)]
-    dates = []
-    for order in orders:
-        month, day = order(first, second)
-        with suppress(ValueError):
-            dates += [f"{year:04}-{month:02}-{day:02}"] if month <= 12 and day <= 31 else []
+    orders = {"mdy": (first, second), "dmy": (second, first)}
+    chosen = (orders[said],) if said else orders.values()
+    dates = [f"{year:04}-{m:02}-{d:02}" for m, d in chosen if m <= 12 and d <= 31]
     return list(dict.fromkeys(dates)) or [text]
 
 

@@ -81,6 +81,22 @@ def _ours(name: str, known: Collection[str]) -> str:
     )
 
 
+class AnyCase(Collection[str]):
+    """Names, of which one in any case is one: a map reads columns so."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self._names = names
+
+    def __contains__(self, name: object) -> bool:
+        return str(name).lower() in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
 class Mapped(Wrapped):
     """A table read by a map. JSON may be nested: `priceInfo.price` names a value within another."""
 

@@ -9,11 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 
-from sightline_client.files import instants
+from sightline_client.errors import SightlineError
 from sightline_client.files.attribute_keys import attribute_key
-from sightline_client.files.conversion import Cells, Shape, by_row, move, object_of, past
+from sightline_client.files.conversion import (
+    Cells,
+    ExportDates,
+    Shape,
+    by_row_with_dates,
+    move,
+    object_of,
+)
 from sightline_client.files.export_columns import MERCHANT
 from sightline_client.files.texts import addresses
 
@@ -29,40 +35,40 @@ ATTRIBUTES = (
 _ID_ALONE = re.compile(r"\d+")
 
 
-def _read(cells: Mapping[str, object]) -> Iterator[Cells]:
+def _read(cells: Mapping[str, object], dates: ExportDates) -> Iterator[Cells]:
     """Convert one item."""
     made = Cells()
     single = {name: _first(value) for name, value in cells.items()}
     move(single, made, id="id", title="title", description="description", uri="link")
     move(single, made, brand="brand", available="availability", language="content_language")
     move(single, made, parent_id="item_group_id")
-    if past(single.get("expiration_date"), "expiration_date"):
+    if dates.past(single.get("expiration_date"), "expiration_date"):
         made["available"] = "false"
     made["category"] = _category(single)
     made["images"] = [
         *_texts(cells.get("image_link")),
         *_texts(cells.get("additional_image_link")),
     ]
-    _prices(single, made)
+    _prices(single, made, dates)
     made["attributes"] = _attributes(cells, single)
     yield made
 
 
-def _prices(single: Mapping[str, object], made: Cells) -> None:
-    on_sale = single.get("sale_price") and _on_sale(single.get("sale_price_effective_date"))
+def _prices(single: Mapping[str, object], made: Cells, dates: ExportDates) -> None:
+    sale = single.get("sale_price")
+    on_sale = sale and _on_sale(single.get("sale_price_effective_date"), dates)
     move(single, made, price="sale_price" if on_sale else "price")
     move(single, made, cost="cost_of_goods_sold")
 
 
-def _on_sale(dates: object) -> bool:
-    """Return whether a sale is on: no dates, or an interval of two instants that holds now."""
-    start, sign, end = str(dates or "").partition("/")
+def _on_sale(interval: object, dates: ExportDates) -> bool:
+    """Return whether a sale is on: no interval, or one of two times that holds now."""
+    start, sign, end = str(interval or "").partition("/")
     if not sign:
-        return not dates
-    with suppress(ValueError, TypeError):  # an instant without a zone can't be compared
-        first, last = (instants.instant(each.strip()) for each in (start, end))
-        if isinstance(first, datetime) and isinstance(last, datetime):
-            return first <= datetime.now(UTC) < last
+        return not interval
+    name = "sale_price_effective_date"
+    with suppress(SightlineError):  # without the sale the price is right, if not the best
+        return dates.has_come(start, name) and bool(end.strip()) and not dates.past(end, name)
     return False
 
 
@@ -109,6 +115,6 @@ SHAPE = Shape(
     "google-merchant",
     "Google's Merchant Center",
     frozenset({"id", "link", "image_link"}),
-    by_row(_read),
+    by_row_with_dates(_read),
     MERCHANT,
 )

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, tzinfo
 from zoneinfo import ZoneInfo
 
+from sightline_client.files import instants, numerals
 from sightline_client.files.model import FileRefused, Row, RowTable, Wrapped
 from sightline_client.files.texts import composed
 
 _SHOWN = 5
 """Most values of a column that are shown."""
+TEXT, NUMBER, SECONDS = "text", "number", "seconds"
+FORMS = (TEXT, NUMBER, *numerals.SIGNS, *instants.ORDERS, SECONDS)
+"""Forms of a column: what an attribute is, the decimal sign of numbers, the order of day and month,
+seconds since 1970."""
 _KEPT = 1_000
 """Most values of a column that are counted."""
 
@@ -31,12 +36,35 @@ class Notation:
     """Order of day and month, one of `instants.ORDERS`. Empty: as each column shows."""
     zone: tzinfo | None = None
     """Zone of times that name none. None = they are rejected."""
+    forms: Mapping[str, str] = field(default_factory=dict)
+    """Column of ours, or `attributes.NAME` → its form, one of `FORMS`, where its own rows do not
+    show it."""
 
     @property
     def how(self) -> str:
         """Text that identifies it; empty if nothing is said."""
         said = (self.decimal, self.order, str(self.zone or ""))
         return repr(said) if any(said) else ""
+
+
+def column_forms(options: Sequence[str], known: Collection[str]) -> Mapping[str, str]:
+    """Parse options `COLUMN=FORM`. FileRefused for another form, and for a column that is neither
+    one of ours (`known`) nor an attribute."""
+    found = {}
+    for option in options:
+        name, _, form = (part.strip() for part in option.rpartition("="))
+        if form not in FORMS or not name:
+            forms = ", ".join(FORMS)
+            raise FileRefused(
+                f"--form {option} names no form of a column", f"write --form price=, ({forms})"
+            )
+        if name.partition("@")[0] not in known and not name.startswith("attributes."):
+            raise FileRefused(
+                f"--form {option}: {name!r} is not a known column",
+                f"known columns are {', '.join(known)}, and attributes.NAME",
+            )
+        found[name] = form
+    return found
 
 
 def zone_of(name: str) -> tzinfo:
@@ -62,8 +90,17 @@ class ValueWord:
 
 
 def value_words(options: Sequence[str]) -> tuple[ValueWord, ...]:
-    """Parse options `COLUMN:VALUE=MEANING`. FileRefused for another form."""
-    return tuple(map(_word, options))
+    """Parse options `COLUMN:VALUE=MEANING`. FileRefused for another form, and for two meanings of
+    one value."""
+    words, said = tuple(map(_word, options)), dict[tuple[str, str], ValueWord]()
+    for word in words:
+        for at in word.readings.items():
+            if (other := said.setdefault(at, word)).meaning != word.meaning:
+                raise FileRefused(
+                    f"--value {other.option} and --value {word.option} say two things of one value",
+                    "keep one of them: upper and lower case are the same",
+                )
+    return words
 
 
 def _word(option: str) -> ValueWord:
@@ -151,6 +188,11 @@ def unused(table: RowTable) -> Iterator[tuple[str, str]]:
         there = (table_.values.get(name) for table_ in reversed(tables) for name in word.readings)
         counts = next(filter(None, there), Counter[str]())
         yield word.option, ", ".join(repr(value) for value, _ in counts.most_common(_SHOWN))
+
+
+def words_of(table: RowTable) -> Sequence[ValueWord]:
+    """Return the words that the values of a table are replaced by."""
+    return next((each.words for each in _translated(table)), ())
 
 
 def _translated(table: RowTable) -> Iterator[Translated]:

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 from sightline_client.files.currencies import CODES, MARKS, SHARED
-from sightline_client.files.texts import narrow
+from sightline_client.files.texts import has_odd_digits, narrow
 
 SIGNS = (".", ",")
 """Decimal signs."""
@@ -45,8 +45,8 @@ class Ambiguous(ValueError):
 def usual(text: str) -> str:
     """Return a text with the usual digits and signs, and with zeros in place of a dash: `19,-` is
     `19,00`. A text with a raised, lowered or circled digit stays as it is, and is no number."""
-    if not text.isascii() and any(each.isdigit() and not each.isdecimal() for each in text):
-        return text  # `5²` is not 52
+    if has_odd_digits(text):
+        return text
     text = narrow(text)
     return text if text[-1:].isdigit() else _DASH.sub(r"\g<1>00", text)
 

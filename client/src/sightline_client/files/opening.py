@@ -4,16 +4,16 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from itertools import islice
 from pathlib import Path
 
 from sightline_client.files import workbook
-from sightline_client.files.conversion import Shape, Shaped
+from sightline_client.files.conversion import ExportDates, Shape, Shaped
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.forms import Formed
 from sightline_client.files.lines import JsonLines
-from sightline_client.files.mapping import ColumnMap, Mapped, missing_field
+from sightline_client.files.mapping import AnyCase, ColumnMap, Mapped, missing_field
 from sightline_client.files.market_cells import MARKETS, MarketColumns
 from sightline_client.files.model import FileRefused, Row, RowTable, unread
 from sightline_client.files.notation import Notation, ValueWord, translated
@@ -52,11 +52,13 @@ class Reading:
     """Zone of times that name none. None = they are rejected."""
     values: tuple[ValueWord, ...] = ()
     """Meanings of values of columns."""
+    forms: Mapping[str, str] = field(default_factory=dict)
+    """Forms of columns that their own rows do not show, see `Notation.forms`."""
 
     @property
     def notation(self) -> Notation:
         """Form of numbers and times."""
-        return Notation(self.decimal, self.order, self.zone)
+        return Notation(self.decimal, self.order, self.zone, self.forms)
 
 
 AS_IT_IS = Reading()
@@ -125,7 +127,8 @@ def _by_our_columns(path: Path, table: RowTable, layout: _Layout, reading: Readi
     if reading.shape is not None:
         _check_constants(path, reading.map, columns)
         _check_forms(path, table.columns, reading.shape)
-        return Shaped(table, reading.shape, reading.map.constants)
+        dates = ExportDates(reading.zone or UTC, reading.order)
+        return Shaped(table, reading.shape, reading.map.constants, dates)
     ours: RowTable = Mapped(table, reading.map, columns) if reading.map else table
     if table.columns:
         _check_names(path, table.columns, columns, reading.map, layout.ignore)
@@ -178,10 +181,11 @@ def _open(
         return workbook.Workbook(path)
     if suffix in PAGES:
         return ProductPages(path.parent, page=path)
-    paths = {name.partition(".")[0] for name in reading.map.columns}
+    paths = {part for name in reading.map.columns for part in (name, name.partition(".")[0])}
     known: Collection[str] = ()
     if reading.shape is None and strict:
         known = MarketColumns([*columns, *paths]) if MARKETS in columns else {*columns, *paths}
+        known = AnyCase(known) if reading.map else known
     if suffix in LINES:
         return JsonLines(path, known=known, ignore=ignore, encoding=reading.encoding)
     if suffix in FEEDS:

@@ -53,13 +53,13 @@ def _attributes(value: object) -> list[product_pb2.Attribute]:
             value = lines.parse(cells.text({"attributes": value}, "attributes"))
         except (ValueError, RecursionError, ArithmeticError) as error:
             raise bad("attributes", f"is not JSON: {error}") from None
-    pairs = _pairs(value)
-    return [
+    found = [
         cells.attribute("attributes", key, part)
-        for key, item in pairs
+        for key, item in _pairs(value)
         if item is not None
         for part in (_once(item) if isinstance(item, list) else [item])
     ]
+    return found if isinstance(value, Mapping) else _once(found)  # pairs may repeat a key
 
 
 def _once(values: list[T]) -> list[T]:

@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import PurePosixPath
 from statistics import median
 
@@ -121,7 +122,10 @@ class _Guess:
                 if (rank := _rank(ours, name)) is not None and self._may_be(ours, name)
             }
             best = min(ranks.values(), default=None)
-            self._choose(ours, [name for name, rank in ranks.items() if rank == best])
+            fits = [name for name, rank in ranks.items() if rank == best]
+            if ours == "id" and best is not None and best >= 1:
+                fits += filter(partial(self._rivals, fits[0]), self._left)
+            self._choose(ours, fits)
         name = next((name for name, ours in self.found.items() if ours == "price"), "")
         if "currency" in self._free() and (code := _currency_in(name)):
             self.constants["currency"] = code
@@ -135,6 +139,19 @@ class _Guess:
                     fits = self._likely_ids(fits)
                 named = [*filter(self._has_currency, fits)] if ours in _MONEY else fits
                 self._choose(ours, named or fits, sure=bool(named))
+
+    def _rivals(self, number: str, name: str) -> bool:
+        """Return whether a column may be the id rather than one that is called a number: it has
+        codes, and no name of another column of ours."""
+        values, rows = self._values(name), [str(at) for at in range(1, len(self._rows) + 1)]
+        if name == number or not self._shows("id", name) or is_code(attribute_key(name)):
+            return False
+        if speaks_of(name, COSTS | MEASURES) or any(
+            _rank(ours, name) is not None for ours in self._known
+        ):
+            return False
+        letters = self._values(number) == rows or _share(values, str.isdecimal) < 0.5
+        return letters and _share(values, lambda text: any(map(str.isdecimal, text))) >= 0.5
 
     def _likely_ids(self, fits: list[str]) -> list[str]:
         """Return the first column of the table if it is called an id, else those that are no codes

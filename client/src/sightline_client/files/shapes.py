@@ -21,14 +21,14 @@ from sightline_client.files import (
 from sightline_client.files.attribute_keys import attribute_key
 from sightline_client.files.conversion import (
     Cells,
+    ExportDates,
     Shape,
     answered,
     by_row,
-    has_come,
+    by_row_with_dates,
     move,
     object_of,
     objects_of,
-    past,
 )
 from sightline_client.files.export_columns import GA4, RETAIL, RETAIL_EVENTS, SHOPIFY
 from sightline_client.files.model import Row, bad
@@ -37,7 +37,7 @@ from sightline_client.files.placeholders import is_placeholder
 # Products
 
 
-def _shopify(rows: Iterator[Row]) -> Iterator[Row]:
+def _shopify(rows: Iterator[Row], _: ExportDates) -> Iterator[Row]:
     """Read variants of the product that the handle names, and rows with one more photo of it; the
     first row has what all variants share. A row that can't be read does not divide a product."""
     group: list[Row] = []
@@ -126,14 +126,14 @@ def _shopify_stock(first: Mapping[str, object], cells: Mapping[str, object]) -> 
     return "backorder" if sells_on else "false"
 
 
-@by_row
-def _google(cells: Mapping[str, object]) -> Iterator[Cells]:
+@by_row_with_dates
+def _google(cells: Mapping[str, object], dates: ExportDates) -> Iterator[Cells]:
     """Read a product of the Retail API, in JSON Lines."""
     made = Cells()
     move(cells, made, id="id", title="title", description="description", uri="uri")
     move(cells, made, tags="tags", language="languagecode", available="availability")
-    if past(cells.get("expiretime"), "expireTime") or (
-        cells.get("availabletime") and not has_come(cells["availabletime"], "availableTime")
+    if dates.past(cells.get("expiretime"), "expireTime") or (
+        cells.get("availabletime") and not dates.has_come(cells["availabletime"], "availableTime")
     ):
         made["available"] = "false"
     primary = cells.get("primaryproductid")
@@ -142,7 +142,7 @@ def _google(cells: Mapping[str, object]) -> Iterator[Cells]:
     made["category"] = categories[0] if isinstance(categories, list) and categories else ""
     made["brand"] = brands[0] if isinstance(brands, list) and brands else ""
     price = object_of(cells.get("priceinfo"))
-    made["price"], made["currency"] = _google_price(price), price.get("currencyCode")
+    made["price"], made["currency"] = _google_price(price, dates), price.get("currencyCode")
     made["images"] = [image["uri"] for image in objects_of(cells.get("images")) if "uri" in image]
     made["attributes"] = {
         attribute_key(str(name)): values
@@ -152,10 +152,11 @@ def _google(cells: Mapping[str, object]) -> Iterator[Cells]:
     yield made
 
 
-def _google_price(price: Mapping[str, object]) -> object:
+def _google_price(price: Mapping[str, object], dates: ExportDates) -> object:
     """Return the price; the original one before and after the time in which it counts."""
     start, end = price.get("priceEffectiveTime"), price.get("priceExpireTime")
-    over = past(end, "priceExpireTime") or (start and not has_come(start, "priceEffectiveTime"))
+    begun = not start or dates.has_come(start, "priceEffectiveTime")
+    over = not begun or dates.past(end, "priceExpireTime")
     return price.get("originalPrice") if over and price.get("originalPrice") else price.get("price")
 
 

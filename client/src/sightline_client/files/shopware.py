@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from sightline_client.files.attribute_keys import attribute_key
-from sightline_client.files.conversion import Cells, Shape, answered, has_come, move
+from sightline_client.files.conversion import Cells, ExportDates, Shape, answered, move
 from sightline_client.files.export_columns import SHOPWARE, SHOPWARE_5
 from sightline_client.files.families import inherit, with_parents
 
@@ -83,9 +83,9 @@ def _read_5(cells: Mapping[str, object], parent: Mapping[str, object]) -> Cells:
     return made
 
 
-def _released(cells: Mapping[str, object], made: Cells) -> None:
+def _released(cells: Mapping[str, object], made: Cells, dates: ExportDates) -> None:
     date = str(cells.get("releasedate") or "")
-    if date and not date.startswith("0000") and not has_come(date, "releasedate"):
+    if date and not date.startswith("0000") and not dates.has_come(date, "releasedate"):
         made["available"] = "false"
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from sightline_client.files import instants, numerals
 from sightline_client.files.attribute_keys import attribute_key
 from sightline_client.files.currencies import CODES, WHOLE
+from sightline_client.files.notation import NUMBER, TEXT
 from sightline_client.values.fields import FieldKind
 from sightline_client.values.products import WRITTEN
 
@@ -28,8 +29,8 @@ NUMBERS = AMOUNTS | {
 TIMES = frozenset({"time", *(each.column for each in WRITTEN if each.kind is FieldKind.TIME)})
 """Our columns with instants."""
 _NUMBERS, _TIMES, _CURRENCY = "numbers", "times", "currency"
-TEXT, NUMBER, FLAG = "text", "number", "flag"
-"""Types of an attribute."""
+FLAG = "flag"
+"""Type of an attribute, beside `TEXT` and `NUMBER`."""
 _CODE = re.compile(r"\+|-?0\d")
 """Start of a code whose zeros or sign a number would lose."""
 _GTIN = re.compile(r"\d{12,14}", re.ASCII)
@@ -39,6 +40,7 @@ _MOST_SPELLINGS = 200
 """Most spellings of a column that are compared with each other."""
 _MOST_KEYS = 20_000
 """Most attributes that are looked at."""
+_NUMERIC = re.compile(r"\s*[-+]?[.,]?\d[\d.,'\u2019\s]*([eE][-+]?\d{1,3})?\s*")
 _WHOLE = re.compile(r"\d{1,15}", re.ASCII)
 _CODES = re.compile(
     r"(.*_)?(gtin|ean|upc|isbn|mpn|sku|asin|barcode|strichcode|code_?barres?|codigo_de_barras|"
@@ -124,6 +126,8 @@ class AttributeColumn:
     gtins: bool = True
     """All texts are GTINs with their check digits."""
     texts: int = 0
+    numeric: bool = False
+    """A text looks like a number, so that a part of the column may be numbers alone."""
     spellings: dict[str, dict[Decimal, str]] = field(
         default_factory=lambda: {sign: {} for sign in numerals.SIGNS}
     )
@@ -131,6 +135,7 @@ class AttributeColumn:
     def add_text(self, text: str) -> None:
         """Look at a cell of a table, which says nothing about types."""
         self.texts += 1
+        self.numeric = self.numeric or _NUMERIC.fullmatch(text) is not None
         if not any(self.fits.values()):
             return
         facts = _facts(text)
@@ -157,12 +162,18 @@ class AttributeColumn:
         elif isinstance(value, int | float | Decimal):
             self.kinds.add(NUMBER)
 
-    def number_sign(self, decimal: str) -> str:
-        """Return the decimal sign by which all texts are numbers; "" = they are texts."""
-        shown = next(iter(self.signs)) if len(self.signs) == 1 else ""
-        sign = decimal or shown or "."
-        if not self.texts or self.gtins or (self.ambiguous and not (decimal or shown)):
+    @property
+    def shown(self) -> str:
+        """The decimal sign that its texts show; empty if they show none, or both."""
+        return next(iter(self.signs)) if len(self.signs) == 1 else ""
+
+    def number_sign(self, decimal: str, told: str = "") -> str:
+        """Return the decimal sign by which all texts are numbers; "" = they are texts. `told`: what
+        is known of the column where its texts show nothing, `NUMBER` or a decimal sign."""
+        known = decimal or self.shown or told.replace(NUMBER, "")
+        if not self.texts or (self.gtins and not told) or (self.ambiguous and not known):
             return ""
+        sign = known or "."
         return sign if self.fits[sign] else ""
 
 

@@ -25,6 +25,12 @@ def narrow(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
+def has_odd_digits(text: str) -> bool:
+    """Return whether a text has raised, lowered or circled digits: normal forms make usual ones of
+    them, and `5²` is not 52."""
+    return not text.isascii() and any(each.isdigit() and not each.isdecimal() for each in text)
+
+
 def bare(text: str) -> str:
     """Return a text in lower case and without accents, to compare words."""
     if text.isascii():

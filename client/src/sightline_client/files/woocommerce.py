@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from sightline_client.files.attribute_keys import attribute_key
-from sightline_client.files.conversion import Cells, Shape, answered, has_come, move, past
+from sightline_client.files.conversion import Cells, ExportDates, Shape, answered, move
 from sightline_client.files.export_columns import WOOCOMMERCE
 from sightline_client.files.families import inherit, with_parents
 from sightline_client.files.mapping import listed
@@ -58,11 +58,11 @@ def _read(cells: Mapping[str, object], parent: Mapping[str, object]) -> Cells:
     return made
 
 
-def _price(cells: Mapping[str, object], made: Cells) -> None:
+def _price(cells: Mapping[str, object], made: Cells, dates: ExportDates) -> None:
     """Set the price: that of a sale to the end of its last day."""
     start, end = "date sale price starts", "date sale price ends"
-    begun = not cells.get(start) or has_come(cells.get(start), start)
-    on_sale = cells.get("sale price") and begun and not past(cells.get(end), end)
+    begun = not cells.get(start) or dates.has_come(cells.get(start), start)
+    on_sale = cells.get("sale price") and begun and not dates.past(cells.get(end), end)
     move(cells, made, price="sale price" if on_sale else "regular price")
 
 

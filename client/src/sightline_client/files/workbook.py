@@ -1,4 +1,4 @@
-"""Excel workbooks (.xlsx), by openpyxl: read row by row, nothing is run or written.
+"""Excel workbooks (.xlsx), by openpyxl: read row by row, nothing is run. Rejected rows are written.
 
 An archive can hold far more than its size shows, so what is unpacked has limits: for the workbook's
 own parts before they are read, for a sheet row by row.
@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad
+from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad, still_ragged
 
 SUFFIXES = frozenset({".xlsx", ".xlsm"})
 LARGEST_SHEET = 2 * 1024**3
@@ -96,7 +96,7 @@ class Workbook:
             values[RAGGED] = note[:MAX_CELL]
             text = f"{place} has cells beyond the last column of the header: name it, or empty them"
             return Row(self.records, values, bad("", text), place=place)
-        return Row(self.records, values, place=place)
+        return Row(self.records, values, still_ragged(values), place=place)
 
     def _header(self) -> tuple[str, ...]:
         """Read the names of the columns: the first row, or the first below a title."""
@@ -108,9 +108,11 @@ class Workbook:
         widest = first[-1] if sum(cell not in (None, "") for cell in first[-1][1]) > 1 else first[0]
         at = first.index(widest)
         self._rows = _chained(first[at + 1 :], self._rows)
-        names = [str(cell if cell is not None else "").strip().lower() for cell in widest[1]]
-        while names and not names[-1]:
-            names.pop()
+        spelled = [str(cell if cell is not None else "").strip() for cell in widest[1]]
+        while spelled and not spelled[-1]:
+            spelled.pop()
+        self.spelled = tuple(spelled)
+        names = [name.lower() for name in spelled]
         self._check_names(names)
         return tuple(names)
 
@@ -178,6 +180,35 @@ class Workbook:
         )
 
 
+class NewSheet:
+    """A workbook with one sheet that is written row by row."""
+
+    def __init__(self, path: Path, title: str) -> None:
+        import openpyxl  # type: ignore[import-untyped]
+
+        self._path = path
+        self._book: Any = openpyxl.Workbook(write_only=True)
+        self._sheet: Any = self._book.create_sheet(title)
+
+    def add(self, values: Sequence[object]) -> None:
+        """Add a row. Texts stay texts, also those that look like formulas."""
+        self._sheet.append([self._cell(value) for value in values])
+
+    def close(self) -> None:
+        """Write the file."""
+        self._book.save(self._path)
+
+    def _cell(self, value: object) -> Any:
+        from openpyxl.cell import WriteOnlyCell  # type: ignore[import-untyped]
+        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE  # type: ignore[import-untyped]
+
+        if not isinstance(value, str):
+            return value
+        cell = WriteOnlyCell(self._sheet, ILLEGAL_CHARACTERS_RE.sub("\ufffd", value))
+        cell.data_type = "s"
+        return cell
+
+
 class _Measured:
     """The unpacked bytes of a sheet, counted as they are read."""
 
@@ -224,7 +255,7 @@ class _Counted:
 
 
 def _opened(file: IO[bytes]) -> Any:
-    import openpyxl  # type: ignore[import-untyped]
+    import openpyxl
 
     warnings.filterwarnings("ignore", module="openpyxl")  # on styles and the like
     return openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)

@@ -463,6 +463,8 @@ class RecommendedValues:
     """Subjects of photos, by index of the signal."""
     score_notes: tuple[ScoreNote, ...] = ()
     """Notes about data that the scores lack."""
+    empty_reason: EmptyReason | None = None
+    """Why there is no value; `None` if there are some, or if it is unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -965,6 +965,7 @@ class RecommendValuesResponse(google.protobuf.message.Message):
     MATCH_FIELD_NUMBER: builtins.int
     REQUEST_COST_MS_FIELD_NUMBER: builtins.int
     SCORE_NOTES_FIELD_NUMBER: builtins.int
+    EMPTY_REASON_FIELD_NUMBER: builtins.int
     more_count: builtins.int
     """Number of further values that the ranked products have."""
     hidden_count: builtins.int
@@ -1021,6 +1022,10 @@ class RecommendValuesResponse(google.protobuf.message.Message):
     def score_notes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.ScoreNote]:
         """What the scores of the ranked products lack: numbers of products, or events for the scene's objective."""
 
+    @property
+    def empty_reason(self) -> Global___EmptyReason:
+        """Why there is no value. Unset if there are some, if no condition is the reason, or if it is unknown."""
+
     def __init__(
         self,
         *,
@@ -1041,9 +1046,10 @@ class RecommendValuesResponse(google.protobuf.message.Message):
         match: Global___Match | None = ...,
         request_cost_ms: builtins.float = ...,
         score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
+        empty_reason: Global___EmptyReason | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "more_count", b"more_count", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "values", b"values", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["empty_reason", b"empty_reason", "freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "empty_reason", b"empty_reason", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "more_count", b"more_count", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "values", b"values", "versions", b"versions"]) -> None: ...
 
 Global___RecommendValuesResponse: typing_extensions.TypeAlias = RecommendValuesResponse
 

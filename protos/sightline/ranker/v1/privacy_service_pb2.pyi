@@ -223,6 +223,49 @@ class GetErasureRequest(google.protobuf.message.Message):
 Global___GetErasureRequest: typing_extensions.TypeAlias = GetErasureRequest
 
 @typing.final
+class GetLastErasureRequest(google.protobuf.message.Message):
+    """Request for the time of a catalog's newest erasure."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
+
+Global___GetLastErasureRequest: typing_extensions.TypeAlias = GetLastErasureRequest
+
+@typing.final
+class GetLastErasureResponse(google.protobuf.message.Message):
+    """The time of a catalog's newest erasure."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_TIME_FIELD_NUMBER: builtins.int
+    @property
+    def request_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was requested (UTC). Unset if there was none."""
+
+    def __init__(
+        self,
+        *,
+        request_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["request_time", b"request_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["request_time", b"request_time"]) -> None: ...
+
+Global___GetLastErasureResponse: typing_extensions.TypeAlias = GetLastErasureResponse
+
+@typing.final
 class Erasure(google.protobuf.message.Message):
     """The receipt of an erasure. It is stored under a hash that leads to nobody without the shopper's id and the key of the
     pseudonyms.

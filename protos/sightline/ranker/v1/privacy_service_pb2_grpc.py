@@ -51,6 +51,11 @@ class PrivacyServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.FromString,
                 _registered_method=True)
+        self.GetLastErasure = channel.unary_unary(
+                '/sightline.ranker.v1.PrivacyService/GetLastErasure',
+                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureRequest.SerializeToString,
+                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureResponse.FromString,
+                _registered_method=True)
         self.SetConsent = channel.unary_unary(
                 '/sightline.ranker.v1.PrivacyService/SetConsent',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.SerializeToString,
@@ -98,6 +103,13 @@ class PrivacyServiceServicer(object):
 
     def GetErasure(self, request, context):
         """Returns the receipt of a shopper's newest erasure. ERASURE_NOT_FOUND if there was none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLastErasure(self, request, context):
+        """Returns when the newest erasure in a catalog was requested: gateways then drop the requests that they keep.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +166,11 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
                     servicer.GetErasure,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.SerializeToString,
+            ),
+            'GetLastErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLastErasure,
+                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureRequest.FromString,
+                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureResponse.SerializeToString,
             ),
             'SetConsent': grpc.unary_unary_rpc_method_handler(
                     servicer.SetConsent,
@@ -258,6 +275,33 @@ class PrivacyService(object):
             '/sightline.ranker.v1.PrivacyService/GetErasure',
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLastErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.ranker.v1.PrivacyService/GetLastErasure',
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureRequest.SerializeToString,
+            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

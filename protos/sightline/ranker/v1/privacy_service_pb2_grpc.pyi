@@ -74,6 +74,22 @@ _PrivacyServiceGetErasureType = typing_extensions.TypeVar(
     ],
 )
 
+_PrivacyServiceGetLastErasureType = typing_extensions.TypeVar(
+    '_PrivacyServiceGetLastErasureType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetLastErasureRequest,
+        sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetLastErasureRequest,
+        sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetLastErasureRequest,
+        sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse,
+    ],
+)
+
 _PrivacyServiceSetConsentType = typing_extensions.TypeVar(
     '_PrivacyServiceSetConsentType',
     grpc.UnaryUnaryMultiCallable[
@@ -138,7 +154,7 @@ _PrivacyServiceGetConsentType = typing_extensions.TypeVar(
     ],
 )
 
-class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyServiceEraseUserType, _PrivacyServiceGetErasureType, _PrivacyServiceSetConsentType, _PrivacyServiceExportCountsType, _PrivacyServiceGetPrivacyBudgetType, _PrivacyServiceGetConsentType]):
+class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyServiceEraseUserType, _PrivacyServiceGetErasureType, _PrivacyServiceGetLastErasureType, _PrivacyServiceSetConsentType, _PrivacyServiceExportCountsType, _PrivacyServiceGetPrivacyBudgetType, _PrivacyServiceGetConsentType]):
     """The data of one shopper: a copy of all of it, and its erasure."""
 
     @typing.overload
@@ -154,6 +170,10 @@ class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyS
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
             sightline.ranker.v1.privacy_service_pb2.Erasure,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetLastErasureRequest,
+            sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
@@ -186,6 +206,10 @@ class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyS
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
             sightline.ranker.v1.privacy_service_pb2.Erasure,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.ranker.v1.privacy_service_pb2.GetLastErasureRequest,
+            sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
@@ -221,6 +245,9 @@ class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyS
     GetErasure: _PrivacyServiceGetErasureType
     """Returns the receipt of a shopper's newest erasure. ERASURE_NOT_FOUND if there was none."""
 
+    GetLastErasure: _PrivacyServiceGetLastErasureType
+    """Returns when the newest erasure in a catalog was requested: gateways then drop the requests that they keep."""
+
     SetConsent: _PrivacyServiceSetConsentType
     """Stores what a shopper consents to, or a catalog's default, and returns the resulting consents. It applies from the
     next call on: answers, events, trainings and experiments. Within minutes, stored data that no consent covers any
@@ -253,6 +280,10 @@ PrivacyServiceAsyncStub: typing_extensions.TypeAlias = PrivacyServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
         sightline.ranker.v1.privacy_service_pb2.Erasure,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.ranker.v1.privacy_service_pb2.GetLastErasureRequest,
+        sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
@@ -305,6 +336,14 @@ class PrivacyServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Erasure, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Erasure]]:
         """Returns the receipt of a shopper's newest erasure. ERASURE_NOT_FOUND if there was none."""
+
+    @abc.abstractmethod
+    def GetLastErasure(
+        self,
+        request: sightline.ranker.v1.privacy_service_pb2.GetLastErasureRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse]]:
+        """Returns when the newest erasure in a catalog was requested: gateways then drop the requests that they keep."""
 
     @abc.abstractmethod
     def SetConsent(

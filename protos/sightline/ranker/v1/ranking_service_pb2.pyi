@@ -951,8 +951,8 @@ class NominateRequest(google.protobuf.message.Message):
 
     @property
     def last_product_recommenders(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Recommenders as in `recommenders`, whose lists are returned only if no model knows the shopper. Up to 8, none of
-        which is in both.
+        """Recommenders as in `recommenders`, whose lists are returned unless the model was trained with the shopper or with
+        the attributes that they gave. Up to 8, none of which is in both.
         """
 
     def __init__(

@@ -39,6 +39,7 @@ from gateway.state.answers import AnswerQueue
 from gateway.state.expensive_requests import ExpensiveRequestLimiter
 from gateway.state.experiments import RunningExperiments
 from gateway.state.prices import RequestPrices
+from gateway.state.recent_requests import RecentRequests
 from gateway.state.request_context import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
 from gateway.state.scenes.texts import ParseToml
@@ -126,6 +127,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         snapshots=snapshots,
         experiments=experiments,
         prices=prices,
+        recent=RecentRequests(ranking.last_erasure),
     )
     servicers = (
         recommendation.RecommendationServicer(deps),
@@ -271,6 +273,7 @@ def _dependencies(
     snapshots: Snapshots,
     experiments: RunningExperiments | None,
     prices: RequestPrices,
+    recent: RecentRequests,
 ) -> RequestDependencies:
     return RequestDependencies(
         peers=clients,
@@ -288,6 +291,7 @@ def _dependencies(
         snapshot_of=snapshots.get,
         experiments=experiments,
         prices=prices,
+        recent=recent,
         find_products=find_products,
     )
 

@@ -1,10 +1,15 @@
 """`python -m retriever.preflight`: checks database, Milvus and buckets before the first start."""
 
 import asyncio
+import socket
+import ssl
 import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -21,6 +26,29 @@ from sightline_rules.facts import Facts
 def default_port(uri: str) -> int:
     """Return the port that the client of Milvus takes for an address without one."""
     return 443 if uri.startswith("https://") else 19530
+
+
+def untrusted(uri: str, ca_file: Path | None) -> str:
+    """Return why the client of Milvus does not trust a server; empty: it does, or the server can't
+    be reached. `ca_file`: see the setting."""
+    parsed = urlsplit(uri)
+    if parsed.scheme != "https" or not parsed.hostname:
+        return ""
+    roots = ca_file or files("grpc") / "_cython/_credentials/roots.pem"
+    try:
+        context = ssl.create_default_context(cadata=roots.read_text("ascii"))
+        place = parsed.hostname, parsed.port or default_port(uri)
+        with (
+            socket.create_connection(place, preflight.SECONDS) as raw,
+            context.wrap_socket(raw, server_hostname=parsed.hostname),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return f"its certificate is not trusted: {error.verify_message}"
+    except ssl.SSLError as error:
+        return f"no TLS: {error.reason or error}"
+    except (OSError, ValueError):
+        return ""
 
 
 async def _used(index: MilvusIndex, collection: str) -> None:
@@ -47,8 +75,7 @@ async def engine(uri: str, index: MilvusIndex, prefix: str) -> AsyncIterator[Fin
         said = " ".join(str(error.__cause__ or error).split())[:300]
         fix = (
             "correct RETRIEVER_MILVUS_URI and the Secret retriever-milvus, whose user needs the"
-            " rights to create, drop, load, read and write collections; trust an authority of"
-            " your own by GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
+            " rights to create, drop, load, read and write collections"
         )
         yield Finding("milvus", uri, said or "no answer in time", fix)
         return
@@ -62,6 +89,20 @@ async def engine(uri: str, index: MilvusIndex, prefix: str) -> AsyncIterator[Fin
         yield Finding("milvus", f"{uri} (Milvus {version})")
 
 
+async def milvus(settings: RetrieverSettings, index: MilvusIndex) -> AsyncIterator[Finding]:
+    """Check certificate, login, rights and version of the engine."""
+    uri = settings.milvus_uri
+    if problem := await asyncio.to_thread(untrusted, uri, settings.milvus_ca_file):
+        fix = (
+            "name the authority of its certificate in RETRIEVER_MILVUS_CA_FILE, and its host in"
+            " RETRIEVER_MILVUS_URI as the certificate does"
+        )
+        yield Finding("milvus", uri, problem, fix)
+        return
+    async for finding in engine(uri, index, settings.milvus_prefix):
+        yield finding
+
+
 async def main() -> int:
     """Check all stores that the settings name. Return the exit status."""
     settings = config.load(RetrieverSettings)
@@ -72,7 +113,7 @@ async def main() -> int:
                 preflight.unsafe(settings),
                 preflight.database(settings.database_url.get_secret_value()),
                 preflight.address(settings.milvus_uri, default_port(settings.milvus_uri)),
-                engine(settings.milvus_uri, index, settings.milvus_prefix),
+                milvus(settings, index),
                 *map(preflight.bucket, filter(None, [settings.photos_url, settings.backups])),
             ]
         )

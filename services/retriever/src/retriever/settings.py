@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    FilePath,
+    IPvAnyNetwork,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import SettingsConfigDict
 
 from retriever.catalog.faces import OTHERS
@@ -105,6 +112,10 @@ class RetrieverSettings(
 
     milvus_token: Secret = SecretStr("")
     """The engine's token, `user:password` or an API key. Empty: no token is sent."""
+
+    milvus_ca_file: FilePath | None = None
+    """PEM file of the authority that signed the engine's certificate. If unset: the public ones
+    that gRPC brings along."""
 
     milvus_seconds: float = Field(default=5.0, gt=0, le=600)
     """Timeout of a call to the engine, in seconds, if the caller sets no deadline."""

@@ -191,5 +191,6 @@ def milvus_index(settings: RetrieverSettings) -> MilvusIndex:
     return MilvusIndex(
         settings.milvus_uri,
         token=settings.milvus_token.get_secret_value(),
+        ca_file=settings.milvus_ca_file,
         seconds=settings.milvus_seconds,
     )

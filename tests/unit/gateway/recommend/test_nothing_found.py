@@ -7,11 +7,12 @@ import pytest
 
 from gateway.model.filters import carried, of_words
 from gateway.model.peers import CatalogSuggestions, SuggestedText
-from gateway.model.query import AnswerScope
+from gateway.model.query import AnswerScope, ValueGrouping
 from gateway.model.response import EmptyReason
 from gateway.recommend.listing import listing
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
+from gateway.recommend.values import recommend_values
 from servicekit.errors import Unavailable
 from sightline.common.v1.filter_pb2 import Filter
 from sightline_rules.messages import read
@@ -72,7 +73,11 @@ async def test_the_first_condition_that_leaves_nothing_is_named(
     brand = SuggestedText("Äpfelhof", (), field="brand")
     shop.retriever.suggested = CatalogSuggestions(facet_values=[brand, value])
     query = by_photo(filter=of_words(text))
-    for answer in (await recommend(query, shop.deps), await search(query, shop.deps)):
+    for answer in (
+        await recommend(query, shop.deps),
+        await search(query, shop.deps),
+        (await recommend_values(query, ValueGrouping("brand"), shop.deps)).answer,
+    ):
         assert answer.results == ()
         found = answer.empty_reason
         assert found is not None

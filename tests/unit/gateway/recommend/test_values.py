@@ -82,6 +82,17 @@ async def test_a_page_has_as_many_values_and_products_as_asked_and_counts_the_ot
     assert answer.answer.next_page_token == ""
 
 
+async def test_without_a_value_the_answer_says_why():
+    made = shop()
+    for each in made.retriever.rows.values():
+        each.brand = ""
+    found = await recommend_values(by_photo(), BRAND, made.deps)
+    assert (found.values, found.more_count) == ((), 0)
+    assert found.answer.empty_reason is not None
+    assert found.answer.empty_reason.text.endswith("has a value of brand")
+    assert (await recommend_values(by_photo(), BRAND, shop().deps)).answer.empty_reason is None
+
+
 async def test_an_unknown_shopper_gets_the_values_of_popular_products():
     answer = await recommend_values(RequestQuery(page_size=1), BRAND, shop().deps)
     assert list(listed(answer)) == ["A"]

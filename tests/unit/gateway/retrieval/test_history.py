@@ -1,4 +1,4 @@
-"""Answers to shoppers whom no model knows: their last products find others."""
+"""Answers to shoppers who were not in training: their last products find others."""
 
 from dataclasses import replace
 from typing import Any
@@ -68,9 +68,11 @@ async def test_last_products_find_others_by_looks_texts_and_views_before_popular
     order = ranked(shop)
     named = order.candidates.columns.product_ids
     found = dict(zip(named, order.signals["affinity"], strict=True))
-    assert found["p3"] == 1.0
-    assert found["p5"] == 0.5
+    assert found["p3"] == 0.5  # two products count half
+    assert found["p5"] == 0.25
     assert found["p7"] == 0.0
+    looks = dict(zip(named, order.candidates.similarities["visual"], strict=True))
+    assert looks["p3"] == pytest.approx(0.45)
     assert ranked(shop).weights == shop.scenes.scenes[scene].parts_with_history
     assert {"visual", "text", "co_view"} <= {*ranked(shop).candidates.similarities}
     assert answer.degradations == ()
@@ -85,8 +87,27 @@ async def test_an_unknown_visitor_gets_popular_products(shop):
     assert "search" not in [name for name, _ in shop.retriever.calls]
 
 
-async def test_a_shopper_whom_the_model_knows_is_answered_by_the_model(shop):
+@pytest.mark.parametrize("scene", ["for-you", "default"])
+async def test_counts_are_one_more_branch_beside_a_model_without_the_shopper(shop, scene):
     shop.ranker.generated["ann"] = (NominationBasis.SESSION, ("p9", "p8"))
+    answer = await recommend(RequestQuery(scene=scene, shopper=ANN), shop.deps)
+
+    assert {*ids(answer)} == {"p5", "p8", "p9"}
+    weights = ranked(shop).weights
+    assert weights == BUILT_IN.get(scene).parts_with_history
+    assert {"co_view", "session", "item_item", "bought_together", "content"} <= weights.keys()
+    assert ranked(shop).candidates.similarities["co_view"]
+    assert "search" not in [name for name, _ in shop.retriever.calls]
+    assert answer.degradations == ()
+
+    shop.ranker.counted = {}
+    alone = await recommend(RequestQuery(scene=scene, shopper=ANN), shop.deps)
+    assert {*ids(alone)} == {"p8", "p9"}
+    assert ranked(shop).weights == BUILT_IN.get(scene).parts_without_signals
+
+
+async def test_a_shopper_who_was_in_training_is_answered_by_the_model(shop):
+    shop.ranker.generated["ann"] = (NominationBasis.LONG_TERM, ("p9", "p8"))
     answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
 
     assert {*ids(answer)} == {"p8", "p9"}

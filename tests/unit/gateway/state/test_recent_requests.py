@@ -4,9 +4,19 @@ import asyncio
 import time
 from dataclasses import replace
 
+import pytest
+
 from gateway.model.query import GivenCandidate, RequestQuery, Signal, SignalKind
-from gateway.state.recent_requests import MOST_BYTES, MOST_EACH, SECONDS, RecentRequests
+from gateway.state.recent_requests import (
+    MOST_BYTES,
+    MOST_EACH,
+    SECONDS,
+    SKEW_MICROS,
+    RecentRequests,
+)
+from servicekit.errors import Unavailable
 from sightline_core.shoppers import Identity, Shopper
+from tests import virtual_time
 from tests.fakes.kit_clock import Seconds as Clock
 
 MIB = 2**20
@@ -37,7 +47,7 @@ async def test_they_leave_memory_after_an_hour_without_a_further_call(monkeypatc
     loop = asyncio.get_running_loop()
     monkeypatch.setattr(loop, "call_later", lambda *given, **_: timers.append(given) or True)
     clock = Clock()
-    kept = RecentRequests(clock)
+    kept = RecentRequests(clock=clock)
     kept.note("home", photo(10, "first"), 1)
     clock.now += 60
     kept.note("home", photo(10, "second"), 1)
@@ -87,16 +97,52 @@ async def test_those_of_a_catalog_are_forgotten() -> None:
     assert (kept._kept, kept._bytes.total()) == ({}, 0)
 
 
-async def test_those_of_an_erased_shopper_are_forgotten_with_those_under_way() -> None:
+ALICE, BOB = (Shopper(Identity.USER, name) for name in ("alice", "bob"))
+
+
+def asked_by(shopper: Shopper | None, name: str) -> RequestQuery:
+    return replace(photo(10, name), shopper=shopper)
+
+
+async def test_an_erasure_drops_all_that_name_a_shopper_with_those_under_way() -> None:
     kept = RecentRequests()
-    alice, bob = (Shopper(Identity.USER, name) for name in ("alice", "bob"))
-    for shopper in (alice, bob, alice):
-        kept.note("home", replace(photo(10), shopper=shopper), 1)
+    for shopper, name in ((ALICE, "a"), (None, "nobody"), (BOB, "a visitor of alice")):
+        kept.note("home", asked_by(shopper, name), 1)
     began = time.time_ns() // 1_000
-    kept.forget_shopper("other", alice)
-    assert len(kept.of("default", "home", 0, 9)) == 3
-    kept.forget_shopper("default", alice)
-    kept.note("home", replace(photo(10), shopper=alice), began)
-    assert [each.shopper for each in kept.of("default", "home", 0, 9)] == [bob]
-    kept.note("home", replace(photo(10), shopper=alice), began + 60_000_000)
-    assert len(kept.of("default", "home", 0, 9)) == 2
+    kept.forget_shoppers("other")
+    assert len(names(kept, "home")) == 3
+    kept.forget_shoppers("default")
+    kept.note("home", asked_by(ALICE, "under way"), began)
+    assert names(kept, "home") == ["nobody"]
+    kept.note("home", asked_by(ALICE, "later"), began + 60_000_000)
+    assert names(kept, "home") == ["later", "nobody"]
+
+
+BEGAN = 1_000_000_000
+
+
+@pytest.mark.parametrize("told", [BEGAN, None])
+def test_an_erasure_elsewhere_is_known_within_ten_seconds(told: int | None) -> None:
+    """`told`: when it was requested; None: the ranker can't say."""
+    asked, erased = list[str](), dict[str, int | None](default=0)
+
+    async def last_erasure(catalog_id: str) -> int:
+        asked.append(catalog_id)
+        if (found := erased[catalog_id]) is None:
+            raise Unavailable("down", reason="RANKER_UNAVAILABLE")
+        return found
+
+    async def ten_seconds() -> None:
+        kept = RecentRequests(last_erasure)
+        kept.note("home", asked_by(None, "nobody"), BEGAN)
+        await asyncio.sleep(30)
+        assert asked == [], "no request names a shopper"
+        kept.note("home", asked_by(ALICE, "before"), BEGAN - 1)
+        await asyncio.sleep(10)
+        assert (names(kept, "home"), asked) == (["before", "nobody"], ["default"])
+        erased["default"] = told
+        kept.note("home", asked_by(BOB, "after"), BEGAN + SKEW_MICROS + 1)
+        await asyncio.sleep(10)
+        assert names(kept, "home") == (["after", "nobody"] if told else ["nobody"])
+
+    virtual_time.run(ten_seconds())

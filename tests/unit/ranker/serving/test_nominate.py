@@ -6,21 +6,23 @@ from ranker.domain.events import History
 from ranker.domain.model import Model
 from ranker.domain.recommenders import Counted, CountsQuery, Recommender
 from ranker.serving.nominate import Nominate, Nominated, NominateQuery
+from ranker.serving.ranking.generate import CandidateBasis
 from ranker.serving.ranking.shopper_reads import Shoppers
 from tests.fakes.ranker import NOW, FakeReader, did, model
 
 VIEWED = History(recent=(did("ann", "b", at=-1), did("ann", "a", at=-2)))
 SERVING = model({item: [1.0, 0.0] for item in "abcd"}, version="lfm-now")
+TRAINED = model({item: [1.0, 0.0] for item in "abcd"}, actors={"ann": [1.0, 0.0]})
 
 
 class Models:
     """A model that serves, and one that served before it."""
 
-    def __init__(self, former: Model | None = None) -> None:
-        self._former = former
+    def __init__(self, serving: Model, former: Model | None = None) -> None:
+        self._serving, self._former = serving, former
 
     def serving(self, catalog_id: str) -> Model:
-        return SERVING
+        return self._serving
 
     def pinned(self, catalog_id: str, version: str) -> Model | None:
         return None
@@ -44,11 +46,16 @@ class Counts:
 
 
 async def nominated(
-    history: History, counts: Counts | None = None, former: Model | None = None, **fields: object
+    history: History,
+    counts: Counts | None = None,
+    former: Model | None = None,
+    serving: Model = SERVING,
+    **fields: object,
 ) -> Nominated:
     """Return the answer to Ann, who has this history in the record."""
     reader = FakeReader({"ann": history})
-    nominate = Nominate(reader, Models(former), Shoppers(reader), counts, in_memory_items=3)
+    models = Models(serving, former)
+    nominate = Nominate(reader, models, Shoppers(reader), counts, in_memory_items=3)
     return await nominate(NominateQuery("default", "ann", NOW, 10, **fields))  # type: ignore[arg-type]
 
 
@@ -57,15 +64,21 @@ async def test_recently_viewed_products_are_listed_newest_first() -> None:
     assert [one.product_ids for one in found.lists] == [("b", "a")]
 
 
-async def test_last_products_and_their_recommenders_are_for_shoppers_whom_no_model_knows() -> None:
+async def test_recommenders_of_last_products_are_for_shoppers_who_were_not_in_training() -> None:
     asked = {
         "recommenders": [Recommender.TRENDING],
         "last_products": 2,
         "last_product_recommenders": [Recommender.CO_VIEW],
     }
-    known = await nominated(VIEWED, Counts(), **asked)
+    known = await nominated(VIEWED, Counts(), serving=TRAINED, **asked)
     assert [one.recommender for one in known.lists] == [Recommender.TRENDING]
     assert known.last_products == {}
+
+    beside = await nominated(VIEWED, Counts(), **asked)
+    assert beside.behaviour is not None
+    assert beside.behaviour.found.basis is CandidateBasis.SESSION
+    assert [one.recommender for one in beside.lists] == [Recommender.TRENDING, Recommender.CO_VIEW]
+    assert beside.last_products == {}
 
     strange = History(recent=tuple(did("ann", item, at=-place) for place, item in enumerate("zyx")))
     counts = Counts()

@@ -82,7 +82,7 @@ def import_(
     With --map guess, the column of products is the one whose values are ids of the catalog.
 
     An invalid row does not stop the import: it is reported with its number and kept as it came,
-    with its error, in FILE.rejected.csv (or .jsonl); fix that file and run the command that is
+    with its error, in FILE.rejected.csv (.xlsx, .jsonl); fix that file and run the command that is
     printed. After an interrupt, run the command again: duplicates are not counted twice.
 
     [bold]Examples[/bold]

@@ -127,7 +127,7 @@ def import_(
 
     After an interrupt, the same command continues where it stopped. An invalid row never stops the
     rest: it is reported with its number, equal reasons once, and kept as it came, with its error,
-    in FILE.rejected.csv (or .jsonl), and the exit code is 1. Fix that file and run the command
+    in FILE.rejected.csv (.xlsx, .jsonl), and the exit code is 1. Fix that file and run the command
     that is printed. Unchanged rows are rejected again. An earlier file of rejected rows is kept as
     FILE.rejected.csv~.
 

@@ -88,6 +88,8 @@ def preflight(
         except (KubectlFailed, OSError, UnicodeDecodeError) as error:
             running.say(Text(str(error)))
             raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(running.INTERRUPTED) from None
     _show(results, as_json=json)
 
 

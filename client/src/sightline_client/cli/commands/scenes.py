@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.base import options, running
@@ -13,6 +12,8 @@ from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import QUICK, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import scene_page, scenes
+from sightline_client.cli.work import answer_pages
+from sightline_client.client import SightlineClient
 from sightline_client.files.model import FileRefused
 
 app = Commands(no_args_is_help=True, help="Show scenes, and the effect of a change.")
@@ -123,14 +124,18 @@ def diff(
     )
     if since is not None:
         request.from_time.CopyFrom(options.timestamp(since, "--since"))
-    found = suite.run(
-        lambda client: client.calls(client.calls.admin.DiffScene, request, suite.timeout)
-    )
-    if html is not None:
-        running.guarded(lambda: scene_page.write(html, request.scene, found))
+
+    async def asked(client: SightlineClient) -> pb.DiffSceneResponse:
+        found = await client.calls(client.calls.admin.DiffScene, request, suite.timeout)
+        if html is not None:
+            products = await answer_pages.products_of(client, scene_page.shown(found))
+            photos = await answer_pages.first_photos(client, products.values())
+            scene_page.write(html, request.scene, found, products, photos)
+        return found
+
+    found = suite.run(asked)
     suite.show(found, lambda: scenes.difference(found))
-    if html is not None:
-        running.say(Text(_("The same as a page: {html}", html=html)))
+    answer_pages.written(suite, html)
 
 
 def _text(file: Path) -> str:

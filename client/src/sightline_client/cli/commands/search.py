@@ -1,6 +1,9 @@
 """``sightline search``, ``similar``, ``list`` and ``suggest``"""
 
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -13,6 +16,7 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, filled
 from sightline_client.cli.show import classified, listings, page, tables
 from sightline_client.cli.work import answer_pages
+from sightline_client.client import SightlineClient
 from sightline_client.values.answers import Listing, SearchResults
 from sightline_client.values.facets import FacetQuery
 from sightline_client.values.fields import FieldKind
@@ -99,20 +103,11 @@ def search(
             _("give at least one image, text or product to search by"), param_hint="--image"
         )
     asked["facets"] = [_facet(value) for value in facet or ()]
-    answer_pages.show(
-        suite,
-        html,
-        lambda client: client.search(**asked),
-        partial(_found, verbose=verbose),
-        head=lambda answer: page.Head(
-            _("Search results"),
-            [*answer_pages.asked_for(query), *answer_pages.filtered(passing)],
-            _lead(answer),
-            answer_pages.files(query, asked["images"]),
-        ),
-        sections=lambda answer: [page.Section(answer)],
-        products=query.product or (),
-    )
+    photos = answer_pages.files(query, asked["images"])
+    rows = [*answer_pages.asked_for(query), *answer_pages.filtered(passing)]
+    head = page.Head(_("Search results"), rows, queries=photos)
+    products = query.product or ()
+    _show(suite, html, lambda c: c.search(**asked), head, products=products, verbose=verbose)
 
 
 def similar(
@@ -131,21 +126,11 @@ def similar(
 
       sightline similar wine-1 --filter 'price < 30 EUR' --html similar.html
     """
+    title = _("Products that look like {product}", product=product)
+    head = page.Head(title, answer_pages.filtered(passing))
     asked = passing.passing()
     asked["products"] = product
-    answer_pages.show(
-        suite,
-        html,
-        lambda client: client.search(**asked),
-        partial(_found, verbose=verbose),
-        head=lambda answer: page.Head(
-            _("Products that look like {product}", product=product),
-            answer_pages.filtered(passing),
-            _lead(answer),
-        ),
-        sections=lambda answer: [page.Section(answer)],
-        products=[product],
-    )
+    _show(suite, html, lambda c: c.search(**asked), head, products=[product], verbose=verbose)
 
 
 def listing(
@@ -238,6 +223,27 @@ def suggest(
     """
     suite.answer(
         lambda client: client.suggest(prefix, top=top, language=language), listings.suggested
+    )
+
+
+def _show(
+    suite: Suite,
+    html: Path | None,
+    ask: Callable[[SightlineClient], Awaitable[SearchResults]],
+    head: page.Head,
+    *,
+    products: Sequence[str],
+    verbose: bool,
+) -> None:
+    """Search, print the answer, and write it as a page, whose head says what was found too."""
+    answer_pages.show(
+        suite,
+        html,
+        ask,
+        partial(_found, verbose=verbose),
+        head=lambda answer: replace(head, lead=_lead(answer)),
+        sections=lambda answer: [page.Section(answer)],
+        products=products,
     )
 
 

@@ -1,5 +1,6 @@
 """``sightline values`` and ``sightline shelves``"""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from sightline_client.cli.show import shelves as show
 from sightline_client.cli.work import answer_pages
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, to_wire
-from sightline_client.values.answers import ShelfAnswer, Shelves
+from sightline_client.values.answers import Listing, RecommendedValues, ShelfAnswer, Shelves
 
 
 def values(
@@ -32,6 +33,7 @@ def values(
     ],
     asked: RequestGroup,
     each: Annotated[int, options.number("K", "Number of products of each value.", 1, 10)] = 4,
+    html: options.Html = None,
     verbose: options.Verbose = False,
     suite: Suite,
 ) -> None:
@@ -41,7 +43,7 @@ def values(
 
     [bold]Examples[/bold]
 
-      sightline values brand --user 1209683
+      sightline values brand --user 1209683 --html brands.html
 
       sightline values category --image shelf.jpg --top 5 --each 3
 
@@ -52,12 +54,50 @@ def values(
         raise typer.BadParameter(_("{field}: only a category has subcategories", field=field))
     below = tuple(level.strip() for level in path.split(">") if path)
     request = asked.request()
-    suite.answer(
+    answer_pages.show(
+        suite,
+        html,
         lambda client: client.recommend_values(
             name, below=below, products_per_value=each, **request
         ),
         partial(show.values, verbose=verbose),
+        head=lambda answer: page.Head(
+            _("Values of {field}", field=field),
+            answer_pages.request(asked, answer.versions.scene),
+            queries=answer_pages.files(asked, request["images"]),
+        ),
+        sections=_of_values,
+        products=asked.product or (),
     )
+
+
+def _of_values(answer: RecommendedValues) -> list[page.Section]:
+    """Return a section for each value; the first one has what is said of the whole answer."""
+    whole = Listing(
+        results=(),
+        product_count=0,
+        facets=(),
+        next_page_token="",
+        etag="",
+        not_modified=False,
+        degradations=answer.degradations,
+        stage_timings=answer.stage_timings,
+        quality=answer.quality,
+        hidden_count=answer.hidden_count,
+        attribution_token=answer.attribution_token,
+        control_outcomes=answer.control_outcomes,
+        request_id=answer.request_id,
+        versions=answer.versions,
+        empty_reason=answer.empty_reason,
+    )
+    if not answer.values:
+        return [page.Section(whole)]
+    first, *others = answer.values
+    rest = replace(whole, degradations=(), stage_timings=(), versions=None)
+    return [
+        page.Section(replace(whole, results=first.products), first.text),
+        *(page.Section(replace(rest, results=each.products), each.text) for each in others),
+    ]
 
 
 def shelves(

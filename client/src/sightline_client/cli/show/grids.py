@@ -153,3 +153,8 @@ def grid(
 def plain(text: str) -> str:
     """Replace unprintable characters, such as terminal escapes, by U+FFFD."""
     return "".join(char if char.isprintable() else "�" for char in text)
+
+
+def lines(text: str) -> Text:
+    """Return a text of several lines, with unprintable characters in them replaced."""
+    return Text("\n".join(map(plain, text.split("\n"))))

@@ -11,7 +11,7 @@ from rich.text import Text
 from sightline.common.v1 import audit_service_pb2
 from sightline_client.cli.language import _
 from sightline_client.cli.show import grids, tables
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.grids import grid, lines, plain
 from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
 from sightline_client.values.answers import Listing, SearchResults
@@ -410,7 +410,7 @@ def product(value: Product) -> RenderableType:
     )
     for name, fact in facts:
         if fact:
-            table.add_row(name, Text("\n".join(plain(line) for line in fact.split("\n"))))
+            table.add_row(name, lines(fact))
     return table
 
 

@@ -97,9 +97,9 @@ def write(path: Path, head: Head, sections: Sequence[Section], photos: Mapping[s
     )
 
 
-def thumbnails(photos: Mapping[str, bytes]) -> Callable[[str], str]:
+def thumbnails(photos: Mapping[str, bytes], height: int = HEIGHT) -> Callable[[str], str]:
     """Return what maps a product's id to its photo as a URI, "" = none."""
-    thumbs = {product_id: data_uri(photo) for product_id, photo in photos.items()}
+    thumbs = {product_id: data_uri(photo, height) for product_id, photo in photos.items()}
     return lambda product_id: thumbs.get(product_id, "")
 
 
@@ -127,6 +127,7 @@ def environment(*folders: Path, photo_of: Callable[[str], str]) -> "Environment"
         content_policy=POLICY,
         photo_of=photo_of,
         like_it=tables.like_it,
+        empty=_empty,
         score=_score,
         parts=part_bars,
         moved=_moved,
@@ -277,6 +278,11 @@ def _parts_caption(answer: Answered) -> str:
     if isinstance(answer, SearchResults):
         return _("similarity: cosine to the nearest signal of the query, −1 to 1.")
     return _(tables.RAW_SCORE) if any(item.parts for item in answer.results) else ""
+
+
+def _empty(answer: Answered) -> list[str]:
+    """Say why an answer has no results, as far as it is known."""
+    return [each.plain for each in tables.empty(answer.empty_reason)]
 
 
 def _score(item: Shown) -> str:

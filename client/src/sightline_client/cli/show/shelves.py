@@ -46,6 +46,7 @@ def values(value: RecommendedValues, *, verbose: bool = False) -> RenderableType
     rest = f"{tables.counted(value.more_count, 'further value', 'further values')}. {score}"
     return Group(
         table if value.values else Text(_("No products match.")),
+        *tables.empty(value.empty_reason),
         Text(rest, style="dim"),
         *tables.degraded(value.degradations),
         *map(tables.score_note, value.score_notes),

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _, later, npgettext, pgettext
-from sightline_client.cli.show.grids import grid
+from sightline_client.cli.show.grids import grid, lines
 from sightline_client.cli.show.grids import plain as plain  # noqa: PLC0414 (also imported from here)
 from sightline_client.values import answers, operations
 from sightline_client.values.catalog import Availability
@@ -266,7 +266,7 @@ def _results(results: Sequence[answers.RecommendedProduct], title: str) -> Rende
     )
 
 
-def _cells(item: answers.RecommendedProduct) -> tuple[str, ...]:
+def _cells(item: answers.RecommendedProduct) -> tuple[str | Text, ...]:
     product = item.product
     sold_out = _("\n(sold out)") if product.availability is Availability.OUT_OF_STOCK else ""
     return (
@@ -274,8 +274,8 @@ def _cells(item: answers.RecommendedProduct) -> tuple[str, ...]:
         plain(product.product_id),
         titled(item),
         plain(" > ".join(product.category_path)) or "–",
-        (str(product.price) if product.price is not None else "–") + sold_out,
-        f"{item.raw_score:.4f}\n{chance(item)}".rstrip(),
+        lines((str(product.price) if product.price is not None else "–") + sold_out),
+        lines(f"{item.raw_score:.4f}\n{chance(item)}".rstrip()),
         parts(item),
         plain(item.reasons[0].text or item.reasons[0].code) if item.reasons else "–",
     )

@@ -101,6 +101,12 @@ async def photos_of(client: SightlineClient, wanted: Iterable[tuple[str, str]]) 
     return {product_id: photo for product_id, photo in found if photo}
 
 
+async def first_photos(client: SightlineClient, products: Iterable[Product]) -> dict[str, bytes]:
+    """Fetch the first photo of each product that has one, by product id."""
+    named = [(each.product_id, first_photo(each)) for each in products if each.images]
+    return await photos_of(client, named)
+
+
 async def products_of(client: SightlineClient, ids: Iterable[str]) -> dict[str, Product]:
     """Fetch products by id, as far as they exist."""
     gate = asyncio.Semaphore(_AT_ONCE)

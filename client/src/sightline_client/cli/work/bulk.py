@@ -117,8 +117,9 @@ async def send_file(
     finally:
         rejected.close()
         refusals.say()
-        outcome.rejected = rejected.path if rejected.count else None
-        outcome.reading = columns.options_of(path, table)
+        if rejected.count:
+            outcome.rejected = rejected.path
+            outcome.reading = columns.options_of(path, table)
     columns.report(table)
     remembered.remember(table, scope, rows=outcome.rows, refused=outcome.refused)
     return outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
@@ -16,12 +17,19 @@ from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import remembered, typed
-from sightline_client.files.conversion import Shape, Shaped
+from sightline_client.files.conversion import ExportDates, Shape, Shaped
 from sightline_client.files.forms import Formed, unformed
 from sightline_client.files.instants import ORDERS
 from sightline_client.files.mapping import ColumnMap, Mapped, column_map
 from sightline_client.files.model import FileRefused, RowTable
-from sightline_client.files.notation import translated, unused, value_words, zone_of
+from sightline_client.files.notation import (
+    column_forms,
+    translated,
+    unused,
+    value_words,
+    words_of,
+    zone_of,
+)
 from sightline_client.files.numerals import SIGNS
 from sightline_client.files.opening import SHAPES, Reading, look, open_table
 from sightline_client.files.proposing import NOTHING, Proposal, propose, words
@@ -125,14 +133,31 @@ class FileColumns(OptionGroup):
         ),
     ] = ""
 
-    def noted(self, reading: Reading) -> Reading:
-        """Return how a file is read, with what the options say of its values. FileRefused for
-        invalid ones."""
+    forms: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--form",
+            metavar="OURS=FORM",
+            help="Form of a column where its rows don't show it: text, number, a decimal sign, "
+            "dmy, mdy or seconds, such as attributes.size=text. Repeatable; printed for rejected "
+            "rows, of which a few may look otherwise than all.",
+        ),
+    ] = None
+
+    def noted(self, reading: Reading, known: Collection[str]) -> Reading:
+        """Return how a file is read, with what the options say. FileRefused for invalid ones.
+        `known`: our columns."""
+        said = value_words(self.values or ())
+        anew = {at for word in said for at in word.readings.items()}
+        before = (word for word in reading.values if anew.isdisjoint(word.readings.items()))
         return replace(
             reading,
-            order=self.date_order,
-            zone=zone_of(self.time_zone) if self.time_zone else None,
-            values=value_words(self.values or ()),
+            encoding=self.encoding or reading.encoding,
+            decimal=self.decimal or reading.decimal,
+            order=self.date_order or reading.order,
+            zone=zone_of(self.time_zone) if self.time_zone else reading.zone,
+            values=(*before, *said),
+            forms={**reading.forms, **column_forms(self.forms or (), known)},
         )
 
 
@@ -152,7 +177,7 @@ class FileLayout:
         """Open the file, read as the options, the columns or the last run specify. FileRefused
         proposes options where a column is unknown. `certain`: columns of the file whose meaning a
         guess need not find, and ours. `scope`: suite and catalog, see `scope_of`."""
-        reading = given.noted(self._reading(path, given, certain, scope))
+        reading = given.noted(self._reading(path, given, certain, scope), self.known)
         try:
             table = open_table(
                 path,
@@ -176,12 +201,13 @@ class FileLayout:
         """Read a table that is no file: by the given map, else by a shape."""
         pairs = [] if given.map == [NONE] else given.map or []
         by = column_map(pairs, given.constants or (), self.known)
-        reading = given.noted(Reading(decimal=given.decimal))
+        reading = given.noted(Reading(), self.known)
 
         def converted(theirs: RowTable) -> RowTable:
             if pairs:
                 return Mapped(theirs, by, self.known)
-            return Shaped(theirs, self.shapes[shape], by.constants)
+            dates = ExportDates(reading.zone or UTC, reading.order)
+            return Shaped(theirs, self.shapes[shape], by.constants, dates)
 
         def read() -> RowTable:
             return translated(table, reading.values, converted)
@@ -221,20 +247,17 @@ class FileLayout:
             chosen = ColumnMap(found.columns, {**found.constants, **fixed.constants})
             _propose(given.context, chosen)
             found.check(path.name)
-            return Reading(map=chosen, encoding=given.encoding, decimal=given.decimal)
+            return Reading(map=chosen)
         if pairs:
-            chosen = column_map(pairs, given.constants or (), self.known)
-            return Reading(map=chosen, encoding=given.encoding, decimal=given.decimal)
+            return Reading(map=column_map(pairs, given.constants or (), self.known))
         own = set(names) <= {*self.known, *(given.ignore or ())}
         own = own and path.suffix.lower() not in SHAPES
         wanted = given.shape or SHAPES.get(path.suffix.lower(), "")
         if (shape := self._shape(names, wanted, own=own)) is not None:
-            return Reading(map=fixed, shape=shape, encoding=given.encoding, decimal=given.decimal)
-        before = ColumnMap() if own else remembered.recall(names, scope)
-        constants = {**before.constants, **fixed.constants}
-        return Reading(
-            map=ColumnMap(before.columns, constants), encoding=given.encoding, decimal=given.decimal
-        )
+            return Reading(map=fixed, shape=shape)
+        before = Reading() if own else remembered.recall(names, scope)
+        constants = {**before.map.constants, **fixed.constants}
+        return replace(before, map=ColumnMap(before.map.columns, constants))
 
     def _shape(self, names: Sequence[str], wanted: str, *, own: bool) -> Shape | None:
         if wanted == NONE:
@@ -332,24 +355,28 @@ _REASONS = (
 
 
 def options_of(path: Path, table: RowTable) -> list[str]:
-    """Return the options that read rejected rows of a table as its file was read; none if they do
-    not come back as they came."""
+    """Return the options that read rejected rows of a table as its file was read. Rows that do not
+    come back as they came have our columns, in which values are replaced by their meanings."""
+    words = typed.of_reading(table)
     if not comes_back(path, table):
-        return []
+        return words
+    words += [word for each in words_of(table) for word in ("--value", each.option)]
     encoding = str(getattr(file_of(table), "encoding", ""))
-    words = [] if encoding in _UNICODE else ["--encoding", encoding]
+    words += [] if encoding in _UNICODE else ["--encoding", encoding]
     table = unformed(table)
     if isinstance(table, Shaped):
-        return [*words, "--shape", table.shape.name, *typed.of_map(ColumnMap({}, table.constants))]
-    return [*words, *(typed.of_map(table.by) if isinstance(table, Mapped) else ())]
+        shape = ["--shape", table.shape.name, *typed.of_map(ColumnMap({}, table.constants))]
+        return [*shape, *words]
+    return [*(typed.of_map(table.by) if isinstance(table, Mapped) else ()), *words]
 
 
 def again(
     given: FileColumns, rejected: Path, options: Sequence[str], *, without: Collection[str] = ()
 ) -> list[str]:
     """Return the words of the command that imports rejected rows."""
-    own = ("map", "constants", "shape", "encoding", "dry_run", "json")
-    return typed.again(given.context, file=rejected, without=(*own, *without), more=options)
+    read = ("map", "constants", "shape", "encoding", "values", "decimal", "date_order", "time_zone")
+    own = (*read, "forms", "dry_run", "json", *without)
+    return typed.again(given.context, file=rejected, without=own, more=options)
 
 
 def report(table: RowTable) -> None:

@@ -25,7 +25,7 @@ from sightline_client.files import products
 from sightline_client.files.accounts import accounted
 from sightline_client.files.conversion import Shaped
 from sightline_client.files.folder import PhotoTree
-from sightline_client.files.forms import unformed
+from sightline_client.files.forms import Formed, unformed
 from sightline_client.files.mapping import Mapped
 from sightline_client.files.model import Row, RowTable, bad
 from sightline_client.files.opening import fingerprint, look
@@ -124,6 +124,8 @@ def open_file(path: Path, images: Path | None, given: FileColumns, scope: str) -
 def _import_of(content: str, table: RowTable) -> str:
     """Return what identifies an import: the file, and how its rows are read."""
     how = getattr(table, "how", "")
+    if isinstance(table, Formed) and (found := table.forms().found):
+        how += repr(sorted(found.items()))
     return hashlib.sha256(f"{content} {how}".encode()).hexdigest()[:32] if how else content
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import typer
 
+from sightline_client.files.forms import Formed
 from sightline_client.files.mapping import ColumnMap
+from sightline_client.files.model import RowTable
 
 SECRET = frozenset({"token"})
 """Options whose values are not shown."""
@@ -46,6 +48,18 @@ def of_map(by: ColumnMap) -> list[str]:
     pairs = [("--map", f"{theirs}={ours}") for theirs, ours in by.columns.items()]
     pairs += [("--set", f"{ours}={value}") for ours, value in by.constants.items()]
     return [word for pair in pairs for word in pair]
+
+
+def of_reading(table: RowTable) -> list[str]:
+    """Return the options that say the forms of a table's values: those that were said, and what all
+    its rows decided."""
+    if not isinstance(table, Formed):
+        return []
+    said = table.notation
+    pairs = [("--decimal", said.decimal), ("--date-order", said.order)]
+    pairs += [("--time-zone", str(said.zone or ""))]
+    pairs += [("--form", f"{name}={form}") for name, form in table.forms().found.items()]
+    return [word for pair in pairs if pair[1] for word in pair]
 
 
 def _words(option: str, value: Any) -> Iterator[str]:

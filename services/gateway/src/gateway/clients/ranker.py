@@ -306,6 +306,13 @@ class RankerClient(RankerPort, ExperimentKeeper):
         experiment = privacy_service_pb2.PURPOSE_EXPERIMENT
         return any(one.granted for one in answer.states if one.purpose == experiment)
 
+    async def last_erasure(self, catalog_id: str) -> int:
+        """Return when the newest erasure of a shopper was requested, microseconds since 1970
+        (UTC); 0: never."""
+        request = privacy_service_pb2.GetLastErasureRequest(catalog_id=catalog_id)
+        answer = await self._caller.call(self._privacy.GetLastErasure, request)
+        return answer.request_time.ToMicroseconds()
+
     async def serving_model(self, catalog_id: str) -> str:
         """Return the version of the serving model; empty if none."""
         states = await self._model_states(catalog_id, note=True)

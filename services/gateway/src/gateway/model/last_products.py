@@ -7,6 +7,9 @@ mean over the last products a that have one::
 
 s_a,i is the number of levels that the paths share ÷ that of the longer path; 1 for the same brand,
 else 0.
+
+What n last products say, by looks, text, category and brand, counts n / (n + PRIOR) against what
+all shoppers want: one product says little of a shopper.
 """
 
 from collections import defaultdict
@@ -19,6 +22,9 @@ from sightline_rules import categories
 
 MOST_GROUPS = 2
 """Groups of last products that are searched by, at most: each costs a search of every space."""
+
+PRIOR = 2.0
+"""Chosen on made shoppers, others than those of the table in lab/research/personal.md."""
 
 Feature = tuple[str, str]
 """Kind and value, as in reasons."""
@@ -35,6 +41,11 @@ class LastProducts:
     """Category paths; empty if unknown."""
     brands: Sequence[str] = ()
     """Empty if unknown."""
+
+    @property
+    def trust(self) -> float:
+        """The factor of what is compared with these products, 0 to 1."""
+        return len(self.ids) / (len(self.ids) + PRIOR)
 
     def groups(self) -> tuple[tuple[Signal, ...], ...]:
         """Return the products to search by, grouped by topmost category, the heaviest groups first.

@@ -178,7 +178,8 @@ class Scene:
     """Weight of each part of the raw score if they did not."""
     parts_with_history: Parts = field(default_factory=dict)
     """Weight of each part of the raw score, and of BY_HISTORY in the fusion, if a request names
-    nothing but a shopper whom no model knows: their last products find others. Empty: unused."""
+    nothing but a shopper with whom no model was trained: their last products find others, beside a
+    model by counts alone. Empty: unused."""
     numbers: NumberScales = field(default_factory=NumberScales)
     ranking: SceneRanking = field(default_factory=SceneRanking)
     budgets: Budgets = field(default_factory=Budgets)

@@ -22,6 +22,7 @@ from gateway.state import tokens
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
+from sightline_core.branch import SIMILARITY_BRANCHES
 from sightline_core.candidates import CandidateList, FusedCandidates
 from sightline_core.degradations import DegradationCause
 from sightline_core.ranking import Ranked, RankRequest
@@ -170,7 +171,7 @@ def rank_order(
         language_code=run.query.language_code,
         shopper=run.query.shopper,
         session_id=run.query.session_id,
-        candidates=candidates,
+        candidates=_shrunk(run, candidates),
         weights=weights,
         drop_seen=scene.drop_seen,
         seed=tokens.seed_of(run.digests.stored),
@@ -192,7 +193,23 @@ def rank_order(
 def affinities(run: RequestContext, candidates: FusedCandidates) -> Mapping[str, Sequence[float]]:
     """Return the part AFFINITY; empty unless the shopper's last products are searched by."""
     last = run.last_products
-    return {AFFINITY: last.affinities(candidates.columns)} if last.ids else {}
+    if not last.ids:
+        return {}
+    return {AFFINITY: [last.trust * each for each in last.affinities(candidates.columns)]}
+
+
+def _shrunk(run: RequestContext, candidates: FusedCandidates) -> FusedCandidates:
+    """Return the candidates with similarities to the shopper's last products, if they are searched
+    by, that count by how many these are."""
+    if not run.last_products.ids:
+        return candidates
+    similarities = {
+        branch: [run.last_products.trust * each for each in values]
+        if branch in SIMILARITY_BRANCHES
+        else values
+        for branch, values in candidates.similarities.items()
+    }
+    return replace(candidates, similarities=similarities)
 
 
 def collapsed(run: RequestContext, candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:

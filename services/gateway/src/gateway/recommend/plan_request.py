@@ -103,13 +103,14 @@ def weights_of(
 ) -> Mapping[str, float]:
     """Return the weights of the parts of raw scores, by the branches that found candidates.
 
-    `parts`: those that candidates have; AFFINITY if they follow the shopper's last products. If all
-    signals are negative, parts of branches keep their weights. The callers' own scores count 1
-    unless the scene says otherwise.
+    `parts`: those that candidates have; AFFINITY if they follow the shopper's last products, as do
+    counts with anchors that the scene's own branches do not use. If all signals are negative, parts
+    of branches keep their weights. The callers' own scores count 1 unless the scene says otherwise.
     """
     if Branch.GIVEN in named:
         return {Branch.GIVEN: 1.0, **scene.parts_without_signals}
-    if AFFINITY in parts and scene.parts_with_history:
+    followed = ANCHORED.difference(scene.used).intersection(named)
+    if scene.parts_with_history and (followed or AFFINITY in parts):
         return scene.parts_with_history
     if not ABOUT.isdisjoint(named):
         return scene.parts_by_signals

@@ -11,12 +11,13 @@ from gateway.model.diversity import Diversity
 from gateway.model.errors import NothingAvailable
 from gateway.model.plan import MOST_ASKED, MOST_RANKED
 from gateway.model.query import RequestQuery, ValueGrouping
-from gateway.model.response import RecommendedValue, ValuesAnswer
+from gateway.model.response import EmptyReason, RecommendedValue, ValuesAnswer
 from gateway.ranking.field_values import ScoredValue, ranked_values
 from gateway.ranking.near_duplicates import picked
 from gateway.recommend.charge import charged
 from gateway.recommend.controls.step import correct_outcomes
 from gateway.recommend.final_order import split_by_signal
+from gateway.recommend.nothing_found import why_empty
 from gateway.recommend.pages import READ_AHEAD, AnswerPage, read_page
 from gateway.recommend.recommend import (
     FirstPage,
@@ -74,7 +75,19 @@ async def recommend_values(
 
         page = await showable(found, form)
         answer = answer_of(run, kept(run, page.first), found.outcomes)
+        if not page.values:
+            reason = await _why_none(run, page.first, grouping.field, answer.hidden_count)
+            answer = replace(answer, empty_reason=reason)
     return ValuesAnswer(page.values, page.more_count, answer)
+
+
+async def _why_none(
+    run: RequestContext, first: FirstPage, field: str, hidden: int
+) -> EmptyReason | None:
+    """Return why there is no value; None if it is unknown. `hidden`: see `why_empty`."""
+    if first.ordered.order.total:
+        return EmptyReason(f"no available product among the ranked ones has a value of {field}")
+    return await why_empty(run, hidden)
 
 
 def _widened(run: RequestContext) -> RequestContext:

@@ -1,4 +1,8 @@
-"""A shopper's last products in place of a request's own, while no model knows the shopper."""
+"""A shopper's last products in place of a request's own, while no model knows the shopper.
+
+Beside a model that was not trained with the shopper, only counts follow them: looks and texts added
+nothing there (lab/research/personal.md), and each search has its price.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -117,13 +117,14 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         self, request: privacy_pb.EraseUserRequest, context: Context
     ) -> job_pb2.Job:
         """Start the erasure of a shopper, of whom this gateway then remembers nothing."""
-        job: job_pb2.Job = await self._erase_user(request)
-        self._history_reads.forget()
+        try:
+            job: job_pb2.Job = await self._erase_user(request)
+        finally:  # SHOPPER_NOT_FOUND says that nothing is stored, memory apart
+            self._history_reads.forget()
+            self._deps.recent.forget_shoppers(request.catalog_id)
         whom = messages.shopper(request.shopper)
-        if whom is not None:
-            self._deps.recent.forget_shopper(request.catalog_id, whom)
-            if self._experiments is not None:
-                self._experiments.forget(request.catalog_id, whom)
+        if whom is not None and self._experiments is not None:
+            self._experiments.forget(request.catalog_id, whom)
         return job
 
     async def FitSpace(self, request: fit_pb.FitSpaceRequest, context: Context) -> job_pb2.Job:

@@ -234,6 +234,7 @@ def values(value: ValuesAnswer, language_code: str, request_id: str) -> pb.Recom
         experiment_arms=answer.arms,
         match=_match(answer.match, language_code),
         score_notes=[_score_note(each) for each in answer.score_notes],
+        empty_reason=_empty(answer.empty_reason),
     )
     for each in value.values:
         message = response.values.add(

@@ -73,6 +73,13 @@ class ErasureRecord(TableRecord):
             return None
         return sum(int(one["erased_count"]) for one in json.loads(receipt))
 
+    async def last_requested(self, catalog_id: str) -> int:
+        """Return when the newest erasure was requested, microseconds since 1970; 0: never."""
+        t = ERASURES.c
+        newest = sa.select(sa.func.max(t.requested_micros)).where(t.catalog_id == catalog_id)
+        found = await self._db.read(lambda connection: connection.execute(newest).scalar())
+        return int(found or 0)
+
     async def since(self, catalog_id: str, micros: int) -> Mapping[str, int]:
         """Return the request times of erasures requested since then, by hash."""
         return await self._db.read(lambda connection: erased_since(connection, catalog_id, micros))

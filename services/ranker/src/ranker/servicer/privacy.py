@@ -169,6 +169,13 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
             raise ErasureMissing
         return _receipt(found)
 
+    async def GetLastErasure(
+        self, request: pb.GetLastErasureRequest, context: Context
+    ) -> pb.GetLastErasureResponse:
+        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
+        requested = await self.erasures.last_requested(catalog_id)
+        return pb.GetLastErasureResponse(request_time=timestamp(requested) if requested else None)
+
     async def ExportCounts(self, request: pb.ExportCountsRequest, context: Context) -> job_pb2.Job:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)

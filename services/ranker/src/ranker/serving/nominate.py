@@ -40,7 +40,7 @@ class NominateQuery:
     last_products: int = 0
     """Number of the shopper's last products to return if no model knows the shopper."""
     last_product_recommenders: Sequence[Recommender] = ()
-    """Recommenders to ask only then."""
+    """Recommenders to ask then, and beside a model that was not trained with the shopper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,10 @@ class Nominate:
         read = await self._shoppers.read(*whose, served.model, now_micros=query.now_micros)
         token = self._shoppers.remember(*whose, read)
         last, names = dict[str, float](), query.recommenders
-        if not read.shopper.personal:
+        if read.shopper.long_term is None:
+            # Beside a long-term vector these add nothing (lab/research/personal.md).
             names = (*names, *query.last_product_recommenders)
+        if not read.shopper.personal:
             history, count, signals = read.history, query.last_products, self._shoppers.signals
             given = (history.recent, history.hidden, count, signals)
             last = history.once(("last", count, signals), last_interests, *given)

@@ -33,10 +33,14 @@ class Kubectl:
 
     context: str = ""
 
-    def ask(self, *arguments: str, given: str | None = None) -> str:
-        """Return the output of a call to the cluster. Raise RightMissing or KubectlFailed."""
+    def ask(self, *arguments: str, given: str | None = None, whole: bool = False) -> str:
+        """Return the output of a call to the cluster. Raise RightMissing or KubectlFailed.
+
+        ``whole``: Ctrl-C in the terminal does not end it.
+        """
         chosen = [f"--context={self.context}"] if self.context else []
-        return _call([*chosen, f"--request-timeout={SECONDS:.0f}s", *arguments], given)
+        timeout = f"--request-timeout={SECONDS:.0f}s"
+        return _call([*chosen, timeout, *arguments], given, whole=whole)
 
     def items(self, *arguments: str) -> list[Document]:
         """Return the objects that `kubectl get` finds."""
@@ -70,7 +74,7 @@ def _split(text: str) -> Iterator[Document]:
         yield from document["items"] if document["kind"] == "List" else [document]
 
 
-def _call(arguments: Sequence[str], given: str | None) -> str:
+def _call(arguments: Sequence[str], given: str | None, *, whole: bool = False) -> str:
     program = shutil.which("kubectl")
     if program is None:
         raise KubectlFailed("kubectl is not installed: https://kubernetes.io/docs/tasks/tools")
@@ -78,6 +82,7 @@ def _call(arguments: Sequence[str], given: str | None) -> str:
         done = subprocess.run(
             [program, *arguments],
             input=given, capture_output=True, text=True, check=False, timeout=2 * SECONDS,
+            start_new_session=whole,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise KubectlFailed(f"kubectl gave no answer in {2 * SECONDS:.0f} s") from None

@@ -1,9 +1,12 @@
 """Runs the Jobs of a preflight, reads their results, and removes them."""
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from rich.text import Text
 
@@ -20,6 +23,10 @@ from sightline_client.cli.work.preflight.findings import (
 )
 from sightline_client.cli.work.preflight.kubectl import Document, Kubectl, KubectlFailed
 
+_ENDING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""Signals that end a command, as far as the system has them."""
 PAUSE = 2.0
 """Seconds between two looks at the pods."""
 STORES = "port, database, milvus, bucket"
@@ -48,30 +55,33 @@ class JobRun:
     def results(self, said: Callable[[str], None]) -> Iterator[Checked]:
         """Create the Jobs, yield their results, delete them. `said` is given what is awaited."""
         items = {"apiVersion": "v1", "kind": "List", "items": self.documents}
-        try:
-            self._here("create", "--filename=-", given=json.dumps(items))
-            pods = self._wait(said)
-            for job in self.documents:
-                if job["kind"] == "Job":
-                    yield from self._of(job, pods)
-        except RightMissing as error:
-            yield lacking("image", _("all images"), error)
-            yield lacking(STORES, _("from inside the cluster"), error)
-        except KubectlFailed as error:
-            yield _refused(_("from inside the cluster"), error)
-        finally:
-            self._delete()
+        with _exits_on_signals():
+            try:
+                with _signals_held():
+                    self._here("create", "--filename=-", given=json.dumps(items), whole=True)
+                pods = self._wait(said)
+                for job in self.documents:
+                    if job["kind"] == "Job":
+                        yield from self._of(job, pods)
+            except RightMissing as error:
+                yield lacking("image", _("all images"), error)
+                yield lacking(STORES, _("from inside the cluster"), error)
+            except KubectlFailed as error:
+                yield _refused(_("from inside the cluster"), error)
+            finally:
+                with _signals_held():
+                    self._delete()
 
     def _delete(self) -> None:
         chosen = f"--selector={jobs.LABEL}={self.run}"
         try:
-            self._here("delete", "job,networkpolicy", chosen, "--wait=false")
+            self._here("delete", "job,networkpolicy", chosen, "--wait=false", whole=True)
         except (KubectlFailed, RightMissing) as error:
             command = f"kubectl -n {self.where} delete job,networkpolicy -l {jobs.LABEL}"
             say(Text(f"{error}\n") + Text(_("Delete what is left: {command}", command=command)))
 
-    def _here(self, *arguments: str, given: str | None = None) -> str:
-        return self.kubectl.ask("--namespace", self.where, *arguments, given=given)
+    def _here(self, *arguments: str, given: str | None = None, whole: bool = False) -> str:
+        return self.kubectl.ask("--namespace", self.where, *arguments, given=given, whole=whole)
 
     def _wait(self, said: Callable[[str], None]) -> list[Document]:
         """Return the pods when all have ended, or the time is over."""
@@ -130,10 +140,48 @@ class JobRun:
             )
 
 
+Handler = Callable[[int, object], object]
+
+
+@contextmanager
+def _handled(handler: Handler) -> Iterator[None]:
+    """Let a function handle the signals that end the command."""
+    heeded = [each for each in _ENDING if signal.getsignal(each) not in (signal.SIG_IGN, None)]
+    before = [(each, signal.signal(each, handler)) for each in heeded]
+    try:
+        yield
+    finally:
+        for each, former in before:
+            signal.signal(each, former)
+
+
+def _exits_on_signals() -> AbstractContextManager[None]:
+    """Raise SystemExit on a signal, so that what was created is deleted."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    return _handled(end)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Deliver signals after the body: a call that is cut off may have created anything."""
+    got = list[int]()
+    try:
+        with _handled(lambda number, _frame: got.append(number)):
+            yield
+    finally:
+        for number in got[:1]:
+            signal.raise_signal(number)
+
+
 def _has_role(job: Document, found: Checked) -> bool:
     """Return whether a bucket that failed belongs to a role of the worker's ServiceAccount."""
     (container,) = job["spec"]["template"]["spec"]["containers"]
-    given = any(each["name"] == "AWS_SHARED_CREDENTIALS_FILE" for each in container["env"])
+    given = any(
+        each["name"] == "AWS_SHARED_CREDENTIALS_FILE" and each["value"] for each in container["env"]
+    )
     s3 = found.check == "bucket" and found.subject.startswith("s3://")
     return s3 and found.outcome is Outcome.FAILED and not given
 

@@ -34,6 +34,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
@@ -82,16 +83,28 @@ class MilvusIndex:
     """The collections of one engine; see `VectorIndex` for the contract of each call."""
 
     def __init__(
-        self, uri: str, *, token: str = "", seconds: float = 10.0, parallel: int = 8
+        self,
+        uri: str,
+        *,
+        token: str = "",
+        ca_file: Path | None = None,
+        seconds: float = 10.0,
+        parallel: int = 8,
     ) -> None:
         """Prepare a client that connects on first use, in the event loop of that use.
 
-        `seconds`: default timeout of a call. `parallel`: maximum number of concurrent calls.
+        `ca_file`: authority of its certificate; None: public ones. `seconds`: default timeout of a
+        call. `parallel`: maximum number of concurrent calls.
         """
         self._client = AsyncMilvusClient(
-            uri, token=token, timeout=seconds, dedicated=True, grpc_options=dict(_CHANNEL)
+            uri,
+            token=token,
+            timeout=seconds,
+            dedicated=True,
+            grpc_options=dict(_CHANNEL),
+            server_pem_path=str(ca_file or ""),
         )
-        self._uri = uri
+        self._uri, self._authority = uri, ca_file.read_bytes() if ca_file else None
         self._watched: grpc.aio.Channel | None = None
         """Connection without calls, by which a restart of the engine is noticed."""
         self._seconds = seconds
@@ -114,7 +127,8 @@ class MilvusIndex:
         parsed, options = urlsplit(self._uri), list(_CHANNEL.items())
         if parsed.scheme == "https":
             target = f"{parsed.hostname}:{parsed.port or 443}"
-            return grpc.aio.secure_channel(target, grpc.ssl_channel_credentials(), options)
+            trusted = grpc.ssl_channel_credentials(self._authority)
+            return grpc.aio.secure_channel(target, trusted, options)
         return grpc.aio.insecure_channel(f"{parsed.hostname}:{parsed.port or 19530}", options)
 
     @asynccontextmanager
