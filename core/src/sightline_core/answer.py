@@ -120,29 +120,31 @@ class AnswerOrder:
         place: int,
         reasons: tuple[Reason, ...] = (),
         contributions: Mapping[str, Contributions] | None = None,
+        branches: tuple[Branch, ...] | None = None,
     ) -> AnsweredProduct:
-        """Return the product at this index of the whole order, with these reasons."""
+        """Return the product at this index of the whole order, with these reasons. `branches`: as
+        `branches_at` returned them; None: it is asked."""
         row = place - self.offset
+        if contributions is None:
+            contributions = self._contributions(row) if self.contributions else {}
         return AnsweredProduct(
             product_id=self.product_ids[row],
             raw_score=self.raw_scores[row],
             parts=tuple([(name, values[row]) for name, values in self.parts]),
             reasons=reasons,
             matched_image_id=self.image_ids[row] if self.image_ids else "",
-            branches=self.branches_at(place),
+            branches=self.branches_at(place) if branches is None else branches,
             collapsed=tuple(self.collapsed[row]) if self.collapsed else (),
             score=Score(self.chances[row], self.event) if self.chances else None,
             score_rank=self.score_ranks[row] if self.score_ranks else place + 1,
             moves=tuple(self.moves[row]) if self.moves else (),
-            contributions=self._contributions(row) if contributions is None else contributions,
+            contributions=contributions,
             expected_value=self._expected(row) if self.expected_values else None,
         )
 
     def _contributions(self, row: int) -> Mapping[str, Contributions]:
-        known = self.contributions
-        if not known:
-            return {}
-        return {part: column[row] for part, column in known.items() if row < len(column)}
+        known = self.contributions.items()
+        return {part: column[row] for part, column in known if row < len(column)}
 
     def _expected(self, row: int) -> float | None:
         value = self.expected_values[row]

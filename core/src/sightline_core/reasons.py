@@ -16,7 +16,10 @@ class Reason:
     @property
     def product_id(self) -> str:
         """The product that it names; empty if none."""
-        return next((value for name, value in self.parameters if name == "product_id"), "")
+        for name, value in self.parameters:
+            if name == "product_id":
+                return value
+        return ""
 
 
 class MoveCause(IntEnum):

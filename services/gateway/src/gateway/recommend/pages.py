@@ -97,7 +97,8 @@ async def read_page(
     language, synonyms, texts = run.query.language_code, run.trace.synonyms, run.trace.read
     results = []
     for rank, item in enumerate(shown, start=served + 1):
-        reasons = reasons_for(item.order.branches_at(item.place), item.reasons or (), language)
+        branches = item.order.branches_at(item.place)
+        reasons = reasons_for(branches, item.reasons or (), language)
         if run.plan.by_history:
             reasons = of_last_products(reasons, language)
         if synonyms and (used := synonyms.get(item.row.product_id)):
@@ -106,7 +107,7 @@ async def read_page(
             reasons = read(reasons, text, language)
         if titles:
             reasons = tuple([titled(reason, titles, language) for reason in reasons])
-        answered = item.order.product(item.place, reasons, item.contributions)
+        answered = item.order.product(item.place, reasons, item.contributions, branches)
         results.append(AnswerResult(item.row, rank, answered))
     return AnswerPage(tuple(results), offset, served + len(results))
 
