@@ -94,7 +94,10 @@ def _members(into: Ints, own: int) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     (rows,) = ((into != np.arange(len(into))) & (into >= own)).nonzero()
     for row, to in zip((rows - own).tolist(), (into[rows] - own).tolist(), strict=True):
-        found.setdefault(to, []).append(row)
+        if to in found:
+            found[to] += [row]
+        else:
+            found[to] = [row]
     return found
 
 
