@@ -97,6 +97,33 @@ def grouped(
     return Grouped(tuple(into))
 
 
+def grouped_by_hashes(families: Sequence[Hashable], hashes: Sequence[int]) -> list[int] | None:
+    """Group a few products as `grouped` does, one by one; None if vectors have to decide.
+
+    Return for each its representative.
+    """
+    into, stays, first = list[int](), list[int](), dict[Hashable, int]()
+    colours = (1 << COLOUR_BITS) - 1
+    for place, family in enumerate(families):
+        better = [first[family]] if family in first else []
+        unsure = False
+        for other in stays if hashes[place] != NO_HASH else ():
+            differing = hashes[place] ^ hashes[other]
+            if hashes[other] == NO_HASH or (differing & colours).bit_count() > COLOUR:
+                continue
+            bits = (differing >> COLOUR_BITS).bit_count()
+            if bits <= CERTAIN:
+                better += [other]
+            unsure = unsure or CERTAIN < bits <= POSSIBLE
+        if unsure and not better:
+            return None
+        into += [min(better) if better else place]
+        if not better:
+            stays += [place]
+            first[family] = place
+    return into
+
+
 def _staying(hashes: Sequence[int], stays: Mapping[int, int]) -> list[int]:
     return [stays[each] for each in hashes if each in stays]
 
