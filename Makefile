@@ -17,7 +17,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 export DATA PORT_BASE ENGINE PROGRAM
 
-MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml client/pyproject.toml agents/pyproject.toml services/*/pyproject.toml)
+MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml core/pyproject.toml client/pyproject.toml agents/pyproject.toml services/*/pyproject.toml)
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
@@ -101,7 +101,7 @@ full-unit full-stores full-contracts full-wire full-live full-apart: full-%: set
 tests-tools:
 	@deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
 
-FOLDERS_unit := $(addprefix tests/unit/,agents all bench client embedder gateway kit local rules triton wines)
+FOLDERS_unit := $(addprefix tests/unit/,agents all bench client core embedder gateway kit local rules triton wines)
 FOLDERS_stores := $(addprefix tests/unit/,ranker retriever)
 FOLDERS_contracts := tests/contracts tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
 FOLDERS_wire := tests/wire

@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 newest=$(sed -nE 's/^## ([0-9]+\.[0-9]+\.[0-9]+).*/\1/p' CHANGELOG.md | head -n 1)
 do="${1:-print}" version="${2:-$newest}" bad=0
-manifests="pyproject.toml protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml client/pyproject.toml agents/pyproject.toml
+manifests="pyproject.toml protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml core/pyproject.toml client/pyproject.toml agents/pyproject.toml
   services/*/pyproject.toml deploy/milvus/pyproject.toml"
 expr "$version" : '[0-9][0-9]*\.[0-9][0-9]*\.[0-9][0-9]*$' >/dev/null || {
   echo "a version is three numbers such as 1.2.3, not \"$version\"" >&2

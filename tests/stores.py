@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,6 +19,17 @@ SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 NewStore: TypeAlias = Callable[[str, str], str]
 """(package of migrations, name of its file) to the URL of an empty, migrated store."""
+
+IN_PLACE = """
+CREATE TRIGGER events_stay BEFORE UPDATE OF
+    sequence, catalog_id, event_id, type, kind, product_id, time_micros, value, quantity, order_id,
+    unproven
+ON events
+BEGIN SELECT RAISE(ABORT, 'an event changed in place: kept histories (KeptHistories) miss it'); END
+"""
+"""Rejects changes of stored events by which no number of an event comes or goes."""
+GUARDS = {"ranker.record.migrations": IN_PLACE}
+"""By package of migrations: a trigger of all its stores on SQLite in tests."""
 
 STARTED = pytest.param(POSTGRESQL, marks=pytest.mark.slow)
 """PostgreSQL as a test's parameter: a process, which `make check` does without."""
@@ -59,6 +71,7 @@ class Stores:
         template = self._folder / f"{migrations}.db"
         if not template.exists():
             migrate(f"sqlite:///{template}", migrations)
+            _guard(template, migrations)
         shutil.copyfile(template, file)
         return f"sqlite:///{file}"
 
@@ -86,6 +99,12 @@ class Stores:
 def address(database: Database) -> str:
     """Return the URL of an open store, so that another process can open it."""
     return database.engine.url.render_as_string(hide_password=False)
+
+
+def _guard(file: Path, migrations: str) -> None:
+    if migrations in GUARDS:
+        with closing(sqlite3.connect(file)) as connection, connection:
+            connection.execute(GUARDS[migrations])
 
 
 def migrate(url: str, migrations: str) -> None:

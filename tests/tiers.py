@@ -41,7 +41,7 @@ LEAVES = {
 that, of theirs and of the environment; those that compare it with a service run for each change."""
 ENVIRONMENT = ("uv.lock", "tests/conftest.py", "tests/fakes")
 SERVICES = re.compile(
-    r"^\s*(from|import) (servicekit|sightline_rules|embedder|gateway|ranker|retriever)\b",
+    r"^\s*(from|import) (servicekit|sightline_(rules|core)|embedder|gateway|ranker|retriever)\b",
     re.MULTILINE,
 )
 

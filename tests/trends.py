@@ -18,11 +18,12 @@ from typing import NamedTuple
 import grimp
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("services", "kit", "rules", "client/src", "agents/src")
+PRODUCT = ("services", "kit", "rules", "core", "client/src", "agents/src")
 """Folders of the code that users install."""
 PACKAGES = {
     "protos": "protos",
     "rules": "rules",
+    "core": "core",
     "kit": "kit",
     "gateway": "services/gateway",
     "embedder": "services/embedder",

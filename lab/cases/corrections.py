@@ -24,7 +24,6 @@ from bench.harness import statistics
 from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.peers import sentences
 from bench.peers.sentences import SentenceModel
-from gateway.model.branch import Branch
 from gateway.model.scene import Scene
 from gateway.state.scenes import SceneFiles
 from lab.cases.texts import TextShop, grocery_shop, ndcg, wine_shop
@@ -35,6 +34,7 @@ from retriever.domain.product import ProductContent, ProductWrite
 from retriever.domain.words import words_in
 from retriever.record import Record
 from servicekit.sql.database import Database
+from sightline_core.branch import Branch
 from sightline_rules.lexicon import Lexicon
 from sightline_rules.stems import stemmer_of
 from sightline_rules.words import typed_words

@@ -19,13 +19,13 @@ import numpy as np
 
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from gateway.model.experiment import ArmFile, ExperimentFile, running
-from gateway.model.query import Identity, Shopper
 from gateway.recommend.recommend import recommend
 from gateway.state.experiments import RunningExperiments
 from gateway.state.request_context import RequestDependencies
 from ranker.domain.arrays import Doubles, Flags
 from ranker.domain.experiments import LEAST_POSITIVE, LEAST_UNITS
 from ranker.domain.sequential import ALPHA, EVIDENCE, half_width, mismatch_evidence
+from sightline_core.shoppers import Identity, Shopper
 from sightline_rules.shares import Z95, wilson
 from tests.fakes.experiments import Keeper
 from tests.fakes.gateway_peers import shop_with_photo

@@ -27,7 +27,7 @@ from bench.harness.statistics import ratio
 from servicekit import deadlines, telemetry, trace_export
 from servicekit.config import ServerSettings, TraceSettings
 from servicekit.processes.memory import keep_objects
-from servicekit.rpc import channel, interceptors, server
+from servicekit.rpc import channel, server
 from tests.collector import collecting
 from tests.engines import free_port
 from tests.waiting import SECONDS
@@ -222,7 +222,6 @@ async def _serve(port: int, without: Sequence[str]) -> None:
         setattr(deadlines, "start", lambda _seconds: None)  # noqa: B010
     if "request-id" in without:
         setattr(telemetry, "accept_request_id", lambda _given: "")  # noqa: B010
-        setattr(interceptors, "_trailer", tuple)  # noqa: B010
     for share in (part.removeprefix("share-") for part in without if part.startswith("share-")):
         traces = TraceSettings(traces_endpoint=os.environ[_COLLECTOR], traces_share=float(share))
         trace_export.start("bench", traces)

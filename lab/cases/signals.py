@@ -20,15 +20,15 @@ from bench.peers import sentences
 from bench.peers.sentences import SentenceModel
 from embedder.domain.fitted import Labelled
 from embedder.fitting import fit
-from gateway.model.branch import Branch
-from gateway.model.candidates import CandidateList
-from gateway.model.columns import ProductColumns
 from gateway.ranking.fuse import fuse, weighted
 from lab.datasets import featured, groceries, grocery
 from lab.datasets.groceries import BACKBONE, LabelledPhotos
 from retriever.domain.product import ProductContent
 from retriever.domain.texts import text_of
 from retriever.domain.vectors import blended
+from sightline_core.branch import Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.columns import ProductColumns
 
 SEED = 0
 PLACES = 10

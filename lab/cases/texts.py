@@ -24,7 +24,6 @@ from embedder.domain.fitted import CATALOGUE, Labelled, TextMap, unit
 from embedder.fitting.fit import FitOptions, fit
 from examples.wines.catalogue import load_wines
 from examples.wines.shop import product as wine_product
-from gateway.model.branch import Branch
 from gateway.model.scene import Scene
 from gateway.state.scenes import SceneFiles
 from lab.cases.texts_report import (
@@ -68,6 +67,7 @@ from lab.peers.texts_rivals import (
 from retriever.domain.product import Attribute, ProductContent, ProductWrite
 from retriever.record import Record
 from servicekit.sql.database import Database
+from sightline_core.branch import Branch
 from sightline_rules.words import words_of
 
 PLACES = 10

@@ -7,15 +7,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bench.peers.sentences import SentenceModel
-from gateway.model.branch import Branch
-from gateway.model.candidates import CandidateList
-from gateway.model.columns import ProductColumns
 from gateway.ranking.fuse import fuse, weighted
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import ProductContent
 from retriever.domain.texts import parts_of, text_of
 from retriever.record import Record
 from retriever.search import keywords
+from sightline_core.branch import Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.columns import ProductColumns
 from sightline_rules.fields import EMBEDDED
 from sightline_rules.words import words_of
 

@@ -68,8 +68,8 @@ SCOPED = {
     "servicekit.decoding.fork_server.ForkServer": "a lock around a block",
     "servicekit.decoding.pool.DecodingProcess": "a lock around a block",
     "servicekit.outbound.fetch.GuardedClient": "a semaphore around a block",
+    "servicekit.admission.limits.CallAdmission": "a ByteBudget, released after a block",
     "servicekit.admission.limits.CallLimits": "a ByteBudget, which its requests hold",
-    "servicekit.admission.limits._ArrivedRequest": "a ByteBudget, of which it is the scope",
     "servicekit.tasks.promise.Promise": "the promise itself",
     "servicekit.sql.database.Database": "a semaphore around a block",
 }
@@ -103,7 +103,7 @@ def holders() -> frozenset[str]:
     )
 
 
-@pytest.mark.when("agents", "client", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
 def test_whoever_holds_something_for_calls_is_tested_or_has_a_reason() -> None:
     assert holders() == TESTED.keys() | SCOPED.keys()
     assert not TESTED.keys() & SCOPED.keys()
@@ -136,7 +136,7 @@ def own(node: ast.AST) -> Iterator[ast.AST]:
             yield from own(each)
 
 
-@pytest.mark.when("agents", "client", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
 def test_a_generator_closes_those_that_it_loops_over() -> None:
     """One whose caller leaves ends at its `yield`. What an inner one holds in a block would be held
     until that one is collected as garbage: `aclosing` ends it at once. The client leaves this to

@@ -11,7 +11,7 @@ from docs.errors import fixes
 ROOT = Path(__file__).parents[2]
 MEMBERS = sorted(
     path
-    for pattern in ("protos", "kit", "rules", "client", "services/*")
+    for pattern in ("protos", "kit", "rules", "core", "client", "services/*")
     for path in ROOT.glob(f"{pattern}/pyproject.toml")
 )
 

@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = [
     "kit/src",
     "rules/src",
+    "core/src",
     "client/src",
     "agents/src",
     *(f"services/{name}/src" for name in ("embedder", "retriever", "ranker", "gateway")),

@@ -9,7 +9,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = {
     path.name: path
-    for folder in ("services/*/src/*", "client/src/*", "agents/src/*", "kit/src/*", "rules/src/*")
+    for folder in (
+        *("services/*/src/*", "client/src/*", "agents/src/*"),
+        *("kit/src/*", "rules/src/*", "core/src/*"),
+    )
     for path in ROOT.glob(folder)
     if (path / "__init__.py").exists()
 }

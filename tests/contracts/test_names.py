@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.when(
-    "uv.lock", "pyproject.toml", "protos", "client", "agents", "kit", "rules"
+    "uv.lock", "pyproject.toml", "protos", "client", "agents", "kit", "rules", "core"
 )
 
 ROOT = Path(__file__).parents[2]
 UV = ROOT / ".tools/bin/uv"
 MANIFESTS = sorted(
     path
-    for pattern in ("protos", "kit", "rules", "client", "agents", "services/*")
+    for pattern in ("protos", "kit", "rules", "core", "client", "agents", "services/*")
     for path in ROOT.glob(f"{pattern}/pyproject.toml")
 )
 EVERYWHERE = ("protos", "client", "agents")

@@ -24,6 +24,7 @@ SOURCES = sorted(
     each
     for folder in (
         "rules/src",
+        "core/src",
         "kit/src",
         "client/src",
         "agents/src",

@@ -50,6 +50,7 @@ SOURCES = {
     "servicekit": ROOT / "kit/src/servicekit",
     "sightline_agents": ROOT / "agents/src/sightline_agents",
     "sightline_rules": ROOT / "rules/src/sightline_rules",
+    "sightline_core": ROOT / "core/src/sightline_core",
 }
 """Packages that see what callers send."""
 PRIMITIVES = {

@@ -13,7 +13,7 @@ import pytest
 from tests.code import tree
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("kit/src", "rules/src", "services/*/src", "agents/src", "client/src")
+SOURCES = ("kit/src", "rules/src", "core/src", "services/*/src", "agents/src", "client/src")
 FUTURES = {
     "kit/src/servicekit/tasks/promise.py",
     "kit/src/servicekit/audit/entries.py",
@@ -74,7 +74,7 @@ def test_loops_without_an_end_are_supervised() -> None:
     assert found == {*LOOPS}
 
 
-@pytest.mark.when("agents", "client", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
 def test_tasks_that_callers_share_run_in_a_context_of_their_own() -> None:
     found = {
         f"{name}: {text}"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from gateway.model.experiment import ExperimentFile, RunningExperiment, running
-from gateway.model.query import Shopper
 from servicekit.errors import ServiceError
+from sightline_core.shoppers import Shopper
 
 
 @dataclass

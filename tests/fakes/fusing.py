@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model.branch import BY_WORDS, SIMILARITY_BRANCHES, Branch
-from gateway.model.candidates import CandidateList, Contributions
 from gateway.ranking.fuse import K
+from sightline_core.branch import BY_WORDS, SIMILARITY_BRANCHES, Branch
+from sightline_core.candidates import CandidateList, Contributions
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from gateway.clients.matches import MatchMessages
 from gateway.detect.detect import find_products
-from gateway.model.answer import AnswerRecord
 from gateway.model.errors import SceneNotFound
 from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadLabel
 from gateway.model.query import Signal, SignalKind
@@ -19,6 +18,7 @@ from servicekit.errors import FailedPrecondition, ServiceError
 from sightline.common.v1.photo_pb2 import Box, Classification, LabelLine, Subject
 from sightline.common.v1.vector_pb2 import Vector
 from sightline.embedder.v1.embedding_service_pb2 import Space
+from sightline_core.answer import AnswerRecord
 from tests.fakes.gateway_ranker import FakeRanker
 from tests.fakes.gateway_retriever import FakeRetriever
 from tests.fakes.gateway_values import DEFAULT, content_of

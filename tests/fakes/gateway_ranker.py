@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from gateway.model.answer import AnswerOrder, AnswerRecord
-from gateway.model.candidates import FusedCandidates
-from gateway.model.columns import ProductColumns
 from gateway.model.errors import AnswerMissing
-from gateway.model.peers import (
+from gateway.model.peers import AnswerRange, CountedSales, ReplayRules
+from gateway.model.replay import RankerReplay
+from gateway.ranking.near_duplicates import collapse
+from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
+from servicekit.errors import ServiceError
+from sightline.common.v1.vector_pb2 import Vector
+from sightline_core.answer import AnswerOrder, AnswerRecord
+from sightline_core.candidates import FusedCandidates
+from sightline_core.columns import ProductColumns
+from sightline_core.ranking import (
     NO_RECOMMENDERS,
-    AnswerRange,
-    CountedSales,
     NominationBasis,
     Ranked,
     RankerCandidates,
@@ -20,15 +24,9 @@ from gateway.model.peers import (
     ReasonRequest,
     RecommenderList,
     Recommenders,
-    ReplayRules,
 )
-from gateway.model.query import Shopper
-from gateway.model.reasons import Move, Reason
-from gateway.model.replay import RankerReplay
-from gateway.ranking.near_duplicates import collapse
-from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
-from servicekit.errors import ServiceError
-from sightline.common.v1.vector_pb2 import Vector
+from sightline_core.reasons import Move, Reason
+from sightline_core.shoppers import Shopper
 from tests.fakes import collapsing
 
 

@@ -5,22 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from gateway.model.columns import ProductColumns
-from gateway.model.opaque_messages import FacetRequest, Vector
-from gateway.model.peers import (
-    CatalogSuggestions,
-    CheckedProducts,
-    IndexState,
-    ListedProducts,
-    ListingRequest,
-    NearestProducts,
-    ProductRows,
-    Rejection,
-    UsedSynonym,
-    VectorBlend,
-)
+from gateway.model.peers import CatalogSuggestions, IndexState, ListedProducts, ListingRequest
 from gateway.model.query import AnswerScope
-from gateway.model.versions import Freshness, SpaceVersion
 from servicekit.errors import (
     FailedPrecondition,
     FieldViolation,
@@ -33,6 +19,17 @@ from sightline.common.v1.candidate_pb2 import CandidateColumns
 from sightline.common.v1.facet_pb2 import Facet
 from sightline.common.v1.product_pb2 import Product as ProductRow
 from sightline.common.v1.product_pb2 import ProductImage
+from sightline_core.columns import ProductColumns
+from sightline_core.opaque_messages import FacetRequest, Vector
+from sightline_core.search import (
+    CheckedProducts,
+    NearestProducts,
+    ProductRows,
+    Rejection,
+    UsedSynonym,
+    VectorBlend,
+)
+from sightline_core.versions import Freshness, SpaceVersion
 from tests.fakes.gateway_values import SPACE, columns
 
 

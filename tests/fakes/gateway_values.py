@@ -1,14 +1,15 @@
 """Values that the gateway's unit tests share."""
 
-from gateway.model.answer import AnswerResult
-from gateway.model.branch import Branch
-from gateway.model.columns import ProductColumns
 from gateway.model.filters import CallersFilter
-from gateway.model.query import Identity, RequestQuery, Shopper, Signal, SignalKind
-from gateway.model.reasons import Reason
+from gateway.model.query import RequestQuery, Signal, SignalKind
 from gateway.model.response import RecommendAnswer, SearchAnswer
 from gateway.model.scene import Budgets, Fusion, Scene
-from gateway.model.versions import SpaceVersion
+from sightline_core.answer import AnswerResult
+from sightline_core.branch import Branch
+from sightline_core.columns import ProductColumns
+from sightline_core.reasons import Reason
+from sightline_core.shoppers import Identity, Shopper
+from sightline_core.versions import SpaceVersion
 
 FILTER = CallersFilter("a filter", b"filter", names_availability=False)
 

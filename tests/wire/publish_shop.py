@@ -21,9 +21,8 @@ from gateway.clients.matches import MatchMessages
 from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model.branch import Branch
 from gateway.model.causes import Peer
-from gateway.model.query import Identity, RequestQuery, Shopper
+from gateway.model.query import RequestQuery
 from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
 from gateway.state.answers import AnswerQueue
@@ -59,6 +58,8 @@ from sightline.retriever.v1 import vector_service_pb2 as vector_pb
 from sightline.retriever.v1.index_service_pb2_grpc import IndexServiceStub
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
+from sightline_core.branch import Branch
+from sightline_core.shoppers import Identity, Shopper
 from tests.engines import MilvusLite, free_port
 from tests.fakes.ranker import model, record
 from tests.stores import NewStore

@@ -28,7 +28,7 @@ from tests.work import lines
 pytestmark = pytest.mark.full
 
 ROOT = Path(__file__).parents[2]
-OWN = tuple(str(ROOT / each) for each in ("services", "kit/src", "rules/src"))
+OWN = tuple(str(ROOT / each) for each in ("services", "kit/src", "rules/src", "core/src"))
 SHORT = 10
 """Entries of lists whose square costs nothing."""
 SLACK = 400

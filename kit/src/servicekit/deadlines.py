@@ -45,6 +45,37 @@ def budget(reserve: float, cap: float | None = None) -> float | None:
     return left - reserve if cap is None else min(left - reserve, cap)
 
 
+class TimeLimit:
+    """Time limit of a block: as `asyncio.timeout`, in half of its calls.
+
+    Raises TimeoutError where the block is cancelled because the limit passed.
+    """
+
+    __slots__ = ("_before", "_expired", "_seconds", "_task", "_timer")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - as asyncio.timeout, for tasks alone
+        self._task, self._before, self._expired = task, task.cancelling(), False
+        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: object
+    ) -> None:
+        self._timer.cancel()
+        if self._expired:
+            of_others = self._task.uncancel() > self._before
+            if kind is asyncio.CancelledError and not of_others:
+                raise TimeoutError from error
+
+    def _expire(self) -> None:
+        self._expired = True
+        self._task.cancel()
+
+
 def start(seconds: float | None) -> None:
     """Set the deadline of the current task's call; for the server interceptor.
 
@@ -53,16 +84,20 @@ def start(seconds: float | None) -> None:
     _deadline.set(None if seconds is None else time.monotonic() + seconds)
 
 
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Run the body with a deadline at most `seconds` from now, never later than the call's own."""
-    end = time.monotonic() + seconds
-    outer = _deadline.get()
-    token = _deadline.set(end if outer is None else min(outer, end))
-    try:
-        yield
-    finally:
-        _deadline.reset(token)
+class within:  # noqa: N801 - read as a function
+    """Runs the body with a deadline at most `seconds` from now, never later than the call's own."""
+
+    __slots__ = ("_seconds", "_token")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        end, outer = time.monotonic() + self._seconds, _deadline.get()
+        self._token = _deadline.set(end if outer is None or end < outer else outer)
+
+    def __exit__(self, *_: object) -> None:
+        _deadline.reset(self._token)
 
 
 @contextmanager

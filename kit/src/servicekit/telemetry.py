@@ -3,10 +3,10 @@
 import atexit
 import json
 import logging
+import os
 import re
 import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -61,7 +61,7 @@ def accept_request_id(given: str | bytes | None) -> str:
     and base64; else a new id. Logs quote no other text of a caller."""
     if isinstance(given, str) and _REQUEST_ID.fullmatch(given):
         return given
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
 
 
 @dataclass(frozen=True, slots=True)

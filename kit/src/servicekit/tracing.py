@@ -83,12 +83,14 @@ class Recording:
 
 
 _recording: Recording | None = None
+_in_use = False
+"""False until the first call with a trace: then no call has to look for one."""
 
 
 def record(how: Recording | None) -> None:
     """Start to record spans; None: stop."""
-    global _recording  # noqa: PLW0603 - one for each process
-    _recording = how
+    global _recording, _in_use
+    _recording, _in_use = how, True
 
 
 class OpenSpan:
@@ -157,7 +159,9 @@ _call: ContextVar[CallSpan | None] = ContextVar("recorded_call", default=None)
 
 def arrived(metadata: Mapping[str, str]) -> None:
     """Attach the trace context in a call's metadata, if there is one."""
+    global _in_use  # noqa: PLW0603 - one for each process
     if "traceparent" in metadata:
+        _in_use = True
         if len(metadata.get("tracestate", "")) > MOST_STATE:
             metadata = {"traceparent": metadata["traceparent"]}
         otel_context.attach(_PROPAGATOR.extract(metadata))
@@ -297,7 +301,7 @@ def carried(*, recorded: bool = False) -> dict[str, str]:
     """Return the trace context of the current span, as metadata for a peer; empty if there is none,
     or if it has to be `recorded` and is not."""
     carrier: dict[str, str] = {}
-    if otel_context.get_current() and (not recorded or _place().trace_flags.sampled):
+    if _in_use and otel_context.get_current() and (not recorded or _place().trace_flags.sampled):
         _PROPAGATOR.inject(carrier)
     return carrier
 
@@ -313,7 +317,7 @@ def for_processes() -> dict[str, str]:
 
 def ids() -> tuple[str, str] | None:
     """Return the ids of the current trace and span; None without a trace."""
-    if not otel_context.get_current():
+    if not (_in_use and otel_context.get_current()):
         return None
     span = _place()
     return (f"{span.trace_id:032x}", f"{span.span_id:016x}") if span.is_valid else None

@@ -23,6 +23,8 @@ NO_PAIRS: Pairs = np.zeros((0, 2), np.int64)
 _COLOURS = np.uint64((1 << COLOUR_BITS) - 1)
 _BLOCK = 256
 """Hashes that are compared with others at a time."""
+MOST_COMPARED = 1024
+"""Products that are compared with one another to find whether all differ: 1,024 take 1 ms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def grouped(
     its family or has a near hash; if there is none, into the best of those that are known to show
     the same picture or agree. Matching is not transitive.
     """
-    if agree is None and _all_differ(families, hashes, same_pictures):
+    if agree is None and all_differ(families, hashes, same_pictures):
         return Grouped(tuple(range(len(families))))  # as in most answers
     known = _better_ones(same_pictures)
     stays: dict[int, int] = {}
@@ -128,12 +130,12 @@ def _staying(hashes: Sequence[int], stays: Mapping[int, int]) -> list[int]:
     return [stays[each] for each in hashes if each in stays]
 
 
-def _all_differ(families: Sequence[Hashable], hashes: Hashes, same_pictures: Pairs) -> bool:
+def all_differ(families: Sequence[Hashable], hashes: Hashes, same_pictures: Pairs) -> bool:
     """Return whether a few products have nothing in common; False for many, as that would be
     expensive."""
     if len(families) < 2:
         return True
-    if len(same_pictures) or len(families) > _BLOCK or len(set(families)) < len(families):
+    if len(same_pictures) or len(families) > MOST_COMPARED or len(set(families)) < len(families):
         return False
     held = hashes[hashes != NO_HASH]
     ones, _, _ = compared(held, held, CERTAIN)

@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clients import columns as gateway_columns
-from gateway.model.columns import ProductColumns
 from gateway.ranking import passing
 from retriever.adapters.milvus.indexed import indexed
 from retriever.columns.column import AskedFacet
@@ -21,6 +20,7 @@ from retriever.columns.table import column_of
 from retriever.domain import field_codecs, validation
 from retriever.record import tables
 from retriever.servicer import column_messages, product_messages
+from sightline_core.columns import ProductColumns
 from sightline_rules import messages
 from sightline_rules.evaluation.columns import AskedColumn
 from sightline_rules.evaluation.texts import Lookups

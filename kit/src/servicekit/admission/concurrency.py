@@ -44,16 +44,21 @@ class ConcurrencyLimit:
         learned: Callable[[float], object] = float,
         working: Callable[[int], object] = int,
         worked: Callable[[float], object] = float,
+        *,
+        later: Callable[[Callable[[], None]], object] = lambda report: report(),
     ) -> None:
         """`most` is the initial limit, which is never exceeded. `learned` is called with each new
         limit, `working` with the number of calls under way when it changes, `worked` with the
-        seconds of each call."""
+        seconds of ended calls. `later` calls what it is given, so that many changes may be
+        reported at once."""
         self.limit = float(most)
         """Current limit of concurrent calls."""
         self._learned = learned
         learned(self.limit)
-        self._working, self._worked = working, worked
+        self._working, self._worked, self._later = working, worked, later
         working(0)
+        self._seconds, self._is_reporting = 0.0, False
+        """Seconds of ended calls that are not reported yet; and whether a report is under way."""
         self._most, self._least = float(most), float(min(LEAST, most))
         self._clock = clock
         self._held: dict[Hashable, int] = {}
@@ -74,8 +79,17 @@ class ConcurrencyLimit:
             raise Overloaded
         self._held[party] = held
         self._total += 1
-        self._working(self._total)
+        if not self._is_reporting:
+            self._is_reporting = True
+            self._later(self._report)
         return self._clock()
+
+    def _report(self) -> None:
+        self._is_reporting = False
+        self._working(self._total)
+        if self._seconds:
+            seconds, self._seconds = self._seconds, 0.0
+            self._worked(seconds)
 
     def leave(
         self,
@@ -91,13 +105,16 @@ class ConcurrencyLimit:
         waited for a peer, so that `worked` is not called."""
         busy = self._total * 2 >= self.limit
         self._total -= 1
-        self._working(self._total)
-        self._held[party] -= 1
-        if not self._held[party]:
+        if self._held[party] > 1:
+            self._held[party] -= 1
+        else:
             del self._held[party]
         seconds = max(self._clock() - began, 0.0)  # steps of a call may wait beside one another
         if counted:
-            self._worked(seconds)
+            self._seconds += seconds
+        if not self._is_reporting:
+            self._is_reporting = True
+            self._later(self._report)
         if busy:  # otherwise its duration says nothing about load
             goal = UNHURRIED if given is None else max(given / 2, QUICK)
             self._learn(began, seconds, goal, ok=ok)

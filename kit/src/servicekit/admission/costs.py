@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, ContextVar
 from time import thread_time
+from types import CoroutineType
 from typing import Any, TypeVar
 
 import grpc
@@ -133,7 +134,7 @@ def _task(
 ) -> "asyncio.Task[Any]":
     """Create a task; if a measured call starts it, it is measured as part of the call."""
     cost = current.get() if context is None else context.get(current)
-    if cost is not None and asyncio.iscoroutine(work):
+    if cost is not None and (type(work) is CoroutineType or asyncio.iscoroutine(work)):
         work = Measured(work, cost)
     return asyncio.Task(work, loop=loop, context=context, **options)
 

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
+from contextvars import Context
 from copy import copy
 from datetime import timedelta
 from typing import Any
@@ -78,11 +79,16 @@ REFUSALS_A_SECOND = 50.0
 until their calls' deadlines: later ones would come too late."""
 MOST_DELAYED = 1_000
 """Answers that are delayed at a time; further ones are sent at once."""
+REPORT_SECONDS = 0.25
+"""Seconds after which metrics of concurrent calls are reported, those of many calls together."""
 ARRIVING = "x-sightline-arriving"
 """Metadata of a caller that makes its request only once it is admitted: it is told so."""
 ADMITTED = "x-sightline-admitted"
 """Initial metadata that tells it: the maximum bytes of its request, and its percent-encoded name,
 by which it counts what it holds."""
+
+Work = Callable[[Any], Awaitable[Any]]
+"""Handler of a request."""
 
 _END: Any = grpc.aio.EOF  # type: ignore[attr-defined]
 
@@ -141,6 +147,10 @@ class StreamExpired(Unavailable, reason="STREAM_EXPIRED"):
     retry_after = timedelta(0)
 
 
+def _report_soon(report: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(REPORT_SECONDS, report, context=Context())
+
+
 class RefusalDelay:
     """The delay of calls above quotas."""
 
@@ -194,10 +204,11 @@ class CallLimits:
             learned=CONCURRENCY.labels(service).set,
             working=IN_FLIGHT.labels(service).set,
             worked=WORKED.labels(service).inc,
+            later=_report_soon,
         )
         given = settings if isinstance(settings, QuotaSettings) else QuotaSettings()
-        self._catalogs = KnownCatalogs(settings.catalogs) if catalogs is None else catalogs
-        self.quotas = Quotas(given, self._catalogs.quota_share)
+        self.catalogs = KnownCatalogs(settings.catalogs) if catalogs is None else catalogs
+        self.quotas = Quotas(given, self.catalogs.quota_share)
         self.refusals = RefusalDelay()
         refusals = [each.reason for each in Refusal.__subclasses__()]
         for reason in (*refusals, *(each.reason for each in _DENIALS)):
@@ -209,22 +220,13 @@ class CallLimits:
         own.health = HealthReads(HEALTH_READS, HEALTH_ARRIVAL)
         return own
 
-    async def party(
-        self, request: Any, *, writes: bool, no_alias: bool = False
-    ) -> tuple[str, str, bool]:
-        """Return the caller, the catalog and whether the call writes.
-
-        A catalog that is not known yet is looked up. Unknown catalogs count as one: otherwise a
-        caller could invent many. Raises CatalogForbidden.
-        """
-        await self.look_up(request, no_alias=no_alias)
-        return access.caller.get().name, self.known(catalog_of(request)), writes
-
-    async def look_up(self, request: Any, *, no_alias: bool = False) -> None:
-        """Look the catalog of a request up, unless it is known. Raises CatalogForbidden."""
-        if (name := catalog_of(request)) not in self._catalogs:
-            await self._catalogs.look_up(name)
-            self.resolve(request, no_alias=no_alias)  # it may be an alias
+    async def looked_up(self, request: Any, *, no_alias: bool = False) -> str:
+        """Look the catalog of a request up, unless it is known, and return it; empty if there is no
+        such catalog: a caller could invent many. Raises CatalogForbidden."""
+        if (name := catalog_of(request)) not in self.catalogs:
+            await self.catalogs.look_up(name)
+            name = self.resolve(request, no_alias=no_alias)  # it may be an alias
+        return self.known(name)
 
     def resolve(self, request: Any, *, no_alias: bool = False) -> str:
         """Replace an alias in a request by its catalog, unless `no_alias`. Return the catalog, from
@@ -233,11 +235,12 @@ class CallLimits:
         Raises CatalogForbidden unless the caller may use the catalog; the alias itself needs no
         permission, and gives none.
         """
-        named = catalog_of(request)
-        catalog = named if no_alias else self._catalogs.resolve(named)
-        carrier = getattr(request, "request", request)
-        if catalog != named and hasattr(carrier, "catalog_id"):
-            carrier.catalog_id = catalog
+        named = catalog = catalog_of(request)
+        if not no_alias and named not in self.catalogs:
+            catalog = self.catalogs.resolve(named)
+            carrier = getattr(request, "request", request)
+            if catalog != named and hasattr(carrier, "catalog_id"):
+                carrier.catalog_id = catalog
         access.about.set(catalog)
         if not access.caller.get().may_use(catalog):
             raise access.CatalogForbidden
@@ -245,7 +248,7 @@ class CallLimits:
 
     def known(self, catalog: str) -> str:
         """Return a catalog, or "" if it is not known."""
-        return catalog if catalog in self._catalogs else ""
+        return catalog if catalog in self.catalogs else ""
 
 
 def _share_of_memory(settings: ServerSettings, services: int) -> int:
@@ -263,10 +266,13 @@ class CallAdmission:
     ) -> None:
         """`read` parses a request from its bytes, and may reject it."""
         self._limits, self._read = limits, read
+        self._serialize = handler.response_serializer or bytes
         found = descriptor(method)
         rule = found.GetOptions().Extensions[limits_pb2.limits] if found else limits_pb2.Limits()
         self._anonymous = method.startswith(ANONYMOUS)
         self._most = HEALTH_BYTES if self._anonymous else request_bytes(rule)
+        self._held = min(self._most, limits.bytes.each)
+        """Bytes that are held until a request has arrived."""
         # Calls between services are not counted: their callers are services of the suite.
         public = found is not None and access.rule(method).roles
         self._counts = EntryLimits(found.input_type, rule.entries or ENTRIES) if public else None
@@ -282,15 +288,16 @@ class CallAdmission:
         if method == UNLIMITED:
             self._carry = self._plainly
 
-    async def carry(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
-        """Read the request and run `work` for it, within all limits. Raises ServiceError."""
+    def carry(
+        self, work: Work, context: Any, metadata: Mapping[str, str]
+    ) -> Coroutine[Any, Any, Any]:
+        """Read the request and run `work` for it, within all limits. Raises ServiceError; of those,
+        the caller counts Refusals.
+
+        `metadata`: of the call, with one value for each key.
+        """
         in_flight.set((self._limits.bytes, access.caller.get().name))
-        try:
-            return await self._carry(work, context)
-        except ServiceError as error:
-            if isinstance(error, Refusal):
-                self.count(error)
-            raise
+        return self._carry(work, context, metadata)
 
     def count(self, error: ServiceError) -> None:
         """Count a rejected call."""
@@ -331,15 +338,17 @@ class CallAdmission:
         if self._reads_stream:
             return
         room = self._limits.bytes.reserve(access.caller.get().name, self._most)
+        metadata = dict(context.invocation_metadata() or ())
         with suppress(ServiceError, TimeoutError):
             async with room, asyncio.timeout(DENIED_ARRIVAL):
-                await _tell_admitted(context, MOST_DENIED)
-                data = await _read(context)
-                if len(data) <= MOST_DENIED:
+                await _tell_admitted(context, metadata, MOST_DENIED)
+                data = await context.read()
+                if data is not _END and len(data) <= MOST_DENIED:
                     self._parsed(data)
 
-    async def _plainly(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
-        return await work(self._parsed(await self._from_unknown(context)))
+    async def _plainly(self, work: Work, context: Any, metadata: Mapping[str, str]) -> Any:  # noqa: ARG002
+        found = await work(self._parsed(await self._from_unknown(context)))
+        return self._serialize(found)
 
     async def _from_unknown(self, context: Any) -> bytes:
         now = asyncio.get_running_loop().time
@@ -351,25 +360,30 @@ class CallAdmission:
             raise RequestLate(round(now() - since, 2)) from None
         return _given(data)
 
-    async def _call(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
-        self._limits.unread.check(access.caller.get().name)
-        async with self._arrived(context) as request:
-            party = await self._party(request)
-            tracing.note(tracing.CATALOG, party[1])
-            self._limits.quotas.enter(*party[:2], writes=self._writes)
+    async def _call(self, work: Work, context: Any, metadata: Mapping[str, str]) -> Any:
+        limits, caller = self._limits, access.caller.get().name
+        limits.unread.check(caller)
+        request, size = await self._arrived(context, metadata, caller)
+        try:
+            catalog = await self._catalog(request)
+            party = caller, catalog, self._writes
+            tracing.note(tracing.CATALOG, catalog)
+            limits.quotas.enter(caller, catalog, writes=self._writes)
             given, ok = deadlines.remaining(), False
-            began = self._limits.concurrency.enter(party)
+            began = limits.concurrency.enter(party)
             try:
-                answer = await work(request)
+                answer = self._serialize(await work(request))
                 ok = True
-                self._limits.unread.hold(party[0], len(answer), context)
+                limits.unread.hold(caller, len(answer), context)
                 return answer
             finally:
                 began += costs.waited()
-                self._limits.concurrency.leave(party, began, given, ok=ok, counted=self._is_work)
+                limits.concurrency.leave(party, began, given, ok=ok, counted=self._is_work)
+        finally:
+            limits.bytes.release(caller, size)
 
-    async def _stream(self, work: Callable[[Any], Awaitable[Any]], context: Any) -> Any:
-        with self._streams.count(_connection(context), self._counted(context)):
+    async def _stream(self, work: Work, context: Any, metadata: Mapping[str, str]) -> Any:
+        with self._streams.count(_connection(context), self._counted(context, metadata)):
             life = asyncio.timeout(self._seconds)
             try:
                 async with life:
@@ -377,37 +391,69 @@ class CallAdmission:
                         return await work(self._each(context))
                     if self._anonymous:
                         return await work(self._parsed(await self._from_unknown(context)))
-                    async with self._arrived(context) as request:
-                        pass  # it is small, and would be held until the stream ends
-                    party = await self._party(request)
-                    self._limits.quotas.enter(*party[:2], writes=self._writes, stream=True)
+                    caller = access.caller.get().name
+                    request, size = await self._arrived(context, metadata, caller)
+                    # It is small, and would be held until the stream ends.
+                    self._limits.bytes.release(caller, size)
+                    await self._charge_message(request, is_first=True)
                     return await work(request)
             except TimeoutError:
                 if life.expired():
                     raise StreamExpired from None
                 raise
 
-    async def _party(self, request: Any) -> tuple[str, str, bool]:
-        return await self._limits.party(request, writes=self._writes, no_alias=self._no_alias)
+    async def _catalog(self, request: Any) -> str:
+        """Return the catalog of a request that was read; empty if there is none."""
+        catalog = access.about.get()
+        if catalog in self._limits.catalogs:
+            return catalog
+        return await self._limits.looked_up(request, no_alias=self._no_alias)
 
-    def _counted(self, context: Any) -> str:
+    async def _charge_message(self, request: Any, *, is_first: bool) -> None:
+        """Charge a message of a stream as a call, the first one as a stream."""
+        catalog = await self._catalog(request)
+        caller = access.caller.get().name
+        self._limits.quotas.enter(caller, catalog, writes=self._writes, stream=is_first)
+
+    def _counted(self, context: Any, metadata: Mapping[str, str]) -> str:
         """Return the caller that a stream counts for: of anonymous ones the address, without the
         port, as a caller may have many."""
         if self._anonymous:
             return str(context.peer().rpartition(":")[0])
-        return access.caller_behind(dict(context.invocation_metadata() or ()))
+        return access.caller_behind(metadata)
 
-    def _arrived(self, context: Any) -> _ArrivedRequest:
-        """Return a context manager that reads the request, and counts its bytes in the block."""
-        held = self._limits.bytes
-        return _ArrivedRequest(held, self._most, context, self._parsed)
+    async def _arrived(
+        self, context: Any, metadata: Mapping[str, str], caller: str
+    ) -> tuple[Any, int]:
+        """Return the one request of a call, and its bytes, which are held until they are released.
+
+        Until it has arrived, the bytes of the largest one are held. Raises RequestLate,
+        RequestMalformed.
+        """
+        held, size = self._limits.bytes, self._held
+        if not held.taken(caller, size):
+            await held.acquire(caller, size)
+        try:
+            if ARRIVING in metadata:
+                await _tell_admitted(context, metadata, self._most)
+            with deadlines.TimeLimit(ARRIVAL):
+                data = await context.read()
+            request = self._parsed(_given(data))
+        except TimeoutError:
+            held.release(caller, size)
+            raise RequestLate(ARRIVAL) from None
+        except BaseException:
+            held.release(caller, size)
+            raise
+        held.release(caller, size - len(data))
+        return request, len(data)
 
     async def _each(self, context: Any) -> AsyncIterator[Any]:
-        """Yield the messages of a stream. Each is charged as a call, the first one as a stream."""
+        """Yield the messages of a stream."""
         is_first = True
         while (data := await context.read()) is not _END:
-            party = await self._party(request := self._parsed(data))
-            self._limits.quotas.enter(*party[:2], writes=self._writes, stream=is_first)
+            request = self._parsed(data)
+            await self._charge_message(request, is_first=is_first)
             is_first = False
             yield request
 
@@ -420,54 +466,11 @@ class CallAdmission:
         return self._read(data)
 
 
-class _ArrivedRequest:
-    """A request whose bytes are counted while the block runs."""
-
-    __slots__ = ("_caller", "_context", "_held", "_most", "_parse", "_size")
-
-    def __init__(
-        self, held: ByteBudget, most: int, context: Any, parse: Callable[[bytes], Any]
-    ) -> None:
-        """`most`: bytes of the largest request, which are held until it has arrived."""
-        self._held, self._context, self._parse, self._most = held, context, parse, most
-        self._size, self._caller = min(most, held.each), access.caller.get().name
-
-    async def __aenter__(self) -> Any:
-        await self._held.acquire(self._caller, self._size)
-        try:
-            await _tell_admitted(self._context, self._most)
-            data = await _read(self._context)
-            request = self._parse(data)
-        except BaseException:
-            self._leave(0)
-            raise
-        self._leave(len(data))
-        return request
-
-    async def __aexit__(self, *_: object) -> None:
-        self._leave(0)
-
-    def _leave(self, size: int) -> None:
-        """Hold only `size` bytes from now on."""
-        self._held.release(self._caller, self._size - size)
-        self._size = size
-
-
-async def _tell_admitted(context: Any, most: int) -> None:
+async def _tell_admitted(context: Any, metadata: Mapping[str, str], most: int) -> None:
     """Tell a caller that waits for it (ARRIVING) that its request is read now."""
-    if any(name == ARRIVING for name, _ in context.invocation_metadata() or ()):
+    if ARRIVING in metadata:
         told = f"{most} {quote(access.caller.get().name)}"
         await context.send_initial_metadata(((ADMITTED, told),))
-
-
-async def _read(context: Any) -> bytes:
-    """Return the bytes of the one request of a call. Raises RequestLate, RequestMalformed."""
-    try:
-        async with asyncio.timeout(ARRIVAL):
-            data = await context.read()
-    except TimeoutError:
-        raise RequestLate(ARRIVAL) from None
-    return _given(data)
 
 
 def _connection(context: Any) -> str:

@@ -75,8 +75,7 @@ class ByteBudget:
     async def acquire(self, caller: str, size: int, patience: float | None = PATIENCE) -> None:
         """Hold `size` bytes, at most `each`. Raises BytesExhausted after `patience` seconds; None:
         never."""
-        if not self._waiting and self._fits(caller, size):
-            self._hold(caller, size)
+        if self.taken(caller, size):
             return
         granted = asyncio.get_running_loop().create_future()
         waiting = caller, size, granted
@@ -94,9 +93,22 @@ class ByteBudget:
                 raise BytesExhausted from None
             raise
 
+    def taken(self, caller: str, size: int) -> bool:
+        """Hold `size` bytes, at most `each`, if they are free now; return whether they were."""
+        held = self._held.get(caller, 0) + size
+        if self._waiting or size > self.free or held > self.each:
+            return False
+        self.free -= size
+        self._held[caller] = held
+        return True
+
     def release(self, caller: str, size: int) -> None:
         """Return `size` bytes."""
-        self._hold(caller, -size)
+        self.free += size
+        if left := self._held.get(caller, 0) - size:
+            self._held[caller] = left
+        else:
+            self._held.pop(caller, None)
         if self._waiting:
             self._wake()
 
@@ -200,12 +212,15 @@ class UnreadAnswers:
 
     def hold(self, caller: str, size: int, context: Any) -> None:
         """Count the bytes of an answer until its call is over."""
-        self._count(caller, size + CALL_BYTES)
-        context.add_done_callback(lambda _: self._count(caller, -size - CALL_BYTES))
+        size += CALL_BYTES
+        self.free -= size
+        self._held[caller] = self._held.get(caller, 0) + size
 
-    def _count(self, caller: str, change: int) -> None:
-        self.free -= change
-        _add(self._held, caller, change)
+        def read(_: Any) -> None:
+            self.free += size
+            _add(self._held, caller, -size)
+
+        context.add_done_callback(read)
 
 
 class HealthReads:

@@ -13,7 +13,7 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TypeAlias
@@ -85,7 +85,7 @@ class KeyRing:
         `expire_micros`. `about`: see `sign`."""
         body = expire_micros.to_bytes(_TIME, "big") + content
         mac = _digest(self._keys[self._first], *about, body)[:_MAC]
-        return base64.urlsafe_b64encode(self._first + mac + body).decode().rstrip("=")
+        return _word(self._first + mac + body)
 
     def open(self, about: Sequence[str], token: str, now_micros: int) -> bytes:
         """Return the content of a token. Raises SignatureInvalid, TokenExpired."""
@@ -148,18 +148,25 @@ def _bytes(token: str) -> bytes:
         data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (ValueError, binascii.Error):
         raise SignatureInvalid from None
-    if base64.urlsafe_b64encode(data).decode().rstrip("=") != token:
+    if _word(data) != token:
         raise SignatureInvalid
     return data
+
+
+def _word(data: bytes) -> str:
+    """Encode bytes as base64url without padding."""
+    encoded = binascii.b2a_base64(data, newline=False).translate(_URL_SAFE)
+    return encoded.rstrip(b"=").decode()
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def _digest(key: bytes, *parts: str | bytes) -> bytes:
     """Return the HMAC-SHA256 of `parts`, each prefixed by its length: different lists give
     different bytes."""
-    return hmac.digest(key, b"".join(_framed(parts)), "sha256")
-
-
-def _framed(parts: Iterable[str | bytes]) -> Iterable[bytes]:
+    framed = list[bytes]()
     for part in parts:
         data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        yield len(data).to_bytes(8, "big") + data
+        framed += len(data).to_bytes(8, "big"), data
+    return hmac.digest(key, b"".join(framed), "sha256")

@@ -14,6 +14,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from servicekit.config import LOCAL
 from servicekit.rpc import hosting
 from servicekit.rpc.interceptors import passing_on
+from servicekit.rpc.loans import Loan
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
 
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
@@ -56,6 +57,15 @@ def connect(
         return grpc.aio.secure_channel(target, credentials, options=options)
 
     return _traced(_Renewed(make, _plain if peers.tls is None else peers.tls.calling), peers)
+
+
+def borrowing(target: str) -> Callable[[], Loan[Any] | None] | None:
+    """Return what returns the loan of the service of a target, which may start later; None unless
+    that service may run in this process."""
+    host = hosting.running.get()
+    if not target.startswith(LOCAL) or host is None:
+        return None
+    return partial(host.borrowed, target.removeprefix(LOCAL))
 
 
 def _traced(channel: Any, peers: PeerCredentials) -> grpc.aio.Channel:

@@ -27,7 +27,9 @@ def shared() -> Iterator[None]:
         _answers.reset(bound)
 
 
-async def once(method: Hashable, request: Message, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+async def once(
+    method: Hashable, request: Message | Hashable, call: Callable[[], Coroutine[Any, Any, T]]
+) -> T:
     """Return the answer of `call`, or of an equal one of the same request.
 
     If that one failed or was cancelled, `call` is made: its deadline may be later.
@@ -35,7 +37,10 @@ async def once(method: Hashable, request: Message, call: Callable[[], Coroutine[
     answers = _answers.get()
     if answers is None:
         return await call()
-    key = method, request.SerializeToString(deterministic=True)
+    given = request
+    if isinstance(request, Message):
+        given = request.SerializeToString(deterministic=True)
+    key = method, given
     while (given := answers.get(key)) is not None:
         found = await asyncio.shield(given)
         if found is not None:

@@ -2,7 +2,8 @@
 
 Each service runs as it would alone, with its own settings, port and limits. What they share: the
 event loop, the metrics, and the signals, which end them in an order. A service reaches another one
-by the target `local:NAME` (local_channel.py).
+by the target `local:NAME` (local_channel.py). What a service lends (loans.py) the others use
+without a message, a task and checks of its own.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Final
 from grpc_health.v1 import health, health_pb2
 
 from servicekit.config import LOCAL
+from servicekit.rpc.loans import Loan
 from servicekit.rpc.local_channel import LocalChannel, LocalServer
 
 EVERY: Final = "sightline.all"
@@ -26,6 +28,7 @@ class Host:
 
     def __init__(self) -> None:
         self._servers: dict[str, LocalServer] = {}
+        self._loans: dict[str, Loan[Any]] = {}
         self._ends: dict[str, asyncio.Event] = {}
         self.tasks: Mapping[str, asyncio.Task[None]] = {}
         """The services by name, once `run` has started them."""
@@ -37,6 +40,14 @@ class Host:
         """Let the other services of the process call a service."""
         self._servers[service] = server
 
+    def lend(self, service: str, lent: object) -> None:
+        """Let the other services of the process work with an object of a service."""
+        self._loans[service] = Loan(service, lent)
+
+    def borrowed(self, service: str) -> Loan[Any] | None:
+        """Return what a service lends; None before its start and after its end."""
+        return self._loans.get(service)
+
     async def report_serving(self, service: str) -> None:
         """Note that a service serves; EVERY is healthy when all do."""
         self._serving.add(service)
@@ -44,9 +55,12 @@ class Host:
             await self.health.set(EVERY, health_pb2.HealthCheckResponse.SERVING)
 
     async def withdraw(self, service: str) -> None:
-        """Let calls of a service fail with UNAVAILABLE from now on, also those in progress. Return
-        when none of them runs, so that the service can close what they use."""
-        if (server := self._servers.pop(service, None)) is not None:
+        """Let calls of a service and work with what it lends fail from now on, also those in
+        progress. Return when none of them runs, so that the service can close what they use."""
+        server, loan = self._servers.pop(service, None), self._loans.pop(service, None)
+        if loan is not None:
+            await loan.end()
+        if server is not None:
             await server.end()
 
     def channel(self, target: str) -> LocalChannel:

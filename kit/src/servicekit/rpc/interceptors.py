@@ -7,7 +7,6 @@ import inspect
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -18,7 +17,7 @@ from servicekit import deadlines, telemetry, tracing
 from servicekit.admission import access, costs, shoppers
 from servicekit.admission.access import AccessPolicy, about
 from servicekit.admission.entry_limits import RequestMalformed
-from servicekit.admission.limits import CallAdmission, CallLimits, RequestTooLarge
+from servicekit.admission.limits import CallAdmission, CallLimits, RequestTooLarge, descriptor
 from servicekit.audit.entries import Audit
 from servicekit.config import ServerSettings
 from servicekit.errors import (
@@ -35,8 +34,8 @@ from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
 VERSION_KEY = "x-sightline-version"
-_VERSION = version("sightline-kit")
-"""Version of this process; all packages of a release share it."""
+_SHOWN = (VERSION_KEY, version("sightline-kit"))
+"""Trailer with the version of this process; all packages of a release share it."""
 
 _OTHERS = ("source_catalog_id", "target_catalog_id")
 """Fields with another catalog than the request's own, which the caller must be permitted to use."""
@@ -122,11 +121,10 @@ def _wrapped(method: _Method, limits: CallLimits, handler: Any) -> Any:
     """
     ways = (handler.request_streaming, handler.response_streaming)
     inner = getattr(handler, "_".join("stream" if streams else "unary" for streams in ways))
-    no_alias = access.rule(method.name).no_alias
-    read = _reader(handler.request_deserializer, partial(limits.resolve, no_alias=no_alias))
-    entrance = CallAdmission(limits, method.name, handler, read)
+    entrance = CallAdmission(limits, method.name, handler, _reader(method.name, limits, handler))
     if not handler.response_streaming:
-        inner = _serialized(inner, handler.response_serializer)
+        if handler.request_streaming:
+            inner = _serialized(inner, handler.response_serializer)
         return grpc.stream_unary_rpc_method_handler(_wrap(method, entrance, inner))
     if inspect.isasyncgenfunction(inner):
         inner = _written(inner)
@@ -146,8 +144,11 @@ def _wrap(
 
         try:
             observed.admit()
-            answer = await costs.Measured(entrance.carry(work, context), observed.cost)
+            work_within = entrance.carry(work, context, observed.metadata)
+            answer = await costs.Measured(work_within, observed.cost)
         except BaseException as error:
+            if isinstance(error, Refusal) and isinstance(error, ServiceError):
+                entrance.count(error)
             ended = error if observed.began else await _rejected(error, method, entrance, context)
             try:
                 await entrance.delay(ended)
@@ -156,7 +157,8 @@ def _wrap(
             await observed.note(ended)
             await observed.fail(ended)
             raise ended  # noqa: B904 - the error itself, or what came while its answer waited
-        await observed.note()
+        if method.audit is not None:
+            await observed.note()
         observed.end(_own_code(context))
         return answer
 
@@ -210,24 +212,24 @@ def _written(
     return write
 
 
-def _reader(
-    deserialize: Callable[[bytes], Any] | None, resolve: Callable[[Any], str]
-) -> Callable[[bytes], Any]:
-    """Return a parser of requests. `resolve`: see CallLimits.
+def _reader(name: str, limits: CallLimits, handler: Any) -> Callable[[bytes], Any]:
+    """Return a parser of a method's requests.
 
     It raises RequestMalformed, CatalogForbidden when a catalog that the request names is not
     the caller's, and ShopperForbidden when it names a shopper that the caller may not.
     """
+    deserialize, no_alias = handler.request_deserializer, access.rule(name).no_alias
+    found = descriptor(name)
+    others = [each for each in _OTHERS if found and each in found.input_type.fields_by_name]
 
     def read(data: bytes) -> Any:
         try:
             request = deserialize(data) if deserialize else data
         except Exception as error:  # DecodeError, but also UnicodeDecodeError and RecursionError
             raise RequestMalformed from error
-        who = access.caller.get()
-        catalog = resolve(request)
-        for name in _OTHERS:
-            if not who.may_use(getattr(request, name, "") or catalog):
+        catalog, who = limits.resolve(request, no_alias=no_alias), access.caller.get()
+        for field in others:
+            if not who.may_use(getattr(request, field) or catalog):
                 raise access.CatalogForbidden
         if who.shopper is not None:
             shoppers.check(request, who.shopper)
@@ -269,19 +271,15 @@ class _Observed:
     """One call from its arrival to its end. Runs in the call's own task, and so in its context."""
 
     __slots__ = (
-        *("_admitted", "_call", "_context", "_metadata", "_method", "_request_id", "_start"),
-        *("began", "cost"),
+        *("_admitted", "_call", "_context", "_method", "_start"),
+        *("began", "cost", "metadata"),
     )
 
     def __init__(self, method: _Method, context: Any) -> None:
         self._method, self._context = method, context
         self._start = time.perf_counter()
-        self._metadata = {
-            key: value
-            for key, value in context.invocation_metadata() or ()
-            if isinstance(value, str)
-        }
-        self._request_id, self._admitted = "", False
+        self.metadata: dict[str, str] = dict(context.invocation_metadata() or ())
+        self._admitted = False
         self.began = False
         """True if the handler was called."""
         self.cost = costs.Cost()
@@ -289,7 +287,7 @@ class _Observed:
         self._call: tracing.CallSpan | None = None
         telemetry.service_name.set(method.service)
         deadlines.start(context.time_remaining())
-        tracing.arrived(self._metadata)
+        tracing.arrived(self.metadata)
 
     def admit(self) -> None:
         """Set the caller and the request id (the caller's own if valid).
@@ -299,13 +297,13 @@ class _Observed:
         admit = self._method.access.admit
         given = None  # logs quote nothing that an unauthenticated caller sent
         try:
-            access.caller.set(admit(self._method.name, self._metadata, self._context))
-            given, self._admitted = self._metadata.get(REQUEST_ID_KEY), self._method.shows_version
+            access.caller.set(admit(self._method.name, self.metadata, self._context))
+            given, self._admitted = self.metadata.get(REQUEST_ID_KEY), self._method.shows_version
             self._call = None if self._method.quiet else tracing.served(self._method.name)
         finally:
-            self._request_id = telemetry.accept_request_id(given)
-            telemetry.request_id.set(self._request_id)
-            self._context.set_trailing_metadata(self._trailer())
+            telemetry.request_id.set(telemetry.accept_request_id(given))
+            if self._method.quiet:  # a handler of gRPC's own may abort
+                self._context.set_trailing_metadata(self._trailer())
 
     async def note(self, error: BaseException | None = None) -> None:
         """Write the call to the audit log if its method is audited, unless a limit rejected it."""
@@ -378,8 +376,7 @@ class _Observed:
         named = (REQUEST_ID_KEY, telemetry.request_id.get())
         if not self._admitted:
             return (named,)
-        spent = (costs.COST_KEY, str(round(self.cost.seconds * 1e6)))
-        return (named, (VERSION_KEY, _VERSION), spent)
+        return (named, _SHOWN, (costs.COST_KEY, f"{self.cost.seconds * 1e6:.0f}"))
 
 
 def _let_go(error: BaseException | None) -> None:
@@ -412,8 +409,7 @@ def _is_ours(task: asyncio.Task[Any] | None) -> bool:
 
 def _own_code(context: Any) -> Code:
     """Return the code that a handler set or aborted with; OK if none."""
-    code = context.code()
-    if not code:
+    if not (code := context.code()):
         return Code.OK
     matching = (each for each in grpc.StatusCode if code in (each, each.value[0]))
     return next((Code(each.name) for each in matching), Code.OK)

@@ -160,10 +160,12 @@ async def start(
     tls: Certificates | None = None,
     also: Sequence[Listener] = (),
     catalogs: KnownCatalogs | None = None,
+    lent: object = None,
 ) -> RunningServer:
     """Start to serve `bindings`; health "" and each full name report SERVING. `access` and `tls`
     are those of the settings' port, see Listener; `also`: further ports. `audit` records audited
-    calls; None disables recording. `catalogs`: None: those of the settings.
+    calls; None disables recording. `catalogs`: None: those of the settings. `lent`: what the other
+    services of the process may use.
 
     Raises OSError when a port is taken.
     """
@@ -185,6 +187,8 @@ async def start(
     servers, ports = zip(*listening, strict=True)
     if host is not None:
         host.offer(service, _offered(bindings, health_servicer, partial(observing, who=access)))
+        if lent is not None:
+            host.lend(service, lent)
     stop_metrics = _serve_metrics(settings)
     for server in servers:
         await server.start()
@@ -264,13 +268,14 @@ async def serve(
     listeners: Sequence[Listener] = (),
     audit: Audit | None = None,
     catalogs: KnownCatalogs | None = None,
+    lent: object = None,
     on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, let calls in progress end, then run `on_stop`.
 
     `peers` decides who may call the settings' port; `listeners` replaces it by other ports and
-    policies. `catalogs` are followed meanwhile. A second signal cuts the drain short. To be run by
-    `run`.
+    policies. `catalogs` are followed meanwhile. `lent`: see `start`. A second signal cuts the drain
+    short. To be run by `run`.
     """
     log, stop = telemetry.get_logger(), asked_to_end(service)
     own, *also = listeners or [Listener(settings.port, peers.access(), peers.tls)]
@@ -281,6 +286,7 @@ async def serve(
         tls=own.tls,
         also=also,
         catalogs=catalogs,
+        lent=lent,
     )
     keep_objects()
     log.info("serving", ports=running.ports, services=[b.full_name for b in bindings])

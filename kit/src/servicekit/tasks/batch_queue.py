@@ -119,6 +119,11 @@ class BatchQueue(Generic[T]):
                 del self._held[owner]
 
     @property
+    def count(self) -> int:
+        """Number of items that are queued or being sent."""
+        return len(self._waiting)
+
+    @property
     def is_empty(self) -> bool:
         """True if no item is queued or being sent."""
         return not self._waiting

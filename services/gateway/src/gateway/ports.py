@@ -4,11 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from gateway.model import peers
-from gateway.model.answer import AnswerRecord
-from gateway.model.columns import ProductColumns
 from gateway.model.experiment import ExperimentFile, RunningExperiment
 from gateway.model.match import Match
-from gateway.model.opaque_messages import (
+from gateway.model.peers import IndexState
+from gateway.model.query import AnswerScope, RequestQuery, Signal
+from gateway.model.replay import RankerReplay
+from gateway.model.scene import Scene
+from sightline_core.answer import AnswerRecord
+from sightline_core.columns import ProductColumns
+from sightline_core.opaque_messages import (
     Classification,
     EmbedderSpace,
     Facet,
@@ -16,10 +20,8 @@ from gateway.model.opaque_messages import (
     Subject,
     Vector,
 )
-from gateway.model.peers import IndexState, Rejection
-from gateway.model.query import AnswerScope, RequestQuery, Shopper, Signal
-from gateway.model.replay import RankerReplay
-from gateway.model.scene import Scene
+from sightline_core.search import Rejection
+from sightline_core.shoppers import Shopper
 
 
 class EmbedderPort(Protocol):

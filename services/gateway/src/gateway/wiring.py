@@ -11,10 +11,13 @@ from gateway.callers.published import PublishedKeys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.columns import columns_of_rows
+from gateway.clients.local_ranker import LocalRanker
+from gateway.clients.local_retriever import LocalRetriever
 from gateway.clients.matches import MatchMessages
 from gateway.clients.peer_calls import PeerCaller
 from gateway.detect.detect import find_products
 from gateway.model.causes import Peer
+from gateway.ports import RetrieverPort
 from gateway.servicer import (
     admin,
     catalog,
@@ -50,7 +53,7 @@ from servicekit.decoding.untrusted_toml import TomlParser
 from servicekit.keys.keyring import SigningKeys
 from servicekit.processes import process_group
 from servicekit.rpc.breaker import CircuitBreaker, by_health
-from servicekit.rpc.channel import connect
+from servicekit.rpc.channel import borrowing, connect
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding, Listener
 from servicekit.rpc.tls import Certificates
@@ -94,12 +97,12 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     connections = {
         peer: _connect(settings, peer, known[peer], of.IDEMPOTENT) for peer, of in CLIENTS.items()
     }
-    ranking = ranker.RankerClient(*connections[Peer.RANKER])
+    ranking = _ranker(settings, connections[Peer.RANKER])
     places = ExpensiveRequestLimiter(settings.expensive_requests)
     prices = RequestPrices(settings.request_seconds, places)
     clients = PeerClients(
         embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
-        retriever.RetrieverClient(*connections[Peer.RETRIEVER], prices.learn),
+        _retriever(settings, connections[Peer.RETRIEVER], prices),
         ranking,
     )
     once = _connect(settings, Peer.RETRIEVER, known[Peer.RETRIEVER], ())
@@ -148,6 +151,24 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     channels = [once, *connections.values(), *beside.values()]
     audit = Audit(log.append, AlsoNamed(catalogs))
     return Gateway(bindings, audit, answers, snapshots, toml, channels, catalogs)
+
+
+def _retriever(
+    settings: GatewaySettings, connection: Connection, prices: RequestPrices
+) -> RetrieverPort:
+    """Return the retriever of requests: where it runs in this process, without messages."""
+    borrowed = borrowing(settings.retriever_target)
+    if borrowed is None:
+        return retriever.RetrieverClient(*connection, prices.learn)
+    return LocalRetriever(*connection, prices.learn, borrowed)
+
+
+def _ranker(settings: GatewaySettings, connection: Connection) -> ranker.RankerClient:
+    """Return the ranker of requests: where it runs in this process, without messages."""
+    borrowed = borrowing(settings.ranker_target)
+    if borrowed is None:
+        return ranker.RankerClient(*connection)
+    return LocalRanker(*connection, borrowed)
 
 
 def _catalogs(settings: GatewaySettings, beside: Mapping[Peer, Connection]) -> KnownCatalogs:

@@ -26,6 +26,7 @@ from retriever.search.search import Searcher
 from retriever.servicer.backups import BackupServicer
 from retriever.servicer.index import FitServicer, IndexServicer, RebuildServicer
 from retriever.servicer.keywords import KeywordServicer
+from retriever.servicer.lent import lent_by
 from retriever.servicer.messages import JOB_OWNER
 from retriever.servicer.photos import PhotoServicer
 from retriever.servicer.products import ProductServicer
@@ -243,6 +244,7 @@ async def main(settings: RetrieverSettings) -> None:
         service="retriever",
         peers=PeerCredentials.of(settings),
         catalogs=catalogs,
+        lent=lent_by(offered),
         on_stop=close,
     )
 

@@ -6,9 +6,9 @@ from gateway.admin.status import SuiteState, suite_state
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
 from gateway.model.peers import IndexState
-from gateway.model.versions import SpaceVersion
 from servicekit.errors import ServiceError
 from sightline.embedder.v1.embedding_service_pb2 import Space
+from sightline_core.versions import SpaceVersion
 from tests import virtual_time
 
 SPACE = SpaceVersion(space="visual", version="v1", generation="g1")

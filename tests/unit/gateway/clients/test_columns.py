@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clients.columns import columns, columns_message, columns_of, order_message, order_of
-from gateway.model.answer import AnswerOrder
-from gateway.model.columns import ProductColumns, gathered
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2
+from sightline_core.answer import AnswerOrder
+from sightline_core.columns import ProductColumns, gathered
 
 NAMES = [field.name for field in candidate_pb2.CandidateColumns.DESCRIPTOR.fields]
 UNKNOWN = {"price_micros": -1, "cost_micros": -1, "rating_tenths": -1}

@@ -4,10 +4,10 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.clients import messages
-from gateway.model.causes import DegradationCause
-from gateway.model.query import Identity, Shopper
-from gateway.model.versions import SpaceVersion, Versions
 from sightline.common.v1 import answer_pb2, event_pb2
+from sightline_core.degradations import DegradationCause
+from sightline_core.shoppers import Identity, Shopper
+from sightline_core.versions import SpaceVersion, Versions
 
 
 def span(start: float, total: float) -> answer_pb2.StageTiming:

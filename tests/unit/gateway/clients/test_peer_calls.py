@@ -11,8 +11,10 @@ from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
 from servicekit import deadlines
 from servicekit.admission import costs
-from servicekit.errors import DeadlineExceeded
+from servicekit.errors import DeadlineExceeded, Internal, InvalidArgument, Unavailable
 from servicekit.rpc import equal_calls
+from servicekit.rpc.hedging import one_at_a_time
+from servicekit.rpc.loans import Loan
 from tests.waiting import until
 
 
@@ -128,3 +130,78 @@ async def test_what_a_peers_answer_cost_counts_for_the_call():
     method = lambda request, timeout: Call(answer(), [(costs.COST_KEY, "2000")])  # noqa: E731
     assert await caller().call(method, None) == 7
     assert spent.seconds == 0.002
+
+
+class Lent:
+    """What a peer of the process lends; it works for these seconds, or fails."""
+
+    def __init__(self, answer: float | Exception = 0.0) -> None:
+        self.answer, self.asked, self.busy = answer, 0, 0
+
+    async def work(self) -> int:
+        self.asked = number = self.asked + 1
+        self.busy += 1
+        assert self.busy == 1 or one_at_a_time.get() is None
+        try:
+            if isinstance(self.answer, Exception):
+                raise self.answer
+            await asyncio.sleep(self.answer)
+        finally:
+            self.busy -= 1
+        return number
+
+
+def lending(answer: float | Exception = 0.0) -> Loan[Lent]:
+    return Loan("ranker", Lent(answer))
+
+
+async def test_a_peer_of_the_process_that_lends_nothing_is_unavailable():
+    breaker = Suspicious()
+    with pytest.raises(PeerUnavailable) as raised:
+        await caller(breaker).borrow(None, "work", Lent.work)
+    assert raised.value.reason == "RANKER_UNAVAILABLE"
+    loan = lending()
+    assert await caller(breaker).borrow(loan, "work", Lent.work) == 1
+    await loan.end()
+    with pytest.raises(PeerUnavailable):
+        await caller(breaker).borrow(loan, "work", Lent.work)
+    breaker.hangs = True
+    with pytest.raises(PeerUnavailable):
+        await caller(breaker).borrow(lending(), "work", Lent.work)
+    assert breaker.suspected == 0
+
+
+async def test_errors_of_what_is_lent_are_those_of_calls():
+    refused = InvalidArgument("no", reason="FILTER_INVALID")
+    with pytest.raises(InvalidArgument) as kept:
+        await caller().borrow(lending(refused), "work", Lent.work)
+    assert kept.value is refused
+    with pytest.raises(PeerUnavailable):
+        await caller().borrow(lending(Unavailable("gone", reason="UNAVAILABLE")), "work", Lent.work)
+    with pytest.raises(Internal) as raised:
+        await caller().borrow(lending(ValueError("personal data")), "work", Lent.work)
+    assert "personal" not in raised.value.message
+
+
+async def test_what_is_lent_and_takes_too_long_raises_suspicion():
+    breaker = Suspicious()
+    with pytest.raises(DeadlineExceeded), deadlines.within(0.01):
+        await caller(breaker).borrow(lending(60), "work", Lent.work)
+    assert breaker.suspected == 1
+
+
+async def test_equal_work_of_a_request_is_done_once_and_that_of_an_expensive_one_in_turn():
+    asking, lent = caller(), Lent(0.001)
+    loan, keys = Loan("ranker", lent), ("red", "white", "red")
+
+    async def ask(key: str) -> int:
+        return await asking.borrow_idempotent(loan, "work", Lent.work, key)
+
+    with equal_calls.shared():
+        assert await asyncio.gather(*map(ask, keys)) == [1, 2, 1]
+    assert await asyncio.gather(*map(ask, keys)) == [3, 4, 5]
+    bound = one_at_a_time.set(asyncio.Lock())
+    try:
+        assert await asyncio.gather(*map(ask, keys)) == [6, 7, 8]
+    finally:
+        one_at_a_time.reset(bound)

@@ -3,12 +3,12 @@
 import pytest
 
 from gateway.clients.peer_calls import PeerCaller
-from gateway.clients.retriever import _as_sent, filter_of
+from gateway.clients.retriever import as_sent, filter_of
 from gateway.model.causes import Peer
+from gateway.model.errors import FilterInvalid
 from gateway.model.filters import CallersFilter, of_words
 from gateway.model.query import AnswerScope
 from gateway.model.snapshot import condition_of
-from servicekit.errors import FieldViolation, InvalidArgument
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline_rules.filters import All
 
@@ -101,13 +101,7 @@ def test_a_full_list_is_wrapped():
     ],
 )
 def test_a_culprit_is_named_by_the_path_that_the_caller_sent(own, reported, expected):
-    error = InvalidArgument(
-        f"{reported}: unknown",
-        reason="FILTER_INVALID",
-        violations=[FieldViolation(reported, "unknown")],
-    )
-
-    heard = _as_sent(error, scope(own))
+    heard = as_sent(FilterInvalid.at(reported, "unknown"), scope(own))
 
     assert heard.reason == "FILTER_INVALID"
     assert [item.field for item in heard.violations] == [expected]

@@ -7,7 +7,6 @@ import pytest
 
 from gateway.detect.detect import detect_products
 from gateway.detect.matching import probability
-from gateway.model.causes import DegradationCause
 from gateway.model.detections import MOST_DETECTIONS, DetectionQuery
 from gateway.model.errors import ImageRefused
 from gateway.model.filters import CallersFilter
@@ -19,6 +18,7 @@ from servicekit.admission.quotas import CallerUsage, QuotaKind
 from servicekit.errors import InvalidArgument, Unavailable
 from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from sightline.common.v1.photo_pb2 import Box
+from sightline_core.degradations import DegradationCause
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import SPACE
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from gateway.detect.detect import detect_products
-from gateway.model.causes import DegradationCause
 from gateway.model.detections import DetectionQuery, HeatMapChoice
 from gateway.model.query import ALONE, Signal, SignalKind
 from servicekit import deadlines
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1.photo_pb2 import Box
+from sightline_core.degradations import DegradationCause
 from tests.fakes.gateway_peers import Shop
 
 PHOTO = Signal(ALONE, SignalKind.IMAGE, image=b"shelf")

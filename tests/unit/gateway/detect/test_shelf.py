@@ -6,10 +6,10 @@ from gateway.detect.plan import PlannedProduct, ShelfBox, ShelfPlan
 from gateway.detect.plan_comparison import ShelfDetection
 from gateway.detect.shelf import ShelfQuestion, checked, detect_on_shelf, report
 from gateway.detect.stock import StockLack, StockRequest
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.detections import DetectionQuery
 from gateway.model.errors import PeerUnavailable, PlanInvalid
-from gateway.model.peers import CountedSales, ProductSales, Rejection
+from gateway.model.peers import CountedSales, ProductSales
 from gateway.model.query import ALONE, AnswerScope, Signal, SignalKind
 from gateway.servicer.shelf_plans import add_report, question_of
 from servicekit.admission.access import Caller, Role, RoleMissing, caller
@@ -17,6 +17,8 @@ from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import photo_pb2
 from sightline.gateway.v1 import detection_service_pb2 as pb
 from sightline.gateway.v1 import shelf_pb2
+from sightline_core.degradations import DegradationCause
+from sightline_core.search import Rejection
 from tests.fakes.gateway_peers import Shop
 
 SCOPE = AnswerScope()

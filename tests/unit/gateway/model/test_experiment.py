@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from gateway.model.experiment import ExperimentFile, RunningExperiment, conflict, place, running
-from gateway.model.query import Identity, Shopper
+from sightline_core.shoppers import Identity, Shopper
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 UNITS = [Shopper(Identity.USER, f"user {n}") for n in range(20_000)]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.model.columns import ProductColumns
 from gateway.model.last_products import LastProducts, last_products_of
 from sightline.common.v1.candidate_pb2 import CandidateColumns
+from sightline_core.columns import ProductColumns
 
 LAST = LastProducts(
     ids=["juice", "milk"],

@@ -4,9 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.answer import AnswerOrder
-from gateway.model.branch import Branch
-from gateway.model.candidates import CandidateList
 from gateway.model.match import (
     LEAST_REFUSED,
     MOST_REFUSED,
@@ -18,9 +15,12 @@ from gateway.model.match import (
     Thresholds,
     learned,
 )
-from gateway.model.versions import SpaceVersion
 from gateway.ranking.wording import matched
 from retriever.domain.generation import NEAREST_SHARES
+from sightline_core.answer import AnswerOrder
+from sightline_core.branch import Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.versions import SpaceVersion
 from tests.fakes.gateway_values import columns
 
 MEASURED = (0.4, 0.45, 0.6, 0.65, 0.7, 0.8)

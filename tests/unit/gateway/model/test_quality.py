@@ -3,10 +3,10 @@
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.model.branch import Branch
-from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.errors import AnswerDegraded
 from gateway.model.quality import NamedQuality, Quality, check_quality, quality_of
+from sightline_core.branch import Branch
+from sightline_core.degradations import Degradation, DegradationCause
 
 DROPPED = ("record", DegradationCause.ANSWER_RECORD_DROPPED)
 VISUAL = ("visual", DegradationCause.EMBEDDER_UNAVAILABLE)

@@ -2,12 +2,13 @@
 
 import pytest
 
-from gateway.model.branch import Branch
-from gateway.model.causes import Degradation, DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.peer_failures import BY_REASON, StageFailure, cause_of
-from gateway.model.reasons import Reason
 from gateway.ranking.fallbacks import degradations, reasons_for
 from servicekit.errors import BY_CODE, Code
+from sightline_core.branch import Branch
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.reasons import Reason
 
 REASON = Reason(code="MATCHES_TASTE", text="yes")
 

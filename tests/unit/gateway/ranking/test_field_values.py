@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.clients.columns import columns_of_rows
-from gateway.model.columns import ProductColumns
 from gateway.model.query import ValueGrouping
 from gateway.ranking.field_values import (
     DEPTH,
@@ -17,6 +16,7 @@ from gateway.ranking.field_values import (
     score,
 )
 from sightline.common.v1.product_pb2 import Attribute
+from sightline_core.columns import ProductColumns
 from tests.fakes.gateway_snapshot import row
 
 Places = st.sets(st.integers(0, 1999), min_size=1, max_size=30).map(sorted)

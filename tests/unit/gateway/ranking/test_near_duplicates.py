@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.answer import AnswerOrder
-from gateway.model.branch import Branch
-from gateway.model.candidates import CandidateList, FusedCandidates
-from gateway.model.columns import ProductColumns
-from gateway.model.peers import NominationBasis
 from gateway.model.query import RequestQuery
 from gateway.ranking.fuse import fuse
 from gateway.ranking.near_duplicates import apart, collapse, collapsed_into
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
+from sightline_core.answer import AnswerOrder
+from sightline_core.branch import Branch
+from sightline_core.candidates import CandidateList, FusedCandidates
+from sightline_core.columns import ProductColumns
+from sightline_core.ranking import NominationBasis
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, columns, near, photo, reason
 

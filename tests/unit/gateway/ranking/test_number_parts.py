@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.model.candidates import FusedCandidates
-from gateway.model.columns import ProductColumns
 from gateway.model.scene import AttributeScale, NumberScales
-from gateway.model.score_notes import NoteCause, ScoreNote
 from gateway.ranking.number_parts import ComputedParts, computed_parts
 from sightline.common.v1 import candidate_pb2, product_pb2
+from sightline_core.candidates import FusedCandidates
+from sightline_core.columns import ProductColumns
+from sightline_core.score_notes import NoteCause, ScoreNote
 
 
 def computed(scales: NumberScales | None = None, weights=None, **columns: object) -> ComputedParts:

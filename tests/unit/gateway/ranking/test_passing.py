@@ -3,10 +3,10 @@
 import pytest
 
 from gateway.clients.columns import columns_of_rows
-from gateway.model.columns import ProductColumns, gathered
 from gateway.model.filters import expression
 from gateway.ranking.passing import passing
 from sightline.common.v1.product_pb2 import Product
+from sightline_core.columns import ProductColumns, gathered
 from sightline_rules import messages
 from sightline_rules.facts import passes
 from sightline_rules.filters import All, Filter

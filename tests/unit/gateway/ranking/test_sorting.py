@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from gateway.model.answer import AnswerOrder
-from gateway.model.columns import ProductColumns
 from gateway.ranking.near_duplicates import picked
 from gateway.ranking.sorting import SORTS, in_order
+from sightline_core.answer import AnswerOrder
+from sightline_core.columns import ProductColumns
 
 PRODUCTS = {
     # price, currency, brand, rating, created

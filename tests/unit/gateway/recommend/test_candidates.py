@@ -5,17 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.controls import ControlRule, ControlState
 from gateway.model.diversity import Diversity
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.price import PricedSizes, price_of
 from gateway.model.quality import Quality
 from gateway.model.query import GivenCandidate, RequestQuery
-from gateway.model.scene import AnchorSource
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from servicekit.rpc.requests import PageTokenInvalid, RequestInvalid
+from sightline_core.degradations import DegradationCause
+from sightline_core.ranking import AnchorSource
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_snapshot import fresh, row, snapshot

@@ -4,17 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.answer import AnswerOrder
-from gateway.model.candidates import FusedCandidates
 from gateway.model.causes import Peer
 from gateway.model.controls import ActiveControl, ControlRule, ControlState
 from gateway.model.errors import PeerUnavailable
 from gateway.model.explanation import ProductOutcome
 from gateway.model.filters import carried, of_words
-from gateway.model.peers import Rejection
 from gateway.model.plan import MOST_RANKED
 from gateway.model.query import AnswerScope
-from gateway.model.reasons import Move, MoveCause
 from gateway.recommend.begin import begin
 from gateway.recommend.controls.active import activate_controls, inactive_reason
 from gateway.recommend.controls.moves import apply_boosts, apply_pins
@@ -26,6 +22,10 @@ from servicekit.admission import access
 from servicekit.errors import Internal
 from servicekit.rpc.requests import PageTokenInvalid
 from sightline.common.v1 import filter_pb2
+from sightline_core.answer import AnswerOrder
+from sightline_core.candidates import FusedCandidates
+from sightline_core.reasons import Move, MoveCause
+from sightline_core.search import Rejection
 from sightline_rules.controls import Control, ControlKind
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, columns, ids

@@ -2,13 +2,14 @@
 
 import pytest
 
-from gateway.model.causes import Degradation, DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.match import MatchOutcome
-from gateway.model.peers import NominationBasis
 from gateway.model.query import RequestQuery
 from gateway.recommend.recommend import recommend
 from servicekit.errors import FailedPrecondition, Internal, InvalidArgument, Unavailable
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.ranking import NominationBasis
 from tests import virtual_time
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, degraded, ids, words

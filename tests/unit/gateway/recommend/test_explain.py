@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import ProductOutcome
-from gateway.model.peers import Rejection
 from gateway.ranking import wording
 from gateway.recommend.explain import explain
 from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
+from sightline_core.degradations import DegradationCause
+from sightline_core.search import Rejection
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, FILTER, by_photo, near, photo
 

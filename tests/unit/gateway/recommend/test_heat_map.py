@@ -7,10 +7,10 @@ import pytest
 from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, NoPhoto, PeerUnavailable, ProductNotFound
 from gateway.model.query import ALONE, Signal, SignalKind
-from gateway.model.versions import SpaceVersion
 from gateway.recommend.heat_map import HeatMapQuery, heat_map
 from servicekit.errors import InvalidArgument
 from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
+from sightline_core.versions import SpaceVersion
 from tests.fakes.gateway_peers import Shop
 
 PHOTO = Signal(ALONE, SignalKind.IMAGE, image=b"photo")

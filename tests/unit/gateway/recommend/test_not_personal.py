@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.peers import NominationBasis
-from gateway.model.query import Identity, RequestQuery, Shopper
+from gateway.model.query import RequestQuery
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from servicekit.rpc.requests import PageTokenInvalid, RequestInvalid
+from sightline_core.ranking import NominationBasis
+from sightline_core.shoppers import Identity, Shopper
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, ids, words
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.filters import of_words
+from gateway.model.filters import carried, of_words
 from gateway.model.peers import CatalogSuggestions, SuggestedText
 from gateway.model.query import AnswerScope
 from gateway.model.response import EmptyReason
@@ -13,6 +13,7 @@ from gateway.recommend.listing import listing
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from servicekit.errors import Unavailable
+from sightline.common.v1.filter_pb2 import Filter
 from sightline_rules.messages import read
 from sightline_rules.rejections import words
 from tests.fakes.gateway_peers import Shop
@@ -76,6 +77,17 @@ async def test_the_first_condition_that_leaves_nothing_is_named(
         found = answer.empty_reason
         assert found is not None
         assert replace(found, near_category_paths=tuple(found.near_category_paths)) == reason
+
+
+@pytest.mark.parametrize("text", [APPLES, f"{A} AND {APPLES}"])
+async def test_conditions_in_a_market_are_named(text: str) -> None:
+    shop, message = shop_with({text: 0, APPLES: 0}), Filter()
+    message.CopyFrom(of_words(text).message)  # type: ignore[arg-type]
+    message.market_id = "de"
+    found = (await recommend(by_photo(filter=carried(message)), shop.deps)).empty_reason
+    assert found is not None
+    assert found.condition == APPLES
+    assert {scope.market_id for scope in shop.counted} == {"de"}  # type: ignore[attr-defined]
 
 
 async def test_few_products_are_counted_for_many_conditions() -> None:

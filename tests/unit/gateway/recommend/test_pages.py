@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
-from gateway.model.query import Shopper
-from gateway.model.reasons import Move, MoveCause
 from gateway.model.scene import SceneRanking
 from gateway.recommend.recommend import recommend
 from servicekit.errors import Internal, NotFound
 from servicekit.rpc.requests import PageTokenInvalid
+from sightline_core.degradations import DegradationCause
+from sightline_core.reasons import Move, MoveCause
+from sightline_core.shoppers import Shopper
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, ids, photo, reason
 

@@ -4,18 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.branch import Branch
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable
 from gateway.model.price import detection_price
 from gateway.model.query import MOST_IN_PHOTO, RequestQuery, Signal, SignalKind
-from gateway.model.scene import AnchorSource
 from gateway.recommend.begin import begin
 from gateway.recommend.charge import _price
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from servicekit.errors import InvalidArgument
 from sightline.common.v1.photo_pb2 import Box
+from sightline_core.branch import Branch
+from sightline_core.degradations import DegradationCause
+from sightline_core.ranking import AnchorSource
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import DEFAULT
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.branch import Branch
 from gateway.model.filters import CallersFilter
 from gateway.model.query import RequestQuery
-from gateway.model.scene import AnchorSource
 from gateway.recommend.plan_request import is_anchored, make_plan, scened, weights_of
 from gateway.retrieval.history import most_searches
+from sightline_core.branch import Branch
+from sightline_core.ranking import AnchorSource
 from tests.fakes.gateway_values import ANN, DEFAULT, near, photo, words
 
 

@@ -14,14 +14,14 @@ from gateway.model.errors import (
     ProductNotFound,
     SceneNotFound,
 )
-from gateway.model.peers import NominationBasis
 from gateway.model.query import AnswerScope, RequestQuery
-from gateway.model.reasons import Move, MoveCause
 from gateway.recommend.recommend import recommend
 from gateway.state import tokens
 from servicekit.errors import FailedPrecondition, InvalidArgument
 from servicekit.keys.keyring import open_keys
 from servicekit.rpc.requests import CatalogNotFound
+from sightline_core.ranking import NominationBasis
+from sightline_core.reasons import Move, MoveCause
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import (
     ANN,

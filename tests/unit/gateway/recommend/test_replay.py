@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.answer import AnsweredProduct
-from gateway.model.branch import Branch
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, AttributionInvalid, PeerUnavailable
 from gateway.model.replay import Difference, DifferenceKind, RankerReplay, RecordedAnswer
@@ -13,6 +11,8 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.replay import replay
 from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1.product_pb2 import Product as ProductRow
+from sightline_core.answer import AnsweredProduct
+from sightline_core.branch import Branch
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import by_photo
 

@@ -6,8 +6,6 @@ from dataclasses import fields, replace
 
 import pytest
 
-from gateway.model.answer import AnsweredProduct
-from gateway.model.branch import BITS, Branch
 from gateway.model.controls import ControlRule
 from gateway.model.diversity import Diversity
 from gateway.model.peers import ReplayRules
@@ -27,6 +25,8 @@ from gateway.recommend.scene_diff import (
     scene_diff,
 )
 from sightline.common.v1.product_pb2 import Product as ProductRow
+from sightline_core.answer import AnsweredProduct
+from sightline_core.branch import BITS, Branch
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import DEFAULT, by_photo, ids

@@ -4,14 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.branch import Branch
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.query import RequestQuery
 from gateway.recommend.search import search
 from servicekit.errors import FailedPrecondition, InvalidArgument, Unavailable
 from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1.facet_pb2 import FacetRequest
+from sightline_core.branch import Branch
+from sightline_core.degradations import DegradationCause
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import by_photo, photo, words
 

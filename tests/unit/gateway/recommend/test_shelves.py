@@ -16,7 +16,6 @@ from gateway.model.errors import (
     RequestTooExpensive,
     SceneNotFound,
 )
-from gateway.model.peers import NominationBasis
 from gateway.model.price import RequestPrice, together
 from gateway.model.quality import Quality
 from gateway.model.query import RequestQuery
@@ -33,6 +32,7 @@ from servicekit.admission.quotas import CallerUsage, QuotaKind
 from servicekit.errors import ServiceError
 from servicekit.keys.keyring import open_keys
 from servicekit.rpc.requests import RequestInvalid
+from sightline_core.ranking import NominationBasis
 from sightline_rules.controls import ControlKind
 from tests import virtual_time
 from tests.fakes.gateway_peers import Shop

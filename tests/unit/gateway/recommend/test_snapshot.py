@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.controls import ControlRule, ControlState
 from gateway.model.errors import AnswerDegraded, FilterInvalid, NothingAvailable, PeerUnavailable
-from gateway.model.peers import NominationBasis
 from gateway.model.quality import Quality
 from gateway.model.query import CallersFilter, RequestQuery
 from gateway.recommend.recommend import recommend
@@ -17,6 +16,8 @@ from gateway.state.trace import RequestTrace
 from servicekit.errors import Code, Unavailable
 from sightline.common.v1 import filter_pb2, product_pb2
 from sightline.common.v1.product_pb2 import Product as ProductRow
+from sightline_core.degradations import DegradationCause
+from sightline_core.ranking import NominationBasis
 from sightline_rules.controls import ControlKind
 from tests import virtual_time
 from tests.fakes.gateway_peers import Shop, shop_with_photo

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.peers import CatalogSuggestions, SuggestedText
 from gateway.recommend.suggest import (
@@ -19,6 +19,7 @@ from gateway.servicer import answers
 from gateway.state.past_searches import AGAIN_SECONDS, MOST_SECONDS, SECONDS, PastSearches
 from servicekit.errors import InvalidArgument, Unavailable
 from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
+from sightline_core.degradations import DegradationCause
 from tests.fakes.gateway_peers import Shop
 
 

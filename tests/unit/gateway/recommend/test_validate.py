@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.errors import ImageRefused
-from gateway.model.query import Identity, RequestQuery, Shopper, Signal, SignalKind
+from gateway.model.query import RequestQuery, Signal, SignalKind
 from gateway.recommend.validate import MOST_IMAGE_BYTES, catalog, check
 from servicekit.rpc.requests import CatalogNotFound, PageSizeInvalid, RequestInvalid
 from sightline.common.v1.photo_pb2 import Box
+from sightline_core.shoppers import Identity, Shopper
 from tests.fakes.gateway_values import address, near, photo, words
 
 DECLARED = ("default", "shop")

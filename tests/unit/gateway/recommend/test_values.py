@@ -7,11 +7,9 @@ import pytest
 
 from gateway.clients.columns import columns_of_rows
 from gateway.model.causes import Peer
-from gateway.model.columns import ProductColumns
 from gateway.model.controls import ControlRule, ControlState
 from gateway.model.diversity import Diversity
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.peers import NominationBasis
 from gateway.model.price import PricedSizes, price_of
 from gateway.model.quality import Quality
 from gateway.model.query import RequestQuery, ValueGrouping
@@ -21,6 +19,8 @@ from gateway.recommend.values import recommend_values
 from gateway.state.tokens import read_attribution_token
 from servicekit.keys.keyring import open_keys
 from servicekit.rpc.requests import RequestInvalid
+from sightline_core.columns import ProductColumns
+from sightline_core.ranking import NominationBasis
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_ranker import FakeRanker

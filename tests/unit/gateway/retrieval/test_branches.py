@@ -8,11 +8,11 @@ import pytest
 from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.filters import CallersFilter
-from gateway.model.peers import NominationBasis
 from gateway.model.query import RequestQuery
 from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
 from gateway.retrieval.parallel import in_parallel
+from sightline_core.ranking import NominationBasis
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, near, photo
 

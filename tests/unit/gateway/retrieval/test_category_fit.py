@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from gateway.model.columns import ProductColumns
 from gateway.retrieval.category_fit import LEAST, category_fits
 from sightline.common.v1 import candidate_pb2
 from sightline.common.v1.photo_pb2 import CategoryGuess, Classification
+from sightline_core.columns import ProductColumns
 
 PATHS = ("Fruit > Apple", "Fruit > Pear", "Dairy", "")
 

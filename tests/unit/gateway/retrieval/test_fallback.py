@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import (
     PeerUnavailable,
 )
-from gateway.model.peers import NominationBasis
 from gateway.model.query import RequestQuery
 from gateway.recommend.recommend import recommend
 from gateway.retrieval.fallback import distinct_count
 from servicekit.errors import Internal
+from sightline_core.degradations import DegradationCause
+from sightline_core.ranking import NominationBasis
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo, columns, degraded, ids
 

@@ -5,22 +5,21 @@ from typing import Any
 
 import pytest
 
-from gateway.model.branch import Branch
 from gateway.model.causes import Peer
-from gateway.model.columns import ProductColumns
 from gateway.model.controls import ControlRule, ControlState
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import ProductOutcome
-from gateway.model.peers import NominationBasis
 from gateway.model.quality import Quality
 from gateway.model.query import RequestQuery
 from gateway.model.response import RecommendAnswer
-from gateway.model.scene import AnchorSource
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.shelves import ShelfKind, ShelfQuery, recommend_shelves
 from gateway.state.scenes import SceneFiles
 from servicekit.errors import FailedPrecondition, Unavailable
+from sightline_core.branch import Branch
+from sightline_core.columns import ProductColumns
+from sightline_core.ranking import AnchorSource, NominationBasis
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import ANN, by_photo, ids, near, reason

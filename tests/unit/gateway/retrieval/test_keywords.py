@@ -4,18 +4,19 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.branch import Branch
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
 from gateway.model.explanation import ProductOutcome
-from gateway.model.peers import UsedSynonym
 from gateway.model.query import RequestQuery, Signal, SignalKind
 from gateway.model.response import CorrectedQuery
-from gateway.model.versions import SpaceVersion
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from servicekit.errors import FailedPrecondition
+from sightline_core.branch import Branch
+from sightline_core.degradations import DegradationCause
+from sightline_core.search import UsedSynonym
+from sightline_core.versions import SpaceVersion
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import words
 

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.branch import Branch
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable
 from gateway.model.price import LABEL, MOST_SECONDS, REFERENCE_PRODUCTS, PricedSizes, price_of
 from gateway.model.query import RequestQuery
@@ -19,6 +18,8 @@ from gateway.retrieval.labels import as_shown, is_within
 from gateway.state.prices import RequestPrices
 from servicekit.errors import InvalidArgument
 from sightline.common.v1.photo_pb2 import Box, LabelLine, PhotoPoint
+from sightline_core.branch import Branch
+from sightline_core.degradations import DegradationCause
 from tests import virtual_time
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import DEFAULT, address, photo, words

@@ -7,12 +7,12 @@ import pytest
 from gateway.model.causes import Peer
 from gateway.model.diversity import Diversity
 from gateway.model.errors import PeerUnavailable
-from gateway.model.peers import NominationBasis
 from gateway.model.query import RequestQuery
 from gateway.recommend.begin import begin
 from gateway.recommend.recommend import recommend
 from gateway.retrieval.branches import find
 from gateway.retrieval.new import DAY_MICROS
+from sightline_core.ranking import NominationBasis
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, by_photo
 

@@ -2,16 +2,17 @@
 
 import pytest
 
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.peers import NominationBasis
 from gateway.model.query import RequestQuery
-from gateway.model.versions import SpaceVersion
 from gateway.recommend.begin import begin
 from gateway.recommend.recommend import recommend
 from gateway.retrieval.branches import find
 from servicekit.errors import FailedPrecondition, Unavailable
 from sightline.common.v1.vector_pb2 import Vector
+from sightline_core.degradations import DegradationCause
+from sightline_core.ranking import NominationBasis
+from sightline_core.versions import SpaceVersion
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import ANN
 

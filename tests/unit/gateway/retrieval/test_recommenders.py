@@ -4,19 +4,26 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.branch import BITS, Branch
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.controls import ControlRule, ControlState
 from gateway.model.errors import NothingAvailable, PeerUnavailable, ProductNotFound
 from gateway.model.explanation import ProductOutcome
-from gateway.model.peers import NO_RECOMMENDERS, NominationBasis, Recommenders, RequestAnchors
 from gateway.model.query import CallersFilter, RequestQuery
-from gateway.model.scene import AnchorSource, Scene
+from gateway.model.scene import Scene
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from gateway.state.scenes import SceneFiles
 from servicekit.rpc.requests import RequestInvalid
+from sightline_core.branch import BITS, Branch
+from sightline_core.degradations import DegradationCause
+from sightline_core.ranking import (
+    NO_RECOMMENDERS,
+    AnchorSource,
+    NominationBasis,
+    Recommenders,
+    RequestAnchors,
+)
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import ANN, DEFAULT, by_photo, degraded, ids, near

@@ -5,19 +5,21 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.model.branch import Branch
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable, ProductNotFound
-from gateway.model.peers import EmbeddedSignals, NominationBasis
+from gateway.model.peers import EmbeddedSignals
 from gateway.model.query import RequestQuery
 from gateway.model.scene import Fusion
-from gateway.model.versions import SpaceVersion
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from servicekit.errors import InvalidArgument
 from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1.photo_pb2 import Box, CategoryGuess, Classification, Subject
+from sightline_core.branch import Branch
+from sightline_core.degradations import DegradationCause
+from sightline_core.ranking import NominationBasis
+from sightline_core.versions import SpaceVersion
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import ANN, ids, near, photo, words
 

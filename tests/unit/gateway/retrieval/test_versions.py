@@ -1,11 +1,11 @@
 """Roll-outs in the gateway: the version that it embeds with, without mixing versions."""
 
-from gateway.model.causes import DegradationCause
 from gateway.model.query import RequestQuery
-from gateway.model.versions import SpaceVersion
 from gateway.recommend.begin import begin
 from gateway.retrieval.branches import find
 from gateway.state.request_context import SpaceVersions
+from sightline_core.degradations import DegradationCause
+from sightline_core.versions import SpaceVersion
 from tests.fakes.gateway_peers import Shop, shop_with_photo
 from tests.fakes.gateway_values import near, photo
 

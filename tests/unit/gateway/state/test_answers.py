@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Sequence
 
-from gateway.model.answer import AnswerOrder, AnswerRecord
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from gateway.model.versions import Versions
 from gateway.state import answers
 from gateway.state.answers import COUNTS, AnswerQueue
 from servicekit.errors import InvalidArgument, ServiceError
 from servicekit.tasks import batch_queue
+from sightline_core.answer import AnswerOrder, AnswerRecord
+from sightline_core.versions import Versions
 from tests.waiting import until
 
 VERSIONS = Versions(model_version="m1", scene="default")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model.query import Identity, RequestQuery, Shopper
+from gateway.model.query import RequestQuery
 from gateway.recommend.recommend import recommend
 from gateway.state.experiments import (
     AGAIN_SECONDS,
@@ -19,6 +19,7 @@ from gateway.state.tokens import read_attribution_token
 from servicekit.catalogs.known import CatalogChange
 from servicekit.errors import FailedPrecondition, Unavailable
 from servicekit.keys.keyring import open_keys
+from sightline_core.shoppers import Identity, Shopper
 from tests.fakes.experiments import Keeper
 from tests.fakes.gateway_peers import FakeScenes, shop_with_photo
 from tests.fakes.gateway_values import ANN, DEFAULT, by_photo

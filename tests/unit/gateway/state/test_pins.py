@@ -1,9 +1,9 @@
 """Pinned products that matched are cached for a moment, for the same conditions only."""
 
-from gateway.model.columns import ProductColumns
 from gateway.model.filters import of_words
 from gateway.model.query import AnswerScope
 from gateway.state.pins import FRESH_SECONDS, MOST, Pins
+from sightline_core.columns import ProductColumns
 
 RED = AnswerScope(filter=of_words('category = "Red"'))
 BOTH = ProductColumns(product_ids=["a", "b"])

@@ -4,8 +4,9 @@ import asyncio
 import time
 from dataclasses import replace
 
-from gateway.model.query import GivenCandidate, Identity, RequestQuery, Shopper, Signal, SignalKind
+from gateway.model.query import GivenCandidate, RequestQuery, Signal, SignalKind
 from gateway.state.recent_requests import MOST_BYTES, MOST_EACH, SECONDS, RecentRequests
+from sightline_core.shoppers import Identity, Shopper
 from tests.fakes.kit_clock import Seconds as Clock
 
 MIB = 2**20

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.model.branch import Branch
 from gateway.model.diversity import Diversity
 from gateway.model.errors import SceneInvalid, SceneNotFound
 from gateway.model.quality import Quality
@@ -14,6 +13,7 @@ from gateway.model.scene_checks import warnings
 from gateway.state import scenes as shipped
 from gateway.state.scenes import STALE, SceneFiles, ScenesInvalid
 from gateway.state.scenes.texts import read
+from sightline_core.branch import Branch
 from tests.fakes.toml import parsed
 
 FILES = sorted(Path(shipped.__file__).parent.glob("*.toml"))

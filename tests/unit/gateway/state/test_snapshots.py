@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 
 from gateway.clients.columns import columns_of_rows
-from gateway.model.causes import Degradation, DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from gateway.model.peers import NominationBasis, ProductRows, RankerCandidates
 from gateway.model.query import AnswerScope
 from gateway.state.snapshots import Snapshots, reading
 from gateway.state.snapshots.files import SnapshotFiles
 from gateway.state.snapshots.reading import SnapshotSource
 from servicekit.catalogs.known import CatalogChange
 from sightline.common.v1.product_pb2 import Product
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.ranking import NominationBasis, RankerCandidates
+from sightline_core.search import ProductRows
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_snapshot import READ_MICROS, row, snapshot
 from tests.fakes.gateway_values import columns

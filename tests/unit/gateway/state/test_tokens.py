@@ -11,14 +11,7 @@ from hypothesis import strategies as st
 from gateway.model.controls import ControlRule
 from gateway.model.errors import AnswerMissing
 from gateway.model.filters import CallersFilter
-from gateway.model.query import (
-    GivenCandidate,
-    Identity,
-    RequestQuery,
-    Shopper,
-    Signal,
-    ValueGrouping,
-)
+from gateway.model.query import GivenCandidate, RequestQuery, Signal, ValueGrouping
 from gateway.state.tokens import (
     SKEW_SECONDS,
     AnswerAttribution,
@@ -37,6 +30,7 @@ from servicekit.keys.keyring import KeyRing
 from servicekit.rpc.requests import PageTokenInvalid
 from sightline.common.v1.facet_pb2 import FacetRequest
 from sightline.common.v1.photo_pb2 import Box
+from sightline_core.shoppers import Identity, Shopper
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_values import ANN, address, near, photo, words
 

@@ -6,15 +6,17 @@ from datetime import timedelta
 import pytest
 
 from gateway.clients.messages import timing_messages
-from gateway.model.causes import DegradationCause, Peer
-from gateway.model.columns import ProductColumns
+from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable, StageLate
-from gateway.model.peers import NearestProducts, NominationBasis, RankerCandidates
 from gateway.model.retrieved import BranchResult, failed
-from gateway.model.versions import Freshness, SpaceVersion, StageTiming
 from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 from servicekit.errors import Unavailable
+from sightline_core.columns import ProductColumns
+from sightline_core.degradations import DegradationCause
+from sightline_core.ranking import NominationBasis, RankerCandidates
+from sightline_core.search import NearestProducts
+from sightline_core.versions import Freshness, SpaceVersion, StageTiming
 
 
 def found(generation: str, lag: float) -> NearestProducts:

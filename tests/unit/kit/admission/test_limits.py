@@ -324,7 +324,9 @@ def test_time_that_calls_wait_for_their_turn_is_no_sign_of_load(
     waited: float, limit: float
 ) -> None:
     """Let calls with a deadline of 2 s take 1.5 s, which lowers the limit unless it was a wait."""
-    method = SimpleNamespace(request_streaming=False, response_streaming=False)
+    method = SimpleNamespace(
+        request_streaming=False, response_streaming=False, response_serializer=None
+    )
 
     async def work(_: bytes) -> bytes:
         await asyncio.sleep(1.5)
@@ -334,7 +336,7 @@ def test_time_that_calls_wait_for_their_turn_is_no_sign_of_load(
     async def call(limits: CallLimits) -> None:
         costs.current.set(costs.Cost())
         with deadlines.within(2.0):
-            await CallAdmission(limits, "test.Echo/Unary", method, bytes).carry(work, Arrived())
+            await CallAdmission(limits, "test.Echo/Unary", method, bytes).carry(work, Arrived(), {})
 
     async def main() -> float:
         made = CallLimits("limited", ServerSettings(max_concurrent_calls=16))

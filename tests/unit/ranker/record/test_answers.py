@@ -11,6 +11,7 @@ from ranker.record.tables import ANSWERS, MIGRATIONS
 from servicekit.sql.database import Database
 from tests.fakes.ranker import NOW
 from tests.stores import NewStore
+from tests.waiting import SECONDS
 
 
 def answer(answer_id: str, content: bytes = b"x", expires: int = NOW + 1, catalog: str = "default"):
@@ -32,6 +33,16 @@ async def test_an_answer_is_gone_when_its_time_is_over(log: AnswerLog) -> None:
     await log.write([answer("a", expires=NOW + 5)], NOW)
     assert await log.read("default", "a", NOW + 4) == b"x"
     assert await log.read("default", "a", NOW + 5) is None
+
+
+async def test_records_of_answers_wake_no_loop(log: AnswerLog, db: Database) -> None:
+    if (commits := db.commits()) is None:
+        pytest.skip("this store reports no commits")
+    await log.write([answer("a")], NOW)
+    assert not commits.is_set()
+    await db.write(lambda connection: connection.execute(sa.delete(ANSWERS)))
+    async with asyncio.timeout(SECONDS):
+        await commits.wait()
 
 
 async def test_another_catalog_sees_nothing(log: AnswerLog) -> None:

@@ -11,8 +11,6 @@ import sqlalchemy as sa
 from scipy.stats import binom, ttest_1samp
 
 from gateway.model.experiment import place
-from gateway.model.query import Identity as QueryIdentity
-from gateway.model.query import Shopper as QueryShopper
 from ranker.domain.events import EventType, Identity
 from ranker.domain.experiments import (
     CLICK_RATE,
@@ -29,6 +27,8 @@ from ranker.events.intake import sampled
 from ranker.record.experiments import ExperimentRecord, Extent
 from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER
 from servicekit.sql.database import Database
+from sightline_core.shoppers import Identity as QueryIdentity
+from sightline_core.shoppers import Shopper as QueryShopper
 from tests.fakes.ranker import HOUR, NOW, stored
 from tests.stores import only_sqlite
 

@@ -5,10 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
+from ranker.domain.answer_arrays import read_record
 from ranker.domain.answer_columns import without_costs
 from ranker.domain.events import EventType, History, Identity, Interaction, Shopper
 from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS, Signals
+from ranker.record.answers import content_of
 from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
 from ranker.serving.replay_answer import ReplayAnswer
@@ -61,7 +63,7 @@ async def recorded(reader: Events, **fields: object) -> answers.AnswerRecord:
         **fields,
     )
     await servicer.Rank(request, None)
-    return answers.AnswerRecord.FromString(caught.taken[0].content)
+    return read_record(content_of(caught.taken[0]))
 
 
 async def replayed(
@@ -158,7 +160,7 @@ async def test_controls_anchors_and_the_gateways_own_parts_are_computed_again_to
     servicer = RankingServicer.of(("default",), KEY, reader, Serving(made()), 9, answers=caught)
     answer = await servicer.Rank(request, None)
     assert [answer.product_ids[place] for place in (2, 3, -1)] == ["a", "p1", "p2"]
-    found = await replayed(answers.AnswerRecord.FromString(caught.taken[0].content), reader)
+    found = await replayed(read_record(content_of(caught.taken[0])), reader)
     assert (found.equal, kinds(found)) == (True, [])
 
 

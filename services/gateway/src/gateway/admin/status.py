@@ -8,10 +8,10 @@ from typing import Generic, TypeVar
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable, SpaceInUse
-from gateway.model.opaque_messages import EmbedderSpace
 from gateway.model.peers import IndexState
 from servicekit import deadlines
 from servicekit.errors import Internal, ServiceError, Unavailable
+from sightline_core.opaque_messages import EmbedderSpace
 
 T = TypeVar("T")
 VISUAL, TEXT = "visual", "text"

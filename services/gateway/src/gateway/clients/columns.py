@@ -5,14 +5,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from gateway.model.answer import AnswerOrder
-from gateway.model.branch import Branch
-from gateway.model.columns import ProductColumns
-from gateway.model.opaque_messages import ProductRow
-from gateway.model.reasons import Move
 from servicekit.errors import Internal
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
+from sightline_core.answer import AnswerOrder
+from sightline_core.branch import Branch
+from sightline_core.columns import ProductColumns
+from sightline_core.opaque_messages import ProductRow
+from sightline_core.reasons import Move
 from sightline_rules import categories, kinds
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.fields import CANDIDATE, Field
@@ -65,7 +65,7 @@ def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
 
 def columns_message(value: ProductColumns) -> candidate_pb2.CandidateColumns:
     """Return the message of columns. Columns of a single message are returned unchanged."""
-    kept = [_kept(cast(Message, source), rows) for source, rows in value.blocks]
+    kept = [_kept(_message(source), rows) for source, rows in value.blocks]
     if len(kept) == 1:
         return kept[0]
     message, count = Message(), 0
@@ -77,6 +77,17 @@ def columns_message(value: ProductColumns) -> candidate_pb2.CandidateColumns:
             column = getattr(message, name)
             if len(column) < count:
                 column.extend([_UNKNOWN[name]] * (count - len(column)))
+    return message
+
+
+def _message(source: object) -> Message:
+    """Return the columns of a block: a message, or columns that a retriever of this process reads
+    when they are needed."""
+    if isinstance(source, Message):
+        return source
+    message = Message()
+    for name in _UNKNOWN:
+        getattr(message, name).extend(getattr(source, name))
     return message
 
 

@@ -9,7 +9,6 @@ import grpc
 
 from gateway.clients import messages
 from gateway.clients.peer_calls import PeerCaller
-from gateway.model.opaque_messages import Classification, EmbedderSpace, Subject, Vector
 from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadLabel
 from gateway.model.price import VIEWS_A_DETECTION
 from gateway.model.query import Signal, SignalKind
@@ -23,6 +22,7 @@ from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline.embedder.v1 import inspection_service_pb2, space_service_pb2
+from sightline_core.opaque_messages import Classification, EmbedderSpace, Subject, Vector
 
 IDEMPOTENT = idempotent(pb, space_service_pb2, inspection_service_pb2)
 VISUAL = "visual"

@@ -8,16 +8,16 @@ from typing import Any, cast
 
 from google.protobuf import duration_pb2
 
-from gateway.model.answer import AnsweredProduct, Score
-from gateway.model.branch import Branch
-from gateway.model.candidates import Contributions
-from gateway.model.causes import Degradation, DegradationCause
-from gateway.model.query import Identity, Shopper
-from gateway.model.reasons import Move, Reason
-from gateway.model.versions import Freshness, SpaceVersion, StageTiming, Versions
 from servicekit.rpc.requests import timestamp
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
+from sightline_core.answer import AnsweredProduct, Score
+from sightline_core.branch import Branch
+from sightline_core.candidates import Contributions
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.reasons import Move, Reason
+from sightline_core.shoppers import Identity, Shopper
+from sightline_core.versions import Freshness, SpaceVersion, StageTiming, Versions
 
 
 def shopper(message: event_pb2.Shopper) -> Shopper | None:
@@ -44,9 +44,12 @@ def add_parts(
 ) -> None:
     """Add a score's parts to a repeated field, split where their contributions are given."""
     for name, value in parts:
-        message = field.add(name=name, value=value)
-        for feature, added in contributions.get(name, ()):
-            message.features.add(name=feature, value=added)
+        field.add(name=name, value=value, features=features(contributions, name))
+
+
+def features(contributions: Mapping[str, Contributions], part: str) -> list[dict[str, Any]]:
+    """Return what protobuf makes the features of a part of."""
+    return [{"name": name, "value": added} for name, added in contributions.get(part, ())]
 
 
 _CAUSES: frozenset[int] = frozenset(DegradationCause)
@@ -104,8 +107,9 @@ def versions(message: answer_pb2.Versions) -> Versions:
     return Versions(tuple(map(space_version, message.spaces)), **texts)
 
 
+@lru_cache(256)
 def versions_message(value: Versions) -> answer_pb2.Versions:
-    """Return the message of an answer's versions."""
+    """Return the message of an answer's versions; it is shared and must not be changed."""
     spaces = filter(None, map(space_version_message, value.spaces))
     return answer_pb2.Versions(spaces=spaces, **{name: getattr(value, name) for name in _TEXTS})
 
@@ -120,13 +124,12 @@ def freshness_message(value: Freshness | None) -> answer_pb2.IndexFreshness | No
     """Return the message of an index's freshness; None stays None."""
     if value is None:
         return None
-    message = answer_pb2.IndexFreshness(
+    return answer_pb2.IndexFreshness(
         index_token=value.index_token,
         index_time_micros=value.index_time_micros,
         pending=value.pending,
+        index_lag=_duration(value.index_lag.total_seconds()),
     )
-    message.index_lag.FromTimedelta(value.index_lag)
-    return message
 
 
 def timing_messages(values: Iterable[StageTiming]) -> list[answer_pb2.StageTiming]:
@@ -139,13 +142,20 @@ def timing_messages(values: Iterable[StageTiming]) -> list[answer_pb2.StageTimin
 
 
 def _timing(value: StageTiming) -> answer_pb2.StageTiming:
-    message = answer_pb2.StageTiming(stage=value.stage)
-    message.start.FromMicroseconds(round(value.start * 1e6))
-    message.total.FromMicroseconds(round(value.total * 1e6))
-    if value.work is not None:
-        message.work.FromMicroseconds(round(min(value.work, value.total) * 1e6))
-        message.network.FromMicroseconds(round(max(value.total - value.work, 0.0) * 1e6))
-    return message
+    total, work = value.total, value.work
+    return answer_pb2.StageTiming(
+        stage=value.stage,
+        start=_duration(value.start),
+        total=_duration(total),
+        work=None if work is None else _duration(min(work, total)),
+        network=None if work is None else _duration(max(total - work, 0.0)),
+    )
+
+
+def _duration(seconds: float) -> duration_pb2.Duration:
+    """Return non-negative seconds as a message, in whole microseconds."""
+    micros = round(seconds * 1e6)
+    return duration_pb2.Duration(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1_000)
 
 
 def reasons(messages: Iterable[answer_pb2.Reason]) -> tuple[Reason, ...]:
@@ -175,7 +185,7 @@ def _reason(value: Reason) -> answer_pb2.Reason:
 
 def reason_messages(values: Iterable[Reason]) -> list[answer_pb2.Reason]:
     """Return the messages of reasons; they are shared and must not be changed."""
-    return [_reason(value) for value in values]
+    return list(map(_reason, values))
 
 
 def moves(messages: Iterable[answer_pb2.Move]) -> tuple[Move, ...]:

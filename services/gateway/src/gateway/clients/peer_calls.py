@@ -1,7 +1,7 @@
 """Calls to a peer, with the caller's deadline and typed errors."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
 from typing import Any, TypeVar
 
 import grpc
@@ -10,18 +10,21 @@ from grpc.aio import UnaryStreamMultiCallable, UnaryUnaryMultiCallable
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
-from servicekit import deadlines
+from servicekit import deadlines, telemetry
 from servicekit.admission import costs
-from servicekit.errors import ServiceError
+from servicekit.errors import Code, DeadlineExceeded, Internal, ServiceError
 from servicekit.rpc import equal_calls
 from servicekit.rpc.breaker import CircuitBreaker
-from servicekit.rpc.hedging import Hedging
+from servicekit.rpc.hedging import Hedging, one_at_a_time
 from servicekit.rpc.interceptors import VERSION_KEY
+from servicekit.rpc.loans import Loan, Withdrawn
 from servicekit.status import from_rpc_error
 
 Q = TypeVar("Q", bound=Message)
 A = TypeVar("A")
+L = TypeVar("L")
 
+_log = telemetry.get_logger()
 _GONE = frozenset({"UNAVAILABLE", "CANCELLED", "PEER_FORBIDDEN", "PEER_UNKNOWN"})
 """Reasons of transport failures and of an unauthorized peer, which no caller can fix. Other reasons
 are the peer's own."""
@@ -86,12 +89,45 @@ class PeerCaller:
                 self._suspect()
             raise self._error(error) from error
         except asyncio.CancelledError:
-            # A stage whose time is over cancels its calls, as does a caller that leaves or a hedged
-            # call that lost. This is no failure of the peer.
-            if (left := deadlines.remaining()) is not None and left <= self._reserve:
-                self._suspect()
+            self._note_cancelled()
             raise
         return answer
+
+    async def borrow_idempotent(
+        self, loan: Loan[L] | None, name: str, work: Callable[[L], Awaitable[A]], *key: Hashable
+    ) -> A:
+        """Work with what the peer lends in this process, once for equal names and keys of a
+        request. Raises ServiceError."""
+
+        async def start() -> A:
+            if (alone := one_at_a_time.get()) is None:
+                return await self.borrow(loan, name, work)
+            async with alone:
+                return await self.borrow(loan, name, work)
+
+        return await equal_calls.once((self.peer, name), key, start)
+
+    async def borrow(self, loan: Loan[L] | None, name: str, work: Callable[[L], Awaitable[A]]) -> A:
+        """Work with what the peer lends in this process. Raises ServiceError."""
+        if loan is None or (self.breaker is not None and self.breaker.hangs):
+            raise PeerUnavailable(self.peer)
+        try:
+            seconds = deadlines.budget(self._reserve, self._longest)
+            return await loan.use(name, work, self._longest if seconds is None else seconds)
+        except Withdrawn:
+            raise PeerUnavailable(self.peer) from None
+        except ServiceError as error:
+            if isinstance(error, DeadlineExceeded):
+                self._suspect()
+            if error.reason in _GONE:
+                raise PeerUnavailable(self.peer) from error
+            raise
+        except asyncio.CancelledError:
+            self._note_cancelled()
+            raise
+        except Exception as error:  # as over the wire, its text reaches no caller
+            _log.error("call", peer=self.peer, code=Code.INTERNAL, exc_info=error)
+            raise Internal("a call in the process failed", reason="INTERNAL") from error
 
     async def stream(
         self, method: UnaryStreamMultiCallable[Q, A], request: Q
@@ -110,6 +146,12 @@ class PeerCaller:
         """Stop the health checks of the peer."""
         if self.breaker is not None:
             self.breaker.close()
+
+    def _note_cancelled(self) -> None:
+        # A stage whose time is over cancels its calls, as does a caller that leaves or a hedged
+        # call that lost. This is no failure of the peer.
+        if (left := deadlines.remaining()) is not None and left <= self._reserve:
+            self._suspect()
 
     def _suspect(self) -> None:
         if self.breaker is not None:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
+from typing import cast
 
 import grpc
 
@@ -13,32 +14,10 @@ from gateway.clients.columns import columns_message, columns_of
 from gateway.clients.experiments import experiment_message, running_of
 from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.records import draft_of, message_of, record_of, replay_of
-from gateway.model.answer import AnswerOrder, AnswerRecord
-from gateway.model.candidates import Contributions, FusedCandidates
-from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.diversity import Diversity
 from gateway.model.experiment import ExperimentFile, RunningExperiment
-from gateway.model.peers import (
-    NO_RECOMMENDERS,
-    AnswerRange,
-    CountedSales,
-    NominationBasis,
-    ProductSales,
-    Ranked,
-    RankerCandidates,
-    RankRequest,
-    Reasoned,
-    ReasonRequest,
-    RecommenderList,
-    Recommenders,
-    ReplayRules,
-    RequestAnchors,
-)
-from gateway.model.query import Shopper
-from gateway.model.reasons import Reason
+from gateway.model.peers import AnswerRange, CountedSales, ProductSales, ReplayRules
 from gateway.model.replay import RankerReplay
-from gateway.model.scene import AnchorSource, AppliedObjective, Objective
-from gateway.model.score_notes import ScoreNote
 from gateway.ports import ExperimentKeeper, RankerPort
 from servicekit.errors import Internal
 from servicekit.rpc.channel import idempotent
@@ -56,6 +35,28 @@ from sightline.ranker.v1 import privacy_service_pb2, profile_service_pb2
 from sightline.ranker.v1 import privacy_service_pb2_grpc as privacy_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
+from sightline_core.answer import AnswerOrder, AnswerRecord
+from sightline_core.candidates import Contributions, FusedCandidates
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.ranking import (
+    NO_RECOMMENDERS,
+    AnchorSource,
+    AppliedObjective,
+    NominationBasis,
+    Objective,
+    Ranked,
+    RankerCandidates,
+    RankRequest,
+    Reasoned,
+    ReasonRequest,
+    RecommenderList,
+    Recommenders,
+    ReorderingRules,
+    RequestAnchors,
+)
+from sightline_core.reasons import Reason
+from sightline_core.score_notes import ScoreNote
+from sightline_core.shoppers import Shopper
 from sightline_rules.controls import ControlKind
 
 NO_BOOST = 1e-12
@@ -162,41 +163,8 @@ class RankerClient(RankerPort, ExperimentKeeper):
         )
 
     async def rank(self, order: RankRequest) -> Ranked:
-        candidates = order.candidates
-        request = ranking_pb.RankRequest(
-            catalog_id=order.catalog_id,
-            language_code=order.language_code,
-            shopper=messages.shopper_message(order.shopper),
-            session_id=order.session_id,
-            branches=[
-                ranking_pb.BranchSignal(branch=branch, similarities=values)
-                for branch, values in (*candidates.similarities.items(), *order.signals.items())
-            ],
-            fused=candidates.fused,
-            weights=_weights(order.weights),
-            top_k=order.top_k,
-            drop_seen=order.drop_seen,
-            seed=order.seed,
-            diversity=_diversity(order.diversity, order.objective),
-            explain=order.explain,
-            time_micros=order.time_micros,
-            reason_top_k=order.reason_count,
-            collapse=order.collapse,
-            history_token=order.history_token,
-            anchors=_anchors(order.anchors),
-            model_version=order.model_version,
-        )
-        # Filled in place: a constructor copies its arguments message by message.
-        request.candidates.CopyFrom(columns_message(candidates.columns))
-        if order.collapse:
-            request.query_products.CopyFrom(columns_message(candidates.own))
-            request.same_pictures.extend(chain.from_iterable(candidates.same_pictures[:MOST_PAIRS]))
-        if order.record is not None:
-            request.record.CopyFrom(draft_of(order.record, candidates))
-        if candidates.controls:
-            request.controls.CopyFrom(_controls(order))
-        answer = await self._caller.call(self._ranking.Rank, request)
-        return _ranked(answer, candidates, _lost("rank", order.model_version, answer))
+        answer = await self._caller.call(self._ranking.Rank, rank_message(order))
+        return _ranked(answer, order.candidates, _lost("rank", order.model_version, answer))
 
     async def reasons(self, order: ReasonRequest) -> Reasoned:
         request = ranking_pb.GiveReasonsRequest(
@@ -358,6 +326,45 @@ class RankerClient(RankerPort, ExperimentKeeper):
         return {item.model_version: item.state for item in answer.models}
 
 
+def rank_message(order: RankRequest) -> ranking_pb.RankRequest:
+    """Return the message of a request to rank."""
+    candidates = order.candidates
+    request = ranking_pb.RankRequest(
+        catalog_id=order.catalog_id,
+        language_code=order.language_code,
+        shopper=messages.shopper_message(order.shopper),
+        session_id=order.session_id,
+        branches=[
+            ranking_pb.BranchSignal(branch=branch, similarities=values)
+            for branch, values in (*candidates.similarities.items(), *order.signals.items())
+        ],
+        # Negative signals may lower it below 0, which the ranker rejects.
+        fused=[max(each, 0.0) for each in candidates.fused],
+        weights=_weights(order.weights),
+        top_k=order.top_k,
+        drop_seen=order.drop_seen,
+        seed=order.seed,
+        diversity=_diversity(order.diversity, order.objective),
+        explain=order.explain,
+        time_micros=order.time_micros,
+        reason_top_k=order.reason_count,
+        collapse=order.collapse,
+        history_token=order.history_token,
+        anchors=_anchors(order.anchors),
+        model_version=order.model_version,
+    )
+    # Filled in place: a constructor copies its arguments message by message.
+    request.candidates.CopyFrom(columns_message(candidates.columns))
+    if order.collapse:
+        request.query_products.CopyFrom(columns_message(candidates.own))
+        request.same_pictures.extend(chain.from_iterable(candidates.same_pictures[:MOST_PAIRS]))
+    if order.record is not None:
+        request.record.CopyFrom(draft_of(order.record, candidates))
+    if candidates.controls:
+        request.controls.CopyFrom(_controls(order))
+    return request
+
+
 def _anchors(value: RequestAnchors) -> ranking_pb.Anchors | None:
     if not value:
         return None
@@ -491,9 +498,10 @@ def _contributions(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Seque
 
 
 @lru_cache(64)
-def _diversity(value: Diversity, objective: AppliedObjective) -> ranking_pb.Diversity:
+def _diversity(value: ReorderingRules, objective: AppliedObjective) -> ranking_pb.Diversity:
     caps = [ranking_pb.CategoryCap(level=level, cap=most) for level, most in value.category_caps]
-    message = ranking_pb.Diversity(**asdict(value) | {"category_caps": caps})
+    given = asdict(cast(Diversity, value)) | {"category_caps": caps}
+    message = ranking_pb.Diversity(**given)
     if objective:
         message.objective = _GOALS[objective.goal]
         message.objective_strength = objective.strength

@@ -5,14 +5,14 @@ from typing import Literal, cast
 
 from gateway.clients import messages
 from gateway.clients.columns import order_message, order_of
-from gateway.model.answer import AnswerRecord
-from gateway.model.branch import Branch
-from gateway.model.candidates import FusedCandidates
 from gateway.model.replay import Difference, ExpectedOutcome, RankerReplay, RecordedAnswer
 from servicekit.rpc.requests import timestamp
 from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
+from sightline_core.answer import AnswerRecord
+from sightline_core.branch import Branch
+from sightline_core.candidates import FusedCandidates
 
 _BRANCHES = [str(branch) for branch in Branch]
 

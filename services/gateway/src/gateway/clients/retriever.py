@@ -10,20 +10,12 @@ from grpc.aio import UnaryUnaryMultiCallable
 from gateway.clients import messages
 from gateway.clients.columns import columns, columns_of
 from gateway.clients.peer_calls import A, PeerCaller, Q
-from gateway.model.columns import ProductColumns, gathered
-from gateway.model.opaque_messages import Facet, FacetRequest, Vector
 from gateway.model.peers import (
     CatalogSuggestions,
-    CheckedProducts,
     IndexState,
     ListedProducts,
     ListingRequest,
-    NearestProducts,
-    ProductRows,
-    Rejection,
     SuggestedText,
-    UsedSynonym,
-    VectorBlend,
 )
 from gateway.model.query import AnswerScope
 from gateway.ports import RetrieverPort
@@ -48,6 +40,16 @@ from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
+from sightline_core.columns import ProductColumns, gathered
+from sightline_core.opaque_messages import Facet, FacetRequest, Vector
+from sightline_core.search import (
+    CheckedProducts,
+    NearestProducts,
+    ProductRows,
+    Rejection,
+    UsedSynonym,
+    VectorBlend,
+)
 
 IDEMPOTENT = idempotent(
     fit_pb,
@@ -69,6 +71,8 @@ MOST_CONJUNCTS = 64
 """Maximum number of filters in one `all`."""
 _WRAPPED = "filter.all.filters[0]"
 
+COUNTED = (facet_pb2.FacetRequest(field="availability"),)
+"""Facets of a request for the number of products alone."""
 _BUYABLE = filter_pb2.Filter(
     comparison=filter_pb2.Comparison(
         field="availability",
@@ -301,7 +305,7 @@ class RetrieverClient(RetrieverPort):
         request = products_pb.CountFacetsRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
-            facets=[facet_pb2.FacetRequest(field="availability")],
+            facets=COUNTED,
         )
         return (await self._call(self._products.CountFacets, request, scope)).product_count
 
@@ -349,7 +353,7 @@ class RetrieverClient(RetrieverPort):
         try:
             return await self._caller.call_idempotent(method, request)
         except InvalidArgument as error:
-            raise _as_sent(error, scope) from error
+            raise as_sent(error, scope) from error
 
 
 def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
@@ -470,7 +474,7 @@ def _equal(field: str, **value: Any) -> filter_pb2.Filter:
     )
 
 
-def _as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:
+def as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:
     """Return the error with the paths of the filter as the caller sent it."""
     sent, own = filter_of(scope), _own(scope)
     wrapped = (
@@ -478,7 +482,7 @@ def _as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:
     )
     if not wrapped:
         return error
-    return type(error)(
+    return InvalidArgument(
         error.message.replace(_WRAPPED, "filter"),
         reason=error.reason,
         violations=[

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from gateway.detect.heat_maps import LACKING, SHARE, STAGE, HeatMapDrawer
 from gateway.detect.matching import arranged, matched
 from gateway.detect.validate import check
-from gateway.model.branch import SPACES, Branch
-from gateway.model.causes import Degradation, DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.detections import (
     MOST_ALTERNATIVES,
     Detection,
@@ -17,9 +16,8 @@ from gateway.model.detections import (
     counted,
 )
 from gateway.model.errors import StageLate
-from gateway.model.opaque_messages import ProductRow, Vector
 from gateway.model.peer_failures import cause_of
-from gateway.model.peers import EmbeddedRegions, NearestProducts
+from gateway.model.peers import EmbeddedRegions
 from gateway.model.price import detection_price, unused_detection_seconds
 from gateway.retrieval.embedding import photo_error
 from gateway.retrieval.parallel import in_parallel
@@ -29,6 +27,10 @@ from servicekit import deadlines
 from servicekit.admission import quotas
 from servicekit.admission.quotas import QuotaKind
 from servicekit.errors import ServiceError
+from sightline_core.branch import SPACES, Branch
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.opaque_messages import ProductRow, Vector
+from sightline_core.search import NearestProducts
 
 SIDE_BY_SIDE = 8
 """Searches of one request that run at once."""

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from gateway.model.causes import Degradation, Peer
+from gateway.model.causes import Peer
 from gateway.model.detections import Detection, DetectionQuery
 from gateway.model.peer_failures import cause_of
 from gateway.model.peers import HeatMap
 from gateway.ports import EmbedderPort
 from gateway.retrieval.parallel import in_parallel
 from servicekit.errors import Code, ServiceError
+from sightline_core.degradations import Degradation
 
 STAGE: Final = "heat_maps"
 """Stage of an answer's timings and degradations in which heat maps are drawn."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from gateway.model.detections import MOST_ALTERNATIVES, Alternative, Detection
-from gateway.model.opaque_messages import Box
-from gateway.model.peers import NearestProducts
+from sightline_core.opaque_messages import Box
+from sightline_core.search import NearestProducts
 from sightline_rules.detections import one_a_place, reading_order
 
 WEIGHTS = (-7.5, 7.7, 16.2, 1.4)

@@ -12,15 +12,17 @@ from gateway.detect.plan import ShelfBox, ShelfPlan
 from gateway.detect.plan_comparison import PlanComparison, ShelfDetection, compare
 from gateway.detect.stock import ShelfStock, StockRequest, StockSuggestion
 from gateway.detect.validate import check
-from gateway.model.causes import Degradation, Peer
+from gateway.model.causes import Peer
 from gateway.model.detections import Detection, DetectionAnswer, DetectionQuery
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.peer_failures import cause_of
-from gateway.model.peers import CountedSales, Rejection
+from gateway.model.peers import CountedSales
 from gateway.model.query import AnswerScope
 from gateway.ports import RankerPort, RetrieverPort
 from gateway.state.request_context import RequestDependencies
 from servicekit.errors import ServiceError
+from sightline_core.degradations import Degradation
+from sightline_core.opaque_messages import ProductRow
+from sightline_core.search import Rejection
 
 DAY_MICROS = 86_400_000_000
 GIVEN_BY_ID = "planned products are given by id alone"

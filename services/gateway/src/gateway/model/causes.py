@@ -1,7 +1,10 @@
 """The services behind the gateway, and the causes of degradations."""
 
-from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import StrEnum
+
+from sightline_core.degradations import Degradation, DegradationCause
+
+__all__ = ["Degradation", "DegradationCause", "Peer"]
 
 
 class Peer(StrEnum):
@@ -10,29 +13,3 @@ class Peer(StrEnum):
     EMBEDDER = "embedder"
     RETRIEVER = "retriever"
     RANKER = "ranker"
-
-
-class DegradationCause(IntEnum):
-    """Cause of a degradation, by the numbers of Degradation.Cause."""
-
-    EMBEDDER_UNAVAILABLE = 1
-    INDEX_UNAVAILABLE = 2
-    RETRIEVER_UNAVAILABLE = 3
-    RANKER_UNAVAILABLE = 4
-    PROFILE_UNAVAILABLE = 5
-    STAGE_DEADLINE = 6
-    SPACE_UNAVAILABLE = 7
-    MODEL_NOT_READY = 8
-    ANSWER_RECORD_DROPPED = 9
-
-
-@dataclass(frozen=True, slots=True)
-class Degradation:
-    """A part that the answer lacks, and its substitute."""
-
-    stage: str
-    """Stage or branch."""
-    cause: DegradationCause
-    substitute: str = ""
-    as_of_micros: int = 0
-    """When the substitute was read, microseconds since 1970 (UTC); 0: by this request."""

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.model.causes import Degradation
 from gateway.model.filters import CallersFilter
-from gateway.model.opaque_messages import Box, ProductRow
 from gateway.model.peers import HeatMap
 from gateway.model.query import AnswerScope, Signal
-from gateway.model.versions import SpaceVersion, StageTiming
+from sightline_core.degradations import Degradation
+from sightline_core.opaque_messages import Box, ProductRow
+from sightline_core.versions import SpaceVersion, StageTiming
 
 MOST_DETECTIONS = 300
 DEFAULT_DETECTIONS = 100

@@ -34,7 +34,7 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Self
 
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.price import RequestPrice
 from gateway.model.query import photo_path
 from servicekit.admission.concurrency import Overloaded
@@ -49,6 +49,7 @@ from servicekit.errors import (
     Unavailable,
 )
 from servicekit.rpc.requests import FieldsInvalid, describe
+from sightline_core.degradations import DegradationCause
 
 LONGEST_NAME = 64
 """Characters of a scene's name."""

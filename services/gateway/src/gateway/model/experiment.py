@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, ConfigDict, Field, StringConstraints
 from pydantic import dataclasses as checked
 
-from gateway.model.query import Shopper
+from sightline_core.shoppers import Shopper
 
 _FILES = ConfigDict(extra="forbid")
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.model.answer import AnswerResult
-from gateway.model.causes import Degradation
-from gateway.model.opaque_messages import ProductRow
-from gateway.model.peers import ReadLabel, Rejection
-from gateway.model.versions import Versions
+from gateway.model.peers import ReadLabel
+from sightline_core.answer import AnswerResult
+from sightline_core.degradations import Degradation
+from sightline_core.opaque_messages import ProductRow
+from sightline_core.search import Rejection
+from sightline_core.versions import Versions
 
 
 class ProductOutcome(StrEnum):

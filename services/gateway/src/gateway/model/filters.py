@@ -48,12 +48,16 @@ def carried(message: Filter) -> CallersFilter:
 
 
 def parts_of(value: CallersFilter | None) -> Sequence[CallersFilter]:
-    """Return the conditions of a valid filter that all have to pass."""
+    """Return the conditions of a valid filter that all have to pass, without its market."""
     message = None if value is None else value.message
     if not isinstance(message, Filter) or message.WhichOneof("expression") is None:
         return ()
-    held = message.all.filters if message.HasField("all") else [message]
-    return [carried(each) for each in held]
+    if message.HasField("all"):
+        return [carried(each) for each in message.all.filters]
+    alone = Filter()
+    alone.CopyFrom(message)
+    alone.ClearField("market_id")
+    return [carried(alone)]
 
 
 def all_of(parts: Sequence[CallersFilter]) -> CallersFilter:

@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model.columns import ProductColumns
 from gateway.model.query import FIRST_ANCHOR, MOST_ALIKE, Signal, SignalKind
+from sightline_core.columns import ProductColumns
 from sightline_rules import categories
 
 MOST_GROUPS = 2

@@ -14,10 +14,10 @@ import numpy as np
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
-from gateway.model.answer import AnswerOrder
-from gateway.model.branch import JUDGED, SPACES, Branch
-from gateway.model.candidates import CandidateList
-from gateway.model.versions import SpaceVersion
+from sightline_core.answer import AnswerOrder
+from sightline_core.branch import JUDGED, SPACES, Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.versions import SpaceVersion
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Quantiles of Verification.nearest_cosines, as defined by the retriever's contract."""

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
 from servicekit.admission.quotas import QuotaExhausted
 from servicekit.errors import Code, ServiceError
+from sightline_core.degradations import DegradationCause
 
 BY_REASON: Mapping[str, DegradationCause] = MappingProxyType(
     {

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 
-from gateway.model.answer import AnswerOrder, AnswerRecord
-from gateway.model.candidates import Contributions, FusedCandidates
-from gateway.model.causes import Degradation
-from gateway.model.columns import ProductColumns
 from gateway.model.diversity import Diversity
 from gateway.model.filters import CallersFilter
-from gateway.model.opaque_messages import (
+from gateway.model.query import Signal
+from servicekit.errors import ServiceError
+from sightline_core.columns import ProductColumns
+from sightline_core.opaque_messages import (
     Box,
     Classification,
     Facet,
@@ -21,21 +19,65 @@ from gateway.model.opaque_messages import (
     Subject,
     Vector,
 )
-from gateway.model.query import Shopper, Signal
-from gateway.model.reasons import Reason
-from gateway.model.scene import AnchorSource, AppliedObjective
-from gateway.model.score_notes import ScoreNote
-from gateway.model.versions import Freshness, SpaceVersion
-from servicekit.errors import ServiceError
+from sightline_core.ranking import (
+    NO_ANCHORS,
+    NO_RECOMMENDERS,
+    AppliedObjective,
+    NominationBasis,
+    Ranked,
+    RankerCandidates,
+    RankRequest,
+    Reasoned,
+    ReasonRequest,
+    RecommenderList,
+    Recommenders,
+    RequestAnchors,
+)
+from sightline_core.search import (
+    CheckedProducts,
+    NearestProducts,
+    ProductRows,
+    Rejection,
+    UsedSynonym,
+    VectorBlend,
+)
+from sightline_core.shoppers import Shopper
+from sightline_core.versions import Freshness, SpaceVersion
 
-
-@dataclass(frozen=True, slots=True)
-class VectorBlend:
-    """Vectors and products of one space that the retriever combines into one query."""
-
-    space: str
-    parts: tuple[tuple[float, Vector | str], ...]
-    """Parts with their weights, negative to move away; a text is a product's id."""
+__all__ = [
+    "NO_ANCHORS",
+    "NO_RECOMMENDERS",
+    "RANKED",
+    "AnswerRange",
+    "CatalogSuggestions",
+    "CheckedProducts",
+    "CountedSales",
+    "EmbeddedRegions",
+    "EmbeddedSignal",
+    "EmbeddedSignals",
+    "HeatMap",
+    "IndexState",
+    "ListedProducts",
+    "ListingRequest",
+    "NearestProducts",
+    "NominationBasis",
+    "ProductRows",
+    "ProductSales",
+    "RankRequest",
+    "Ranked",
+    "RankerCandidates",
+    "ReadLabel",
+    "ReasonRequest",
+    "Reasoned",
+    "RecommenderList",
+    "Recommenders",
+    "Rejection",
+    "ReplayRules",
+    "RequestAnchors",
+    "SuggestedText",
+    "UsedSynonym",
+    "VectorBlend",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,124 +132,6 @@ class EmbeddedRegions:
 
 
 @dataclass(frozen=True, slots=True)
-class UsedSynonym:
-    """Part of a text, and what the catalog's synonyms name for it."""
-
-    typed: str
-    """Folded to lower case without accents."""
-    term: str
-
-
-@dataclass(frozen=True, slots=True)
-class NearestProducts:
-    """The products nearest to a vector or product, nearest first."""
-
-    columns: ProductColumns
-    similarities: Sequence[float]
-    """Cosine, −1 to 1, one per product."""
-    image_ids: Sequence[str]
-    """Photo that matched best, one per product."""
-    space: SpaceVersion | None
-    freshness: Freshness | None
-    plan: str
-    work: float | None
-    collapsed: Sequence[Sequence[str]] = ()
-    """Near-duplicates of each product among those found; empty if none."""
-    own: ProductColumns | None = None
-    """The query's product, whose near-duplicates were excluded; `None` if it has none."""
-    degradations: tuple[Degradation, ...] = ()
-    """Degradations that the retriever reports."""
-    nearest_cosines: Sequence[float] = ()
-    """Cosines of the catalog's own photos to their nearest other product in this space; empty if
-    not measured."""
-    synonyms: Mapping[str, UsedSynonym] = field(default_factory=dict)
-    """By product that lacks a part of the text: the synonym that it has instead."""
-    corrected_text: str = ""
-    """Text that was searched by words; empty: the given one."""
-    label_words: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """By product: the words of the label that it has, folded."""
-
-
-class NominationBasis(StrEnum):
-    """Basis on which candidates were generated."""
-
-    NOTHING = "nothing"
-    LONG_TERM = "long-term"
-    SESSION = "session"
-    POPULARITY = "popularity"
-
-
-@dataclass(frozen=True, slots=True)
-class RequestAnchors:
-    """Products that a request is about."""
-
-    product_ids: tuple[str, ...] = ()
-    """Most important first."""
-    source: AnchorSource = AnchorSource.REQUEST
-    """Source of the anchors if `product_ids` is empty."""
-
-    def __bool__(self) -> bool:
-        return bool(self.product_ids) or self.source.is_history
-
-
-NO_ANCHORS = RequestAnchors()
-
-
-@dataclass(frozen=True, slots=True)
-class Recommenders:
-    """Recommenders by counts that are requested in addition to behaviour."""
-
-    names: tuple[str, ...] = ()
-    """Recommenders, each of which returns its own list."""
-    anchors: RequestAnchors = NO_ANCHORS
-    category_path: tuple[str, ...] = ()
-    """Category within which events are counted; empty: all."""
-    only: bool = False
-    """If true, candidates by the shopper's behaviour are not requested."""
-    last_products: int = 0
-    """Number of the shopper's last products that are requested if no model knows the shopper."""
-    of_last_products: tuple[str, ...] = ()
-    """Recommenders that are requested only then."""
-
-
-NO_RECOMMENDERS = Recommenders()
-
-
-@dataclass(frozen=True, slots=True)
-class RecommenderList:
-    """Candidates of one recommender, best first."""
-
-    recommender: str
-    product_ids: tuple[str, ...]
-    scores: tuple[float, ...]
-    """0 to 1, descending."""
-
-
-@dataclass(frozen=True, slots=True)
-class RankerCandidates:
-    """Candidates that the ranker generates by behaviour, best first."""
-
-    product_ids: tuple[str, ...]
-    """With `vectors`: only those that a search with these can't find."""
-    basis: NominationBasis
-    model_version: str
-    degradations: tuple[Degradation, ...] = ()
-    vectors: tuple[Vector, ...] = ()
-    """For a large catalog: the shopper in the collaborative space, by the requested model, then by
-    the serving one and its predecessor."""
-    exclude: tuple[str, ...] = ()
-    """With `vectors`: products to exclude."""
-    history_token: str = ""
-    """Identifies the history that was read, for a ranking of the same request."""
-    lists: tuple[RecommenderList, ...] = ()
-    anchors: tuple[str, ...] = ()
-    """Anchors that were used."""
-    last_products: Mapping[str, float] = field(default_factory=dict)
-    """The shopper's last products with their weights, newest first, if no model knows the shopper.
-    """
-
-
-@dataclass(frozen=True, slots=True)
 class HeatMap:
     """Similarity of two photos by region."""
 
@@ -217,19 +141,6 @@ class HeatMap:
     unplaced: float
     """Part of the similarity without a position in the first photo."""
     space_version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """Why a product does not pass a filter."""
-
-    product_id: str = ""
-    path: str = ""
-    """Path within the caller's filter; empty if the condition is not the caller's."""
-    condition: str = ""
-    """The condition that fails, in words."""
-    held: tuple[str, ...] = ()
-    """The product's values of its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,25 +156,6 @@ class IndexState:
     freshness: Freshness | None = None
     recall: Sequence[RecallEstimate] = ()
     advice: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedProducts:
-    """Products that may be in the answer, and why others may not."""
-
-    columns: ProductColumns
-    missing: frozenset[str]
-    """Products that are not in the catalog."""
-    rejections: Mapping[str, Rejection]
-
-
-@dataclass(frozen=True, slots=True)
-class ProductRows:
-    """Products as currently stored, and titles of others."""
-
-    rows: tuple[ProductRow, ...] = ()
-    titles: Mapping[str, str] = field(default_factory=dict)
-    """By product id; unavailable titles are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,71 +246,6 @@ class ReplayRules:
 
 
 @dataclass(frozen=True, slots=True)
-class RankRequest:
-    """Request to rank candidates."""
-
-    catalog_id: str
-    language_code: str
-    shopper: Shopper | None
-    session_id: str = field(repr=False)
-    candidates: FusedCandidates
-    weights: Mapping[str, float]
-    drop_seen: bool
-    seed: int
-    diversity: Diversity = field(default_factory=Diversity)
-    objective: AppliedObjective = AppliedObjective()  # noqa: RUF009  # frozen
-    time_micros: int = 0
-    """When the request was made, microseconds since 1970 (UTC); 0: now."""
-    explain: bool = False
-    """If true, parts are split by feature."""
-    top_k: int = 0
-    """Number of first products to return; 0: all."""
-    reason_count: int | None = None
-    """Number of first products that get reasons; `None`: all."""
-    collapse: bool = True
-    """If true, near-duplicates collapse."""
-    record: "AnswerRecord | None" = None
-    """What the ranker records of the answer, without its order; `None` disables recording."""
-    history_token: str = ""
-    """RankerCandidates.history_token of the same request."""
-    anchors: RequestAnchors = NO_ANCHORS
-    signals: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Parts of raw scores in addition to those of branches: by part one value for each candidate, 0
-    to 1; NaN if none."""
-    page_size: int = 0
-    """Number of first products that are shown, to decide which controls have an effect."""
-    pins_first: bool = False
-    """If true, pinned products come first, to be placed by the service that collapses."""
-    model_version: str = ""
-    """The ranking model; empty: the promoted one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ranked:
-    """Response of a ranking."""
-
-    order: AnswerOrder
-    hidden_count: int
-    model_version: str
-    degradations: tuple[Degradation, ...] = ()
-    work: float | None = None
-    seen_count: int = 0
-    collapsed_count: int = 0
-    """Number of candidates collapsed into another one or into the query's own products."""
-    recorded: bool = False
-    """True if the answer's record is queued."""
-    hidden_pins: tuple[str, ...] = ()
-    """Pinned products that the shopper hid."""
-    seen_pins: tuple[str, ...] = ()
-    acted: tuple[str, ...] = ()
-    """Controls that changed the first page."""
-    merits: Mapping[str, float] = field(default_factory=dict)
-    """By control: its products' share of the relevance of the best candidates, 0 to 1."""
-    notes: Sequence[ScoreNote] = ()
-    """Data that the objective lacks."""
-
-
-@dataclass(frozen=True, slots=True)
 class AnswerRange:
     """Range of a recorded answer to read, and its reader."""
 
@@ -431,34 +258,6 @@ class AnswerRange:
     """Reader: products hidden by this shopper are excluded."""
     drop_seen: bool = False
     """If true, products that the shopper has seen are excluded too."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReasonRequest:
-    """Request for reasons of ranked products, after the answer."""
-
-    catalog_id: str
-    language_code: str
-    shopper: Shopper | None
-    session_id: str = field(repr=False)
-    rows: Sequence[ProductRow]
-    parts: Sequence[tuple[str, Sequence[float]]]
-    """Parts of their scores."""
-    weights: Mapping[str, float]
-    explored: Sequence[int] = ()
-    """Indexes, from 0, of products placed by exploration."""
-    explain: bool = False
-    anchors: RequestAnchors = NO_ANCHORS
-    model_version: str = ""
-    """As in RankRequest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reasoned:
-    """Reasons of ranked products, in the order of the request."""
-
-    reasons: Sequence[tuple[Reason, ...]]
-    contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

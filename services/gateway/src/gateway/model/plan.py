@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.model.branch import RECOMMENDERS, Branch
 from gateway.model.controls import ActiveControl
 from gateway.model.query import AnswerScope, Signal
 from gateway.model.scene import Scene
+from sightline_core.branch import RECOMMENDERS, Branch
 
 MOST_ASKED = 1_000
 """Maximum number of products in a response of the retriever and the ranker."""

@@ -8,12 +8,12 @@ products, attributes, bytes, texts and photos. The figures are processor time of
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.model.filters import CallersFilter, FilterWork, work_of
-from gateway.model.opaque_messages import FacetRequest
 from gateway.model.photo_header import decoding_seconds
 from gateway.model.query import MOST_IN_PHOTO, RequestQuery, Signal, SignalKind
+from sightline_core.opaque_messages import FacetRequest
 from sightline_rules.filters import ATTRIBUTES
 
 REFERENCE_PRODUCTS = 5_000
@@ -115,15 +115,15 @@ class RequestPrice:
     """By the request's fields; "": what any request costs."""
     models: float = 0.0
     """Of these, the seconds of models, which the services do not measure."""
+    seconds: float = field(init=False)
+    """Sum of the parts."""
     exempt: float = 0.0
     """Seconds, included in the price, that the queue of expensive requests ignores. For a query:
     those of one photo, which waits for decoders and models anyway. For a write: those of photos and
     models, which also run after its answer."""
 
-    @property
-    def seconds(self) -> float:
-        """Return the sum of the parts."""
-        return sum(self.parts.values())
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seconds", sum(self.parts.values()))
 
     @property
     def queue_seconds(self) -> float:
@@ -134,6 +134,9 @@ class RequestPrice:
     def is_expensive(self) -> bool:
         """Return whether the request waits in the queue of expensive requests."""
         return self.queue_seconds > EXPENSIVE_SECONDS
+
+
+_NOTHING = RequestPrice({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +184,15 @@ def price_of(
     """
     if query.page_token and not query.listed:  # its order was recorded
         return RequestPrice({"": BASE, "page_size": query.results_a_page * RESULT})
-    own = [] if query.filter is None else [query.filter]
     grouping = query.grouping
-    found = detection_price(MOST_IN_PHOTO) if detects else RequestPrice({})
+    found = detection_price(MOST_IN_PHOTO) if detects else _NOTHING
     # A photo is searched as a whole only if nothing is found in it.
     alone = [each for each in query.signals if not (detects and each is query.pictured)]
-    models = searches * sum(map(_model, alone)) + labelled * LABEL
-    again = [each for each in alone if query.corrects(each)]
-    signals = sum(map(_signal, alone)) + sum(_signal(each) + _model(each) for each in again)
+    models, signals = labelled * LABEL, 0.0
+    for each in alone:
+        signal, model = _signal(each), _model(each)
+        models += searches * model
+        signals += signal + (signal + model if query.corrects(each) else 0.0)
     return RequestPrice(
         {
             "": BASE,
@@ -196,18 +200,22 @@ def price_of(
             * RESULT
             * (1 if grouping is None else grouping.products_a_value),
             "signals": searches * signals + models,
-            "filter": sizes.products * _of_filters(own)
-            + searches * _searches(query.signals) * FILTER_BYTE * sum(len(x.content) for x in own),
+            "filter": 0.0
+            if query.filter is None
+            else sizes.products * _of_filters([query.filter])
+            + searches * _searches(query.signals) * FILTER_BYTE * len(query.filter.content),
             "controls": sizes.products * _of_filters(excluded)
-            + sizes.candidates * _of_filters(moved),
-            "facets": sizes.products * _of_facets(query.facets),
+            + sizes.candidates * _of_filters(moved)
+            if excluded or moved
+            else 0.0,
+            "facets": sizes.products * _of_facets(query.facets) if query.facets else 0.0,
             "candidates": len(query.candidates) * CANDIDATE,
             "field": sizes.candidates * (0.0 if grouping is None else GROUPED_CANDIDATE),
             "sort": sizes.products * (SORTED_PRODUCT if query.listed else 0.0),
             "anchors": found.seconds + searches * last_products * SIGNAL[SignalKind.PRODUCT],
         },
         models + found.models,
-        exempt=(ONE_PHOTO if any(map(_is_photo, query.signals)) else 0.0)
+        exempt=(ONE_PHOTO if any(each.is_photo for each in query.signals) else 0.0)
         + labelled * LABEL
         + found.exempt,
     )
@@ -393,10 +401,6 @@ def step_price() -> RequestPrice:
 def _beyond(usual: float, photo: bytes) -> float:
     """Return the seconds of decoding a photo beyond those of a usual one."""
     return max(0.0, decoding_seconds(photo) - usual)
-
-
-def _is_photo(signal: Signal) -> bool:
-    return signal.is_photo
 
 
 def _signal(signal: Signal) -> float:

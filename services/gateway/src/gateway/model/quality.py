@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from gateway.model.branch import Branch
-from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.errors import AnswerDegraded
+from sightline_core.branch import Branch
+from sightline_core.degradations import Degradation, DegradationCause
 
 
 class Quality(IntEnum):

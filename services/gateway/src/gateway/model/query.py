@@ -6,7 +6,11 @@ from enum import StrEnum
 
 from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
-from gateway.model.opaque_messages import Box, FacetRequest
+from sightline_core import shoppers
+from sightline_core.opaque_messages import Box, FacetRequest
+
+Identity = shoppers.Identity
+Shopper = shoppers.Shopper
 
 MOST_ANCHORS = 50
 """Maximum number of anchors of a request."""
@@ -42,21 +46,6 @@ def asked_at(place: int) -> str:
     if place <= FIRST_ANCHOR:
         return f"anchor_product_ids[{FIRST_ANCHOR - place}]"
     return f"signals[{place}].product_id"
-
-
-class Identity(StrEnum):
-    """Kind of a shopper's id."""
-
-    USER = "user"
-    VISITOR = "visitor"
-
-
-@dataclass(frozen=True, slots=True)
-class Shopper:
-    """The shopper, by the caller's own id. Never logged."""
-
-    kind: Identity
-    id: str = field(repr=False)
 
 
 class SignalKind(StrEnum):
@@ -206,7 +195,9 @@ class RequestQuery:
     @property
     def about(self) -> tuple[str, ...]:
         """The products that it is about: its anchors, then its positive product signals."""
-        near = (signal.product_id for signal in self.wanted if signal.product_id)
+        if not (self.anchors or self.signals):
+            return ()
+        near = [each.product_id for each in self.signals if each.product_id and not each.negative]
         return tuple(dict.fromkeys((*self.anchors, *near)))[:MOST_ANCHORS]
 
     def corrects(self, signal: Signal) -> bool:
@@ -258,7 +249,7 @@ class RequestQuery:
     @property
     def wanted(self) -> tuple[Signal, ...]:
         """The positive signals."""
-        return tuple(signal for signal in self.signals if not signal.negative)
+        return tuple([signal for signal in self.signals if not signal.negative])
 
     @property
     def as_answered(self) -> "RequestQuery":
@@ -278,7 +269,7 @@ class RequestQuery:
     @property
     def left_out(self) -> tuple[str, ...]:
         """Products that are never in the answer: the query's own and the excluded ones."""
-        own = (signal.product_id for signal in self.signals if signal.product_id)
+        own = [signal.product_id for signal in self.signals if signal.product_id]
         return tuple(dict.fromkeys((*own, *self.exclude_product_ids)))
 
 

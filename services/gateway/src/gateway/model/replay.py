@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from gateway.model.answer import AnsweredProduct
-from gateway.model.causes import Degradation
-from gateway.model.versions import Versions
+from sightline_core.answer import AnsweredProduct
+from sightline_core.degradations import Degradation
+from sightline_core.versions import Versions
 
 
 class DifferenceKind(IntEnum):

@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.model.answer import AnswerResult
-from gateway.model.causes import Degradation
-from gateway.model.columns import NO_PRODUCTS, ProductColumns
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.detections import Detection
 from gateway.model.match import Match
-from gateway.model.opaque_messages import Classification, Facet, ProductRow, Subject
 from gateway.model.peers import ReadLabel
 from gateway.model.quality import Quality
-from gateway.model.reasons import Reason
-from gateway.model.score_notes import ScoreNote
-from gateway.model.versions import Freshness, StageTiming, Versions
 from servicekit.errors import ServiceError
+from sightline_core.answer import AnswerResult
+from sightline_core.columns import NO_PRODUCTS, ProductColumns
+from sightline_core.degradations import Degradation
+from sightline_core.opaque_messages import Classification, Facet, ProductRow, Subject
+from sightline_core.reasons import Reason
+from sightline_core.score_notes import ScoreNote
+from sightline_core.versions import Freshness, StageTiming, Versions
 from sightline_rules.filters import Comparison
 
 

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
-from gateway.model.candidates import CandidateList
 from gateway.model.causes import Peer
-from gateway.model.opaque_messages import Facet, Subject, Vector
 from gateway.model.peer_failures import StageFailure, failure_of
-from gateway.model.peers import NearestProducts, RankerCandidates, ReadLabel
+from gateway.model.peers import ReadLabel
 from servicekit.errors import ServiceError
+from sightline_core.candidates import CandidateList
+from sightline_core.opaque_messages import Facet, Subject, Vector
+from sightline_core.ranking import RankerCandidates
+from sightline_core.search import NearestProducts
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,24 @@
 """Scenes: named configurations of answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
-from gateway.model.branch import BY_HISTORY, RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.controls import ControlRule, consistent
 from gateway.model.diversity import Diversity, Share
 from gateway.model.match import Thresholds
 from gateway.model.quality import NamedQuality, Quality
+from sightline_core import ranking
+from sightline_core.branch import BY_HISTORY, RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 from sightline_rules.categories import MAX_LEVELS
+
+AnchorSource = ranking.AnchorSource
+Objective = ranking.Objective
+AppliedObjective = ranking.AppliedObjective
 
 
 class Fusion(StrEnum):
@@ -23,46 +28,6 @@ class Fusion(StrEnum):
     """Each signal is searched separately, and the lists are fused by rank."""
     VECTOR = "vector"
     """Positive signals are combined into one vector of the space and searched once."""
-
-
-class Objective(StrEnum):
-    """Metric that a scene is meant to increase."""
-
-    UNSPECIFIED = ""
-    CLICKS = "clicks"
-    CONVERSION = "conversion"
-    PURCHASES = "purchases"
-    """The same as conversion, in files from before 0.22."""
-    REVENUE = "revenue"
-    MARGIN = "margin"
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedObjective:
-    """Objective that reorders products."""
-
-    goal: Objective = Objective.UNSPECIFIED
-    strength: float = 0.0
-
-    def __bool__(self) -> bool:
-        return self.goal is not Objective.UNSPECIFIED and self.strength > 0
-
-
-class AnchorSource(StrEnum):
-    """Source of a request's anchors if it names none."""
-
-    REQUEST = "request"
-    """None: only the request's own anchors are used."""
-    VIEWED = "viewed"
-    CART = "cart"
-    BOUGHT = "bought"
-    PHOTO = "photo"
-    """The products that are found in the request's photo."""
-
-    @property
-    def is_history(self) -> bool:
-        """Return whether the ranker finds the anchors in the shopper's history."""
-        return self not in (AnchorSource.REQUEST, AnchorSource.PHOTO)
 
 
 Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]

@@ -2,24 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Set
 
-from gateway.model.branch import (
-    ABOUT,
-    ANCHORED,
-    BY_HISTORY,
-    OF_SHOPPERS,
-    RECOMMENDERS,
-    Branch,
-)
-from gateway.model.scene import (
-    AFFINITY,
-    ATTRIBUTE,
-    BEHAVIOUR,
-    NUMBERS,
-    SCORED,
-    AnchorSource,
-    Objective,
-    Scene,
-)
+from gateway.model.scene import AFFINITY, ATTRIBUTE, BEHAVIOUR, NUMBERS, SCORED, Scene
+from sightline_core.branch import ABOUT, ANCHORED, BY_HISTORY, OF_SHOPPERS, RECOMMENDERS, Branch
+from sightline_core.ranking import AnchorSource, Objective
 
 HISTORY = "parts_with_history"
 _BY_LAST = ("session", "item_item", "bought_together")

@@ -4,12 +4,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, takewhile
 
-from gateway.model.branch import Branch
-from gateway.model.candidates import CandidateList
-from gateway.model.columns import ProductColumns
 from gateway.model.errors import FilterInvalid
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.query import AnswerScope
+from sightline_core.branch import Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.columns import ProductColumns
+from sightline_core.opaque_messages import ProductRow
 from sightline_rules import filters, markets, messages
 from sightline_rules.evaluation.conditions import judged
 from sightline_rules.evaluation.work import Work

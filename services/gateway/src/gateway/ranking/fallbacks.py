@@ -3,11 +3,11 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-from gateway.model.branch import Branch
-from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.peer_failures import StageFailure
-from gateway.model.reasons import Reason
 from gateway.ranking.wording import own_reason
+from sightline_core.branch import Branch
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.reasons import Reason
 
 OWN_CODES: Mapping[Branch, str] = MappingProxyType(
     {

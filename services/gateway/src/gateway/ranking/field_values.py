@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from math import fsum, log2
 from typing import Any
 
-from gateway.model.columns import ProductColumns
 from gateway.model.query import ValueGrouping
 from servicekit.tasks.off_loop import off_loop
+from sightline_core.columns import ProductColumns
 from sightline_rules import categories, filter_checks, kinds
 from sightline_rules.evaluation.work import Work
 from sightline_rules.facts import text_of

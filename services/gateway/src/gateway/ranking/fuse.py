@@ -18,11 +18,11 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gateway.model.branch import BITS, BY_WORDS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
-from gateway.model.candidates import CandidateList, Contributions, FusedCandidates, falling
-from gateway.model.columns import ProductColumns, gathered
 from gateway.model.query import FIRST_ANCHOR, FIRST_GROUP
 from gateway.model.scene import SCORED
+from sightline_core.branch import BITS, BY_WORDS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
+from sightline_core.candidates import CandidateList, Contributions, FusedCandidates, falling
+from sightline_core.columns import ProductColumns, gathered
 
 K = 60
 """The constant of the paper."""

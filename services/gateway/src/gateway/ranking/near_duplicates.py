@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from gateway.model.answer import AnswerOrder
-from gateway.model.candidates import FusedCandidates
-from gateway.model.columns import ProductColumns
+from sightline_core.answer import AnswerOrder
+from sightline_core.candidates import FusedCandidates
+from sightline_core.columns import ProductColumns
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.grouping import NO_PAIRS, Grouped, grouped
 

@@ -15,9 +15,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from gateway.model.branch import BITS, Branch
-from gateway.model.candidates import FusedCandidates
-from gateway.model.columns import ProductColumns
 from gateway.model.scene import (
     ATTRIBUTE,
     FRESHNESS,
@@ -27,7 +24,10 @@ from gateway.model.scene import (
     AttributeScale,
     NumberScales,
 )
-from gateway.model.score_notes import NoteCause, ScoreNote
+from sightline_core.branch import BITS, Branch
+from sightline_core.candidates import FusedCandidates
+from sightline_core.columns import ProductColumns
+from sightline_core.score_notes import NoteCause, ScoreNote
 
 HOUR_MICROS = 3_600_000_000
 MOST_TENTHS = 50

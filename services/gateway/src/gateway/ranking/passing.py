@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gateway.model.columns import ProductColumns
 from servicekit.tasks.off_loop import off_loop
+from sightline_core.columns import ProductColumns
 from sightline_rules import kinds
 from sightline_rules.evaluation.columns import Amounts, AskedColumn, FactColumn, Numbers
 from sightline_rules.evaluation.conditions import AskedFilters, field_of, leaves

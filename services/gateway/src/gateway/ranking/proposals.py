@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from itertools import accumulate
 
-from gateway.model.opaque_messages import CategoryGuess, Classification
 from gateway.model.response import Proposal
+from sightline_core.opaque_messages import CategoryGuess, Classification
 
 LIKELY = 0.5
 """Minimum probability of a proposed category."""

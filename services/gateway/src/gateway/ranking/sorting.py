@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from gateway.model.answer import AnswerOrder
-from gateway.model.columns import ProductColumns
 from gateway.ranking.near_duplicates import picked
+from sightline_core.answer import AnswerOrder
+from sightline_core.columns import ProductColumns
 from sightline_rules import kinds
 from sightline_rules.fields import ORDERS, Field
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 
 from gateway.model.explanation import ProductExplanation, ProductOutcome
 from gateway.model.match import Match
-from gateway.model.peers import UsedSynonym
-from gateway.model.reasons import Reason
+from sightline_core.reasons import Reason
+from sightline_core.search import UsedSynonym
 
 OWN: Mapping[str, Mapping[str, str]] = {
     "en": {

@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.model.candidates import CandidateList
 from gateway.model.errors import NothingAvailable
 from gateway.model.price import RequestPrice
 from gateway.model.query import RequestQuery
-from gateway.model.scene import MARGIN, Objective, Scene
+from gateway.model.scene import MARGIN, Scene
 from gateway.ports import SceneSource
 from gateway.recommend.charge import covered
 from gateway.recommend.controls.step import apply_controls
@@ -17,6 +16,8 @@ from gateway.recommend.recommend import find_candidates, showable
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
 from servicekit.errors import ServiceError
+from sightline_core.candidates import CandidateList
+from sightline_core.ranking import Objective
 
 
 @dataclass(frozen=True)

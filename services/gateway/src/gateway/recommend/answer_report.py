@@ -2,16 +2,16 @@
 
 from collections.abc import Collection, Sequence
 
-from gateway.model.answer import AnswerOrder, AnswerResult
-from gateway.model.branch import JUDGED, Branch
-from gateway.model.candidates import CandidateList, FusedCandidates
-from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.match import Match, MatchRule, SearchedSpace
 from gateway.model.quality import Quality, check_quality, quality_of
 from gateway.model.response import CorrectedQuery
-from gateway.model.versions import Versions
 from gateway.ranking.fallbacks import degradations
 from gateway.state.request_context import RequestContext
+from sightline_core.answer import AnswerOrder, AnswerResult
+from sightline_core.branch import JUDGED, Branch
+from sightline_core.candidates import CandidateList, FusedCandidates
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.versions import Versions
 
 
 def degraded(run: RequestContext, candidates: FusedCandidates) -> tuple[Degradation, ...]:

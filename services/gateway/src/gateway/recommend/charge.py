@@ -1,11 +1,10 @@
 """The charge of a request: its price is checked and reserved before it runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from gateway.model.branch import Branch
 from gateway.model.price import (
     LABEL,
     REFERENCE_PRODUCTS,
@@ -21,41 +20,70 @@ from gateway.retrieval.history import most_searches
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
 from servicekit.rpc.hedging import one_at_a_time
+from sightline_core.branch import Branch
 from sightline_rules.controls import ControlKind
 
 
-@asynccontextmanager
-async def charged(
-    query: RequestQuery, deps: RequestDependencies, *, searches: int = 1
-) -> AsyncIterator[RequestContext]:
-    """Plan a checked request, charge its caller, and yield its run; see `charged_together`."""
-    async with charged_together({"": query}, deps, searches=searches) as (run,):
-        yield run
-
-
-@asynccontextmanager
-async def charged_together(
-    queries: Mapping[str, RequestQuery], deps: RequestDependencies, *, searches: int = 1
-) -> AsyncIterator[Sequence[RequestContext]]:
-    """Plan checked requests of one catalog, at least one, and charge their caller for what the
-    block does, within their deadline. Yield their runs.
-
-    `queries`: by their paths in the message. `searches`: how often each searches by its signals.
+class charged_together:  # noqa: N801 - read as a function
+    """Plans checked requests of one catalog, at least one, and charges their caller for what the
+    block does, within their deadline. Yields their runs.
 
     An expensive request first waits for its turn, and its stages share the time that is left.
     Controls of scenes are free: no caller chose them.
     Raises RequestTooExpensive, QuotaExhausted, ExpensiveRequestsBusy.
     """
-    joins = [(query, await may_be_in_experiments(query, deps)) for query in queries.values()]
-    runs = _begun(joins, deps, searches)
-    with deadlines.within(max([run.plan.ends.answer for run in runs])):
-        price = _checked(dict(zip(queries, runs, strict=True)), deps, searches)
-        async with deps.prices.charged(price, runs[0].query.catalog_id) as waited:
-            bound = one_at_a_time.set(asyncio.Lock() if price.is_expensive else None)
-            try:
-                yield _begun(joins, deps, searches) if waited else runs
-            finally:
-                one_at_a_time.reset(bound)
+
+    __slots__ = ("_bound", "_charge", "_deadline", "_deps", "_queries", "_searches")
+
+    def __init__(
+        self, queries: Mapping[str, RequestQuery], deps: RequestDependencies, *, searches: int = 1
+    ) -> None:
+        """Take the queries by their paths in the message. `searches`: how often each searches by
+        its signals."""
+        self._queries, self._deps, self._searches = queries, deps, searches
+
+    async def __aenter__(self) -> Sequence[RequestContext]:
+        queries, deps, searches = self._queries, self._deps, self._searches
+        joins = [(query, await may_be_in_experiments(query, deps)) for query in queries.values()]
+        runs = _begun(joins, deps, searches)
+        self._deadline = deadlines.within(max([run.plan.ends.answer for run in runs]))
+        self._deadline.__enter__()
+        try:
+            price = _checked(dict(zip(queries, runs, strict=True)), deps, searches)
+            self._charge = deps.prices.charged(price, runs[0].query.catalog_id)
+            if await self._charge.__aenter__():
+                try:
+                    runs = _begun(joins, deps, searches)
+                except BaseException as error:
+                    await self._charge.__aexit__(type(error), error, error.__traceback__)
+                    raise
+        except BaseException:
+            self._deadline.__exit__()
+            raise
+        self._bound = one_at_a_time.set(asyncio.Lock() if price.is_expensive else None)
+        return runs
+
+    async def __aexit__(self, *raised: Any) -> None:
+        try:
+            one_at_a_time.reset(self._bound)
+            await self._charge.__aexit__(*raised)
+        finally:
+            self._deadline.__exit__()
+
+
+class charged(charged_together):  # noqa: N801
+    """Plans a checked request, charges its caller, and yields its run; see `charged_together`."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, query: RequestQuery, deps: RequestDependencies, *, searches: int = 1
+    ) -> None:
+        super().__init__({"": query}, deps, searches=searches)
+
+    async def __aenter__(self) -> RequestContext:  # type: ignore[override]
+        (run,) = await super().__aenter__()
+        return run
 
 
 def covered(query: RequestQuery, deps: RequestDependencies) -> tuple[RequestContext, RequestPrice]:

@@ -10,13 +10,9 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from gateway.model.answer import AnswerOrder, AnswerResult
-from gateway.model.candidates import CandidateList, FusedCandidates
 from gateway.model.causes import Peer
-from gateway.model.columns import ProductColumns, gathered
 from gateway.model.errors import NothingAvailable
 from gateway.model.explanation import BranchVerdict, ProductExplanation, ProductOutcome
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope, RequestQuery
 from gateway.ranking.fallbacks import HYDRATE
@@ -44,6 +40,10 @@ from gateway.retrieval.labels import unread
 from gateway.state.request_context import RequestContext, RequestDependencies
 from gateway.state.trace import RequestTrace
 from servicekit.errors import ServiceError
+from sightline_core.answer import AnswerOrder, AnswerResult
+from sightline_core.candidates import CandidateList, FusedCandidates
+from sightline_core.columns import ProductColumns, gathered
+from sightline_core.opaque_messages import ProductRow
 
 
 async def explain(

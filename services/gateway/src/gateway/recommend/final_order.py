@@ -3,16 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from gateway.model.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
-from gateway.model.candidates import CandidateList, FusedCandidates
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.errors import PeerUnavailable
 from gateway.model.last_products import facts_of
 from gateway.model.peer_failures import StageFailure
-from gateway.model.peers import Ranked, RankRequest
 from gateway.model.scene import AFFINITY
-from gateway.model.score_notes import OBJECTIVE, NoteCause, ScoreNote
 from gateway.ranking.fuse import by_signal, fuse, weighted
 from gateway.ranking.near_duplicates import apart, collapse
 from gateway.ranking.number_parts import computed_parts
@@ -25,6 +21,11 @@ from gateway.retrieval.personal import anchors_of
 from gateway.state import tokens
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
+from sightline_core.candidates import CandidateList, FusedCandidates
+from sightline_core.degradations import DegradationCause
+from sightline_core.ranking import Ranked, RankRequest
+from sightline_core.score_notes import OBJECTIVE, NoteCause, ScoreNote
 
 
 @dataclass(frozen=True, slots=True)

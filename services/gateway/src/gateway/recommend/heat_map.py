@@ -2,9 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.model.branch import SPACES, Branch
 from gateway.model.errors import NoPhoto, ProductNotFound
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.peers import HeatMap
 from gateway.model.price import photo_price
 from gateway.model.query import AnswerScope, Signal
@@ -13,6 +11,8 @@ from gateway.retrieval.embedding import photo_error
 from gateway.state.request_context import RequestDependencies
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.rpc.requests import RequestInvalid
+from sightline_core.branch import SPACES, Branch
+from sightline_core.opaque_messages import ProductRow
 
 
 @dataclass(frozen=True, slots=True)

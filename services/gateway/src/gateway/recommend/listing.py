@@ -8,20 +8,15 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gateway.model.answer import AnsweredProduct, AnswerOrder, AnswerResult
-from gateway.model.branch import Branch
-from gateway.model.candidates import CandidateList
-from gateway.model.causes import Degradation, Peer
+from gateway.model.causes import Peer
 from gateway.model.controls import ActiveControl, ControlOutcomes, ControlState
 from gateway.model.errors import NothingAvailable
 from gateway.model.filters import CallersFilter
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.peers import RANKED, ListedProducts, ListingRequest
 from gateway.model.quality import Quality, check_quality
 from gateway.model.query import RequestQuery
 from gateway.model.response import ListAnswer
-from gateway.model.scene import MARGIN, Objective
-from gateway.model.score_notes import OBJECTIVE, NoteCause, ScoreNote
+from gateway.model.scene import MARGIN
 from gateway.ranking.fallbacks import degradations, reasons_for
 from gateway.ranking.sorting import NEAREST, POPULARITY, RELEVANCE, in_order
 from gateway.recommend.answer_report import versions_of
@@ -37,6 +32,13 @@ from gateway.retrieval.ranker_candidates import generate, look_up
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit.errors import ServiceError
 from servicekit.rpc.requests import PageTokenInvalid, page_place, page_token
+from sightline_core.answer import AnsweredProduct, AnswerOrder, AnswerResult
+from sightline_core.branch import Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.degradations import Degradation
+from sightline_core.opaque_messages import ProductRow
+from sightline_core.ranking import Objective
+from sightline_core.score_notes import OBJECTIVE, NoteCause, ScoreNote
 from sightline_rules.controls import ControlKind
 
 STAGE = "listing"

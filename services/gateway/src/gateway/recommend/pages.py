@@ -5,17 +5,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model.answer import AnsweredProduct, AnswerOrder, AnswerRecord, AnswerResult
-from gateway.model.candidates import Contributions
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
 from gateway.model.match import Match
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.peer_failures import cause_of
-from gateway.model.peers import AnswerRange, ProductRows, ReasonRequest
+from gateway.model.peers import AnswerRange
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
-from gateway.model.reasons import MoveCause, Reason
 from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
 from gateway.ranking.wording import meant, named_products, of_last_products, read, titled
@@ -34,6 +30,13 @@ from gateway.state.tokens import (
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.rpc.requests import PageTokenInvalid
 from servicekit.tasks.off_loop import off_loop
+from sightline_core.answer import AnsweredProduct, AnswerOrder, AnswerRecord, AnswerResult
+from sightline_core.candidates import Contributions
+from sightline_core.opaque_messages import ProductRow
+from sightline_core.ranking import ReasonRequest
+from sightline_core.reasons import MoveCause, Reason
+from sightline_core.search import ProductRows
+from sightline_core.versions import Versions
 from sightline_rules.markets import localized
 
 READ_AHEAD = 100
@@ -61,6 +64,7 @@ class _Shown:
     row: ProductRow
     order: AnswerOrder
     place: int
+    """Index in the whole order."""
     reasons: tuple[Reason, ...] | None
     """`None` if they were not requested from the ranker."""
     contributions: Mapping[str, Contributions] | None = None
@@ -90,15 +94,15 @@ async def read_page(
         raise NothingAvailable(run.trace.causes)
     if unasked := [item for item in shown if item.reasons is None]:
         titles |= await _ask_reasons(run, unasked)
-    language = run.query.language_code
+    language, synonyms, texts = run.query.language_code, run.trace.synonyms, run.trace.read
     results = []
     for rank, item in enumerate(shown, start=served + 1):
         reasons = reasons_for(item.order.branches_at(item.place), item.reasons or (), language)
         if run.plan.by_history:
             reasons = of_last_products(reasons, language)
-        if used := run.trace.synonyms.get(item.row.product_id):
+        if synonyms and (used := synonyms.get(item.row.product_id)):
             reasons = meant(reasons, used, language)
-        if text := run.trace.read.get(item.row.product_id):
+        if texts and (text := texts.get(item.row.product_id)):
             reasons = read(reasons, text, language)
         if titles:
             reasons = tuple([titled(reason, titles, language) for reason in reasons])
@@ -299,16 +303,16 @@ def next_page(
     )
 
 
-def attribution(run: RequestContext, record: AnswerRecord) -> str:
-    """Return the token that joins events to this answer."""
-    query, keys = run.query, run.deps.keys()
+def attribution(run: RequestContext, record: AnswerRecord, versions: Versions | None = None) -> str:
+    """Return the token that joins events to this answer. `versions`: None: those of the record."""
+    query, keys, versions = run.query, run.deps.keys(), versions or record.versions
     return attribution_token(
         AnswerAttribution(
             answer_id=record.answer_id,
             catalog_id=query.catalog_id,
-            scene=record.versions.scene,
-            scene_version=record.versions.scene_version,
-            model_version=record.versions.model_version,
+            scene=versions.scene,
+            scene_version=versions.scene_version,
+            model_version=versions.model_version,
             seed=record.seed,
             arms=record.arms,
             made_seconds=record.answer_micros // 1_000_000,

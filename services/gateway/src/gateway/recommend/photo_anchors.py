@@ -5,11 +5,11 @@ from dataclasses import replace
 from gateway.model.causes import Peer
 from gateway.model.detections import DetectionQuery, counted
 from gateway.model.query import MOST_ANCHORS, MOST_IN_PHOTO, Signal
-from gateway.model.scene import AnchorSource
 from gateway.recommend.plan_request import branches_of, scened
 from gateway.retrieval.embedding import photo_error
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.ranking import AnchorSource
 
 STAGE = "detect"
 
@@ -17,9 +17,11 @@ STAGE = "detect"
 def gives_anchors(run: RequestContext) -> Signal | None:
     """Return the photo whose products are the request's anchors; `None` if there is none: the scene
     takes them from elsewhere, or the request names products itself."""
-    query, needed = run.query, run.plan.scene.anchors_from is AnchorSource.PHOTO
+    if run.plan.scene.anchors_from is not AnchorSource.PHOTO:
+        return None
+    query = run.query
     named = query.about or query.candidates or query.page_token
-    return query.pictured if needed and not named else None
+    return None if named else query.pictured
 
 
 async def anchors_in_photo(run: RequestContext) -> RequestContext:

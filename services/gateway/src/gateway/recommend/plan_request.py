@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from gateway.model.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCHES, Branch
 from gateway.model.plan import MOST_ASKED, MOST_RANKED, RequestPlan, StageEnds
 from gateway.model.query import AnswerScope, RequestQuery, SignalKind
 from gateway.model.scene import AFFINITY, Scene
 from servicekit.rpc.requests import RequestInvalid
+from sightline_core.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCHES, Branch
 
 SPARE = 10
 """Number of products requested in addition to two pages."""

@@ -1,13 +1,11 @@
 """The use case Recommend: plan → controls → branches → fuse → rank → page → answer."""
 
-import secrets
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from gateway.model.answer import AnswerRecord
-from gateway.model.candidates import CandidateList, FusedCandidates
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.controls import ControlOutcomes
 from gateway.model.errors import NothingAvailable
 from gateway.model.peer_failures import StageFailure
@@ -41,6 +39,9 @@ from gateway.retrieval.labels import unread
 from gateway.state import tokens
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import tracing
+from sightline_core.answer import AnswerRecord
+from sightline_core.candidates import CandidateList, FusedCandidates
+from sightline_core.degradations import DegradationCause
 
 T = TypeVar("T")
 
@@ -66,7 +67,7 @@ class OrderedCandidates:
     """Effects of pins of products that are no candidates."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FirstPage:
     """The first page of an answer, with its inputs."""
 
@@ -168,7 +169,7 @@ async def _first_page(run: RequestContext, listings: tuple[CandidateList, ...]) 
 def draft(run: RequestContext, candidates: FusedCandidates) -> AnswerRecord:
     """Return the answer's record without its order, which the ranker adds."""
     return AnswerRecord(
-        answer_id=secrets.token_hex(16),
+        answer_id=os.urandom(16).hex(),
         request_digest=run.digests.stored,
         shopper=run.query.shopper,
         versions=versions_of(run, "rank"),
@@ -193,7 +194,7 @@ def kept(run: RequestContext, first: FirstPage) -> FirstPage:
         record = replace(
             record,
             # A new id: the ranker may still record a late ranking under the first id.
-            answer_id=secrets.token_hex(16),
+            answer_id=os.urandom(16).hex(),
             versions=versions_of(run),
             degradations=degraded(run, first.candidates),
             order=ordered.order,
@@ -209,7 +210,8 @@ def kept(run: RequestContext, first: FirstPage) -> FirstPage:
         count_exposure(run, ordered.acted)
     else:
         run.trace.failures.append(StageFailure("record", DegradationCause.ANSWER_RECORD_DROPPED))
-    return replace(first, record=record, ordered=ordered)
+    first.record, first.ordered = record, ordered
+    return first
 
 
 def answer_of(run: RequestContext, first: FirstPage, activated: ControlOutcomes) -> RecommendAnswer:
@@ -228,7 +230,7 @@ def answer_of(run: RequestContext, first: FirstPage, activated: ControlOutcomes)
         freshness=run.trace.freshness,
         missing_product_ids=tuple(dict.fromkeys(run.trace.missing.values())),
         hidden_count=ordered.hidden_count,
-        attribution_token=attribution(run, replace(record, versions=versions)),
+        attribution_token=attribution(run, record, versions),
         next_page_token=next_page(run, record, page, match) if more else "",
         subjects=run.trace.subjects,
         labels=run.trace.labels,

@@ -10,17 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
-from gateway.model.answer import AnsweredProduct
 from gateway.model.errors import AnswerMissing, AttributionInvalid, SceneNotFound
-from gateway.model.opaque_messages import EmbedderSpace
 from gateway.model.query import AnswerScope
 from gateway.model.replay import Difference, DifferenceKind, RecordedAnswer
-from gateway.model.versions import SpaceVersion, Versions
 from gateway.state.request_context import RequestDependencies
 from gateway.state.tokens import AnswerAttribution, read_attribution_token
 from servicekit.errors import ServiceError
 from servicekit.keys.keyring import KeyRing, TokenExpired
 from servicekit.rpc.requests import RequestInvalid
+from sightline_core.answer import AnsweredProduct
+from sightline_core.opaque_messages import EmbedderSpace
+from sightline_core.versions import SpaceVersion, Versions
 
 MOST_SHOWN, DEFAULT_SHOWN = 200, 20
 COLLABORATIVE = "collaborative"

@@ -26,8 +26,6 @@ from itertools import chain, zip_longest
 from operator import or_
 from typing import Any
 
-from gateway.model.branch import Branch, branches_of
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.peers import AnswerRange, ReplayRules
 from gateway.model.query import AnswerScope, RequestQuery
 from gateway.model.replay import ExpectedOutcome
@@ -36,6 +34,8 @@ from gateway.ports import RankerPort, RetrieverPort
 from gateway.recommend.expected_figures import ExpectedFigure, OutcomePair, expected_figures
 from gateway.recommend.plan_request import weights_of
 from servicekit.errors import ServiceError
+from sightline_core.branch import Branch, branches_of
+from sightline_core.opaque_messages import ProductRow
 
 MOST_ANSWERS, DEFAULT_ANSWERS = 200, 100
 MOST_PLACES, DEFAULT_PLACES = 200, 20

@@ -3,8 +3,6 @@
 import math
 from dataclasses import replace
 
-from gateway.model.branch import Branch
-from gateway.model.candidates import CandidateList, FusedCandidates, falling
 from gateway.model.query import RequestQuery
 from gateway.model.response import FoundProduct, SearchAnswer
 from gateway.ranking.sorting import in_order
@@ -17,6 +15,8 @@ from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
 from gateway.retrieval.labels import unread
 from gateway.state.request_context import RequestContext, RequestDependencies
+from sightline_core.branch import Branch
+from sightline_core.candidates import CandidateList, FusedCandidates, falling
 
 
 async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer:

@@ -11,12 +11,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
-from gateway.model.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
 from gateway.model.causes import Peer
-from gateway.model.columns import NO_PRODUCTS, ProductColumns, gathered
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import RequestQuery, Shopper
+from gateway.model.query import RequestQuery
 from gateway.model.response import (
     FoundProduct,
     ListAnswer,
@@ -39,6 +36,10 @@ from gateway.state import tokens
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit.errors import ServiceError
 from servicekit.rpc import equal_calls
+from sightline_core.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
+from sightline_core.columns import NO_PRODUCTS, ProductColumns, gathered
+from sightline_core.opaque_messages import ProductRow
+from sightline_core.shoppers import Shopper
 
 Answer: TypeAlias = RecommendAnswer | SearchAnswer | ListAnswer
 Form: TypeAlias = Callable[[ProductColumns], Awaitable[Answer]]

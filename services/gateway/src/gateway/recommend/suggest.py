@@ -12,7 +12,7 @@ from math import ceil
 
 import numpy as np
 
-from gateway.model.causes import Degradation, DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable
 from gateway.model.peer_failures import cause_of
 from gateway.model.peers import CatalogSuggestions, SuggestedText
@@ -22,6 +22,7 @@ from gateway.recommend.validate import check_suggestion
 from gateway.state.past_searches import KnownSearches
 from gateway.state.request_context import RequestDependencies
 from servicekit.errors import ServiceError
+from sightline_core.degradations import Degradation, DegradationCause
 from sightline_rules.evaluation.work import finish
 from sightline_rules.phrases import TypedText
 from sightline_rules.stems import stemmer_of

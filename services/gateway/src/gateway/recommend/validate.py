@@ -5,7 +5,6 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from gateway.model import controls
 from gateway.model.errors import ImageRefused
-from gateway.model.opaque_messages import Box
 from gateway.model.plan import MOST_RANKED
 from gateway.model.quality import Quality
 from gateway.model.query import (
@@ -21,6 +20,7 @@ from gateway.ranking.field_values import grouped_field
 from gateway.ranking.sorting import LIST_SORTS, RELEVANCE, SORTS
 from servicekit.errors import FieldViolation
 from servicekit.rpc.requests import RequestInvalid, catalog, page_size
+from sightline_core.opaque_messages import Box
 from sightline_rules import categories
 from sightline_rules.ids import IdInvalidError, check_id
 from sightline_rules.kinds import CategoryKind, FieldKind
@@ -44,6 +44,7 @@ MOST_VALUE = 512
 MOST_GROUPS, MOST_GROUPED = 50, 10
 """Values of an answer, and products of each."""
 MOST_SHELVES = 10
+_BEST = max(Quality)
 
 
 def check(
@@ -177,15 +178,19 @@ def _violations(query: RequestQuery, signals_required: bool) -> Iterator[FieldVi
         yield from _id_violations(query.shopper.id, f"shopper.{query.shopper.kind}_id")
     for index, product_id in enumerate(query.exclude_product_ids):
         yield from _id_violations(product_id, f"exclude_product_ids[{index}]")
-    yield from _anchor_violations(query.anchors)
-    yield from _followed_violations(query.followed)
-    yield from _candidate_violations(query)
+    if query.anchors:
+        yield from _anchor_violations(query.anchors)
+    if query.followed:
+        yield from _followed_violations(query.followed)
+    if query.candidates:
+        yield from _candidate_violations(query)
     yield from _range_violations(query)
     if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
         yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
     yield from _long_texts(_texts(query))
-    for path, problem in controls.problems(query.controls):
-        yield FieldViolation(f"controls{path}", problem)
+    if query.controls:
+        for path, problem in controls.problems(query.controls):
+            yield FieldViolation(f"controls{path}", problem)
 
 
 def _signals_violations(query: RequestQuery, required: bool) -> Iterator[FieldViolation]:
@@ -201,7 +206,7 @@ def _signals_violations(query: RequestQuery, required: bool) -> Iterator[FieldVi
 def _range_violations(query: RequestQuery) -> Iterator[FieldViolation]:
     if not 0 <= query.min_quality <= 1:
         yield FieldViolation("min_quality", "must be 0 to 1")
-    if not 0 <= query.min_answer_quality <= max(Quality):
+    if not 0 <= query.min_answer_quality <= _BEST:
         yield FieldViolation("min_answer_quality", "is not a known quality")
     if not 0 <= query.priority <= MOST_PRIORITY:
         yield FieldViolation("priority", "is not a known priority")
@@ -234,7 +239,7 @@ def _candidate_violations(query: RequestQuery) -> Iterator[FieldViolation]:
     if len(candidates) > MOST_RANKED:
         yield FieldViolation("candidates", f"has more than {MOST_RANKED:,} entries")
         return
-    if candidates and (query.signals or query.anchors or query.followed):
+    if query.signals or query.anchors or query.followed:
         yield FieldViolation(
             "candidates",
             "can't be combined with signals, anchor_product_ids or followed, which select products:"

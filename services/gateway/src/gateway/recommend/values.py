@@ -7,13 +7,10 @@ diversity, which arranges products of one page. The record of the answer holds t
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.model.answer import AnswerOrder, AnswerResult
-from gateway.model.candidates import CandidateList
 from gateway.model.diversity import Diversity
 from gateway.model.errors import NothingAvailable
 from gateway.model.plan import MOST_ASKED, MOST_RANKED
 from gateway.model.query import RequestQuery, ValueGrouping
-from gateway.model.reasons import Reason
 from gateway.model.response import RecommendedValue, ValuesAnswer
 from gateway.ranking.field_values import ScoredValue, ranked_values
 from gateway.ranking.near_duplicates import picked
@@ -31,6 +28,9 @@ from gateway.recommend.recommend import (
 )
 from gateway.recommend.validate import check, check_grouping
 from gateway.state.request_context import RequestContext, RequestDependencies
+from sightline_core.answer import AnswerOrder, AnswerResult
+from sightline_core.candidates import CandidateList
+from sightline_core.reasons import Reason
 from sightline_rules.filters import Comparison, Operator
 
 MOST_REASONS = 5

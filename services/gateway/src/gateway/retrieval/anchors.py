@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from gateway.model.branch import Branch
 from gateway.model.causes import Peer
 from gateway.model.query import FIRST_ANCHOR, RequestQuery
 from gateway.model.retrieved import NOTHING, BranchResult, failed
@@ -11,6 +10,7 @@ from gateway.retrieval.history import follow_history
 from gateway.retrieval.personal import FromRanker, ask_ranker
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.branch import Branch
 from sightline_rules import categories
 
 

@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gateway.model.branch import ABOUT, SIMILARITY_BRANCHES, Branch
-from gateway.model.candidates import CandidateList
-from gateway.model.causes import DegradationCause
 from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
 from gateway.model.query import FIRST_ANCHOR, RequestQuery, asked_at
 from gateway.model.retrieved import NOTHING, BranchResult, merged
@@ -20,6 +17,9 @@ from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.personal import by_behaviour
 from gateway.retrieval.similar import similar
 from gateway.state.request_context import RequestContext
+from sightline_core.branch import ABOUT, SIMILARITY_BRANCHES, Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.degradations import DegradationCause
 
 
 async def find(

@@ -8,8 +8,8 @@ distinguishes kinds. lab/research/photos.md has what was measured.
 import math
 from collections.abc import Sequence
 
-from gateway.model.columns import ProductColumns
-from gateway.model.opaque_messages import Classification
+from sightline_core.columns import ProductColumns
+from sightline_core.opaque_messages import Classification
 from sightline_rules import categories
 
 LEAST = 0.01

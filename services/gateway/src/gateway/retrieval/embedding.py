@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
-from gateway.model.branch import SPACES, Branch
-from gateway.model.causes import DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable
-from gateway.model.opaque_messages import Vector
 from gateway.model.peer_failures import StageFailure, cause_of
 from gateway.model.peers import EmbeddedSignal, EmbeddedSignals
 from gateway.model.query import Signal
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.branch import SPACES, Branch
+from sightline_core.degradations import DegradationCause
+from sightline_core.opaque_messages import Vector
 
 PARTS = {"BOX_INVALID": "box", "SUBJECT_SEARCH_UNAVAILABLE": "find_subject"}
 """Invalid field of a photo's signal, by reason of the embedder's error."""

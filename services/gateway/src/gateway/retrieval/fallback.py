@@ -6,12 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from gateway.model.branch import Branch
-from gateway.model.candidates import CandidateList
 from gateway.model.causes import Peer
-from gateway.model.columns import ProductColumns, gathered
 from gateway.model.errors import NothingAvailable
-from gateway.model.peers import NominationBasis, RankerCandidates
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
@@ -20,6 +16,10 @@ from gateway.retrieval.ranker_candidates import generate, look_up
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from servicekit.tasks.off_loop import off_loop
+from sightline_core.branch import Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.columns import ProductColumns, gathered
+from sightline_core.ranking import NominationBasis, RankerCandidates
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.grouping import grouped
 

@@ -3,10 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from gateway.model.branch import Branch
-from gateway.model.candidates import CandidateList
 from gateway.model.causes import Peer
-from gateway.model.columns import ProductColumns, gathered
 from gateway.model.errors import NothingAvailable
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import GivenCandidate
@@ -15,6 +12,9 @@ from gateway.retrieval.fallback import proven
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.branch import Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.columns import ProductColumns, gathered
 
 
 async def given_products(run: RequestContext) -> tuple[CandidateList, ...]:

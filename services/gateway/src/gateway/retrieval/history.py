@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.model.branch import BY_HISTORY, SIMILARITY_BRANCHES, Branch
 from gateway.model.causes import Peer
 from gateway.model.last_products import MOST_GROUPS, last_products_of
 from gateway.model.plan import RequestPlan
@@ -12,6 +11,7 @@ from gateway.model.retrieved import failed, merged
 from gateway.retrieval.personal import FromRanker, ask_ranker
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.branch import BY_HISTORY, SIMILARITY_BRANCHES, Branch
 
 
 def most_searches(plan: RequestPlan) -> int:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from gateway.model.branch import Branch
 from gateway.model.causes import Peer
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind
@@ -11,6 +10,7 @@ from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.similar import listing_of, result_of
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.branch import Branch
 
 
 async def by_keywords(run: RequestContext) -> BranchResult:

@@ -3,9 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from gateway.model.branch import Branch
 from gateway.model.causes import Peer
-from gateway.model.opaque_messages import Box, LabelLine
 from gateway.model.peers import ReadLabel
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal
@@ -15,6 +13,8 @@ from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.similar import listing_of, result_of
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.branch import Branch
+from sightline_core.opaque_messages import Box, LabelLine
 from sightline_rules.words import words_of
 
 LEAST_MATCH = 0.15

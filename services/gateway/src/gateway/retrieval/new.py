@@ -9,15 +9,15 @@ relevant.
 
 from dataclasses import replace
 
-from gateway.model.branch import Branch
-from gateway.model.candidates import CandidateList
 from gateway.model.causes import Peer
-from gateway.model.columns import gathered
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.branch import Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.columns import gathered
 
 MOST_NEW = 100
 """Maximum number of newest products for exploration places and `new_candidates`."""

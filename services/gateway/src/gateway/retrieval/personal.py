@@ -11,18 +11,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from itertools import chain
 
-from gateway.model.branch import BY_HISTORY, OF_SHOPPERS, RECOMMENDERS, Branch
-from gateway.model.candidates import CandidateList
 from gateway.model.causes import Peer
-from gateway.model.columns import ProductColumns, gathered
-from gateway.model.peers import (
-    NO_RECOMMENDERS,
-    NearestProducts,
-    NominationBasis,
-    RankerCandidates,
-    Recommenders,
-    RequestAnchors,
-)
 from gateway.model.plan import MOST_ASKED
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.retrieval.parallel import in_parallel
@@ -31,6 +20,17 @@ from gateway.retrieval.similar import search
 from gateway.state.request_context import RequestContext
 from servicekit.admission import access
 from servicekit.errors import ServiceError
+from sightline_core.branch import BY_HISTORY, OF_SHOPPERS, RECOMMENDERS, Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.columns import ProductColumns, gathered
+from sightline_core.ranking import (
+    NO_RECOMMENDERS,
+    NominationBasis,
+    RankerCandidates,
+    Recommenders,
+    RequestAnchors,
+)
+from sightline_core.search import NearestProducts
 
 MOST_SEARCHES = 3
 """Maximum number of searches of a request: another generation may become active in between."""

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.model.branch import Branch
 from gateway.model.causes import Peer
-from gateway.model.columns import ProductColumns
-from gateway.model.peers import NO_RECOMMENDERS, RankerCandidates, Recommenders
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Shopper
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.branch import Branch
+from sightline_core.columns import ProductColumns
+from sightline_core.ranking import NO_RECOMMENDERS, RankerCandidates, Recommenders
+from sightline_core.shoppers import Shopper
 
 
 async def generate(

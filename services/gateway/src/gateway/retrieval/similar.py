@@ -11,12 +11,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from gateway.model.branch import SPACES, Branch
-from gateway.model.candidates import CandidateList
-from gateway.model.causes import DegradationCause, Peer
-from gateway.model.opaque_messages import Vector
+from gateway.model.causes import Peer
 from gateway.model.peer_failures import StageFailure
-from gateway.model.peers import EmbeddedSignal, NearestProducts, VectorBlend
+from gateway.model.peers import EmbeddedSignal
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import FIRST_GROUP, Signal, SignalKind
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
@@ -26,6 +23,11 @@ from gateway.retrieval.embedding import embed
 from gateway.retrieval.parallel import in_parallel
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
+from sightline_core.branch import SPACES, Branch
+from sightline_core.candidates import CandidateList
+from sightline_core.degradations import DegradationCause
+from sightline_core.opaque_messages import Vector
+from sightline_core.search import NearestProducts, VectorBlend
 
 PHOTOS = frozenset({SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT})
 FOLLOWED: Mapping[Branch, frozenset[SignalKind]] = {

@@ -16,7 +16,6 @@ from gateway.clients import messages
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.model.opaque_messages import EmbedderSpace
 from gateway.ports import SceneSource
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.experiments import ExperimentReports
@@ -42,6 +41,7 @@ from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb
 from sightline.retriever.v1 import fit_service_pb2 as fit_pb
+from sightline_core.opaque_messages import EmbedderSpace
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
 MOST_LISTED = 1_000

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import cast
+from typing import Any, cast
 
 from gateway.clients import messages
 from gateway.clients.matches import match_message
-from gateway.model.answer import AnswerResult
 from gateway.model.controls import ControlOutcome
 from gateway.model.explanation import ProductExplanation
 from gateway.model.match import Match
-from gateway.model.opaque_messages import Subject
 from gateway.model.peers import ReadLabel
 from gateway.model.response import (
     Classified,
@@ -23,7 +21,6 @@ from gateway.model.response import (
     ShelfAnswer,
     ValuesAnswer,
 )
-from gateway.model.score_notes import ScoreNote
 from gateway.ranking import wording
 from gateway.recommend.replay import ReplayedAnswer
 from gateway.recommend.suggest import SuggestAnswer, Suggestion
@@ -35,6 +32,9 @@ from sightline.common.v1 import answer_pb2, facet_pb2, filter_pb2, photo_pb2, pr
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
+from sightline_core.answer import AnswerResult
+from sightline_core.opaque_messages import Subject
+from sightline_core.score_notes import ScoreNote
 from sightline_rules import categories
 from sightline_rules.filters import Comparison
 from sightline_rules.rejections import words
@@ -67,30 +67,36 @@ def recommendation(
         empty_reason=_empty(value.empty_reason),
     )
     for result in value.results:
-        _fill(result, response.results.add())
+        _add(response.results, result)
     response.request_cost_ms = costs.spent_ms()
     return response
 
 
-def _fill(result: AnswerResult, message: pb.RecommendedProduct) -> None:
-    """Fill in a result in place: a constructor would copy its arguments."""
-    answered = result.answered
-    message.product.CopyFrom(cast(product_pb2.Product, result.row))
+def _add(results: Any, value: AnswerResult) -> None:
+    """Add a result to a repeated field: in one call, as protobuf fills in what is nested."""
+    answered, row = value.answered, value.row
+    contributions, score = answered.contributions, answered.score
+    message = results.add(
+        product=row,
+        rank=value.rank,
+        raw_score=answered.raw_score,
+        parts=[
+            {"name": name, "value": part, "features": messages.features(contributions, name)}
+            if contributions
+            else {"name": name, "value": part}
+            for name, part in answered.parts
+        ],
+        reasons=messages.reason_messages(answered.reasons),
+        matched_image_id=answered.matched_image_id,
+        branches=answered.branches,
+        collapsed_product_ids=answered.collapsed,
+        score=None if score is None else score.chance,
+        score_event=None if score is None else int(score.event),
+        expected_value=answered.expected_value,
+        score_rank=answered.score_rank,
+        moves=messages.move_messages(moves) if (moves := value.moves) else None,
+    )
     message.product.ClearField("markets")
-    message.rank = result.rank
-    message.raw_score = answered.raw_score
-    messages.add_parts(message.parts, answered.parts, answered.contributions)
-    message.reasons.extend(messages.reason_messages(answered.reasons))
-    message.matched_image_id = answered.matched_image_id
-    message.branches.extend(answered.branches)
-    message.collapsed_product_ids.extend(answered.collapsed)
-    if answered.score is not None:
-        message.score = answered.score.chance
-        message.score_event = messages.score_event(answered.score)
-    if answered.expected_value is not None:
-        message.expected_value = answered.expected_value
-    message.score_rank = answered.score_rank
-    message.moves.extend(messages.move_messages(result.moves))
 
 
 def _score_note(value: ScoreNote) -> answer_pb2.ScoreNote:
@@ -205,7 +211,7 @@ def listing(value: ListAnswer, request_id: str) -> pb.ListResponse:
         empty_reason=_empty(value.empty_reason),
     )
     for result in value.results:
-        _fill(result, response.results.add())
+        _add(response.results, result)
     return response
 
 
@@ -240,7 +246,7 @@ def values(value: ValuesAnswer, language_code: str, request_id: str) -> pb.Recom
             candidate_count=each.candidate_count,
         )
         for result in each.products:
-            _fill(result, message.products.add())
+            _add(message.products, result)
     response.request_cost_ms = costs.spent_ms()
     return response
 

@@ -12,7 +12,7 @@ from typing import Any
 from gateway.model.price import step_price
 from gateway.servicer.passthrough import ROUTES
 from gateway.state.prices import RequestPrices
-from servicekit.admission import access
+from servicekit.admission import access, quotas
 from servicekit.rpc.server import Binding, Context
 
 _PACKAGE = "sightline.gateway.v1"
@@ -35,6 +35,7 @@ OWN: Mapping[str, frozenset[str]] = MappingProxyType(
     }
 )
 """Calls that charge themselves, by service."""
+_STEP = step_price()
 
 
 def serve(binding: Binding, prices: RequestPrices) -> Binding:
@@ -51,9 +52,12 @@ def serve(binding: Binding, prices: RequestPrices) -> Binding:
 def _charging(
     inner: Callable[[Any, Context], Awaitable[Any]], prices: RequestPrices
 ) -> Callable[[Any, Context], Awaitable[Any]]:
-    async def method(request: Any, context: Context) -> Any:
-        async with prices.counted(step_price()):
+    async def charged(request: Any, context: Context) -> Any:
+        with prices.counted(_STEP):
             return await inner(request, context)
+
+    def method(request: Any, context: Context) -> Awaitable[Any]:
+        return (inner if quotas.account.get() is None else charged)(request, context)
 
     return method
 
@@ -64,7 +68,7 @@ def _streaming(
     """Charge the beginning of a stream, which waits for most of its time."""
 
     async def method(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with prices.counted(step_price()):
+        with prices.counted(_STEP):
             pass
         async with aclosing(inner(request, context)) as answers:
             async for answer in answers:

@@ -12,11 +12,12 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 
-from gateway.model.scene import MARGIN, Objective
-from gateway.model.score_notes import OBJECTIVE, NoteCause
+from gateway.model.scene import MARGIN
 from gateway.servicer.requests import reads_costs
 from servicekit.admission import access
 from servicekit.rpc.server import Binding, Context
+from sightline_core.ranking import Objective
+from sightline_core.score_notes import OBJECTIVE, NoteCause
 
 PART = "sightline.common.v1.ScorePart"
 NOTE = "sightline.common.v1.ScoreNote"
@@ -42,11 +43,13 @@ def serve(binding: Binding) -> Binding:
 def _concealing(
     inner: Callable[[Any, Context], Awaitable[Any]],
 ) -> Callable[[Any, Context], Awaitable[Any]]:
-    async def method(request: Any, context: Context) -> Any:
+    async def concealed(request: Any, context: Context) -> Any:
         answer = await inner(request, context)
-        if not reads_costs():
-            conceal(answer)
+        conceal(answer)
         return answer
+
+    def method(request: Any, context: Context) -> Awaitable[Any]:
+        return (inner if reads_costs() else concealed)(request, context)
 
     return method
 

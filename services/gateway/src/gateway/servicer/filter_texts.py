@@ -39,11 +39,22 @@ def serve(binding: Binding) -> Binding:
 
 
 def _reading(inner: Method) -> Method:
-    async def method(request: Any, context: Context) -> Any:
+    async def replaced(request: Any, context: Context) -> Any:
         await replace(request)
         return await inner(request, context)
 
+    def method(request: Any, context: Context) -> Awaitable[Any]:
+        return (replaced if _is_filtered(request) else inner)(request, context)
+
     return method
+
+
+def _is_filtered(request: Any) -> bool:
+    """Return whether a field that leads to filters is set."""
+    for name, several in _ways(request.DESCRIPTOR):
+        if getattr(request, name) if several else request.HasField(name):
+            return True
+    return False
 
 
 async def replace(request: Any) -> None:

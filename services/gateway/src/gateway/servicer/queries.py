@@ -149,23 +149,25 @@ _OF_QUERY = frozenset(each.name for each in fields(RequestQuery))
 
 
 @cache
-def _copied(kind: Descriptor) -> tuple[tuple[str, bool], ...]:
+def _copied(kind: Descriptor) -> Mapping[str, bool]:
     """Return the fields (texts, numbers, flags) that a message and RequestQuery have under the same
-    name, each with whether it is repeated."""
-    return tuple(
-        (each.name, each.is_repeated)
+    name and with the same default, each with whether it is repeated."""
+    return {
+        each.name: each.is_repeated
         for each in kind.fields
         if each.message_type is None and each.name in _OF_QUERY
-    )
+    }
 
 
 def _plain(request: pb.RecommendRequest | pb.SearchRequest | pb.ListRequest) -> dict[str, Any]:
     """Return the fields of a query: those of equal name, and those converted for every query."""
-    values = {name: getattr(request, name) for name, _ in _copied(request.DESCRIPTOR)}
-    lists = {name: tuple(values[name]) for name, several in _copied(request.DESCRIPTOR) if several}
+    copied = _copied(request.DESCRIPTOR)
     return {
-        **values,
-        **lists,
+        **{
+            each.name: tuple(value) if copied[each.name] else value
+            for each, value in request.ListFields()
+            if each.name in copied
+        },
         "catalog_id": request.catalog_id or DEFAULT_CATALOG,
         "signals": ()
         if isinstance(request, pb.ListRequest)
@@ -174,10 +176,15 @@ def _plain(request: pb.RecommendRequest | pb.SearchRequest | pb.ListRequest) -> 
     }
 
 
+_SIGNALS: Mapping[str | None, SignalKind] = {str(each): each for each in SignalKind} | {
+    None: SignalKind.NOTHING
+}
+
+
 def _signal(index: int, message: pb.QuerySignal) -> Signal:
     return Signal(
         index=index,
-        kind=SignalKind(message.WhichOneof("content") or SignalKind.NOTHING),
+        kind=_SIGNALS[message.WhichOneof("content")],
         image=message.image,
         image_uri=message.image_uri,
         text=composed(message.text),

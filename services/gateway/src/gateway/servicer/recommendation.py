@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from prometheus_client import Counter
 
-from gateway.model.causes import Degradation, DegradationCause
 from gateway.model.match import Match
 from gateway.model.quality import Quality
 from gateway.model.response import RecommendAnswer
@@ -30,6 +29,7 @@ from servicekit.rpc.requests import take_request_id
 from servicekit.rpc.server import Context
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
+from sightline_core.degradations import Degradation, DegradationCause
 
 Localized = TypeVar(
     "Localized",

@@ -13,7 +13,7 @@ from gateway.model.controls import ControlRule
 from gateway.model.errors import SceneInvalid, SceneNotFound
 from gateway.model.price import RequestPrice, diff_price, goals_price
 from gateway.model.query import AnswerScope, RequestQuery
-from gateway.model.scene import Objective, Scene
+from gateway.model.scene import Scene
 from gateway.ports import SceneSource
 from gateway.recommend import scene_diff
 from gateway.recommend.anew import first_products, price_anew, without_costs
@@ -28,6 +28,7 @@ from servicekit.errors import ServiceError
 from servicekit.rpc.requests import RequestInvalid
 from servicekit.rpc.server import Context
 from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline_core.ranking import Objective
 
 DEFAULT = "default"
 DIFF_SECONDS = 300.0
@@ -152,17 +153,17 @@ class SceneCalls:
         ) -> AbstractAsyncContextManager[bool]:
             return places.held(price(answers, some), sample.catalog_id)
 
-        with deadlines.otherwise(DIFF_SECONDS):
-            async with self._prices.counted(price(sample.answers, requests)):
-                return await scene_diff.scene_diff(
-                    sample,
-                    current,
-                    changed,
-                    self._ranker,
-                    self._retriever,
-                    turn=turn,
-                    recent=RecentSample(requests, answer, partial(turn, 0)),
-                )
+        whole = price(sample.answers, requests)
+        with deadlines.otherwise(DIFF_SECONDS), self._prices.counted(whole):
+            return await scene_diff.scene_diff(
+                sample,
+                current,
+                changed,
+                self._ranker,
+                self._retriever,
+                turn=turn,
+                recent=RecentSample(requests, answer, partial(turn, 0)),
+            )
 
     async def _without_products(
         self, catalog_id: str, goals: Iterable[ControlRule]

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from prometheus_client import Counter, Gauge
 
-from gateway.model.answer import AnswerRecord
 from servicekit import deadlines
 from servicekit.errors import Code
 from servicekit.tasks.batch_queue import BatchQueue, BatchRules, QueueMetrics
+from sightline_core.answer import AnswerRecord
 
 MOST_PRODUCTS = 10_000
 """Maximum number of products in one call, far below the maximum message size."""

@@ -59,14 +59,20 @@ class ExpensiveRequestLimiter:
         self._cheap_until = -math.inf
         """Until when expensive requests take breaks, by the event loop's clock."""
 
+    def queues(self, price: RequestPrice) -> bool:
+        """Return whether a request has to wait for a place, and note one that does not."""
+        if self._permits is not None and price.is_expensive:
+            return True
+        self._cheap_until = asyncio.get_running_loop().time() + CHEAP_SECONDS
+        return False
+
     @asynccontextmanager
     async def held(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
         """Hold a place while the block runs, if the request is expensive. Yield whether it waited.
 
         Raises ExpensiveRequestsBusy if none becomes free early enough before the deadline.
         """
-        if self._permits is None or not price.is_expensive:
-            self._cheap_until = asyncio.get_running_loop().time() + CHEAP_SECONDS
+        if self._permits is None or not self.queues(price):
             yield False
             return
         self._ahead += price.queue_seconds

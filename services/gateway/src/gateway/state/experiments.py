@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from gateway.model.errors import SceneNotFound
 from gateway.model.experiment import ExperimentFile, RunningExperiment, conflict, running
-from gateway.model.query import RequestQuery, Shopper
+from gateway.model.query import RequestQuery
 from gateway.ports import ExperimentKeeper, SceneSource
 from gateway.state.scenes import DEFAULT
 from servicekit import deadlines
@@ -35,6 +35,7 @@ from servicekit.errors import ServiceError
 from servicekit.tasks.expiring import ExpiringValues
 from servicekit.telemetry import get_logger
 from servicekit.watched_files import Reloaded, Unreadable, problems, read_each
+from sightline_core.shoppers import Shopper
 
 AGAIN_SECONDS = 5.0
 """Seconds until the ranker is called again."""

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from gateway.model.columns import ProductColumns
 from gateway.model.query import AnswerScope
+from sightline_core.columns import ProductColumns
 
 FRESH_SECONDS = 5.0
 """Seconds for which cached columns may be outdated."""

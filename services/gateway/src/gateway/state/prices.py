@@ -1,9 +1,11 @@
 """Prices of requests: their bound, the caller's quota, the places of expensive requests, and the
 sizes of catalogs they depend on."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 from gateway.model.errors import RequestTooExpensive
 from gateway.model.price import MOST_SECONDS, REFERENCE_PRODUCTS, RequestPrice
@@ -12,14 +14,27 @@ from servicekit.admission import costs, quotas
 from servicekit.admission.quotas import QuotaKind
 
 
-@dataclass(slots=True)
 class Charge:
-    """Price of a request, in processor seconds."""
+    """Charge of a caller's quota while a block runs; see RequestPrices.counted."""
 
-    least: float
-    """At least."""
-    models: float
-    """Seconds of models, which the services do not measure."""
+    __slots__ = ("_reserved", "least", "models")
+
+    def __init__(self, price: RequestPrice) -> None:
+        self.least = price.seconds
+        """Processor seconds that are charged, at least."""
+        self.models = price.models
+        """Seconds of models, which the services do not measure."""
+
+    def __enter__(self) -> Self:
+        self._reserved = quotas.reserve(QuotaKind.PROCESSOR_SECONDS, self.least)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if quotas.account.get() is None:
+            return
+        least = self.least if kind is not None else 0.0
+        cost = max(least, self.models + costs.spent_ms() / 1e3)
+        quotas.spend(QuotaKind.PROCESSOR_SECONDS, cost - self._reserved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +65,12 @@ class RequestPrices:
         if price.seconds > self.most_seconds:
             raise RequestTooExpensive(price, self.most_seconds)
 
-    @asynccontextmanager
-    async def counted(self, price: RequestPrice) -> AsyncIterator[Charge]:
+    def counted(self, price: RequestPrice) -> Charge:
         """Charge the caller's quota, without a place: the price before the block runs, what it did
         cost after it, and at least the price if it fails. Raises QuotaExhausted."""
-        reserved = quotas.reserve(QuotaKind.PROCESSOR_SECONDS, price.seconds)
-        charge = Charge(price.seconds, price.models)
-        try:
-            yield charge
-            charge.least = 0.0
-        finally:
-            cost = max(charge.least, charge.models + costs.spent_ms() / 1e3)
-            quotas.spend(QuotaKind.PROCESSOR_SECONDS, cost - reserved)
+        return Charge(price)
 
-    @asynccontextmanager
-    async def charged(self, price: RequestPrice, catalog_id: str) -> AsyncIterator[bool]:
+    def charged(self, price: RequestPrice, catalog_id: str) -> ChargedRequest:
         """Charge the caller's quota: the price before the request runs, what it did cost after it.
         An expensive request waits for a place before it runs; yield whether it did.
 
@@ -72,8 +78,37 @@ class RequestPrices:
         One that did not get a place pays nothing but its reading.
         Raises QuotaExhausted, ExpensiveRequestsBusy.
         """
-        async with self.counted(price) as charge:
-            charge.least = charge.models = 0.0
-            async with self.places.held(price, catalog_id) as waited:
-                charge.least, charge.models = price.seconds, price.models
-                yield waited
+        return ChargedRequest(self, price, catalog_id)
+
+
+class ChargedRequest:
+    """See RequestPrices.charged."""
+
+    __slots__ = ("_catalog_id", "_charge", "_held", "_places", "_price")
+
+    def __init__(self, prices: RequestPrices, price: RequestPrice, catalog_id: str) -> None:
+        self._charge, self._places = prices.counted(price), prices.places
+        self._price, self._catalog_id = price, catalog_id
+        self._held: AbstractAsyncContextManager[bool] | None = None
+
+    async def __aenter__(self) -> bool:
+        price, charge = self._price, self._charge
+        charge.__enter__()
+        if not self._places.queues(price):
+            return False
+        charge.least = charge.models = 0.0
+        self._held = self._places.held(price, self._catalog_id)
+        try:
+            waited = await self._held.__aenter__()
+        except BaseException as error:
+            charge.__exit__(type(error))
+            raise
+        charge.least, charge.models = price.seconds, price.models
+        return waited
+
+    async def __aexit__(self, *raised: Any) -> None:
+        try:
+            if self._held is not None:
+                await self._held.__aexit__(*raised)
+        finally:
+            self._charge.__exit__(*raised)

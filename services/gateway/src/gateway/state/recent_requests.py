@@ -11,7 +11,8 @@ from collections.abc import Callable
 from contextvars import Context
 from dataclasses import dataclass
 
-from gateway.model.query import RequestQuery, Shopper
+from gateway.model.query import RequestQuery
+from sightline_core.shoppers import Shopper
 
 SECONDS = 3_600.0
 """Seconds for which a request is kept."""

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from gateway.model.columns import NO_PRODUCTS, ProductColumns
 from gateway.model.detections import Detection, DetectionQuery
 from gateway.model.last_products import LastProducts
 from gateway.model.plan import RequestPlan
@@ -34,6 +33,7 @@ from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.keys.keyring import SigningKeys, open_keys
+from sightline_core.columns import NO_PRODUCTS, ProductColumns
 
 
 class SpaceVersions:

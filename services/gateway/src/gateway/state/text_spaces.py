@@ -6,8 +6,8 @@ The embedder is polled, not called by every request.
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from gateway.model.opaque_messages import EmbedderSpace
 from servicekit.tasks.refreshed import Refreshed, RefreshRules
+from sightline_core.opaque_messages import EmbedderSpace
 
 LOOK_SECONDS = 10.0
 """Seconds until the versions of a catalog are read again."""

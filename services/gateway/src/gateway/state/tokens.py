@@ -6,7 +6,7 @@ token's digest.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
@@ -15,9 +15,10 @@ from pydantic import ConfigDict, Field, PlainSerializer, Strict, StringConstrain
 
 from gateway.model.errors import AnswerMissing
 from gateway.model.plan import MOST_RANKED
-from gateway.model.query import Identity, RequestQuery, Shopper, Signal
+from gateway.model.query import RequestQuery, Signal
 from servicekit.keys.keyring import KeyRing, TokenExpired
 from servicekit.rpc.requests import PageTokenInvalid
+from sightline_core.shoppers import Identity, Shopper
 
 AnswerId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$"), Field(alias="a")]
 """A valid id of a record: no other is requested from the ranker."""
@@ -106,12 +107,12 @@ class Digests:
 
 def digests(query: RequestQuery) -> Digests:
     """Return the digests of a request."""
-    whole = hashlib.sha256()
-    _add(whole, _asked(query))
+    whole = hashlib.sha256(_framed(_asked(query)))
     stored = whole.digest()
-    _add(whole, _texts("shopper", query.session_id))
+    callers = _texts("shopper", query.session_id)
     if query.shopper is not None:
-        _add(whole, _texts(query.shopper.kind, query.shopper.id))
+        callers += _texts(query.shopper.kind, query.shopper.id)
+    whole.update(_framed(callers))
     return Digests(stored, whole.digest())
 
 
@@ -120,45 +121,43 @@ def seed_of(request_digest: bytes) -> int:
     return int.from_bytes(request_digest[:8], "big")
 
 
-def _add(whole: "hashlib._Hash", fields: Iterator[bytes]) -> None:
-    """Add each field with its length, so that no two requests have the same bytes."""
-    for field in fields:
-        whole.update(len(field).to_bytes(4, "big"))
-        whole.update(field)
+def _framed(fields: Sequence[bytes]) -> bytes:
+    """Join fields, each with its length, so that no two requests have the same bytes."""
+    return b"".join([part for each in fields for part in (len(each).to_bytes(4, "big"), each)])
 
 
-def _asked(query: RequestQuery) -> Iterator[bytes]:
-    yield from _texts(query.catalog_id, query.language_code, query.scene or "default")
-    yield len(query.signals).to_bytes(4, "big")
+def _asked(query: RequestQuery) -> list[bytes]:
+    found = _texts(query.catalog_id, query.language_code, query.scene or "default")
+    found.append(len(query.signals).to_bytes(4, "big"))
     for signal in query.signals:
-        yield _content(signal)
-        yield (repr(signal.strength) + _how(signal)).encode()
-    yield query.filter.content if query.filter is not None else b""
-    yield from _texts(query.min_index_token, repr(query.min_quality))
-    yield from _texts(*sorted(set(query.exclude_product_ids)))
+        found += _content(signal), (repr(signal.strength) + _how(signal)).encode()
+    found.append(query.filter.content if query.filter is not None else b"")
+    found += _texts(query.min_index_token, repr(query.min_quality))
+    if query.exclude_product_ids:
+        found += _texts(*sorted(set(query.exclude_product_ids)))
     # A request without them keeps its earlier digest; no id looks like their counts.
     if query.anchors or query.followed or query.controls:
         counts = len(query.anchors), len(query.followed), len(query.controls)
-        yield f"\0{counts}".encode()
-        yield from _texts(*query.anchors, *sorted(query.followed))
-        yield from (control.content for control in query.controls)
+        found.append(f"\0{counts}".encode())
+        found += _texts(*query.anchors, *sorted(query.followed))
+        found += (control.content for control in query.controls)
     if query.listed or query.text:
-        yield from _texts("\0list", query.text, query.sort)
+        found += _texts("\0list", query.text, query.sort)
     if query.as_typed:
-        yield from _texts("\0as_typed")
+        found.append(b"\0as_typed")
     if query.read_labels:
-        yield from _texts("\0read_labels")
+        found.append(b"\0read_labels")
     if query.candidates:
-        yield from _texts("\0candidates")
+        found.append(b"\0candidates")
         for each in query.candidates:
-            yield from _texts(each.product_id, repr(each.score))
+            found += _texts(each.product_id, repr(each.score))
     if query.grouping is not None:
-        yield from _texts("\0values", repr(query.grouping))
+        found += _texts("\0values", repr(query.grouping))
+    return found
 
 
-def _texts(*texts: str) -> Iterator[bytes]:
-    for text in texts:
-        yield text.encode("utf-8", "surrogatepass")
+def _texts(*texts: str) -> list[bytes]:
+    return [text.encode("utf-8", "surrogatepass") for text in texts]
 
 
 def _content(signal: Signal) -> bytes:

@@ -1,24 +1,25 @@
 """Trace of one request: timings, failures, versions."""
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from gateway.model.causes import Degradation, DegradationCause, Peer
+from gateway.model.causes import Peer
 from gateway.model.detections import Detection
 from gateway.model.errors import StageLate
-from gateway.model.opaque_messages import Facet, Subject, Vector
 from gateway.model.peer_failures import StageFailure, failure_of
-from gateway.model.peers import NearestProducts, ReadLabel, UsedSynonym
+from gateway.model.peers import ReadLabel
 from gateway.model.retrieved import BranchResult
-from gateway.model.score_notes import ScoreNote
-from gateway.model.versions import Freshness, SpaceVersion, StageTiming
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.opaque_messages import Facet, Subject, Vector
+from sightline_core.score_notes import ScoreNote
+from sightline_core.search import NearestProducts, UsedSynonym
+from sightline_core.versions import Freshness, SpaceVersion, StageTiming
 
 
 @dataclass(slots=True)
@@ -41,14 +42,14 @@ class _Stage:
         left = self._until - self._start
         self._deadline = deadlines.within(left)
         self._deadline.__enter__()
-        self._timeout = asyncio.timeout(left)
-        await self._timeout.__aenter__()
+        self._limit = deadlines.TimeLimit(left)
+        self._limit.__enter__()
         self._span = tracing.child(self._name)
         return self._note
 
     async def __aexit__(self, *raised: Any) -> None:
         try:
-            await self._timeout.__aexit__(*raised)
+            self._limit.__exit__(*raised)
         except TimeoutError as error:
             raise StageLate(self._name) from error
         finally:

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ranker.domain.answer_arrays import read_record
 from ranker.domain.arrays import numbers, packed
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
@@ -162,7 +163,7 @@ def _table(rows: Sequence[Mapping[Name, Value]]) -> dict[Name, list[Value | int]
 def without_costs(content: bytes) -> bytes:
     """Return the content of a record without costs and without numbers that are computed from them.
     The order stays: its shopper saw it."""
-    record = pb.AnswerRecord.FromString(content)
+    record = read_record(content)
     if record.HasField("inputs"):
         asked = record.inputs.request
         for name in ("cost_micros", "cost_currencies"):

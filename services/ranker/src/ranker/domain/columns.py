@@ -30,20 +30,26 @@ def products_of(columns: candidate_pb2.CandidateColumns, path: str) -> Sequence[
     """Return the products in their order, each read when it is used: most requests need only a
     few. RequestInvalid if a column's length does not fit; `path` names the columns' field."""
     check_lengths(columns, path)
+    return read_lazily(columns)
+
+
+def read_lazily(columns: Any) -> Sequence[Product]:
+    """Return the products of columns of equal lengths, each read when it is used."""
     return _Lazily(len(columns.product_ids), lambda place: _product(columns, place))
 
 
 def check_lengths(columns: candidate_pb2.CandidateColumns, path: str) -> None:
     """Raise RequestInvalid unless each column is empty or as long as the ids."""
     count = len(columns.product_ids)
-    lengths = {name: len(getattr(columns, name)) for name in COLUMNS}
-    wrong = [
-        FieldViolation(f"{path}.{name}", f"has {length} entries for {count} products")
-        for name, length in lengths.items()
-        if length not in (0, count)
-    ]
-    if wrong:
-        raise RequestInvalid(*wrong)
+    lengths = {field.name: len(values) for field, values in columns.ListFields()}
+    if any(length != count for length in lengths.values()):
+        wrong = [
+            FieldViolation(f"{path}.{name}", f"has {lengths[name]} entries for {count} products")
+            for name in COLUMNS
+            if lengths.get(name, count) != count
+        ]
+        if wrong:
+            raise RequestInvalid(*wrong)
 
 
 class _Lazily(Sequence[Product]):
@@ -59,7 +65,7 @@ class _Lazily(Sequence[Product]):
         return tuple(map(self._read, found)) if isinstance(found, range) else self._read(found)
 
 
-def _product(columns: candidate_pb2.CandidateColumns, place: int) -> Product:
+def _product(columns: Any, place: int) -> Product:
     return Product(
         product_id=columns.product_ids[place],
         category=columns.category_paths[place] if columns.category_paths else "",
@@ -71,7 +77,7 @@ def _product(columns: candidate_pb2.CandidateColumns, place: int) -> Product:
     )
 
 
-def _price(columns: candidate_pb2.CandidateColumns, place: int) -> Money | None:
+def _price(columns: Any, place: int) -> Money | None:
     if not columns.price_micros or not columns.currencies:
         return None
     micros, currency = columns.price_micros[place], columns.currencies[place]

@@ -1,11 +1,13 @@
 """Events of shoppers, as given, as stored and as read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from ranker.domain.features import Money
+
+T = TypeVar("T")
 
 DAY_MICROS = 86_400 * 1_000_000
 
@@ -153,6 +155,15 @@ class History:
     """By hidden or seen product: sequence number of an event that is the evidence."""
     withheld: bool = False
     """Whether the shopper does not consent to personal answers: all else is empty."""
+    kept: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+    """Results of `once`."""
+
+    def once(self, key: Hashable, compute: Callable[..., T], *given: Any) -> T:
+        """Return what `compute` returns for this key, computed once for this history."""
+        if key not in self.kept:
+            self.kept[key] = compute(*given)
+        found: T = self.kept[key]
+        return found
 
     def owner(self, asked: str | None) -> str | None:
         """Return the pseudonym of the shopper who was asked for; None if there is no shopper, or

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from ranker.domain.arrays import Floats
+import numpy as np
+
+from ranker.domain.arrays import Flags, Floats
 from sightline_rules.categories import ancestors
 from sightline_rules.words import words_of
 
@@ -113,6 +115,26 @@ def vocabulary_in(names: Iterable[str]) -> frozenset[str]:
     """Return the words of titles among the names of features."""
     prefix = f"{WORD_KIND}="
     return frozenset(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureKinds:
+    """Kinds of a model's features."""
+
+    ids: Flags
+    """(features,) ids of products"""
+    unnamed: Flags
+    """(features,) ids of products and words of titles, which are no reasons"""
+    has_styles: bool
+    """True if axes of the style are among them."""
+
+
+def kinds_in(names: Sequence[str]) -> FeatureKinds:
+    """Return the kinds of the features of these names."""
+    kinds = [name.partition("=")[0] for name in names]
+    ids = np.array([kind == ID_KIND for kind in kinds], bool)
+    words = np.array([kind == WORD_KIND for kind in kinds], bool)
+    return FeatureKinds(ids, ids | words, STYLE_KIND in kinds)
 
 
 def shopper_feature_names(attributes: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """A model, as served and as recorded."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,11 @@ from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
 from ranker.domain.content import Content
 from ranker.domain.events import EventType
 from ranker.domain.features import vocabulary_in
+
+T = TypeVar("T")
+
+MOST_KEPT = 64
+"""Values that are kept of a model for requests, such as those of each scene's weights."""
 
 TRAIN, EVALUATE, UNLEARN = "train", "evaluate", "unlearn"
 """Kinds of jobs that train and evaluate a model, and that subtract erased shoppers from models."""
@@ -105,7 +110,7 @@ class Calibration:
     """Number of impressions behind it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Model:
     """A trained model in serving form. Arrays are read-only and C-contiguous.
 
@@ -201,9 +206,21 @@ class Model:
     parts.by_columns"""
     vocabulary: frozenset[str] = field(init=False, repr=False, compare=False)
     """Words of titles among `feature_names`; empty if trained without them, or before 0.30."""
+    kept: dict[Hashable, Any] = field(init=False, repr=False, compare=False, default_factory=dict)
+    """Results of `once`."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vocabulary", vocabulary_in(self.feature_names))
+
+    def once(self, key: Hashable, compute: Callable[..., T], *given: Any) -> T:
+        """Return what `compute` returns for this key, computed once while the model is in use; of
+        more than MOST_KEPT keys, some are computed again."""
+        found: T | None = self.kept.get(key)
+        if found is None:
+            if len(self.kept) >= MOST_KEPT:
+                self.kept.clear()
+            found = self.kept[key] = compute(*given)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

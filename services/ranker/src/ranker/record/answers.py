@@ -3,12 +3,13 @@
 Their content is opaque here.
 """
 
+import asyncio
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import sqlalchemy as sa
 from prometheus_client import Counter, Gauge
@@ -25,6 +26,7 @@ from ranker.record.rows import TableRecord, write_beside_others
 from ranker.record.tables import ANSWERS, EXPOSURES
 from servicekit.sql.locks import inserting
 from servicekit.tasks.batch_queue import BatchQueue, BatchRules, QueueMetrics
+from servicekit.telemetry import get_logger
 
 SWEEP = 500
 """Number of expired records deleted with each write: more than a write adds, so that they do not
@@ -36,7 +38,10 @@ EXPOSURE_DAYS = 7
 GATHER_SECONDS = 0.1
 """Seconds for which answers are gathered: a transaction costs as much as the rest of an answer."""
 MOST_BYTES = 64 * 1024 * 1024
-"""Maximum number of bytes waiting: records of about 5,000 answers with 100 products."""
+"""Maximum number of bytes waiting: records of about 6,000 answers with 100 products."""
+MOST_UNENCODED = 200
+"""Number of waiting records above which new ones are encoded at once, while the store is slow: what
+they refer to takes ten times their bytes."""
 
 WITHOUT_PHOTO: Mapping[str, Any] = {"photo": None, "photo_space": ""}
 """Values of a record without the vector of a photo."""
@@ -54,7 +59,17 @@ COUNTS = QueueMetrics(
 )
 
 
-@dataclass(frozen=True, slots=True)
+class AnswerContent(Protocol):
+    """Content of a record that is encoded when it is needed."""
+
+    size: int
+    """About the number of its bytes."""
+
+    def encoded(self) -> bytes:
+        """Return the bytes. May be called by several threads."""
+
+
+@dataclass(slots=True)  # not frozen: each answer creates one
 class StoredAnswer:
     """One recorded answer."""
 
@@ -63,7 +78,7 @@ class StoredAnswer:
     actor: str
     """Pseudonym of the shopper; empty if anonymous."""
     key_id: str
-    content: bytes
+    content: bytes | AnswerContent
     """Content of the record, without ids of persons."""
     expires_micros: int
     """When it may be deleted, microseconds since 1970 (UTC)."""
@@ -87,9 +102,12 @@ AnswerKey: TypeAlias = tuple[str, str]
 
 class AnswerLog(TableRecord):
     async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> frozenset[AnswerKey]:
-        """Store answers and return the keys of new ones; an existing id keeps its first content."""
+        """Store answers and return the keys of new ones; an existing id keeps its first content.
+
+        No loop waits for answers, and these commits would wake all loops ten times a second.
+        """
         work = partial(_write, now_micros=now_micros)
-        return await write_beside_others(self._db, work, answers)
+        return await write_beside_others(self._db, work, answers, announce=False)
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
         """Return the content; None if there is none or it has expired."""
@@ -161,7 +179,8 @@ def _write(
             known.add(key)
             day = (answer.answer_micros or now_micros) // DAY_MICROS
             exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
-            rows.append({name: getattr(answer, name) for name in ANSWERS.c.keys()})  # noqa: SIM118
+            row = {name: getattr(answer, name) for name in ANSWERS.c.keys()}  # noqa: SIM118
+            rows.append(row | {"content": content_of(answer)})
     rows = _without_erased(connection, rows)
     if rows:
         _to_owners(connection, rows)
@@ -244,7 +263,30 @@ def _key(answer: StoredAnswer) -> AnswerKey:
 
 
 def _load(answer: StoredAnswer) -> int:
-    return len(answer.content) + len(answer.photo or b"")
+    content = answer.content
+    size = len(content) if isinstance(content, bytes) else content.size
+    return size + len(answer.photo or b"")
+
+
+def content_of(answer: StoredAnswer) -> bytes:
+    """Return the content as bytes."""
+    content = answer.content
+    return content if isinstance(content, bytes) else content.encoded()
+
+
+def _encoded(answers: Sequence[StoredAnswer]) -> list[StoredAnswer]:
+    """Encode the contents, and return the answers without those whose content can't be encoded,
+    which must not hold up the others."""
+    found = list[StoredAnswer]()
+    for answer in answers:
+        try:
+            content_of(answer)
+        except Exception as error:
+            COUNTS.dropped.labels("refused").inc()
+            get_logger().error("record not encoded", exc_info=error)
+        else:
+            found.append(answer)
+    return found
 
 
 class AnswerQueue:
@@ -266,8 +308,15 @@ class AnswerQueue:
             gather=GATHER_SECONDS,
             clock=clock,
         )
-        self.offer, self.close = self._queued.offer, self._queued.close
+        self.close = self._queued.close
         self.exposures = log.exposures
+
+    def offer(self, answer: StoredAnswer) -> bool:
+        """Queue an answer, unless its id is queued already. Return False if the queue is full: it
+        is dropped."""
+        if self._queued.count >= MOST_UNENCODED:
+            _encoded([answer])
+        return self._queued.offer(answer)
 
     async def write(self, answers: Sequence[StoredAnswer]) -> int:
         """Store answers and return the number of new ones; an existing id keeps its first
@@ -277,13 +326,14 @@ class AnswerQueue:
         return len(await self._log.write(new, self._now()))
 
     async def _store(self, answers: Sequence[StoredAnswer]) -> None:
-        await self._log.write(answers, self._now())
+        if found := await asyncio.to_thread(_encoded, answers):
+            await self._log.write(found, self._now())
 
     async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
         """Return the content, stored or queued; None if there is none or it has expired."""
         waiting = self._queued.find((catalog_id, answer_id))
         if waiting is not None:
-            return waiting.content if waiting.expires_micros > self._now() else None
+            return content_of(waiting) if waiting.expires_micros > self._now() else None
         return await self._log.read(catalog_id, answer_id, self._now())
 
     async def owner(self, catalog_id: str, answer_id: str) -> str:

@@ -24,7 +24,13 @@ from ranker.record.group_commit import GroupCommit
 from ranker.record.late_events import purged
 from ranker.record.learnable import learnable
 from ranker.record.merged_owners import gate, owner, owners
-from ranker.record.shopper_history import INTERACTION, history, interaction_of, numbered
+from ranker.record.shopper_history import (
+    INTERACTION,
+    KeptHistories,
+    history,
+    interaction_of,
+    numbered,
+)
 from ranker.record.tables import EVENTS, KIND_INTEREST, KIND_OTHER, KIND_VISIBILITY
 from servicekit.sql.database import Database, StoreBusy
 
@@ -64,6 +70,7 @@ class EventRecord:
         self._db = database
         self._popular: dict[tuple[str, int], tuple[int, tuple[tuple[str, float], ...]]] = {}
         """Cached lists, with the version of the store at which they were read."""
+        self._histories = KeptHistories(database)
         self._joined: GroupCommit[StoredEvent, Written] = GroupCommit(
             database, lambda c, given: _append(c, given, signals, late=late), MOST_JOINED
         )
@@ -75,10 +82,12 @@ class EventRecord:
         return await self._joined.write(events)
 
     async def history(self, catalog_id: str, actor: str, *, limit: int, with_seen: bool) -> History:
-        def read(connection: Connection) -> History:
-            return history(connection, catalog_id, actor, limit, with_seen=with_seen)
-
-        return await self._read(read, few=not with_seen and limit <= FEW)
+        if not with_seen and limit <= FEW and self._db.local:
+            with suppress(StoreBusy):  # locked by a starting process: wait in a thread
+                return self._histories.read(catalog_id, actor, limit)
+        return await self._db.read(
+            lambda c: history(c, catalog_id, actor, limit, with_seen=with_seen)
+        )
 
     async def numbered(self, catalog_id: str, sequences: Sequence[int]) -> dict[int, Interaction]:
         """Return the events with these numbers that still exist."""

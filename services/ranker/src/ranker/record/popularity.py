@@ -12,6 +12,7 @@ is added in the transaction that stores it.
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,8 @@ def shares(connection: Connection, catalog_id: str, product_ids: Sequence[str]) 
     asked = list(product_ids) if dialect == "postgresql" else json.dumps(product_ids)
     found: Any = _COUNTS[dialect].of(connection, given | {"ids": asked})
     known: dict[str, float] = dict(found)
-    logs = np.array([known.get(item, -np.inf) for item in product_ids])
+    asked_logs = map(known.get, product_ids, repeat(-np.inf))
+    logs = np.fromiter(asked_logs, np.float64, len(product_ids))
     found_shares: Doubles = np.exp2(logs - most)
     return found_shares
 

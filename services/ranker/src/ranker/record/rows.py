@@ -27,14 +27,18 @@ def upsert(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, 
 
 
 async def write_beside_others(
-    database: Database, work: Callable[[Connection, Sequence[Item]], T], items: Sequence[Item]
+    database: Database,
+    work: Callable[[Connection, Sequence[Item]], T],
+    items: Sequence[Item],
+    *,
+    announce: bool = True,
 ) -> T:
     """Return the result of `work`, which skips existing rows; repeat it if another process wrote
-    one meanwhile (PostgreSQL)."""
+    one meanwhile (PostgreSQL). `announce`: see `Database.write`."""
     try:
-        return await database.write(lambda connection: work(connection, items))
+        return await database.write(lambda connection: work(connection, items), announce=announce)
     except sa.exc.IntegrityError:
-        return await database.write(lambda connection: work(connection, items))
+        return await database.write(lambda connection: work(connection, items), announce=announce)
 
 
 class TableRecord:

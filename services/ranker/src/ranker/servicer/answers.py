@@ -2,11 +2,11 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from ranker.domain import answer_columns
+from ranker.domain.answer_arrays import VERSION, read_record
 from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, UNKNOWN, of_products
 from ranker.domain.errors import AnswerMissing
 from ranker.domain.pseudonyms import Pseudonyms
@@ -15,15 +15,14 @@ from ranker.ports import HistoryReader
 from ranker.record.answers import AnswerQueue, StoredAnswer
 from ranker.servicer.controls import name_problems
 from ranker.servicer.events import NUMBERS
-from ranker.servicer.inputs import VERSION
 from ranker.servicer.replies import cause_name, cause_number
 from ranker.servicer.requests import actor, check_range, refuse
-from ranker.serving.answered_order import AnsweredOrder, answered_order
-from ranker.serving.rank_products import RankedProducts, RankQuery
+from ranker.serving.answered_order import AnsweredOrder
+from ranker.serving.record_ranking import AnswerDraft
 from servicekit.clock import now_micros
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
-from sightline.common.v1 import vector_pb2
+from sightline.common.v1 import answer_pb2, vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
@@ -92,7 +91,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         content = await self.answers.read(catalog_id, answer_id)
         if content is None:
             raise AnswerMissing
-        record = pb.AnswerRecord.FromString(content)
+        record = read_record(content)
         if record.products:  # written by a release before 0.6, one product per message
             raise AnswerMissing
         return record
@@ -163,8 +162,6 @@ MOST_MICROS = 253_402_300_800_000_000
 """The year 10000, beyond the range of a Timestamp."""
 SECOND = 1_000_000
 
-T = TypeVar("T")
-
 
 def named_problems(answer_id: str, digest: bytes, arms: Sequence[str]) -> Iterable[tuple[str, str]]:
     """Yield problems of the fields that identify an answer, as (field, problem)."""
@@ -209,16 +206,10 @@ def _photo_problems(photo: vector_pb2.Vector) -> Iterable[tuple[str, str]]:
 
 
 def stored(
-    message: pb.AnswerRecord,
-    catalog_id: str,
-    who: str | None,
-    key_id: str,
-    keep_micros: int,
-    *,
-    photo: vector_pb2.Vector | None = None,
+    message: pb.AnswerRecord, catalog_id: str, who: str | None, key_id: str, keep_micros: int
 ) -> StoredAnswer:
-    """Convert a checked record for the store, with the shopper `who` and the vector of their photo
-    outside its content. `keep_micros` applies if the record has no expiry. Modify the message."""
+    """Convert a checked record for the store, with the shopper `who` outside its content.
+    `keep_micros` applies if the record has no expiry. Modify the message."""
     message.ClearField("shopper")
     message.inputs_version = VERSION
     if message.products:
@@ -243,50 +234,32 @@ def stored(
         scene=message.scene,
         arms="\n".join(sorted(set(message.arms))),
         controls=tuple(message.controls),
-        photo=photo.data if photo is not None else None,
-        photo_space=photo.space_version if photo is not None else "",
     )
 
 
-def record_of(
-    request: ranking_pb.RankRequest,
-    answer: ranking_pb.RankResponse,
-    query: RankQuery,
-    ranked: RankedProducts,
-) -> pb.AnswerRecord:
-    """Return the record of an answer to a request that drafts one."""
-    draft = request.record
-    made = pb.AnswerRecord(
-        answer_id=draft.answer_id,
-        request_digest=draft.request_digest,
-        scene=draft.versions.scene,
-        versions=draft.versions,
-        seed=request.seed,
-        degradations=[*draft.degradations, *answer.degradations],
-        hidden_count=answer.hidden_count,
-        arms=draft.arms,
-        controls=answer.acted_controls,
+def draft_of(message: ranking_pb.AnswerDraft) -> AnswerDraft:
+    """Return a checked draft."""
+    photo = message.photo if message.HasField("photo") else None
+    return AnswerDraft(
+        answer_id=message.answer_id,
+        request_digest=message.request_digest,
+        versions=message.versions,
+        degradations=list(map(lost_part, message.degradations)),
+        answer_micros=message.answer_time_micros,
+        expire_micros=message.expire_time_micros,
+        arms=message.arms,
+        image_ids=message.matched_image_ids,
+        branch_names=message.branch_names,
+        branches=message.branches,
+        photo=photo.data if photo else None,
+        photo_space=photo.space_version if photo else "",
     )
-    _add_columns(made.columns, draft, query, ranked)
-    made.versions.model_version = answer.model_version
-    for name in ("answer_time", "expire_time"):
-        if micros := getattr(draft, f"{name}_micros"):
-            getattr(made, name).FromMicroseconds(micros)
-    return made
 
 
-def _add_columns(
-    columns: pb.AnsweredColumns,
-    draft: ranking_pb.AnswerDraft,
-    query: RankQuery,
-    ranked: RankedProducts,
-) -> None:
-    order, rows = ranked.order, ranked.order.ranking.rows.tolist()
-    kept = answered_order(query.candidates.ids, order, ranked.state.model)
-    columns.CopyFrom(columns_message(kept))
-    columns.matched_image_ids.extend(_picked(draft.matched_image_ids, rows))
-    columns.branch_names.extend(draft.branch_names)
-    columns.branches.extend(_picked(draft.branches, rows))
+def lost_part(message: answer_pb2.Degradation) -> tuple[str, int, str, int]:
+    """Return a degradation as a draft has it."""
+    as_of = message.as_of.ToMicroseconds() if message.HasField("as_of") else 0
+    return message.stage, message.cause, message.substitute, as_of
 
 
 def columns_message(order: AnsweredOrder) -> pb.AnsweredColumns:
@@ -323,7 +296,3 @@ def order_of_record(record: pb.AnswerRecord) -> AnsweredOrder:
         score_event=EVENTS.get(columns.score_event),
         hidden_count=record.hidden_count,
     )
-
-
-def _picked(column: Sequence[T], rows: Sequence[int]) -> Sequence[T]:
-    return [column[row] for row in rows] if column else ()

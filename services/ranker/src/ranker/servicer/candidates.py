@@ -6,6 +6,7 @@ nearly always valid.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from ranker.servicer.requests import check_range, refuse
 from ranker.serving.ranking import parts, rank
 from ranker.serving.ranking.objective import ObjectiveGoal, Offers
 from ranker.serving.ranking.order import CollapseKeys
-from sightline.common.v1 import candidate_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.categories import MAX_LEVEL_CHARACTERS, MAX_LEVELS, SEPARATOR
 from sightline_rules.ids import MAX_ID_BYTES, IdInvalidError, check_id
@@ -61,6 +61,8 @@ def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
         created_micros=np.array(columns.create_time_micros, np.int64) if explores else None,
         photos=_photos(request.photo_vectors) if request.HasField("photo_vectors") else None,
         offers=offers_of(columns) if goal.has_price else None,
+        brands=columns.brands or [""] * len(ids),
+        categories=columns.category_paths or [""] * len(ids),
     )
 
 
@@ -71,7 +73,7 @@ def goal_of(value: pb.Diversity.Objective.ValueType) -> ObjectiveGoal:
     return ObjectiveGoal(pb.Diversity.Objective.Name(value).removeprefix("OBJECTIVE_"))
 
 
-def offers_of(columns: candidate_pb2.CandidateColumns) -> Offers | None:
+def offers_of(columns: Any) -> Offers | None:
     """Return prices and costs of columns of checked lengths; None if they have no prices."""
     count = len(columns.product_ids)
     if not columns.price_micros or not columns.currencies:

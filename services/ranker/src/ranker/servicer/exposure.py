@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from ranker.domain import features
+from ranker.domain.answer_arrays import read_columns
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.exposure import ShownProduct, exposures, opportunities
 from ranker.domain.model import Model
@@ -16,7 +17,6 @@ from ranker.servicer.messages import message_of
 from ranker.servicer.profiles import KEY
 from ranker.servicer.requests import refuse
 from servicekit.rpc.requests import timestamp
-from sightline.ranker.v1 import answer_service_pb2
 from sightline.ranker.v1 import exposure_report_pb2 as pb
 
 DEFAULT_DAYS, MOST_DAYS, NEW_DAYS = 7, 90, 30
@@ -111,7 +111,7 @@ def _of_records(records: Sequence[tuple[str, str, bytes]]) -> list[ShownProduct]
     what they led to."""
     found = []
     for answer_id, actor, content in records:
-        order = answer_service_pb2.AnswerRecord.FromString(content).columns.product_ids
+        order = read_columns(content).product_ids
         found += [
             ShownProduct(answer_id, actor, item, place, 1.0, successful=None)
             for place, item in enumerate(order[:SHOWN_PLACES], 1)

@@ -2,16 +2,14 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 from ranker.adapters.retriever import SPACE
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import CountReader, HistoryReader, Models
-from ranker.record.answers import StoredAnswer
-from ranker.servicer.answers import record_of, stored
+from ranker.servicer.answers import draft_of, lost_part
 from ranker.servicer.candidates import explained_of, weights_of
-from ranker.servicer.inputs import add_inputs
 from ranker.servicer.rank_requests import nominate_query, rank_query
 from ranker.servicer.recommenders import anchors_of, list_messages
 from ranker.servicer.replies import add_parts, add_reasons, degradations, ranked_message, timings
@@ -21,6 +19,7 @@ from ranker.serving.nominate import Nominate, ShopperVector
 from ranker.serving.rank_products import RankProducts
 from ranker.serving.ranking import generate
 from ranker.serving.ranking.shopper_reads import Shoppers
+from ranker.serving.record_ranking import AnswerSink, RecordRanking
 from servicekit import tracing
 from servicekit.clock import now_micros
 from servicekit.rpc.requests import enter
@@ -29,16 +28,8 @@ from servicekit.telemetry import Stages
 from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
-from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 
 BASES = {one: pb.NominateResponse.Basis.Value(f"BASIS_{one}") for one in generate.CandidateBasis}
-
-
-class AnswerSink(Protocol):
-    """Stores records of answers after the answer is given."""
-
-    def offer(self, answer: StoredAnswer, /) -> bool:
-        """Queue a record. Return False if the queue is full."""
 
 
 @dataclass(eq=False)
@@ -50,11 +41,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     rank: RankProducts
     nominate: Nominate
     give_reasons: GiveReasons
-    signals: Signals = DEFAULTS
-    answers: AnswerSink | None = None
-    """Destination of records of answers; `None` disables recording."""
-    keep_micros: int = 0
-    """Retention of records without their own expiry, in microseconds."""
+    record: RecordRanking
 
     @classmethod
     def of(
@@ -70,17 +57,17 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         keep_micros: int = 0,
         counts: CountReader | None = None,
     ) -> Self:
-        """Build the use cases, which share the histories that Nominate reads for Rank. `counts`:
-        None disables recommenders by counts. `in_memory_items`: see Nominate.
+        """Build the use cases, which share the histories that Nominate reads for Rank. `answers`:
+        destination of records of answers; None disables recording. `keep_micros`: their retention
+        without an expiry of their own. `counts`: None disables recommenders by counts.
+        `in_memory_items`: see Nominate.
         """
         shoppers = Shoppers(reader, signals)
         return cls(
             *(catalogs, pseudonyms, RankProducts(reader, models, shoppers)),
             nominate=Nominate(reader, models, shoppers, counts, in_memory_items),
             give_reasons=GiveReasons(models, shoppers),
-            signals=signals,
-            answers=answers,
-            keep_micros=keep_micros,
+            record=RecordRanking(answers, pseudonyms, signals, keep_micros),
         )
 
     async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:
@@ -92,25 +79,13 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         stages = Stages()
         ranked, served = await self.rank(query, stages)
         answer = ranked_message(query, ranked)
-        answer.degradations.extend(degradations("rank", served))
+        lost = degradations("rank", served)
+        answer.degradations.extend(lost)
         if request.HasField("record"):
-            record = record_of(request, answer, query, ranked)
-            add_inputs(record, request, query, ranked, (self.pseudonyms, self.signals))
-            photo = request.record.photo if request.record.HasField("photo") else None
-            answer.recorded = self._keep(record, catalog_id, who, photo)
+            draft = draft_of(request.record)
+            answer.recorded = self.record(draft, query, ranked, list(map(lost_part, lost)))
         answer.stage_timings.extend(timings(stages))
         return answer
-
-    def _keep(
-        self,
-        record: AnswerRecord,
-        catalog_id: str,
-        who: str | None,
-        photo: vector_pb2.Vector | None,
-    ) -> bool:
-        return self.answers is not None and self.answers.offer(
-            stored(record, catalog_id, who, self.pseudonyms.key_id, self.keep_micros, photo=photo)
-        )
 
     async def GiveReasons(
         self, request: pb.GiveReasonsRequest, context: Context
@@ -151,7 +126,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         if (by := found.behaviour) is not None:
             answer.product_ids.extend(by.found.product_ids)
             answer.scores.extend(by.found.scores)
-            answer.vectors.extend(map(_vector, by.vectors))
+            answer.vectors.extend(map(vector_message, by.vectors))
             answer.exclude_product_ids.extend(by.left_out)
             answer.basis = BASES[by.found.basis]
             answer.model_version = by.served.version
@@ -159,7 +134,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         return answer
 
 
-def _vector(vector: ShopperVector) -> vector_pb2.Vector:
+def vector_message(vector: ShopperVector) -> vector_pb2.Vector:
+    """Return a shopper's vector as a message."""
     return vector_pb2.Vector(
         space=SPACE,
         space_version=vector.model_version,

@@ -7,12 +7,13 @@ Edge: translates and decides nothing.
 from collections.abc import Iterable
 
 from ranker.domain import answer_columns
+from ranker.domain.answer_arrays import VERSION
 from ranker.domain.arrays import numbers
 from ranker.domain.columns import check_lengths
 from ranker.domain.errors import AnswerOutdated
 from ranker.servicer.answers import columns_message, order_of_record
 from ranker.servicer.candidates import offers_of
-from ranker.servicer.inputs import VERSION, asked_again, changed
+from ranker.servicer.inputs import asked_again, changed
 from ranker.servicer.rank_requests import rank_query
 from ranker.serving.answered_order import AnsweredOrder
 from ranker.serving.expected_outcome import ExpectedOutcome, KnownOffers

@@ -132,11 +132,12 @@ def ranked_message(query: RankQuery, ranked: RankedProducts) -> pb.RankResponse:
     if ranked.expected is not None and query.with_breakdown:
         values = ranked.expected[ranking.rows]
         answer.MergeFromString(doubles(answer.EXPECTED_VALUES_FIELD_NUMBER, values))
-    answer.score_notes.extend(map(_note, ranked.notes))
+    answer.score_notes.extend(map(note_message, ranked.notes))
     return answer
 
 
-def _note(note: ScoreNote) -> answer_pb2.ScoreNote:
+def note_message(note: ScoreNote) -> answer_pb2.ScoreNote:
+    """Return the message of a note."""
     cause = answer_pb2.ScoreNote.Cause.Value(f"CAUSE_{note.cause}")
     return answer_pb2.ScoreNote(part=OBJECTIVE, cause=cause, product_count=note.count)
 

@@ -1,7 +1,7 @@
 """Use case: generate candidates for a shopper, by behaviour and by counts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
@@ -41,13 +41,6 @@ class NominateQuery:
     """Number of the shopper's last products to return if no model knows the shopper."""
     last_product_recommenders: Sequence[Recommender] = ()
     """Recommenders to ask only then."""
-
-    @property
-    def without_model(self) -> "NominateQuery":
-        """The query for a shopper whom no model knows."""
-        if not self.last_product_recommenders:
-            return self
-        return replace(self, recommenders=(*self.recommenders, *self.last_product_recommenders))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,31 +103,33 @@ class Nominate:
         served = choose_model(self._models, query.catalog_id, query.model_version)
         read = await self._shoppers.read(*whose, served.model, now_micros=query.now_micros)
         token = self._shoppers.remember(*whose, read)
-        last: Mapping[str, float] = {}
+        last, names = dict[str, float](), query.recommenders
         if not read.shopper.personal:
-            query = query.without_model
-            last = last_interests(
-                *(read.history.recent, read.history.hidden),
-                query.last_products,
-                self._shoppers.signals,
-            )
-        views = Recommender.RECENTLY_VIEWED in query.recommenders
+            names = (*names, *query.last_product_recommenders)
+            history, count, signals = read.history, query.last_products, self._shoppers.signals
+            given = (history.recent, history.hidden, count, signals)
+            last = history.once(("last", count, signals), last_interests, *given)
+        views = Recommender.RECENTLY_VIEWED in names
         known, resolved = await self._shoppers.resolve(
             *whose, read, query.anchors, with_trail=views
         )
         behaviour = None
         if not query.recommenders_only:
             behaviour = await self._by_behaviour(query, served, known, resolved.product_ids)
-        lists, lag = await self._by_counts(query, read, resolved)
+        lists, lag = await self._by_counts(query, names, read, resolved)
         return Nominated(token, resolved.product_ids, behaviour, lists, lag, last)
 
     async def _by_counts(
-        self, query: NominateQuery, read: KnownShopper, resolved: ResolvedAnchors
+        self,
+        query: NominateQuery,
+        names: Sequence[Recommender],
+        read: KnownShopper,
+        resolved: ResolvedAnchors,
     ) -> tuple[Sequence[RecommenderList], int]:
-        """Return the lists of the recommenders, and the lag of their counts in microseconds."""
-        names, anchors = query.recommenders, resolved.product_ids
+        """Return the lists of these recommenders, and the lag of their counts in microseconds."""
         if not names or self._counts is None:
             return (), 0
+        anchors = resolved.product_ids
         left_out = read.history.hidden.union(query.exclude, anchors)
         wanted = recommenders.Wanted(names, query.scope, query.top_k, left_out)
         near = recommenders.near(names, anchors, read.history, self._shoppers.signals)

@@ -246,13 +246,18 @@ def _ordered(
 def _evidence(query: RankQuery, state: RankState, order: RankedOrder) -> Evidence:
     """Return evidence for the products that get reasons."""
     model, shopper = state.model, state.shopper
-    explained = order.first(query.top_k).ranking.take(slice(query.reason_top_k))
+    count = query.top_k or len(order)
+    if query.reason_top_k is not None:
+        count = min(count, query.reason_top_k)
+    explained = order.ranking.take(slice(count))
     factors = parts.factors(model, query.weights, anchored=shopper.anchored) if model else {}
     return Evidence(query.candidates, explained, shopper, model, factors)
 
 
 def _unplaced(query: RankQuery, scored: ScoredCandidates) -> tuple[str, ...]:
     """Return the pinned products that are not among the scored ones, in the order of the pins."""
+    if not query.controls:
+        return ()
     pinned = [row for each in query.controls if each.kind is ControlKind.PIN for row in each.rows]
     left = frozenset(scored.rows.tolist()) if pinned else frozenset()
     return tuple(query.candidates.ids[row] for row in dict.fromkeys(pinned) if row not in left)

@@ -39,6 +39,7 @@ from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.events import EventServicer
 from ranker.servicer.experiments import ExperimentServicer
 from ranker.servicer.exposure import ReportExposure
+from ranker.servicer.lent import lent_by
 from ranker.servicer.models import ModelServicer
 from ranker.servicer.privacy import PrivacyServicer
 from ranker.servicer.profiles import ProfileServicer
@@ -227,6 +228,7 @@ async def serve_until_stopped(settings: RankerSettings) -> None:
             service="ranker",
             peers=peers,
             catalogs=catalogs,
+            lent=lent_by(offered),
             on_stop=close,
         )
     except KeyUnusable as error:

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ranker.domain.answer_arrays import read_record
 from ranker.domain.answer_columns import numbers
 from ranker.domain.events import History, Identity, Shopper
+from ranker.record.answers import content_of
 from ranker.servicer.ranking import RankingServicer
 from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2, event_pb2
-from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from tests.fakes.ranker import KEY, FakeReader
 from tests.unit.ranker.serving.ranking.test_order import IDS, NOW, Serving, Taking, made, requests
@@ -86,7 +87,7 @@ async def test_moves_add_up_records_agree_and_pins_keep_their_places(request: pb
     whole, _ = await ranked(request)
     assert not any(unsaid(whole))
 
-    kept = answers_pb.AnswerRecord.FromString(taking.taken[0].content)
+    kept = read_record(content_of(taking.taken[0]))
     assert list(kept.columns.product_ids) == order
     assert list(kept.controls) == list(found.acted_controls) == list(taking.taken[0].controls)
     pinned = {

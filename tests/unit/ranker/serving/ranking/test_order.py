@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranker.domain import answer_columns
+from ranker.domain.answer_arrays import read_record
 from ranker.domain.answer_columns import numbers
 from ranker.domain.events import EventType, History, Identity, Shopper
 from ranker.domain.model import Calibration, Model
-from ranker.record.answers import StoredAnswer
+from ranker.record.answers import StoredAnswer, content_of
 from ranker.servicer.ranking import RankingServicer
 from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import answer_pb2, candidate_pb2, event_pb2
@@ -165,7 +166,7 @@ async def answered(
     )  # fmt: skip
     assert kept.actor == (ANN if request.HasField("shopper") else "")
     assert kept.expires_micros == 2 * NOW // 1_000_000 * 1_000_000
-    return page, await servicer.Rank(plain, None), answers_pb.AnswerRecord.FromString(kept.content)
+    return page, await servicer.Rank(plain, None), read_record(content_of(kept))
 
 
 class Split:

@@ -4,10 +4,10 @@ rule is shared."""
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.model.answer import AnswerOrder
-from gateway.model.candidates import FusedCandidates
-from gateway.model.reasons import Move, MoveCause
 from gateway.ranking.near_duplicates import picked
+from sightline_core.answer import AnswerOrder
+from sightline_core.candidates import FusedCandidates
+from sightline_core.reasons import Move, MoveCause
 from sightline_rules import controls
 
 

@@ -4,13 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
-from gateway.model.candidates import FusedCandidates
 from gateway.model.causes import Peer
-from gateway.model.columns import ProductColumns, gathered
 from gateway.model.controls import ControlOutcome, ControlOutcomes, ControlRule, ControlState
 from gateway.model.errors import PeerUnavailable
 from gateway.model.filters import CallersFilter
-from gateway.model.peers import CheckedProducts, Ranked, Rejection
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.ranking.near_duplicates import apart
@@ -21,6 +18,10 @@ from gateway.retrieval.parallel import in_parallel
 from gateway.state.request_context import RequestContext
 from servicekit.admission import access
 from servicekit.errors import ServiceError
+from sightline_core.candidates import FusedCandidates
+from sightline_core.columns import ProductColumns, gathered
+from sightline_core.ranking import Ranked
+from sightline_core.search import CheckedProducts, Rejection
 from sightline_rules import controls as rules
 from sightline_rules.controls import ControlKind
 from sightline_rules.filters import Not

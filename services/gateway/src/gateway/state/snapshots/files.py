@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from gateway.model.columns import ProductColumns
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.snapshot import CatalogSnapshot
 from gateway.state.snapshots.reading import MOST_BYTES
 from servicekit.telemetry import get_logger
+from sightline_core.columns import ProductColumns
+from sightline_core.opaque_messages import ProductRow
 
 FORMAT = 1
 MOST_FILE_BYTES = 2 * MOST_BYTES

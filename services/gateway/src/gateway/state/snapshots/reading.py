@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.model.columns import ProductColumns
-from gateway.model.opaque_messages import ProductRow
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.model.snapshot import CatalogSnapshot
 from gateway.ports import RankerPort, RetrieverPort
 from servicekit.errors import ServiceError
+from sightline_core.columns import ProductColumns
+from sightline_core.opaque_messages import ProductRow
 
 MOST_CATEGORIES = 50
 """Number of top-level categories of which additional products are read."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain import answer_columns
+from ranker.domain.answer_arrays import read_columns
 from ranker.domain.arrays import numbers
 from ranker.domain.errors import ModelCorrupt, ModelNotFound
 from ranker.domain.feedback import Feedback, LoggedAnswer, feedback_of, joined
@@ -16,7 +17,6 @@ from ranker.record.answer_feedback import KeptAnswer
 from ranker.record.models import ModelRegistry
 from ranker.record.photo_clicks import ClickedAnswer
 from ranker.serving.ranking.parts import DEFAULT_BLEND, POPULARITY
-from sightline.ranker.v1 import answer_service_pb2 as pb
 
 MOST_PRODUCTS = 200
 """Number of first products of an answer that are read: shoppers do not see further ones."""
@@ -35,7 +35,7 @@ async def feedback(
 
 
 def _answer(kept: KeptAnswer) -> LoggedAnswer:
-    columns = answer_columns.cut(pb.AnswerRecord.FromString(kept.content).columns, 0, MOST_PRODUCTS)
+    columns = answer_columns.cut(read_columns(kept.content), 0, MOST_PRODUCTS)
     count = len(columns.product_ids)
     return LoggedAnswer(
         answer_id=kept.answer_id,
@@ -55,7 +55,7 @@ async def photo_clicks(batches: AsyncIterator[Sequence[ClickedAnswer]]) -> list[
     found: list[PhotoClick] = []
     async for batch in batches:
         for one in batch:
-            columns = pb.AnswerRecord.FromString(one.content).columns
+            columns = read_columns(one.content)
             shown = list(columns.product_ids[:LAST_PLACE])
             if one.product_id in shown:
                 place = shown.index(one.product_id) + 1

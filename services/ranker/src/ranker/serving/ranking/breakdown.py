@@ -26,12 +26,26 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from ranker.domain.arrays import Doubles, Floats
-from ranker.domain.features import ID_KIND, STYLE_KIND, feature_names
+from ranker.domain.arrays import Doubles, Floats, Neighbours
+from ranker.domain.features import (
+    ID_KIND,
+    STYLE_KIND,
+    WORD_KIND,
+    FeatureKinds,
+    feature_names,
+    kinds_in,
+)
 from ranker.domain.model import Model
 from ranker.serving.ranking import parts
-from ranker.serving.ranking.fold_in import FoldIn
-from ranker.serving.ranking.parts import BOUGHT_TOGETHER, CONTENT, ITEM_ITEM, SESSION, TASTE
+from ranker.serving.ranking.fold_in import FoldIn, LastProducts
+from ranker.serving.ranking.parts import (
+    BOUGHT_TOGETHER,
+    CONTENT,
+    ITEM_ITEM,
+    SESSION,
+    TASTE,
+    UNKNOWN,
+)
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates, represent
 
 Contributions = tuple[tuple[str, float], ...]
@@ -41,6 +55,10 @@ MOST_CONTRIBUTIONS = 16
 """Maximum number of named contributions of one value; the smaller ones are summed as OTHER."""
 OTHER = "other"
 _STYLE = f"{STYLE_KIND}="
+UNNAMED = (f"{ID_KIND}=", f"{WORD_KIND}=")
+"""Features that are no reasons: a product's own id, and words, which alone explain little."""
+PHOTO_SHARE = 1e-5
+"""Share of a taste above which its remainder is that of the product's photo."""
 NEGLIGIBLE = 1e-9
 """Share of a part below which the remainder is omitted."""
 
@@ -63,7 +81,7 @@ class Evidence:
         if (
             model is None
             or ranking.items is None
-            or ranking.parts.keys().isdisjoint(self.last_products)
+            or ranking.parts.keys().isdisjoint((SESSION, ITEM_ITEM, BOUGHT_TOGETHER))
         ):
             return {}
         raw = parts.terms(model, self.shopper, ranking.items.at(ranking.rows))
@@ -76,17 +94,80 @@ class Evidence:
     @cached_property
     def last_products(self) -> Mapping[str, tuple[str, ...]]:
         """Last products by part, in the order of `terms`."""
-        model, shopper = self.model, self.shopper
-        last_products = {
-            SESSION: shopper.recent,
-            ITEM_ITEM: shopper.liked,
-            BOUGHT_TOGETHER: shopper.bought,
-        }
+        if self.model is None:
+            return {}
+        ids = self.model.item_ids
         return {
-            part: tuple(model.item_ids[row] for row in last.rows.tolist())
-            for part, last in last_products.items()
-            if model is not None
+            part: tuple([ids[row] for row in self._last(part).rows.tolist()])
+            for part in (SESSION, ITEM_ITEM, BOUGHT_TOGETHER)
         }
+
+    def _last(self, part: str) -> LastProducts:
+        if part == SESSION:
+            return self.shopper.recent
+        return self.shopper.liked if part == ITEM_ITEM else self.shopper.bought
+
+    def sources(self, part: str) -> list[str]:
+        """Return the last product, other than itself, that adds most to each ranked product's part;
+        "" if none adds anything."""
+        terms, last, items = self.terms[part], self._last(part).rows, self.ranking.items
+        ids = self.model.item_ids if self.model else ()
+        if items is not None and items.rows is not None:
+            own = items.rows[self.ranking.rows][:, None] == last
+            terms = np.where(own, 0, terms)
+        best, adds = last[terms.argmax(axis=1)].tolist(), (terms.max(axis=1) > 0).tolist()
+        return [ids[row] if is_added else "" for row, is_added in zip(best, adds, strict=True)]
+
+    def strongest(self, places: Sequence[int]) -> Mapping[int, str]:
+        """Return the feature that adds most to the raw taste of the ranked products at these
+        positions, other than ids and words; "" if none adds anything. It is that of `features`, for
+        all products at once whose composition the model has."""
+        model, taste, items = self.model, self.shopper.long_term, self.ranking.items
+        if model is None or taste is None or not self.tastes or not places:
+            return {}
+        composed, kinds = model.item_features, kinds_of(model)
+        if composed is None or items is None or items.rows is None or kinds.has_styles:
+            return {place: strongest(gains) for place, gains in self.features(places).items()}
+        rows = self.ranking.rows[places]
+        known = (items.rows[rows] != UNKNOWN).tolist()
+        here = [place for place, is_known in zip(places, known, strict=True) if is_known]
+        others = [place for place, is_known in zip(places, known, strict=True) if not is_known]
+        found = {place: strongest(gains) for place, gains in self.features(others).items()}
+        return found | dict(zip(here, self._strongest(model, taste, composed, here), strict=True))
+
+    def _strongest(
+        self, model: Model, taste: Floats, composed: Neighbours, places: Sequence[int]
+    ) -> list[str]:
+        """Return `strongest` of products whose composition the model has."""
+        items, kinds, rows = self.ranking.items, kinds_of(model), self.ranking.rows[places]
+        if items is None or items.rows is None:
+            return []
+        starts = composed.starts[items.rows[rows]]
+        counts = composed.starts[items.rows[rows] + 1] - starts
+        product = np.repeat(np.arange(len(counts)), counts)
+        ends = counts.cumsum()
+        made = np.arange(len(product)) + (starts - ends + counts)[product]
+        features = composed.items[made]
+        each = model.feature_vectors[features] @ taste + model.feature_biases[features]
+        gains = composed.weights[made] * each.astype(np.float64)
+        photos = np.full(len(counts), -np.inf)
+        if model.looks is not None:
+            whole = (items.vectors[rows] @ taste + items.biases[rows]).astype(np.float64)
+            left = whole - np.bincount(product, gains, len(counts))
+            size = np.abs(whole) + np.bincount(product, np.abs(gains), len(counts))
+            liked = np.bincount(product, kinds.ids[features], len(counts)) > 0
+            photos = np.where(~liked & (np.abs(left) > PHOTO_SHARE * size), left, -np.inf)
+        gains[kinds.unnamed[features]] = -np.inf
+        # Of each product the first of the largest gains, before the features of other products.
+        first = np.lexsort((-gains, product))[(ends - counts)[counts > 0]]
+        best, strongest = np.full(len(counts), -np.inf), np.zeros(len(counts), np.int64)
+        best[counts > 0], strongest[counts > 0] = gains[first], features[first]
+        names, by_photo = model.feature_names, (photos > best).tolist()
+        adds = (np.maximum(best, photos) > 0).tolist()
+        return [
+            (STYLE_KIND if is_photo else names[feature]) if is_added else ""
+            for feature, is_photo, is_added in zip(strongest.tolist(), by_photo, adds, strict=True)
+        ]
 
     @property
     def tastes(self) -> bool:
@@ -154,7 +235,7 @@ class Evidence:
         for row, whole, sums in zip(rows.tolist(), tastes.tolist(), found, strict=True):
             left = whole - sum(sums.values())
             liked = f"{ID_KIND}={self.candidates.ids[row]}" in sums
-            if not liked and abs(left) > 1e-5 * (abs(whole) + sum(map(abs, sums.values()))):
+            if not liked and abs(left) > PHOTO_SHARE * (abs(whole) + sum(map(abs, sums.values()))):
                 sums[STYLE_KIND] = left
 
     def _made_of(self, model: Model, candidate: int) -> tuple[npt.NDArray[np.int32], Floats]:
@@ -168,6 +249,18 @@ class Evidence:
         names = feature_names(product, model.attribute_keys, model.vocabulary)
         rows = [model.feature_rows[name] for name in names if name in model.feature_rows]
         return np.array(rows, np.int32), np.ones(len(rows), np.float32)
+
+
+def kinds_of(model: Model) -> FeatureKinds:
+    """Return the kinds of a model's features."""
+    return model.once("kinds of features", kinds_in, model.feature_names)
+
+
+def strongest(features: Sequence[tuple[str, float]]) -> str:
+    """Return the feature that adds most, other than ids and words; "" if none adds anything."""
+    named = [one for one in features if not one[0].startswith(UNNAMED)]
+    name, gain = max(named, key=lambda one: one[1], default=("", 0.0))
+    return name if gain > 0 else ""
 
 
 def again(

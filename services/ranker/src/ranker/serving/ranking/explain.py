@@ -35,9 +35,9 @@ from functools import lru_cache
 import numpy as np
 
 from ranker.domain.arrays import Doubles
-from ranker.domain.features import ID_KIND, WORD_KIND, split
+from ranker.domain.features import split
 from ranker.domain.recommenders import Recommender
-from ranker.serving.ranking.breakdown import Evidence
+from ranker.serving.ranking.breakdown import Evidence, strongest
 from ranker.serving.ranking.parts import (
     BOUGHT_TOGETHER,
     CONTENT,
@@ -57,12 +57,13 @@ class RankReason:
 
 
 Parameters = tuple[tuple[str, str], ...]
+ReasonKey = tuple[str, Parameters]
+"""Code and parameters."""
+NEW: ReasonKey = ("NEW", ())
 
 LARGEST = 2
 LEAST_SHARE = 0.2
 
-_UNNAMED = (f"{ID_KIND}=", f"{WORD_KIND}=")
-"""Features that are no reasons: a product's own id, and words, which alone explain little."""
 KEYWORDS, LABELS = "keywords", "labels"
 SIMILARITY_CODES = {
     "visual": "LOOKS_LIKE_QUERY",
@@ -142,24 +143,38 @@ def explain(
     names, count = list(ranking.parts), len(ranking.rows)
     speaking: list[list[int]] = [[]] * count
     if names and count:
-        speaking = _speaking(np.stack([ranking.parts[name] for name in names], axis=1))
-    sources = {part: _sources(evidence, part) for part in evidence.terms}
-    tasted = [n for n, parts in enumerate(speaking) if any(names[part] == TASTE for part in parts)]
-    liked = {TASTE: evidence.features(tasted)}
-    filled = [n for n, parts in enumerate(speaking) if any(names[one] == CONTENT for one in parts)]
-    liked[CONTENT] = evidence.contents(filled, with_pairs=False)
-    return tuple(
-        tuple(
-            _reason(language_code, code, parameters)
-            for code, parameters in dict.fromkeys(
-                [
-                    *([("NEW", ())] if place in explored else []),
-                    *(_evidence_of(evidence, place, names[part], sources, liked) for part in parts),
-                ]
-            )
-        )
-        for place, parts in enumerate(speaking)
-    )
+        speaking = _speaking(np.array([ranking.parts[name] for name in names]).T.copy())
+    sources = {part: evidence.sources(part) for part in evidence.terms}
+    liked = {
+        TASTE: evidence.strongest(_places(speaking, names, TASTE)),
+        CONTENT: {
+            place: strongest(gains)
+            for place, gains in evidence.contents(
+                _places(speaking, names, CONTENT), with_pairs=False
+            ).items()
+        },
+    }
+    spoken = {part for parts in speaking for part in parts}
+    columns = {part: _evidence_of(evidence, names[part], sources, liked) for part in spoken}
+    keys = [tuple([columns[part][place] for part in parts]) for place, parts in enumerate(speaking)]
+    for place in explored:
+        if place < count:
+            keys[place] = (NEW, *keys[place])
+    return tuple([_reasons(language_code, each) for each in keys])
+
+
+def _places(speaking: Sequence[Sequence[int]], names: Sequence[str], part: str) -> list[int]:
+    """Return the positions of the products of which a part speaks."""
+    if part not in names:
+        return []
+    column = names.index(part)
+    return [place for place, parts in enumerate(speaking) if column in parts]
+
+
+@lru_cache(4096)
+def _reasons(language_code: str, keys: Sequence[ReasonKey]) -> tuple[RankReason, ...]:
+    """Return the reasons of a product, none twice."""
+    return tuple([_reason(language_code, *key) for key in dict.fromkeys(keys)])
 
 
 @lru_cache(4096)
@@ -177,7 +192,7 @@ def _speaking(parts: Doubles) -> list[list[int]]:
     """Return the parts that give a reason, for each row of (products, parts), largest first."""
     least = LEAST_SHARE * np.maximum(parts, 0).sum(axis=1, keepdims=True)
     speaks = ((parts > 0) & (parts >= least)).tolist()
-    order = np.argsort(-parts, axis=1, kind="stable")[:, :LARGEST].tolist()
+    order = (-parts).argsort(axis=1, kind="stable")[:, :LARGEST].tolist()
     return [
         [column for column in columns if marks[column]]
         for columns, marks in zip(order, speaks, strict=True)
@@ -186,55 +201,41 @@ def _speaking(parts: Doubles) -> list[list[int]]:
 
 def _evidence_of(
     evidence: Evidence,
-    place: int,
     part: str,
     sources: Mapping[str, Sequence[str]],
-    liked: Mapping[str, Mapping[int, Sequence[tuple[str, float]]]],
-) -> tuple[str, Parameters]:
-    """Return code and parameters of a part's reason for a ranked product."""
+    liked: Mapping[str, Mapping[int, str]],
+) -> Sequence[ReasonKey]:
+    """Return code and parameters of a part's reason for each ranked product."""
+    rows = evidence.ranking.rows
     if part in sources:
-        return _behind(place, part, sources[part])
+        code = PRODUCT_CODES[part]
+        return [
+            (code, (("product_id", item),)) if item else ("VIEWED_RECENTLY", ())
+            for item in sources[part]
+        ]
     if part in liked:
-        return "MATCHES_TASTE", _strongest_feature(liked[part].get(place, ()))
+        given = liked[part]
+        return [
+            ("MATCHES_TASTE", _named(given[place]) if place in given else ())
+            for place in range(len(rows))
+        ]
     if part in (POPULARITY, TREND):
-        return "POPULAR", ()
+        return [("POPULAR", ())] * len(rows)
     if part in PRODUCT_CODES:  # the shopper has fewer events now than at the ranking
-        return PRODUCT_CODES[part], ()
-    similarity = evidence.candidates.similarities[part][int(evidence.ranking.rows[place])]
+        return [(PRODUCT_CODES[part], ())] * len(rows)
+    similarities = evidence.candidates.similarities[part][rows].tolist()
+    code, named = SIMILARITY_CODES.get(part) or part.upper(), "cosine"
     if part in COUNT_CODES:
-        return COUNT_CODES[Recommender(part)], (("score", f"{similarity:.3f}"),)
-    named = "match" if part in (KEYWORDS, LABELS) else "cosine"
-    return SIMILARITY_CODES.get(part, part.upper()), ((named, f"{similarity:.3f}"),)
+        code, named = COUNT_CODES[Recommender(part)], "score"
+    elif part in (KEYWORDS, LABELS):
+        named = "match"
+    return [(code, ((named, f"{similarity:.3f}"),)) for similarity in similarities]
 
 
-def _behind(place: int, part: str, source: Sequence[str]) -> tuple[str, Parameters]:
-    """Return the reason for a part that is computed from last products."""
-    if source[place]:
-        return PRODUCT_CODES[part], (("product_id", source[place]),)
-    return "VIEWED_RECENTLY", ()
-
-
-def _sources(evidence: Evidence, part: str) -> tuple[str, ...]:
-    """Return the last product, other than itself, that adds most to each ranked product's part; ""
-    if none adds anything."""
-    terms, last = evidence.terms[part].copy(), evidence.last_products[part]
-    columns = {item: column for column, item in enumerate(last)}
-    for place, row in enumerate(evidence.ranking.rows.tolist()):
-        own = columns.get(evidence.candidates.ids[row])
-        if own is not None:
-            terms[place, own] = 0
-    best, largest = terms.argmax(axis=1).tolist(), terms.max(axis=1).tolist()
-    return tuple(
-        last[column] if value > 0 else "" for column, value in zip(best, largest, strict=True)
-    )
-
-
-def _strongest_feature(features: Sequence[tuple[str, float]]) -> Parameters:
-    """Return the feature that adds most to the part, other than the product's id and words of its
-    title; nothing if none adds anything."""
-    named = [one for one in features if not one[0].startswith(_UNNAMED)]
-    name, gain = max(named, key=lambda one: one[1], default=("", 0.0))
-    if gain <= 0:
+@lru_cache(4096)
+def _named(feature: str) -> Parameters:
+    """Return the parameters that name a feature; none for ""."""
+    if not feature:
         return ()
-    kind, value = split(name)
+    kind, value = split(feature)
     return (("feature", kind), ("value", value))

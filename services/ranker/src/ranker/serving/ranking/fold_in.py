@@ -1,8 +1,8 @@
 """Fold-in: representation of a shopper as vectors, from training and from the last events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -96,11 +96,26 @@ class FoldIn:
     last products. It does not fade."""
     anchored: bool = False
     """True if the last products are the anchors of a request."""
+    gathered: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    """What the parts of one request share (parts.once), by name; None: nothing is kept."""
 
     @property
     def personal(self) -> bool:
         """Return whether there is any data of the shopper to score with."""
         return self.long_term is not None or self.session is not None
+
+    def for_request(self) -> "FoldIn":
+        """Return the shopper for one request, whose parts compute once what they share."""
+        return FoldIn(
+            self.long_term,
+            self.session,
+            self.recent,
+            self.liked,
+            self.bought,
+            self.content,
+            self.anchored,
+            {},
+        )
 
 
 def of(
@@ -180,8 +195,8 @@ def freshness(idle_micros: int) -> float:
 def _last_products(
     model: Model, products: Sequence[str], window: HistoryWindow, first: float = 1.0
 ) -> LastProducts:
-    known = (model.item_rows[item] for item in products if item in model.item_rows)
-    rows = list(islice(known, window.items))
+    known = model.item_rows
+    rows = [known[item] for item in products if item in known][: window.items]
     decays = first * window.decay ** np.arange(len(rows), dtype=np.float64)
     return LastProducts(np.array(rows, np.int64), decays)
 
@@ -196,7 +211,7 @@ def by_history(
     """Fold in a shopper with this history as of `now_micros`."""
     if model is None:
         return FoldIn()
-    products = recent_products(history.recent, history.hidden, signals)
+    products = products_of(history, signals)
     bought = basket(history.recent, products)
     return of(
         model,
@@ -206,6 +221,12 @@ def by_history(
         attributes=history.attributes,
         idle_micros=idle(history, now_micros),
     )
+
+
+def products_of(history: History, signals: Signals) -> tuple[str, ...]:
+    """Return the products of interest of a history, newest first without duplicates."""
+    given = (history.recent, history.hidden, signals)
+    return history.once(("products", signals), recent_products, *given)
 
 
 def by_anchors(
@@ -229,4 +250,4 @@ def basket(events: Sequence[Interaction], products: Sequence[str]) -> tuple[str,
     """Return the products of interest that were bought or put into the cart in these events, in
     order."""
     taken = {event.product_id for event in events if event.type in BASKET}
-    return tuple(item for item in products if item in taken)
+    return tuple([item for item in products if item in taken])

@@ -59,7 +59,7 @@ async def generate(
     popular = await reader.most_popular(catalog_id, top_k + len(left_out))
     kept = [pair for pair in popular if pair[0] not in left_out][:top_k]
     basis = CandidateBasis.POPULARITY if kept else CandidateBasis.NOTHING
-    return Generated(tuple(item for item, _ in kept), tuple(share for _, share in kept), basis)
+    return Generated(tuple([item for item, _ in kept]), tuple([by for _, by in kept]), basis)
 
 
 def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
@@ -112,16 +112,20 @@ def _bound(sample: Floats, count: int) -> float | None:
     """Return a bound that at least `count` of all scores probably reach; None if the sample is too
     small."""
     place = 2 * (count // SAMPLE_STEP) + SAMPLE_SPARE
-    return float(np.partition(sample, -place)[-place]) if place < len(sample) else None
+    if place >= len(sample):
+        return None
+    ordered = sample.copy()
+    ordered.partition(-place)
+    return float(ordered[-place])
 
 
 def _first(values: Floats, count: int) -> Ints:
     """Return the indexes of the `count` lowest values, ascending, ties by index. A stable sort
     takes three times as long, so it is used only if values are equal."""
-    order: Ints = np.argsort(values)[: count + 1]
+    order: Ints = values.argsort()[: count + 1]
     rising = values[order]
     if (rising[1:] == rising[:-1]).any():
-        order = np.argsort(values, kind="stable")
+        order = values.argsort(kind="stable")
     return order[:count]
 
 

@@ -5,6 +5,7 @@ hides a product still sees its variants. The rule is shared (sightline_rules).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,10 @@ from ranker.domain.model import Model
 from ranker.serving.ranking.diversity import Arrangement, MoveCause
 from ranker.serving.ranking.rank import ScoredCandidates, calibrated
 from sightline_rules.controls import Control, apply_pins
-from sightline_rules.grouping import grouped
+from sightline_rules.grouping import all_differ, grouped
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CollapseKeys:
     """Keys that identify near-duplicates: first of the `own` products of the request, then of the
     candidates."""
@@ -30,6 +31,12 @@ class CollapseKeys:
     same_pictures: Ints
     """(pairs, 2): rows of candidates that show the same picture"""
 
+    @cached_property
+    def all_differ(self) -> bool:
+        """Whether no two of these products may be near-duplicates; True only if that is cheap to
+        know."""
+        return all_differ(self.families, self.hashes, self.same_pictures)
+
 
 def collapsed(
     order: Ints, likeness: CollapseKeys | None
@@ -37,7 +44,7 @@ def collapsed(
     """Collapse near-duplicates in `order`, rows of candidates, best first. Return the remaining
     positions, and by position the rows that collapsed into it. Near-duplicates of the request's own
     products are dropped. Without keys nothing collapses."""
-    if likeness is None:
+    if likeness is None or likeness.all_differ:
         return np.arange(len(order)), {}
     own = likeness.own
     seats = np.concatenate([np.arange(own), order + own])
@@ -114,6 +121,8 @@ def order_of(
 ) -> RankedOrder:
     """Return the final order of an arranged ranking. `likeness`: keys by which near-duplicates
     collapse; None disables collapsing. `controls`: their pins are applied last."""
+    if not (arrangement.moves or controls) and (likeness is None or likeness.all_differ):
+        return _as_ranked(ranking, arrangement, model)
     places, members = collapsed(ranking.rows[arrangement.order], likeness)
     moves = dict(arrangement.moves)
     if controls:
@@ -138,4 +147,21 @@ def order_of(
         explored=explored,
         drawn=bool((arrangement.propensities != 1).any()),
         collapsed_count=len(arrangement.order) - len(order),
+    )
+
+
+def _as_ranked(
+    ranking: ScoredCandidates, arrangement: Arrangement, model: Model | None
+) -> RankedOrder:
+    """Return the order of a ranking that nothing changes."""
+    return RankedOrder(
+        ranking=ranking,
+        score_ranks=arrangement.order + 1,
+        moves={},
+        propensities=arrangement.propensities,
+        chances=calibrated(model, ranking.raw_scores),
+        members=(),
+        explored=frozenset(),
+        drawn=False,
+        collapsed_count=0,
     )

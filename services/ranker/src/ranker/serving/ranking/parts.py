@@ -21,8 +21,10 @@ interest. A part of a score is ``weight × blend / scale × raw``, where the wei
 and blend and scale are the model's (`factors`).
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -63,19 +65,22 @@ class Items:
     contents: Floats | None = None
     """(n, width of the model's content), zeros for products that were liked in training; None: all
     were, or the model has none"""
+    known: bool = False
+    """True if the model is known to have each of `rows`."""
 
     def take(self, values: Doubles) -> Doubles:
         """Return the values of these products, (n,), from the values of all products of the model;
         0 for unknown products."""
         if self.rows is None:
             return values
-        return np.where(self.rows == UNKNOWN, 0.0, values[self.rows])
+        found = values[self.rows]
+        return found if self.known else np.where(self.rows == UNKNOWN, 0.0, found)
 
     def at(self, places: Ints) -> "Items":
         """Return the products at these indexes."""
         rows = places if self.rows is None else self.rows[places]
         contents = None if self.contents is None else self.contents[places]
-        return Items(self.vectors[places], self.biases[places], rows, contents)
+        return Items(self.vectors[places], self.biases[places], rows, contents, self.known)
 
 
 def all_items(model: Model) -> Items:
@@ -96,7 +101,7 @@ def raw_parts(
         parts[SESSION] = scores if shopper.long_term is not None else scores + items.biases
     for name, neighbours, last in _neighbourly(model, shopper):
         if name in wanted:
-            parts[name] = items.take(_spread(neighbours, last))
+            parts[name] = items.take(_spread(shopper, name, neighbours, last))
     if shopper.content is not None and items.contents is not None and CONTENT in wanted:
         parts[CONTENT] = (items.contents @ shopper.content).astype(np.float64)
     if shopper.personal and model.trend is not None and TREND in wanted:
@@ -108,11 +113,18 @@ def raw_parts(
 
 def factors(
     model: Model, weights: Mapping[str, float] | None = None, *, anchored: bool = False
-) -> dict[str, float]:
+) -> Mapping[str, float]:
     """Return the factor of each raw part; parts without weight are left out. `weights` are the
     scene's, in which an absent part counts 0; None: all parts count 1. Popularity and parts by
     anchors (`anchored`) count even if their weight in the blend is 0, because the blend was learned
     from last products instead of anchors."""
+    given = None if weights is None else tuple(map(weights.get, OWN_PARTS))
+    return model.once((anchored, given), _factors, model, weights, anchored)
+
+
+def _factors(
+    model: Model, weights: Mapping[str, float] | None, anchored: bool
+) -> Mapping[str, float]:
     blend = model.blend or DEFAULT_BLEND
     alone = (POPULARITY, *(ANCHORED if anchored else ()))
     blend = {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
@@ -121,7 +133,7 @@ def factors(
         weight = blend.get(name, 0.0) * (1.0 if weights is None else weights.get(name, 0.0))
         if weight > 0:
             found[name] = weight / scale(model, name)
-    return found
+    return MappingProxyType(found)
 
 
 def scale(model: Model, part: str) -> float:
@@ -150,7 +162,7 @@ def blended(
         scores += np.float32(bias) * _of(rows, model.item_biases)
     for name, neighbours, last in _neighbourly(model, shopper):
         if name in factors:
-            _add(scores, factors[name], _spread(neighbours, last), rows)
+            _add(scores, factors[name], _spread(shopper, name, neighbours, last), rows)
     if shopper.content is not None and model.content is not None and CONTENT in factors:
         _add_content(scores, factors[CONTENT], model.content, shopper.content, rows)
     if shopper.personal and model.trend is not None and TREND in factors:
@@ -190,15 +202,21 @@ def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
         recent = shopper.recent
         closeness = items.vectors @ model.item_vectors[recent.rows].T
         found[SESSION] = closeness * recent.decays
+    rows = np.arange(len(model.item_ids)) if items.rows is None else items.rows
+    places = np.full(len(model.item_ids), UNKNOWN)
+    known = (rows != UNKNOWN).nonzero()[0]
+    places[rows[known]] = known
     for name, neighbours, last in _neighbourly(model, shopper):
-        found[name] = _lookup(neighbours, last, items)
+        gathered = _gathered(shopper, name, neighbours, last)
+        found[name] = np.zeros((len(rows), len(last.rows)))
+        _look_up(found[name], gathered, places)
     return found
 
 
 def neighbour_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Ints:
     """Return the sorted rows of the last products' neighbours in the parts with a factor."""
     found = [
-        _gathered(neighbours, last)[0]
+        _gathered(shopper, name, neighbours, last)[0]
         for name, neighbours, last in _neighbourly(model, shopper)
         if name in factors
     ]
@@ -247,39 +265,57 @@ def _of(rows: Ints | None, values: Floats) -> Floats:
     return values if rows is None else values.take(rows, axis=0, mode="clip")
 
 
-def _spread(neighbours: Neighbours, last: LastProducts) -> Doubles:
-    """Return Σ_j decay_j · weights[j, i] for every product i of the model, (items,).
+T = TypeVar("T")
+Gathered: TypeAlias = tuple[npt.NDArray[np.int32], Floats, Ints]
+"""Neighbours of all last products one after another: rows, weights, and the index of the last
+product."""
+
+
+def once(shopper: FoldIn, name: str, compute: Callable[..., T], *given: Any) -> T:
+    """Return what `compute` returns; computed once for the shopper of a request."""
+    kept = shopper.gathered
+    if kept is None:
+        return compute(*given)
+    if name not in kept:
+        kept[name] = compute(*given)
+    found: T = kept[name]
+    return found
+
+
+def _spread(shopper: FoldIn, name: str, neighbours: Neighbours, last: LastProducts) -> Doubles:
+    """Return Σ_j decay_j · weights[j, i] for every product i of the model, (items,)."""
+    return once(shopper, f"{name} spread", _spread_anew, shopper, name, neighbours, last)
+
+
+def _spread_anew(shopper: FoldIn, name: str, neighbours: Neighbours, last: LastProducts) -> Doubles:
+    """Compute `_spread`.
 
     np.bincount over all products takes 10 µs for 50,000 of them and 70 µs for a million (10 × 200
     neighbours), less than looking candidates up in the neighbours' lists.
     """
-    items, weights, _ = _gathered(neighbours, last)
+    items, weights, _ = _gathered(shopper, name, neighbours, last)
     found = np.bincount(items, weights, minlength=len(neighbours.starts) - 1)
     return found.astype(np.float64, copy=False)  # adds zeros if no product has neighbours
 
 
-def _lookup(neighbours: Neighbours, last: LastProducts, items: Items) -> Doubles:
-    """Return the contributions of `_spread` for every product and every last product, (n, last)."""
-    count = len(neighbours.starts) - 1
-    rows = np.arange(count) if items.rows is None else items.rows
-    places = np.full(count, UNKNOWN)
-    known = np.flatnonzero(rows != UNKNOWN)
-    places[rows[known]] = known
-    named, weights, columns = _gathered(neighbours, last)
-    there = np.flatnonzero(places[named] != UNKNOWN)
-    found = np.zeros((len(rows), len(last.rows)))
-    found[places[named[there]], columns[there]] = weights[there]
-    return found
+def _look_up(found: Doubles, gathered: Gathered, places: Ints) -> None:
+    """Set the contributions of `_spread` for every product and each last product, (n, last).
+    `places`: index among the n of each product of the model, or UNKNOWN."""
+    named, weights, columns = gathered
+    at = places[named]
+    there = (at != UNKNOWN).nonzero()[0]
+    found[at[there], columns[there]] = weights[there]
 
 
-def _gathered(
-    neighbours: Neighbours, last: LastProducts
-) -> tuple[npt.NDArray[np.int32], Floats, Ints]:
-    """Return the neighbours of all last products one after another: rows, weights, and the index of
-    the last product."""
+def _gathered(shopper: FoldIn, name: str, neighbours: Neighbours, last: LastProducts) -> Gathered:
+    """Return the neighbours of a part's last products."""
+    return once(shopper, name, _gathered_anew, neighbours, last)
+
+
+def _gathered_anew(neighbours: Neighbours, last: LastProducts) -> Gathered:
     starts = neighbours.starts[last.rows]
     counts = neighbours.starts[last.rows + 1] - starts
-    columns = np.repeat(np.arange(len(counts)), counts)
+    columns = np.arange(len(counts)).repeat(counts)
     places = np.arange(len(columns)) + (starts - counts.cumsum() + counts)[columns]
     decays = last.decays.astype(np.float32)
     return neighbours.items[places], decays[columns] * neighbours.weights[places], columns

@@ -20,14 +20,14 @@ It has no neighbours, and without such features no taste or session part.
 Equal scores are ordered by the fused order of the branches, then by product id.
 """
 
-import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
 import numpy as np
 
 from ranker.domain.arrays import Doubles, Flags, Floats, Ints
+from ranker.domain.content import Content
 from ranker.domain.events import History
 from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Model
@@ -65,6 +65,24 @@ class RankCandidates:
     """None if not given."""
     offers: Offers | None = None
     """Prices and costs; None if not given."""
+    brands: Sequence[str] | None = None
+    """Those of `products`; None: not given apart from these."""
+    categories: Sequence[str] | None = None
+    """The same of their paths."""
+    rows_of: Callable[[Model], Ints] | None = None
+    """Returns the row of each in a model, or UNKNOWN; None: they are looked up by their ids."""
+
+    def brands_of(self, rows: Sequence[int]) -> list[str]:
+        """Return the brands of these candidates."""
+        if (brands := self.brands) is not None:
+            return [brands[row] for row in rows]
+        return [self.products[row].brand for row in rows]
+
+    def categories_of(self, rows: Sequence[int]) -> list[str]:
+        """Return the category paths of these candidates."""
+        if (categories := self.categories) is not None:
+            return [categories[row] for row in rows]
+        return [self.products[row].category for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +101,13 @@ class ScoredCandidates:
 
     def take(self, places: Ints | slice) -> "ScoredCandidates":
         """Return only the candidates at these positions, in their order."""
-        return dataclasses.replace(
-            self,
-            rows=self.rows[places],
-            raw_scores=self.raw_scores[places],
-            parts={name: values[places] for name, values in self.parts.items()},
+        return ScoredCandidates(
+            self.rows[places],
+            self.raw_scores[places],
+            {name: values[places] for name, values in self.parts.items()},
+            self.hidden_count,
+            self.seen_count,
+            self.items,
         )
 
 
@@ -118,16 +138,18 @@ def rank(
         factor = (weights if model is None else parts.factors(model, weights))[POPULARITY]
         found[POPULARITY] = factor * np.sqrt(popularity)
     scores = sum(found.values(), start=np.zeros(len(candidates.ids)))
-    hidden = _among(candidates.ids, history.hidden)
-    seen = _among(candidates.ids, history.seen if drop_seen else ()) & ~hidden
-    order = _order(candidates, scores)
-    rows = order[~(hidden | seen)[order]]
+    rows, hidden_count, seen_count = _order(candidates, scores), 0, 0
+    if history.hidden or (drop_seen and history.seen):
+        hidden = _among(candidates.ids, history.hidden)
+        seen = _among(candidates.ids, history.seen if drop_seen else ()) & ~hidden
+        rows = rows[~(hidden | seen)[rows]]
+        hidden_count, seen_count = int(hidden.sum()), int(seen.sum())
     return ScoredCandidates(
         rows=rows,
         raw_scores=scores[rows],
         parts={name: values[rows] for name, values in found.items()},
-        hidden_count=int(hidden.sum()),
-        seen_count=int(seen.sum()),
+        hidden_count=hidden_count,
+        seen_count=seen_count,
         items=items,
     )
 
@@ -150,10 +172,14 @@ def similarity_parts(
 
 def represent(candidates: RankCandidates, model: Model) -> Items:
     """Represent candidates by the model's vectors, or by those of their features."""
-    count = len(candidates.ids)
-    rows = np.fromiter(map(model.item_rows.get, candidates.ids, repeat(UNKNOWN)), np.int64, count)
-    items = Items(model.item_vectors[rows], model.item_biases[rows], rows, _contents(model, rows))
-    unseen = np.flatnonzero(rows == UNKNOWN)
+    rows = model_rows(candidates, model)
+    vectors, biases, contents = model.item_vectors[rows], model.item_biases[rows], None
+    unseen = (rows == UNKNOWN).nonzero()[0]
+    if model.content is not None:
+        contents = _contents(model.content, rows)
+    if not len(unseen):
+        return Items(vectors, biases, rows, contents, known=True)
+    items = Items(vectors, biases, rows, contents)
     products = (candidates.products[place] for place in unseen.tolist())
     named = [feature_names(one, model.attribute_keys, model.vocabulary) for one in products]
     for place, names in zip(unseen.tolist(), named, strict=True):
@@ -162,16 +188,22 @@ def represent(candidates: RankCandidates, model: Model) -> Items:
         items.biases[place] = model.feature_biases[known].sum()
     if items.contents is not None and model.content is not None:
         items.contents[unseen] = model.content.of(named)
-    if len(unseen) and candidates.photos is not None:
+    if candidates.photos is not None:
         _add_looks(items, unseen, candidates.photos, model)
     return items
 
 
-def _contents(model: Model, rows: Ints) -> Floats | None:
+def model_rows(candidates: RankCandidates, model: Model) -> Ints:
+    """Return the row of each candidate in the model, or UNKNOWN."""
+    if candidates.rows_of is not None:
+        return candidates.rows_of(model)
+    ids = candidates.ids
+    return np.fromiter(map(model.item_rows.get, ids, repeat(UNKNOWN)), np.int64, len(ids))
+
+
+def _contents(content: Content, rows: Ints) -> Floats | None:
     """Return the vectors in `content` of these rows of the model; None if all were liked."""
-    if model.content is None:
-        return None
-    found = model.content.of_rows(rows)
+    found = content.of_rows(rows)
     return found if (rows == UNKNOWN).any() or found.any() else None
 
 
@@ -204,7 +236,8 @@ def _among(ids: Sequence[str], group: Collection[str]) -> Flags:
 def _order(candidates: RankCandidates, scores: Doubles) -> Ints:
     """Return all rows, best first. Ties are resolved only if there are any, because comparing ids
     takes as long as the rest."""
-    order: Ints = np.argsort(-scores)
-    if (np.diff(scores[order]) == 0).any():
+    order: Ints = (-scores).argsort()
+    falling = scores[order]
+    if (falling[1:] == falling[:-1]).any():
         order = np.lexsort((np.array(candidates.ids), -candidates.fused, -scores))
     return order

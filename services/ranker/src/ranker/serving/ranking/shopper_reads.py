@@ -2,13 +2,19 @@
 
 Nominate and Rank of one request need the same history. The first call caches it for ten seconds
 under a random token, which is valid once and for the same shopper only. Events written meanwhile
-count in the shopper's next request.
+count in the shopper's next request. Between requests a shopper's fold into a model is kept while
+the history, the anchors, the model and the full hours of idleness stay the same.
 """
 
-import secrets
+import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+from weakref import ReferenceType, ref
+
+import numpy as np
 
 from ranker.domain.events import History, Interaction
 from ranker.domain.model import Model
@@ -22,6 +28,10 @@ from servicekit.tasks.expiring import ExpiringValues
 REMEMBERED_SECONDS = 10.0
 MOST_REMEMBERED = 1_000
 """Maximum number of remembered histories: 20 MB with 50 events each."""
+KEPT_SECONDS = 60.0
+"""Seconds after which a fold leaves memory; see docs/privacy.md."""
+MOST_FOLDS = 2_000
+"""Maximum number of kept folds: 10 MB with 64 dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,17 @@ class ResolvedAnchors:
 
 NOBODY = KnownShopper(History(), FoldIn())
 
+_FoldKey: TypeAlias = tuple[str, str | None, tuple[str, ...]]
+"""Version of the model, shopper, anchors."""
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptFold:
+    model: ReferenceType[Model]
+    history: History
+    freshness: float
+    fold: FoldIn
+
 
 class Shoppers:
     """Reads shoppers' data, and remembers recent reads."""
@@ -63,6 +84,7 @@ class Shoppers:
         self._remembered = ExpiringValues[str, tuple[tuple[str, str], KnownShopper]](
             REMEMBERED_SECONDS, MOST_REMEMBERED, clock
         )
+        self._folds = ExpiringValues[_FoldKey, _KeptFold](KEPT_SECONDS, MOST_FOLDS, clock)
 
     async def read(
         self,
@@ -78,7 +100,7 @@ class Shoppers:
         `actor` is None for anonymous requests. The history of `token` is not read again, unless
         seen products are requested, which are not cached."""
         if actor is None:
-            return replace(NOBODY, model=model)
+            return KnownShopper(NOBODY.history, NOBODY.shopper, model)
         known = self._recall(token, catalog_id, actor)
         if known is None or with_seen:
             history = await self._reader.history(
@@ -89,21 +111,53 @@ class Shoppers:
         else:
             history = known.history
         if history.withheld:
-            return replace(NOBODY, history=history, model=model)
+            return KnownShopper(history, NOBODY.shopper, model)
         return KnownShopper(history, self.by(model, actor, history, now_micros), model, now_micros)
 
     def by(
         self, model: Model | None, actor: str | None, history: History, now_micros: int | None
     ) -> FoldIn:
         """Fold a shopper with this history into a model."""
-        return fold_in.by_history(model, actor, history, now_micros, self.signals)
+        fresh = fold_in.freshness(fold_in.idle(history, now_micros))
+        compute = partial(
+            fold_in.by_history, model, actor, history, now_micros, signals=self.signals
+        )
+        return self._folded(model, actor, history, compute, fresh=fresh)
 
     def about(self, known: KnownShopper, actor: str | None, anchors: Sequence[str]) -> KnownShopper:
         """Return the shopper with these anchors; unchanged without any."""
         if not anchors:
             return known
-        shopper = fold_in.by_anchors(known.model, actor, known.history, anchors)
-        return replace(known, shopper=shopper)
+        model, history = known.model, known.history
+        compute = partial(fold_in.by_anchors, model, actor, history, anchors)
+        shopper = self._folded(model, actor, history, compute, anchors=tuple(anchors))
+        return KnownShopper(history, shopper, model, known.now_micros)
+
+    def _folded(
+        self,
+        model: Model | None,
+        actor: str | None,
+        history: History,
+        compute: Callable[[], FoldIn],
+        *,
+        anchors: tuple[str, ...] = (),
+        fresh: float = 1.0,
+    ) -> FoldIn:
+        """Return the fold that is kept if nothing changed, else compute it. `fresh`: weight of last
+        interests (fold_in.freshness)."""
+        if model is None:
+            return compute()
+        key = (model.version, actor, anchors)
+        held = self._folds.get(key)
+        if (
+            held is None
+            or held.model() is not model
+            or held.freshness != fresh
+            or held.history != history
+        ):
+            held = _KeptFold(ref(model), history, fresh, read_only(compute()))
+            self._folds.put(key, held)
+        return held.fold.for_request()
 
     async def trail(self, catalog_id: str, actor: str | None, limit: int) -> Sequence[Interaction]:
         """Return a shopper's newest events of interest, newest first."""
@@ -134,7 +188,7 @@ class Shoppers:
         """Cache the data and return its token; "" without a shopper."""
         if actor is None:
             return ""
-        token = secrets.token_urlsafe(16)
+        token = os.urandom(16).hex()
         self._remembered.put(token, ((catalog_id, actor), known))
         return token
 
@@ -148,5 +202,18 @@ class Shoppers:
     @staticmethod
     def _as_fresh(known: KnownShopper, now_micros: int | None) -> bool:
         """Return whether the freshness of last interests is unchanged."""
-        then, now = (fold_in.idle(known.history, at) for at in (known.now_micros, now_micros))
-        return fold_in.freshness(then) == fold_in.freshness(now)
+        if known.now_micros == now_micros:
+            return True
+        then = fold_in.idle(known.history, known.now_micros)
+        now = fold_in.idle(known.history, now_micros)
+        return max(then, 0) // fold_in.HOUR_MICROS == max(now, 0) // fold_in.HOUR_MICROS
+
+
+def read_only(fold: FoldIn) -> FoldIn:
+    """Protect the arrays of a fold, which requests share."""
+    lasts = (fold.recent, fold.liked, fold.bought)
+    each = (fold.long_term, fold.session, fold.content)
+    for array in (*each, *(one.rows for one in lasts), *(one.decays for one in lasts)):
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+    return fold

@@ -4,13 +4,13 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.model.branch import Branch, branches_of
-from gateway.model.candidates import Contributions
-from gateway.model.causes import Degradation
-from gateway.model.opaque_messages import ProductRow, Vector
-from gateway.model.query import Shopper
-from gateway.model.reasons import Move, MoveCause, Reason
-from gateway.model.versions import Versions
+from sightline_core.branch import Branch, branches_of
+from sightline_core.candidates import Contributions
+from sightline_core.degradations import Degradation
+from sightline_core.opaque_messages import ProductRow, Vector
+from sightline_core.reasons import Move, MoveCause, Reason
+from sightline_core.shoppers import Shopper
+from sightline_core.versions import Versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +134,18 @@ class AnswerOrder:
             score=Score(self.chances[row], self.event) if self.chances else None,
             score_rank=self.score_ranks[row] if self.score_ranks else place + 1,
             moves=tuple(self.moves[row]) if self.moves else (),
-            contributions={
-                part: column[row]
-                for part, column in self.contributions.items()
-                if row < len(column)
-            }
-            if contributions is None
-            else contributions,
-            expected_value=self._expected(row),
+            contributions=self._contributions(row) if contributions is None else contributions,
+            expected_value=self._expected(row) if self.expected_values else None,
         )
 
+    def _contributions(self, row: int) -> Mapping[str, Contributions]:
+        known = self.contributions
+        if not known:
+            return {}
+        return {part: column[row] for part, column in known.items() if row < len(column)}
+
     def _expected(self, row: int) -> float | None:
-        value = self.expected_values[row] if self.expected_values else math.nan
+        value = self.expected_values[row]
         return None if math.isnan(value) else value
 
 
@@ -187,13 +187,13 @@ class AnswerResult:
     @property
     def moves(self) -> tuple[Move, ...]:
         """Moves from its score rank to its rank; they sum to the difference."""
-        moves = self.answered.moves
-        if not self.answered.score_rank:
+        moves, place = self.answered.moves, self.answered.score_rank
+        if not place:
             return moves
         if moves:
             moves = tuple(move for move in moves if move.cause != MoveCause.COLLAPSE)
+            place -= sum([move.places for move in moves])
         # It moves up past products of the ranker's order that are not shown.
-        place = self.answered.score_rank - sum([move.places for move in moves])
         if gained := place - self.rank:
             return (*moves, Move(cause=MoveCause.COLLAPSE, places=gained))
         return moves

@@ -7,8 +7,8 @@ from functools import reduce
 from operator import or_
 from types import MappingProxyType
 
-from gateway.model.branch import Branch, branches_of
-from gateway.model.columns import ProductColumns, gathered
+from sightline_core.branch import Branch, branches_of
+from sightline_core.columns import ProductColumns, gathered
 from sightline_rules.controls import Control
 
 Contributions = tuple[tuple[str, float], ...]

@@ -60,6 +60,7 @@ class Vector(Protocol):
 
     space: str
     space_version: str
+    dimension: int
     data: bytes
     """Its components: float32, little-endian."""
 

@@ -1,0 +1,19 @@
+"""Shoppers as callers name them."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Identity(StrEnum):
+    """Kind of a shopper's id."""
+
+    USER = "user"
+    VISITOR = "visitor"
+
+
+@dataclass(frozen=True, slots=True)
+class Shopper:
+    """The shopper, by the caller's own id. Never logged."""
+
+    kind: Identity
+    id: str = field(repr=False)

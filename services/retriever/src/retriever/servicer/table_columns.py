@@ -1,0 +1,98 @@
+"""Columns of candidates that stay in the table until they are read."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from retriever.columns.arrays import Ints
+from retriever.columns.table import ProductTable
+from retriever.servicer.column_messages import KEPT, NOTHING, attribute
+from retriever.servicer.messages import AVAILABILITY_NUMBER
+from sightline.common.v1 import candidate_pb2
+from sightline_core.columns import ProductColumns
+from sightline_rules import kinds
+from sightline_rules.fields import CANDIDATE
+from sightline_rules.kinds import FieldKind
+
+_COLUMNS: Mapping[str, tuple[int, int]] = {
+    name: (at, number)
+    for at, field in enumerate(CANDIDATE)
+    for number, name in enumerate(field.candidate)
+}
+"""The columns of CandidateColumns by name: the places of their field in CANDIDATE, and of them
+among its columns."""
+
+
+class TableColumns:
+    """Some products of a table as CandidateColumns has them, each column read when it is used.
+
+    It says what the table said when it was made: a write makes it read all columns before.
+    """
+
+    def __init__(self, table: ProductTable, rows: Ints, market_id: str) -> None:
+        self._table, self._rows, self._market_id = table, rows, market_id
+        table.read_later(self)
+
+    def __getattr__(self, name: str) -> Sequence[Any]:
+        # Only called for a column that was not read. A thread that reads while the loop writes
+        # gets what the loop has read before.
+        found: Sequence[Any] = self.__dict__.setdefault(name, self._read(name))
+        return found
+
+    def freeze(self) -> None:
+        """Read what was not read: the table is about to change."""
+        for name in ("product_ids", "image_hashes", *_COLUMNS):
+            getattr(self, name)
+
+    def _read(self, name: str) -> Sequence[Any]:
+        if name == "product_ids":
+            ids = self._table.ids
+            return [ids[place] for place in self._rows.tolist()]
+        if name == "image_hashes":
+            hashes: list[int] = self._table.image_hash[self._rows].tolist()
+            return hashes
+        if name not in _COLUMNS:
+            raise AttributeError(name)
+        at, number = _COLUMNS[name]
+        column = self._table.candidate_columns(self._market_id)[at]
+        cells = () if column.unknown else column.cells(self._rows)[number]
+        if NOTHING.issuperset(cells):
+            return ()
+        value_of = _VALUES.get(type(column.field.kind))
+        return cells if value_of is None else [*map(value_of, cells)]
+
+
+def product_columns(
+    table: ProductTable, places: Sequence[int], market_id: str = ""
+) -> ProductColumns:
+    """Return the columns of the products at some places, with their values in a market."""
+    held = TableColumns(table, np.asarray(places, np.int64), market_id)
+    return ProductColumns(
+        product_ids=held.product_ids,
+        parent_ids=held.parent_ids,
+        image_hashes=held.image_hashes,
+        create_time_micros=held.create_time_micros,
+        blocks=((held, range(len(places))),),
+    )
+
+
+@lru_cache(maxsize=KEPT)
+def _tags(text: str) -> candidate_pb2.TextList:
+    return candidate_pb2.TextList(values=json.loads(text))
+
+
+@lru_cache(maxsize=KEPT)
+def _attributes(text: str) -> candidate_pb2.AttributeList:
+    pairs = json.loads(text)
+    return candidate_pb2.AttributeList(values=[attribute(key, value) for key, value in pairs])
+
+
+_VALUES: Mapping[type[FieldKind], Callable[[str], Any]] = {
+    kinds.TextsKind: _tags,
+    kinds.AttributesKind: _attributes,
+    kinds.ChoiceKind: AVAILABILITY_NUMBER.__getitem__,
+}
+"""By kind of field, the function that returns what a cell says. Its result is shared."""

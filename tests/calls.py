@@ -1,0 +1,534 @@
+"""Counts of Python and C calls of an answer, which unlike times are the same on every machine.
+
+The four services run in this process as with `TARGET=all`, on SQLite and without engines: a small
+catalog with generated vectors, which are compared in memory, and a model that LightFM trains on
+generated events. `python -m tests.calls` prints a table, with `--top` also the functions that are
+called most.
+
+cProfile counts in the event loop's thread from just before a request until its record is written.
+The caller has a thread of its own. Counts of idle windows are subtracted. Threads that the services
+use, such as those of SQL, are not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import gc
+import json
+import random
+import socket
+import sqlite3
+import sys
+import tempfile
+import time
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import grpc
+import numpy as np
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from sightline_all.services import SERVICES
+from sqlalchemy.engine import make_url
+
+from embedder.settings import EmbedderSettings
+from gateway.settings import GatewaySettings
+from ranker.adapters.model_store import ModelStore
+from ranker.adapters.retriever import Catalog
+from ranker.domain.signals import DEFAULTS
+from ranker.learning.training.job import TrainingInputs
+from ranker.learning.training.job import run as run_training
+from ranker.record.tables import MIGRATIONS
+from ranker.settings import RankerSettings
+from ranker.settings.process_settings import TrainSettings
+from ranker.workers.counting import count as count_events
+from retriever.domain.collection_names import shaped
+from retriever.domain.generation import EXACT, Generation, GenerationState
+from retriever.domain.product import Attribute, Image, ProductContent, ProductWrite
+from retriever.domain.vectors import VectorWrite
+from retriever.record import Record
+from retriever.settings import RetrieverSettings
+from servicekit import telemetry
+from servicekit.config import LOCAL, ServerSettings
+from servicekit.rpc import hosting, server
+from servicekit.rpc.channel import connect
+from servicekit.sql.database import Database
+from sightline.common.v1 import answer_pb2, event_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
+from sightline.gateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
+from sightline_client import Event, EventType, SyncSightlineClient
+from sightline_rules.filters import Money
+
+LIMITS: Final = Path(__file__).with_suffix(".toml")
+MARGIN: Final = 1.03
+"""Limit of a count, as a factor of what was counted when it was set."""
+PRODUCTS, KINDS, DIMENSION, SHOPPERS, EVENTS = 600, 12, 64, 60, 1_500
+TYPES = {EventType.VIEW: 60, EventType.CLICK: 20, EventType.ADD_TO_CART: 12, EventType.PURCHASE: 8}
+"""Types of events, and their shares."""
+PAGE = 10
+WARM, ROUNDS = 6, 7
+SETTLE_SECONDS = 0.02
+"""Seconds after an answer, and the writing of its record, that are counted too."""
+RECORD_SECONDS = 20.0
+"""Seconds in which the record of an answer is written, at most."""
+START_SECONDS = 120.0
+FULL = answer_pb2.ANSWER_QUALITY_FULL
+
+T = TypeVar("T")
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Calls of one answer."""
+
+    python: int
+    c: int
+
+    @property
+    def total(self) -> int:
+        """Return the number that is limited."""
+        return self.python + self.c
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """The running suite, as its caller sees it."""
+
+    channel: grpc.Channel
+    product: str
+    other: str
+    user: str
+    records: sqlite3.Connection
+    """The ranker's store, in which answers are recorded."""
+
+    def recorded(self) -> int:
+        """Return the number of recorded answers."""
+        ((found,),) = self.records.execute("SELECT count(*) FROM answers").fetchall()
+        return int(found)
+
+    def after_record(self, call: Callable[[], Any]) -> Callable[[], None]:
+        """Return a call that ends when the record of its answer is written."""
+
+        def calling() -> None:
+            before, until = self.recorded(), time.monotonic() + RECORD_SECONDS
+            call()
+            while self.recorded() == before:
+                if time.monotonic() > until:
+                    raise TimeoutError("the answer was not recorded")
+                time.sleep(0.005)
+
+        return calling
+
+    def cases(self) -> dict[str, Callable[[], Any]]:
+        """Return the calls that are counted, by the names of their limits."""
+        recommending = RecommendationServiceStub(self.channel)
+        catalog, health = CatalogServiceStub(self.channel), health_pb2_grpc.HealthStub(self.channel)
+        near = [pb.QuerySignal(product_id=self.product)]
+        user = event_pb2.Shopper(user_id=self.user)
+
+        def recommend(**fields: Any) -> Callable[[], Any]:
+            request = pb.RecommendRequest(page_size=PAGE, **fields)
+            return self.after_record(lambda: _whole(recommending.Recommend(request, timeout=10)))
+
+        search = pb.SearchRequest(signals=near, page_size=PAGE)
+        product = catalog_pb.GetProductRequest(product_id=self.product)
+        return {
+            "health": lambda: health.Check(health_pb2.HealthCheckRequest(), timeout=10),
+            "get_product": lambda: catalog.GetProduct(product, timeout=10),
+            "search": lambda: _whole(recommending.Search(search, timeout=10)),
+            "product": recommend(signals=near),
+            "user": recommend(shopper=user),
+            "similar": recommend(scene="similar", anchor_product_ids=[self.product]),
+            "for_you": recommend(scene="for-you", shopper=user),
+            "cart": recommend(scene="cart", anchor_product_ids=[self.product, self.other]),
+        }
+
+
+def _whole(answer: Any) -> Any:
+    """Return an answer. Raises RuntimeError if it is poor: it would make fewer calls."""
+    if len(answer.results) != PAGE or answer.degradations:
+        raise RuntimeError(f"the answer is poor: {len(answer.results)}, {answer.degradations}")
+    if (
+        isinstance(answer, pb.RecommendResponse)
+        and answer.quality != answer_pb2.ANSWER_QUALITY_FULL
+    ):
+        raise RuntimeError(f"the answer has quality {answer.quality}")
+    return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is printed beside the counts."""
+
+    top: int = 0
+    """Number of files and functions with most calls; 0: none."""
+    callers: str = ""
+    """Part of the names of functions whose callers are printed; empty: of none."""
+
+    def of(self, window: Window) -> Iterator[tuple[str, Counter[str]]]:
+        """Yield lists of calls, each with its title."""
+        if self.top:
+            yield "files", window.files
+            yield "functions", window.functions
+        for name, callers in window.callers.items():
+            if self.callers and self.callers in name:
+                yield f"callers of {name}", callers
+
+
+class LoopProfiler:
+    """Counts calls in the thread of an event loop, from another thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def _in_loop(self, work: Callable[[], object]) -> None:
+        done = Future[None]()
+
+        def run() -> None:
+            work()
+            done.set_result(None)
+
+        self._loop.call_soon_threadsafe(run)
+        done.result()
+
+    def window(self, call: Callable[[], object]) -> Window:
+        """Return what was called from the start of `call` until SETTLE_SECONDS after its end."""
+        profile = cProfile.Profile()
+        self._in_loop(profile.enable)
+        try:
+            call()
+            time.sleep(SETTLE_SECONDS)
+        finally:
+            self._in_loop(profile.disable)
+        return Window.of(profile)
+
+    def count(self, call: Callable[[], object]) -> Window:
+        """Return the least of several windows: what runs beside the answer only adds to it."""
+        return min((self.window(call) for _ in range(ROUNDS)), key=lambda each: each.counted.total)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Calls in a time."""
+
+    counted: Counted
+    functions: Counter[str]
+    files: Counter[str]
+    """By file: calls of its functions, and those of C that it makes."""
+    callers: Mapping[str, Counter[str]]
+    """By function: which functions call it."""
+
+    @classmethod
+    def of(cls, profile: cProfile.Profile) -> Window:
+        """Return the calls that a profile has counted."""
+        functions, files, python = Counter[str](), Counter[str](), 0
+        callers = defaultdict[str, Counter[str]](Counter)
+        for entry in profile.getstats():
+            name = _name(entry.code)
+            functions[name] += entry.callcount
+            for each in entry.calls or ():
+                callers[_name(each.code)][name] += each.callcount
+            if not isinstance(entry.code, str):
+                python += entry.callcount
+                made = (each.callcount for each in entry.calls or () if isinstance(each.code, str))
+                files[name.partition(":")[0]] += entry.callcount + sum(made)
+        return cls(Counted(python, functions.total() - python), functions, files, callers)
+
+
+def _name(code: Any) -> str:
+    """Return the name of a function, with its file and line if it is Python's."""
+    if isinstance(code, str):
+        return code
+    file = "/".join(Path(code.co_filename).parts[-4:])
+    return f"{file}:{code.co_firstlineno} {code.co_qualname}"
+
+
+def product_id(number: int) -> str:
+    """Return the id of a product."""
+    return f"sku-{number:05}"
+
+
+def kind_of(number: int) -> str:
+    """Return the category of a product."""
+    return f"Kind {number % KINDS}"
+
+
+def write_catalog(data: Path) -> None:
+    """Write generated products and vectors into the record of a retriever that has not started."""
+    (data / "retriever").mkdir()
+    url = f"sqlite:///{data}/retriever/record.db"
+    database = Database(url, migrations="retriever.record.migrations")
+    database.migrate()
+    try:
+        asyncio.run(_write_products(Record(database)))
+    finally:
+        database.close()
+
+
+async def _write_products(record: Record) -> None:
+    generation = await record.create_generation(
+        Generation(
+            catalog_id="default",
+            name="made",
+            space="visual",
+            space_version="made",
+            dimension=DIMENSION,
+            collection=shaped("calls"),
+            state=GenerationState.READY,
+            active=True,
+            created=0,
+            applied_seq=0,
+            applied_time=0,
+            check_wanted=False,
+            parameters=EXACT,
+            of_products=False,
+        )
+    )
+    draw = np.random.default_rng(1)
+    looks = draw.standard_normal((KINDS, DIMENSION))[np.arange(PRODUCTS) % KINDS]
+    looks += 0.7 * draw.standard_normal(looks.shape)
+    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+    await record.write("default", [_product(number) for number in range(PRODUCTS)])
+    vectors = [VectorWrite(_image(n), looks[n].astype(np.float32)) for n in range(PRODUCTS)]
+    await record.save_vectors(generation, vectors)
+
+
+def _image(number: int) -> str:
+    return f"{number:064x}"
+
+
+def _product(number: int) -> ProductWrite:
+    draw, image = random.Random(number), _image(number)
+    content = ProductContent(
+        product_id=product_id(number),
+        title=f"Product {number} of {kind_of(number)}",
+        description="A product with a sentence that says what it is made of.",
+        category_path=("Things", kind_of(number)),
+        brand=f"Brand {draw.randrange(40)}",
+        price=Money("EUR", draw.randrange(5, 200) * 1_000_000),
+        tags=("organic", "sale"),
+        attributes=(Attribute("color", draw.choice(("red", "blue", "green"))),),
+        image_ids=(image,),
+    )
+    # Random hashes are never of the same picture, so no product collapses.
+    return ProductWrite(
+        content, {image: Image(image, "image/jpeg", 10, 4, 3, draw.getrandbits(64))}
+    )
+
+
+def shoppers_events(now: datetime) -> list[Event]:
+    """Return events of shoppers who prefer two categories each, up to an hour ago."""
+    draw, types = random.Random(1), list(TYPES)
+    found = []
+    for number in range(EVENTS):
+        shopper = draw.randrange(SHOPPERS)
+        kind = (shopper + draw.randrange(2)) % KINDS
+        found.append(
+            Event(
+                event_id=f"event-{number}",
+                type=draw.choices(types, list(TYPES.values()))[0],
+                product_id=product_id(kind + KINDS * draw.randrange(PRODUCTS // KINDS)),
+                user=f"shopper-{shopper}",
+                time=now - timedelta(hours=1, minutes=10 * (EVENTS - number)),
+            )
+        )
+    return found
+
+
+def free_port() -> int:
+    """Return a port that is free now, below those that the system gives to connections."""
+    for port in random.sample(range(12_000, 30_000), 100):
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port on 127.0.0.1")
+
+
+def settings_of(data: Path) -> dict[str, ServerSettings]:
+    """Return the settings of four services in one process, on free ports."""
+    here: dict[str, Any] = {
+        f"{name}_target": f"{LOCAL}{name}" for name in ("embedder", "retriever", "ranker")
+    }
+    beside: dict[str, Any] = {"host": "127.0.0.1", "metrics_port": 0}
+    return {
+        "gateway": GatewaySettings(port=free_port(), **here, **beside),
+        "embedder": EmbedderSettings(
+            port=0,
+            retriever_target=here["retriever_target"],
+            triton_target=f"127.0.0.1:{free_port()}",
+            **beside,
+        ),
+        "retriever": RetrieverSettings(
+            port=free_port(),
+            database_url=f"sqlite:///{data}/retriever/record.db",
+            photos_url=str(data / "photos"),
+            backups=str(data / "backups"),
+            milvus_uri=f"http://127.0.0.1:{free_port()}",
+            embedder_target=here["embedder_target"],
+            **beside,
+        ),
+        "ranker": RankerSettings(
+            port=0,
+            database_url=f"sqlite:///{data}/ranker.db",
+            model_store=str(data / "models"),
+            key_file=data / "pseudonym.key",
+            create_key=True,
+            retriever_target=here["retriever_target"],
+            **beside,
+        ),
+    }
+
+
+async def learn(settings: Mapping[str, ServerSettings]) -> str:
+    """Count the events and train a model of them. Return its version."""
+    ranker, retriever = settings["ranker"], settings["retriever"]
+    assert isinstance(ranker, RankerSettings)
+    database = Database(ranker.database_url.get_secret_value(), migrations=MIGRATIONS)
+    channel = connect(f"127.0.0.1:{retriever.port}")
+    try:
+        await count_events(database, DEFAULTS, asyncio.Event())
+        inputs = TrainingInputs(database, Catalog(channel), ModelStore(ranker.model_store))
+        quick = {"epochs": 4, "dimension": 16}
+        order = {"seed": 0, "recipe": quick, "ablation": False, "search_trials": 0}
+        job = await inputs.jobs.create("train", "default", order)
+        done = await run_training(job.id, TrainSettings().training, inputs, lambda *_: None)
+        return done["model_version"]
+    finally:
+        await channel.close(None)
+        database.close()
+
+
+def filled(
+    settings: Mapping[str, ServerSettings],
+    in_loop: Callable[[Coroutine[Any, Any, str]], str],
+) -> Shop:
+    """Wait for the services; write events, and let a model learn from them."""
+    target = f"127.0.0.1:{settings['gateway'].port}"
+    channel = grpc.insecure_channel(target)
+    stub = health_pb2_grpc.HealthStub(channel)
+    everything = health_pb2.HealthCheckRequest(service=hosting.EVERY)
+    until = time.monotonic() + START_SECONDS
+    while (
+        stub.Check(everything, wait_for_ready=True, timeout=START_SECONDS).status
+        != health_pb2.HealthCheckResponse.SERVING
+    ):
+        if time.monotonic() > until:
+            raise TimeoutError("the services did not start")
+        time.sleep(0.05)
+    events = shoppers_events(datetime.now(UTC))
+    with SyncSightlineClient(target, timeout=START_SECONDS) as client:
+        client.write_events(events)
+        client.promote_model(in_loop(learn(settings)), force=True)
+    url = make_url(settings["ranker"].database_url.get_secret_value())  # type: ignore[attr-defined]
+    records = sqlite3.connect(f"file:{url.database}?mode=ro", uri=True, check_same_thread=False)
+    return Shop(channel, product_id(0), product_id(KINDS), "shopper-0", records)
+
+
+def measured(shop: Shop, profiler: LoopProfiler, shown: Shown, say: Say) -> dict[str, Counted]:
+    """Count all cases, with caches filled."""
+    idle = profiler.count(lambda: None).counted
+    found = {}
+    for name, call in shop.cases().items():
+        for _ in range(WARM):
+            call()
+        window = profiler.count(call)
+        found[name] = Counted(window.counted.python - idle.python, window.counted.c - idle.c)
+        for title, counts in shown.of(window):
+            say(f"\n{name}: {title}")
+            for what, times in counts.most_common(shown.top or None):
+                say(f"{times:6} {what}")
+    return found
+
+
+async def _serve(
+    settings: Mapping[str, ServerSettings], measure: Callable[[asyncio.AbstractEventLoop], T]
+) -> T:
+    """Return what `measure` returns in a thread while the services run."""
+    host, loop = hosting.Host(), asyncio.get_running_loop()
+    serving = asyncio.create_task(
+        host.run({name: SERVICES[name].main(own) for name, own in settings.items()})
+    )
+    measuring = asyncio.ensure_future(asyncio.to_thread(measure, loop))
+    await asyncio.wait({serving, measuring}, return_when=asyncio.FIRST_COMPLETED)
+    if not serving.done():
+        host.stop()
+    await serving
+    return await measuring
+
+
+def count_calls(shown: Shown, say: Say = print) -> dict[str, Counted]:
+    """Return the counts of all cases. For a process of its own: it changes this one."""
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
+        sys.stderr = log
+        telemetry.configure_logging("all")
+        data = Path(folder)
+        write_catalog(data)
+        settings = settings_of(data)
+
+        def measure(loop: asyncio.AbstractEventLoop) -> dict[str, Counted]:
+            def in_loop(work: Coroutine[Any, Any, str]) -> str:
+                return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+            shop = filled(settings, in_loop)
+            gc.collect()
+            gc.disable()  # finalizers run at times of their own
+            return measured(shop, LoopProfiler(loop), shown, say)
+
+        try:
+            return server.run(_serve(settings, measure))
+        except BaseException:
+            log.flush()
+            sys.stdout.write((data / "log").read_text()[-20_000:])
+            raise
+        finally:
+            sys.stderr = sys.__stderr__
+
+
+def limits() -> dict[str, int]:
+    """Return the limits of the cases."""
+    return tomllib.loads(LIMITS.read_text("utf-8"))
+
+
+def lower(found: Mapping[str, Counted]) -> None:
+    """Lower the limits to the counts and MARGIN; none is raised."""
+    head = [line for line in LIMITS.read_text("utf-8").splitlines() if line.startswith("#")]
+    lower = {name: min(most, round(found[name].total * MARGIN)) for name, most in limits().items()}
+    lines = [*head, *(f"{name} = {most:_}" for name, most in lower.items())]
+    LIMITS.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def main() -> None:
+    """Print the counts beside their limits."""
+    parser = argparse.ArgumentParser(prog="python -m tests.calls", description=__doc__)
+    parser.add_argument(
+        "--top", type=int, default=0, metavar="N", help="print N files and functions of each"
+    )
+    parser.add_argument("--callers", default="", metavar="PART", help="print who calls a function")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--lower", action="store_true", help="lower the limits to the counts")
+    given = parser.parse_args()
+    found = count_calls(Shown(given.top, given.callers))
+    if given.lower:
+        lower(found)
+    if given.json:
+        print(json.dumps({name: {"python": x.python, "c": x.c} for name, x in found.items()}))
+        return
+    print(f"{'':12}{'Python':>8}{'C':>8}{'total':>8}{'limit':>10}")
+    for name, most in limits().items():
+        each = found[name]
+        print(f"{name:12}{each.python:8,}{each.c:8,}{each.total:8,}{most:10,}")
+
+
+if __name__ == "__main__":
+    main()
