@@ -199,3 +199,26 @@ def test_thousands_with_one_picture_are_compared_once(monkeypatch: pytest.Monkey
     assert found.kept == [0, 2_999]
     assert len(found.members()[0]) == 2_998
     assert sum(compared) < 20
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_few_products_are_grouped_one_by_one_as_all_at_once(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    for _ in range(40):
+        count = int(random.integers(1, 9))
+        families = random.integers(0, 8, count).tolist()
+        flipped = [int(bits) for bits in random.integers(0, 1 << 14, count)]
+        hashes = [(0x5A5A << 30) ^ bits if random.random() < 0.8 else 0 for bits in flipped]
+        values = np.array(hashes, np.uint64)
+        found = grouping.grouped_by_hashes(families, hashes)
+        asked = list[int]()
+
+        def agree(one: int, others: Sequence[int], asked: list[int] = asked) -> list[bool]:
+            asked.append(one)
+            return [True] * len(others)
+
+        expected = grouping.grouped(families, values, agree=agree).into
+        if found is None:
+            assert asked
+        else:
+            assert tuple(found) == expected

@@ -80,7 +80,7 @@ def change(view: View, rows: Vectors, seed: int) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
     count=st.sampled_from([0, 1, 12, 60]),

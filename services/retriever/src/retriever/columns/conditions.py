@@ -42,7 +42,7 @@ class Conditions:
         """
         there: Flags = places >= 0
         found: Flags = there & self._table.alive[places]
-        if _passes_all(condition):
+        if type(condition) is All and not condition.filters:
             return found
         answers = self._answered.of(condition)[places]
         if True not in (there & (answers == UNKNOWN)):
@@ -57,7 +57,7 @@ class Conditions:
         See `passing`, which takes four times as long for all places of a large catalog.
         """
         places = slice(len(self._table.ids))
-        if _passes_all(condition):
+        if type(condition) is All and not condition.filters:
             return np.flatnonzero(self._table.alive[places])
         return np.flatnonzero(await self._evaluated(condition, places))
 
@@ -102,10 +102,6 @@ class Conditions:
 def _passed(alive: Flags, answers: Answers) -> Flags:
     passed: Flags = alive & (answers == PASSES)
     return passed
-
-
-def _passes_all(condition: Filter) -> bool:
-    return isinstance(condition, All) and not condition.filters
 
 
 class _FilterKey:

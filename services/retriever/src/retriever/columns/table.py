@@ -66,6 +66,8 @@ class ProductTable:
         """Unique among the tables of a process."""
         self.changes = ChangedPlaces()
         """Of products written or removed."""
+        self.version = 0
+        """Number of these changes."""
         self.uid = uid
         """Tells the catalog from others that have, or had, its id, whose commits are others."""
         self.commit = commit
@@ -116,6 +118,8 @@ class ProductTable:
 
     def column(self, name: str) -> Column:
         """Return the column of a field, or of its values in a market, such as `price@de`."""
+        if name in self.columns:
+            return self.columns[name]
         field, market_id = split(name)
         return self._in_markets.get(market_id, {}).get(field) or self.columns[field]
 
@@ -127,11 +131,6 @@ class ProductTable:
             if not market_id or market_id in self._in_markets:
                 self._candidates[market_id] = held
         return held
-
-    @property
-    def version(self) -> int:
-        """Return a number that increases with every change."""
-        return self.changes.count
 
     @property
     def dead(self) -> int:
@@ -197,6 +196,7 @@ class ProductTable:
             self._set_family(place, row)
         self.stamp[places] = np.arange(self.version + 1, self.version + 1 + len(given))
         self.changes.note(places)
+        self.version = self.changes.count
 
     def remove(self, product_ids: Iterable[str]) -> None:
         """Remove products; unknown ones are ignored."""
@@ -205,6 +205,7 @@ class ProductTable:
             if place >= 0:
                 self.alive[place] = False
                 self.changes.note([place])
+                self.version = self.changes.count
 
     def families(self, places: Ints) -> Ints:
         """Return by place a number from 0 that a parent and its variants share."""

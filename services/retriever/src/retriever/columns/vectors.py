@@ -38,6 +38,8 @@ class Vectors:
         """The newest commit included: all earlier ones are included too."""
         self._matrix: Floats = np.zeros((expected, generation.dimension), np.float32)
         self._owner: Ints = np.zeros(expected, np.int64)
+        self._lent = False
+        """Whether a search may read the owners."""
         self._keys: list[PhotoRow] = []
         self._of: dict[int, list[int]] = {}
         """Rows by their product's place, in the order of its photos."""
@@ -54,7 +56,8 @@ class Vectors:
 
     @property
     def owners(self) -> Ints:
-        """The place of each row's product; NOBODY marks a dead row."""
+        """The place of each row's product, as of now; NOBODY marks a dead row."""
+        self._lent = True
         return self._owner[: len(self._keys)]
 
     def key(self, row: int) -> PhotoRow:
@@ -152,9 +155,12 @@ class Vectors:
         return row
 
     def _kill(self, row: int) -> None:
-        if row != NOBODY:
-            self._owner[row] = NOBODY
-            self._dead += 1
+        if row == NOBODY:
+            return
+        if self._lent:  # searches go on with the former owners
+            self._owner, self._lent = self._owner.copy(), False
+        self._owner[row] = NOBODY
+        self._dead += 1
 
     def compacted(self) -> "Vectors":
         """Return a copy without the dead rows if these are many; otherwise return self."""

@@ -13,10 +13,19 @@ from retriever.columns.arrays import Flags, Ints
 from retriever.columns.table import ProductTable
 from retriever.domain.vectors import Floats
 from sightline_rules.duplicates import COSINE, NO_HASH
-from sightline_rules.grouping import Agree, Grouped, Hashes, doubtful, grouped
+from sightline_rules.grouping import (
+    Agree,
+    Hashes,
+    doubtful,
+    grouped,
+    grouped_by_hashes,
+)
 
 SPARE = 32
 """Families, beyond those wanted, whose pictures are compared at first: some show the same."""
+FEW = 8
+"""Products up to which pictures are compared one by one: as arrays they take ten times as many
+calls."""
 WIDER = 4
 """Factor by which more families are examined when there were too few."""
 INLINE_PRODUCTS = 512
@@ -80,7 +89,7 @@ async def choose(
         (rows,) = like[family[:end]].nonzero()
         if len(rows) > 1:
             found = await _grouped(table, places[rows], families[rows].tolist(), vectors)
-            into[rows] = rows[list(found.into)]
+            into[rows] = rows[list(found)]
         stays = into[:end] == np.arange(end)
         stays[: len(own)] = False
         kept: list[int] = (stays.nonzero()[0] - len(own)).tolist()
@@ -94,25 +103,32 @@ def _members(into: Ints, own: int) -> dict[int, list[int]]:
     found: dict[int, list[int]] = {}
     (rows,) = ((into != np.arange(len(into))) & (into >= own)).nonzero()
     for row, to in zip((rows - own).tolist(), (into[rows] - own).tolist(), strict=True):
-        found.setdefault(to, []).append(row)
+        if to in found:
+            found[to] += [row]
+        else:
+            found[to] = [row]
     return found
 
 
 async def _grouped(
     table: ProductTable, places: Ints, families: Sequence[int], vectors: FirstVectors
-) -> Grouped:
-    """Group an order by near-duplicates.
+) -> Sequence[int]:
+    """Group an order by near-duplicates. Return for each product its representative.
 
     Where hashes are inconclusive, vectors are compared once a hash: those of its best product.
     """
     hashes = table.image_hash[places]
+    if len(families) <= FEW:
+        few = grouped_by_hashes(families, hashes.tolist())
+        if few is not None:
+            return few
     values, bests = np.unique(hashes, return_index=True)
     bests = bests[values != NO_HASH]
     bests = bests[doubtful(hashes[bests])]
     agree = _agreement(hashes, places, bests, await vectors(places[bests])) if len(bests) else None
     if len(families) <= INLINE_PRODUCTS:
-        return grouped(families, hashes, agree=agree)
-    return await asyncio.to_thread(grouped, families, hashes, agree=agree)
+        return grouped(families, hashes, agree=agree).into
+    return (await asyncio.to_thread(grouped, families, hashes, agree=agree)).into
 
 
 def _agreement(

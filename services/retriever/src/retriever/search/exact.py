@@ -69,7 +69,7 @@ async def nearest(
         nothing = view.table.places([])
         return Ordered(view, nothing, (), (), Chosen(()), 0)
     # A write may happen from here on: a product that it changes is found by its former vectors.
-    owners, single = vectors.owners.copy(), not vectors.several
+    owners, single = vectors.owners, not vectors.several
     scores = await _compare(vectors, queries)
     shortlist = _Shortlist(view, owners, scores, condition, left_out, single=single)
     unique = vectors.unique(view.table).at
@@ -244,18 +244,13 @@ def _with_best(near: _Near, needed: Flags, scores: Scores, more: int) -> Ints:
 def _moved(view: View, order: Ints, own: Ints, chosen: Chosen) -> Ints:
     """Return the families of products that collapsed into one of another family."""
     families = view.table.families(order)
-    into = dict.fromkeys(range(len(order)), -1)
-    into.update((each, each) for each in chosen.kept)
-    into.update((each, kept) for kept, members in chosen.members.items() for each in members)
-    of_query = set(view.table.families(own).tolist())
-    return np.array(
-        [
-            family
-            for family, to in zip(families.tolist(), into.values(), strict=True)
-            if (family not in of_query if to < 0 else family != families[to])
-        ],
-        np.int64,
-    )
+    into = np.full(len(order), -1)
+    into[chosen.kept] = chosen.kept
+    for kept, members in chosen.members.items():
+        into[members] = kept
+    of_query = np.isin(families, view.table.families(own))
+    elsewhere = np.where(into < 0, ~of_query, families != families[into])
+    return families[elsewhere]
 
 
 def _in_order(

@@ -120,7 +120,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         _, shown = await self.shown.passing(
             catalog, table, places, condition, market_id, unshown=unshown
         )
-        return [each.message for each in shown]
+        return [each.read or each.message for each in shown]
 
     async def ListProducts(
         self, request: products_pb.ListProductsRequest, context: Context

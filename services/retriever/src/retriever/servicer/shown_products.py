@@ -38,21 +38,22 @@ class ShownRecord(Protocol):
 class ShownProduct:
     """A product as an entry of a response's `products`."""
 
-    __slots__ = ("_message", "entry", "seq")
+    __slots__ = ("entry", "read", "seq")
 
     def __init__(self, message: product_pb2.Product, seq: int) -> None:
         """Serialise a product. `seq`: commit of its last write."""
         self.seq = seq
         self.entry = products_pb.ListProductsResponse(products=[message]).SerializeToString()
         """With its tag and length: entries that follow one another are the field's bytes."""
-        self._message: product_pb2.Product | None = None
+        self.read: product_pb2.Product | None = None
+        """The product, once it was needed."""
 
     @property
     def message(self) -> product_pb2.Product:
         """The product. It is shared and must not be changed."""
-        if self._message is None:
-            (self._message,) = products_pb.ListProductsResponse.FromString(self.entry).products
-        return self._message
+        if self.read is None:
+            (self.read,) = products_pb.ListProductsResponse.FromString(self.entry).products
+        return self.read
 
 
 _Mark: TypeAlias = tuple[int, int, int, str, bool]
