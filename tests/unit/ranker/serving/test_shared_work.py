@@ -179,11 +179,14 @@ async def test_a_kept_fold_can_not_be_changed_by_a_request_and_holds_no_model() 
     first = (await shoppers.read("default", ANN, model, now_micros=NOW)).shopper
     second = (await shoppers.read("default", ANN, model, now_micros=NOW)).shopper
     assert first.liked is second.liked, "computed once"
+    reader.histories[ANN] = replace(reader.histories[ANN], seen=frozenset({"p0001"}))
+    third = (await shoppers.read("default", ANN, model, with_seen=True, now_micros=NOW)).shopper
+    assert first.liked is third.liked, "seen products are not in it"
     assert first.gathered is not second.gathered
     assert first.session is not None
     with pytest.raises(ValueError, match="read-only"):
         first.session += 1
     (kept,) = shoppers._folds._held.values()
     assert kept[1].model() is model
-    del model, first, second
+    del model, first, second, third
     assert kept[1].model() is None
