@@ -1,6 +1,7 @@
 """Answer records are stored after the answer: found meanwhile, in order, dropped at the limit."""
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -15,7 +16,23 @@ from tests.waiting import until
 NOW = 1_000
 
 
-def answer(answer_id: str, content: bytes = b"1234", expires: int = 9_000) -> StoredAnswer:
+class Later:
+    """Content that is encoded when it is needed, in a thread whose name it keeps."""
+
+    size = 4
+
+    def __init__(self, content: bytes | None) -> None:
+        self.content = content
+        self.thread = ""
+
+    def encoded(self) -> bytes:
+        self.thread = threading.current_thread().name
+        if self.content is None:
+            raise ValueError("it can't be encoded")
+        return self.content
+
+
+def answer(answer_id: str, content: bytes | Later = b"1234", expires: int = 9_000) -> StoredAnswer:
     return StoredAnswer("default", answer_id, "", "k", content, expires)
 
 
@@ -63,6 +80,40 @@ async def test_an_answer_is_found_before_and_after_it_is_stored(db: Database) ->
         "a"
     ]
     assert await queue.read("default", "a") == b"1234"
+
+
+async def test_a_content_is_encoded_for_its_batch_and_for_who_reads_it_before(db: Database) -> None:
+    queue = AnswerQueue(AnswerLog(db), lambda: NOW)
+    later, read = Later(b"later"), Later(b"read")
+    assert queue.offer(answer("a", later))
+    assert queue.offer(answer("b", read))
+    assert not later.thread, "no answer waits for it"
+    assert await queue.read("default", "b") == b"read"
+    await queue.close(5)
+    assert await queue.read("default", "a") == b"later"
+    assert later.thread not in ("", threading.current_thread().name)
+
+
+async def test_a_content_that_can_not_be_encoded_takes_no_other_with_it(db: Database) -> None:
+    queue, before = AnswerQueue(AnswerLog(db), lambda: NOW), dropped("refused")
+    for name, content in (("a", b"1"), ("bad", None), ("b", b"2")):
+        queue.offer(answer(name, Later(content)))
+    await queue.close(5)
+    assert [await queue.read("default", name) for name in ("a", "bad", "b")] == [b"1", None, b"2"]
+    assert dropped("refused") == before + 1
+
+
+async def test_contents_are_encoded_at_once_while_the_store_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ranker.record.answers.MOST_UNENCODED", 2)
+    queue = AnswerQueue(Log(), lambda: NOW)
+    contents = [Later(b"1") for _ in range(3)]
+    for number, content in enumerate(contents):
+        assert queue.offer(answer(f"{number}", content))
+    here = threading.current_thread().name
+    assert [each.thread for each in contents] == ["", "", here]
+    await queue.close(0)
 
 
 async def test_the_first_content_of_an_id_stays_wherever_it_is(db: Database) -> None:

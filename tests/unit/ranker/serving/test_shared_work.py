@@ -11,6 +11,7 @@ from ranker.domain.arrays import Ints
 from ranker.domain.events import EventType, History
 from ranker.domain.model import Model
 from ranker.domain.recommenders import RequestAnchors
+from ranker.domain.signals import DEFAULTS
 from ranker.serving.rank_products import RankedProducts, RankQuery, RankState, rank_products
 from ranker.serving.ranking import breakdown, fold_in, generate, parts
 from ranker.serving.ranking.breakdown import Evidence
@@ -179,11 +180,23 @@ async def test_a_kept_fold_can_not_be_changed_by_a_request_and_holds_no_model() 
     first = (await shoppers.read("default", ANN, model, now_micros=NOW)).shopper
     second = (await shoppers.read("default", ANN, model, now_micros=NOW)).shopper
     assert first.liked is second.liked, "computed once"
+    reader.histories[ANN] = replace(reader.histories[ANN], seen=frozenset({"p0001"}))
+    third = (await shoppers.read("default", ANN, model, with_seen=True, now_micros=NOW)).shopper
+    assert first.liked is third.liked, "seen products are not in it"
     assert first.gathered is not second.gathered
     assert first.session is not None
     with pytest.raises(ValueError, match="read-only"):
         first.session += 1
     (kept,) = shoppers._folds._held.values()
     assert kept[1].model() is model
-    del model, first, second
+    del model, first, second, third
     assert kept[1].model() is None
+
+
+def test_a_changed_history_has_products_of_its_own() -> None:
+    history = drawn_history(random.Random(3), drawn_model(1, ANN))
+    products = fold_in.products_of(history, DEFAULTS)
+    assert products
+    assert fold_in.products_of(history, DEFAULTS) is products
+    hidden = replace(history, hidden=frozenset(products))
+    assert fold_in.products_of(hidden, DEFAULTS) == ()

@@ -155,7 +155,7 @@ class History:
     """By hidden or seen product: sequence number of an event that is the evidence."""
     withheld: bool = False
     """Whether the shopper does not consent to personal answers: all else is empty."""
-    kept: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+    kept: dict[Hashable, Any] = field(init=False, default_factory=dict, compare=False, repr=False)
     """Results of `once`."""
 
     def once(self, key: Hashable, compute: Callable[..., T], *given: Any) -> T:

@@ -305,6 +305,8 @@ def _described(query: RankQuery, ranked: RankedProducts) -> Mapping[str, Mapping
     by_category = policy.diversity or policy.calibrated or policy.category_caps
     window = first if by_category or policy.brand_cap else ()
     valued = first if policy.has_objective and policy.objective.has_price else ()
+    if not (unknown or window or valued):
+        return {}
     wanted = dict.fromkeys(DESCRIBED, frozenset(unknown))
     wanted |= {name: wanted[name].union(window) for name in ARRANGED}
     wanted |= {name: frozenset(valued).union(wanted.get(name, ())) for name in (*PRICED, *COSTS)}

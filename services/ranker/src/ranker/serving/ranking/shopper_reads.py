@@ -14,8 +14,6 @@ from functools import partial
 from typing import TypeAlias
 from weakref import ReferenceType, ref
 
-import numpy as np
-
 from ranker.domain.events import History, Interaction
 from ranker.domain.model import Model
 from ranker.domain.recommenders import RequestAnchors
@@ -64,8 +62,8 @@ _FoldKey: TypeAlias = tuple[str, str | None, tuple[str, ...]]
 @dataclass(frozen=True, slots=True)
 class _KeptFold:
     model: ReferenceType[Model]
-    history: History
-    freshness: float
+    made_of: tuple[object, ...]
+    """What it is made of: of the history, and the weight of last interests."""
     fold: FoldIn
 
 
@@ -148,14 +146,10 @@ class Shoppers:
         if model is None:
             return compute()
         key = (model.version, actor, anchors)
+        made_of = (fresh, history.recent, history.hidden, history.actor, history.attributes)
         held = self._folds.get(key)
-        if (
-            held is None
-            or held.model() is not model
-            or held.freshness != fresh
-            or held.history != history
-        ):
-            held = _KeptFold(ref(model), history, fresh, read_only(compute()))
+        if held is None or held.model() is not model or held.made_of != made_of:
+            held = _KeptFold(ref(model), made_of, read_only(compute()))
             self._folds.put(key, held)
         return held.fold.for_request()
 
@@ -213,7 +207,7 @@ def read_only(fold: FoldIn) -> FoldIn:
     """Protect the arrays of a fold, which requests share."""
     lasts = (fold.recent, fold.liked, fold.bought)
     each = (fold.long_term, fold.session, fold.content)
-    for array in (*each, *(one.rows for one in lasts), *(one.decays for one in lasts)):
-        if isinstance(array, np.ndarray):
+    for array in (*each, *[one.rows for one in lasts], *[one.decays for one in lasts]):
+        if array is not None:
             array.flags.writeable = False
     return fold
