@@ -84,8 +84,15 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
     except ValueError:
         raise SuiteError(f"PORT_BASE={facts['port_base']} is not a number") from None
     catalogs = [name.strip() for name in str(facts["catalogs"]).split(",") if name.strip()]
-    chosen = {name: str(facts[name]) for name in ("engine", "traces", "target", "inference")}
-    programs = sightline(data, port_base, catalogs, **chosen)
+    programs = sightline(
+        data,
+        port_base,
+        catalogs,
+        engine=str(facts["engine"]),
+        traces=str(facts["traces"]),
+        target=str(facts["target"]),
+        inference=str(facts["inference"]),
+    )
     return Suite(data, programs, facts={**given, "again": _again(data, given)})
 
 

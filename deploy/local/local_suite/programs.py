@@ -252,7 +252,7 @@ def _services(
     }
     control = [_control_key(data)] if "EMBEDDER_TRITON_KEY_FILE" in embedding else []
     return (
-        service("embedder", "EmbeddingService", registry["embedder"] | embedding, *control),
+        service("embedder", "EmbeddingService", {**registry["embedder"], **embedding}, *control),
         service("retriever", "ProductService", retriever),
         worker("retriever", retriever),
         service("ranker", "RankingService", ranker | key | registry["ranker"]),

@@ -179,7 +179,7 @@ class OnnxInference:
     async def _infer(self, inputs: Tensors) -> Inferred:
         found = self._engine.model(self.model)
         rows = max((len(values) for values in inputs.values()), default=0)
-        about = {"sightline.model": self.model, "sightline.rows": rows}
+        about: dict[str, str | int] = {"sightline.model": self.model, "sightline.rows": rows}
         with tracing.within("onnxruntime", attributes=about) as span:
             bulk = urgency.get() is Priority.BULK
             outputs = await found.process.run(inputs, bulk=bulk)
@@ -206,7 +206,7 @@ def _order(model: str, folder: Path, memory: int) -> tuple[Description, str, dic
             " deploy/triton, or copy it into EMBEDDER_BACKBONES"
         )
     version = max(built, key=int)
-    order = {
+    order: dict[str, str | int] = {
         "model_config": config,
         "model_repository": str(folder),
         "model_version": version,
