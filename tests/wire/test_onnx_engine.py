@@ -92,7 +92,7 @@ def same(first: Inferred, second: Inferred) -> bool:
     )
 
 
-async def check_same(triton: Triton, engine: OnnxEngine, model: str) -> None:
+async def check_same(triton: Triton, engine: OnnxEngine, model: str, most: int) -> None:
     ours, theirs = engine.inference(model), triton.inference(model)
     described = await ours.describe()
     beside = await theirs.describe()
@@ -102,7 +102,7 @@ async def check_same(triton: Triton, engine: OnnxEngine, model: str) -> None:
         beside.precision,
         beside.max_batch,
     )
-    for rows in (1, described.max_batch):
+    for rows in (1, most):
         given = inputs(described, rows)
         expected, found = await theirs.infer(given), await ours.infer(given)
         assert np.isfinite(expected.vectors).all()
@@ -114,7 +114,7 @@ async def test_photos_and_texts_have_the_same_vectors_by_both_engines(tmp_path: 
     names = (PHOTO_MODEL, TEXT_MODEL)
     async with both(tmp_path, names) as (triton, engine):
         for model in names:
-            await check_same(triton, engine, model)
+            await check_same(triton, engine, model, 4)
 
 
 @pytest.mark.full
@@ -123,7 +123,7 @@ async def test_every_model_has_the_same_outputs_by_both_engines(tmp_path: Path) 
         for model in ALL:
             for each in (triton, engine):
                 await each.load(model)
-            await check_same(triton, engine, model)
+            await check_same(triton, engine, model, 2)  # the maps of more exceed a message
             for each in (triton, engine):
                 await each.unload(model)
 
