@@ -27,8 +27,9 @@ from servicekit.errors import DeadlineExceeded, ServiceError
 from servicekit.telemetry import get_logger
 
 LOADING: Final = "LOADING"
-START_SECONDS: Final = 10.0
-"""Seconds that the start of the service waits for its models; a slower one is loaded meanwhile."""
+START_SECONDS: Final = 3.0
+"""Seconds that the start of the service waits for its models; it serves those that are loaded, and
+the others once they are."""
 GRAPH: Final = "model.onnx"
 
 log = get_logger()
@@ -64,21 +65,20 @@ class OnnxEngine:
         """Why models could not be loaded."""
         self._loading: set[str] = set()
         self._turns = defaultdict[str, asyncio.Lock](asyncio.Lock)
-        self._starting: list[asyncio.Task[None]] = []
+        self._starting: asyncio.Task[None] | None = None
         self._ending: set[ModelProcess] = set()
 
     async def __aenter__(self) -> Self:
-        self._starting = [asyncio.create_task(self._load_first(name)) for name in self._first]
-        if self._starting:
-            await asyncio.wait(self._starting, timeout=START_SECONDS)
+        self._starting = asyncio.create_task(self._load_first())
+        await asyncio.wait([self._starting], timeout=START_SECONDS)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for starting in self._starting:
-            starting.cancel()
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
         for name in list(self._models):
             self._end(self._models.pop(name), 0.0)
-        await asyncio.gather(*self._starting, return_exceptions=True)
         await asyncio.gather(*(process.ended() for process in self._ending))
 
     def inference(self, model: str) -> "OnnxInference":
@@ -119,11 +119,13 @@ class OnnxEngine:
             if (former := self._models.pop(model, None)) is not None:
                 self._end(former, self.timeout)
 
-    async def _load_first(self, model: str) -> None:
-        try:
-            await self.load(model)
-        except ServiceError as error:
-            log.warning("model not loaded", model=model, reason=error.reason, problem=str(error))
+    async def _load_first(self) -> None:
+        """Load the models of the start one after the other: the first serves soonest."""
+        for model in self._first:
+            try:
+                await self.load(model)
+            except ServiceError as error:
+                log.warning("model not loaded", model=model, problem=str(error))
 
     async def _started(self, model: str) -> LoadedModel:
         folder = await asyncio.to_thread(self._folder, model)
