@@ -45,6 +45,12 @@ ROWS = {
         "unit/embedder/spaces/test_learn.py"
         "::test_a_process_that_dies_is_reported_and_leaves_nothing",
     ),
+    "embedder.adapters.onnxruntime.engine": Row(
+        "configuration and graph of a model",
+        Does.SKIPPED,
+        "unit/embedder/adapters/onnxruntime/test_engine.py"
+        "::test_a_model_that_can_not_be_loaded_says_what_to_do_and_affects_no_other",
+    ),
     "embedder.adapters.reference_store": Row(
         "photos, states and versions of references",
         Does.SKIPPED,

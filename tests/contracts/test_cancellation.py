@@ -19,6 +19,9 @@ HOLDS = re.compile(
 
 
 TESTED = {
+    "embedder.adapters.onnxruntime.model_process.ModelProcess": (
+        "tests/unit/embedder/adapters/onnxruntime/test_engine.py"
+    ),
     "embedder.embedding.cache.EmbeddingCache": "tests/unit/embedder/test_cancellation.py",
     "embedder.serving.batched_inference._Wanted": "tests/unit/embedder/test_cancellation.py",
     "embedder.spaces.learn.Learner": "tests/unit/embedder/spaces/test_learn.py",
@@ -40,6 +43,7 @@ TESTED = {
 }
 """What holds something for calls, each with the file that cancels its calls."""
 SCOPED = {
+    "embedder.adapters.onnxruntime.engine.OnnxEngine": "a lock around a block",
     "embedder.inspection.references.References": "a lock around a block",
     "embedder.serving.fitted_models.FittedModels": "a lock around a block",
     "embedder.serving.model.ServedModel": "a lock around a block",

@@ -1,4 +1,4 @@
-"""One whole suite for live tests: real Triton, real Milvus Lite, real LightFM, real SQLite."""
+"""One whole suite for live tests: real models, real Milvus Lite, real LightFM, real SQLite."""
 
 import asyncio
 import os

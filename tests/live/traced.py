@@ -47,6 +47,17 @@ class Traced:
         """Return the name of the process that runs a service."""
         return self.process or service
 
+    @property
+    def inference(self) -> tuple[str, str]:
+        """The process that runs the models, and the name of its spans."""
+        if "triton" in self.suite.programs:
+            return "triton", "InferRequest"
+        return self.name("embedder"), "onnxruntime"
+
+    def inferred(self) -> list[Span]:
+        """Return the spans of inferences."""
+        return [span for span in self.spans() if span.name == self.inference[1]]
+
     def spans(self) -> list[Span]:
         return list(self.collector.of(self.id).values())
 
@@ -80,10 +91,10 @@ class Traced:
 
 
 async def check_whole(traced: Traced, gateway: str) -> None:
-    """Ask for products by a photo, and check its one trace from the gateway to Triton."""
+    """Ask for products by a photo, and check its one trace from the gateway to the model."""
     answer = await asked(gateway, f"00-{traced.id}-{PARENT}-01")
     await until(lambda: all(traced.served(method) for method in traced.methods))
-    await until(lambda: "InferRequest" in {span.name for span in traced.spans()})
+    await until(traced.inferred)
     # Each process sends its spans on its own: a parent's may arrive after its child's.
     await until(lambda: all(traced.way(span)[-1] == PARENT for span in traced.spans()))
 
@@ -104,16 +115,15 @@ async def check_whole(traced: Traced, gateway: str) -> None:
 
 
 def check_inference(traced: Traced) -> None:
-    """Check that Triton's spans are below the embedder's, and those below the gateway's."""
-    inferred = [span for span in traced.spans() if span.name == "InferRequest"]
-    assert {span.service for span in inferred} == {"triton"}
+    """Check that the spans of inferences are below the embedder's, and those below the
+    gateway's."""
+    process, _ = traced.inference
     embedder, gateway = traced.name("embedder"), traced.name("gateway")
-    for span in inferred:
+    call = [f"{embedder} inference.GRPCInferenceService/ModelInfer"] * (process == "triton")
+    for span in traced.inferred():
+        assert span.service == process
         above = traced.way(span)
-        assert above[1:3] == [
-            f"{embedder} inference.GRPCInferenceService/ModelInfer",
-            f"{embedder} infer",
-        ]
+        assert above[1:][: len(call) + 1] == [*call, f"{embedder} infer"]
         assert above[-3:-1] == [f"{gateway} embed", traced.top()]
 
 

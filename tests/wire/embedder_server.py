@@ -10,7 +10,7 @@ from google.rpc import code_pb2
 
 from embedder.serving.recovery import Recovery
 from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, decoders, model_server
+from embedder.wiring import bind, decoders, inference_engine
 from servicekit.admission.access import OPEN, AccessPolicy
 from servicekit.outbound.fetch import Fetcher, FetchPolicy
 from servicekit.rpc import server
@@ -78,7 +78,7 @@ async def served(
         policy = FetchPolicy(hosts=(f"127.0.0.1:{web.port}",), schemes=("http",))
         fetch = Fetcher(policy, loopback_for_tests=True)
         WEB[0] = web
-        async with model_server(settings) as triton:
+        async with inference_engine(settings) as triton:
             offered, RECOVERY[0], _ = bind(settings, triton, decoding, fetch)
             running = await server.start(offered, settings, "embedder", access)
             async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:

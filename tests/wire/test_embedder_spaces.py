@@ -20,7 +20,7 @@ from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import preprocess
 from embedder.serving.model import blank
 from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, decoders, fetcher, model_server
+from embedder.wiring import bind, decoders, fetcher, inference_engine
 from gateway.clients.embedder import EmbedderClient as GatewaysClient
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
@@ -91,7 +91,7 @@ async def served(folder: Path) -> AsyncIterator[Served]:
     decoding, fetch = decoders(settings), fetcher(settings)
     async with (
         triton_kept_up(port, folder / "log", [LITE0, TEXT_MODEL], models),
-        model_server(settings) as triton,
+        inference_engine(settings) as triton,
     ):
         offered, *_ = bind(settings, triton, decoding, fetch)
         running = await server.start(offered, settings, "embedder")

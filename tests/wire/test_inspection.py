@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, decoders, fetcher, model_server
+from embedder.wiring import bind, decoders, fetcher, inference_engine
 from servicekit.errors import ServiceError
 from servicekit.rpc import server
 from servicekit.status import from_rpc_error, from_status
@@ -45,7 +45,7 @@ async def serving(
     decoding, fetch = decoders(settings), fetcher(settings)
     async with (
         triton_kept_up(port, tmp_path / "triton.log", [LITE0], spaces / "models"),
-        model_server(settings) as triton,
+        inference_engine(settings) as triton,
     ):
         await until(triton.version)
         offered, _, sources = bind(settings, triton, decoding, fetch)

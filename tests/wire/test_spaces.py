@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from embedder.settings import EmbedderSettings
-from embedder.wiring import bind, decoders, fetcher, model_server
+from embedder.wiring import bind, decoders, fetcher, inference_engine
 from examples.wines.catalogue import Wine, load_wines
 from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.category_mismatch import CategoryPath, category_mismatch
@@ -130,7 +130,7 @@ async def serving(tmp_path: Path) -> AsyncIterator[Service]:
     decoding, fetch = decoders(settings), fetcher(settings)
     async with (
         triton_kept_up(port, tmp_path / "triton.log", [LITE0, TEXTS], spaces / "models") as kept,
-        model_server(settings) as triton,
+        inference_engine(settings) as triton,
     ):
         offered, _, sources = bind(settings, triton, decoding, fetch)
         running = await server.start(offered, settings, "e")

@@ -66,6 +66,9 @@ SERVICES = ("gateway", "embedder", "retriever", "ranker")
 ENGINES = ("lite", "server")
 """Milvus Lite, or the Milvus server of the PyPI wheel."""
 
+INFERENCES = ONNX, TRITON = ("onnx", "triton")
+"""What runs the models: processes of the embedder, or the Triton of the PyPI wheel."""
+
 
 def sightline(
     data: Path,
@@ -76,17 +79,22 @@ def sightline(
     engine: str = "lite",
     traces: str = "",
     target: str = "apart",
+    inference: str = "",
 ) -> tuple[Program, ...]:
     """Return every program in the order of start.
 
     `engine`: one of ENGINES. `target`: APART, ALL, or the services of one process, separated by
-    commas; the others have one each. `traces`: the host of a collector that receives the traces of
+    commas; the others have one each. `inference`: one of INFERENCES; empty: ONNX where the embedder
+    shares a process, else TRITON. `traces`: the host of a collector that receives the traces of
     all calls by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none. Raise SuiteError for
-    an unknown engine or target, an invalid catalog or a port out of range.
+    an unknown engine, inference or target, an invalid catalog or a port out of range.
     """
     if engine not in ENGINES:
         raise SuiteError(f"ENGINE={engine} is not one of {', '.join(ENGINES)}")
     inside = _inside(target)
+    inference = inference or (ONNX if "embedder" in inside else TRITON)
+    if inference not in INFERENCES:
+        raise SuiteError(f"INFERENCE={inference} is not one of {', '.join(INFERENCES)}")
     if bad := [name for name in catalogs if not CATALOG.fullmatch(name)]:
         raise SuiteError(
             f"CATALOGS: {', '.join(map(repr, bad))}: a catalog is 1 to 63 of a-z, 0-9, - and _, "
@@ -100,9 +108,12 @@ def sightline(
         for name, offsets in PORTS.items()
     }
     models = MODELS[:1] if inside else MODELS
-    services = _services(root, ports, folder, ",".join(catalogs), models)
+    embedding = _embedding(root, folder, ports["triton"] if inference == TRITON else None)
+    services = _services(
+        root, ports, folder, ",".join(catalogs), {**embedding, "EMBEDDER_MODELS": ",".join(models)}
+    )
     made = (
-        _triton(root, ports["triton"], folder, models),
+        *([_triton(root, ports["triton"], folder, models)] if inference == TRITON else []),
         (_milvus_lite if engine == "lite" else _milvus_server)(root, ports["milvus"], folder),
         *(_in_one_process(services, root, inside) if inside else services),
     )
@@ -177,7 +188,7 @@ def _services(
     ports: Mapping[str, Mapping[str, int]],
     data: Path,
     catalogs: str,
-    models: Sequence[str],
+    embedding: Mapping[str, str],
 ) -> tuple[Program, ...]:
     address = {n: f"{HOST}:{p['grpc']}" for n, p in ports.items() if "grpc" in p}
     ranker = _ranker(data)
@@ -239,16 +250,9 @@ def _services(
         }
         for name in ("embedder", "ranker")
     }
-    embedder = registry["embedder"] | {
-        "EMBEDDER_TRITON_TARGET": address["triton"],
-        "EMBEDDER_TRITON_KEY_FILE": str(_control_key(data)),
-        "EMBEDDER_MODELS": ",".join(models),
-        "EMBEDDER_TEXT_MODELS": TEXT_MODEL,
-        "EMBEDDER_SPACES": str(_spaces(data)),
-        "EMBEDDER_BACKBONES": str(root / "deploy" / "triton" / "models"),
-    }
+    control = [_control_key(data)] if "EMBEDDER_TRITON_KEY_FILE" in embedding else []
     return (
-        service("embedder", "EmbeddingService", embedder, _control_key(data)),
+        service("embedder", "EmbeddingService", {**registry["embedder"], **embedding}, *control),
         service("retriever", "ProductService", retriever),
         worker("retriever", retriever),
         service("ranker", "RankingService", ranker | key | registry["ranker"]),
@@ -334,6 +338,23 @@ def _in_one_process(
         keys=tuple(key for each in inside for key in each.keys),
     )
     return (*(each for each in services if each not in inside), together)
+
+
+def _embedding(root: Path, data: Path, triton: Mapping[str, int] | None) -> dict[str, str]:
+    """Return the embedder's settings of models. `triton`: its ports; None: the embedder runs the
+    models."""
+    models = {
+        "EMBEDDER_TEXT_MODELS": TEXT_MODEL,
+        "EMBEDDER_SPACES": str(_spaces(data)),
+        "EMBEDDER_BACKBONES": str(root / "deploy" / "triton" / "models"),
+    }
+    if triton is None:
+        return {**models, "EMBEDDER_ENGINE": ONNX}
+    return {
+        **models,
+        "EMBEDDER_TRITON_TARGET": f"{HOST}:{triton['grpc']}",
+        "EMBEDDER_TRITON_KEY_FILE": str(_control_key(data)),
+    }
 
 
 def _spaces(data: Path) -> Path:

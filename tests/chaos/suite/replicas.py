@@ -91,7 +91,7 @@ def _twice(data: Path) -> list[Program]:
     address, also = _addresses(one), _addresses(two)
     both = {name: _all((address[name], also[name])) for name in REPLICATED}
     shared = {
-        "EMBEDDER_TRITON_TARGET": address["triton"],
+        **({"EMBEDDER_TRITON_TARGET": address["triton"]} if "triton" in address else {}),
         "RETRIEVER_MILVUS_URI": f"http://{address['milvus']}",
         "RETRIEVER_EMBEDDER_TARGET": both["embedder"],
         "RANKER_RETRIEVER_TARGET": both["retriever"],

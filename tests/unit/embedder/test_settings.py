@@ -1,5 +1,7 @@
 """The embedder's settings."""
 
+import importlib.util
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,8 +9,9 @@ from pydantic import ValidationError
 
 from embedder.domain.photos import Camera
 from embedder.settings import EmbedderSettings
-from embedder.wiring import photo_limits
+from embedder.wiring import model_folders, photo_limits
 from servicekit.config import load
+from servicekit.watched_files import Unreadable
 
 
 def test_without_any_variable_the_settings_are_those_of_one_machine(
@@ -52,6 +55,19 @@ def test_all_bad_ones_are_reported_at_once(monkeypatch: pytest.MonkeyPatch, caps
     assert caught.value.code == 2
     reported = capsys.readouterr().err
     assert [name for name in bad if f"EMBEDDER_{name}" not in reported] == []
+
+
+def test_models_in_processes_of_the_service_need_their_folder_and_onnxruntime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with pytest.raises(ValidationError, match="engine=onnx needs backbones"):
+        EmbedderSettings(engine="onnx")
+    settings = EmbedderSettings(engine="onnx", backbones="/models", spaces="/spaces")
+    assert model_folders(settings) == (Path("/models"), Path("/spaces/models"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    with pytest.raises(Unreadable, match=r"sightline-embedder\[onnxruntime\]"):
+        model_folders(settings)
+    assert model_folders(EmbedderSettings()) == ()
 
 
 def test_every_setting_is_documented() -> None:

@@ -23,8 +23,8 @@ def test_the_status_of_nothing_is_a_table_and_code_three(
 ) -> None:
     assert main(["status"], {"DATA": str(tmp_path / "none")}) == 3
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 6
-    assert lines[1].split()[:4] == ["triton", "STOPPED", "no", "-"]
+    assert len(lines) == 5
+    assert lines[1].split()[:4] == ["milvus", "STOPPED", "no", "-"]
 
 
 def test_stopping_nothing_is_no_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -129,6 +129,16 @@ def test_a_small_suite_runs_in_one_process_unless_told_otherwise(
     assert ("all" in suite.programs) == together
     assert ("gateway" in suite.programs) != together
     assert suite.addresses().keys() >= {"gateway", "embedder", "retriever", "ranker"}
+
+
+def test_the_models_are_run_by_what_is_named_and_by_it_again(tmp_path: Path) -> None:
+    named = from_environment("up", {"DATA": str(tmp_path), "INFERENCE": "triton"})
+    assert "triton" in named.programs
+    place = Layout(tmp_path)
+    place.make()
+    place.facts.write_text('{"port_base": "9300", "target": "all", "inference": "triton"}')
+    assert "triton" in from_environment("status", {"DATA": str(tmp_path)}).programs
+    assert main(["up"], {"DATA": str(tmp_path), "INFERENCE": "cuda"}) == 1
 
 
 def test_the_pages_say_up_to_which_size() -> None:

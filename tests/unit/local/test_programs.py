@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from embedder.settings import EmbedderSettings
+from embedder.settings import EmbedderSettings, Engine
 from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
 from local_suite.model import Program, SuiteError
@@ -43,7 +43,8 @@ def test_the_gateways_tokens_have_a_key_of_the_suites_own(suite: dict[str, Progr
 
 def test_the_key_of_tritons_control_is_there_before_either_that_reads_it() -> None:
     for target in ("apart", "all"):
-        made = {each.name: each for each in sightline(Path("/srv/data"), 9000, target=target)}
+        programs = sightline(Path("/srv/data"), 9000, target=target, inference="triton")
+        made = {each.name: each for each in programs}
         embedder = made["all" if target == "all" else "embedder"]
         key = Path(embedder.environment["EMBEDDER_TRITON_KEY_FILE"])
         assert key in embedder.keys
@@ -161,19 +162,33 @@ def test_some_services_run_in_one_process_and_the_others_are_called_by_their_por
     made = sightline(Path("/srv/data"), 9000, target="gateway,embedder,retriever")
     programs = {each.name: each for each in made}
     assert set(programs) == {
-        "triton", "milvus", "ranker", "retriever-worker", "ranker-worker", "all",
+        "milvus", "ranker", "retriever-worker", "ranker-worker", "all",
     }  # fmt: skip
     given = programs["all"].environment
     targets = {key: value for key, value in given.items() if key.endswith("_TARGET")}
-    assert targets == {
-        "GATEWAY_RANKER_TARGET": "127.0.0.1:9003",
-        "EMBEDDER_TRITON_TARGET": "127.0.0.1:9004",
-    }
+    assert targets == {"GATEWAY_RANKER_TARGET": "127.0.0.1:9003"}
     assert programs["all"].listens() == {
         "gateway": {"grpc": 9000, "metrics": 9010, "http": 9080},
         "embedder": {"grpc": 9001},
         "retriever": {"grpc": 9002},
     }
+
+
+@pytest.mark.parametrize("target", ["apart", "all", "gateway,retriever,ranker"])
+@pytest.mark.parametrize("inference", ["", "onnx", "triton"])
+def test_triton_runs_where_the_embedder_has_a_process_of_its_own_or_it_is_named(
+    monkeypatch: pytest.MonkeyPatch, target: str, inference: str
+) -> None:
+    made = sightline(Path("/srv/data"), 9000, target=target, inference=inference)
+    programs = {each.name: each for each in made}
+    assert ("triton" in programs) == ((inference or TRITON_BESIDE[target]) == "triton")
+    embedder = programs.get("embedder") or programs["all"]
+    for name, value in embedder.environment.items():
+        monkeypatch.setenv(name, value)
+    assert (EmbedderSettings().engine is Engine.TRITON) == ("triton" in programs)
+
+
+TRITON_BESIDE = {"apart": "triton", "all": "onnx", "gateway,retriever,ranker": "triton"}
 
 
 @pytest.mark.parametrize("target", ["", "some", "ranker", "gateway,shop"])

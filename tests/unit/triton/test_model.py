@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -155,6 +156,26 @@ def test_a_loaded_model_takes_little_more_memory_than_its_graph(module: ModuleTy
     model = module.TritonPythonModel()
     model.initialize(arguments_of(graph))
     assert anonymous_bytes() - before < 1.5 * graph.stat().st_size
+    model.finalize()
+
+
+def test_an_idle_model_returns_the_memory_of_its_largest_requests_and_answers_on(
+    module: ModuleType, arguments: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.3)
+    model = module.TritonPythonModel()
+    model.initialize(arguments)
+    loaded = anonymous_bytes()
+    requests = [request(4, 224, 224, 3, seed=seed) for seed in range(4)]
+    answers = execute(model, requests)
+    grown = anonymous_bytes()
+    end = time.monotonic() + SECONDS
+    while anonymous_bytes() - loaded > (grown - loaded) / 2:
+        assert time.monotonic() < end, "the memory was not returned"
+        time.sleep(0.05)
+    again = execute(model, requests)
+    for first, second in zip(answers, again, strict=True):
+        assert np.array_equal(first.tensors[0].values, second.tensors[0].values)
     model.finalize()
 
 

@@ -2,16 +2,17 @@
 
 import asyncio
 
-from embedder.adapters.triton.client import LEAST_VERSION
 from embedder.settings import EmbedderSettings
 from embedder.wiring import (
     bind,
     certificates_of,
+    check_engine,
     control_key,
     decoders,
     fetcher,
+    inference_engine,
     known_catalogs,
-    model_server,
+    model_folders,
     space_keys,
 )
 from servicekit import startup
@@ -22,13 +23,16 @@ SERVICE = "embedder"
 
 
 async def main(settings: EmbedderSettings) -> None:
-    """Serve until stopped. While Triton is unreachable, each item fails with
+    """Serve until stopped. While Triton is unreachable, or a model not loaded, each item fails with
     EMBEDDER_UNAVAILABLE."""
     decoding, fetch = decoders(settings), fetcher(settings)
     await decoding.start()
-    async with model_server(settings) as triton, known_catalogs(settings, triton) as catalogs:
-        await startup.check_engine(settings, "Triton", triton.version, LEAST_VERSION)
-        offered, recovery, sources = bind(settings, triton, decoding, fetch, catalogs)
+    async with (
+        inference_engine(settings) as engine,
+        known_catalogs(settings, engine) as catalogs,
+    ):
+        await check_engine(settings, engine)
+        offered, recovery, sources = bind(settings, engine, decoding, fetch, catalogs)
         watching = asyncio.create_task(recovery.run())
         peers = PeerCredentials.of(settings)
         await server.serve(offered, settings, service=SERVICE, peers=peers, catalogs=catalogs)
@@ -38,7 +42,7 @@ async def main(settings: EmbedderSettings) -> None:
     decoding.close()
 
 
-CHECKS = (PeerCredentials.of, certificates_of, control_key, space_keys)
+CHECKS = (PeerCredentials.of, certificates_of, control_key, model_folders, space_keys)
 """Readers of the files that settings name, called at the start."""
 
 if __name__ == "__main__":

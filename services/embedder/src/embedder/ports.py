@@ -2,7 +2,8 @@
 
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
 
 from embedder.domain.fits import SentenceVectors
 from embedder.domain.fitted import FittedSpace, Floats
@@ -143,6 +144,14 @@ class ModelServer(ModelControl, Protocol):
     async def states(self) -> Mapping[str, str]:
         """Return the state of each model of its repositories: READY, LOADING, UNLOADING,
         UNAVAILABLE, or empty for one that was never loaded. Raises a ServiceError."""
+
+
+class InferenceEngine(ModelServer, Repository, AbstractAsyncContextManager[Any], Protocol):
+    """What runs the models, from the start of the block to its end: Triton, or processes of this
+    service."""
+
+    def inference(self, model: str) -> Inference:
+        """Return a model; calls of a missing model fail."""
 
 
 class SpaceRecord(Protocol):

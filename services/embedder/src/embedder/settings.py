@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from embedder.domain.photos import PART_VIEWS, PartView
@@ -27,6 +27,15 @@ class RegionViews(StrEnum):
     def views(self) -> tuple[PartView, ...]:
         """The views, in the order of PartView."""
         return PART_VIEWS if self is RegionViews.BOTH else (PartView(self.value),)
+
+
+class Engine(StrEnum):
+    """What runs the models."""
+
+    TRITON = "triton"
+    """A model server."""
+    ONNX = "onnx"
+    """onnxruntime, in a process of the embedder for each model."""
 
 
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -59,6 +68,15 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     catalogs_file: Path | None = None
     """File that keeps their list, for a start while the retriever can't be read. `None`: it is read
     anew."""
+
+    engine: Engine = Engine.TRITON
+    """What runs the models: `triton`, the server at `triton_target`; or `onnx`, on the processors
+    of this machine: onnxruntime in a process of the embedder for each model, of the folders
+    `backbones` and `spaces`, with the same vectors (docs/operate/one-process.md)."""
+
+    model_bytes: int = Field(default=2**30, ge=2**27, le=2**40)
+    """Memory in bytes that a model's process of the engine `onnx` may take; an inference that needs
+    more fails with MODEL_FAILED (Linux only)."""
 
     triton_target: str = Field(default="127.0.0.1:8604", min_length=1)
     """Triton's gRPC address; a name with several addresses is balanced over them."""
@@ -148,6 +166,12 @@ class EmbedderSettings(ServerSettings, DecodingSettings, FetchSettings):
     max_request_pixels: int = Field(default=40_000_000, ge=1, le=64_000_000_000)
     """Pixels of all photos of shoppers in one request together, by their headers; more are rejected
     with IMAGES_TOO_LARGE before any is decoded. A request with one photo has its own limit only."""
+
+    @model_validator(mode="after")
+    def _folder_of_models(self) -> Self:
+        if self.engine is Engine.ONNX and not self.backbones:
+            raise ValueError("engine=onnx needs backbones, the folder of built models")
+        return self
 
     def unsafe(self) -> Iterator[str]:
         yield from super().unsafe()

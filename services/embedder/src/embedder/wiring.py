@@ -1,18 +1,21 @@
 """Wiring of the embedder."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+import importlib.util
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from embedder.adapters.line_images import OpenCvLines
+from embedder.adapters.onnxruntime.engine import OnnxEngine
 from embedder.adapters.reference_store import ReferenceStore
 from embedder.adapters.space_metadata import SpaceMetadata
 from embedder.adapters.space_store import SpaceStore
 from embedder.adapters.tokenizers import Tokenizers
-from embedder.adapters.triton.client import Triton
+from embedder.adapters.triton.client import LEAST_VERSION, Triton
+from embedder.domain.manifest import ServingState
 from embedder.domain.models import FEATURES, TEXT, VISUAL
 from embedder.domain.photos import Camera
 from embedder.embedding import find_faces, read_labels
@@ -30,6 +33,7 @@ from embedder.inspection import patch_features
 from embedder.inspection.inspect_piece import Inspector
 from embedder.inspection.patch_features import PatchFeatures
 from embedder.inspection.references import References
+from embedder.ports import InferenceEngine
 from embedder.preprocessing import work
 from embedder.servicer.embedding import EmbeddingServicer
 from embedder.servicer.inspection import InspectionServicer
@@ -40,13 +44,14 @@ from embedder.serving.model import ServedModel
 from embedder.serving.model_routes import ServedSpaces
 from embedder.serving.priority import ModelQueues
 from embedder.serving.recovery import Recovery, Retrying
-from embedder.settings import EmbedderSettings
+from embedder.settings import EmbedderSettings, Engine
 from embedder.spaces import fit_process
 from embedder.spaces.learn import Learner
 from embedder.spaces.listing import SpaceListing
 from embedder.spaces.promote import Promotion
 from embedder.spaces.removal import SpaceRemoval
 from embedder.spaces.sources import ModelSources
+from servicekit import startup
 from servicekit.admission.access import PeerName
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.catalogs.list_service import RemoteRegistry
@@ -83,7 +88,7 @@ def to_retriever(settings: EmbedderSettings) -> PeerCredentials:
 
 @asynccontextmanager
 async def known_catalogs(
-    settings: EmbedderSettings, triton: Triton
+    settings: EmbedderSettings, engine: InferenceEngine
 ) -> AsyncIterator[KnownCatalogs]:
     """Yield the catalogs. If the settings name a retriever, those of its registry are among them,
     and the spaces of removed ones are deleted."""
@@ -94,7 +99,7 @@ async def known_catalogs(
     registry = RemoteRegistry(channel)
     catalogs = KnownCatalogs(settings.catalogs, registry, file=settings.catalogs_file)
     store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
-    promotion, references = Promotion(store, triton, triton.inference), reference_store(settings)
+    promotion, references = Promotion(store, engine, engine.inference), reference_store(settings)
 
     async def remove(catalog_id: str) -> None:
         await promotion.remove(catalog_id)
@@ -119,14 +124,41 @@ def fetcher(settings: EmbedderSettings) -> Fetcher:
     return Fetcher(FetchPolicy.of(settings, settings.max_photo_bytes))
 
 
-def model_server(settings: EmbedderSettings) -> Triton:
-    """Return the client of Triton. Requires a running event loop. Raises Unreadable."""
+def inference_engine(settings: EmbedderSettings) -> InferenceEngine:
+    """Return what runs the models, which starts with its block. Requires a running event loop.
+    Raises Unreadable."""
+    if settings.engine is Engine.ONNX:
+        return OnnxEngine(
+            model_folders(settings),
+            settings.infer_timeout_seconds,
+            settings.model_bytes,
+            first=(*settings.models, *settings.text_models),
+        )
     return Triton(
         settings.triton_target,
         settings.infer_timeout_seconds,
         control_key(settings),
         certificates_of(settings),
     )
+
+
+def model_folders(settings: EmbedderSettings) -> Sequence[Path]:
+    """Return the folders of models of the engine `onnx`; none for Triton. Raises Unreadable."""
+    if settings.engine is Engine.TRITON:
+        return ()
+    if importlib.util.find_spec("onnxruntime") is None:
+        variable = settings.variable("engine")
+        raise Unreadable(f"{variable}=onnx: install sightline-embedder[onnxruntime]")
+    built = Path(settings.backbones)
+    if not settings.spaces:
+        return (built,)
+    return (built, SpaceStore(Path(settings.spaces)).folder("", ServingState.SERVING))
+
+
+async def check_engine(settings: EmbedderSettings, engine: InferenceEngine) -> None:
+    """Exit with status 2 if a Triton in production is older than LEAST_VERSION."""
+    if isinstance(engine, Triton):
+        await startup.check_engine(settings, "Triton", engine.version, LEAST_VERSION)
 
 
 def control_key(settings: EmbedderSettings) -> str:
@@ -180,7 +212,7 @@ def photo_limits(settings: EmbedderSettings) -> Mapping[Camera, PhotoLimits]:
 
 def bind(
     settings: EmbedderSettings,
-    triton: Triton,
+    engine: InferenceEngine,
     decoding: Decoders,
     fetch: Fetcher,
     catalogs: Collection[str] | None = None,
@@ -193,11 +225,11 @@ def bind(
     """
     backbones = Path(settings.backbones) if settings.backbones else None
     store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
-    metadata = SpaceMetadata(store, triton)
+    metadata = SpaceMetadata(store, engine)
     trouble = asyncio.Event()
-    serve = partial(_served, settings, triton, trouble)
+    serve = partial(_served, settings, engine, trouble)
     spaces = _spaces(settings, metadata, serve)
-    recovery = Recovery(triton, spaces.models, metadata.serving, trouble)
+    recovery = Recovery(engine, spaces.models, metadata.serving, trouble)
     intake = PhotoIntake(decoding, photo_limits(settings))
     embedder = _item_embedder(
         settings, spaces, metadata, intake=intake, encoder=Tokenizers(backbones), fetch=fetch
@@ -205,12 +237,12 @@ def bind(
     sources = ModelSources(
         embedder,
         lambda model: serve(model, FEATURES),
-        repository=triton,
-        control=triton,
+        repository=engine,
+        control=engine,
     )
 
     def on_demand(model: str) -> Retrying:
-        return Retrying(triton.inference(model), trouble.set)
+        return Retrying(engine.inference(model), trouble.set)
 
     views = settings.region_views.views
     comparison = PhotoComparer(embedder, on_demand, sources, views)
@@ -238,7 +270,7 @@ def bind(
         default_backbone=settings.fit_backbone,
         command=fit_process.command(settings.fit_priority),
     )
-    promotion = Promotion(store, triton, triton.inference)
+    promotion = Promotion(store, engine, engine.inference)
     listing = SpaceListing(spaces, metadata)
     known = settings.catalogs if catalogs is None else catalogs
     offered = [
@@ -260,10 +292,14 @@ def bind(
 
 
 def _served(
-    settings: EmbedderSettings, triton: Triton, trouble: asyncio.Event, model: str, space: str
+    settings: EmbedderSettings,
+    engine: InferenceEngine,
+    trouble: asyncio.Event,
+    model: str,
+    space: str,
 ) -> ServedModel:
-    """Return a model of Triton that batches and retries; `trouble` is set where it fails."""
-    once = triton.inference(model)
+    """Return a model that batches and retries; `trouble` is set where it fails."""
+    once = engine.inference(model)
     most = settings.text_batch if space == TEXT else settings.batch
     asked = Batching(Retrying(once, trouble.set), most, settings.places)
     return ServedModel(asked, settings.describe_seconds, space, probe=once)

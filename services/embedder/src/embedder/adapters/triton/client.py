@@ -14,11 +14,11 @@ import tritonclient.grpc.aio as triton
 from prometheus_client import Counter, Gauge
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
-from embedder.adapters.triton.description import CATEGORY, OUTPUTS, described
+from embedder.adapters.triton.description import described, inferred
 from embedder.adapters.triton.errors import LATE, translate, uncontrolled
-from embedder.domain.errors import DeadlinePassed, EmbedderUnavailable, ModelFailed, ProcessLost
+from embedder.domain.errors import DeadlinePassed, EmbedderUnavailable, ProcessLost
 from embedder.domain.items import Priority
-from embedder.domain.models import CHECKSUM, MAP, Description, Inferred, Tensors
+from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
 from embedder.domain.urgency import urgency
 from servicekit import deadlines, tracing
 from servicekit.errors import DeadlineExceeded, ServiceError
@@ -44,7 +44,11 @@ CONTROL_KEY: Final = "triton-grpc-protocol-sightline-control"
 CONTROL_SECONDS: Final = 120.0
 """Maximum seconds to load or unload a model; TensorRT may build an engine first."""
 
-UP: Final = Gauge("sightline_triton_up", "Whether Triton answered the last call.", ("model",))
+UP: Final = Gauge(
+    "sightline_triton_up",
+    "Whether Triton, or with EMBEDDER_ENGINE=onnx the model's process, answered the last call.",
+    ("model",),
+)
 
 STRAY: Final = Counter(
     "sightline_triton_stray_answers",
@@ -61,10 +65,7 @@ _SERVED: Final = frozenset({READY, "LOADING"})
 
 
 class Triton:
-    """Client of a model server: inferences, index of the repository, control of models.
-
-    See ports.Repository and ports.ModelServer.
-    """
+    """Client of a model server; implements ports.InferenceEngine."""
 
     def __init__(
         self, target: str, timeout: float, control_key: str = "", tls: Certificates | None = None
@@ -277,21 +278,10 @@ class TritonInference:
         if not await self._is_own(result, number, inputs):
             STRAY.labels(self.model).inc()
             raise ProcessLost("the model answered another request")
-        vectors = next((v for o in OUTPUTS if (v := result.as_numpy(o)) is not None), None)
-        if vectors is None:
-            raise ModelFailed(f"the model's answer has no output {' or '.join(OUTPUTS)}")
         answer = result.get_response()
-        maps = {
-            output.name.removesuffix(MAP): result.as_numpy(output.name)
-            for output in answer.outputs
-            if output.name.endswith(MAP)
-        }
-        return Inferred(
-            np.asarray(vectors, np.float32),
-            str(answer.model_version),
-            result.as_numpy(CATEGORY),
-            maps,
-        )
+        named = ((output.name, result.as_numpy(output.name)) for output in answer.outputs)
+        outputs = {name: values for name, values in named if values is not None}
+        return inferred(outputs, str(answer.model_version))
 
     async def _is_own(self, result: Any, number: str, inputs: Tensors) -> bool:
         """Return whether the checksum of an answer matches this request; true for models without

@@ -10,9 +10,10 @@ from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2 as pb
 
 from embedder.adapters.onnx import CATEGORY, EMBEDDING, FEATURES, KIND, SENTENCE
+from embedder.adapters.triton.config_file import NAME as CONFIG
+from embedder.adapters.triton.config_file import parsed
 from embedder.domain.models import CHECKSUM, VISUAL
 
-CONFIG: Final = "config.pbtxt"
 GRAPH_HASH: Final = "version_1_sha256"
 TEXT_BATCH: Final = 64
 FEATURES_ONLY: Final = frozenset({"blocks"})
@@ -34,7 +35,7 @@ def of_space(
     `text`: configuration of the features model; `sizes`: numbers of components of a vector and of
     `category` (0: no head). Raises ValueError if `text` is not of a features model.
     """
-    config = _parsed(text)
+    config = parsed(text)
     if [each.name for each in config.output if each.name != CHECKSUM] != [FEATURES]:
         raise ValueError(f"{config.name} is not a features model: its output is not {FEATURES}")
     config.input.append(_tensor(pb.ModelInput, KIND, 1))
@@ -47,7 +48,7 @@ def of_text_map(
 ) -> str:
     """Return the configuration of a text map. `sizes`: numbers of components of its input and
     output."""
-    config = _parsed(text)
+    config = parsed(text)
     config.ClearField("input")
     # A small matrix product: batching, compilation and several instances would not pay off.
     for field in ("dynamic_batching", "optimization"):
@@ -58,13 +59,6 @@ def of_text_map(
     config.input.append(_tensor(pb.ModelInput, SENTENCE, sizes[0]))
     _give(config, (EMBEDDING, sizes[1]))
     return _written(config, name, {"space": VISUAL, GRAPH_HASH: graph_sha256, **parameters})
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return text_format.Parse(text, pb.ModelConfig())
-    except text_format.ParseError as error:
-        raise ValueError("not a Triton configuration") from error
 
 
 def _give(config: Any, *outputs: tuple[str, int]) -> None:

@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from embedder.domain.errors import ModelNotReady
-from embedder.domain.models import CHECKSUM, Description
+import numpy as np
+
+from embedder.domain.errors import ModelFailed, ModelNotReady
+from embedder.domain.models import CHECKSUM, MAP, Description, Inferred, Tensors
 from embedder.domain.photos import MAX_VIEWS
 from embedder.domain.recipes import (
     SECOND,
@@ -76,6 +78,17 @@ def described(response: Any) -> Description:
     if not _usable(found):
         raise _foreign(config.name)
     return found
+
+
+def inferred(outputs: Tensors, version: str) -> Inferred:
+    """Return a model's answer by its outputs. Raises ModelFailed without one with vectors."""
+    vectors = next((outputs[name] for name in OUTPUTS if name in outputs), None)
+    if vectors is None:
+        raise ModelFailed(f"the model's answer has no output {' or '.join(OUTPUTS)}")
+    maps = {
+        name.removesuffix(MAP): values for name, values in outputs.items() if name.endswith(MAP)
+    }
+    return Inferred(np.asarray(vectors, np.float32), version, outputs.get(CATEGORY), maps)
 
 
 def _width(dims: list[int], *, steps: bool) -> int:

@@ -1,0 +1,1 @@
+"""Models computed by onnxruntime on this machine, each in a process of its own."""
