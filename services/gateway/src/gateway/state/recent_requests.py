@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from gateway.model.query import RequestQuery
 from servicekit import deadlines
 from servicekit.errors import ServiceError
-from sightline_core.shoppers import Shopper
 
 SECONDS = 3_600.0
 """Seconds for which a request is kept."""
