@@ -14,30 +14,42 @@ from pathlib import Path
 
 from sightline_all.services import main
 
+from ranker.servicer.lent import Lent
 from ranker.servicer.ranking import RankingServicer
 from servicekit.processes import respawn
 from servicekit.rpc.server import Context
 from sightline.ranker.v1 import ranking_service_pb2 as pb
+from sightline_core.ranking import Ranked, RankRequest
 
 PERSONAL = "customer 4711"
 BLOCKED = "blocked"
-_rank = RankingServicer.Rank
+_rank, _lent = RankingServicer.Rank, Lent.rank
 
 
-async def faulty(
+def misbehave(user: str) -> None:
+    blocked = Path(os.environ["FAULTS"]) / BLOCKED
+    if user == "raises":
+        raise ValueError(PERSONAL)
+    if user == "blocks" and not blocked.exists():
+        blocked.touch()
+        time.sleep(600)
+
+
+async def called(
     self: RankingServicer, request: pb.RankRequest, context: Context
 ) -> pb.RankResponse:
-    blocked = Path(os.environ["FAULTS"]) / BLOCKED
-    if request.shopper.user_id == "raises":
-        raise ValueError(PERSONAL)
-    if request.shopper.user_id == "blocks" and not blocked.exists():
-        blocked.touch()
-        time.sleep(600)  # noqa: ASYNC251 - as the fault does
+    misbehave(request.shopper.user_id)
     return await _rank(self, request, context)
 
 
+async def lent(self: Lent, order: RankRequest) -> Ranked:
+    misbehave("" if order.shopper is None else order.shopper.id)
+    return await _lent(self, order)
+
+
 if __name__ == "__main__":
-    RankingServicer.Rank = faulty  # type: ignore[method-assign]
+    RankingServicer.Rank = called  # type: ignore[method-assign]
+    Lent.rank = lent  # type: ignore[method-assign]
     if "FORKS_AT_ONCE" in os.environ:
         respawn.SOON = 0.0  # type: ignore[attr-defined]
     main(sys.argv[1:])

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from servicekit import telemetry
+from servicekit import telemetry, tracing
 from servicekit.deadlines import TimeLimit, within
 from servicekit.errors import DeadlineExceeded
 
@@ -46,11 +46,24 @@ class Loan(Generic[L]):
         self._idle = asyncio.Event()
         self._ended = False
 
-    async def use(self, work: Callable[[L], Awaitable[T]], seconds: float) -> T:
-        """Return the result of work with the object, within `seconds`.
+    async def use(self, name: str, work: Callable[[L], Awaitable[T]], seconds: float) -> T:
+        """Return the result of work with the object, within `seconds`. `name`: that of its span, a
+        fixed word.
 
         Raises Withdrawn, DeadlineExceeded, and what the work raises.
         """
+        span = tracing.child(f"{self._service}.{name}")
+        if span is None:
+            return await self._use(work, seconds)
+        try:
+            found = await self._use(work, seconds)
+        except BaseException as error:
+            span.end(error)
+            raise
+        span.end()
+        return found
+
+    async def _use(self, work: Callable[[L], Awaitable[T]], seconds: float) -> T:
         if self._ended:
             raise Withdrawn
         running = _Use(seconds)

@@ -158,35 +158,35 @@ def lending(answer: float | Exception = 0.0) -> Loan[Lent]:
 async def test_a_peer_of_the_process_that_lends_nothing_is_unavailable():
     breaker = Suspicious()
     with pytest.raises(PeerUnavailable) as raised:
-        await caller(breaker).borrow(None, Lent.work)
+        await caller(breaker).borrow(None, "work", Lent.work)
     assert raised.value.reason == "RANKER_UNAVAILABLE"
     loan = lending()
-    assert await caller(breaker).borrow(loan, Lent.work) == 1
+    assert await caller(breaker).borrow(loan, "work", Lent.work) == 1
     await loan.end()
     with pytest.raises(PeerUnavailable):
-        await caller(breaker).borrow(loan, Lent.work)
+        await caller(breaker).borrow(loan, "work", Lent.work)
     breaker.hangs = True
     with pytest.raises(PeerUnavailable):
-        await caller(breaker).borrow(lending(), Lent.work)
+        await caller(breaker).borrow(lending(), "work", Lent.work)
     assert breaker.suspected == 0
 
 
 async def test_errors_of_what_is_lent_are_those_of_calls():
     refused = InvalidArgument("no", reason="FILTER_INVALID")
     with pytest.raises(InvalidArgument) as kept:
-        await caller().borrow(lending(refused), Lent.work)
+        await caller().borrow(lending(refused), "work", Lent.work)
     assert kept.value is refused
     with pytest.raises(PeerUnavailable):
-        await caller().borrow(lending(Unavailable("gone", reason="UNAVAILABLE")), Lent.work)
+        await caller().borrow(lending(Unavailable("gone", reason="UNAVAILABLE")), "work", Lent.work)
     with pytest.raises(Internal) as raised:
-        await caller().borrow(lending(ValueError("personal data")), Lent.work)
+        await caller().borrow(lending(ValueError("personal data")), "work", Lent.work)
     assert "personal" not in raised.value.message
 
 
 async def test_what_is_lent_and_takes_too_long_raises_suspicion():
     breaker = Suspicious()
     with pytest.raises(DeadlineExceeded), deadlines.within(0.01):
-        await caller(breaker).borrow(lending(60), Lent.work)
+        await caller(breaker).borrow(lending(60), "work", Lent.work)
     assert breaker.suspected == 1
 
 
@@ -195,7 +195,7 @@ async def test_equal_work_of_a_request_is_done_once_and_that_of_an_expensive_one
     loan, keys = Loan("ranker", lent), ("red", "white", "red")
 
     async def ask(key: str) -> int:
-        return await asking.borrow_idempotent(loan, Lent.work, (key,))
+        return await asking.borrow_idempotent(loan, "work", Lent.work, key)
 
     with equal_calls.shared():
         assert await asyncio.gather(*map(ask, keys)) == [1, 2, 1]

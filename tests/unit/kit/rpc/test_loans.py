@@ -40,10 +40,10 @@ async def test_work_has_the_borrowers_context_and_the_lenders_name() -> None:
     async def work(lent: Lent) -> tuple[str, str]:
         return await lent.wait(0), mark.get()
 
-    assert await loan.use(work, 60) == ("ranker", "kept")
+    assert await loan.use("work", work, 60) == ("ranker", "kept")
     assert telemetry.service_name.get() == ""
     with deadlines.within(60):
-        left = await loan.use(Lent.left, 5)
+        left = await loan.use("work", Lent.left, 5)
         assert left is not None
         assert 0 < left <= 5
 
@@ -51,7 +51,7 @@ async def test_work_has_the_borrowers_context_and_the_lenders_name() -> None:
 async def test_work_ends_with_its_deadline() -> None:
     lent = Lent()
     with pytest.raises(DeadlineExceeded) as raised:
-        await Loan("ranker", lent).use(Lent.wait, 0.01)
+        await Loan("ranker", lent).use("work", Lent.wait, 0.01)
     assert raised.value.reason == "DEADLINE_EXCEEDED"
     assert (lent.began, lent.ended) == (1, 1)
 
@@ -61,12 +61,12 @@ async def test_a_time_out_of_the_work_itself_stays_one() -> None:
         raise TimeoutError
 
     with pytest.raises(TimeoutError):
-        await Loan("ranker", Lent()).use(late, 60)
+        await Loan("ranker", Lent()).use("work", late, 60)
 
 
 async def test_a_borrower_that_is_cancelled_cancels_the_work() -> None:
     lent = Lent()
-    leaving = asyncio.create_task(Loan("ranker", lent).use(Lent.wait, 60))
+    leaving = asyncio.create_task(Loan("ranker", lent).use("work", Lent.wait, 60))
     await until(lambda: lent.began)
     leaving.cancel()
     await asyncio.wait([leaving])
@@ -77,7 +77,7 @@ async def test_a_borrower_that_is_cancelled_cancels_the_work() -> None:
 async def test_a_service_that_ends_ends_the_work_and_waits_for_it() -> None:
     lent = Lent()
     loan = Loan("ranker", lent)
-    using = [asyncio.create_task(loan.use(Lent.wait, each)) for each in (30, 60)]
+    using = [asyncio.create_task(loan.use("work", Lent.wait, each)) for each in (30, 60)]
     await until(lambda: lent.began == 2)
     await loan.end()
     assert lent.ended == 2
@@ -85,7 +85,7 @@ async def test_a_service_that_ends_ends_the_work_and_waits_for_it() -> None:
         with pytest.raises(Withdrawn):
             await each
     with pytest.raises(Withdrawn):
-        await loan.use(Lent.wait, 60)
+        await loan.use("work", Lent.wait, 60)
     await loan.end()
 
 
@@ -111,7 +111,7 @@ async def test_a_loan_lasts_as_long_as_its_service_serves() -> None:
         loan = borrowed()
         assert loan is not None
         with pytest.raises(Withdrawn):
-            await loan.use(Lent.wait, 60)
+            await loan.use("work", Lent.wait, 60)
         found.append(borrowed())
         await host.end_of("borrowing").wait()
 

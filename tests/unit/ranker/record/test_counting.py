@@ -199,7 +199,7 @@ async def test_one_worker_counts_at_a_time(db: Database) -> None:
 
 
 def near(found: Sequence[Near]) -> dict[str, tuple[int, int]]:
-    return {f"{one.product_id}>{one.other_id}": (one.count, one.other_count) for one in found}
+    return {f"{one.product_id}>{one.other_id}": (one.days, one.other_days) for one in found}
 
 
 async def test_what_is_asked_is_read_within_its_scope_and_how_far_behind_it_is(

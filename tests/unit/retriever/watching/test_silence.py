@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -22,6 +24,7 @@ from retriever.record import Record
 from retriever.watching.frames import FrameChecks, SentFrame
 from retriever.watching.silence import GRACE, SilenceChecks
 from retriever.watching.watches import Watches
+from tests import virtual_time
 from tests.unit.retriever.conftest import Clock
 from tests.unit.retriever.watching.test_frames import (
     WINE,
@@ -215,3 +218,32 @@ def test_a_silence_is_longer_than_a_second_and_than_the_time_between_snapshots(
     with pytest.raises(WatchInvalid) as caught:
         check(WatchDraft(short))
     assert [each.field for each in caught.value.violations] == ["watch.rules[0].hold"]
+
+
+class Quiet:
+    """A record without watches, which counts its reads."""
+
+    def __init__(self) -> None:
+        self.reads, self.changed = 0, asyncio.Event()
+
+    async def silence_sources(self) -> list[Any]:
+        self.reads += 1
+        return []
+
+    def commits(self) -> asyncio.Event:
+        return self.changed
+
+
+def test_without_a_due_watch_the_record_is_read_after_commits_alone() -> None:
+    async def main() -> tuple[int, int]:
+        record: Any = Quiet()
+        looking = asyncio.create_task(SilenceChecks(record, ["default"], lambda: 0).run())
+        await asyncio.sleep(300)
+        before = record.reads
+        record.changed.set()
+        await asyncio.sleep(1)
+        looking.cancel()
+        return before, record.reads
+
+    (before, after), _ = virtual_time.run(main())
+    assert (before <= 6, after - before) == (True, 1)

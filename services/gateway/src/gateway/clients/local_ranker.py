@@ -49,6 +49,7 @@ class LocalRanker(RankerClient):
         key = (top_k, tuple(exclude), accept_vectors, recommenders, model_version)
         return await self._caller.borrow_idempotent(
             self._borrowed(),
+            "generate",
             lambda lent: lent.generate(
                 catalog_id,
                 shopper,
@@ -58,11 +59,13 @@ class LocalRanker(RankerClient):
                 recommenders=recommenders,
                 model_version=model_version,
             ),
-            ("generate", catalog_id, shopper, session_id, *key),
+            *(catalog_id, shopper, session_id, *key),
         )
 
     async def rank(self, order: RankRequest) -> Ranked:
-        return await self._caller.borrow(self._borrowed(), lambda lent: lent.rank(order))
+        return await self._caller.borrow(self._borrowed(), "rank", lambda lent: lent.rank(order))
 
     async def reasons(self, order: ReasonRequest) -> Reasoned:
-        return await self._caller.borrow(self._borrowed(), lambda lent: lent.reasons(order))
+        return await self._caller.borrow(
+            self._borrowed(), "reasons", lambda lent: lent.reasons(order)
+        )

@@ -47,6 +47,7 @@ class LocalRetriever(RetrieverClient):
         min_index_token: str,
     ) -> NearestProducts:
         return await self._ask(
+            "search",
             lambda lent, passing: lent.search(
                 catalog_id,
                 near,
@@ -56,7 +57,7 @@ class LocalRetriever(RetrieverClient):
                 min_index_token=min_index_token,
             ),
             scope,
-            *("search", catalog_id, _key(near), top_k, tuple(exclude), min_index_token),
+            *(catalog_id, _key(near), top_k, tuple(exclude), min_index_token),
         )
 
     async def keywords(
@@ -72,6 +73,7 @@ class LocalRetriever(RetrieverClient):
         labelled: bool = False,
     ) -> NearestProducts:
         return await self._ask(
+            "keywords",
             lambda lent, passing: lent.keywords(
                 catalog_id,
                 text,
@@ -83,7 +85,7 @@ class LocalRetriever(RetrieverClient):
                 labelled=labelled,
             ),
             scope,
-            *("keywords", catalog_id, text, top_k, tuple(exclude)),
+            *(catalog_id, text, top_k, tuple(exclude)),
             *(language_code, correct, labelled),
         )
 
@@ -91,9 +93,10 @@ class LocalRetriever(RetrieverClient):
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
     ) -> ProductColumns:
         return await self._ask(
+            "columns",
             lambda lent, passing: lent.columns(catalog_id, ids, passing),
             scope,
-            *("columns", catalog_id, tuple(ids)),
+            *(catalog_id, tuple(ids)),
         )
 
     async def categories(self, catalog_id: str, ids: Sequence[str]) -> Mapping[str, str]:
@@ -104,16 +107,18 @@ class LocalRetriever(RetrieverClient):
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
     ) -> CheckedProducts:
         return await self._ask(
+            "checked",
             lambda lent, passing: lent.checked(catalog_id, ids, passing),
             scope,
-            *("checked", catalog_id, tuple(ids)),
+            *(catalog_id, tuple(ids)),
         )
 
     async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
         return await self._ask(
+            "newest",
             lambda lent, passing: lent.newest(catalog_id, passing, count),
             scope,
-            *("newest", catalog_id, count),
+            *(catalog_id, count),
         )
 
     async def products(
@@ -127,11 +132,12 @@ class LocalRetriever(RetrieverClient):
     ) -> ProductRows:
         asked = ids or titles[:1]
         found, count = await self._ask(
+            "products",
             lambda lent, passing: lent.products(
                 catalog_id, asked, passing, titles, unshown=unshown
             ),
             scope,
-            *("products", catalog_id, tuple(asked), tuple(titles), unshown),
+            *(catalog_id, tuple(asked), tuple(titles), unshown),
         )
         self._sized(catalog_id, count)
         return found
@@ -149,13 +155,15 @@ class LocalRetriever(RetrieverClient):
     ) -> tuple[tuple[Facet, ...], int]:
         key = tuple(each.SerializeToString(deterministic=True) for each in asked)
         return await self._ask(
+            "facets",
             lambda lent, passing: lent.facets(catalog_id, asked, passing),
             scope,
-            *("facets", catalog_id, key),
+            *(catalog_id, key),
         )
 
     async def _ask(
         self,
+        name: str,
         work: Callable[[LentRetriever, ReadFilter], Awaitable[T]],
         scope: AnswerScope,
         *key: Hashable,
@@ -164,7 +172,7 @@ class LocalRetriever(RetrieverClient):
             return await work(lent, _filter(cast(Hashable, lent), scope))
 
         try:
-            return await self._caller.borrow_idempotent(self._borrowed(), ask, (*key, scope))
+            return await self._caller.borrow_idempotent(self._borrowed(), name, ask, scope, *key)
         except InvalidArgument as error:
             raise as_sent(error, scope) from error
 

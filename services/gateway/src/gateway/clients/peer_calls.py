@@ -94,28 +94,26 @@ class PeerCaller:
         return answer
 
     async def borrow_idempotent(
-        self, loan: Loan[L] | None, work: Callable[[L], Awaitable[A]], key: Hashable
+        self, loan: Loan[L] | None, name: str, work: Callable[[L], Awaitable[A]], *key: Hashable
     ) -> A:
-        """Work with what the peer lends in this process, once for equal keys of a request.
-
-        Raises ServiceError.
-        """
+        """Work with what the peer lends in this process, once for equal names and keys of a
+        request. Raises ServiceError."""
 
         async def start() -> A:
             if (alone := one_at_a_time.get()) is None:
-                return await self.borrow(loan, work)
+                return await self.borrow(loan, name, work)
             async with alone:
-                return await self.borrow(loan, work)
+                return await self.borrow(loan, name, work)
 
-        return await equal_calls.once(self.peer, key, start)
+        return await equal_calls.once((self.peer, name), key, start)
 
-    async def borrow(self, loan: Loan[L] | None, work: Callable[[L], Awaitable[A]]) -> A:
+    async def borrow(self, loan: Loan[L] | None, name: str, work: Callable[[L], Awaitable[A]]) -> A:
         """Work with what the peer lends in this process. Raises ServiceError."""
         if loan is None or (self.breaker is not None and self.breaker.hangs):
             raise PeerUnavailable(self.peer)
         try:
             seconds = deadlines.budget(self._reserve, self._longest)
-            return await loan.use(work, self._longest if seconds is None else seconds)
+            return await loan.use(name, work, self._longest if seconds is None else seconds)
         except Withdrawn:
             raise PeerUnavailable(self.peer) from None
         except ServiceError as error:

@@ -6,6 +6,7 @@ serving/ranking/recommenders.py has the formula of each.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from ranker.domain.counting import ALL
 
@@ -62,17 +63,16 @@ class CountsQuery:
     """Pseudonym of the shopper whose purchases are read; empty: none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Near:
-    """A product related to another one."""
+class Near(NamedTuple):
+    """A product related to another one; a tuple, because a request reads hundreds."""
 
     kind: str
     product_id: str
     other_id: str
-    count: int
+    days: int
     """Number of days on which both occurred together; for a product with itself: with any other
     one."""
-    other_count: int
+    other_days: int
     """Number of days on which the other product occurred with any."""
 
 

@@ -61,6 +61,8 @@ def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
         created_micros=np.array(columns.create_time_micros, np.int64) if explores else None,
         photos=_photos(request.photo_vectors) if request.HasField("photo_vectors") else None,
         offers=offers_of(columns) if goal.has_price else None,
+        brands=columns.brands or [""] * len(ids),
+        categories=columns.category_paths or [""] * len(ids),
     )
 
 

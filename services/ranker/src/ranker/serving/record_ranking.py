@@ -308,17 +308,25 @@ def _described(query: RankQuery, ranked: RankedProducts) -> Mapping[str, Mapping
     wanted = dict.fromkeys(DESCRIBED, frozenset(unknown))
     wanted |= {name: wanted[name].union(window) for name in ARRANGED}
     wanted |= {name: frozenset(valued).union(wanted.get(name, ())) for name in (*PRICED, *COSTS)}
-    products, offers = query.candidates.products, query.candidates.offers
-    found = dict[str, dict[int, object]]()
+    found = dict[str, Mapping[int, object]]()
     for name, rows in wanted.items():
-        if not rows:
-            continue
-        if name in (*PRICED, *COSTS) and offers is not None:
-            column = getattr(offers, name)
-            found[name] = {row: _plain(column[row]) for row in sorted(rows)}
-        elif name not in COSTS:
-            found[name] = {row: _property(products[row], name) for row in sorted(rows)}
+        if rows and (name not in COSTS or query.candidates.offers is not None):
+            chosen = sorted(rows)
+            found[name] = dict(zip(chosen, _column_of(query, name, chosen), strict=True))
     return found
+
+
+def _column_of(query: RankQuery, name: str, rows: Sequence[int]) -> Sequence[object]:
+    """Return the values of a column that describes products."""
+    candidates = query.candidates
+    if name in (*PRICED, *COSTS) and candidates.offers is not None:
+        column = getattr(candidates.offers, name)
+        return [_plain(column[row]) for row in rows]
+    if name == "category_paths":
+        return candidates.categories_of(rows)
+    if name == "brands":
+        return candidates.brands_of(rows)
+    return [_property(candidates.products[row], name) for row in rows]
 
 
 def _plain(value: Any) -> object:
@@ -326,12 +334,7 @@ def _plain(value: Any) -> object:
 
 
 def _property(product: Product, name: str) -> object:
-    """Return the value of a column that describes products."""
     match name:
-        case "category_paths":
-            return product.category
-        case "brands":
-            return product.brand
         case "price_micros":
             return product.price.micros if product.price else -1
         case "currencies":

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Protocol, cast
-from weakref import WeakSet
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ _FIRST = 16
 """Places of an empty table."""
 _LONELY: Final = -1
 """Family of a product without variants and parent."""
+
+_READERS = 256
+"""Readers after which those that are gone are forgotten."""
 
 _numbers = itertools.count(1)
 
@@ -68,7 +71,7 @@ class ProductTable:
         self.commit = commit
         """The newest commit included: all earlier ones are included too."""
         self.ids: list[str] = []
-        self.readers = WeakSet[TableReader]()
+        self._readers: list[ref[TableReader]] = []
         """What reads cells later and must not see later writes."""
         own = {field.name: column_of(field) for field in HELD if field is not MARKETS}
         self._markets = MarketsColumn(
@@ -150,12 +153,19 @@ class ProductTable:
         found = self._places
         return np.array([found.get(each, -1) for each in product_ids], np.int64)
 
+    def read_later(self, reader: TableReader) -> None:
+        """Let a reader read what it needs before the next write."""
+        self._readers.append(ref(reader))
+        if len(self._readers) % _READERS == 0:
+            self._readers = [each for each in self._readers if each() is not None]
+
     def put(self, rows: Iterable[ProductRow], commit: int = 0) -> None:
         """Store or replace products. `commit`: the newest one that is included then."""
         given = list(rows)
-        for each in list(self.readers):
-            each.freeze()
-        self.readers.clear()
+        readers, self._readers = self._readers, []
+        for each in readers:
+            if (reader := each()) is not None:
+                reader.freeze()
         held = self.places([row.product_id for row in given])
         held = held[held >= 0]
         ordered = [*self._ordered, *map(self._price_in, self._in_markets)]

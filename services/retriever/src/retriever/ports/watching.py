@@ -105,6 +105,9 @@ class SilenceRecord(WatchRecord, Protocol):
     async def silence_sources(self) -> list[SilenceSource]:
         """Return the watches of all catalogs with a rule that tells when their camera stops."""
 
+    def commits(self) -> asyncio.Event | None:
+        """Return an event that is set when the record has changed; None: not reported."""
+
 
 class FetchSnapshot(Protocol):
     """Fetches a picture from an address."""

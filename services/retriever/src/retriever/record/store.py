@@ -145,7 +145,12 @@ class Record:
             return None
         return await self._catalog_list()
 
-    _revision = _reads(registry.read_revision)
+    async def _revision(self) -> str:
+        """Return the revision, which each process of the suite asks for every few seconds."""
+        if self._db.local:  # in a thread, this row would cost ten times as much
+            return self._db.read_local(registry.read_revision)
+        return await self._db.read(registry.read_revision)
+
     _catalog_list = _reads(registry.read_catalog_list)
     catalog_entry = _reads(registry.read_entry)
     catalog_entries = _reads(registry.read_entries)

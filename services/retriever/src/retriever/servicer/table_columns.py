@@ -34,7 +34,7 @@ class TableColumns:
 
     def __init__(self, table: ProductTable, rows: Ints, market_id: str) -> None:
         self._table, self._rows, self._market_id = table, rows, market_id
-        table.readers.add(self)
+        table.read_later(self)
 
     def __getattr__(self, name: str) -> Sequence[Any]:
         # Only called for a column that was not read. A thread that reads while the loop writes

@@ -1,6 +1,5 @@
 """Cameras that stop: watches of which no frame was checked for the time of a rule."""
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,10 +10,12 @@ from retriever.ports.watching import SilenceRecord
 from retriever.watching.checking import check_silence
 from retriever.watching.frames import ALERTS
 from servicekit.clock import Clock
+from servicekit.sql.commits import pause
 from servicekit.tasks.supervision import confined, supervised
 
-LOOK_SECONDS: Final = 1.0
-"""Seconds between two looks for watches that are due."""
+LOOK_SECONDS, LATEST_SECONDS = 1.0, 60.0
+"""Least and most seconds between two looks for watches that are due. They follow the commits, if
+those are reported."""
 GRACE: Final = 60 * SECOND
 """Time that cameras have after a start of the worker, unless `hold` is shorter: while the suite was
 down, they could send nothing."""
@@ -34,14 +35,22 @@ class SilenceChecks:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        began = self.clock()
+        began, commits = self.clock(), self.record.commits()
         self._due.clear()
 
         async def look() -> None:
             await self.look(began)
-            await asyncio.sleep(LOOK_SECONDS)
+            await pause(LOOK_SECONDS, commits, self._seconds())
 
         await supervised(SILENCE, look)
+
+    def _seconds(self) -> float:
+        """Return the seconds after LOOK_SECONDS until a watch is due, at most LATEST_SECONDS."""
+        soonest = min(self._due.values(), default=None)
+        if soonest is None:
+            return LATEST_SECONDS
+        left = (soonest - self.clock()) / SECOND - LOOK_SECONDS
+        return min(max(left, 0.0), LATEST_SECONDS)
 
     async def look(self, began: int) -> None:
         """Check the watches that are due. `began`: when the worker began to lead."""

@@ -208,11 +208,15 @@ def test_what_is_known_of_candidates_comes_from_columns_and_model():
     given_ = replace(given_, created_micros=created)
     nobody = fold_in.of(made, None, [])
     ranking = rank(given_, {"visual": 1.0}, nobody, made, None, history=History())
-    found = diversity.shelf_of(
-        ranking, given_, made, np.array([0.1, 0.2, 0.3]), RankPolicy(), now_micros=NOW
-    )
+    policy = RankPolicy(diversity=0.5, brand_cap=1)
+    shares = np.array([0.1, 0.2, 0.3])
+    found = diversity.shelf_of(ranking, given_, made, shares, policy, now_micros=NOW)
     assert list(found.ids) == ["a", "b", "z"]
     assert list(found.categories) == ["Wine", "", "Beer"]
+    assert list(found.brands) == ["", "", "x"]
+    columns = replace(given_, brands=["x", "", ""], categories=["Beer", "Wine", ""])
+    apart = diversity.shelf_of(ranking, columns, made, shares, policy, now_micros=NOW)
+    assert (apart.brands, apart.categories) == (found.brands, found.categories)
     assert found.styles[0].tolist() == [1.0, 0.0]
     assert np.isnan(found.styles[1:]).all()
     assert found.shares.tolist() == [0.2, 0.3, 0.1]

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from ranker.domain.counting import ALL, BOUGHT, LONG_DAYS, ORIGIN_DAY, SHORT_DAYS, VIEWED, gap_of
@@ -64,13 +65,15 @@ def test_what_is_bought_anyway_gets_nothing_and_what_was_seen_once_gets_little()
     found = listed(CO_PURCHASE, Counted(near=BESIDE_A), "a")
     assert found.product_ids == ("b", "e")
     assert found.scores == pytest.approx([0.8 * (10 / 20 - 2 / 80), 0.8 * (1 / 20)])
-    assert likelier(100, 1, 1, 1) == pytest.approx(1 / (1 + WEIGHT))
-    assert likelier(1, 1, 1, 1) > 0, "the very first order says something"
+    one = np.ones(1)
+    assert likelier(100, 1, one, one) == pytest.approx(1 / (1 + WEIGHT))
+    assert likelier(1, 1, one, one) > 0, "the very first order says something"
 
 
 def test_anchors_speak_together_the_first_most_and_are_in_no_list() -> None:
     both = [*BESIDE_A, *near("f", 20, b=(10, 12), g=(10, 12), a=(20, 20))]
-    one, other = likelier(100, 20, 12, 10), 0.9 * likelier(100, 20, 12, 10)
+    (one,) = likelier(100, 20, np.array([12.0]), np.array([10.0]))
+    other = 0.9 * one
     found = listed(CO_PURCHASE, Counted(near=both), "af")
     assert found.product_ids[:2] == ("b", "g")
     assert found.scores[:2] == pytest.approx([1 - (1 - one) * (1 - other), other])

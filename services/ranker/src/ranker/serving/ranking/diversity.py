@@ -107,7 +107,7 @@ class RankedColumns:
     raw_scores: Doubles
     """Falling."""
     brands: Sequence[str]
-    """Empty if unknown: never capped. At least for the window."""
+    """Empty if unknown: never capped. For the window; none without a cap."""
     categories: Sequence[str]
     """Paths; empty if none: never capped. At least for the window."""
     styles: Floats | None
@@ -193,16 +193,16 @@ def shelf_of(
     """Return the ranked candidates' columns for the policy; see `arranged`."""
     rows = ranking.rows
     window = rows[: policy.window]
-    products = [candidates.products[row] for row in window.tolist()]
     since = now_micros - policy.exploration_days * DAY_MICROS
     created = candidates.created_micros
     ids = [candidates.ids[row] for row in rows.tolist()]
+    shown = window.tolist()
     return RankedColumns(
         ids=ids,
         raw_scores=ranking.raw_scores,
-        brands=[product.brand for product in products],
-        categories=[product.category for product in products],
-        styles=_styles(model, ids[: policy.window]),
+        brands=candidates.brands_of(shown) if policy.brand_cap else (),
+        categories=candidates.categories_of(shown),
+        styles=_styles(model, ids[: policy.window]) if policy.diversity else None,
         shares=None if popularity is None else popularity[window],
         new=np.zeros(len(rows), bool) if created is None else created[rows] > max(since, 0),
     )
@@ -305,6 +305,14 @@ def similarity(categories: Sequence[str], styles: Floats | None) -> Doubles:
 def _shared_levels(categories: Sequence[str]) -> tuple[Doubles, Doubles]:
     """Return shared levels of two paths over those of the longer one, (n, n), and 1 where both
     have a path, else 0."""
+    rows = {path: row for row, path in enumerate(dict.fromkeys(categories))}
+    shared, known = _shared_by_path(list(rows))
+    each = np.array([rows[path] for path in categories], np.int64)
+    return shared[each[:, None], each], known[each[:, None], each]
+
+
+def _shared_by_path(categories: Sequence[str]) -> tuple[Doubles, Doubles]:
+    """Return `_shared_levels` of different paths."""
     paths = [split(path) for path in categories]
     depths = np.array([len(path) for path in paths], dtype=np.int64)
     deepest = int(depths.max(initial=0))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -196,8 +195,8 @@ def freshness(idle_micros: int) -> float:
 def _last_products(
     model: Model, products: Sequence[str], window: HistoryWindow, first: float = 1.0
 ) -> LastProducts:
-    known = (model.item_rows[item] for item in products if item in model.item_rows)
-    rows = list(islice(known, window.items))
+    known = model.item_rows
+    rows = [known[item] for item in products if item in known][: window.items]
     decays = first * window.decay ** np.arange(len(rows), dtype=np.float64)
     return LastProducts(np.array(rows, np.int64), decays)
 
@@ -251,4 +250,4 @@ def basket(events: Sequence[Interaction], products: Sequence[str]) -> tuple[str,
     """Return the products of interest that were bought or put into the cart in these events, in
     order."""
     taken = {event.product_id for event in events if event.type in BASKET}
-    return tuple(item for item in products if item in taken)
+    return tuple([item for item in products if item in taken])

@@ -65,8 +65,24 @@ class RankCandidates:
     """None if not given."""
     offers: Offers | None = None
     """Prices and costs; None if not given."""
+    brands: Sequence[str] | None = None
+    """Those of `products`; None: not given apart from these."""
+    categories: Sequence[str] | None = None
+    """The same of their paths."""
     rows_of: Callable[[Model], Ints] | None = None
     """Returns the row of each in a model, or UNKNOWN; None: they are looked up by their ids."""
+
+    def brands_of(self, rows: Sequence[int]) -> list[str]:
+        """Return the brands of these candidates."""
+        if (brands := self.brands) is not None:
+            return [brands[row] for row in rows]
+        return [self.products[row].brand for row in rows]
+
+    def categories_of(self, rows: Sequence[int]) -> list[str]:
+        """Return the category paths of these candidates."""
+        if (categories := self.categories) is not None:
+            return [categories[row] for row in rows]
+        return [self.products[row].category for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

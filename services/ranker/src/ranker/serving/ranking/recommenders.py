@@ -42,6 +42,7 @@ from statistics import median
 
 import numpy as np
 
+from ranker.domain.arrays import Doubles
 from ranker.domain.counting import ALL, BOUGHT, LONG_DAYS, SHORT_DAYS, VIEWED, as_of, gap_days
 from ranker.domain.events import DAY_MICROS, EventType, History, Interaction
 from ranker.domain.recommenders import (
@@ -172,9 +173,11 @@ def lists(
     for name in wanted.recommenders:
         anchors = near.get(name, ())
         scores = _together(counted.near, KINDS[name], anchors) if name in KINDS else made[name]()
-        kept = ((item, by) for item, by in scores.items() if by > 0 and item not in wanted.left_out)
-        best = sorted(kept, key=lambda pair: (-pair[1], pair[0]))[: wanted.top_k]
-        items, by = tuple(item for item, _ in best), tuple(by for _, by in best)
+        left_out = wanted.left_out
+        kept = [(-by, item) for item, by in scores.items() if by > 0 and item not in left_out]
+        kept.sort()
+        best = kept[: wanted.top_k]
+        items, by = tuple([item for _, item in best]), tuple([-less for less, _ in best])
         found.append(RecommenderList(name, items, by))
     return found
 
@@ -185,21 +188,24 @@ def _together(near: Iterable[Near], kind: str, anchors: Sequence[str]) -> Scores
     for one in near:
         if one.kind == kind:
             theirs[one.product_id].append(one)
-    days = next((one.count for one in theirs[ALL]), 0)
+    days = next((one.days for one in theirs[ALL]), 0)
     missed: dict[str, float] = {}
+    asked = frozenset(anchors)
     for place, anchor in enumerate(anchors):
-        own = next((one.count for one in theirs[anchor] if one.other_id == anchor), 0)
-        for one in theirs[anchor]:
-            if one.other_id not in anchors:
-                share = FALL**place * likelier(days, own, one.other_count, one.count)
-                missed[one.other_id] = missed.get(one.other_id, 1.0) * (1 - share)
+        own = next((one.days for one in theirs[anchor] if one.other_id == anchor), 0)
+        others = [one for one in theirs[anchor] if one.other_id not in asked]
+        if others:
+            counts = np.array([(one.other_days, one.days) for one in others], np.float64)
+            shares = FALL**place * likelier(days, own, counts[:, 0], counts[:, 1])
+            for one, rest in zip(others, (1 - shares).tolist(), strict=True):
+                missed[one.other_id] = missed.get(one.other_id, 1.0) * rest
     return {item: 1 - rest for item, rest in missed.items()}
 
 
-def likelier(days: int, anchors: int, others: int, both: int) -> float:
+def likelier(days: int, anchors: int, others: Doubles, both: Doubles) -> Doubles:
     """Return s_j(i) from n, n_j, n_i and n_ji; at least 0."""
     without = (others - both) / (days - anchors) if days > anchors else 0.0
-    return max(both / anchors - without, 0.0) * anchors / (anchors + WEIGHT)
+    return np.maximum(both / anchors - without, 0.0) * anchors / (anchors + WEIGHT)
 
 
 def _trending(counted: Counted, now_micros: int) -> Scores:
