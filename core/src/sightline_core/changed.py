@@ -14,11 +14,11 @@ _READERS: dict[type, tuple[Sequence[str], Callable[[Any], Sequence[Any]]]] = {}
 def changed(value: T, **changes: Any) -> T:
     """Return a copy of a dataclass of at least two fields with these changes.
 
-    As dataclasses.replace, which makes a call for each field. All fields are arguments of the class.
+    As dataclasses.replace, which makes a call for each field.
     """
     kind = value.__class__
     if kind not in _READERS:
-        names = [each.name for each in fields(value)]  # type: ignore[arg-type]
-        _READERS[kind] = names, attrgetter(*names)
+        known = [each.name for each in fields(value)]  # type: ignore[arg-type]
+        _READERS[kind] = known, attrgetter(*known)
     names, read = _READERS[kind]
     return kind(**{**dict(zip(names, read(value), strict=True)), **changes})

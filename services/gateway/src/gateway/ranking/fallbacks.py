@@ -1,11 +1,12 @@
 """Descriptions of degraded answers: degradations, fallbacks and reasons. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from gateway.model.peer_failures import StageFailure
-from gateway.ranking.wording import own_reason
-from sightline_core.branch import Branch
+from gateway.ranking.wording import CACHED, own_reason
+from sightline_core.branch import Branch, branches_of
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.reasons import Reason
 
@@ -68,11 +69,13 @@ def degradations(
     return tuple(once.values())
 
 
+@lru_cache(CACHED)
 def reasons_for(
-    branches: Collection[Branch], given: tuple[Reason, ...], language_code: str = ""
+    bits: int, given: tuple[Reason, ...], language_code: str = ""
 ) -> tuple[Reason, ...]:
     """Return the ranker's reasons, else those of the gateway, which alone knows that a product is
-    new."""
+    new. `bits`: the branches that found the product."""
+    branches = branches_of(bits)
     if not given:
         codes = [OWN_CODES[branch] for branch in branches] or [FEATURED]
         return tuple(own_reason(code, language_code) for code in codes)

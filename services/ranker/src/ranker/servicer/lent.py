@@ -25,7 +25,6 @@ from ranker.serving.nominate import NominateQuery
 from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.breakdown import Contributions
 from ranker.serving.ranking.diversity import RankPolicy
-from ranker.serving.ranking.explain import RankReason
 from ranker.serving.ranking.objective import ObjectiveGoal
 from ranker.serving.ranking.order import CollapseKeys, RankedOrder
 from ranker.serving.ranking.rank import RankCandidates
@@ -46,7 +45,7 @@ from sightline_core.columns import ProductColumns
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.lending import LentRanker
 from sightline_core.opaque_messages import ProductRow
-from sightline_core.reasons import Move, Reason
+from sightline_core.reasons import Move
 from sightline_core.score_notes import ScoreNote
 from sightline_core.shoppers import Shopper
 from sightline_rules.categories import join
@@ -163,7 +162,7 @@ class Lent(LentRanker):
                 model_version=order.model_version,
             )
         )
-        return core.Reasoned([*map(_reasons, found.reasons)], _split(found.contributions))
+        return core.Reasoned([*map(tuple, found.reasons)], _split(found.contributions))
 
 
 def _draft(record: AnswerRecord, candidates: FusedCandidates) -> AnswerDraft:
@@ -269,7 +268,7 @@ def _order(candidates: FusedCandidates, query: RankQuery, ranked: RankedProducts
         moves=_moves(first),
         chances=() if first.chances is None else first.chances.tolist(),
         event=score_event(model),
-        reasons=[*map(_reasons, ranked.reasons)],
+        reasons=[*map(tuple, ranked.reasons)],
         contributions=_split(ranked.contributions),
         expected_values=expected,
         total=len(ranked.order),
@@ -393,10 +392,6 @@ def _lost(stage: str, served: RequestModel) -> tuple[Degradation, ...]:
     if not served.substitute:
         return ()
     return (Degradation(stage, DegradationCause.MODEL_NOT_READY, served.substitute),)
-
-
-def _reasons(given: Sequence[RankReason]) -> tuple[Reason, ...]:
-    return tuple([Reason(each.code, each.text, each.parameters) for each in given])
 
 
 def _split(
