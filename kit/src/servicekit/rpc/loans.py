@@ -52,7 +52,7 @@ class Loan(Generic[L]):
 
         Raises Withdrawn, DeadlineExceeded, and what the work raises.
         """
-        span = tracing.child(f"{self._service}.{name}")
+        span = tracing.child(f"{self._service} {name}")
         if span is None:
             return await self._use(work, seconds)
         try:

@@ -150,8 +150,8 @@ class ProductTable:
 
     def places(self, product_ids: Sequence[str]) -> Ints:
         """Return the places of products, -1 for those that are not there."""
-        found = self._places
-        return np.array([found.get(each, -1) for each in product_ids], np.int64)
+        found = map(self._places.get, product_ids, itertools.repeat(-1))
+        return np.fromiter(found, np.int64, len(product_ids))
 
     def read_later(self, reader: TableReader) -> None:
         """Let a reader read what it needs before the next write."""
