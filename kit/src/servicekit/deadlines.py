@@ -57,10 +57,11 @@ class TimeLimit:
         self._seconds = seconds
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - as asyncio.timeout, for tasks alone
         self._task, self._before, self._expired = task, task.cancelling(), False
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._expire)
+        self._timer = loop.call_later(self._seconds, self._expire)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: object

@@ -1,5 +1,7 @@
 """Logs, metrics and stage timings, without personal data or message contents."""
 
+from __future__ import annotations
+
 import atexit
 import json
 import logging
@@ -7,8 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,21 +91,9 @@ class Stages:
         self.decoding_seconds = 0.0
         """Processor time of decoding photos so far, of rejected and abandoned ones too."""
 
-    @contextmanager
-    def measure(self, name: str) -> Iterator[None]:
+    def measure(self, name: str) -> MeasuredStage:
         """Time the body as stage `name`."""
-        start, span = self._clock(), tracing.child(name)
-        try:
-            yield
-        except BaseException as error:
-            if span is not None:
-                span.end(error)
-            raise
-        else:
-            if span is not None:
-                span.end()
-        finally:
-            self.note(name, start - self._origin, self._clock() - start)
+        return MeasuredStage(self, name)
 
     def record(self, name: str, start: float, duration: float) -> None:
         """Add a stage that was timed elsewhere, such as in another process."""
@@ -125,6 +114,23 @@ class Stages:
     def finished(self) -> tuple[Stage, ...]:
         """The stages that ended so far, by start; an outer one before those within it."""
         return tuple(sorted(self._stages, key=lambda s: (s.start, -s.duration)))
+
+
+class MeasuredStage:
+    """Times a body as a stage; see Stages.measure."""
+
+    __slots__ = ("_name", "_span", "_stages", "_start")
+
+    def __init__(self, stages: Stages, name: str) -> None:
+        self._stages, self._name = stages, name
+
+    def __enter__(self) -> None:
+        self._start, self._span = self._stages.elapsed, tracing.child(self._name)
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._span is not None:
+            self._span.end(error)
+        self._stages.note(self._name, self._start, self._stages.elapsed - self._start)
 
 
 def configure_logging(service: str, level: str = "info") -> None:

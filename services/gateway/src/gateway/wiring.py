@@ -141,7 +141,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             experiments=experiments,
             deps=deps,
         ),
-        *_routed(catalogs, passthrough, connections, keys, prices),
+        *_routed(catalogs, passthrough, connections, keys, deps),
     )
     _follow(catalogs, deps, snapshots, experiments)
     bindings = [
@@ -202,12 +202,15 @@ def _routed(
     passthrough: Passthrough,
     connections: Mapping[Peer, Connection],
     keys: SigningKeys,
-    prices: RequestPrices,
+    deps: RequestDependencies,
 ) -> tuple[object, ...]:
     """Return the servicers that pass calls on to peers."""
+    prices = deps.prices
     return (
         catalog.CatalogServicer(  # type: ignore[abstract]
-            catalogs, passthrough, *connections[Peer.RETRIEVER], keys, prices=prices
+            *(catalogs, passthrough, *connections[Peer.RETRIEVER], keys),
+            prices=prices,
+            retriever=deps.peers.retriever,
         ),
         events.UserEventServicer(catalogs, passthrough, keys),  # type: ignore[abstract]
         jobs.JobProxyServicer(catalogs, connections, keys),

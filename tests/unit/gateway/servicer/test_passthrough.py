@@ -142,7 +142,9 @@ def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[s
             deps=Shop().deps,
         ),
         catalog.SERVICE.full_name: catalog.CatalogServicer(
-            catalogs, passthrough, *ways[Peer.RETRIEVER], open_keys, prices=RequestPrices()
+            *(catalogs, passthrough, *ways[Peer.RETRIEVER], open_keys),
+            prices=RequestPrices(),
+            retriever=RetrieverClient(*ways[Peer.RETRIEVER]),
         ),
         events.SERVICE.full_name: events.UserEventServicer(catalogs, passthrough, open_keys),
         inspection.SERVICE.full_name: inspection.InspectionServicer(

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
+from gateway.clients.retriever import RetrieverClient
 from gateway.servicer.catalog import CatalogServicer
 from gateway.state.prices import RequestPrices
 from servicekit.admission import access
@@ -27,6 +28,8 @@ class Retriever:
         if isinstance(request, retriever_pb.ListProductsRequest):
             return retriever_pb.ListProductsResponse()
         return retriever_pb.BatchGetProductsResponse(products=[{"product_id": "a"}])
+
+    call_idempotent = call
 
 
 class NothingPassedOn:
@@ -51,6 +54,7 @@ async def test_only_operators_read_what_is_not_shown(roles: frozenset[Role], uns
             retriever,  # type: ignore[arg-type]
             open_keys,
             prices=RequestPrices(),
+            retriever=RetrieverClient(channel, retriever),  # type: ignore[arg-type]
         )
         await servicer.GetProduct(pb.GetProductRequest(product_id="a"), None)  # type: ignore[arg-type]
         await servicer.ListProducts(pb.ListProductsRequest(), None)  # type: ignore[arg-type]

@@ -236,7 +236,7 @@ class Scene:
     @property
     def used(self) -> frozenset[Branch]:
         """The branches that have a weight."""
-        return frozenset(branch for branch, weight in self.branches.items() if weight > 0)
+        return frozenset([branch for branch, weight in self.branches.items() if weight > 0])
 
     @property
     def applied_objective(self) -> AppliedObjective:

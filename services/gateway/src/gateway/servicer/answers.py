@@ -96,7 +96,8 @@ def _add(results: Any, value: AnswerResult) -> None:
         score_rank=answered.score_rank,
         moves=messages.move_messages(moves) if (moves := value.moves) else None,
     )
-    message.product.ClearField("markets")
+    if message.product.markets:
+        message.product.ClearField("markets")
 
 
 def _score_note(value: ScoreNote) -> answer_pb2.ScoreNote:

@@ -1,7 +1,7 @@
 """CatalogService: the retriever's ProductService under the public contract."""
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 import grpc
 
@@ -9,6 +9,8 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.model.errors import ProductNotFound
 from gateway.model.filters import carried
 from gateway.model.price import list_price, misfits_price
+from gateway.model.query import AnswerScope
+from gateway.ports import RetrieverPort
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit, reads_costs
@@ -17,7 +19,7 @@ from gateway.state.prices import RequestPrices
 from servicekit.keys.keyring import SigningKeys
 from servicekit.rpc.requests import page_size
 from servicekit.rpc.server import Context
-from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.common.v1 import product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 from sightline.gateway.v1 import catalog_service_pb2_grpc
 from sightline.retriever.v1 import product_service_pb2 as retriever_pb
@@ -42,9 +44,10 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         keys: SigningKeys,
         *,
         prices: RequestPrices,
+        retriever: RetrieverPort,
     ) -> None:
         """`keys` sign page tokens."""
-        self._prices = prices
+        self._prices, self._retriever = prices, retriever
         self._catalogs = catalogs
         self._tokens = ListTokens("ListProducts", keys)
         self._misfit_tokens = ListTokens("ListMisfits", keys)
@@ -58,19 +61,13 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
     ) -> product_pb2.Product:
         """Return one product."""
         catalog_id = admit(request, self._catalogs)
-        answer = await self._call(
-            self._products.BatchGetProducts,
-            retriever_pb.BatchGetProductsRequest(
-                catalog_id=catalog_id,
-                request_id=request.request_id,
-                product_ids=[request.product_id],
-                filter=filter_pb2.Filter(market_id=request.market_id),
-                unshown=reads_costs(),
-            ),
+        scope = AnswerScope(market_id=request.market_id)
+        found = await self._retriever.products(
+            catalog_id, [request.product_id], scope, unshown=reads_costs()
         )
-        if not answer.products:
+        if not found.rows:
             raise ProductNotFound("product_id")
-        return answer.products[0]
+        return cast(product_pb2.Product, found.rows[0])
 
     async def ListProducts(
         self, request: pb.ListProductsRequest, context: Context
