@@ -117,7 +117,7 @@ class FusedCandidates:
     @property
     def named(self) -> tuple[Branch, ...]:
         """The branches that found a candidate."""
-        return branches_of(reduce(or_, self.branches, 0))
+        return branches_of(reduce(or_, {*self.branches}, 0))
 
     @property
     def places(self) -> Mapping[str, int]:

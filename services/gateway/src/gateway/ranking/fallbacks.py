@@ -1,6 +1,6 @@
 """Descriptions of degraded answers: degradations, fallbacks and reasons. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -47,8 +47,8 @@ OWN_PARTS: Mapping[str, str] = MappingProxyType(
 
 
 def degradations(
-    failures: Iterable[StageFailure],
-    reported: Iterable[Degradation],
+    failures: Collection[StageFailure],
+    reported: Collection[Degradation],
     named: Sequence[Branch],
     snapshot_micros: int = 0,
 ) -> tuple[Degradation, ...]:
@@ -57,6 +57,8 @@ def degradations(
     Failures seen by the gateway precede those reported by peers. `named`: branches that found
     candidates. `snapshot_micros`: time when the shown products were read; 0: by this request.
     """
+    if not (failures or reported):
+        return ()
     once: dict[tuple[str, int], Degradation] = {}
     for failure in sorted(failures, key=_place):
         substitute, as_of = _substitute(failure, named), 0

@@ -17,7 +17,7 @@ from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.personal import by_behaviour
 from gateway.retrieval.similar import similar
 from gateway.state.request_context import RequestContext
-from sightline_core.branch import ABOUT, SIMILARITY_BRANCHES, Branch
+from sightline_core.branch import ABOUT, Branch
 from sightline_core.candidates import CandidateList
 from sightline_core.degradations import DegradationCause
 
@@ -37,7 +37,7 @@ async def find(
     if anchors is None:
         run, anchors = await resolve_anchors(run)
     asked, given, kept = anchors.asked, anchors.given, anchors.kept
-    jobs = [near_signals(run)] if _signalled(run) else []
+    jobs = [near_signals(run)] if run.plan.signalled else []
     if Branch.COLLABORATIVE in run.plan.branches or run.plan.recommenders or given:
         jobs.append(by_behaviour(run, given))
     if Branch.NEW in run.plan.branches:
@@ -88,7 +88,7 @@ async def near_signals(run: RequestContext) -> BranchResult:
     Texts that the search by words has corrected are searched again in the spaces: no other request
     waits for a correction. A space that fails then keeps its first result.
     """
-    branches = _signalled(run)
+    branches = run.plan.signalled
     found = await in_parallel(*(_near(run, branch) for branch in branches))
     result = merged(found)
     if not result.corrected:
@@ -103,10 +103,6 @@ async def near_signals(run: RequestContext) -> BranchResult:
 
 
 _OF_TEXTS = (Branch.TEXT, Branch.TEXT_VISUAL)
-
-
-def _signalled(run: RequestContext) -> list[Branch]:
-    return [branch for branch in run.plan.branches if branch in SIMILARITY_BRANCHES]
 
 
 async def _near(run: RequestContext, branch: Branch) -> BranchResult:

@@ -191,6 +191,8 @@ def _rank_query(order: core.RankRequest, catalog_id: str, actor: str | None) -> 
     parts = (*given.similarities.items(), *order.signals.items())
     explores = policy.exploration_places and len(created)
     controls = bool(given.controls)
+    by_category = policy.diversity or policy.calibrated or policy.category_caps
+    arranged = bool(by_category or policy.brand_cap)
     return RankQuery(
         *(catalog_id, actor),
         candidates=RankCandidates(
@@ -200,6 +202,8 @@ def _rank_query(order: core.RankRequest, catalog_id: str, actor: str | None) -> 
             fused=np.maximum(_doubles(given.fused), 0.0) if given.fused else np.zeros(count),
             created_micros=np.array(created, np.int64) if explores else None,
             offers=offers_of(columns) if policy.objective.has_price else None,
+            brands=(columns.brands or [""] * count) if arranged else None,
+            categories=(columns.category_paths or [""] * count) if arranged else None,
         ),
         weights=order.weights,
         now_micros=order.time_micros or now_micros(),

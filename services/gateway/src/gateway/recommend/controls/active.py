@@ -22,10 +22,10 @@ async def activate_controls(run: RequestContext) -> tuple[RequestContext, Contro
 
     For pins, only the reasons why they are inactive are known before products are read.
     """
+    if not (run.query.controls or run.plan.scene.controls):
+        return run, NO_OUTCOMES
     given = [ActiveControl(each, "") for each in run.query.controls]
     given += [ActiveControl(each, run.plan.scene.name) for each in run.plan.scene.controls]
-    if not given:
-        return run, NO_OUTCOMES
     counts: Mapping[str, int] = {}
     if budgeted := [each.key for each in given if each.control.daily_budget]:
         ask = run.peers.ranker.control_counts
@@ -87,6 +87,8 @@ def of_kind(controls: Iterable[ActiveControl], kind: ControlKind) -> list[Active
 
 def pinned_ids(controls: Iterable[ActiveControl]) -> tuple[str, ...]:
     """Return the ids of all pinned products, each once."""
+    if not controls:
+        return ()
     pins = of_kind(controls, ControlKind.PIN)
     return tuple(dict.fromkeys(item for each in pins for item in each.control.product_ids))
 
