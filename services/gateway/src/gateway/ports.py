@@ -10,6 +10,7 @@ from gateway.model.peers import IndexState
 from gateway.model.query import AnswerScope, RequestQuery, Signal
 from gateway.model.replay import RankerReplay
 from gateway.model.scene import Scene
+from sightline_core import ranking
 from sightline_core.answer import AnswerRecord
 from sightline_core.columns import ProductColumns
 from sightline_core.opaque_messages import (
@@ -20,7 +21,13 @@ from sightline_core.opaque_messages import (
     Subject,
     Vector,
 )
-from sightline_core.search import Rejection
+from sightline_core.search import (
+    CheckedProducts,
+    NearestProducts,
+    ProductRows,
+    Rejection,
+    VectorBlend,
+)
 from sightline_core.shoppers import Shopper
 
 
@@ -97,13 +104,13 @@ class RetrieverPort(Protocol):
     async def search(
         self,
         catalog_id: str,
-        near: Vector | str | peers.VectorBlend,
+        near: Vector | str | VectorBlend,
         scope: AnswerScope,
         *,
         top_k: int,
         exclude: Sequence[str],
         min_index_token: str,
-    ) -> peers.NearestProducts:
+    ) -> NearestProducts:
         """Return the `top_k` products nearest to a vector, to a product, or to several together.
 
         Near-duplicates of one another count as one, and all are returned.
@@ -120,7 +127,7 @@ class RetrieverPort(Protocol):
         language_code: str = "",
         correct: bool = False,
         labelled: bool = False,
-    ) -> peers.NearestProducts:
+    ) -> NearestProducts:
         """Return the `top_k` products whose words match a text best, with similarities 0 to 1.
 
         `labelled`: the text is that of a label, and words of the products' labels count too.
@@ -138,7 +145,7 @@ class RetrieverPort(Protocol):
 
     async def checked(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
-    ) -> peers.CheckedProducts:
+    ) -> CheckedProducts:
         """Return the products as `columns` does, and why the others are excluded."""
 
     async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
@@ -152,7 +159,7 @@ class RetrieverPort(Protocol):
         titles: Sequence[str] = (),
         *,
         unshown: bool = False,
-    ) -> peers.ProductRows:
+    ) -> ProductRows:
         """Return whole products, those of up to 1,000 that exist and pass, in the order asked.
 
         `titles`: up to 1,000 products whose titles are returned, whether they pass or not.
@@ -201,9 +208,9 @@ class RankerPort(Protocol):
         top_k: int,
         exclude: Sequence[str],
         accept_vectors: bool = False,
-        recommenders: peers.Recommenders = peers.NO_RECOMMENDERS,
+        recommenders: ranking.Recommenders = ranking.NO_RECOMMENDERS,
         model_version: str = "",
-    ) -> peers.RankerCandidates:
+    ) -> ranking.RankerCandidates:
         """Return candidates by the shopper's behaviour, else popular products, and the lists of
         `recommenders`.
 
@@ -211,10 +218,10 @@ class RankerPort(Protocol):
         `model_version`: see RankRequest.
         """
 
-    async def rank(self, order: peers.RankRequest) -> peers.Ranked:
+    async def rank(self, order: ranking.RankRequest) -> ranking.Ranked:
         """Rank the candidates; hidden ones are dropped."""
 
-    async def reasons(self, order: peers.ReasonRequest) -> peers.Reasoned:
+    async def reasons(self, order: ranking.ReasonRequest) -> ranking.Reasoned:
         """Return reasons of up to 200 products that were ranked before."""
 
     async def answer(self, catalog_id: str, asked: peers.AnswerRange) -> AnswerRecord:

@@ -1,10 +1,6 @@
-"""The services behind the gateway, and the causes of degradations."""
+"""The services behind the gateway."""
 
 from enum import StrEnum
-
-from sightline_core.degradations import Degradation, DegradationCause
-
-__all__ = ["Degradation", "DegradationCause", "Peer"]
 
 
 class Peer(StrEnum):

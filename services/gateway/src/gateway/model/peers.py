@@ -19,65 +19,9 @@ from sightline_core.opaque_messages import (
     Subject,
     Vector,
 )
-from sightline_core.ranking import (
-    NO_ANCHORS,
-    NO_RECOMMENDERS,
-    AppliedObjective,
-    NominationBasis,
-    Ranked,
-    RankerCandidates,
-    RankRequest,
-    Reasoned,
-    ReasonRequest,
-    RecommenderList,
-    Recommenders,
-    RequestAnchors,
-)
-from sightline_core.search import (
-    CheckedProducts,
-    NearestProducts,
-    ProductRows,
-    Rejection,
-    UsedSynonym,
-    VectorBlend,
-)
+from sightline_core.ranking import AppliedObjective
 from sightline_core.shoppers import Shopper
 from sightline_core.versions import Freshness, SpaceVersion
-
-__all__ = [
-    "NO_ANCHORS",
-    "NO_RECOMMENDERS",
-    "RANKED",
-    "AnswerRange",
-    "CatalogSuggestions",
-    "CheckedProducts",
-    "CountedSales",
-    "EmbeddedRegions",
-    "EmbeddedSignal",
-    "EmbeddedSignals",
-    "HeatMap",
-    "IndexState",
-    "ListedProducts",
-    "ListingRequest",
-    "NearestProducts",
-    "NominationBasis",
-    "ProductRows",
-    "ProductSales",
-    "RankRequest",
-    "Ranked",
-    "RankerCandidates",
-    "ReadLabel",
-    "ReasonRequest",
-    "Reasoned",
-    "RecommenderList",
-    "Recommenders",
-    "Rejection",
-    "ReplayRules",
-    "RequestAnchors",
-    "SuggestedText",
-    "UsedSynonym",
-    "VectorBlend",
-]
 
 
 @dataclass(frozen=True, slots=True)

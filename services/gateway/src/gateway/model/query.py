@@ -6,11 +6,8 @@ from enum import StrEnum
 
 from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
-from sightline_core import shoppers
 from sightline_core.opaque_messages import Box, FacetRequest
-
-Identity = shoppers.Identity
-Shopper = shoppers.Shopper
+from sightline_core.shoppers import Shopper
 
 MOST_ANCHORS = 50
 """Maximum number of anchors of a request."""

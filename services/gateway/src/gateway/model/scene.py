@@ -12,13 +12,9 @@ from gateway.model.controls import ControlRule, consistent
 from gateway.model.diversity import Diversity, Share
 from gateway.model.match import Thresholds
 from gateway.model.quality import NamedQuality, Quality
-from sightline_core import ranking
 from sightline_core.branch import BY_HISTORY, RECOMMENDERS, SIMILARITY_BRANCHES, Branch
+from sightline_core.ranking import AnchorSource, AppliedObjective, Objective
 from sightline_rules.categories import MAX_LEVELS
-
-AnchorSource = ranking.AnchorSource
-Objective = ranking.Objective
-AppliedObjective = ranking.AppliedObjective
 
 
 class Fusion(StrEnum):
