@@ -15,7 +15,10 @@ class Reason(NamedTuple):
     @property
     def product_id(self) -> str:
         """The product that it names; empty if none."""
-        return dict(self.parameters).get("product_id", "")
+        for name, value in self.parameters:
+            if name == "product_id":
+                return value
+        return ""
 
 
 class MoveCause(IntEnum):

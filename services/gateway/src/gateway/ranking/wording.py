@@ -298,4 +298,7 @@ def matched(match: Match, language_code: str) -> str:
 
 
 def _of(texts: Mapping[str, Mapping[str, str]], language_code: str) -> Mapping[str, str]:
-    return texts.get(language_code.partition("-")[0].lower(), texts["en"])
+    found = texts.get(language_code)
+    return (
+        texts.get(language_code.partition("-")[0].lower(), texts["en"]) if found is None else found
+    )
