@@ -1,7 +1,6 @@
 """Planning of a request: scene × request → branches, counts and time. Pure."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple, Self
 
@@ -151,7 +150,7 @@ def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
         raise RequestInvalid.at("followed", "this scene defines no followed_attribute")
     if query.anchors and not scene.answer_anchors:
         left_out = (*query.exclude_product_ids, *query.anchors)
-        query = replace(query, exclude_product_ids=left_out)
+        query = changed(query, exclude_product_ids=left_out)
     return query.near_to(query.anchors) if scene.anchors_look_alike else query
 
 

@@ -1,7 +1,6 @@
 """The branches, executed in parallel."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
 from gateway.model.query import FIRST_ANCHOR, RequestQuery, asked_at
@@ -19,6 +18,7 @@ from gateway.retrieval.similar import similar
 from gateway.state.request_context import RequestContext
 from sightline_core.branch import ABOUT, Branch
 from sightline_core.candidates import CandidateList
+from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
 
 
@@ -49,7 +49,7 @@ async def find(
         jobs.append(missing(run, places))
     result = merged([kept, *await in_parallel(*jobs)])
     if run.trace.detections or (given and not asked.about):
-        result = replace(result, missing={})  # the caller did not name these anchors
+        result = changed(result, missing={})  # the caller did not name these anchors
     run.trace.note(result)
     _refuse_if_all_missing(asked, result.missing)
     listings = result.listings
@@ -94,7 +94,7 @@ async def near_signals(run: RequestContext) -> BranchResult:
     if not result.corrected:
         return result
     again = [branch for branch in branches if branch in _OF_TEXTS]
-    fixed = replace(run, query=run.query.with_texts(result.corrected))
+    fixed = changed(run, query=run.query.with_texts(result.corrected))
     anew = dict(zip(again, await in_parallel(*(_near(fixed, each) for each in again)), strict=True))
     return merged(
         first if anew.get(branch, first).failures else anew.get(branch, first)
