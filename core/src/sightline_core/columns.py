@@ -76,7 +76,8 @@ def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductCo
                 column += [unknown] * len(rows)
             else:
                 column += own if whole else [own[row] for row in rows]
-    return ProductColumns(*made, blocks=_joined(used))
+    ids, parents, hashes, created = made
+    return ProductColumns(ids, parents, hashes, created, _joined(used))
 
 
 def _joined(parts: Sequence[tuple[ProductColumns, Sequence[int], bool]]) -> list[Block]:
