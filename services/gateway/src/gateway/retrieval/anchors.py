@@ -45,8 +45,9 @@ async def infer_anchors(run: RequestContext) -> tuple[RequestContext, FromRanker
         return await follow_history(run)
     if query.candidates:
         return run, None
-    named = query.about or not scene.anchors_from.is_history or query.shopper is None
-    if named or not (scene.anchors_look_alike or scene.other_categories):
+    needed = scene.anchors_look_alike or scene.other_categories
+    inferred = needed and query.shopper is not None and scene.anchors_from.is_history
+    if not inferred or query.about:
         return run, None
     candidates, notes = await ask_ranker(run)
     if candidates is None or not candidates.anchors:

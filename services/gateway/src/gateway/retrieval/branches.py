@@ -113,6 +113,8 @@ async def _near(run: RequestContext, branch: Branch) -> BranchResult:
 
 def _refuse_if_all_missing(query: RequestQuery, missing: Mapping[int, str]) -> None:
     """Raise ProductNotFound if all requested products are missing from the catalog."""
+    if not missing:
+        return
     wanted = {signal.index for signal in query.wanted}
     wanted |= {FIRST_ANCHOR - place for place in range(len(query.anchors))}
     if wanted and wanted <= missing.keys():

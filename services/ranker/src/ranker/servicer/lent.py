@@ -282,11 +282,17 @@ def _order(candidates: FusedCandidates, query: RankQuery, ranked: RankedProducts
 def _moves(order: RankedOrder) -> Sequence[Sequence[Move]]:
     if not (order.moves or order.drawn):
         return ()
-    columns = [(cause_number(cause), steps.tolist()) for cause, steps in order.moves.items()]
-    return [
-        tuple([Move(cause, steps[place]) for cause, steps in columns if steps[place]])
-        for place in range(len(order))
-    ]
+    found: list[tuple[Move, ...]] = [()] * len(order)
+    for cause, steps in order.moves.items():
+        number = cause_number(cause)
+        for place, step in enumerate(steps.tolist()):
+            if step:
+                found[place] += (_move(number, step),)
+    return found
+
+
+_move = lru_cache(4_096)(Move)
+"""Returns a move; those of an answer are few different ones."""
 
 
 class CandidateFacts:
