@@ -328,8 +328,10 @@ def _product(number: int) -> ProductWrite:
 
 
 def shoppers_events(now: datetime) -> list[Event]:
-    """Return events of shoppers who prefer two categories each, up to an hour ago."""
+    """Return events of shoppers who prefer two categories each, of the days before this one: on
+    which days they are must not depend on the hour, as counts by day would."""
     draw, types = random.Random(1), list(TYPES)
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     found = []
     for number in range(EVENTS):
         shopper = draw.randrange(SHOPPERS)
@@ -340,7 +342,7 @@ def shoppers_events(now: datetime) -> list[Event]:
                 type=draw.choices(types, list(TYPES.values()))[0],
                 product_id=product_id(kind + KINDS * draw.randrange(PRODUCTS // KINDS)),
                 user=f"shopper-{shopper}",
-                time=now - timedelta(hours=1, minutes=10 * (EVENTS - number)),
+                time=midnight - timedelta(minutes=10 * (EVENTS - number)),
             )
         )
     return found
