@@ -4,8 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from gateway.model.scene import SCORED
 from gateway.ranking.fuse import K
-from sightline_core.branch import BY_WORDS, SIMILARITY_BRANCHES, Branch
+from sightline_core.branch import BY_WORDS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
 from sightline_core.candidates import CandidateList, Contributions
 
 
@@ -35,8 +36,8 @@ def ordered(listing: CandidateList, lost: Mapping[str, float]) -> list[int]:
     """Return the rows, best first."""
     ids = listing.columns.product_ids
     rows = list(range(len(ids)))
-    if listing.similarities:
-        rows.sort(key=lambda row: (lost.get(ids[row], 0.0) - listing.similarities[row], ids[row]))
+    if listing.similarities and listing.branch is not Branch.GIVEN:
+        rows.sort(key=lambda row: (-(listing.worth[row] - lost.get(ids[row], 0.0)), ids[row]))
     return rows
 
 
@@ -84,7 +85,7 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
         ),
         similarities={
             branch: values
-            for branch in SIMILARITY_BRANCHES
+            for branch in (*SCORED, Branch.GIVEN)
             if (values := _similarities(listings, branch, order))
         },
         own=tuple(
@@ -105,7 +106,7 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
 
 
 def _has_cosines(listing: CandidateList) -> bool:
-    return bool(listing.similarities) and listing.branch not in BY_WORDS
+    return bool(listing.similarities) and listing.branch in COSINE_BRANCHES
 
 
 def _lost(listings: Sequence[CandidateList], branch: Branch) -> dict[str, float]:
@@ -181,7 +182,7 @@ def _near(listings: Sequence[CandidateList], branch: Branch) -> list[CandidateLi
 def _floor(listing: CandidateList) -> float:
     """Return the maximum similarity of a product that the list does not name; 0 for a list of
     words."""
-    return 0.0 if listing.branch in BY_WORDS else min(listing.similarities)
+    return 0.0 if listing.branch in BY_WORDS else min(listing.worth)
 
 
 def _contributions(
@@ -192,7 +193,7 @@ def _contributions(
     lists = _near(listings, branch)
     if not lists:
         return []
-    tables = [dict(zip(item.columns.product_ids, item.similarities, strict=True)) for item in lists]
+    tables = [dict(zip(item.columns.product_ids, item.worth, strict=True)) for item in lists]
     floors = [_floor(item) for item in lists]
     total = _total(listings, branch)
     return [

@@ -103,10 +103,6 @@ class AnswerOrder:
         """True if the ranker did not make it."""
         return [name for name, _ in self.parts] == [FUSED]
 
-    def branches_at(self, place: int) -> tuple[Branch, ...]:
-        """Return the branches that found the product at this index of the whole order."""
-        return branches_of(self.branches[place - self.offset]) if self.branches else ()
-
     def reasons_at(self, place: int) -> tuple[Reason, ...] | None:
         """Return the ranker's reasons for the product at this index of the whole order; None if
         they were not requested."""
@@ -115,36 +111,60 @@ class AnswerOrder:
             return self.reasons[row]
         return () if self.is_fused else None
 
-    def product(
+    def product(self, place: int, reasons: tuple[Reason, ...] = ()) -> AnsweredProduct:
+        """Return the product at this index of the whole order, with these reasons."""
+        return self.products([place], [reasons])[0]
+
+    def products(
         self,
-        place: int,
-        reasons: tuple[Reason, ...] = (),
-        contributions: Mapping[str, Contributions] | None = None,
-        branches: tuple[Branch, ...] | None = None,
-    ) -> AnsweredProduct:
-        """Return the product at this index of the whole order, with these reasons. `branches`: as
-        `branches_at` returned them; None: it is asked."""
-        row = place - self.offset
-        if contributions is None:
-            contributions = self._contributions(row) if self.contributions else {}
-        return AnsweredProduct(
-            product_id=self.product_ids[row],
-            raw_score=self.raw_scores[row],
-            parts=tuple([(name, values[row]) for name, values in self.parts]),
-            reasons=reasons,
-            matched_image_id=self.image_ids[row] if self.image_ids else "",
-            branches=self.branches_at(place) if branches is None else branches,
-            collapsed=tuple(self.collapsed[row]) if self.collapsed else (),
-            score=Score(self.chances[row], self.event) if self.chances else None,
-            score_rank=self.score_ranks[row] if self.score_ranks else place + 1,
-            moves=tuple(self.moves[row]) if self.moves else (),
-            contributions=contributions,
-            expected_value=self._expected(row) if self.expected_values else None,
-        )
+        places: Sequence[int],
+        reasons: Sequence[tuple[Reason, ...]],
+        contributions: Sequence[Mapping[str, Contributions] | None] = (),
+    ) -> list[AnsweredProduct]:
+        """Return the products at these indexes of the whole order, with these reasons.
+
+        `contributions`: None: those of the order; empty: of no product others.
+        """
+        offset, event = self.offset, self.event
+        parts, scores, ids, bits = self.parts, self.raw_scores, self.product_ids, self.branches
+        images, ranks, moves, chances = self.image_ids, self.score_ranks, self.moves, self.chances
+        found = [
+            AnsweredProduct(
+                ids[place - offset],
+                scores[place - offset],
+                (),
+                told,
+                images[place - offset] if images else "",
+                branches_of(bits[place - offset]) if bits else (),
+                (),
+                None,
+                ranks[place - offset] if ranks else place + 1,
+                tuple(moves[place - offset]) if moves else (),
+            )
+            for place, told in zip(places, reasons, strict=True)
+        ]
+        for place, product in zip(places, found, strict=True):
+            row = place - offset
+            # A comprehension would be a call a product.
+            for name, values in parts:
+                product.parts += ((name, values[row]),)
+            if self.collapsed:
+                product.collapsed = tuple(self.collapsed[row])
+            if chances:
+                product.score = Score(chances[row], event)
+            if self.contributions:
+                product.contributions = self._contributions(row)
+            if self.expected_values:
+                product.expected_value = self._expected(row)
+        for product, given in zip(found, contributions, strict=False):
+            if given is not None:
+                product.contributions = given
+        return found
 
     def _contributions(self, row: int) -> Mapping[str, Contributions]:
-        known = self.contributions.items()
-        return {part: column[row] for part, column in known if row < len(column)}
+        return {
+            part: column[row] for part, column in self.contributions.items() if row < len(column)
+        }
 
     def _expected(self, row: int) -> float | None:
         value = self.expected_values[row]

@@ -15,6 +15,9 @@ Contributions = tuple[tuple[str, float], ...]
 """Features of one part of a raw score: names with values, largest first."""
 
 
+NOTHING_LESS: Mapping[str, float] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class CandidateList:
     """The products that one signal or branch found, with their columns."""
@@ -57,24 +60,25 @@ class CandidateList:
             return self.similarities
         return [near + fit for near, fit in zip(self.similarities, self.category_fits, strict=True)]
 
-    def ordered(self, less: Mapping[str, float] = MappingProxyType({})) -> Sequence[int]:
+    def ordered(self, less: Mapping[str, float] = NOTHING_LESS) -> Sequence[int]:
         """Return rows by descending worth minus the product's value in `less`.
 
         Ties are ordered by product id; a list without similarities, and that of the request's own
         candidates, keeps its order.
         """
+        ids = self.columns.product_ids
         if not self.similarities or self.branch is Branch.GIVEN:
-            return range(len(self.ids))
-        worth = self.worth
+            return range(len(ids))
+        worth = self.worth if self.category_fits else self.similarities
         if less:
-            worth = [near - less.get(own, 0.0) for near, own in zip(worth, self.ids, strict=True)]
-        return falling(worth, self.ids)
+            worth = [near - less.get(own, 0.0) for near, own in zip(worth, ids, strict=True)]
+        return falling(worth, ids)
 
 
 def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
     """Return indexes by descending value, ties by product id."""
-    rows = list(range(len(ids)))
-    if len(set(values)) < len(rows):
+    rows = [*range(len(ids))]
+    if len({*values}) < len(rows):
         rows.sort(key=ids.__getitem__)
     rows.sort(key=values.__getitem__, reverse=True)
     return rows
@@ -113,7 +117,7 @@ class FusedCandidates:
     @property
     def named(self) -> tuple[Branch, ...]:
         """The branches that found a candidate."""
-        return branches_of(reduce(or_, self.branches, 0))
+        return branches_of(reduce(or_, {*self.branches}, 0))
 
     @property
     def places(self) -> Mapping[str, int]:

@@ -1,14 +1,17 @@
 """Products of the record, as columns."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from sightline_rules import duplicates
 
 T = TypeVar("T")
 
 Block = tuple[object, Sequence[int]]
+"""Source and rows. A source may have a method `joined`, which returns a source of all rows of
+several blocks, or None if these can't be read together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,50 +55,55 @@ class ProductColumns:
 NO_PRODUCTS = ProductColumns()
 
 
+_read = attrgetter("product_ids", "parent_ids", "image_hashes", "create_time_micros")
+_UNKNOWN = ("", "", duplicates.NO_HASH, 0)
+
+
 def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductColumns:
     """Concatenate rows (ascending) of several columns."""
-    parts = [(columns, rows) for columns, rows in parts if len(rows)]
-    if len(parts) == 1 and len(parts[0][1]) == len(parts[0][0].product_ids):
-        return parts[0][0]  # passed through unchanged
-    return ProductColumns(
-        product_ids=_column(parts, "product_ids", ""),
-        parent_ids=_column(parts, "parent_ids", ""),
-        image_hashes=_column(parts, "image_hashes", duplicates.NO_HASH),
-        create_time_micros=_column(parts, "create_time_micros", 0),
-        blocks=_joined(block for columns, rows in parts for block in _blocks(columns, rows)),
-    )
+    used = [
+        (columns, rows, len(rows) == len(columns.product_ids)) for columns, rows in parts if rows
+    ]
+    if len(used) == 1 and used[0][2]:
+        return used[0][0]  # passed through unchanged
+    held = [_read(columns) for columns, _, _ in used]
+    made: list[list[Any]] = [[], [], [], []]
+    for at, unknown in enumerate(_UNKNOWN):
+        column = made[at]
+        for values, (_, rows, whole) in zip(held, used, strict=True):
+            own = values[at]
+            if not own:
+                column += [unknown] * len(rows)
+            else:
+                column += own if whole else [own[row] for row in rows]
+    ids, parents, hashes, created = made
+    return ProductColumns(ids, parents, hashes, created, _joined(used))
 
 
-def _joined(blocks: Iterable[Block]) -> list[Block]:
-    """Merge consecutive blocks of one source, so that lists that were read together are copied
-    together."""
+def _joined(parts: Sequence[tuple[ProductColumns, Sequence[int], bool]]) -> list[Block]:
+    """Return the blocks of these rows: a single one if their sources can be read together, else
+    consecutive ones of one source merged."""
     joined = list[Block]()
-    for source, rows in blocks:
-        goes_on = joined and joined[-1][0] is source and joined[-1][1][-1] < rows[0]
-        joined.append((source, [*joined.pop()[1], *rows] if goes_on else rows))
-    return joined
+    for columns, used, whole in parts:
+        for source, rows in columns.blocks if whole else _blocks(columns, used):
+            goes_on = joined and joined[-1][0] is source and joined[-1][1][-1] < rows[0]
+            joined += ((source, [*joined.pop()[1], *rows] if goes_on else rows),)
+    if len(joined) < 2:
+        return joined
+    join = getattr(joined[0][0], "joined", None)
+    together = None if join is None else join(joined)
+    return joined if together is None else [(together, range(sum([len(r) for _, r in joined])))]
 
 
-def _column(
-    parts: Sequence[tuple[ProductColumns, Sequence[int]]], name: str, unknown: T
-) -> list[T]:
-    column: list[T] = []
-    for columns, rows in parts:
-        held = getattr(columns, name)
-        if not len(held):
-            column += [unknown] * len(rows)
-        else:
-            column += held if len(held) == len(rows) else [held[row] for row in rows]
-    return column
-
-
-def _blocks(columns: ProductColumns, rows: Sequence[int]) -> Iterator[Block]:
-    if len(rows) == len(columns.product_ids):
-        yield from columns.blocks
-        return
-    begin = 0
+def _blocks(columns: ProductColumns, rows: Sequence[int]) -> list[Block]:
+    """Return the blocks of some rows."""
+    if len(columns.blocks) == 1:
+        ((source, held),) = columns.blocks
+        return [(source, [held[row] for row in rows])]
+    begin, found = 0, list[Block]()
     for source, held in columns.blocks:
         end = begin + len(held)
         if inside := [held[row - begin] for row in rows if begin <= row < end]:
-            yield source, inside
+            found += ((source, inside),)
         begin = end
+    return found

@@ -1,12 +1,11 @@
 """Reasons of products, and why ranks differ from score ranks."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A reason for a product, in words."""
+class Reason(NamedTuple):
+    """A reason for a product, in words. A tuple, because caches by reasons hash many of them."""
 
     code: str
     text: str
@@ -37,8 +36,7 @@ class MoveCause(IntEnum):
     CALIBRATION = 9
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """Number of places that a rule moved a product up; negative: down."""
 
     cause: int

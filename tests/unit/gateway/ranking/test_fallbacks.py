@@ -6,7 +6,7 @@ from gateway.model.causes import Peer
 from gateway.model.peer_failures import BY_REASON, StageFailure, cause_of
 from gateway.ranking.fallbacks import degradations, reasons_for
 from servicekit.errors import BY_CODE, Code
-from sightline_core.branch import Branch
+from sightline_core.branch import BITS, Branch
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.reasons import Reason
 
@@ -68,15 +68,15 @@ def test_every_failure_says_what_stands_in(cause):
 
 
 def test_the_rankers_reasons_go_before_our_own():
-    assert reasons_for((Branch.VISUAL,), (REASON,)) == (REASON,)
-    assert [item.code for item in reasons_for((Branch.VISUAL,), ())] == ["LOOKS_LIKE_QUERY"]
+    assert reasons_for(BITS[Branch.VISUAL], (REASON,)) == (REASON,)
+    assert [item.code for item in reasons_for(BITS[Branch.VISUAL], ())] == ["LOOKS_LIKE_QUERY"]
 
 
 def test_only_the_gateway_knows_that_a_product_is_new():
-    reasons = reasons_for((Branch.NEW,), (REASON,))
+    reasons = reasons_for(BITS[Branch.NEW], (REASON,))
 
     assert [item.code for item in reasons] == ["MATCHES_TASTE", "NEW"]
 
 
 def test_every_branch_has_a_reason_of_its_own():
-    assert len({item.code for item in reasons_for(tuple(Branch), ())}) == len(Branch)
+    assert len({item.code for item in reasons_for(sum(BITS.values()), ())}) == len(Branch)

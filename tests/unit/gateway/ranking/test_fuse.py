@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.model.scene import SCORED
 from gateway.ranking.fuse import by_signal, fuse, weighted
 from sightline_core.branch import SIMILARITY_BRANCHES, Branch, branches_of
 from sightline_core.candidates import CandidateList
@@ -231,13 +232,17 @@ IDS = [f"{letter}{number}" for letter in "ab" for number in range(8)]
 SIMILAR = st.sampled_from([-0.5, 0.0, 0.25, 0.5, 0.5000001, 0.75, 1.0]) | st.floats(-1, 1, width=32)
 
 
+_SIMILAR = (*SCORED, Branch.GIVEN)
+
+
 @st.composite
 def listings(draw):
     """Draw lists as the branches make them: with ties, negatives, words, photos and gaps."""
     branch = draw(st.sampled_from(list(Branch)))
-    similar = branch in SIMILARITY_BRANCHES and draw(st.integers(0, 5)) > 0
+    similar = branch in _SIMILAR and draw(st.integers(0, 5)) > 0
     ids = draw(st.lists(st.sampled_from(IDS), unique=True, max_size=len(IDS)))
     near = [draw(SIMILAR) for _ in ids] if similar else []
+    fits = [draw(st.sampled_from([0.0, -0.25])) for _ in near] if draw(st.booleans()) else []
     others = [draw(st.lists(st.sampled_from(IDS), unique=True, max_size=2)) for _ in ids]
     return CandidateList(
         branch,
@@ -249,7 +254,8 @@ def listings(draw):
         collapsed=others if draw(st.booleans()) else [],
         own=columns(*draw(st.lists(st.sampled_from(IDS), max_size=1))),
         signal=draw(st.sampled_from([None, 0, 1])),
-        negative=similar and draw(st.booleans()),
+        negative=similar and branch in SIMILARITY_BRANCHES and draw(st.booleans()),
+        category_fits=fits,
     )
 
 

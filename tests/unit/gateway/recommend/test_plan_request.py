@@ -6,7 +6,7 @@ import pytest
 
 from gateway.model.filters import CallersFilter
 from gateway.model.query import RequestQuery
-from gateway.recommend.plan_request import is_anchored, make_plan, scened, weights_of
+from gateway.recommend.plan_request import make_plan, scened, weights_of
 from gateway.retrieval.history import most_searches
 from sightline_core.branch import Branch
 from sightline_core.ranking import AnchorSource
@@ -151,4 +151,18 @@ def test_anchors_are_left_out_of_the_answer_unless_the_scene_answers_them():
     ],
 )
 def test_a_request_is_about_its_products_or_those_of_a_known_shopper(query, source, anchored):
-    assert is_anchored(query, replace(DEFAULT, anchors_from=source)) is anchored
+    branches = {**DEFAULT.branches, Branch.CO_VIEW: 1.0}
+    scene = replace(DEFAULT, anchors_from=source, branches=branches)
+
+    assert (Branch.CO_VIEW in make_plan(query, scene, 1.0).branches) is anchored
+
+
+def test_a_changed_scene_has_plans_of_its_own():
+    query, plans = RequestQuery(anchors=("p1",)), []
+    for weight in (1.0, 0.0):
+        scene = replace(DEFAULT, branches={**DEFAULT.branches, Branch.CO_VIEW: weight})
+        plans += [make_plan(query, scene, seconds) for seconds in (1.0, 2.0)]
+
+    assert [Branch.CO_VIEW in plan.branches for plan in plans] == [True, True, False, False]
+    assert [plan.ends.answer for plan in plans] == [1.0, 2.0, 1.0, 2.0]
+    assert make_plan(replace(query, page_size=50), scene, 1.0).ahead > plans[0].ahead

@@ -14,6 +14,7 @@ from retriever.ports.columns import ProductRow
 from retriever.servicer import column_messages
 from retriever.servicer.table_columns import TableColumns, product_columns
 from sightline.common.v1.candidate_pb2 import CandidateColumns
+from sightline_core.columns import gathered
 from tests.unit.retriever.rows import row
 
 NAMES = [field.name for field in CandidateColumns.DESCRIPTOR.fields]
@@ -91,3 +92,20 @@ def test_a_table_holds_nothing_for_columns_that_nobody_holds() -> None:
     table.put([row("bare", title="New")])
     assert table._readers == []
     assert held.read("titles", "") == [""]
+
+
+def test_lists_of_one_table_are_read_together_unless_it_was_written_in_between() -> None:
+    table = ProductTable(products(5))
+    parts = [(product_columns(table, places), range(len(places))) for places in ([2, 0], [1])]
+    ((source, rows),) = gathered(parts).blocks
+    assert said(source) == said(message(table, [2, 0, 1], ""))
+    assert rows == range(3)
+    ((source, _),) = gathered([(parts[0][0], [1]), parts[1]]).blocks
+    assert said(source)["titles"] == ["", "Red"]
+
+    table.put([row("own", title="Other")])
+    written = gathered([*parts, (product_columns(table, [1]), range(1))])
+    assert written.read("titles", "") == ["White", "", "Red", "Other"]
+    assert len(written.blocks) == 3
+    of_market = (product_columns(table, [1], "de"), range(1))
+    assert len(gathered([(product_columns(table, [0]), range(1)), of_market]).blocks) == 2

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gateway.model.controls import ActiveControl
 from gateway.model.query import AnswerScope, Signal
 from gateway.model.scene import Scene
-from sightline_core.branch import RECOMMENDERS, Branch
+from sightline_core.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
 
 MOST_ASKED = 1_000
 """Maximum number of products in a response of the retriever and the ranker."""
@@ -26,6 +27,9 @@ class StageEnds:
     hydrate: float
     """End of reading the record; afterwards there is time to use the snapshot."""
     answer: float
+
+
+NO_TIME = StageEnds(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +66,14 @@ class RequestPlan:
     @property
     def recommenders(self) -> tuple[Branch, ...]:
         """Branches that are recommenders of the ranker."""
-        return tuple(branch for branch in self.branches if branch in RECOMMENDERS)
+        return _among(self.branches, RECOMMENDERS)
+
+    @property
+    def signalled(self) -> tuple[Branch, ...]:
+        """Branches that follow signals."""
+        return _among(self.branches, SIMILARITY_BRANCHES)
+
+
+@lru_cache(1_024)
+def _among(branches: tuple[Branch, ...], some: tuple[Branch, ...]) -> tuple[Branch, ...]:
+    return tuple([branch for branch in branches if branch in some])

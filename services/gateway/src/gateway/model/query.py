@@ -1,11 +1,12 @@
 """Requests of callers, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
+from sightline_core.changed import changed
 from sightline_core.opaque_messages import Box, FacetRequest
 from sightline_core.shoppers import Shopper
 
@@ -204,10 +205,10 @@ class RequestQuery:
 
     def with_texts(self, texts: Mapping[int, str]) -> "RequestQuery":
         """Return the query with other texts, by index of the signal."""
-        return replace(
+        return changed(
             self,
             signals=tuple(
-                replace(each, text=texts.get(each.index, each.text)) for each in self.signals
+                changed(each, text=texts.get(each.index, each.text)) for each in self.signals
             ),
         )
 
@@ -219,7 +220,7 @@ class RequestQuery:
             for place, product_id in enumerate(anchors[:MOST_ALIKE])
             if product_id not in known
         ]
-        return replace(self, signals=(*self.signals, *near))
+        return changed(self, signals=(*self.signals, *near))
 
     @property
     def market_id(self) -> str:
@@ -251,7 +252,7 @@ class RequestQuery:
     @property
     def as_answered(self) -> "RequestQuery":
         """The query, without shopper and visit if it is not personal."""
-        return replace(self, shopper=None, session_id="") if self.not_personal else self
+        return changed(self, shopper=None, session_id="") if self.not_personal else self
 
     @property
     def names_nothing_wanted(self) -> bool:

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from operator import attrgetter
+from typing import Any
 
 from gateway.model.causes import Peer
 from gateway.model.peer_failures import StageFailure, failure_of
@@ -58,23 +60,26 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
     parts = [result for result in results if result is not NOTHING]
     if len(parts) < 2:
         return parts[0] if parts else NOTHING
-    return BranchResult(
-        listings=tuple(chain.from_iterable([part.listings for part in parts])),
-        found=tuple(chain.from_iterable([part.found for part in parts])),
-        generated=tuple(chain.from_iterable([part.generated for part in parts])),
-        steps=tuple(chain.from_iterable([part.steps for part in parts])),
-        failures=tuple(chain.from_iterable([part.failures for part in parts])),
-        missing={place: item for part in parts for place, item in part.missing.items()},
-        subjects={place: item for part in parts for place, item in part.subjects.items()},
-        facets=tuple(chain.from_iterable([part.facets for part in parts])),
-        popular=next((part.popular for part in parts if part.popular is not None), None),
-        new=tuple(chain.from_iterable([part.new for part in parts])),
-        corrected={place: text for part in parts for place, text in part.corrected.items()},
-        labels={place: label for part in parts for place, label in part.labels.items()},
-        read={name: text for part in parts for name, text in part.read.items()},
-        anchors=next((part.anchors for part in parts if part.anchors), ()),
-        photo=next((part.photo for part in parts if part.photo is not None), None),
-    )
+    lists = [tuple(chain(*column)) for column in zip(*map(_read_lists, parts), strict=True)]
+    mappings: list[Mapping[Any, Any]] = [{} for _ in _MAPPINGS]
+    firsts: list[Any] = [None, (), None]
+    for part in parts:
+        for at, known in enumerate(_read_mappings(part)):
+            if known:
+                mappings[at] = {**mappings[at], **known}
+        for at, value in enumerate(_read_firsts(part)):
+            firsts[at] = firsts[at] or value
+    fields = zip((*_LISTS, *_MAPPINGS, *_FIRSTS), (*lists, *mappings, *firsts), strict=True)
+    return BranchResult(**dict(fields))
+
+
+_LISTS = ("listings", "found", "generated", "steps", "failures", "facets", "new")
+_MAPPINGS = ("missing", "subjects", "corrected", "labels", "read")
+_FIRSTS = ("popular", "anchors", "photo")
+"""Fields of which the first value counts that is not empty."""
+_read_lists = attrgetter(*_LISTS)
+_read_mappings = attrgetter(*_MAPPINGS)
+_read_firsts = attrgetter(*_FIRSTS)
 
 
 def failed(stage: str, peer: Peer, error: ServiceError) -> BranchResult:

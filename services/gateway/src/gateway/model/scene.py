@@ -209,6 +209,9 @@ class Scene:
     half_life_hours: Annotated[float, Field(gt=0, le=87_600, allow_inf_nan=False)] = 168.0
     """Time in hours after which a product's freshness has halved."""
 
+    # Plans are kept by the object: its mappings can't be hashed.
+    __hash__ = object.__hash__
+
     @property
     def parts_by_signals(self) -> Mapping[str, float]:
         """Weight of each part of the raw score if the signals supplied candidates, also of labels,

@@ -1,11 +1,12 @@
 """Descriptions of degraded answers: degradations, fallbacks and reasons. Pure."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from gateway.model.peer_failures import StageFailure
-from gateway.ranking.wording import own_reason
-from sightline_core.branch import Branch
+from gateway.ranking.wording import CACHED, own_reason
+from sightline_core.branch import Branch, branches_of
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.reasons import Reason
 
@@ -46,8 +47,8 @@ OWN_PARTS: Mapping[str, str] = MappingProxyType(
 
 
 def degradations(
-    failures: Iterable[StageFailure],
-    reported: Iterable[Degradation],
+    failures: Collection[StageFailure],
+    reported: Collection[Degradation],
     named: Sequence[Branch],
     snapshot_micros: int = 0,
 ) -> tuple[Degradation, ...]:
@@ -56,6 +57,8 @@ def degradations(
     Failures seen by the gateway precede those reported by peers. `named`: branches that found
     candidates. `snapshot_micros`: time when the shown products were read; 0: by this request.
     """
+    if not (failures or reported):
+        return ()
     once: dict[tuple[str, int], Degradation] = {}
     for failure in sorted(failures, key=_place):
         substitute, as_of = _substitute(failure, named), 0
@@ -68,11 +71,13 @@ def degradations(
     return tuple(once.values())
 
 
+@lru_cache(CACHED)
 def reasons_for(
-    branches: Collection[Branch], given: tuple[Reason, ...], language_code: str = ""
+    bits: int, given: tuple[Reason, ...], language_code: str = ""
 ) -> tuple[Reason, ...]:
     """Return the ranker's reasons, else those of the gateway, which alone knows that a product is
-    new."""
+    new. `bits`: the branches that found the product."""
+    branches = branches_of(bits)
     if not given:
         codes = [OWN_CODES[branch] for branch in branches] or [FEATURED]
         return tuple(own_reason(code, language_code) for code in codes)

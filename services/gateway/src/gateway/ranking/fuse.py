@@ -11,17 +11,24 @@ product found by negative words, is reduced by its rank in the negative list, by
 positive list would have added.
 
 All data are columns as plain lists: NumPy takes a third longer for the 100 to 200 candidates of an
-answer (2026-11).
+answer (2026-11). No function is called for a single candidate.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from itertools import count
 
 from gateway.model.query import FIRST_ANCHOR, FIRST_GROUP
 from gateway.model.scene import SCORED
 from sightline_core.branch import BITS, BY_WORDS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
-from sightline_core.candidates import CandidateList, Contributions, FusedCandidates, falling
+from sightline_core.candidates import (
+    NOTHING_LESS,
+    CandidateList,
+    Contributions,
+    FusedCandidates,
+    falling,
+)
+from sightline_core.changed import changed
 from sightline_core.columns import ProductColumns, gathered
 
 K = 60
@@ -35,19 +42,25 @@ def weighted(
 
     A branch thus has the same influence for any number of signals. The default weight is 1.
     """
-    factors = {
-        item.branch: weights.get(item.branch, 1.0) / _total(listings, item.branch)
-        for item in listings
-    }
-    return tuple([replace(item, factor=factors[item.branch]) for item in listings])
+    totals = _totals(listings)
+    return tuple(
+        [
+            changed(item, factor=weights.get(item.branch, 1.0) / totals[item.branch])
+            for item in listings
+        ]
+    )
 
 
-def _total(listings: Sequence[CandidateList], branch: Branch) -> float:
-    """Return the divisor of a branch's weights: the sum over its positive signals, else over all
+def _totals(listings: Sequence[CandidateList]) -> Mapping[Branch, float]:
+    """Return the divisor of each branch's weights: the sum over its positive signals, else over all
     signals, else 1."""
-    wanted = [item for item in listings if not item.negative]
-    mine = sum(item.weight for item in wanted if item.branch is branch)
-    return mine or sum(item.weight for item in wanted if item.branch in SIMILARITY_BRANCHES) or 1.0
+    totals, signals = dict.fromkeys([item.branch for item in listings], 0.0), 0.0
+    for item in listings:
+        if not item.negative:
+            totals[item.branch] += item.weight
+            if item.branch in SIMILARITY_BRANCHES:
+                signals += item.weight
+    return {branch: mine or signals or 1.0 for branch, mine in totals.items()}
 
 
 def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) -> FusedCandidates:
@@ -55,27 +68,30 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
 
     Equal scores are ordered by product id.
     """
-    places, columns = _table(listings, left_out)
-    count = len(places)
-    fused, branches = [0.0] * count, [0] * count
-    nearest: list[float | None] = [None] * count
-    image_ids = [""] * count
-    for listing in listings:
-        if listing.negative:
-            continue
-        at, bit = _at(listing, places), BITS[listing.branch]
-        weight = listing.weight * listing.factor
-        rows = listing.ordered(_penalties(listings, listing.branch))
-        for place, row in enumerate(rows, start=listing.after + K + 1):
+    wanted = [item for item in listings if not item.negative]
+    places, columns = _table(wanted, left_out)
+    size, totals = len(places), _totals(listings)
+    negative = len(wanted) < len(listings)
+    less = _penalties(listings, totals) if negative else {}
+    fused, branches = [0.0] * size, [0] * size
+    nearest: list[float | None] = [None] * size
+    image_ids = [""] * size
+    for item in wanted:
+        at, bit = [*map(places.get, item.columns.product_ids)], BITS[item.branch]
+        weight = item.weight * item.factor
+        rows = item.ordered(less.get(item.branch, NOTHING_LESS))
+        for place, row in enumerate(rows, start=item.after + K + 1):
             if (spot := at[row]) is not None:
                 fused[spot] += weight / place
                 branches[spot] |= bit
-        if _has_cosines(listing):
-            for row, (spot, near) in enumerate(zip(at, listing.similarities, strict=True)):
+        if item.similarities and item.branch in COSINE_BRANCHES:
+            photos = item.image_ids or [""] * len(at)
+            for spot, near, photo in zip(at, item.similarities, photos, strict=True):
                 if spot is not None and ((best := nearest[spot]) is None or near > best):
                     nearest[spot] = near
-                    image_ids[spot] = listing.image_ids[row] if listing.image_ids else ""
-    _subtract(fused, listings, places)
+                    image_ids[spot] = photo
+    if negative:
+        _subtract(fused, listings, places)
     order = falling(fused, columns.product_ids)
     candidates = FusedCandidates(
         columns=columns,
@@ -84,24 +100,50 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
         branches=branches,
         nearest=nearest,
         image_ids=image_ids,
-        similarities=_by_branch(listings, places),
+        similarities=_by_branch(listings, totals, places),
         own=_own(listings),
         same_pictures=_same_pictures(listings, places),
     )
-    return candidates if count <= most else candidates.picked(sorted(order[:most]))
+    return candidates if size <= most else candidates.picked(sorted(order[:most]))
+
+
+_COMPARED = (*SCORED, Branch.GIVEN)
 
 
 def _by_branch(
-    listings: Sequence[CandidateList], places: Mapping[str, int]
+    listings: Sequence[CandidateList], totals: Mapping[Branch, float], places: Mapping[str, int]
 ) -> dict[Branch, Sequence[float]]:
-    """Return the candidates' similarities, by branch with similarities."""
-    found = {branch: _similarities(listings, branch, places) for branch in (*SCORED, Branch.GIVEN)}
-    return {branch: values for branch, values in found.items() if values}
+    """Return for each product the weighted mean of its similarities to the branch's signals, each
+    with what a photo's category adds, by branch with similarities.
+
+    Similarities to negative signals are subtracted. If a signal's list lacks a product, the list's
+    lowest similarity counts, which the product can't exceed; for a list of words, 0. NaN: in no
+    list of the branch.
+    """
+    if not places:
+        return {}
+    near = {branch: _near(listings, branch) for branch in totals}
+    return {
+        branch: _summed(*_contributions(near[branch], totals[branch], places))
+        for branch in _COMPARED
+        if near.get(branch)
+    }
+
+
+def _summed(contributions: Sequence[Sequence[float]], known: Sequence[bool]) -> Sequence[float]:
+    total = [0.0] * len(known)
+    for each in contributions:
+        total = [one + other for one, other in zip(total, each, strict=True)]
+    if False not in known:
+        return total
+    return [value if named else math.nan for value, named in zip(total, known, strict=True)]
 
 
 def _own(listings: Sequence[CandidateList]) -> ProductColumns:
     """Return the query's own products, each once."""
     own = gathered([(item.own, range(len(item.own.product_ids))) for item in listings if item.own])
+    if len(own.product_ids) < 2:
+        return own
     firsts = [row for row, item in enumerate(own.product_ids) if item not in own.product_ids[:row]]
     return gathered([(own, firsts)])
 
@@ -113,36 +155,27 @@ def _same_pictures(
     return [
         (places[one], places[other])
         for item in listings
-        for one, others in zip(item.ids, item.collapsed, strict=False)
+        if item.collapsed
+        for one, others in zip(item.columns.product_ids, item.collapsed, strict=False)
         if others
         for other in others
         if one in places and other in places
     ]
 
 
-def _at(listing: CandidateList, places: Mapping[str, int]) -> list[int | None]:
-    """Return the candidates' indexes of a list's products; None for products that are not
-    candidates."""
-    return list(map(places.get, listing.ids))
-
-
 def _table(
-    listings: Sequence[CandidateList], left_out: Sequence[str]
+    wanted: Sequence[CandidateList], left_out: Sequence[str]
 ) -> tuple[Mapping[str, int], ProductColumns]:
     """Return the candidates' indexes by product id, in the order of the lists, and their
     columns."""
     places: dict[str, int] = {}
     blocks: list[tuple[ProductColumns, Sequence[int]]] = []
     unwanted = frozenset(left_out)
-    for listing in listings:
-        if listing.negative:
-            continue
-        rows: list[int] = []
-        for row, product_id in enumerate(listing.ids):
-            if product_id not in places and product_id not in unwanted:
-                places[product_id] = len(places)
-                rows.append(row)
-        blocks.append((listing.columns, rows))
+    for item in wanted:
+        ids = item.columns.product_ids
+        new = {own: row for row, own in enumerate(ids) if own not in places and own not in unwanted}
+        places.update(zip(new, count(len(places))))
+        blocks += ((item.columns, [*new.values()]),)
     return places, gathered(blocks)
 
 
@@ -150,15 +183,18 @@ def _has_cosines(listing: CandidateList) -> bool:
     return bool(listing.similarities) and listing.branch in COSINE_BRANCHES
 
 
-def _penalties(listings: Sequence[CandidateList], branch: Branch) -> Mapping[str, float]:
-    """Return the reductions of the products' similarities in a branch by negative signals."""
-    penalties: dict[str, float] = {}
-    for item in _near(listings, branch):
+def _penalties(
+    listings: Sequence[CandidateList], totals: Mapping[Branch, float]
+) -> Mapping[Branch, Mapping[str, float]]:
+    """Return by branch the reductions of the products' similarities by negative signals."""
+    penalties: dict[Branch, dict[str, float]] = {}
+    for item in listings:
         if item.negative and _has_cosines(item):
-            total, floor = _total(listings, branch), _floor(item)
+            total, floor = totals[item.branch], _floor(item)
+            found = penalties.setdefault(item.branch, {})
             for product_id, near in zip(item.ids, item.similarities, strict=True):
                 taken = item.weight * (near - floor) / total
-                penalties[product_id] = penalties.get(product_id, 0.0) + taken
+                found[product_id] = found.get(product_id, 0.0) + taken
     return penalties
 
 
@@ -183,21 +219,6 @@ def _subtract(
                 fused[places[product_id]] -= weight / (K + place)
 
 
-def _similarities(
-    listings: Sequence[CandidateList], branch: Branch, places: Mapping[str, int]
-) -> Sequence[float]:
-    """Return for each product the weighted mean of its similarities to the branch's signals, each
-    with what a photo's category adds.
-
-    Similarities to negative signals are subtracted. If a signal's list lacks a product, the list's
-    lowest similarity counts, which the product can't exceed; for a list of words, 0. NaN: in no
-    list of the branch; empty: the branch has no lists.
-    """
-    contributions, known = _contributions(listings, branch, places)
-    rows = zip(zip(*contributions, strict=True), known, strict=True)
-    return [sum(row) if named else math.nan for row, named in rows]
-
-
 def by_signal(
     listings: Sequence[CandidateList], order: Sequence[str]
 ) -> Mapping[str, tuple[Contributions, ...]]:
@@ -208,10 +229,12 @@ def by_signal(
     """
     found: dict[str, tuple[Contributions, ...]] = {}
     places = {product_id: place for place, product_id in enumerate(order)}
+    totals = _totals(listings)
     for branch in SIMILARITY_BRANCHES:
-        names = [_name(item) for item in _near(listings, branch)]
-        contributions, known = _contributions(listings, branch, places)
-        if contributions and places:
+        lists = _near(listings, branch)
+        if lists and places:
+            names = [_name(item) for item in lists]
+            contributions, known = _contributions(lists, totals[branch], places)
             rows = zip(zip(*contributions, strict=True), known, strict=True)
             found[branch] = tuple(_shares(names, row if named else ()) for row, named in rows)
     return found
@@ -245,19 +268,16 @@ def _floor(listing: CandidateList) -> float:
 
 
 def _contributions(
-    listings: Sequence[CandidateList], branch: Branch, places: Mapping[str, int]
+    lists: Sequence[CandidateList], total: float, places: Mapping[str, int]
 ) -> tuple[list[list[float]], list[bool]]:
-    """Return each signal's contribution to each product, and whether a list of the branch has it.
-
-    No columns if the branch has no lists.
-    """
-    lists = _near(listings, branch)
-    known, contributions = [False] * len(places if lists else ()), list[list[float]]()
-    total = _total(listings, branch) if lists else 1.0
+    """Return the contribution of each of a branch's lists to each product, and whether a list has
+    it."""
+    known, contributions = [False] * len(places), list[list[float]]()
     for item in lists:
-        floor = _floor(item)
+        worth, floor = item.worth, _floor(item)
         near = [floor] * len(places)
-        for spot, similarity in zip(_at(item, places), item.worth, strict=True):
+        at = map(places.get, item.columns.product_ids)
+        for spot, similarity in zip(at, worth, strict=True):
             if spot is not None:
                 near[spot], known[spot] = similarity, True
         contributions.append(

@@ -34,6 +34,9 @@ MOST_TENTHS = 50
 """The best rating, in tenths."""
 
 
+_NUMBERS = frozenset({RATING, STOCK, MARGIN})
+
+
 @dataclass(slots=True)
 class PartColumn:
     """Values of a part, and the number of products by what they lack."""
@@ -76,6 +79,8 @@ def computed_parts(
     if weights.get(Branch.FOLLOWED):
         bit = BITS[Branch.FOLLOWED]
         values[Branch.FOLLOWED] = [1.0 if bits & bit else math.nan for bits in candidates.branches]
+    if not scales.attributes and _NUMBERS.isdisjoint(weights):
+        return ComputedParts(values, [])
     columns = {
         part: compute(candidates.columns)
         for part, compute in _numbers(scales).items()

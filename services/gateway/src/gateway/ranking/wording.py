@@ -6,6 +6,7 @@ Other languages get English.
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import chain
 
 from gateway.model.explanation import ProductExplanation, ProductOutcome
 from gateway.model.match import Match
@@ -168,14 +169,19 @@ MATCHES: Mapping[str, Mapping[str, str]] = {
 """Sentences about a match, by outcome and, where it matters, branch."""
 
 
-@lru_cache(256)
+CACHED = 4_096
+"""Reasons that stay worded: products share most of them."""
+
+
+@lru_cache(CACHED)
 def own_reason(code: str, language_code: str) -> Reason:
     """Return a reason of the gateway's own."""
     return Reason(code=code, text=_of(OWN, language_code)[code])
 
 
+@lru_cache(CACHED)
 def of_last_products(
-    reasons: Iterable[Reason],
+    reasons: tuple[Reason, ...],
     language_code: str,
     product_id: str = "",
     feature: tuple[str, str] | None = None,
@@ -205,21 +211,41 @@ def _taste(language_code: str, feature: tuple[str, str] | None) -> Reason:
     return Reason(TASTE, text.format(value=value), (("feature", kind), ("value", value)))
 
 
-def named_products(reasons: Iterable[Iterable[Reason]]) -> list[str]:
+def named_products(reasons: Iterable[tuple[Reason, ...]]) -> list[str]:
     """Return the products whose titles the reasons need, each once."""
-    titled = TITLED["en"]
-    found = {each.product_id: None for some in reasons for each in some if each.code in titled}
-    return [product_id for product_id in found if product_id]
+    return [*dict.fromkeys(chain.from_iterable(map(_named, reasons)))]
 
 
-def titled(reason: Reason, titles: Mapping[str, str], language_code: str) -> Reason:
-    """Return the reason with its product's title; unchanged without a title."""
-    template = _of(TITLED, language_code).get(reason.code) if reason.parameters else None
-    title = titles.get(reason.product_id) if template else None
-    if not template or not title:
-        return reason
-    text = template.format(title=title)
-    return Reason(reason.code, text, reason.parameters)
+@lru_cache(CACHED)
+def _named(reasons: tuple[Reason, ...]) -> tuple[str, ...]:
+    """Return the products whose titles the reasons of a product need."""
+    named = (each.product_id for each in reasons if each.code in TITLED["en"])
+    return tuple([product_id for product_id in named if product_id])
+
+
+def titled(
+    reasons: tuple[Reason, ...], titles: Mapping[str, str], language_code: str
+) -> tuple[Reason, ...]:
+    """Return a product's reasons with the titles of products that they name; one whose title is
+    unknown stays unchanged."""
+    named = _named(reasons)
+    return _titled(reasons, tuple(map(titles.get, named)), language_code) if named else reasons
+
+
+@lru_cache(CACHED)
+def _titled(
+    reasons: tuple[Reason, ...], titles: tuple[str | None, ...], language_code: str
+) -> tuple[Reason, ...]:
+    known = dict(zip(_named(reasons), titles, strict=True))
+    templates, found = _of(TITLED, language_code), list[Reason]()
+    for reason in reasons:
+        template, title = templates.get(reason.code), known.get(reason.product_id)
+        if template and title:
+            text = template.format(title=title)
+            found.append(Reason(reason.code, text, reason.parameters))
+        else:
+            found.append(reason)
+    return tuple(found)
 
 
 def meant(reasons: tuple[Reason, ...], used: UsedSynonym, language_code: str) -> tuple[Reason, ...]:

@@ -17,6 +17,8 @@ from sightline_core.versions import Versions
 def degraded(run: RequestContext, candidates: FusedCandidates) -> tuple[Degradation, ...]:
     """Return the degradations so far."""
     trace = run.trace
+    if not (trace.failures or trace.reported):
+        return ()
     return degradations(trace.failures, trace.reported, candidates.named, trace.snapshot_micros)
 
 

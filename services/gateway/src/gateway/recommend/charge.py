@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from gateway.model.price import (
@@ -21,6 +20,7 @@ from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
 from servicekit.rpc.hedging import one_at_a_time
 from sightline_core.branch import Branch
+from sightline_core.changed import changed
 from sightline_rules.controls import ControlKind
 
 
@@ -115,7 +115,7 @@ def _reading_labels(
         wanted = run.query.labelled if Branch.LABELS in run.plan.branches else ()
         photos = wanted[: min(MOST_LABELLED, max(int(left / LABEL), 0))]
         left -= len(photos) * LABEL
-        read.append(replace(run, plan=replace(run.plan, labelled=photos)))
+        read.append(changed(run, plan=changed(run.plan, labelled=photos)))
     return read
 
 

@@ -1,7 +1,7 @@
 """Final order of candidates: the ranker's, or that of the fusion if the ranker fails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from gateway.model.causes import Peer
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
@@ -24,6 +24,7 @@ from servicekit.errors import ServiceError
 from sightline_core.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
 from sightline_core.branch import SIMILARITY_BRANCHES
 from sightline_core.candidates import CandidateList, FusedCandidates
+from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
 from sightline_core.ranking import Ranked, RankRequest
 from sightline_core.score_notes import OBJECTIVE, NoteCause, ScoreNote
@@ -78,7 +79,7 @@ async def _ranked(
     if answer is None:
         return None
     if run.last_products.ids:
-        answer = replace(answer, order=_explained(run, candidates, answer.order))
+        answer = changed(answer, order=_explained(run, candidates, answer.order))
     if answer.collapsed_count:
         run.trace.steps.append(f"{answer.collapsed_count} collapsed")
 
@@ -86,7 +87,7 @@ async def _ranked(
         # The record of the first call is kept. It may not be written yet, so it is not read here.
         # The same model ranks again, even if the pinned one has been loaded meanwhile.
         model = order.model_version and answer.model_version
-        whole = replace(order, top_k=0, reason_count=0, record=None, model_version=model)
+        whole = changed(order, top_k=0, reason_count=0, record=None, model_version=model)
         again = await rank(run, whole)
         return AnswerOrder() if again is None else again.order
 
@@ -111,7 +112,7 @@ def _explained(run: RequestContext, candidates: FusedCandidates, order: AnswerOr
         of_last_products(given, language, last.closest(*facts[item]), last.shared(*facts[item]))
         for item, given in pairs
     ]
-    return replace(order, reasons=told)
+    return changed(order, reasons=told)
 
 
 def _unranked(run: RequestContext, candidates: FusedCandidates) -> FinalOrder:
@@ -241,9 +242,9 @@ def split_by_signal(
     know."""
     shares = by_signal(listings, [item.answered.product_id for item in results])
     return tuple(
-        replace(
+        changed(
             item,
-            answered=replace(
+            answered=changed(
                 item.answered,
                 contributions={
                     **item.answered.contributions,

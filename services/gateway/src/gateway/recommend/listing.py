@@ -339,7 +339,7 @@ def _explain(run: RequestContext, order: AnswerOrder, answered: dict[str, Answer
     """Replace the products of an order by those that the ranker scored."""
     for place, item in enumerate(order.product_ids):
         given = order.reasons_at(place) or ()
-        reasons = reasons_for((), given, run.query.language_code) if given else ()
+        reasons = reasons_for(0, given, run.query.language_code) if given else ()
         scored = order.product(place, reasons)
         scored.branches, scored.collapsed = (), answered[item].collapsed
         answered[item] = scored

@@ -3,7 +3,8 @@ can't be read, the snapshot decides."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
@@ -59,16 +60,21 @@ class AnswerPage:
 
 @dataclass(slots=True)
 class _Shown:
-    """A product of a page: its data, rank and reasons."""
+    """Products of a page that were read together."""
 
-    row: ProductRow
     order: AnswerOrder
-    place: int
-    """Index in the whole order."""
-    reasons: tuple[Reason, ...] | None
-    """`None` if they were not requested from the ranker."""
-    contributions: Mapping[str, Contributions] | None = None
-    """`None`: those that came with the order."""
+    places: list[int]
+    """Indexes in the whole order."""
+    rows: list[ProductRow]
+    reasons: list[tuple[Reason, ...] | None]
+    """`None` for a product whose reasons were not requested from the ranker."""
+    contributions: list[Mapping[str, Contributions] | None] = field(default_factory=list)
+    """`None`, and if empty: those that came with the order."""
+
+    def answered(self) -> list[AnsweredProduct]:
+        """Return the products."""
+        given = [each or () for each in self.reasons]
+        return self.order.products(self.places, given, self.contributions)
 
 
 async def read_page(
@@ -90,26 +96,39 @@ async def read_page(
     record fails halfway and there is no snapshot, the page is short, which is noted.
     """
     shown, titles, offset = await _read(run, order, rest, offset)
-    if run.trace.snapshot_micros and len(shown) < (run.query.results_a_page if whole else 1):
+    count = sum([len(each.rows) for each in shown])
+    if run.trace.snapshot_micros and count < (run.query.results_a_page if whole else 1):
         raise NothingAvailable(run.trace.causes)
-    if unasked := [item for item in shown if item.reasons is None]:
-        titles |= await _ask_reasons(run, unasked)
-    language, synonyms, texts = run.query.language_code, run.trace.synonyms, run.trace.read
-    results = []
-    for rank, item in enumerate(shown, start=served + 1):
-        branches = item.order.branches_at(item.place)
-        reasons = reasons_for(branches, item.reasons or (), language)
-        if run.plan.by_history:
+    if None in chain.from_iterable([each.reasons for each in shown]):
+        titles |= await _ask_reasons(run, shown)
+    results = list[AnswerResult]()
+    for each in shown:
+        each.reasons = _worded(run, each, titles)
+        ranks = range(served + len(results) + 1, served + len(results) + len(each.rows) + 1)
+        results += map(AnswerResult, each.rows, ranks, each.answered())
+    return AnswerPage(tuple(results), offset, served + len(results))
+
+
+def _worded(
+    run: RequestContext, shown: _Shown, titles: Mapping[str, str]
+) -> list[tuple[Reason, ...] | None]:
+    """Return the products' reasons in the request's language."""
+    order, language = shown.order, run.query.language_code
+    synonyms, texts, by_history = run.trace.synonyms, run.trace.read, run.plan.by_history
+    found = list[tuple[Reason, ...] | None]()
+    for place, row, given in zip(shown.places, shown.rows, shown.reasons, strict=True):
+        bits = order.branches[place - order.offset] if order.branches else 0
+        reasons = reasons_for(bits, given or (), language)
+        if by_history:
             reasons = of_last_products(reasons, language)
-        if synonyms and (used := synonyms.get(item.row.product_id)):
+        if synonyms and (used := synonyms.get(row.product_id)):
             reasons = meant(reasons, used, language)
-        if texts and (text := texts.get(item.row.product_id)):
+        if texts and (text := texts.get(row.product_id)):
             reasons = read(reasons, text, language)
         if titles:
-            reasons = tuple([titled(reason, titles, language) for reason in reasons])
-        answered = item.order.product(item.place, reasons, item.contributions, branches)
-        results.append(AnswerResult(item.row, rank, answered))
-    return AnswerPage(tuple(results), offset, served + len(results))
+            reasons = titled(reasons, titles, language)
+        found += (reasons,)
+    return found
 
 
 async def _read(
@@ -117,10 +136,10 @@ async def _read(
 ) -> tuple[list[_Shown], dict[str, str], int]:
     """Return the page's products, titles of products that reasons name, and the offset of its
     end."""
-    size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
+    left, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
     # Products that a control has excluded since the first page are excluded from later pages too.
-    count, excluded = size, frozenset(run.query.exclude_product_ids)
-    while len(shown) < size and offset < order.total:
+    count, excluded = left, frozenset(run.query.exclude_product_ids)
+    while left and offset < order.total:
         try:
             if offset >= order.end and rest is not None:
                 order = await rest(offset)
@@ -137,17 +156,40 @@ async def _read(
             break
         titles |= found.titles
         # One call per vanished product would be too many after a whole catalog was exchanged.
-        count = max(size, READ_AHEAD)
-        by_id = {row.product_id: row for row in found.rows}
-        left_out = excluded.union(order.left_out)
-        for product_id in ids:
-            if len(shown) == size:
-                break
-            if product_id in by_id and product_id not in left_out:
-                reasons = order.reasons_at(offset)
-                shown.append(_Shown(by_id[product_id], order, offset, reasons))
-            offset += 1
+        count = max(run.query.results_a_page, READ_AHEAD)
+        out = excluded.union(order.left_out)
+        kept = _kept(order, offset, found, out, read=len(ids), most=left)
+        left -= len(kept.places)
+        offset = offset + len(ids) if left else kept.places[-1] + 1
+        if kept.places:
+            shown.append(kept)
     return shown, titles, offset
+
+
+def _kept(
+    order: AnswerOrder,
+    offset: int,
+    found: ProductRows,
+    left_out: frozenset[str],
+    *,
+    read: int,
+    most: int,
+) -> _Shown:
+    """Return the first `most` of `read` products of an order from `offset` on that may be shown."""
+    begin = offset - order.offset
+    ids = order.product_ids[begin : begin + read]
+    by_id = {row.product_id: row for row in found.rows}
+    places = [
+        place for place, each in enumerate(ids, offset) if each in by_id and each not in left_out
+    ][:most]
+    told = list[tuple[Reason, ...] | None](order.reasons[begin : begin + read])
+    told += [() if order.is_fused else None] * (len(ids) - len(told))
+    return _Shown(
+        order,
+        places,
+        [by_id[ids[place - offset]] for place in places],
+        [told[place - offset] for place in places],
+    )
 
 
 async def _rows(run: RequestContext, ids: Sequence[str], named: Sequence[str]) -> ProductRows:
@@ -183,17 +225,21 @@ def _explored(product: AnsweredProduct) -> bool:
 
 
 async def _ask_reasons(run: RequestContext, shown: Sequence[_Shown]) -> Mapping[str, str]:
-    """Add the ranker's reasons to products, if available, and read the titles that these name."""
+    """Add missing reasons of the ranker to products, if available, and read the titles that these
+    name."""
     if Peer.RANKER in run.trace.unreachable or run.trace.snapshot_micros:
         return {}
-    answered = [item.order.product(item.place) for item in shown]
+    asked = [
+        (each, place) for each in shown for place, own in enumerate(each.reasons) if own is None
+    ]
+    answered = [each.order.product(each.places[place]) for each, place in asked]
     parts = [name for name, _ in answered[0].parts]
     order = ReasonRequest(
         catalog_id=run.query.catalog_id,
         language_code=run.query.language_code,
         shopper=run.query.shopper,
         session_id=run.query.session_id,
-        rows=[item.row for item in shown],
+        rows=[each.rows[place] for each, place in asked],
         parts=[(part, [item.parts[at][1] for item in answered]) for at, part in enumerate(parts)],
         weights=weights_of(
             run.plan.scene,
@@ -208,9 +254,11 @@ async def _ask_reasons(run: RequestContext, shown: Sequence[_Shown]) -> Mapping[
     try:
         async with run.trace.stage("reasons", run.plan.ends.answer):
             reasoned = await run.peers.ranker.reasons(order)
-        for row, (item, reasons) in enumerate(zip(shown, reasoned.reasons, strict=True)):
-            item.reasons = reasons
-            item.contributions = {
+        for each in shown:
+            each.contributions = [None] * len(each.rows)
+        for row, ((each, place), reasons) in enumerate(zip(asked, reasoned.reasons, strict=True)):
+            each.reasons[place] = reasons
+            each.contributions[place] = {
                 part: values[row] for part, values in reasoned.contributions.items()
             }
         named = named_products(reasoned.reasons)

@@ -1,78 +1,147 @@
 """Planning of a request: scene × request → branches, counts and time. Pure."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from functools import lru_cache
+from typing import NamedTuple, Self
 
-from gateway.model.plan import MOST_ASKED, MOST_RANKED, RequestPlan, StageEnds
+from gateway.model.plan import MOST_ASKED, MOST_RANKED, NO_TIME, RequestPlan, StageEnds
 from gateway.model.query import AnswerScope, RequestQuery, SignalKind
 from gateway.model.scene import AFFINITY, Scene
 from servicekit.rpc.requests import RequestInvalid
 from sightline_core.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCHES, Branch
+from sightline_core.changed import changed
 
 SPARE = 10
 """Number of products requested in addition to two pages."""
 
 
+COMPILED = 1_024
+"""Shapes of requests, each of one version of a scene, whose plan is kept."""
+
+
+class RequestShape(NamedTuple):
+    """What a plan depends on of a request."""
+
+    size: int
+    """Results of a page."""
+    kinds: frozenset[SignalKind]
+    signalled: bool
+    labelled: bool
+    given: bool
+    """It has candidates of its own."""
+    personal: bool
+    anchored: bool
+    """It names anchors."""
+    about: bool
+    """It is about products."""
+    followed: bool
+    listed: bool
+    filtered: bool
+
+    @classmethod
+    def of(cls, query: RequestQuery) -> Self:
+        """Return the shape of a request."""
+        signals = query.signals
+        return cls(
+            query.results_a_page,
+            frozenset([each.kind for each in signals]) if signals else _NO_KINDS,
+            bool(signals),
+            bool(signals and query.labelled),
+            bool(query.candidates),
+            query.shopper is not None,
+            bool(query.anchors),
+            bool(query.about),
+            bool(query.followed),
+            query.listed,
+            query.filter is not None,
+        )
+
+
+_NO_KINDS = frozenset[SignalKind]()
+
+
 def make_plan(query: RequestQuery, scene: Scene, seconds: float) -> RequestPlan:
     """Return the plan of a request with a total of `seconds`. It pays for no label yet."""
+    budgets = scene.budgets
+    return changed(
+        _compiled(scene, RequestShape.of(query)),
+        scope=scope_of(query, scene),
+        ends=StageEnds(
+            embed=budgets.embed * seconds,
+            candidates=budgets.candidates * seconds,
+            fallback=budgets.fallback * seconds,
+            rank=budgets.rank * seconds,
+            hydrate=max(budgets.rank, budgets.hydrate) * seconds,
+            answer=seconds,
+        ),
+    )
+
+
+@lru_cache(COMPILED)
+def _compiled(scene: Scene, shape: RequestShape) -> RequestPlan:
+    """Return the plan of all requests of a shape, without conditions and time."""
     top_k = min(
-        max(round(query.results_a_page * scene.over_fetch), scene.least_candidates),
+        max(round(shape.size * scene.over_fetch), scene.least_candidates),
         scene.most_candidates,
         MOST_ASKED,
     )
-    by_history = follows_history(query, scene)
     return RequestPlan(
         scene=scene,
-        branches=branches_of(query, scene),
+        branches=_branches_of(shape, scene),
         top_k=top_k,
         # The ranker does not evaluate filters: its candidates are filtered afterwards.
-        generated=top_k if query.filter is None else MOST_ASKED,
-        most=MOST_RANKED if query.candidates else scene.most_candidates,
-        ahead=2 * query.results_a_page + SPARE,
-        scope=scope_of(query, scene),
-        ends=StageEnds(
-            embed=scene.budgets.embed * seconds,
-            candidates=scene.budgets.candidates * seconds,
-            fallback=scene.budgets.fallback * seconds,
-            rank=scene.budgets.rank * seconds,
-            hydrate=max(scene.budgets.rank, scene.budgets.hydrate) * seconds,
-            answer=seconds,
-        ),
-        by_history=by_history,
+        generated=MOST_ASKED if shape.filtered else top_k,
+        most=MOST_RANKED if shape.given else scene.most_candidates,
+        ahead=2 * shape.size + SPARE,
+        scope=AnswerScope(),
+        ends=NO_TIME,
+        by_history=_follows_history(shape, scene),
     )
 
 
 def branches_of(query: RequestQuery, scene: Scene) -> tuple[Branch, ...]:
     """Return the branches of a request, in the order of Branch; its own candidates are the only
     one."""
-    if query.candidates:
+    return _branches_of(RequestShape.of(query), scene)
+
+
+def _branches_of(shape: RequestShape, scene: Scene) -> tuple[Branch, ...]:
+    if shape.given:
         return (Branch.GIVEN,)
-    personal = scene.new_candidates and query.shopper is not None
-    explores = (bool(scene.diversity.exploration_places) or personal) and not query.signals
+    personal = scene.new_candidates and shape.personal
+    explores = (bool(scene.diversity.exploration_places) or personal) and not shape.signalled
     return tuple(
         branch
-        for branch, asked in _asked(query, scene).items()
+        for branch, asked in _asked(shape, scene).items()
         if asked and (scene.branches[branch] > 0 or (branch is Branch.NEW and explores))
     )
 
 
-def _asked(query: RequestQuery, scene: Scene) -> Mapping[Branch, bool]:
+def _asked(shape: RequestShape, scene: Scene) -> Mapping[Branch, bool]:
     """Return the branches for which a request has an input, in the branches' order."""
-    kinds = {signal.kind for signal in query.signals}
+    kinds = shape.kinds
+    anchored = shape.about or (scene.anchors_from.is_history and shape.personal)
     return {
         Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}),
         Branch.TEXT: SignalKind.TEXT in kinds,
         Branch.TEXT_VISUAL: SignalKind.TEXT in kinds,
         Branch.KEYWORDS: SignalKind.TEXT in kinds,
-        Branch.LABELS: bool(query.labelled),
-        Branch.COLLABORATIVE: query.shopper is not None or bool(query.anchors),
+        Branch.LABELS: shape.labelled,
+        Branch.COLLABORATIVE: shape.personal or shape.anchored,
         Branch.NEW: True,
         Branch.TRENDING: True,
         Branch.BEST_SELLERS: True,
-        Branch.FOLLOWED: bool(query.followed),
-        **dict.fromkeys(sorted(ANCHORED), is_anchored(query, scene)),
-        **dict.fromkeys(sorted(OF_SHOPPERS), query.shopper is not None),
+        Branch.FOLLOWED: shape.followed,
+        **dict.fromkeys(sorted(ANCHORED), anchored),
+        **dict.fromkeys(sorted(OF_SHOPPERS), shape.personal),
     }
+
+
+def _follows_history(shape: RequestShape, scene: Scene) -> bool:
+    """Return whether a request names nothing but a shopper, and its scene follows their last
+    products."""
+    named = shape.signalled or shape.anchored or shape.given or shape.followed or shape.listed
+    return bool(scene.parts_with_history) and shape.personal and not named
 
 
 def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
@@ -81,21 +150,8 @@ def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
         raise RequestInvalid.at("followed", "this scene defines no followed_attribute")
     if query.anchors and not scene.answer_anchors:
         left_out = (*query.exclude_product_ids, *query.anchors)
-        query = replace(query, exclude_product_ids=left_out)
+        query = changed(query, exclude_product_ids=left_out)
     return query.near_to(query.anchors) if scene.anchors_look_alike else query
-
-
-def is_anchored(query: RequestQuery, scene: Scene) -> bool:
-    """Return whether a request is about products: its own, or those that the scene infers."""
-    looks = scene.anchors_from.is_history and query.shopper is not None
-    return bool(query.about) or looks
-
-
-def follows_history(query: RequestQuery, scene: Scene) -> bool:
-    """Return whether a request names nothing but a shopper, and its scene follows their last
-    products."""
-    named = query.signals or query.anchors or query.candidates or query.followed or query.listed
-    return bool(scene.parts_with_history) and query.shopper is not None and not named
 
 
 def weights_of(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.model.causes import Peer
@@ -41,6 +41,7 @@ from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import tracing
 from sightline_core.answer import AnswerRecord
 from sightline_core.candidates import CandidateList, FusedCandidates
+from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
 
 T = TypeVar("T")
@@ -115,7 +116,7 @@ async def form_answer(found: FoundCandidates) -> RecommendAnswer:
     answer = answer_of(found.run, first, found.outcomes)
     if answer.results:
         return answer
-    return replace(answer, empty_reason=await why_empty(found.run, answer.hidden_count))
+    return changed(answer, empty_reason=await why_empty(found.run, answer.hidden_count))
 
 
 async def showable(
@@ -162,7 +163,7 @@ async def _first_page(run: RequestContext, listings: tuple[CandidateList, ...]) 
     on_page = [item.row.product_id for item in page.results]
     outcomes = await correct_outcomes(run, (*found.absent, *ordered.outcomes), read, on_page)
     if run.query.explain:
-        page = replace(page, results=split_by_signal(listings, page.results))
+        page = changed(page, results=split_by_signal(listings, page.results))
     return FirstPage(listings, found.candidates, found.record, ordered, page, outcomes)
 
 
@@ -191,7 +192,7 @@ def kept(run: RequestContext, first: FirstPage) -> FirstPage:
     """
     record, ordered = first.record, first.ordered
     if not ordered.by_ranker:
-        record = replace(
+        record = changed(
             record,
             # A new id: the ranker may still record a late ranking under the first id.
             answer_id=os.urandom(16).hex(),
@@ -202,7 +203,7 @@ def kept(run: RequestContext, first: FirstPage) -> FirstPage:
         )
         unreachable = Peer.RANKER in run.trace.unreachable
         queued = not unreachable and run.deps.answers.offer(run.query.catalog_id, record)
-        ordered = replace(ordered, recorded=queued)
+        ordered = changed(ordered, recorded=queued)
     shown = [item.row.product_id for item in first.page.results]
     if ordered.by_ranker:  # without it, relevance is unknown
         note_goals(run, first.candidates, shown, ordered.merits)

@@ -1,7 +1,7 @@
 """Resolution of a request's anchors as the scene defines them, before any search."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.model.causes import Peer
 from gateway.model.query import FIRST_ANCHOR, RequestQuery
@@ -11,6 +11,7 @@ from gateway.retrieval.personal import FromRanker, ask_ranker
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
+from sightline_core.changed import changed
 from sightline_rules import categories
 
 
@@ -44,18 +45,19 @@ async def infer_anchors(run: RequestContext) -> tuple[RequestContext, FromRanker
         return await follow_history(run)
     if query.candidates:
         return run, None
-    named = query.about or not scene.anchors_from.is_history or query.shopper is None
-    if named or not (scene.anchors_look_alike or scene.other_categories):
+    needed = scene.anchors_look_alike or scene.other_categories
+    inferred = needed and query.shopper is not None and scene.anchors_from.is_history
+    if not inferred or query.about:
         return run, None
     candidates, notes = await ask_ranker(run)
     if candidates is None or not candidates.anchors:
         return run, (candidates, notes)
-    query = replace(query, anchors=candidates.anchors)
+    query = changed(query, anchors=candidates.anchors)
     if scene.anchors_look_alike:
         query = query.near_to(candidates.anchors)
         branches = dict.fromkeys((*run.plan.branches, Branch.VISUAL))
-        run = replace(run, plan=replace(run.plan, branches=tuple(branches)))
-    return replace(run, query=query), (candidates, notes)
+        run = changed(run, plan=changed(run.plan, branches=tuple(branches)))
+    return changed(run, query=query), (candidates, notes)
 
 
 async def exclude_anchor_categories(run: RequestContext) -> tuple[RequestContext, BranchResult]:
@@ -68,8 +70,8 @@ async def exclude_anchor_categories(run: RequestContext) -> tuple[RequestContext
         return run, NOTHING
     paths, notes = await _categories(run, _places(run.query))
     own = {categories.join(categories.split(path)[:level]) for path in paths.values() if path}
-    scope = replace(run.plan.scope, other_categories=tuple(sorted(own)))
-    return replace(run, plan=replace(run.plan, scope=scope)), notes
+    scope = changed(run.plan.scope, other_categories=tuple(sorted(own)))
+    return changed(run, plan=changed(run.plan, scope=scope)), notes
 
 
 def unsearched(run: RequestContext) -> Mapping[int, str]:

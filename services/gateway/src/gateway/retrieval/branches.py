@@ -1,7 +1,6 @@
 """The branches, executed in parallel."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
 from gateway.model.query import FIRST_ANCHOR, RequestQuery, asked_at
@@ -17,8 +16,9 @@ from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.personal import by_behaviour
 from gateway.retrieval.similar import similar
 from gateway.state.request_context import RequestContext
-from sightline_core.branch import ABOUT, SIMILARITY_BRANCHES, Branch
+from sightline_core.branch import ABOUT, Branch
 from sightline_core.candidates import CandidateList
+from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
 
 
@@ -37,7 +37,7 @@ async def find(
     if anchors is None:
         run, anchors = await resolve_anchors(run)
     asked, given, kept = anchors.asked, anchors.given, anchors.kept
-    jobs = [near_signals(run)] if _signalled(run) else []
+    jobs = [near_signals(run)] if run.plan.signalled else []
     if Branch.COLLABORATIVE in run.plan.branches or run.plan.recommenders or given:
         jobs.append(by_behaviour(run, given))
     if Branch.NEW in run.plan.branches:
@@ -49,7 +49,7 @@ async def find(
         jobs.append(missing(run, places))
     result = merged([kept, *await in_parallel(*jobs)])
     if run.trace.detections or (given and not asked.about):
-        result = replace(result, missing={})  # the caller did not name these anchors
+        result = changed(result, missing={})  # the caller did not name these anchors
     run.trace.note(result)
     _refuse_if_all_missing(asked, result.missing)
     listings = result.listings
@@ -88,13 +88,13 @@ async def near_signals(run: RequestContext) -> BranchResult:
     Texts that the search by words has corrected are searched again in the spaces: no other request
     waits for a correction. A space that fails then keeps its first result.
     """
-    branches = _signalled(run)
+    branches = run.plan.signalled
     found = await in_parallel(*(_near(run, branch) for branch in branches))
     result = merged(found)
     if not result.corrected:
         return result
     again = [branch for branch in branches if branch in _OF_TEXTS]
-    fixed = replace(run, query=run.query.with_texts(result.corrected))
+    fixed = changed(run, query=run.query.with_texts(result.corrected))
     anew = dict(zip(again, await in_parallel(*(_near(fixed, each) for each in again)), strict=True))
     return merged(
         first if anew.get(branch, first).failures else anew.get(branch, first)
@@ -105,10 +105,6 @@ async def near_signals(run: RequestContext) -> BranchResult:
 _OF_TEXTS = (Branch.TEXT, Branch.TEXT_VISUAL)
 
 
-def _signalled(run: RequestContext) -> list[Branch]:
-    return [branch for branch in run.plan.branches if branch in SIMILARITY_BRANCHES]
-
-
 async def _near(run: RequestContext, branch: Branch) -> BranchResult:
     if branch is Branch.LABELS:
         return await by_labels(run)
@@ -117,6 +113,8 @@ async def _near(run: RequestContext, branch: Branch) -> BranchResult:
 
 def _refuse_if_all_missing(query: RequestQuery, missing: Mapping[int, str]) -> None:
     """Raise ProductNotFound if all requested products are missing from the catalog."""
+    if not missing:
+        return
     wanted = {signal.index for signal in query.wanted}
     wanted |= {FIRST_ANCHOR - place for place in range(len(query.anchors))}
     if wanted and wanted <= missing.keys():

@@ -5,7 +5,6 @@ nothing there (lab/research/personal.md), and each search has its price.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gateway.model.causes import Peer
 from gateway.model.last_products import MOST_GROUPS, last_products_of
@@ -16,6 +15,7 @@ from gateway.retrieval.personal import FromRanker, ask_ranker
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import BY_HISTORY, SIMILARITY_BRANCHES, Branch
+from sightline_core.changed import changed
 
 
 def most_searches(plan: RequestPlan) -> int:
@@ -51,9 +51,9 @@ async def follow_history(run: RequestContext) -> tuple[RequestContext, FromRanke
     groups = last.groups()
     if not groups:
         return run, given
-    return replace(
+    return changed(
         run,
-        query=replace(run.query, signals=tuple(each for group in groups for each in group)),
-        plan=replace(run.plan, branches=(*_searched(run.plan), *run.plan.branches)),
+        query=changed(run.query, signals=tuple(each for group in groups for each in group)),
+        plan=changed(run.plan, branches=(*_searched(run.plan), *run.plan.branches)),
         last_products=last,
     ), given

@@ -1,7 +1,5 @@
 """Keyword search of texts in the record, which needs no model and no index."""
 
-from dataclasses import replace
-
 from gateway.model.causes import Peer
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import Signal, SignalKind
@@ -11,6 +9,7 @@ from gateway.retrieval.similar import listing_of, result_of
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
+from sightline_core.changed import changed
 
 
 async def by_keywords(run: RequestContext) -> BranchResult:
@@ -36,4 +35,4 @@ async def _of_text(run: RequestContext, signal: Signal) -> BranchResult:
         return failed(Branch.KEYWORDS, Peer.RETRIEVER, error)
     result = result_of(run, listing_of(Branch.KEYWORDS, signal.strength, found, signal), found)
     corrected = {signal.index: found.corrected_text} if found.corrected_text else {}
-    return replace(result, corrected=corrected)
+    return changed(result, corrected=corrected)

@@ -8,7 +8,6 @@ additional search and no failed request.
 """
 
 from collections.abc import Collection
-from dataclasses import replace
 from itertools import chain
 
 from gateway.model.causes import Peer
@@ -22,6 +21,7 @@ from servicekit.admission import access
 from servicekit.errors import ServiceError
 from sightline_core.branch import BY_HISTORY, OF_SHOPPERS, RECOMMENDERS, Branch
 from sightline_core.candidates import CandidateList
+from sightline_core.changed import changed
 from sightline_core.columns import ProductColumns, gathered
 from sightline_core.ranking import (
     NO_RECOMMENDERS,
@@ -82,22 +82,22 @@ async def by_behaviour(run: RequestContext, given: FromRanker | None = None) -> 
         if near.listings:
             # An empty list would take half of the branch's weight.
             named = tuple(item for item in beside.listings if len(item.ids))
-            return merged([notes, near, replace(beside, listings=named)])
+            return merged([notes, near, changed(beside, listings=named)])
         counted = tuple(item for item in beside.listings if item.branch is not BRANCH)
-        notes = replace(merged([notes, near, beside]), listings=counted)
+        notes = changed(merged([notes, near, beside]), listings=counted)
         if any(failure.unreachable is Peer.RETRIEVER for failure in notes.failures):
             return notes  # no other candidates could be looked up either
-        asked = replace(recommenders_of(run), names=())
+        asked = changed(recommenders_of(run), names=())
         until = run.plan.ends.candidates
         candidates, more = await generate(run, run.query.shopper, BRANCH, until, recommenders=asked)
         notes = merged([notes, more])
     if candidates is None:
         return notes
     if BRANCH not in run.plan.branches:
-        candidates = replace(candidates, product_ids=())
+        candidates = changed(candidates, product_ids=())
     elif candidates.basis not in (NominationBasis.LONG_TERM, NominationBasis.SESSION):
-        notes = replace(notes, popular=candidates)
-        candidates = replace(candidates, product_ids=())
+        notes = changed(notes, popular=candidates)
+        candidates = changed(candidates, product_ids=())
     return merged([notes, await _looked_up(run, candidates)])
 
 
@@ -151,7 +151,7 @@ def recommenders_of(run: RequestContext, *, only: bool = False) -> Recommenders:
         return asked
     weights = run.plan.scene.parts_with_history
     counted = tuple(each for each in BY_HISTORY if each in RECOMMENDERS and weights.get(each))
-    return replace(asked, last_products=MOST_LAST, of_last_products=counted)
+    return changed(asked, last_products=MOST_LAST, of_last_products=counted)
 
 
 def anchors_of(run: RequestContext) -> RequestAnchors:

@@ -1,7 +1,6 @@
 """Candidates that the ranker generates by behaviour, with their columns."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from gateway.model.causes import Peer
 from gateway.model.plan import MOST_ASKED
@@ -9,6 +8,7 @@ from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
+from sightline_core.changed import changed
 from sightline_core.columns import ProductColumns
 from sightline_core.ranking import NO_RECOMMENDERS, RankerCandidates, Recommenders
 from sightline_core.shoppers import Shopper
@@ -45,7 +45,7 @@ async def generate(
         lost = (*own, *recommenders.names)
         return None, merged(failed(each, Peer.RANKER, error) for each in lost)
     if shopper is None:
-        candidates = replace(candidates, history_token="")
+        candidates = changed(candidates, history_token="")
     return candidates, BranchResult(generated=(candidates,), anchors=candidates.anchors)
 
 

@@ -9,7 +9,6 @@ more positive results (`python -m lab signals`, 2026-11).
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from gateway.model.causes import Peer
 from gateway.model.peer_failures import StageFailure
@@ -25,6 +24,7 @@ from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import SPACES, Branch
 from sightline_core.candidates import CandidateList
+from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
 from sightline_core.opaque_messages import Vector
 from sightline_core.search import NearestProducts, VectorBlend
@@ -56,7 +56,7 @@ async def similar(run: RequestContext, branch: Branch) -> BranchResult:
             return result
     held = result.found[-1].space
     kept = [row for row, found in enumerate(result.found) if found.space == held]
-    return replace(
+    return changed(
         result,
         listings=tuple(result.listings[row] for row in kept),
         found=tuple(result.found[row] for row in kept),
@@ -108,9 +108,9 @@ async def _near_last(
     such vectors."""
     found = await _near_blend(run, branch, group) or NOTHING
     lost = DegradationCause.SPACE_UNAVAILABLE
-    return replace(
+    return changed(
         found,
-        listings=tuple(replace(each, signal=FIRST_GROUP - number) for each in found.listings),
+        listings=tuple(changed(each, signal=FIRST_GROUP - number) for each in found.listings),
         failures=tuple(each for each in found.failures if each.cause is not lost),
     )
 
@@ -193,7 +193,7 @@ async def _near_signal(
     if not isinstance(near, str) and not signal.negative:
         listing = _with_categories(run, listing, [near], signal.strength)
     result = result_of(run, listing, found)
-    return result if isinstance(near, str) else replace(result, photo=_recorded(run, near))
+    return result if isinstance(near, str) else changed(result, photo=_recorded(run, near))
 
 
 def _recorded(run: RequestContext, near: EmbeddedSignal) -> Vector | None:
@@ -213,7 +213,7 @@ def _with_categories(
         if item.classification is not None
     ]
     return (
-        replace(listing, category_fits=category_fits(shown, listing.columns)) if shown else listing
+        changed(listing, category_fits=category_fits(shown, listing.columns)) if shown else listing
     )
 
 

@@ -25,7 +25,6 @@ from ranker.serving.nominate import NominateQuery
 from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.breakdown import Contributions
 from ranker.serving.ranking.diversity import RankPolicy
-from ranker.serving.ranking.explain import RankReason
 from ranker.serving.ranking.objective import ObjectiveGoal
 from ranker.serving.ranking.order import CollapseKeys, RankedOrder
 from ranker.serving.ranking.rank import RankCandidates
@@ -46,7 +45,7 @@ from sightline_core.columns import ProductColumns
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.lending import LentRanker
 from sightline_core.opaque_messages import ProductRow
-from sightline_core.reasons import Move, Reason
+from sightline_core.reasons import Move
 from sightline_core.score_notes import ScoreNote
 from sightline_core.shoppers import Shopper
 from sightline_rules.categories import join
@@ -163,7 +162,7 @@ class Lent(LentRanker):
                 model_version=order.model_version,
             )
         )
-        return core.Reasoned([*map(_reasons, found.reasons)], _split(found.contributions))
+        return core.Reasoned([*map(tuple, found.reasons)], _split(found.contributions))
 
 
 def _draft(record: AnswerRecord, candidates: FusedCandidates) -> AnswerDraft:
@@ -192,6 +191,8 @@ def _rank_query(order: core.RankRequest, catalog_id: str, actor: str | None) -> 
     parts = (*given.similarities.items(), *order.signals.items())
     explores = policy.exploration_places and len(created)
     controls = bool(given.controls)
+    by_category = policy.diversity or policy.calibrated or policy.category_caps
+    arranged = bool(by_category or policy.brand_cap)
     return RankQuery(
         *(catalog_id, actor),
         candidates=RankCandidates(
@@ -201,6 +202,8 @@ def _rank_query(order: core.RankRequest, catalog_id: str, actor: str | None) -> 
             fused=np.maximum(_doubles(given.fused), 0.0) if given.fused else np.zeros(count),
             created_micros=np.array(created, np.int64) if explores else None,
             offers=offers_of(columns) if policy.objective.has_price else None,
+            brands=(columns.brands or [""] * count) if arranged else None,
+            categories=(columns.category_paths or [""] * count) if arranged else None,
         ),
         weights=order.weights,
         now_micros=order.time_micros or now_micros(),
@@ -269,7 +272,7 @@ def _order(candidates: FusedCandidates, query: RankQuery, ranked: RankedProducts
         moves=_moves(first),
         chances=() if first.chances is None else first.chances.tolist(),
         event=score_event(model),
-        reasons=[*map(_reasons, ranked.reasons)],
+        reasons=[*map(tuple, ranked.reasons)],
         contributions=_split(ranked.contributions),
         expected_values=expected,
         total=len(ranked.order),
@@ -279,11 +282,17 @@ def _order(candidates: FusedCandidates, query: RankQuery, ranked: RankedProducts
 def _moves(order: RankedOrder) -> Sequence[Sequence[Move]]:
     if not (order.moves or order.drawn):
         return ()
-    columns = [(cause_number(cause), steps.tolist()) for cause, steps in order.moves.items()]
-    return [
-        tuple([Move(cause, steps[place]) for cause, steps in columns if steps[place]])
-        for place in range(len(order))
-    ]
+    found: list[tuple[Move, ...]] = [()] * len(order)
+    for cause, steps in order.moves.items():
+        number = cause_number(cause)
+        for place, step in enumerate(steps.tolist()):
+            if step:
+                found[place] += (_move(number, step),)
+    return found
+
+
+_move = lru_cache(4_096)(Move)
+"""Returns a move; those of an answer are few different ones."""
 
 
 class CandidateFacts:
@@ -393,10 +402,6 @@ def _lost(stage: str, served: RequestModel) -> tuple[Degradation, ...]:
     if not served.substitute:
         return ()
     return (Degradation(stage, DegradationCause.MODEL_NOT_READY, served.substitute),)
-
-
-def _reasons(given: Sequence[RankReason]) -> tuple[Reason, ...]:
-    return tuple([Reason(each.code, each.text, each.parameters) for each in given])
 
 
 def _split(

@@ -14,13 +14,13 @@ from ranker.servicer.requests import refuse
 from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.breakdown import Contributions
 from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
-from ranker.serving.ranking.explain import RankReason
 from ranker.serving.ranking.objective import OBJECTIVE, ScoreNote
 from ranker.serving.ranking.order import RankedOrder
 from ranker.serving.request_model import RequestModel
 from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
+from sightline_core.reasons import Reason
 from sightline_rules.categories import MAX_LEVELS
 
 MOST_WINDOW = 500
@@ -166,7 +166,7 @@ def add_parts(
                 features.add(name=feature, value=value)
 
 
-def add_reasons(answer: Answer, reasons: Iterable[Sequence[RankReason]]) -> None:
+def add_reasons(answer: Answer, reasons: Iterable[Sequence[Reason]]) -> None:
     for each in reasons:
         added = answer.reasons.add().reasons
         for reason in each:

@@ -8,10 +8,11 @@ from ranker.domain.recommenders import RequestAnchors
 from ranker.ports import Models
 from ranker.serving.ranking import breakdown
 from ranker.serving.ranking.breakdown import Contributions, again
-from ranker.serving.ranking.explain import RankReason, explain
+from ranker.serving.ranking.explain import explain
 from ranker.serving.ranking.rank import RankCandidates
 from ranker.serving.ranking.shopper_reads import Shoppers
 from ranker.serving.request_model import choose_model
+from sightline_core.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class ReasonsQuery:
 class ProductReasons:
     """Reasons and contributions of each product of the query."""
 
-    reasons: Sequence[Sequence[RankReason]]
+    reasons: Sequence[Sequence[Reason]]
     contributions: Mapping[str, Sequence[Contributions]]
     """By part; empty unless `with_breakdown`."""
     model_version: str

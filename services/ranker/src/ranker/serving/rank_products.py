@@ -21,7 +21,7 @@ from ranker.serving.ranking.breakdown import Contributions, Evidence
 from ranker.serving.ranking.calibrated import own_shares
 from ranker.serving.ranking.controls import controlled
 from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
-from ranker.serving.ranking.explain import RankReason, explain
+from ranker.serving.ranking.explain import explain
 from ranker.serving.ranking.exploration import seed_of
 from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.objective import ScoreNote
@@ -30,6 +30,7 @@ from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
 from ranker.serving.ranking.shopper_reads import Shoppers
 from ranker.serving.request_model import RequestModel, choose_model
 from servicekit.telemetry import Stages
+from sightline_core.reasons import Reason
 from sightline_rules.controls import Control, ControlKind, Lineup, acting
 
 
@@ -98,7 +99,7 @@ class RankedProducts:
     """Input of the policy: scored candidates without pinned and buried ones."""
     draws: bytes
     """Seed of the random draws."""
-    reasons: Sequence[Sequence[RankReason]]
+    reasons: Sequence[Sequence[Reason]]
     """Reasons of the first `reason_top_k` products."""
     contributions: Mapping[str, Sequence[Contributions]]
     """By part; empty unless `with_breakdown`."""

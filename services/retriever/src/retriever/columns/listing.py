@@ -1,8 +1,6 @@
 """Order of lists of products, on columns in memory."""
 
 from collections.abc import Sequence
-from heapq import nsmallest
-from itertools import islice
 from typing import cast
 
 import numpy as np
@@ -35,11 +33,15 @@ def first_positions(
         places, keys = places[keys >= start[0]], keys[keys >= start[0]]
     places, keys = _nearest(places, keys, count, start)
     first: list[Position] = []
-    pairs = ((key, ids[place]) for key, place in zip(keys.tolist(), places.tolist(), strict=True))
-    behind = (pair for pair in pairs if start is None or pair > start)
-    while some := list(islice(behind, _SORTED)):
+    for begin in range(0, len(places), _SORTED):
         yield
-        first = nsmallest(count, [*first, *some])
+        some = [ids[place] for place in places[begin : begin + _SORTED].tolist()]
+        pairs = [*zip(keys[begin : begin + _SORTED].tolist(), some, strict=True)]
+        if start is not None:
+            pairs = [pair for pair in pairs if pair > start]
+        if first and len(first) == count:
+            pairs = [pair for pair in pairs if pair < first[-1]]
+        first = sorted([*first, *pairs])[:count]
     return [(sign * key, product_id) for key, product_id in first]
 
 

@@ -12,7 +12,7 @@ from retriever.columns.table import ProductTable
 from retriever.servicer.column_messages import KEPT, NOTHING, attribute
 from retriever.servicer.messages import AVAILABILITY_NUMBER
 from sightline.common.v1 import candidate_pb2
-from sightline_core.columns import ProductColumns
+from sightline_core.columns import Block, ProductColumns
 from sightline_rules import kinds
 from sightline_rules.fields import CANDIDATE
 from sightline_rules.kinds import FieldKind
@@ -34,6 +34,7 @@ class TableColumns:
 
     def __init__(self, table: ProductTable, rows: Ints, market_id: str) -> None:
         self._table, self._rows, self._market_id = table, rows, market_id
+        self._frozen = False
         table.read_later(self)
 
     def __getattr__(self, name: str) -> Sequence[Any]:
@@ -44,8 +45,20 @@ class TableColumns:
 
     def freeze(self) -> None:
         """Read what was not read: the table is about to change."""
+        self._frozen = True
         for name in ("product_ids", "image_hashes", *_COLUMNS):
             getattr(self, name)
+
+    def joined(self, blocks: Sequence[Block]) -> "TableColumns | None":
+        """Return the rows of all blocks; None unless all say what the same table says now."""
+        parts = list[Ints]()
+        for source, rows in blocks:
+            if not isinstance(source, TableColumns) or source._frozen:
+                return None
+            if source._table is not self._table or source._market_id != self._market_id:
+                return None
+            parts += (source._rows[rows],)
+        return TableColumns(self._table, np.concatenate(parts), self._market_id)
 
     def _read(self, name: str) -> Sequence[Any]:
         if name == "product_ids":

@@ -8,8 +8,9 @@ from ranker.domain.events import History
 from ranker.domain.model import Model
 from ranker.serving.ranking import fold_in, parts
 from ranker.serving.ranking.breakdown import Evidence
-from ranker.serving.ranking.explain import TEXTS, RankReason, explain
+from ranker.serving.ranking.explain import TEXTS, explain
 from ranker.serving.ranking.rank import rank
+from sightline_core.reasons import Reason
 from tests.fakes.ranker import candidates, model, product
 
 MODEL = model(
@@ -52,8 +53,8 @@ def reasons(
 
 def test_what_looks_alike_says_how_much() -> None:
     (one,) = reasons(["a"], visual=[0.875])["a"]
-    assert one == RankReason(
-        "LOOKS_LIKE_QUERY", (("cosine", "0.875"),), "Looks like what you showed us"
+    assert one == Reason(
+        "LOOKS_LIKE_QUERY", "Looks like what you showed us", (("cosine", "0.875"),)
     )
 
 

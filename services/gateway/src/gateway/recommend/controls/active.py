@@ -1,7 +1,6 @@
 """Controls that apply at the time of a request, and their exclusions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from gateway.model.controls import (
     NO_OUTCOMES,
@@ -14,6 +13,7 @@ from gateway.model.filters import CallersFilter
 from gateway.model.plan import MOST_RANKED
 from gateway.state.request_context import RequestContext
 from servicekit.admission import access
+from sightline_core.changed import changed
 from sightline_rules.controls import ControlKind
 
 
@@ -22,10 +22,10 @@ async def activate_controls(run: RequestContext) -> tuple[RequestContext, Contro
 
     For pins, only the reasons why they are inactive are known before products are read.
     """
+    if not (run.query.controls or run.plan.scene.controls):
+        return run, NO_OUTCOMES
     given = [ActiveControl(each, "") for each in run.query.controls]
     given += [ActiveControl(each, run.plan.scene.name) for each in run.plan.scene.controls]
-    if not given:
-        return run, NO_OUTCOMES
     counts: Mapping[str, int] = {}
     if budgeted := [each.key for each in given if each.control.daily_budget]:
         ask = run.peers.ranker.control_counts
@@ -47,19 +47,19 @@ def _with_boost(run: RequestContext, given: ActiveControl) -> ActiveControl:
         return given
     caller = access.caller.get().name
     boost = run.deps.goals.boost(run.query.catalog_id, given.key, caller)
-    return replace(given, control=replace(given.control, boost=boost))
+    return changed(given, control=changed(given.control, boost=boost))
 
 
 def _restricted(run: RequestContext, active: tuple[ActiveControl, ...]) -> RequestContext:
     """Return the run with these controls, their exclusions, and enough candidates for pins."""
     left_out = (*run.query.exclude_product_ids, *excluded_ids(active))
-    return replace(
+    return changed(
         run,
-        query=replace(run.query, exclude_product_ids=tuple(dict.fromkeys(left_out))),
-        plan=replace(
+        query=changed(run.query, exclude_product_ids=tuple(dict.fromkeys(left_out))),
+        plan=changed(
             run.plan,
             controls=active,
-            scope=replace(run.plan.scope, without=excluded_filters(active)),
+            scope=changed(run.plan.scope, without=excluded_filters(active)),
             most=min(run.plan.most, MOST_RANKED - len(pinned_ids(active))),
         ),
     )
@@ -87,6 +87,8 @@ def of_kind(controls: Iterable[ActiveControl], kind: ControlKind) -> list[Active
 
 def pinned_ids(controls: Iterable[ActiveControl]) -> tuple[str, ...]:
     """Return the ids of all pinned products, each once."""
+    if not controls:
+        return ()
     pins = of_kind(controls, ControlKind.PIN)
     return tuple(dict.fromkeys(item for each in pins for item in each.control.product_ids))
 

@@ -184,6 +184,8 @@ def opposite(condition: CallersFilter) -> str:
 
 def last_place(candidates: FusedCandidates) -> int:
     """Return the last place of a pinned product, from 1; 0 without pins."""
+    if not candidates.controls:
+        return 0
     pins = [each for each in candidates.controls if each.kind is ControlKind.PIN]
     return max((each.place for each in pins), default=0) + sum(len(each.rows) for each in pins)
 
@@ -192,6 +194,8 @@ def pin_outcomes(
     run: RequestContext, candidates: FusedCandidates, order: Collection[str], ranked: Ranked | None
 ) -> ControlOutcomes:
     """Return the outcome of each pinned candidate; `order` contains the places of all pins."""
+    if not run.plan.controls:
+        return ()
     places = candidates.places
     return tuple(
         each.outcome(_placed(item, order, ranked), item)
@@ -218,6 +222,8 @@ async def correct_outcomes(
 
     `read`: products read for the page; `shown`: products on it.
     """
+    if not run.plan.controls:
+        return outcomes
     pinned = pinned_ids(run.plan.controls)
     gone = [item for item in pinned if item in read and item not in shown]
     if not gone:
@@ -241,6 +247,8 @@ def note_goals(
     merits: Mapping[str, float],
 ) -> None:
     """Add a page to the goals of exposure. `merits`: share of relevance by control."""
+    if not run.plan.controls:
+        return
     goals = [each for each in run.plan.controls if each.control.is_goal]
     if not goals:
         return
@@ -259,6 +267,8 @@ def note_goals(
 
 def count_exposure(run: RequestContext, names: Collection[str]) -> None:
     """Count an answer that these controls changed, for those with a daily budget."""
+    if not names:
+        return
     budgeted = {each.key for each in run.plan.controls if each.control.daily_budget}
     if acted := [name for name in names if name in budgeted]:
         run.deps.exposures.add(run.query.catalog_id, acted)

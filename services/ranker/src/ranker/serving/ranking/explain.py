@@ -29,7 +29,6 @@ Callers that know titles can replace the sentence of a reason with a product_id;
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -47,14 +46,7 @@ from ranker.serving.ranking.parts import (
     TASTE,
     TREND,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RankReason:
-    code: str
-    parameters: tuple[tuple[str, str], ...]
-    text: str
-
+from sightline_core.reasons import Reason
 
 Parameters = tuple[tuple[str, str], ...]
 ReasonKey = tuple[str, Parameters]
@@ -135,7 +127,7 @@ TEXTS: Mapping[str, Mapping[str, str]] = {
 
 def explain(
     evidence: Evidence, language_code: str, explored: frozenset[int] = frozenset()
-) -> tuple[tuple[RankReason, ...], ...]:
+) -> tuple[tuple[Reason, ...], ...]:
     """Return the reasons of each ranked product, strongest first. `language_code` is BCP 47;
     unsupported languages get English. `explored`: positions (from 0) that exploration filled.
     """
@@ -172,20 +164,20 @@ def _places(speaking: Sequence[Sequence[int]], names: Sequence[str], part: str) 
 
 
 @lru_cache(4096)
-def _reasons(language_code: str, keys: Sequence[ReasonKey]) -> tuple[RankReason, ...]:
+def _reasons(language_code: str, keys: Sequence[ReasonKey]) -> tuple[Reason, ...]:
     """Return the reasons of a product, none twice."""
     return tuple([_reason(language_code, *key) for key in dict.fromkeys(keys)])
 
 
 @lru_cache(4096)
-def _reason(language_code: str, code: str, parameters: Parameters) -> RankReason:
+def _reason(language_code: str, code: str, parameters: Parameters) -> Reason:
     """Return the reason with its sentence, cached: hundreds of products share a few."""
     texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
     named = dict(parameters)
     template = texts.get(f"{code}/{named.get('feature', '')}") or texts.get(code)
     # A branch without a sentence: its name comes from the caller and must not be used as a
     # template.
-    return RankReason(code, parameters, code if template is None else template.format(**named))
+    return Reason(code, code if template is None else template.format(**named), parameters)
 
 
 def _speaking(parts: Doubles) -> list[list[int]]:
