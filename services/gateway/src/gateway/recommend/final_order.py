@@ -1,7 +1,7 @@
 """Final order of candidates: the ranker's, or that of the fusion if the ranker fails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.model.causes import Peer
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
