@@ -1,7 +1,7 @@
 """Health probes of programs. Each takes at most about a second and never raises."""
 
+import http.client
 import socket
-import urllib.error
 import urllib.request
 from collections.abc import Callable
 
@@ -43,7 +43,7 @@ def http_ok(port: int, path: str = "/metrics") -> Probe:
         try:
             with opener.open(url, timeout=_SECONDS) as answer:
                 return bool(answer.status == 200)
-        except (OSError, urllib.error.URLError, ValueError):
+        except (OSError, ValueError, http.client.HTTPException):
             return False
 
     return probe

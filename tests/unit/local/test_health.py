@@ -72,6 +72,11 @@ def test_nothing_on_the_port_is_unhealthy_at_once() -> None:
     assert not any(probe() for probe in (grpc_serving(port), triton_ready(port), http_ok(port)))
 
 
+def test_a_port_that_another_program_took_is_unhealthy(engine: Engine) -> None:
+    answers(grpc_serving(engine.port))
+    assert not http_ok(engine.port)()
+
+
 @pytest.mark.slow
 def test_a_port_that_takes_connections_but_never_answers_is_unhealthy_in_time() -> None:
     with socket.socket() as silent:
