@@ -166,6 +166,21 @@ ROWS = {
         "unit/retriever/indexing/test_embedding_photos.py"
         "::test_a_photo_that_can_not_be_read_holds_up_no_other",
     ),
+    "retriever.adapters.milvus.index": Row(
+        "the authority of the engine's certificate",
+        Does.REFUSED,
+        f"{AGAIN}::test_a_broken_file_of_settings_is_named_at_the_start",
+    ),
+    "retriever.preflight": Row(
+        "the authority of the engine's certificate",
+        Does.REFUSED,
+        "unit/retriever/test_preflight.py::test_a_file_without_a_certificate_is_named_with_its_fix",
+    ),
+    "retriever.wiring": Row(
+        "the authority of the engine's certificate",
+        Does.REFUSED,
+        f"{AGAIN}::test_a_broken_file_of_settings_is_named_at_the_start",
+    ),
     "retriever.backup.archive.parquet": Row("a backup", Does.REFUSED, BACKUPS),
     "servicekit.artefacts.backups": Row("a backup", Does.REFUSED, BACKUPS),
     "servicekit.catalogs.known": Row(

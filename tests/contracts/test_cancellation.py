@@ -52,6 +52,7 @@ SCOPED = {
     "embedder.spaces.promote.Promotion": "a lock around a block",
     "embedder.spaces.sources.ModelSources": "a lock around a block",
     "gateway.detect.detect._Detecting": "a semaphore around a block",
+    "gateway.recommend.charge.charged_together": "a lock that the calls of one request share",
     "gateway.detect.heat_maps.HeatMapDrawer": "a semaphore around a block",
     "gateway.http.app.HttpApp": "a ByteBudget, which its requests hold",
     "gateway.state.experiments.RunningExperiments": "a lock around a block",

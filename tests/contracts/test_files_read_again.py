@@ -286,6 +286,8 @@ def test_a_broken_file_of_settings_is_named_at_the_start(tmp_path: Path, way: st
     from embedder.settings import EmbedderSettings
     from embedder.wiring import control_key
     from ranker.settings.recipe_file import read_recipe
+    from retriever.settings import RetrieverSettings
+    from retriever.wiring import milvus_authority
 
     path = tmp_path / "file"
     path.write_text("epochs = 1")
@@ -296,3 +298,6 @@ def test_a_broken_file_of_settings_is_named_at_the_start(tmp_path: Path, way: st
     if way not in {"cut in the middle", "of another kind"}:  # any text is a key
         with pytest.raises(Unreadable, match=str(path)):
             control_key(EmbedderSettings(triton_key_file=path))
+    if path.is_file():  # else the setting is refused
+        with pytest.raises(Unreadable, match=str(path)):
+            milvus_authority(RetrieverSettings(milvus_ca_file=path))

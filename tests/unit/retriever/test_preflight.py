@@ -114,7 +114,7 @@ async def test_only_the_authority_of_the_setting_is_trusted(
     index = milvus_index(settings)
     try:
         version = await index.version(1)
-        found = [each async for each in preflight.milvus(settings, index)]
+        found = [each async for each in preflight.milvus(settings)]
     finally:
         await index.close()
     if name == "private.pem":
@@ -131,3 +131,12 @@ async def test_a_certificate_of_another_host_is_not_trusted(private: int, tmp_pa
     found = preflight.untrusted(f"https://127.0.0.1:{private}", tmp_path / "private.pem")
     assert "IP address mismatch" in found
     assert preflight.untrusted(f"http://127.0.0.1:{private}", None) == ""
+
+
+async def test_a_file_without_a_certificate_is_named_with_its_fix(tmp_path: Path) -> None:
+    path = tmp_path / "authority.pem"
+    path.write_text("no certificate")
+    settings = RetrieverSettings(milvus_uri=URI, milvus_ca_file=path)
+    (found,) = [each async for each in preflight.milvus(settings)]
+    assert str(path) in found.problem
+    assert "RETRIEVER_MILVUS_CA_FILE" in found.fix

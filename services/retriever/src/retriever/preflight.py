@@ -6,7 +6,7 @@ import ssl
 import sys
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from retriever.wiring import milvus_index
 from servicekit import config, preflight
 from servicekit.preflight import Finding
 from servicekit.startup import numbers
+from servicekit.watched_files import Unreadable
 from sightline_rules.facts import Facts
 
 
@@ -89,36 +90,43 @@ async def engine(uri: str, index: MilvusIndex, prefix: str) -> AsyncIterator[Fin
         yield Finding("milvus", f"{uri} (Milvus {version})")
 
 
-async def milvus(settings: RetrieverSettings, index: MilvusIndex) -> AsyncIterator[Finding]:
+async def milvus(settings: RetrieverSettings) -> AsyncIterator[Finding]:
     """Check certificate, login, rights and version of the engine."""
     uri = settings.milvus_uri
+    try:
+        index = milvus_index(settings)
+    except Unreadable as error:
+        fix = "give RETRIEVER_MILVUS_CA_FILE the authority's certificate as PEM"
+        yield Finding("milvus", uri, str(error), fix)
+        return
     if problem := await asyncio.to_thread(untrusted, uri, settings.milvus_ca_file):
         fix = (
             "name the authority of its certificate in RETRIEVER_MILVUS_CA_FILE, and its host in"
             " RETRIEVER_MILVUS_URI as the certificate does"
         )
         yield Finding("milvus", uri, problem, fix)
+        await index.close()
         return
-    async for finding in engine(uri, index, settings.milvus_prefix):
-        yield finding
+    try:
+        async with aclosing(engine(uri, index, settings.milvus_prefix)) as findings:
+            async for finding in findings:
+                yield finding
+    finally:
+        await index.close()
 
 
 async def main() -> int:
     """Check all stores that the settings name. Return the exit status."""
     settings = config.load(RetrieverSettings)
-    index = milvus_index(settings)
-    try:
-        return await preflight.run(
-            [
-                preflight.unsafe(settings),
-                preflight.database(settings.database_url.get_secret_value()),
-                preflight.address(settings.milvus_uri, default_port(settings.milvus_uri)),
-                milvus(settings, index),
-                *map(preflight.bucket, filter(None, [settings.photos_url, settings.backups])),
-            ]
-        )
-    finally:
-        await index.close()
+    return await preflight.run(
+        [
+            preflight.unsafe(settings),
+            preflight.database(settings.database_url.get_secret_value()),
+            preflight.address(settings.milvus_uri, default_port(settings.milvus_uri)),
+            milvus(settings),
+            *map(preflight.bucket, filter(None, [settings.photos_url, settings.backups])),
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """Collaborators that both processes, the server and the worker, are built from."""
 
+import ssl
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -186,11 +188,24 @@ def watch(settings: RetrieverSettings, record: RowsRecord) -> Watchdog:
     )
 
 
+def milvus_authority(settings: RetrieverSettings) -> Path | None:
+    """Return the file of the engine's authority. Raises Unreadable."""
+    path = settings.milvus_ca_file
+    try:
+        if path is not None:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(
+                cadata=path.read_text("ascii")
+            )
+    except (OSError, ValueError) as error:
+        raise Unreadable(f"{path} can't be read as certificates in PEM: {error}") from error
+    return path
+
+
 def milvus_index(settings: RetrieverSettings) -> MilvusIndex:
-    """Return the engine's client. Requires a running event loop."""
+    """Return the engine's client. Requires a running event loop. Raises Unreadable."""
     return MilvusIndex(
         settings.milvus_uri,
         token=settings.milvus_token.get_secret_value(),
-        ca_file=settings.milvus_ca_file,
+        ca_file=milvus_authority(settings),
         seconds=settings.milvus_seconds,
     )
