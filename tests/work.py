@@ -119,8 +119,9 @@ async def longest_turn(call: Awaitable[T]) -> tuple[T, float]:
     """Return the result of `call`, and the most processor time, in units, for which the event
     loop's own thread blocks the loop meanwhile."""
     longest, running = 0.0, asyncio.ensure_future(call)
-    while not running.done():
-        begun = time.thread_time()
-        await asyncio.sleep(0)
-        longest = max(longest, time.thread_time() - begun)
+    with _uncollected():
+        while not running.done():
+            begun = time.thread_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - begun)
     return await running, longest / _unit()
