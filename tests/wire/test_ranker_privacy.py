@@ -3,6 +3,7 @@ traces."""
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import uuid
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.erasure import person_hash
-from ranker.domain.events import Identity, Shopper
+from ranker.domain.events import History, Identity, Shopper
 from ranker.domain.log import log_of
 from ranker.domain.model import UNLEARN
 from ranker.domain.pseudonyms import Pseudonyms
@@ -38,6 +39,7 @@ from sightline.ranker.v1 import (
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 from sightline.ranker.v1 import privacy_service_pb2_grpc as pb_grpc
 from tests import pseudonyms
+from tests.stores import only_sqlite
 from tests.waiting import until
 from tests.wire.ranker_suite import (
     ANN,
@@ -61,6 +63,13 @@ ACTORS = [
     KEYS.of("default", Shopper(Identity.VISITOR, COOKIE)),
 ]
 BOB = event_pb2.Shopper(user_id="bob")
+
+
+@pytest.fixture
+async def privacy_of_suite(suite: Suite) -> AsyncIterator[pb_grpc.PrivacyServiceStub]:
+    """Yield a stub of a ranker without a worker."""
+    async with grpc.aio.insecure_channel(suite.target) as channel:
+        yield pb_grpc.PrivacyServiceStub(channel)
 
 
 @pytest.fixture
@@ -218,6 +227,25 @@ async def counted(database: Database) -> None:
             return not connection.execute(sa.select(METADATA.tables["count_queue"])).first()
 
     await until(is_counted)
+
+
+@only_sqlite
+async def test_the_process_that_is_asked_drops_histories_from_memory_at_once(
+    suite: Suite, privacy_of_suite: pb_grpc.PrivacyServiceStub
+) -> None:
+    await suite.append(*crowd(), event("r1", "PURCHASE"))
+    await suite.promote(await suite.learn())
+    await suite.rank(shopper=ANN)
+    assert in_memory(ACTORS[0])
+    await privacy_of_suite.EraseUser(erasing())
+    assert not in_memory(ACTORS[0])
+
+
+def in_memory(actor: str) -> bool:
+    """Return whether this process holds a history of a shopper."""
+    gc.collect()
+    held = [each for each in gc.get_objects() if isinstance(each, History)]
+    return any(each.actor == actor or actor in {one.actor for one in each.recent} for each in held)
 
 
 async def test_others_keep_all_of_theirs_and_sums_are_as_if_the_erased_had_never_been(
