@@ -22,7 +22,10 @@ from ranker.domain.model import UNLEARN
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.recipe import recipe_of
 from ranker.domain.signals import interests
+from ranker.events.backups.consents import ConsentNotes
+from ranker.events.backups.purges import NOTES
 from ranker.learning.training.fitting import popularity
+from ranker.record.consent_changes import ConsentRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import EVENTS, JOBS, METADATA
@@ -106,6 +109,7 @@ async def live(suite: Suite) -> str:
         shopper=ANN, types=[event_pb2.EVENT_TYPE_HIDE], force=True
     )
     await followed(suite, (await suite.events.PurgeEvents(some)).job.job_id)
+    await ConsentNotes(suite.notes()[1], ConsentRecord(suite.database))("default")
     return export.job_id
 
 
@@ -169,6 +173,8 @@ async def test_nothing_of_an_erased_shopper_is_found_in_any_file_or_table(
 ) -> None:
     export = await live(working)
     own = await vector(working)
+    noted = list((working.folder / "backups" / NOTES).iterdir())
+    assert [ACTORS[0] in each.read_text() for each in noted] == [True, True], "purge and consent"
     left = {each for _, each in files_with(working.folder, *traces(), own)}
     left |= {each for _, each in rows_with(working.database, *traces())}
     assert left == {*traces(), own} - {USER.encode(), COOKIE.encode()}, "the search finds traces"
@@ -190,6 +196,7 @@ async def test_nothing_of_an_erased_shopper_is_found_in_any_file_or_table(
         "count_units": 0,
         "models": 1,
         "exports": 4,
+        "backups": 0,
         "jobs": 1,
     }
     assert receipt.complete_time.ToMicroseconds() >= receipt.request_time.ToMicroseconds()
