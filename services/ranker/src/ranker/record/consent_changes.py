@@ -125,6 +125,8 @@ class ConsentRecord(TableRecord):
             gate(connection, catalog_id, alone=True)
             for one in decided:
                 whose = owner(connection, catalog_id, one.actor) if one.actor else EVERYBODY
+                if one.key_id:
+                    consents.recall(connection, catalog_id, (whose,), one.key_id)
                 if not _is_known(connection, catalog_id, whose, one.decision):
                     given = (catalog_id, whose, (one.decision,), self._signals)
                     decide(connection, *given, key_id=one.key_id)

@@ -1,7 +1,7 @@
 """Notes beside the backups name no erased shopper, whoever writes them and whenever."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
@@ -109,13 +109,16 @@ async def test_grants_of_the_erased_go_and_withdrawals_that_apply_stay_under_a_h
     }
 
 
-async def test_what_is_left_of_them_applies_after_a_restore_when_they_return(
-    notes: Notes, new_store: NewStore
-) -> None:
-    await notes.decide(ANN, Purpose.TRAIN, 1, granted=False)
-    await notes.note()
-    await notes.erase()
-    restored = Database(new_store(MIGRATIONS, "restored.db"), migrations=MIGRATIONS)
+@pytest.fixture
+async def restored(new_store: NewStore) -> AsyncIterator[Database]:
+    """Yield an empty record for a restore."""
+    made = Database(new_store(MIGRATIONS, "restored.db"), migrations=MIGRATIONS)
+    yield made
+    made.close()
+
+
+async def repeat(notes: Notes, restored: Database) -> ConsentRecord:
+    """Repeat all notes in a restored record, and return its decisions."""
     consents = ConsentRecord(restored)
     repeating = purges.Repeating(
         *(SelectionRecord(restored), consents, BudgetRecord(restored)),
@@ -123,10 +126,34 @@ async def test_what_is_left_of_them_applies_after_a_restore_when_they_return(
         renewals=(Renewal(()),),
     )
     await repeating.repeat(notes.backups, 0, unsigned=False)
+    return consents
+
+
+async def test_what_is_left_of_them_applies_after_a_restore_when_they_return(
+    notes: Notes, restored: Database
+) -> None:
+    await notes.decide(ANN, Purpose.TRAIN, 1, granted=False)
+    await notes.note()
+    await notes.erase()
+    consents = await repeat(notes, restored)
     assert (await consents.get("default", ANN)).granted[Purpose.TRAIN]
     returned = await consents.decide("default", ANN, [], key_id=KEY.key_id)
     assert not returned.granted[Purpose.TRAIN]
-    restored.close()
+
+
+async def test_what_the_returned_decided_applies_after_a_restore_and_not_what_they_withdrew_before(
+    notes: Notes, restored: Database
+) -> None:
+    await notes.decide(ANN, Purpose.TRAIN, 1, granted=False)
+    await notes.note()
+    await notes.erase()
+    await notes.decide(ANN, Purpose.TRAIN, 200, granted=True)
+    await notes.note()
+    consents = await repeat(notes, restored)
+    for _ in range(2):
+        found = await consents.decide("default", ANN, [], key_id=KEY.key_id)
+        assert found.granted[Purpose.TRAIN]
+        assert [one.granted for one in found.history] == [True, False]
 
 
 async def test_a_merged_visitors_withdrawal_stays_under_the_hash_of_the_user(
