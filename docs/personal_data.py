@@ -124,6 +124,7 @@ Programs call `export_user`, `erase_user` and `get_erasure` of the client, or `E
   which a serving model has to be replaced, and `SightlineUnlearningLate` fires when it is over.
 - **Backups** are not changed. With `RANKER_BACKUPS` the erasure is noted beside them, and a
   restore erases again; without it, erase again after a restore ([backups](operate/backups.md)).
+  Other notes there lose the shopper, but for withdrawals under a hash.
 - **Exports**: rows are removed from files in the export store. A damaged file, which nobody can
   read, is deleted, and the worker's log names it. Copies that were taken elsewhere are yours to
   erase, and so is what other readers of a Kafka topic stored.

@@ -18,21 +18,27 @@ from ranker.adapters.retriever import Catalog
 from ranker.domain.erasure import ERASE
 from ranker.domain.signals import DEFAULTS
 from ranker.events import export, purge
+from ranker.events.backups.content import record_backups
+from ranker.events.backups.shopper_notes import ShopperNotes
 from ranker.events.erase import ErasePerson
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.training.job import TrainingInputs
 from ranker.learning.training.job import run as run_training
 from ranker.ports import EventSink
 from ranker.record.answers import AnswerLog, AnswerQueue
+from ranker.record.consent_changes import ConsentRecord
+from ranker.record.erasures import ErasureRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS, MIGRATIONS
 from ranker.serving.models.live import LiveModels
 from ranker.settings import RankerSettings, TrainSettings
 from ranker.wiring.server import bindings, open_key
+from ranker.wiring.worker import noted, noted_erasure
 from ranker.workers.counting import count
 from ranker.workers.jobs import Do, train_command, trainings, work
 from ranker.workers.loops import repeat
+from servicekit.artefacts.backups import Backups
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Jobs, now_micros
 from servicekit.processes.background import Priority
@@ -126,6 +132,12 @@ class Suite:
         finally:
             await channel.close(None)
 
+    def notes(self) -> tuple[Backups, ShopperNotes]:
+        """Return the backups, and the notes beside them that name shoppers."""
+        backups = record_backups(str(self.folder / "backups"), None)
+        records = ConsentRecord(self.database), ErasureRecord(self.database)
+        return backups, ShopperNotes(backups, *records)
+
     async def promote(self, version: str, *, force: bool = True):
         request = model_service_pb2.PromoteModelRequest(model_version=version, force=force)
         return await self.models.PromoteModel(request)
@@ -197,9 +209,10 @@ async def at_work(suite: Suite, exported_to: str = "exports") -> AsyncIterator[N
     stop, jobs = asyncio.Event(), Jobs(suite.database, JOBS)
     selections = SelectionRecord(suite.database)
     exports = ExportStore(str(suite.folder / exported_to))
+    backups, notes = suite.notes()
     does: dict[str, Do] = {
         **trainings(jobs, train_command(Priority.NORMAL), stop),
-        purge.PURGE: lambda job: purge.run(job, selections, jobs, stop),
+        purge.PURGE: noted(notes, lambda job: purge.run(job, selections, jobs, stop)),
         export.EXPORT: lambda job: export.run(
             job, selections, exports.folder(job.catalog_id, job.id), jobs, stop
         ),
@@ -210,6 +223,7 @@ async def at_work(suite: Suite, exported_to: str = "exports") -> AsyncIterator[N
             (
                 ForgetInModels(suite.database, ModelStore(str(suite.folder / "models")), 30.0),
                 lambda person: export.erase(person, exports, jobs),
+                partial(noted_erasure, backups, notes, job.id),
             ),
             stop,
         ).run(job),

@@ -3,6 +3,7 @@ traces."""
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import uuid
@@ -15,13 +16,16 @@ import sqlalchemy as sa
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.erasure import person_hash
-from ranker.domain.events import Identity, Shopper
+from ranker.domain.events import History, Identity, Shopper
 from ranker.domain.log import log_of
 from ranker.domain.model import UNLEARN
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.recipe import recipe_of
 from ranker.domain.signals import interests
+from ranker.events.backups.consents import ConsentNotes
+from ranker.events.backups.purges import NOTES
 from ranker.learning.training.fitting import popularity
+from ranker.record.consent_changes import ConsentRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.tables import EVENTS, JOBS, METADATA
@@ -38,6 +42,7 @@ from sightline.ranker.v1 import (
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 from sightline.ranker.v1 import privacy_service_pb2_grpc as pb_grpc
 from tests import pseudonyms
+from tests.stores import only_sqlite
 from tests.waiting import until
 from tests.wire.ranker_suite import (
     ANN,
@@ -61,6 +66,13 @@ ACTORS = [
     KEYS.of("default", Shopper(Identity.VISITOR, COOKIE)),
 ]
 BOB = event_pb2.Shopper(user_id="bob")
+
+
+@pytest.fixture
+async def privacy_of_suite(suite: Suite) -> AsyncIterator[pb_grpc.PrivacyServiceStub]:
+    """Yield a stub of a ranker without a worker."""
+    async with grpc.aio.insecure_channel(suite.target) as channel:
+        yield pb_grpc.PrivacyServiceStub(channel)
 
 
 @pytest.fixture
@@ -97,6 +109,7 @@ async def live(suite: Suite) -> str:
         shopper=ANN, types=[event_pb2.EVENT_TYPE_HIDE], force=True
     )
     await followed(suite, (await suite.events.PurgeEvents(some)).job.job_id)
+    await ConsentNotes(suite.notes()[1], ConsentRecord(suite.database))("default")
     return export.job_id
 
 
@@ -160,6 +173,8 @@ async def test_nothing_of_an_erased_shopper_is_found_in_any_file_or_table(
 ) -> None:
     export = await live(working)
     own = await vector(working)
+    noted = list((working.folder / "backups" / NOTES).iterdir())
+    assert [ACTORS[0] in each.read_text() for each in noted] == [True, True], "purge and consent"
     left = {each for _, each in files_with(working.folder, *traces(), own)}
     left |= {each for _, each in rows_with(working.database, *traces())}
     assert left == {*traces(), own} - {USER.encode(), COOKIE.encode()}, "the search finds traces"
@@ -181,6 +196,7 @@ async def test_nothing_of_an_erased_shopper_is_found_in_any_file_or_table(
         "count_units": 0,
         "models": 1,
         "exports": 4,
+        "backups": 0,
         "jobs": 1,
     }
     assert receipt.complete_time.ToMicroseconds() >= receipt.request_time.ToMicroseconds()
@@ -218,6 +234,25 @@ async def counted(database: Database) -> None:
             return not connection.execute(sa.select(METADATA.tables["count_queue"])).first()
 
     await until(is_counted)
+
+
+@only_sqlite
+async def test_the_process_that_is_asked_drops_histories_from_memory_at_once(
+    suite: Suite, privacy_of_suite: pb_grpc.PrivacyServiceStub
+) -> None:
+    await suite.append(*crowd(), event("r1", "PURCHASE"))
+    await suite.promote(await suite.learn())
+    await suite.rank(shopper=ANN)
+    assert in_memory(ACTORS[0])
+    await privacy_of_suite.EraseUser(erasing())
+    assert not in_memory(ACTORS[0])
+
+
+def in_memory(actor: str) -> bool:
+    """Return whether this process holds a history of a shopper."""
+    gc.collect()
+    held = [each for each in gc.get_objects() if isinstance(each, History)]
+    return any(each.actor == actor or actor in {one.actor for one in each.recent} for each in held)
 
 
 async def test_others_keep_all_of_theirs_and_sums_are_as_if_the_erased_had_never_been(

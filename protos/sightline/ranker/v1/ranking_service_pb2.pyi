@@ -1057,7 +1057,7 @@ class NominateResponse(google.protobuf.message.Message):
     model_version: builtins.str
     """Model used. Empty if none."""
     history_token: builtins.str
-    """Opaque token of the history that was read, for a `Rank` of the same request within 10 s. Empty if none."""
+    """Opaque token of the history that was read, for a `Rank` of the same request within 5 s. Empty if none."""
     count_lag_micros: builtins.int
     """Age of the oldest event that is not yet in the counts, in microseconds. 0 if all are counted. Only with
     `recommenders`.

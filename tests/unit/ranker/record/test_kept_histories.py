@@ -173,6 +173,20 @@ async def test_only_small_histories_are_kept_and_not_for_long(
 
 
 @only_sqlite
+async def test_histories_of_a_catalog_are_dropped_when_a_shopper_is_erased(
+    db: Database, events: EventRecord, reads: list[str]
+) -> None:
+    kept = KeptHistories(db)
+    for catalog_id in ("default", "other"):
+        kept.read(catalog_id, ANN, 50)
+    kept.forget("default")
+    for catalog_id in ("default", "other"):
+        kept.read(catalog_id, ANN, 50)
+    assert len(reads) == 3
+    assert KEPT_SECONDS <= 10, "as docs/privacy.md promises, where another process erases"
+
+
+@only_sqlite
 async def test_no_event_changes_in_place_which_a_kept_history_would_miss(db: Database) -> None:
     await EventRecord(db).append([stored("e1")])
     changed = sa.update(EVENTS).values(product_id="p2")

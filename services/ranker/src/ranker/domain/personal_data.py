@@ -240,8 +240,13 @@ BACKUPS = PersonalStore(
     basis=Basis.INTEREST,
     term="the number of backups that are kept",
     readers="operators",
-    erasure="noted beside the backups: a restore erases again; the files end with their term",
-    fields={"tables": "all tables above", "models": "files of models"},
+    erasure="noted beside the backups: a restore erases again; other notes keep withdrawals alone,"
+    " under a hash; the files end with their term",
+    fields={
+        "tables": "all tables above",
+        "models": "files of models",
+        "purges": "notes of purges and decisions: pseudonyms",
+    },
 )
 EVENT_LOG = PersonalStore(
     "event_log",

@@ -5,9 +5,11 @@ experiments are deleted. Events and records of answers are deleted by the worker
 (events/consent_retention.py).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -23,7 +25,7 @@ from ranker.domain.consent import (
     Refusers,
     StoredDecision,
 )
-from ranker.domain.erasure import Person
+from ranker.domain.erasure import Person, person_hash
 from ranker.domain.events import Interaction, StoredEvent
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.record import consents, popularity
@@ -35,6 +37,9 @@ from ranker.record.rows import TableRecord
 from ranker.record.shopper_history import INTERACTION, interaction_of
 from ranker.record.tables import ANSWERS, ATTRIBUTES, CONSENTS, EVENTS, KIND_INTEREST
 from servicekit.sql.database import Database
+
+Withdrawals: TypeAlias = Mapping[tuple[Purpose, int], Set[str]]
+"""By purpose and time of the decision: hashes of shoppers."""
 
 
 class ConsentRecord(TableRecord):
@@ -97,6 +102,22 @@ class ConsentRecord(TableRecord):
             for row in rows
         ]
 
+    async def withdrawals(
+        self, catalog_id: str, first_micros: int, last_micros: int
+    ) -> Withdrawals:
+        """Return the shoppers' withdrawals that apply and were made within these times."""
+        t = CONSENTS.c
+        made = sa.select(t.actor, t.key_id, t.purpose, t.decided_micros).where(
+            *(t.catalog_id == catalog_id, t.actor != EVERYBODY, t.latest, sa.not_(t.granted)),
+            t.decided_micros.between(first_micros, last_micros),
+        )
+        rows = await self._db.read(lambda connection: connection.execute(made).all())
+        found: defaultdict[tuple[Purpose, int], set[str]] = defaultdict(set)
+        for row in rows:
+            whose = person_hash(row.actor) if row.key_id else row.actor
+            found[Purpose(row.purpose), row.decided_micros].add(whose)
+        return found
+
     async def restore(self, catalog_id: str, decided: Sequence[StoredDecision]) -> None:
         """Store decisions, oldest first, that the record lacks."""
 
@@ -104,6 +125,8 @@ class ConsentRecord(TableRecord):
             gate(connection, catalog_id, alone=True)
             for one in decided:
                 whose = owner(connection, catalog_id, one.actor) if one.actor else EVERYBODY
+                if one.key_id:
+                    consents.recall(connection, catalog_id, (whose,), one.key_id)
                 if not _is_known(connection, catalog_id, whose, one.decision):
                     given = (catalog_id, whose, (one.decision,), self._signals)
                     decide(connection, *given, key_id=one.key_id)

@@ -89,6 +89,10 @@ class EventRecord:
             lambda c: history(c, catalog_id, actor, limit, with_seen=with_seen)
         )
 
+    def forget_histories(self, catalog_id: str) -> None:
+        """Drop the histories of a catalog from memory: a shopper is being erased."""
+        self._histories.forget(catalog_id)
+
     async def numbered(self, catalog_id: str, sequences: Sequence[int]) -> dict[int, Interaction]:
         """Return the events with these numbers that still exist."""
         return await self._db.read(lambda connection: numbered(connection, catalog_id, sequences))

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -74,6 +74,8 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
     reader: HistoryReader
     models: Models
     signals: Signals
+    forget: Callable[[str], None]
+    """Drops what this process keeps in memory of a catalog's shoppers."""
 
     async def ExportUser(
         self, request: pb.ExportUserRequest, context: Context
@@ -132,6 +134,7 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
     async def EraseUser(self, request: pb.EraseUserRequest, context: Context) -> job_pb2.Job:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
+        self.forget(catalog_id)
         actors = await self._actors(catalog_id, request)
         before = await self.erasures.get(catalog_id, actors[0])
         earlier = await self._job(before)
@@ -150,6 +153,7 @@ class PrivacyServicer(privacy_service_pb2_grpc.PrivacyServiceServicer):
         key = f"{person_hash(actors[0])[:32]}:{before.job_id if before else ''}"
         job = await self.jobs.create(ERASE, catalog_id, params(person), key)
         await self.erasures.begin(person, job.id)
+        self.forget(catalog_id)  # what was read meanwhile
         return job_message(job)
 
     async def _job(self, erasure: Erasure | None) -> Job | None:

@@ -1,6 +1,6 @@
 """RankingService on the wire. Edge: translates and decides nothing."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Self
 
@@ -42,6 +42,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
     nominate: Nominate
     give_reasons: GiveReasons
     record: RecordRanking
+    forget: Callable[[], None]
+    """Drops what is kept of shoppers between calls."""
 
     @classmethod
     def of(
@@ -68,6 +70,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             nominate=Nominate(reader, models, shoppers, counts, in_memory_items),
             give_reasons=GiveReasons(models, shoppers),
             record=RecordRanking(answers, pseudonyms, signals, keep_micros),
+            forget=shoppers.forget,
         )
 
     async def Rank(self, request: pb.RankRequest, context: Context) -> pb.RankResponse:

@@ -144,6 +144,11 @@ def bindings(
     taken = (SalesRecord(database), settings.impression_share, texts)
     replay = Replayer(ReplayAnswer(key, events, live, _loader(registry, store), signals))
     own = (PersonalRecord(database), ErasureRecord(database), consents)
+
+    def forget(catalog_id: str) -> None:
+        events.forget_histories(catalog_id)
+        ranking.forget()
+
     services = (
         ranking,
         EventServicer(catalogs, key, events, *taking, *taken),
@@ -169,6 +174,7 @@ def bindings(
             events,
             live,
             signals,
+            forget,
         ),
         JobServicer(OWNER, catalogs, jobs),
         AuditServicer(catalogs, AuditRecord(database), settings.audit_days),

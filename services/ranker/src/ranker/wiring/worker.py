@@ -18,6 +18,7 @@ from ranker.events import export, private_counts, purge, recount
 from ranker.events.backups import purges
 from ranker.events.backups.consents import ConsentNotes
 from ranker.events.backups.content import record_backups
+from ranker.events.backups.shopper_notes import ShopperNotes
 from ranker.events.consent_retention import CONSENTS, ConsentRetention
 from ranker.events.encryption import ENCRYPTION, KeyRotation
 from ranker.events.erase import ErasePerson, EraseStore
@@ -138,10 +139,11 @@ def jobs_of(
     jobs, exports = made.jobs, ExportStore(settings.export_store)
     budget = BudgetRecord(made.database)
     note = noted_expenses(settings, budget) if settings.backups else None
+    notes = shopper_notes(settings, made) if settings.backups else None
     counts = CountsWork(budget, jobs, add_noise_apart, settings.least_shoppers, note)
     return {
         **trainings(jobs, train_command(settings.training_priority), stop),
-        PURGE: noted(settings, lambda job: purge.run(job, selections, jobs, stop)),
+        PURGE: noted(notes, lambda job: purge.run(job, selections, jobs, stop)),
         COUNTS: lambda job: private_counts.run(job, counts, exports.folder(job.catalog_id, job.id)),
         RECOUNT: lambda job: recount.run(
             job, RecountRecord(made.database, settings.signals), jobs, stop
@@ -163,20 +165,33 @@ def outside(
     yield lambda person: export.erase(person, exports, made.jobs)
     if settings.backups:
         backups = record_backups(settings.backups, settings.backup_keys_file)
-        yield partial(noted_erasure, backups, job.id)
+        yield partial(noted_erasure, backups, shopper_notes(settings, made), job.id)
     if settings.kafka_brokers:
         yield in_log
 
 
-async def noted_erasure(backups: Backups, job_id: str, person: Person) -> ErasedStore:
-    """Note an erasure beside the backups. Raise ErasureUnnoted."""
+def shopper_notes(settings: WorkerSettings, made: Backend) -> ShopperNotes:
+    """Return the notes beside the backups that name shoppers."""
+    backups = record_backups(settings.backups, settings.backup_keys_file)
+    return ShopperNotes(backups, ConsentRecord(made.database), ErasureRecord(made.database))
+
+
+async def noted_erasure(
+    backups: Backups, notes: ShopperNotes, job_id: str, person: Person
+) -> ErasedStore:
+    """Note an erasure beside the backups, and remove the shopper from other notes. Raise
+    ErasureUnnoted."""
     try:
         await backups.run(partial(purges.note_erasure, backups, person, job_id))
+        unread = await notes.forget(person)
         left = len(await backups.run(backups.ids))
     except ServiceError as error:
         raise ErasureUnnoted from error
     text = "A restore erases the shopper again. The files end with the backups that are kept."
-    return ErasedStore(personal_data.BACKUPS.name, text=text if left else "")
+    texts = [text] if left else []
+    if unread:
+        texts.append(f"{unread} notes beside them can't be read, and stay: see the worker's log.")
+    return ErasedStore(personal_data.BACKUPS.name, text=" ".join(texts))
 
 
 def noted_expenses(
@@ -200,16 +215,15 @@ async def in_log(person: Person) -> ErasedStore:  # noqa: ARG001 - as the others
     return ErasedStore(personal_data.EVENT_LOG.name, text=text)
 
 
-def noted(settings: WorkerSettings, do: Do) -> Do:
-    """Wrap `do` to note each purge beside the backups, if backups are configured."""
-    if not settings.backups:
+def noted(notes: ShopperNotes | None, do: Do) -> Do:
+    """Wrap `do` to note each purge beside the backups; None: there are none."""
+    if notes is None:
         return do
-    backups = record_backups(settings.backups, settings.backup_keys_file)
 
     async def done(job: Job) -> dict[str, str]:
         result = await do(job)
         try:
-            await backups.run(partial(purges.note, backups, job))
+            await notes.note_purge(job)
         except ServiceError as error:
             raise PurgeUnnoted from error
         return result
@@ -229,8 +243,7 @@ def consent_loop(
 
     consents, note = ConsentRecord(made.database, settings.signals), None
     if settings.backups:
-        backups = record_backups(settings.backups, settings.backup_keys_file)
-        note = ConsentNotes(backups, consents)
+        note = ConsentNotes(shopper_notes(settings, made), consents)
     retention = ConsentRetention(
         made.catalogs,
         consents,

@@ -35,6 +35,7 @@ from ranker.events.backups import purges
 from ranker.events.backups.consents import ConsentNotes
 from ranker.events.backups.content import record_backups
 from ranker.events.backups.purges import NOTES
+from ranker.events.backups.shopper_notes import ShopperNotes
 from ranker.events.erase import ErasePerson
 from ranker.record import dumps
 from ranker.record.consent_changes import ConsentRecord
@@ -163,6 +164,13 @@ async def test_either_engine_restores_what_the_other_one_held(
     target.close()
 
 
+def notes_of(here: Here, erasures: ErasureRecord | None = None) -> ShopperNotes:
+    """Return the notes beside the backups of the folder."""
+    db, folder = here
+    backups = record_backups(str(folder / "backups"), None)
+    return ShopperNotes(backups, ConsentRecord(db), erasures or ErasureRecord(db))
+
+
 async def purged(here: Here, selection: Selection) -> None:
     """Run a purge as the worker does."""
     db, _ = here
@@ -172,7 +180,7 @@ async def purged(here: Here, selection: Selection) -> None:
     job = await jobs.claim((purge.PURGE,), "me", 30)
     assert job is not None
     stop = asyncio.Event()
-    do = noted(WorkerSettings(), lambda one: purge.run(one, record, jobs, stop))
+    do = noted(notes_of(here), lambda one: purge.run(one, record, jobs, stop))
     await jobs.finish(job, await do(job))
 
 
@@ -269,7 +277,7 @@ async def test_a_withdrawal_after_a_backup_applies_after_its_restore(
     await fill(here)
     db, folder = here
     ann, consents = stored("any").actor, ConsentRecord(db)
-    notes = ConsentNotes(record_backups(str(folder / "backups"), None), consents)
+    notes = ConsentNotes(notes_of(here), consents)
 
     async def decide(granted: bool, at: int, source: str = "banner") -> None:
         decision = Decision(Purpose.TRAIN, granted, source, NOW + at)
@@ -282,7 +290,7 @@ async def test_a_withdrawal_after_a_backup_applies_after_its_restore(
     await notes("default")
     assert len(list((folder / "backups" / NOTES).iterdir())) == 1, "nothing new, no note"
     await decide(granted=False, at=2, source="letter")
-    await ConsentNotes(record_backups(str(folder / "backups"), None), consents)("default")
+    await ConsentNotes(notes_of(here), consents)("default")
     assert len(list((folder / "backups" / NOTES).iterdir())) == 2, "another process goes on"
 
     typed("restore", "newest", "--force")

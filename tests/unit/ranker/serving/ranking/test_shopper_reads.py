@@ -6,6 +6,7 @@ import pytest
 
 from ranker.domain.events import EventType, History
 from ranker.domain.signals import Signals
+from ranker.serving.ranking import fold_in
 from ranker.serving.ranking.fold_in import HOUR_MICROS
 from ranker.serving.ranking.shopper_reads import (
     MOST_REMEMBERED,
@@ -98,6 +99,44 @@ async def test_a_remembered_shopper_is_as_a_fresh_one_at_another_hour_and_by_ano
         assert found.model is made
         assert found.shopper.session == fresh.shopper.session
     assert len(reader.limits) == 4
+
+
+class Folds:
+    """Counts folds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count, self._compute = 0, fold_in.by_history
+        monkeypatch.setattr(fold_in, "by_history", self._counted)
+
+    def _counted(self, *given, **named):
+        self.count += 1
+        return self._compute(*given, **named)
+
+
+async def test_nothing_of_a_shopper_is_kept_ten_seconds_after_their_history_was_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock, folds = Clock(), Folds(monkeypatch)
+    shoppers, other = Shoppers(FakeReader({"a": VIEWED}), clock=clock), model({"p": [1.0]})
+    token = shoppers.remember("default", "a", await shoppers.read("default", "a", MODEL))
+    clock.now = REMEMBERED_SECONDS - 0.01
+    await shoppers.read("default", "a", other, token=token)
+    assert folds.count == 2
+    clock.now = 9.5
+    shoppers.by(other, "a", VIEWED, None)
+    assert folds.count == 3, "the fold by the remembered history is gone"
+
+
+async def test_all_that_is_kept_of_shoppers_is_dropped_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folds, reader = Folds(monkeypatch), FakeReader({"a": VIEWED})
+    shoppers = Shoppers(reader)
+    token = shoppers.remember("default", "a", await shoppers.read("default", "a", MODEL))
+    shoppers.forget()
+    assert not len(shoppers._folds)
+    await shoppers.read("default", "a", MODEL, token=token)
+    assert (len(reader.limits), folds.count) == (2, 2)
 
 
 async def test_no_more_than_so_many_are_remembered_and_the_oldest_go() -> None:

@@ -2,8 +2,8 @@
 restore repeats them, because it would otherwise bring back shoppers who asked to be forgotten, undo
 withdrawals, and let a budget be spent again.
 
-A note holds the purge's conditions or the decisions, with a shopper as a pseudonym; that of an
-erasure holds hashes of pseudonyms only.
+A note holds the purge's conditions or the decisions, with a shopper as a pseudonym until they are
+erased (shopper_notes.py); that of an erasure holds hashes of pseudonyms only.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,6 +19,7 @@ from ranker.events.purge import BATCH
 from ranker.record.consent_changes import ConsentRecord
 from ranker.record.private_counts import BudgetRecord
 from ranker.record.selections import SelectionRecord
+from servicekit.artefacts.backup_errors import BackupDamaged
 from servicekit.artefacts.backups import STAMP, Backups, stamp
 from servicekit.clock import now_micros
 from servicekit.jobs.queue import Job
@@ -33,12 +34,14 @@ MARGIN_MICROS = 3_600 * 10**6
 """Margin for clock skew, in microseconds; repeating a purge does no harm."""
 
 
-def note(backups: Backups, job: Job) -> None:
-    """Record a completed purge. Raise BackupsUnavailable, BackupsFull."""
+def note(backups: Backups, job: Job) -> str:
+    """Record a completed purge, and return the note's name. Raise BackupsUnavailable,
+    BackupsFull."""
     now = now_micros()
     name = f"{stamp(now)}-{job.id}.json"
     said = {"catalog_id": job.catalog_id, "params": dict(job.params), "done_micros": now}
     backups.put_signed(f"{NOTES}/{name}", said)
+    return name
 
 
 def note_erasure(backups: Backups, person: Person, job_id: str) -> None:
@@ -49,12 +52,18 @@ def note_erasure(backups: Backups, person: Person, job_id: str) -> None:
     backups.put_signed(f"{NOTES}/{stamp(now)}-{job_id}.json", {**said, "done_micros": now})
 
 
-def note_consents(backups: Backups, catalog_id: str, decided: Sequence[StoredDecision]) -> None:
-    """Record decisions, oldest first. Raise BackupsUnavailable, BackupsFull."""
-    now, newest = now_micros(), decided[-1].decision.decided_micros
+def consents_name(catalog_id: str, decided: Sequence[StoredDecision]) -> str:
+    """Return the name of a new note of decisions, oldest first."""
+    newest = decided[-1].decision.decided_micros
+    return f"{stamp(now_micros())}{CONSENTS}{newest}-{catalog_id}.json"
+
+
+def put_consents(
+    backups: Backups, name: str, catalog_id: str, decided: Sequence[StoredDecision]
+) -> None:
+    """Write a note of decisions. Raise BackupsUnavailable, BackupsFull."""
     said = {"catalog_id": catalog_id, "consents": [asdict(one) for one in decided]}
-    name = f"{stamp(now)}{CONSENTS}{newest}-{catalog_id}.json"
-    backups.put_signed(f"{NOTES}/{name}", {**said, "done_micros": now})
+    backups.put_signed(f"{NOTES}/{name}", {**said, "done_micros": now_micros()})
 
 
 def note_expenses(
@@ -70,7 +79,7 @@ def noted_until(backups: Backups, catalog_id: str) -> int:
     """Return the time of the newest decision of a catalog in a note, microseconds since 1970 (UTC);
     0 without any."""
     end = f"-{catalog_id}.json"
-    found = [name.removesuffix(end) for name in _notes(backups) if name.endswith(end)]
+    found = [name.removesuffix(end) for name in names(backups) if name.endswith(end)]
     times = [name.partition(CONSENTS)[2] for name in found]
     return max((int(time) for time in times if time.isdecimal()), default=0)
 
@@ -93,8 +102,8 @@ class Repeating:
         and erasures, and of records deleted."""
         since = stamp(since_micros - MARGIN_MICROS)
         purges = deleted = 0
-        for name in (name for name in _notes(backups) if name >= since):
-            said = backups.get_signed(f"{NOTES}/{name}", unsigned=unsigned)
+        for name in (name for name in names(backups) if name >= since):
+            said = read(backups, name, unsigned=unsigned)
             if "consents" in said:
                 await self._decide(said)
                 continue
@@ -146,11 +155,29 @@ def forget_before(backups: Backups, backup_id: str) -> None:
     """Delete notes that are older than the oldest backup."""
     made = datetime.strptime(backup_id[:16], STAMP).replace(tzinfo=UTC)
     oldest = stamp(int(made.timestamp()) * 10**6 - MARGIN_MICROS)
-    for name in _notes(backups):
+    for name in names(backups):
         if name < oldest:
-            backups.delete_signed(f"{NOTES}/{name}")
+            delete(backups, name)
 
 
-def _notes(backups: Backups) -> list[str]:
+def delete(backups: Backups, name: str) -> None:
+    """Delete a note, if it exists. Raise BackupsUnavailable."""
+    backups.delete_signed(f"{NOTES}/{name}")
+
+
+def read(backups: Backups, name: str, *, unsigned: bool = False) -> dict[str, Any]:
+    """Return a note; see `Backups.get_signed`."""
+    return backups.get_signed(f"{NOTES}/{name}", unsigned=unsigned)
+
+
+def decided_in(name: str, said: Mapping[str, Any]) -> list[StoredDecision]:
+    """Return the decisions of a note. Raise BackupDamaged."""
+    try:
+        return [_decided(one, Renewal(())) for one in said["consents"]]
+    except (LookupError, TypeError, ValueError) as error:
+        raise BackupDamaged(name, "is not a note of decisions") from error
+
+
+def names(backups: Backups) -> list[str]:
     """Return the names of all notes, oldest first."""
     return [name for name in backups.names(NOTES) if name.endswith(".json")]

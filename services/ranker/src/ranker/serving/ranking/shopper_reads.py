@@ -1,6 +1,6 @@
 """Reads of shoppers' data, once for each request.
 
-Nominate and Rank of one request need the same history. The first call caches it for ten seconds
+Nominate and Rank of one request need the same history. The first call caches it for five seconds
 under a random token, which is valid once and for the same shopper only. Events written meanwhile
 count in the shopper's next request. Between requests a shopper's fold into a model is kept while
 the history, the anchors, the model and the full hours of idleness stay the same.
@@ -23,11 +23,12 @@ from ranker.serving.ranking import fold_in, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
 from servicekit.tasks.expiring import ExpiringValues
 
-REMEMBERED_SECONDS = 10.0
+REMEMBERED_SECONDS = 5.0
 MOST_REMEMBERED = 1_000
 """Maximum number of remembered histories: 20 MB with 50 events each."""
-KEPT_SECONDS = 60.0
-"""Seconds after which a fold leaves memory; see docs/privacy.md."""
+KEPT_SECONDS = 4.0
+"""Seconds after which a fold leaves memory. It may be made of a remembered history at the end of
+its term, and docs/privacy.md promises that nothing of an erased shopper stays for ten seconds."""
 MOST_FOLDS = 2_000
 """Maximum number of kept folds: 10 MB with 64 dimensions."""
 
@@ -185,6 +186,11 @@ class Shoppers:
         token = os.urandom(16).hex()
         self._remembered.put(token, ((catalog_id, actor), known))
         return token
+
+    def forget(self) -> None:
+        """Drop all that is kept of shoppers: one is being erased."""
+        self._remembered.drop(lambda _: True)
+        self._folds.drop(lambda key: key[1] is not None)
 
     def _recall(self, token: str, catalog_id: str, actor: str) -> KnownShopper | None:
         entry = self._remembered.get(token)
