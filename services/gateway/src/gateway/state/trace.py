@@ -14,7 +14,7 @@ from gateway.model.peers import ReadLabel
 from gateway.model.retrieved import BranchResult
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
-from servicekit.telemetry import Stages
+from servicekit.telemetry import service_name, stage_seconds
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.opaque_messages import Facet, Subject, Vector
 from sightline_core.score_notes import ScoreNote
@@ -30,22 +30,21 @@ class Note:
     """Seconds of work in the peer, by its own clock."""
 
 
-class _Stage:
+class _Stage(Note):
     """A stage of a request; see RequestTrace.stage."""
+
+    __slots__ = ("_limit", "_name", "_span", "_start", "_trace", "_until")
 
     def __init__(self, trace: "RequestTrace", name: str, until: float) -> None:
         self._trace, self._name, self._until = trace, name, until
-        self._note = Note()
+        self.work = None
 
     async def __aenter__(self) -> Note:
         self._start = self._trace.elapsed
-        left = self._until - self._start
-        self._deadline = deadlines.within(left)
-        self._deadline.__enter__()
-        self._limit = deadlines.TimeLimit(left)
+        self._limit = deadlines.TimeLimit(self._until - self._start, narrows=True)
         self._limit.__enter__()
         self._span = tracing.child(self._name)
-        return self._note
+        return self
 
     async def __aexit__(self, *raised: Any) -> None:
         try:
@@ -53,8 +52,7 @@ class _Stage:
         except TimeoutError as error:
             raise StageLate(self._name) from error
         finally:
-            self._deadline.__exit__(None, None, None)
-            self._trace.timed(self._name, self._start, self._note.work)
+            self._trace.timed(self._name, self._start, self.work)
             if self._span is not None:
                 self._span.end(raised[1])
 
@@ -71,7 +69,7 @@ class RequestTrace:
     ) -> None:
         self._clock = clock
         self._origin = clock()
-        self._stages = Stages()
+        self._service = service_name.get()
         self.timings: list[StageTiming] = []
         self.failures: list[StageFailure] = []
         self.reported: list[Degradation] = []
@@ -131,7 +129,7 @@ class RequestTrace:
     def timed(self, name: str, start: float, work: float | None) -> None:
         """Add a stage that began `start` seconds after the request's start and ends now."""
         total = self.elapsed - start
-        self._stages.note(name, start, total)
+        stage_seconds(self._service, name).observe(total)
         self.timings.append(StageTiming(name, start, total, work))
 
     def note_scores(self, notes: Sequence[ScoreNote]) -> None:

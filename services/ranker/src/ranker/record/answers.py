@@ -3,7 +3,6 @@
 Their content is opaque here.
 """
 
-import asyncio
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from ranker.record.erasures import erased_since
 from ranker.record.merged_owners import gate, owners
 from ranker.record.rows import TableRecord, write_beside_others
 from ranker.record.tables import ANSWERS, EXPOSURES
+from servicekit.deadlines import in_thread
 from servicekit.sql.locks import inserting
 from servicekit.tasks.batch_queue import BatchQueue, BatchRules, QueueMetrics
 from servicekit.telemetry import get_logger
@@ -326,7 +326,7 @@ class AnswerQueue:
         return len(await self._log.write(new, self._now()))
 
     async def _store(self, answers: Sequence[StoredAnswer]) -> None:
-        if found := await asyncio.to_thread(_encoded, answers):
+        if found := await in_thread(partial(_encoded, answers)):
             await self._log.write(found, self._now())
 
     async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
