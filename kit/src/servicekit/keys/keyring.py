@@ -13,6 +13,7 @@ import base64
 import binascii
 import hmac
 import re
+import struct
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
@@ -165,8 +166,11 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 def _digest(key: bytes, *parts: str | bytes) -> bytes:
     """Return the HMAC-SHA256 of `parts`, each prefixed by its length: different lists give
     different bytes."""
-    framed = list[bytes]()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        framed += len(data).to_bytes(8, "big"), data
+    encoded = [
+        part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part for part in parts
+    ]
+    lengths = struct.pack(f">{len(encoded)}Q", *map(len, encoded))
+    framed = [
+        part for at, each in enumerate(encoded) for part in (lengths[at * 8 : at * 8 + 8], each)
+    ]
     return hmac.digest(key, b"".join(framed), "sha256")

@@ -79,7 +79,8 @@ class BatchQueue(Generic[T]):
         self._load = 0
         self._held: Tally[Hashable] = Tally()
         """Load by owner."""
-        self._closing = asyncio.Event()
+        self._is_closing = False
+        self._gathering: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def offer(self, item: T) -> bool:
@@ -90,7 +91,7 @@ class BatchQueue(Generic[T]):
         key, load = self._batches.key(item), self._batches.load(item)
         if key in self._waiting:
             return True
-        if not self.takes(item):
+        if not self._fits(item, load):
             self._counts.dropped.labels("queue_full").inc()
             return False
         self._waiting[key] = (self._clock(), item)
@@ -105,10 +106,13 @@ class BatchQueue(Generic[T]):
 
     def takes(self, item: T) -> bool:
         """Return whether there is space for an item; False after `close`."""
-        owner, load = self._batches.owner, self._batches.load(item)
+        return self._fits(item, self._batches.load(item))
+
+    def _fits(self, item: T, load: int) -> bool:
+        owner = self._batches.owner
         held = self._held[owner(item)] * 2 if owner else 0
         fits = self._load + load <= self._most_load and held < self._most_load
-        return fits and not self._closing.is_set()
+        return fits and not self._is_closing
 
     def _hold(self, item: T, load: int) -> None:
         self._load += load
@@ -135,7 +139,9 @@ class BatchQueue(Generic[T]):
 
     async def close(self, seconds: float) -> None:
         """Accept no more items, send queued ones for at most `seconds`, drop the rest."""
-        self._closing.set()
+        self._is_closing = True
+        if self._gathering is not None:
+            _end(self._gathering)
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=seconds)
             self._task.cancel()
@@ -157,10 +163,14 @@ class BatchQueue(Generic[T]):
     async def _gathered(self) -> None:
         """Wait until the oldest item has waited for `gather` seconds; not after `close`."""
         since, _ = next(iter(self._waiting.values()))
-        if (seconds := since + self._gather - self._clock()) > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._closing.wait()
+        seconds = since + self._gather - self._clock()
+        if seconds > 0 and not self._is_closing:
+            self._gathering = gathering = asyncio.get_running_loop().create_future()
+            timer = gathering.get_loop().call_later(seconds, _end, gathering)
+            try:
+                await gathering
+            finally:
+                timer.cancel()
 
     async def _hand_over(self, batch: Sequence[Hashable]) -> bool:
         """Send a batch. Return False if it is to be sent again after a pause."""
@@ -205,3 +215,8 @@ class BatchQueue(Generic[T]):
             item = self._waiting.pop(key)[1]
             self._hold(item, -self._batches.load(item))
         self._counts.waiting.set(len(self._waiting))
+
+
+def _end(gathering: asyncio.Future[None]) -> None:
+    if not gathering.done():
+        gathering.set_result(None)

@@ -62,13 +62,16 @@ class Pseudonyms:
 
     def of(self, catalog_id: str, shopper: Shopper) -> str:
         """Return the shopper's pseudonym in the catalog, 64 hexadecimal digits."""
-        return Renewal(self._later).of(self.first(catalog_id, shopper.kind, shopper.id))
+        return self._renewed(self.first(catalog_id, shopper.kind, shopper.id))
 
     def of_session(self, catalog_id: str, session_id: str) -> str:
         """Return the visit's pseudonym; empty for an unknown visit."""
         if not session_id:
             return ""
-        return Renewal(self._later).of(self.first(catalog_id, Identity.SESSION, session_id))
+        return self._renewed(self.first(catalog_id, Identity.SESSION, session_id))
+
+    def _renewed(self, first: str) -> str:
+        return Renewal(self._later).of(first) if self._later else first
 
     def digest(self, catalog_id: str, text: str) -> bytes:
         """Return an 8-byte keyed digest of a text about a shopper, for later comparison."""
@@ -156,5 +159,5 @@ def _create(path: Path) -> None:
 
 def _mac(key: bytes, parts: Iterable[bytes]) -> bytes:
     """Return the HMAC over `parts`, each after its length, which makes the input unambiguous."""
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return hmac.digest(key, message, "sha256")
+    framed = [part for each in parts for part in (len(each).to_bytes(4, "big"), each)]
+    return hmac.digest(key, b"".join(framed), "sha256")
