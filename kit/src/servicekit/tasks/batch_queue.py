@@ -75,7 +75,8 @@ class BatchQueue(Generic[T]):
         self._send, self._batches, self._counts = send, batches, counts
         self._most_load, self._gather = most_load, gather
         self._again, self._clock = again, clock
-        self._waiting: dict[Hashable, tuple[float, T]] = {}
+        self._waiting: dict[Hashable, tuple[float, T, int]] = {}
+        """By key: when an item came, the item, and its load."""
         self._load = 0
         self._held: Tally[Hashable] = Tally()
         """Load by owner."""
@@ -94,7 +95,7 @@ class BatchQueue(Generic[T]):
         if not self._fits(item, load):
             self._counts.dropped.labels("queue_full").inc()
             return False
-        self._waiting[key] = (self._clock(), item)
+        self._waiting[key] = (self._clock(), item, load)
         self._hold(item, load)
         self._counts.waiting.set(len(self._waiting))
         if self._task is None or self._task.done():
@@ -162,7 +163,7 @@ class BatchQueue(Generic[T]):
 
     async def _gathered(self) -> None:
         """Wait until the oldest item has waited for `gather` seconds; not after `close`."""
-        since, _ = next(iter(self._waiting.values()))
+        since, _, _ = next(iter(self._waiting.values()))
         seconds = since + self._gather - self._clock()
         if seconds > 0 and not self._is_closing:
             self._gathering = gathering = asyncio.get_running_loop().create_future()
@@ -196,10 +197,10 @@ class BatchQueue(Generic[T]):
         group = of.group(next(iter(self._waiting.values()))[1])
         batch: list[Hashable] = []
         load = 0
-        for key, (_, item) in self._waiting.items():
+        for key, (_, item, size) in self._waiting.items():
             if of.group(item) != group:
                 continue
-            load += of.load(item)
+            load += size
             if batch and (load > of.most_load or len(batch) == of.most):
                 break
             batch.append(key)
@@ -212,8 +213,8 @@ class BatchQueue(Generic[T]):
 
     def _remove(self, batch: Sequence[Hashable]) -> None:
         for key in batch:
-            item = self._waiting.pop(key)[1]
-            self._hold(item, -self._batches.load(item))
+            _, item, load = self._waiting.pop(key)
+            self._hold(item, -load)
         self._counts.waiting.set(len(self._waiting))
 
 

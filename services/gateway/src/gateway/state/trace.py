@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 from gateway.model.causes import Peer
@@ -40,7 +41,8 @@ class _Stage(Note):
         self.work = None
 
     async def __aenter__(self) -> Note:
-        self._start = self._trace.elapsed
+        trace = self._trace
+        self._start = trace._clock() - trace._origin
         self._limit = deadlines.TimeLimit(self._until - self._start, narrows=True)
         self._limit.__enter__()
         self._span = tracing.child(self._name)
@@ -128,13 +130,14 @@ class RequestTrace:
 
     def timed(self, name: str, start: float, work: float | None) -> None:
         """Add a stage that began `start` seconds after the request's start and ends now."""
-        total = self.elapsed - start
+        total = self._clock() - self._origin - start
         stage_seconds(self._service, name).observe(total)
         self.timings.append(StageTiming(name, start, total, work))
 
     def note_scores(self, notes: Sequence[ScoreNote]) -> None:
         """Add what scores lack; the newest note of a part and cause counts."""
-        self.score_notes |= {(note.part, note.cause): note for note in notes}
+        if notes:
+            self.score_notes |= {(note.part, note.cause): note for note in notes}
 
     def note(self, result: BranchResult) -> BranchResult:
         """Add the result of a branch, and return it."""
@@ -190,7 +193,7 @@ class RequestTrace:
     @property
     def by_start(self) -> tuple[StageTiming, ...]:
         """The stages so far, by start."""
-        return tuple(sorted(self.timings, key=lambda item: item.start))
+        return tuple(sorted(self.timings, key=attrgetter("start")))
 
 
 def _lag(freshness: Freshness) -> timedelta:

@@ -13,7 +13,8 @@ then no longer check an id.
 import hmac
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from ranker.domain.erasure import person_hash
@@ -88,7 +89,7 @@ class Pseudonyms:
 
     def first(self, catalog_id: str, kind: Identity, value: str) -> str:
         """Return the pseudonym under the first key, which renewals do not change."""
-        parts = (catalog_id.encode(), kind.value.encode(), value.encode())
+        parts = (catalog_id.encode(), kind.encode(), value.encode())
         return _mac(self._key, parts).hex()
 
 
@@ -157,7 +158,10 @@ def _create(path: Path) -> None:
         draft.unlink()
 
 
-def _mac(key: bytes, parts: Iterable[bytes]) -> bytes:
+def _mac(key: bytes, parts: Sequence[bytes]) -> bytes:
     """Return the HMAC over `parts`, each after its length, which makes the input unambiguous."""
-    framed = [part for each in parts for part in (len(each).to_bytes(4, "big"), each)]
+    lengths = struct.pack(f">{len(parts)}I", *map(len, parts))
+    framed = [
+        each for at, part in enumerate(parts) for each in (lengths[at * 4 : at * 4 + 4], part)
+    ]
     return hmac.digest(key, b"".join(framed), "sha256")
