@@ -97,7 +97,7 @@ def _begun(
     joins: Sequence[tuple[RequestQuery, bool]], deps: RequestDependencies, searches: int
 ) -> Sequence[RequestContext]:
     runs = [begin(query, deps, in_experiments=joined) for query, joined in joins]
-    if any([Branch.LABELS in run.plan.branches for run in runs]):
+    if [run for run in runs if Branch.LABELS in run.plan.branches]:
         return _reading_labels(runs, deps, searches)
     return runs
 
