@@ -1,13 +1,12 @@
 """The deadline of the current call: set by the server interceptor, read by every hop."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from servicekit.errors import DeadlineExceeded
 
@@ -15,8 +14,20 @@ T = TypeVar("T")
 
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 """time.monotonic() at which the current call ends; `None` without a deadline."""
-_abandoned: ContextVar[threading.Event | None] = ContextVar("abandoned", default=None)
-"""Set when the caller abandoned the current thread's work; `None` outside of `in_thread`."""
+
+
+class _Work:
+    """Work in a thread."""
+
+    __slots__ = ("abandoned",)
+
+    def __init__(self) -> None:
+        self.abandoned = False
+        """True once its caller has left."""
+
+
+_work: ContextVar[_Work | None] = ContextVar("work", default=None)
+"""The work of the current thread; `None` outside of `in_thread`."""
 
 
 def remaining() -> float | None:
@@ -51,22 +62,28 @@ class TimeLimit:
     Raises TimeoutError where the block is cancelled because the limit passed.
     """
 
-    __slots__ = ("_before", "_expired", "_seconds", "_task", "_timer")
+    __slots__ = ("_before", "_expired", "_narrows", "_seconds", "_task", "_timer", "_token")
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    def __init__(self, seconds: float, *, narrows: bool = False) -> None:
+        """`narrows`: the block has this deadline too, as `within` sets it."""
+        self._seconds, self._narrows = seconds, narrows
 
     def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - as asyncio.timeout, for tasks alone
         self._task, self._before, self._expired = task, task.cancelling(), False
+        if self._narrows:
+            end, outer = time.monotonic() + self._seconds, _deadline.get()
+            self._token = _deadline.set(end if outer is None or end < outer else outer)
         self._timer = loop.call_later(self._seconds, self._expire)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: object
     ) -> None:
         self._timer.cancel()
+        if self._narrows:
+            _deadline.reset(self._token)
         if self._expired:
             of_others = self._task.uncancel() > self._before
             if kind is asyncio.CancelledError and not of_others:
@@ -114,22 +131,68 @@ def otherwise(seconds: float) -> Iterator[None]:
 def check() -> None:
     """Raise DeadlineExceeded once the result is abandoned: the deadline passed, or the caller left
     while the loop ran `in_thread`. Loops call it periodically."""
-    left, abandoned = remaining(), _abandoned.get()
-    if (left is not None and left <= 0) or (abandoned is not None and abandoned.is_set()):
+    left, work = remaining(), _work.get()
+    if (left is not None and left <= 0) or (work is not None and work.abandoned):
         raise DeadlineExceeded(
             "the deadline passed, or the caller left", reason="DEADLINE_EXCEEDED"
         )
 
 
-async def in_thread(work: Callable[[], T], threads: Executor | None = None) -> T:
+_threads: tuple[asyncio.AbstractEventLoop, ThreadPoolExecutor] | None = None
+"""A loop, and its default threads."""
+
+
+def use_threads(loop: asyncio.AbstractEventLoop, threads: ThreadPoolExecutor) -> None:
+    """Set the default threads of a loop."""
+    global _threads  # noqa: PLW0603 - one loop serves in a process
+    loop.set_default_executor(threads)
+    _threads = loop, threads
+
+
+async def in_thread(work: Callable[[], T], threads: ThreadPoolExecutor | None = None) -> T:
     """Return `work()`, run in a thread (None: asyncio's own) under the call's deadline.
 
     When the caller is cancelled, loops in `work` stop at their next `check`.
     """
-    context, abandoned = copy_context(), threading.Event()
-    context.run(_abandoned.set, abandoned)
+    context, current, loop = copy_context(), _Work(), asyncio.get_running_loop()
+    context.run(_work.set, current)
     try:
-        return await asyncio.get_running_loop().run_in_executor(threads, context.run, work)
+        pool = threads or (_threads[1] if _threads is not None and _threads[0] is loop else None)
+        if pool is None:
+            return await loop.run_in_executor(None, context.run, work)
+        return await _handed(pool.submit(context.run, work), loop)
     except asyncio.CancelledError:
-        abandoned.set()
+        current.abandoned = True
         raise
+
+
+async def _handed(submitted: Future[T], loop: asyncio.AbstractEventLoop) -> T:
+    """Return the result of work in a thread: as `asyncio.wrap_future`, in a third of its calls on
+    the event loop, and without those of `run_in_executor` that look at what kind of function it is.
+    """
+    waiting: asyncio.Future[T] = loop.create_future()
+
+    def ended(done: Future[T]) -> None:
+        # In the thread, or where the pool is shut down.
+        how: Callable[[Any], object]
+        given: Any
+        if done.cancelled():
+            how, given = waiting.cancel, None
+        elif (given := done.exception()) is not None:
+            how = waiting.set_exception
+        else:
+            how, given = waiting.set_result, done.result()
+        with suppress(RuntimeError):  # the loop is closed, and with it all that wait
+            loop.call_soon_threadsafe(_settle, waiting, how, given)
+
+    submitted.add_done_callback(ended)
+    try:
+        return await waiting
+    except asyncio.CancelledError:
+        submitted.cancel()  # unless it runs
+        raise
+
+
+def _settle(waiting: asyncio.Future[Any], how: Callable[[Any], object], given: object) -> None:
+    if not waiting.done():
+        how(given)

@@ -51,8 +51,9 @@ STAGE_SECONDS = Histogram(
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
 )
 
-# Cached: looking up a child costs more than observing. Labels are fixed words, hence few.
-_stage_seconds = cache(STAGE_SECONDS.labels)
+stage_seconds = cache(STAGE_SECONDS.labels)
+"""Returns the histogram of a service's stage. Cached: looking up a child costs more than observing.
+Labels are fixed words, hence few."""
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -103,7 +104,7 @@ class Stages:
     def note(self, name: str, start: float, duration: float) -> None:
         """Add a stage that has a span already."""
         self._stages.append(Stage(name, start, duration))
-        _stage_seconds(self._service, name).observe(duration)
+        stage_seconds(self._service, name).observe(duration)
 
     @property
     def elapsed(self) -> float:
@@ -114,6 +115,11 @@ class Stages:
     def finished(self) -> tuple[Stage, ...]:
         """The stages that ended so far, by start; an outer one before those within it."""
         return tuple(sorted(self._stages, key=lambda s: (s.start, -s.duration)))
+
+    @property
+    def spent(self) -> float | None:
+        """Seconds of the stages that ended so far, together; None if there are none."""
+        return sum([each.duration for each in self._stages]) if self._stages else None
 
 
 class MeasuredStage:

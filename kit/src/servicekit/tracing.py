@@ -213,8 +213,7 @@ def child(
 
     `name` is a fixed word.
     """
-    call = _call.get()
-    if call is None or _recording is None or not call.room():
+    if _recording is None or (call := _call.get()) is None or not call.room():
         return None
     return OpenSpan(_recording.tracer.start_span(name, kind=kind, attributes=attributes))
 
@@ -233,8 +232,7 @@ def calling(method: str, attributes: Mapping[str, Value] | None = None) -> OpenS
 
 def part(name: str, ago: float, duration: float) -> None:
     """Record a span within the current call that began `ago` seconds ago and has ended."""
-    call = _call.get()
-    if call is None or _recording is None or not call.room():
+    if _recording is None or (call := _call.get()) is None or not call.room():
         return
     begun = time.time_ns() - round(ago * 1e9)
     span = _recording.tracer.start_span(name, start_time=begun)
@@ -248,7 +246,7 @@ def recorded() -> bool:
 
 def note(key: str, value: Value) -> None:
     """Set an attribute of the current call's span."""
-    if (call := _call.get()) is not None:
+    if _recording is not None and (call := _call.get()) is not None:
         call.note(key, value)
 
 
@@ -326,7 +324,7 @@ def ids() -> tuple[str, str] | None:
 def exemplar() -> dict[str, str] | None:
     """Return the labels of a metric's exemplar: the current call's trace; None if it is not
     recorded."""
-    if _call.get() is None or (found := ids()) is None:
+    if _recording is None or _call.get() is None or (found := ids()) is None:
         return None
     return {"trace_id": found[0], "span_id": found[1]}
 

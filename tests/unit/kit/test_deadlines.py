@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -98,3 +99,53 @@ async def test_work_in_a_thread_stops_when_its_caller_goes() -> None:
         await task
     assert await asyncio.to_thread(ended.wait, SECONDS)
     deadlines.check()
+
+
+async def test_an_error_of_work_in_a_pool_reaches_its_caller() -> None:
+    def work() -> None:
+        raise KeyError("made")
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(KeyError):
+        await deadlines.in_thread(work, pool)
+
+
+async def test_work_that_waits_for_a_thread_never_starts_once_its_caller_has_gone() -> None:
+    go, ran = threading.Event(), list[int]()
+    with ThreadPoolExecutor(1) as pool:
+        first = asyncio.create_task(deadlines.in_thread(lambda: go.wait(SECONDS), pool))
+        second = asyncio.create_task(deadlines.in_thread(lambda: ran.append(2), pool))
+        await asyncio.sleep(0)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        go.set()
+        assert await first
+    assert ran == []
+
+
+async def test_work_of_a_pool_that_shuts_down_is_cancelled() -> None:
+    go, pool = threading.Event(), ThreadPoolExecutor(1)
+    first = asyncio.create_task(deadlines.in_thread(lambda: go.wait(SECONDS), pool))
+    second = asyncio.create_task(deadlines.in_thread(lambda: None, pool))
+    await asyncio.sleep(0)
+    pool.shutdown(wait=False, cancel_futures=True)
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    go.set()
+    assert await first
+
+
+async def test_a_limit_narrows_the_deadline_of_its_block() -> None:
+    with deadlines.within(100.0):
+        with deadlines.TimeLimit(50.0, narrows=True):
+            inner = deadlines.remaining()
+        with deadlines.TimeLimit(200.0, narrows=True):
+            kept = deadlines.remaining()
+        outer = deadlines.remaining()
+    assert inner is not None
+    assert inner <= 50.0
+    assert kept is not None
+    assert outer is not None
+    assert outer <= kept <= 100.0
+    with pytest.raises(TimeoutError), deadlines.TimeLimit(0.0, narrows=True):
+        await asyncio.Event().wait()

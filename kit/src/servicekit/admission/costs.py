@@ -21,6 +21,8 @@ from typing import Any, TypeVar
 
 import grpc
 
+from servicekit import deadlines
+
 COST_KEY = "x-sightline-cost-us"
 """Trailer with the processor time of an answer, in microseconds."""
 
@@ -163,4 +165,4 @@ def install(loop: asyncio.AbstractEventLoop) -> None:
     if loop.get_task_factory() is _task:
         return  # another service of this process did
     loop.set_task_factory(_task)
-    loop.set_default_executor(MeasuringExecutor(thread_name_prefix="asyncio"))
+    deadlines.use_threads(loop, MeasuringExecutor(thread_name_prefix="asyncio"))

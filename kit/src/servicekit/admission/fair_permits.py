@@ -78,8 +78,10 @@ class _Ledger:
     accounts: dict[str, _Account] = field(default_factory=dict)
 
     def enter(self, name: str) -> None:
-        account = self.accounts.setdefault(name, _Account())
-        if not account.items:
+        account = self.accounts.get(name)
+        if account is None:
+            account = self.accounts[name] = _Account()
+        if not account.items and len(self.accounts) > 1:
             busy = [each for each in self.accounts.values() if each.items]
             least = min((each.used - each.assumed for each in busy), default=0.0)
             account.used = max(account.used, least) if busy else 0.0
@@ -89,6 +91,9 @@ class _Ledger:
         account = self.accounts[name]
         account.items -= 1
         if account.items:
+            return
+        if len(self.accounts) == 1:
+            del self.accounts[name]
             return
         used = [each.used for each in self.accounts.values() if each.items]
         if not used:

@@ -13,8 +13,10 @@ import base64
 import binascii
 import hmac
 import re
+import struct
 from collections.abc import Callable, Sequence
 from functools import cache
+from operator import methodcaller
 from pathlib import Path
 from typing import TypeAlias
 
@@ -44,7 +46,7 @@ class KeyRing:
         """`keys`: 32 random bytes each; none: the empty key."""
         self.secret = bool(keys)
         """True if a signature proves anything."""
-        self._keys = {_digest(key, "key id")[:_ID]: key for key in reversed(keys or (b"",))}
+        self._keys = {_digest(key, ("key id",))[:_ID]: key for key in reversed(keys or (b"",))}
         self._first = list(self._keys)[-1]
 
     def sign(self, about: Sequence[str], content: bytes) -> str:
@@ -63,11 +65,11 @@ class KeyRing:
 
     def mark(self, about: Sequence[str]) -> str:
         """Return 16 hexadecimal digits that only holders of the keys can compute from `about`."""
-        return _digest(self._keys[self._first], "mark", *about).hex()[:_MARK]
+        return _digest(self._keys[self._first], ("mark", *about)).hex()[:_MARK]
 
     def has_mark(self, about: Sequence[str], mark: str) -> bool:
         """Return whether a key of the ring makes this mark of `about`."""
-        made = (_digest(key, "mark", *about).hex()[:_MARK] for key in self._keys.values())
+        made = (_digest(key, ("mark", *about)).hex()[:_MARK] for key in self._keys.values())
         return any(hmac.compare_digest(each, mark) for each in made)
 
     def derive(self, about: Sequence[str], key_id: str = "") -> tuple[str, bytes] | None:
@@ -78,20 +80,20 @@ class KeyRing:
         """
         wanted = bytes.fromhex(key_id) if key_id else self._first
         key = self._keys.get(wanted)
-        return None if key is None else (wanted.hex(), _digest(key, "derived", *about))
+        return None if key is None else (wanted.hex(), _digest(key, ("derived", *about)))
 
     def seal(self, about: Sequence[str], content: bytes, expire_micros: int) -> str:
         """Return a base64url token that holds `content`, readable to everyone, until
         `expire_micros`. `about`: see `sign`."""
         body = expire_micros.to_bytes(_TIME, "big") + content
-        mac = _digest(self._keys[self._first], *about, body)[:_MAC]
+        mac = _digest(self._keys[self._first], about, body)[:_MAC]
         return _word(self._first + mac + body)
 
     def open(self, about: Sequence[str], token: str, now_micros: int) -> bytes:
         """Return the content of a token. Raises SignatureInvalid, TokenExpired."""
         data = _bytes(token)
         key, body = self._keys.get(data[:_ID]), data[_ID + _MAC :]
-        mac = _digest(key or b"", *about, body)[:_MAC]
+        mac = _digest(key or b"", about, body)[:_MAC]
         if key is None or not hmac.compare_digest(data[_ID : _ID + _MAC], mac):
             raise SignatureInvalid
         if now_micros >= int.from_bytes(body[:_TIME], "big"):
@@ -99,7 +101,7 @@ class KeyRing:
         return body[_TIME:]
 
     def _signature(self, key_id: bytes, about: Sequence[str], content: bytes) -> str:
-        return f"{key_id.hex()}:{_digest(self._keys[key_id], *about, content).hex()}"
+        return f"{key_id.hex()}:{_digest(self._keys[key_id], about, content).hex()}"
 
 
 SigningKeys: TypeAlias = Callable[[], KeyRing]
@@ -162,11 +164,15 @@ def _word(data: bytes) -> str:
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-def _digest(key: bytes, *parts: str | bytes) -> bytes:
-    """Return the HMAC-SHA256 of `parts`, each prefixed by its length: different lists give
+_encode = methodcaller("encode", "utf-8", "surrogatepass")
+
+
+def _digest(key: bytes, texts: Sequence[str], *data: bytes) -> bytes:
+    """Return the HMAC-SHA256 of texts and data, each prefixed by its length: different lists give
     different bytes."""
-    framed = list[bytes]()
-    for part in parts:
-        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
-        framed += len(data).to_bytes(8, "big"), data
+    parts = [*map(_encode, texts), *data]
+    lengths = struct.pack(f">{len(parts)}Q", *map(len, parts))
+    framed = [
+        each for at, part in enumerate(parts) for each in (lengths[at * 8 : at * 8 + 8], part)
+    ]
     return hmac.digest(key, b"".join(framed), "sha256")

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from servicekit import telemetry, tracing
-from servicekit.deadlines import TimeLimit, within
+from servicekit.deadlines import TimeLimit
 from servicekit.errors import DeadlineExceeded
 
 L = TypeVar("L")
@@ -66,11 +66,11 @@ class Loan(Generic[L]):
     async def _use(self, work: Callable[[L], Awaitable[T]], seconds: float) -> T:
         if self._ended:
             raise Withdrawn
-        running = _Use(seconds)
+        running = _Use(seconds, narrows=True)
         self._running.add(running)
         named = telemetry.service_name.set(self._service)
         try:
-            with within(seconds), running:
+            with running:
                 return await work(self._lent)
         except TimeoutError:
             if not running.expired:

@@ -131,17 +131,26 @@ class Database:
             work = partial(_transact, self._readers, fn)
             return await self._run(self._read_threads, self._read_turns, work)
 
-    async def write(self, fn: Callable[[Connection], T], *, announce: bool = True) -> T:
+    async def write(
+        self,
+        fn: Callable[[Connection], T],
+        *,
+        announce: bool = True,
+        before: Callable[[], object] | None = None,
+    ) -> T:
         """Return `fn` of a connection in a transaction, after its commit.
 
         Writes of this process run one after another, those of one catalog in the order of the
         calls. An exception of `fn` rolls back and is raised. A cancelled write may still be
-        committed. `announce`: set the events of `commits`. Raises StoreBusy, StoreFull,
+        committed. `announce`: set the events of `commits`. `before` runs in the same thread, before
+        the transaction begins and locks anything. Raises StoreBusy, StoreFull,
         StoreUnavailable or StoreDamaged; other errors of the database, such as IntegrityError, are
         raised as they are.
         """
         with tracing.within("sql write", tracing.CLIENT, self._named):
             work = partial(_transact, self._writer, fn)
+            if before is not None:
+                work = partial(_prepared, before, work)
             if announce and self._commits is not None:
                 work = partial(_announced, self._commits, work)
             return await self._run(self._write_thread, self._write_turns, work)
@@ -372,6 +381,11 @@ def _transact(engine: Engine, fn: Callable[[Connection], T], turn: FairTurn) -> 
             return fn(connection)
     finally:
         turn.run_ended()
+
+
+def _prepared(before: Callable[[], object], work: Callable[[FairTurn], T], turn: FairTurn) -> T:
+    before()
+    return work(turn)
 
 
 def _announced(commits: Commits, work: Callable[[FairTurn], T], turn: FairTurn) -> T:

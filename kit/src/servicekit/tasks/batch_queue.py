@@ -75,11 +75,13 @@ class BatchQueue(Generic[T]):
         self._send, self._batches, self._counts = send, batches, counts
         self._most_load, self._gather = most_load, gather
         self._again, self._clock = again, clock
-        self._waiting: dict[Hashable, tuple[float, T]] = {}
+        self._waiting: dict[Hashable, tuple[float, T, int]] = {}
+        """By key: when an item came, the item, and its load."""
         self._load = 0
         self._held: Tally[Hashable] = Tally()
         """Load by owner."""
-        self._closing = asyncio.Event()
+        self._is_closing = False
+        self._gathering: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def offer(self, item: T) -> bool:
@@ -90,10 +92,10 @@ class BatchQueue(Generic[T]):
         key, load = self._batches.key(item), self._batches.load(item)
         if key in self._waiting:
             return True
-        if not self.takes(item):
+        if not self._fits(item, load):
             self._counts.dropped.labels("queue_full").inc()
             return False
-        self._waiting[key] = (self._clock(), item)
+        self._waiting[key] = (self._clock(), item, load)
         self._hold(item, load)
         self._counts.waiting.set(len(self._waiting))
         if self._task is None or self._task.done():
@@ -105,10 +107,13 @@ class BatchQueue(Generic[T]):
 
     def takes(self, item: T) -> bool:
         """Return whether there is space for an item; False after `close`."""
-        owner, load = self._batches.owner, self._batches.load(item)
+        return self._fits(item, self._batches.load(item))
+
+    def _fits(self, item: T, load: int) -> bool:
+        owner = self._batches.owner
         held = self._held[owner(item)] * 2 if owner else 0
         fits = self._load + load <= self._most_load and held < self._most_load
-        return fits and not self._closing.is_set()
+        return fits and not self._is_closing
 
     def _hold(self, item: T, load: int) -> None:
         self._load += load
@@ -135,7 +140,9 @@ class BatchQueue(Generic[T]):
 
     async def close(self, seconds: float) -> None:
         """Accept no more items, send queued ones for at most `seconds`, drop the rest."""
-        self._closing.set()
+        self._is_closing = True
+        if self._gathering is not None:
+            _end(self._gathering)
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=seconds)
             self._task.cancel()
@@ -156,11 +163,15 @@ class BatchQueue(Generic[T]):
 
     async def _gathered(self) -> None:
         """Wait until the oldest item has waited for `gather` seconds; not after `close`."""
-        since, _ = next(iter(self._waiting.values()))
-        if (seconds := since + self._gather - self._clock()) > 0:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._closing.wait()
+        since, _, _ = next(iter(self._waiting.values()))
+        seconds = since + self._gather - self._clock()
+        if seconds > 0 and not self._is_closing:
+            self._gathering = gathering = asyncio.get_running_loop().create_future()
+            timer = gathering.get_loop().call_later(seconds, _end, gathering)
+            try:
+                await gathering
+            finally:
+                timer.cancel()
 
     async def _hand_over(self, batch: Sequence[Hashable]) -> bool:
         """Send a batch. Return False if it is to be sent again after a pause."""
@@ -186,10 +197,10 @@ class BatchQueue(Generic[T]):
         group = of.group(next(iter(self._waiting.values()))[1])
         batch: list[Hashable] = []
         load = 0
-        for key, (_, item) in self._waiting.items():
+        for key, (_, item, size) in self._waiting.items():
             if of.group(item) != group:
                 continue
-            load += of.load(item)
+            load += size
             if batch and (load > of.most_load or len(batch) == of.most):
                 break
             batch.append(key)
@@ -202,6 +213,11 @@ class BatchQueue(Generic[T]):
 
     def _remove(self, batch: Sequence[Hashable]) -> None:
         for key in batch:
-            item = self._waiting.pop(key)[1]
-            self._hold(item, -self._batches.load(item))
+            _, item, load = self._waiting.pop(key)
+            self._hold(item, -load)
         self._counts.waiting.set(len(self._waiting))
+
+
+def _end(gathering: asyncio.Future[None]) -> None:
+    if not gathering.done():
+        gathering.set_result(None)

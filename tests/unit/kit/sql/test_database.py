@@ -126,6 +126,21 @@ async def test_a_write_that_fails_leaves_nothing(db: Database) -> None:
     assert await db.read(names) == set()
 
 
+async def test_a_write_is_prepared_in_its_thread_before_it_locks_the_store(
+    db: Database, file: Path
+) -> None:
+    threads = list[int]()
+
+    def prepare() -> None:
+        threads.append(threading.get_ident())
+        other = sqlite3.connect(file, timeout=0, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")  # fails while a transaction writes
+        other.close()
+
+    await db.write(lambda _: threads.append(threading.get_ident()), before=prepare)
+    assert threads[0] == threads[1] != threading.get_ident()
+
+
 async def test_a_read_sees_one_state_although_a_write_comes_between(db: Database) -> None:
     began, written = threading.Event(), threading.Event()
 

@@ -97,9 +97,9 @@ def _begun(
     joins: Sequence[tuple[RequestQuery, bool]], deps: RequestDependencies, searches: int
 ) -> Sequence[RequestContext]:
     runs = [begin(query, deps, in_experiments=joined) for query, joined in joins]
-    if all(Branch.LABELS not in run.plan.branches for run in runs):
-        return runs
-    return _reading_labels(runs, deps, searches)
+    if [run for run in runs if Branch.LABELS in run.plan.branches]:
+        return _reading_labels(runs, deps, searches)
+    return runs
 
 
 def _reading_labels(

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from prometheus_client import Counter
 
-from gateway.model.match import Match
+from gateway.model.match import Match, MatchOutcome
 from gateway.model.quality import Quality
 from gateway.model.response import RecommendAnswer
 from gateway.recommend.classify import classify
@@ -234,4 +234,9 @@ def _pages(scene: str, outcome: str) -> Counter:
 
 def _count(call: str, scene: str, match: Match | None) -> None:
     if match is not None:
-        MATCHES.labels(call, scene, match.outcome.name).inc()
+        _matches(call, scene, match.outcome).inc()
+
+
+@cache
+def _matches(call: str, scene: str, outcome: MatchOutcome) -> Counter:
+    return MATCHES.labels(call, scene, outcome.name)

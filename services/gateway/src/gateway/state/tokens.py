@@ -6,9 +6,11 @@ token's digest.
 """
 
 import hashlib
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import methodcaller
 from typing import Annotated
 
 from pydantic import ConfigDict, Field, PlainSerializer, Strict, StringConstraints, TypeAdapter
@@ -123,7 +125,10 @@ def seed_of(request_digest: bytes) -> int:
 
 def _framed(fields: Sequence[bytes]) -> bytes:
     """Join fields, each with its length, so that no two requests have the same bytes."""
-    return b"".join([part for each in fields for part in (len(each).to_bytes(4, "big"), each)])
+    lengths = struct.pack(f">{len(fields)}I", *map(len, fields))
+    return b"".join(
+        [part for at, each in enumerate(fields) for part in (lengths[at * 4 : at * 4 + 4], each)]
+    )
 
 
 def _asked(query: RequestQuery) -> list[bytes]:
@@ -156,8 +161,11 @@ def _asked(query: RequestQuery) -> list[bytes]:
     return found
 
 
+_encoded = methodcaller("encode", "utf-8", "surrogatepass")
+
+
 def _texts(*texts: str) -> list[bytes]:
-    return [text.encode("utf-8", "surrogatepass") for text in texts]
+    return [*map(_encoded, texts)]
 
 
 def _content(signal: Signal) -> bytes:

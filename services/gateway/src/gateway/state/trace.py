@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from operator import attrgetter
 from typing import Any
 
 from gateway.model.causes import Peer
@@ -14,7 +15,7 @@ from gateway.model.peers import ReadLabel
 from gateway.model.retrieved import BranchResult
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
-from servicekit.telemetry import Stages
+from servicekit.telemetry import service_name, stage_seconds
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.opaque_messages import Facet, Subject, Vector
 from sightline_core.score_notes import ScoreNote
@@ -30,22 +31,22 @@ class Note:
     """Seconds of work in the peer, by its own clock."""
 
 
-class _Stage:
+class _Stage(Note):
     """A stage of a request; see RequestTrace.stage."""
+
+    __slots__ = ("_limit", "_name", "_span", "_start", "_trace", "_until")
 
     def __init__(self, trace: "RequestTrace", name: str, until: float) -> None:
         self._trace, self._name, self._until = trace, name, until
-        self._note = Note()
+        self.work = None
 
     async def __aenter__(self) -> Note:
-        self._start = self._trace.elapsed
-        left = self._until - self._start
-        self._deadline = deadlines.within(left)
-        self._deadline.__enter__()
-        self._limit = deadlines.TimeLimit(left)
+        trace = self._trace
+        self._start = trace._clock() - trace._origin
+        self._limit = deadlines.TimeLimit(self._until - self._start, narrows=True)
         self._limit.__enter__()
         self._span = tracing.child(self._name)
-        return self._note
+        return self
 
     async def __aexit__(self, *raised: Any) -> None:
         try:
@@ -53,8 +54,7 @@ class _Stage:
         except TimeoutError as error:
             raise StageLate(self._name) from error
         finally:
-            self._deadline.__exit__(None, None, None)
-            self._trace.timed(self._name, self._start, self._note.work)
+            self._trace.timed(self._name, self._start, self.work)
             if self._span is not None:
                 self._span.end(raised[1])
 
@@ -71,7 +71,7 @@ class RequestTrace:
     ) -> None:
         self._clock = clock
         self._origin = clock()
-        self._stages = Stages()
+        self._service = service_name.get()
         self.timings: list[StageTiming] = []
         self.failures: list[StageFailure] = []
         self.reported: list[Degradation] = []
@@ -130,13 +130,14 @@ class RequestTrace:
 
     def timed(self, name: str, start: float, work: float | None) -> None:
         """Add a stage that began `start` seconds after the request's start and ends now."""
-        total = self.elapsed - start
-        self._stages.note(name, start, total)
+        total = self._clock() - self._origin - start
+        stage_seconds(self._service, name).observe(total)
         self.timings.append(StageTiming(name, start, total, work))
 
     def note_scores(self, notes: Sequence[ScoreNote]) -> None:
         """Add what scores lack; the newest note of a part and cause counts."""
-        self.score_notes |= {(note.part, note.cause): note for note in notes}
+        if notes:
+            self.score_notes |= {(note.part, note.cause): note for note in notes}
 
     def note(self, result: BranchResult) -> BranchResult:
         """Add the result of a branch, and return it."""
@@ -192,7 +193,7 @@ class RequestTrace:
     @property
     def by_start(self) -> tuple[StageTiming, ...]:
         """The stages so far, by start."""
-        return tuple(sorted(self.timings, key=lambda item: item.start))
+        return tuple(sorted(self.timings, key=attrgetter("start")))
 
 
 def _lag(freshness: Freshness) -> timedelta:

@@ -13,7 +13,8 @@ then no longer check an id.
 import hmac
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from ranker.domain.erasure import person_hash
@@ -62,13 +63,16 @@ class Pseudonyms:
 
     def of(self, catalog_id: str, shopper: Shopper) -> str:
         """Return the shopper's pseudonym in the catalog, 64 hexadecimal digits."""
-        return Renewal(self._later).of(self.first(catalog_id, shopper.kind, shopper.id))
+        return self._renewed(self.first(catalog_id, shopper.kind, shopper.id))
 
     def of_session(self, catalog_id: str, session_id: str) -> str:
         """Return the visit's pseudonym; empty for an unknown visit."""
         if not session_id:
             return ""
-        return Renewal(self._later).of(self.first(catalog_id, Identity.SESSION, session_id))
+        return self._renewed(self.first(catalog_id, Identity.SESSION, session_id))
+
+    def _renewed(self, first: str) -> str:
+        return Renewal(self._later).of(first) if self._later else first
 
     def digest(self, catalog_id: str, text: str) -> bytes:
         """Return an 8-byte keyed digest of a text about a shopper, for later comparison."""
@@ -85,7 +89,7 @@ class Pseudonyms:
 
     def first(self, catalog_id: str, kind: Identity, value: str) -> str:
         """Return the pseudonym under the first key, which renewals do not change."""
-        parts = (catalog_id.encode(), kind.value.encode(), value.encode())
+        parts = (catalog_id.encode(), kind.encode(), value.encode())
         return _mac(self._key, parts).hex()
 
 
@@ -154,7 +158,10 @@ def _create(path: Path) -> None:
         draft.unlink()
 
 
-def _mac(key: bytes, parts: Iterable[bytes]) -> bytes:
+def _mac(key: bytes, parts: Sequence[bytes]) -> bytes:
     """Return the HMAC over `parts`, each after its length, which makes the input unambiguous."""
-    message = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-    return hmac.digest(key, message, "sha256")
+    lengths = struct.pack(f">{len(parts)}I", *map(len, parts))
+    framed = [
+        each for at, part in enumerate(parts) for each in (lengths[at * 4 : at * 4 + 4], part)
+    ]
+    return hmac.digest(key, b"".join(framed), "sha256")

@@ -3,7 +3,6 @@
 Their content is opaque here.
 """
 
-import asyncio
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
@@ -101,13 +100,19 @@ AnswerKey: TypeAlias = tuple[str, str]
 
 
 class AnswerLog(TableRecord):
-    async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> frozenset[AnswerKey]:
+    async def write(
+        self,
+        answers: Sequence[StoredAnswer],
+        now_micros: int,
+        before: Callable[[], object] | None = None,
+    ) -> frozenset[AnswerKey]:
         """Store answers and return the keys of new ones; an existing id keeps its first content.
+        `before`: see `Database.write`.
 
         No loop waits for answers, and these commits would wake all loops ten times a second.
         """
         work = partial(_write, now_micros=now_micros)
-        return await write_beside_others(self._db, work, answers, announce=False)
+        return await write_beside_others(self._db, work, answers, announce=False, before=before)
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
         """Return the content; None if there is none or it has expired."""
@@ -163,6 +168,8 @@ def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
 def _write(
     connection: Connection, answers: Sequence[StoredAnswer], now_micros: int
 ) -> frozenset[AnswerKey]:
+    if not answers:
+        return frozenset()
     t = ANSWERS.c
     for catalog_id in sorted({answer.catalog_id for answer in answers}):
         gate(connection, catalog_id, alone=False)
@@ -326,8 +333,12 @@ class AnswerQueue:
         return len(await self._log.write(new, self._now()))
 
     async def _store(self, answers: Sequence[StoredAnswer]) -> None:
-        if found := await asyncio.to_thread(_encoded, answers):
-            await self._log.write(found, self._now())
+        kept = [*answers]
+
+        def encode() -> None:  # in the thread of the write: a hop costs as much as the encoding
+            kept[:] = _encoded(answers)
+
+        await self._log.write(kept, self._now(), encode)
 
     async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
         """Return the content, stored or queued; None if there is none or it has expired."""

@@ -32,11 +32,14 @@ async def write_beside_others(
     items: Sequence[Item],
     *,
     announce: bool = True,
+    before: Callable[[], object] | None = None,
 ) -> T:
     """Return the result of `work`, which skips existing rows; repeat it if another process wrote
-    one meanwhile (PostgreSQL). `announce`: see `Database.write`."""
+    one meanwhile (PostgreSQL). `announce`, `before`: see `Database.write`."""
     try:
-        return await database.write(lambda connection: work(connection, items), announce=announce)
+        return await database.write(
+            lambda connection: work(connection, items), announce=announce, before=before
+        )
     except sa.exc.IntegrityError:
         return await database.write(lambda connection: work(connection, items), announce=announce)
 

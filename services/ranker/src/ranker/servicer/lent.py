@@ -235,14 +235,14 @@ def _ranked(
     recorded: bool,
 ) -> core.Ranked:
     """Return the first products of the order; see replies.ranked_message."""
-    hidden, spent = ranked.state.history.hidden, [each.duration for each in stages.finished]
-    merits, names = ranked.control_merits, [each.name for each in query.controls]
+    hidden, merits = ranked.state.history.hidden, ranked.control_merits
+    names = [each.name for each in query.controls]
     return core.Ranked(
         order=_order(order.candidates, query, ranked),
         hidden_count=ranked.order.ranking.hidden_count,
         model_version=served.version,
         degradations=_lost("rank", served),
-        work=sum(spent) if spent else None,
+        work=stages.spent,
         seen_count=ranked.order.ranking.seen_count,
         collapsed_count=ranked.order.collapsed_count,
         recorded=recorded,

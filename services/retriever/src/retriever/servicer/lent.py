@@ -102,7 +102,7 @@ class Lent(LentRetriever):
         found = await search(query, of.searcher, remaining, stages.measure)
         of.watchdog.see(query, found)
         tracing.note("sightline.candidates", len(found.candidates.places))
-        return _nearest(query.catalog_id, found, passing.market_id, _work(stages))
+        return _nearest(query.catalog_id, found, passing.market_id, stages.spent)
 
     async def keywords(
         self,
@@ -141,7 +141,7 @@ class Lent(LentRetriever):
             space=None,
             freshness=None,
             plan=found.plan,
-            work=_work(stages),
+            work=stages.spent,
             collapsed=_collapsed(found.candidates),
             synonyms={name: UsedSynonym(*used) for name, used in found.uses.items()},
             corrected_text=found.corrected,
@@ -296,11 +296,6 @@ def _freshness(catalog_id: str, found: Freshness) -> versions.Freshness:
     lag = max(0, now_micros() - found.oldest_open) if found.oldest_open else 0
     token = write_index_token(catalog_id, found.seq)
     return versions.Freshness(token, timedelta(microseconds=lag), found.time, found.pending)
-
-
-def _work(stages: telemetry.Stages) -> float | None:
-    spent = [each.duration for each in stages.finished]
-    return sum(spent) if spent else None
 
 
 def _rejection(message: product_service_pb2.Rejection) -> Rejection:
