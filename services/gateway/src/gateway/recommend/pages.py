@@ -31,7 +31,13 @@ from gateway.state.tokens import (
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.rpc.requests import PageTokenInvalid
 from servicekit.tasks.off_loop import off_loop
-from sightline_core.answer import AnsweredProduct, AnswerOrder, AnswerRecord, AnswerResult
+from sightline_core.answer import (
+    AnsweredProduct,
+    AnswerOrder,
+    AnswerRecord,
+    AnswerResult,
+    result,
+)
 from sightline_core.candidates import Contributions
 from sightline_core.opaque_messages import ProductRow
 from sightline_core.ranking import ReasonRequest
@@ -105,7 +111,7 @@ async def read_page(
     for each in shown:
         each.reasons = _worded(run, each, titles)
         ranks = range(served + len(results) + 1, served + len(results) + len(each.rows) + 1)
-        results += map(AnswerResult, each.rows, ranks, each.answered())
+        results += map(result, zip(each.rows, ranks, each.answered(), strict=True))
     return AnswerPage(tuple(results), offset, served + len(results))
 
 
