@@ -1,7 +1,6 @@
 """Conversion of domain values to the messages of sightline.common.v1 and back."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, cast
@@ -98,7 +97,7 @@ def space_version_message(value: SpaceVersion | None) -> answer_pb2.SpaceVersion
     )
 
 
-_TEXTS = [each.name for each in fields(Versions) if each.name != "spaces"]
+_TEXTS = [name for name in Versions._fields if name != "spaces"]
 
 
 def versions(message: answer_pb2.Versions) -> Versions:

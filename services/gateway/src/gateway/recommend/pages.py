@@ -142,9 +142,9 @@ async def _read(
 ) -> tuple[list[_Shown], dict[str, str], int]:
     """Return the page's products, titles of products that reasons name, and the offset of its
     end."""
-    left, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
+    size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
     # Products that a control has excluded since the first page are excluded from later pages too.
-    count, excluded = left, frozenset(run.query.exclude_product_ids)
+    left, count, excluded = size, size, frozenset(run.query.exclude_product_ids)
     while left and offset < order.total:
         try:
             if offset >= order.end and rest is not None:
@@ -162,7 +162,7 @@ async def _read(
             break
         titles |= found.titles
         # One call per vanished product would be too many after a whole catalog was exchanged.
-        count = max(run.query.results_a_page, READ_AHEAD)
+        count = max(size, READ_AHEAD)
         out = excluded.union(order.left_out)
         kept = _kept(order, offset, found, out, read=len(ids), most=left)
         left -= len(kept.places)

@@ -115,7 +115,10 @@ class Evidence:
         if items is not None and items.rows is not None:
             own = items.rows[self.ranking.rows][:, None] == last
             terms = np.where(own, 0, terms)
-        best, adds = last[terms.argmax(axis=1)].tolist(), (terms.max(axis=1) > 0).tolist()
+        best, adds = (
+            last[terms.argmax(axis=1)].tolist(),
+            (np.maximum.reduce(terms, axis=1) > 0).tolist(),
+        )
         return [ids[row] if is_added else "" for row, is_added in zip(best, adds, strict=True)]
 
     def strongest(self, places: Sequence[int]) -> Mapping[int, str]:
