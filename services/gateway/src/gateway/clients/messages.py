@@ -141,14 +141,17 @@ def timing_messages(values: Iterable[StageTiming]) -> Any:
     found = list[dict[str, Any]]()
     for value in values:
         total, work = value.total, value.work
-        made = {
-            "stage": value.stage,
-            "start": timedelta(seconds=value.start),
-            "total": timedelta(seconds=total),
-        }
+        spans = [("start", value.start), ("total", total)]
         if work is not None:
             work = work if work < total else total
-            made |= {"work": timedelta(seconds=work), "network": timedelta(seconds=total - work)}
+            spans += (("work", work), ("network", total - work))
+        made: dict[str, Any] = {"stage": value.stage}
+        for name, seconds in spans:
+            micros = int(seconds * 1e6 + 0.5)
+            made[name] = {
+                "seconds": micros // 1_000_000,
+                "nanos": micros % 1_000_000 * 1_000,
+            }
         found += (made,)
     return found
 

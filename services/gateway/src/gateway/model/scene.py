@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import StrEnum
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -227,8 +228,7 @@ class Scene:
     @property
     def branches_by_history(self) -> Mapping[Branch, float]:
         """Weight of each branch in the fusion if the shopper's last products find others."""
-        weights = {branch: self.parts_with_history.get(branch, 0.0) for branch in BY_HISTORY}
-        return {**self.branches, **weights}
+        return _by_history(self)
 
     @property
     def reading_labels(self) -> "Scene":
@@ -256,6 +256,12 @@ class Scene:
 @lru_cache(KEPT_SCENES)
 def _used(scene: Scene) -> frozenset[Branch]:
     return frozenset([branch for branch, weight in scene.branches.items() if weight > 0])
+
+
+@lru_cache(KEPT_SCENES)
+def _by_history(scene: Scene) -> Mapping[Branch, float]:
+    weights = {branch: scene.parts_with_history.get(branch, 0.0) for branch in BY_HISTORY}
+    return MappingProxyType({**scene.branches, **weights})
 
 
 @lru_cache(KEPT_SCENES)

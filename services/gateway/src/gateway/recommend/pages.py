@@ -15,7 +15,7 @@ from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
-from gateway.ranking.wording import meant, named_products, of_last_products, read, titled
+from gateway.ranking.wording import meant, named, named_products, of_last_products, read, titled
 from gateway.recommend.answer_report import page_quality
 from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
@@ -131,8 +131,8 @@ def _worded(
             reasons = meant(reasons, used, language)
         if texts and (text := texts.get(row.product_id)):
             reasons = read(reasons, text, language)
-        if titles:
-            reasons = titled(reasons, titles, language)
+        if titles and (names := named(reasons)):
+            reasons = titled(reasons, tuple(map(titles.get, names)), language)
         found += (reasons,)
     return found
 
