@@ -189,7 +189,7 @@ class FakeRanker:
         rows.sort(key=lambda row: -(near[row] or 0.0))
         whole, acted = self._controlled(order, rows)
         if order.record is not None and not self.full:
-            versions = replace(order.record.versions, model_version="m1")
+            versions = order.record.versions._replace(model_version="m1")
             hidden = len(ids) - len(left)
             kept = replace(
                 order.record, order=whole, versions=versions, hidden_count=hidden, controls=acted

@@ -285,6 +285,16 @@ async def test_facets_that_can_not_be_counted_are_refused_with_their_path(
         await shop.products.CountFacets(request)
 
 
+async def test_of_a_wrong_filter_and_a_wrong_facet_the_filter_is_named(shop: Shop) -> None:
+    comparison = filter_pb2.Comparison(field="nothing")
+    request = products_pb.CountFacetsRequest(
+        facets=[facet_pb2.FacetRequest(field="nothing")],
+        filter=filter_pb2.Filter(comparison=comparison),
+    )
+    with refused("INVALID_ARGUMENT", "FILTER_INVALID", "filter.comparison.field"):
+        await shop.products.CountFacets(request)
+
+
 async def test_facets_need_the_columns(shop: Shop) -> None:
     columns = Columns(shop.record, most_products=0)
     with pytest.raises(ColumnsUnavailable):

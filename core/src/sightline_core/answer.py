@@ -1,8 +1,12 @@
 """The final order of an answer, its products and its record."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from sightline_core.branch import Branch, branches_of
 from sightline_core.candidates import Contributions
@@ -23,9 +27,11 @@ class Score:
     """Event type, by its number in the contract."""
 
 
-@dataclass(slots=True)  # not frozen: a page creates dozens, and this is three times as fast
-class AnsweredProduct:
-    """One product of an answer's final order."""
+NO_CONTRIBUTIONS: Final[Mapping[str, Contributions]] = MappingProxyType({})
+
+
+class AnsweredProduct(NamedTuple):
+    """One product of an answer's final order. A tuple: a page makes dozens in one call."""
 
     product_id: str
     raw_score: float
@@ -43,13 +49,16 @@ class AnsweredProduct:
     """Rank by raw score alone, from 1; 0 if unknown."""
     moves: tuple[Move, ...] = ()
     """Why its rank differs from `score_rank`."""
-    contributions: Mapping[str, Contributions] = field(default_factory=dict)
+    contributions: Mapping[str, Contributions] = NO_CONTRIBUTIONS
     """Features of each part, by part; only if requested, never recorded."""
     propensity: float = 0.0
     """Probability that it was placed at its rank, 0 to 1; 0 if unknown."""
     expected_value: float | None = None
     """Expected value by the objective; only if requested, never recorded."""
 
+
+_product: Callable[[tuple[Any, ...]], AnsweredProduct] = partial(tuple.__new__, AnsweredProduct)
+"""As AnsweredProduct._make, without a call of Python."""
 
 FUSED = "fusion"
 """The only part of a score that is not computed by the ranker."""
@@ -125,41 +134,43 @@ class AnswerOrder:
 
         `contributions`: None: those of the order; empty: of no product others.
         """
-        offset, event = self.offset, self.event
-        parts, scores, ids, bits = self.parts, self.raw_scores, self.product_ids, self.branches
-        images, ranks, moves, chances = self.image_ids, self.score_ranks, self.moves, self.chances
-        found = [
-            AnsweredProduct(
-                ids[place - offset],
-                scores[place - offset],
-                (),
-                told,
-                images[place - offset] if images else "",
-                branches_of(bits[place - offset]) if bits else (),
-                (),
-                None,
-                ranks[place - offset] if ranks else place + 1,
-                tuple(moves[place - offset]) if moves else (),
-            )
-            for place, told in zip(places, reasons, strict=True)
-        ]
-        for place, product in zip(places, found, strict=True):
-            row = place - offset
-            # A comprehension would be a call a product.
-            for name, values in parts:
-                product.parts += ((name, values[row]),)
-            if self.collapsed:
-                product.collapsed = tuple(self.collapsed[row])
-            if chances:
-                product.score = Score(chances[row], event)
-            if self.contributions:
-                product.contributions = self._contributions(row)
-            if self.expected_values:
-                product.expected_value = self._expected(row)
-        for product, given in zip(found, contributions, strict=False):
+        rows, ranks = [place - self.offset for place in places], self.score_ranks
+
+        def column(values: Sequence[Any], empty: Any) -> Iterable[Any]:
+            return map(values.__getitem__, rows) if values else repeat(empty, len(rows))
+
+        own = (
+            [self._contributions(row) for row in rows]
+            if self.contributions
+            else [NO_CONTRIBUTIONS] * len(rows)
+        )
+        for at, given in enumerate(contributions):
             if given is not None:
-                product.contributions = given
-        return found
+                own[at] = given
+        columns = (
+            map(self.product_ids.__getitem__, rows),
+            map(self.raw_scores.__getitem__, rows),
+            self._parts(rows),
+            reasons,
+            column(self.image_ids, ""),
+            map(branches_of, column(self.branches, 0)),
+            map(tuple, column(self.collapsed, ())),
+            map(Score, column(self.chances, 0.0), repeat(self.event))
+            if self.chances
+            else repeat(None, len(rows)),
+            column(ranks, 0) if ranks else [place + 1 for place in places],
+            map(tuple, column(self.moves, ())),
+            own,
+            repeat(0.0, len(rows)),
+            map(self._expected, rows) if self.expected_values else repeat(None, len(rows)),
+        )
+        return [*map(_product, zip(*columns, strict=True))]
+
+    def _parts(self, rows: Sequence[int]) -> Iterable[tuple[tuple[str, float], ...]]:
+        if not self.parts:
+            return repeat((), len(rows))
+        named = [zip(repeat(name), map(values.__getitem__, rows)) for name, values in self.parts]
+        return zip(*named, strict=True)
 
     def _contributions(self, row: int) -> Mapping[str, Contributions]:
         return {
@@ -197,9 +208,8 @@ class AnswerRecord:
     """Vector of the request's photo, recorded if the shopper consents; never read back."""
 
 
-@dataclass(slots=True)  # not frozen: a page creates dozens, and this is three times as fast
-class AnswerResult:
-    """A product of an answer."""
+class AnswerResult(NamedTuple):
+    """A product of an answer. A tuple; see AnsweredProduct."""
 
     row: ProductRow
     rank: int
@@ -219,3 +229,9 @@ class AnswerResult:
         if gained := place - self.rank:
             return (*moves, Move(cause=MoveCause.COLLAPSE, places=gained))
         return moves
+
+
+result: Callable[[tuple[ProductRow, int, AnsweredProduct]], AnswerResult] = partial(
+    tuple.__new__, AnswerResult
+)
+"""As AnswerResult._make, without a call of Python."""

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class SpaceVersion:
+class SpaceVersion(NamedTuple):
     """A version of a space and its index generation."""
 
     space: str = ""
@@ -13,9 +13,8 @@ class SpaceVersion:
     generation: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Versions:
-    """Versions behind an answer."""
+class Versions(NamedTuple):
+    """Versions behind an answer. A tuple: its message is kept by it."""
 
     spaces: tuple[SpaceVersion, ...] = ()
     """Versions that were searched."""

@@ -133,9 +133,10 @@ def _staying(hashes: Sequence[int], stays: Mapping[int, int]) -> list[int]:
 def all_differ(families: Sequence[Hashable], hashes: Hashes, same_pictures: Pairs) -> bool:
     """Return whether a few products have nothing in common; False for many, as that would be
     expensive."""
-    if len(families) < 2:
+    count = len(families)
+    if count < 2:
         return True
-    if len(same_pictures) or len(families) > MOST_COMPARED or len(set(families)) < len(families):
+    if same_pictures.size or count > MOST_COMPARED or len(set(families)) < count:
         return False
     held = hashes[hashes != NO_HASH]
     ones, _, _ = compared(held, held, CERTAIN)

@@ -116,7 +116,7 @@ async def test_objects_that_look_alike_are_searched_and_charged_once(shop: Shop)
 
 async def test_the_photo_is_embedded_again_for_the_version_in_the_index(shop: Shop) -> None:
     shop.embedder.served = ("v1", "v2")
-    shop.retriever.active = [replace(SPACE, version="v2")]
+    shop.retriever.active = [SPACE._replace(version="v2")]
     found = await detect_products(QUERY, shop.deps)
     assert shop.embedder.versions == ["", "v2"]
     assert found.counts == [("p1", 2), ("p2", 1)]

@@ -75,7 +75,7 @@ async def test_the_reasons_and_parts_stay_those_of_the_product_itself(shop):
     kept = {item.row.product_id: item.answered for item in answer.results}
     for item in plain.results:
         if item.row.product_id in kept:
-            assert replace(kept[item.row.product_id], collapsed=()) == item.answered
+            assert kept[item.row.product_id]._replace(collapsed=()) == item.answered
 
 
 async def test_near_duplicates_of_the_querys_own_product_are_left_out_in_every_branch(shop):

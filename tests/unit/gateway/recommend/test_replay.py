@@ -27,7 +27,7 @@ async def shop_and_token() -> tuple[Shop, str]:
     token = (await recommend(by_photo(page_size=2), shop.deps)).attribution_token
     ((_, record),) = shop.ranker.records.items()
     products = [AnsweredProduct(item, 0.5) for item in ("p3", "p1")]
-    named = [replace(each, matched_image_id="i", branches=(Branch.VISUAL,)) for each in products]
+    named = [each._replace(matched_image_id="i", branches=(Branch.VISUAL,)) for each in products]
     shop.ranker.replays[record.answer_id] = RankerReplay(
         RecordedAnswer(
             record.answer_id,
@@ -63,7 +63,7 @@ async def test_what_a_place_holds_now_is_compared() -> None:
     shop.ranker.replays[answer_id] = replace(
         computed,
         equal=False,
-        recomputed=[computed.recomputed[0], replace(computed.recomputed[1], raw_score=0.25)],
+        recomputed=[computed.recomputed[0], computed.recomputed[1]._replace(raw_score=0.25)],
         differences=(Difference("", "", NUMBERS),),
     )
     found = await replay(token, "default", 0, shop.deps)

@@ -12,6 +12,7 @@ from gateway.model.retrieved import BranchResult, failed
 from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 from servicekit.errors import Unavailable
+from sightline.common.v1 import answer_pb2
 from sightline_core.columns import ProductColumns
 from sightline_core.degradations import DegradationCause
 from sightline_core.ranking import NominationBasis, RankerCandidates
@@ -134,7 +135,7 @@ async def test_the_model_is_the_first_and_the_history_the_last_that_the_ranker_n
 
 
 def test_what_the_peer_did_not_work_was_spent_on_the_way():
-    message = timing_messages([StageTiming("embed", 0.5, 0.3, 0.2)])[0]
+    message = answer_pb2.StageTiming(**timing_messages([StageTiming("embed", 0.5, 0.3, 0.2)])[0])
 
     assert message.start.ToTimedelta().total_seconds() == 0.5
     assert message.work.ToTimedelta().total_seconds() == pytest.approx(0.2)
@@ -142,14 +143,14 @@ def test_what_the_peer_did_not_work_was_spent_on_the_way():
 
 
 def test_work_by_another_clock_never_exceeds_the_stage():
-    message = timing_messages([StageTiming("embed", 0.0, 0.1, 0.2)])[0]
+    message = answer_pb2.StageTiming(**timing_messages([StageTiming("embed", 0.0, 0.1, 0.2)])[0])
 
     assert message.work.ToTimedelta().total_seconds() == pytest.approx(0.1)
     assert message.network.ToTimedelta().total_seconds() == 0
 
 
 def test_unknown_work_is_absent():
-    message = timing_messages([StageTiming("hydrate", 0.0, 0.1, None)])[0]
+    message = answer_pb2.StageTiming(**timing_messages([StageTiming("hydrate", 0.0, 0.1, None)])[0])
 
     assert not message.HasField("work")
     assert not message.HasField("network")

@@ -3,7 +3,7 @@ calls go over its channel."""
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import grpc
 
@@ -168,8 +168,8 @@ class LocalRetriever(RetrieverClient):
         scope: AnswerScope,
         *key: Hashable,
     ) -> T:
-        async def ask(lent: LentRetriever) -> T:
-            return await work(lent, _filter(cast(Hashable, lent), scope))
+        async def ask(lent: Any) -> T:
+            return await work(lent, _filter(lent, scope))
 
         try:
             return await self._caller.borrow_idempotent(self._borrowed(), name, ask, scope, *key)

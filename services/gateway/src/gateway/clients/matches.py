@@ -1,11 +1,10 @@
 """The best match as a message in answers and page tokens."""
 
-from typing import cast
+from typing import Any
 
 from gateway.clients.messages import space_version, space_version_message
 from gateway.model.match import Match, MatchBasis, MatchOutcome
 from gateway.ports import MatchCodec
-from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 
 
@@ -33,14 +32,17 @@ class MatchMessages(MatchCodec):
 
 def match_message(value: Match, text: str = "") -> pb.Match:
     """Return the message of a match, with its sentence."""
+    outcome: Any = int(value.outcome)
+    basis: Any = int(value.basis)
+    event: Any = value.event
     return pb.Match(
-        outcome=cast(pb.Match.Outcome.ValueType, int(value.outcome)),
-        basis=cast(pb.Match.Basis.ValueType, int(value.basis)),
+        outcome=outcome,
+        basis=basis,
         product_id=value.product_id,
         value=value.value,
         threshold=value.threshold,
         branch=value.branch,
         space=space_version_message(value.space),
-        event=cast(event_pb2.EventType.ValueType, value.event),
+        event=event,
         text=text,
     )

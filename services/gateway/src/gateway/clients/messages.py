@@ -1,7 +1,6 @@
 """Conversion of domain values to the messages of sightline.common.v1 and back."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any, cast
@@ -98,7 +97,7 @@ def space_version_message(value: SpaceVersion | None) -> answer_pb2.SpaceVersion
     )
 
 
-_TEXTS = [each.name for each in fields(Versions) if each.name != "spaces"]
+_TEXTS = [name for name in Versions._fields if name != "spaces"]
 
 
 def versions(message: answer_pb2.Versions) -> Versions:
@@ -124,38 +123,37 @@ def freshness_message(value: Freshness | None) -> answer_pb2.IndexFreshness | No
     """Return the message of an index's freshness; None stays None."""
     if value is None:
         return None
+    lag: Any = value.index_lag
     return answer_pb2.IndexFreshness(
         index_token=value.index_token,
         index_time_micros=value.index_time_micros,
         pending=value.pending,
-        index_lag=_duration(value.index_lag.total_seconds()),
+        index_lag=lag,
     )
 
 
-def timing_messages(values: Iterable[StageTiming]) -> list[answer_pb2.StageTiming]:
-    """Return the messages of stage timings.
+def timing_messages(values: Iterable[StageTiming]) -> Any:
+    """Return what protobuf makes the messages of stage timings of.
 
     The part of a stage's time in which the peer did not work is time on the network and in its
     queue.
     """
-    return [_timing(value) for value in values]
-
-
-def _timing(value: StageTiming) -> answer_pb2.StageTiming:
-    total, work = value.total, value.work
-    return answer_pb2.StageTiming(
-        stage=value.stage,
-        start=_duration(value.start),
-        total=_duration(total),
-        work=None if work is None else _duration(min(work, total)),
-        network=None if work is None else _duration(max(total - work, 0.0)),
-    )
-
-
-def _duration(seconds: float) -> duration_pb2.Duration:
-    """Return non-negative seconds as a message, in whole microseconds."""
-    micros = round(seconds * 1e6)
-    return duration_pb2.Duration(seconds=micros // 1_000_000, nanos=micros % 1_000_000 * 1_000)
+    found = list[dict[str, Any]]()
+    for value in values:
+        total, work = value.total, value.work
+        spans = [("start", value.start), ("total", total)]
+        if work is not None:
+            work = work if work < total else total
+            spans += (("work", work), ("network", total - work))
+        made: dict[str, Any] = {"stage": value.stage}
+        for name, seconds in spans:
+            micros = int(seconds * 1e6 + 0.5)
+            made[name] = {
+                "seconds": micros // 1_000_000,
+                "nanos": micros % 1_000_000 * 1_000,
+            }
+        found += (made,)
+    return found
 
 
 def reasons(messages: Iterable[answer_pb2.Reason]) -> tuple[Reason, ...]:
@@ -173,7 +171,8 @@ def reasons(messages: Iterable[answer_pb2.Reason]) -> tuple[Reason, ...]:
 
 
 @lru_cache(1024)
-def _reason(value: Reason) -> answer_pb2.Reason:
+def reason_message(value: Reason) -> answer_pb2.Reason:
+    """Return the message of a reason; it is shared and must not be changed."""
     return answer_pb2.Reason(
         code=value.code,
         text=value.text,
@@ -185,7 +184,7 @@ def _reason(value: Reason) -> answer_pb2.Reason:
 
 def reason_messages(values: Iterable[Reason]) -> list[answer_pb2.Reason]:
     """Return the messages of reasons; they are shared and must not be changed."""
-    return list(map(_reason, values))
+    return list(map(reason_message, values))
 
 
 def moves(messages: Iterable[answer_pb2.Move]) -> tuple[Move, ...]:

@@ -225,6 +225,8 @@ def _best(near: Sequence[Match]) -> Match:
 
     A poor match of words does not outweigh products that a space found.
     """
+    if len(near) == 1:
+        return near[0]
     by_space = [each for each in near if each.branch != Branch.KEYWORDS]
     good = [each for each in near if each.outcome is MatchOutcome.GOOD]
     return min(

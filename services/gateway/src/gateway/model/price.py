@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from gateway.model.filters import CallersFilter, FilterWork, work_of
 from gateway.model.photo_header import decoding_seconds
-from gateway.model.query import MOST_IN_PHOTO, RequestQuery, Signal, SignalKind
+from gateway.model.query import MOST_IN_PHOTO, PHOTO_KINDS, RequestQuery, Signal, SignalKind
 from sightline_core.opaque_messages import FacetRequest
 from sightline_rules.filters import ATTRIBUTES
 
@@ -187,9 +187,13 @@ def price_of(
     grouping = query.grouping
     found = detection_price(MOST_IN_PHOTO) if detects else _NOTHING
     # A photo is searched as a whole only if nothing is found in it.
-    alone = [each for each in query.signals if not (detects and each is query.pictured)]
-    models, signals = labelled * LABEL, 0.0
-    for each in alone:
+    in_photo = query.pictured if detects else None
+    models, signals, photo = labelled * LABEL, 0.0, 0.0
+    for each in query.signals:
+        if each.kind in PHOTO_KINDS:
+            photo = ONE_PHOTO
+        if each is in_photo:
+            continue
         signal, model = _signal(each), _model(each)
         models += searches * model
         signals += signal + (signal + model if query.corrects(each) else 0.0)
@@ -215,9 +219,7 @@ def price_of(
             "anchors": found.seconds + searches * last_products * SIGNAL[SignalKind.PRODUCT],
         },
         models + found.models,
-        exempt=(ONE_PHOTO if any(each.is_photo for each in query.signals) else 0.0)
-        + labelled * LABEL
-        + found.exempt,
+        exempt=photo + labelled * LABEL + found.exempt,
     )
 
 

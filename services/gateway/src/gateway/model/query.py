@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
@@ -57,6 +58,9 @@ class SignalKind(StrEnum):
     """No content given; rejected."""
 
 
+PHOTO_KINDS = frozenset({SignalKind.IMAGE, SignalKind.IMAGE_URI})
+"""A photo, or an address of one."""
+
 DEFAULT_LANGUAGE = "en"
 """Language of texts of requests that name none, in a catalog without a language."""
 
@@ -89,7 +93,7 @@ class Signal:
     @property
     def is_photo(self) -> bool:
         """True for a photo or an address of one."""
-        return self.kind in (SignalKind.IMAGE, SignalKind.IMAGE_URI)
+        return self.kind in PHOTO_KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +121,8 @@ class ValueGrouping:
         return self.products or 4
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerScope:
-    """Conditions on the products of an answer."""
+class AnswerScope(NamedTuple):
+    """Conditions on the products of an answer. A tuple: what is read of one is kept by it."""
 
     filter: CallersFilter | None = None
     buyable_only: bool = False
@@ -257,7 +260,10 @@ class RequestQuery:
     @property
     def names_nothing_wanted(self) -> bool:
         """True if all signals are negative and no shopper is named."""
-        return bool(self.signals) and not self.wanted and self.as_answered.shopper is None
+        for each in self.signals:
+            if not each.negative:
+                return False
+        return bool(self.signals) and self.as_answered.shopper is None
 
     @property
     def given_ids(self) -> frozenset[str]:

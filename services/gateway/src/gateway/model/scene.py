@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import field, replace
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Annotated
 
 from pydantic import AfterValidator, ConfigDict, Field
@@ -31,6 +33,9 @@ Part = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 
 _FILES = ConfigDict(extra="forbid")
+
+KEPT_SCENES = 1_024
+"""Scenes of which what follows from their files is kept."""
 
 LABELS_PART = 0.3
 """Default weight of the part `labels` (`python -m lab labels`)."""
@@ -223,8 +228,7 @@ class Scene:
     @property
     def branches_by_history(self) -> Mapping[Branch, float]:
         """Weight of each branch in the fusion if the shopper's last products find others."""
-        weights = {branch: self.parts_with_history.get(branch, 0.0) for branch in BY_HISTORY}
-        return {**self.branches, **weights}
+        return _by_history(self)
 
     @property
     def reading_labels(self) -> "Scene":
@@ -236,14 +240,30 @@ class Scene:
     @property
     def used(self) -> frozenset[Branch]:
         """The branches that have a weight."""
-        return frozenset([branch for branch, weight in self.branches.items() if weight > 0])
+        return _used(self)
 
     @property
     def applied_objective(self) -> AppliedObjective:
         """The objective as it affects the order."""
-        return AppliedObjective(self.objective, self.objective_strength)
+        return _objective(self)
 
     @property
     def labels(self) -> Mapping[str, str]:
         """Fields of an answer's Versions that describe its scene."""
         return {"scene": self.name, "scene_version": self.version, "objective": self.objective}
+
+
+@lru_cache(KEPT_SCENES)
+def _used(scene: Scene) -> frozenset[Branch]:
+    return frozenset([branch for branch, weight in scene.branches.items() if weight > 0])
+
+
+@lru_cache(KEPT_SCENES)
+def _by_history(scene: Scene) -> Mapping[Branch, float]:
+    weights = {branch: scene.parts_with_history.get(branch, 0.0) for branch in BY_HISTORY}
+    return MappingProxyType({**scene.branches, **weights})
+
+
+@lru_cache(KEPT_SCENES)
+def _objective(scene: Scene) -> AppliedObjective:
+    return AppliedObjective(scene.objective, scene.objective_strength)

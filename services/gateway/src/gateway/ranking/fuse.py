@@ -122,10 +122,10 @@ def _by_branch(
     """
     if not places:
         return {}
-    near = {branch: _near(listings, branch) for branch in totals}
+    near = {branch: _near(listings, branch) for branch in totals if branch in _COMPARED}
     return {
         branch: _summed(*_contributions(near[branch], totals[branch], places))
-        for branch in _COMPARED
+        for branch in (_COMPARED if len(near) > 1 else near)
         if near.get(branch)
     }
 

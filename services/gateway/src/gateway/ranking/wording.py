@@ -213,30 +213,23 @@ def _taste(language_code: str, feature: tuple[str, str] | None) -> Reason:
 
 def named_products(reasons: Iterable[tuple[Reason, ...]]) -> list[str]:
     """Return the products whose titles the reasons need, each once."""
-    return [*dict.fromkeys(chain.from_iterable(map(_named, reasons)))]
+    return [*dict.fromkeys(chain.from_iterable(map(named, reasons)))]
 
 
 @lru_cache(CACHED)
-def _named(reasons: tuple[Reason, ...]) -> tuple[str, ...]:
+def named(reasons: tuple[Reason, ...]) -> tuple[str, ...]:
     """Return the products whose titles the reasons of a product need."""
-    named = (each.product_id for each in reasons if each.code in TITLED["en"])
-    return tuple([product_id for product_id in named if product_id])
-
-
-def titled(
-    reasons: tuple[Reason, ...], titles: Mapping[str, str], language_code: str
-) -> tuple[Reason, ...]:
-    """Return a product's reasons with the titles of products that they name; one whose title is
-    unknown stays unchanged."""
-    named = _named(reasons)
-    return _titled(reasons, tuple(map(titles.get, named)), language_code) if named else reasons
+    found = (each.product_id for each in reasons if each.code in TITLED["en"])
+    return tuple([product_id for product_id in found if product_id])
 
 
 @lru_cache(CACHED)
-def _titled(
+def titled(
     reasons: tuple[Reason, ...], titles: tuple[str | None, ...], language_code: str
 ) -> tuple[Reason, ...]:
-    known = dict(zip(_named(reasons), titles, strict=True))
+    """Return a product's reasons with the titles of the products that they name (`named`); one
+    whose title is unknown stays unchanged."""
+    known = dict(zip(named(reasons), titles, strict=True))
     templates, found = _of(TITLED, language_code), list[Reason]()
     for reason in reasons:
         template, title = templates.get(reason.code), known.get(reason.product_id)

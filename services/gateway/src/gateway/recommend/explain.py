@@ -95,8 +95,8 @@ async def _left_out(run: RequestContext, product_id: str) -> ProductExplanation 
         )
     scope, retriever = run.plan.scope, run.peers.retriever
     for outcome, part in (
-        (ProductOutcome.FILTERED, replace(scope, buyable_only=False, without=())),
-        (ProductOutcome.UNAVAILABLE, replace(scope, filter=None, without=())),
+        (ProductOutcome.FILTERED, scope._replace(buyable_only=False, without=())),
+        (ProductOutcome.UNAVAILABLE, scope._replace(filter=None, without=())),
         (
             ProductOutcome.EXCLUDED_BY_CONTROL,
             AnswerScope(without=scope.without, market_id=scope.market_id),

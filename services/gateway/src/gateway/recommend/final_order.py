@@ -242,10 +242,8 @@ def split_by_signal(
     know."""
     shares = by_signal(listings, [item.answered.product_id for item in results])
     return tuple(
-        changed(
-            item,
-            answered=changed(
-                item.answered,
+        item._replace(
+            answered=item.answered._replace(
                 contributions={
                     **item.answered.contributions,
                     **{

@@ -341,8 +341,7 @@ def _explain(run: RequestContext, order: AnswerOrder, answered: dict[str, Answer
         given = order.reasons_at(place) or ()
         reasons = reasons_for(0, given, run.query.language_code) if given else ()
         scored = order.product(place, reasons)
-        scored.branches, scored.collapsed = (), answered[item].collapsed
-        answered[item] = scored
+        answered[item] = scored._replace(branches=(), collapsed=answered[item].collapsed)
 
 
 async def _from_snapshot(run: RequestContext) -> ListAnswer:

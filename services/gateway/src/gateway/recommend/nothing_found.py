@@ -5,7 +5,7 @@ Products are counted with more and more of the conditions, only for answers with
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.model.filters import all_of, parts_of
 from gateway.model.query import AnswerScope
@@ -59,13 +59,13 @@ def _steps(run: RequestContext) -> Iterator[_Step]:
     sold = f" that is sold in the market {scope.market_id}" if scope.market_id else ""
     yield _Step(scope, f"the catalog has no product{sold}")
     for count, part in enumerate(parts := parts_of(run.query.filter), start=1):
-        scope = replace(scope, filter=all_of(parts[:count]))
+        scope = scope._replace(filter=all_of(parts[:count]))
         yield _Step(scope, "", read(part.message))
     if run.plan.scope.buyable_only:
-        scope = replace(scope, buyable_only=True)
+        scope = scope._replace(buyable_only=True)
         yield _Step(scope, "all products that pass are out of stock, which the scene leaves out")
     if run.plan.scope.without:
-        scope = replace(scope, without=run.plan.scope.without)
+        scope = scope._replace(without=run.plan.scope.without)
         yield _Step(scope, "controls exclude all products that pass")
 
 
@@ -91,7 +91,7 @@ async def _reason(run: RequestContext, steps: Sequence[_Step], at: int) -> Empty
     condition = steps[at].condition
     if condition is None:
         return EmptyReason(steps[at].text)
-    alone = replace(steps[0].scope, filter=parts_of(run.query.filter)[at - 1])
+    alone = steps[0].scope._replace(filter=parts_of(run.query.filter)[at - 1])
     before = [words(each.condition) for each in steps[:at] if each.condition is not None]
     if before and await _passing(run, alone):
         text = f"no product that passes {' AND '.join(before)} passes {words(condition)}"

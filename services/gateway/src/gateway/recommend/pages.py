@@ -15,7 +15,7 @@ from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
-from gateway.ranking.wording import meant, named_products, of_last_products, read, titled
+from gateway.ranking.wording import meant, named, named_products, of_last_products, read, titled
 from gateway.recommend.answer_report import page_quality
 from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
@@ -31,7 +31,13 @@ from gateway.state.tokens import (
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.rpc.requests import PageTokenInvalid
 from servicekit.tasks.off_loop import off_loop
-from sightline_core.answer import AnsweredProduct, AnswerOrder, AnswerRecord, AnswerResult
+from sightline_core.answer import (
+    AnsweredProduct,
+    AnswerOrder,
+    AnswerRecord,
+    AnswerResult,
+    result,
+)
 from sightline_core.candidates import Contributions
 from sightline_core.opaque_messages import ProductRow
 from sightline_core.ranking import ReasonRequest
@@ -105,7 +111,7 @@ async def read_page(
     for each in shown:
         each.reasons = _worded(run, each, titles)
         ranks = range(served + len(results) + 1, served + len(results) + len(each.rows) + 1)
-        results += map(AnswerResult, each.rows, ranks, each.answered())
+        results += map(result, zip(each.rows, ranks, each.answered(), strict=True))
     return AnswerPage(tuple(results), offset, served + len(results))
 
 
@@ -125,8 +131,8 @@ def _worded(
             reasons = meant(reasons, used, language)
         if texts and (text := texts.get(row.product_id)):
             reasons = read(reasons, text, language)
-        if titles:
-            reasons = titled(reasons, titles, language)
+        if titles and (names := named(reasons)):
+            reasons = titled(reasons, tuple(map(titles.get, names)), language)
         found += (reasons,)
     return found
 
@@ -136,9 +142,9 @@ async def _read(
 ) -> tuple[list[_Shown], dict[str, str], int]:
     """Return the page's products, titles of products that reasons name, and the offset of its
     end."""
-    left, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
+    size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
     # Products that a control has excluded since the first page are excluded from later pages too.
-    count, excluded = left, frozenset(run.query.exclude_product_ids)
+    left, count, excluded = size, size, frozenset(run.query.exclude_product_ids)
     while left and offset < order.total:
         try:
             if offset >= order.end and rest is not None:
@@ -156,7 +162,7 @@ async def _read(
             break
         titles |= found.titles
         # One call per vanished product would be too many after a whole catalog was exchanged.
-        count = max(run.query.results_a_page, READ_AHEAD)
+        count = max(size, READ_AHEAD)
         out = excluded.union(order.left_out)
         kept = _kept(order, offset, found, out, read=len(ids), most=left)
         left -= len(kept.places)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import NamedTuple, Self
 
 from gateway.model.plan import MOST_ASKED, MOST_RANKED, NO_TIME, RequestPlan, StageEnds
-from gateway.model.query import AnswerScope, RequestQuery, SignalKind
+from gateway.model.query import PHOTO_KINDS, AnswerScope, RequestQuery, SignalKind
 from gateway.model.scene import AFFINITY, Scene
 from servicekit.rpc.requests import RequestInvalid
 from sightline_core.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCHES, Branch
@@ -42,11 +42,12 @@ class RequestShape(NamedTuple):
     def of(cls, query: RequestQuery) -> Self:
         """Return the shape of a request."""
         signals = query.signals
+        kinds = frozenset([each.kind for each in signals]) if signals else _NO_KINDS
         return cls(
             query.results_a_page,
-            frozenset([each.kind for each in signals]) if signals else _NO_KINDS,
+            kinds,
             bool(signals),
-            bool(signals and query.labelled),
+            bool(kinds & PHOTO_KINDS and query.labelled),
             bool(query.candidates),
             query.shopper is not None,
             bool(query.anchors),

@@ -7,7 +7,7 @@ it.
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from gateway.model.errors import AnswerMissing, AttributionInvalid, SceneNotFound
@@ -104,7 +104,7 @@ def _side_by_side(
 
 def _ranked(product: AnsweredProduct | None) -> AnsweredProduct | None:
     """Return the ranker's values of a product."""
-    return product and replace(product, matched_image_id="", branches=())
+    return product and product._replace(matched_image_id="", branches=())
 
 
 def _scene_changes(

@@ -275,7 +275,7 @@ def _texts(query: RequestQuery) -> tuple[tuple[str, str, int], ...]:
 def _long_texts(texts: Iterable[tuple[str, str, int]]) -> Iterator[FieldViolation]:
     """Yield violations of texts that are too long, given as field, text and maximum length."""
     for name, value, most in texts:
-        if len(value) > most:
+        if value and len(value) > most:
             yield FieldViolation(name, f"is longer than {most} characters")
 
 
@@ -306,8 +306,10 @@ def _content_violations(signal: Signal) -> Iterator[FieldViolation]:
 
 def _part_violations(signal: Signal) -> Iterator[FieldViolation]:
     """Yield violations of box and find_subject."""
+    if signal.box is None and not signal.find_subject:
+        return
     box, find = (photo_path(signal.index, part) for part in ("box", "find_subject"))
-    if not signal.is_photo and (signal.box is not None or signal.find_subject):
+    if not signal.is_photo:
         yield FieldViolation(find if signal.box is None else box, "is valid for photos only")
     elif signal.box is not None:
         yield from _box_violations(signal.box, box)

@@ -170,10 +170,8 @@ async def _read(
     whole = replace(run, query=replace(run.query, page_size=len(rows)))
     page = await read_page(whole, picked(order, rows))
     places = {order.product_ids[row]: row for row in rows}
-    found = {places[item.row.product_id]: item for item in page.results}
-    for row, item in found.items():
-        item.rank = row + 1
-    return found
+    found = [(places[item.row.product_id], item) for item in page.results]
+    return {row: item._replace(rank=row + 1) for row, item in found}
 
 
 def _value(

@@ -70,7 +70,7 @@ async def exclude_anchor_categories(run: RequestContext) -> tuple[RequestContext
         return run, NOTHING
     paths, notes = await _categories(run, _places(run.query))
     own = {categories.join(categories.split(path)[:level]) for path in paths.values() if path}
-    scope = changed(run.plan.scope, other_categories=tuple(sorted(own)))
+    scope = run.plan.scope._replace(other_categories=tuple(sorted(own)))
     return changed(run, plan=changed(run.plan, scope=scope)), notes
 
 

@@ -15,7 +15,6 @@ from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
 from sightline_core.candidates import CandidateList
-from sightline_core.changed import changed
 from sightline_core.columns import gathered
 
 MOST_NEW = 100
@@ -34,7 +33,7 @@ async def newest(run: RequestContext) -> BranchResult:
 async def of_followed(run: RequestContext) -> BranchResult:
     """Return the newest products that have a value that the shopper follows."""
     attribute = (run.plan.scene.followed_attribute, run.query.followed)
-    return await _listed(run, Branch.FOLLOWED, changed(run.plan.scope, attribute=attribute))
+    return await _listed(run, Branch.FOLLOWED, run.plan.scope._replace(attribute=attribute))
 
 
 async def _listed(run: RequestContext, branch: Branch, scope: AnswerScope) -> BranchResult:

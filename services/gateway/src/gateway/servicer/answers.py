@@ -1,6 +1,6 @@
 """Answers of RecommendationService as messages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -44,9 +44,10 @@ def recommendation(
     value: RecommendAnswer, language_code: str, request_id: str
 ) -> pb.RecommendResponse:
     """Return the answer to Recommend."""
+    quality: Any = value.quality.value
     response = pb.RecommendResponse(
         no_good_match=value.no_good_match,
-        quality=cast(answer_pb2.AnswerQuality.ValueType, value.quality.value),
+        quality=quality,
         degradations=messages.degradation_messages(value.degradations),
         stage_timings=messages.timing_messages(value.timings),
         versions=messages.versions_message(value.versions),
@@ -65,39 +66,49 @@ def recommendation(
         score_notes=[_score_note(each) for each in value.score_notes],
         detections=map(detection, value.detections),
         empty_reason=_empty(value.empty_reason),
+        results=_results(value.results),
     )
-    for result in value.results:
-        _add(response.results, result)
+    _without_markets(response.results)
     response.request_cost_ms = costs.spent_ms()
     return response
 
 
-def _add(results: Any, value: AnswerResult) -> None:
-    """Add a result to a repeated field: in one call, as protobuf fills in what is nested."""
-    answered, row = value.answered, value.row
-    contributions, score = answered.contributions, answered.score
-    message = results.add(
-        product=row,
-        rank=value.rank,
-        raw_score=answered.raw_score,
-        parts=[
-            {"name": name, "value": part, "features": messages.features(contributions, name)}
-            if contributions
-            else {"name": name, "value": part}
-            for name, part in answered.parts
-        ],
-        reasons=messages.reason_messages(answered.reasons),
-        matched_image_id=answered.matched_image_id,
-        branches=answered.branches,
-        collapsed_product_ids=answered.collapsed,
-        score=None if score is None else score.chance,
-        score_event=None if score is None else int(score.event),
-        expected_value=answered.expected_value,
-        score_rank=answered.score_rank,
-        moves=messages.move_messages(moves) if (moves := value.moves) else None,
-    )
-    if message.product.markets:
-        message.product.ClearField("markets")
+def _results(values: Iterable[AnswerResult]) -> Any:
+    """Return what protobuf makes results of, all in one call. No function is called for one."""
+    found = list[dict[str, Any]]()
+    for value in values:
+        row, rank, answered = value
+        contributions, score = answered.contributions, answered.score
+        parts = list[dict[str, Any]]()
+        for name, part in answered.parts:
+            own = messages.features(contributions, name) if contributions else ()
+            parts += ({"name": name, "value": part, "features": own},)
+        made = {
+            "product": row,
+            "rank": rank,
+            "raw_score": answered.raw_score,
+            "parts": parts,
+            "reasons": map(messages.reason_message, answered.reasons),
+            "matched_image_id": answered.matched_image_id,
+            "branches": answered.branches,
+            "collapsed_product_ids": answered.collapsed,
+            "score_rank": answered.score_rank,
+        }
+        if score is not None:
+            made |= {"score": score.chance, "score_event": int(score.event)}
+        if answered.expected_value is not None:
+            made |= {"expected_value": answered.expected_value}
+        if answered.moves or answered.score_rank != rank:
+            made |= {"moves": messages.move_messages(value.moves)}
+        found += (made,)
+    return found
+
+
+def _without_markets(results: Iterable[Any]) -> None:
+    """Remove what products are in other markets from results."""
+    for each in results:
+        if each.product.markets:
+            each.product.ClearField("markets")
 
 
 def _score_note(value: ScoreNote) -> answer_pb2.ScoreNote:
@@ -210,9 +221,9 @@ def listing(value: ListAnswer, request_id: str) -> pb.ListResponse:
         request_id=request_id,
         score_notes=[_score_note(each) for each in value.score_notes],
         empty_reason=_empty(value.empty_reason),
+        results=_results(value.results),
     )
-    for result in value.results:
-        _add(response.results, result)
+    _without_markets(response.results)
     return response
 
 
@@ -246,9 +257,9 @@ def values(value: ValuesAnswer, language_code: str, request_id: str) -> pb.Recom
             score=each.score,
             reasons=messages.reason_messages(each.reasons),
             candidate_count=each.candidate_count,
+            products=_results(each.products),
         )
-        for result in each.products:
-            _add(message.products, result)
+        _without_markets(message.products)
     response.request_cost_ms = costs.spent_ms()
     return response
 
@@ -295,16 +306,17 @@ def _shelf(shelf: ShelfAnswer, language_code: str, request_id: str) -> pb.ShelfA
 
 def findings(value: SearchAnswer, language_code: str, request_id: str) -> pb.SearchResponse:
     """Return the answer to Search."""
+    results: Sequence[Any] = value.results
     response = pb.SearchResponse(
         results=[
             pb.FoundProduct(
-                product=cast(product_pb2.Product, each.product),
+                product=each.product,
                 rank=each.rank,
                 similarity=each.similarity,
                 matched_image_id=each.matched_image_id,
                 collapsed_product_ids=each.collapsed_product_ids,
             )
-            for each in value.results
+            for each in results
         ],
         degradations=messages.degradation_messages(value.degradations),
         stage_timings=messages.timing_messages(value.timings),
@@ -318,8 +330,7 @@ def findings(value: SearchAnswer, language_code: str, request_id: str) -> pb.Sea
         labels=_labels(value.labels, value.unread),
         empty_reason=_empty(value.empty_reason),
     )
-    for result in response.results:
-        result.product.ClearField("markets")
+    _without_markets(response.results)
     return response
 
 

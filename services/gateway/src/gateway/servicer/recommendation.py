@@ -218,7 +218,7 @@ def _count_answer(answer: RecommendAnswer, call: str) -> None:
     _QUALITIES[answer.quality].inc()
     for cause in {each.cause for each in answer.degradations}:
         _DEGRADED[cause].inc()
-    _COLLAPSED_HERE.inc(sum([len(item.answered.collapsed) for item in answer.results]))
+    _COLLAPSED_HERE.inc(sum(map(len, [item.answered.collapsed for item in answer.results])))
     for arm in answer.arms:
         ARM_ANSWERS.labels(*arm.split("/")).inc()
     if call:

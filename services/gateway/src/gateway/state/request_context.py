@@ -174,7 +174,8 @@ class RequestContext:
     def left_out(self) -> tuple[str, ...]:
         """Products that no search brings into the answer: excluded ones, and the shopper's last
         products if the request searches by them."""
-        return tuple(dict.fromkeys((*self.last_products.ids, *self.excluded)))
+        last = self.last_products.ids
+        return tuple(dict.fromkeys((*last, *self.excluded))) if last else self.excluded
 
     @property
     def excluded(self) -> tuple[str, ...]:

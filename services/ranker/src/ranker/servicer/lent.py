@@ -264,7 +264,7 @@ def _order(candidates: FusedCandidates, query: RankQuery, ranked: RankedProducts
     return AnswerOrder(
         product_ids=[ids[row] for row in rows],
         raw_scores=ranking.raw_scores.tolist(),
-        parts=[(name, values.tolist()) for name, values in ranking.parts.items()],
+        parts=[*zip(ranking.parts, np.array([*ranking.parts.values()]).tolist(), strict=True)],
         image_ids=[candidates.image_ids[row] for row in rows],
         branches=[candidates.branches[row] for row in rows],
         collapsed=[[ids[row] for row in members] for members in first.members],

@@ -160,8 +160,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.CountFacetsRequest, context: Context
     ) -> products_pb.CountFacetsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        asked = facet_messages.asked(request.facets, request.filter.market_id)
         condition = filter_messages.condition(request.filter)
+        asked = facet_messages.asked(request.facets, request.filter.market_id)
         total, found = await facets.count(catalog, condition, asked, self.columns)
         return products_pb.CountFacetsResponse(
             facets=map(facet_messages.message, found), product_count=total

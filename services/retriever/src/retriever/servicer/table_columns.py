@@ -82,11 +82,15 @@ def product_columns(
     table: ProductTable, places: Sequence[int], market_id: str = ""
 ) -> ProductColumns:
     """Return the columns of the products at some places, with their values in a market."""
-    held = TableColumns(table, np.asarray(places, np.int64), market_id)
+    rows, ids = np.asarray(places, np.int64), table.ids
+    held = TableColumns(table, rows, market_id)
+    known = held.__dict__
+    known["product_ids"] = [ids[place] for place in rows.tolist()]
+    known["image_hashes"] = table.image_hash[rows].tolist()
     return ProductColumns(
-        product_ids=held.product_ids,
+        product_ids=known["product_ids"],
         parent_ids=held.parent_ids,
-        image_hashes=held.image_hashes,
+        image_hashes=known["image_hashes"],
         create_time_micros=held.create_time_micros,
         blocks=((held, range(len(places))),),
     )

@@ -59,7 +59,7 @@ def _restricted(run: RequestContext, active: tuple[ActiveControl, ...]) -> Reque
         plan=changed(
             run.plan,
             controls=active,
-            scope=changed(run.plan.scope, without=excluded_filters(active)),
+            scope=run.plan.scope._replace(without=excluded_filters(active)),
             most=min(run.plan.most, MOST_RANKED - len(pinned_ids(active))),
         ),
     )

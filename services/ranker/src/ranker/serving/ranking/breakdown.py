@@ -115,7 +115,10 @@ class Evidence:
         if items is not None and items.rows is not None:
             own = items.rows[self.ranking.rows][:, None] == last
             terms = np.where(own, 0, terms)
-        best, adds = last[terms.argmax(axis=1)].tolist(), (terms.max(axis=1) > 0).tolist()
+        best, adds = (
+            last[terms.argmax(axis=1)].tolist(),
+            (np.maximum.reduce(terms, axis=1) > 0).tolist(),
+        )
         return [ids[row] if is_added else "" for row, is_added in zip(best, adds, strict=True)]
 
     def strongest(self, places: Sequence[int]) -> Mapping[int, str]:
@@ -144,23 +147,23 @@ class Evidence:
             return []
         starts = composed.starts[items.rows[rows]]
         counts = composed.starts[items.rows[rows] + 1] - starts
-        product = np.repeat(np.arange(len(counts)), counts)
-        ends = counts.cumsum()
-        made = np.arange(len(product)) + (starts - ends + counts)[product]
+        count, ends = counts.size, counts.cumsum()
+        product = np.arange(count).repeat(counts)
+        made = np.arange(product.size) + (starts - ends + counts)[product]
         features = composed.items[made]
         each = model.feature_vectors[features] @ taste + model.feature_biases[features]
         gains = composed.weights[made] * each.astype(np.float64)
-        photos = np.full(len(counts), -np.inf)
+        photos = nothing = np.zeros(count) - np.inf
         if model.looks is not None:
             whole = (items.vectors[rows] @ taste + items.biases[rows]).astype(np.float64)
-            left = whole - np.bincount(product, gains, len(counts))
-            size = np.abs(whole) + np.bincount(product, np.abs(gains), len(counts))
-            liked = np.bincount(product, kinds.ids[features], len(counts)) > 0
+            left = whole - np.bincount(product, gains, count)
+            size = np.abs(whole) + np.bincount(product, np.abs(gains), count)
+            liked = np.bincount(product, kinds.ids[features], count) > 0
             photos = np.where(~liked & (np.abs(left) > PHOTO_SHARE * size), left, -np.inf)
         gains[kinds.unnamed[features]] = -np.inf
         # Of each product the first of the largest gains, before the features of other products.
         first = np.lexsort((-gains, product))[(ends - counts)[counts > 0]]
-        best, strongest = np.full(len(counts), -np.inf), np.zeros(len(counts), np.int64)
+        best, strongest = nothing.copy(), np.zeros(count, np.int64)
         best[counts > 0], strongest[counts > 0] = gains[first], features[first]
         names, by_photo = model.feature_names, (photos > best).tolist()
         adds = (np.maximum(best, photos) > 0).tolist()

@@ -148,7 +148,10 @@ def explain(
     }
     spoken = {part for parts in speaking for part in parts}
     columns = {part: _evidence_of(evidence, names[part], sources, liked) for part in spoken}
-    keys = [tuple([columns[part][place] for part in parts]) for place, parts in enumerate(speaking)]
+    keys: list[tuple[ReasonKey, ...]] = [()] * count
+    for place, parts in enumerate(speaking):  # a comprehension would be a call a product
+        for part in parts:
+            keys[place] += (columns[part][place],)
     for place in explored:
         if place < count:
             keys[place] = (NEW, *keys[place])
@@ -182,13 +185,16 @@ def _reason(language_code: str, code: str, parameters: Parameters) -> Reason:
 
 def _speaking(parts: Doubles) -> list[list[int]]:
     """Return the parts that give a reason, for each row of (products, parts), largest first."""
-    least = LEAST_SHARE * np.maximum(parts, 0).sum(axis=1, keepdims=True)
+    least = LEAST_SHARE * np.add.reduce(np.maximum(parts, 0), axis=1, keepdims=True)
     speaks = ((parts > 0) & (parts >= least)).tolist()
     order = (-parts).argsort(axis=1, kind="stable")[:, :LARGEST].tolist()
-    return [
-        [column for column in columns if marks[column]]
-        for columns, marks in zip(order, speaks, strict=True)
-    ]
+    found: list[list[int]] = [[] for _ in order]
+    for row, columns in enumerate(order):
+        marks = speaks[row]
+        for column in columns:
+            if marks[column]:
+                found[row] += (column,)
+    return found
 
 
 def _evidence_of(

@@ -95,7 +95,7 @@ class RankedOrder:
     @property
     def moved(self) -> bool:
         """Return whether any product's position differs from that of its score."""
-        return bool((self.score_ranks != np.arange(1, len(self) + 1)).any())
+        return True in (self.score_ranks != np.arange(1, len(self) + 1))
 
     def first(self, count: int) -> "RankedOrder":
         """Return only the first `count` products; 0: all."""

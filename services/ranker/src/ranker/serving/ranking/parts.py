@@ -208,7 +208,7 @@ def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
     places[rows[known]] = known
     for name, neighbours, last in _neighbourly(model, shopper):
         gathered = _gathered(shopper, name, neighbours, last)
-        found[name] = np.zeros((len(rows), len(last.rows)))
+        found[name] = np.zeros((rows.size, last.rows.size))
         _look_up(found[name], gathered, places)
     return found
 
@@ -241,7 +241,7 @@ def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, L
     return [
         (name, neighbours, last)
         for name, neighbours, last in candidates
-        if neighbours is not None and len(last.rows)
+        if neighbours is not None and last.rows.size
     ]
 
 
@@ -315,7 +315,7 @@ def _gathered(shopper: FoldIn, name: str, neighbours: Neighbours, last: LastProd
 def _gathered_anew(neighbours: Neighbours, last: LastProducts) -> Gathered:
     starts = neighbours.starts[last.rows]
     counts = neighbours.starts[last.rows + 1] - starts
-    columns = np.arange(len(counts)).repeat(counts)
-    places = np.arange(len(columns)) + (starts - counts.cumsum() + counts)[columns]
+    columns = np.arange(counts.size).repeat(counts)
+    places = np.arange(columns.size) + (starts - counts.cumsum() + counts)[columns]
     decays = last.decays.astype(np.float32)
     return neighbours.items[places], decays[columns] * neighbours.weights[places], columns

@@ -204,7 +204,7 @@ def model_rows(candidates: RankCandidates, model: Model) -> Ints:
 def _contents(content: Content, rows: Ints) -> Floats | None:
     """Return the vectors in `content` of these rows of the model; None if all were liked."""
     found = content.of_rows(rows)
-    return found if (rows == UNKNOWN).any() or found.any() else None
+    return found if UNKNOWN in rows or found.any() else None
 
 
 def _add_looks(items: Items, places: Ints, photos: CandidatePhotos, model: Model) -> None:
@@ -238,6 +238,6 @@ def _order(candidates: RankCandidates, scores: Doubles) -> Ints:
     takes as long as the rest."""
     order: Ints = (-scores).argsort()
     falling = scores[order]
-    if (falling[1:] == falling[:-1]).any():
+    if True in (falling[1:] == falling[:-1]):
         order = np.lexsort((np.array(candidates.ids), -candidates.fused, -scores))
     return order
