@@ -5,7 +5,7 @@ import socket
 import ssl
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from importlib.resources import files
 from pathlib import Path
@@ -68,7 +68,7 @@ async def _used(index: MilvusIndex, collection: str) -> None:
     await index.drop(collection)
 
 
-async def engine(uri: str, index: MilvusIndex, prefix: str) -> AsyncIterator[Finding]:
+async def engine(uri: str, index: MilvusIndex, prefix: str) -> AsyncGenerator[Finding, None]:
     """Check login, rights and version of a Milvus."""
     try:
         await _used(index, f"{prefix}_preflight_{uuid.uuid4().hex}")

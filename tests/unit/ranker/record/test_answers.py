@@ -29,6 +29,17 @@ async def test_the_first_content_of_an_answer_stays(log: AnswerLog) -> None:
     assert await log.read("default", "a", NOW) == b"1"
 
 
+async def test_replicas_of_the_last_release_can_read_what_they_share(
+    log: AnswerLog, db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "ranker.record.answers.as_message", lambda content: content + b" as message"
+    )
+    await log.write([answer("a")], NOW)
+    shared = await db.read(lambda connection: connection.dialect.name) == "postgresql"
+    assert await log.read("default", "a", NOW) == (b"x as message" if shared else b"x")
+
+
 async def test_an_answer_is_gone_when_its_time_is_over(log: AnswerLog) -> None:
     await log.write([answer("a", expires=NOW + 5)], NOW)
     assert await log.read("default", "a", NOW + 4) == b"x"

@@ -1,8 +1,9 @@
 """Records of answers as arrays: a header in JSON, then a handful of arrays, in one piece of bytes.
 
 The bytes are also those of an `AnswerRecord` with one product and an unknown field, so that
-releases until 0.37, which may run beside, answer ANSWER_RECORD_MISSING. Records of those releases,
-and of answers that the ranker did not rank, are serialized messages, which are read here too.
+releases until 0.37 answer ANSWER_RECORD_MISSING. Records of those releases, of answers that the
+ranker did not rank, and those that replicas of 0.37 may have to read (`as_message`), are serialized
+messages, which are read here too.
 """
 
 import json
@@ -106,6 +107,11 @@ def read_record(content: bytes) -> pb.AnswerRecord:
         if micros:
             getattr(made, field).FromMicroseconds(micros)
     return made
+
+
+def as_message(content: bytes) -> bytes:
+    """Return a record as the serialized message that all releases read."""
+    return content if unpack(content) is None else read_record(content).SerializeToString()
 
 
 def read_columns(content: bytes) -> pb.AnsweredColumns:

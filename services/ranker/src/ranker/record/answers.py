@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection
 
+from ranker.domain.answer_arrays import as_message
 from ranker.domain.consent import PHOTO_VECTORS, Purpose
 from ranker.domain.erasure import is_erased
 from ranker.domain.events import DAY_MICROS
@@ -187,7 +188,7 @@ def _write(
             day = (answer.answer_micros or now_micros) // DAY_MICROS
             exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
             row = {name: getattr(answer, name) for name in ANSWERS.c.keys()}  # noqa: SIM118
-            rows.append(row | {"content": content_of(answer)})
+            rows.append(row | {"content": _stored(connection, answer)})
     rows = _without_erased(connection, rows)
     if rows:
         _to_owners(connection, rows)
@@ -197,6 +198,13 @@ def _write(
     if exposures:
         _expose(connection, exposures, now_micros)
     return frozenset((row["catalog_id"], row["answer_id"]) for row in rows)
+
+
+def _stored(connection: Connection, answer: StoredAnswer) -> bytes:
+    """Return the content as it is stored. Replicas of 0.37 may share a PostgreSQL during a
+    roll-out, and read messages alone."""
+    content = content_of(answer)
+    return content if connection.dialect.name == "sqlite" else as_message(content)
 
 
 def _expose(
