@@ -75,6 +75,7 @@ SCOPED = {
     "servicekit.outbound.fetch.GuardedClient": "a semaphore around a block",
     "servicekit.admission.limits.CallAdmission": "a ByteBudget, released after a block",
     "servicekit.admission.limits.CallLimits": "a ByteBudget, which its requests hold",
+    "servicekit.tasks.batch_queue.BatchQueue": "a pause of its own task, which its end sets",
     "servicekit.tasks.promise.Promise": "the promise itself",
     "servicekit.sql.database.Database": "a semaphore around a block",
 }

@@ -22,6 +22,8 @@ FUTURES = {
     "kit/src/servicekit/rpc/local_channel.py",
     "kit/src/servicekit/admission/memory_budget.py",
     "kit/src/servicekit/tasks/priority.py",
+    "kit/src/servicekit/tasks/batch_queue.py",
+    "kit/src/servicekit/deadlines.py",
 }
 """Modules that make futures by hand. Others use servicekit.tasks.promise, or the permits of
 these."""
