@@ -82,7 +82,7 @@ class Asked:
     popularity: Doubles
     item_knn: Doubles
     alone: Doubles
-    """Of the scene without last products where a model is asked, else as `ours`."""
+    """Answers without last products where a model is asked; else those of `ours`."""
 
 
 def scene_alone() -> str:

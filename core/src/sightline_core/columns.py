@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeVar
 
+import numpy as np
+
 from sightline_rules import duplicates
 
 T = TypeVar("T")
@@ -106,4 +108,11 @@ def _blocks(columns: ProductColumns, rows: Sequence[int]) -> list[Block]:
         if inside := [held[row - begin] for row in rows if begin <= row < end]:
             found += ((source, inside),)
         begin = end
+    return found
+
+
+def single(values: Sequence[float]) -> list[float]:
+    """Return numbers with the precision of messages, so that answers do not depend on where
+    services run."""
+    found: list[float] = np.asarray(values, np.float32).tolist()
     return found

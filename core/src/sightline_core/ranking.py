@@ -21,7 +21,7 @@ class Objective(StrEnum):
     CLICKS = "clicks"
     CONVERSION = "conversion"
     PURCHASES = "purchases"
-    """The same as conversion, in files from before 0.22."""
+    """Conversion, as files from before 0.22 name it."""
     REVENUE = "revenue"
     MARGIN = "margin"
 
@@ -137,7 +137,7 @@ class RankerCandidates:
     """Candidates that the ranker generates by behaviour, best first."""
 
     product_ids: tuple[str, ...]
-    """With `vectors`: only those that a search with these can't find."""
+    """If there are `vectors`: only products that a search with these can't find."""
     basis: NominationBasis
     model_version: str
     degradations: tuple[Degradation, ...] = ()
@@ -145,7 +145,7 @@ class RankerCandidates:
     """For a large catalog: the shopper in the collaborative space, by the requested model, then by
     the serving one and its predecessor."""
     exclude: tuple[str, ...] = ()
-    """With `vectors`: products to exclude."""
+    """Products that a search with `vectors` leaves out."""
     history_token: str = ""
     """Identifies the history that was read, for a ranking of the same request."""
     lists: tuple[RecommenderList, ...] = ()
@@ -181,7 +181,7 @@ class RankRequest:
     collapse: bool = True
     """If true, near-duplicates collapse."""
     record: AnswerRecord | None = None
-    """What the ranker records of the answer, without its order; `None` disables recording."""
+    """Record of the answer, to which the ranker adds the order; `None`: nothing is recorded."""
     history_token: str = ""
     """RankerCandidates.history_token of the same request."""
     anchors: RequestAnchors = NO_ANCHORS
@@ -238,7 +238,7 @@ class ReasonRequest:
     explain: bool = False
     anchors: RequestAnchors = NO_ANCHORS
     model_version: str = ""
-    """As in RankRequest."""
+    """Version of the ranking model; empty: the promoted one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ Cells = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class ExportDates:
-    """How the dates of an export are read, such as those of a sale."""
+    """Reads the dates of an export, such as those of a sale."""
 
     zone: tzinfo = UTC
     """Zone of dates that name none."""

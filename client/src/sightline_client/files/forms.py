@@ -41,7 +41,7 @@ class ColumnForms:
     currencies: tuple[str, ...] = ()
     """Currencies that the rows name."""
     found: Mapping[str, str] = field(default_factory=dict)
-    """What `Notation.forms` has to say for a part of the rows to mean the same."""
+    """Return the `Notation.forms` by which some of the rows, read alone, mean the same."""
 
 
 class Formed(Wrapped):

@@ -38,7 +38,7 @@ class _Use(TimeLimit):
 
 
 class Loan(Generic[L]):
-    """What a service lends, with the work in progress on it."""
+    """Holds what a service lends, and the work of borrowers that is in progress."""
 
     def __init__(self, service: str, lent: L) -> None:
         self._service, self._lent = service, lent

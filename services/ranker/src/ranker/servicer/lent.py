@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ranker.domain.answer_arrays import NOTHING
 from ranker.domain.arrays import Doubles
 from ranker.domain.columns import read_lazily
 from ranker.domain.events import Identity
@@ -36,12 +37,11 @@ from servicekit.clock import now_micros
 from servicekit.rpc.requests import catalog
 from servicekit.rpc.server import Binding
 from servicekit.telemetry import Stages
-from sightline.common.v1 import candidate_pb2
 from sightline_core import ranking as core
 from sightline_core.answer import AnswerOrder, AnswerRecord
 from sightline_core.branch import Branch
 from sightline_core.candidates import FusedCandidates
-from sightline_core.columns import ProductColumns
+from sightline_core.columns import ProductColumns, single
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.lending import LentRanker
 from sightline_core.opaque_messages import ProductRow
@@ -117,7 +117,7 @@ class Lent(LentRanker):
             last_product_recommenders=tuple(map(Recommender, recommenders.of_last_products)),
         )
         found = await self.ranking.nominate(query)
-        last = zip(found.last_products, _single([*found.last_products.values()]), strict=True)
+        last = zip(found.last_products, single([*found.last_products.values()]), strict=True)
         by = found.behaviour
         return core.RankerCandidates(
             product_ids=() if by is None else tuple(dict.fromkeys(by.found.product_ids)),
@@ -303,26 +303,12 @@ class CandidateFacts:
         self.product_ids = columns.product_ids
 
     def __getattr__(self, name: str) -> Sequence[Any]:
-        if name not in _UNKNOWN:
+        if name not in NOTHING:
             raise AttributeError(name)
         known = any(len(getattr(source, name)) for source, _ in self._columns.blocks)
-        found: Sequence[Any] = self._columns.read(name, _UNKNOWN[name]) if known else ()
+        found: Sequence[Any] = self._columns.read(name, NOTHING[name]) if known else ()
         self.__dict__[name] = found
         return found
-
-
-_UNKNOWN = {
-    "category_paths": "",
-    "brands": "",
-    "titles": "",
-    "price_micros": -1,
-    "currencies": "",
-    "cost_micros": -1,
-    "cost_currencies": "",
-    "tags": candidate_pb2.TextList(),
-    "attributes": candidate_pb2.AttributeList(),
-}
-"""Columns that the ranker reads of values, with what stands for "unknown"."""
 
 
 def _product(row: ProductRow) -> Product:
@@ -394,7 +380,7 @@ def _basis(name: str) -> core.NominationBasis:
 
 
 def _list(found: CountedList) -> core.RecommenderList:
-    scores = dict(zip(found.product_ids, _single(found.scores), strict=True))
+    scores = dict(zip(found.product_ids, single(found.scores), strict=True))
     return core.RecommenderList(str(found.recommender), tuple(scores), tuple(scores.values()))
 
 
@@ -412,13 +398,6 @@ def _split(
 
 def _note(message: Any) -> ScoreNote:
     return ScoreNote(message.part, message.cause, message.product_count)
-
-
-def _single(values: Sequence[float]) -> list[float]:
-    """Return numbers with the precision of messages, so that answers do not depend on where
-    services run."""
-    found: list[float] = np.asarray(values, np.float32).tolist()
-    return found
 
 
 def _doubles(values: Sequence[float]) -> Doubles:

@@ -4,10 +4,7 @@ servicers answer the same calls on the wire."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from typing import cast
-
-import numpy as np
 
 from retriever.catalog import products
 from retriever.catalog.products import FoundProducts
@@ -25,15 +22,15 @@ from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.products import ProductServicer
 from retriever.servicer.table_columns import product_columns
 from retriever.servicer.vector_messages import nearest_cosines
-from retriever.servicer.vectors import RESERVE_SECONDS, VectorServicer
-from servicekit import deadlines, telemetry, tracing
+from retriever.servicer.vectors import VectorServicer
+from servicekit import telemetry, tracing
 from servicekit.clock import now_micros
 from servicekit.rpc.requests import catalog, check_count
 from servicekit.rpc.server import Binding
 from sightline.common.v1 import facet_pb2, filter_pb2
 from sightline.retriever.v1 import product_service_pb2
 from sightline_core import versions
-from sightline_core.columns import ProductColumns, gathered
+from sightline_core.columns import ProductColumns, gathered, single
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.lending import LentRetriever, ReadFilter
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
@@ -98,8 +95,8 @@ class Lent(LentRetriever):
             min_index_token=min_index_token,
             collapse=Collapse.MARK,
         )
-        stages, remaining = telemetry.Stages(), partial(_remaining, of.index_seconds)
-        found = await search(query, of.searcher, remaining, stages.measure)
+        stages = telemetry.Stages()
+        found = await search(query, of.searcher, of.remaining, stages.measure)
         of.watchdog.see(query, found)
         tracing.note("sightline.candidates", len(found.candidates.places))
         return _nearest(query.catalog_id, found, passing.market_id, stages.spent)
@@ -136,7 +133,7 @@ class Lent(LentRetriever):
         )
         return NearestProducts(
             columns=_columns(found.candidates, passing.market_id),
-            similarities=_single(found.candidates.similarities),
+            similarities=single(found.candidates.similarities),
             image_ids=found.candidates.image_ids,
             space=None,
             freshness=None,
@@ -239,16 +236,12 @@ class Lent(LentRetriever):
         return await products.batch_get(name, ids, passing.condition, of.columns, beside=beside)
 
 
-def _remaining(index_seconds: float) -> float | None:
-    return deadlines.budget(RESERVE_SECONDS, cap=index_seconds)
-
-
 def _vector(given: Vector) -> GivenVector:
     return GivenVector(given.space, given.space_version, given.dimension, given.data)
 
 
 def _parts(blend: VectorBlend) -> tuple[BlendPart, ...]:
-    weights = _single([weight for weight, _ in blend.parts])
+    weights = single([weight for weight, _ in blend.parts])
     return tuple(
         BlendPart(weight, product_id=near)
         if isinstance(near, str)
@@ -264,7 +257,7 @@ def _nearest(
     table = found.candidates.view.table
     return NearestProducts(
         columns=_columns(found.candidates, market_id),
-        similarities=_single(found.candidates.similarities),
+        similarities=single(found.candidates.similarities),
         image_ids=found.candidates.image_ids,
         space=versions.SpaceVersion(made.space, made.space_version, made.name),
         freshness=_freshness(catalog_id, found.freshness),
@@ -273,7 +266,7 @@ def _nearest(
         collapsed=_collapsed(found.candidates),
         own=product_columns(table, found.own, market_id) if found.own else None,
         degradations=(Degradation("index", lost, found.substitute),) if found.substitute else (),
-        nearest_cosines=_single(nearest_cosines(made)),
+        nearest_cosines=single(nearest_cosines(made)),
     )
 
 
@@ -283,13 +276,6 @@ def _columns(candidates: Candidates, market_id: str) -> ProductColumns:
 
 def _collapsed(candidates: Candidates) -> Sequence[Sequence[str]]:
     return candidates.collapsed if any(candidates.collapsed) else ()
-
-
-def _single(values: Sequence[float]) -> Sequence[float]:
-    """Return numbers with the precision of messages, so that answers do not depend on where
-    services run."""
-    found: list[float] = np.asarray(values, np.float32).tolist()
-    return found
 
 
 def _freshness(catalog_id: str, found: Freshness) -> versions.Freshness:

@@ -61,7 +61,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         )
         stages = telemetry.Stages()
         with deadlines.otherwise(LONGEST_SECONDS):
-            answer = await search(query, self.searcher, self._remaining, stages.measure)
+            answer = await search(query, self.searcher, self.remaining, stages.measure)
         self.watchdog.see(query, answer)
         tracing.note("sightline.candidates", len(answer.candidates.places))
         response = vectors_pb.SearchResponse(
@@ -82,7 +82,8 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             await column_messages.fill(response.query_product, table, answer.own, market_id)
         return response
 
-    def _remaining(self) -> float | None:
+    def remaining(self) -> float | None:
+        """Return the seconds that a call has left for the engine; None: no limit."""
         return deadlines.budget(RESERVE_SECONDS, cap=self.index_seconds)
 
     async def UpsertVectors(
@@ -124,7 +125,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
                 catalog,
                 request.space or DEFAULT_SPACE,
                 self.searcher,
-                self._remaining,
+                self.remaining,
                 page_size=request.page_size,
                 page_token=request.page_token,
                 min_lead=request.min_lead if request.HasField("min_lead") else None,
