@@ -37,7 +37,7 @@ Say: TypeAlias = Callable[[str], None]
 
 MOST = 1.05
 """Maximum ratio of an answer's processor time to the last release's."""
-ROUNDS = 8
+ROUNDS = 5
 THIS = "this checkout"
 
 

@@ -35,7 +35,7 @@ Say: TypeAlias = Callable[[str], None]
 DIMENSION = 80
 FEW, MANY, MILLION = 3_000, 100_000, 1_000_000
 KINDS = (PRODUCT, USER)
-ROUNDS = 4
+ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)

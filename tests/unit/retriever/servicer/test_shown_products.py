@@ -210,3 +210,38 @@ async def test_a_catalog_that_is_not_held_is_read_each_time(reading: Reading) ->
         assert (await got(of, "a"))["a"].title == "Red"
         assert reading.took() == ["a"]
     assert not of.shown._kept
+
+
+async def test_products_are_read_ahead_of_answers_once_and_again_when_written(
+    reading: Reading, neighbour: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown_products, "READ_AHEAD", 2)
+    of = servicer(reading)
+    assert await of.shown.read_ahead("default") is False  # the columns are not in memory
+    await of.columns.view("default")
+    assert await of.shown.read_ahead("default") is True
+    assert await of.shown.read_ahead("default") is False
+    assert reading.took() == ["a", "b", "c"]
+    assert (await got(of)).keys() == {"a", "b", "c"}
+    await neighbour.write("default", [write("a", title="Another")])
+    await neighbour.delete("default", ["b"])
+    await of.columns.view("default")
+    assert await of.shown.read_ahead("default") is False
+    assert reading.took() == ["a"]
+    assert (await got(of))["a"].title == "Another"
+    assert (await got(of)).keys() == {"a", "c"}
+    assert len(of.shown._kept) == 3  # what a write replaces is not kept
+    assert reading.took() == []
+
+
+async def test_reading_ahead_leaves_room_for_what_answers_show(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown_products, "READ_AHEAD", 1)
+    columns = patient(reading)
+    await columns.view("default")
+    shown = ShownProducts(reading, columns, most_bytes=2_000)
+    while await shown.read_ahead("default"):
+        pass
+    assert 0 < len(reading.took()) < 3
+    assert shown._bytes < 2_000

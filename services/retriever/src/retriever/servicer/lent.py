@@ -47,13 +47,6 @@ MOST_PAGES = 4
 """Maximum number of pages of a list read to find the newest products that pass a filter."""
 
 
-def lent_by(bindings: Sequence[Binding]) -> LentRetriever:
-    """Return what a server lends that offers these services."""
-    by_type = {type(each.servicer): each.servicer for each in bindings}
-    kinds = (ProductServicer, VectorServicer, KeywordServicer)
-    return Lent(*(by_type[kind] for kind in kinds))  # type: ignore[arg-type]
-
-
 @dataclass(frozen=True, eq=False)
 class Lent(LentRetriever):
     """The use cases of three servicers, whose collaborators these have."""
@@ -234,6 +227,13 @@ class Lent(LentRetriever):
         of = self.of_products
         name = catalog(catalog_id, of.catalogs)
         return await products.batch_get(name, ids, passing.condition, of.columns, beside=beside)
+
+
+def lent_by(bindings: Sequence[Binding]) -> Lent:
+    """Return what a server lends that offers these services."""
+    by_type = {type(each.servicer): each.servicer for each in bindings}
+    kinds = (ProductServicer, VectorServicer, KeywordServicer)
+    return Lent(*(by_type[kind] for kind in kinds))  # type: ignore[arg-type]
 
 
 def _vector(given: Vector) -> GivenVector:
