@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar, copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from servicekit.errors import DeadlineExceeded
@@ -171,26 +172,32 @@ async def _handed(submitted: Future[T], loop: asyncio.AbstractEventLoop) -> T:
     the event loop, and without those of `run_in_executor` that look at what kind of function it is.
     """
     waiting: asyncio.Future[T] = loop.create_future()
-
-    def ended(done: Future[T]) -> None:
-        # In the thread, or where the pool is shut down.
-        how: Callable[[Any], object]
-        given: Any
-        if done.cancelled():
-            how, given = waiting.cancel, None
-        elif (given := done.exception()) is not None:
-            how = waiting.set_exception
-        else:
-            how, given = waiting.set_result, done.result()
-        with suppress(RuntimeError):  # the loop is closed, and with it all that wait
-            loop.call_soon_threadsafe(_settle, waiting, how, given)
-
-    submitted.add_done_callback(ended)
+    submitted.add_done_callback(partial(_ended, loop, waiting))
     try:
         return await waiting
     except asyncio.CancelledError:
         submitted.cancel()  # unless it runs
         raise
+    finally:
+        # The traceback of an error has this frame. If it led back to the error, what the work held,
+        # such as a cursor that locks its table, would stay until the collector runs.
+        del waiting, submitted
+
+
+def _ended(
+    loop: asyncio.AbstractEventLoop, waiting: asyncio.Future[Any], done: Future[Any]
+) -> None:
+    """Hand over how work ended, in its thread, or where the pool is shut down."""
+    how: Callable[[Any], object]
+    given: Any
+    if done.cancelled():
+        how, given = waiting.cancel, None
+    elif (given := done.exception()) is not None:
+        how = waiting.set_exception
+    else:
+        how, given = waiting.set_result, done.result()
+    with suppress(RuntimeError):  # the loop is closed, and with it all that wait
+        loop.call_soon_threadsafe(_settle, waiting, how, given)
 
 
 def _settle(waiting: asyncio.Future[Any], how: Callable[[Any], object], given: object) -> None:

@@ -99,7 +99,8 @@ class ByteBudget:
         if self._waiting or size > self.free or held > self.each:
             return False
         self.free -= size
-        self._held[caller] = held
+        if held:
+            self._held[caller] = held
         return True
 
     def release(self, caller: str, size: int) -> None:

@@ -11,6 +11,7 @@ import fcntl
 import sqlite3
 import threading
 import time
+import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -379,6 +380,11 @@ def _transact(engine: Engine, fn: Callable[[Connection], T], turn: FairTurn) -> 
     try:
         with _translated(), engine.begin() as connection:
             return fn(connection)
+    except BaseException as error:
+        # Whoever holds the error would hold cursors that were not read to their end, which lock
+        # tables and keep an old state of the store.
+        traceback.clear_frames(error.__traceback__)
+        raise
     finally:
         turn.run_ended()
 

@@ -137,6 +137,12 @@ async def test_room_goes_to_those_who_wait_in_their_order() -> None:
     assert room.free == 20 - 2 - 4
 
 
+async def test_a_caller_who_holds_nothing_is_forgotten() -> None:
+    room = ByteBudget(20)
+    assert room.taken("shop", 0)
+    assert not room._held
+
+
 async def test_one_caller_holds_half_of_the_room_and_keeps_nobody_out() -> None:
     room = ByteBudget(20)
     await room.acquire("slow", 10)

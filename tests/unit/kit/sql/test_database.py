@@ -126,6 +126,24 @@ async def test_a_write_that_fails_leaves_nothing(db: Database) -> None:
     assert await db.read(names) == set()
 
 
+async def test_work_that_fails_while_it_reads_holds_nothing_that_others_need(db: Database) -> None:
+    for name in ("a", "b"):
+        await put(db, name)
+
+    def fail(connection: Connection) -> None:
+        rows = iter(connection.execute(sa.select(SHELF)))
+        next(rows)
+        raise KeyError("on purpose")
+
+    held = []  # as a log or a collector that has not run would
+    for call in (db.write, db.read):
+        with pytest.raises(KeyError) as caught:
+            await call(fail)
+        held.append(caught)
+    await db.write(lambda c: c.exec_driver_sql("DROP TABLE shelf"))
+    assert len(held) == 2
+
+
 async def test_a_write_is_prepared_in_its_thread_before_it_locks_the_store(
     db: Database, file: Path
 ) -> None:
