@@ -3,7 +3,8 @@
 The four services run in this process as with `TARGET=all`, on SQLite and without engines: a small
 catalog with generated vectors, which are compared in memory, and a model that LightFM trains on
 generated events. `python -m tests.calls` prints a table, with `--top` also the functions that are
-called most.
+called most. With `--apart` each service has a process of its own, as on several machines, and its
+calls are counted there.
 
 cProfile counts in the event loop's thread from just before a request until its record is written.
 The caller has a thread of its own. Counts of idle windows are subtracted. Threads that the services
@@ -17,11 +18,15 @@ import asyncio
 import cProfile
 import gc
 import json
+import multiprocessing
+import os
 import random
+import signal
 import socket
 import sqlite3
 import sys
 import tempfile
+import threading
 import time
 import tomllib
 from collections import Counter, defaultdict
@@ -30,8 +35,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 import numpy as np
@@ -82,7 +88,13 @@ SETTLE_SECONDS = 0.02
 RECORD_SECONDS = 20.0
 """Seconds in which the record of an answer is written, at most."""
 START_SECONDS = 120.0
+ORPHANED_SECONDS = 5.0
+"""Seconds after which the process of a service notes that its parent is gone."""
 FULL = answer_pb2.ANSWER_QUALITY_FULL
+TOGETHER: Final = "all"
+"""Name of the process that runs all services."""
+APART: Final = "_apart"
+"""End of the names of the limits of services with processes of their own."""
 
 T = TypeVar("T")
 Say = Callable[[str], None]
@@ -99,6 +111,16 @@ class Counted:
     def total(self) -> int:
         """Return the number that is limited."""
         return self.python + self.c
+
+    def __add__(self, other: Counted) -> Counted:
+        return Counted(self.python + other.python, self.c + other.c)
+
+    def __sub__(self, other: Counted) -> Counted:
+        return Counted(self.python - other.python, self.c - other.c)
+
+
+Found = dict[str, dict[str, Counted]]
+"""Calls of each case by process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +208,25 @@ class Shown:
                 yield f"callers of {name}", callers
 
 
+class Profiler(Protocol):
+    """Counts calls in the thread of an event loop."""
+
+    def start(self) -> None:
+        """Begin to count."""
+
+    def stop(self) -> Window:
+        """Return what was called since `start`."""
+
+    def quiet(self) -> None:
+        """Let no finalizer run from now on: it runs at times of its own."""
+
+
 class LoopProfiler:
-    """Counts calls in the thread of an event loop, from another thread."""
+    """Counts calls in the thread of an event loop of this process, from another thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._profile = cProfile.Profile()
 
     def _in_loop(self, work: Callable[[], object]) -> None:
         done = Future[None]()
@@ -202,20 +238,71 @@ class LoopProfiler:
         self._loop.call_soon_threadsafe(run)
         done.result()
 
-    def window(self, call: Callable[[], object]) -> Window:
-        """Return what was called from the start of `call` until SETTLE_SECONDS after its end."""
-        profile = cProfile.Profile()
-        self._in_loop(profile.enable)
-        try:
-            call()
-            time.sleep(SETTLE_SECONDS)
-        finally:
-            self._in_loop(profile.disable)
-        return Window.of(profile)
+    def start(self) -> None:
+        self._profile = cProfile.Profile()
+        self._in_loop(self._profile.enable)
 
-    def count(self, call: Callable[[], object]) -> Window:
-        """Return the least of several windows: what runs beside the answer only adds to it."""
-        return min((self.window(call) for _ in range(ROUNDS)), key=lambda each: each.counted.total)
+    def stop(self) -> Window:
+        self._in_loop(self._profile.disable)
+        return Window.of(self._profile)
+
+    def quiet(self) -> None:
+        gc.collect()
+        gc.disable()
+
+
+class ServiceProcess:
+    """A service in a process of its own, with the profiler of its event loop."""
+
+    def __init__(self, name: str, settings: ServerSettings, log: Path) -> None:
+        """Fork the process, which serves after `serve`: before this one has threads."""
+        forking = multiprocessing.get_context("fork")
+        self._pipe, theirs = forking.Pipe()
+        self._process = forking.Process(target=_run_alone, args=(name, settings, log, theirs))
+        self._process.start()
+
+    def serve(self) -> None:
+        self._pipe.send("serve")
+
+    def _ask(self, what: str) -> Any:
+        self._pipe.send(what)
+        return self._pipe.recv()
+
+    def start(self) -> None:
+        self._ask("start")
+
+    def stop(self) -> Window:
+        window: Window = self._ask("stop")
+        return window
+
+    def quiet(self) -> None:
+        self._ask("quiet")
+
+    def end(self) -> None:
+        """End the service, and wait for it."""
+        self._process.terminate()
+        self._process.join()
+
+
+def _run_alone(name: str, settings: ServerSettings, log: Path, pipe: Connection) -> None:
+    """Run a service, and do with its profiler what the other end of `pipe` asks for."""
+    parent = os.getppid()
+
+    def listen(profiler: LoopProfiler) -> None:
+        while os.getppid() == parent:
+            if pipe.poll(ORPHANED_SECONDS):
+                pipe.send(getattr(profiler, pipe.recv())())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def serve() -> None:
+        profiler = LoopProfiler(asyncio.get_running_loop())
+        threading.Thread(target=listen, args=(profiler,), daemon=True).start()
+        await SERVICES[name].main(settings)
+
+    pipe.recv()
+    with log.open("a", buffering=1) as sys.stderr:
+        telemetry.configure_logging(name)
+        server.run(serve())
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,22 +444,24 @@ def free_port() -> int:
     raise OSError("no free port on 127.0.0.1")
 
 
-def settings_of(data: Path) -> dict[str, ServerSettings]:
-    """Return the settings of four services in one process, on free ports."""
+def settings_of(data: Path, *, apart: bool = False) -> dict[str, ServerSettings]:
+    """Return the settings of four services in one process, or each in its own, on free ports."""
+    ports = {name: free_port() for name in SERVICES}
     here: dict[str, Any] = {
-        f"{name}_target": f"{LOCAL}{name}" for name in ("embedder", "retriever", "ranker")
+        f"{name}_target": f"127.0.0.1:{ports[name]}" if apart else f"{LOCAL}{name}"
+        for name in ("embedder", "retriever", "ranker")
     }
     beside: dict[str, Any] = {"host": "127.0.0.1", "metrics_port": 0}
     return {
-        "gateway": GatewaySettings(port=free_port(), **here, **beside),
+        "gateway": GatewaySettings(port=ports["gateway"], **here, **beside),
         "embedder": EmbedderSettings(
-            port=0,
+            port=ports["embedder"],
             retriever_target=here["retriever_target"],
             triton_target=f"127.0.0.1:{free_port()}",
             **beside,
         ),
         "retriever": RetrieverSettings(
-            port=free_port(),
+            port=ports["retriever"],
             database_url=f"sqlite:///{data}/retriever/record.db",
             photos_url=str(data / "photos"),
             backups=str(data / "backups"),
@@ -381,7 +470,7 @@ def settings_of(data: Path) -> dict[str, ServerSettings]:
             **beside,
         ),
         "ranker": RankerSettings(
-            port=0,
+            port=ports["ranker"],
             database_url=f"sqlite:///{data}/ranker.db",
             model_store=str(data / "models"),
             key_file=data / "pseudonym.key",
@@ -411,24 +500,34 @@ async def learn(settings: Mapping[str, ServerSettings]) -> str:
         database.close()
 
 
-def filled(
-    settings: Mapping[str, ServerSettings],
-    in_loop: Callable[[Coroutine[Any, Any, str]], str],
-) -> Shop:
-    """Wait for the services; write events, and let a model learn from them."""
-    target = f"127.0.0.1:{settings['gateway'].port}"
-    channel = grpc.insecure_channel(target)
-    stub = health_pb2_grpc.HealthStub(channel)
-    everything = health_pb2.HealthCheckRequest(service=hosting.EVERY)
+def _wait(settings: ServerSettings, service: str = "") -> grpc.Channel:
+    """Return a channel to a service once it, or all of its process, serve. Raises TimeoutError."""
+    channel = grpc.insecure_channel(f"127.0.0.1:{settings.port}")
+    stub, asked = (
+        health_pb2_grpc.HealthStub(channel),
+        health_pb2.HealthCheckRequest(service=service),
+    )
     until = time.monotonic() + START_SECONDS
     while (
-        stub.Check(everything, wait_for_ready=True, timeout=START_SECONDS).status
+        stub.Check(asked, wait_for_ready=True, timeout=START_SECONDS).status
         != health_pb2.HealthCheckResponse.SERVING
     ):
         if time.monotonic() > until:
             raise TimeoutError("the services did not start")
         time.sleep(0.05)
+    return channel
+
+
+def filled(
+    settings: Mapping[str, ServerSettings],
+    in_loop: Callable[[Coroutine[Any, Any, str]], str],
+    service: str = hosting.EVERY,
+) -> Shop:
+    """Wait for the gateway's service, by default all of its process; write events, and let a model
+    learn from them."""
+    channel = _wait(settings["gateway"], service)
     events = shoppers_events(datetime.now(UTC))
+    target = f"127.0.0.1:{settings['gateway'].port}"
     with SyncSightlineClient(target, timeout=START_SECONDS) as client:
         client.write_events(events)
         client.promote_model(in_loop(learn(settings)), force=True)
@@ -437,19 +536,52 @@ def filled(
     return Shop(channel, product_id(0), product_id(KINDS), "shopper-0", records)
 
 
-def measured(shop: Shop, profiler: LoopProfiler, shown: Shown, say: Say) -> dict[str, Counted]:
+Profilers = Mapping[str, Profiler]
+
+
+def _windows(profilers: Profilers, call: Callable[[], object]) -> dict[str, Window]:
+    """Return what each process called from the start of `call` until SETTLE_SECONDS after its
+    end."""
+    for each in profilers.values():
+        each.start()
+    try:
+        call()
+        time.sleep(SETTLE_SECONDS)
+    finally:
+        found = {name: each.stop() for name, each in profilers.items()}
+    return found
+
+
+def _least(profilers: Profilers, call: Callable[[], object]) -> dict[str, Window]:
+    """Return the least of several windows of each process: what runs beside the answer only adds to
+    it."""
+    windows = [_windows(profilers, call) for _ in range(ROUNDS)]
+    return {
+        name: min((each[name] for each in windows), key=lambda each: each.counted.total)
+        for name in profilers
+    }
+
+
+def measured(
+    profilers: Profilers, cases: Mapping[str, Callable[[], object]], shown: Shown, say: Say
+) -> Found:
     """Count all cases, with caches filled."""
-    idle = profiler.count(lambda: None).counted
-    found = {}
-    for name, call in shop.cases().items():
+    for each in profilers.values():
+        each.quiet()
+    idle = _least(profilers, lambda: None)
+    found: Found = {}
+    for name, call in cases.items():
         for _ in range(WARM):
             call()
-        window = profiler.count(call)
-        found[name] = Counted(window.counted.python - idle.python, window.counted.c - idle.c)
-        for title, counts in shown.of(window):
-            say(f"\n{name}: {title}")
-            for what, times in counts.most_common(shown.top or None):
-                say(f"{times:6} {what}")
+        windows = _least(profilers, call)
+        found[name] = {
+            process: window.counted - idle[process].counted for process, window in windows.items()
+        }
+        for process, window in windows.items():
+            for title, counts in shown.of(window):
+                say(f"\n{name}, {process}: {title}")
+                for what, times in counts.most_common(shown.top or None):
+                    say(f"{times:6} {what}")
     return found
 
 
@@ -469,32 +601,57 @@ async def _serve(
     return await measuring
 
 
-def count_calls(shown: Shown, say: Say = print) -> dict[str, Counted]:
-    """Return the counts of all cases. For a process of its own: it changes this one."""
-    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
-        sys.stderr = log
-        telemetry.configure_logging("all")
-        data = Path(folder)
+def _count_together(data: Path, shown: Shown, say: Say) -> Found:
+    """Count the cases with the four services in this process."""
+    telemetry.configure_logging(TOGETHER)
+    write_catalog(data)
+    settings = settings_of(data)
+
+    def measure(loop: asyncio.AbstractEventLoop) -> Found:
+        def in_loop(work: Coroutine[Any, Any, str]) -> str:
+            return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+        shop = filled(settings, in_loop)
+        return measured({TOGETHER: LoopProfiler(loop)}, shop.cases(), shown, say)
+
+    return server.run(_serve(settings, measure))
+
+
+def _count_apart(data: Path, shown: Shown, say: Say) -> Found:
+    """Count the cases that have a limit apart, with a process for each service."""
+    settings = settings_of(data, apart=True)
+    running = {name: ServiceProcess(name, each, data / "log") for name, each in settings.items()}
+    try:
         write_catalog(data)
-        settings = settings_of(data)
+        for name in ("retriever", "embedder", "ranker"):
+            running[name].serve()
+        for name in ("retriever", "ranker"):  # a channel waits before it tries again
+            _wait(settings[name])
+        running["gateway"].serve()
+        shop = filled(settings, asyncio.run, "")
+        cases = shop.cases()
+        limited = [name for name in limits() if name.endswith(APART)]
+        wanted = {name: cases[name.removesuffix(APART)] for name in limited}
+        return measured(running, wanted, shown, say)
+    finally:
+        for each in running.values():
+            each.end()
 
-        def measure(loop: asyncio.AbstractEventLoop) -> dict[str, Counted]:
-            def in_loop(work: Coroutine[Any, Any, str]) -> str:
-                return asyncio.run_coroutine_threadsafe(work, loop).result()
 
-            shop = filled(settings, in_loop)
-            gc.collect()
-            gc.disable()  # finalizers run at times of their own
-            return measured(shop, LoopProfiler(loop), shown, say)
-
-        try:
-            return server.run(_serve(settings, measure))
-        except BaseException:
-            log.flush()
-            sys.stdout.write((data / "log").read_text()[-20_000:])
-            raise
-        finally:
-            sys.stderr = sys.__stderr__
+def count_calls(shown: Shown, say: Say = print, *, apart: bool = False) -> Found:
+    """Return the counts of all cases. For a process of its own: it changes this one."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder)
+        with (data / "log").open("a") as log:
+            sys.stderr = log
+            try:
+                return (_count_apart if apart else _count_together)(data, shown, say)
+            except BaseException:
+                log.flush()
+                sys.stdout.write((data / "log").read_text()[-20_000:])
+                raise
+            finally:
+                sys.stderr = sys.__stderr__
 
 
 def limits() -> dict[str, int]:
@@ -502,10 +659,18 @@ def limits() -> dict[str, int]:
     return tomllib.loads(LIMITS.read_text("utf-8"))
 
 
-def lower(found: Mapping[str, Counted]) -> None:
-    """Lower the limits to the counts and MARGIN; none is raised."""
+def total(processes: Mapping[str, Counted]) -> Counted:
+    """Return the calls of all processes."""
+    return sum(processes.values(), Counted(0, 0))
+
+
+def lower(found: Found) -> None:
+    """Lower the limits of the cases to their counts and MARGIN; none is raised."""
     head = [line for line in LIMITS.read_text("utf-8").splitlines() if line.startswith("#")]
-    lower = {name: min(most, round(found[name].total * MARGIN)) for name, most in limits().items()}
+    lower = {
+        name: min(most, round(total(found[name]).total * MARGIN)) if name in found else most
+        for name, most in limits().items()
+    }
     lines = [*head, *(f"{name} = {most:_}" for name, most in lower.items())]
     LIMITS.write_text("\n".join(lines) + "\n", "utf-8")
 
@@ -517,19 +682,26 @@ def main() -> None:
         "--top", type=int, default=0, metavar="N", help="print N files and functions of each"
     )
     parser.add_argument("--callers", default="", metavar="PART", help="print who calls a function")
+    parser.add_argument("--apart", action="store_true", help="run each service in its own process")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--lower", action="store_true", help="lower the limits to the counts")
     given = parser.parse_args()
-    found = count_calls(Shown(given.top, given.callers))
+    found = count_calls(Shown(given.top, given.callers), apart=given.apart)
     if given.lower:
         lower(found)
     if given.json:
-        print(json.dumps({name: {"python": x.python, "c": x.c} for name, x in found.items()}))
+        totals = {name: total(processes) for name, processes in found.items()}
+        print(json.dumps({name: {"python": x.python, "c": x.c} for name, x in totals.items()}))
         return
-    print(f"{'':12}{'Python':>8}{'C':>8}{'total':>8}{'limit':>10}")
-    for name, most in limits().items():
-        each = found[name]
-        print(f"{name:12}{each.python:8,}{each.c:8,}{each.total:8,}{most:10,}")
+    print(f"{'':22}{'Python':>8}{'C':>8}{'total':>8}{'limit':>10}")
+    for name, processes in found.items():
+        print(_row(name, total(processes)) + f"{limits()[name]:10,}")
+        for process, each in processes.items() if len(processes) > 1 else ():
+            print(_row(f"  {process}", each))
+
+
+def _row(name: str, counted: Counted) -> str:
+    return f"{name:22}{counted.python:8,}{counted.c:8,}{counted.total:8,}"
 
 
 if __name__ == "__main__":
