@@ -440,9 +440,9 @@ def passing_on(
         added = outgoing_metadata() | more()
         if metadata:
             given = {key for key, _ in metadata}
-            pairs = (*metadata, *(pair for pair in added.items() if pair[0] not in given))
+            pairs: Any = (*metadata, *(pair for pair in added.items() if pair[0] not in given))
         else:
-            pairs = tuple(added.items())
+            pairs = added.items()  # grpc.aio copies sequences twice (grpcio 1.85.1)
         try:
             begun = call(*arguments, metadata=pairs, **options)
         finally:

@@ -261,8 +261,8 @@ class SearchResponse(google.protobuf.message.Message):
 
     @property
     def query_product(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
-        """With `product_id` or products in a `blend`, unless COLLAPSE_OFF: these products as currently stored, whether they
-        pass the filter or not. Callers use parent and hash to find further near-duplicates.
+        """With `product_id` or products in a `blend`, unless COLLAPSE_OFF: ids, parents and hashes of these products, whether
+        they pass the filter or not. Callers find further near-duplicates by them.
         """
 
     @property

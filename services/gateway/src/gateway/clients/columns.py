@@ -1,6 +1,7 @@
 """Columns of products and of answers as messages, and back."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, cast
 
 import numpy as np
@@ -46,12 +47,13 @@ _UNKNOWN: Mapping[str, Any] = {"product_ids": "", "image_hashes": NO_HASH} | {
     for name, cell in zip(field.candidate, _unknown(field.kind), strict=True)
 }
 """The columns, each with the value that stands for "unknown"."""
+_column = itemgetter(1)
 
 
 def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
     """Return the columns of a message. Raises Internal where they differ in length."""
     count = len(message.product_ids)
-    if any(len(getattr(message, name)) not in (0, count) for name in _UNKNOWN):
+    if {*map(len, map(_column, message.ListFields()))} - {count}:
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
     return ProductColumns(
         product_ids=list(message.product_ids),

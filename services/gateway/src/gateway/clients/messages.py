@@ -1,8 +1,9 @@
 """Conversion of domain values to the messages of sightline.common.v1 and back."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any, cast
 
 from google.protobuf import duration_pb2
@@ -156,15 +157,16 @@ def timing_messages(values: Iterable[StageTiming]) -> Any:
     return found
 
 
+_reason: Callable[[tuple[Any, ...]], Reason] = partial(tuple.__new__, Reason)
+"""As Reason._make, without a call of Python."""
+_parameter: Callable[[answer_pb2.ReasonParameter], tuple[str, str]] = attrgetter("name", "value")
+
+
 def reasons(messages: Iterable[answer_pb2.Reason]) -> tuple[Reason, ...]:
     """Return the reasons of messages."""
     return tuple(
         [
-            Reason(
-                item.code,
-                item.text,
-                tuple([(each.name, each.value) for each in item.parameters]),
-            )
+            _reason((item.code, item.text, tuple(map(_parameter, item.parameters))))
             for item in messages
         ]
     )
@@ -251,15 +253,15 @@ def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
 
     Stages may nest and overlap, so this is the length of their union, not their sum.
     """
-    spans = sorted(
-        [(begin := _seconds(item.start), begin + _seconds(item.total)) for item in timings]
-    )
+    spans = [(_seconds(item.start), _seconds(item.total)) for item in timings]
     if not spans:
         return None
+    spans.sort()
     covered, reached = 0.0, float("-inf")
-    for begin, end in spans:
-        covered += max(end - max(begin, reached), 0.0)
-        reached = max(reached, end)
+    for begin, total in spans:
+        if (end := begin + total) > reached:
+            covered += end - (begin if begin > reached else reached)
+            reached = end
     return covered
 
 

@@ -1,6 +1,6 @@
 """The ranker's client."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import asdict
 from functools import lru_cache
 from itertools import chain
@@ -346,7 +346,7 @@ def rank_message(order: RankRequest) -> ranking_pb.RankRequest:
             for branch, values in (*candidates.similarities.items(), *order.signals.items())
         ],
         # Negative signals may lower it below 0, which the ranker rejects.
-        fused=[max(each, 0.0) for each in candidates.fused],
+        fused=[0.0 if each < 0.0 else each for each in candidates.fused],
         weights=_weights(order.weights),
         top_k=order.top_k,
         drop_seen=order.drop_seen,
@@ -471,7 +471,7 @@ def _merits(answer: ranking_pb.RankResponse, candidates: FusedCandidates) -> Map
 def _check_columns(answer: ranking_pb.RankResponse, known: Mapping[str, int]) -> None:
     """Raise Internal unless the columns have equal lengths and hold candidates only."""
     count = len(answer.product_ids)
-    optional = (
+    optional: Sequence[Sized] = (
         answer.scores,
         answer.score_ranks,
         answer.moves,
@@ -479,12 +479,9 @@ def _check_columns(answer: ranking_pb.RankResponse, known: Mapping[str, int]) ->
         answer.collapsed,
         answer.expected_values,
     )
-    lengths = {
-        len(answer.raw_scores),
-        *(len(part.values) for part in answer.parts),
-        *(len(column) or count for column in optional),
-    }
-    if lengths != {count} or len(answer.reasons) > count:
+    held: list[Sized] = [answer.raw_scores, *filter(None, optional)]
+    held += [part.values for part in answer.parts]
+    if {*map(len, held)} != {count} or len(answer.reasons) > count:
         raise Internal("the ranker's columns differ in length", reason="INTERNAL")
     if not known.keys() >= set(answer.product_ids):
         raise Internal("the ranker returned products that were not candidates", reason="INTERNAL")

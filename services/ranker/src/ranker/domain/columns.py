@@ -1,6 +1,7 @@
 """Conversion of candidate columns of the wire to products."""
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from ranker.domain.features import Money, Product
@@ -25,6 +26,8 @@ COLUMNS = (
 )
 """All columns except the ids; each is empty or as long as these."""
 
+_values = itemgetter(1)
+
 
 def products_of(columns: candidate_pb2.CandidateColumns, path: str) -> Sequence[Product]:
     """Return the products in their order, each read when it is used: most requests need only a
@@ -40,9 +43,9 @@ def read_lazily(columns: Any) -> Sequence[Product]:
 
 def check_lengths(columns: candidate_pb2.CandidateColumns, path: str) -> None:
     """Raise RequestInvalid unless each column is empty or as long as the ids."""
-    count = len(columns.product_ids)
-    lengths = {field.name: len(values) for field, values in columns.ListFields()}
-    if any(length != count for length in lengths.values()):
+    count, held = len(columns.product_ids), columns.ListFields()
+    if {*map(len, map(_values, held))} - {count}:
+        lengths = {field.name: len(values) for field, values in held}
         wrong = [
             FieldViolation(f"{path}.{name}", f"has {lengths[name]} entries for {count} products")
             for name in COLUMNS

@@ -5,7 +5,8 @@ nearly always valid.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import methodcaller
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,13 @@ MOST_EXPLAINED = 200
 MOST_PAIRED = 20_000
 MOST_WEIGHT = 1000.0
 MOST_NAME = 64
+_NAMED = frozenset(range(1, MOST_NAME + 1))
+"""Lengths of a name."""
 BAD_NAME = f"is empty, longer than {MOST_NAME} characters or named twice"
 MOST_DIMENSION = 4096
 MOST_PATH = MAX_LEVELS * MAX_LEVEL_CHARACTERS + (MAX_LEVELS - 1) * len(SEPARATOR)
+
+_separators: Callable[[str], int] = methodcaller("count", SEPARATOR)
 
 
 def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
@@ -145,6 +150,10 @@ def likeness_of(request: pb.RankRequest) -> CollapseKeys:
 
 def weights_of(given: Sequence[pb.PartWeight]) -> dict[str, float]:
     """Return the weight of each part. Raise RequestInvalid."""
+    weights = {one.part: one.weight for one in given}
+    wrong = [one for one in weights.values() if not 0 <= one <= MOST_WEIGHT]
+    if not wrong and len(weights) == len(given) and {*map(len, weights)} <= _NAMED:
+        return weights
     names = Counter(weight.part for weight in given)
     for place, weight in enumerate(given):
         path = f"weights[{place}]."
@@ -152,7 +161,7 @@ def weights_of(given: Sequence[pb.PartWeight]) -> dict[str, float]:
             refuse([("part", BAD_NAME)], path)
         if not (math.isfinite(weight.weight) and 0 <= weight.weight <= MOST_WEIGHT):
             refuse([("weight", f"is not within 0 and {MOST_WEIGHT:g}")], path)
-    return {weight.part: weight.weight for weight in given}
+    return weights
 
 
 def _id_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
@@ -171,10 +180,12 @@ def _id_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
 
 def _path_problems(paths: Sequence[str]) -> Iterable[tuple[str, str]]:
     """Yield paths that are too deep: each level becomes a feature, which takes memory."""
-    bad = {
-        path for path in set(paths) if len(path) > MOST_PATH or path.count(SEPARATOR) >= MAX_LEVELS
-    }
-    if bad:
+    known = {*paths}
+    levels = max(map(_separators, known), default=0)
+    if levels >= MAX_LEVELS or max(map(len, known), default=0) > MOST_PATH:
+        bad = {
+            path for path in known if len(path) > MOST_PATH or path.count(SEPARATOR) >= MAX_LEVELS
+        }
         problem = f"has more than {MAX_LEVELS} levels or {MOST_PATH} characters"
         for place, path in enumerate(paths):
             if path in bad:
@@ -186,10 +197,10 @@ def _branch_problems(
 ) -> Iterable[tuple[str, str]]:
     if len(branches) > MOST_BRANCHES:
         yield "branches", f"has more than {MOST_BRANCHES} entries"
-    names = Counter(branch.branch for branch in branches)
+    names = [branch.branch for branch in branches]
     for place, (branch, values) in enumerate(zip(branches, similarities, strict=True)):
         path = f"branches[{place}]"
-        if not 0 < len(branch.branch) <= MOST_NAME or names[branch.branch] > 1:
+        if not 0 < len(branch.branch) <= MOST_NAME or names.count(branch.branch) > 1:
             yield f"{path}.branch", BAD_NAME
         elif branch.branch in parts.OWN_PARTS:
             yield f"{path}.branch", "is the name of a part that the ranker computes"

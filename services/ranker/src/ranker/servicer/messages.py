@@ -105,6 +105,24 @@ def doubles(field_number: int, values: Doubles) -> bytes:
     return _head(field_number, 8 * len(values)) + values.astype("<f8", copy=False).tobytes()
 
 
+def part_columns(field_number: int, parts: Mapping[str, Doubles]) -> bytes:
+    """Encode parts of scores as a field of PartColumn for a message's `MergeFromString`."""
+    return b"".join(
+        [
+            _part_head(field_number, name, 8 * len(values))
+            + values.astype("<f8", copy=False).tobytes()
+            for name, values in parts.items()
+        ]
+    )
+
+
+@lru_cache(1_024)
+def _part_head(field_number: int, name: str, size: int) -> bytes:
+    column = pb.PartColumn
+    inner = column(name=name).SerializeToString() + _head(column.VALUES_FIELD_NUMBER, size)
+    return _head(field_number, len(inner) + size) + inner
+
+
 def of_floats(column: Sequence[float]) -> Doubles:
     """Return the numbers of a message's `repeated float` field."""
     alone = pb.BranchSignal()

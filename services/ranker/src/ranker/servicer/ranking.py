@@ -12,7 +12,7 @@ from ranker.servicer.answers import draft_of, lost_part
 from ranker.servicer.candidates import explained_of, weights_of
 from ranker.servicer.rank_requests import nominate_query, rank_query
 from ranker.servicer.recommenders import anchors_of, list_messages
-from ranker.servicer.replies import add_parts, add_reasons, degradations, ranked_message, timings
+from ranker.servicer.replies import add_parts, degradations, ranked_message, reason_lists, timings
 from ranker.servicer.requests import actor, check_version
 from ranker.serving.give_reasons import GiveReasons, ReasonsQuery
 from ranker.serving.nominate import Nominate, ShopperVector
@@ -108,8 +108,9 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
                 model_version=request.model_version,
             )
         )
-        answer = pb.GiveReasonsResponse(model_version=found.model_version)
-        add_reasons(answer, found.reasons)
+        answer = pb.GiveReasonsResponse(
+            model_version=found.model_version, reasons=reason_lists(found.reasons)
+        )
         if request.explain:
             add_parts(answer, parts_given, found.contributions)
         return answer

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -9,7 +11,7 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.model import Model
 from ranker.servicer.candidates import goal_of
 from ranker.servicer.events import NUMBERS
-from ranker.servicer.messages import doubles
+from ranker.servicer.messages import doubles, part_columns
 from ranker.servicer.requests import refuse
 from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.breakdown import Contributions
@@ -27,10 +29,18 @@ MOST_WINDOW = 500
 MOST_PLACES = 200
 MOST_EXPLORED = 20
 MOST_DAYS = 3650.0
+POLICIES = 256
+"""Policies that stay read: those of scenes."""
 
 
 def policy_of(message: pb.Diversity) -> RankPolicy:
     """Return the requested policy. Raise RequestInvalid."""
+    return _policy(message.SerializeToString())
+
+
+@lru_cache(POLICIES)
+def _policy(data: bytes) -> RankPolicy:
+    message = pb.Diversity.FromString(data)
     refuse(_problems(message), "diversity.")
     return RankPolicy(
         diversity=message.diversity,
@@ -119,12 +129,12 @@ def ranked_message(query: RankQuery, ranked: RankedProducts) -> pb.RankResponse:
         ],
         acted_controls=ranked.acting_controls,
         control_merits=ranked.control_merits,
+        reasons=reason_lists(ranked.reasons),
     )
     for item in ranked.unplaced:
         hidden = item in ranked.state.history.hidden
         (answer.hidden_product_ids if hidden else answer.seen_product_ids).append(item)
     add_moves(answer, first)
-    add_reasons(answer, ranked.reasons)
     answer.MergeFromString(doubles(answer.RAW_SCORES_FIELD_NUMBER, ranking.raw_scores))
     if first.chances is not None:
         answer.MergeFromString(doubles(answer.SCORES_FIELD_NUMBER, first.chances))
@@ -157,22 +167,23 @@ def add_parts(
     answer: Answer, parts: Mapping[str, Doubles], made_of: Mapping[str, Sequence[Contributions]]
 ) -> None:
     """Add the parts of scores with the contributions to each."""
-    for name, values in parts.items():
-        column = answer.parts.add(name=name)
-        column.MergeFromString(doubles(column.VALUES_FIELD_NUMBER, values))
-        for each in made_of.get(name, ()):
+    answer.MergeFromString(part_columns(answer.PARTS_FIELD_NUMBER, parts))
+    for column in answer.parts if made_of else ():
+        for each in made_of.get(column.name, ()):
             features = column.features.add().features
             for feature, value in each:
                 features.add(name=feature, value=value)
 
 
-def add_reasons(answer: Answer, reasons: Iterable[Sequence[Reason]]) -> None:
-    for each in reasons:
-        added = answer.reasons.add().reasons
-        for reason in each:
-            made = added.add(code=reason.code, text=reason.text)
-            for name, value in reason.parameters:
-                made.parameters.add(name=name, value=value)
+def reason_lists(reasons: Iterable[Sequence[Reason]]) -> Any:
+    """Return what protobuf makes the reasons of products of."""
+    return [{"reasons": [*map(_reason, each)]} for each in reasons]
+
+
+@lru_cache(4_096)
+def _reason(reason: Reason) -> dict[str, Any]:
+    parameters = [{"name": name, "value": value} for name, value in reason.parameters]
+    return {"code": reason.code, "text": reason.text, "parameters": parameters}
 
 
 def score_event(model: Model | None) -> event_pb2.EventType.ValueType:

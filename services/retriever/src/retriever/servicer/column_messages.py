@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from retriever.columns.column import Column
 from retriever.columns.numeric import NONE
 from retriever.columns.table import ProductTable
 from retriever.search.candidates import Candidates
@@ -52,10 +53,26 @@ async def fill(
 ) -> None:
     """Fill the ranking candidates for the products at the given rows, with their values in a
     market. Other tasks of the event loop run after every PART_ROWS of them."""
-    rows = np.asarray(places, np.int64)
-    message.product_ids.extend([table.ids[place] for place in places])
+    await _fill(message, table, places, table.candidate_columns(market_id))
+
+
+async def fill_own(
+    message: candidate_pb2.CandidateColumns, table: ProductTable, places: Sequence[int]
+) -> None:
+    """Fill what near-duplicates of the products at the given rows are found by."""
+    await _fill(message, table, places, [table.column("parent_id")])
+
+
+async def _fill(
+    message: candidate_pb2.CandidateColumns,
+    table: ProductTable,
+    places: Sequence[int],
+    columns: Sequence[Column],
+) -> None:
+    rows, ids = np.asarray(places, np.int64), table.ids
+    message.product_ids.extend([ids[place] for place in places])
     message.image_hashes.extend(table.image_hash[rows].tolist())
-    for column in table.candidate_columns(market_id):
+    for column in columns:
         if column.unknown:
             continue
         field = column.field

@@ -1,7 +1,6 @@
 """Conversion between protos and values. Rejects only what the values cannot represent."""
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from enum import Enum
 from typing import Any as Anything
 from typing import TypeVar
@@ -74,10 +73,13 @@ def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:
     for stage in stages:
         start, total = sums.get(stage.name, (stage.start, 0.0))
         sums[stage.name] = (start, total + stage.duration)
-    found = []
-    for name, (start, total) in sums.items():
-        message = answer_pb2.StageTiming(stage=name)
-        message.start.FromTimedelta(timedelta(seconds=start))
-        message.total.FromTimedelta(timedelta(seconds=total))
-        found.append(message)
-    return found
+    return [
+        answer_pb2.StageTiming(stage=name, start=duration(start), total=duration(total))
+        for name, (start, total) in sums.items()
+    ]
+
+
+def duration(seconds: float) -> Anything:
+    """Return what protobuf makes a duration of, in whole microseconds."""
+    micros = int(seconds * MICROS + 0.5)
+    return {"seconds": micros // MICROS, "nanos": micros % MICROS * 1_000}

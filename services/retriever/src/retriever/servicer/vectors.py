@@ -79,7 +79,7 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         await column_messages.fill_found(response, answer.candidates, market_id)
         if answer.own:
             table = answer.candidates.view.table
-            await column_messages.fill(response.query_product, table, answer.own, market_id)
+            await column_messages.fill_own(response.query_product, table, answer.own)
         return response
 
     def remaining(self) -> float | None:
