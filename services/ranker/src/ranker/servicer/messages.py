@@ -109,7 +109,7 @@ def part_columns(field_number: int, parts: Mapping[str, Doubles]) -> bytes:
     """Encode parts of scores as a field of PartColumn for a message's `MergeFromString`."""
     return b"".join(
         [
-            _part_head(field_number, name, 8 * len(values))
+            _part_head(field_number, name, values.nbytes)
             + values.astype("<f8", copy=False).tobytes()
             for name, values in parts.items()
         ]

@@ -104,8 +104,7 @@ class CodedColumn(Coded):
         )
 
     def cells(self, places: Ints) -> list[list[str]]:
-        texts = self.texts
-        return [[texts[code] for code in self.at(places).tolist()]]
+        return [[*map(self.texts.__getitem__, self.at(places).tolist())]]
 
     def states(self, places: Ints) -> Ints:
         return self.at(places)[:, np.newaxis].astype(np.int64)

@@ -5,7 +5,6 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -69,37 +68,27 @@ async def _fill(
     places: Sequence[int],
     columns: Sequence[Column],
 ) -> None:
-    rows, ids = np.asarray(places, np.int64), table.ids
+    rows, ids, count = np.asarray(places, np.int64), table.ids, len(places)
     message.product_ids.extend([ids[place] for place in places])
     message.image_hashes.extend(table.image_hash[rows].tolist())
     for column in columns:
         if column.unknown:
             continue
-        field = column.field
-        for name, cells in zip(field.candidate, column.cells(rows), strict=True):
+        kind = type(column.field.kind)
+        for name, cells in zip(column.field.candidate, column.cells(rows), strict=True):
             # An omitted column means that no product has the field.
             if NOTHING.issuperset(cells):
                 continue
-            if len(cells) <= PART_ROWS:
-                _extend(message, name, field.kind, cells)
-                continue
-            for begin in range(0, len(cells), PART_ROWS):
-                _extend(message, name, field.kind, cells[begin : begin + PART_ROWS])
-                await asyncio.sleep(0)
-
-
-def _extend(
-    message: candidate_pb2.CandidateColumns, name: str, kind: FieldKind, cells: Sequence[Any]
-) -> None:
-    """Append cells to the column of a name."""
-    of = type(kind)
-    if of in _LISTS:
-        # A list's `extend` would serialise and parse each message by itself.
-        message.MergeFromString(b"".join(map(_LISTS[of], cells)))
-    elif of in _NUMBERS:
-        getattr(message, name).extend(map(_NUMBERS[of], cells))
-    else:
-        getattr(message, name).extend(cells)
+            for begin in range(0, count, PART_ROWS):
+                some = cells if count <= PART_ROWS else cells[begin : begin + PART_ROWS]
+                if kind in _LISTS:
+                    # A list's `extend` would serialise and parse each message by itself.
+                    message.MergeFromString(b"".join(map(_LISTS[kind], some)))
+                else:
+                    held = map(_NUMBERS[kind], some) if kind in _NUMBERS else some
+                    getattr(message, name).extend(held)
+                if count > PART_ROWS:
+                    await asyncio.sleep(0)
 
 
 @lru_cache(maxsize=KEPT)
