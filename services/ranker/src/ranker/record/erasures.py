@@ -11,6 +11,7 @@ from ranker.domain.erasure import ErasedStore, Erasure, Person, person_hash
 from ranker.record.consents import untrained_since
 from ranker.record.merged_owners import gate
 from ranker.record.rows import TableRecord, upsert
+from ranker.record.stored_key import stored_fingerprint
 from ranker.record.tables import ERASURES, JOBS
 
 
@@ -72,6 +73,10 @@ class ErasureRecord(TableRecord):
         if receipt is None:
             return None
         return sum(int(one["erased_count"]) for one in json.loads(receipt))
+
+    async def key(self) -> str:
+        """Return the fingerprint of the key of the record's pseudonyms; empty without one."""
+        return await stored_fingerprint(self._db)
 
     async def last_requested(self, catalog_id: str) -> int:
         """Return when the newest erasure was requested, microseconds since 1970; 0: never."""
