@@ -36,14 +36,17 @@ def _lent(
         retriever: LocalRetriever = given[0]
         scope: AnswerScope = given[at]
 
-        def work(lent: LentRetriever, passing: ReadFilter) -> Awaitable[T]:
+        def work(lent: Any) -> Awaitable[T]:
             found: Awaitable[T] = getattr(lent, name)(
-                *given[1:at], passing, *given[at + 1 :], **named
+                *given[1:at], _filter(lent, scope), *given[at + 1 :], **named
             )
             return found
 
         values = (*given[1:], *named, *named.values())
-        key = [each if type(each) in _PLAIN else _key(each) for each in values]
+        key = [
+            each if (of := type(each)) in _PLAIN else tuple(each) if of is list else _key(each)
+            for each in values
+        ]
         return await retriever.ask(name, work, scope, *key)
 
     return ask
@@ -76,7 +79,7 @@ class LocalRetriever(RetrieverClient):
         key = tuple(each.SerializeToString(deterministic=True) for each in asked)
         return await self.ask(
             "facets",
-            lambda lent, passing: lent.facets(catalog_id, asked, passing),
+            lambda lent: lent.facets(catalog_id, asked, _filter(lent, scope)),
             scope,
             *(catalog_id, key),
         )
@@ -84,18 +87,14 @@ class LocalRetriever(RetrieverClient):
     async def ask(
         self,
         name: str,
-        work: Callable[[LentRetriever, ReadFilter], Awaitable[T]],
+        work: Callable[[Any], Awaitable[T]],
         scope: AnswerScope,
         *key: Hashable,
     ) -> T:
-        """Work with what is lent and the filter of a scope, once for equal names and keys of a
-        request. Raises ServiceError."""
-
-        async def start(lent: Any) -> T:
-            return await work(lent, _filter(lent, scope))
-
+        """Work with what is lent, once for equal names and keys of a request. Raises ServiceError,
+        whose paths are those of the caller's filter."""
         try:
-            return await self._caller.borrow_idempotent(self._borrowed(), name, start, scope, *key)
+            return await self._caller.borrow_idempotent(self._borrowed(), name, work, scope, *key)
         except InvalidArgument as error:
             raise as_sent(error, scope) from error
 

@@ -21,8 +21,7 @@ from gateway.model.query import AnswerScope
 from gateway.ports import RetrieverPort
 from servicekit.errors import FieldViolation, Internal, InvalidArgument
 from servicekit.rpc.channel import idempotent
-from servicekit.rpc.requests import timestamp
-from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, product_pb2, vector_pb2
+from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, vector_pb2
 from sightline.retriever.v1 import (
     backup_service_pb2,
     catalog_registry_service_pb2,
@@ -50,6 +49,7 @@ from sightline_core.search import (
     UsedSynonym,
     VectorBlend,
 )
+from sightline_rules.messages import written
 
 IDEMPOTENT = idempotent(
     fit_pb,
@@ -73,13 +73,6 @@ _WRAPPED = "filter.all.filters[0]"
 
 COUNTED = (facet_pb2.FacetRequest(field="availability"),)
 """Facets of a request for the number of products alone."""
-_BUYABLE = filter_pb2.Filter(
-    comparison=filter_pb2.Comparison(
-        field="availability",
-        operator=filter_pb2.Comparison.OPERATOR_NOT_EQUAL,
-        value=filter_pb2.FilterValue(availability=product_pb2.AVAILABILITY_OUT_OF_STOCK),
-    )
-)
 
 
 class RetrieverClient(RetrieverPort):
@@ -441,22 +434,8 @@ def _own(scope: AnswerScope) -> filter_pb2.Filter | None:
 
 
 def _condition_of(scope: AnswerScope, own: filter_pb2.Filter | None) -> filter_pb2.Filter | None:
-    added = [_BUYABLE] if scope.buyable_only else []
-    if scope.created_micros is not None:
-        added.append(_equal("create_time", time=timestamp(scope.created_micros)))
-    if scope.category:
-        added.append(_equal("category", text=scope.category))
-    if scope.other_categories:
-        beside = filter_pb2.Filter()
-        getattr(beside, "not").CopyFrom(_any_of("category", scope.other_categories))
-        added.append(beside)
-    if scope.attribute is not None:
-        key, values = scope.attribute
-        added.append(_any_of(f"attributes.{key}", values))
-    for each in scope.without:
-        opposite = filter_pb2.Filter()
-        getattr(opposite, "not").CopyFrom(each.message)
-        added.append(opposite)
+    opposites: list[dict[str, Any]] = [{"not": each.message} for each in scope.without]
+    added = [filter_pb2.Filter(**each) for each in (*map(written, scope.conditions), *opposites)]
     if not added:
         return own
     if own is None or own.WhichOneof("expression") is None:
@@ -473,19 +452,6 @@ def _all(filters: Sequence[filter_pb2.Filter]) -> filter_pb2.Filter:
 def _any(filters: Sequence[object]) -> filter_pb2.Filter:
     made = cast(Sequence[filter_pb2.Filter], filters)
     return filter_pb2.Filter(any=filter_pb2.FilterList(filters=made))
-
-
-def _any_of(field: str, texts: Sequence[str]) -> filter_pb2.Filter:
-    values = [filter_pb2.FilterValue(text=text) for text in texts]
-    return filter_pb2.Filter(membership=filter_pb2.Membership(field=field, values=values))
-
-
-def _equal(field: str, **value: Any) -> filter_pb2.Filter:
-    equal = filter_pb2.Comparison.OPERATOR_EQUAL
-    held = filter_pb2.FilterValue(**value)
-    return filter_pb2.Filter(
-        comparison=filter_pb2.Comparison(field=field, operator=equal, value=held)
-    )
 
 
 def as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:

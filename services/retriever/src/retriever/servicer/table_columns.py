@@ -45,7 +45,7 @@ class TableColumns:
             at, number, value_of = _COLUMNS[name]
             column = self._columns[at]
             cells = () if column.unknown else column.cells(self._rows)[number]
-            if NOTHING.issuperset(cells):
+            if not cells or NOTHING.issuperset(cells):
                 cells = ()
             elif value_of is not None:
                 cells = [*map(value_of, cells)]
