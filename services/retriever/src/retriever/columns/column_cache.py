@@ -154,7 +154,8 @@ class Columns:
         view = await self.view(catalog_id)
         if view is not None:
             return view
-        return View.of(ProductTable(await self._record.product_rows(catalog_id, product_ids)))
+        asked = list(dict.fromkeys(product_ids))
+        return View.of(ProductTable(await self._record.product_rows(catalog_id, asked)))
 
     async def vectors(
         self, generation: Generation, most: int | None = None, *, wait: bool = False

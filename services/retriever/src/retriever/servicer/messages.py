@@ -35,7 +35,6 @@ def _label(of: EnumDescriptor, value: Enum) -> str:
 
 AVAILABILITY = values_by_number(product_pb2.Availability.DESCRIPTOR, Availability)
 AVAILABILITY_NUMBER: Mapping[str, Anything] = {value: n for n, value in AVAILABILITY.items()}
-MICROS = 1_000_000
 JOB_OWNER = "retriever/"
 """Prefix of the ids of the retriever's jobs."""
 
