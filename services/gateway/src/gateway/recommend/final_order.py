@@ -9,7 +9,7 @@ from gateway.model.errors import PeerUnavailable
 from gateway.model.last_products import facts_of
 from gateway.model.peer_failures import StageFailure
 from gateway.model.scene import AFFINITY
-from gateway.ranking.fuse import by_signal, fuse, weighted
+from gateway.ranking.fuse import by_signal, fuse
 from gateway.ranking.near_duplicates import apart, collapse
 from gateway.ranking.number_parts import computed_parts
 from gateway.ranking.wording import of_last_products
@@ -52,7 +52,7 @@ class FinalOrder:
 def fused(run: RequestContext, listings: tuple[CandidateList, ...]) -> FusedCandidates:
     """Return the candidates of all lists, without those of earlier shelves and their
     near-duplicates."""
-    found = fuse(weighted(listings, run.plan.weights), run.left_out, run.plan.most)
+    found = fuse(listings, run.left_out, run.plan.most, run.plan.weights)
     if not run.shown.product_ids:
         return found
     return found.picked(apart(found.columns, run.shown))
@@ -134,7 +134,7 @@ def _unranked(run: RequestContext, candidates: FusedCandidates) -> FinalOrder:
 async def rank(run: RequestContext, order: RankRequest) -> Ranked | None:
     """Return the ranker's response; None if it failed, which is noted in the trace."""
     try:
-        if Peer.RANKER in run.trace.unreachable:
+        if run.trace.failures and Peer.RANKER in run.trace.unreachable:
             raise PeerUnavailable(Peer.RANKER)
         async with run.trace.stage("rank", run.plan.ends.rank) as note:
             answer = await run.peers.ranker.rank(order)
@@ -175,7 +175,7 @@ def rank_order(
         candidates=_shrunk(run, candidates),
         weights=weights,
         drop_seen=scene.drop_seen,
-        seed=tokens.seed_of(run.digests.stored),
+        seed=record.seed if record else tokens.seed_of(run.digests.stored),
         diversity=scene.diversity,
         time_micros=run.time_micros,
         explain=run.query.explain,

@@ -233,7 +233,7 @@ def _policy(policy: RankPolicy) -> Mapping[str, object]:
     """Return the fields of a policy as the Diversity message has them; empty for the default."""
     if policy == DEFAULT:
         return {}
-    names = [each.name for each in fields(RankPolicy) if each.name != "category_caps"]
+    names = [each.name for each in fields(RankPolicy) if each.init and each.name != "category_caps"]
     return {name: getattr(policy, name) for name in names} | {
         "objective": f"OBJECTIVE_{policy.objective}"
     }

@@ -4,7 +4,7 @@ hides a product still sees its variants. The rule is shared (sightline_rules).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -90,25 +90,27 @@ class RankedOrder:
     """Number of products left out as near-duplicates of better ones."""
 
     def __len__(self) -> int:
-        return len(self.score_ranks)
+        return self.score_ranks.size
 
     @property
     def moved(self) -> bool:
         """Return whether any product's position differs from that of its score."""
-        return True in (self.score_ranks != np.arange(1, len(self) + 1))
+        return True in (self.score_ranks != np.arange(1, self.score_ranks.size + 1))
 
     def first(self, count: int) -> "RankedOrder":
         """Return only the first `count` products; 0: all."""
-        if count in (0, len(self)):
+        if count in (0, self.score_ranks.size):
             return self
-        return replace(
-            self,
+        return RankedOrder(
             ranking=self.ranking.take(slice(count)),
             score_ranks=self.score_ranks[:count],
             moves={cause: steps[:count] for cause, steps in self.moves.items()},
             propensities=self.propensities[:count],
             chances=None if self.chances is None else self.chances[:count],
             members=self.members[:count],
+            explored=self.explored,
+            drawn=self.drawn,
+            collapsed_count=self.collapsed_count,
         )
 
 
