@@ -252,7 +252,7 @@ async def _ask_reasons(run: RequestContext, shown: Sequence[_Shown]) -> Mapping[
             [branch for item in answered for branch in item.branches],
             parts,
         ),
-        explored=[place for place, item in enumerate(answered) if _explored(item)],
+        explored_places=[place for place, item in enumerate(answered) if _explored(item)],
         explain=run.query.explain,
         anchors=anchors_of(run),
         model_version=run.plan.scene.ranking.model,
