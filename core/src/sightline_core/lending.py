@@ -8,15 +8,14 @@ from typing import Protocol, TypeVar
 from sightline_core.columns import ProductColumns
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.ranking import (
+    NominateRequest,
     Ranked,
     RankerCandidates,
     RankRequest,
     Reasoned,
     ReasonRequest,
-    Recommenders,
 )
 from sightline_core.search import CheckedProducts, NearestProducts, ProductRows, VectorBlend
-from sightline_core.shoppers import Shopper
 from sightline_rules.filters import Filter
 
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -114,17 +113,7 @@ class LentRetriever(Searches[ReadFilter], Protocol):
 class LentRanker(Protocol):
     """Ranking by behaviour."""
 
-    async def generate(
-        self,
-        catalog_id: str,
-        shopper: Shopper | None,
-        *,
-        top_k: int,
-        exclude: Sequence[str],
-        accept_vectors: bool,
-        recommenders: Recommenders,
-        model_version: str,
-    ) -> RankerCandidates:
+    async def generate(self, order: NominateRequest) -> RankerCandidates:
         """Return candidates by the shopper's behaviour, and the lists of `recommenders`."""
 
     async def rank(self, order: RankRequest) -> Ranked:

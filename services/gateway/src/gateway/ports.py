@@ -149,24 +149,9 @@ class RetrieverPort(Searches[AnswerScope], Protocol):
 class RankerPort(Protocol):
     """Ranking by behaviour. Every call raises ServiceError if it fails."""
 
-    async def generate(
-        self,
-        catalog_id: str,
-        shopper: Shopper | None,
-        session_id: str,
-        *,
-        top_k: int,
-        exclude: Sequence[str],
-        accept_vectors: bool = False,
-        recommenders: ranking.Recommenders = ranking.NO_RECOMMENDERS,
-        model_version: str = "",
-    ) -> ranking.RankerCandidates:
+    async def generate(self, order: ranking.NominateRequest) -> ranking.RankerCandidates:
         """Return candidates by the shopper's behaviour, else popular products, and the lists of
-        `recommenders`.
-
-        `accept_vectors`: for a large catalog the ranker may return the shopper's vectors instead.
-        `model_version`: see RankRequest.
-        """
+        the recommenders."""
 
     async def rank(self, order: ranking.RankRequest) -> ranking.Ranked:
         """Rank the candidates; hidden ones are dropped."""

@@ -253,7 +253,7 @@ async def _ask_reasons(run: RequestContext, shown: Sequence[_Shown]) -> Mapping[
             tuple({branch for item in answered for branch in item.branches}),
             tuple(parts),
         ),
-        explored=[place for place, item in enumerate(answered) if _explored(item)],
+        explored_places=[place for place, item in enumerate(answered) if _explored(item)],
         explain=run.query.explain,
         anchors=anchors_of(run),
         model_version=run.plan.scene.ranking.model,
