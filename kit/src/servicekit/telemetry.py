@@ -131,7 +131,8 @@ class MeasuredStage:
         self._stages, self._name = stages, name
 
     def __enter__(self) -> None:
-        self._start, self._span = self._stages.elapsed, tracing.child(self._name)
+        self._start = self._stages.elapsed
+        self._span = tracing.child(self._name) if tracing.is_recording else None
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if self._span is not None:
