@@ -163,15 +163,24 @@ async def test_work_of_a_pool_that_shuts_down_is_cancelled() -> None:
 
 async def test_a_limit_narrows_the_deadline_of_its_block() -> None:
     with deadlines.within(100.0):
-        with deadlines.TimeLimit(50.0, narrows=True):
+        with deadlines.TimeLimit(50.0, reserve=0.0):
             inner = deadlines.remaining()
-        with deadlines.TimeLimit(200.0, narrows=True):
+        with deadlines.TimeLimit(200.0, reserve=1.0):
             kept = deadlines.remaining()
         outer = deadlines.remaining()
     assert inner is not None
     assert inner <= 50.0
     assert kept is not None
     assert outer is not None
-    assert outer <= kept <= 100.0
-    with pytest.raises(TimeoutError), deadlines.TimeLimit(0.0, narrows=True):
+    assert 98.0 < kept <= 99.0 < outer
+    with pytest.raises(TimeoutError), deadlines.TimeLimit(0.0, reserve=0.0):
         await asyncio.Event().wait()
+
+
+async def test_a_limit_that_leaves_no_time_before_the_reserve_is_not_entered() -> None:
+    with deadlines.within(0.5):
+        with pytest.raises(DeadlineExceeded) as caught, deadlines.TimeLimit(5.0, reserve=1.0):
+            pytest.fail("entered")
+        left = deadlines.remaining()
+    assert "1000 ms" in caught.value.message
+    assert left is not None

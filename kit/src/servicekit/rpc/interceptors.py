@@ -299,7 +299,8 @@ class _Observed:
         try:
             access.caller.set(admit(self._method.name, self.metadata, self._context))
             given, self._admitted = self.metadata.get(REQUEST_ID_KEY), self._method.shows_version
-            self._call = None if self._method.quiet else tracing.served(self._method.name)
+            if tracing.is_recording and not self._method.quiet:
+                self._call = tracing.served(self._method.name)
         finally:
             telemetry.request_id.set(telemetry.accept_request_id(given))
             if self._method.quiet:  # a handler of gRPC's own may abort
@@ -317,7 +318,8 @@ class _Observed:
         """Count and log the call."""
         seconds = time.perf_counter() - self._start
         self._context.set_trailing_metadata(self._trailer())  # the message may hold a request id
-        self._method.seconds(code).observe(seconds, tracing.exemplar())
+        exemplar = tracing.exemplar() if tracing.is_recording else None
+        self._method.seconds(code).observe(seconds, exemplar)
         ms = round(seconds * 1000, 2)
         if code is Code.OK and self._method.logs_success:
             self._method.line.log(ms)
