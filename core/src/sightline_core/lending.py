@@ -3,7 +3,7 @@ checked them, and neither side changes them. Errors are those of the calls on th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from sightline_core.columns import ProductColumns
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
@@ -48,6 +48,18 @@ class LentRetriever(Protocol):
         min_index_token: str,
     ) -> NearestProducts:
         """Return the products nearest to a vector, to a product, or to several together."""
+
+    async def search_each(
+        self,
+        catalog_id: str,
+        blends: Sequence[VectorBlend],
+        passing: ReadFilter,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Sequence[NearestProducts | Any]:
+        """Return for each blend of one space what `search` returns, or the error that it raises."""
 
     async def keywords(
         self,

@@ -10,6 +10,7 @@ from gateway.model.peers import IndexState
 from gateway.model.query import AnswerScope, RequestQuery, Signal
 from gateway.model.replay import RankerReplay
 from gateway.model.scene import Scene
+from servicekit.errors import ServiceError
 from sightline_core import ranking
 from sightline_core.answer import AnswerRecord
 from sightline_core.columns import ProductColumns
@@ -115,6 +116,18 @@ class RetrieverPort(Protocol):
 
         Near-duplicates of one another count as one, and all are returned.
         """
+
+    async def search_each(
+        self,
+        catalog_id: str,
+        blends: Sequence[VectorBlend],
+        scope: AnswerScope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Sequence[NearestProducts | ServiceError]:
+        """Return for each blend of one space what `search` returns, or the error that it raises."""
 
     async def keywords(
         self,

@@ -10,7 +10,7 @@ import grpc
 from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.retriever import COUNTED, RetrieverClient, as_sent, filter_of
 from gateway.model.query import AnswerScope
-from servicekit.errors import InvalidArgument
+from servicekit.errors import InvalidArgument, ServiceError
 from servicekit.rpc.loans import Loan
 from sightline_core.columns import ProductColumns
 from sightline_core.lending import LentRetriever, ReadFilter
@@ -58,6 +58,30 @@ class LocalRetriever(RetrieverClient):
             ),
             scope,
             *(catalog_id, _key(near), top_k, tuple(exclude), min_index_token),
+        )
+
+    async def search_each(
+        self,
+        catalog_id: str,
+        blends: Sequence[VectorBlend],
+        scope: AnswerScope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Sequence[NearestProducts | ServiceError]:
+        return await self._ask(
+            "search",
+            lambda lent, passing: lent.search_each(
+                catalog_id,
+                blends,
+                passing,
+                top_k=top_k,
+                exclude=exclude,
+                min_index_token=min_index_token,
+            ),
+            scope,
+            *(catalog_id, *map(_key, blends), top_k, tuple(exclude), min_index_token),
         )
 
     async def keywords(

@@ -16,15 +16,18 @@ from retriever.search import facets, keywords
 from retriever.search.candidates import Candidates
 from retriever.search.freshness import write_index_token
 from retriever.search.query import DEFAULT_TOP_K, BlendPart, SearchQuery
-from retriever.search.search import FoundNearest, search
+from retriever.search.search import FoundNearest, search, search_each
 from retriever.servicer import facet_messages, filter_messages
 from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.products import ProductServicer
+from retriever.servicer.registry import CatalogListServicer
 from retriever.servicer.table_columns import product_columns
 from retriever.servicer.vector_messages import nearest_cosines
 from retriever.servicer.vectors import VectorServicer
 from servicekit import telemetry, tracing
+from servicekit.catalogs.known import CatalogList
 from servicekit.clock import now_micros
+from servicekit.errors import ServiceError
 from servicekit.rpc.requests import catalog, check_count
 from servicekit.rpc.server import Binding
 from sightline.common.v1 import facet_pb2, filter_pb2
@@ -49,11 +52,12 @@ MOST_PAGES = 4
 
 @dataclass(frozen=True, eq=False)
 class Lent(LentRetriever):
-    """The use cases of three servicers, whose collaborators these have."""
+    """The use cases of servicers, whose collaborators these have."""
 
     of_products: ProductServicer
     of_vectors: VectorServicer
     of_words: KeywordServicer
+    of_registry: CatalogListServicer
 
     def read_filter(self, message: object) -> ReadFilter:
         sent = filter_pb2.Filter() if message is None else message
@@ -71,13 +75,60 @@ class Lent(LentRetriever):
         exclude: Sequence[str],
         min_index_token: str,
     ) -> NearestProducts:
-        of, given, space = self.of_vectors, None, DEFAULT_SPACE
+        of, stages = self.of_vectors, telemetry.Stages()
+        query = self._query(
+            *(catalog_id, near, passing),
+            top_k=top_k,
+            exclude=exclude,
+            min_index_token=min_index_token,
+        )
+        found = await search(query, of.searcher, of.remaining, stages.measure)
+        return self._nearest(query, found, passing, stages.spent)
+
+    async def search_each(
+        self,
+        catalog_id: str,
+        blends: Sequence[VectorBlend],
+        passing: ReadFilter,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Sequence[NearestProducts | ServiceError]:
+        of, stages = self.of_vectors, telemetry.Stages()
+        queries = [
+            self._query(
+                *(catalog_id, each, passing),
+                top_k=top_k,
+                exclude=exclude,
+                min_index_token=min_index_token,
+            )
+            for each in blends
+        ]
+        answers = await search_each(queries, of.searcher, of.remaining, stages.measure)
+        work = None if stages.spent is None else stages.spent / len(queries)
+        return [
+            found if isinstance(found, ServiceError) else self._nearest(query, found, passing, work)
+            for query, found in zip(queries, answers, strict=True)
+        ]
+
+    def _query(
+        self,
+        catalog_id: str,
+        near: Vector | str | VectorBlend,
+        passing: ReadFilter,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> SearchQuery:
+        given, space = None, DEFAULT_SPACE
         if isinstance(near, VectorBlend):
             space = near.space or DEFAULT_SPACE
         elif not isinstance(near, str):
             given = _vector(near)
-        query = SearchQuery(
-            catalog_id=catalog(catalog_id, of.catalogs),
+        return SearchQuery(
+            catalog_id=catalog(catalog_id, self.of_vectors.catalogs),
             vector=given,
             product_id=near if isinstance(near, str) else "",
             blend=_parts(near) if isinstance(near, VectorBlend) else None,
@@ -88,11 +139,13 @@ class Lent(LentRetriever):
             min_index_token=min_index_token,
             collapse=Collapse.MARK,
         )
-        stages = telemetry.Stages()
-        found = await search(query, of.searcher, of.remaining, stages.measure)
-        of.watchdog.see(query, found)
+
+    def _nearest(
+        self, query: SearchQuery, found: FoundNearest, passing: ReadFilter, work: float | None
+    ) -> NearestProducts:
+        self.of_vectors.watchdog.see(query, found)
         tracing.note("sightline.candidates", len(found.candidates.places))
-        return _nearest(query.catalog_id, found, passing.market_id, stages.spent)
+        return _nearest(query.catalog_id, found, passing.market_id, work)
 
     async def keywords(
         self,
@@ -217,6 +270,10 @@ class Lent(LentRetriever):
         total, found = await facets.count(name, passing.condition, counted, of.columns)
         return tuple(map(facet_messages.message, found)), total
 
+    async def catalog_list(self, known_revision: str) -> CatalogList | None:
+        """See LendsCatalogs in servicekit.rpc.catalog_registry."""
+        return await self.of_registry.registry.record.catalog_list(known_revision)
+
     async def _found(
         self,
         catalog_id: str,
@@ -232,7 +289,7 @@ class Lent(LentRetriever):
 def lent_by(bindings: Sequence[Binding]) -> Lent:
     """Return what a server lends that offers these services."""
     by_type = {type(each.servicer): each.servicer for each in bindings}
-    kinds = (ProductServicer, VectorServicer, KeywordServicer)
+    kinds = (ProductServicer, VectorServicer, KeywordServicer, CatalogListServicer)
     return Lent(*(by_type[kind] for kind in kinds))  # type: ignore[arg-type]
 
 
