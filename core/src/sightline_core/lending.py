@@ -3,7 +3,7 @@ checked them, and neither side changes them. Errors are those of the calls on th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sightline_core.columns import ProductColumns
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
@@ -50,6 +50,18 @@ class Searches(Protocol[S_contra]):
 
         Near-duplicates of one another count as one, and all are returned.
         """
+
+    async def search_each(
+        self,
+        catalog_id: str,
+        blends: Sequence[VectorBlend],
+        scope: S_contra,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Sequence[NearestProducts | Any]:
+        """Return for each blend of one space what `search` returns, or the error that it raises."""
 
     async def keywords(
         self,

@@ -11,7 +11,7 @@ import grpc
 from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.retriever import RetrieverClient, as_sent, filter_of
 from gateway.model.query import AnswerScope
-from servicekit.errors import InvalidArgument
+from servicekit.errors import InvalidArgument, ServiceError
 from servicekit.rpc.loans import Loan
 from sightline_core.lending import LentRetriever, ReadFilter
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
@@ -44,7 +44,7 @@ def _lent(
 
         values = (*given[1:], *named, *named.values())
         key = [
-            each if (of := type(each)) in _PLAIN else tuple(each) if of is list else _key(each)
+            each if (of := type(each)) in _PLAIN else _keys(each) if of is list else _key(each)
             for each in values
         ]
         return await retriever.ask(name, work, scope, *key)
@@ -67,6 +67,7 @@ class LocalRetriever(RetrieverClient):
         self._borrowed = borrowed
 
     search = _lent(RetrieverClient.search, "search")
+    search_each = _lent(RetrieverClient.search_each, "search_each")
     keywords = _lent(RetrieverClient.keywords, "keywords")
     columns = _lent(RetrieverClient.columns, "columns")
     checked = _lent(RetrieverClient.checked, "checked")
@@ -104,6 +105,10 @@ def _filter(lent: Any, scope: AnswerScope) -> ReadFilter:
     """Return the filter of a scope. Raises FILTER_INVALID."""
     found: ReadFilter = lent.read_filter(filter_of(scope))
     return found
+
+
+def _keys(values: Sequence[str | VectorBlend]) -> Hashable:
+    return tuple([each if isinstance(each, str) else _key(each) for each in values])
 
 
 def _key(value: Sequence[str] | Vector | VectorBlend) -> Hashable:

@@ -1,5 +1,6 @@
 """The retriever's client."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -19,7 +20,7 @@ from gateway.model.peers import (
 )
 from gateway.model.query import AnswerScope
 from gateway.ports import RetrieverPort
-from servicekit.errors import FieldViolation, Internal, InvalidArgument
+from servicekit.errors import FieldViolation, Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import idempotent
 from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, vector_pb2
 from sightline.retriever.v1 import (
@@ -119,6 +120,31 @@ class RetrieverClient(RetrieverPort):
         else:
             request.vector.CopyFrom(cast(vector_pb2.Vector, near))
         return _found(await self._call(self._vectors.Search, request, scope))
+
+    async def search_each(
+        self,
+        catalog_id: str,
+        blends: Sequence[VectorBlend],
+        scope: AnswerScope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Sequence[NearestProducts | ServiceError]:
+        async def one(blend: VectorBlend) -> NearestProducts | ServiceError:
+            try:
+                return await self.search(
+                    catalog_id,
+                    blend,
+                    scope,
+                    top_k=top_k,
+                    exclude=exclude,
+                    min_index_token=min_index_token,
+                )
+            except ServiceError as error:
+                return error
+
+        return await asyncio.gather(*map(one, blends))
 
     async def keywords(
         self,

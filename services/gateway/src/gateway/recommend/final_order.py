@@ -196,7 +196,8 @@ def affinities(run: RequestContext, candidates: FusedCandidates) -> Mapping[str,
     last = run.last_products
     if not last.ids:
         return {}
-    return {AFFINITY: [last.trust * each for each in last.affinities(candidates.columns)]}
+    trust = last.trust
+    return {AFFINITY: [trust * each for each in last.affinities(candidates.columns)]}
 
 
 def _shrunk(run: RequestContext, candidates: FusedCandidates) -> FusedCandidates:
@@ -204,10 +205,9 @@ def _shrunk(run: RequestContext, candidates: FusedCandidates) -> FusedCandidates
     by, that count by how many these are."""
     if not run.last_products.ids:
         return candidates
+    trust = run.last_products.trust
     similarities = {
-        branch: [run.last_products.trust * each for each in values]
-        if branch in SIMILARITY_BRANCHES
-        else values
+        branch: [trust * each for each in values] if branch in SIMILARITY_BRANCHES else values
         for branch, values in candidates.similarities.items()
     }
     return replace(candidates, similarities=similarities)

@@ -7,7 +7,7 @@ import time
 from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -102,19 +102,21 @@ AnswerKey: TypeAlias = tuple[str, str]
 
 
 class AnswerLog(TableRecord):
-    async def write(
-        self,
-        answers: Sequence[StoredAnswer],
-        now_micros: int,
-        before: Callable[[], object] | None = None,
-    ) -> frozenset[AnswerKey]:
+    async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> frozenset[AnswerKey]:
         """Store answers and return the keys of new ones; an existing id keeps its first content.
-        `before`: see `Database.write`.
+        Those that can't be encoded, which must not hold up the others, are dropped.
 
-        No loop waits for answers, and these commits would wake all loops ten times a second.
+        Contents are encoded in the thread of the write, as a hop costs as much as the encoding, and
+        before its transaction, which holds locks. No loop waits for answers, and these commits
+        would wake all loops ten times a second.
         """
+        encoded = list[StoredAnswer]()
+
+        def encode() -> None:
+            encoded[:] = _encoded(answers, content_of if self._db.local else _shared_content_of)
+
         work = partial(_write, now_micros=now_micros)
-        return await write_beside_others(self._db, work, answers, announce=False, before=before)
+        return await write_beside_others(self._db, work, encoded, announce=False, before=encode)
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
         """Return the content; None if there is none or it has expired."""
@@ -205,8 +207,7 @@ def _write(
             known.add(key)
             day = (answer.answer_micros or now_micros) // DAY_MICROS
             exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
-            row = {name: getattr(answer, name) for name in ANSWERS.c.keys()}  # noqa: SIM118
-            rows.append(row | {"content": _stored(connection, answer)})
+            rows.append({name: getattr(answer, name) for name in ANSWERS.c.keys()})  # noqa: SIM118
     rows = _permitted(connection, rows)
     if rows:
         _seal(connection, rows)
@@ -214,13 +215,6 @@ def _write(
     if exposures:
         _expose(connection, exposures, now_micros)
     return frozenset((row["catalog_id"], row["answer_id"]) for row in rows)
-
-
-def _stored(connection: Connection, answer: StoredAnswer) -> bytes:
-    """Return the content as it is stored. Replicas of 0.37 may share a PostgreSQL during a
-    roll-out, and read messages alone."""
-    content = content_of(answer)
-    return content if connection.dialect.name == "sqlite" else as_message(content)
 
 
 def _expose(
@@ -311,18 +305,23 @@ def content_of(answer: StoredAnswer) -> bytes:
     return content if isinstance(content, bytes) else content.encoded()
 
 
-def _encoded(answers: Sequence[StoredAnswer]) -> list[StoredAnswer]:
-    """Encode the contents, and return the answers without those whose content can't be encoded,
-    which must not hold up the others."""
+def _shared_content_of(answer: StoredAnswer) -> bytes:
+    """Return the content as PostgreSQL stores it, which replicas of 0.37 may share during a
+    roll-out: they read messages alone."""
+    return as_message(content_of(answer))
+
+
+def _encoded(
+    answers: Sequence[StoredAnswer], stored: Callable[[StoredAnswer], bytes]
+) -> list[StoredAnswer]:
+    """Return the answers with their contents as bytes, without those that can't be encoded."""
     found = list[StoredAnswer]()
     for answer in answers:
         try:
-            content_of(answer)
+            found.append(replace(answer, content=stored(answer)))
         except Exception as error:
             COUNTS.dropped.labels("refused").inc()
             get_logger().error("record not encoded", exc_info=error)
-        else:
-            found.append(answer)
     return found
 
 
@@ -352,7 +351,7 @@ class AnswerQueue:
         """Queue an answer, unless its id is queued already. Return False if the queue is full: it
         is dropped."""
         if self._queued.count >= MOST_UNENCODED:
-            _encoded([answer])
+            _encoded([answer], content_of)
         return self._queued.offer(answer)
 
     async def write(self, answers: Sequence[StoredAnswer]) -> int:
@@ -363,12 +362,7 @@ class AnswerQueue:
         return len(await self._log.write(new, self._now()))
 
     async def _store(self, answers: Sequence[StoredAnswer]) -> None:
-        kept = [*answers]
-
-        def encode() -> None:  # in the thread of the write: a hop costs as much as the encoding
-            kept[:] = _encoded(answers)
-
-        await self._log.write(kept, self._now(), encode)
+        await self._log.write(answers, self._now())
 
     async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
         """Return the content, stored or queued; None if there is none or it has expired."""

@@ -3,6 +3,7 @@ rows (photos); the record supplies their current products. Price and availabilit
 therefore current, while a product that newly passes a filter appears once the index has caught up.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
@@ -26,6 +27,7 @@ from retriever.search.nearest import Nearest, begin
 from retriever.search.planning import MAX_LIMIT
 from retriever.search.query import SearchQuery, check_query, query_vectors
 from retriever.search.sampling import Samples
+from servicekit.errors import ServiceError
 
 NOWHERE = np.zeros(0, np.int64)
 REFILL = 4
@@ -75,6 +77,39 @@ async def search(
     """Return the nearest products. Raises the errors that the proto names."""
     check_query(query)
     snapshot = await resolve(query, deps.record, remaining, deps.awaited)
+    return await _search(query, snapshot, deps, remaining, measure)
+
+
+async def search_each(
+    queries: Sequence[SearchQuery],
+    deps: Searcher,
+    remaining: Remaining,
+    measure: Measure,
+) -> Sequence[FoundNearest | ServiceError]:
+    """Return for each query what `search` returns, or the error that it raises. The queries differ
+    by their blends of products alone. Raises errors of their space."""
+    for query in queries:
+        check_query(query)
+    snapshot = await resolve(queries[0], deps.record, remaining, deps.awaited)
+
+    async def found(query: SearchQuery) -> FoundNearest | ServiceError:
+        try:
+            return await _search(query, snapshot, deps, remaining, measure)
+        except ServiceError as error:
+            return error
+
+    if await deps.columns.vectors(snapshot.generation) is None:
+        return await asyncio.gather(*map(found, queries))  # the engine answers several at once
+    return [await found(query) for query in queries]
+
+
+async def _search(
+    query: SearchQuery,
+    snapshot: GenerationSnapshot,
+    deps: Searcher,
+    remaining: Remaining,
+    measure: Measure,
+) -> FoundNearest:
     held = await deps.columns.vectors(snapshot.generation)
     if held is not None:
         freshness = snapshot.record

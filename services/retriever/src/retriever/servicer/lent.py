@@ -9,12 +9,16 @@ from retriever.catalog import products
 from retriever.catalog.products import FoundProducts
 from retriever.domain.product import ProductOrder
 from retriever.search.candidates import Candidates
+from retriever.search.search import FoundNearest
 from retriever.servicer import filter_messages, vector_messages
 from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.products import ProductServicer
+from retriever.servicer.registry import CatalogListServicer
 from retriever.servicer.table_columns import product_columns
 from retriever.servicer.vectors import VectorServicer
+from servicekit.catalogs.known import CatalogList
 from servicekit.clock import now_micros
+from servicekit.errors import ServiceError
 from servicekit.rpc.requests import catalog
 from servicekit.rpc.server import Binding
 from servicekit.telemetry import Stages
@@ -35,11 +39,12 @@ from sightline_core.versions import SpaceVersion
 
 @dataclass(frozen=True, eq=False)
 class Lent(LentRetriever):
-    """The use cases of three servicers, whose collaborators these have."""
+    """The use cases of servicers, whose collaborators these have."""
 
     of_products: ProductServicer
     of_vectors: VectorServicer
     of_words: KeywordServicer
+    of_registry: CatalogListServicer
 
     def read_filter(self, message: object) -> ReadFilter:
         sent = filter_pb2.Filter() if message is None else message
@@ -57,22 +62,21 @@ class Lent(LentRetriever):
         of, stages = self.of_vectors, Stages()
         name = catalog(catalog_id, of.catalogs)
         found = await of.found(name, near, scope, stages, **asked)
-        made, market_id = found.generation, scope.market_id
-        table, lost = found.candidates.view.table, DegradationCause.INDEX_UNAVAILABLE
-        near_own = vector_messages.nearest_cosines(made)
-        return _found(
-            found.candidates,
-            market_id,
-            space=SpaceVersion(made.space, made.space_version, made.name),
-            freshness=vector_messages.freshness(name, found.freshness, now_micros()),
-            plan=found.plan,
-            work=stages.spent,
-            own=product_columns(table, found.own, market_id) if found.own else None,
-            degradations=(Degradation("index", lost, found.substitute),)
-            if found.substitute
-            else (),
-            nearest_cosines=single(near_own) if near_own else (),
-        )
+        return _nearest(name, found, scope.market_id, stages.spent)
+
+    async def search_each(
+        self, catalog_id: str, blends: Sequence[VectorBlend], scope: ReadFilter, **asked: Any
+    ) -> Sequence[NearestProducts | ServiceError]:
+        of, stages = self.of_vectors, Stages()
+        name = catalog(catalog_id, of.catalogs)
+        answers = await of.found_each(name, blends, scope, stages, **asked)
+        work = None if stages.spent is None else stages.spent / len(answers)
+        return [
+            found
+            if isinstance(found, ServiceError)
+            else _nearest(name, found, scope.market_id, work)
+            for found in answers
+        ]
 
     async def keywords(
         self, catalog_id: str, text: str, scope: ReadFilter, **asked: Any
@@ -150,6 +154,10 @@ class Lent(LentRetriever):
         of, messages = self.of_products, cast(Sequence[facet_pb2.FacetRequest], asked)
         return await of.counted(catalog(catalog_id, of.catalogs), messages, scope)
 
+    async def catalog_list(self, known_revision: str) -> CatalogList | None:
+        """See LendsCatalogs in servicekit.rpc.catalog_registry."""
+        return await self.of_registry.registry.record.catalog_list(known_revision)
+
     async def _got(
         self, catalog_id: str, ids: Sequence[str], scope: ReadFilter, beside: Sequence[str] = ()
     ) -> FoundProducts:
@@ -160,8 +168,27 @@ class Lent(LentRetriever):
 def lent_by(bindings: Sequence[Binding]) -> Lent:
     """Return what a server lends that offers these services."""
     by_type = {type(each.servicer): each.servicer for each in bindings}
-    kinds = (ProductServicer, VectorServicer, KeywordServicer)
+    kinds = (ProductServicer, VectorServicer, KeywordServicer, CatalogListServicer)
     return Lent(*(by_type[kind] for kind in kinds))  # type: ignore[arg-type]
+
+
+def _nearest(
+    catalog_id: str, found: FoundNearest, market_id: str, work: float | None
+) -> NearestProducts:
+    made, table = found.generation, found.candidates.view.table
+    lost = DegradationCause.INDEX_UNAVAILABLE
+    near_own = vector_messages.nearest_cosines(made)
+    return _found(
+        found.candidates,
+        market_id,
+        space=SpaceVersion(made.space, made.space_version, made.name),
+        freshness=vector_messages.freshness(catalog_id, found.freshness, now_micros()),
+        plan=found.plan,
+        work=work,
+        own=product_columns(table, found.own, market_id) if found.own else None,
+        degradations=(Degradation("index", lost, found.substitute),) if found.substitute else (),
+        nearest_cosines=single(near_own) if near_own else (),
+    )
 
 
 def _found(candidates: Candidates, market_id: str, **more: Any) -> NearestProducts:

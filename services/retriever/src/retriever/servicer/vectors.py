@@ -12,10 +12,11 @@ from retriever.search.freshness import write_index_token
 from retriever.search.misfits import find_misfits
 from retriever.search.query import DEFAULT_TOP_K, SearchQuery
 from retriever.search.recall.watchdog import Watchdog
-from retriever.search.search import FoundNearest, Searcher, search
+from retriever.search.search import FoundNearest, Searcher, search, search_each
 from retriever.servicer import column_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit import deadlines, tracing
+from servicekit.errors import ServiceError
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from servicekit.telemetry import Stages
@@ -88,15 +89,31 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         **more: Any,
     ) -> FoundNearest:
         """Return the nearest products that pass. `more`: other fields of SearchQuery."""
-        query = SearchQuery(
-            catalog_id=catalog,
-            condition=passing.condition,
-            top_k=top_k or DEFAULT_TOP_K,
-            excluded=tuple(exclude),
-            collapse=collapse,
-            **{**more, **vector_messages.asked(near)},
+        query = _query(
+            catalog, near, passing, top_k=top_k, exclude=exclude, collapse=collapse, **more
         )
         found = await search(query, self.searcher, self.remaining, stages.measure)
+        return self._seen(query, found)
+
+    async def found_each(
+        self,
+        catalog: str,
+        blends: Sequence[VectorBlend],
+        passing: ReadFilter,
+        stages: Stages,
+        **asked: Any,
+    ) -> Sequence[FoundNearest | ServiceError]:
+        """Return for each blend of one space what `found` returns, or the error that it raises."""
+        queries = [
+            _query(catalog, each, passing, collapse=Collapse.MARK, **asked) for each in blends
+        ]
+        answers = await search_each(queries, self.searcher, self.remaining, stages.measure)
+        return [
+            found if isinstance(found, ServiceError) else self._seen(query, found)
+            for query, found in zip(queries, answers, strict=True)
+        ]
+
+    def _seen(self, query: SearchQuery, found: FoundNearest) -> FoundNearest:
         self.watchdog.see(query, found)
         tracing.note("sightline.candidates", len(found.candidates.places))
         return found
@@ -187,3 +204,23 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
                 vector_messages.freshness_message(catalog, census.freshness)
             )
         return response
+
+
+def _query(
+    catalog: str,
+    near: Vector | str | VectorBlend,
+    passing: ReadFilter,
+    *,
+    top_k: int,
+    exclude: Sequence[str],
+    collapse: Collapse,
+    **more: Any,
+) -> SearchQuery:
+    return SearchQuery(
+        catalog_id=catalog,
+        condition=passing.condition,
+        top_k=top_k or DEFAULT_TOP_K,
+        excluded=tuple(exclude),
+        collapse=collapse,
+        **{**more, **vector_messages.asked(near)},
+    )
