@@ -10,7 +10,6 @@ from gateway.model.peers import IndexState
 from gateway.model.query import AnswerScope, RequestQuery, Signal
 from gateway.model.replay import RankerReplay
 from gateway.model.scene import Scene
-from servicekit.errors import ServiceError
 from sightline_core import ranking
 from sightline_core.answer import AnswerRecord
 from sightline_core.columns import ProductColumns

@@ -11,7 +11,7 @@ import grpc
 from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.retriever import RetrieverClient, as_sent, filter_of
 from gateway.model.query import AnswerScope
-from servicekit.errors import InvalidArgument, ServiceError
+from servicekit.errors import InvalidArgument
 from servicekit.rpc.loans import Loan
 from sightline_core.lending import LentRetriever, ReadFilter
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
