@@ -10,7 +10,7 @@ from servicekit.catalogs.known import READ_SECONDS, CatalogList, CatalogRegistry
 from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.errors import Unavailable
 from servicekit.rpc.channel import borrowing
-from servicekit.rpc.loans import Loan, Withdrawn
+from servicekit.rpc.loans import Loan, Use, Withdrawn
 
 
 class LendsCatalogs(Protocol):
@@ -33,9 +33,8 @@ class LentRegistry:
         if loan is None:
             raise _gone()
         try:
-            return await loan.use(
-                "catalogs", lambda lent: lent.catalog_list(known_revision), READ_SECONDS
-            )
+            with Use(loan, "catalogs", READ_SECONDS, 0.0) as lent:
+                return await lent.catalog_list(known_revision)
         except Withdrawn:
             raise _gone() from None
 
