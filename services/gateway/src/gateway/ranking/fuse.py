@@ -49,15 +49,13 @@ def _totals(listings: Sequence[CandidateList]) -> Mapping[Branch, float]:
     return totals
 
 
-def _factors(
-    totals: Mapping[Branch, float], weights: Mapping[Branch, float] | None
-) -> Mapping[Branch, float]:
-    """Return the factor of the weights of each branch's lists; the default weight is 1."""
-    factors = dict.fromkeys(totals, 1.0)
-    if weights is not None:
-        for branch, total in totals.items():
-            factors[branch] = weights.get(branch, 1.0) / total
-    return factors
+def _weight(
+    item: CandidateList, totals: Mapping[Branch, float], weights: Mapping[Branch, float] | None
+) -> float:
+    """Return the weight of a list; that of a branch without one is 1."""
+    if weights is None:
+        return item.weight
+    return item.weight * (weights.get(item.branch, 1.0) / totals[item.branch])
 
 
 def fuse(
@@ -75,14 +73,14 @@ def fuse(
     wanted = [item for item in listings if not item.negative]
     places, columns = _table(wanted, left_out)
     size, totals = len(places), _totals(listings)
-    factors, negative = _factors(totals, weights), len(wanted) < len(listings)
+    negative = len(wanted) < len(listings)
     less = _penalties(listings, totals) if negative else {}
     fused, branches = [0.0] * size, [0] * size
     nearest: list[float | None] = [None] * size
     image_ids = [""] * size
     for item in wanted:
         at, bit = [*map(places.get, item.columns.product_ids)], BITS[item.branch]
-        weight = item.weight * factors[item.branch]
+        weight = _weight(item, totals, weights)
         rows = item.ordered(less.get(item.branch, NOTHING_LESS))
         for place, row in enumerate(rows, start=item.after + K + 1):
             if (spot := at[row]) is not None:
@@ -95,7 +93,7 @@ def fuse(
                     nearest[spot] = near
                     image_ids[spot] = photo
     if negative:
-        _subtract(fused, listings, places, factors)
+        _subtract(fused, listings, places, totals, weights)
     order = falling(fused, columns.product_ids)
     candidates = FusedCandidates(
         columns=columns,
@@ -178,7 +176,7 @@ def _table(
     """Return the candidates' indexes by product id, in the order of the lists, and their
     columns."""
     unwanted = frozenset(left_out)
-    if len(wanted) == 1 and unwanted.isdisjoint(wanted[0].ids):
+    if len(wanted) == 1 and unwanted.isdisjoint(wanted[0].columns.product_ids):
         ids = wanted[0].columns.product_ids
         places = dict(zip(ids, count()))
         if len(places) == len(ids):
@@ -216,7 +214,8 @@ def _subtract(
     fused: list[float],
     listings: Sequence[CandidateList],
     places: Mapping[str, int],
-    factors: Mapping[Branch, float],
+    totals: Mapping[Branch, float],
+    weights: Mapping[Branch, float] | None,
 ) -> None:
     """Reduce scores by rank, for products that no positive list of the branch has with a cosine,
     which would be reduced instead."""
@@ -229,7 +228,7 @@ def _subtract(
             if not item.negative and _has_cosines(item)
             for product_id in item.ids
         }
-        weight = listing.weight * factors[listing.branch]
+        weight = _weight(listing, totals, weights)
         for place, row in enumerate(listing.ordered(), start=1):
             product_id = listing.ids[row]
             if product_id in places and product_id not in known:

@@ -73,7 +73,9 @@ async def _ranked(
     if not candidates.order:
         return None
     page = run.query.results_a_page
-    ahead = max(run.plan.ahead, last_place(candidates))
+    ahead = run.plan.ahead
+    if candidates.controls:
+        ahead = max(ahead, last_place(candidates))
     order = rank_order(run, candidates, ahead, page, record)
     answer = await rank(run, order)
     if answer is None:
@@ -161,7 +163,9 @@ def rank_order(
 ) -> RankRequest:
     """Return the request to the ranker."""
     scene = run.plan.scene
-    own = affinities(run, candidates)
+    own: Mapping[str, Sequence[float]] = {}
+    if run.last_products.ids:
+        own, candidates = affinities(run, candidates), _shrunk(run, candidates)
     weights = weights_of(scene, candidates.named, (*candidates.similarities, *own))
     computed = computed_parts(
         *(candidates, weights, scene.numbers, scene.half_life_hours, run.time_micros)
@@ -172,7 +176,7 @@ def rank_order(
         language_code=run.query.language_code,
         shopper=run.query.shopper,
         session_id=run.query.session_id,
-        candidates=_shrunk(run, candidates),
+        candidates=candidates,
         weights=weights,
         drop_seen=scene.drop_seen,
         seed=record.seed if record else tokens.seed_of(run.digests.stored),
@@ -192,19 +196,15 @@ def rank_order(
 
 
 def affinities(run: RequestContext, candidates: FusedCandidates) -> Mapping[str, Sequence[float]]:
-    """Return the part AFFINITY; empty unless the shopper's last products are searched by."""
+    """Return the part AFFINITY, by the shopper's last products."""
     last = run.last_products
-    if not last.ids:
-        return {}
     trust = last.trust
     return {AFFINITY: [trust * each for each in last.affinities(candidates.columns)]}
 
 
 def _shrunk(run: RequestContext, candidates: FusedCandidates) -> FusedCandidates:
-    """Return the candidates with similarities to the shopper's last products, if they are searched
-    by, that count by how many these are."""
-    if not run.last_products.ids:
-        return candidates
+    """Return the candidates with similarities to the shopper's last products that count by how many
+    these are."""
     trust = run.last_products.trust
     similarities = {
         branch: [trust * each for each in values] if branch in SIMILARITY_BRANCHES else values

@@ -94,13 +94,14 @@ async def read_page(
     rank. If the record can't be read, the products that the snapshot proves to pass are shown.
     Missing reasons, as on later pages, are requested now; without them the sentences are plainer.
 
-    Raises NothingAvailable without any product or, with `whole`, with less than a page. If the
-    record fails halfway and there is no snapshot, the page is short, which is noted.
+    Raises NothingAvailable without any product or, with `whole`, with less than a page while the
+    snapshot has products that are no candidates. If the record fails halfway and there is no
+    snapshot, the page is short, which is noted.
     """
     shown, titles, offset = await _read(run, order, rest, offset)
     if run.trace.snapshot_micros:
-        count = sum([len(each.rows) for each in shown])
-        if count < (run.query.results_a_page if whole else 1):
+        least = run.query.results_a_page if whole and run.unlisted_snapshot is not None else 1
+        if sum([len(each.rows) for each in shown]) < least:
             raise NothingAvailable(run.trace.causes)
     for each in shown:
         if None in each.reasons:
@@ -152,7 +153,8 @@ async def _read(
             ids = order.product_ids[begin : begin + min(count, MOST_ASKED)]
             if not ids:
                 break
-            named = named_products(order.reasons[begin : begin + len(ids)])
+            count = len(ids)
+            named = named_products(order.reasons[begin : begin + count])
             found = await _rows(run, ids, named)
         except ServiceError as error:
             run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
@@ -160,12 +162,12 @@ async def _read(
                 raise NothingAvailable(run.trace.causes) from error
             break
         titles |= found.titles
+        out = excluded.union(order.left_out) if order.left_out else excluded
+        kept = _kept(order, offset, found, out, read=count, most=left)
+        left -= len(kept.places)
+        offset = offset + count if left else kept.places[-1] + 1
         # One call per vanished product would be too many after a whole catalog was exchanged.
         count = max(size, READ_AHEAD)
-        out = excluded.union(order.left_out)
-        kept = _kept(order, offset, found, out, read=len(ids), most=left)
-        left -= len(kept.places)
-        offset = offset + len(ids) if left else kept.places[-1] + 1
         if kept.places:
             shown.append(kept)
     return shown, titles, offset

@@ -156,8 +156,7 @@ async def _first_page(run: RequestContext, listings: tuple[CandidateList, ...]) 
     """
     found = await order_listings(run, listings)
     ordered = found.ordered
-    whole = run.unlisted_snapshot is not None
-    page = await read_page(run, ordered.order, ordered.rest, whole=whole)
+    page = await read_page(run, ordered.order, ordered.rest, whole=True)
     if not page.results and run.trace.snapshot_listed:  # the shopper hid all of them
         raise NothingAvailable(run.trace.causes)
     outcomes = (*found.absent, *ordered.outcomes)

@@ -190,14 +190,16 @@ class Evidence:
         if items.contents is None or CONTENT not in self.ranking.parts:
             return {}
         found: dict[int, list[tuple[str, float]]] = {}
-        for place in places:
-            row = int(self.ranking.rows[place])
-            names = self._names(model, row) if items.contents[row].any() else ()
-            made = model.content.made_of(names)
+        content, single = model.content, len(model.content.names)
+        label = content.label if with_pairs else content.names.__getitem__
+        new = np.logical_or.reduce(items.contents[self.ranking.rows[places]] != 0, axis=1)
+        for place, is_new in zip(places, new.tolist(), strict=True):
+            names = self._names(model, int(self.ranking.rows[place])) if is_new else ()
+            made = content.made_of(names)
             if not with_pairs:
-                made = [one for one in made if one < len(model.content.names)]
-            gains = (model.content.vectors[made] @ shopper).astype(np.float64).tolist()
-            found[place] = list(zip(map(model.content.label, made), gains, strict=True))
+                made = [one for one in made if one < single]
+            gains = (content.vectors[made] @ shopper).astype(np.float64).tolist()
+            found[place] = [*zip(map(label, made), gains, strict=True)]
         return found
 
     def _names(self, model: Model, candidate: int) -> list[str]:
@@ -262,9 +264,11 @@ def kinds_of(model: Model) -> FeatureKinds:
 
 def strongest(features: Sequence[tuple[str, float]]) -> str:
     """Return the feature that adds most, other than ids and words; "" if none adds anything."""
-    named = [one for one in features if not one[0].startswith(UNNAMED)]
-    name, gain = max(named, key=lambda one: one[1], default=("", 0.0))
-    return name if gain > 0 else ""
+    found, most = "", 0.0
+    for name, gain in features:
+        if gain > most and not name.startswith(UNNAMED):
+            found, most = name, gain
+    return found
 
 
 def again(

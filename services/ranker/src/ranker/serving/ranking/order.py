@@ -5,7 +5,6 @@ hides a product still sees its variants. The rule is shared (sightline_rules).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +30,7 @@ class CollapseKeys:
     same_pictures: Ints
     """(pairs, 2): rows of candidates that show the same picture"""
 
-    @cached_property
+    @property
     def all_differ(self) -> bool:
         """Whether no two of these products may be near-duplicates; True only if that is cheap to
         know."""
@@ -44,7 +43,7 @@ def collapsed(
     """Collapse near-duplicates in `order`, rows of candidates, best first. Return the remaining
     positions, and by position the rows that collapsed into it. Near-duplicates of the request's own
     products are dropped. Without keys nothing collapses."""
-    if likeness is None or likeness.all_differ:
+    if likeness is None:
         return np.arange(len(order)), {}
     own = likeness.own
     seats = np.concatenate([np.arange(own), order + own])
@@ -123,7 +122,9 @@ def order_of(
 ) -> RankedOrder:
     """Return the final order of an arranged ranking. `likeness`: keys by which near-duplicates
     collapse; None disables collapsing. `controls`: their pins are applied last."""
-    if not (arrangement.moves or controls) and (likeness is None or likeness.all_differ):
+    if likeness is not None and likeness.all_differ:
+        likeness = None
+    if not (arrangement.moves or controls or likeness is not None):
         return _as_ranked(ranking, arrangement, model)
     places, members = collapsed(ranking.rows[arrangement.order], likeness)
     moves = dict(arrangement.moves)

@@ -130,7 +130,7 @@ def rank(
     """
     found = similarity_parts(candidates.similarities, weights)
     items: Items | None = None
-    factors: Mapping[str, float] = field(default_factory=dict)
+    factors: Mapping[str, float] = {}
     if model is not None and shopper.personal:
         items = represent(candidates, model)
         factors = parts.factors(model, weights, anchored=shopper.anchored)
@@ -220,7 +220,7 @@ def rows_by_id(model: Model, ids: Sequence[str]) -> Ints:
 def _contents(content: Content, rows: Ints) -> Floats | None:
     """Return the vectors in `content` of these rows of the model; None if all were liked."""
     found = content.of_rows(rows)
-    return found if UNKNOWN in rows or found.any() else None
+    return found if UNKNOWN in rows or True in (found != 0) else None
 
 
 def _add_looks(items: Items, places: Ints, photos: CandidatePhotos, model: Model) -> None:
