@@ -63,10 +63,11 @@ def _too_late(left: float, reserve: float) -> DeadlineExceeded:
 class TimeLimit:
     """Time limit of a block: as `asyncio.timeout`, in half of its calls.
 
-    Raises TimeoutError where the block is cancelled because the limit passed.
+    Raises TimeoutError where the block is cancelled because the limit passed, and for nothing else:
+    in a task that others cancelled, before or meanwhile, CancelledError.
     """
 
-    __slots__ = ("_before", "_expired", "_reserve", "_seconds", "_task", "_timer", "_token")
+    __slots__ = ("_expired", "_reserve", "_seconds", "_task", "_timer", "_token")
 
     def __init__(self, seconds: float, *, reserve: float | None = None) -> None:
         """`reserve`: the block has this deadline too, and ends at least so many seconds before that
@@ -77,7 +78,7 @@ class TimeLimit:
         loop, seconds = asyncio.get_running_loop(), self._seconds
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - as asyncio.timeout, for tasks alone
-        self._task, self._before, self._expired = task, task.cancelling(), False
+        self._task, self._expired = task, False
         if (reserve := self._reserve) is not None:
             now, outer = time.monotonic(), _deadline.get()
             if outer is not None and outer - reserve - now < seconds:
@@ -94,8 +95,8 @@ class TimeLimit:
         if self._reserve is not None:
             _deadline.reset(self._token)
         if self._expired:
-            of_others = self._task.uncancel() > self._before
-            if kind is asyncio.CancelledError and not of_others:
+            is_own = self._task.uncancel() == 0
+            if is_own and kind is asyncio.CancelledError:
                 raise TimeoutError from error
 
     def _expire(self) -> None:

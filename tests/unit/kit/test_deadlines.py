@@ -184,3 +184,34 @@ async def test_a_limit_that_leaves_no_time_before_the_reserve_is_not_entered() -
         left = deadlines.remaining()
     assert "1000 ms" in caught.value.message
     assert left is not None
+
+
+async def test_a_limit_that_passes_hides_no_cancellation_by_others() -> None:
+    async def cleaning(*, ends: bool) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with deadlines.TimeLimit(60.0 if ends else 0.0):
+                await asyncio.sleep(0 if ends else SECONDS)
+
+    for ends in (True, False):
+        task = asyncio.create_task(cleaning(ends=ends))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+
+async def test_of_two_limits_that_pass_together_each_is_told() -> None:
+    told = list[str]()
+    try:
+        with deadlines.TimeLimit(0.0):
+            try:
+                with deadlines.TimeLimit(0.0):
+                    await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                told.append("inner: of the outer one too")
+                raise
+    except TimeoutError:
+        told.append("outer")
+    assert told == ["inner: of the outer one too", "outer"]
