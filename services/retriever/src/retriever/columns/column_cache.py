@@ -146,8 +146,8 @@ class Columns:
 
     def product_count(self, catalog_id: str) -> int:
         """Return the number of a catalog's products; 0 if its columns are not in memory."""
-        view = self.held(catalog_id)
-        return 0 if view is None else len(view.table)
+        held = self._catalogs.get(catalog_id)
+        return 0 if held is None else len(held.view.table)
 
     async def of(self, catalog_id: str, product_ids: Sequence[str]) -> View:
         """Return columns that hold the existing ones of these products, and possibly others."""

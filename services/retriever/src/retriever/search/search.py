@@ -127,8 +127,10 @@ async def _in_memory(
 ) -> FoundNearest:
     """Search by comparing every vector in memory, if they are held; see exact.py."""
     named, table = query.product_ids, view.table
-    seeds = {each: vectors.of(place) for each in named if (place := table.place(each)) >= 0}
-    own = _own(query, named, view)
+    places = table.places(named)
+    held = zip(named, places.tolist(), strict=True)
+    seeds = {each: vectors.of(place) for each, place in held if place >= 0}
+    own = _own(query, places)
     found = await exact.nearest(
         view,
         vectors,
@@ -177,7 +179,7 @@ async def _by_engine(
     if fallback is not None:
         nearest.call = partial(fallback.call, generation, nearest.guess.rows, remaining)
     attempt = FallbackSearch(nearest, wanted_write(query), fallback, copy, remaining)
-    found = EngineFindings(Candidates.none(view), _own(query, named, view))
+    found = EngineFindings(Candidates.none(view), _own(query, view.table.places(named)))
     if queries:
         found = await _in_rounds(query, generation, deps, attempt, measure)
     plan, own, copy = attempt.words(found.rounds, found.rows), found.own.tolist(), attempt.copy
@@ -217,7 +219,7 @@ async def _in_rounds(
         with measure("hydrate"):
             hits = [hit.product_id for hit in found.hits]
             view = await deps.columns.of(query.catalog_id, [*named, *hits])
-            own = _own(query, named, view)
+            own = _own(query, view.table.places(named))
             ordered = await first_of_each(
                 view,
                 found.hits,
@@ -238,9 +240,9 @@ def _left_out(query: SearchQuery, named: Sequence[str]) -> set[str]:
     return {*query.excluded, *(() if query.include_query_product else named)}
 
 
-def _own(query: SearchQuery, named: Sequence[str], view: View) -> Ints:
-    """Return places of the query's products, if their near-duplicates are to be left out."""
-    if not named or query.include_query_product or query.collapse is Collapse.OFF:
+def _own(query: SearchQuery, named: Ints) -> Ints:
+    """Return places of the query's products, if their near-duplicates are to be left out. `named`:
+    all of their places."""
+    if query.include_query_product or query.collapse is Collapse.OFF:
         return NOWHERE
-    places = view.table.places(named)
-    return places[places >= 0]
+    return named[named >= 0]
