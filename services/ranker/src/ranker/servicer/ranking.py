@@ -11,7 +11,6 @@ from ranker.ports import CountReader, HistoryReader, Models
 from ranker.servicer import replies
 from ranker.servicer.answers import draft_of
 from ranker.servicer.rank_requests import nominate_query, rank_query, reasons_query
-from ranker.servicer.recommenders import list_messages
 from ranker.servicer.requests import actor
 from ranker.serving.give_reasons import GiveReasons
 from ranker.serving.nominate import Nominate, ShopperVector
@@ -127,7 +126,12 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
             exclude_product_ids=by.left_out,
             history_token=found.history_token,
             anchor_product_ids=found.anchors,
-            lists=list_messages(found.lists),
+            lists=[
+                pb.RecommenderList(
+                    recommender=one.recommender, product_ids=one.product_ids, scores=one.scores
+                )
+                for one in found.lists
+            ],
             count_lag_micros=found.count_lag_micros,
             last_product_ids=found.last_products.keys(),
             last_product_weights=found.last_products.values(),
