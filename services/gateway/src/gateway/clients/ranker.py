@@ -36,7 +36,8 @@ from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
 from sightline_core import ranking as core
 from sightline_core.answer import AnswerOrder, AnswerRecord
-from sightline_core.candidates import Contributions, FusedCandidates
+from sightline_core.candidates import Contributions
+from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.reasons import Reason
 from sightline_core.score_notes import ScoreNote
 from sightline_core.shoppers import Shopper
@@ -97,7 +98,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
             basis=_BASES.get(answer.basis, core.NominationBasis.NOTHING),
             model_version=answer.model_version,
-            degradations=messages.degradation_list(answer.degradations),
+            degradations=() if asked.only else _lost("nominate", order.model_version, answer),
             vectors=tuple(answer.vectors),
             exclude=tuple(answer.exclude_product_ids),
             history_token=answer.history_token,
@@ -108,7 +109,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
 
     async def rank(self, order: core.RankRequest) -> core.Ranked:
         answer = await self._caller.call(self._ranking.Rank, rank_message(order))
-        return _ranked(answer, order.candidates)
+        return _ranked(order, answer)
 
     async def reasons(self, order: core.ReasonRequest) -> core.Reasoned:
         request = ranking_pb.GiveReasonsRequest(
@@ -348,12 +349,26 @@ def _weights(weights: Mapping[str, float]) -> list[ranking_pb.PartWeight]:
     return [ranking_pb.PartWeight(part=part, weight=weight) for part, weight in weights.items()]
 
 
-def _ranked(answer: ranking_pb.RankResponse, candidates: FusedCandidates) -> core.Ranked:
-    ids, known = list(answer.product_ids), candidates.places
+def _lost(
+    stage: str, pinned: str, answer: ranking_pb.RankResponse | ranking_pb.NominateResponse
+) -> tuple[Degradation, ...]:
+    """Return the degradations that the ranker reports, and the lack of the pinned model if it does
+    not report that."""
+    found = messages.degradation_list(answer.degradations)
+    cause = DegradationCause.MODEL_NOT_READY
+    if pinned in ("", answer.model_version) or any(item.cause == cause for item in found):
+        return found
+    substitute = "the promoted model" if answer.model_version else "similarity and popularity"
+    return (*found, Degradation(stage, cause, substitute))
+
+
+def _ranked(order: core.RankRequest, answer: ranking_pb.RankResponse) -> core.Ranked:
+    ids, candidates = list(answer.product_ids), order.candidates
+    known = candidates.places
     _check_columns(answer, known, len(candidates.controls))
     places = [known[product_id] for product_id in ids]
     names = [each.name for each in candidates.controls] if answer.control_merits else ()
-    order = AnswerOrder(
+    made = AnswerOrder(
         product_ids=ids,
         # Only the page's columns are read, so they are not copied.
         raw_scores=answer.raw_scores,
@@ -371,10 +386,10 @@ def _ranked(answer: ranking_pb.RankResponse, candidates: FusedCandidates) -> cor
         total=max(answer.total_count, len(ids)),
     )
     return core.Ranked(
-        order=order,
+        order=made,
         hidden_count=answer.hidden_count,
         model_version=answer.model_version,
-        degradations=messages.degradation_list(answer.degradations),
+        degradations=_lost("rank", order.model_version, answer),
         work=messages.work(answer.stage_timings),
         seen_count=answer.seen_count,
         collapsed_count=answer.collapsed_count,

@@ -78,12 +78,12 @@ class Lent(LentRanker):
         last = zip(found.last_products, single([*found.last_products.values()]), strict=True)
         by = found.behaviour
         return core.RankerCandidates(
-            product_ids=() if by is None else tuple(dict.fromkeys(by.found.product_ids)),
-            basis=core.NominationBasis.NOTHING if by is None else _BASES[by.found.basis],
-            model_version="" if by is None else by.served.version,
-            degradations=() if by is None else lost_of("nominate", by.served),
-            vectors=() if by is None else tuple(map(vector_message, by.vectors)),
-            exclude=() if by is None else tuple(by.left_out),
+            product_ids=tuple(dict.fromkeys(by.found.product_ids)),
+            basis=_BASES[by.found.basis],
+            model_version=by.served.version,
+            degradations=lost_of("nominate", by.served),
+            vectors=tuple(map(vector_message, by.vectors)),
+            exclude=tuple(by.left_out),
             history_token=found.history_token,
             lists=tuple(map(_list, found.lists)),
             anchors=tuple(found.anchors),

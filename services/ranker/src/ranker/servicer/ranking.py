@@ -8,17 +8,9 @@ from ranker.adapters.retriever import SPACE
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import CountReader, HistoryReader, Models
+from ranker.servicer import replies
 from ranker.servicer.answers import draft_of
-from ranker.servicer.messages import message_of
 from ranker.servicer.rank_requests import nominate_query, rank_query, reasons_query
-from ranker.servicer.recommenders import list_messages
-from ranker.servicer.replies import (
-    lost_of,
-    part_messages,
-    ranked_message,
-    ranked_of,
-    reason_lists,
-)
 from ranker.servicer.requests import actor
 from ranker.serving.give_reasons import GiveReasons
 from ranker.serving.nominate import Nominate, ShopperVector
@@ -31,7 +23,6 @@ from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from servicekit.telemetry import Stages
 from sightline.common.v1 import vector_pb2
-from sightline.common.v1.answer_pb2 import Degradation
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
 from sightline_core.ranking import Ranked
@@ -86,7 +77,7 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         query, stages = rank_query(request, catalog_id, who), Stages()
         draft = draft_of(request.record) if request.HasField("record") else None
-        return ranked_message(await self.ranked(query, draft, stages), stages)
+        return replies.ranked_message(await self.ranked(query, draft, stages), stages)
 
     async def ranked(
         self,
@@ -99,8 +90,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         """Rank, and queue the record that is drafted. See replies.ranked_of."""
         tracing.note("sightline.candidates", len(query.candidates.ids))
         found, served = await self.rank(query, stages)
-        lost = lost_of("rank", served)
-        return ranked_of(
+        lost = replies.lost_of("rank", served)
+        return replies.ranked_of(
             *(query, found, lost, image_ids, branches),
             work=stages.spent,
             recorded=draft is not None and self.record(draft, query, found, lost),
@@ -115,8 +106,8 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         found = await self.give_reasons(query)
         parts = query.parts.items() if request.explain else ()
         return pb.GiveReasonsResponse(
-            reasons=reason_lists(found.reasons),
-            parts=part_messages(parts, found.contributions),
+            reasons=replies.reason_lists(found.reasons),
+            parts=replies.part_messages(parts, found.contributions),
             model_version=found.model_version,
         )
 
@@ -124,24 +115,27 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         found = await self.nominate(nominate_query(request, catalog_id, who))
-        answer = pb.NominateResponse(
+        by = found.behaviour
+        return pb.NominateResponse(
+            product_ids=by.found.product_ids,
+            scores=by.found.scores,
+            basis=BASES[by.found.basis],
+            model_version=by.served.version,
+            degradations=replies.lost_messages(replies.lost_of("nominate", by.served)),
+            vectors=map(vector_message, by.vectors),
+            exclude_product_ids=by.left_out,
             history_token=found.history_token,
             anchor_product_ids=found.anchors,
-            lists=list_messages(found.lists),
+            lists=[
+                pb.RecommenderList(
+                    recommender=one.recommender, product_ids=one.product_ids, scores=one.scores
+                )
+                for one in found.lists
+            ],
             count_lag_micros=found.count_lag_micros,
             last_product_ids=found.last_products.keys(),
             last_product_weights=found.last_products.values(),
         )
-        if (by := found.behaviour) is not None:
-            answer.product_ids.extend(by.found.product_ids)
-            answer.scores.extend(by.found.scores)
-            answer.vectors.extend(map(vector_message, by.vectors))
-            answer.exclude_product_ids.extend(by.left_out)
-            answer.basis = BASES[by.found.basis]
-            answer.model_version = by.served.version
-            lost = lost_of("nominate", by.served)
-            answer.degradations.extend(message_of(Degradation, each) for each in lost)
-        return answer
 
 
 def vector_message(vector: ShopperVector) -> vector_pb2.Vector:

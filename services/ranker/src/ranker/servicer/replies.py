@@ -190,6 +190,10 @@ def lost_of(stage: str, served: RequestModel) -> tuple[Degradation, ...]:
     return (Degradation(stage, DegradationCause.MODEL_NOT_READY, served.substitute),)
 
 
+def lost_messages(lost: Iterable[Degradation]) -> list[answer_pb2.Degradation]:
+    return [message_of(answer_pb2.Degradation, each) for each in lost]
+
+
 def ranked_message(found: Ranked, stages: Stages) -> pb.RankResponse:
     """Return the message of a ranking that took these stages."""
     order: Any = found.order
@@ -201,7 +205,7 @@ def ranked_message(found: Ranked, stages: Stages) -> pb.RankResponse:
         hidden_count=found.hidden_count,
         seen_count=found.seen_count,
         model_version=found.model_version,
-        degradations=[message_of(answer_pb2.Degradation, each) for each in found.degradations],
+        degradations=lost_messages(found.degradations),
         stage_timings=map(_timing, stages.finished),
         score_ranks=order.score_ranks,
         moves=[
