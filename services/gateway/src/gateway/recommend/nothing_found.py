@@ -42,9 +42,9 @@ async def why_empty(run: RequestContext, hidden: int = 0) -> EmptyReason | None:
     """
     if run.trace.causes:
         return None  # the degradations say why
-    if run.query.filter is not None:
+    if (given := run.query.filter) is not None and parts_of(given):
         try:
-            without_market(run.query.filter.message)
+            without_market(given.message)
         except FilterInvalidError as error:
             raise FilterInvalid.at(error.path, error.description) from error
     try:
