@@ -40,7 +40,7 @@ from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationS
 from sightline_rules.filters import Availability, Money
 from sightline_rules.markets import MarketValues
 from tests import calls
-from tests.calls import KINDS, PRODUCTS, Shop, filled, kind_of, product_id, settings_of
+from tests.calls import KINDS, PRODUCTS, UNTRAINED, Shop, filled, kind_of, product_id, settings_of
 
 CHANGING = frozenset(
     {
@@ -112,6 +112,9 @@ class Drawn:
 
     def _recommend(self) -> pb.RecommendRequest:
         given = self._common() | {"scene": self._draw.choice(SCENES)}
+        if self._chance(0.15):  # their last products find others
+            given |= {"catalog_id": UNTRAINED, "shopper": {"user_id": "newcomer"}}
+            return json_format.ParseDict(given, pb.RecommendRequest())
         if self._chance(0.6):
             given["shopper"] = {
                 "user_id": self._draw.choice([self._shop.user, "shopper-7", "nobody"])

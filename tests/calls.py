@@ -33,7 +33,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -79,6 +79,8 @@ LIMITS: Final = Path(__file__).with_suffix(".toml")
 MARGIN: Final = 1.03
 """Limit of a count, as a factor of what was counted when it was set."""
 PRODUCTS, KINDS, DIMENSION, SHOPPERS, EVENTS = 600, 12, 64, 60, 1_500
+UNTRAINED = "untrained"
+"""A catalog of the same products without a model."""
 TYPES = {EventType.VIEW: 60, EventType.CLICK: 20, EventType.ADD_TO_CART: 12, EventType.PURCHASE: 8}
 """Types of events, and their shares."""
 PAGE = 10
@@ -173,6 +175,9 @@ class Shop:
             "user": recommend(shopper=user),
             "similar": recommend(scene="similar", anchor_product_ids=[self.product]),
             "for_you": recommend(scene="for-you", shopper=user),
+            "newcomer": recommend(
+                catalog_id=UNTRAINED, scene="for-you", shopper=event_pb2.Shopper(user_id="newcomer")
+            ),
             "cart": recommend(scene="cart", anchor_product_ids=[self.product, self.other]),
         }
 
@@ -359,19 +364,20 @@ def write_catalog(data: Path) -> None:
     database.migrate()
     try:
         asyncio.run(_write_products(Record(database)))
+        asyncio.run(_write_products(Record(database), UNTRAINED))
     finally:
         database.close()
 
 
-async def _write_products(record: Record) -> None:
+async def _write_products(record: Record, catalog_id: str = "default") -> None:
     generation = await record.create_generation(
         Generation(
-            catalog_id="default",
+            catalog_id=catalog_id,
             name="made",
             space="visual",
             space_version="made",
             dimension=DIMENSION,
-            collection=shaped("calls"),
+            collection=shaped(f"calls_{catalog_id}"),
             state=GenerationState.READY,
             active=True,
             created=0,
@@ -386,7 +392,7 @@ async def _write_products(record: Record) -> None:
     looks = draw.standard_normal((KINDS, DIMENSION))[np.arange(PRODUCTS) % KINDS]
     looks += 0.7 * draw.standard_normal(looks.shape)
     looks /= np.linalg.norm(looks, axis=1, keepdims=True)
-    await record.write("default", [_product(number) for number in range(PRODUCTS)])
+    await record.write(catalog_id, [_product(number) for number in range(PRODUCTS)])
     vectors = [VectorWrite(_image(n), looks[n].astype(np.float32)) for n in range(PRODUCTS)]
     await record.save_vectors(generation, vectors)
 
@@ -401,7 +407,7 @@ def _product(number: int) -> ProductWrite:
         product_id=product_id(number),
         title=f"Product {number} of {kind_of(number)}",
         description="A product with a sentence that says what it is made of.",
-        category_path=("Things", kind_of(number)),
+        category_path=("Others" if number >= PRODUCTS - 3 else "Things", kind_of(number)),
         brand=f"Brand {draw.randrange(40)}",
         price=Money("EUR", draw.randrange(5, 200) * 1_000_000),
         tags=("organic", "sale"),
@@ -452,6 +458,7 @@ def settings_of(data: Path, *, apart: bool = False) -> dict[str, ServerSettings]
         for name in ("embedder", "retriever", "ranker")
     }
     beside: dict[str, Any] = {"host": "127.0.0.1", "metrics_port": 0}
+    beside["catalogs"] = ("default", UNTRAINED)
     return {
         "gateway": GatewaySettings(port=ports["gateway"], **here, **beside),
         "embedder": EmbedderSettings(
@@ -531,6 +538,11 @@ def filled(
     with SyncSightlineClient(target, timeout=START_SECONDS) as client:
         client.write_events(events)
         client.promote_model(in_loop(learn(settings)), force=True)
+    last = zip(events[-6:], range(PRODUCTS - 6, PRODUCTS), strict=True)
+    with SyncSightlineClient(target, timeout=START_SECONDS, catalog=UNTRAINED) as client:
+        client.write_events(
+            [replace(each, product_id=product_id(n), user="newcomer") for each, n in last]
+        )
     url = make_url(settings["ranker"].database_url.get_secret_value())  # type: ignore[attr-defined]
     records = sqlite3.connect(f"file:{url.database}?mode=ro", uri=True, check_same_thread=False)
     return Shop(channel, product_id(0), product_id(KINDS), "shopper-0", records)

@@ -20,7 +20,7 @@ from bench.peers import sentences
 from bench.peers.sentences import SentenceModel
 from embedder.domain.fitted import Labelled
 from embedder.fitting import fit
-from gateway.ranking.fuse import fuse, weighted
+from gateway.ranking.fuse import fuse
 from lab.datasets import featured, groceries, grocery
 from lab.datasets.groceries import BACKBONE, LabelledPhotos
 from retriever.domain.product import ProductContent
@@ -253,13 +253,13 @@ def _orders(shelf: Shelf, parts: Sequence[Part]) -> Iterator[tuple[str, list[str
 
 def _by_rank(listings: Sequence[CandidateList]) -> list[str]:
     """Return the order of Search: fusion by rank."""
-    fused = fuse(weighted(listings, {}), (), LISTED * 2)
+    fused = fuse(listings, (), LISTED * 2, {})
     return [fused.columns.product_ids[place] for place in fused.order]
 
 
 def _by_score(listings: Sequence[CandidateList]) -> list[str]:
     """Return the order of Recommend for an unknown shopper: by the sum of similarities."""
-    fused = fuse(weighted(listings, {}), (), LISTED * 2)
+    fused = fuse(listings, (), LISTED * 2, {})
     total = np.zeros(len(fused.order))
     for values in fused.similarities.values():
         total += np.nan_to_num(np.array(values))

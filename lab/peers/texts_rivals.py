@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bench.peers.sentences import SentenceModel
-from gateway.ranking.fuse import fuse, weighted
+from gateway.ranking.fuse import fuse
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import ProductContent
 from retriever.domain.texts import parts_of, text_of
@@ -89,7 +89,7 @@ def fused_lists(lists: Mapping[Branch, Scored], weights: Mapping[Any, float]) ->
         for branch, scored in lists.items()
         if scored
     ]
-    fused = fuse(weighted(listings, weights), (), LISTED)
+    fused = fuse(listings, (), LISTED, weights)
     return [fused.columns.product_ids[place] for place in fused.order]
 
 

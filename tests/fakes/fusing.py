@@ -47,7 +47,19 @@ def _total(listings: Sequence[CandidateList], branch: Branch) -> float:
     return mine or sum(item.weight for item in wanted if item.branch in SIMILARITY_BRANCHES) or 1.0
 
 
-def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) -> Candidates:
+def _factor(
+    listings: Sequence[CandidateList], item: CandidateList, weights: Mapping[Branch, float]
+) -> float:
+    """Return the factor of a list's weight by that of its branch."""
+    return weights.get(item.branch, 1.0) / _total(listings, item.branch)
+
+
+def fuse(
+    listings: Sequence[CandidateList],
+    left_out: Sequence[str],
+    most: int,
+    weights: Mapping[Branch, float],
+) -> Candidates:
     """Return the `most` best products of all listings, best first, without those left out. Equal
     scores are ordered by product id."""
     scores: dict[str, float] = {}
@@ -57,7 +69,8 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
     for listing in listings:
         if listing.negative:
             continue
-        ids, weight = listing.columns.product_ids, listing.weight * listing.factor
+        ids = listing.columns.product_ids
+        weight = listing.weight * _factor(listings, listing, weights)
         lost = _lost(listings, listing.branch)
         for place, row in enumerate(ordered(listing, lost), start=listing.after + 1):
             product_id = ids[row]
@@ -70,7 +83,7 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
             ):
                 image_id = listing.image_ids[row] if listing.image_ids else ""
                 best[product_id] = (listing.similarities[row], image_id)
-    _subtract(scores, listings)
+    _subtract(scores, listings, weights)
     order = sorted(scores, key=lambda item: (-scores[item], item))[:most]
     return Candidates(
         rows=tuple(
@@ -120,7 +133,11 @@ def _lost(listings: Sequence[CandidateList], branch: Branch) -> dict[str, float]
     return lost
 
 
-def _subtract(scores: dict[str, float], listings: Sequence[CandidateList]) -> None:
+def _subtract(
+    scores: dict[str, float],
+    listings: Sequence[CandidateList],
+    weights: Mapping[Branch, float],
+) -> None:
     """Subtract the losses by places: of products that no positive list of the branch names with a
     cosine, from which a loss could be subtracted."""
     named: dict[Branch, set[str]] = {}
@@ -129,7 +146,8 @@ def _subtract(scores: dict[str, float], listings: Sequence[CandidateList]) -> No
             named.setdefault(listing.branch, set()).update(listing.columns.product_ids)
     for listing in listings:
         if listing.negative:
-            weight, known = listing.weight * listing.factor, named.get(listing.branch, set())
+            weight = listing.weight * _factor(listings, listing, weights)
+            known = named.get(listing.branch, set())
             for place, row in enumerate(ordered(listing, {}), start=1):
                 product_id = listing.columns.product_ids[row]
                 if product_id in scores and product_id not in known:

@@ -15,7 +15,7 @@ from sightline_core.answer import AnswerOrder, AnswerRecord
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns
 from sightline_core.ranking import (
-    NO_RECOMMENDERS,
+    NominateRequest,
     NominationBasis,
     Ranked,
     RankerCandidates,
@@ -26,7 +26,6 @@ from sightline_core.ranking import (
     Recommenders,
 )
 from sightline_core.reasons import Move, Reason
-from sightline_core.shoppers import Shopper
 from tests.fakes import collapsing
 
 
@@ -95,18 +94,12 @@ class FakeRanker:
     recommenders: list[Recommenders] = field(default_factory=list)
     """Recommenders requested by each call that generates candidates."""
 
-    async def generate(
-        self,
-        catalog_id: str,
-        shopper: Shopper | None,
-        session_id: str,
-        *,
-        top_k: int,
-        exclude: Sequence[str],
-        accept_vectors: bool = False,
-        recommenders: Recommenders = NO_RECOMMENDERS,
-        model_version: str = "",
-    ) -> RankerCandidates:
+    async def generate(self, order: NominateRequest) -> RankerCandidates:
+        shopper, recommenders, exclude = (
+            order.shopper,
+            order.recommenders,
+            order.exclude_product_ids,
+        )
         await self._called("generate", shopper)
         self.recommenders.append(recommenders)
         nobody = (NominationBasis.NOTHING, ())
@@ -127,7 +120,7 @@ class FakeRanker:
             return RankerCandidates(
                 (), NominationBasis.NOTHING, "", lists=lists, anchors=anchors, history_token="h1"
             )
-        if accept_vectors and self.vectors:
+        if order.accepts_vectors and self.vectors:
             left_out = (*exclude, *self.hidden)
             kept = tuple(item for item in self.neighbours if item not in left_out)
             return RankerCandidates(
@@ -138,7 +131,7 @@ class FakeRanker:
                 exclude=left_out,
                 lists=lists,
             )
-        named = tuple(item for item in ids if item not in exclude)[:top_k]
+        named = tuple(item for item in ids if item not in exclude)[: order.top_k]
         return RankerCandidates(
             named,
             basis,

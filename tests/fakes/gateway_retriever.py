@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Any, cast
 
 from gateway.model.peers import CatalogSuggestions, IndexState, ListedProducts, ListingRequest
 from gateway.model.query import AnswerScope
@@ -136,6 +136,17 @@ class FakeRetriever:
             if any(isinstance(each, str) for each in nears)
             else None,
         )
+
+    async def search_each(
+        self, catalog_id: str, blends: Sequence[VectorBlend], scope: AnswerScope, **given: Any
+    ) -> list[NearestProducts | ServiceError]:
+        found = list[NearestProducts | ServiceError]()
+        for blend in blends:
+            try:
+                found.append(await self.search(catalog_id, blend, scope, **given))
+            except ServiceError as error:
+                found.append(error)
+        return found
 
     def _columns(self, ids: Sequence[str]) -> ProductColumns:
         made = columns(*ids)

@@ -59,6 +59,7 @@ from sightline.retriever.v1.index_service_pb2_grpc import IndexServiceStub
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
 from sightline_core.branch import Branch
+from sightline_core.ranking import NominateRequest
 from sightline_core.shoppers import Identity, Shopper
 from tests.engines import MilvusLite, free_port
 from tests.fakes.ranker import model, record
@@ -189,9 +190,8 @@ class Shop:
 
     async def generated(self) -> list[str]:
         """Return the serving model's own candidates."""
-        candidates = await self.deps.peers.ranker.generate(
-            "default", SHOPPER, "", top_k=200, exclude=()
-        )
+        order = NominateRequest("default", SHOPPER, "", top_k=200)
+        candidates = await self.deps.peers.ranker.generate(order)
         return list(candidates.product_ids)
 
     async def search(self, version: str, **fields: object) -> dict[str, float]:

@@ -127,7 +127,9 @@ def _made(
         others = {
             name: Questions(made.buyable(), catalog=made.catalog) for name, made in SHAPES.items()
         }
-        plan = LoadPlan(Questions(facts.products, facts.users), callers, rounds=8, kinds=kinds)
+        plan = LoadPlan(
+            Questions(facts.products, facts.users), callers, rounds=load.ROUNDS, kinds=kinds
+        )
         done = measured(suite, SuiteCase(plan, others=others), say)
         found.made = MeasuredShop(MADE, done.cells)
         found.plain = MeasuredShop(PLAIN, done.others[PLAIN])

@@ -17,8 +17,7 @@ from sightline_core.shoppers import Shopper
 from sightline_core.versions import Versions
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(NamedTuple):
     """Calibrated score: the raw score as a probability, learned by the ranker from impressions."""
 
     chance: float
@@ -59,6 +58,7 @@ class AnsweredProduct(NamedTuple):
 
 _product: Callable[[tuple[Any, ...]], AnsweredProduct] = partial(tuple.__new__, AnsweredProduct)
 """As AnsweredProduct._make, without a call of Python."""
+_score: Callable[[tuple[float, int]], Score] = partial(tuple.__new__, Score)
 
 FUSED = "fusion"
 """The only part of a score that is not computed by the ranker."""
@@ -134,43 +134,46 @@ class AnswerOrder:
 
         `contributions`: None: those of the order; empty: of no product others.
         """
-        rows, ranks = [place - self.offset for place in places], self.score_ranks
-
-        def column(values: Sequence[Any], empty: Any) -> Iterable[Any]:
-            return map(values.__getitem__, rows) if values else repeat(empty, len(rows))
-
-        own = (
-            [self._contributions(row) for row in rows]
-            if self.contributions
-            else [NO_CONTRIBUTIONS] * len(rows)
-        )
+        rows, count = [place - self.offset for place in places], len(places)
+        own = [NO_CONTRIBUTIONS] * count
+        if self.contributions:
+            own = [self._contributions(row) for row in rows]
         for at, given in enumerate(contributions):
             if given is not None:
                 own[at] = given
+        held: list[Iterable[Any]] = []
+        for values, empty in (
+            (self.image_ids, ""),
+            (self.branches, 0),
+            (self.collapsed, ()),
+            (self.chances, None),
+            (self.moves, ()),
+        ):
+            held += (map(values.__getitem__, rows) if values else repeat(empty, count),)
+        images, branches, collapsed, chances, moves = held
+        ranks = self.score_ranks
         columns = (
             map(self.product_ids.__getitem__, rows),
             map(self.raw_scores.__getitem__, rows),
             self._parts(rows),
             reasons,
-            column(self.image_ids, ""),
-            map(branches_of, column(self.branches, 0)),
-            map(tuple, column(self.collapsed, ())),
-            map(Score, column(self.chances, 0.0), repeat(self.event))
-            if self.chances
-            else repeat(None, len(rows)),
-            column(ranks, 0) if ranks else [place + 1 for place in places],
-            map(tuple, column(self.moves, ())),
+            images,
+            map(branches_of, branches),
+            map(tuple, collapsed),
+            map(_score, zip(chances, repeat(self.event))) if self.chances else chances,
+            map(ranks.__getitem__, rows) if ranks else [place + 1 for place in places],
+            map(tuple, moves),
             own,
-            repeat(0.0, len(rows)),
-            map(self._expected, rows) if self.expected_values else repeat(None, len(rows)),
+            repeat(0.0, count),
+            map(self._expected, rows) if self.expected_values else repeat(None, count),
         )
         return [*map(_product, zip(*columns, strict=True))]
 
     def _parts(self, rows: Sequence[int]) -> Iterable[tuple[tuple[str, float], ...]]:
-        if not self.parts:
-            return repeat((), len(rows))
-        named = [zip(repeat(name), map(values.__getitem__, rows)) for name, values in self.parts]
-        return zip(*named, strict=True)
+        named: list[Iterable[tuple[str, float]]] = []
+        for name, values in self.parts:
+            named += (zip(repeat(name), map(values.__getitem__, rows)),)
+        return zip(*named, strict=True) if named else repeat((), len(rows))
 
     def _contributions(self, row: int) -> Mapping[str, Contributions]:
         return {

@@ -42,8 +42,6 @@ class CandidateList:
     """Index of the list's signal in the request; `None` if it has no signal, or several."""
     negative: bool = False
     """True if its signal is negative."""
-    factor: float = 1.0
-    """Factor by its branch's weight; see `weighted`."""
     category_fits: Sequence[float] = ()
     """Addend of each similarity by a photo's category, 0 or less; empty: none. See
     retrieval/category_fit.py."""
@@ -77,8 +75,8 @@ class CandidateList:
 
 def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
     """Return indexes by descending value, ties by product id."""
-    rows = [*range(len(ids))]
-    if len({*values}) < len(rows):
+    rows = [*range(count := len(ids))]
+    if len({*values}) < count:
         rows.sort(key=ids.__getitem__)
     rows.sort(key=values.__getitem__, reverse=True)
     return rows

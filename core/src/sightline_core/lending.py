@@ -3,21 +3,22 @@ checked them, and neither side changes them. Errors are those of the calls on th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from sightline_core.columns import ProductColumns
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.ranking import (
+    NominateRequest,
     Ranked,
     RankerCandidates,
     RankRequest,
     Reasoned,
     ReasonRequest,
-    Recommenders,
 )
 from sightline_core.search import CheckedProducts, NearestProducts, ProductRows, VectorBlend
-from sightline_core.shoppers import Shopper
 from sightline_rules.filters import Filter
+
+S_contra = TypeVar("S_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,56 +32,82 @@ class ReadFilter:
     """The message, whose paths rejections name; not changed."""
 
 
-class LentRetriever(Protocol):
-    """Searches of a catalog and reads of its record."""
-
-    def read_filter(self, message: object) -> ReadFilter:
-        """Return the filter of a message; None: every product passes. Raises FILTER_INVALID."""
+class Searches(Protocol[S_contra]):
+    """Searches of a catalog and reads of its record. What passes is said by an S_contra. Every call
+    raises ServiceError if it fails."""
 
     async def search(
         self,
         catalog_id: str,
         near: Vector | str | VectorBlend,
-        passing: ReadFilter,
+        scope: S_contra,
         *,
         top_k: int,
         exclude: Sequence[str],
         min_index_token: str,
     ) -> NearestProducts:
-        """Return the products nearest to a vector, to a product, or to several together."""
+        """Return the `top_k` products nearest to a vector, to a product, or to several together.
+
+        Near-duplicates of one another count as one, and all are returned.
+        """
+
+    async def search_each(
+        self,
+        catalog_id: str,
+        blends: Sequence[VectorBlend],
+        scope: S_contra,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Sequence[NearestProducts | Any]:
+        """Return for each blend of one space what `search` returns, or the error that it raises."""
 
     async def keywords(
         self,
         catalog_id: str,
         text: str,
-        passing: ReadFilter,
+        scope: S_contra,
         *,
         top_k: int,
         exclude: Sequence[str],
-        language_code: str,
-        correct: bool,
-        labelled: bool,
+        language_code: str = "",
+        correct: bool = False,
+        labelled: bool = False,
     ) -> NearestProducts:
-        """Return the products whose words match a text best."""
+        """Return the `top_k` products whose words match a text best, with similarities 0 to 1.
 
-    async def columns(
-        self, catalog_id: str, ids: Sequence[str], passing: ReadFilter
-    ) -> ProductColumns:
+        `labelled`: the text is that of a label, and words of the products' labels count too.
+
+        Near-duplicates of one another count as one, and all are returned.
+        """
+
+    async def columns(self, catalog_id: str, ids: Sequence[str], scope: S_contra) -> ProductColumns:
         """Return those of up to 1,000 products that exist and pass, in the order asked."""
 
     async def checked(
-        self, catalog_id: str, ids: Sequence[str], passing: ReadFilter
+        self, catalog_id: str, ids: Sequence[str], scope: S_contra
     ) -> CheckedProducts:
         """Return the products as `columns` does, and why the others are excluded."""
 
-    async def newest(self, catalog_id: str, passing: ReadFilter, count: int) -> ProductColumns:
-        """Return the newest products that pass, newest first."""
+
+class LentRetriever(Searches[ReadFilter], Protocol):
+    """What the retriever lends."""
+
+    def read_filter(self, message: object) -> ReadFilter:
+        """Return the filter of a message; None: every product passes. Raises FILTER_INVALID."""
+
+    async def newest(
+        self, catalog_id: str, scope: ReadFilter, count: int, token: str
+    ) -> tuple[ProductColumns, str]:
+        """Return a page of the newest products that pass, newest first, and the token of the next
+        one; empty on the last."""
 
     async def products(
         self,
         catalog_id: str,
         ids: Sequence[str],
-        passing: ReadFilter,
+        scope: ReadFilter,
         titles: Sequence[str],
         *,
         unshown: bool,
@@ -89,8 +116,8 @@ class LentRetriever(Protocol):
         0 if unknown."""
 
     async def facets(
-        self, catalog_id: str, asked: Sequence[FacetRequest], passing: ReadFilter
-    ) -> tuple[tuple[Facet, ...], int]:
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: ReadFilter
+    ) -> tuple[Sequence[Facet], int]:
         """Return the values of some fields of the products that pass, and the number of these;
         variants of one parent count once."""
 
@@ -98,17 +125,7 @@ class LentRetriever(Protocol):
 class LentRanker(Protocol):
     """Ranking by behaviour."""
 
-    async def generate(
-        self,
-        catalog_id: str,
-        shopper: Shopper | None,
-        *,
-        top_k: int,
-        exclude: Sequence[str],
-        accept_vectors: bool,
-        recommenders: Recommenders,
-        model_version: str,
-    ) -> RankerCandidates:
+    async def generate(self, order: NominateRequest) -> RankerCandidates:
         """Return candidates by the shopper's behaviour, and the lists of `recommenders`."""
 
     async def rank(self, order: RankRequest) -> Ranked:

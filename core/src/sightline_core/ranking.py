@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sightline_core.answer import AnswerOrder, AnswerRecord
 from sightline_core.candidates import Contributions, FusedCandidates
@@ -12,6 +12,9 @@ from sightline_core.opaque_messages import ProductRow, Vector
 from sightline_core.reasons import Reason
 from sightline_core.score_notes import ScoreNote
 from sightline_core.shoppers import Shopper
+
+MOST_PAIRS = 10_000
+"""Maximum number of pairs of candidates with the same picture that the ranker reads."""
 
 
 class Objective(StrEnum):
@@ -24,6 +27,11 @@ class Objective(StrEnum):
     """Conversion, as files from before 0.22 name it."""
     REVENUE = "revenue"
     MARGIN = "margin"
+
+    @property
+    def present(self) -> str:
+        """Return its present name, which Diversity.Objective has too."""
+        return (Objective.CONVERSION if self is Objective.PURCHASES else self).name
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +128,21 @@ class Recommenders:
 
 
 NO_RECOMMENDERS = Recommenders()
+
+
+class NominateRequest(NamedTuple):
+    """Request for candidates by the shopper's behaviour. A tuple: equal ones are made once."""
+
+    catalog_id: str
+    shopper: Shopper | None
+    session_id: str
+    top_k: int
+    exclude_product_ids: tuple[str, ...] = ()
+    accepts_vectors: bool = False
+    """If true, the ranker may return the shopper's vectors instead, for a large catalog."""
+    recommenders: Recommenders = NO_RECOMMENDERS
+    model_version: str = ""
+    """See RankRequest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +242,8 @@ class Ranked:
     """By control: its products' share of the relevance of the best candidates, 0 to 1."""
     notes: Sequence[ScoreNote] = ()
     """Data that the objective lacks."""
+    propensities: Sequence[float] = ()
+    """Probability of each product to be at its rank; empty if it is 1 for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +258,7 @@ class ReasonRequest:
     parts: Sequence[tuple[str, Sequence[float]]]
     """Parts of their scores."""
     weights: Mapping[str, float]
-    explored: Sequence[int] = ()
+    explored_places: Sequence[int] = ()
     """Indexes, from 0, of products placed by exploration."""
     explain: bool = False
     anchors: RequestAnchors = NO_ANCHORS

@@ -97,7 +97,7 @@ async def play(console: Console, target: str) -> Story:
 
 
 async def fill(console: Console, client: SightlineClient, wines: Sequence[Wine]) -> None:
-    """Load wines, ratings, visits and orders, and promote a model of them."""
+    """Load wines, ratings, visits and orders."""
     ratings = load_ratings()
     happened = list(shopping.events(wines, ratings, datetime.now(UTC)))
     with out.progress(console, "importing wines and photos", len(wines)) as move:

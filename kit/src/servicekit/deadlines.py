@@ -45,49 +45,58 @@ def budget(reserve: float, cap: float | None = None) -> float | None:
     deadline. Raises DeadlineExceeded (DEADLINE_EXCEEDED) when nothing would be left: a hop started
     then would fail later and with a less precise error.
     """
-    left = remaining()
-    if left is None:
+    if (left := remaining()) is None:
         return cap
     if left <= reserve:
-        raise DeadlineExceeded(
-            f"{max(left, 0) * 1000:.0f} ms of the deadline are left, "
-            f"{reserve * 1000:.0f} ms are kept back to answer",
-            reason="DEADLINE_EXCEEDED",
-        )
+        raise _too_late(left, reserve)
     return left - reserve if cap is None else min(left - reserve, cap)
+
+
+def _too_late(left: float, reserve: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"{max(left, 0) * 1000:.0f} ms of the deadline are left, "
+        f"{reserve * 1000:.0f} ms are kept back to answer",
+        reason="DEADLINE_EXCEEDED",
+    )
 
 
 class TimeLimit:
     """Time limit of a block: as `asyncio.timeout`, in half of its calls.
 
-    Raises TimeoutError where the block is cancelled because the limit passed.
+    Raises TimeoutError where the block is cancelled because the limit passed, and for nothing else:
+    in a task that others cancelled, before or meanwhile, CancelledError.
     """
 
-    __slots__ = ("_before", "_expired", "_narrows", "_seconds", "_task", "_timer", "_token")
+    __slots__ = ("_expired", "_reserve", "_seconds", "_task", "_timer", "_token")
 
-    def __init__(self, seconds: float, *, narrows: bool = False) -> None:
-        """`narrows`: the block has this deadline too, as `within` sets it."""
-        self._seconds, self._narrows = seconds, narrows
+    def __init__(self, seconds: float, *, reserve: float | None = None) -> None:
+        """`reserve`: the block has this deadline too, and ends at least so many seconds before that
+        of its call; entering it raises DeadlineExceeded as `budget` does."""
+        self._seconds, self._reserve = seconds, reserve
 
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
+    def __enter__(self) -> Any:
+        loop, seconds = asyncio.get_running_loop(), self._seconds
         task = asyncio.current_task(loop)
         assert task is not None  # noqa: S101 - as asyncio.timeout, for tasks alone
-        self._task, self._before, self._expired = task, task.cancelling(), False
-        if self._narrows:
-            end, outer = time.monotonic() + self._seconds, _deadline.get()
-            self._token = _deadline.set(end if outer is None or end < outer else outer)
-        self._timer = loop.call_later(self._seconds, self._expire)
+        self._task, self._expired = task, False
+        if (reserve := self._reserve) is not None:
+            now, outer = time.monotonic(), _deadline.get()
+            if outer is not None and outer - reserve - now < seconds:
+                seconds = outer - reserve - now
+                if seconds <= 0:
+                    raise _too_late(outer - now, reserve)
+            self._token = _deadline.set(now + seconds)
+        self._timer = loop.call_later(seconds, self._expire)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: object
     ) -> None:
         self._timer.cancel()
-        if self._narrows:
+        if self._reserve is not None:
             _deadline.reset(self._token)
         if self._expired:
-            of_others = self._task.uncancel() > self._before
-            if kind is asyncio.CancelledError and not of_others:
+            is_own = self._task.uncancel() == 0
+            if is_own and kind is asyncio.CancelledError:
                 raise TimeoutError from error
 
     def _expire(self) -> None:

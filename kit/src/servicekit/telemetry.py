@@ -131,12 +131,15 @@ class MeasuredStage:
         self._stages, self._name = stages, name
 
     def __enter__(self) -> None:
-        self._start, self._span = self._stages.elapsed, tracing.child(self._name)
+        stages = self._stages
+        self._start = stages._clock() - stages._origin
+        self._span = tracing.child(self._name) if tracing.is_recording else None
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if self._span is not None:
             self._span.end(error)
-        self._stages.note(self._name, self._start, self._stages.elapsed - self._start)
+        stages = self._stages
+        stages.note(self._name, self._start, stages._clock() - stages._origin - self._start)
 
 
 def configure_logging(service: str, level: str = "info") -> None:

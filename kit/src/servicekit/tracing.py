@@ -83,14 +83,16 @@ class Recording:
 
 
 _recording: Recording | None = None
+is_recording = False
+"""Whether calls may be recorded: what each call does often asks this before `child`."""
 _in_use = False
 """False until the first call with a trace: then no call has to look for one."""
 
 
 def record(how: Recording | None) -> None:
     """Start to record spans; None: stop."""
-    global _recording, _in_use
-    _recording, _in_use = how, True
+    global _recording, _in_use, is_recording
+    _recording, _in_use, is_recording = how, True, how is not None
 
 
 class OpenSpan:
@@ -256,7 +258,8 @@ def within(
     attributes: Mapping[str, Value] | None = None,
 ) -> AbstractContextManager[OpenSpan | None]:
     """Return a context manager that records its body as a span; see `child`."""
-    return _held(begun) if (begun := child(name, kind, attributes)) else _NOTHING
+    begun = child(name, kind, attributes) if is_recording else None
+    return _held(begun) if begun else _NOTHING
 
 
 def asking(method: str, attributes: Mapping[str, Value]) -> AbstractContextManager[OpenSpan | None]:

@@ -1,4 +1,5 @@
-"""Filters and facts of products from the contract's messages, by the names of their fields.
+"""Filters and facts of products from the contract's messages, by the names of their fields; and
+filters as messages.
 
 The retriever and the gateway both read them here, so that a filter means the same to both.
 """
@@ -172,3 +173,48 @@ def _time(time: Message, path: str) -> Time:
     if not -62_135_596_800 <= time.seconds <= 253_402_300_799 or not 0 <= time.nanos < 10**9:
         raise filters.FilterInvalidError(f"{path}.time", "must be a time of the years 1 to 9999")
     return Time(time.seconds * MICROS + time.nanos // 1_000)
+
+
+# Filters as messages
+
+
+def written(condition: Filter) -> dict[str, Anything]:
+    """Return the fields of a filter's message."""
+    match condition:
+        case filters.All(parts):
+            return {"all": {"filters": [*map(written, parts)]}}
+        case filters.Any(parts):
+            return {"any": {"filters": [*map(written, parts)]}}
+        case filters.Not(part):
+            return {"not": written(part)}
+        case filters.Comparison(field, operator, value):
+            number = [*Operator].index(operator) + 1
+            made = {"field": field, "operator": number, "value": _written_value(value)}
+            return {"comparison": made}
+        case filters.Membership(field, values):
+            return {"membership": {"field": field, "values": [*map(_written_value, values)]}}
+        case filters.Existence(field):
+            return {"existence": {"field": field}}
+
+
+def _written_value(value: filters.Value) -> dict[str, Anything]:
+    match value:
+        case Availability():
+            return {"availability": [*Availability].index(value) + 1}
+        case Money():
+            return {"money": written_money(value)}
+        case Time():
+            seconds, micros = divmod(value.micros, MICROS)
+            return {"time": {"seconds": seconds, "nanos": micros * 1_000}}
+        case bool():
+            return {"flag": value}
+        case float():
+            return {"number": value}
+        case _:
+            return {"text": value}
+
+
+def written_money(value: Money) -> dict[str, Anything]:
+    """Return the fields of an amount's message."""
+    units, rest = divmod(value.micros, MICROS)
+    return {"currency_code": value.currency, "units": units, "nanos": rest * 1_000}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sightline.common.v1 import answer_pb2
+from sightline.common.v1 import answer_pb2, product_pb2
 from sightline_client.cli.show import page
 from sightline_client.convert import from_wire
 from tests.fakes import gateway_messages as fakes
@@ -22,6 +22,7 @@ COMMANDS = {
     "search": ("search", "--text", "red", *ASKED),
     "similar": ("similar", "wine-1", *ASKED),
     "list": ("list", "--visitor", "ada", *ASKED),
+    "products": ("products", "list", *ASKED),
     "values": ("values", "brand", "--visitor", "ada", *ASKED),
     "explain": ("explain", "wine-1", "--visitor", "ada", *ASKED),
 }
@@ -51,6 +52,23 @@ def test_each_command_with_products_writes_a_page_that_says_what_was_asked(
         assert "shopper visitor ada" in text
     if name in {"recommend", "explain"}:
         assert "scene " in text
+
+
+def test_a_list_of_products_shows_photos_why_they_are_doubted_and_that_there_are_more(
+    gateway: FakeGateway, tmp_path: Path
+) -> None:
+    doubt = product_pb2.CategoryDoubt(image_id="a" * 64, probability=0.03125)
+    gateway.products["wine-1"].category_doubt.CopyFrom(doubt)
+    gateway.products["wine-2"] = fakes.wine("wine-2", "Barbera")
+    text = written(gateway, tmp_path, "products", "list", "--doubted", "--top", "1")
+    assert "similar to no known category, own category at most 3.1%" in words(text)
+    assert "There are more: raise --top." in words(text)
+    assert "Barbera" not in text
+    assert text.count("<img ") == 1
+    text = written(gateway, tmp_path, "products", "list")
+    assert words(text).count("2 products") == 2, "title and heading"
+    gateway.products.clear()
+    assert "No products match." in words(written(gateway, tmp_path, "products", "list"))
 
 
 def test_shelves_are_sections_of_a_page(gateway: FakeGateway, tmp_path: Path) -> None:

@@ -1,14 +1,13 @@
 import asyncio
-import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from weakref import ref
 
 import pytest
 
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
+from tests.freed import freed
 from tests.waiting import SECONDS
 
 
@@ -113,26 +112,16 @@ async def test_an_error_of_work_in_a_pool_reaches_its_caller() -> None:
 
 
 async def test_an_error_of_work_frees_what_the_work_held_without_the_collector() -> None:
-    class Held:
-        """What locks something, as a cursor does."""
+    with freed() as hold, ThreadPoolExecutor(1) as pool:
 
-    seen: list[ref[Held]] = []
+        def work() -> None:
+            _held = hold()
+            raise KeyError("made")
 
-    def work() -> None:
-        held = Held()
-        seen.append(ref(held))
-        raise KeyError("made")
-
-    gc.disable()
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            for threads in (pool, None):
-                with suppress(KeyError):
-                    await deadlines.in_thread(work, threads)
+        for threads in (pool, None):
+            with suppress(KeyError):
+                await deadlines.in_thread(work, threads)
         await asyncio.sleep(0)
-        assert [each() for each in seen] == [None, None]
-    finally:
-        gc.enable()
 
 
 async def test_work_that_waits_for_a_thread_never_starts_once_its_caller_has_gone() -> None:
@@ -163,15 +152,55 @@ async def test_work_of_a_pool_that_shuts_down_is_cancelled() -> None:
 
 async def test_a_limit_narrows_the_deadline_of_its_block() -> None:
     with deadlines.within(100.0):
-        with deadlines.TimeLimit(50.0, narrows=True):
+        with deadlines.TimeLimit(50.0, reserve=0.0):
             inner = deadlines.remaining()
-        with deadlines.TimeLimit(200.0, narrows=True):
+        with deadlines.TimeLimit(200.0, reserve=1.0):
             kept = deadlines.remaining()
         outer = deadlines.remaining()
     assert inner is not None
     assert inner <= 50.0
     assert kept is not None
     assert outer is not None
-    assert outer <= kept <= 100.0
-    with pytest.raises(TimeoutError), deadlines.TimeLimit(0.0, narrows=True):
+    assert 98.0 < kept <= 99.0 < outer
+    with pytest.raises(TimeoutError), deadlines.TimeLimit(0.0, reserve=0.0):
         await asyncio.Event().wait()
+
+
+async def test_a_limit_that_leaves_no_time_before_the_reserve_is_not_entered() -> None:
+    with deadlines.within(0.5):
+        with pytest.raises(DeadlineExceeded) as caught, deadlines.TimeLimit(5.0, reserve=1.0):
+            pytest.fail("entered")
+        left = deadlines.remaining()
+    assert "1000 ms" in caught.value.message
+    assert left is not None
+
+
+async def test_a_limit_that_passes_hides_no_cancellation_by_others() -> None:
+    async def cleaning(*, ends: bool) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with deadlines.TimeLimit(60.0 if ends else 0.0):
+                await asyncio.sleep(0 if ends else SECONDS)
+
+    for ends in (True, False):
+        task = asyncio.create_task(cleaning(ends=ends))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+
+async def test_of_two_limits_that_pass_together_each_is_told() -> None:
+    told = list[str]()
+    try:
+        with deadlines.TimeLimit(0.0):
+            try:
+                with deadlines.TimeLimit(0.0):
+                    await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                told.append("inner: of the outer one too")
+                raise
+    except TimeoutError:
+        told.append("outer")
+    assert told == ["inner: of the outer one too", "outer"]

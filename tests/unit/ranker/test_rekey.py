@@ -20,6 +20,9 @@ from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.selection import PurgeCount, Selection
 from ranker.domain.signals import DEFAULTS
 from ranker.events import purge
+from ranker.events.backups.consents import ConsentNotes
+from ranker.events.backups.content import record_backups
+from ranker.events.backups.shopper_notes import ShopperNotes
 from ranker.events.intake import _stored as to_stored
 from ranker.record import counting
 from ranker.record.answers import AnswerLog, StoredAnswer
@@ -49,6 +52,7 @@ def db(new_store: NewStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "DATABASE_URL": url,
         "MODEL_STORE": tmp_path / "models",
         "EXPORT_STORE": tmp_path / "exports",
+        "BACKUPS": tmp_path / "backups",
         "KEY_FILE": tmp_path / "key",
     }.items():
         monkeypatch.setenv(f"RANKER_{name}", str(value))
@@ -84,6 +88,7 @@ async def fill(db: Database, folder: Path) -> None:
     refuses = [Decision(one, False, "banner", NOW) for one in (Purpose.TRAIN, Purpose.PERSONALISE)]
     consents = ConsentRecord(db)
     await consents.decide("default", gone.actors[0], refuses, key_id=OLD.key_id)
+    await ConsentNotes(notes_of(folder, db), consents)("default")
     await consents.forget(gone)
     await ErasureRecord(db).begin(gone, "job")
     params = purge.params(Selection("default", actor=ann), PurgeCount(1, NOW, NOW, 1))
@@ -96,6 +101,11 @@ async def fill(db: Database, folder: Path) -> None:
     )
 
 
+def notes_of(folder: Path, db: Database) -> ShopperNotes:
+    backups = record_backups(str(folder / "backups"), None)
+    return ShopperNotes(backups, ConsentRecord(db), ErasureRecord(db))
+
+
 def traces(db: Database, folder: Path) -> list[tuple[str, str]]:
     """Return where former pseudonyms and their hashes are found."""
     people = [OLD.of("default", one) for one in (ANN, COOKIE, GONE, BOB)]
@@ -105,9 +115,10 @@ def traces(db: Database, folder: Path) -> list[tuple[str, str]]:
         for table in METADATA.tables.values():
             text = str([tuple(row) for row in connection.execute(sa.select(table))])
             found += [(table.name, one) for one in wanted if one in text]
-    for path in (folder / "models").rglob("*"):
-        content = path.read_bytes() if path.is_file() else b""
-        found += [(path.name, one) for one in wanted if one.encode() in content]
+    for store in ("models", "backups"):
+        for path in (folder / store).rglob("*"):
+            content = path.read_bytes() if path.is_file() else b""
+            found += [(store, one) for one in wanted if one.encode() in content]
     return found
 
 
@@ -117,7 +128,7 @@ async def test_every_pseudonym_is_renewed_and_everything_is_found_again(
     await fill(db, tmp_path)
     named = {name for name, _ in traces(db, tmp_path)}
     assert named >= {"events", "answers", "attributes", "aliases", "count_units", "erasures"}
-    assert named >= {"consents", "count_queue", "jobs", "keys"}
+    assert named >= {"consents", "count_queue", "jobs", "keys", "backups"}
     (tmp_path / "key").write_text(f"{FIRST}\n{SECOND}\n")
     with pytest.raises(KeyUnusable, match=r"ranker\.rekey"):
         await check_key(db, NEW)
@@ -125,6 +136,7 @@ async def test_every_pseudonym_is_renewed_and_everything_is_found_again(
     assert traces(db, tmp_path) == []
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {"of": "events", "renewed": 3} in lines
+    assert {"of": "notes", "renewed": 1, "unreadable": 0} in lines
     await check_key(db, NEW)
 
     events = EventRecord(db)
@@ -139,6 +151,12 @@ async def test_every_pseudonym_is_renewed_and_everything_is_found_again(
     new = to_stored("default", event("e10", shopper=GONE), NEW, NOW + 1)
     assert await events.append([new]) == (Written.WITHHELD,), "the withdrawal is known"
     assert (await ErasureRecord(db).get("default", NEW.of("default", GONE))) is not None
+    ann = Person("default", (NEW.of("default", ANN),), NOW * 2)
+    await ErasureRecord(db).begin(ann, "later")
+    assert await notes_of(tmp_path, db).forget(ann) == 0
+    noted = [path.read_text() for path in (tmp_path / "backups").rglob("*.json")]
+    assert noted
+    assert not any(ann.actors[0] in each for each in noted)
     assert run() == 0, "it can be repeated"
     await check_key(db, NEW)
 
@@ -151,14 +169,16 @@ async def test_exports_are_deleted_only_when_asked(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     await fill(db, tmp_path)
-    await ExportStore(str(tmp_path / "exports")).folder("default", "job").put("part", b"x")
+    exports = ExportStore(str(tmp_path / "exports"))
+    for catalog_id in ("default", "without-events"):
+        await exports.folder(catalog_id, "job").put("part", b"x")
     (tmp_path / "key").write_text(f"{FIRST}\n{SECOND}\n")
     assert run() == 1
     assert "--delete-exports" in capsys.readouterr().err
     await check_key(db, OLD)
     monkeypatch.setattr("sys.argv", ["ranker.rekey", "--delete-exports"])
     assert run() == 0
-    assert list((tmp_path / "exports/default").iterdir()) == []
+    assert [*(tmp_path / "exports").glob("*/*")] == []
 
 
 @pytest.mark.parametrize("keys", [(SECOND,), (SECOND, FIRST), (SECOND, THIRD)])

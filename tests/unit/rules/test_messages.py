@@ -55,6 +55,7 @@ def test_a_product_that_was_read_passes_what_it_passes_in_the_record(seed: int) 
         except FilterInvalidError:
             continue
         assert passes(messages.condition(message(asked)), read) == passes(asked, facts)
+        assert filter_pb2.Filter(**messages.written(asked)) == message(asked)
 
 
 def test_numbers_are_those_of_the_contract() -> None:

@@ -78,10 +78,13 @@ class _Ledger:
     accounts: dict[str, _Account] = field(default_factory=dict)
 
     def enter(self, name: str) -> None:
+        if not self.accounts:
+            self.accounts[name] = _Account(items=1)
+            return
         account = self.accounts.get(name)
         if account is None:
             account = self.accounts[name] = _Account()
-        if not account.items and len(self.accounts) > 1:
+        if not account.items:
             busy = [each for each in self.accounts.values() if each.items]
             least = min((each.used - each.assumed for each in busy), default=0.0)
             account.used = max(account.used, least) if busy else 0.0
@@ -201,9 +204,9 @@ class FairSemaphore:
     def _grant(self, permit: Permit) -> None:
         self._free -= 1
         self._free_memory -= permit.memory
-        accounts = self._accounts(permit.party)
-        permit.held, permit.assumed = True, permit.estimate or accounts[0].mean
-        for account in accounts:
+        caller, catalog = self._accounts(permit.party)
+        permit.held, permit.assumed = True, permit.estimate or caller.mean
+        for account in (caller, catalog):
             account.used += permit.assumed
             account.assumed += permit.assumed
             account.running += 1

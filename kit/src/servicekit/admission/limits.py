@@ -350,15 +350,14 @@ class CallAdmission:
         found = await work(self._parsed(await self._from_unknown(context)))
         return self._serialize(found)
 
-    async def _from_unknown(self, context: Any) -> bytes:
+    async def _from_unknown(self, context: Any) -> Any:
         now = asyncio.get_running_loop().time
         since = now()
         try:
             async with self._limits.health.limit():
-                data = await context.read()
+                return await context.read()
         except TimeoutError:
             raise RequestLate(round(now() - since, 2)) from None
-        return _given(data)
 
     async def _call(self, work: Work, context: Any, metadata: Mapping[str, str]) -> Any:
         limits, caller = self._limits, access.caller.get().name
@@ -367,7 +366,8 @@ class CallAdmission:
         try:
             catalog = await self._catalog(request)
             party = caller, catalog, self._writes
-            tracing.note(tracing.CATALOG, catalog)
+            if tracing.is_recording:
+                tracing.note(tracing.CATALOG, catalog)
             limits.quotas.enter(caller, catalog, writes=self._writes)
             given, ok = deadlines.remaining(), False
             began = limits.concurrency.enter(party)
@@ -438,7 +438,7 @@ class CallAdmission:
                 await _tell_admitted(context, metadata, self._most)
             with deadlines.TimeLimit(ARRIVAL):
                 data = await context.read()
-            request = self._parsed(_given(data))
+            request = self._parsed(data)
         except TimeoutError:
             held.release(caller, size)
             raise RequestLate(ARRIVAL) from None
@@ -457,8 +457,10 @@ class CallAdmission:
             is_first = False
             yield request
 
-    def _parsed(self, data: bytes) -> Any:
+    def _parsed(self, data: Any) -> Any:
         """Parse a request. Raises ServiceError."""
+        if data is _END:
+            raise RequestMalformed
         if len(data) > self._most:
             raise RequestTooLarge(self._most)
         if self._counts is not None:
@@ -478,12 +480,6 @@ def _connection(context: Any) -> str:
     user, on which a face of the server passes on the calls of all of its callers."""
     peer: str = context.peer()
     return "" if peer.startswith((LOCAL, "unix:")) else peer
-
-
-def _given(data: Any) -> bytes:
-    if data is _END:
-        raise RequestMalformed
-    return bytes(data)
 
 
 _DENIALS = (

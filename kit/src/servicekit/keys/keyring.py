@@ -16,6 +16,7 @@ import re
 import struct
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import chain
 from operator import methodcaller
 from pathlib import Path
 from typing import TypeAlias
@@ -165,14 +166,12 @@ _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 _encode = methodcaller("encode", "utf-8", "surrogatepass")
+_LENGTH = struct.Struct(">Q").pack
 
 
 def _digest(key: bytes, texts: Sequence[str], *data: bytes) -> bytes:
     """Return the HMAC-SHA256 of texts and data, each prefixed by its length: different lists give
     different bytes."""
     parts = [*map(_encode, texts), *data]
-    lengths = struct.pack(f">{len(parts)}Q", *map(len, parts))
-    framed = [
-        each for at, part in enumerate(parts) for each in (lengths[at * 8 : at * 8 + 8], part)
-    ]
-    return hmac.digest(key, b"".join(framed), "sha256")
+    framed = zip(map(_LENGTH, map(len, parts)), parts, strict=True)
+    return hmac.digest(key, b"".join(chain.from_iterable(framed)), "sha256")

@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 T = TypeVar("T")
 
-_answers: ContextVar[dict[Hashable, asyncio.Future[Any]] | None] = ContextVar(
+answers: ContextVar[dict[Hashable, asyncio.Future[Any]] | None] = ContextVar(
     "equal_calls", default=None
 )
 """Answers of the idempotent calls of a request, by method and message. `None`: each call is made.
@@ -20,11 +20,11 @@ _answers: ContextVar[dict[Hashable, asyncio.Future[Any]] | None] = ContextVar(
 @contextmanager
 def shared() -> Iterator[None]:
     """Let equal idempotent calls of the body share one answer."""
-    bound = _answers.set({})
+    bound = answers.set({})
     try:
         yield
     finally:
-        _answers.reset(bound)
+        answers.reset(bound)
 
 
 async def once(
@@ -34,23 +34,23 @@ async def once(
 
     If that one failed or was cancelled, `call` is made: its deadline may be later.
     """
-    answers = _answers.get()
-    if answers is None:
+    known = answers.get()
+    if known is None:
         return await call()
     given = request
     if isinstance(request, Message):
         given = request.SerializeToString(deterministic=True)
     key = method, given
-    while (given := answers.get(key)) is not None:
+    while (given := known.get(key)) is not None:
         found = await asyncio.shield(given)
         if found is not None:
             answer: T = found
             return answer
-    mine = answers[key] = asyncio.get_running_loop().create_future()
+    mine = known[key] = asyncio.get_running_loop().create_future()
     try:
         answer = await call()
     except BaseException:
-        del answers[key]
+        del known[key]
         mine.set_result(None)
         raise
     mine.set_result(answer)

@@ -39,6 +39,14 @@ one_at_a_time: ContextVar[asyncio.Lock | None] = ContextVar("one_at_a_time", def
 in which they arrive, so that other requests go between them. `None`: no bound."""
 
 
+async def in_turn(start: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Make a call; for an expensive request, once its other calls have ended."""
+    if (alone := one_at_a_time.get()) is None:
+        return await start()
+    async with alone:
+        return await start()
+
+
 class Hedging:
     """Hedged requests of one idempotent method."""
 
@@ -54,11 +62,8 @@ class Hedging:
 
         A call of an expensive request is not hedged: the second one would cost as much again.
         """
-        if (alone := one_at_a_time.get()) is not None:
-            async with alone:
-                return await start()
-        if not self._share:
-            return await start()
+        if not self._share or one_at_a_time.get() is not None:
+            return await in_turn(start)
         self._saved = min(SAVED, self._saved + self._share)
         begun, second = self._clock(), _SecondRequest(start, self.late, self._may_start)
         try:
@@ -112,6 +117,7 @@ class _SecondRequest(Generic[T]):
         if self.task is None:
             return False
         self.task.cancel()
+        self.task = None  # its error has the frames of those who hold this object
         return True
 
     def _begin(self) -> None:

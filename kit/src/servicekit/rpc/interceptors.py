@@ -154,9 +154,12 @@ def _wrap(
                 await entrance.delay(ended)
             except asyncio.CancelledError as gone:
                 ended = gone
-            await observed.note(ended)
-            await observed.fail(ended)
-            raise ended  # noqa: B904 - the error itself, or what came while its answer waited
+            try:
+                await observed.note(ended)
+                await observed.fail(ended)
+                raise ended
+            finally:
+                del ended  # its traceback has this frame: what the call held would stay
         if method.audit is not None:
             await observed.note()
         observed.end(_own_code(context))
@@ -299,7 +302,8 @@ class _Observed:
         try:
             access.caller.set(admit(self._method.name, self.metadata, self._context))
             given, self._admitted = self.metadata.get(REQUEST_ID_KEY), self._method.shows_version
-            self._call = None if self._method.quiet else tracing.served(self._method.name)
+            if tracing.is_recording and not self._method.quiet:
+                self._call = tracing.served(self._method.name)
         finally:
             telemetry.request_id.set(telemetry.accept_request_id(given))
             if self._method.quiet:  # a handler of gRPC's own may abort
@@ -317,7 +321,8 @@ class _Observed:
         """Count and log the call."""
         seconds = time.perf_counter() - self._start
         self._context.set_trailing_metadata(self._trailer())  # the message may hold a request id
-        self._method.seconds(code).observe(seconds, tracing.exemplar())
+        exemplar = tracing.exemplar() if tracing.is_recording else None
+        self._method.seconds(code).observe(seconds, exemplar)
         ms = round(seconds * 1000, 2)
         if code is Code.OK and self._method.logs_success:
             self._method.line.log(ms)
@@ -346,9 +351,11 @@ class _Observed:
         """Send the status of `error` to the caller; return when the error has to propagate
         unchanged."""
         if isinstance(error, grpc.aio.AbortError):
+            _let_go(error)
             self.end(_own_code(self._context))
             return
         if isinstance(error, asyncio.CancelledError) and _is_ours(asyncio.current_task()):
+            _let_go(error)
             left = deadlines.remaining()
             late = left is not None and left < 0.05  # callers cancel slightly before their deadline
             self.end(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED)

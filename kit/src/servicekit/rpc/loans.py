@@ -6,7 +6,6 @@ of its service in logs and metrics, and its end with its service.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from servicekit import telemetry, tracing
@@ -14,80 +13,80 @@ from servicekit.deadlines import TimeLimit
 from servicekit.errors import DeadlineExceeded
 
 L = TypeVar("L")
-T = TypeVar("T")
 
 
 class Withdrawn(Exception):
     """The service that lent an object has ended."""
 
 
-class _Use(TimeLimit):
-    """Work in progress."""
+class Loan(Generic[L]):
+    """Holds what a service lends, and the work of borrowers that is in progress."""
 
-    __slots__ = ()
+    def __init__(self, service: str, lent: L) -> None:
+        self.service, self.lent = service, lent
+        self.running: dict[Use[L], None] = {}
+        self.idle = asyncio.Event()
+        self.ended = False
 
-    @property
-    def expired(self) -> bool:
-        """Return whether it was cancelled by its limit, or by `end`."""
-        return self._expired
+    async def end(self) -> None:
+        """Cancel the work in progress, and wait until it has ended."""
+        self.ended = True
+        for each in self.running:
+            each.end()
+        if self.running:
+            await self.idle.wait()
+
+
+class Use(TimeLimit, Generic[L]):
+    """Work of a borrower: a block, which gets the object.
+
+    Raises Withdrawn, DeadlineExceeded, and what the block raises.
+    """
+
+    __slots__ = ("_loan", "_name", "_named", "_span")
+
+    def __init__(self, loan: Loan[L], name: str, seconds: float, reserve: float) -> None:
+        """Work for `seconds`, and until `reserve` seconds before the call's deadline. `name`: that
+        of its span, a fixed word."""
+        self._loan, self._name = loan, name
+        self._seconds, self._reserve = seconds, reserve
+
+    def __enter__(self) -> L:
+        loan = self._loan
+        if loan.ended:
+            raise Withdrawn
+        TimeLimit.__enter__(self)
+        loan.running[self] = None
+        self._named = telemetry.service_name.set(loan.service)
+        self._span = None
+        if tracing.is_recording:
+            self._span = tracing.child(f"{loan.service} {self._name}")
+        return loan.lent
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> None:
+        loan = self._loan
+        telemetry.service_name.reset(self._named)
+        del loan.running[self]
+        if loan.ended and not loan.running:
+            loan.idle.set()
+        is_late = self._expired and isinstance(error, TimeoutError)
+        try:
+            TimeLimit.__exit__(self, kind, error, trace)
+        except TimeoutError:
+            is_late = True
+        if self._span is not None:
+            self._span.end(self._failure() if is_late else error)
+        if is_late:
+            raise self._failure() from None
+
+    def _failure(self) -> Exception:
+        if self._loan.ended:
+            return Withdrawn()
+        return DeadlineExceeded("the deadline passed", reason="DEADLINE_EXCEEDED")
 
     def end(self) -> None:
         """Cancel it as if its limit had passed."""
         if not self._expired:
             self._expire()
-
-
-class Loan(Generic[L]):
-    """Holds what a service lends, and the work of borrowers that is in progress."""
-
-    def __init__(self, service: str, lent: L) -> None:
-        self._service, self._lent = service, lent
-        self._running: set[_Use] = set()
-        self._idle = asyncio.Event()
-        self._ended = False
-
-    async def use(self, name: str, work: Callable[[L], Awaitable[T]], seconds: float) -> T:
-        """Return the result of work with the object, within `seconds`. `name`: that of its span, a
-        fixed word.
-
-        Raises Withdrawn, DeadlineExceeded, and what the work raises.
-        """
-        span = tracing.child(f"{self._service} {name}")
-        if span is None:
-            return await self._use(work, seconds)
-        try:
-            found = await self._use(work, seconds)
-        except BaseException as error:
-            span.end(error)
-            raise
-        span.end()
-        return found
-
-    async def _use(self, work: Callable[[L], Awaitable[T]], seconds: float) -> T:
-        if self._ended:
-            raise Withdrawn
-        running = _Use(seconds, narrows=True)
-        self._running.add(running)
-        named = telemetry.service_name.set(self._service)
-        try:
-            with running:
-                return await work(self._lent)
-        except TimeoutError:
-            if not running.expired:
-                raise
-            if self._ended:
-                raise Withdrawn from None
-            raise DeadlineExceeded("the deadline passed", reason="DEADLINE_EXCEEDED") from None
-        finally:
-            telemetry.service_name.reset(named)
-            self._running.discard(running)
-            if self._ended and not self._running:
-                self._idle.set()
-
-    async def end(self) -> None:
-        """Cancel the work in progress, and wait until it has ended."""
-        self._ended = True
-        for each in self._running:
-            each.end()
-        if self._running:
-            await self._idle.wait()

@@ -193,13 +193,14 @@ class BatchQueue(Generic[T]):
         return True
 
     def _oldest(self) -> list[Hashable]:
-        of = self._batches
-        group = of.group(next(iter(self._waiting.values()))[1])
+        of, group = self._batches, None
         batch: list[Hashable] = []
         load = 0
         for key, (_, item, size) in self._waiting.items():
-            if of.group(item) != group:
+            own = of.group(item)
+            if batch and own != group:
                 continue
+            group = own
             load += size
             if batch and (load > of.most_load or len(batch) == of.most):
                 break

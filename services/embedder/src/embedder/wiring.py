@@ -54,11 +54,11 @@ from embedder.spaces.sources import ModelSources
 from servicekit import startup
 from servicekit.admission.access import PeerName
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.catalogs.removal import RemovalNotes
 from servicekit.decoding.decoders import Decoders
 from servicekit.keys.keyring import SigningKeys, signing_keys
 from servicekit.outbound.fetch import Fetcher, FetchPolicy
+from servicekit.rpc.catalog_registry import registry_of
 from servicekit.rpc.channel import connect
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding
@@ -96,7 +96,7 @@ async def known_catalogs(
         yield KnownCatalogs(settings.catalogs)
         return
     channel = connect(settings.retriever_target, peers=to_retriever(settings))
-    registry = RemoteRegistry(channel)
+    registry = registry_of(settings.retriever_target, channel)
     catalogs = KnownCatalogs(settings.catalogs, registry, file=settings.catalogs_file)
     store = SpaceStore(Path(settings.spaces), space_keys(settings)) if settings.spaces else None
     promotion, references = Promotion(store, engine, engine.inference), reference_store(settings)

@@ -13,21 +13,15 @@ from gateway.model.scene import Scene
 from sightline_core import ranking
 from sightline_core.answer import AnswerRecord
 from sightline_core.columns import ProductColumns
+from sightline_core.lending import Searches
 from sightline_core.opaque_messages import (
     Classification,
     EmbedderSpace,
     Facet,
     FacetRequest,
     Subject,
-    Vector,
 )
-from sightline_core.search import (
-    CheckedProducts,
-    NearestProducts,
-    ProductRows,
-    Rejection,
-    VectorBlend,
-)
+from sightline_core.search import ProductRows, Rejection
 from sightline_core.shoppers import Shopper
 
 
@@ -98,55 +92,11 @@ class EmbedderPort(Protocol):
         """
 
 
-class RetrieverPort(Protocol):
+class RetrieverPort(Searches[AnswerScope], Protocol):
     """Search of products and access to the record. Every call raises ServiceError if it fails."""
-
-    async def search(
-        self,
-        catalog_id: str,
-        near: Vector | str | VectorBlend,
-        scope: AnswerScope,
-        *,
-        top_k: int,
-        exclude: Sequence[str],
-        min_index_token: str,
-    ) -> NearestProducts:
-        """Return the `top_k` products nearest to a vector, to a product, or to several together.
-
-        Near-duplicates of one another count as one, and all are returned.
-        """
-
-    async def keywords(
-        self,
-        catalog_id: str,
-        text: str,
-        scope: AnswerScope,
-        *,
-        top_k: int,
-        exclude: Sequence[str],
-        language_code: str = "",
-        correct: bool = False,
-        labelled: bool = False,
-    ) -> NearestProducts:
-        """Return the `top_k` products whose words match a text best, with similarities 0 to 1.
-
-        `labelled`: the text is that of a label, and words of the products' labels count too.
-
-        Near-duplicates of one another count as one, and all are returned.
-        """
-
-    async def columns(
-        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
-    ) -> ProductColumns:
-        """Return those of up to 1,000 products that exist and pass, in the order asked."""
 
     async def categories(self, catalog_id: str, ids: Sequence[str]) -> Mapping[str, str]:
         """Return the written category paths of those of up to 1,000 products that exist."""
-
-    async def checked(
-        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
-    ) -> CheckedProducts:
-        """Return the products as `columns` does, and why the others are excluded."""
 
     async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
         """Return the newest products that pass, newest first."""
@@ -199,24 +149,9 @@ class RetrieverPort(Protocol):
 class RankerPort(Protocol):
     """Ranking by behaviour. Every call raises ServiceError if it fails."""
 
-    async def generate(
-        self,
-        catalog_id: str,
-        shopper: Shopper | None,
-        session_id: str,
-        *,
-        top_k: int,
-        exclude: Sequence[str],
-        accept_vectors: bool = False,
-        recommenders: ranking.Recommenders = ranking.NO_RECOMMENDERS,
-        model_version: str = "",
-    ) -> ranking.RankerCandidates:
+    async def generate(self, order: ranking.NominateRequest) -> ranking.RankerCandidates:
         """Return candidates by the shopper's behaviour, else popular products, and the lists of
-        `recommenders`.
-
-        `accept_vectors`: for a large catalog the ranker may return the shopper's vectors instead.
-        `model_version`: see RankRequest.
-        """
+        the recommenders."""
 
     async def rank(self, order: ranking.RankRequest) -> ranking.Ranked:
         """Rank the candidates; hidden ones are dropped."""

@@ -49,11 +49,11 @@ from gateway.state.snapshots.reading import SnapshotSource
 from servicekit.admission.access import OPEN, AccessPolicy, PeerName
 from servicekit.audit.entries import Audit
 from servicekit.catalogs.known import AlsoNamed, CatalogChange, KnownCatalogs
-from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.decoding.untrusted_toml import TomlParser
 from servicekit.keys.keyring import SigningKeys
 from servicekit.processes import process_group
 from servicekit.rpc.breaker import CircuitBreaker, by_health
+from servicekit.rpc.catalog_registry import registry_of
 from servicekit.rpc.channel import borrowing, connect
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding, Listener
@@ -176,7 +176,8 @@ def _ranker(settings: GatewaySettings, connection: Connection) -> ranker.RankerC
 def _catalogs(settings: GatewaySettings, beside: Mapping[Peer, Connection]) -> KnownCatalogs:
     """Return the catalogs, which the retriever's registry has. Snapshots and this list are in the
     same folder."""
-    registry, folder = RemoteRegistry(beside[Peer.RETRIEVER][0]), settings.snapshots
+    registry = registry_of(settings.retriever_target, beside[Peer.RETRIEVER][0])
+    folder = settings.snapshots
     file = None if folder is None else folder / CATALOGS_FILE
     return KnownCatalogs(settings.catalogs, registry, file=file, aliases=True)
 

@@ -17,7 +17,7 @@ from ranker.adapters.model_store import ModelStore
 from ranker.domain import pseudonyms
 from ranker.domain.erasure import person_hash
 from ranker.domain.errors import BackupRefused, KeyUnusable
-from ranker.domain.pseudonyms import Renewal
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.backups import create, purges, restore
 from ranker.events.backups.content import content_of, record_backups
 from ranker.events.erase import ErasePerson
@@ -26,6 +26,7 @@ from ranker.learning.renew import renew
 from ranker.record.consent_changes import ConsentRecord
 from ranker.record.private_counts import BudgetRecord
 from ranker.record.selections import SelectionRecord
+from ranker.record.stored_key import stored_fingerprint
 from ranker.record.tables import CHECKPOINT_PAGES, JOBS, MIGRATION_LOCK, MIGRATIONS
 from ranker.settings import BackupCommandSettings
 from servicekit import config
@@ -84,8 +85,11 @@ class RecordBackups(BackupCommand):
 
     def purges(self, given: argparse.Namespace) -> Iterator[Mapping[str, Any]]:
         """Repeat the purges since a time, after the record was restored by another tool."""
-        since = int(given.since.timestamp() * 10**6)
+        since, key = int(given.since.timestamp() * 10**6), self._key()
         with self._opened() as database:
+            if key is not None and key.since(asyncio.run(stored_fingerprint(database))):
+                why = "the record has a former key of the file: run python -m ranker.rekey first"
+                raise BackupRefused("KEY_UNUSABLE", why)
             yield self._repeat(database, since, unsigned=given.accept_unsigned)
 
     def _repeat(self, database: Database, since: int, *, unsigned: bool) -> Mapping[str, Any]:
@@ -94,16 +98,15 @@ class RecordBackups(BackupCommand):
         with self.timed("purges"):
             consents = ConsentRecord(database, self._settings.signals)
             budget = BudgetRecord(database)
-            repeating = purges.Repeating(record, consents, budget, again, self._renewals())
+            repeating = purges.Repeating(record, consents, budget, again, self._key())
             done = asyncio.run(repeating.repeat(self.backups, since, unsigned=unsigned))
         return {"purges": done[0], "purged_events": done[1]}
 
-    def _renewals(self) -> Sequence[Renewal]:
-        """Return what renews the pseudonyms of notes; without a key file they stay as they are."""
+    def _key(self) -> Pseudonyms | None:
         try:
-            return pseudonyms.load(self._settings.key_file, create=False).renewals
+            return pseudonyms.load(self._settings.key_file, create=False)
         except KeyUnusable:
-            return (Renewal(()),)
+            return None
 
     async def _erase_again(
         self,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model.scene import SCORED
-from gateway.ranking.fuse import by_signal, fuse, weighted
+from gateway.ranking.fuse import by_signal, fuse
 from sightline_core.branch import SIMILARITY_BRANCHES, Branch, branches_of
 from sightline_core.candidates import CandidateList
 from tests.fakes import fusing
@@ -122,12 +122,10 @@ def test_a_product_that_no_signal_names_has_no_similarity():
 
 
 def test_a_branch_counts_the_same_however_many_signals_it_has():
-    both = weighted(
-        [listing(weight=1.0, a=0.9), listing(weight=3.0, b=0.9), plain(Branch.NEW, "c")],
-        {Branch.VISUAL: 2.0},
-    )
+    lists = [listing(weight=1.0, a=0.9), listing(weight=3.0, b=0.9), plain(Branch.NEW, "c")]
+    fused = fuse(lists, (), 10, {Branch.VISUAL: 2.0})
 
-    assert [item.weight * item.factor for item in both] == [0.5, 1.5, 1.0]
+    assert by_id(fused, fused.fused) == {"a": 0.5 / 61, "b": 1.5 / 61, "c": 1.0 / 61}
 
 
 def negative(
@@ -165,7 +163,7 @@ def test_a_similarity_loses_what_it_has_above_the_last_of_what_is_not_wanted():
 
 def test_what_is_not_wanted_in_one_branch_counts_against_what_is_wanted_in_another():
     lists = [listing(weight=2.0, a=0.9, b=0.8), negative(branch=Branch.TEXT, b=0.6, z=0.2)]
-    fused = fuse(weighted(lists, {Branch.TEXT: 1.0}), (), 10)
+    fused = fuse(lists, (), 10, {Branch.TEXT: 1.0})
 
     assert order(fused) == ["a", "b"]
     text = by_id(fused, fused.similarities[Branch.TEXT])
@@ -176,7 +174,7 @@ def test_what_is_not_wanted_in_one_branch_counts_against_what_is_wanted_in_anoth
 
 def test_what_is_not_wanted_alone_only_puts_down():
     lists = [plain(Branch.COLLABORATIVE, "a", "b"), negative(a=0.9, z=0.5)]
-    fused = fuse(weighted(lists, {}), (), 10)
+    fused = fuse(lists, (), 10, {})
 
     assert order(fused) == ["b", "a"]
     assert not named_by_signals(fused)
@@ -267,9 +265,8 @@ def listings(draw):
     st.dictionaries(st.sampled_from(list(Branch)), st.sampled_from([0.5, 2.0])),
 )
 def test_columns_fuse_to_the_very_numbers_that_objects_do(lists, left_out, most, weights):
-    lists = weighted(lists, weights)
-    fused = fuse(lists, left_out, most)
-    expected = fusing.fuse(lists, left_out, most)
+    fused = fuse(lists, left_out, most, weights)
+    expected = fusing.fuse(lists, left_out, most, weights)
 
     assert order(fused) == [row.product_id for row in expected.rows]
     for values, name in (

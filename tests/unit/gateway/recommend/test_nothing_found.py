@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.model.errors import FilterInvalid
 from gateway.model.filters import carried, of_words
 from gateway.model.peers import CatalogSuggestions, SuggestedText
 from gateway.model.query import AnswerScope, ValueGrouping
@@ -120,6 +121,16 @@ async def test_without_a_reason_or_a_count_none_is_given() -> None:
     shop.retriever.fails["product_count"] = Unavailable("busy", reason="COLUMNS_UNAVAILABLE")
     del shop.retriever.product_count  # type: ignore[method-assign]
     assert (await recommend(by_photo(filter=of_words(APPLES)), shop.deps)).empty_reason is None
+
+
+async def test_a_filter_that_nothing_has_read_is_refused_all_the_same() -> None:
+    message = Filter()
+    message.all.filters.add().CopyFrom(of_words(APPLES).message)  # type: ignore[arg-type]
+    message.all.filters.add().comparison.field = "nothing"
+    with pytest.raises(FilterInvalid) as raised:
+        await recommend(by_photo(filter=carried(message)), shop_with({}).deps)
+    (found,) = raised.value.violations
+    assert found.field == "filter.all.filters[1].comparison.field"
 
 
 @pytest.mark.parametrize(

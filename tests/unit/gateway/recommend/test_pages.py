@@ -245,7 +245,7 @@ async def test_later_pages_say_which_products_were_given_a_place():
     one = await first_page(shop)
     await first_page(shop, page_token=one.next_page_token)
     (order,) = [what for name, what in shop.ranker.calls if name == "reasons"]
-    assert list(order.explored) == [1]
+    assert list(order.explored_places) == [1]
 
 
 async def test_an_order_that_ends_while_it_is_read_leaves_a_short_page():

@@ -276,9 +276,9 @@ async def test_a_shelf_has_more_candidates_only_if_earlier_ones_may_take_too_man
     made = shop()
     generate, counts = made.ranker.generate, list[int]()
 
-    async def noting(*args, top_k, **fields):
-        counts.append(top_k)
-        return await generate(*args, top_k=top_k, **fields)
+    async def noting(order):
+        counts.append(order.top_k)
+        return await generate(order)
 
     made.ranker.generate = noting
     for sizes, expected in (((2, 3, 3), [10, 10, 11]), ((20, 5, 10), [40, 30, 45])):

@@ -141,6 +141,28 @@ async def test_each_interest_is_searched_by_itself(shop):
     assert {"p3", "p8"} <= {*ids(answer)[:3]}
 
 
+async def test_an_interest_is_searched_without_a_product_that_is_deleted_meanwhile(shop):
+    shop.ranker.last_products = {"p7": 0.4, "p2": 0.3, "p1": 0.3}
+    shop.retriever.nearest |= {"p7": {}, "+0.4 p7": {"p8": 0.9}, "+0.3 p1": {"p3": 0.9}}
+    del shop.retriever.nearest["p2"]
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ())
+    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+    assert {"p3", "p8"} <= {*ids(answer)[:3]}
+    assert answer.degradations == ()
+
+
+async def test_an_interest_that_cannot_be_searched_takes_no_other_with_it(shop):
+    shop.ranker.last_products = {"p7": 0.4, "p2": 0.3, "p1": 0.3}
+    shop.retriever.nearest |= {"p7": {}, "+0.4 p7": {"p8": 0.9}}
+    shop.retriever.cancelling = {"+0.3 p2 +0.3 p1"}
+    shop.ranker.generated["ann"] = (NominationBasis.POPULARITY, ())
+    answer = await recommend(RequestQuery(scene="for-you", shopper=ANN), shop.deps)
+
+    assert "p8" in ids(answer)[:3]
+    assert answer.degradations == ()
+
+
 @pytest.mark.parametrize("kinds", [("Drinks",) * 10, ("Drinks",) * 8 + ("Shoes", "Hats")])
 async def test_last_products_that_nothing_is_searched_by_are_left_out_too(shop, kinds):
     viewed = [f"p{number}" for number in range(10)]

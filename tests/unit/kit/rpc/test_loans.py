@@ -10,7 +10,7 @@ from servicekit.config import ServerSettings
 from servicekit.errors import DeadlineExceeded
 from servicekit.rpc import channel, hosting, server
 from servicekit.rpc.hosting import Host
-from servicekit.rpc.loans import Loan, Withdrawn
+from servicekit.rpc.loans import Loan, Use, Withdrawn
 from tests.fakes.kit_echo import Echo, binding
 from tests.waiting import SECONDS, until
 
@@ -33,17 +33,21 @@ class Lent:
         return deadlines.remaining()
 
 
+async def use(loan: Loan[Lent], seconds: float = 60) -> str:
+    with Use(loan, "work", seconds, 0) as lent:
+        return await lent.wait()
+
+
 async def test_work_has_the_borrowers_context_and_the_lenders_name() -> None:
     loan, mark = Loan("ranker", Lent()), contextvars.ContextVar("mark", default="")
     mark.set("kept")
 
-    async def work(lent: Lent) -> tuple[str, str]:
-        return await lent.wait(0), mark.get()
-
-    assert await loan.use("work", work, 60) == ("ranker", "kept")
+    with Use(loan, "work", 60, 0) as lent:
+        assert (await lent.wait(0), mark.get()) == ("ranker", "kept")
     assert telemetry.service_name.get() == ""
     with deadlines.within(60):
-        left = await loan.use("work", Lent.left, 5)
+        with Use(loan, "work", 5, 0) as lent:
+            left = await lent.left()
         assert left is not None
         assert 0 < left <= 5
 
@@ -51,22 +55,19 @@ async def test_work_has_the_borrowers_context_and_the_lenders_name() -> None:
 async def test_work_ends_with_its_deadline() -> None:
     lent = Lent()
     with pytest.raises(DeadlineExceeded) as raised:
-        await Loan("ranker", lent).use("work", Lent.wait, 0.01)
+        await use(Loan("ranker", lent), 0.01)
     assert raised.value.reason == "DEADLINE_EXCEEDED"
     assert (lent.began, lent.ended) == (1, 1)
 
 
 async def test_a_time_out_of_the_work_itself_stays_one() -> None:
-    async def late(_: Lent) -> None:
+    with pytest.raises(TimeoutError), Use(Loan("ranker", Lent()), "work", 60, 0):
         raise TimeoutError
-
-    with pytest.raises(TimeoutError):
-        await Loan("ranker", Lent()).use("work", late, 60)
 
 
 async def test_a_borrower_that_is_cancelled_cancels_the_work() -> None:
     lent = Lent()
-    leaving = asyncio.create_task(Loan("ranker", lent).use("work", Lent.wait, 60))
+    leaving = asyncio.create_task(use(Loan("ranker", lent)))
     await until(lambda: lent.began)
     leaving.cancel()
     await asyncio.wait([leaving])
@@ -77,7 +78,7 @@ async def test_a_borrower_that_is_cancelled_cancels_the_work() -> None:
 async def test_a_service_that_ends_ends_the_work_and_waits_for_it() -> None:
     lent = Lent()
     loan = Loan("ranker", lent)
-    using = [asyncio.create_task(loan.use("work", Lent.wait, each)) for each in (30, 60)]
+    using = [asyncio.create_task(use(loan, each)) for each in (30, 60)]
     await until(lambda: lent.began == 2)
     await loan.end()
     assert lent.ended == 2
@@ -85,7 +86,7 @@ async def test_a_service_that_ends_ends_the_work_and_waits_for_it() -> None:
         with pytest.raises(Withdrawn):
             await each
     with pytest.raises(Withdrawn):
-        await loan.use("work", Lent.wait, 60)
+        await use(loan)
     await loan.end()
 
 
@@ -111,7 +112,7 @@ async def test_a_loan_lasts_as_long_as_its_service_serves() -> None:
         loan = borrowed()
         assert loan is not None
         with pytest.raises(Withdrawn):
-            await loan.use("work", Lent.wait, 60)
+            await use(loan)
         found.append(borrowed())
         await host.end_of("borrowing").wait()
 

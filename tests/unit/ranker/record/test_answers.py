@@ -2,11 +2,13 @@ import asyncio
 import sys
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from ranker.record.answers import AnswerLog, StoredAnswer
+from ranker.record import answers
+from ranker.record.answers import AnswerKey, AnswerLog, StoredAnswer
 from ranker.record.tables import ANSWERS, MIGRATIONS
 from servicekit.sql.database import Database
 from tests.fakes.ranker import NOW
@@ -38,6 +40,32 @@ async def test_replicas_of_the_last_release_can_read_what_they_share(
     await log.write([answer("a")], NOW)
     shared = await db.read(lambda connection: connection.dialect.name) == "postgresql"
     assert await log.read("default", "a", NOW) == (b"x as message" if shared else b"x")
+
+
+async def test_no_transaction_waits_until_contents_are_encoded(
+    log: AnswerLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, write = list[str](), answers._write
+
+    def noted(*given: Any, **named: Any) -> frozenset[AnswerKey]:
+        steps.append("transaction")
+        return write(*given, **named)
+
+    def encoded(content: bytes) -> bytes:
+        steps.append("as message")
+        return content
+
+    class Content:
+        size = 1
+
+        def encoded(self) -> bytes:
+            steps.append("encoded")
+            return b"x"
+
+    monkeypatch.setattr(answers, "_write", noted)
+    monkeypatch.setattr(answers, "as_message", encoded)
+    assert len(await log.write([replace(answer("a"), content=Content())], NOW)) == 1
+    assert steps in (["encoded", "transaction"], ["encoded", "as message", "transaction"])
 
 
 async def test_an_answer_is_gone_when_its_time_is_over(log: AnswerLog) -> None:

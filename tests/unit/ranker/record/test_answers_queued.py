@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 import sqlalchemy as sa
@@ -45,12 +45,8 @@ class Log:
         self.batches: list[list[str]] = []
 
     async def write(
-        self,
-        answers: Sequence[StoredAnswer],
-        now_micros: int,
-        before: Callable[[], object] = lambda: None,
+        self, answers: Sequence[StoredAnswer], now_micros: int
     ) -> frozenset[tuple[str, str]]:
-        before()
         await self.open.wait()
         if self.failures:
             raise self.failures.pop(0)

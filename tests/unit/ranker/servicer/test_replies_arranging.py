@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from ranker.servicer.replies import add_moves, policy_of
+from ranker.domain.events import History
+from ranker.servicer.replies import policy_of, ranked_message, ranked_of
+from ranker.serving.rank_products import RankedProducts, RankQuery, RankState
 from ranker.serving.ranking.diversity import Arrangement, MoveCause, RankPolicy
+from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.order import RankedOrder, order_of
-from ranker.serving.ranking.rank import ScoredCandidates
+from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
 from servicekit.rpc.requests import RequestInvalid
+from servicekit.telemetry import Stages
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity, RankResponse
 
@@ -76,15 +80,19 @@ def order(
 
 
 def shown(some: RankedOrder) -> RankResponse:
-    """Return the answer with the moves of this order."""
-    answer = RankResponse()
-    add_moves(answer, some)
-    return answer
+    """Return the answer with this order."""
+    ids = tuple(map(str, some.ranking.rows.tolist()))
+    candidates = RankCandidates(ids, [], {}, np.zeros(len(ids)))
+    state = RankState(None, History(), FoldIn(), None)
+    ranked = RankedProducts(state, some, some.ranking, b"", (), {}, (), (), ())
+    query = RankQuery("default", None, candidates, {}, 0)
+    return ranked_message(ranked_of(query, ranked, ()), Stages("ranker"))
 
 
 def test_moves_are_shown_by_product_and_only_where_there_are_some():
     still = order([0, 1, 2], {MoveCause.DIVERSITY: [0, 0, 0]}, 1, 1, 1)
-    assert shown(still) == RankResponse()
+    columns = (shown(still).score_ranks, shown(still).moves, shown(still).propensities)
+    assert not any(map(len, columns))
     drawn = order([0, 1, 2], {MoveCause.EXPLORATION: [0, 0, 0]}, 0.5, 0.5, 0.5)
     assert shown(drawn).propensities == [0.5, 0.5, 0.5]
     assert [list(one.moves) for one in shown(drawn).moves] == [[], [], []]

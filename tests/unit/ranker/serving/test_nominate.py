@@ -75,7 +75,6 @@ async def test_recommenders_of_last_products_are_for_shoppers_who_were_not_in_tr
     assert known.last_products == {}
 
     beside = await nominated(VIEWED, Counts(), **asked)
-    assert beside.behaviour is not None
     assert beside.behaviour.found.basis is CandidateBasis.SESSION
     assert [one.recommender for one in beside.lists] == [Recommender.TRENDING, Recommender.CO_VIEW]
     assert beside.last_products == {}
@@ -119,5 +118,4 @@ async def test_the_former_model_gives_a_vector_only_if_it_knows_the_shopper_or_t
 ) -> None:
     former = model({item: [1.0, 0.0] for item in products}, version="lfm-before")
     found = await nominated(VIEWED, former=former, accepts_vectors=True)
-    assert found.behaviour is not None
     assert [one.model_version for one in found.behaviour.vectors] == versions

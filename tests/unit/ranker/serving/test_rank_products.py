@@ -2,6 +2,7 @@
 
 from ranker.domain.events import History
 from ranker.serving.rank_products import RankQuery, RankState, rank_products
+from ranker.serving.ranking.diversity import RankPolicy
 from ranker.serving.ranking.fold_in import FoldIn
 from tests.fakes.ranker import NOW, candidates, product
 
@@ -9,7 +10,8 @@ from tests.fakes.ranker import NOW, candidates, product
 def draws(actor: str, merged_into: str = "") -> bytes:
     """Return the seed of an answer's draws; `merged_into`: user into whom the visitor was
     merged."""
-    query = RankQuery("default", actor, candidates([product("a")]), {}, NOW)
+    policy = RankPolicy(exploration_places=(2,))
+    query = RankQuery("default", actor, candidates([product("a")]), {}, NOW, policy)
     return rank_products(query, RankState(None, History(actor=merged_into), FoldIn(), None)).draws
 
 

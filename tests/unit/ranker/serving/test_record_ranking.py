@@ -11,10 +11,10 @@ from ranker.domain import answer_arrays
 from ranker.domain.answer_arrays import as_message, read_columns, read_record
 from ranker.domain.answer_columns import without_costs
 from ranker.domain.signals import DEFAULTS
-from ranker.servicer.answers import draft_of, lost_part
+from ranker.servicer.answers import draft_of
 from ranker.servicer.rank_requests import rank_query
 from ranker.servicer.replay import Replayer, recorded_ranking
-from ranker.servicer.replies import degradations, ranked_message
+from ranker.servicer.replies import lost_of, ranked_message, ranked_of
 from ranker.serving.rank_products import RankProducts
 from ranker.serving.ranking.shopper_reads import Shoppers
 from ranker.serving.record_ranking import RecordRanking
@@ -45,12 +45,12 @@ async def recorded(request: pb.RankRequest, *, trained: bool) -> tuple[bytes, Re
     known, model, taking = reader(), made() if trained else None, Taking()
     query = rank_query(request, "default", who)
     rank = RankProducts(known, Serving(model), Shoppers(known))
-    ranked, served = await rank(query, Stages())
-    lost = degradations("rank", served)
+    stages = Stages()
+    ranked, served = await rank(query, stages)
+    lost = lost_of("rank", served)
     keep = RecordRanking(taking, KEY, DEFAULTS, 1)
-    assert keep(draft_of(request.record), query, ranked, list(map(lost_part, lost)))
-    answer = ranked_message(query, ranked)
-    answer.degradations.extend(lost)
+    assert keep(draft_of(request.record), query, ranked, lost)
+    answer = ranked_message(ranked_of(query, ranked, lost), stages)
     former = record_of(request, answer, query, ranked)
     add_inputs(former, request, query, ranked, (KEY, DEFAULTS))
     (kept,) = taking.taken

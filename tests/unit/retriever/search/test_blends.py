@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
 
+from retriever.columns.column_cache import Columns
 from retriever.domain.errors import ProductNotFound, VectorInvalid, VersionMismatch
 from retriever.domain.generation import Generation
 from retriever.record import Record
@@ -56,6 +58,28 @@ async def test_every_product_of_a_blend_that_is_missing_is_reported_with_its_pat
         await names(query, record, index)
     paths = [violation.field for violation in refused.value.violations]
     assert paths == ["blend.parts[0].product_id", "blend.parts[2].product_id"]
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+async def test_several_blends_are_answered_as_each_alone(
+    made: Generation, record: Record, index: FakeIndex, *, in_memory: bool
+) -> None:
+    await stock(made, record, index, {"a": [b"1"], "b": [b"2"], "c": [b"3"]})
+    deps = searcher(record, index)
+    if in_memory:
+        deps = replace(deps, columns=Columns(record, exact_rows=10))
+        await deps.columns.vectors(made, wait=True)
+    names = (("a",), ("a", "gone"), ("b", "c"))
+    queries = [blend(*(part(1.0, product_id=each) for each in some)) for some in names]
+    first, missing, last = await search.search_each(queries, deps, forever, lambda _: nullcontext())
+    for query, found in ((queries[0], first), (queries[2], last)):
+        assert isinstance(found, search.FoundNearest)
+        alone = await search.search(query, deps, forever)
+        assert found.plan == alone.plan
+        assert found.candidates.product_ids == alone.candidates.product_ids
+        assert found.plan.startswith("in memory") == in_memory
+    assert isinstance(missing, ProductNotFound)
+    assert [each.field for each in missing.violations] == ["blend.parts[1].product_id"]
 
 
 async def test_a_blend_of_another_version_or_space_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from google.protobuf.message import Message
@@ -22,6 +23,7 @@ from retriever.domain.product import (
     ProductOrder,
     Stored,
 )
+from retriever.search.freshness import read_index_token
 from retriever.servicer import (
     column_messages,
     facet_messages,
@@ -403,13 +405,14 @@ def test_an_outcome_shows_either_an_etag_or_a_reason() -> None:
 
 def test_lag_is_the_age_of_the_oldest_open_write() -> None:
     now = 10_000_000
-    behind = vector_messages.freshness(Freshness(1, 2, 3, 8_000_000, 4), "token", now)
-    assert behind.index_lag.ToMicroseconds() == 2_000_000
-    assert (behind.index_token, behind.index_time_micros, behind.pending) == ("token", 3, 4)
-    level = vector_messages.freshness(Freshness(2, 2, 3, 0, 0), "token", now)
-    assert level.index_lag.ToMicroseconds() == 0
-    ahead = vector_messages.freshness(Freshness(1, 2, 3, now + 1, 0), "token", now)
-    assert ahead.index_lag.ToMicroseconds() == 0
+    behind = vector_messages.freshness("shop", Freshness(1, 2, 3, 8_000_000, 4), now)
+    assert behind.index_lag == timedelta(seconds=2)
+    assert read_index_token(behind.index_token, "shop") == 1
+    assert (behind.index_time_micros, behind.pending) == (3, 4)
+    level = vector_messages.freshness("shop", Freshness(2, 2, 3, 0, 0), now)
+    assert level.index_lag == timedelta()
+    ahead = vector_messages.freshness("shop", Freshness(1, 2, 3, now + 1, 0), now)
+    assert ahead.index_lag == timedelta()
 
 
 def test_rounds_of_one_stage_are_added_up() -> None:

@@ -162,8 +162,8 @@ async def test_what_another_process_writes_is_shown_at_once(
         view = await of.columns.view("default")
         assert view is not None
         asked = ("default", view.table, [view.table.place("a")], All(), "")
-        (message,) = await of.messages(*asked, unshown=False)
-        assert message.title == title
+        _, (held,) = await of.shown.passing(*asked, unshown=False)
+        assert held.message.title == title
 
 
 @pytest.mark.parametrize("gone", [False, True])

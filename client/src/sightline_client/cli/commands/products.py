@@ -1,6 +1,7 @@
 """``sightline products``"""
 
 import asyncio
+from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
 from typing import Annotated
@@ -15,8 +16,8 @@ from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import PATIENT, QUICK, Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show import grids, listings, tables
-from sightline_client.cli.work import following
+from sightline_client.cli.show import grids, listings, page, tables
+from sightline_client.cli.work import answer_pages, following
 from sightline_client.cli.work.patience import Patience
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
@@ -70,13 +71,14 @@ def list_(
         ),
     ] = False,
     top: Annotated[int, options.number("N", "Maximum number of products; 0 for all.", 0)] = 50,
+    html: options.Html = None,
     suite: Suite,
 ) -> None:
     """List products.
 
     [bold]Examples[/bold]
 
-      sightline products list --filter 'brand = Aurora' --top 10
+      sightline products list --filter 'brand = Aurora' --top 10 --html aurora.html
 
       sightline products list --doubted
 
@@ -92,21 +94,50 @@ def list_(
     if market:
         request.filter.market_id = market
 
+    facts = [(_("filter"), filter or _("none")), (_("market"), market), (_("order"), order.value)]
+
     async def ask(client: SightlineClient) -> catalog_pb2.ListProductsResponse:
-        found = catalog_pb2.ListProductsResponse()
-        with progress.meter(_("listing"), top or None, stays=False) as bar:
-            while True:
-                request.page_size = min(_PAGE, top - len(found.products)) if top else _PAGE
-                page = await client.calls(client.calls.catalog.ListProducts, request, suite.timeout)
-                found.products.extend(page.products)
-                bar.at(len(found.products), top, rows=len(found.products))
-                found.next_page_token = request.page_token = page.next_page_token
-                if not page.next_page_token or (top and len(found.products) >= top):
-                    return found
+        found = await _listed(client, request, top, suite.timeout)
+        if html is not None:
+            await answer_pages.write(client, html, *_as_page(found, facts))
+        return found
 
     response = suite.run(ask)
     rows, more = map(from_wire.product, response.products), bool(response.next_page_token)
     suite.show(response, lambda: listings.products(list(rows), more=more, mismatched=mismatched))
+    answer_pages.written(suite, html)
+
+
+async def _listed(
+    client: SightlineClient,
+    request: catalog_pb2.ListProductsRequest,
+    top: int,
+    timeout: float,
+) -> catalog_pb2.ListProductsResponse:
+    """Return at most `top` products as one answer; 0: all."""
+    found = catalog_pb2.ListProductsResponse()
+    with progress.meter(_("listing"), top or None, stays=False) as bar:
+        while True:
+            request.page_size = min(_PAGE, top - len(found.products)) if top else _PAGE
+            part = await client.calls(client.calls.catalog.ListProducts, request, timeout)
+            found.products.extend(part.products)
+            bar.at(len(found.products), top, rows=len(found.products))
+            found.next_page_token = request.page_token = part.next_page_token
+            if not part.next_page_token or (top and len(found.products) >= top):
+                return found
+
+
+def _as_page(
+    found: catalog_pb2.ListProductsResponse, facts: Sequence[tuple[str, str]]
+) -> tuple[page.Head, Sequence[page.Section]]:
+    products = [*map(from_wire.product, found.products)]
+    head = page.Head(
+        tables.counted(len(products), "product", "products"),
+        facts,
+        [_("There are more: raise --top.")] if found.next_page_token else [],
+    )
+    noted = [(each, listings.mismatch(each.category_doubt)) for each in products]
+    return head, [page.Section(None, problem=_("No products match."), products=noted)]
 
 
 @app.command()
@@ -138,13 +169,13 @@ def misfits(
         found = catalog_pb2.ListMisfitsResponse()
         with progress.meter(_("comparing photos"), None, stays=False) as bar:
             while True:
-                page = await client.calls(client.calls.catalog.ListMisfits, request, suite.timeout)
-                found.misfits.extend(page.misfits)
-                found.examined_count += page.examined_count
-                found.space.CopyFrom(page.space)
+                part = await client.calls(client.calls.catalog.ListMisfits, request, suite.timeout)
+                found.misfits.extend(part.misfits)
+                found.examined_count += part.examined_count
+                found.space.CopyFrom(part.space)
                 bar.at(found.examined_count, 0, rows=found.examined_count)
-                request.page_token = page.next_page_token
-                if not page.next_page_token:
+                request.page_token = part.next_page_token
+                if not part.next_page_token:
                     return found
 
     response = suite.run(ask)

@@ -337,7 +337,7 @@ def products(
             product.product_id,
             *(_fact(field, product) or "–" for field in _COLUMNS),
             str(len(product.images)),
-            *([_mismatch(product.category_doubt)] if mismatched else ()),
+            *([mismatch(product.category_doubt)] if mismatched else ()),
         )
     if not values:
         return Text(
@@ -367,7 +367,7 @@ def misfits(rows: Sequence[PhotoMisfit], examined: int) -> RenderableType:
     return Group(table, Text(summary)) if rows else Text(summary)
 
 
-def _mismatch(value: CategoryDoubt | None) -> str:
+def mismatch(value: CategoryDoubt | None) -> str:
     """Say how a photo contradicts the category."""
     if value is None:
         return ""
@@ -404,7 +404,7 @@ def product(value: Product) -> RenderableType:
     facts = (
         (_("product"), value.product_id),
         *((_label(field.name), _fact(field, value)) for field in FIELDS),
-        (_("category mismatch"), _mismatch(value.category_doubt)),
+        (_("category mismatch"), mismatch(value.category_doubt)),
         (_("photos"), photos),
         ("etag", value.etag),
     )

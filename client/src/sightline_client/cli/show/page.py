@@ -71,6 +71,8 @@ class Section:
     title: str = ""
     problem: str = ""
     """Why it failed."""
+    products: Sequence[tuple[Product, str]] = ()
+    """In place of an answer: products of the catalog, each with a note; "" = none."""
 
 
 @dataclass(frozen=True, slots=True)

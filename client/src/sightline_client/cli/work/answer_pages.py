@@ -42,7 +42,7 @@ def show(
     async def asked(client: SightlineClient) -> A:
         answer = await ask(client)
         if html is not None:
-            await _write(client, html, head(answer), sections(answer), products)
+            await write(client, html, head(answer), sections(answer), products)
         return answer
 
     value = suite.answer(asked, for_people)
@@ -56,17 +56,24 @@ def written(suite: Suite, html: Path | None) -> None:
         running.say(Text(_("Written: {html}", html=plain(str(html)))))
 
 
-async def _write(
+async def write(
     client: SightlineClient,
     path: Path,
     head: page.Head,
     sections: Sequence[page.Section],
-    products: Sequence[str],
+    products: Sequence[str] = (),
 ) -> None:
+    """Write a page with photos; see ``show``."""
     asked = await photos_of(client, [(product_id, "") for product_id in products])
     named = [(product_id, asked[product_id]) for product_id in products if product_id in asked]
     shown = [image for each in sections if each.answer for image in matched(each.answer.results)]
-    photos = await photos_of(client, shown)
+    listed = [
+        (product.product_id, first_photo(product))
+        for each in sections
+        for product, _note in each.products
+        if product.images
+    ]
+    photos = await photos_of(client, [*shown, *listed])
     page.write(path, replace(head, queries=[*head.queries, *named]), sections, photos)
 
 

@@ -1,25 +1,55 @@
 """The retriever of this process: what an answer needs is asked of what the retriever lends; other
 calls go over its channel."""
 
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from inspect import signature
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import grpc
 
 from gateway.clients.peer_calls import PeerCaller
-from gateway.clients.retriever import COUNTED, RetrieverClient, as_sent, filter_of
+from gateway.clients.retriever import RetrieverClient, as_sent, filter_of
 from gateway.model.query import AnswerScope
 from servicekit.errors import InvalidArgument
 from servicekit.rpc.loans import Loan
-from sightline_core.columns import ProductColumns
 from sightline_core.lending import LentRetriever, ReadFilter
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
-from sightline_core.search import CheckedProducts, NearestProducts, ProductRows, VectorBlend
+from sightline_core.search import VectorBlend
 
+P = ParamSpec("P")
 T = TypeVar("T")
 KEPT = 256
 """Filters of requests that stay read."""
+_PLAIN = frozenset({str, int, bool, tuple, AnswerScope})
+"""Types of arguments by whose values equal calls are known; tuples are of ids."""
+
+
+def _lent(
+    method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], name: str
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Return a method like this one that calls the lent one of a name, which takes the filter of
+    the scope in the place of the scope."""
+    at = [*signature(method).parameters].index("scope")
+
+    async def ask(*given: Any, **named: Any) -> T:
+        retriever: LocalRetriever = given[0]
+        scope: AnswerScope = given[at]
+
+        def work(lent: Any) -> Awaitable[T]:
+            found: Awaitable[T] = getattr(lent, name)(
+                *given[1:at], _filter(lent, scope), *given[at + 1 :], **named
+            )
+            return found
+
+        values = (*given[1:], *named, *named.values())
+        key = [
+            each if (of := type(each)) in _PLAIN else _keys(each) if of is list else _key(each)
+            for each in values
+        ]
+        return await retriever.ask(name, work, scope, *key)
+
+    return ask
 
 
 class LocalRetriever(RetrieverClient):
@@ -36,143 +66,36 @@ class LocalRetriever(RetrieverClient):
         super().__init__(channel, caller, sized)
         self._borrowed = borrowed
 
-    async def search(
-        self,
-        catalog_id: str,
-        near: Vector | str | VectorBlend,
-        scope: AnswerScope,
-        *,
-        top_k: int,
-        exclude: Sequence[str],
-        min_index_token: str,
-    ) -> NearestProducts:
-        return await self._ask(
-            "search",
-            lambda lent, passing: lent.search(
-                catalog_id,
-                near,
-                passing,
-                top_k=top_k,
-                exclude=exclude,
-                min_index_token=min_index_token,
-            ),
-            scope,
-            *(catalog_id, _key(near), top_k, tuple(exclude), min_index_token),
-        )
-
-    async def keywords(
-        self,
-        catalog_id: str,
-        text: str,
-        scope: AnswerScope,
-        *,
-        top_k: int,
-        exclude: Sequence[str],
-        language_code: str = "",
-        correct: bool = False,
-        labelled: bool = False,
-    ) -> NearestProducts:
-        return await self._ask(
-            "keywords",
-            lambda lent, passing: lent.keywords(
-                catalog_id,
-                text,
-                passing,
-                top_k=top_k,
-                exclude=exclude,
-                language_code=language_code,
-                correct=correct,
-                labelled=labelled,
-            ),
-            scope,
-            *(catalog_id, text, top_k, tuple(exclude)),
-            *(language_code, correct, labelled),
-        )
-
-    async def columns(
-        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
-    ) -> ProductColumns:
-        return await self._ask(
-            "columns",
-            lambda lent, passing: lent.columns(catalog_id, ids, passing),
-            scope,
-            *(catalog_id, tuple(ids)),
-        )
-
-    async def categories(self, catalog_id: str, ids: Sequence[str]) -> Mapping[str, str]:
-        found = await self.columns(catalog_id, ids, AnswerScope())
-        return dict(zip(found.product_ids, found.read("category_paths", ""), strict=True))
-
-    async def checked(
-        self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
-    ) -> CheckedProducts:
-        return await self._ask(
-            "checked",
-            lambda lent, passing: lent.checked(catalog_id, ids, passing),
-            scope,
-            *(catalog_id, tuple(ids)),
-        )
-
-    async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
-        return await self._ask(
-            "newest",
-            lambda lent, passing: lent.newest(catalog_id, passing, count),
-            scope,
-            *(catalog_id, count),
-        )
-
-    async def products(
-        self,
-        catalog_id: str,
-        ids: Sequence[str],
-        scope: AnswerScope,
-        titles: Sequence[str] = (),
-        *,
-        unshown: bool = False,
-    ) -> ProductRows:
-        asked = ids or titles[:1]
-        found, count = await self._ask(
-            "products",
-            lambda lent, passing: lent.products(
-                catalog_id, asked, passing, titles, unshown=unshown
-            ),
-            scope,
-            *(catalog_id, tuple(asked), tuple(titles), unshown),
-        )
-        self._sized(catalog_id, count)
-        return found
-
-    async def facets(
-        self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
-    ) -> tuple[Facet, ...]:
-        return (await self._count(catalog_id, asked, scope))[0]
-
-    async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
-        return (await self._count(catalog_id, COUNTED, scope))[1]
+    search = _lent(RetrieverClient.search, "search")
+    search_each = _lent(RetrieverClient.search_each, "search_each")
+    keywords = _lent(RetrieverClient.keywords, "keywords")
+    columns = _lent(RetrieverClient.columns, "columns")
+    checked = _lent(RetrieverClient.checked, "checked")
+    _newest = _lent(RetrieverClient._newest, "newest")
+    _rows = _lent(RetrieverClient._rows, "products")
 
     async def _count(
         self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
-    ) -> tuple[tuple[Facet, ...], int]:
+    ) -> tuple[Sequence[Facet], int]:
         key = tuple(each.SerializeToString(deterministic=True) for each in asked)
-        return await self._ask(
+        return await self.ask(
             "facets",
-            lambda lent, passing: lent.facets(catalog_id, asked, passing),
+            lambda lent: lent.facets(catalog_id, asked, _filter(lent, scope)),
             scope,
             *(catalog_id, key),
         )
 
-    async def _ask(
+    async def ask(
         self,
         name: str,
-        work: Callable[[LentRetriever, ReadFilter], Awaitable[T]],
+        work: Callable[[Any], Awaitable[T]],
         scope: AnswerScope,
         *key: Hashable,
     ) -> T:
-        async def ask(lent: Any) -> T:
-            return await work(lent, _filter(lent, scope))
-
+        """Work with what is lent, once for equal names and keys of a request. Raises ServiceError,
+        whose paths are those of the caller's filter."""
         try:
-            return await self._caller.borrow_idempotent(self._borrowed(), name, ask, scope, *key)
+            return await self._caller.borrow_idempotent(self._borrowed(), name, work, scope, *key)
         except InvalidArgument as error:
             raise as_sent(error, scope) from error
 
@@ -184,9 +107,14 @@ def _filter(lent: Any, scope: AnswerScope) -> ReadFilter:
     return found
 
 
-def _key(near: Vector | str | VectorBlend) -> Hashable:
-    if isinstance(near, str):
-        return near
-    if isinstance(near, VectorBlend):
-        return near.space, *((weight, _key(each)) for weight, each in near.parts)
-    return near.space, near.space_version, near.data
+def _keys(values: Sequence[str | VectorBlend]) -> Hashable:
+    return tuple([each if isinstance(each, str) else _key(each) for each in values])
+
+
+def _key(value: Sequence[str] | Vector | VectorBlend) -> Hashable:
+    """Return what tells an argument from others."""
+    if isinstance(value, VectorBlend):
+        return value.space, *((weight, _key(each)) for weight, each in value.parts)
+    if isinstance(value, Sequence):
+        return value if isinstance(value, str) else tuple(value)
+    return value.space, value.space_version, value.data

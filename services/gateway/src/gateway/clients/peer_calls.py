@@ -15,9 +15,9 @@ from servicekit.admission import costs
 from servicekit.errors import Code, DeadlineExceeded, Internal, ServiceError
 from servicekit.rpc import equal_calls
 from servicekit.rpc.breaker import CircuitBreaker
-from servicekit.rpc.hedging import Hedging, one_at_a_time
+from servicekit.rpc.hedging import Hedging, in_turn, one_at_a_time
 from servicekit.rpc.interceptors import VERSION_KEY
-from servicekit.rpc.loans import Loan, Withdrawn
+from servicekit.rpc.loans import Loan, Use, Withdrawn
 from servicekit.status import from_rpc_error
 
 Q = TypeVar("Q", bound=Message)
@@ -93,27 +93,26 @@ class PeerCaller:
             raise
         return answer
 
-    async def borrow_idempotent(
+    def borrow_idempotent(
         self, loan: Loan[L] | None, name: str, work: Callable[[L], Awaitable[A]], *key: Hashable
-    ) -> A:
+    ) -> Awaitable[A]:
         """Work with what the peer lends in this process, once for equal names and keys of a
         request. Raises ServiceError."""
+        if one_at_a_time.get() is None and equal_calls.answers.get() is None:
+            return self.borrow(loan, name, work)
 
-        async def start() -> A:
-            if (alone := one_at_a_time.get()) is None:
-                return await self.borrow(loan, name, work)
-            async with alone:
-                return await self.borrow(loan, name, work)
+        def start() -> Coroutine[Any, Any, A]:
+            return in_turn(lambda: self.borrow(loan, name, work))
 
-        return await equal_calls.once((self.peer, name), key, start)
+        return equal_calls.once((self.peer, name), key, start)
 
     async def borrow(self, loan: Loan[L] | None, name: str, work: Callable[[L], Awaitable[A]]) -> A:
         """Work with what the peer lends in this process. Raises ServiceError."""
         if loan is None or (self.breaker is not None and self.breaker.hangs):
             raise PeerUnavailable(self.peer)
         try:
-            seconds = deadlines.budget(self._reserve, self._longest)
-            return await loan.use(name, work, self._longest if seconds is None else seconds)
+            with Use(loan, name, self._longest, self._reserve) as lent:
+                return await work(lent)
         except Withdrawn:
             raise PeerUnavailable(self.peer) from None
         except ServiceError as error:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence, Sized
 from dataclasses import asdict
 from functools import lru_cache
 from itertools import chain
-from types import MappingProxyType
 from typing import cast
 
 import grpc
@@ -35,75 +34,32 @@ from sightline.ranker.v1 import privacy_service_pb2, profile_service_pb2
 from sightline.ranker.v1 import privacy_service_pb2_grpc as privacy_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
+from sightline_core import ranking as core
 from sightline_core.answer import AnswerOrder, AnswerRecord
-from sightline_core.candidates import Contributions, FusedCandidates
+from sightline_core.candidates import Contributions
 from sightline_core.degradations import Degradation, DegradationCause
-from sightline_core.ranking import (
-    NO_RECOMMENDERS,
-    AnchorSource,
-    AppliedObjective,
-    NominationBasis,
-    Objective,
-    Ranked,
-    RankerCandidates,
-    RankRequest,
-    Reasoned,
-    ReasonRequest,
-    RecommenderList,
-    Recommenders,
-    ReorderingRules,
-    RequestAnchors,
-)
 from sightline_core.reasons import Reason
 from sightline_core.score_notes import ScoreNote
 from sightline_core.shoppers import Shopper
 from sightline_rules.controls import ControlKind
 
-NO_BOOST = 1e-12
-
 IDEMPOTENT = idempotent(
-    job_service_pb2,
-    answers_pb,
-    events_pb,
-    experiments_pb,
-    models_pb,
-    privacy_service_pb2,
-    profile_service_pb2,
-    ranking_pb,
+    *(job_service_pb2, answers_pb, events_pb, experiments_pb, models_pb, privacy_service_pb2),
+    *(profile_service_pb2, ranking_pb),
 )
 MOST_MODELS = 1_000
 MOST_SEARCHES = 10_000
 """Past searches of a catalog that are suggested."""
-MOST_PAIRS = 10_000
-"""Maximum number of pairs of candidates with the same picture sent to the ranker."""
-
-_BASIS: Mapping[int, NominationBasis] = MappingProxyType(
-    {
-        ranking_pb.NominateResponse.BASIS_LONG_TERM: NominationBasis.LONG_TERM,
-        ranking_pb.NominateResponse.BASIS_SESSION: NominationBasis.SESSION,
-        ranking_pb.NominateResponse.BASIS_POPULARITY: NominationBasis.POPULARITY,
-    }
-)
-
-_SOURCES: Mapping[AnchorSource, ranking_pb.Anchors.Source.ValueType] = MappingProxyType(
-    {
-        AnchorSource.REQUEST: ranking_pb.Anchors.SOURCE_UNSPECIFIED,
-        AnchorSource.VIEWED: ranking_pb.Anchors.SOURCE_VIEWED,
-        AnchorSource.CART: ranking_pb.Anchors.SOURCE_CART,
-        AnchorSource.BOUGHT: ranking_pb.Anchors.SOURCE_BOUGHT,
-    }
-)
-
-
-_GOALS: Mapping[Objective, ranking_pb.Diversity.Objective.ValueType] = MappingProxyType(
-    {
-        Objective.CLICKS: ranking_pb.Diversity.OBJECTIVE_CLICKS,
-        Objective.CONVERSION: ranking_pb.Diversity.OBJECTIVE_CONVERSION,
-        Objective.PURCHASES: ranking_pb.Diversity.OBJECTIVE_CONVERSION,
-        Objective.REVENUE: ranking_pb.Diversity.OBJECTIVE_REVENUE,
-        Objective.MARGIN: ranking_pb.Diversity.OBJECTIVE_MARGIN,
-    }
-)
+_BASES = {
+    ranking_pb.NominateResponse.Basis.Value(f"BASIS_{each.name}"): each
+    for each in core.NominationBasis
+    if each is not core.NominationBasis.NOTHING
+}
+_SOURCES = {
+    each: ranking_pb.Anchors.Source.Value(f"SOURCE_{each.name}")
+    for each in core.AnchorSource
+    if each.is_history
+}
 
 
 class RankerClient(RankerPort, ExperimentKeeper):
@@ -118,55 +74,44 @@ class RankerClient(RankerPort, ExperimentKeeper):
         self._privacy = privacy_grpc.PrivacyServiceStub(channel)
         self._caller = caller
 
-    async def generate(
-        self,
-        catalog_id: str,
-        shopper: Shopper | None,
-        session_id: str,
-        *,
-        top_k: int,
-        exclude: Sequence[str],
-        accept_vectors: bool = False,
-        recommenders: Recommenders = NO_RECOMMENDERS,
-        model_version: str = "",
-    ) -> RankerCandidates:
+    async def generate(self, order: core.NominateRequest) -> core.RankerCandidates:
+        asked = order.recommenders
         request = ranking_pb.NominateRequest(
-            catalog_id=catalog_id,
-            shopper=messages.shopper_message(shopper),
-            session_id=session_id,
-            top_k=top_k,
-            exclude_product_ids=exclude,
-            accepts_vectors=accept_vectors,
-            anchors=_anchors(recommenders.anchors),
-            recommenders=recommenders.names,
-            recommenders_only=recommenders.only,
-            model_version=model_version,
-            last_products=recommenders.last_products,
-            last_product_recommenders=recommenders.of_last_products,
+            catalog_id=order.catalog_id,
+            shopper=messages.shopper_message(order.shopper),
+            session_id=order.session_id,
+            top_k=order.top_k,
+            exclude_product_ids=order.exclude_product_ids,
+            accepts_vectors=order.accepts_vectors,
+            anchors=_anchors(asked.anchors),
+            recommenders=asked.names,
+            recommenders_only=asked.only,
+            model_version=order.model_version,
+            last_products=asked.last_products,
+            last_product_recommenders=asked.of_last_products,
         )
-        if recommenders.category_path:
-            request.scope.category_path.extend(recommenders.category_path)
+        if asked.category_path:
+            request.scope.category_path.extend(asked.category_path)
         answer = await self._caller.call_idempotent(self._ranking.Nominate, request)
-        return RankerCandidates(
+        last = zip(answer.last_product_ids, answer.last_product_weights, strict=True)
+        return core.RankerCandidates(
             product_ids=tuple(dict.fromkeys(answer.product_ids)),
-            basis=_BASIS.get(answer.basis, NominationBasis.NOTHING),
+            basis=_BASES.get(answer.basis, core.NominationBasis.NOTHING),
             model_version=answer.model_version,
-            degradations=() if recommenders.only else _lost("nominate", model_version, answer),
+            degradations=() if asked.only else _lost("nominate", order.model_version, answer),
             vectors=tuple(answer.vectors),
             exclude=tuple(answer.exclude_product_ids),
             history_token=answer.history_token,
             lists=tuple(map(_list, answer.lists)),
             anchors=tuple(answer.anchor_product_ids),
-            last_products=dict(
-                zip(answer.last_product_ids, answer.last_product_weights, strict=True)
-            ),
+            last_products=dict(last),
         )
 
-    async def rank(self, order: RankRequest) -> Ranked:
+    async def rank(self, order: core.RankRequest) -> core.Ranked:
         answer = await self._caller.call(self._ranking.Rank, rank_message(order))
-        return _ranked(answer, order.candidates, _lost("rank", order.model_version, answer))
+        return _ranked(order, answer)
 
-    async def reasons(self, order: ReasonRequest) -> Reasoned:
+    async def reasons(self, order: core.ReasonRequest) -> core.Reasoned:
         request = ranking_pb.GiveReasonsRequest(
             catalog_id=order.catalog_id,
             language_code=order.language_code,
@@ -175,13 +120,13 @@ class RankerClient(RankerPort, ExperimentKeeper):
             candidates=columns_of(order.rows),
             parts=[ranking_pb.PartColumn(name=name, values=values) for name, values in order.parts],
             weights=_weights(order.weights),
-            explored_places=order.explored,
+            explored_places=order.explored_places,
             explain=order.explain,
             anchors=_anchors(order.anchors),
             model_version=order.model_version,
         )
         answer = await self._caller.call(self._ranking.GiveReasons, request)
-        reasoned = Reasoned(_reasons(answer.reasons), _contributions(answer.parts))
+        reasoned = core.Reasoned(_reasons(answer.reasons), _contributions(answer.parts))
         if any(
             len(column) != len(order.rows)
             for column in (reasoned.reasons, *reasoned.contributions.values())
@@ -333,7 +278,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
         return {item.model_version: item.state for item in answer.models}
 
 
-def rank_message(order: RankRequest) -> ranking_pb.RankRequest:
+def rank_message(order: core.RankRequest) -> ranking_pb.RankRequest:
     """Return the message of a request to rank."""
     candidates = order.candidates
     request = ranking_pb.RankRequest(
@@ -364,7 +309,8 @@ def rank_message(order: RankRequest) -> ranking_pb.RankRequest:
     request.candidates.CopyFrom(columns_message(candidates.columns))
     if order.collapse:
         request.query_products.CopyFrom(columns_message(candidates.own))
-        request.same_pictures.extend(chain.from_iterable(candidates.same_pictures[:MOST_PAIRS]))
+        pairs = candidates.same_pictures[: core.MOST_PAIRS]
+        request.same_pictures.extend(chain.from_iterable(pairs))
     if order.record is not None:
         request.record.CopyFrom(draft_of(order.record, candidates))
     if candidates.controls:
@@ -372,29 +318,28 @@ def rank_message(order: RankRequest) -> ranking_pb.RankRequest:
     return request
 
 
-def _anchors(value: RequestAnchors) -> ranking_pb.Anchors | None:
+def _anchors(value: core.RequestAnchors) -> ranking_pb.Anchors | None:
     if not value:
         return None
-    source = _SOURCES[value.source]
+    source = _SOURCES.get(value.source, ranking_pb.Anchors.SOURCE_UNSPECIFIED)
     return ranking_pb.Anchors(product_ids=value.product_ids, source=source)
 
 
-def _list(message: ranking_pb.RecommenderList) -> RecommenderList:
+def _list(message: ranking_pb.RecommenderList) -> core.RecommenderList:
     if len(message.product_ids) != len(message.scores):
         raise Internal("the ranker's columns differ in length", reason="INTERNAL")
     scores = dict(zip(message.product_ids, message.scores, strict=True))
-    return RecommenderList(message.recommender, tuple(scores), tuple(scores.values()))
+    return core.RecommenderList(message.recommender, tuple(scores), tuple(scores.values()))
 
 
-def _controls(order: RankRequest) -> ranking_pb.Controls:
+def _controls(order: core.RankRequest) -> ranking_pb.Controls:
     message = ranking_pb.Controls(page_size=order.page_size, pins_first=order.pins_first)
     for each in order.candidates.controls:
         made = message.controls.add(name=each.name, candidates=each.rows, by_merit=each.by_merit)
         if each.kind is ControlKind.PIN:
             made.place = each.place
         elif each.kind is ControlKind.BOOST:
-            # The ranker rejects a boost of 0; this one moves nothing that differs in score.
-            made.boost = each.boost or NO_BOOST
+            made.boost = each.boost
         else:
             made.bury = True
     return message
@@ -407,25 +352,23 @@ def _weights(weights: Mapping[str, float]) -> list[ranking_pb.PartWeight]:
 def _lost(
     stage: str, pinned: str, answer: ranking_pb.RankResponse | ranking_pb.NominateResponse
 ) -> tuple[Degradation, ...]:
-    """Return the degradations that the ranker reports.
-
-    A ranker before 0.15 does not report that it ignored the pinned model, so that is added here.
-    """
+    """Return the degradations that the ranker reports, and the lack of the pinned model if it does
+    not report that."""
     found = messages.degradation_list(answer.degradations)
     cause = DegradationCause.MODEL_NOT_READY
     if pinned in ("", answer.model_version) or any(item.cause == cause for item in found):
         return found
     substitute = "the promoted model" if answer.model_version else "similarity and popularity"
-    return (*found, Degradation(stage=stage, cause=cause, substitute=substitute))
+    return (*found, Degradation(stage, cause, substitute))
 
 
-def _ranked(
-    answer: ranking_pb.RankResponse, candidates: FusedCandidates, lost: tuple[Degradation, ...]
-) -> Ranked:
-    ids, known = list(answer.product_ids), candidates.places
-    _check_columns(answer, known)
+def _ranked(order: core.RankRequest, answer: ranking_pb.RankResponse) -> core.Ranked:
+    ids, candidates = list(answer.product_ids), order.candidates
+    known = candidates.places
+    _check_columns(answer, known, len(candidates.controls))
     places = [known[product_id] for product_id in ids]
-    order = AnswerOrder(
+    names = [each.name for each in candidates.controls] if answer.control_merits else ()
+    made = AnswerOrder(
         product_ids=ids,
         # Only the page's columns are read, so they are not copied.
         raw_scores=answer.raw_scores,
@@ -442,11 +385,11 @@ def _ranked(
         expected_values=answer.expected_values,
         total=max(answer.total_count, len(ids)),
     )
-    return Ranked(
-        order=order,
+    return core.Ranked(
+        order=made,
         hidden_count=answer.hidden_count,
         model_version=answer.model_version,
-        degradations=lost,
+        degradations=_lost("rank", order.model_version, answer),
         work=messages.work(answer.stage_timings),
         seen_count=answer.seen_count,
         collapsed_count=answer.collapsed_count,
@@ -454,34 +397,24 @@ def _ranked(
         hidden_pins=tuple(answer.hidden_product_ids),
         seen_pins=tuple(answer.seen_product_ids),
         acted=tuple(answer.acted_controls),
-        merits=_merits(answer, candidates),
+        merits=dict(zip(names, answer.control_merits, strict=True)),
         notes=[ScoreNote(each.part, each.cause, each.product_count) for each in answer.score_notes],
     )
 
 
-def _merits(answer: ranking_pb.RankResponse, candidates: FusedCandidates) -> Mapping[str, float]:
-    """Return the relevance of the products of controls by merit. A ranker before 0.19 does not say
-    it."""
-    names = [each.name for each in candidates.controls]
-    if len(answer.control_merits) != len(names):
-        return {}
-    return dict(zip(names, answer.control_merits, strict=True))
-
-
-def _check_columns(answer: ranking_pb.RankResponse, known: Mapping[str, int]) -> None:
+def _check_columns(
+    answer: ranking_pb.RankResponse, known: Mapping[str, int], controls: int
+) -> None:
     """Raise Internal unless the columns have equal lengths and hold candidates only."""
     count = len(answer.product_ids)
     optional: Sequence[Sized] = (
-        answer.scores,
-        answer.score_ranks,
-        answer.moves,
-        answer.propensities,
-        answer.collapsed,
-        answer.expected_values,
+        *(answer.scores, answer.score_ranks, answer.moves, answer.propensities),
+        *(answer.collapsed, answer.expected_values),
     )
     held: list[Sized] = [answer.raw_scores, *filter(None, optional)]
     held += [part.values for part in answer.parts]
-    if {*map(len, held)} != {count} or len(answer.reasons) > count:
+    merits = len(answer.control_merits)
+    if {*map(len, held)} != {count} or len(answer.reasons) > count or merits not in (0, controls):
         raise Internal("the ranker's columns differ in length", reason="INTERNAL")
     if not known.keys() >= set(answer.product_ids):
         raise Internal("the ranker returned products that were not candidates", reason="INTERNAL")
@@ -502,11 +435,14 @@ def _contributions(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Seque
 
 
 @lru_cache(64)
-def _diversity(value: ReorderingRules, objective: AppliedObjective) -> ranking_pb.Diversity:
+def _diversity(
+    value: core.ReorderingRules, objective: core.AppliedObjective
+) -> ranking_pb.Diversity:
     caps = [ranking_pb.CategoryCap(level=level, cap=most) for level, most in value.category_caps]
     given = asdict(cast(Diversity, value)) | {"category_caps": caps}
     message = ranking_pb.Diversity(**given)
     if objective:
-        message.objective = _GOALS[objective.goal]
+        name = f"OBJECTIVE_{objective.goal.present}"
+        message.objective = ranking_pb.Diversity.Objective.Value(name)
         message.objective_strength = objective.strength
     return message

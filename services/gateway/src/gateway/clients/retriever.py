@@ -1,5 +1,6 @@
 """The retriever's client."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -19,10 +20,9 @@ from gateway.model.peers import (
 )
 from gateway.model.query import AnswerScope
 from gateway.ports import RetrieverPort
-from servicekit.errors import FieldViolation, Internal, InvalidArgument
+from servicekit.errors import FieldViolation, Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import idempotent
-from servicekit.rpc.requests import timestamp
-from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, product_pb2, vector_pb2
+from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, vector_pb2
 from sightline.retriever.v1 import (
     backup_service_pb2,
     catalog_registry_service_pb2,
@@ -50,6 +50,7 @@ from sightline_core.search import (
     UsedSynonym,
     VectorBlend,
 )
+from sightline_rules.messages import written
 
 IDEMPOTENT = idempotent(
     fit_pb,
@@ -73,13 +74,6 @@ _WRAPPED = "filter.all.filters[0]"
 
 COUNTED = (facet_pb2.FacetRequest(field="availability"),)
 """Facets of a request for the number of products alone."""
-_BUYABLE = filter_pb2.Filter(
-    comparison=filter_pb2.Comparison(
-        field="availability",
-        operator=filter_pb2.Comparison.OPERATOR_NOT_EQUAL,
-        value=filter_pb2.FilterValue(availability=product_pb2.AVAILABILITY_OUT_OF_STOCK),
-    )
-)
 
 
 class RetrieverClient(RetrieverPort):
@@ -126,6 +120,31 @@ class RetrieverClient(RetrieverPort):
         else:
             request.vector.CopyFrom(cast(vector_pb2.Vector, near))
         return _found(await self._call(self._vectors.Search, request, scope))
+
+    async def search_each(
+        self,
+        catalog_id: str,
+        blends: Sequence[VectorBlend],
+        scope: AnswerScope,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        min_index_token: str,
+    ) -> Sequence[NearestProducts | ServiceError]:
+        async def one(blend: VectorBlend) -> NearestProducts | ServiceError:
+            try:
+                return await self.search(
+                    catalog_id,
+                    blend,
+                    scope,
+                    top_k=top_k,
+                    exclude=exclude,
+                    min_index_token=min_index_token,
+                )
+            except ServiceError as error:
+                return error
+
+        return await asyncio.gather(*map(one, blends))
 
     async def keywords(
         self,
@@ -180,13 +199,8 @@ class RetrieverClient(RetrieverPort):
         return await self._call(self._products.BatchGetProducts, request, scope)
 
     async def categories(self, catalog_id: str, ids: Sequence[str]) -> Mapping[str, str]:
-        request = products_pb.BatchGetProductsRequest(
-            catalog_id=catalog_id, product_ids=ids, view=products_pb.PRODUCT_VIEW_COLUMNS
-        )
-        found = (await self._call(self._products.BatchGetProducts, request, AnswerScope())).columns
-        held = found.product_ids
-        paths = found.category_paths or [""] * len(held)
-        return dict(zip(held, paths, strict=True))
+        found = await self.columns(catalog_id, ids, AnswerScope())
+        return dict(zip(found.product_ids, found.read("category_paths", ""), strict=True))
 
     async def newest(self, catalog_id: str, scope: AnswerScope, count: int) -> ProductColumns:
         """Return the newest products that pass, newest first, from up to MOST_PAGES pages.
@@ -194,22 +208,29 @@ class RetrieverClient(RetrieverPort):
         A short or empty page may not be the last, since the retriever scans a fixed number of
         products for each.
         """
+        pages, token = list[ProductColumns](), ""
+        for _ in range(MOST_PAGES):
+            page, token = await self._newest(catalog_id, scope, count, token)
+            pages.append(page)
+            count -= len(page.product_ids)
+            if not token or count <= 0:
+                break
+        return gathered([(page, range(len(page.product_ids))) for page in pages])
+
+    async def _newest(
+        self, catalog_id: str, scope: AnswerScope, count: int, token: str
+    ) -> tuple[ProductColumns, str]:
+        """Return a page of the newest products that pass, and the token of the next one."""
         request = products_pb.ListProductsRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
             order=products_pb.ListProductsRequest.ORDER_NEWEST,
             page_size=count,
+            page_token=token,
             view=products_pb.PRODUCT_VIEW_COLUMNS,
         )
-        pages: list[ProductColumns] = []
-        for _ in range(MOST_PAGES):
-            answer = await self._call(self._products.ListProducts, request, scope)
-            pages.append(columns(answer.columns))
-            request.page_size -= len(pages[-1].product_ids)
-            request.page_token = answer.next_page_token
-            if not request.page_token or request.page_size <= 0:
-                break
-        return gathered([(page, range(len(page.product_ids))) for page in pages])
+        answer = await self._call(self._products.ListProducts, request, scope)
+        return columns(answer.columns), answer.next_page_token
 
     async def products(
         self,
@@ -220,30 +241,54 @@ class RetrieverClient(RetrieverPort):
         *,
         unshown: bool = False,
     ) -> ProductRows:
+        asked = ids or titles[:1]  # a request names at least one product
+        found, count = await self._rows(catalog_id, asked, scope, titles, unshown=unshown)
+        self._sized(catalog_id, count)
+        return found
+
+    async def _rows(
+        self,
+        catalog_id: str,
+        ids: Sequence[str],
+        scope: AnswerScope,
+        titles: Sequence[str],
+        *,
+        unshown: bool,
+    ) -> tuple[ProductRows, int]:
+        """Return whole products, see `products`, and the number of the catalog's."""
         request = products_pb.BatchGetProductsRequest(
             catalog_id=catalog_id,
-            product_ids=ids or titles[:1],  # the ranker rejects a request for no candidates
+            product_ids=ids,
             filter=filter_of(scope),
             view=products_pb.PRODUCT_VIEW_FULL,
             title_product_ids=titles,
             unshown=unshown,
         )
         answer = await self._call(self._products.BatchGetProducts, request, scope)
-        self._sized(catalog_id, answer.catalog_product_count)
-        return ProductRows(
-            tuple(answer.products),
-            {item: title for item, title in zip(titles, answer.titles, strict=False) if title},
-        )
+        named = zip(titles, answer.titles, strict=False)
+        rows = ProductRows(tuple(answer.products), {item: title for item, title in named if title})
+        return rows, answer.catalog_product_count
 
     async def facets(
         self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
     ) -> tuple[Facet, ...]:
+        return tuple((await self._count(catalog_id, asked, scope))[0])
+
+    async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
+        """Return the number of products that pass; variants of one parent count once."""
+        return (await self._count(catalog_id, COUNTED, scope))[1]
+
+    async def _count(
+        self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
+    ) -> tuple[Sequence[Facet], int]:
+        """Return the facets and the number of the products that pass."""
         request = products_pb.CountFacetsRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
             facets=cast(Sequence[facet_pb2.FacetRequest], asked),
         )
-        return tuple((await self._call(self._products.CountFacets, request, scope)).facets)
+        answer = await self._call(self._products.CountFacets, request, scope)
+        return answer.facets, answer.product_count
 
     async def browse(
         self, catalog_id: str, asked: ListingRequest, scope: AnswerScope
@@ -300,15 +345,6 @@ class RetrieverClient(RetrieverPort):
             raise Internal("the retriever's counts differ in number", reason="INTERNAL")
         return answer.product_counts
 
-    async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
-        """Return the number of products that pass; variants of one parent count once."""
-        request = products_pb.CountFacetsRequest(
-            catalog_id=catalog_id,
-            filter=filter_of(scope),
-            facets=COUNTED,
-        )
-        return (await self._call(self._products.CountFacets, request, scope)).product_count
-
     async def photo(self, catalog_id: str, image_id: str) -> bytes:
         request = products_pb.GetImageRequest(catalog_id=catalog_id, image_id=image_id)
         return (await self._caller.call(self._products.GetImage, request)).image.content
@@ -316,11 +352,8 @@ class RetrieverClient(RetrieverPort):
     async def rejection(
         self, catalog_id: str, product_id: str, scope: AnswerScope
     ) -> Rejection | None:
-        answer = await self._columns(catalog_id, [product_id], scope, explain=True)
-        for item in answer.rejections:
-            found = _rejection(item)
-            return replace(found, path="") if scope.filter is None else found
-        return None
+        found = (await self.checked(catalog_id, [product_id], scope)).rejections.get(product_id)
+        return found and (replace(found, path="") if scope.filter is None else found)
 
     async def count(self, catalog_id: str, space: str) -> IndexState:
         """Return the state of a space in record and index."""
@@ -427,22 +460,8 @@ def _own(scope: AnswerScope) -> filter_pb2.Filter | None:
 
 
 def _condition_of(scope: AnswerScope, own: filter_pb2.Filter | None) -> filter_pb2.Filter | None:
-    added = [_BUYABLE] if scope.buyable_only else []
-    if scope.created_micros is not None:
-        added.append(_equal("create_time", time=timestamp(scope.created_micros)))
-    if scope.category:
-        added.append(_equal("category", text=scope.category))
-    if scope.other_categories:
-        beside = filter_pb2.Filter()
-        getattr(beside, "not").CopyFrom(_any_of("category", scope.other_categories))
-        added.append(beside)
-    if scope.attribute is not None:
-        key, values = scope.attribute
-        added.append(_any_of(f"attributes.{key}", values))
-    for each in scope.without:
-        opposite = filter_pb2.Filter()
-        getattr(opposite, "not").CopyFrom(each.message)
-        added.append(opposite)
+    opposites: list[dict[str, Any]] = [{"not": each.message} for each in scope.without]
+    added = [filter_pb2.Filter(**each) for each in (*map(written, scope.conditions), *opposites)]
     if not added:
         return own
     if own is None or own.WhichOneof("expression") is None:
@@ -459,19 +478,6 @@ def _all(filters: Sequence[filter_pb2.Filter]) -> filter_pb2.Filter:
 def _any(filters: Sequence[object]) -> filter_pb2.Filter:
     made = cast(Sequence[filter_pb2.Filter], filters)
     return filter_pb2.Filter(any=filter_pb2.FilterList(filters=made))
-
-
-def _any_of(field: str, texts: Sequence[str]) -> filter_pb2.Filter:
-    values = [filter_pb2.FilterValue(text=text) for text in texts]
-    return filter_pb2.Filter(membership=filter_pb2.Membership(field=field, values=values))
-
-
-def _equal(field: str, **value: Any) -> filter_pb2.Filter:
-    equal = filter_pb2.Comparison.OPERATOR_EQUAL
-    held = filter_pb2.FilterValue(**value)
-    return filter_pb2.Filter(
-        comparison=filter_pb2.Comparison(field=field, operator=equal, value=held)
-    )
 
 
 def as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:

@@ -13,13 +13,16 @@ all shoppers want: one product says little of a shopper.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from gateway.model.query import FIRST_ANCHOR, MOST_ALIKE, Signal, SignalKind
 from sightline_core.columns import ProductColumns
 from sightline_rules import categories
 
+T = TypeVar("T")
 MOST_GROUPS = 2
 """Groups of last products that are searched by, at most: each costs a search of every space."""
 
@@ -71,26 +74,23 @@ class LastProducts:
 
     def affinities(self, columns: ProductColumns) -> list[float]:
         """Return the affinity of each product."""
-        known = dict[tuple[str, str], float]()
-        found = []
-        for pair in facts_of(columns):
-            if pair not in known:
-                known[pair] = self._affinity(*pair)
-            found.append(known[pair])
-        return found
+        facts = facts_of(columns)
+        by_path = {
+            path: self._unlike(self.paths, partial(_share, categories.split(path)))
+            for path in {path for path, _ in facts}
+        }
+        by_brand = {
+            brand: self._unlike(self.brands, brand.__eq__)
+            for brand in {brand for _, brand in facts}
+        }
+        return [1 - by_path[path] * by_brand[brand] for path, brand in facts]
 
-    def _affinity(self, path: str, brand: str) -> float:
-        levels = categories.split(path)
-        rows = list(zip(self.weights, self.paths, self.brands, strict=True))
-        kinds = (
-            [(weight, _share(levels, own)) for weight, own, _ in rows if own],
-            [(weight, float(brand == own)) for weight, _, own in rows if own],
-        )
-        other = 1.0
-        for pairs in kinds:
-            total = sum(weight for weight, _ in pairs)
-            other *= 1 - sum(weight * same for weight, same in pairs) / total if pairs else 1.0
-        return 1 - other
+    def _unlike(self, held: Sequence[T], same: Callable[[T], float]) -> float:
+        """Return 1 − the mean of `same` over the last products that have a value; 1 without any."""
+        pairs = [(weight, same(own)) for weight, own in zip(self.weights, held, strict=True) if own]
+        if not pairs:
+            return 1.0
+        return 1 - sum([weight * each for weight, each in pairs]) / sum([each for each, _ in pairs])
 
     def closest(self, path: str, brand: str) -> str:
         """Return the last product that shares most with a product, the newest of equals; empty if

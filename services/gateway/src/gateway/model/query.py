@@ -10,6 +10,16 @@ from gateway.model.filters import CallersFilter
 from sightline_core.changed import changed
 from sightline_core.opaque_messages import Box, FacetRequest
 from sightline_core.shoppers import Shopper
+from sightline_rules.filters import (
+    ATTRIBUTES,
+    Availability,
+    Comparison,
+    Filter,
+    Membership,
+    Not,
+    Operator,
+    Time,
+)
 
 MOST_ANCHORS = 50
 """Maximum number of anchors of a request."""
@@ -121,6 +131,9 @@ class ValueGrouping:
         return self.products or 4
 
 
+_BUYABLE = Comparison("availability", Operator.NOT_EQUAL, Availability.OUT_OF_STOCK)
+
+
 class AnswerScope(NamedTuple):
     """Conditions on the products of an answer. A tuple: what is read of one is kept by it."""
 
@@ -140,6 +153,22 @@ class AnswerScope(NamedTuple):
     """Excludes products that pass one of these filters."""
     market_id: str = ""
     """Market whose values conditions and products have; empty: the products' own."""
+
+    @property
+    def conditions(self) -> list[Filter]:
+        """Conditions other than the callers' filters."""
+        found: list[Filter] = [_BUYABLE] if self.buyable_only else []
+        if self.created_micros is not None:
+            created = Time(self.created_micros)
+            found.append(Comparison("create_time", Operator.EQUAL, created))
+        if self.category:
+            found.append(Comparison("category", Operator.EQUAL, self.category))
+        if self.other_categories:
+            found.append(Not(Membership("category", self.other_categories)))
+        if self.attribute is not None:
+            key, values = self.attribute
+            found.append(Membership(f"{ATTRIBUTES}{key}", values))
+        return found
 
 
 @dataclass(frozen=True, slots=True)

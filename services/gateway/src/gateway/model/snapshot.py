@@ -17,9 +17,6 @@ from sightline_rules.facts import Facts
 from sightline_rules.filter_checks import looks
 from sightline_rules.markets import localized
 
-_BUYABLE = filters.Comparison(
-    "availability", filters.Operator.NOT_EQUAL, filters.Availability.OUT_OF_STOCK
-)
 FACT_STEPS = 16
 """Work of reading the facts of one product."""
 
@@ -105,18 +102,7 @@ def _shared_levels(one: ProductRow, other: ProductRow) -> int:
 
 def condition_of(scope: AnswerScope) -> filters.Filter:
     """Return the scope's conditions as one filter. Raises FilterInvalid."""
-    parts: list[filters.Filter] = [_BUYABLE] if scope.buyable_only else []
-    if scope.created_micros is not None:
-        created = filters.Time(scope.created_micros)
-        parts.append(filters.Comparison("create_time", filters.Operator.EQUAL, created))
-    if scope.category:
-        within = filters.Operator.EQUAL
-        parts.append(filters.Comparison("category", within, scope.category))
-    beside = scope.other_categories
-    parts += [filters.Not(filters.Membership("category", beside))] if beside else []
-    if scope.attribute is not None:
-        key, values = scope.attribute
-        parts.append(filters.Membership(f"{filters.ATTRIBUTES}{key}", values))
+    parts = scope.conditions
     parts += [filters.Not(messages.read(each.message)) for each in scope.without]
     if scope.filter is not None:
         try:

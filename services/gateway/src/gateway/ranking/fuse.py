@@ -16,7 +16,8 @@ answer (2026-11). No function is called for a single candidate.
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import count
+from itertools import count, repeat
+from typing import Any
 
 from gateway.model.query import FIRST_ANCHOR, FIRST_GROUP
 from gateway.model.scene import SCORED
@@ -28,45 +29,46 @@ from sightline_core.candidates import (
     FusedCandidates,
     falling,
 )
-from sightline_core.changed import changed
-from sightline_core.columns import ProductColumns, gathered
+from sightline_core.columns import NO_PRODUCTS, ProductColumns, gathered
 
 K = 60
 """The constant of the paper."""
 
 
-def weighted(
-    listings: Sequence[CandidateList], weights: Mapping[Branch, float]
-) -> tuple[CandidateList, ...]:
-    """Return the listings with factors that sum to the branch's weight over its positive signals.
-
-    A branch thus has the same influence for any number of signals. The default weight is 1.
-    """
-    totals = _totals(listings)
-    return tuple(
-        [
-            changed(item, factor=weights.get(item.branch, 1.0) / totals[item.branch])
-            for item in listings
-        ]
-    )
-
-
 def _totals(listings: Sequence[CandidateList]) -> Mapping[Branch, float]:
     """Return the divisor of each branch's weights: the sum over its positive signals, else over all
     signals, else 1."""
-    totals, signals = dict.fromkeys([item.branch for item in listings], 0.0), 0.0
+    totals, signals = dict[Branch, float](), 0.0
     for item in listings:
-        if not item.negative:
-            totals[item.branch] += item.weight
-            if item.branch in SIMILARITY_BRANCHES:
-                signals += item.weight
-    return {branch: mine or signals or 1.0 for branch, mine in totals.items()}
+        branch, weight = item.branch, 0.0 if item.negative else item.weight
+        totals[branch] = totals[branch] + weight if branch in totals else weight
+        if branch in SIMILARITY_BRANCHES:
+            signals += weight
+    for branch, mine in totals.items():
+        totals[branch] = mine or signals or 1.0
+    return totals
 
 
-def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) -> FusedCandidates:
+def _weight(
+    item: CandidateList, totals: Mapping[Branch, float], weights: Mapping[Branch, float] | None
+) -> float:
+    """Return the weight of a list; that of a branch without one is 1."""
+    if weights is None:
+        return item.weight
+    return item.weight * (weights.get(item.branch, 1.0) / totals[item.branch])
+
+
+def fuse(
+    listings: Sequence[CandidateList],
+    left_out: Sequence[str],
+    most: int,
+    weights: Mapping[Branch, float] | None = None,
+) -> FusedCandidates:
     """Return the `most` best products of all listings, without excluded ones.
 
-    Equal scores are ordered by product id.
+    `weights`: that of each branch, over all its positive signals: a branch has the same influence
+    for any number of signals. None: each list counts by its own weight. Equal scores are ordered by
+    product id.
     """
     wanted = [item for item in listings if not item.negative]
     places, columns = _table(wanted, left_out)
@@ -78,20 +80,20 @@ def fuse(listings: Sequence[CandidateList], left_out: Sequence[str], most: int) 
     image_ids = [""] * size
     for item in wanted:
         at, bit = [*map(places.get, item.columns.product_ids)], BITS[item.branch]
-        weight = item.weight * item.factor
+        weight = _weight(item, totals, weights)
         rows = item.ordered(less.get(item.branch, NOTHING_LESS))
         for place, row in enumerate(rows, start=item.after + K + 1):
             if (spot := at[row]) is not None:
                 fused[spot] += weight / place
                 branches[spot] |= bit
         if item.similarities and item.branch in COSINE_BRANCHES:
-            photos = item.image_ids or [""] * len(at)
+            photos = item.image_ids or repeat("", len(at))
             for spot, near, photo in zip(at, item.similarities, photos, strict=True):
                 if spot is not None and ((best := nearest[spot]) is None or near > best):
                     nearest[spot] = near
                     image_ids[spot] = photo
     if negative:
-        _subtract(fused, listings, places)
+        _subtract(fused, listings, places, totals, weights)
     order = falling(fused, columns.product_ids)
     candidates = FusedCandidates(
         columns=columns,
@@ -120,13 +122,15 @@ def _by_branch(
     lowest similarity counts, which the product can't exceed; for a list of words, 0. NaN: in no
     list of the branch.
     """
-    if not places:
-        return {}
-    near = {branch: _near(listings, branch) for branch in totals if branch in _COMPARED}
+    near: dict[Branch, tuple[CandidateList, ...]] = {}
+    for item in listings if places else ():
+        if item.similarities and item.branch in _COMPARED:
+            before = near.get(item.branch, ())
+            near[item.branch] = (*before, item)
     return {
         branch: _summed(*_contributions(near[branch], totals[branch], places))
         for branch in (_COMPARED if len(near) > 1 else near)
-        if near.get(branch)
+        if branch in near
     }
 
 
@@ -141,7 +145,10 @@ def _summed(contributions: Sequence[Sequence[float]], known: Sequence[bool]) -> 
 
 def _own(listings: Sequence[CandidateList]) -> ProductColumns:
     """Return the query's own products, each once."""
-    own = gathered([(item.own, range(len(item.own.product_ids))) for item in listings if item.own])
+    each = [item.own for item in listings if item.own is not None]
+    if not each:
+        return NO_PRODUCTS
+    own = gathered([(one, range(len(one.product_ids))) for one in each]) if each[1:] else each[0]
     if len(own.product_ids) < 2:
         return own
     firsts = [row for row, item in enumerate(own.product_ids) if item not in own.product_ids[:row]]
@@ -168,9 +175,14 @@ def _table(
 ) -> tuple[Mapping[str, int], ProductColumns]:
     """Return the candidates' indexes by product id, in the order of the lists, and their
     columns."""
-    places: dict[str, int] = {}
-    blocks: list[tuple[ProductColumns, Sequence[int]]] = []
     unwanted = frozenset(left_out)
+    if len(wanted) == 1 and unwanted.isdisjoint(wanted[0].columns.product_ids):
+        ids = wanted[0].columns.product_ids
+        places = dict(zip(ids, count()))
+        if len(places) == len(ids):
+            return places, wanted[0].columns
+    places = {}
+    blocks: list[tuple[ProductColumns, Sequence[int]]] = []
     for item in wanted:
         ids = item.columns.product_ids
         new = {own: row for row, own in enumerate(ids) if own not in places and own not in unwanted}
@@ -199,7 +211,11 @@ def _penalties(
 
 
 def _subtract(
-    fused: list[float], listings: Sequence[CandidateList], places: Mapping[str, int]
+    fused: list[float],
+    listings: Sequence[CandidateList],
+    places: Mapping[str, int],
+    totals: Mapping[Branch, float],
+    weights: Mapping[Branch, float] | None,
 ) -> None:
     """Reduce scores by rank, for products that no positive list of the branch has with a cosine,
     which would be reduced instead."""
@@ -212,7 +228,7 @@ def _subtract(
             if not item.negative and _has_cosines(item)
             for product_id in item.ids
         }
-        weight = listing.weight * listing.factor
+        weight = _weight(listing, totals, weights)
         for place, row in enumerate(listing.ordered(), start=1):
             product_id = listing.ids[row]
             if product_id in places and product_id not in known:
@@ -274,15 +290,19 @@ def _contributions(
     it."""
     known, contributions = [False] * len(places), list[list[float]]()
     for item in lists:
-        worth, floor = item.worth, _floor(item)
-        near = [floor] * len(places)
+        worth = item.worth if item.category_fits else item.similarities
+        near: list[Any] = [None] * len(known)
         at = map(places.get, item.columns.product_ids)
         for spot, similarity in zip(at, worth, strict=True):
             if spot is not None:
                 near[spot], known[spot] = similarity, True
-        contributions.append(
+        floor = 0.0
+        if item.negative or None in near:
+            floor = _floor(item)
+            near = [floor if value is None else value for value in near]
+        contributions += (
             [-item.weight * (value - floor) / total for value in near]
             if item.negative
-            else [item.weight * value / total for value in near]
+            else [item.weight * value / total for value in near],
         )
     return contributions, known

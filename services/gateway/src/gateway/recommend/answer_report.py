@@ -1,6 +1,7 @@
 """Reports about an answer: degradations, versions, quality and best match."""
 
 from collections.abc import Collection, Sequence
+from operator import attrgetter
 
 from gateway.model.match import Match, MatchRule, SearchedSpace
 from gateway.model.quality import Quality, check_quality, quality_of
@@ -22,10 +23,13 @@ def degraded(run: RequestContext, candidates: FusedCandidates) -> tuple[Degradat
     return degradations(trace.failures, trace.reported, candidates.named, trace.snapshot_micros)
 
 
+_SPACE = attrgetter("space")
+
+
 def versions_of(run: RequestContext, *steps: str) -> Versions:
     """Return the versions behind the answer so far; `steps`: further steps of its plan."""
     return Versions(
-        spaces=tuple(sorted(run.trace.spaces, key=lambda item: item.space)),
+        spaces=tuple(sorted(run.trace.spaces, key=_SPACE)),
         model_version=run.trace.model_version,
         plan=" → ".join((run.trace.plan, *steps)),
         service_version=run.deps.service_version,
@@ -36,6 +40,8 @@ def versions_of(run: RequestContext, *steps: str) -> Versions:
 def corrected_queries(run: RequestContext) -> tuple[CorrectedQuery, ...]:
     """Return the texts of the request that were corrected."""
     texts = run.trace.corrected
+    if not texts:
+        return ()
     return tuple(
         CorrectedQuery(each.index, each.text, texts[each.index])
         for each in run.query.signals
@@ -51,6 +57,8 @@ def answer_quality(
     Raises AnswerDegraded below the minimum of request or scene.
     """
     scene, from_snapshot = run.plan.scene, bool(run.trace.snapshot_micros)
+    if not (lost or from_snapshot):
+        return Quality.FULL
     found = quality_of(lost, named, scene.used, from_snapshot=from_snapshot)
     return check_quality(found, run.query.min_answer_quality or scene.min_answer_quality, lost)
 
@@ -59,7 +67,8 @@ def page_quality(
     run: RequestContext, lost: Sequence[Degradation], results: Sequence[AnswerResult]
 ) -> Quality:
     """Return the quality of a page. Raises AnswerDegraded."""
-    return answer_quality(run, lost, {each for item in results for each in item.answered.branches})
+    named = {each for item in results for each in item.answered.branches} if lost else ()
+    return answer_quality(run, lost, named)
 
 
 def best_match(
@@ -72,12 +81,15 @@ def best_match(
     if run.last_products.ids:
         return None
     trace, scene = run.trace, run.plan.scene
-    rule = MatchRule(scene.match, scene.min_quality, run.query.min_quality)
+    judged = [each for each in listings if each.branch in JUDGED and not each.negative]
+    lost = False
+    for failure in trace.failures:
+        if failure.stage in JUDGED and failure.cause is not DegradationCause.SPACE_UNAVAILABLE:
+            lost = True
+    if not (judged or lost):
+        return None
     spaces = [
         SearchedSpace(each, trace.nearest_cosines.get(each.generation, ())) for each in trace.spaces
     ]
-    lost = any(
-        failure.stage in JUDGED and failure.cause is not DegradationCause.SPACE_UNAVAILABLE
-        for failure in trace.failures
-    )
-    return rule.judge(listings, spaces, order, incomplete=lost)
+    rule = MatchRule(scene.match, scene.min_quality, run.query.min_quality)
+    return rule.judge(judged, spaces, order, incomplete=lost)

@@ -35,6 +35,5 @@ def begin(
 async def may_be_in_experiments(query: RequestQuery, deps: RequestDependencies) -> bool:
     """Return whether the arm of an experiment may answer a request; the ranker is asked only if
     there is an arm."""
-    if deps.experiments is None:
-        return True
-    return await deps.experiments.permitted(query.as_answered, round(time.time() * 1e6))
+    there = deps.experiments
+    return there is None or await there.permitted(query.as_answered, round(time.time() * 1e6))

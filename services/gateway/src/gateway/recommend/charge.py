@@ -1,7 +1,7 @@
 """The charge of a request: its price is checked and reserved before it runs."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.model.price import (
@@ -44,13 +44,14 @@ class charged_together:  # noqa: N801 - read as a function
 
     async def __aenter__(self) -> Sequence[RequestContext]:
         queries, deps, searches = self._queries, self._deps, self._searches
-        joins = [(query, await may_be_in_experiments(query, deps)) for query in queries.values()]
+        joins = [(each, await may_be_in_experiments(each, deps)) for each in queries.values()]
         runs = _begun(joins, deps, searches)
         self._deadline = deadlines.within(max([run.plan.ends.answer for run in runs]))
         self._deadline.__enter__()
         try:
-            price = _checked(dict(zip(queries, runs, strict=True)), deps, searches)
-            self._charge = deps.prices.charged(price, runs[0].query.catalog_id)
+            catalog_id = runs[0].query.catalog_id
+            price = _checked(dict(zip(queries, runs, strict=True)), deps, catalog_id, searches)
+            self._charge = deps.prices.charged(price, catalog_id)
             if await self._charge.__aenter__():
                 try:
                     runs = _begun(joins, deps, searches)
@@ -60,12 +61,13 @@ class charged_together:  # noqa: N801 - read as a function
         except BaseException:
             self._deadline.__exit__()
             raise
-        self._bound = one_at_a_time.set(asyncio.Lock() if price.is_expensive else None)
+        self._bound = one_at_a_time.set(asyncio.Lock()) if price.is_expensive else None
         return runs
 
     async def __aexit__(self, *raised: Any) -> None:
         try:
-            one_at_a_time.reset(self._bound)
+            if self._bound is not None:
+                one_at_a_time.reset(self._bound)
             await self._charge.__aexit__(*raised)
         finally:
             self._deadline.__exit__()
@@ -90,7 +92,7 @@ def covered(query: RequestQuery, deps: RequestDependencies) -> tuple[RequestCont
     """Plan a checked request that no arm may answer and for which its caller charges. Return its
     run and its price."""
     (run,) = _begun([(query, False)], deps, 1)
-    return run, _price(run, _products([run], deps), 1)
+    return run, _price(run, deps.prices.products(query.catalog_id), 1)
 
 
 def _begun(
@@ -107,7 +109,7 @@ def _reading_labels(
 ) -> Sequence[RequestContext]:
     """Return the runs with the photos whose labels are read: the first ones of the requests, as
     many as they may cost together."""
-    products = min(_products(runs, deps), REFERENCE_PRODUCTS)
+    products = min(deps.prices.products(runs[0].query.catalog_id), REFERENCE_PRODUCTS)
     left = deps.prices.most_seconds
     left -= sum(_price(run, products, searches).seconds for run in runs)
     read = []
@@ -119,22 +121,18 @@ def _reading_labels(
     return read
 
 
-def _products(runs: Iterable[RequestContext], deps: RequestDependencies) -> int:
-    return max([deps.prices.products(run.query.catalog_id) for run in runs])
-
-
 def _checked(
-    runs: Mapping[str, RequestContext], deps: RequestDependencies, searches: int
+    runs: Mapping[str, RequestContext], deps: RequestDependencies, catalog_id: str, searches: int
 ) -> RequestPrice:
     """Return the price of requests on the whole catalog, together. Raises RequestTooExpensive."""
-
-    def priced(products: int) -> RequestPrice:
-        return together({path: _price(run, products, searches) for path, run in runs.items()})
-
-    products = _products(runs.values(), deps)
-    price = priced(min(products, REFERENCE_PRODUCTS))
+    products = deps.prices.products(catalog_id)
+    price = _together(runs, min(products, REFERENCE_PRODUCTS), searches)
     deps.prices.check(price)
-    return price if products <= REFERENCE_PRODUCTS else priced(products)
+    return price if products <= REFERENCE_PRODUCTS else _together(runs, products, searches)
+
+
+def _together(runs: Mapping[str, RequestContext], products: int, searches: int) -> RequestPrice:
+    return together({path: _price(run, products, searches) for path, run in runs.items()})
 
 
 def _price(run: RequestContext, products: int, searches: int) -> RequestPrice:

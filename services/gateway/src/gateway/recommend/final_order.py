@@ -9,7 +9,7 @@ from gateway.model.errors import PeerUnavailable
 from gateway.model.last_products import facts_of
 from gateway.model.peer_failures import StageFailure
 from gateway.model.scene import AFFINITY
-from gateway.ranking.fuse import by_signal, fuse, weighted
+from gateway.ranking.fuse import by_signal, fuse
 from gateway.ranking.near_duplicates import apart, collapse
 from gateway.ranking.number_parts import computed_parts
 from gateway.ranking.wording import of_last_products
@@ -52,7 +52,7 @@ class FinalOrder:
 def fused(run: RequestContext, listings: tuple[CandidateList, ...]) -> FusedCandidates:
     """Return the candidates of all lists, without those of earlier shelves and their
     near-duplicates."""
-    found = fuse(weighted(listings, run.plan.weights), run.left_out, run.plan.most)
+    found = fuse(listings, run.left_out, run.plan.most, run.plan.weights)
     if not run.shown.product_ids:
         return found
     return found.picked(apart(found.columns, run.shown))
@@ -73,7 +73,9 @@ async def _ranked(
     if not candidates.order:
         return None
     page = run.query.results_a_page
-    ahead = max(run.plan.ahead, last_place(candidates))
+    ahead = run.plan.ahead
+    if candidates.controls:
+        ahead = max(ahead, last_place(candidates))
     order = rank_order(run, candidates, ahead, page, record)
     answer = await rank(run, order)
     if answer is None:
@@ -134,7 +136,7 @@ def _unranked(run: RequestContext, candidates: FusedCandidates) -> FinalOrder:
 async def rank(run: RequestContext, order: RankRequest) -> Ranked | None:
     """Return the ranker's response; None if it failed, which is noted in the trace."""
     try:
-        if Peer.RANKER in run.trace.unreachable:
+        if run.trace.failures and Peer.RANKER in run.trace.unreachable:
             raise PeerUnavailable(Peer.RANKER)
         async with run.trace.stage("rank", run.plan.ends.rank) as note:
             answer = await run.peers.ranker.rank(order)
@@ -161,7 +163,9 @@ def rank_order(
 ) -> RankRequest:
     """Return the request to the ranker."""
     scene = run.plan.scene
-    own = affinities(run, candidates)
+    own: Mapping[str, Sequence[float]] = {}
+    if run.last_products.ids:
+        own, candidates = affinities(run, candidates), _shrunk(run, candidates)
     weights = weights_of(scene, candidates.named, (*candidates.similarities, *own))
     computed = computed_parts(
         *(candidates, weights, scene.numbers, scene.half_life_hours, run.time_micros)
@@ -172,10 +176,10 @@ def rank_order(
         language_code=run.query.language_code,
         shopper=run.query.shopper,
         session_id=run.query.session_id,
-        candidates=_shrunk(run, candidates),
+        candidates=candidates,
         weights=weights,
         drop_seen=scene.drop_seen,
-        seed=tokens.seed_of(run.digests.stored),
+        seed=record.seed if record else tokens.seed_of(run.digests.stored),
         diversity=scene.diversity,
         time_micros=run.time_micros,
         explain=run.query.explain,
@@ -192,22 +196,18 @@ def rank_order(
 
 
 def affinities(run: RequestContext, candidates: FusedCandidates) -> Mapping[str, Sequence[float]]:
-    """Return the part AFFINITY; empty unless the shopper's last products are searched by."""
+    """Return the part AFFINITY, by the shopper's last products."""
     last = run.last_products
-    if not last.ids:
-        return {}
-    return {AFFINITY: [last.trust * each for each in last.affinities(candidates.columns)]}
+    trust = last.trust
+    return {AFFINITY: [trust * each for each in last.affinities(candidates.columns)]}
 
 
 def _shrunk(run: RequestContext, candidates: FusedCandidates) -> FusedCandidates:
-    """Return the candidates with similarities to the shopper's last products, if they are searched
-    by, that count by how many these are."""
-    if not run.last_products.ids:
-        return candidates
+    """Return the candidates with similarities to the shopper's last products that count by how many
+    these are."""
+    trust = run.last_products.trust
     similarities = {
-        branch: [run.last_products.trust * each for each in values]
-        if branch in SIMILARITY_BRANCHES
-        else values
+        branch: [trust * each for each in values] if branch in SIMILARITY_BRANCHES else values
         for branch, values in candidates.similarities.items()
     }
     return replace(candidates, similarities=similarities)

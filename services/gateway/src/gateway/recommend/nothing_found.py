@@ -7,15 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from gateway.model.errors import FilterInvalid
 from gateway.model.filters import all_of, parts_of
 from gateway.model.query import AnswerScope
 from gateway.model.response import EmptyReason
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_rules import categories
-from sightline_rules.filters import All, Any, Comparison, Membership
+from sightline_rules.filters import All, Any, Comparison, FilterInvalidError, Membership
 from sightline_rules.filters import Filter as Condition
-from sightline_rules.messages import read
+from sightline_rules.messages import read, without_market
 from sightline_rules.rejections import words
 
 MOST_PATHS = 5
@@ -35,9 +36,17 @@ class _Step:
 
 async def why_empty(run: RequestContext, hidden: int = 0) -> EmptyReason | None:
     """Return why an answer has no results; None if no condition is the reason, or the retriever
-    can't count. `hidden`: products that were left out for the shopper."""
+    can't count. `hidden`: products that were left out for the shopper.
+
+    Raises FilterInvalid: nobody has read the filter if nothing was searched.
+    """
     if run.trace.causes:
         return None  # the degradations say why
+    if (given := run.query.filter) is not None and parts_of(given):
+        try:
+            without_market(given.message)
+        except FilterInvalidError as error:
+            raise FilterInvalid.at(error.path, error.description) from error
     try:
         steps = [*_steps(run)]
         first = await _first_empty(run, steps)

@@ -4,7 +4,8 @@ can't be read, the snapshot decides."""
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import count as naturals
+from operator import attrgetter
 
 from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
@@ -77,11 +78,6 @@ class _Shown:
     contributions: list[Mapping[str, Contributions] | None] = field(default_factory=list)
     """`None`, and if empty: those that came with the order."""
 
-    def answered(self) -> list[AnsweredProduct]:
-        """Return the products."""
-        given = [each or () for each in self.reasons]
-        return self.order.products(self.places, given, self.contributions)
-
 
 async def read_page(
     run: RequestContext,
@@ -98,30 +94,34 @@ async def read_page(
     rank. If the record can't be read, the products that the snapshot proves to pass are shown.
     Missing reasons, as on later pages, are requested now; without them the sentences are plainer.
 
-    Raises NothingAvailable without any product or, with `whole`, with less than a page. If the
-    record fails halfway and there is no snapshot, the page is short, which is noted.
+    Raises NothingAvailable without any product or, with `whole`, with less than a page while the
+    snapshot has products that are no candidates. If the record fails halfway and there is no
+    snapshot, the page is short, which is noted.
     """
     shown, titles, offset = await _read(run, order, rest, offset)
-    count = sum([len(each.rows) for each in shown])
-    if run.trace.snapshot_micros and count < (run.query.results_a_page if whole else 1):
-        raise NothingAvailable(run.trace.causes)
-    if None in chain.from_iterable([each.reasons for each in shown]):
-        titles |= await _ask_reasons(run, shown)
+    if run.trace.snapshot_micros:
+        least = run.query.results_a_page if whole and run.unlisted_snapshot is not None else 1
+        if sum([len(each.rows) for each in shown]) < least:
+            raise NothingAvailable(run.trace.causes)
+    for each in shown:
+        if None in each.reasons:
+            titles |= await _ask_reasons(run, shown)
+            break
     results = list[AnswerResult]()
     for each in shown:
-        each.reasons = _worded(run, each, titles)
-        ranks = range(served + len(results) + 1, served + len(results) + len(each.rows) + 1)
-        results += map(result, zip(each.rows, ranks, each.answered(), strict=True))
+        reasons, first = _worded(run, each, titles), served + len(results) + 1
+        answered = each.order.products(each.places, reasons, each.contributions)
+        results += map(result, zip(each.rows, naturals(first), answered))
     return AnswerPage(tuple(results), offset, served + len(results))
 
 
 def _worded(
     run: RequestContext, shown: _Shown, titles: Mapping[str, str]
-) -> list[tuple[Reason, ...] | None]:
+) -> list[tuple[Reason, ...]]:
     """Return the products' reasons in the request's language."""
     order, language = shown.order, run.query.language_code
     synonyms, texts, by_history = run.trace.synonyms, run.trace.read, run.plan.by_history
-    found = list[tuple[Reason, ...] | None]()
+    found = list[tuple[Reason, ...]]()
     for place, row, given in zip(shown.places, shown.rows, shown.reasons, strict=True):
         bits = order.branches[place - order.offset] if order.branches else 0
         reasons = reasons_for(bits, given or (), language)
@@ -153,7 +153,8 @@ async def _read(
             ids = order.product_ids[begin : begin + min(count, MOST_ASKED)]
             if not ids:
                 break
-            named = named_products(order.reasons[begin : begin + len(ids)])
+            count = len(ids)
+            named = named_products(order.reasons[begin : begin + count])
             found = await _rows(run, ids, named)
         except ServiceError as error:
             run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
@@ -161,12 +162,12 @@ async def _read(
                 raise NothingAvailable(run.trace.causes) from error
             break
         titles |= found.titles
+        out = excluded.union(order.left_out) if order.left_out else excluded
+        kept = _kept(order, offset, found, out, read=count, most=left)
+        left -= len(kept.places)
+        offset = offset + count if left else kept.places[-1] + 1
         # One call per vanished product would be too many after a whole catalog was exchanged.
         count = max(size, READ_AHEAD)
-        out = excluded.union(order.left_out)
-        kept = _kept(order, offset, found, out, read=len(ids), most=left)
-        left -= len(kept.places)
-        offset = offset + len(ids) if left else kept.places[-1] + 1
         if kept.places:
             shown.append(kept)
     return shown, titles, offset
@@ -184,18 +185,20 @@ def _kept(
     """Return the first `most` of `read` products of an order from `offset` on that may be shown."""
     begin = offset - order.offset
     ids = order.product_ids[begin : begin + read]
-    by_id = {row.product_id: row for row in found.rows}
-    places = [
-        place for place, each in enumerate(ids, offset) if each in by_id and each not in left_out
-    ][:most]
+    by_id = dict(zip(map(_product_id, found.rows), found.rows, strict=True))
+    kept = [at for at, each in enumerate(ids) if each in by_id and each not in left_out][:most]
     told = list[tuple[Reason, ...] | None](order.reasons[begin : begin + read])
-    told += [() if order.is_fused else None] * (len(ids) - len(told))
+    if (missing := read - len(told)) > 0:
+        told += [() if order.is_fused else None] * missing
     return _Shown(
         order,
-        places,
-        [by_id[ids[place - offset]] for place in places],
-        [told[place - offset] for place in places],
+        [*map(offset.__add__, kept)],
+        [*map(by_id.__getitem__, map(ids.__getitem__, kept))],
+        [*map(told.__getitem__, kept)],
     )
+
+
+_product_id = attrgetter("product_id")
 
 
 async def _rows(run: RequestContext, ids: Sequence[str], named: Sequence[str]) -> ProductRows:
@@ -249,10 +252,10 @@ async def _ask_reasons(run: RequestContext, shown: Sequence[_Shown]) -> Mapping[
         parts=[(part, [item.parts[at][1] for item in answered]) for at, part in enumerate(parts)],
         weights=weights_of(
             run.plan.scene,
-            [branch for item in answered for branch in item.branches],
-            parts,
+            tuple({branch for item in answered for branch in item.branches}),
+            tuple(parts),
         ),
-        explored=[place for place, item in enumerate(answered) if _explored(item)],
+        explored_places=[place for place, item in enumerate(answered) if _explored(item)],
         explain=run.query.explain,
         anchors=anchors_of(run),
         model_version=run.plan.scene.ranking.model,

@@ -1,6 +1,6 @@
 """Planning of a request: scene × request → branches, counts and time. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple, Self
 
@@ -155,8 +155,9 @@ def scened(query: RequestQuery, scene: Scene) -> RequestQuery:
     return query.near_to(query.anchors) if scene.anchors_look_alike else query
 
 
+@lru_cache(COMPILED)
 def weights_of(
-    scene: Scene, named: Collection[Branch], parts: Collection[str]
+    scene: Scene, named: tuple[Branch, ...], parts: tuple[str, ...]
 ) -> Mapping[str, float]:
     """Return the weights of the parts of raw scores, by the branches that found candidates.
 

@@ -141,7 +141,8 @@ async def order_listings(
     with tracing.within("fuse"):
         found = fused(run, listings)
     candidates, absent = await apply_controls(run, found)
-    answer_quality(run, degraded(run, candidates), candidates.named)
+    lost = degraded(run, candidates)
+    answer_quality(run, lost, candidates.named if lost else ())
     record = draft(run, candidates)
     ordered = await order_candidates(run, candidates, record)
     return OrderedCandidates(candidates, record, ordered, absent)
@@ -155,13 +156,14 @@ async def _first_page(run: RequestContext, listings: tuple[CandidateList, ...]) 
     """
     found = await order_listings(run, listings)
     ordered = found.ordered
-    whole = run.unlisted_snapshot is not None
-    page = await read_page(run, ordered.order, ordered.rest, whole=whole)
+    page = await read_page(run, ordered.order, ordered.rest, whole=True)
     if not page.results and run.trace.snapshot_listed:  # the shopper hid all of them
         raise NothingAvailable(run.trace.causes)
-    read = ordered.order.product_ids[: page.offset]
-    on_page = [item.row.product_id for item in page.results]
-    outcomes = await correct_outcomes(run, (*found.absent, *ordered.outcomes), read, on_page)
+    outcomes = (*found.absent, *ordered.outcomes)
+    if run.plan.controls:
+        read = ordered.order.product_ids[: page.offset]
+        on_page = [item.row.product_id for item in page.results]
+        outcomes = await correct_outcomes(run, outcomes, read, on_page)
     if run.query.explain:
         page = changed(page, results=split_by_signal(listings, page.results))
     return FirstPage(listings, found.candidates, found.record, ordered, page, outcomes)
@@ -204,8 +206,8 @@ def kept(run: RequestContext, first: FirstPage) -> FirstPage:
         unreachable = Peer.RANKER in run.trace.unreachable
         queued = not unreachable and run.deps.answers.offer(run.query.catalog_id, record)
         ordered = changed(ordered, recorded=queued)
-    shown = [item.row.product_id for item in first.page.results]
-    if ordered.by_ranker:  # without it, relevance is unknown
+    if ordered.by_ranker and run.plan.controls:  # without the ranker, relevance is unknown
+        shown = [item.row.product_id for item in first.page.results]
         note_goals(run, first.candidates, shown, ordered.merits)
     if ordered.recorded:
         count_exposure(run, ordered.acted)

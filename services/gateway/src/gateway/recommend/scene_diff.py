@@ -264,7 +264,7 @@ async def _asked(
         raise
     named = branches_of(reduce(or_, record.order.branches, 0))
     names = [name for name, _ in record.order.parts]
-    weights = weights_of(scene, named, names)
+    weights = weights_of(scene, named, tuple(names))
     return _Asked(answer_id, record.order.product_ids, weights, MARGIN in names)
 
 

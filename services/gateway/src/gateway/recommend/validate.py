@@ -185,7 +185,10 @@ def _violations(query: RequestQuery, signals_required: bool) -> Iterator[FieldVi
     if query.candidates:
         yield from _candidate_violations(query)
     yield from _range_violations(query)
-    if len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES:
+    if (
+        query.session_id
+        and len(query.session_id.encode("utf-8", "surrogatepass")) > MOST_SESSION_BYTES
+    ):
         yield FieldViolation("session_id", f"is longer than {MOST_SESSION_BYTES} bytes")
     yield from _long_texts(_texts(query))
     if query.controls:

@@ -10,7 +10,12 @@ from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
 from sightline_core.changed import changed
 from sightline_core.columns import ProductColumns
-from sightline_core.ranking import NO_RECOMMENDERS, RankerCandidates, Recommenders
+from sightline_core.ranking import (
+    NO_RECOMMENDERS,
+    NominateRequest,
+    RankerCandidates,
+    Recommenders,
+)
 from sightline_core.shoppers import Shopper
 
 
@@ -30,16 +35,17 @@ async def generate(
     popular = shopper is None and recommenders is NO_RECOMMENDERS
     try:
         async with run.trace.stage("nominate", until):
-            candidates = await run.peers.ranker.generate(
+            order = NominateRequest(
                 run.query.catalog_id,
                 shopper,
                 run.query.session_id if shopper is not None else "",
                 top_k=MOST_ASKED if popular else run.plan.generated,
-                exclude=run.query.left_out[:MOST_ASKED],
-                accept_vectors=accept_vectors,
+                exclude_product_ids=run.query.left_out[:MOST_ASKED],
+                accepts_vectors=accept_vectors,
                 recommenders=recommenders,
                 model_version=run.plan.scene.ranking.model,
             )
+            candidates = await run.peers.ranker.generate(order)
     except ServiceError as error:
         own = () if recommenders.only and recommenders.names else (branch,)
         lost = (*own, *recommenders.names)

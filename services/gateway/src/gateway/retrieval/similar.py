@@ -67,9 +67,7 @@ async def similar(run: RequestContext, branch: Branch) -> BranchResult:
 
 async def _near_all(run: RequestContext, branch: Branch) -> BranchResult:
     if run.last_products.ids:
-        groups = run.last_products.groups()
-        near = (_near_last(run, branch, *numbered) for numbered in enumerate(groups))
-        return merged(await in_parallel(*near))
+        return await _near_last(run, branch)
     signals = [signal for signal in run.query.signals if signal.kind in FOLLOWED[branch]]
     if branch is Branch.TEXT_VISUAL and not await takes_texts(run):
         return NOTHING
@@ -101,18 +99,50 @@ async def takes_texts(run: RequestContext) -> bool:
     return known in with_texts
 
 
-async def _near_last(
-    run: RequestContext, branch: Branch, number: int, group: Sequence[Signal]
-) -> BranchResult:
-    """Return the list of some of the shopper's last products together; none in a catalog without
-    such vectors."""
-    found = await _near_blend(run, branch, group) or NOTHING
-    lost = DegradationCause.SPACE_UNAVAILABLE
-    return changed(
-        found,
-        listings=tuple(changed(each, signal=FIRST_GROUP - number) for each in found.listings),
-        failures=tuple(each for each in found.failures if each.cause is not lost),
-    )
+async def _near_last(run: RequestContext, branch: Branch) -> BranchResult:
+    """Return a list for each group of the shopper's last products, of one call; none in a catalog
+    without such vectors. Products that are missing are skipped."""
+    groups = dict[int, Sequence[Signal]](enumerate(run.last_products.groups()))
+    results = list[BranchResult]()
+    while groups:
+        nears = [[(each.strength, each.product_id) for each in group] for group in groups.values()]
+        blends = [VectorBlend(SPACES[branch], tuple(near)) for near in nears]
+        try:
+            answers = await _search_each(run, blends)
+        except ServiceError as error:
+            answers = [error] * len(blends)
+        left = dict[int, Sequence[Signal]]()
+        for (number, group), found in zip(groups.items(), answers, strict=True):
+            if not isinstance(found, ServiceError):
+                weight = sum(each.strength for each in group)
+                listing = listing_of(branch, weight, found)
+                listing = changed(listing, signal=FIRST_GROUP - number)
+                results.append(result_of(run, listing, found))
+            elif missing := _missing(found, group):
+                results.append(BranchResult(missing=missing))
+                left[number] = [each for each in group if each.index not in missing]
+            elif found.reason != "SPACE_UNAVAILABLE" and not _cancels_out(found):
+                results.append(failed(branch, Peer.RETRIEVER, found))
+        groups = {number: group for number, group in left.items() if group}
+    return merged(results)
+
+
+async def _search_each(
+    run: RequestContext, blends: Sequence[VectorBlend]
+) -> Sequence[NearestProducts | ServiceError]:
+    exclude = tuple(dict.fromkeys((*run.last_products.ids, *run.query.left_out)))
+    async with run.trace.stage("retrieve", run.plan.ends.candidates) as note:
+        answers = await run.peers.retriever.search_each(
+            run.query.catalog_id,
+            blends,
+            run.plan.scope,
+            top_k=run.plan.top_k,
+            exclude=exclude[:MOST_ASKED],
+            min_index_token=run.query.min_index_token,
+        )
+        worked = [each.work for each in answers if not isinstance(each, ServiceError) and each.work]
+        note.work = sum(worked) if worked else None
+    return answers
 
 
 # Each signal searched separately
@@ -293,8 +323,7 @@ async def _near_blend(
         parts = tuple((signal.strength, nears[signal.index]) for signal in left)
         try:
             blend = VectorBlend(SPACES[branch], parts)
-            exclude = tuple(dict.fromkeys((*run.last_products.ids, *run.query.left_out)))
-            found = await search(run, blend, exclude, run.query.min_index_token)
+            found = await search(run, blend, run.query.left_out, run.query.min_index_token)
         except ServiceError as error:
             if _cancels_out(error):
                 return None

@@ -91,7 +91,7 @@ MATCHES = Counter(
 
 def _note(scene: str, results: int, degradations: Iterable[Degradation]) -> None:
     """Add the result of the call to its span."""
-    if tracing.recorded():
+    if tracing.is_recording and tracing.recorded():
         tracing.note("sightline.scene", scene)
         tracing.note("sightline.results", results)
         causes = {each.cause.name for each in degradations}
@@ -218,7 +218,9 @@ def _count_answer(answer: RecommendAnswer, call: str) -> None:
     _QUALITIES[answer.quality].inc()
     for cause in {each.cause for each in answer.degradations}:
         _DEGRADED[cause].inc()
-    _COLLAPSED_HERE.inc(sum(map(len, [item.answered.collapsed for item in answer.results])))
+    collapsed = sum(map(len, [item.answered.collapsed for item in answer.results]))
+    if collapsed:
+        _COLLAPSED_HERE.inc(collapsed)
     for arm in answer.arms:
         ARM_ANSWERS.labels(*arm.split("/")).inc()
     if call:

@@ -17,7 +17,7 @@ from servicekit.admission.quotas import QuotaKind
 class Charge:
     """Charge of a caller's quota while a block runs; see RequestPrices.counted."""
 
-    __slots__ = ("_reserved", "least", "models")
+    __slots__ = ("_account", "_reserved", "least", "models")
 
     def __init__(self, price: RequestPrice) -> None:
         self.least = price.seconds
@@ -26,15 +26,17 @@ class Charge:
         """Seconds of models, which the services do not measure."""
 
     def __enter__(self) -> Self:
-        self._reserved = quotas.reserve(QuotaKind.PROCESSOR_SECONDS, self.least)
+        if (account := quotas.account.get()) is not None:
+            self._reserved = account.reserve(QuotaKind.PROCESSOR_SECONDS, self.least)
+        self._account = account
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if quotas.account.get() is None:
+        if self._account is None:
             return
         least = self.least if kind is not None else 0.0
         cost = max(least, self.models + costs.spent_ms() / 1e3)
-        quotas.spend(QuotaKind.PROCESSOR_SECONDS, cost - self._reserved)
+        self._account.spend(QuotaKind.PROCESSOR_SECONDS, cost - self._reserved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class ChargedRequest:
     __slots__ = ("_catalog_id", "_charge", "_held", "_places", "_price")
 
     def __init__(self, prices: RequestPrices, price: RequestPrice, catalog_id: str) -> None:
-        self._charge, self._places = prices.counted(price), prices.places
+        self._charge, self._places = Charge(price), prices.places
         self._price, self._catalog_id = price, catalog_id
         self._held: AbstractAsyncContextManager[bool] | None = None
 

@@ -57,6 +57,8 @@ class RecentRequests:
         self._last_erasure, self._clock = last_erasure, clock
         self._kept: dict[tuple[str, str], deque[_Kept]] = {}
         self._bytes = Counter[tuple[str, str]]()
+        self._total = 0
+        """Bytes of all requests."""
         self._forgotten_micros = 0
         """When requests were last forgotten: those under way then are not kept."""
         self._timer: asyncio.TimerHandle | None = None
@@ -73,12 +75,13 @@ class RecentRequests:
         key, size = (query.catalog_id, scene), _size(query)
         kept = self._kept.setdefault(key, deque())
         kept.append(_Kept(query, time_micros, self._clock() + SECONDS, size))
-        self._bytes[key] += size
+        self._count(key, size)
         if len(kept) > MOST_EACH:
             self._drop_oldest(key)
-        while self._bytes.total() > MOST_BYTES:
+        while self._total > MOST_BYTES:
             self._drop_oldest(self._bytes.most_common(1)[0][0])
-        self._wait(SECONDS)
+        if self._timer is None:
+            self._wait(SECONDS)
         if self._next_question is None and query.shopper is not None:
             self._ask_later()
 
@@ -132,12 +135,16 @@ class RecentRequests:
     def _drop(self, catalog_id: str, which: Callable[[_Kept], bool]) -> None:
         for key in [key for key in self._kept if key[0] == catalog_id]:
             self._kept[key] = deque(each for each in self._kept[key] if not which(each))
-            self._bytes[key] = sum([each.size for each in self._kept[key]])
+            self._count(key, sum([each.size for each in self._kept[key]]) - self._bytes[key])
             self._tidy(key)
 
     def _drop_oldest(self, key: tuple[str, str]) -> None:
-        self._bytes[key] -= self._kept[key].popleft().size
+        self._count(key, -self._kept[key].popleft().size)
         self._tidy(key)
+
+    def _count(self, key: tuple[str, str], change: int) -> None:
+        self._bytes[key] += change
+        self._total += change
 
     def _tidy(self, key: tuple[str, str]) -> None:
         """Drop a scene's entry without requests."""
@@ -145,10 +152,9 @@ class RecentRequests:
             del self._kept[key], self._bytes[key]
 
     def _wait(self, seconds: float) -> None:
-        if self._timer is None:
-            # In a separate context: the requests belong to no single one.
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(seconds, self._expire, context=Context())
+        # In a separate context: the requests belong to no single one.
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(seconds, self._expire, context=Context())
 
     def _expire(self) -> None:
         self._timer, now = None, self._clock()
@@ -165,9 +171,12 @@ def _named(kept: _Kept) -> bool:
 
 
 def _size(query: RequestQuery) -> int:
-    filters = [query.filter, *[each.filter for each in query.controls]]
-    lengths = [len(each.content) for each in filters if each is not None]
-    lengths += [len(x.image) + len(x.text) + len(x.image_uri) for x in query.signals]
     lists = (query.exclude_product_ids, query.anchors, query.followed, query.candidates)
-    more = (query.signals, query.facets, query.controls, *[x.product_ids for x in query.controls])
-    return REQUEST_BYTES + ITEM_BYTES * sum(map(len, (*lists, *more))) + sum(lengths)
+    items = sum(map(len, (*lists, query.signals, query.facets, query.controls)))
+    size = 0 if query.filter is None else len(query.filter.content)
+    for signal in query.signals:
+        size += len(signal.image) + len(signal.text) + len(signal.image_uri)
+    for control in query.controls:
+        items += len(control.product_ids)
+        size += 0 if control.filter is None else len(control.filter.content)
+    return REQUEST_BYTES + ITEM_BYTES * items + size

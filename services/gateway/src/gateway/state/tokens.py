@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from operator import methodcaller
 from typing import Annotated
 
@@ -125,10 +126,8 @@ def seed_of(request_digest: bytes) -> int:
 
 def _framed(fields: Sequence[bytes]) -> bytes:
     """Join fields, each with its length, so that no two requests have the same bytes."""
-    lengths = struct.pack(f">{len(fields)}I", *map(len, fields))
-    return b"".join(
-        [part for at, each in enumerate(fields) for part in (lengths[at * 4 : at * 4 + 4], each)]
-    )
+    framed = zip(map(_LENGTH, map(len, fields)), fields, strict=True)
+    return b"".join(chain.from_iterable(framed))
 
 
 def _asked(query: RequestQuery) -> list[bytes]:
@@ -162,6 +161,7 @@ def _asked(query: RequestQuery) -> list[bytes]:
 
 
 _encoded = methodcaller("encode", "utf-8", "surrogatepass")
+_LENGTH = struct.Struct(">I").pack
 
 
 def _texts(*texts: str) -> list[bytes]:

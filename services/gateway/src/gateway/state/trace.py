@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from operator import attrgetter
-from typing import Any
+from typing import Any, Self
 
 from gateway.model.causes import Peer
 from gateway.model.detections import Detection
@@ -23,38 +22,34 @@ from sightline_core.search import NearestProducts, UsedSynonym
 from sightline_core.versions import Freshness, SpaceVersion, StageTiming
 
 
-@dataclass(slots=True)
-class Note:
-    """Values that a stage adds to its trace."""
-
-    work: float | None = None
-    """Seconds of work in the peer, by its own clock."""
-
-
-class _Stage(Note):
+class Stage(deadlines.TimeLimit):
     """A stage of a request; see RequestTrace.stage."""
 
-    __slots__ = ("_limit", "_name", "_span", "_start", "_trace", "_until")
+    __slots__ = ("_name", "_span", "_start", "_trace", "_until", "work")
 
     def __init__(self, trace: "RequestTrace", name: str, until: float) -> None:
-        self._trace, self._name, self._until = trace, name, until
-        self.work = None
+        self._trace, self._name, self._until, self._reserve = trace, name, until, 0.0
+        self.work: float | None = None
+        """Seconds of work in the peer, by its own clock."""
 
-    async def __aenter__(self) -> Note:
+    async def __aenter__(self) -> Self:
         trace = self._trace
         self._start = trace._clock() - trace._origin
-        self._limit = deadlines.TimeLimit(self._until - self._start, narrows=True)
-        self._limit.__enter__()
-        self._span = tracing.child(self._name)
+        self._seconds = self._until - self._start
+        self.__enter__()
+        self._span = tracing.child(self._name) if tracing.is_recording else None
         return self
 
     async def __aexit__(self, *raised: Any) -> None:
         try:
-            self._limit.__exit__(*raised)
+            self.__exit__(*raised)
         except TimeoutError as error:
             raise StageLate(self._name) from error
         finally:
-            self._trace.timed(self._name, self._start, self.work)
+            trace = self._trace
+            total = trace._clock() - trace._origin - self._start
+            stage_seconds(trace._service, self._name).observe(total)
+            trace.timings.append(StageTiming(self._name, self._start, total, self.work))
             if self._span is not None:
                 self._span.end(raised[1])
 
@@ -121,18 +116,12 @@ class RequestTrace:
         """Seconds since the request's start."""
         return self._clock() - self._origin
 
-    def stage(self, name: str, until: float) -> "_Stage":
+    def stage(self, name: str, until: float) -> Stage:
         """Time the body as a stage that must end `until` seconds after the request's start.
 
         Calls within it get that deadline. Later, the body is cancelled and StageLate raised.
         """
-        return _Stage(self, name, until)
-
-    def timed(self, name: str, start: float, work: float | None) -> None:
-        """Add a stage that began `start` seconds after the request's start and ends now."""
-        total = self._clock() - self._origin - start
-        stage_seconds(self._service, name).observe(total)
-        self.timings.append(StageTiming(name, start, total, work))
+        return Stage(self, name, until)
 
     def note_scores(self, notes: Sequence[ScoreNote]) -> None:
         """Add what scores lack; the newest note of a part and cause counts."""

@@ -62,6 +62,11 @@ class ExportStore:
     def folder(self, catalog_id: str, job_id: str) -> "ExportFolder":
         return ExportFolder(self._files, f"{self._root}/{catalog_id}/{job_id}")
 
+    @apart
+    def catalogs(self) -> Sequence[str]:
+        """Return the catalogs with exports."""
+        return _names(self._files, self._root)
+
     async def jobs(self, catalog_id: str) -> Sequence[str]:
         """Return the ids of the jobs that wrote exports of a catalog. Raise ExportUnwritable."""
         return await self._jobs(catalog_id)

@@ -57,7 +57,7 @@ class Content:
     def made_of(self, features: Sequence[str]) -> list[int]:
         """Return the indexes in `vectors` of a product with these features; [] if none is known."""
         places, pairs = self.name_places, self.pair_places
-        known = sorted(places[name] for name in {*features} if name in places)[:MOST_OF_PRODUCT]
+        known = sorted([places[name] for name in {*features} if name in places])[:MOST_OF_PRODUCT]
         return known + [pairs[pair] for pair in combinations(known, 2) if pair in pairs]
 
     def of(self, products: Sequence[Sequence[str]]) -> Floats:
@@ -86,7 +86,7 @@ class Content:
         """Return the vectors of these rows of the model, (rows, width); zeros for liked products
         and for row -1."""
         places, known = _found(self.rows, rows)
-        vectors = np.zeros((len(rows), len(self.usual)), np.float32)
+        vectors = np.zeros((rows.size, self.usual.size), np.float32)
         vectors[known] = self.row_vectors[places[known]]
         return vectors
 
@@ -100,7 +100,7 @@ class Content:
 
 def _found(among: Ints, wanted: Ints) -> tuple[Ints, Flags]:
     """Return the place of each wanted number in the ascending `among`, and whether it is there."""
-    if not len(among):
-        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
-    places = np.minimum(np.searchsorted(among, wanted), len(among) - 1)
+    if not among.size:
+        return np.zeros(wanted.size, np.int64), np.zeros(wanted.size, np.bool_)
+    places = np.minimum(among.searchsorted(wanted), among.size - 1)
     return places, among[places] == wanted

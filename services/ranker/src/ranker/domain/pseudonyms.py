@@ -48,17 +48,19 @@ class Pseudonyms:
         """Return the pseudonyms without the last key; None if there is one key."""
         return Pseudonyms(self._key, *self._later[:-1]) if self._later else None
 
-    def since(self, fingerprint: str) -> "Renewal | None":
-        """Return what renews pseudonyms of the key with this fingerprint; None if it is none of
-        these keys."""
+    def since(self, key: str) -> "Renewal | None":
+        """Return what renews pseudonyms of the key with this fingerprint, or id; None if it is none
+        of these keys."""
         known: Pseudonyms | None = self
-        while known is not None and known.fingerprint != fingerprint:
+        while known is not None and key not in (known.fingerprint, known.key_id):
             known = known.former
         return None if known is None else Renewal(self._later[len(known._later) :])
 
-    @property
-    def renewals(self) -> "Sequence[Renewal]":
-        """Return what renews pseudonyms of each of the keys; the last one changes nothing."""
+    def renewals(self, key: str = "") -> "Sequence[Renewal]":
+        """Return what renews pseudonyms of the key with this fingerprint, or id; if it is none of
+        these keys, of each of them, of which the last one changes nothing."""
+        if (known := self.since(key)) is not None:
+            return [known]
         return [Renewal(self._later[start:]) for start in range(len(self._later) + 1)]
 
     def of(self, catalog_id: str, shopper: Shopper) -> str:

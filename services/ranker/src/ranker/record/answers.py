@@ -5,8 +5,9 @@ Their content is opaque here.
 
 import time
 from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -22,7 +23,7 @@ from ranker.record import consents
 from ranker.record.encrypted_columns import photo_of, seal_vector
 from ranker.record.erasures import erased_since
 from ranker.record.merged_owners import gate, owners
-from ranker.record.rows import TableRecord, write_beside_others
+from ranker.record.rows import Among, RowsStatement, TableRecord, write_beside_others
 from ranker.record.tables import ANSWERS, EXPOSURES
 from servicekit.sql.locks import inserting
 from servicekit.tasks.batch_queue import BatchQueue, BatchRules, QueueMetrics
@@ -101,19 +102,21 @@ AnswerKey: TypeAlias = tuple[str, str]
 
 
 class AnswerLog(TableRecord):
-    async def write(
-        self,
-        answers: Sequence[StoredAnswer],
-        now_micros: int,
-        before: Callable[[], object] | None = None,
-    ) -> frozenset[AnswerKey]:
+    async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> frozenset[AnswerKey]:
         """Store answers and return the keys of new ones; an existing id keeps its first content.
-        `before`: see `Database.write`.
+        Those that can't be encoded, which must not hold up the others, are dropped.
 
-        No loop waits for answers, and these commits would wake all loops ten times a second.
+        Contents are encoded in the thread of the write, as a hop costs as much as the encoding, and
+        before its transaction, which holds locks. No loop waits for answers, and these commits
+        would wake all loops ten times a second.
         """
+        encoded = list[StoredAnswer]()
+
+        def encode() -> None:
+            encoded[:] = _encoded(answers, content_of if self._db.local else _shared_content_of)
+
         work = partial(_write, now_micros=now_micros)
-        return await write_beside_others(self._db, work, answers, announce=False, before=before)
+        return await write_beside_others(self._db, work, encoded, announce=False, before=encode)
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
         """Return the content; None if there is none or it has expired."""
@@ -157,13 +160,29 @@ class AnswerLog(TableRecord):
         return await self._db.write(lambda connection: _sweep(connection, now_micros, limit))
 
 
-def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
-    t = ANSWERS.c
-    expired = (
-        sa.select(t.catalog_id, t.answer_id).where(t.expires_micros <= now_micros).limit(limit)
+_T = ANSWERS.c
+_KEYS = sa.tuple_(_T.catalog_id, _T.answer_id)
+_KNOWN = RowsStatement(
+    sa.select(_T.answer_id).where(
+        _T.catalog_id == sa.bindparam("catalog_id"), Among(_T.answer_id, "ids")
     )
-    keys = sa.tuple_(t.catalog_id, t.answer_id)
-    return connection.execute(sa.delete(ANSWERS).where(keys.in_(expired))).rowcount
+)
+_EXPIRED = RowsStatement(
+    sa.delete(ANSWERS)
+    .where(
+        _KEYS.in_(
+            sa.select(_T.catalog_id, _T.answer_id)
+            .where(_T.expires_micros <= sa.bindparam("now"))
+            .limit(sa.bindparam("most", type_=sa.Integer))
+        )
+    )
+    .returning(_T.answer_id)
+)
+_INSERT = RowsStatement(sa.insert(ANSWERS))
+
+
+def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
+    return len(_EXPIRED.of(connection, {"now": now_micros, "most": limit}))
 
 
 def _write(
@@ -171,15 +190,16 @@ def _write(
 ) -> frozenset[AnswerKey]:
     if not answers:
         return frozenset()
-    t = ANSWERS.c
-    for catalog_id in sorted({answer.catalog_id for answer in answers}):
+    ids = defaultdict[str, list[str]](list)
+    for answer in answers:
+        ids[answer.catalog_id].append(answer.answer_id)
+    for catalog_id in sorted(ids):
         gate(connection, catalog_id, alone=False)
     _sweep(connection, now_micros, SWEEP)
-    keys = [(answer.catalog_id, answer.answer_id) for answer in answers]
-    found = sa.select(t.catalog_id, t.answer_id).where(
-        sa.tuple_(t.catalog_id, t.answer_id).in_(keys)
-    )
-    known = {(row.catalog_id, row.answer_id) for row in connection.execute(found)}
+    known = set[AnswerKey]()
+    for catalog_id, asked in ids.items():
+        found = _KNOWN.of(connection, {"catalog_id": catalog_id, "ids": asked})
+        known.update((catalog_id, answer_id) for (answer_id,) in found)
     rows, exposures = [], Tally[tuple[str, int, str]]()
     for answer in answers:
         key = (answer.catalog_id, answer.answer_id)
@@ -187,24 +207,14 @@ def _write(
             known.add(key)
             day = (answer.answer_micros or now_micros) // DAY_MICROS
             exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
-            row = {name: getattr(answer, name) for name in ANSWERS.c.keys()}  # noqa: SIM118
-            rows.append(row | {"content": _stored(connection, answer)})
-    rows = _without_erased(connection, rows)
+            rows.append({name: getattr(answer, name) for name in ANSWERS.c.keys()})  # noqa: SIM118
+    rows = _permitted(connection, rows)
     if rows:
-        _to_owners(connection, rows)
-        _as_permitted(connection, rows)
         _seal(connection, rows)
-        connection.execute(sa.insert(ANSWERS), rows)
+        _INSERT.each(connection, rows)
     if exposures:
         _expose(connection, exposures, now_micros)
     return frozenset((row["catalog_id"], row["answer_id"]) for row in rows)
-
-
-def _stored(connection: Connection, answer: StoredAnswer) -> bytes:
-    """Return the content as it is stored. Replicas of 0.37 may share a PostgreSQL during a
-    roll-out, and read messages alone."""
-    content = content_of(answer)
-    return content if connection.dialect.name == "sqlite" else as_message(content)
 
 
 def _expose(
@@ -226,43 +236,49 @@ def _expose(
     )
 
 
-def _without_erased(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows without answers that waited here while their shopper was erased."""
-    kept = list[dict[str, Any]]()
-    for catalog_id in sorted({row["catalog_id"] for row in rows}):
-        theirs = [row for row in rows if row["catalog_id"] == catalog_id]
-        oldest = min(row["answer_micros"] for row in theirs)
-        erased = erased_since(connection, catalog_id, oldest)
-        kept += [row for row in theirs if not is_erased(row["actor"], row["answer_micros"], erased)]
+def _permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that may be stored, with what may be stored of them: photos are removed from
+    those of unknown shoppers."""
+    kept = [row for row in rows if not row["actor"]]
+    for catalog_id in sorted({row["catalog_id"] for row in rows if row["actor"]}):
+        theirs = [row for row in rows if row["actor"] and row["catalog_id"] == catalog_id]
+        theirs = _without_erased(connection, catalog_id, theirs)
+        if theirs:
+            _to_owners(connection, catalog_id, theirs)
+            _as_permitted(connection, catalog_id, theirs)
+            kept += theirs
+    for row in kept:
+        if not row["actor"]:
+            row.update(WITHOUT_PHOTO)
     return kept
 
 
-def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def _without_erased(
+    connection: Connection, catalog_id: str, rows: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the rows without answers that waited here while their shopper was erased."""
+    erased = erased_since(connection, catalog_id, min(row["answer_micros"] for row in rows))
+    return [row for row in rows if not is_erased(row["actor"], row["answer_micros"], erased)]
+
+
+def _to_owners(connection: Connection, catalog_id: str, rows: Sequence[dict[str, Any]]) -> None:
     """Assign the answers of merged visitors to their users."""
-    for catalog_id in sorted({row["catalog_id"] for row in rows}):
-        theirs = [row for row in rows if row["catalog_id"] == catalog_id]
-        users = owners(connection, catalog_id, (row["actor"] for row in theirs))
-        for row in theirs:
-            row["actor"] = users.get(row["actor"], row["actor"])
-
-
-def _as_permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Remove the shopper from answers of those who refuse personal answers, the arms from those of
-    shoppers who refuse experiments, and photos without consent, which includes all of unknown
-    shoppers."""
-    for catalog_id in sorted({row["catalog_id"] for row in rows}):
-        theirs = [row for row in rows if row["catalog_id"] == catalog_id and row["actor"]]
-        actors = sorted({row["actor"] for row in theirs})
-        consents.recall(connection, catalog_id, actors, theirs[0]["key_id"] if theirs else "")
-        refused = consents.refused(connection, catalog_id, actors)
-        for row in theirs:
-            refuses = refused[row["actor"]]
-            row["arms"] = "" if Purpose.EXPERIMENT in refuses else row["arms"]
-            row["actor"] = "" if Purpose.PERSONALISE in refuses else row["actor"]
-            if refuses & PHOTO_VECTORS:
-                row.update(WITHOUT_PHOTO)
+    users = owners(connection, catalog_id, (row["actor"] for row in rows))
     for row in rows:
-        if not row["actor"]:
+        row["actor"] = users.get(row["actor"], row["actor"])
+
+
+def _as_permitted(connection: Connection, catalog_id: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Remove the shopper from answers of those who refuse personal answers, the arms from those of
+    shoppers who refuse experiments, and photos without consent."""
+    actors = sorted({row["actor"] for row in rows})
+    consents.recall(connection, catalog_id, actors, rows[0]["key_id"])
+    refused = consents.refused(connection, catalog_id, actors)
+    for row in rows:
+        refuses = refused[row["actor"]]
+        row["arms"] = "" if Purpose.EXPERIMENT in refuses else row["arms"]
+        row["actor"] = "" if Purpose.PERSONALISE in refuses else row["actor"]
+        if refuses & PHOTO_VECTORS:
             row.update(WITHOUT_PHOTO)
 
 
@@ -289,18 +305,23 @@ def content_of(answer: StoredAnswer) -> bytes:
     return content if isinstance(content, bytes) else content.encoded()
 
 
-def _encoded(answers: Sequence[StoredAnswer]) -> list[StoredAnswer]:
-    """Encode the contents, and return the answers without those whose content can't be encoded,
-    which must not hold up the others."""
+def _shared_content_of(answer: StoredAnswer) -> bytes:
+    """Return the content as PostgreSQL stores it, which replicas of 0.37 may share during a
+    roll-out: they read messages alone."""
+    return as_message(content_of(answer))
+
+
+def _encoded(
+    answers: Sequence[StoredAnswer], stored: Callable[[StoredAnswer], bytes]
+) -> list[StoredAnswer]:
+    """Return the answers with their contents as bytes, without those that can't be encoded."""
     found = list[StoredAnswer]()
     for answer in answers:
         try:
-            content_of(answer)
+            found.append(replace(answer, content=stored(answer)))
         except Exception as error:
             COUNTS.dropped.labels("refused").inc()
             get_logger().error("record not encoded", exc_info=error)
-        else:
-            found.append(answer)
     return found
 
 
@@ -330,7 +351,7 @@ class AnswerQueue:
         """Queue an answer, unless its id is queued already. Return False if the queue is full: it
         is dropped."""
         if self._queued.count >= MOST_UNENCODED:
-            _encoded([answer])
+            _encoded([answer], content_of)
         return self._queued.offer(answer)
 
     async def write(self, answers: Sequence[StoredAnswer]) -> int:
@@ -341,12 +362,7 @@ class AnswerQueue:
         return len(await self._log.write(new, self._now()))
 
     async def _store(self, answers: Sequence[StoredAnswer]) -> None:
-        kept = [*answers]
-
-        def encode() -> None:  # in the thread of the write: a hop costs as much as the encoding
-            kept[:] = _encoded(answers)
-
-        await self._log.write(kept, self._now(), encode)
+        await self._log.write(answers, self._now())
 
     async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
         """Return the content, stored or queued; None if there is none or it has expired."""

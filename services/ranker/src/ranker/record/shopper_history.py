@@ -94,8 +94,6 @@ def history(
 
 @dataclass(frozen=True, slots=True)
 class _KeptHistory:
-    version: int | None
-    """Number of the store's last commit before it was read or compared; None: unknown."""
     rows: Sequence[Sequence[Any]]
     """Result of `_ROWS`."""
     history: History
@@ -104,11 +102,11 @@ class _KeptHistory:
 class KeptHistories:
     """Histories of a local store, each kept until one of its rows changes in any process.
 
-    While the number of the store's last commit is the same, nothing changed. After a commit, the
-    numbers of the shopper's events and the shopper's rows of other tables tell whether one of them
-    is new or gone, in a fifth of the time of reading the history: numbers are never used again, and
-    no event changes in place, other than by a merge, which changes whose it is, and in columns that
-    a history does not have. Nothing has to tell it of a write.
+    The numbers of the shopper's events and the shopper's rows of other tables tell whether one of
+    them is new or gone, in a fifth of the time of reading the history: numbers are never used
+    again, and no event changes in place, other than by a merge, which changes whose it is, and in
+    columns that a history does not have. Nothing has to tell it of a write. The number of the
+    store's last commit is not asked: nearly each answer is recorded, and changes it.
     """
 
     def __init__(self, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
@@ -119,11 +117,9 @@ class KeptHistories:
 
     def read(self, catalog_id: str, actor: str, limit: int) -> History:
         """Return `history` without seen products. See `Database.read_local`."""
-        key, version = (catalog_id, actor, limit), self._db.version()
+        key = (catalog_id, actor, limit)
         held = self._held.get(key)
-        if held is not None and version is not None and held.version == version:
-            return held.history
-        made = self._db.read_local(partial(_renewed, key=key, held=held, version=version))
+        made = self._db.read_local(partial(_renewed, key=key, held=held))
         if len(made.rows) <= MOST_KEPT_ROWS:
             self._held.put(key, made)
         else:
@@ -139,16 +135,15 @@ def _renewed(
     connection: Connection,
     key: tuple[str, str, int],
     held: _KeptHistory | None,
-    version: int | None,
 ) -> _KeptHistory:
     """Return the history that is kept if its rows are the same, else read it."""
     catalog_id, actor, limit = key
     given = {"catalog_id": catalog_id, "actor": actor, "newest": limit}
     rows = _ROWS.of(connection, given)
     if held is not None and held.rows == rows:
-        return _KeptHistory(version, rows, held.history)
+        return held
     found = history(connection, catalog_id, actor, limit, with_seen=False)
-    return _KeptHistory(version, rows, found)
+    return _KeptHistory(rows, found)
 
 
 def numbered(

@@ -25,6 +25,7 @@ from ranker.record.encrypted_columns import seal, unseal, value_of
 from ranker.record.learnable import learnable
 from ranker.record.merged_owners import gate, owner
 from ranker.record.rows import TableRecord
+from ranker.record.stored_key import stored_fingerprint
 from ranker.record.tables import ALIASES, ANSWERS, ATTRIBUTES, EVENTS, KEYS
 from servicekit.sql.database import Database
 from servicekit.sql.locks import lock
@@ -161,12 +162,6 @@ async def has_key(database: Database) -> bool:
     """Return whether the store was written with a key."""
     statement = sa.select(KEYS.c.key_id).limit(1)
     return await database.read(lambda connection: connection.execute(statement).first() is not None)
-
-
-async def stored_fingerprint(database: Database) -> str:
-    """Return the fingerprint of the store's key; empty in a store without one."""
-    statement = sa.select(KEYS.c.fingerprint).limit(1)
-    return await database.read(lambda connection: connection.execute(statement).scalar()) or ""
 
 
 async def check_key(database: Database, pseudonyms: Pseudonyms) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,10 +23,12 @@ from ranker.serving.record_ranking import AnswerDraft
 from servicekit.clock import now_micros
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
-from sightline.common.v1 import answer_pb2, vector_pb2
+from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
+from sightline_core.answer import AnswerOrder, AnswerRecord
+from sightline_core.degradations import Degradation
 
 MOST_ANSWERS = 100
 MOST_LISTED, DEFAULT_LISTED = 200, 100
@@ -34,6 +37,7 @@ LAST_SECOND = 253_402_300_799
 """9999-12-31, the latest time of a Timestamp."""
 
 EVENTS = {number: event for event, number in NUMBERS.items()}
+_NO_ORDER = AnswerOrder()
 Replay = Callable[
     [str, pb.ReplayAnswerRequest, pb.AnswerRecord, str], Awaitable[pb.ReplayAnswerResponse]
 ]
@@ -239,27 +243,28 @@ def stored(
 
 def draft_of(message: ranking_pb.AnswerDraft) -> AnswerDraft:
     """Return a checked draft."""
-    photo = message.photo if message.HasField("photo") else None
-    return AnswerDraft(
+    versions: Any = message.versions  # has the fields of its value, which are read later
+    record = AnswerRecord(
         answer_id=message.answer_id,
         request_digest=message.request_digest,
-        versions=message.versions,
-        degradations=list(map(lost_part, message.degradations)),
+        shopper=None,
+        versions=versions,
+        seed=0,
+        degradations=tuple(map(_degradation, message.degradations)),
         answer_micros=message.answer_time_micros,
         expire_micros=message.expire_time_micros,
-        arms=message.arms,
-        image_ids=message.matched_image_ids,
-        branch_names=message.branch_names,
-        branches=message.branches,
-        photo=photo.data if photo else None,
-        photo_space=photo.space_version if photo else "",
+        order=_NO_ORDER,
+        arms=tuple(message.arms),
+        photo=message.photo if message.HasField("photo") else None,
     )
+    columns = (message.matched_image_ids, message.branch_names, message.branches)
+    return AnswerDraft(record, *columns)
 
 
-def lost_part(message: answer_pb2.Degradation) -> tuple[str, int, str, int]:
-    """Return a degradation as a draft has it."""
-    as_of = message.as_of.ToMicroseconds() if message.HasField("as_of") else 0
-    return message.stage, message.cause, message.substitute, as_of
+def _degradation(message: Any) -> Degradation:
+    """Return a degradation, whose cause may be one that only a newer gateway knows."""
+    as_of = message.as_of.ToMicroseconds()
+    return Degradation(message.stage, message.cause, message.substitute, as_of)
 
 
 def columns_message(order: AnsweredOrder) -> pb.AnsweredColumns:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ranker.domain.arrays import Doubles
-from ranker.domain.columns import check_lengths, products_of
+from ranker.domain.arrays import Doubles, Ints
+from ranker.domain.columns import check_lengths, products_of, read_lazily
 from ranker.servicer.messages import of_floats
 from ranker.servicer.requests import check_range, refuse
 from ranker.serving.ranking import parts, rank
@@ -43,7 +43,7 @@ def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
     columns = request.candidates
     ids = tuple(columns.product_ids)
     check_range("candidates.product_ids", len(ids), 1, MOST_CANDIDATES)
-    products = products_of(columns, "candidates")
+    check_lengths(columns, "candidates")
     similarities = [of_floats(branch.similarities) for branch in request.branches]
     fused = of_floats(request.fused) if request.fused else np.zeros(len(ids))
     refuse(
@@ -55,19 +55,39 @@ def candidates_of(request: pb.RankRequest) -> rank.RankCandidates:
             *_photo_problems(request, len(ids)),
         ]
     )
-    names = [branch.branch for branch in request.branches]
-    explores = request.diversity.exploration_places and columns.create_time_micros
-    goal = goal_of(request.diversity.objective)
+    names, rules = [branch.branch for branch in request.branches], request.diversity
+    return read_candidates(
+        *(columns, dict(zip(names, similarities, strict=True)), fused),
+        *(rules, goal_of(rules.objective)),
+        photos=_photos(request.photo_vectors) if request.HasField("photo_vectors") else None,
+    )
+
+
+def read_candidates(
+    columns: Any,
+    similarities: Mapping[str, Doubles],
+    fused: Doubles,
+    rules: Any,
+    goal: ObjectiveGoal,
+    *,
+    photos: rank.CandidatePhotos | None = None,
+) -> rank.RankCandidates:
+    """Return the candidates of columns of equal lengths, with what these rules and this objective
+    read of them."""
+    ids, created = tuple(columns.product_ids), columns.create_time_micros
+    explores = rules.exploration_places and len(created)
+    by_category = rules.diversity or rules.calibrated or rules.category_caps
+    arranged = by_category or rules.brand_cap
     return rank.RankCandidates(
         ids=ids,
-        products=products,
-        similarities=dict(zip(names, similarities, strict=True)),
+        products=read_lazily(columns),
+        similarities=similarities,
         fused=fused,
-        created_micros=np.array(columns.create_time_micros, np.int64) if explores else None,
-        photos=_photos(request.photo_vectors) if request.HasField("photo_vectors") else None,
+        created_micros=np.array(created, np.int64) if explores else None,
+        photos=photos,
         offers=offers_of(columns) if goal.has_price else None,
-        brands=columns.brands or [""] * len(ids),
-        categories=columns.category_paths or [""] * len(ids),
+        brands=(columns.brands or [""] * len(ids)) if arranged else None,
+        categories=(columns.category_paths or [""] * len(ids)) if arranged else None,
     )
 
 
@@ -129,22 +149,26 @@ def _part_problems(given: Sequence[pb.PartColumn], count: int) -> Iterable[tuple
 def likeness_of(request: pb.RankRequest) -> CollapseKeys:
     """Return the keys by which near-duplicates among checked candidates collapse;
     RequestInvalid."""
-    own, columns, pairs = request.query_products, request.candidates, request.same_pictures
-    count = len(columns.product_ids)
+    own, pairs = request.query_products, request.same_pictures
     check_range("query_products.product_ids", len(own.product_ids), 0, MOST_OWN)
     check_range("same_pictures", len(pairs), 0, MOST_PAIRED)
     check_lengths(own, "query_products")
     same = np.array(pairs, np.int64)
-    if len(same) % 2 or same.max(initial=-1) >= count:
+    if len(same) % 2 or same.max(initial=-1) >= len(request.candidates.product_ids):
         refuse([("same_pictures", "is not a list of pairs of indexes into `candidates`")])
+    return collapse_keys(own, request.candidates, same)
+
+
+def collapse_keys(own: Any, columns: Any, pairs: Ints) -> CollapseKeys:
+    """Return the keys of columns of equal lengths; `pairs`: see RankRequest.same_pictures."""
     families, hashes = list[str](), list[int]()
     for each in (own, columns):
-        ids = each.product_ids
-        parents = each.parent_ids or ids
-        families += [parent or item for parent, item in zip(parents, ids, strict=True)]
+        ids, parents = each.product_ids, each.parent_ids
+        named = zip(parents, ids, strict=True) if parents else ()
+        families += [parent or item for parent, item in named] or ids
         hashes += each.image_hashes or [0] * len(ids)
     return CollapseKeys(
-        len(own.product_ids), families, np.array(hashes, np.uint64), same.reshape(-1, 2)
+        len(own.product_ids), families, np.array(hashes, np.uint64), pairs.reshape(-1, 2)
     )
 
 

@@ -1,4 +1,4 @@
-"""Conversion of values to messages field by field, and packed columns of numbers.
+"""Conversion of values to messages field by field, and columns of numbers.
 
 A field takes the attribute of its name, or that of `NAMES`. Enums are matched by name, times are
 microseconds since 1970 (UTC; ``start_time`` takes ``start_micros``), and nested values become
@@ -6,7 +6,6 @@ nested messages. `None` leaves the field unset.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -92,55 +91,9 @@ def _converted(field: FieldDescriptor, value: Any) -> Any:
     return message_of(kind, value)
 
 
-# A packed repeated field is its tag, its length in bytes and the numbers side by side, low bytes
-# first (https://protobuf.dev/programming-guides/encoding/#packed): what NumPy has in memory.
-# Merged as bytes, 500 doubles are in a message after 0.5 µs; handed over as a list, which makes an
-# object of each, after 10 µs. A request to rank has a few such columns, an answer eight.
-_LENGTH_DELIMITED = 2
-_MORE = 0x80
-
-
-def doubles(field_number: int, values: Doubles) -> bytes:
-    """Encode a `repeated double` field for a message's `MergeFromString`."""
-    return _head(field_number, 8 * len(values)) + values.astype("<f8", copy=False).tobytes()
-
-
-def part_columns(field_number: int, parts: Mapping[str, Doubles]) -> bytes:
-    """Encode parts of scores as a field of PartColumn for a message's `MergeFromString`."""
-    return b"".join(
-        [
-            _part_head(field_number, name, values.nbytes)
-            + values.astype("<f8", copy=False).tobytes()
-            for name, values in parts.items()
-        ]
-    )
-
-
-@lru_cache(1_024)
-def _part_head(field_number: int, name: str, size: int) -> bytes:
-    column = pb.PartColumn
-    inner = column(name=name).SerializeToString() + _head(column.VALUES_FIELD_NUMBER, size)
-    return _head(field_number, len(inner) + size) + inner
-
-
 def of_floats(column: Sequence[float]) -> Doubles:
     """Return the numbers of a message's `repeated float` field."""
     alone = pb.BranchSignal()
     alone.similarities.MergeFrom(column)
     data = alone.SerializeToString()
     return np.frombuffer(data, "<f4", len(column), len(data) - 4 * len(column)).astype(np.float64)
-
-
-@lru_cache
-def _head(field_number: int, size: int) -> bytes:
-    return _varint(field_number << 3 | _LENGTH_DELIMITED) + _varint(size)
-
-
-def _varint(value: int) -> bytes:
-    """Encode seven bits per byte, lowest first; all but the last byte have the top bit set."""
-    found = bytearray()
-    while value >= _MORE:
-        found.append(value % _MORE | _MORE)
-        value //= _MORE
-    found.append(value)
-    return bytes(found)

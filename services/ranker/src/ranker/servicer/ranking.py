@@ -1,6 +1,6 @@
 """RankingService on the wire. Edge: translates and decides nothing."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -8,26 +8,24 @@ from ranker.adapters.retriever import SPACE
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import CountReader, HistoryReader, Models
-from ranker.servicer.answers import draft_of, lost_part
-from ranker.servicer.candidates import explained_of, weights_of
-from ranker.servicer.rank_requests import nominate_query, rank_query
-from ranker.servicer.recommenders import anchors_of, list_messages
-from ranker.servicer.replies import add_parts, degradations, ranked_message, reason_lists, timings
-from ranker.servicer.requests import actor, check_version
-from ranker.serving.give_reasons import GiveReasons, ReasonsQuery
+from ranker.servicer import replies
+from ranker.servicer.answers import draft_of
+from ranker.servicer.rank_requests import nominate_query, rank_query, reasons_query
+from ranker.servicer.requests import actor
+from ranker.serving.give_reasons import GiveReasons
 from ranker.serving.nominate import Nominate, ShopperVector
-from ranker.serving.rank_products import RankProducts
+from ranker.serving.rank_products import RankProducts, RankQuery
 from ranker.serving.ranking import generate
 from ranker.serving.ranking.shopper_reads import Shoppers
-from ranker.serving.record_ranking import AnswerSink, RecordRanking
+from ranker.serving.record_ranking import AnswerDraft, AnswerSink, RecordRanking
 from servicekit import tracing
-from servicekit.clock import now_micros
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from servicekit.telemetry import Stages
 from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
+from sightline_core.ranking import Ranked
 
 BASES = {one: pb.NominateResponse.Basis.Value(f"BASIS_{one}") for one in generate.CandidateBasis}
 
@@ -77,65 +75,67 @@ class RankingServicer(ranking_service_pb2_grpc.RankingServiceServicer):
         """Score and order candidates."""
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
-        query = rank_query(request, catalog_id, who)
+        query, stages = rank_query(request, catalog_id, who), Stages()
+        draft = draft_of(request.record) if request.HasField("record") else None
+        return replies.ranked_message(await self.ranked(query, draft, stages), stages)
+
+    async def ranked(
+        self,
+        query: RankQuery,
+        draft: AnswerDraft | None,
+        stages: Stages,
+        image_ids: Sequence[str] = (),
+        branches: Sequence[int] = (),
+    ) -> Ranked:
+        """Rank, and queue the record that is drafted. See replies.ranked_of."""
         tracing.note("sightline.candidates", len(query.candidates.ids))
-        stages = Stages()
-        ranked, served = await self.rank(query, stages)
-        answer = ranked_message(query, ranked)
-        lost = degradations("rank", served)
-        answer.degradations.extend(lost)
-        if request.HasField("record"):
-            draft = draft_of(request.record)
-            answer.recorded = self.record(draft, query, ranked, list(map(lost_part, lost)))
-        answer.stage_timings.extend(timings(stages))
-        return answer
+        found, served = await self.rank(query, stages)
+        lost = replies.lost_of("rank", served)
+        return replies.ranked_of(
+            *(query, found, lost, image_ids, branches),
+            work=stages.spent,
+            recorded=draft is not None and self.record(draft, query, found, lost),
+        )
 
     async def GiveReasons(
         self, request: pb.GiveReasonsRequest, context: Context
     ) -> pb.GiveReasonsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
-        products, parts_given = explained_of(request)
-        weights = weights_of(request.weights)
-        check_version(request.model_version)
-        found = await self.give_reasons(
-            ReasonsQuery(
-                *(catalog_id, who, products, parts_given, weights, now_micros()),
-                anchors=anchors_of(request),
-                explored_places=frozenset(request.explored_places),
-                language_code=request.language_code,
-                with_breakdown=request.explain,
-                model_version=request.model_version,
-            )
+        query = reasons_query(request, catalog_id, who)
+        found = await self.give_reasons(query)
+        parts = query.parts.items() if request.explain else ()
+        return pb.GiveReasonsResponse(
+            reasons=replies.reason_lists(found.reasons),
+            parts=replies.part_columns(parts, found.contributions),
+            model_version=found.model_version,
         )
-        answer = pb.GiveReasonsResponse(
-            model_version=found.model_version, reasons=reason_lists(found.reasons)
-        )
-        if request.explain:
-            add_parts(answer, parts_given, found.contributions)
-        return answer
 
     async def Nominate(self, request: pb.NominateRequest, context: Context) -> pb.NominateResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = actor(request.shopper, catalog_id, self.pseudonyms)
         found = await self.nominate(nominate_query(request, catalog_id, who))
-        answer = pb.NominateResponse(
+        by = found.behaviour
+        return pb.NominateResponse(
+            product_ids=by.found.product_ids,
+            scores=by.found.scores,
+            basis=BASES[by.found.basis],
+            model_version=by.served.version,
+            degradations=replies.lost_messages(replies.lost_of("nominate", by.served)),
+            vectors=map(vector_message, by.vectors),
+            exclude_product_ids=by.left_out,
             history_token=found.history_token,
             anchor_product_ids=found.anchors,
-            lists=list_messages(found.lists),
+            lists=[
+                pb.RecommenderList(
+                    recommender=one.recommender, product_ids=one.product_ids, scores=one.scores
+                )
+                for one in found.lists
+            ],
             count_lag_micros=found.count_lag_micros,
             last_product_ids=found.last_products.keys(),
             last_product_weights=found.last_products.values(),
         )
-        if (by := found.behaviour) is not None:
-            answer.product_ids.extend(by.found.product_ids)
-            answer.scores.extend(by.found.scores)
-            answer.vectors.extend(map(vector_message, by.vectors))
-            answer.exclude_product_ids.extend(by.left_out)
-            answer.basis = BASES[by.found.basis]
-            answer.model_version = by.served.version
-            answer.degradations.extend(degradations("nominate", by.served))
-        return answer
 
 
 def vector_message(vector: ShopperVector) -> vector_pb2.Vector:

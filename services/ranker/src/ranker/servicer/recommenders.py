@@ -7,7 +7,7 @@ from typing import Any
 from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, price_range
 from ranker.domain.recommenders import AnchorSource, CountScope, Recommender, RequestAnchors
 from ranker.servicer.requests import check_range, refuse
-from ranker.serving.ranking.recommenders import MOST_ANCHORS, RecommenderList
+from ranker.serving.ranking.recommenders import MOST_ANCHORS
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_rules.categories import CategoryInvalidError, check_path, join
 from sightline_rules.ids import IdInvalidError, check_id
@@ -89,12 +89,3 @@ def _scope_problems(given: pb.CountScope) -> Iterable[tuple[str, str]]:
     key, _, value = given.segment.partition("=")
     if given.segment and not (key and value and len(given.segment) <= MOST_TEXT):
         yield "scope.segment", 'is not key=value, such as "country=FR"'
-
-
-def list_messages(found: Iterable[RecommenderList]) -> list[pb.RecommenderList]:
-    return [
-        pb.RecommenderList(
-            recommender=one.recommender, product_ids=one.product_ids, scores=one.scores
-        )
-        for one in found
-    ]

@@ -14,9 +14,10 @@ from ranker.domain.errors import AnswerOutdated
 from ranker.servicer.answers import columns_message, order_of_record
 from ranker.servicer.candidates import offers_of
 from ranker.servicer.inputs import asked_again, changed
+from ranker.servicer.messages import message_of
 from ranker.servicer.rank_requests import rank_query
 from ranker.serving.answered_order import AnsweredOrder
-from ranker.serving.expected_outcome import ExpectedOutcome, KnownOffers
+from ranker.serving.expected_outcome import KnownOffers
 from ranker.serving.replay_answer import RecordedRanking, ReplayAnswer
 from sightline.common.v1 import candidate_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
@@ -69,30 +70,19 @@ class Replayer:
         offers = _offers(request.change.products)
         found = await self._replay(recorded, other, offers=offers, first=request.limit)
         answer.model_version, answer.equal = found.model_version, found.equal
-        for each in found.differences:
-            kind = _D.Kind.Value(f"KIND_{each.kind}")
-            answer.differences.append(_D(kind=kind, subject=each.subject, text=each.text))
+        answer.differences.extend(message_of(_D, each) for each in found.differences)
         answer.recomputed.extend(_first(found.order, request.limit))
         if found.changed is not None:
             answer.changed.extend(_first(found.changed, request.limit))
         for field, outcome in zip(_OUTCOMES, found.outcomes, strict=True):
             if outcome is not None:
-                getattr(answer, field).CopyFrom(_outcome(outcome))
+                kind, currency = pb.ExpectedOutcome, outcome.currency
+                getattr(answer, field).CopyFrom(message_of(kind, outcome, currency_code=currency))
 
 
 def _offers(columns: candidate_pb2.CandidateColumns) -> KnownOffers | None:
     offers = offers_of(columns)
     return None if offers is None else KnownOffers(list(columns.product_ids), offers)
-
-
-def _outcome(value: ExpectedOutcome) -> pb.ExpectedOutcome:
-    return pb.ExpectedOutcome(
-        clicks=value.clicks,
-        purchases=value.purchases,
-        revenue=value.revenue,
-        margin=value.margin,
-        currency_code=value.currency,
-    )
 
 
 def recorded_ranking(catalog_id: str, record: pb.AnswerRecord, actor: str) -> RecordedRanking:

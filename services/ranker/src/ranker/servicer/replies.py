@@ -1,28 +1,32 @@
-"""Conversion of a request's policy to values, and of a ranked order to messages."""
+"""Conversion of a request's policy to values, and of results to lent values and to messages."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
+import numpy as np
 
-from ranker.domain.arrays import Doubles
 from ranker.domain.model import Model
 from ranker.servicer.candidates import goal_of
 from ranker.servicer.events import NUMBERS
-from ranker.servicer.messages import doubles, part_columns
+from ranker.servicer.messages import message_of
 from ranker.servicer.requests import refuse
 from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.breakdown import Contributions
 from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
-from ranker.serving.ranking.objective import OBJECTIVE, ScoreNote
+from ranker.serving.ranking.objective import ObjectiveGoal
 from ranker.serving.ranking.order import RankedOrder
 from ranker.serving.request_model import RequestModel
-from servicekit.telemetry import Stages
+from servicekit.telemetry import Stage, Stages
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
-from sightline_core.reasons import Reason
+from sightline_core.answer import AnswerOrder
+from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.ranking import Ranked
+from sightline_core.reasons import Move, Reason
+from sightline_core.score_notes import OBJECTIVE, NoteCause, ScoreNote
 from sightline_rules.categories import MAX_LEVELS
 
 MOST_WINDOW = 500
@@ -42,18 +46,26 @@ def policy_of(message: pb.Diversity) -> RankPolicy:
 def _policy(data: bytes) -> RankPolicy:
     message = pb.Diversity.FromString(data)
     refuse(_problems(message), "diversity.")
+    caps = tuple((one.level, one.cap) for one in message.category_caps)
+    return read_policy(message, caps, goal_of(message.objective), message.objective_strength)
+
+
+def read_policy(
+    rules: Any, caps: tuple[tuple[int, int], ...], goal: ObjectiveGoal, strength: float
+) -> RankPolicy:
+    """Return the policy of rules or of their message."""
     return RankPolicy(
-        diversity=message.diversity,
-        calibrated=message.calibrated,
-        popularity=message.popularity,
-        window=message.window or DEFAULT.window,
-        cap_places=message.cap_places or DEFAULT.cap_places,
-        brand_cap=message.brand_cap,
-        category_caps=tuple((one.level, one.cap) for one in message.category_caps),
-        exploration_places=tuple(message.exploration_places),
-        exploration_days=message.exploration_days or DEFAULT.exploration_days,
-        objective=goal_of(message.objective),
-        objective_strength=message.objective_strength,
+        diversity=rules.diversity,
+        calibrated=rules.calibrated,
+        popularity=rules.popularity,
+        window=rules.window or DEFAULT.window,
+        cap_places=rules.cap_places or DEFAULT.cap_places,
+        brand_cap=rules.brand_cap,
+        category_caps=caps,
+        exploration_places=tuple(rules.exploration_places),
+        exploration_days=rules.exploration_days or DEFAULT.exploration_days,
+        objective=goal,
+        objective_strength=strength,
     )
 
 
@@ -88,19 +100,80 @@ def _exploration_problems(places: Sequence[int]) -> Iterable[tuple[str, str]]:
         yield "exploration_places", problem
 
 
-def add_moves(answer: pb.RankResponse, order: RankedOrder) -> None:
-    """Add the products' moves, unless the order is that of the scores and no random draw could
-    change it."""
-    if order.moves or order.drawn or order.moved:
-        answer.score_ranks.extend(order.score_ranks.tolist())
-    if order.moves or order.drawn:
-        columns = [(cause_number(cause), steps.tolist()) for cause, steps in order.moves.items()]
-        for place in range(len(order)):
-            moved = answer.moves.add().moves
-            for cause, steps in columns:
-                if steps[place]:
-                    moved.add(cause=cause, places=steps[place])
-        answer.propensities.extend(order.propensities.tolist())
+def ranked_of(
+    query: RankQuery,
+    ranked: RankedProducts,
+    lost: tuple[Degradation, ...],
+    image_ids: Sequence[str] = (),
+    branches: Sequence[int] = (),
+    *,
+    work: float | None = None,
+    recorded: bool = False,
+) -> Ranked:
+    """Return the first `top_k` products of the order, with their details. `image_ids`, `branches`:
+    photo and branches of each candidate; empty if unknown."""
+    ids, first, model = query.candidates.ids, ranked.order.first(query.top_k), ranked.state.model
+    ranking, rows = first.ranking, first.ranking.rows.tolist()
+    arranged = bool(first.moves) or first.drawn
+    expected = ranked.expected if query.with_breakdown else None
+    hidden, merits = ranked.state.history.hidden, ranked.control_merits
+    order = AnswerOrder(
+        product_ids=[ids[row] for row in rows],
+        raw_scores=ranking.raw_scores.tolist(),
+        parts=[*zip(ranking.parts, np.array([*ranking.parts.values()]).tolist(), strict=True)],
+        image_ids=[image_ids[row] for row in rows] if image_ids else (),
+        branches=[branches[row] for row in rows] if branches else (),
+        collapsed=[[ids[row] for row in members] for members in first.members],
+        score_ranks=first.score_ranks.tolist() if arranged or first.moved else (),
+        moves=_moves(first) if arranged else (),
+        chances=() if first.chances is None else first.chances.tolist(),
+        event=score_event(model),
+        reasons=[*map(tuple, ranked.reasons)],
+        contributions=split(ranked.contributions),
+        expected_values=() if expected is None else expected[ranking.rows].tolist(),
+        total=len(ranked.order),
+    )
+    return Ranked(
+        order=order,
+        hidden_count=ranking.hidden_count,
+        model_version=model.version if model else "",
+        degradations=lost,
+        work=work,
+        seen_count=ranking.seen_count,
+        collapsed_count=first.collapsed_count,
+        recorded=recorded,
+        hidden_pins=tuple(each for each in ranked.unplaced if each in hidden),
+        seen_pins=tuple(each for each in ranked.unplaced if each not in hidden),
+        acted=tuple(ranked.acting_controls),
+        merits={each.name: merit for each, merit in zip(query.controls, merits, strict=True)}
+        if merits
+        else {},
+        notes=[
+            ScoreNote(OBJECTIVE, NoteCause[each.cause.name], each.count) for each in ranked.notes
+        ],
+        propensities=first.propensities.tolist() if arranged else (),
+    )
+
+
+def _moves(order: RankedOrder) -> Sequence[tuple[Move, ...]]:
+    found: list[tuple[Move, ...]] = [()] * len(order)
+    for cause, steps in order.moves.items():
+        number = cause_number(cause)
+        for place, step in enumerate(steps.tolist()):
+            if step:
+                found[place] += (_move(number, step),)
+    return found
+
+
+_move = lru_cache(4_096)(Move)
+"""Returns a move; those of an answer are few different ones."""
+
+
+def split(
+    parts: Mapping[str, Sequence[Contributions]],
+) -> Mapping[str, Sequence[Contributions]]:
+    """Return the contributions to the parts that can be split."""
+    return {name: given for name, given in parts.items() if given}
 
 
 def cause_number(cause: str) -> answer_pb2.Move.Cause.ValueType:
@@ -111,68 +184,77 @@ def cause_name(number: answer_pb2.Move.Cause.ValueType) -> str:
     return answer_pb2.Move.Cause.Name(number).removeprefix("CAUSE_")
 
 
-def ranked_message(query: RankQuery, ranked: RankedProducts) -> pb.RankResponse:
-    """Return the first `top_k` products of the order as a message, with their details."""
-    order, ids, model = ranked.order, query.candidates.ids, ranked.state.model
-    first = order.first(query.top_k)
-    ranking = first.ranking
-    answer = pb.RankResponse(
-        product_ids=[ids[row] for row in ranking.rows.tolist()],
-        hidden_count=ranking.hidden_count,
-        seen_count=ranking.seen_count,
-        model_version=model.version if model else "",
-        score_event=score_event(model),
-        total_count=len(order),
-        collapsed_count=order.collapsed_count,
-        collapsed=[
-            pb.CollapsedProducts(product_ids=[ids[row] for row in rows]) for rows in first.members
-        ],
-        acted_controls=ranked.acting_controls,
-        control_merits=ranked.control_merits,
-        reasons=reason_lists(ranked.reasons),
-    )
-    for item in ranked.unplaced:
-        hidden = item in ranked.state.history.hidden
-        (answer.hidden_product_ids if hidden else answer.seen_product_ids).append(item)
-    add_moves(answer, first)
-    answer.MergeFromString(doubles(answer.RAW_SCORES_FIELD_NUMBER, ranking.raw_scores))
-    if first.chances is not None:
-        answer.MergeFromString(doubles(answer.SCORES_FIELD_NUMBER, first.chances))
-    add_parts(answer, ranking.parts, ranked.contributions)
-    if ranked.expected is not None and query.with_breakdown:
-        values = ranked.expected[ranking.rows]
-        answer.MergeFromString(doubles(answer.EXPECTED_VALUES_FIELD_NUMBER, values))
-    answer.score_notes.extend(map(note_message, ranked.notes))
-    return answer
+def score_event(model: Model | None) -> event_pb2.EventType.ValueType:
+    """Return the event whose probability the calibrated scores give."""
+    if model is None or model.calibration is None:
+        return event_pb2.EVENT_TYPE_UNSPECIFIED
+    return NUMBERS[model.calibration.event]
 
 
-def note_message(note: ScoreNote) -> answer_pb2.ScoreNote:
-    """Return the message of a note."""
-    cause = answer_pb2.ScoreNote.Cause.Value(f"CAUSE_{note.cause}")
-    return answer_pb2.ScoreNote(part=OBJECTIVE, cause=cause, product_count=note.count)
-
-
-def degradations(stage: str, served: RequestModel) -> list[answer_pb2.Degradation]:
+def lost_of(stage: str, served: RequestModel) -> tuple[Degradation, ...]:
     """Return the degradations if another model than the intended one answers; empty if none."""
     if not served.substitute:
-        return []
-    cause = answer_pb2.Degradation.CAUSE_MODEL_NOT_READY
-    return [answer_pb2.Degradation(stage=stage, cause=cause, substitute=served.substitute)]
+        return ()
+    return (Degradation(stage, DegradationCause.MODEL_NOT_READY, served.substitute),)
 
 
-Answer = pb.RankResponse | pb.GiveReasonsResponse
+def lost_messages(lost: Iterable[Degradation]) -> list[answer_pb2.Degradation]:
+    return [message_of(answer_pb2.Degradation, each) for each in lost]
 
 
-def add_parts(
-    answer: Answer, parts: Mapping[str, Doubles], made_of: Mapping[str, Sequence[Contributions]]
-) -> None:
-    """Add the parts of scores with the contributions to each."""
-    answer.MergeFromString(part_columns(answer.PARTS_FIELD_NUMBER, parts))
-    for column in answer.parts if made_of else ():
-        for each in made_of.get(column.name, ()):
-            features = column.features.add().features
-            for feature, value in each:
-                features.add(name=feature, value=value)
+def ranked_message(found: Ranked, stages: Stages) -> pb.RankResponse:
+    """Return the message of a ranking that took these stages."""
+    order: Any = found.order
+    return pb.RankResponse(
+        product_ids=order.product_ids,
+        raw_scores=order.raw_scores,
+        parts=part_columns(order.parts, order.contributions),
+        reasons=reason_lists(order.reasons),
+        hidden_count=found.hidden_count,
+        seen_count=found.seen_count,
+        model_version=found.model_version,
+        degradations=lost_messages(found.degradations),
+        stage_timings=map(_timing, stages.finished),
+        score_ranks=order.score_ranks,
+        moves=[
+            pb.MoveList(moves=[_shared(answer_pb2.Move, move) for move in moves])
+            for moves in order.moves
+        ],
+        propensities=found.propensities,
+        scores=order.chances,
+        score_event=order.event,
+        collapsed=[pb.CollapsedProducts(product_ids=ids) for ids in order.collapsed],
+        total_count=order.total,
+        collapsed_count=found.collapsed_count,
+        recorded=found.recorded,
+        hidden_product_ids=found.hidden_pins,
+        seen_product_ids=found.seen_pins,
+        acted_controls=found.acted,
+        control_merits=found.merits.values(),
+        expected_values=order.expected_values,
+        score_notes=[
+            message_of(answer_pb2.ScoreNote, note, product_count=note.count) for note in found.notes
+        ],
+    )
+
+
+_shared: Any = lru_cache(4_096)(message_of)
+"""Returns a message that is shared and must not be changed; those of an answer are few different
+ones."""
+
+
+def part_columns(
+    parts: Iterable[tuple[str, Any]], made_of: Mapping[str, Sequence[Contributions]]
+) -> Any:
+    """Return what protobuf makes parts of scores of, with the contributions to each."""
+    return [
+        {"name": name, "values": values, "features": [*map(_features, made_of.get(name, ()))]}
+        for name, values in parts
+    ]
+
+
+def _features(given: Contributions) -> dict[str, Any]:
+    return {"features": [{"name": name, "value": value} for name, value in given]}
 
 
 def reason_lists(reasons: Iterable[Sequence[Reason]]) -> Any:
@@ -186,20 +268,7 @@ def _reason(reason: Reason) -> dict[str, Any]:
     return {"code": reason.code, "text": reason.text, "parameters": parameters}
 
 
-def score_event(model: Model | None) -> event_pb2.EventType.ValueType:
-    """Return the event whose probability the calibrated scores give."""
-    if model is None or model.calibration is None:
-        return event_pb2.EVENT_TYPE_UNSPECIFIED
-    return NUMBERS[model.calibration.event]
-
-
-def timings(stages: Stages) -> Iterable[answer_pb2.StageTiming]:
-    for stage in stages.finished:
-        duration = _duration(stage.duration)
-        yield answer_pb2.StageTiming(
-            stage=stage.name, total=duration, work=duration, start=_duration(stage.start)
-        )
-
-
-def _duration(seconds: float) -> Duration:
-    return Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
+def _timing(stage: Stage) -> answer_pb2.StageTiming:
+    total: Any = timedelta(seconds=stage.duration)
+    start: Any = timedelta(seconds=stage.start)
+    return answer_pb2.StageTiming(stage=stage.name, total=total, work=total, start=start)

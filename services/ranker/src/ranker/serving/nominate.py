@@ -10,7 +10,7 @@ from ranker.domain.signals import last_interests
 from ranker.ports import CountReader, HistoryReader, Models
 from ranker.serving.ranking import generate, parts, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
-from ranker.serving.ranking.generate import Generated
+from ranker.serving.ranking.generate import CandidateBasis, Generated
 from ranker.serving.ranking.recommenders import RecommenderList
 from ranker.serving.ranking.shopper_reads import KnownShopper, ResolvedAnchors, Shoppers
 from ranker.serving.request_model import RequestModel, choose_model
@@ -63,6 +63,9 @@ class Behaviour:
     """Products to exclude from that search."""
 
 
+NO_BEHAVIOUR = Behaviour(Generated((), (), CandidateBasis.NOTHING), RequestModel(None))
+
+
 @dataclass(frozen=True, slots=True)
 class Nominated:
     """Candidates of a request."""
@@ -70,8 +73,8 @@ class Nominated:
     history_token: str
     """Token with which Rank of the same request reuses the history; "" without a shopper."""
     anchors: Sequence[str]
-    behaviour: Behaviour | None
-    """None if only recommenders were requested."""
+    behaviour: Behaviour
+    """NO_BEHAVIOUR if only recommenders were requested."""
     lists: Sequence[RecommenderList] = ()
     count_lag_micros: int = 0
     last_products: Mapping[str, float] = field(default_factory=dict)
@@ -115,7 +118,7 @@ class Nominate:
         known, resolved = await self._shoppers.resolve(
             *whose, read, query.anchors, with_trail=views
         )
-        behaviour = None
+        behaviour = NO_BEHAVIOUR
         if not query.recommenders_only:
             behaviour = await self._by_behaviour(query, served, known, resolved.product_ids)
         lists, lag = await self._by_counts(query, names, read, resolved)

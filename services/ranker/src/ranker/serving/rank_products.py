@@ -16,7 +16,7 @@ from ranker.domain.model import Model
 from ranker.domain.recommenders import RequestAnchors
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import HistoryReader, Models
-from ranker.serving.ranking import breakdown, diversity, parts, rank
+from ranker.serving.ranking import breakdown, diversity, rank
 from ranker.serving.ranking.breakdown import Contributions, Evidence
 from ranker.serving.ranking.calibrated import own_shares
 from ranker.serving.ranking.controls import controlled
@@ -98,7 +98,7 @@ class RankedProducts:
     arranged: ScoredCandidates
     """Input of the policy: scored candidates without pinned and buried ones."""
     draws: bytes
-    """Seed of the random draws."""
+    """Seed of the random draws; empty if there are none."""
     reasons: Sequence[Sequence[Reason]]
     """Reasons of the first `reason_top_k` products."""
     contributions: Mapping[str, Sequence[Contributions]]
@@ -174,26 +174,34 @@ def rank_products(query: RankQuery, state: RankState) -> RankedProducts:
         history=state.history,
         drop_seen=query.drop_seen,
     )
-    who = state.history.owner(query.actor)
-    draws = state.draws or seed_of(query.seed, who, query.session_id, query.now_micros)
+    draws = _draws(query, state) if query.policy.exploration_places else b""
     order, line, arranged = _ordered(query, state, scored, draws)
     evidence = _evidence(query, state, order)
-    explained = evidence.ranking.rows.size > 0
-    shown = order.ranking.rows[: query.page_size].tolist()
     expected, notes = _expected(query, state, scored, arranged)
     return RankedProducts(
         state=state,
         order=order,
         arranged=arranged,
         draws=draws,
-        reasons=explain(evidence, query.language_code, order.explored) if explained else (),
+        reasons=explain(evidence, query.language_code, order.explored),
         contributions=breakdown.split(evidence) if query.with_breakdown else {},
-        acting_controls=acting(query.controls, shown, line.raised) if line else (),
+        acting_controls=_acting(query, order, line) if line else (),
         control_merits=line.merits if line else (),
-        unplaced=_unplaced(query, scored),
+        unplaced=_unplaced(query, scored) if query.controls else (),
         expected=expected,
         notes=notes,
     )
+
+
+def _draws(query: RankQuery, state: RankState) -> bytes:
+    """Return the seed of the random draws."""
+    who = state.history.owner(query.actor)
+    return state.draws or seed_of(query.seed, who, query.session_id, query.now_micros)
+
+
+def _acting(query: RankQuery, order: RankedOrder, line: Lineup) -> Sequence[str]:
+    """Return the controls that changed the first page."""
+    return acting(query.controls, order.ranking.rows[: query.page_size].tolist(), line.raised)
 
 
 def _expected(
@@ -246,19 +254,16 @@ def _ordered(
 
 def _evidence(query: RankQuery, state: RankState, order: RankedOrder) -> Evidence:
     """Return evidence for the products that get reasons."""
-    model, shopper = state.model, state.shopper
-    count = query.top_k or len(order)
-    if query.reason_top_k is not None:
-        count = min(count, query.reason_top_k)
-    explained = order.ranking.take(slice(count))
-    factors = parts.factors(model, query.weights, anchored=shopper.anchored) if model else {}
-    return Evidence(query.candidates, explained, shopper, model, factors)
+    end = query.top_k or None
+    if query.reason_top_k is not None and (end is None or query.reason_top_k < end):
+        end = query.reason_top_k
+    explained = order.ranking.take(slice(end))
+    factors = explained.factors
+    return Evidence(query.candidates, explained, state.shopper, state.model, factors)
 
 
 def _unplaced(query: RankQuery, scored: ScoredCandidates) -> tuple[str, ...]:
     """Return the pinned products that are not among the scored ones, in the order of the pins."""
-    if not query.controls:
-        return ()
     pinned = [row for each in query.controls if each.kind is ControlKind.PIN for row in each.rows]
     left = frozenset(scored.rows.tolist()) if pinned else frozenset()
     return tuple(query.candidates.ids[row] for row in dict.fromkeys(pinned) if row not in left)

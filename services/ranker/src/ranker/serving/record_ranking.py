@@ -5,7 +5,7 @@ its batch is stored.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -22,62 +22,25 @@ from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
 from ranker.serving.ranking.parts import UNKNOWN
 from ranker.serving.replay_answer import attributes_digest, place_of, settings_digest
 from servicekit.clock import now_micros
+from sightline_core.answer import AnswerRecord
+from sightline_core.degradations import Degradation
+from sightline_core.versions import Versions
 
 SECOND = 1_000_000
 HEADER_BYTES, BYTES_OF_CANDIDATE = 2_000, 80
 """About the size of a record."""
 
 
-class SearchedSpace(Protocol):
-    """A space and its index generation."""
-
-    @property
-    def space(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def generation(self) -> str: ...
-
-
-class AnswerVersions(Protocol):
-    """Versions behind an answer, as a value or a message."""
-
-    @property
-    def spaces(self) -> Sequence[SearchedSpace]: ...
-    @property
-    def scene(self) -> str: ...
-    @property
-    def scene_version(self) -> str: ...
-    @property
-    def plan(self) -> str: ...
-    @property
-    def service_version(self) -> str: ...
-    @property
-    def objective(self) -> str: ...
-
-
 @dataclass(slots=True)  # not frozen: each answer creates one
 class AnswerDraft:
-    """Fields of an answer's record that the caller supplies; see the AnswerDraft message."""
+    """Record of an answer without its order, and columns of the candidates."""
 
-    answer_id: str
-    request_digest: bytes
-    versions: AnswerVersions
-    degradations: Sequence[tuple[str, int, str, int]] = ()
-    """Stage, number of the cause, substitute, and its time in microseconds (0: now) of each."""
-    answer_micros: int = 0
-    """0: now."""
-    expire_micros: int = 0
-    """0: after the service's own retention."""
-    arms: Sequence[str] = ()
+    record: AnswerRecord
     image_ids: Sequence[str] = ()
     """Photo of each candidate that matched best; empty if none has one."""
     branch_names: Sequence[str] = ()
     branches: Sequence[int] = ()
     """Branches of each candidate: bit i stands for `branch_names[i]`."""
-    photo: bytes | None = None
-    """Vector of the photo that was searched, float32, little-endian."""
-    photo_space: str = ""
 
 
 class AnswerSink(Protocol):
@@ -103,29 +66,29 @@ class RecordRanking:
         draft: AnswerDraft,
         query: RankQuery,
         ranked: RankedProducts,
-        lost: Sequence[tuple[str, int, str, int]] = (),
+        lost: Sequence[Degradation] = (),
     ) -> bool:
         """Queue the record of a ranking. Return whether there was space. `lost`: degradations by
         the ranker."""
         if self.answers is None:
             return False
-        now, model = now_micros(), ranked.state.model
-        expires = draft.expire_micros // SECOND * SECOND
+        now, model, record = now_micros(), ranked.state.model, draft.record
+        expires = record.expire_micros // SECOND * SECOND
         return self.answers.offer(
             StoredAnswer(
                 catalog_id=query.catalog_id,
-                answer_id=draft.answer_id,
+                answer_id=record.answer_id,
                 actor=query.actor or "",
                 key_id=self.pseudonyms.key_id,
                 content=RankedAnswer((draft, query, ranked, lost, self.pseudonyms, self.signals)),
                 expires_micros=expires or now + self.keep_micros,
-                answer_micros=draft.answer_micros or now,
+                answer_micros=record.answer_micros or now,
                 model_version=model.version if model else "",
-                scene=draft.versions.scene,
-                arms="\n".join(sorted(set(draft.arms))) if draft.arms else "",
+                scene=record.versions.scene,
+                arms="\n".join(sorted(set(record.arms))) if record.arms else "",
                 controls=tuple(ranked.acting_controls),
-                photo=draft.photo,
-                photo_space=draft.photo_space,
+                photo=record.photo.data if record.photo else None,
+                photo_space=record.photo.space_version if record.photo else "",
             )
         )
 
@@ -134,7 +97,7 @@ _Given: TypeAlias = tuple[
     AnswerDraft,
     RankQuery,
     RankedProducts,
-    Sequence[tuple[str, int, str, int]],
+    Sequence[Degradation],
     Pseudonyms,
     Signals,
 ]
@@ -161,17 +124,17 @@ class RankedAnswer:
 
 def _encoded(given: _Given) -> bytes:
     draft, query, ranked, lost, key, signals = given
-    state, order = ranked.state, ranked.order
+    state, order, record = ranked.state, ranked.order, draft.record
     calibration = state.model.calibration if state.model else None
     header = {
         "version": answer_arrays.VERSION,
-        "answer_id": draft.answer_id,
-        "digest": draft.request_digest.hex(),
-        "versions": _versions(draft.versions, state.model.version if state.model else ""),
-        "lost": [*draft.degradations, *lost],
-        "arms": [*draft.arms],
-        "served": draft.answer_micros,
-        "expires": draft.expire_micros,
+        "answer_id": record.answer_id,
+        "digest": record.request_digest.hex(),
+        "versions": _versions(record.versions, state.model.version if state.model else ""),
+        "lost": [*map(astuple, (*record.degradations, *lost))],
+        "arms": [*record.arms],
+        "served": record.answer_micros,
+        "expires": record.expire_micros,
         "images": [*draft.image_ids],
         "branch_names": [*draft.branch_names],
         "ids": query.candidates.ids,
@@ -190,7 +153,7 @@ def _encoded(given: _Given) -> bytes:
     return answer_arrays.pack(header, _arrays(draft, query, ranked))
 
 
-def _versions(versions: AnswerVersions, model_version: str) -> Mapping[str, object]:
+def _versions(versions: Versions, model_version: str) -> Mapping[str, object]:
     names = ("scene", "scene_version", "plan", "service_version", "objective")
     spaces = [
         {name: getattr(each, name) for name in ("space", "version", "generation")}
@@ -233,7 +196,7 @@ def _policy(policy: RankPolicy) -> Mapping[str, object]:
     """Return the fields of a policy as the Diversity message has them; empty for the default."""
     if policy == DEFAULT:
         return {}
-    names = [each.name for each in fields(RankPolicy) if each.name != "category_caps"]
+    names = [each.name for each in fields(RankPolicy) if each.init and each.name != "category_caps"]
     return {name: getattr(policy, name) for name in names} | {
         "objective": f"OBJECTIVE_{policy.objective}"
     }

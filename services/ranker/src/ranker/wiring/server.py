@@ -53,10 +53,10 @@ from ranker.wiring.backend import log_access, to_retriever
 from ranker.wiring.record import open_record, prepare_keys, sealer_of
 from servicekit.audit.record import AuditRecord
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.clock import now_micros
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.audit_service import AuditServicer
+from servicekit.rpc.catalog_registry import registry_of
 from servicekit.rpc.channel import connect
 from servicekit.rpc.job_service import JobServicer
 from servicekit.rpc.peers import PeerCredentials
@@ -258,5 +258,5 @@ def known_catalogs(settings: RankerSettings) -> tuple[grpc.aio.Channel | None, K
         get_logger().warning("catalogs created at run time are unknown", problem=str(error))
         peers = PeerCredentials.of(settings)
     channel = connect(settings.retriever_target, peers=peers)
-    registry = RemoteRegistry(channel)
+    registry = registry_of(settings.retriever_target, channel)
     return channel, KnownCatalogs(settings.catalogs, registry, file=settings.catalogs_file)

@@ -76,6 +76,13 @@ class FoundProducts:
     missing: list[str]
     filtered: list[str]
 
+    def titles(self, product_ids: Sequence[str], market_id: str) -> dict[str, str]:
+        """Return the titles of some products, whether requested or not, in a market."""
+        table = self.view.table
+        places = zip(product_ids, table.places(product_ids).tolist(), strict=True)
+        named = ((each, table.title(place, market_id)) for each, place in places if place >= 0)
+        return {each: title for each, title in named if title}
+
 
 async def upsert(
     catalog_id: str, drafts: Sequence[ProductDraft], record: CatalogRecord, photos: Photos
@@ -107,13 +114,15 @@ async def batch_get(
 ) -> FoundProducts:
     """Return products by id; a repeated id is answered each time.
 
-    `beside`: products that the columns also hold. The filter does not apply to them.
+    `beside`: products whose titles are asked too. The filter does not apply to them.
     """
+    if beside:
+        check_count("title_product_ids", len(beside), MAX_GET)
     check_count("product_ids", len(product_ids), MAX_GET)
-    view = await columns.of(catalog_id, list(dict.fromkeys([*product_ids, *beside])))
+    view = await columns.of(catalog_id, [*product_ids, *beside] if beside else product_ids)
     places = view.table.places(product_ids)
     passing = await view.conditions.passing(condition, places)
-    if passing.all():
+    if False not in passing:
         return FoundProducts(view, places.tolist(), [], [])
     return FoundProducts(
         view,
@@ -127,6 +136,8 @@ async def rejections(
     catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogRecord
 ) -> dict[str, Rejection]:
     """Return why products fail a filter, of those that do."""
+    if not product_ids:
+        return {}
     held = await record.get(catalog_id, list(dict.fromkeys(product_ids)))
 
     why = rejections_of(condition, (product.facts for product in held.values()))
@@ -143,26 +154,12 @@ async def list_products(
     page_size: int,
     page_token: str,
     mismatched_only: bool = False,
-    columns: Columns | None = None,
 ) -> Page:
-    """Return a page of the products that pass.
+    """Return a page of the products that pass, from the record.
 
-    A page may be short or empty without being the last. `columns`: if they hold the catalog, a
-    filter is evaluated on them, and only the page's products are read from the record.
+    A page may be short or empty without being the last.
     """
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
-    if columns is not None and not mismatched_only:
-        found = await list_places(
-            *(catalog_id, columns),
-            condition=condition,
-            order=order,
-            page_size=page_size,
-            page_token=page_token,
-        )
-        if found is not None:
-            names = [found.view.table.ids[place] for place in found.places]
-            held = await record.get(catalog_id, names)
-            return Page([held[name] for name in names if name in held], found.next_token)
     context = _list_context(catalog_id, order, condition, mismatched_only=mismatched_only)
     place = requests.page_place(page_token, (context,), int, str)
     after = _checked_place(*place) if place else None
@@ -186,25 +183,39 @@ async def list_products(
 
 async def list_places(
     catalog_id: str,
+    record: CatalogRecord,
     columns: Columns,
     *,
     condition: Filter,
     order: ProductOrder,
     page_size: int,
     page_token: str,
-) -> PlacesPage | None:
-    """Return a page of the products that pass a filter, see `list_products`; None without a filter,
-    or if the columns do not hold the catalog."""
+    mismatched_only: bool = False,
+) -> PlacesPage:
+    """Return a page of the products that pass, see `list_products`. A filter is evaluated on the
+    columns if they hold the catalog: nothing is read from the record."""
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
-    view = None if condition == All() else await columns.view(catalog_id)
+    of_record = mismatched_only or condition == All()
+    view = None if of_record else await columns.view(catalog_id)
     if view is None:
-        return None
-    context = _list_context(catalog_id, order, condition)
-    place = requests.page_place(page_token, (context,), int, str)
-    after = _checked_place(*place) if place else None
-    found = await _first_passing(view, condition, order, after, wanted + 1)
-    token = requests.page_token((context,), *found[wanted - 1]) if found[wanted:] else ""
-    places = view.table.places([product_id for _, product_id in found[:wanted]])
+        page = await list_products(
+            *(catalog_id, record),
+            condition=condition,
+            order=order,
+            page_size=page_size,
+            page_token=page_token,
+            mismatched_only=mismatched_only,
+        )
+        ids, token = [each.content.product_id for each in page.products], page.next_token
+        view = await columns.of(catalog_id, ids)
+    else:
+        context = _list_context(catalog_id, order, condition)
+        place = requests.page_place(page_token, (context,), int, str)
+        after = _checked_place(*place) if place else None
+        found = await _first_passing(view, condition, order, after, wanted + 1)
+        token = requests.page_token((context,), *found[wanted - 1]) if found[wanted:] else ""
+        ids = [product_id for _, product_id in found[:wanted]]
+    places = view.table.places(ids)
     return PlacesPage(view, places[places >= 0].tolist(), token)
 
 

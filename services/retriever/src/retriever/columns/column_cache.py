@@ -146,15 +146,16 @@ class Columns:
 
     def product_count(self, catalog_id: str) -> int:
         """Return the number of a catalog's products; 0 if its columns are not in memory."""
-        view = self.held(catalog_id)
-        return 0 if view is None else len(view.table)
+        held = self._catalogs.get(catalog_id)
+        return 0 if held is None else len(held.view.table)
 
     async def of(self, catalog_id: str, product_ids: Sequence[str]) -> View:
         """Return columns that hold the existing ones of these products, and possibly others."""
         view = await self.view(catalog_id)
         if view is not None:
             return view
-        return View.of(ProductTable(await self._record.product_rows(catalog_id, product_ids)))
+        asked = list(dict.fromkeys(product_ids))
+        return View.of(ProductTable(await self._record.product_rows(catalog_id, asked)))
 
     async def vectors(
         self, generation: Generation, most: int | None = None, *, wait: bool = False
@@ -316,7 +317,10 @@ class Columns:
         await asyncio.wait({task}, timeout=seconds)
         if not task.done() or task.cancelled():
             return Ended.LATE
-        task.result()
+        try:
+            task.result()
+        finally:
+            del task  # an error's traceback has this frame: what was read would stay
         return Ended.NOW if began else Ended.BEFORE
 
     async def _run_after_call(

@@ -130,6 +130,8 @@ class _AnsweredFilters:
         self._answers: OrderedDict[_FilterKey, Answers] = OrderedDict()
         self._keys: dict[int, tuple[Filter, _FilterKey]] = {}
         """By the id of the filter, which is kept here, so that no other one gets its id."""
+        self._last: tuple[Filter, Answers] | None = None
+        """The filter that was asked last."""
 
     def key(self, condition: Filter) -> _FilterKey:
         """Return the key of a filter."""
@@ -146,14 +148,17 @@ class _AnsweredFilters:
         """Return what is known of each place, to be filled in while the table does not change."""
         if self._version != self._table.version:
             self._follow()
+        elif self._last is not None and self._last[0] is condition:
+            return self._last[1]
         key = self.key(condition)
         known = self._answers.get(key)
-        if known is not None:
+        if known is None:
+            known = self._answers[key] = np.full(len(self._table.alive), UNKNOWN, np.int8)
+            while len(self._answers) > MOST_FILTERS or self._bytes() > MOST_BYTES:
+                self._answers.popitem(last=False)
+        else:
             self._answers.move_to_end(key)
-            return known
-        known = self._answers[key] = np.full(len(self._table.alive), UNKNOWN, np.int8)
-        while len(self._answers) > MOST_FILTERS or self._bytes() > MOST_BYTES:
-            self._answers.popitem(last=False)
+        self._last = condition, known
         return known
 
     def _follow(self) -> None:

@@ -147,9 +147,8 @@ class MoneyColumn:
         return _counted(asked, ranges, said)
 
     def cells(self, places: Ints) -> list[list[Any]]:
-        texts = self.currencies.texts
         values, codes = self.at(places)
-        return [values.tolist(), [texts[code] for code in codes.tolist()]]
+        return [values.tolist(), [*map(self.currencies.texts.__getitem__, codes.tolist())]]
 
     def states(self, places: Ints) -> Ints:
         return np.stack(self.at(places), axis=1)

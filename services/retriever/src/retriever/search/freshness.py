@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Collection
+from functools import lru_cache
 
 from retriever.domain import errors
 from retriever.domain.generation import Freshness, GenerationSnapshot
@@ -21,8 +22,8 @@ async def resolve(
     query: SearchQuery, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
 ) -> GenerationSnapshot:
     """Return the generation to search: the one named, else the active one of the space."""
-    space = query.vector.space if query.vector else query.space
-    for path, vector in query.given:
+    space, given = query.vector.space if query.vector else query.space, query.given
+    for path, vector in given:
         if vector.space != space:
             raise errors.VectorInvalid.at(
                 f"{path}.space", f"is {vector.space!r}; {space!r} is searched"
@@ -37,7 +38,7 @@ async def resolve(
     if snapshot is None:
         raise errors.GenerationNotFound if query.generation else errors.SpaceUnavailable(space)
     held = snapshot.generation.space_version
-    for _, vector in query.given:
+    for _, vector in given:
         if vector.space_version != held:
             raise errors.VersionMismatch(vector.space_version, held)
     return snapshot
@@ -46,6 +47,7 @@ async def resolve(
 # Waiting for a write
 
 
+@lru_cache(256)
 def write_index_token(catalog_id: str, seq: int) -> str:
     """Return an opaque token of a catalog's commit."""
     return base64.urlsafe_b64encode(f"1:{catalog_id}:{seq}".encode()).decode().rstrip("=")

@@ -56,7 +56,8 @@ class KeywordQuery:
     labelled: bool = False
     """If true, the text is that of a photo's label, and words of products' labels count too."""
     correct: bool = False
-    """If true, and no product has a word of the text, the nearest words are searched."""
+    """If true, and no product has a word of the text, the nearest words are searched; not for a
+    label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ async def search(
     with measure("words"):
         matching = await _matching(query, asked, record, columns)
         correction = ""
-        if query.correct and not matching.count:
+        if query.correct and not query.labelled and not matching.count:
             correction = await _correction(query, asked, columns)
         if correction:
             asked = AskedWords.of(correction, synonyms, query.language_code)

@@ -48,20 +48,22 @@ class SearchQuery:
 
     @property
     def product_ids(self) -> list[str]:
-        """Products of the query."""
+        """Products of the query, each once."""
         if self.blend is None:
             return [self.product_id] if self.product_id else []
         parts = (part.product_id for part in self.blend)
-        return [each for each in (self.product_id, *parts) if each]
+        return [*filter(None, dict.fromkeys((self.product_id, *parts)))]
 
     @property
     def given(self) -> list[tuple[str, GivenVector]]:
         """Vectors of the query, each with the path of its field."""
         if self.vector is not None:
             return [("vector", self.vector)]
+        if self.blend is None:
+            return []
         return [
             (f"blend.parts[{place}].vector", part.vector)
-            for place, part in enumerate(self.blend or ())
+            for place, part in enumerate(self.blend)
             if part.vector is not None
         ]
 
@@ -120,7 +122,7 @@ def query_vectors(
         )
     given = [check_vector(each, generation.dimension, path) for path, each in query.given]
     if query.blend is None:
-        return [*given, *(each for vectors in seeds.values() for each in vectors)]
+        return [*given, *[each for vectors in seeds.values() for each in vectors]]
     unused = iter(given)
     parts_of = [
         (part.weight, seeds[part.product_id] if part.product_id else [next(unused)])

@@ -3,6 +3,7 @@ rows (photos); the record supplies their current products. Price and availabilit
 therefore current, while a product that newly passes a filter appears once the index has caught up.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +17,6 @@ from retriever.columns.column_cache import Columns, View
 from retriever.columns.vectors import Vectors
 from retriever.domain.generation import Freshness, Generation, GenerationSnapshot
 from retriever.domain.index_values import Collapse
-from retriever.domain.vectors import Floats
 from retriever.ports.engine import VectorIndex
 from retriever.ports.search import SearchRecord
 from retriever.search import exact
@@ -27,6 +27,7 @@ from retriever.search.nearest import Nearest, begin
 from retriever.search.planning import MAX_LIMIT
 from retriever.search.query import SearchQuery, check_query, query_vectors
 from retriever.search.sampling import Samples
+from servicekit.errors import ServiceError
 
 NOWHERE = np.zeros(0, np.int64)
 REFILL = 4
@@ -76,6 +77,39 @@ async def search(
     """Return the nearest products. Raises the errors that the proto names."""
     check_query(query)
     snapshot = await resolve(query, deps.record, remaining, deps.awaited)
+    return await _search(query, snapshot, deps, remaining, measure)
+
+
+async def search_each(
+    queries: Sequence[SearchQuery],
+    deps: Searcher,
+    remaining: Remaining,
+    measure: Measure,
+) -> Sequence[FoundNearest | ServiceError]:
+    """Return for each query what `search` returns, or the error that it raises. The queries differ
+    by their blends of products alone. Raises errors of their space."""
+    for query in queries:
+        check_query(query)
+    snapshot = await resolve(queries[0], deps.record, remaining, deps.awaited)
+
+    async def found(query: SearchQuery) -> FoundNearest | ServiceError:
+        try:
+            return await _search(query, snapshot, deps, remaining, measure)
+        except ServiceError as error:
+            return error
+
+    if await deps.columns.vectors(snapshot.generation) is None:
+        return await asyncio.gather(*map(found, queries))  # the engine answers several at once
+    return [await found(query) for query in queries]
+
+
+async def _search(
+    query: SearchQuery,
+    snapshot: GenerationSnapshot,
+    deps: Searcher,
+    remaining: Remaining,
+    measure: Measure,
+) -> FoundNearest:
     held = await deps.columns.vectors(snapshot.generation)
     if held is not None:
         freshness = snapshot.record
@@ -93,14 +127,16 @@ async def _in_memory(
 ) -> FoundNearest:
     """Search by comparing every vector in memory, if they are held; see exact.py."""
     named, table = query.product_ids, view.table
-    seeds = {each: vectors.of(place) for each in named if (place := table.place(each)) >= 0}
-    own = _own(query, view)
+    places = table.places(named)
+    held = zip(named, places.tolist(), strict=True)
+    seeds = {each: vectors.of(place) for each, place in held if place >= 0}
+    own = _own(query, places)
     found = await exact.nearest(
         view,
         vectors,
         query_vectors(query, generation, seeds),
         query.condition,
-        _left_out(query),
+        _left_out(query, named),
         top_k=query.top_k,
         collapse=query.collapse,
         own=own,
@@ -120,15 +156,21 @@ async def _by_engine(
     """Search in the engine along a plan, in rounds, or in the record if the engine is lost."""
     generation, fallback = snapshot.generation, deps.fallback
     freshness, copy = await reached(query, snapshot, deps.record, remaining, fallback)
-    view = await deps.columns.of(query.catalog_id, query.product_ids)
-    queries = query_vectors(query, generation, await _seeds(query, generation, view, deps.record))
+    named = query.product_ids
+    view = await deps.columns.of(query.catalog_id, named)
+    seeds = {
+        each: await deps.record.product_vectors(generation, each)
+        for each in named
+        if view.table.place(each) >= 0
+    }
+    queries = query_vectors(query, generation, seeds)
     with measure("index"):
         nearest = await begin(
             query,
             generation,
             freshness.head,
             vectors=queries,
-            excluded=len(_left_out(query)),
+            excluded=len(_left_out(query, named)),
             latest=bool(query.min_index_token),
             record=deps.record,
             index=deps.index,
@@ -137,7 +179,7 @@ async def _by_engine(
     if fallback is not None:
         nearest.call = partial(fallback.call, generation, nearest.guess.rows, remaining)
     attempt = FallbackSearch(nearest, wanted_write(query), fallback, copy, remaining)
-    found = EngineFindings(Candidates.none(view), _own(query, view))
+    found = EngineFindings(Candidates.none(view), _own(query, view.table.places(named)))
     if queries:
         found = await _in_rounds(query, generation, deps, attempt, measure)
     plan, own, copy = attempt.words(found.rounds, found.rows), found.own.tolist(), attempt.copy
@@ -146,17 +188,6 @@ async def _by_engine(
     return FoundNearest(
         found.candidates, generation, copy.freshness, plan, own, substitute=copy.words
     )
-
-
-async def _seeds(
-    query: SearchQuery, generation: Generation, view: View, record: SearchRecord
-) -> dict[str, list[Floats]]:
-    """Return the vectors of the query's products that the catalog holds, by product."""
-    return {
-        each: await record.product_vectors(generation, each)
-        for each in dict.fromkeys(query.product_ids)
-        if view.table.place(each) >= 0
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +210,16 @@ async def _in_rounds(
     measure: Measure,
 ) -> EngineFindings:
     """Search for more rows, round by round, until there are enough products or no more rows."""
-    limit, rounds, left_out = attempt.nearest.plan.limit, 0, _left_out(query)
+    limit, rounds, named = attempt.nearest.plan.limit, 0, query.product_ids
+    left_out = _left_out(query, named)
     while True:
         with measure("index"):
             found = await attempt.look(limit)
         rounds += 1
         with measure("hydrate"):
-            named = [*query.product_ids, *(hit.product_id for hit in found.hits)]
-            view = await deps.columns.of(query.catalog_id, list(dict.fromkeys(named)))
-            own = _own(query, view)
+            hits = [hit.product_id for hit in found.hits]
+            view = await deps.columns.of(query.catalog_id, [*named, *hits])
+            own = _own(query, view.table.places(named))
             ordered = await first_of_each(
                 view,
                 found.hits,
@@ -203,18 +235,14 @@ async def _in_rounds(
         limit = min(MAX_LIMIT, limit * REFILL)
 
 
-def _left_out(query: SearchQuery) -> set[str]:
-    """Return the products to exclude."""
-    left_out = set(query.excluded)
-    if not query.include_query_product:
-        left_out.update(query.product_ids)
-    return left_out
+def _left_out(query: SearchQuery, named: Sequence[str]) -> set[str]:
+    """Return the products to exclude. `named`: those of the query."""
+    return {*query.excluded, *(() if query.include_query_product else named)}
 
 
-def _own(query: SearchQuery, view: View) -> Ints:
-    """Return places of the query's products, if their near-duplicates are to be left out."""
-    named = query.product_ids
-    if not named or query.include_query_product or query.collapse is Collapse.OFF:
+def _own(query: SearchQuery, named: Ints) -> Ints:
+    """Return places of the query's products, if their near-duplicates are to be left out. `named`:
+    all of their places."""
+    if query.include_query_product or query.collapse is Collapse.OFF:
         return NOWHERE
-    places = view.table.places(list(dict.fromkeys(named)))
-    return places[places >= 0]
+    return named[named >= 0]

@@ -8,7 +8,6 @@ from google.type import money_pb2
 from retriever.columns.column import AskedFacet
 from retriever.columns.facets import Facet
 from retriever.domain.errors import FacetInvalid
-from retriever.servicer.messages import AVAILABILITY_NUMBER, MICROS
 from servicekit.errors import FieldViolation
 from servicekit.rpc.requests import check_count
 from sightline.common.v1 import facet_pb2, filter_pb2
@@ -16,8 +15,6 @@ from sightline_rules import categories, filter_checks
 from sightline_rules.fields import FACETED
 from sightline_rules.filters import (
     ATTRIBUTES,
-    All,
-    Availability,
     Comparison,
     Filter,
     FilterInvalidError,
@@ -25,7 +22,7 @@ from sightline_rules.filters import (
     Operator,
 )
 from sightline_rules.kinds import AttributesKind, CategoryKind, FieldKind, MoneyKind, NumberKind
-from sightline_rules.messages import money
+from sightline_rules.messages import money, written, written_money
 from sightline_rules.rejections import words
 from sightline_rules.texts import composed
 
@@ -141,40 +138,10 @@ def _asked(each: facet_pb2.FacetRequest, market_id: str) -> AskedFacet:
 
 
 def filter_message(condition: Filter) -> filter_pb2.Filter:
-    """Return the message of a facet's filter: a comparison, or two in an `all`."""
-    match condition:
-        case All(filters):
-            return filter_pb2.Filter(
-                all=filter_pb2.FilterList(filters=map(filter_message, filters))
-            )
-        case Comparison(field, operator, value):
-            label = f"OPERATOR_{operator.name}"
-            return filter_pb2.Filter(
-                comparison=filter_pb2.Comparison(
-                    field=field,
-                    operator=filter_pb2.Comparison.Operator.Value(label),
-                    value=_value(value),
-                )
-            )
-        case _:
-            raise AssertionError("no facet produces this filter")
+    """Return the message of a filter."""
+    return filter_pb2.Filter(**written(condition))
 
 
 def money_message(value: Money) -> money_pb2.Money:
     """Return the message of an amount."""
-    units, rest = divmod(value.micros, MICROS)
-    return money_pb2.Money(currency_code=value.currency, units=units, nanos=rest * 1_000)
-
-
-def _value(value: object) -> filter_pb2.FilterValue:
-    match value:
-        case Availability():
-            return filter_pb2.FilterValue(availability=AVAILABILITY_NUMBER[value])
-        case Money():
-            return filter_pb2.FilterValue(money=money_message(value))
-        case bool():
-            return filter_pb2.FilterValue(flag=value)
-        case float():
-            return filter_pb2.FilterValue(number=value)
-        case _:
-            return filter_pb2.FilterValue(text=str(value))
+    return money_pb2.Money(**written_money(value))

@@ -2,14 +2,16 @@
 
 import base64
 from functools import lru_cache
+from typing import Any
 
 from retriever.domain.errors import FilterInvalid
 from retriever.servicer.messages import common_fields
 from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import filter_pb2
 from sightline.retriever.v1 import product_service_pb2
-from sightline_rules import filters, messages
-from sightline_rules.rejections import Rejection
+from sightline_core.lending import ReadFilter
+from sightline_core.search import Rejection
+from sightline_rules import filters, messages, rejections
 
 PARSED = 256
 """Filters that are cached: equal ones of later requests are the same object, by which their answers
@@ -36,20 +38,28 @@ def required_condition(message: filter_pb2.Filter) -> filters.Filter:
     return condition(message)
 
 
-def rejection(
-    product_id: str, found: Rejection, sent: filter_pb2.Filter
-) -> product_service_pb2.Rejection:
-    """Return the message of why a product does not pass a filter, with its path as `sent`."""
-    fields = common_fields(product_service_pb2.Rejection.DESCRIPTOR, found)
-    message = product_service_pb2.Rejection(**fields, product_id=product_id)
+def read(message: filter_pb2.Filter) -> ReadFilter:
+    """Parse and check a filter with its market. Raises FilterInvalid."""
+    return ReadFilter(condition(message), message.market_id, message)
+
+
+def rejection(product_id: str, found: rejections.Rejection, sent: Any) -> Rejection:
+    """Return why a product does not pass a filter, with its path as the filter was `sent`."""
+    path = found.path
     if sent.market_id:
         whole = sent.WhichOneof("expression") in (None, "all")
         last = len(sent.all.filters) if whole else 1
-        if found.path.startswith(f"filter.all.filters[{last}]."):
-            message.path = "filter.market_id"
+        if path.startswith(f"filter.all.filters[{last}]."):
+            path = "filter.market_id"
         elif not whole:
-            message.path = found.path.replace("filter.all.filters[0]", "filter", 1)
-    return message
+            path = path.replace("filter.all.filters[0]", "filter", 1)
+    return Rejection(product_id, path, found.condition, found.held)
+
+
+def rejection_message(found: Rejection) -> product_service_pb2.Rejection:
+    """Return the message of why a product does not pass a filter."""
+    made = product_service_pb2.Rejection
+    return made(**common_fields(made.DESCRIPTOR, found))
 
 
 def packed(message: filter_pb2.Filter) -> str:

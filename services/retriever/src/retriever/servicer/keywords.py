@@ -1,23 +1,26 @@
 """KeywordService on gRPC: translate, call the use case, translate back."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.column_cache import Columns
 from retriever.columns.suggestion_index import SuggestionIndexes
+from retriever.domain.index_values import Collapse
 from retriever.ports.search import SearchRecord
 from retriever.search import keywords
 from retriever.search.query import DEFAULT_TOP_K
 from retriever.search.suggest import CatalogSuggestion, SuggestionQuery, suggest
 from retriever.servicer import column_messages, facet_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
-from servicekit import telemetry
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
+from servicekit.telemetry import Stages
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
+from sightline_core.lending import ReadFilter
 from sightline_rules.filters import Comparison, Operator
 from sightline_rules.rejections import words
 
@@ -37,22 +40,16 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     async def SearchKeywords(
         self, request: keywords_pb.SearchKeywordsRequest, context: Context
     ) -> vectors_pb.SearchResponse:
-        query = keywords.KeywordQuery(
-            catalog_id=enter(request.catalog_id, request.request_id, self.catalogs),
-            text=request.text,
-            condition=filter_messages.condition(request.filter),
-            top_k=request.top_k or DEFAULT_TOP_K,
-            excluded=tuple(request.exclude_product_ids),
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        passing, stages = filter_messages.read(request.filter), Stages()
+        answer = await self.found(
+            *(catalog, request.text, passing, stages),
+            top_k=request.top_k,
+            exclude=request.exclude_product_ids,
             collapse=vector_messages.collapse(request.collapse),
             language_code=request.language_code,
-            market_id=request.filter.market_id,
-            correct=request.correct and not request.labelled,
+            correct=request.correct,
             labelled=request.labelled,
-        )
-        stages = telemetry.Stages()
-        synonyms = await self.synonyms.of(query.catalog_id)
-        answer = await keywords.search(
-            query, self.record, stages.measure, columns=self.columns, synonyms=synonyms
         )
         response = vectors_pb.SearchResponse(
             plan=answer.plan,
@@ -67,8 +64,31 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             ],
             stage_timings=wire.timings(stages.finished),
         )
-        await column_messages.fill_found(response, answer.candidates, request.filter.market_id)
+        await column_messages.fill_found(response, answer.candidates, passing.market_id)
         return response
+
+    async def found(
+        self,
+        catalog: str,
+        text: str,
+        passing: ReadFilter,
+        stages: Stages,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        collapse: Collapse = Collapse.MARK,
+        **more: Any,
+    ) -> keywords.KeywordAnswer:
+        """Return the products that pass and match best. `more`: other fields of KeywordQuery."""
+        query = keywords.KeywordQuery(
+            *(catalog, text, passing.condition, top_k or DEFAULT_TOP_K, tuple(exclude), collapse),
+            market_id=passing.market_id,
+            **more,
+        )
+        synonyms = await self.synonyms.of(catalog)
+        return await keywords.search(
+            query, self.record, stages.measure, columns=self.columns, synonyms=synonyms
+        )
 
     async def CountKeywords(
         self, request: keywords_pb.CountKeywordsRequest, context: Context

@@ -1,7 +1,9 @@
 """Conversion between protos and values. Rejects only what the values cannot represent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from enum import Enum
+from functools import partial
 from typing import Any as Anything
 from typing import TypeVar
 
@@ -34,7 +36,6 @@ def _label(of: EnumDescriptor, value: Enum) -> str:
 
 AVAILABILITY = values_by_number(product_pb2.Availability.DESCRIPTOR, Availability)
 AVAILABILITY_NUMBER: Mapping[str, Anything] = {value: n for n, value in AVAILABILITY.items()}
-MICROS = 1_000_000
 JOB_OWNER = "retriever/"
 """Prefix of the ids of the retriever's jobs."""
 
@@ -74,12 +75,10 @@ def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:
         start, total = sums.get(stage.name, (stage.start, 0.0))
         sums[stage.name] = (start, total + stage.duration)
     return [
-        answer_pb2.StageTiming(stage=name, start=duration(start), total=duration(total))
+        answer_pb2.StageTiming(stage=name, start=_duration(start), total=_duration(total))
         for name, (start, total) in sums.items()
     ]
 
 
-def duration(seconds: float) -> Anything:
-    """Return what protobuf makes a duration of, in whole microseconds."""
-    micros = int(seconds * MICROS + 0.5)
-    return {"seconds": micros // MICROS, "nanos": micros % MICROS * 1_000}
+_duration: Callable[[float], Anything] = partial(timedelta, 0)
+"""Returns what protobuf makes a duration of; its stubs do not name it."""

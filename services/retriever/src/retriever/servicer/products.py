@@ -3,12 +3,12 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from retriever.catalog import deletions, imports, partial_updates, products
+from retriever.catalog.products import FoundProducts, PlacesPage
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.column_cache import Columns
-from retriever.columns.table import ProductTable
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
 from retriever.ports.columns import ColumnRecord
 from retriever.ports.photos import Photos
@@ -24,13 +24,16 @@ from retriever.servicer import (
 from retriever.servicer import messages as wire
 from retriever.servicer.shown_products import ShownProducts
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import check_count, enter
+from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from servicekit.tasks.off_loop import in_parts
-from sightline.common.v1 import import_pb2, product_pb2
+from sightline.common.v1 import facet_pb2, import_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
-from sightline_rules.filters import Filter
+from sightline_core.lending import ReadFilter
+from sightline_core.search import Rejection
+
+R = TypeVar("R", products_pb.BatchGetProductsResponse, products_pb.ListProductsResponse)
 
 
 class ProductRecord(
@@ -76,82 +79,68 @@ class ProductServicer(products_grpc.ProductServiceServicer):
     ) -> products_pb.BatchGetProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         as_columns = product_messages.as_columns(request.view)
-        condition, market_id = filter_messages.condition(request.filter), request.filter.market_id
-        named = request.title_product_ids
-        if named:
-            check_count("title_product_ids", len(named), products.MAX_GET)
+        passing, named = filter_messages.read(request.filter), request.title_product_ids
         found = await products.batch_get(
-            catalog, request.product_ids, condition, self.columns, beside=named
+            catalog, request.product_ids, passing.condition, self.columns, beside=named
         )
-        table = found.view.table
-        beside = table.places(named).tolist()
-        titles = [table.title(place, market_id) if place >= 0 else "" for place in beside]
+        titles = found.titles(named, passing.market_id) if named else {}
         response = products_pb.BatchGetProductsResponse(
             missing_product_ids=found.missing,
             filtered_product_ids=found.filtered,
-            titles=titles,
+            titles=[titles.get(each, "") for each in named],
             catalog_product_count=self.columns.product_count(catalog),
         )
-        if request.explain_filter and found.filtered:
-            why = await products.rejections(catalog, found.filtered, condition, self.record)
-            sent = request.filter
-            response.rejections.extend(filter_messages.rejection(*i, sent) for i in why.items())
-        if as_columns:
-            await column_messages.fill(response.columns, table, found.places, market_id)
-            return response
-        _, shown = await self.shown.passing(
-            catalog, table, found.places, condition, market_id, unshown=request.unshown
+        if request.explain_filter:
+            why = await self.rejections(catalog, found.filtered, passing)
+            response.rejections.extend(map(filter_messages.rejection_message, why.values()))
+        return await self._with(
+            response, catalog, found, passing, unshown=request.unshown, as_columns=as_columns
         )
-        response.MergeFromString(b"".join([each.entry for each in shown]))
-        return response
 
-    async def messages(
-        self,
-        catalog: str,
-        table: ProductTable,
-        places: Sequence[int],
-        condition: Filter,
-        market_id: str,
-        *,
-        unshown: bool,
-    ) -> Sequence[product_pb2.Product]:
-        """Return the products at some rows that pass, in a market. They are shared and must not be
-        changed."""
-        _, shown = await self.shown.passing(
-            catalog, table, places, condition, market_id, unshown=unshown
-        )
-        return [each.read or each.message for each in shown]
+    async def rejections(
+        self, catalog: str, filtered: Sequence[str], passing: ReadFilter
+    ) -> dict[str, Rejection]:
+        """Return why products do not pass a filter, of those that don't."""
+        why = await products.rejections(catalog, filtered, passing.condition, self.record)
+        sent = passing.sent
+        return {name: filter_messages.rejection(name, each, sent) for name, each in why.items()}
 
     async def ListProducts(
         self, request: products_pb.ListProductsRequest, context: Context
     ) -> products_pb.ListProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         as_columns = product_messages.as_columns(request.view)
-        condition, market_id = filter_messages.condition(request.filter), request.filter.market_id
-        asked: dict[str, Any] = {
-            "condition": condition,
-            "order": product_messages.order(request.order),
-            "page_size": request.page_size,
-            "page_token": request.page_token,
-        }
-        found = None
-        if not request.doubted_only:
-            found = await products.list_places(catalog, self.columns, **asked)
-        if found is not None:
-            table, places, token = found.view.table, found.places, found.next_token
-        else:
-            page = await products.list_products(
-                catalog, self.record, **asked, mismatched_only=request.doubted_only
-            )
-            ids, token = [each.content.product_id for each in page.products], page.next_token
-            table = (await self.columns.of(catalog, ids)).table
-            places = [place for place in table.places(ids).tolist() if place >= 0]
-        response = products_pb.ListProductsResponse(next_page_token=token)
+        passing = filter_messages.read(request.filter)
+        page = await products.list_places(
+            *(catalog, self.record, self.columns),
+            condition=passing.condition,
+            order=product_messages.order(request.order),
+            page_size=request.page_size,
+            page_token=request.page_token,
+            mismatched_only=request.doubted_only,
+        )
+        response = products_pb.ListProductsResponse(next_page_token=page.next_token)
+        return await self._with(
+            response, catalog, page, passing, unshown=request.unshown, as_columns=as_columns
+        )
+
+    async def _with(
+        self,
+        response: R,
+        catalog: str,
+        found: FoundProducts | PlacesPage,
+        passing: ReadFilter,
+        *,
+        unshown: bool,
+        as_columns: bool,
+    ) -> R:
+        """Return the response with the products that were found, as columns or whole."""
+        table, places, market_id = found.view.table, found.places, passing.market_id
         if as_columns:
             await column_messages.fill(response.columns, table, places, market_id)
             return response
         _, shown = await self.shown.passing(
-            catalog, table, places, condition, market_id, unshown=request.unshown
+            catalog, table, places, passing.condition, market_id, unshown=unshown
         )
         response.MergeFromString(b"".join([each.entry for each in shown]))
         return response
@@ -160,12 +149,17 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.CountFacetsRequest, context: Context
     ) -> products_pb.CountFacetsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        condition = filter_messages.condition(request.filter)
-        asked = facet_messages.asked(request.facets, request.filter.market_id)
-        total, found = await facets.count(catalog, condition, asked, self.columns)
-        return products_pb.CountFacetsResponse(
-            facets=map(facet_messages.message, found), product_count=total
-        )
+        passing = filter_messages.read(request.filter)
+        found, total = await self.counted(catalog, request.facets, passing)
+        return products_pb.CountFacetsResponse(facets=found, product_count=total)
+
+    async def counted(
+        self, catalog: str, asked: Sequence[facet_pb2.FacetRequest], passing: ReadFilter
+    ) -> tuple[Sequence[facet_pb2.Facet], int]:
+        """Return the facets and the number of the products that pass. Raises FacetInvalid."""
+        counted = facet_messages.asked(asked, passing.market_id)
+        total, found = await facets.count(catalog, passing.condition, counted, self.columns)
+        return tuple(map(facet_messages.message, found)), total
 
     async def BrowseProducts(
         self, request: products_pb.BrowseProductsRequest, context: Context

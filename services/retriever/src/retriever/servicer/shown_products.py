@@ -147,8 +147,8 @@ class ShownProducts:
         if missing:
             read = await self._read(catalog, table, missing, condition, keep=keep)
             found = [read.get(mark, shown) for mark, shown in zip(marks, found, strict=True)]
-        there = [row for row, shown in enumerate(found) if shown is not None]
-        return [chosen[row] for row in there], [shown for shown in found if shown is not None]
+            chosen = [place for place, shown in zip(chosen, found, strict=True) if shown]
+        return chosen, [shown for shown in found if shown is not None]
 
     def _held(
         self, marks: Sequence[_Mark], stamps: Sequence[int]

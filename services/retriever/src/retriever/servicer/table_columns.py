@@ -17,14 +17,6 @@ from sightline_rules import kinds
 from sightline_rules.fields import CANDIDATE
 from sightline_rules.kinds import FieldKind
 
-_COLUMNS: Mapping[str, tuple[int, int]] = {
-    name: (at, number)
-    for at, field in enumerate(CANDIDATE)
-    for number, name in enumerate(field.candidate)
-}
-"""The columns of CandidateColumns by name: the places of their field in CANDIDATE, and of them
-among its columns."""
-
 
 class TableColumns:
     """Some products of a table as CandidateColumns has them, each column read when it is used.
@@ -32,15 +24,34 @@ class TableColumns:
     It says what the table said when it was made: a write makes it read all columns before.
     """
 
+    product_ids: Sequence[str]
+    image_hashes: Sequence[int]
+
     def __init__(self, table: ProductTable, rows: Ints, market_id: str) -> None:
         self._table, self._rows, self._market_id = table, rows, market_id
+        self._columns = table.candidate_columns(market_id)
         self._frozen = False
         table.read_later(self)
 
     def __getattr__(self, name: str) -> Sequence[Any]:
         # Only called for a column that was not read. A thread that reads while the loop writes
         # gets what the loop has read before.
-        found: Sequence[Any] = self.__dict__.setdefault(name, self._read(name))
+        cells: Sequence[Any]
+        if name == "product_ids":
+            cells = [*map(self._table.ids.__getitem__, self._rows.tolist())]
+        elif name == "image_hashes":
+            cells = self._table.image_hash[self._rows].tolist()
+        elif name in _COLUMNS:
+            at, number, value_of = _COLUMNS[name]
+            column = self._columns[at]
+            cells = () if column.unknown else column.cells(self._rows)[number]
+            if not cells or NOTHING.issuperset(cells):
+                cells = ()
+            elif value_of is not None:
+                cells = [*map(value_of, cells)]
+        else:
+            raise AttributeError(name)
+        found: Sequence[Any] = self.__dict__.setdefault(name, cells)
         return found
 
     def freeze(self) -> None:
@@ -60,37 +71,19 @@ class TableColumns:
             parts += (source._rows[rows],)
         return TableColumns(self._table, np.concatenate(parts), self._market_id)
 
-    def _read(self, name: str) -> Sequence[Any]:
-        if name == "product_ids":
-            ids = self._table.ids
-            return [ids[place] for place in self._rows.tolist()]
-        if name == "image_hashes":
-            hashes: list[int] = self._table.image_hash[self._rows].tolist()
-            return hashes
-        if name not in _COLUMNS:
-            raise AttributeError(name)
-        at, number = _COLUMNS[name]
-        column = self._table.candidate_columns(self._market_id)[at]
-        cells = () if column.unknown else column.cells(self._rows)[number]
-        if NOTHING.issuperset(cells):
-            return ()
-        value_of = _VALUES.get(type(column.field.kind))
-        return cells if value_of is None else [*map(value_of, cells)]
-
 
 def product_columns(
     table: ProductTable, places: Sequence[int], market_id: str = ""
 ) -> ProductColumns:
     """Return the columns of the products at some places, with their values in a market."""
-    rows, ids = np.asarray(places, np.int64), table.ids
+    rows = np.asarray(places, np.int64)
     held = TableColumns(table, rows, market_id)
-    known = held.__dict__
-    known["product_ids"] = [ids[place] for place in rows.tolist()]
-    known["image_hashes"] = table.image_hash[rows].tolist()
+    held.product_ids = [*map(table.ids.__getitem__, places)]
+    held.image_hashes = table.image_hash[rows].tolist()
     return ProductColumns(
-        product_ids=known["product_ids"],
+        product_ids=held.product_ids,
         parent_ids=held.parent_ids,
-        image_hashes=known["image_hashes"],
+        image_hashes=held.image_hashes,
         create_time_micros=held.create_time_micros,
         blocks=((held, range(len(places))),),
     )
@@ -113,3 +106,10 @@ _VALUES: Mapping[type[FieldKind], Callable[[str], Any]] = {
     kinds.ChoiceKind: AVAILABILITY_NUMBER.__getitem__,
 }
 """By kind of field, the function that returns what a cell says. Its result is shared."""
+_COLUMNS: Mapping[str, tuple[int, int, Callable[[str], Any] | None]] = {
+    name: (at, number, _VALUES.get(type(field.kind)))
+    for at, field in enumerate(CANDIDATE)
+    for number, name in enumerate(field.candidate)
+}
+"""The columns of CandidateColumns by name: the places of their field in CANDIDATE, and of them
+among its columns; and what a cell says."""

@@ -1,16 +1,24 @@
 """Vectors, searches and their answers: protos to values and back."""
 
 from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any
 
-from retriever.domain.generation import Freshness, Generation
+from retriever.domain.generation import DEFAULT_SPACE, Freshness, Generation
 from retriever.domain.index_values import Collapse
 from retriever.domain.misfits import Misfit
 from retriever.domain.vectors import GivenVector
+from retriever.search.freshness import write_index_token
 from retriever.search.query import BlendPart
 from retriever.search.recall.watchdog import RecallVerdict
-from retriever.servicer.messages import value_of, values_by_number
-from sightline.common.v1 import answer_pb2, product_pb2, vector_pb2
+from retriever.servicer.messages import common_fields, value_of, values_by_number
+from servicekit.clock import now_micros
+from sightline.common.v1 import answer_pb2, product_pb2
 from sightline.retriever.v1 import vector_service_pb2
+from sightline_core import versions
+from sightline_core.columns import single
+from sightline_core.opaque_messages import Vector
+from sightline_core.search import VectorBlend
 
 _COLLAPSE = values_by_number(vector_service_pb2.Collapse.DESCRIPTOR, Collapse, Collapse.DROP)
 
@@ -20,21 +28,35 @@ def collapse(number: int) -> Collapse:
     return value_of(_COLLAPSE, number, "collapse")
 
 
-def vector(message: vector_pb2.Vector) -> GivenVector:
-    """Parse a vector."""
-    return GivenVector(message.space, message.space_version, message.dimension, message.data)
+def near(request: vector_service_pb2.SearchRequest) -> Vector | str | VectorBlend:
+    """Return what is searched near: a vector, a product or a blend of both."""
+    match request.WhichOneof("query"):
+        case "vector":
+            return request.vector
+        case "blend":
+            parts: list[tuple[float, Vector | str]] = [
+                (each.weight, each.vector if each.HasField("vector") else each.product_id)
+                for each in request.blend.parts
+            ]
+            return VectorBlend(request.space, tuple(parts))
+    return request.product_id
 
 
-def blend(message: vector_service_pb2.Blend) -> tuple[BlendPart, ...]:
-    """Parse the parts of a blend."""
-    return tuple(
-        BlendPart(
-            weight=part.weight,
-            vector=vector(part.vector) if part.HasField("vector") else None,
-            product_id=part.product_id,
-        )
-        for part in message.parts
-    )
+def asked(value: Vector | str | VectorBlend) -> dict[str, Any]:
+    """Return the fields of a SearchQuery that say what is searched near."""
+    if isinstance(value, str):
+        return {"product_id": value}
+    if not isinstance(value, VectorBlend):
+        return {"vector": vector(value)}
+    weights = single([weight for weight, _ in value.parts])
+    parts = zip(weights, (asked(each) for _, each in value.parts), strict=True)
+    blend = tuple([BlendPart(weight, **each) for weight, each in parts])
+    return {"blend": blend, "space": value.space or DEFAULT_SPACE}
+
+
+def vector(given: Vector) -> GivenVector:
+    """Return a vector as it was given, unchecked."""
+    return GivenVector(given.space, given.space_version, given.dimension, given.data)
 
 
 def space_version(generation: Generation) -> answer_pb2.SpaceVersion:
@@ -49,14 +71,17 @@ def nearest_cosines(generation: Generation) -> tuple[float, ...]:
     return generation.verification.nearest_cosines if generation.verification else ()
 
 
-def freshness(found: Freshness, token: str, now: int) -> answer_pb2.IndexFreshness:
+def freshness(catalog_id: str, found: Freshness, now: int) -> versions.Freshness:
     """Return the freshness of an index at `now`, in microseconds since 1970."""
-    message = answer_pb2.IndexFreshness(
-        index_token=token, index_time_micros=found.time, pending=found.pending
-    )
     lag = max(0, now - found.oldest_open) if found.oldest_open else 0
-    message.index_lag.FromMicroseconds(lag)
-    return message
+    token = write_index_token(catalog_id, found.seq)
+    return versions.Freshness(token, timedelta(microseconds=lag), found.time, found.pending)
+
+
+def freshness_message(catalog_id: str, found: Freshness) -> answer_pb2.IndexFreshness:
+    """Return the message of an index's freshness, as of now."""
+    value = freshness(catalog_id, found, now_micros())
+    return answer_pb2.IndexFreshness(**common_fields(answer_pb2.IndexFreshness.DESCRIPTOR, value))
 
 
 def index_lost(substitute: str) -> list[answer_pb2.Degradation]:

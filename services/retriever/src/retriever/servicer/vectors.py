@@ -1,24 +1,30 @@
 """VectorService on gRPC: translate, call the use case, translate back."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from retriever.domain.generation import DEFAULT_SPACE
+from retriever.domain.index_values import Collapse
 from retriever.search import stats, vectors
 from retriever.search.fallback.collection_breaker import CollectionBreaker
 from retriever.search.freshness import write_index_token
 from retriever.search.misfits import find_misfits
 from retriever.search.query import DEFAULT_TOP_K, SearchQuery
 from retriever.search.recall.watchdog import Watchdog
-from retriever.search.search import Searcher, search
+from retriever.search.search import FoundNearest, Searcher, search, search_each
 from retriever.servicer import column_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
-from servicekit import deadlines, telemetry, tracing
-from servicekit.clock import now_micros
+from servicekit import deadlines, tracing
+from servicekit.errors import ServiceError
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
+from servicekit.telemetry import Stages
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
+from sightline_core.lending import ReadFilter
+from sightline_core.opaque_messages import Vector
+from sightline_core.search import VectorBlend
 
 RESERVE_SECONDS = 0.03
 """Seconds of the deadline reserved for reporting that the engine did not answer."""
@@ -44,43 +50,73 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         self, request: vectors_pb.SearchRequest, context: Context
     ) -> vectors_pb.SearchResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        given, market_id = request.WhichOneof("query"), request.filter.market_id
-        query = SearchQuery(
-            catalog_id=catalog,
-            vector=vector_messages.vector(request.vector) if given == "vector" else None,
-            product_id=request.product_id,
-            blend=vector_messages.blend(request.blend) if given == "blend" else None,
-            space=request.space or DEFAULT_SPACE,
-            condition=filter_messages.condition(request.filter),
-            top_k=request.top_k or DEFAULT_TOP_K,
-            excluded=tuple(request.exclude_product_ids),
-            include_query_product=request.include_query_product,
-            min_index_token=request.min_index_token,
-            generation=request.generation,
-            collapse=vector_messages.collapse(request.collapse),
-        )
-        stages = telemetry.Stages()
+        passing, stages = filter_messages.read(request.filter), Stages()
         with deadlines.otherwise(LONGEST_SECONDS):
-            answer = await search(query, self.searcher, self.remaining, stages.measure)
-        self.watchdog.see(query, answer)
-        tracing.note("sightline.candidates", len(answer.candidates.places))
+            found = await self.found(
+                *(catalog, vector_messages.near(request), passing, stages),
+                space=request.space or DEFAULT_SPACE,
+                top_k=request.top_k,
+                exclude=request.exclude_product_ids,
+                include_query_product=request.include_query_product,
+                min_index_token=request.min_index_token,
+                generation=request.generation,
+                collapse=vector_messages.collapse(request.collapse),
+            )
         response = vectors_pb.SearchResponse(
-            space=vector_messages.space_version(answer.generation),
-            freshness=vector_messages.freshness(
-                answer.freshness,
-                write_index_token(catalog, answer.freshness.seq),
-                now_micros(),
-            ),
-            plan=answer.plan,
+            space=vector_messages.space_version(found.generation),
+            freshness=vector_messages.freshness_message(catalog, found.freshness),
+            plan=found.plan,
             stage_timings=wire.timings(stages.finished),
-            degradations=vector_messages.index_lost(answer.substitute),
-            nearest_cosines=vector_messages.nearest_cosines(answer.generation),
+            degradations=vector_messages.index_lost(found.substitute),
+            nearest_cosines=vector_messages.nearest_cosines(found.generation),
         )
-        await column_messages.fill_found(response, answer.candidates, market_id)
-        if answer.own:
-            table = answer.candidates.view.table
-            await column_messages.fill_own(response.query_product, table, answer.own)
+        await column_messages.fill_found(response, found.candidates, passing.market_id)
+        if found.own:
+            table = found.candidates.view.table
+            await column_messages.fill_own(response.query_product, table, found.own)
         return response
+
+    async def found(
+        self,
+        catalog: str,
+        near: Vector | str | VectorBlend,
+        passing: ReadFilter,
+        stages: Stages,
+        *,
+        top_k: int,
+        exclude: Sequence[str],
+        collapse: Collapse = Collapse.MARK,
+        **more: Any,
+    ) -> FoundNearest:
+        """Return the nearest products that pass. `more`: other fields of SearchQuery."""
+        query = _query(
+            catalog, near, passing, top_k=top_k, exclude=exclude, collapse=collapse, **more
+        )
+        found = await search(query, self.searcher, self.remaining, stages.measure)
+        return self._seen(query, found)
+
+    async def found_each(
+        self,
+        catalog: str,
+        blends: Sequence[VectorBlend],
+        passing: ReadFilter,
+        stages: Stages,
+        **asked: Any,
+    ) -> Sequence[FoundNearest | ServiceError]:
+        """Return for each blend of one space what `found` returns, or the error that it raises."""
+        queries = [
+            _query(catalog, each, passing, collapse=Collapse.MARK, **asked) for each in blends
+        ]
+        answers = await search_each(queries, self.searcher, self.remaining, stages.measure)
+        return [
+            found if isinstance(found, ServiceError) else self._seen(query, found)
+            for query, found in zip(queries, answers, strict=True)
+        ]
+
+    def _seen(self, query: SearchQuery, found: FoundNearest) -> FoundNearest:
+        self.watchdog.see(query, found)
+        tracing.note("sightline.candidates", len(found.candidates.places))
+        return found
 
     def remaining(self) -> float | None:
         """Return the seconds that a call has left for the engine; None: no limit."""
@@ -164,8 +200,27 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
         )
         if census.generation is not None and census.freshness is not None:
             response.space.CopyFrom(vector_messages.space_version(census.generation))
-            token = write_index_token(catalog, census.freshness.seq)
             response.freshness.CopyFrom(
-                vector_messages.freshness(census.freshness, token, now_micros())
+                vector_messages.freshness_message(catalog, census.freshness)
             )
         return response
+
+
+def _query(
+    catalog: str,
+    near: Vector | str | VectorBlend,
+    passing: ReadFilter,
+    *,
+    top_k: int,
+    exclude: Sequence[str],
+    collapse: Collapse,
+    **more: Any,
+) -> SearchQuery:
+    return SearchQuery(
+        catalog_id=catalog,
+        condition=passing.condition,
+        top_k=top_k or DEFAULT_TOP_K,
+        excluded=tuple(exclude),
+        collapse=collapse,
+        **{**more, **vector_messages.asked(near)},
+    )

@@ -202,6 +202,18 @@ async def test_who_was_forgotten_after_a_backup_stays_forgotten(here: Here, type
     assert len(list((folder / "backups" / NOTES).iterdir())) == 1
 
 
+async def test_nothing_is_repeated_in_a_record_whose_pseudonyms_are_of_a_former_key(
+    here: Here, typed: Typed
+) -> None:
+    db, folder = here
+    await check_key(db, KEY)
+    (folder / "key").write_text(f"{bytes(range(32)).hex()}\n{token_hex(32)}\n")
+    since = ("--since", "2020-01-01T00:00:00Z")
+    typed("purges", *since, refused="run python -m ranker.rekey first")
+    (folder / "key").write_text(bytes(range(32)).hex())
+    assert typed("purges", *since)["purges"] == 0
+
+
 async def erased(here: Here, actor: str) -> dict[str, str]:
     """Erase a shopper as the worker does, without counting."""
     db, folder = here

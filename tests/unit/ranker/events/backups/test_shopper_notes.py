@@ -10,17 +10,19 @@ import pytest
 from ranker.domain.consent import EVERYBODY, Decision, Purpose
 from ranker.domain.erasure import Person, person_hash
 from ranker.domain.events import Identity, Shopper
-from ranker.domain.pseudonyms import Renewal
+from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.selection import Selection, params
 from ranker.events.backups import purges
 from ranker.events.backups.consents import ConsentNotes
 from ranker.events.backups.content import record_backups
+from ranker.events.backups.renewed_notes import RenewedNotes
 from ranker.events.backups.shopper_notes import ShopperNotes
 from ranker.record.consent_changes import ConsentRecord
 from ranker.record.erasures import ErasureRecord
 from ranker.record.private_counts import BudgetRecord
+from ranker.record.renewing import RenewalRecord
 from ranker.record.selections import SelectionRecord
-from ranker.record.shoppers import ShopperRecord
+from ranker.record.shoppers import ShopperRecord, check_key
 from ranker.record.tables import JOBS, MIGRATIONS
 from servicekit.artefacts.backups import Backups
 from servicekit.jobs.queue import Job, Jobs
@@ -117,13 +119,13 @@ async def restored(new_store: NewStore) -> AsyncIterator[Database]:
     made.close()
 
 
-async def repeat(notes: Notes, restored: Database) -> ConsentRecord:
+async def repeat(notes: Notes, restored: Database, key: Pseudonyms = KEY) -> ConsentRecord:
     """Repeat all notes in a restored record, and return its decisions."""
     consents = ConsentRecord(restored)
     repeating = purges.Repeating(
         *(SelectionRecord(restored), consents, BudgetRecord(restored)),
         erase_again=lambda *_: pytest.fail("no erasure is noted"),
-        renewals=(Renewal(()),),
+        key=key,
     )
     await repeating.repeat(notes.backups, 0, unsigned=False)
     return consents
@@ -257,3 +259,75 @@ async def test_notes_that_can_not_be_read_stop_nothing_else_and_are_counted(note
     await notes.erasures.begin(PERSON, "job")
     assert await notes.notes.forget(PERSON) == 3
     assert notes.naming(ANN) == []
+
+
+LATER = Pseudonyms(bytes(range(32)), b"later".ljust(32, b"."))
+"""The key of the record after a renewal."""
+NEW_ANN = LATER.of("default", Shopper(Identity.USER, "ann"))
+
+
+async def renew(notes: Notes) -> None:
+    """Renew the pseudonyms of the record, without its notes."""
+    renewal = LATER.since(KEY.fingerprint)
+    assert renewal is not None
+    await RenewalRecord(notes.db).renew(LATER, renewal, lambda *_: None)
+
+
+@pytest.fixture
+async def older(notes: Notes) -> Notes:
+    """Return notes of Ann and Bob under the former key: of decisions, and of a purge."""
+    await check_key(notes.db, KEY)
+    await notes.decide(ANN, Purpose.PHOTOS, 1, granted=True)
+    await notes.decide(ANN, Purpose.TRAIN, 2, granted=False)
+    await notes.decide(BOB, Purpose.TRAIN, 3, granted=False)
+    await notes.note()
+    await notes.notes.note_purge(await notes.purge())
+    return notes
+
+
+@pytest.mark.parametrize("marked", [True, False])
+async def test_who_is_erased_after_a_renewal_is_in_no_older_note(
+    older: Notes, *, marked: bool
+) -> None:
+    if not marked:  # as notes of purges before 0.36
+        for path in older.folder.iterdir():
+            said = json.loads(path.read_text())
+            path.write_text(json.dumps({name: said[name] for name in said if name != "key"}))
+    renewed = RenewedNotes(older.backups, LATER)
+    renewed.begin(KEY.fingerprint)
+    await renew(older)
+    renewed.begin(LATER.fingerprint)  # the run was interrupted, and is repeated
+    assert renewed.renew() == (2, 0)
+    assert renewed.renew() == (0, 0)
+    assert older.naming(ANN, BOB, KEY.key_id, KEY.fingerprint) == []
+    assert len(older.naming(NEW_ANN)) == 2
+    await older.erase(Person("default", (NEW_ANN,), NOW + 100))
+    assert older.naming(NEW_ANN) == []
+    bob = LATER.of("default", Shopper(Identity.USER, "bob"))
+    assert set(older.noted()) == {
+        (person_hash(NEW_ANN), "", Purpose.TRAIN, False, 2),
+        (bob, LATER.key_id, Purpose.TRAIN, False, 3),
+    }
+
+
+async def test_a_renewal_goes_on_where_a_note_can_not_be_read(older: Notes) -> None:
+    (older.folder / "0-cut.json").write_text("{")
+    (older.folder / "1-odd.json").write_text('{"catalog_id": "default", "consents": [{"a": 1}]}')
+    (older.folder / "2-foreign.json").write_text('{"params": [], "key": 7}')
+    renewed = RenewedNotes(older.backups, LATER)
+    renewed.begin(KEY.fingerprint)
+    assert renewed.renew() == (2, 2)
+    assert older.naming(ANN) == []
+
+
+async def test_a_restore_brings_no_former_pseudonym_back(older: Notes, restored: Database) -> None:
+    """Decisions name their key; the pseudonym of each of the keys was stored."""
+    await check_key(restored, LATER)
+    consents = await repeat(older, restored, LATER)
+    stored = await consents.since("default", 0, 9)
+    bob = LATER.of("default", Shopper(Identity.USER, "bob"))
+    assert {(one.actor, one.key_id) for one in stored} == {
+        (NEW_ANN, LATER.key_id),
+        (bob, LATER.key_id),
+    }
+    assert not (await consents.get("default", NEW_ANN)).granted[Purpose.TRAIN]

@@ -2,7 +2,9 @@
 
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
+from itertools import product as product_of
+from operator import eq
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from ranker.serving.ranking import diversity, fold_in
 from ranker.serving.ranking.diversity import RankedColumns, RankPolicy, arrange, similarity
 from ranker.serving.ranking.exploration import seed_of
 from ranker.serving.ranking.rank import rank
+from sightline_rules.categories import split
 from tests.fakes.ranker import NOW, candidates, model, product
 
 SEED = seed_of(7, "ann", "", NOW)
@@ -47,6 +50,16 @@ def test_categories_are_alike_by_the_levels_that_they_share():
 
 def test_the_same_word_under_another_branch_is_no_shared_level():
     assert similarity(["Wine > Red", "Beer > Red"], None)[0, 1] == 0
+
+
+@given(st.lists(st.lists(st.sampled_from("ABC"), max_size=4).map(" > ".join), max_size=12))
+def test_levels_count_as_shared_down_to_the_first_that_differs(paths):
+    found = similarity(paths, None)
+    for (one, path), (other, its) in product_of(enumerate(paths), repeat=2):
+        own, theirs = split(path), split(its)
+        same = [*takewhile(bool, map(eq, own, theirs))]
+        both = own and theirs
+        assert found[one, other] == (len(same) / max(len(own), len(theirs)) if both else 0)
 
 
 def test_styles_and_categories_count_alike_where_both_products_have_them():

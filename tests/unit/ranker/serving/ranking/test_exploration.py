@@ -1,12 +1,15 @@
 """New products get their places, by fair and repeatable draws whose probabilities are exact."""
 
 from collections import Counter
+from math import comb
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ranker.domain.events import DAY_MICROS
-from ranker.serving.ranking.exploration import explored, seed_of
+from ranker.serving.ranking.exploration import explored, seed_of, tail_chances
 from tests.fakes.ranker import NOW
 
 SEED = seed_of(7, "ann", "", NOW)
@@ -52,6 +55,21 @@ def test_propensities_are_how_often_products_stand_where_they_stand(places):
     for one in range(14):
         total = sum(chance for (other, _), chance in reported.items() if other == one)
         assert total == pytest.approx(1)
+
+
+@given(st.lists(st.sampled_from(["drawn", "new", "old"]), max_size=60))
+def test_the_propensity_of_a_place_in_the_tail_is_that_of_the_formula(kinds):
+    tail = list(range(len(kinds)))
+    chosen = frozenset(one for one in tail if kinds[one] == "drawn")
+    members = frozenset(one for one in tail if kinds[one] != "old")
+    ways, expected = comb(len(members), len(chosen)), []
+    for place, kind in enumerate(kinds):
+        if kind != "drawn":
+            e = sum(one in members for one in tail[:place])
+            j = sum(one in chosen for one in tail[:place])
+            others = len(members) - (kind == "new") - e
+            expected.append(comb(e, j) * comb(others, len(chosen) - j) / ways)
+    assert tail_chances(tail, chosen, members) == expected
 
 
 def test_a_draw_is_the_same_for_a_shopper_on_a_day_and_another_one_for_others():

@@ -31,6 +31,8 @@ from sightline_rules.rejections import words
 STAGE = "controls"
 UNBUYABLE = "availability != OUT_OF_STOCK"
 """Condition of scenes that exclude products out of stock."""
+NO_BOOST = 1e-12
+"""Boost in place of 0, which the ranker rejects: it moves nothing that differs in score."""
 COMPARED = 1_000
 """Number of characters of a condition that are compared: a rejection may truncate it."""
 
@@ -58,7 +60,7 @@ async def apply_controls(
             kind=each.control.kind,
             rows=[places[item] for item in ids if item in places],
             place=each.control.place,
-            boost=each.control.boost,
+            boost=each.control.boost or NO_BOOST * (each.control.kind is ControlKind.BOOST),
             by_merit=each.control.by_merit,
         )
         for each, ids in zip(moving, named, strict=True)

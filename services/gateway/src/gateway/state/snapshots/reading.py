@@ -12,6 +12,7 @@ from gateway.ports import RankerPort, RetrieverPort
 from servicekit.errors import ServiceError
 from sightline_core.columns import ProductColumns
 from sightline_core.opaque_messages import ProductRow
+from sightline_core.ranking import NominateRequest
 
 MOST_CATEGORIES = 50
 """Number of top-level categories of which additional products are read."""
@@ -70,7 +71,7 @@ class SnapshotSource:
 
     async def _popular(self, catalog_id: str, former: CatalogSnapshot | None) -> Sequence[str]:
         try:
-            found = await self.ranker.generate(catalog_id, None, "", top_k=MOST_ASKED, exclude=())
+            found = await self.ranker.generate(NominateRequest(catalog_id, None, "", MOST_ASKED))
         except ServiceError:
             return former.popular if former else ()
         return former.popular if former and found.degradations else found.product_ids

@@ -13,7 +13,7 @@ from typing import Any
 
 from ranker.domain.consent import Decision, Purpose, StoredDecision
 from ranker.domain.erasure import Person, person_hash
-from ranker.domain.pseudonyms import Renewal
+from ranker.domain.pseudonyms import Pseudonyms, Renewal
 from ranker.domain.selection import PurgePlace, selection_of
 from ranker.events.purge import BATCH
 from ranker.record.consent_changes import ConsentRecord
@@ -34,13 +34,13 @@ MARGIN_MICROS = 3_600 * 10**6
 """Margin for clock skew, in microseconds; repeating a purge does no harm."""
 
 
-def note(backups: Backups, job: Job) -> str:
-    """Record a completed purge, and return the note's name. Raise BackupsUnavailable,
-    BackupsFull."""
+def note(backups: Backups, job: Job, key: str) -> str:
+    """Record a completed purge, and return the note's name. `key`: fingerprint of the key of its
+    pseudonym. Raise BackupsUnavailable, BackupsFull."""
     now = now_micros()
     name = f"{stamp(now)}-{job.id}.json"
-    said = {"catalog_id": job.catalog_id, "params": dict(job.params), "done_micros": now}
-    backups.put_signed(f"{NOTES}/{name}", said)
+    said = {"catalog_id": job.catalog_id, "params": dict(job.params), "key": key}
+    put(backups, name, {**said, "done_micros": now})
     return name
 
 
@@ -49,7 +49,7 @@ def note_erasure(backups: Backups, person: Person, job_id: str) -> None:
     now = now_micros()
     erased = {person_hash(actor): person.requested_micros for actor in person.actors}
     said = {"catalog_id": person.catalog_id, "erased": erased, "job_id": job_id}
-    backups.put_signed(f"{NOTES}/{stamp(now)}-{job_id}.json", {**said, "done_micros": now})
+    put(backups, f"{stamp(now)}-{job_id}.json", {**said, "done_micros": now})
 
 
 def consents_name(catalog_id: str, decided: Sequence[StoredDecision]) -> str:
@@ -63,7 +63,7 @@ def put_consents(
 ) -> None:
     """Write a note of decisions. Raise BackupsUnavailable, BackupsFull."""
     said = {"catalog_id": catalog_id, "consents": [asdict(one) for one in decided]}
-    backups.put_signed(f"{NOTES}/{name}", {**said, "done_micros": now_micros()})
+    put(backups, name, {**said, "done_micros": now_micros()})
 
 
 def note_expenses(
@@ -72,7 +72,7 @@ def note_expenses(
     """Record what a catalog spent of its privacy budget. Raise BackupsUnavailable, BackupsFull."""
     now = now_micros()
     said = {"catalog_id": catalog_id, "expenses": [*expenses], "done_micros": now}
-    backups.put_signed(f"{NOTES}/{stamp(now)}-{job_id}.json", said)
+    put(backups, f"{stamp(now)}-{job_id}.json", said)
 
 
 def noted_until(backups: Backups, catalog_id: str) -> int:
@@ -92,8 +92,9 @@ class Repeating:
     consents: ConsentRecord
     budget: BudgetRecord
     erase_again: EraseAgain
-    renewals: Sequence[Renewal]
-    """What renews the pseudonyms of each key: a note may hold those of a former one."""
+    key: Pseudonyms | None
+    """Key of the record: a note may hold pseudonyms of a former one. None: unknown, and notes are
+    repeated as they are."""
 
     async def repeat(
         self, backups: Backups, since_micros: int, *, unsigned: bool
@@ -114,15 +115,22 @@ class Repeating:
             deleted += await (self._erase(said) if "erased" in said else self._purge(said))
         return purges, deleted
 
+    def _renewals(self, key_id: str = "") -> Sequence[Renewal]:
+        """Return what renews pseudonyms of the key with this id; of each key, if it is unknown."""
+        return [Renewal(())] if self.key is None else self.key.renewals(key_id)
+
     async def _decide(self, said: Mapping[str, Any]) -> None:
-        for renewal in self.renewals:
-            decided = [_decided(one, renewal) for one in said["consents"]]
-            await self.consents.restore(said["catalog_id"], decided)
+        decided = [
+            renewed(one, renewal, self.key)
+            for one in map(_decided, said["consents"])
+            for renewal in self._renewals(one.key_id)
+        ]
+        await self.consents.restore(said["catalog_id"], decided)
 
     async def _erase(self, said: Mapping[str, Any]) -> int:
         erased = {
             renewal.of_hash(name): time
-            for renewal in self.renewals
+            for renewal in self._renewals()
             for name, time in said["erased"].items()
         }
         return await self.erase_again(said["catalog_id"], erased, said["job_id"])
@@ -133,7 +141,7 @@ class Repeating:
         noted, deleted = selection_of(said["catalog_id"], said["params"]), 0
         newest = await self.record.last_sequence(noted.catalog_id)
         last = min(newest, noted.last_sequence or newest)
-        actors = {renewal.of(noted.actor) if noted.actor else "" for renewal in self.renewals}
+        actors = {renewal.of(noted.actor) if noted.actor else "" for renewal in self._renewals()}
         for actor in sorted(actors):
             selection = replace(noted, last_sequence=last, actor=actor)
             place: PurgePlace | None = PurgePlace()
@@ -143,12 +151,19 @@ class Repeating:
         return deleted
 
 
-def _decided(said: Mapping[str, Any], renewal: Renewal) -> StoredDecision:
-    decision, actor, key_id = dict(said["decision"]), said["actor"], said["key_id"]
+def _decided(said: Mapping[str, Any]) -> StoredDecision:
+    decision = dict(said["decision"])
     decision["purpose"] = Purpose(decision["purpose"])
-    if actor:
-        actor = renewal.of(actor) if key_id else renewal.of_hash(actor)
-    return StoredDecision(actor, key_id, Decision(**decision))
+    return StoredDecision(said["actor"], said["key_id"], Decision(**decision))
+
+
+def renewed(one: StoredDecision, renewal: Renewal, key: Pseudonyms | None) -> StoredDecision:
+    """Return a decision under the pseudonym, or hash, of a key."""
+    if key is None or not renewal or not one.actor:
+        return one
+    if not one.key_id:
+        return replace(one, actor=renewal.of_hash(one.actor))
+    return replace(one, actor=renewal.of(one.actor), key_id=key.key_id)
 
 
 def forget_before(backups: Backups, backup_id: str) -> None:
@@ -158,6 +173,11 @@ def forget_before(backups: Backups, backup_id: str) -> None:
     for name in names(backups):
         if name < oldest:
             delete(backups, name)
+
+
+def put(backups: Backups, name: str, said: Mapping[str, Any]) -> None:
+    """Write a note. Raise BackupsUnavailable, BackupsFull."""
+    backups.put_signed(f"{NOTES}/{name}", said)
 
 
 def delete(backups: Backups, name: str) -> None:
@@ -173,7 +193,7 @@ def read(backups: Backups, name: str, *, unsigned: bool = False) -> dict[str, An
 def decided_in(name: str, said: Mapping[str, Any]) -> list[StoredDecision]:
     """Return the decisions of a note. Raise BackupDamaged."""
     try:
-        return [_decided(one, Renewal(())) for one in said["consents"]]
+        return [_decided(one) for one in said["consents"]]
     except (LookupError, TypeError, ValueError) as error:
         raise BackupDamaged(name, "is not a note of decisions") from error
 

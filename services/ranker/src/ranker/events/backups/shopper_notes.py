@@ -39,7 +39,7 @@ class ShopperNotes:
 
     async def note_purge(self, job: Job) -> None:
         """Record a completed purge. That of an erased shopper is covered by the erasure's note."""
-        name = await self._run(purges.note, job)
+        name = await self._run(purges.note, job, await self._erasures.key())
         erased = await self._erasures.since(job.catalog_id, job.created_time)
         if person_hash(str(job.params.get("actor", ""))) in erased:
             await self._run(purges.delete, name)

@@ -18,9 +18,8 @@ more contribution, so that the sum is exact. It holds rounding of single precisi
 that do not store the composition of their vectors, features that a product had in training.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -55,6 +54,8 @@ MOST_CONTRIBUTIONS = 16
 """Maximum number of named contributions of one value; the smaller ones are summed as OTHER."""
 OTHER = "other"
 _STYLE = f"{STYLE_KIND}="
+_PHOTO = -2
+"""Place of a product's photo among features."""
 UNNAMED = (f"{ID_KIND}=", f"{WORD_KIND}=")
 """Features that are no reasons: a product's own id, and words, which alone explain little."""
 PHOTO_SHARE = 1e-5
@@ -63,7 +64,7 @@ NEGLIGIBLE = 1e-9
 """Share of a part below which the remainder is omitted."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Evidence for the explanations of one request."""
 
@@ -74,86 +75,85 @@ class Evidence:
     factors: Mapping[str, float] = field(default_factory=dict)
     """Factor of each raw part."""
 
-    @cached_property
-    def terms(self) -> Mapping[str, Doubles]:
-        """Contribution of each last product, by part: (ranked, last products of the part)."""
-        model, ranking = self.model, self.ranking
-        if (
-            model is None
-            or ranking.items is None
-            or ranking.parts.keys().isdisjoint((SESSION, ITEM_ITEM, BOUGHT_TOGETHER))
-        ):
+    def terms(self, wanted: Container[str]) -> Mapping[str, Doubles]:
+        """Return the contribution of each last product to these parts, where they have any:
+        (ranked, last products of the part)."""
+        ranking, factors, used = self.ranking, self.factors, list[str]()
+        for part in (SESSION, ITEM_ITEM, BOUGHT_TOGETHER):
+            if part in wanted and part in ranking.parts and part in factors:
+                used += (part,)
+        if not used or self.model is None or ranking.items is None:
             return {}
-        raw = parts.terms(model, self.shopper, ranking.items.at(ranking.rows))
-        return {
-            name: self.factors[name] * values
-            for name, values in raw.items()
-            if name in ranking.parts and name in self.factors
-        }
+        raw = parts.terms(self.model, self.shopper, ranking.items.at(ranking.rows), used)
+        return {name: factors[name] * values for name, values in raw.items()}
 
-    @cached_property
-    def last_products(self) -> Mapping[str, tuple[str, ...]]:
-        """Last products by part, in the order of `terms`."""
-        if self.model is None:
-            return {}
-        ids = self.model.item_ids
-        return {
-            part: tuple([ids[row] for row in self._last(part).rows.tolist()])
-            for part in (SESSION, ITEM_ITEM, BOUGHT_TOGETHER)
-        }
+    def last_products(self, part: str) -> Sequence[str]:
+        """Return the last products of a part, in the order of `terms`."""
+        ids = self.model.item_ids if self.model else ()
+        return [*map(ids.__getitem__, self._last(part).rows.tolist())]
 
     def _last(self, part: str) -> LastProducts:
         if part == SESSION:
             return self.shopper.recent
         return self.shopper.liked if part == ITEM_ITEM else self.shopper.bought
 
-    def sources(self, part: str) -> list[str]:
-        """Return the last product, other than itself, that adds most to each ranked product's part;
-        "" if none adds anything."""
-        terms, last, items = self.terms[part], self._last(part).rows, self.ranking.items
+    def sources(self, wanted: Container[str]) -> Mapping[str, Sequence[str]]:
+        """Return by part, of these, the last product, other than itself, that adds most to each
+        ranked product's part; "" if none adds anything."""
+        items, found = self.ranking.items, dict[str, Sequence[str]]()
         ids = self.model.item_ids if self.model else ()
-        if items is not None and items.rows is not None:
-            own = items.rows[self.ranking.rows][:, None] == last
-            terms = np.where(own, 0, terms)
-        best, adds = (
-            last[terms.argmax(axis=1)].tolist(),
-            (np.maximum.reduce(terms, axis=1) > 0).tolist(),
-        )
-        return [ids[row] if is_added else "" for row, is_added in zip(best, adds, strict=True)]
+        for part, terms in self.terms(wanted).items():
+            last = self._last(part).rows
+            if items is not None and items.rows is not None:
+                terms[items.rows[self.ranking.rows][:, None] == last] = 0
+            best = last[terms.argmax(axis=1)]
+            best[~(np.maximum.reduce(terms, axis=1) > 0)] = UNKNOWN
+            found[part] = ["" if row == UNKNOWN else ids[row] for row in best.tolist()]
+        return found
 
     def strongest(self, places: Sequence[int]) -> Mapping[int, str]:
         """Return the feature that adds most to the raw taste of the ranked products at these
         positions, other than ids and words; "" if none adds anything. It is that of `features`, for
         all products at once whose composition the model has."""
         model, taste, items = self.model, self.shopper.long_term, self.ranking.items
-        if model is None or taste is None or not self.tastes or not places:
+        if model is None or taste is None or not places or not self.tastes:
             return {}
         composed, kinds = model.item_features, kinds_of(model)
         if composed is None or items is None or items.rows is None or kinds.has_styles:
             return {place: strongest(gains) for place, gains in self.features(places).items()}
-        rows = self.ranking.rows[places]
-        known = (items.rows[rows] != UNKNOWN).tolist()
-        here = [place for place, is_known in zip(places, known, strict=True) if is_known]
-        others = [place for place, is_known in zip(places, known, strict=True) if not is_known]
-        found = {place: strongest(gains) for place, gains in self.features(others).items()}
-        return found | dict(zip(here, self._strongest(model, taste, composed, here), strict=True))
+        here, others = places, list[int]()
+        if not items.known:
+            rows = items.rows[self.ranking.rows[places]].tolist()
+            here = [place for place, row in zip(places, rows, strict=True) if row != UNKNOWN]
+            others = [place for place, row in zip(places, rows, strict=True) if row == UNKNOWN]
+        named = self._strongest(model, taste, composed, kinds, here)
+        found = dict(zip(here, named, strict=True))
+        if others:
+            found |= {place: strongest(each) for place, each in self.features(others).items()}
+        return found
 
     def _strongest(
-        self, model: Model, taste: Floats, composed: Neighbours, places: Sequence[int]
+        self,
+        model: Model,
+        taste: Floats,
+        composed: Neighbours,
+        kinds: FeatureKinds,
+        places: Sequence[int],
     ) -> list[str]:
         """Return `strongest` of products whose composition the model has."""
-        items, kinds, rows = self.ranking.items, kinds_of(model), self.ranking.rows[places]
+        items, rows = self.ranking.items, self.ranking.rows[places]
         if items is None or items.rows is None:
             return []
-        starts = composed.starts[items.rows[rows]]
-        counts = composed.starts[items.rows[rows] + 1] - starts
-        count, ends = counts.size, counts.cumsum()
+        own = items.rows[rows]
+        starts = composed.starts[own]
+        counts = composed.starts[own + 1] - starts
+        count, ends, some = counts.size, counts.cumsum(), counts > 0
         product = np.arange(count).repeat(counts)
         made = np.arange(product.size) + (starts - ends + counts)[product]
         features = composed.items[made]
         each = model.feature_vectors[features] @ taste + model.feature_biases[features]
         gains = composed.weights[made] * each.astype(np.float64)
-        photos = nothing = np.zeros(count) - np.inf
+        photos = None
         if model.looks is not None:
             whole = (items.vectors[rows] @ taste + items.biases[rows]).astype(np.float64)
             left = whole - np.bincount(product, gains, count)
@@ -162,15 +162,16 @@ class Evidence:
             photos = np.where(~liked & (np.abs(left) > PHOTO_SHARE * size), left, -np.inf)
         gains[kinds.unnamed[features]] = -np.inf
         # Of each product the first of the largest gains, before the features of other products.
-        first = np.lexsort((-gains, product))[(ends - counts)[counts > 0]]
-        best, strongest = nothing.copy(), np.zeros(count, np.int64)
-        best[counts > 0], strongest[counts > 0] = gains[first], features[first]
-        names, by_photo = model.feature_names, (photos > best).tolist()
-        adds = (np.maximum(best, photos) > 0).tolist()
-        return [
-            (STYLE_KIND if is_photo else names[feature]) if is_added else ""
-            for feature, is_photo, is_added in zip(strongest.tolist(), by_photo, adds, strict=True)
-        ]
+        first = np.lexsort((-gains, product))[(ends - counts)[some]]
+        best, found = np.zeros(count), np.zeros(count, np.int64)
+        best[some], found[some] = gains[first], features[first]
+        if photos is not None:
+            best[~some] = -np.inf
+            found[photos > best] = _PHOTO
+            best = np.maximum(best, photos)
+        found[~(best > 0)] = UNKNOWN
+        names = {UNKNOWN: "", _PHOTO: STYLE_KIND}
+        return [names[row] if row < 0 else model.feature_names[row] for row in found.tolist()]
 
     @property
     def tastes(self) -> bool:
@@ -189,14 +190,16 @@ class Evidence:
         if items.contents is None or CONTENT not in self.ranking.parts:
             return {}
         found: dict[int, list[tuple[str, float]]] = {}
-        for place in places:
-            row = int(self.ranking.rows[place])
-            names = self._names(model, row) if items.contents[row].any() else ()
-            made = model.content.made_of(names)
+        content, single = model.content, len(model.content.names)
+        label = content.label if with_pairs else content.names.__getitem__
+        new = np.logical_or.reduce(items.contents[self.ranking.rows[places]] != 0, axis=1)
+        for place, is_new in zip(places, new.tolist(), strict=True):
+            names = self._names(model, int(self.ranking.rows[place])) if is_new else ()
+            made = content.made_of(names)
             if not with_pairs:
-                made = [one for one in made if one < len(model.content.names)]
-            gains = (model.content.vectors[made] @ shopper).astype(np.float64).tolist()
-            found[place] = list(zip(map(model.content.label, made), gains, strict=True))
+                made = [one for one in made if one < single]
+            gains = (content.vectors[made] @ shopper).astype(np.float64).tolist()
+            found[place] = [*zip(map(label, made), gains, strict=True)]
         return found
 
     def _names(self, model: Model, candidate: int) -> list[str]:
@@ -261,9 +264,11 @@ def kinds_of(model: Model) -> FeatureKinds:
 
 def strongest(features: Sequence[tuple[str, float]]) -> str:
     """Return the feature that adds most, other than ids and words; "" if none adds anything."""
-    named = [one for one in features if not one[0].startswith(UNNAMED)]
-    name, gain = max(named, key=lambda one: one[1], default=("", 0.0))
-    return name if gain > 0 else ""
+    found, most = "", 0.0
+    for name, gain in features:
+        if gain > most and not name.startswith(UNNAMED):
+            found, most = name, gain
+    return found
 
 
 def again(
@@ -296,7 +301,8 @@ def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
 
     They sum to the value, to 1e-6 × the sum of their absolute values.
     """
-    found = {part: _by_product(evidence, part) for part in evidence.terms}
+    terms = evidence.terms((SESSION, ITEM_ITEM, BOUGHT_TOGETHER))
+    found = {part: _by_product(evidence, part, values) for part, values in terms.items()}
     if evidence.tastes:
         factor, values = evidence.factors[TASTE], evidence.ranking.parts[TASTE].tolist()
         made = evidence.features(range(len(values)))
@@ -314,13 +320,11 @@ def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
     return found
 
 
-def _by_product(evidence: Evidence, part: str) -> tuple[Contributions, ...]:
-    names = [f"product={item}" for item in evidence.last_products[part]]
+def _by_product(evidence: Evidence, part: str, terms: Doubles) -> tuple[Contributions, ...]:
+    names = [f"product={item}" for item in evidence.last_products(part)]
     return tuple(
         _whole(list(zip(names, row, strict=True)), value, OTHER)
-        for row, value in zip(
-            evidence.terms[part].tolist(), evidence.ranking.parts[part].tolist(), strict=True
-        )
+        for row, value in zip(terms.tolist(), evidence.ranking.parts[part].tolist(), strict=True)
     )
 
 

@@ -21,6 +21,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
+from itertools import count as naturals
+from itertools import zip_longest
 from types import MappingProxyType
 
 import numpy as np
@@ -33,8 +36,8 @@ from ranker.serving.ranking.calibrated import calibrated
 from ranker.serving.ranking.exploration import explored
 from ranker.serving.ranking.objective import ExpectedValues, ObjectiveGoal, expected, scaled, toward
 from ranker.serving.ranking.parts import UNKNOWN
-from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
-from sightline_rules.categories import join, split
+from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates, rows_by_id
+from sightline_rules.categories import ancestors, join, split
 
 
 class MoveCause(StrEnum):
@@ -76,23 +79,17 @@ class RankPolicy:
     calibrated: float = 0.0
     """0 (off) to 1."""
 
-    @property
-    def has_objective(self) -> bool:
-        """Return whether expected values may move a product."""
-        return self.objective is not ObjectiveGoal.UNSPECIFIED and self.objective_strength > 0
+    has_objective: bool = field(init=False, repr=False, compare=False)
+    """True if expected values may move a product."""
+    active: bool = field(init=False, repr=False, compare=False)
+    """True if the policy may move any product."""
 
-    @property
-    def active(self) -> bool:
-        """Return whether the policy may move any product."""
-        return bool(
-            self.has_objective
-            or self.diversity
-            or self.calibrated
-            or self.popularity
-            or self.brand_cap
-            or self.category_caps
-            or self.exploration_places
-        )
+    def __post_init__(self) -> None:
+        goal = self.objective is not ObjectiveGoal.UNSPECIFIED and self.objective_strength > 0
+        steps = (self.diversity, self.calibrated, self.popularity, self.brand_cap)
+        rest = (self.category_caps, self.exploration_places)
+        object.__setattr__(self, "has_objective", goal)
+        object.__setattr__(self, "active", goal or any(steps) or any(rest))
 
 
 DEFAULT = RankPolicy()
@@ -157,10 +154,13 @@ def arranged(
     None disables the popularity step. `raw_scores`: of each candidate, if those of the ranking are
     boosted. `own_shares`: see RankedColumns."""
     if not policy.active:
-        count = len(ranking.rows)
-        return Arrangement(np.arange(count), {}, np.ones(count))
-    shelf = shelf_of(ranking, candidates, model, popularity, policy, now_micros=now_micros)
-    shelf = replace(shelf, own_shares=own_shares)
+        count = ranking.rows.size
+        return Arrangement(np.arange(count), {}, np.zeros(count) + 1)
+    shelf = shelf_of(
+        *(ranking, candidates, model, popularity, policy),
+        now_micros=now_micros,
+        own_shares=own_shares,
+    )
     if policy.has_objective:
         values = expected_values(ranking, candidates, model, policy, raw_scores).values
         shelf = replace(shelf, expected=values)
@@ -189,13 +189,14 @@ def shelf_of(
     policy: RankPolicy,
     *,
     now_micros: int,
+    own_shares: Mapping[str, float] = MappingProxyType({}),
 ) -> RankedColumns:
     """Return the ranked candidates' columns for the policy; see `arranged`."""
     rows = ranking.rows
     window = rows[: policy.window]
     since = now_micros - policy.exploration_days * DAY_MICROS
     created = candidates.created_micros
-    ids = [candidates.ids[row] for row in rows.tolist()]
+    ids = [*map(candidates.ids.__getitem__, rows.tolist())]
     shown = window.tolist()
     return RankedColumns(
         ids=ids,
@@ -204,16 +205,19 @@ def shelf_of(
         categories=candidates.categories_of(shown),
         styles=_styles(model, ids[: policy.window]) if policy.diversity else None,
         shares=None if popularity is None else popularity[window],
-        new=np.zeros(len(rows), bool) if created is None else created[rows] > max(since, 0),
+        new=np.zeros(rows.size, bool) if created is None else created[rows] > max(since, 0),
+        own_shares=own_shares,
     )
 
 
 def _styles(model: Model | None, ids: Sequence[str]) -> Floats | None:
     """Return styles, (n, style dimension); NaN: the model has no photo of the product."""
-    if model is None or model.styles is None or not len(model.styles):
+    if model is None or model.styles is None or not model.styles.size:
         return None
-    rows = np.array([model.item_rows.get(item, UNKNOWN) for item in ids], dtype=np.int64)
-    return np.where((rows == UNKNOWN)[:, None], np.float32(np.nan), model.styles[rows])
+    rows = rows_by_id(model, ids)
+    found: Floats = model.styles[rows]
+    found[rows == UNKNOWN] = np.nan
+    return found
 
 
 def arrange(shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> Arrangement:
@@ -237,7 +241,7 @@ def arrange(shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> Arrangemen
         order = calibrated(paths, falling, shelf.own_shares, policy.calibrated)
         steps.take(MoveCause.CALIBRATION, before[order])
     _cap(steps, shelf, policy, window)
-    propensities = np.ones(count)
+    propensities = np.zeros(count) + 1
     if policy.exploration_places:
         order, propensities = explored(
             steps.order, shelf.new, policy.exploration_places, shelf.ids, seed
@@ -257,32 +261,27 @@ class _Steps:
         self.order: Ints = np.arange(count)
         self.moves: dict[MoveCause, Ints] = {}
         """Moves by cause, for each product in the order of the ranking."""
+        self._places = self.order
+        """Position of each product: the inverse permutation."""
 
     def take(self, cause: MoveCause, order: Ints) -> None:
         """Rearrange the first products into this order; the others stay."""
-        changed = np.concatenate([order, self.order[len(order) :]])
-        self.moves[cause] = _places(self.order) - _places(changed)
-        self.order = changed
-
-
-def _places(order: Ints) -> Ints:
-    """Return the position of each product in an order: the inverse permutation."""
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
-    return places
+        before, self._places = self._places, self._places.copy()
+        self.order = np.concatenate([order, self.order[order.size :]])
+        self._places[self.order] = np.arange(self.order.size)
+        self.moves[cause] = before - self._places
 
 
 def _diverse(shelf: RankedColumns, relevance: Doubles, order: Ints, policy: RankPolicy) -> Ints:
     """Order the window by maximal marginal relevance; ties keep the order of `order`."""
-    window = len(order)
-    alike = similarity(shelf.categories[:window], shelf.styles)[np.ix_(order, order)]
+    alike = similarity(shelf.categories[: order.size], shelf.styles)[order[:, None], order]
     worth = (1 - policy.diversity) * relevance[order]
     left = (
         worth - policy.diversity * alike
     )  # row: the product placed above; column: the product to place
-    taken = np.empty(window, dtype=np.int64)
-    for place in range(window):
-        taken[place] = best = int(worth.argmax())
+    taken = np.zeros(order.size, np.int64)
+    for place in range(order.size):
+        taken[place] = best = worth.argmax()
         np.minimum(worth, left[best], out=worth)
         worth[best] = -np.inf
     return order[taken]
@@ -293,40 +292,33 @@ def similarity(categories: Sequence[str], styles: Floats | None) -> Doubles:
     have."""
     shared, known = _shared_levels(categories)
     if styles is not None:
-        lengths = np.linalg.norm(styles, axis=1)
+        lengths = np.sqrt(np.add.reduce(styles * styles, axis=1))
         shown = np.isfinite(lengths) & (lengths > 0)
         units = np.where(shown[:, None], styles, 0) / np.where(shown, lengths, 1)[:, None]
-        shared += np.clip(units @ units.T, 0, 1)
-        known += np.outer(shown, shown)
+        shared += np.minimum(np.maximum(units @ units.T, 0), 1)
+        known += shown[:, None] & shown
     alike: Doubles = shared / np.maximum(known, 1)
     return alike
+
+
+_lines = lru_cache(4_096)(ancestors)
+"""Returns a path after its ancestors, root first; products share few paths."""
 
 
 def _shared_levels(categories: Sequence[str]) -> tuple[Doubles, Doubles]:
     """Return shared levels of two paths over those of the longer one, (n, n), and 1 where both
     have a path, else 0."""
-    rows = {path: row for row, path in enumerate(dict.fromkeys(categories))}
-    shared, known = _shared_by_path(list(rows))
-    each = np.array([rows[path] for path in categories], np.int64)
-    return shared[each[:, None], each], known[each[:, None], each]
-
-
-def _shared_by_path(categories: Sequence[str]) -> tuple[Doubles, Doubles]:
-    """Return `_shared_levels` of different paths."""
-    paths = [split(path) for path in categories]
-    depths = np.array([len(path) for path in paths], dtype=np.int64)
-    deepest = int(depths.max(initial=0))
-    codes: dict[tuple[str, ...], int] = {}
-    # Number each path prefix: two prefixes are equal only if all their levels are.
-    table = np.full((len(paths), deepest), -1, dtype=np.int64)
-    for row, path in enumerate(paths):
-        for level in range(len(path)):
-            table[row, level] = codes.setdefault(path[: level + 1], len(codes))
-    shared = np.zeros((len(paths), len(paths)))
-    for column in table.T:
-        shared += (column[:, None] == column) & (column >= 0)
-    known = np.outer(depths > 0, depths > 0).astype(np.float64)
-    return shared / np.maximum(np.maximum.outer(depths, depths), 1), known
+    lines = [*map(_lines, categories)]
+    shared, depths = np.zeros((len(lines), len(lines))), np.zeros(len(lines))
+    # Two products share a level if they have the same path down to it; None: a shorter path.
+    for paths in zip_longest(*lines):
+        codes: dict[str | None, int] = dict(zip(dict.fromkeys(paths), naturals(1), strict=False))
+        codes[None] = 0
+        level = np.array([*map(codes.__getitem__, paths)])
+        shared += (level[:, None] == level) & (level > 0)
+        depths += level > 0
+    known = ((depths > 0)[:, None] & (depths > 0)).astype(np.float64)
+    return shared / np.maximum(np.maximum(depths[:, None], depths), 1), known
 
 
 def _cap(steps: _Steps, shelf: RankedColumns, policy: RankPolicy, window: int) -> None:

@@ -30,6 +30,7 @@ Callers that know titles can replace the sentence of a reason with a product_id;
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 
 import numpy as np
 
@@ -131,39 +132,23 @@ def explain(
     """Return the reasons of each ranked product, strongest first. `language_code` is BCP 47;
     unsupported languages get English. `explored`: positions (from 0) that exploration filled.
     """
-    ranking = evidence.ranking
-    names, count = list(ranking.parts), len(ranking.rows)
-    speaking: list[list[int]] = [[]] * count
-    if names and count:
-        speaking = _speaking(np.array([ranking.parts[name] for name in names]).T.copy())
-    sources = {part: evidence.sources(part) for part in evidence.terms}
-    liked = {
-        TASTE: evidence.strongest(_places(speaking, names, TASTE)),
-        CONTENT: {
-            place: strongest(gains)
-            for place, gains in evidence.contents(
-                _places(speaking, names, CONTENT), with_pairs=False
-            ).items()
-        },
-    }
-    spoken = {part for parts in speaking for part in parts}
-    columns = {part: _evidence_of(evidence, names[part], sources, liked) for part in spoken}
-    keys: list[tuple[ReasonKey, ...]] = [()] * count
-    for place, parts in enumerate(speaking):  # a comprehension would be a call a product
-        for part in parts:
+    keys: list[tuple[ReasonKey, ...]] = [()] * evidence.ranking.rows.size
+    speaking = _speaking(evidence.ranking.parts) if keys else ()
+    places: dict[str, list[int]] = {}
+    for place, spoken in enumerate(speaking):
+        for part in spoken:
+            if part not in places:
+                places[part] = []
+            places[part] += (place,)
+    sources = evidence.sources(places)
+    columns = {part: _evidence_of(evidence, part, sources, own) for part, own in places.items()}
+    for place, spoken in enumerate(speaking):  # a comprehension would be a call a product
+        for part in spoken:
             keys[place] += (columns[part][place],)
     for place in explored:
-        if place < count:
+        if place < len(keys):
             keys[place] = (NEW, *keys[place])
-    return tuple([_reasons(language_code, each) for each in keys])
-
-
-def _places(speaking: Sequence[Sequence[int]], names: Sequence[str], part: str) -> list[int]:
-    """Return the positions of the products of which a part speaks."""
-    if part not in names:
-        return []
-    column = names.index(part)
-    return [place for place, parts in enumerate(speaking) if column in parts]
+    return tuple(map(_reasons, repeat(language_code), keys))
 
 
 @lru_cache(4096)
@@ -183,27 +168,30 @@ def _reason(language_code: str, code: str, parameters: Parameters) -> Reason:
     return Reason(code, code if template is None else template.format(**named), parameters)
 
 
-def _speaking(parts: Doubles) -> list[list[int]]:
-    """Return the parts that give a reason, for each row of (products, parts), largest first."""
-    least = LEAST_SHARE * np.add.reduce(np.maximum(parts, 0), axis=1, keepdims=True)
-    speaks = ((parts > 0) & (parts >= least)).tolist()
-    order = (-parts).argsort(axis=1, kind="stable")[:, :LARGEST].tolist()
-    found: list[list[int]] = [[] for _ in order]
-    for row, columns in enumerate(order):
-        marks = speaks[row]
+def _speaking(parts: Mapping[str, Doubles]) -> Sequence[Sequence[str]]:
+    """Return the parts that give a reason, for each product, largest first."""
+    names = [*parts]
+    if not names:
+        return ()
+    values = np.array([*parts.values()]).T.copy()
+    least = LEAST_SHARE * np.add.reduce(np.maximum(values, 0), axis=1, keepdims=True)
+    speaks = ((values > 0) & (values >= least)).tolist()
+    order = (-values).argsort(axis=1, kind="stable")[:, :LARGEST].tolist()
+    found = list[tuple[str, ...]]()
+    for columns, marks in zip(order, speaks, strict=True):
+        spoken: tuple[str, ...] = ()
         for column in columns:
             if marks[column]:
-                found[row] += (column,)
+                spoken += (names[column],)
+        found += (spoken,)
     return found
 
 
 def _evidence_of(
-    evidence: Evidence,
-    part: str,
-    sources: Mapping[str, Sequence[str]],
-    liked: Mapping[str, Mapping[int, str]],
-) -> Sequence[ReasonKey]:
-    """Return code and parameters of a part's reason for each ranked product."""
+    evidence: Evidence, part: str, sources: Mapping[str, Sequence[str]], places: Sequence[int]
+) -> Mapping[int, ReasonKey] | Sequence[ReasonKey]:
+    """Return code and parameters of a part's reason for the ranked products, at least for those at
+    `places`."""
     rows = evidence.ranking.rows
     if part in sources:
         code = PRODUCT_CODES[part]
@@ -211,16 +199,19 @@ def _evidence_of(
             (code, (("product_id", item),)) if item else ("VIEWED_RECENTLY", ())
             for item in sources[part]
         ]
-    if part in liked:
-        given = liked[part]
-        return [
-            ("MATCHES_TASTE", _named(given[place]) if place in given else ())
-            for place in range(len(rows))
-        ]
+    if part in (TASTE, CONTENT):
+        liked = evidence.strongest(places) if part == TASTE else {}
+        if part == CONTENT:
+            gains = evidence.contents(places, with_pairs=False)
+            liked = {place: strongest(each) for place, each in gains.items()}
+        return {
+            place: ("MATCHES_TASTE", _named(liked[place]) if place in liked else ())
+            for place in places
+        }
     if part in (POPULARITY, TREND):
-        return [("POPULAR", ())] * len(rows)
+        return [("POPULAR", ())] * rows.size
     if part in PRODUCT_CODES:  # the shopper has fewer events now than at the ranking
-        return [(PRODUCT_CODES[part], ())] * len(rows)
+        return [(PRODUCT_CODES[part], ())] * rows.size
     similarities = evidence.candidates.similarities[part][rows].tolist()
     code, named = SIMILARITY_CODES.get(part) or part.upper(), "cosine"
     if part in COUNT_CODES:

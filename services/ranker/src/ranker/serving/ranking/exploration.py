@@ -7,7 +7,9 @@ the version of a library, and is stable when other candidates change.
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
+from operator import methodcaller
 
 import numpy as np
 import numpy.typing as npt
@@ -50,15 +52,16 @@ def explored(
     """
     k, tail, pool = _pool(order, new, places)
     if k == 0:
-        return order, np.ones(len(order))
-    drawn = sorted(pool, key=lambda product: _lot(ids[product], seed))[:k]
+        return order, np.zeros(order.size) + 1
+    lots = zip(_lots(map(ids.__getitem__, pool), seed), pool, strict=True)
+    drawn = [product for _, product in sorted(lots)[:k]]
     kept = iter(order.tolist())
     seats = dict(zip(places[:k], drawn, strict=True))
     head = [seats[seat] if seat in seats else next(kept) for seat in range(1, places[k - 1] + 1)]
     chosen, members = frozenset(drawn), frozenset(pool)
     rest = [product for product in tail if product not in chosen]
     chances = [1 / len(pool) if seat in seats else 1.0 for seat in range(1, len(head) + 1)]
-    chances += _tail_chances(tail, chosen, members)
+    chances += tail_chances(tail, chosen, members)
     return np.array([*head, *rest], dtype=np.int64), np.array(chances)
 
 
@@ -67,37 +70,43 @@ def _pool(
 ) -> tuple[int, list[int], list[int]]:
     """Return the number of places that can be filled, the tail after them, and its new products."""
     for k in range(len(places), 0, -1):
-        tail = order[max(places[k - 1] - k, 0) :].tolist()
-        pool = [product for product in tail if new[product]]
-        if places[k - 1] <= len(order) and len(pool) >= k:
-            return k, tail, pool
+        tail = order[max(places[k - 1] - k, 0) :]
+        pool = tail[new[tail]]
+        if places[k - 1] <= order.size and pool.size >= k:
+            return k, tail.tolist(), pool.tolist()
     return 0, [], []
 
 
-def _tail_chances(
+def tail_chances(
     tail: Sequence[int], chosen: frozenset[int], members: frozenset[int]
 ) -> list[float]:
     """Return the propensities of the tail's products that were not drawn, in their order."""
     m, k = len(members), len(chosen)
-    ways = math.comb(m, k)
-    known: dict[tuple[int, int, bool], float] = {}
-    chances = []
-    before = drawn = 0
+    ways = others = math.comb(m, k)
+    before, drawn, those = 0, 0, 1
+    # those = C(before, drawn) and others = C(m - before, k - drawn), from one product to the next.
+    chances: list[float] = []
     for product in tail:
-        member = product in members
-        if product in chosen:
-            before, drawn = before + 1, drawn + 1
+        if product not in members:
+            chances += (those * others / ways,)
             continue
-        key = (before, drawn, member)
-        if key not in known:
-            others = m - member - before
-            known[key] = math.comb(before, drawn) * math.comb(others, k - drawn) / ways
-        chances.append(known[key])
-        before += member
+        left, wanted = m - before, k - drawn
+        before += 1
+        if product in chosen:
+            drawn += 1
+            those, others = those * before // drawn, others * wanted // left
+            continue
+        others = others * (left - wanted) // left
+        chances += (those * others / ways,)
+        those = those * before // (before - drawn)
     return chances
 
 
-def _lot(product_id: str, seed: bytes) -> bytes:
+_encoded = methodcaller("encode", "utf-8", "surrogatepass")
+_digest = methodcaller("digest")
+
+
+def _lots(product_ids: Iterable[str], seed: bytes) -> Iterable[bytes]:
     """Return the uniform key of each product, by its id only; the smallest keys are drawn."""
-    text = product_id.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, key=seed, digest_size=16).digest()
+    keyed = partial(hashlib.blake2b, key=seed, digest_size=16)
+    return map(_digest, map(keyed, map(_encoded, product_ids)))

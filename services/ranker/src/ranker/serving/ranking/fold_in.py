@@ -97,12 +97,14 @@ class FoldIn:
     anchored: bool = False
     """True if the last products are the anchors of a request."""
     gathered: dict[str, Any] | None = field(default=None, repr=False, compare=False)
-    """What the parts of one request share (parts.once), by name; None: nothing is kept."""
+    """Neighbours that are gathered once a request (parts.py), by part; None: nothing is kept."""
 
-    @property
-    def personal(self) -> bool:
-        """Return whether there is any data of the shopper to score with."""
-        return self.long_term is not None or self.session is not None
+    personal: bool = field(init=False, repr=False, compare=False)
+    """True if there is any data of the shopper to score with."""
+
+    def __post_init__(self) -> None:
+        known = self.long_term is not None or self.session is not None
+        object.__setattr__(self, "personal", known)
 
     def for_request(self) -> "FoldIn":
         """Return the shopper for one request, whose parts compute once what they share."""

@@ -217,8 +217,11 @@ def _logit(chances: Doubles | float) -> Doubles:
 
 def scaled(values: Doubles) -> Doubles:
     """Scale values from 0 (least) to 1 (largest); equal values give 0."""
-    spread = float(np.ptp(values)) if len(values) else 0.0
-    return (values - values.min()) / spread if spread > 0 else np.zeros(len(values))
+    if not values.size:
+        return np.zeros(0)
+    least = np.minimum.reduce(values)
+    spread = np.maximum.reduce(values) - least
+    return (values - least) / spread if spread > 0 else np.zeros(values.size)
 
 
 def toward(relevance: Doubles, values: Doubles, strength: float) -> Doubles:

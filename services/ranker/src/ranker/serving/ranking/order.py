@@ -4,8 +4,7 @@ hides a product still sees its variants. The rule is shared (sightline_rules).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +30,7 @@ class CollapseKeys:
     same_pictures: Ints
     """(pairs, 2): rows of candidates that show the same picture"""
 
-    @cached_property
+    @property
     def all_differ(self) -> bool:
         """Whether no two of these products may be near-duplicates; True only if that is cheap to
         know."""
@@ -44,7 +43,7 @@ def collapsed(
     """Collapse near-duplicates in `order`, rows of candidates, best first. Return the remaining
     positions, and by position the rows that collapsed into it. Near-duplicates of the request's own
     products are dropped. Without keys nothing collapses."""
-    if likeness is None or likeness.all_differ:
+    if likeness is None:
         return np.arange(len(order)), {}
     own = likeness.own
     seats = np.concatenate([np.arange(own), order + own])
@@ -90,25 +89,27 @@ class RankedOrder:
     """Number of products left out as near-duplicates of better ones."""
 
     def __len__(self) -> int:
-        return len(self.score_ranks)
+        return self.score_ranks.size
 
     @property
     def moved(self) -> bool:
         """Return whether any product's position differs from that of its score."""
-        return True in (self.score_ranks != np.arange(1, len(self) + 1))
+        return True in (self.score_ranks != np.arange(1, self.score_ranks.size + 1))
 
     def first(self, count: int) -> "RankedOrder":
         """Return only the first `count` products; 0: all."""
-        if count in (0, len(self)):
+        if count in (0, self.score_ranks.size):
             return self
-        return replace(
-            self,
+        return RankedOrder(
             ranking=self.ranking.take(slice(count)),
             score_ranks=self.score_ranks[:count],
             moves={cause: steps[:count] for cause, steps in self.moves.items()},
             propensities=self.propensities[:count],
             chances=None if self.chances is None else self.chances[:count],
             members=self.members[:count],
+            explored=self.explored,
+            drawn=self.drawn,
+            collapsed_count=self.collapsed_count,
         )
 
 
@@ -121,7 +122,9 @@ def order_of(
 ) -> RankedOrder:
     """Return the final order of an arranged ranking. `likeness`: keys by which near-duplicates
     collapse; None disables collapsing. `controls`: their pins are applied last."""
-    if not (arrangement.moves or controls) and (likeness is None or likeness.all_differ):
+    if likeness is not None and likeness.all_differ:
+        likeness = None
+    if not (arrangement.moves or controls or likeness is not None):
         return _as_ranked(ranking, arrangement, model)
     places, members = collapsed(ranking.rows[arrangement.order], likeness)
     moves = dict(arrangement.moves)

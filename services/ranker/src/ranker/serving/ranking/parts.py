@@ -21,10 +21,10 @@ interest. A part of a score is ``weight × blend / scale × raw``, where the wei
 and blend and scale are the model's (`factors`).
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,7 @@ to the long-term vector, nDCG@10 on MovieLens-100k is .2477, without a session .
 MOST_NEW = 50_000
 """Maximum number of products without likes that are candidates by `content` in catalogs that are
 too large to score every product."""
+N = TypeVar("N", Doubles, Floats)
 UNKNOWN = -1
 """Row of a product that is unknown to the model."""
 
@@ -68,13 +69,15 @@ class Items:
     known: bool = False
     """True if the model is known to have each of `rows`."""
 
-    def take(self, values: Doubles) -> Doubles:
+    def take(self, values: N) -> N:
         """Return the values of these products, (n,), from the values of all products of the model;
         0 for unknown products."""
         if self.rows is None:
             return values
         found = values[self.rows]
-        return found if self.known else np.where(self.rows == UNKNOWN, 0.0, found)
+        if not self.known:
+            found[self.rows == UNKNOWN] = 0
+        return found
 
     def at(self, places: Ints) -> "Items":
         """Return the products at these indexes."""
@@ -99,13 +102,12 @@ def raw_parts(
     if shopper.session is not None and SESSION in wanted:
         scores = (items.vectors @ shopper.session).astype(np.float64)
         parts[SESSION] = scores if shopper.long_term is not None else scores + items.biases
-    for name, neighbours, last in _neighbourly(model, shopper):
-        if name in wanted:
-            parts[name] = items.take(_spread(shopper, name, neighbours, last))
+    for name, (_, _, _, sums) in _neighbourly(model, shopper, wanted):
+        parts[name] = items.take(sums)
     if shopper.content is not None and items.contents is not None and CONTENT in wanted:
         parts[CONTENT] = (items.contents @ shopper.content).astype(np.float64)
     if shopper.personal and model.trend is not None and TREND in wanted:
-        parts[TREND] = items.take(model.trend.astype(np.float64))
+        parts[TREND] = items.take(model.trend).astype(np.float64)
     if not shopper.personal and model.popularity is not None and POPULARITY in wanted:
         parts[POPULARITY] = items.take(np.sqrt(model.popularity, dtype=np.float64))
     return parts
@@ -160,15 +162,15 @@ def blended(
     else:
         scores = _of(rows, model.item_vectors) @ vector
         scores += np.float32(bias) * _of(rows, model.item_biases)
-    for name, neighbours, last in _neighbourly(model, shopper):
-        if name in factors:
-            _add(scores, factors[name], _spread(shopper, name, neighbours, last), rows)
+    for name, (_, _, _, sums) in _neighbourly(model, shopper, factors):
+        scores += factors[name] * (sums if rows is None else sums[rows])
     if shopper.content is not None and model.content is not None and CONTENT in factors:
         _add_content(scores, factors[CONTENT], model.content, shopper.content, rows)
     if shopper.personal and model.trend is not None and TREND in factors:
-        _add(scores, factors[TREND], model.trend, rows)
+        scores += factors[TREND] * (model.trend if rows is None else model.trend[rows])
     if not shopper.personal and model.popularity is not None and POPULARITY in factors:
-        _add(scores, factors[POPULARITY], np.sqrt(model.popularity), rows)
+        shares = model.popularity if rows is None else model.popularity[rows]
+        scores += factors[POPULARITY] * np.sqrt(shares)
     return scores
 
 
@@ -192,34 +194,34 @@ def query(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> tuple[
     return vector + np.float32(taste) * shopper.long_term, taste
 
 
-def terms(model: Model, shopper: FoldIn, items: Items) -> dict[str, Doubles]:
+def terms(
+    model: Model, shopper: FoldIn, items: Items, wanted: Container[str] = OWN_PARTS
+) -> dict[str, Doubles]:
     """Return the contribution of each last product to the raw parts computed from them, by part.
     Each is (n, products of the part's last): session by `shopper.recent`, item_item by
     `shopper.liked`, bought_together by `shopper.bought`. A row's sum is the raw part; for `session`
     of shoppers without a long-term vector it lacks the product's bias."""
     found = {}
-    if shopper.session is not None:
+    if shopper.session is not None and SESSION in wanted:
         recent = shopper.recent
         closeness = items.vectors @ model.item_vectors[recent.rows].T
         found[SESSION] = closeness * recent.decays
     rows = np.arange(len(model.item_ids)) if items.rows is None else items.rows
-    places = np.full(len(model.item_ids), UNKNOWN)
-    known = (rows != UNKNOWN).nonzero()[0]
-    places[rows[known]] = known
-    for name, neighbours, last in _neighbourly(model, shopper):
-        gathered = _gathered(shopper, name, neighbours, last)
-        found[name] = np.zeros((rows.size, last.rows.size))
-        _look_up(found[name], gathered, places)
+    # From 1, for each product of the model; 0: not among them. The last is that of UNKNOWN.
+    places = np.zeros(len(model.item_ids) + 1, np.int64)
+    places[rows] = np.arange(1, rows.size + 1)
+    for name, (named, weights, columns, _) in _neighbourly(model, shopper, wanted):
+        at = places[named]
+        (there,) = at.nonzero()
+        count = (shopper.liked if name == ITEM_ITEM else shopper.bought).rows.size
+        found[name] = np.zeros((rows.size, count))
+        found[name][at[there] - 1, columns[there]] = weights[there]
     return found
 
 
 def neighbour_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Ints:
     """Return the sorted rows of the last products' neighbours in the parts with a factor."""
-    found = [
-        _gathered(shopper, name, neighbours, last)[0]
-        for name, neighbours, last in _neighbourly(model, shopper)
-        if name in factors
-    ]
+    found = [rows for _, (rows, _, _, _) in _neighbourly(model, shopper, factors)]
     return np.unique(np.concatenate(found)).astype(np.int64) if found else np.zeros(0, np.int64)
 
 
@@ -232,22 +234,44 @@ def new_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Int
     return content.rows if len(content.rows) <= MOST_NEW else np.zeros(0, np.int64)
 
 
-def _neighbourly(model: Model, shopper: FoldIn) -> list[tuple[str, Neighbours, LastProducts]]:
-    """Return the neighbour parts of this shopper, with the products whose neighbours count."""
-    candidates = (
+Gathered: TypeAlias = tuple[npt.NDArray[np.int32], Floats, Ints, Doubles]
+"""Neighbours of all last products one after another: rows, weights times decays, and the index of
+the last product; and Σ_j decay_j · weights[j, i] for every product i of the model, (items,)."""
+
+
+def _neighbourly(
+    model: Model, shopper: FoldIn, wanted: Container[str]
+) -> Sequence[tuple[str, Gathered]]:
+    """Return the neighbours of the shopper's last products in each of the wanted parts that has
+    any, gathered once for the shopper of a request."""
+    kept: dict[str, Gathered] = {} if shopper.gathered is None else shopper.gathered
+    found: tuple[tuple[str, Gathered], ...] = ()
+    for name, neighbours, last in (
         (ITEM_ITEM, model.item_item, shopper.liked),
         (BOUGHT_TOGETHER, model.bought_together, shopper.bought),
-    )
-    return [
-        (name, neighbours, last)
-        for name, neighbours, last in candidates
-        if neighbours is not None and last.rows.size
-    ]
+    ):
+        if neighbours is not None and last.rows.size and name in wanted:
+            if name not in kept:
+                kept[name] = _gathered(neighbours, last)
+            found += ((name, kept[name]),)
+    return found
 
 
-def _add(scores: Floats, factor: float, values: Doubles | Floats, rows: Ints | None) -> None:
-    """Add one part to the scores of the model's products, in place."""
-    scores += factor * (values if rows is None else values[rows])
+def _gathered(neighbours: Neighbours, last: LastProducts) -> Gathered:
+    """Gather the neighbours of a part's last products.
+
+    np.bincount over all products takes 10 µs for 50,000 of them and 70 µs for a million (10 × 200
+    neighbours), less than looking candidates up in the neighbours' lists.
+    """
+    starts = neighbours.starts[last.rows]
+    counts = neighbours.starts[last.rows + 1] - starts
+    columns = np.arange(counts.size).repeat(counts)
+    places = np.arange(columns.size) + (starts - counts.cumsum() + counts)[columns]
+    named, count = neighbours.items[places], neighbours.starts.size - 1
+    weights = last.decays.astype(np.float32)[columns] * neighbours.weights[places]
+    sums = np.bincount(named, weights, count)
+    # Without neighbours it counts in integers.
+    return named, weights, columns, sums.astype(np.float64, copy=False)
 
 
 def _add_content(
@@ -263,59 +287,3 @@ def _add_content(
 def _of(rows: Ints | None, values: Floats) -> Floats:
     """Return the values of these rows. Rows are valid: checking them costs as much as reading."""
     return values if rows is None else values.take(rows, axis=0, mode="clip")
-
-
-T = TypeVar("T")
-Gathered: TypeAlias = tuple[npt.NDArray[np.int32], Floats, Ints]
-"""Neighbours of all last products one after another: rows, weights, and the index of the last
-product."""
-
-
-def once(shopper: FoldIn, name: str, compute: Callable[..., T], *given: Any) -> T:
-    """Return what `compute` returns; computed once for the shopper of a request."""
-    kept = shopper.gathered
-    if kept is None:
-        return compute(*given)
-    if name not in kept:
-        kept[name] = compute(*given)
-    found: T = kept[name]
-    return found
-
-
-def _spread(shopper: FoldIn, name: str, neighbours: Neighbours, last: LastProducts) -> Doubles:
-    """Return Σ_j decay_j · weights[j, i] for every product i of the model, (items,)."""
-    return once(shopper, f"{name} spread", _spread_anew, shopper, name, neighbours, last)
-
-
-def _spread_anew(shopper: FoldIn, name: str, neighbours: Neighbours, last: LastProducts) -> Doubles:
-    """Compute `_spread`.
-
-    np.bincount over all products takes 10 µs for 50,000 of them and 70 µs for a million (10 × 200
-    neighbours), less than looking candidates up in the neighbours' lists.
-    """
-    items, weights, _ = _gathered(shopper, name, neighbours, last)
-    found = np.bincount(items, weights, minlength=len(neighbours.starts) - 1)
-    return found.astype(np.float64, copy=False)  # adds zeros if no product has neighbours
-
-
-def _look_up(found: Doubles, gathered: Gathered, places: Ints) -> None:
-    """Set the contributions of `_spread` for every product and each last product, (n, last).
-    `places`: index among the n of each product of the model, or UNKNOWN."""
-    named, weights, columns = gathered
-    at = places[named]
-    there = (at != UNKNOWN).nonzero()[0]
-    found[at[there], columns[there]] = weights[there]
-
-
-def _gathered(shopper: FoldIn, name: str, neighbours: Neighbours, last: LastProducts) -> Gathered:
-    """Return the neighbours of a part's last products."""
-    return once(shopper, name, _gathered_anew, neighbours, last)
-
-
-def _gathered_anew(neighbours: Neighbours, last: LastProducts) -> Gathered:
-    starts = neighbours.starts[last.rows]
-    counts = neighbours.starts[last.rows + 1] - starts
-    columns = np.arange(counts.size).repeat(counts)
-    places = np.arange(columns.size) + (starts - counts.cumsum() + counts)[columns]
-    decays = last.decays.astype(np.float32)
-    return neighbours.items[places], decays[columns] * neighbours.weights[places], columns

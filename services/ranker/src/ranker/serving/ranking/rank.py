@@ -21,7 +21,7 @@ Equal scores are ordered by the fused order of the branches, then by product id.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 
 import numpy as np
@@ -98,6 +98,8 @@ class ScoredCandidates:
     items: Items | None = None
     """All candidates as represented by the model, in their own order; None if no part needed
     them."""
+    factors: Mapping[str, float] = field(default_factory=dict)
+    """Factor of each part by the model."""
 
     def take(self, places: Ints | slice) -> "ScoredCandidates":
         """Return only the candidates at these positions, in their order."""
@@ -108,6 +110,7 @@ class ScoredCandidates:
             self.hidden_count,
             self.seen_count,
             self.items,
+            self.factors,
         )
 
 
@@ -126,18 +129,22 @@ def rank(
     `popularity` is a share (0 to 1) for each candidate; None if `needs_popularity` is false.
     """
     found = similarity_parts(candidates.similarities, weights)
-    items = None
+    items: Items | None = None
+    factors: Mapping[str, float] = {}
     if model is not None and shopper.personal:
         items = represent(candidates, model)
         factors = parts.factors(model, weights, anchored=shopper.anchored)
-        found |= parts.weighed(parts.raw_parts(model, shopper, items, factors), factors)
+        for name, raw in parts.raw_parts(model, shopper, items, factors).items():
+            found[name] = factors[name] * raw
         if SESSION in found and shopper.long_term is None:
             found[POPULARITY] = factors[SESSION] * items.biases.astype(np.float64)
             found[SESSION] = found[SESSION] - found[POPULARITY]
     if popularity is not None and needs_popularity(weights, shopper):
         factor = (weights if model is None else parts.factors(model, weights))[POPULARITY]
         found[POPULARITY] = factor * np.sqrt(popularity)
-    scores = sum(found.values(), start=np.zeros(len(candidates.ids)))
+    scores = np.zeros(candidates.fused.size)
+    for values in found.values():
+        scores += values
     rows, hidden_count, seen_count = _order(candidates, scores), 0, 0
     if history.hidden or (drop_seen and history.seen):
         hidden = _among(candidates.ids, history.hidden)
@@ -151,6 +158,7 @@ def rank(
         hidden_count=hidden_count,
         seen_count=seen_count,
         items=items,
+        factors=factors,
     )
 
 
@@ -172,14 +180,19 @@ def similarity_parts(
 
 def represent(candidates: RankCandidates, model: Model) -> Items:
     """Represent candidates by the model's vectors, or by those of their features."""
-    rows = model_rows(candidates, model)
-    vectors, biases, contents = model.item_vectors[rows], model.item_biases[rows], None
-    unseen = (rows == UNKNOWN).nonzero()[0]
+    rows, contents = model_rows(candidates, model), None
     if model.content is not None:
         contents = _contents(model.content, rows)
-    if not len(unseen):
-        return Items(vectors, biases, rows, contents, known=True)
-    items = Items(vectors, biases, rows, contents)
+    known = UNKNOWN not in rows
+    items = Items(model.item_vectors[rows], model.item_biases[rows], rows, contents, known)
+    if not known:
+        _compose(items, (rows == UNKNOWN).nonzero()[0], candidates, model)
+    return items
+
+
+def _compose(items: Items, unseen: Ints, candidates: RankCandidates, model: Model) -> None:
+    """Represent the candidates at these places, which the model does not know, by their features
+    and photos."""
     products = (candidates.products[place] for place in unseen.tolist())
     named = [feature_names(one, model.attribute_keys, model.vocabulary) for one in products]
     for place, names in zip(unseen.tolist(), named, strict=True):
@@ -190,21 +203,24 @@ def represent(candidates: RankCandidates, model: Model) -> Items:
         items.contents[unseen] = model.content.of(named)
     if candidates.photos is not None:
         _add_looks(items, unseen, candidates.photos, model)
-    return items
 
 
 def model_rows(candidates: RankCandidates, model: Model) -> Ints:
     """Return the row of each candidate in the model, or UNKNOWN."""
     if candidates.rows_of is not None:
         return candidates.rows_of(model)
-    ids = candidates.ids
+    return rows_by_id(model, candidates.ids)
+
+
+def rows_by_id(model: Model, ids: Sequence[str]) -> Ints:
+    """Return the row of each product in the model, or UNKNOWN."""
     return np.fromiter(map(model.item_rows.get, ids, repeat(UNKNOWN)), np.int64, len(ids))
 
 
 def _contents(content: Content, rows: Ints) -> Floats | None:
     """Return the vectors in `content` of these rows of the model; None if all were liked."""
     found = content.of_rows(rows)
-    return found if UNKNOWN in rows or found.any() else None
+    return found if UNKNOWN in rows or True in (found != 0) else None
 
 
 def _add_looks(items: Items, places: Ints, photos: CandidatePhotos, model: Model) -> None:

@@ -215,7 +215,7 @@ def _trending(counted: Counted, now_micros: int) -> Scores:
     whole = counted.whole or (short[0], long[0])
     recent = as_of([*short, whole[0]], SHORT_DAYS, now_micros)
     usual = as_of([*long, whole[1]], LONG_DAYS, now_micros) * (SHORT_DAYS / LONG_DAYS)
-    usual *= np.clip(recent[-1] / max(usual[-1], 1e-300), 1.0, FASTEST)
+    usual *= min(max(recent[-1] / max(usual[-1], 1e-300), 1.0), FASTEST)
     return dict(zip(items, ((recent - usual) / (recent + PACE))[:-1].tolist(), strict=True))
 
 

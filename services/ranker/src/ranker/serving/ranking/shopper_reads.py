@@ -55,6 +55,8 @@ class ResolvedAnchors:
 
 
 NOBODY = KnownShopper(History(), FoldIn())
+LAST_PRODUCTS = ResolvedAnchors((), ())
+"""Of a request without anchors."""
 
 _FoldKey: TypeAlias = tuple[str, str | None, tuple[str, ...]]
 """Version of the model, shopper, anchors."""
@@ -173,6 +175,8 @@ class Shoppers:
         """Return the shopper with the resolved `anchors`. `with_trail`: read the shopper's newest
         events even if no anchor comes from them.
         """
+        if anchors is None and not with_trail:
+            return known, LAST_PRODUCTS
         trail: Sequence[Interaction] = ()
         if with_trail or (anchors and not anchors.product_ids):
             trail = await self.trail(catalog_id, actor, recommenders.TRAIL)
