@@ -5,6 +5,7 @@ Their content is opaque here.
 
 import time
 from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,7 @@ from ranker.record import consents
 from ranker.record.encrypted_columns import photo_of, seal_vector
 from ranker.record.erasures import erased_since
 from ranker.record.merged_owners import gate, owners
-from ranker.record.rows import TableRecord, write_beside_others
+from ranker.record.rows import Among, RowsStatement, TableRecord, write_beside_others
 from ranker.record.tables import ANSWERS, EXPOSURES
 from servicekit.sql.locks import inserting
 from servicekit.tasks.batch_queue import BatchQueue, BatchRules, QueueMetrics
@@ -157,13 +158,29 @@ class AnswerLog(TableRecord):
         return await self._db.write(lambda connection: _sweep(connection, now_micros, limit))
 
 
-def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
-    t = ANSWERS.c
-    expired = (
-        sa.select(t.catalog_id, t.answer_id).where(t.expires_micros <= now_micros).limit(limit)
+_T = ANSWERS.c
+_KEYS = sa.tuple_(_T.catalog_id, _T.answer_id)
+_KNOWN = RowsStatement(
+    sa.select(_T.answer_id).where(
+        _T.catalog_id == sa.bindparam("catalog_id"), Among(_T.answer_id, "ids")
     )
-    keys = sa.tuple_(t.catalog_id, t.answer_id)
-    return connection.execute(sa.delete(ANSWERS).where(keys.in_(expired))).rowcount
+)
+_EXPIRED = RowsStatement(
+    sa.delete(ANSWERS)
+    .where(
+        _KEYS.in_(
+            sa.select(_T.catalog_id, _T.answer_id)
+            .where(_T.expires_micros <= sa.bindparam("now"))
+            .limit(sa.bindparam("most", type_=sa.Integer))
+        )
+    )
+    .returning(_T.answer_id)
+)
+_INSERT = RowsStatement(sa.insert(ANSWERS))
+
+
+def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
+    return len(_EXPIRED.of(connection, {"now": now_micros, "most": limit}))
 
 
 def _write(
@@ -171,15 +188,16 @@ def _write(
 ) -> frozenset[AnswerKey]:
     if not answers:
         return frozenset()
-    t = ANSWERS.c
-    for catalog_id in sorted({answer.catalog_id for answer in answers}):
+    ids = defaultdict[str, list[str]](list)
+    for answer in answers:
+        ids[answer.catalog_id].append(answer.answer_id)
+    for catalog_id in sorted(ids):
         gate(connection, catalog_id, alone=False)
     _sweep(connection, now_micros, SWEEP)
-    keys = [(answer.catalog_id, answer.answer_id) for answer in answers]
-    found = sa.select(t.catalog_id, t.answer_id).where(
-        sa.tuple_(t.catalog_id, t.answer_id).in_(keys)
-    )
-    known = {(row.catalog_id, row.answer_id) for row in connection.execute(found)}
+    known = set[AnswerKey]()
+    for catalog_id, asked in ids.items():
+        found = _KNOWN.of(connection, {"catalog_id": catalog_id, "ids": asked})
+        known.update((catalog_id, answer_id) for (answer_id,) in found)
     rows, exposures = [], Tally[tuple[str, int, str]]()
     for answer in answers:
         key = (answer.catalog_id, answer.answer_id)
@@ -189,12 +207,10 @@ def _write(
             exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
             row = {name: getattr(answer, name) for name in ANSWERS.c.keys()}  # noqa: SIM118
             rows.append(row | {"content": _stored(connection, answer)})
-    rows = _without_erased(connection, rows)
+    rows = _permitted(connection, rows)
     if rows:
-        _to_owners(connection, rows)
-        _as_permitted(connection, rows)
         _seal(connection, rows)
-        connection.execute(sa.insert(ANSWERS), rows)
+        _INSERT.each(connection, rows)
     if exposures:
         _expose(connection, exposures, now_micros)
     return frozenset((row["catalog_id"], row["answer_id"]) for row in rows)
@@ -226,43 +242,49 @@ def _expose(
     )
 
 
-def _without_erased(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows without answers that waited here while their shopper was erased."""
-    kept = list[dict[str, Any]]()
-    for catalog_id in sorted({row["catalog_id"] for row in rows}):
-        theirs = [row for row in rows if row["catalog_id"] == catalog_id]
-        oldest = min(row["answer_micros"] for row in theirs)
-        erased = erased_since(connection, catalog_id, oldest)
-        kept += [row for row in theirs if not is_erased(row["actor"], row["answer_micros"], erased)]
+def _permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows that may be stored, with what may be stored of them: photos are removed from
+    those of unknown shoppers."""
+    kept = [row for row in rows if not row["actor"]]
+    for catalog_id in sorted({row["catalog_id"] for row in rows if row["actor"]}):
+        theirs = [row for row in rows if row["actor"] and row["catalog_id"] == catalog_id]
+        theirs = _without_erased(connection, catalog_id, theirs)
+        if theirs:
+            _to_owners(connection, catalog_id, theirs)
+            _as_permitted(connection, catalog_id, theirs)
+            kept += theirs
+    for row in kept:
+        if not row["actor"]:
+            row.update(WITHOUT_PHOTO)
     return kept
 
 
-def _to_owners(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def _without_erased(
+    connection: Connection, catalog_id: str, rows: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the rows without answers that waited here while their shopper was erased."""
+    erased = erased_since(connection, catalog_id, min(row["answer_micros"] for row in rows))
+    return [row for row in rows if not is_erased(row["actor"], row["answer_micros"], erased)]
+
+
+def _to_owners(connection: Connection, catalog_id: str, rows: Sequence[dict[str, Any]]) -> None:
     """Assign the answers of merged visitors to their users."""
-    for catalog_id in sorted({row["catalog_id"] for row in rows}):
-        theirs = [row for row in rows if row["catalog_id"] == catalog_id]
-        users = owners(connection, catalog_id, (row["actor"] for row in theirs))
-        for row in theirs:
-            row["actor"] = users.get(row["actor"], row["actor"])
-
-
-def _as_permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Remove the shopper from answers of those who refuse personal answers, the arms from those of
-    shoppers who refuse experiments, and photos without consent, which includes all of unknown
-    shoppers."""
-    for catalog_id in sorted({row["catalog_id"] for row in rows}):
-        theirs = [row for row in rows if row["catalog_id"] == catalog_id and row["actor"]]
-        actors = sorted({row["actor"] for row in theirs})
-        consents.recall(connection, catalog_id, actors, theirs[0]["key_id"] if theirs else "")
-        refused = consents.refused(connection, catalog_id, actors)
-        for row in theirs:
-            refuses = refused[row["actor"]]
-            row["arms"] = "" if Purpose.EXPERIMENT in refuses else row["arms"]
-            row["actor"] = "" if Purpose.PERSONALISE in refuses else row["actor"]
-            if refuses & PHOTO_VECTORS:
-                row.update(WITHOUT_PHOTO)
+    users = owners(connection, catalog_id, (row["actor"] for row in rows))
     for row in rows:
-        if not row["actor"]:
+        row["actor"] = users.get(row["actor"], row["actor"])
+
+
+def _as_permitted(connection: Connection, catalog_id: str, rows: Sequence[dict[str, Any]]) -> None:
+    """Remove the shopper from answers of those who refuse personal answers, the arms from those of
+    shoppers who refuse experiments, and photos without consent."""
+    actors = sorted({row["actor"] for row in rows})
+    consents.recall(connection, catalog_id, actors, rows[0]["key_id"])
+    refused = consents.refused(connection, catalog_id, actors)
+    for row in rows:
+        refuses = refused[row["actor"]]
+        row["arms"] = "" if Purpose.EXPERIMENT in refuses else row["arms"]
+        row["actor"] = "" if Purpose.PERSONALISE in refuses else row["actor"]
+        if refuses & PHOTO_VECTORS:
             row.update(WITHOUT_PHOTO)
 
 

@@ -7,12 +7,14 @@ the pseudonym in its place: they apply again, under the pseudonym, when the shop
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from ranker.domain.consent import BY_DEFAULT, EVERYBODY, Purpose, Refusers
 from ranker.domain.erasure import Person, person_hash
+from ranker.record.rows import Among, RowsStatement
 from ranker.record.tables import CONSENTS
 
 _NOBODY = frozenset[Purpose]()
@@ -23,13 +25,10 @@ def refused(
 ) -> Mapping[str, frozenset[Purpose]]:
     """Return the purposes that each of these shoppers refuses."""
     asked = {*actors, EVERYBODY}
-    t = CONSENTS.c
-    statement = sa.select(t.actor, t.purpose, t.granted).where(
-        t.catalog_id == catalog_id, t.latest, t.actor.in_(sorted(asked))
-    )
+    given = {"catalog_id": catalog_id, "actors": sorted(asked)}
     decided: defaultdict[str, dict[Purpose, bool]] = defaultdict(dict)
-    for actor, purpose, granted in connection.execute(statement):
-        decided[actor][Purpose(purpose)] = granted
+    for actor, purpose, granted in _DECIDED.of(connection, given):
+        decided[actor][Purpose(purpose)] = bool(granted)
     usual = _refused({**BY_DEFAULT, **decided.pop(EVERYBODY, {})})
     found = dict.fromkeys(asked, usual)
     for actor, own in decided.items():
@@ -107,12 +106,26 @@ def untrained_since(connection: Connection, catalog_id: str, micros: int) -> Map
 
 def recall(connection: Connection, catalog_id: str, actors: Sequence[str], key_id: str) -> None:
     """Store the withdrawals of erased shoppers under their pseudonyms again, if they return."""
-    t = CONSENTS.c
-    hashed = (t.catalog_id == catalog_id, t.key_id == "", t.actor != EVERYBODY)
-    if not connection.execute(sa.select(t.sequence).where(*hashed).limit(1)).first():
+    if not _RECALLED.of(connection, {"catalog_id": catalog_id}):
         return
+    t, hashed = CONSENTS.c, _hashed(catalog_id)
     names = {person_hash(actor): actor for actor in actors}
     found = sa.select(t.actor).where(*hashed, t.actor.in_(sorted(names))).distinct()
     for name in connection.execute(found).scalars().all():
         back = sa.update(CONSENTS).where(*hashed, t.actor == name)
         connection.execute(back.values(actor=names[name], key_id=key_id))
+
+
+def _hashed(catalog_id: Any) -> tuple[sa.ColumnElement[bool], ...]:
+    """Return the conditions of decisions of erased shoppers. `catalog_id`: a value, or SQL."""
+    t = CONSENTS.c
+    return t.catalog_id == catalog_id, t.key_id == "", t.actor != EVERYBODY
+
+
+_CATALOG: sa.BindParameter[str] = sa.bindparam("catalog_id")
+_DECIDED = RowsStatement(
+    sa.select(CONSENTS.c.actor, CONSENTS.c.purpose, CONSENTS.c.granted).where(
+        CONSENTS.c.catalog_id == _CATALOG, CONSENTS.c.latest, Among(CONSENTS.c.actor, "actors")
+    )
+)
+_RECALLED = RowsStatement(sa.select(CONSENTS.c.sequence).where(*_hashed(_CATALOG)).limit(1))

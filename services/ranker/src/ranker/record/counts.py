@@ -15,7 +15,8 @@ from sqlalchemy import Connection
 
 from ranker.domain.counting import ALL, NOTHING
 from ranker.domain.recommenders import Counted, CountScope, CountsQuery, Near
-from ranker.record.rows import RowsStatement, TableRecord
+from ranker.record.rows import Among, RowsStatement, TableRecord
+from ranker.record.tables import COUNT_GAPS
 from servicekit.clock import now_micros
 
 NEAREST = 200
@@ -76,8 +77,8 @@ def _near(
     ALL)."""
     wanted = [*asked, *((kind, ALL) for kind in sorted({kind for kind, _ in asked}))]
     kinds, items = map(list, zip(*wanted, strict=True))
-    lists = _lists(connection, kinds=kinds, items=items)
     most = max(min(NEAREST, MOST_NEAR // len(wanted)), LEAST_NEAR)
+    lists = {"kinds": kinds, "items": items}
     found = _NEAR[connection.dialect.name].of(connection, {**given, **lists, "most": most})
     return list(map(_NEAR_OF, found))
 
@@ -110,20 +111,12 @@ def _purchases(
 
 
 def _gaps(
-    connection: Connection, given: Mapping[str, Any], items: Sequence[str]
+    connection: Connection, given: Mapping[str, Any], items: list[str]
 ) -> Mapping[str, Mapping[int, int]]:
     found: defaultdict[str, dict[int, int]] = defaultdict(dict)
-    statement = _GAPS[connection.dialect.name]
-    for item, gap, count in statement.of(connection, {**given, **_lists(connection, items=items)}):
+    for item, gap, count in _GAPS.of(connection, {**given, "items": items}):
         found[item][gap] = count
     return found
-
-
-def _lists(connection: Connection, **values: Sequence[str]) -> dict[str, Any]:
-    """Return lists as parameters of a statement."""
-    if connection.dialect.name == "postgresql":
-        return {name: list(its) for name, its in values.items()}
-    return {name: json.dumps(its) for name, its in values.items()}
 
 
 _PAIR = "one.kind, one.product_id, one.other_id, one.count, own.count"
@@ -198,18 +191,12 @@ _BOUGHT = RowsStatement(
         f" AND bought <> '{NOTHING}' ORDER BY day DESC LIMIT {MOST_DAYS}"
     )
 )
-_GAPS = {
-    dialect: RowsStatement(
-        sa.text(
-            "SELECT product_id, gap, count FROM count_gaps"  # noqa: S608 - constants of this module
-            f" WHERE catalog_id = :catalog_id AND product_id {among}"
-        )
+_GAPS = RowsStatement(
+    sa.select(COUNT_GAPS.c.product_id, COUNT_GAPS.c.gap, COUNT_GAPS.c.count).where(
+        COUNT_GAPS.c.catalog_id == sa.bindparam("catalog_id"),
+        Among(COUNT_GAPS.c.product_id, "items"),
     )
-    for dialect, among in (
-        ("sqlite", "IN (SELECT value FROM json_each(:items))"),
-        ("postgresql", "= ANY(CAST(:items AS text[]))"),
-    )
-}
+)
 _OLDEST = RowsStatement(
     sa.text(
         "SELECT created_micros FROM count_queue WHERE catalog_id = :catalog_id"

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ranker.domain.erasure import ErasedStore, Erasure, Person, person_hash
 from ranker.record.consents import untrained_since
 from ranker.record.merged_owners import gate
-from ranker.record.rows import TableRecord, upsert
+from ranker.record.rows import RowsStatement, TableRecord, upsert
 from ranker.record.tables import ERASURES, JOBS
 
 
@@ -107,11 +107,7 @@ class ErasureRecord(TableRecord):
 
 def erased_since(connection: Connection, catalog_id: str, micros: int) -> Mapping[str, int]:
     """Return the request times of erasures requested since then, by hash."""
-    t = ERASURES.c
-    statement = sa.select(t.person, t.requested_micros).where(
-        t.catalog_id == catalog_id, t.requested_micros >= micros
-    )
-    return {row.person: row.requested_micros for row in connection.execute(statement)}
+    return _ERASED.pairs(connection, {"catalog_id": catalog_id, "since": micros})
 
 
 def _hashes(person: Person) -> list[str]:
@@ -132,3 +128,11 @@ def _put(connection: Connection, catalog_id: str, erased: Mapping[str, int], job
     ]
     if rows:
         upsert(connection, ERASURES, rows)
+
+
+_ERASED = RowsStatement(
+    sa.select(ERASURES.c.person, ERASURES.c.requested_micros).where(
+        ERASURES.c.catalog_id == sa.bindparam("catalog_id"),
+        ERASURES.c.requested_micros >= sa.bindparam("since"),
+    )
+)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from ranker.record.rows import Among, RowsStatement
 from ranker.record.tables import ALIASES
 from servicekit.sql.locks import lock
 
@@ -16,11 +17,8 @@ def owner(connection: Connection, catalog_id: str, actor: str) -> str:
 
 def owners(connection: Connection, catalog_id: str, actors: Iterable[str]) -> Mapping[str, str]:
     """Return the users of those of `actors` that are merged visitors."""
-    t = ALIASES.c
-    statement = sa.select(t.visitor, t.actor).where(
-        t.catalog_id == catalog_id, t.visitor.in_(sorted(set(actors)))
-    )
-    return {row.visitor: row.actor for row in connection.execute(statement)}
+    given = {"catalog_id": catalog_id, "actors": sorted(set(actors))}
+    return _OWNERS.pairs(connection, given)
 
 
 def gate(connection: Connection, catalog_id: str, *, alone: bool) -> None:
@@ -29,3 +27,10 @@ def gate(connection: Connection, catalog_id: str, *, alone: bool) -> None:
     pseudonym during a merge.
     """
     lock(connection, f"events of {catalog_id}", shared=not alone)
+
+
+_OWNERS = RowsStatement(
+    sa.select(ALIASES.c.visitor, ALIASES.c.actor).where(
+        ALIASES.c.catalog_id == sa.bindparam("catalog_id"), Among(ALIASES.c.visitor, "actors")
+    )
+)

@@ -1,13 +1,16 @@
 """Upserts, and statements for every request that bypass SQLAlchemy's processing of parameters and
 rows, which takes longer than SQLite's reading."""
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from servicekit.sql.database import Database
 from servicekit.sql.locks import inserting
@@ -51,28 +54,76 @@ class TableRecord:
         self._db = database
 
 
+class Among(sa.ColumnElement[Any]):
+    """Condition of a RowsStatement: a text is in a list, which is one parameter. SQLAlchemy
+    compiles many parameters anew each time, which took a millisecond for hundreds."""
+
+    inherit_cache = False
+    type = sa.types.NullType()  # with a Boolean, SQLite compares it with 1 and uses no index
+
+    def __init__(self, text: sa.ColumnElement[str], name: str) -> None:
+        """`name`: of the parameter."""
+        self.text = text
+        self.texts: sa.BindParameter[Any] = sa.bindparam(name)
+
+
+@compiles(Among, "sqlite")
+def _among_json(among: Among, compiler: SQLCompiler, **given: Any) -> str:
+    text, texts = (compiler.process(each, **given) for each in (among.text, among.texts))
+    return f"{text} IN (SELECT value FROM json_each({texts}))"  # noqa: S608 - made of columns
+
+
+@compiles(Among, "postgresql")
+def _among_array(among: Among, compiler: SQLCompiler, **given: Any) -> str:
+    text, texts = (compiler.process(each, **given) for each in (among.text, among.texts))
+    return f"{text} = ANY(CAST({texts} AS text[]))"
+
+
 class RowsStatement:
-    """A statement without list parameters."""
+    """A statement that is compiled once. Lists are single parameters, as in `Among`: JSON on
+    SQLite, arrays on PostgreSQL."""
 
     def __init__(self, statement: sa.Executable) -> None:
         self.statement: Any = statement
-        self._compiled: dict[str, Any] = {}
+        self._compiled: dict[str, tuple[str, Mapping[str, Any], Sequence[str]]] = {}
 
     def of(self, connection: Connection, given: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """Return all rows in the driver's own values; errors are those of `Connection.execute`."""
         dialect = connection.dialect
-        made = self._compiled.get(dialect.name)
-        if made is None:
-            made = self._compiled[dialect.name] = self.statement.compile(dialect=dialect)
-        values = {**made.params, **given}
+        text, usual, order = self._made(dialect)
+        values = {**usual, **given}
         if dialect.name != "sqlite":
-            return connection.exec_driver_sql(made.string, values).all()
+            return connection.exec_driver_sql(text, values).all()
         driver: Any = connection.connection.dbapi_connection
-        ordered = [values[name] for name in made.positiontup]
+        ordered = [
+            json.dumps(value) if value.__class__ is list else value
+            for value in map(values.__getitem__, order)
+        ]
         try:
-            found: Sequence[Sequence[Any]] = driver.execute(made.string, ordered).fetchall()
+            found: Sequence[Sequence[Any]] = driver.execute(text, ordered).fetchall()
         except sqlite3.Error as error:
             raise DBAPIError.instance(
-                made.string, None, error, sqlite3.Error, hide_parameters=True, dialect=dialect
+                text, None, error, sqlite3.Error, hide_parameters=True, dialect=dialect
             ) from error
+        return found
+
+    def pairs(self, connection: Connection, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return rows of two columns as a map."""
+        found: Any = self.of(connection, given)
+        return dict(found)
+
+    def each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute the statement, which returns nothing, for each of several rows."""
+        text, _, order = self._made(connection.dialect)
+        given: Any = [tuple(map(row.__getitem__, order)) for row in rows] if order else [*rows]
+        connection.exec_driver_sql(text, given)
+
+    def _made(self, dialect: Dialect) -> tuple[str, Mapping[str, Any], Sequence[str]]:
+        """Return the text, the values of its own parameters, and the order of all, if they have no
+        names."""
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            made = self.statement.compile(dialect=dialect)
+            found = made.string, made.params, made.positiontup or ()
+            self._compiled[dialect.name] = found
         return found
