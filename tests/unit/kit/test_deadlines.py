@@ -1,14 +1,13 @@
 import asyncio
-import gc
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from weakref import ref
 
 import pytest
 
 from servicekit import deadlines
 from servicekit.errors import DeadlineExceeded
+from tests.freed import freed
 from tests.waiting import SECONDS
 
 
@@ -113,26 +112,16 @@ async def test_an_error_of_work_in_a_pool_reaches_its_caller() -> None:
 
 
 async def test_an_error_of_work_frees_what_the_work_held_without_the_collector() -> None:
-    class Held:
-        """What locks something, as a cursor does."""
+    with freed() as hold, ThreadPoolExecutor(1) as pool:
 
-    seen: list[ref[Held]] = []
+        def work() -> None:
+            _held = hold()
+            raise KeyError("made")
 
-    def work() -> None:
-        held = Held()
-        seen.append(ref(held))
-        raise KeyError("made")
-
-    gc.disable()
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            for threads in (pool, None):
-                with suppress(KeyError):
-                    await deadlines.in_thread(work, threads)
+        for threads in (pool, None):
+            with suppress(KeyError):
+                await deadlines.in_thread(work, threads)
         await asyncio.sleep(0)
-        assert [each() for each in seen] == [None, None]
-    finally:
-        gc.enable()
 
 
 async def test_work_that_waits_for_a_thread_never_starts_once_its_caller_has_gone() -> None:

@@ -112,6 +112,7 @@ class _SecondRequest(Generic[T]):
         if self.task is None:
             return False
         self.task.cancel()
+        self.task = None  # its error has the frames of those who hold this object
         return True
 
     def _begin(self) -> None:

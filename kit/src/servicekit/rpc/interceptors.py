@@ -154,9 +154,12 @@ def _wrap(
                 await entrance.delay(ended)
             except asyncio.CancelledError as gone:
                 ended = gone
-            await observed.note(ended)
-            await observed.fail(ended)
-            raise ended  # noqa: B904 - the error itself, or what came while its answer waited
+            try:
+                await observed.note(ended)
+                await observed.fail(ended)
+                raise ended
+            finally:
+                del ended  # its traceback has this frame: what the call held would stay
         if method.audit is not None:
             await observed.note()
         observed.end(_own_code(context))
@@ -346,9 +349,11 @@ class _Observed:
         """Send the status of `error` to the caller; return when the error has to propagate
         unchanged."""
         if isinstance(error, grpc.aio.AbortError):
+            _let_go(error)
             self.end(_own_code(self._context))
             return
         if isinstance(error, asyncio.CancelledError) and _is_ours(asyncio.current_task()):
+            _let_go(error)
             left = deadlines.remaining()
             late = left is not None and left < 0.05  # callers cancel slightly before their deadline
             self.end(Code.DEADLINE_EXCEEDED if late else Code.CANCELLED)

@@ -211,6 +211,7 @@ class _Context:
 
     def done(self) -> None:
         """Tell those who wait for the end of the call."""
+        self._requests = _messages((), bytes)  # an error that is held holds the call
         if not self.initial.done():
             self.initial.set_result(())
         for callback in self._callbacks:

@@ -11,7 +11,6 @@ import fcntl
 import sqlite3
 import threading
 import time
-import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -40,6 +39,7 @@ from servicekit.sql.errors import (
     StoreDamaged,
     StoreFull,
     StoreUnavailable,
+    run,
     translate,
 )
 from servicekit.sql.local_reads import LocalReads
@@ -379,12 +379,7 @@ def _transact(engine: Engine, fn: Callable[[Connection], T], turn: FairTurn) -> 
         raise StoreBusy  # its caller has left while it waited for the thread
     try:
         with _translated(), engine.begin() as connection:
-            return fn(connection)
-    except BaseException as error:
-        # Whoever holds the error would hold cursors that were not read to their end, which lock
-        # tables and keep an old state of the store.
-        traceback.clear_frames(error.__traceback__)
-        raise
+            return run(fn, connection)
     finally:
         turn.run_ended()
 

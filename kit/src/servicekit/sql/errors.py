@@ -1,13 +1,19 @@
 """Errors of a store, and their mapping from the drivers' codes."""
 
 import sqlite3
-from collections.abc import Mapping
+import sys
+import traceback
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
+from typing import TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from servicekit.errors import DataLoss, ResourceExhausted, ServiceError, Unavailable
+
+T = TypeVar("T")
 
 
 class StoreBusy(Unavailable, reason="STORE_BUSY"):
@@ -73,6 +79,27 @@ POSTGRES_ERRORS: Mapping[str, type[StoreBusy | StoreUnavailable | StoreFull | St
     )
 )
 """SQLSTATEs of PostgreSQL or their prefixes; the longest match counts."""
+
+
+def run(work: Callable[[Connection], T], connection: Connection) -> T:
+    """Return the result of work with a connection.
+
+    An error, and those that it arose from, lose the frames of the work. Whoever holds the error
+    would hold cursors that were not read to their end, which lock tables and keep an old state of
+    the store.
+    """
+    before = sys.exc_info()[1]
+    try:
+        return work(connection)
+    except BaseException as error:
+        found: list[BaseException | None] = [error]
+        cleared = [before]
+        while found:
+            if (each := found.pop()) is not None and each not in cleared:
+                cleared.append(each)
+                traceback.clear_frames(each.__traceback__)
+                found += [each.__cause__, each.__context__]
+        raise
 
 
 def translate(error: DBAPIError) -> ServiceError | None:

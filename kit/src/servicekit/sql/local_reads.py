@@ -16,6 +16,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from servicekit.sql.errors import run
+
 T = TypeVar("T")
 
 _BUSY_SECONDS = 0.02
@@ -50,7 +52,7 @@ class LocalReads:
             connection, raw = self._opened()
             raw.execute("BEGIN")
             try:
-                found = work(connection)
+                found = run(work, connection)
             except DBAPIError:
                 self.close()  # the file may be intact when it is opened again
                 raise

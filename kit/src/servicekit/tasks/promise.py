@@ -47,7 +47,13 @@ class Promise(Generic[T]):
 
     async def value(self) -> T:
         """Wait for the value. The promise is over when this call is cancelled."""
-        return await self._future
+        try:
+            return await self._future
+        except BaseException:
+            # The error's traceback has the frames of those who hold the promise: all would stay.
+            self._future = self._future.get_loop().create_future()
+            self._future.cancel()
+            raise
 
     async def shared(self) -> T:
         """Wait for the value beside other calls: the promise outlasts a cancelled one."""

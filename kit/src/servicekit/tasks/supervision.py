@@ -76,11 +76,11 @@ async def supervised(
         except LoopEnded:
             raise
         except Exception as error:  # of any kind: the loop serves all catalogs
-            seconds = backoff.fail()
             tell(loop, error)
-            await rest(seconds, stop)
         else:
             backoff.reset()
+            continue
+        await rest(backoff.fail(), stop)  # no longer with the error, which holds frames of the step
 
 
 @contextlib.contextmanager
@@ -114,8 +114,11 @@ def first_raised(
             errors.append(error)
 
     yield item
-    if errors:
-        raise errors[0]
+    try:
+        if errors:
+            raise errors[0]
+    finally:
+        errors.clear()  # they have this frame
 
 
 def tell(loop: str, error: Exception, **place: str) -> None:

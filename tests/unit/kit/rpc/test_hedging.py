@@ -1,9 +1,11 @@
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 
 from servicekit.rpc.hedging import Hedging, one_at_a_time
+from tests.freed import freed
 from tests.waiting import until
 
 
@@ -47,6 +49,22 @@ async def test_the_first_request_may_still_win() -> None:
     replicas = Replicas(0.05, 60)
     assert await answers(made(), replicas, 1) == [1]
     assert replicas.asked == 2
+
+
+async def test_a_second_request_that_fails_frees_what_its_frames_held() -> None:
+    asked = list[int]()
+
+    async def ask() -> None:
+        asked.append(1)
+        _held = hold()
+        await asyncio.sleep(60 if len(asked) == 1 else 0)
+        raise KeyError
+
+    with freed() as hold:
+        with suppress(KeyError):
+            await made().call(ask)
+        await asyncio.sleep(0)
+    assert len(asked) == 2
 
 
 async def test_an_answer_in_time_is_asked_for_once() -> None:

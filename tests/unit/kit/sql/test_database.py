@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from servicekit.admission.access import about
 from servicekit.sql import database
@@ -129,19 +129,33 @@ async def test_a_write_that_fails_leaves_nothing(db: Database) -> None:
 async def test_work_that_fails_while_it_reads_holds_nothing_that_others_need(db: Database) -> None:
     for name in ("a", "b"):
         await put(db, name)
+    busy = sqlite3.OperationalError("on purpose")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
 
-    def fail(connection: Connection) -> None:
+    def read(connection: Connection) -> None:
         rows = iter(connection.execute(sa.select(SHELF)))
         next(rows)
         raise KeyError("on purpose")
 
+    def busy_while_it_reads(connection: Connection) -> None:
+        rows = iter(connection.execute(sa.select(SHELF)))
+        next(rows)
+        raise OperationalError("", None, busy)
+
+    def read_within(connection: Connection) -> None:
+        try:
+            read(connection)
+        except KeyError:
+            raise ValueError from None
+
     held = []  # as a log or a collector that has not run would
     for call in (db.write, db.read):
-        with pytest.raises(KeyError) as caught:
-            await call(fail)
-        held.append(caught)
+        for fail in (read, busy_while_it_reads, read_within):
+            with pytest.raises((KeyError, ValueError, StoreBusy)) as caught:
+                await call(fail)
+            held.append(caught)
     await db.write(lambda c: c.exec_driver_sql("DROP TABLE shelf"))
-    assert len(held) == 2
+    assert len(held) == 6
 
 
 async def test_a_write_is_prepared_in_its_thread_before_it_locks_the_store(

@@ -189,6 +189,22 @@ def test_a_read_here_can_not_write_and_fails_without_a_trace(db: Database) -> No
 
 
 @only_sqlite
+async def test_a_read_here_that_fails_keeps_no_old_state(db: Database) -> None:
+    await db.write(lambda c: [add(c, name) for name in "abc"])
+
+    def fail(connection: Connection) -> None:
+        rows = iter(connection.execute(sa.select(SHELF)))
+        next(rows)
+        raise KeyError("on purpose")
+
+    with pytest.raises(KeyError) as held:
+        db.read_local(fail)
+    await db.write(add)
+    assert db.read_local(names) == {*"abc", "new"}
+    assert held.value.args
+
+
+@only_sqlite
 def test_threads_take_turns_to_read_here(db: Database) -> None:
     together = threading.Barrier(4, timeout=SECONDS)
     found = []

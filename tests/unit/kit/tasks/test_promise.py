@@ -1,10 +1,12 @@
 """Promises: an outcome that comes late fails nobody."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
 from servicekit.tasks.promise import Promise
+from tests.freed import freed
 
 
 async def test_the_first_outcome_counts() -> None:
@@ -44,3 +46,17 @@ async def test_an_error_is_raised() -> None:
     assert promise.given is None
     with pytest.raises(ValueError, match="no"):
         await promise.value()
+    assert promise.over
+    assert not promise.keep(2)
+
+
+async def test_an_error_that_was_raised_frees_what_its_frames_held() -> None:
+    async def get(promise: Promise[int]) -> None:
+        _held = hold()
+        await promise.value()
+
+    with freed() as hold:
+        promise = Promise[int]()
+        promise.fail(ValueError("no"))
+        with suppress(ValueError):
+            await get(promise)

@@ -1,6 +1,7 @@
 """Background loops go on after errors, and tell them."""
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -16,6 +17,7 @@ from servicekit.tasks.supervision import (
     supervised,
     tell,
 )
+from tests.freed import freed
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +43,33 @@ async def test_a_loop_outlasts_errors_of_every_kind_and_counts_them() -> None:
     await supervised("of every kind", step, Backoff(0.0, 0.0), stop=stop)
     assert len(steps) == 3
     assert failures("of every kind", "INTERNAL") == failures("of every kind", "DOWN") == 1
+
+
+async def test_a_loop_that_rests_after_a_failure_holds_nothing_of_its_step() -> None:
+    stop, failed = asyncio.Event(), asyncio.Event()
+
+    async def step() -> None:
+        _held = hold()
+        failed.set()
+        raise ValueError
+
+    with freed() as hold:
+        loop = asyncio.create_task(supervised("that rests", step, Backoff(60, 60), stop=stop))
+        await failed.wait()
+        await asyncio.sleep(0)
+    stop.set()
+    await loop
+
+
+def test_the_first_of_several_errors_frees_what_its_frames_held() -> None:
+    def fail() -> None:
+        _held = hold()
+        raise OSError
+
+    with freed() as hold, suppress(OSError), first_raised(OSError) as item:
+        for _ in range(2):
+            with item():
+                fail()
 
 
 async def test_unexpected_failures_of_a_loop_are_counted_from_zero() -> None:

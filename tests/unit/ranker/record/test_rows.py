@@ -42,6 +42,6 @@ async def test_the_texts_of_a_list_are_looked_up_in_an_index(db: Database, table
     def plan(connection: Connection) -> str:
         text, _, order = LOOKUPS[table]._made(connection.dialect)
         rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (None,) * len(order))
-        return next(row[3] for row in rows if table in row[3])
+        return next(str(row[3]) for row in rows if table in row[3])
 
     assert "(catalog_id=? AND" in await db.read(plan)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -21,6 +22,7 @@ from servicekit.sql.errors import StoreUnavailable
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
 from tests.fakes.index import vector_of
+from tests.freed import freed
 from tests.stores import each_engine
 from tests.unit.retriever.columns.conftest import (
     HASH,
@@ -244,8 +246,10 @@ async def test_a_reading_that_fails_is_reported_and_tried_again(
 ) -> None:
     class Failing(Counting):
         fails = True
+        reads: Callable[[], object] = object
 
         async def written(self, catalog_id: str, after: int | None) -> Changes:
+            _read = self.reads()
             if self.fails:
                 raise StoreUnavailable
             return await super().written(catalog_id, after)
@@ -255,6 +259,11 @@ async def test_a_reading_that_fails_is_reported_and_tried_again(
     for _ in range(2):
         with pytest.raises(StoreUnavailable):
             await columns.vectors(made)
+    with freed() as hold:
+        failing.reads = hold
+        with suppress(StoreUnavailable):
+            await columns.vectors(made)
+        await asyncio.sleep(0)
     failing.fails = False
     assert await held(columns, made) == {"a": of(A), "b": of(B)}
 

@@ -15,8 +15,13 @@ async def in_parallel(*jobs: Coroutine[object, object, T]) -> list[T]:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job) for job in jobs]
     except BaseExceptionGroup as errors:
-        raise _first(errors) from errors
-    return [task.result() for task in tasks]
+        error = _first(errors.with_traceback(None))
+    else:
+        return [task.result() for task in tasks]
+    try:
+        raise error
+    finally:
+        del error, tasks, group  # its traceback has this frame: what jobs held would stay
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

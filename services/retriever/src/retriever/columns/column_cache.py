@@ -316,7 +316,10 @@ class Columns:
         await asyncio.wait({task}, timeout=seconds)
         if not task.done() or task.cancelled():
             return Ended.LATE
-        task.result()
+        try:
+            task.result()
+        finally:
+            del task  # an error's traceback has this frame: what was read would stay
         return Ended.NOW if began else Ended.BEFORE
 
     async def _run_after_call(
