@@ -46,4 +46,4 @@ def registry_of(target: str, channel: grpc.aio.Channel) -> CatalogRegistry:
 
 
 def _gone() -> Unavailable:
-    return Unavailable("the retriever does not serve", reason="UNAVAILABLE")
+    return Unavailable("the retriever does not serve", reason="RETRIEVER_UNAVAILABLE")
