@@ -92,7 +92,7 @@ class Searches(Protocol[S_contra]):
 
 
 class LentRetriever(Searches[ReadFilter], Protocol):
-    """What the retriever lends."""
+    """Searches and reads that the retriever lends to the other services of its process."""
 
     def read_filter(self, message: object) -> ReadFilter:
         """Return the filter of a message; None: every product passes. Raises FILTER_INVALID."""

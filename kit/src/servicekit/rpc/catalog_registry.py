@@ -14,7 +14,7 @@ from servicekit.rpc.loans import Loan, Use, Withdrawn
 
 
 class LendsCatalogs(Protocol):
-    """What a retriever lends of its registry."""
+    """Reads the list of catalogs; a retriever lends it to the other services of its process."""
 
     async def catalog_list(self, known_revision: str) -> CatalogList | None:
         """Return the list; None: it still has that revision. Raises ServiceError."""

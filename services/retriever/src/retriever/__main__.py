@@ -70,7 +70,7 @@ from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding, run, serve
 from servicekit.sql.commits import pause
 from servicekit.startup import check_engine, load, observe
-from servicekit.tasks.supervision import supervised
+from servicekit.tasks.supervision import confined, supervised
 
 
 def bindings(
@@ -195,8 +195,11 @@ async def read_ahead(shown: ShownProducts, record: Record, catalogs: Collection[
     commits = record.commits()
 
     async def some() -> None:
-        more = [await shown.read_ahead(catalog) for catalog in tuple(catalogs)]
-        if any(more):
+        more = False
+        for catalog in tuple(catalogs):
+            with confined("products", catalog=catalog):
+                more |= await shown.read_ahead(catalog)
+        if more:
             await asyncio.sleep(AHEAD_SECONDS)
         else:
             await pause(POLL_SECONDS, commits, LATEST_SECONDS)

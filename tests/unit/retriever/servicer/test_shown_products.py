@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from retriever import __main__ as main
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.domain.product import Offer, Product, ProductWrite
 from retriever.record import Record
@@ -22,6 +24,7 @@ from sightline_rules.filters import All, Availability, Comparison, Money, Operat
 from sightline_rules.markets import MarketValues
 from tests.unit.retriever.columns.conftest import neighbour, patient
 from tests.unit.retriever.conftest import Clock, write
+from tests.waiting import SECONDS
 
 __all__ = ["neighbour"]
 CHEAP = to_wire.filter_(parse_filter("price < 10 EUR"))
@@ -245,3 +248,28 @@ async def test_reading_ahead_leaves_room_for_what_answers_show(
         pass
     assert 0 < len(reading.took()) < 3
     assert shown._bytes < 2_000
+
+
+async def test_a_catalog_whose_products_can_not_be_read_ahead_stops_no_other(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = servicer(reading)
+    await of.columns.view("default")
+    read_ahead, rested = of.shown.read_ahead, asyncio.Event()
+
+    async def some(catalog: str) -> bool:
+        if catalog == "bad":
+            raise KeyError("unreadable")
+        return await read_ahead(catalog)
+
+    async def rest(*_: object) -> None:
+        rested.set()
+        await asyncio.sleep(float("inf"))
+
+    monkeypatch.setattr(of.shown, "read_ahead", some)
+    monkeypatch.setattr(main, "pause", rest)
+    loop = asyncio.create_task(main.read_ahead(of.shown, reading, ["bad", "default"]))
+    async with asyncio.timeout(SECONDS):
+        await rested.wait()
+    loop.cancel()
+    assert reading.took() == ["a", "b", "c"]

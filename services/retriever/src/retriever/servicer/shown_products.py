@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from typing import Protocol, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -68,12 +69,10 @@ operators read."""
 
 @dataclass(slots=True)
 class _Ahead:
-    """What is still to be read ahead of a catalog."""
+    """Follows a table, and holds the places whose products are still to be read."""
 
-    table: int
-    """Number of the table whose changes are followed."""
     changes: int = 0
-    """Number of those that were followed."""
+    """Number of the table's changes that were followed."""
     due: list[int] = field(default_factory=list)
     """Places."""
 
@@ -93,19 +92,16 @@ class ShownProducts:
         self._record, self._columns, self._most = record, columns, most_bytes
         self._kept: dict[_Mark, ShownProduct] = {}
         self._bytes = 0
-        self._ahead: dict[str, _Ahead] = {}
+        self._ahead = WeakKeyDictionary[ProductTable, _Ahead]()
 
     async def read_ahead(self, catalog: str) -> bool:
         """Read some products that were not shown since they were written, so that the first answer
         with each need not. Return whether there are more; not above half of the bytes."""
         view = self._columns.held(catalog)
         if view is None:
-            self._ahead.pop(catalog, None)
             return False
         table = view.table
-        ahead = self._ahead.get(catalog)
-        if ahead is None or ahead.table != table.number:
-            ahead = self._ahead[catalog] = _Ahead(table.number)
+        ahead = self._ahead.setdefault(table, _Ahead())
         if ahead.changes != table.changes.count:
             ahead.follow(table)
         if self._bytes > self._most // 2:
