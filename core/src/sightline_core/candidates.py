@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from itertools import count
 from operator import or_
 from types import MappingProxyType
 
@@ -120,7 +121,7 @@ class FusedCandidates:
     @property
     def places(self) -> Mapping[str, int]:
         """Index by product id."""
-        return {product_id: place for place, product_id in enumerate(self.columns.product_ids)}
+        return dict(zip(self.columns.product_ids, count()))
 
     def joined(self, more: ProductColumns) -> "FusedCandidates":
         """Return the candidates followed by other products, which no branch found."""

@@ -9,6 +9,7 @@ the hashes decide.
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -23,9 +24,9 @@ from sightline_rules.grouping import NO_PAIRS, Grouped, grouped
 def collapse(candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
     """Return a whole order without near-duplicates of better products and of the query's own."""
     groups, own = _groups(candidates, order), len(candidates.own.product_ids)
-    kept = [place - own for place in groups.kept if place >= own]
-    if len(kept) == len(order.product_ids):
+    if len(groups.kept) == own + len(order.product_ids):
         return order
+    kept = [place - own for place in groups.kept if place >= own]
     members, ids = groups.members(), order.product_ids
     collapsed = [tuple(ids[at - own] for at in members.get(place + own, ())) for place in kept]
     ranks = order.score_ranks or range(1, len(ids) + 1)
@@ -72,19 +73,16 @@ def collapsed_into(candidates: FusedCandidates, order: AnswerOrder, product_id: 
 
 def _groups(candidates: FusedCandidates, order: AnswerOrder) -> Grouped:
     """Group the query's own products, then the order, by near-duplicates."""
-    places, own = candidates.places, candidates.own
-    rows = [places[product_id] for product_id in order.product_ids]
-    at = {place: number for number, place in enumerate(rows, start=len(own.product_ids))}
+    own, columns = candidates.own, candidates.columns
+    rows = [*map(candidates.places.__getitem__, order.product_ids)]
+    at = dict(zip(rows, count(len(own.product_ids))))
     pairs = [
         (at[one], at[other]) for one, other in candidates.same_pictures if one in at and other in at
     ]
-    families, hashes = candidates.columns.families, candidates.columns.image_hashes
-    pictures = [
-        *(own.image_hashes or [NO_HASH] * len(own.product_ids)),
-        *((hashes[row] for row in rows) if hashes else [NO_HASH] * len(rows)),
-    ]
+    hashes = columns.image_hashes or [NO_HASH] * len(columns.product_ids)
+    pictures = own.image_hashes or [NO_HASH] * len(own.product_ids)
     return grouped(
-        [*own.families, *(families[row] for row in rows)],
-        np.array(pictures, np.uint64),
+        [*own.families, *map(columns.families.__getitem__, rows)],
+        np.array([*pictures, *map(hashes.__getitem__, rows)], np.uint64),
         np.array(pairs, np.int64) if pairs else NO_PAIRS,
     )

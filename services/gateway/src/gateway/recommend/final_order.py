@@ -224,13 +224,13 @@ def collapsed(run: RequestContext, candidates: FusedCandidates, order: AnswerOrd
 def as_fused(candidates: FusedCandidates) -> AnswerOrder:
     """Return the candidates in their fused order; the score has the single part FUSED."""
     places = candidates.order
-    scores = [candidates.fused[place] for place in places]
+    scores = [*map(candidates.fused.__getitem__, places)]
     return AnswerOrder(
-        product_ids=[candidates.columns.product_ids[place] for place in places],
+        product_ids=[*map(candidates.columns.product_ids.__getitem__, places)],
         raw_scores=scores,
         parts=((FUSED, scores),),
-        image_ids=[candidates.image_ids[place] for place in places],
-        branches=[candidates.branches[place] for place in places],
+        image_ids=[*map(candidates.image_ids.__getitem__, places)],
+        branches=[*map(candidates.branches.__getitem__, places)],
         total=len(places),
     )
 
