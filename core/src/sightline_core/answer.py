@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from itertools import repeat
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 from sightline_core.branch import Branch, branches_of
 from sightline_core.candidates import Contributions
 from sightline_core.degradations import Degradation
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import ProductRow, Vector
 from sightline_core.reasons import Move, MoveCause, Reason
 from sightline_core.shoppers import Shopper
@@ -64,7 +65,7 @@ FUSED = "fusion"
 """The only part of a score that is not computed by the ranker."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class AnswerOrder:
     """A final order, or a part of it, as columns, best first.
 
@@ -185,7 +186,7 @@ class AnswerOrder:
         return None if math.isnan(value) else value
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class AnswerRecord:
     """Record of an answer, with all inputs needed for later pages."""
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import reduce
 from itertools import count
 from operator import or_
@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from sightline_core.branch import Branch, branches_of
 from sightline_core.columns import ProductColumns, gathered
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_rules.controls import Control
 
 Contributions = tuple[tuple[str, float], ...]
@@ -19,7 +20,7 @@ Contributions = tuple[tuple[str, float], ...]
 NOTHING_LESS: Mapping[str, float] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CandidateList:
     """The products that one signal or branch found, with their columns."""
 
@@ -83,7 +84,7 @@ def falling(values: Sequence[float], ids: Sequence[str]) -> list[int]:
     return rows
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FusedCandidates:
     """The candidates as columns: entry i of every column belongs to candidate i.
 

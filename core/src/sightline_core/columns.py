@@ -1,12 +1,12 @@
 """Products of the record, as columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
 
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_rules import duplicates
 
 T = TypeVar("T")
@@ -16,7 +16,7 @@ Block = tuple[object, Sequence[int]]
 several blocks, or None if these can't be read together."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ProductColumns:
     """Products of the record; entry i of every column belongs to product i.
 

@@ -1,7 +1,8 @@
 """Causes of degradations."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from sightline_core.fast_dataclass import fast_dataclass
 
 
 class DegradationCause(IntEnum):
@@ -18,7 +19,7 @@ class DegradationCause(IntEnum):
     ANSWER_RECORD_DROPPED = 9
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Degradation:
     """A part that the answer lacks, and its substitute."""
 

@@ -1,13 +1,14 @@
 """What the gateway asks of the ranker, and what it answers."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from sightline_core.answer import AnswerOrder, AnswerRecord
 from sightline_core.candidates import Contributions, FusedCandidates
 from sightline_core.degradations import Degradation
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import ProductRow, Vector
 from sightline_core.reasons import Reason
 from sightline_core.score_notes import ScoreNote
@@ -34,7 +35,7 @@ class Objective(StrEnum):
         return (Objective.CONVERSION if self is Objective.PURCHASES else self).name
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class AppliedObjective:
     """Objective that reorders products."""
 
@@ -94,7 +95,7 @@ class NominationBasis(StrEnum):
     POPULARITY = "popularity"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RequestAnchors:
     """Products that a request is about."""
 
@@ -110,7 +111,7 @@ class RequestAnchors:
 NO_ANCHORS = RequestAnchors()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Recommenders:
     """Recommenders by counts that are requested in addition to behaviour."""
 
@@ -145,7 +146,7 @@ class NominateRequest(NamedTuple):
     """See RankRequest."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RecommenderList:
     """Candidates of one recommender, best first."""
 
@@ -155,7 +156,7 @@ class RecommenderList:
     """0 to 1, descending."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RankerCandidates:
     """Candidates that the ranker generates by behaviour, best first."""
 
@@ -179,7 +180,7 @@ class RankerCandidates:
     """
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RankRequest:
     """Request to rank candidates."""
 
@@ -219,7 +220,7 @@ class RankRequest:
     """The ranking model; empty: the promoted one."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Ranked:
     """Response of a ranking."""
 
@@ -246,7 +247,7 @@ class Ranked:
     """Probability of each product to be at its rank; empty if it is 1 for all."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ReasonRequest:
     """Request for reasons of ranked products, after the answer."""
 
@@ -266,7 +267,7 @@ class ReasonRequest:
     """Version of the ranking model; empty: the promoted one."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Reasoned:
     """Reasons of ranked products, in the order of the request."""
 

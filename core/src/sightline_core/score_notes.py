@@ -1,7 +1,8 @@
 """Data that the scores of an answer lack."""
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from sightline_core.fast_dataclass import fast_dataclass
 
 OBJECTIVE = "objective"
 """Name of the part in notes about the objective."""
@@ -19,7 +20,7 @@ class NoteCause(IntEnum):
     NOT_APPLIED = 7
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ScoreNote:
     """Data that a part, or the objective, lacks."""
 

@@ -1,15 +1,16 @@
 """What the gateway asks of searches, and what they find."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sightline_core.columns import ProductColumns
 from sightline_core.degradations import Degradation
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import ProductRow, Vector
 from sightline_core.versions import Freshness, SpaceVersion
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class VectorBlend:
     """Vectors and products of one space that the retriever combines into one query."""
 
@@ -18,7 +19,7 @@ class VectorBlend:
     """Parts with their weights, negative to move away; a text is a product's id."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class UsedSynonym:
     """Part of a text, and what the catalog's synonyms name for it."""
 
@@ -27,7 +28,7 @@ class UsedSynonym:
     term: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class NearestProducts:
     """The products nearest to a vector or product, nearest first."""
 
@@ -57,7 +58,7 @@ class NearestProducts:
     """By product: the words of the label that it has, folded."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Rejection:
     """Why a product does not pass a filter."""
 
@@ -70,7 +71,7 @@ class Rejection:
     """The product's values of its fields."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CheckedProducts:
     """Products that may be in the answer, and why others may not."""
 
@@ -80,7 +81,7 @@ class CheckedProducts:
     rejections: Mapping[str, Rejection]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ProductRows:
     """Products as currently stored, and titles of others."""
 

@@ -1,7 +1,9 @@
 """Shoppers as callers name them."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from sightline_core.fast_dataclass import fast_dataclass
 
 
 class Identity(StrEnum):
@@ -11,7 +13,7 @@ class Identity(StrEnum):
     VISITOR = "visitor"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Shopper:
     """The shopper, by the caller's own id. Never logged."""
 

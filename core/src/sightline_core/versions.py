@@ -1,8 +1,9 @@
 """Versions of spaces, model, scene and release behind an answer, and the freshness of its index."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
+
+from sightline_core.fast_dataclass import fast_dataclass
 
 
 class SpaceVersion(NamedTuple):
@@ -29,7 +30,7 @@ class Versions(NamedTuple):
     """Objective of the scene: clicks, purchases or revenue; empty if its file names none."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Freshness:
     """Lag of an index behind the record."""
 
@@ -41,7 +42,7 @@ class Freshness:
     """Number of photos or texts that wait to be indexed."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageTiming:
     """Duration of one stage of a request, in seconds."""
 

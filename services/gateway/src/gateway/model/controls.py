@@ -6,7 +6,6 @@ Controls of scene files and of requests have the same entries and are validated 
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Annotated
@@ -16,6 +15,7 @@ from pydantic import dataclasses as checked
 
 from gateway.model import filters
 from gateway.model.filters import CallersFilter
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_rules.controls import ControlKind
 from sightline_rules.ids import IdInvalidError, check_id
 from sightline_rules.messages import read
@@ -137,7 +137,7 @@ class ControlState(IntEnum):
     UNAVAILABLE = 12
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ControlOutcome:
     """Effect of a control, or of a control on one product that it pins."""
 
@@ -153,7 +153,7 @@ ControlOutcomes = tuple[ControlOutcome, ...]
 NO_OUTCOMES: ControlOutcomes = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ActiveControl:
     """A control of a request or of its scene."""
 

@@ -14,12 +14,12 @@ all shoppers want: one product says little of a shopper.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from gateway.model.query import FIRST_ANCHOR, MOST_ALIKE, Signal, SignalKind
 from sightline_core.columns import ProductColumns
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_rules import categories
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ Feature = tuple[str, str]
 """Kind and value, as in reasons."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class LastProducts:
     """A shopper's last products, newest first."""
 

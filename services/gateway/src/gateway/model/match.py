@@ -6,7 +6,7 @@ searched and compared with a threshold.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import IntEnum
 from typing import Annotated
 
@@ -17,6 +17,7 @@ from pydantic import dataclasses as checked
 from sightline_core.answer import AnswerOrder
 from sightline_core.branch import JUDGED, SPACES, Branch
 from sightline_core.candidates import CandidateList
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.versions import SpaceVersion
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
@@ -82,7 +83,7 @@ class MatchBasis(IntEnum):
     WORDS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Match:
     """The best match of a request's signals, with its threshold."""
 
@@ -103,7 +104,7 @@ class Match:
         return self.outcome in (MatchOutcome.POOR, MatchOutcome.NOTHING_FOUND)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SearchedSpace:
     """A version of a space that was searched."""
 
@@ -112,7 +113,7 @@ class SearchedSpace:
     """Cosines of the catalog's own photos to their nearest other product, at SHARES."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class MatchRule:
     """Thresholds of one request."""
 

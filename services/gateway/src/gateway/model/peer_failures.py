@@ -1,7 +1,6 @@
 """Effect of a peer's failure on the answer. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from gateway.model.causes import Peer
@@ -9,6 +8,7 @@ from gateway.model.errors import PeerUnavailable
 from servicekit.admission.quotas import QuotaExhausted
 from servicekit.errors import Code, ServiceError
 from sightline_core.degradations import DegradationCause
+from sightline_core.fast_dataclass import fast_dataclass
 
 BY_REASON: Mapping[str, DegradationCause] = MappingProxyType(
     {
@@ -44,7 +44,7 @@ CALLERS = frozenset(
 _BAD_INPUT = frozenset({Code.INVALID_ARGUMENT, Code.OUT_OF_RANGE})
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageFailure:
     """A failed part without which the answer is degraded."""
 

@@ -1,13 +1,14 @@
 """Requests to peers and their responses, as values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gateway.model.diversity import Diversity
 from gateway.model.filters import CallersFilter
 from gateway.model.query import Signal
 from servicekit.errors import ServiceError
 from sightline_core.columns import ProductColumns
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import (
     Box,
     Classification,
@@ -24,7 +25,7 @@ from sightline_core.shoppers import Shopper
 from sightline_core.versions import Freshness, SpaceVersion
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ReadLabel:
     """The texts in a photo."""
 
@@ -35,7 +36,7 @@ class ReadLabel:
     work: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class EmbeddedSignals:
     """Embeddings of several signals, in their order."""
 
@@ -49,7 +50,7 @@ class EmbeddedSignals:
     requested."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class EmbeddedSignal:
     """A signal with its vector."""
 
@@ -59,7 +60,7 @@ class EmbeddedSignal:
     """Predicted categories of a photo; `None`: not requested, or without a classification head."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class EmbeddedRegions:
     """Objects in a photo, with their vectors, best first."""
 
@@ -75,7 +76,7 @@ class EmbeddedRegions:
     """True if they are so small that others were probably missed."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class HeatMap:
     """Similarity of two photos by region."""
 
@@ -87,7 +88,7 @@ class HeatMap:
     space_version: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class IndexState:
     """State of a space in record and index; −1 if unknown."""
 
@@ -102,7 +103,7 @@ class IndexState:
     advice: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ListingRequest:
     """Request for a page of all products that pass."""
 
@@ -129,7 +130,7 @@ class ListingRequest:
     """True if the columns have the products' costs, which the rows never have."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SuggestedText:
     """A text that the catalog suggests."""
 
@@ -146,7 +147,7 @@ class SuggestedText:
     product_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CatalogSuggestions:
     """Suggestions of a catalog, by kind, each best first."""
 
@@ -160,7 +161,7 @@ class CatalogSuggestions:
 RANKED = "RANKED"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ListedProducts:
     """A page of all products that pass."""
 
@@ -176,7 +177,7 @@ class ListedProducts:
     not_modified: bool
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ReplayRules:
     """Rules by which a recorded answer is ranked again."""
 
@@ -184,12 +185,12 @@ class ReplayRules:
     diversity: Diversity
     products: Sequence[ProductRow]
     """Current data of the candidates."""
-    objective: AppliedObjective = AppliedObjective()  # noqa: RUF009  # frozen
+    objective: AppliedObjective = AppliedObjective()  # frozen
     costs: bool = True
     """False: the candidates' costs are left out, because the caller may not read them."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class AnswerRange:
     """Range of a recorded answer to read, and its reader."""
 
@@ -204,7 +205,7 @@ class AnswerRange:
     """If true, products that the shopper has seen are excluded too."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ProductSales:
     """Units of a product that were sold. Days are numbered since 1970 (UTC)."""
 
@@ -214,7 +215,7 @@ class ProductSales:
     """By day, of the requested ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CountedSales:
     """Units of products that were sold on the last days."""
 

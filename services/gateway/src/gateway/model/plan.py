@@ -1,13 +1,13 @@
 """Plan of a request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.model.controls import ActiveControl
 from gateway.model.query import AnswerScope, Signal
 from gateway.model.scene import Scene
 from sightline_core.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
+from sightline_core.fast_dataclass import fast_dataclass
 
 MOST_ASKED = 1_000
 """Maximum number of products in a response of the retriever and the ranker."""
@@ -16,7 +16,7 @@ MOST_RANKED = 2_000
 """Maximum number of products that the ranker orders and a record holds."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StageEnds:
     """Times at which stages must end, in seconds from the request's start."""
 
@@ -32,7 +32,7 @@ class StageEnds:
 NO_TIME = StageEnds(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RequestPlan:
     """Plan of one request."""
 

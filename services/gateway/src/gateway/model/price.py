@@ -8,11 +8,12 @@ products, attributes, bytes, texts and photos. The figures are processor time of
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gateway.model.filters import CallersFilter, FilterWork, work_of
 from gateway.model.photo_header import decoding_seconds
 from gateway.model.query import MOST_IN_PHOTO, PHOTO_KINDS, RequestQuery, Signal, SignalKind
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import FacetRequest
 from sightline_rules.filters import ATTRIBUTES
 
@@ -107,7 +108,7 @@ FRAME_PART, FRAME_PART_MODEL = 0.01, 0.015
 """Reading and embedding a part of a frame, which has 360 × 360 pixels at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RequestPrice:
     """Processor seconds that a request may cost."""
 
@@ -139,7 +140,7 @@ class RequestPrice:
 _NOTHING = RequestPrice({})
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PricedSizes:
     """Numbers of products that a request works on."""
 
@@ -149,7 +150,7 @@ class PricedSizes:
     """That the request fuses and ranks, at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class WriteSizes:
     """Sizes of products that a request writes."""
 
@@ -347,7 +348,7 @@ def _passing_price(condition: CallersFilter, products: int) -> RequestPrice:
     return RequestPrice({"": BASE, "filter": seconds})
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FrameWork:
     """Work on one frame of a watch."""
 

@@ -1,13 +1,14 @@
 """Requests of callers, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple
 
 from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
 from sightline_core.changed import changed
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import Box, FacetRequest
 from sightline_core.shoppers import Shopper
 from sightline_rules.filters import (
@@ -75,7 +76,7 @@ DEFAULT_LANGUAGE = "en"
 """Language of texts of requests that name none, in a catalog without a language."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Signal:
     """An example of what is wanted or not wanted. Never logged."""
 
@@ -106,7 +107,7 @@ class Signal:
         return self.kind in PHOTO_KINDS
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class GivenCandidate:
     """A product that the caller wants ranked."""
 
@@ -115,7 +116,7 @@ class GivenCandidate:
     """The caller's own, higher is better; `None`: none."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ValueGrouping:
     """Field by whose values the ranked products are grouped."""
 
@@ -171,7 +172,7 @@ class AnswerScope(NamedTuple):
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RequestQuery:
     """Request of Recommend or Search. Limits are those of the messages; see validate.py."""
 
@@ -306,7 +307,7 @@ class RequestQuery:
         return tuple(dict.fromkeys((*own, *self.exclude_product_ids)))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Question:
     """Request of Classify. Limits are those of the message; see validate.py."""
 

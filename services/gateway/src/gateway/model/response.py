@@ -1,7 +1,7 @@
 """Responses of the use cases."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.detections import Detection
@@ -12,6 +12,7 @@ from servicekit.errors import ServiceError
 from sightline_core.answer import AnswerResult
 from sightline_core.columns import NO_PRODUCTS, ProductColumns
 from sightline_core.degradations import Degradation
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import Classification, Facet, ProductRow, Subject
 from sightline_core.reasons import Reason
 from sightline_core.score_notes import ScoreNote
@@ -19,7 +20,7 @@ from sightline_core.versions import Freshness, StageTiming, Versions
 from sightline_rules.filters import Comparison
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CorrectedQuery:
     """A text of the request that was corrected."""
 
@@ -29,7 +30,7 @@ class CorrectedQuery:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class EmptyReason:
     """Why an answer has no results."""
 
@@ -39,7 +40,7 @@ class EmptyReason:
     near_category_paths: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RecommendAnswer:
     """Response of Recommend."""
 
@@ -75,7 +76,7 @@ class RecommendAnswer:
     empty_reason: EmptyReason | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RecommendedValue:
     """A value of a field, with its best products."""
 
@@ -94,7 +95,7 @@ class RecommendedValue:
     """Number of ranked products that have the value."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ValuesAnswer:
     """Response of RecommendValues."""
 
@@ -105,7 +106,7 @@ class ValuesAnswer:
     """The answer that the values are made of; its results are the products of all values."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FoundProduct:
     """A product found by Search."""
 
@@ -118,7 +119,7 @@ class FoundProduct:
     collapsed_product_ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SearchAnswer:
     """Response of Search."""
 
@@ -141,7 +142,7 @@ class SearchAnswer:
     empty_reason: EmptyReason | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ListAnswer:
     """Response of List."""
 
@@ -165,7 +166,7 @@ class ListAnswer:
     empty_reason: EmptyReason | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ShelfAnswer:
     """A shelf of RecommendShelves."""
 
@@ -175,7 +176,7 @@ class ShelfAnswer:
     """Empty without an answer, and for a search or list that was not recorded."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Proposal:
     """Categories to search in."""
 
@@ -184,7 +185,7 @@ class Proposal:
     """Probability, by the guesses, that the photo shows one of the categories."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Classified:
     """Response of Classify."""
 

@@ -1,7 +1,7 @@
 """Results of branches, with notes about their execution."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -11,12 +11,13 @@ from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import ReadLabel
 from servicekit.errors import ServiceError
 from sightline_core.candidates import CandidateList
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import Facet, Subject, Vector
 from sightline_core.ranking import RankerCandidates
 from sightline_core.search import NearestProducts
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class BranchResult:
     """Result of a branch, or of a part of one."""
 

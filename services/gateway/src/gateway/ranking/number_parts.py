@@ -27,6 +27,7 @@ from gateway.model.scene import (
 from sightline_core.branch import BITS, Branch
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.score_notes import NoteCause, ScoreNote
 
 HOUR_MICROS = 3_600_000_000
@@ -50,7 +51,7 @@ class PartColumn:
         return not all(map(math.isnan, self.values))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ComputedParts:
     """Parts of all candidates."""
 

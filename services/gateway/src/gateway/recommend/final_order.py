@@ -1,7 +1,7 @@
 """Final order of candidates: the ranker's, or that of the fusion if the ranker fails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from gateway.model.causes import Peer
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
@@ -26,11 +26,12 @@ from sightline_core.branch import SIMILARITY_BRANCHES
 from sightline_core.candidates import CandidateList, FusedCandidates
 from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.ranking import Ranked, RankRequest
 from sightline_core.score_notes import OBJECTIVE, NoteCause, ScoreNote
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FinalOrder:
     """The final order of an answer, or its first products."""
 

@@ -40,6 +40,7 @@ from sightline_core.answer import (
     result,
 )
 from sightline_core.candidates import Contributions
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import ProductRow
 from sightline_core.ranking import ReasonRequest
 from sightline_core.reasons import MoveCause, Reason
@@ -54,7 +55,7 @@ Rest = Callable[[int], Awaitable[AnswerOrder]]
 """The order from an index on, behind the part that was requested; raises ServiceError."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class AnswerPage:
     """One page of an answer."""
 

@@ -43,11 +43,12 @@ from sightline_core.answer import AnswerRecord
 from sightline_core.candidates import CandidateList, FusedCandidates
 from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
+from sightline_core.fast_dataclass import fast_dataclass
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FoundCandidates:
     """The candidates of a request, before they are ordered."""
 
@@ -57,7 +58,7 @@ class FoundCandidates:
     """Effects of controls that are known so far."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class OrderedCandidates:
     """The candidates of an answer in their final order."""
 

@@ -1,7 +1,6 @@
 """Resolution of a request's anchors as the scene defines them, before any search."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gateway.model.causes import Peer
 from gateway.model.query import FIRST_ANCHOR, RequestQuery
@@ -12,10 +11,11 @@ from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
 from sightline_core.changed import changed
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_rules import categories
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ResolvedAnchors:
     """A request's anchors, resolved before any search."""
 

@@ -4,7 +4,7 @@ sizes of catalogs they depend on."""
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Self
 
 from gateway.model.errors import RequestTooExpensive
@@ -12,6 +12,7 @@ from gateway.model.price import MOST_SECONDS, REFERENCE_PRODUCTS, RequestPrice
 from gateway.state.expensive_requests import ExpensiveRequestLimiter
 from servicekit.admission import costs, quotas
 from servicekit.admission.quotas import QuotaKind
+from sightline_core.fast_dataclass import fast_dataclass
 
 
 class Charge:
@@ -39,7 +40,7 @@ class Charge:
         self._account.spend(QuotaKind.PROCESSOR_SECONDS, cost - self._reserved)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RequestPrices:
     """Bound of a request's price, places of expensive requests, and the number of products of each
     catalog."""

@@ -11,11 +11,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from dataclasses import dataclass
 
 from gateway.model.query import RequestQuery
 from servicekit import deadlines
 from servicekit.errors import ServiceError
+from sightline_core.fast_dataclass import fast_dataclass
 
 SECONDS = 3_600.0
 """Seconds for which a request is kept."""
@@ -37,7 +37,7 @@ LastErasure = Callable[[str], Awaitable[int]]
 never. Raises ServiceError."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _Kept:
     query: RequestQuery
     time_micros: int

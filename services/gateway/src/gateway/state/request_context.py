@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from gateway.model.detections import Detection, DetectionQuery
@@ -34,6 +34,7 @@ from servicekit import deadlines
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.keys.keyring import SigningKeys, open_keys
 from sightline_core.columns import NO_PRODUCTS, ProductColumns
+from sightline_core.fast_dataclass import fast_dataclass
 
 
 class SpaceVersions:
@@ -64,7 +65,7 @@ class SpaceVersions:
             del self._known[key]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PeerClients:
     """The services behind the gateway."""
 
@@ -79,7 +80,7 @@ FindProducts: TypeAlias = Callable[
 """Finds the products in a photo for a request that runs; raises ServiceError."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RequestDependencies:
     """Dependencies of every request."""
 
@@ -141,7 +142,7 @@ class RequestDependencies:
         return deadlines.within(max(given - self.reserve_seconds, 0.0))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RequestContext:
     """One request while it runs."""
 

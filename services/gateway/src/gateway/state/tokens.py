@@ -8,7 +8,6 @@ token's digest.
 import hashlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from operator import methodcaller
@@ -21,6 +20,7 @@ from gateway.model.plan import MOST_RANKED
 from gateway.model.query import RequestQuery, Signal
 from servicekit.keys.keyring import KeyRing, TokenExpired
 from servicekit.rpc.requests import PageTokenInvalid
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.shoppers import Identity, Shopper
 
 AnswerId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$"), Field(alias="a")]
@@ -38,7 +38,7 @@ _FOR_EVENTS, _FOR_PAGES = ("attribution",), ("page",)
 """Purpose for which each token is signed."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class AnswerAttribution:
     """Content of an attribution token."""
 
@@ -73,7 +73,7 @@ class Attributed(StrEnum):
     """The answer was another shopper's."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PageStart:
     """Start of a later page."""
 
@@ -94,7 +94,7 @@ class PageStart:
 _ATTRIBUTION, _PAGE = TypeAdapter(AnswerAttribution), TypeAdapter(PageStart)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Digests:
     """SHA-256 digests of a request without page, request id, priority, explain and minimum quality.
 
