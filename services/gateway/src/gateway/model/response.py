@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from typing import NamedTuple
 
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.detections import Detection
@@ -106,9 +107,8 @@ class ValuesAnswer:
     """The answer that the values are made of; its results are the products of all values."""
 
 
-@fast_dataclass(frozen=True, slots=True)
-class FoundProduct:
-    """A product found by Search."""
+class FoundProduct(NamedTuple):
+    """A product found by Search, with the fields of its message."""
 
     product: ProductRow
     rank: int

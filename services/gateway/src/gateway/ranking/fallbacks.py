@@ -73,7 +73,7 @@ def degradations(
 
 @lru_cache(CACHED)
 def reasons_for(
-    bits: int, given: tuple[Reason, ...], language_code: str = ""
+    bits: int, given: tuple[Reason, ...] | None, language_code: str = ""
 ) -> tuple[Reason, ...]:
     """Return the ranker's reasons, else those of the gateway, which alone knows that a product is
     new. `bits`: the branches that found the product."""

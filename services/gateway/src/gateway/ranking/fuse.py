@@ -170,8 +170,7 @@ def _by_branch(
 
 
 def _summed(contributions: Sequence[_Column], known: npt.NDArray[np.bool_]) -> Sequence[float]:
-    total = contributions[0] if len(contributions) == 1 else np.sum(contributions, axis=0)
-    values: list[float] = np.where(known, total, math.nan).tolist()
+    values: list[float] = np.where(known, sum(contributions), math.nan).tolist()
     return values
 
 

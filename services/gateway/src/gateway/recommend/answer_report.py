@@ -1,18 +1,21 @@
 """Reports about an answer: degradations, versions, quality and best match."""
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from operator import attrgetter
 
 from gateway.model.match import Match, MatchRule, SearchedSpace
 from gateway.model.quality import Quality, check_quality, quality_of
 from gateway.model.response import CorrectedQuery
+from gateway.model.scene import Scene
 from gateway.ranking.fallbacks import degradations
 from gateway.state.request_context import RequestContext
+from gateway.state.trace import plan_of
 from sightline_core.answer import AnswerOrder, AnswerResult
 from sightline_core.branch import JUDGED, Branch
 from sightline_core.candidates import CandidateList, FusedCandidates
 from sightline_core.degradations import Degradation, DegradationCause
-from sightline_core.versions import Versions
+from sightline_core.versions import SpaceVersion, Versions
 
 
 def degraded(run: RequestContext, candidates: FusedCandidates) -> tuple[Degradation, ...]:
@@ -28,12 +31,25 @@ _SPACE = attrgetter("space")
 
 def versions_of(run: RequestContext, *steps: str) -> Versions:
     """Return the versions behind the answer so far; `steps`: further steps of its plan."""
+    trace = run.trace
+    found = (tuple(trace.spaces), trace.model_version, run.deps.service_version)
+    return _versions(run.plan.scene, found, tuple(trace.branch_steps), (*trace.steps, *steps))
+
+
+@lru_cache(1024)
+def _versions(
+    scene: Scene,
+    found: tuple[tuple[SpaceVersion, ...], str, str],
+    branch_steps: tuple[str, ...],
+    steps: tuple[str, ...],
+) -> Versions:
+    spaces, model_version, service_version = found
     return Versions(
-        spaces=tuple(sorted(run.trace.spaces, key=_SPACE)),
-        model_version=run.trace.model_version,
-        plan=" → ".join((run.trace.plan, *steps)),
-        service_version=run.deps.service_version,
-        **run.plan.scene.labels,
+        spaces=tuple(sorted(spaces, key=_SPACE)),
+        model_version=model_version,
+        plan=plan_of(branch_steps, steps),
+        service_version=service_version,
+        **scene.labels,
     )
 
 

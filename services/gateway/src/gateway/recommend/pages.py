@@ -4,6 +4,7 @@ can't be read, the snapshot decides."""
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, repeat
 from itertools import count as naturals
 from operator import attrgetter
 
@@ -122,19 +123,19 @@ def _worded(
     """Return the products' reasons in the request's language."""
     order, language = shown.order, run.query.language_code
     synonyms, texts, by_history = run.trace.synonyms, run.trace.read, run.plan.by_history
-    found = list[tuple[Reason, ...]]()
-    for place, row, given in zip(shown.places, shown.rows, shown.reasons, strict=True):
-        bits = order.branches[place - order.offset] if order.branches else 0
-        reasons = reasons_for(bits, given or (), language)
-        if by_history:
-            reasons = of_last_products(reasons, language)
-        if synonyms and (used := synonyms.get(row.product_id)):
-            reasons = meant(reasons, used, language)
-        if texts and (text := texts.get(row.product_id)):
-            reasons = read(reasons, text, language)
-        if titles and (names := named(reasons)):
-            reasons = titled(reasons, tuple(map(titles.get, names)), language)
-        found += (reasons,)
+    rows = [place - order.offset for place in shown.places]
+    bits = map(order.branches.__getitem__, rows) if order.branches else repeat(0)
+    found = [*map(reasons_for, bits, shown.reasons, repeat(language))]
+    if by_history:
+        found = [of_last_products(each, language) for each in found]
+    for at, row in enumerate(shown.rows) if synonyms or texts else ():
+        if used := synonyms.get(row.product_id):
+            found[at] = meant(found[at], used, language)
+        if text := texts.get(row.product_id):
+            found[at] = read(found[at], text, language)
+    for at, names in enumerate(map(named, found)) if titles else ():
+        if names:
+            found[at] = titled(found[at], tuple(map(titles.get, names)), language)
     return found
 
 
@@ -187,7 +188,8 @@ def _kept(
     begin = offset - order.offset
     ids = order.product_ids[begin : begin + read]
     by_id = dict(zip(map(_product_id, found.rows), found.rows, strict=True))
-    kept = [at for at, each in enumerate(ids) if each in by_id and each not in left_out][:most]
+    passing = by_id.keys() - left_out if left_out else by_id
+    kept = [*compress(naturals(), map(passing.__contains__, ids))][:most]
     told = list[tuple[Reason, ...] | None](order.reasons[begin : begin + read])
     if (missing := read - len(told)) > 0:
         told += [() if order.is_fused else None] * missing

@@ -41,13 +41,9 @@ async def nearest_page(run: RequestContext, listings: tuple[CandidateList, ...])
         results=tuple(
             [
                 FoundProduct(
-                    product=result.row,
-                    rank=result.rank,
-                    similarity=nearest[result.row.product_id] or 0.0,
-                    matched_image_id=result.answered.matched_image_id,
-                    collapsed_product_ids=result.answered.collapsed,
+                    row, rank, nearest[own.product_id] or 0.0, own.matched_image_id, own.collapsed
                 )
-                for result in page.results
+                for row, rank, own in page.results
             ]
         ),
         degradations=degraded(run, candidates),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import repeat
 from typing import Any, cast
 
 from gateway.clients import messages
@@ -14,6 +15,7 @@ from gateway.model.response import (
     Classified,
     CorrectedQuery,
     EmptyReason,
+    FoundProduct,
     ListAnswer,
     Proposal,
     RecommendAnswer,
@@ -32,7 +34,7 @@ from sightline.common.v1 import answer_pb2, facet_pb2, filter_pb2, photo_pb2, pr
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
-from sightline_core.answer import AnswerResult
+from sightline_core.answer import AnsweredProduct, AnswerResult
 from sightline_core.opaque_messages import Subject
 from sightline_core.score_notes import ScoreNote
 from sightline_rules import categories
@@ -73,35 +75,38 @@ def recommendation(
     return response
 
 
-def _results(values: Iterable[AnswerResult]) -> Any:
-    """Return what protobuf makes results of, all in one call. No function is called for one."""
-    found = list[dict[str, Any]]()
-    for value in values:
-        row, rank, answered = value
-        contributions, score = answered.contributions, answered.score
-        parts = list[dict[str, Any]]()
-        for name, part in answered.parts:
-            own = messages.features(contributions, name) if contributions else ()
-            parts += ({"name": name, "value": part, "features": own},)
-        made = {
-            "product": row,
-            "rank": rank,
-            "raw_score": answered.raw_score,
-            "parts": parts,
-            "reasons": map(messages.reason_message, answered.reasons),
-            "matched_image_id": answered.matched_image_id,
-            "branches": answered.branches,
-            "collapsed_product_ids": answered.collapsed,
-            "score_rank": answered.score_rank,
-        }
-        if score is not None:
-            made |= {"score": score.chance, "score_event": int(score.event)}
-        if answered.expected_value is not None:
-            made |= {"expected_value": answered.expected_value}
-        if answered.moves or answered.score_rank != rank:
-            made |= {"moves": messages.move_messages(value.moves)}
-        found += (made,)
-    return found
+def _results(values: Sequence[AnswerResult]) -> Any:
+    """Return what protobuf makes results of, all in one call. No step is taken for one, but for
+    what few answers have."""
+    if not values:
+        return ()
+    rows, ranks, answered = zip(*values, strict=True)
+    columns = dict(zip(AnsweredProduct._fields, zip(*answered, strict=True), strict=True))
+    parts, scores, explained = columns["parts"], columns["score"], columns["contributions"]
+    held: dict[str, Iterable[Any]] = {
+        "product": rows,
+        "rank": ranks,
+        "parts": [map(dict, map(zip, repeat(("name", "value")), each)) for each in parts],
+        "reasons": map(map, repeat(messages.reason_message), columns["reasons"]),
+        "branches": columns["branches"],
+        "collapsed_product_ids": columns["collapsed"],
+    }
+    held |= {name: columns[name] for name in ("raw_score", "matched_image_id", "score_rank")}
+    if any(explained):
+        features = messages.features
+        held["parts"] = [
+            [{"name": name, "value": part, "features": features(own, name)} for name, part in each]
+            for each, own in zip(parts, explained, strict=True)
+        ]
+    if any(scores):
+        held["score"], held["score_event"] = zip(
+            *[each or (None, None) for each in scores], strict=True
+        )
+    if columns["expected_value"].count(None) < len(values):
+        held["expected_value"] = columns["expected_value"]
+    if any(columns["moves"]) or columns["score_rank"] != ranks:
+        held["moves"] = [messages.move_messages(each.moves) for each in values]
+    return map(dict, map(zip, repeat(tuple(held)), zip(*held.values(), strict=True)))
 
 
 def _without_markets(results: Iterable[Any]) -> None:
@@ -306,18 +311,8 @@ def _shelf(shelf: ShelfAnswer, language_code: str, request_id: str) -> pb.ShelfA
 
 def findings(value: SearchAnswer, language_code: str, request_id: str) -> pb.SearchResponse:
     """Return the answer to Search."""
-    results: Sequence[Any] = value.results
     response = pb.SearchResponse(
-        results=[
-            pb.FoundProduct(
-                product=each.product,
-                rank=each.rank,
-                similarity=each.similarity,
-                matched_image_id=each.matched_image_id,
-                collapsed_product_ids=each.collapsed_product_ids,
-            )
-            for each in results
-        ],
+        results=map(dict, map(zip, repeat(FoundProduct._fields), value.results)),  # type: ignore[arg-type]
         degradations=messages.degradation_messages(value.degradations),
         stage_timings=messages.timing_messages(value.timings),
         versions=messages.versions_message(value.versions),

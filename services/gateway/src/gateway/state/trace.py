@@ -1,7 +1,7 @@
 """Trace of one request: timings, failures, versions."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from operator import attrgetter
 from typing import Any, Self
@@ -175,14 +175,14 @@ class RequestTrace:
         return {failure.cause for failure in self.failures}
 
     @property
-    def plan(self) -> str:
-        """Steps executed, in one line."""
-        return " → ".join((" + ".join(sorted(self.branch_steps)), *self.steps))
-
-    @property
     def by_start(self) -> tuple[StageTiming, ...]:
         """The stages so far, by start."""
         return tuple(sorted(self.timings, key=attrgetter("start")))
+
+
+def plan_of(branch_steps: Iterable[str], steps: Iterable[str]) -> str:
+    """Return the steps executed, in one line; branches in any order give the same."""
+    return " → ".join((" + ".join(sorted(branch_steps)), *steps))
 
 
 def _lag(freshness: Freshness) -> timedelta:
