@@ -113,6 +113,10 @@ class AnswerOrder:
         """True if the ranker did not make it."""
         return [name for name, _ in self.parts] == [FUSED]
 
+    def rows(self, places: Sequence[int]) -> Sequence[int]:
+        """Return the entries of columns of products at these indexes of the whole order."""
+        return [place - self.offset for place in places] if self.offset else places
+
     def reasons_at(self, place: int) -> tuple[Reason, ...] | None:
         """Return the ranker's reasons for the product at this index of the whole order; None if
         they were not requested."""
@@ -135,7 +139,7 @@ class AnswerOrder:
 
         `contributions`: None: those of the order; empty: of no product others.
         """
-        rows, count = [place - self.offset for place in places], len(places)
+        rows, count = self.rows(places), len(places)
         own = [NO_CONTRIBUTIONS] * count
         if self.contributions:
             own = [self._contributions(row) for row in rows]
@@ -162,7 +166,7 @@ class AnswerOrder:
             map(branches_of, branches),
             map(tuple, collapsed),
             map(_score, zip(chances, repeat(self.event))) if self.chances else chances,
-            map(ranks.__getitem__, rows) if ranks else [place + 1 for place in places],
+            map(ranks.__getitem__, rows) if ranks else map((1).__add__, places),
             map(tuple, moves),
             own,
             repeat(0.0, count),

@@ -226,10 +226,11 @@ class RequestQuery:
     @property
     def about(self) -> tuple[str, ...]:
         """The products that it is about: its anchors, then its positive product signals."""
-        if not (self.anchors or self.signals):
-            return ()
-        near = [each.product_id for each in self.signals if each.product_id and not each.negative]
-        return tuple(dict.fromkeys((*self.anchors, *near)))[:MOST_ANCHORS]
+        found = dict.fromkeys(self.anchors)
+        for each in self.signals:
+            if each.product_id and not each.negative:
+                found[each.product_id] = None
+        return tuple(found)[:MOST_ANCHORS]
 
     def corrects(self, signal: Signal) -> bool:
         """Return whether a signal is a text that may be corrected, and then is searched again."""

@@ -123,8 +123,8 @@ def _worded(
     """Return the products' reasons in the request's language."""
     order, language = shown.order, run.query.language_code
     synonyms, texts, by_history = run.trace.synonyms, run.trace.read, run.plan.by_history
-    rows = [place - order.offset for place in shown.places]
-    bits = map(order.branches.__getitem__, rows) if order.branches else repeat(0)
+    held = order.branches
+    bits = map(held.__getitem__, order.rows(shown.places)) if held else repeat(0)
     found = [*map(reasons_for, bits, shown.reasons, repeat(language))]
     if by_history:
         found = [of_last_products(each, language) for each in found]

@@ -77,6 +77,8 @@ async def exclude_anchor_categories(run: RequestContext) -> tuple[RequestContext
 def unsearched(run: RequestContext) -> Mapping[int, str]:
     """Return the request's anchors that are not signals, by index."""
     searched = Branch.VISUAL in run.plan.branches
+    if searched and not run.query.anchors:
+        return {}
     near = {signal.index for signal in run.query.signals} if searched else ()
     return {place: item for place, item in _places(run.query).items() if place not in near}
 

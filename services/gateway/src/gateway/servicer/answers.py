@@ -141,6 +141,8 @@ def _subjects(values: Mapping[int, Subject]) -> list[pb.SignalSubject]:
 
 
 def _labels(values: Mapping[int, ReadLabel], unread: Sequence[int]) -> list[pb.SignalLabel]:
+    if not (values or unread):
+        return []
     read = [
         pb.SignalLabel(
             signal=place,

@@ -72,7 +72,7 @@ PAGES = Counter(
     ("scene", "outcome"),
 )
 
-_COLLAPSED_HERE = COLLAPSED.labels("Recommend")
+_COLLAPSED_HERE, _COLLAPSED_FOUND = COLLAPSED.labels("Recommend"), COLLAPSED.labels("Search")
 _DEGRADED = {cause: DEGRADED.labels(cause.name) for cause in DegradationCause}
 _QUALITIES = {each: QUALITIES.labels(each.word) for each in Quality if each}
 
@@ -125,9 +125,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         request_id = take_request_id(request.request_id)
         found = await search(queries.search_query(self._localized(request)), self._deps)
         _note(found.versions.scene, len(found.results), found.degradations)
-        COLLAPSED.labels("Search").inc(
-            sum(len(item.collapsed_product_ids) for item in found.results)
-        )
+        _COLLAPSED_FOUND.inc(sum([len(item.collapsed_product_ids) for item in found.results]))
         _count("Search", found.versions.scene, found.match)
         return answers.findings(found, request.language_code, request_id)
 

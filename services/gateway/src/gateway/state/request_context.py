@@ -155,7 +155,7 @@ class RequestContext:
     """When the request was made, microseconds since 1970 (UTC)."""
     arms: tuple[str, ...] = ()
     """Experiment arms of the request."""
-    last_products: LastProducts = field(default_factory=LastProducts)
+    last_products: LastProducts = LastProducts()  # frozen
     """The shopper's last products, if the request searches by them."""
     shown: ProductColumns = NO_PRODUCTS
     """Products of earlier shelves: neither they nor their near-duplicates are in the answer."""
