@@ -170,21 +170,14 @@ def _by_branch(
     lowest similarity counts, which the product can't exceed; for a list of words, 0. NaN: in no
     list of the branch.
     """
-    near: dict[Branch, tuple[CandidateList, ...]] = {}
-    for item in listings if places else ():
-        if item.similarities and item.branch in _COMPARED:
-            before = near.get(item.branch, ())
-            near[item.branch] = (*before, item)
-    return {
-        branch: _summed(*_contributions(near[branch], totals[branch], places))
-        for branch in (_COMPARED if len(near) > 1 else near)
-        if branch in near
-    }
-
-
-def _summed(contributions: Sequence[_Column], known: npt.NDArray[np.bool_]) -> Sequence[float]:
-    values: list[float] = np.where(known, sum(contributions), math.nan).tolist()
-    return values
+    near = [item for item in listings if item.similarities and item.branch in _COMPARED]
+    named, found = {item.branch for item in near if places}, dict[Branch, Sequence[float]]()
+    for branch in _COMPARED if named else ():
+        if branch in named:
+            lists = [item for item in near if item.branch is branch]
+            contributions, known = _contributions(lists, totals[branch], places)
+            found[branch] = np.where(known, sum(contributions), math.nan).tolist()
+    return found
 
 
 def _own(listings: Sequence[CandidateList]) -> ProductColumns:
