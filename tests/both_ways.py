@@ -63,7 +63,9 @@ SCENES = (
 )
 MARKET = "de"
 TEXTS = ("product of kind 3", "kind 5", "prodcut", "nowhere")
-Request = pb.RecommendRequest | pb.SearchRequest
+SORTS = ("UNSPECIFIED", "UNSPECIFIED", "PRICE_RISING", "NEWEST", "POPULARITY")
+TYPED = ("product of ki", "kind 5 r", "brand", "prodcut", "or")
+Request = pb.RecommendRequest | pb.SearchRequest | pb.ListRequest | pb.SuggestRequest
 
 
 _made = calls._product
@@ -98,7 +100,8 @@ class Drawn:
 
     def __iter__(self) -> Iterator[Request]:
         while True:
-            yield self._search() if self._draw.random() < 0.3 else self._recommend()
+            kinds = (self._recommend, self._search, self._list, self._suggest)
+            yield self._draw.choices(kinds, (10, 5, 4, 1))[0]()
 
     def _chance(self, share: float) -> bool:
         return self._draw.random() < share
@@ -109,6 +112,23 @@ class Drawn:
             fields = ("category", "price", "tags", "attributes.color", "nothing")
             given["facets"] = [{"field": each} for each in self._draw.choices(fields, k=2)]
         return json_format.ParseDict(given, pb.SearchRequest())
+
+    def _list(self) -> pb.ListRequest:
+        given = self._common() | {"sort": f"SORT_{self._draw.choice(SORTS)}"}
+        if self._chance(0.3):
+            given["text"] = self._draw.choice(TEXTS)
+        if self._chance(0.4):
+            given["shopper"] = {"user_id": self._draw.choice([self._shop.user, "nobody"])}
+        if self._chance(0.3):
+            given["facets"] = [{"field": self._draw.choice(("category", "price", "nothing"))}]
+        if self._chance(0.4):
+            given["controls"] = self._controls()
+        given |= {"exclude_product_ids": self._some(3), "explain": self._chance(0.3)}
+        return json_format.ParseDict(given, pb.ListRequest())
+
+    def _suggest(self) -> pb.SuggestRequest:
+        size = self._draw.choice([0, 3, 10])
+        return pb.SuggestRequest(prefix=self._draw.choice(TYPED), page_size=size)
 
     def _recommend(self) -> pb.RecommendRequest:
         given = self._common() | {"scene": self._draw.choice(SCENES)}
@@ -202,8 +222,7 @@ class Way:
 
     def ask(self, request: Request) -> tuple[Any, str]:
         """Return what is answered but for ids and times, and the token of the next page."""
-        searches = isinstance(request, pb.SearchRequest)
-        call = self._stub.Search if searches else self._stub.Recommend
+        call = getattr(self._stub, type(request).__name__.removesuffix("Request"))
         try:
             answer = call(request, timeout=30)
         except grpc.RpcError as error:

@@ -15,7 +15,15 @@ from sightline_core.ranking import (
     Reasoned,
     ReasonRequest,
 )
-from sightline_core.search import CheckedProducts, NearestProducts, ProductRows, VectorBlend
+from sightline_core.search import (
+    CatalogSuggestions,
+    CheckedProducts,
+    ListedProducts,
+    ListingRequest,
+    NearestProducts,
+    ProductRows,
+    VectorBlend,
+)
 from sightline_rules.filters import Filter
 
 S_contra = TypeVar("S_contra", contravariant=True)
@@ -120,6 +128,18 @@ class LentRetriever(Searches[ReadFilter], Protocol):
     ) -> tuple[Sequence[Facet], int]:
         """Return the values of some fields of the products that pass, and the number of these;
         variants of one parent count once."""
+
+    async def browse(
+        self, catalog_id: str, asked: ListingRequest, scope: ReadFilter, last: ReadFilter | None
+    ) -> tuple[ListedProducts, int]:
+        """Return a page of the products that pass, of which those of `last` follow after all
+        others; and the number of the catalog's products, 0 if unknown. `asked.last` is not
+        read."""
+
+    async def suggest(
+        self, catalog_id: str, prefix: str, language_code: str, size: int
+    ) -> CatalogSuggestions:
+        """Return suggestions for what was typed so far, at most `size` of each kind."""
 
 
 class LentRanker(Protocol):

@@ -4,15 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.model.diversity import Diversity
-from gateway.model.filters import CallersFilter
 from gateway.model.query import Signal
 from servicekit.errors import ServiceError
-from sightline_core.columns import ProductColumns
 from sightline_core.opaque_messages import (
     Box,
     Classification,
-    Facet,
-    FacetRequest,
     LabelLine,
     ProductRow,
     RecallEstimate,
@@ -100,80 +96,6 @@ class IndexState:
     freshness: Freshness | None = None
     recall: Sequence[RecallEstimate] = ()
     advice: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ListingRequest:
-    """Request for a page of all products that pass."""
-
-    order: str
-    """Name of an order in the table of fields; RANKED: by `ranked`; RELEVANCE: by the matches of
-    the text's words."""
-    size: int
-    token: str = ""
-    text: str = ""
-    language_code: str = ""
-    """Language of the text."""
-    exclude: Sequence[str] = ()
-    exclude_families: Sequence[str] = ()
-    """Products that are excluded with their variants."""
-    ranked: Sequence[str] = ()
-    """Best first; the others follow, newest first. With RELEVANCE: the order of equal matches."""
-    last: Sequence[CallersFilter] = ()
-    """Products that pass one of these follow after all others."""
-    last_ids: Sequence[str] = ()
-    """Products that follow after all others too."""
-    facets: Sequence[FacetRequest] = ()
-    known_state: str = ""
-    costs: bool = False
-    """True if the columns have the products' costs, which the rows never have."""
-
-
-@dataclass(frozen=True, slots=True)
-class SuggestedText:
-    """A text that the catalog suggests."""
-
-    text: str
-    marks: Sequence[tuple[int, int]]
-    """Parts that were typed, from and before, in code points."""
-    count: int = 0
-    """Number of products; 0 for a product."""
-    field: str = ""
-    """Of a facet value."""
-    filter: object = None
-    """Of a facet value: the message of the filter for its products."""
-    filter_text: str = ""
-    product_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogSuggestions:
-    """Suggestions of a catalog, by kind, each best first."""
-
-    completions: Sequence[SuggestedText] = ()
-    facet_values: Sequence[SuggestedText] = ()
-    products: Sequence[SuggestedText] = ()
-    corrected: bool = False
-    """True if nothing has the words as typed."""
-
-
-RANKED = "RANKED"
-
-
-@dataclass(frozen=True, slots=True)
-class ListedProducts:
-    """A page of all products that pass."""
-
-    rows: tuple[ProductRow, ...]
-    columns: ProductColumns
-    variants: Sequence[Sequence[str]]
-    """Variants of each product that pass too; empty if no product has any."""
-    total: int
-    facets: Sequence[Facet]
-    next_token: str
-    state: str
-    """Token of the catalog's content, which changes with every write."""
-    not_modified: bool
 
 
 @dataclass(frozen=True, slots=True)
