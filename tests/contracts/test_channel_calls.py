@@ -24,7 +24,6 @@ STAY = {
         **dict.fromkeys(("count", "holding"), "the state that operators read"),
     },
     (RankerClient, LocalRanker): {
-        "answer": "",
         "search_counts": "past searches, read once a minute; an operator's list",
         "control_counts": "read once for some minutes",
         "in_experiments": "kept by shopper",

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 from sightline_core.columns import ProductColumns
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.ranking import (
+    AnswerRange,
     NominateRequest,
     Ranked,
     RankerCandidates,
@@ -154,3 +155,7 @@ class LentRanker(Protocol):
 
     async def reasons(self, order: ReasonRequest) -> Reasoned:
         """Return reasons of products that were ranked before."""
+
+    async def answer(self, catalog_id: str, asked: AnswerRange) -> object:
+        """Return a part of a recorded answer, as the message that the store has. Raises
+        ANSWER_RECORD_MISSING."""

@@ -165,7 +165,7 @@ class RankerPort(Protocol):
     async def reasons(self, order: ranking.ReasonRequest) -> ranking.Reasoned:
         """Return reasons of up to 200 products that were ranked before."""
 
-    async def answer(self, catalog_id: str, asked: peers.AnswerRange) -> AnswerRecord:
+    async def answer(self, catalog_id: str, asked: ranking.AnswerRange) -> AnswerRecord:
         """Return a recorded answer with a part of its products; its shopper is None.
 
         Raises ANSWER_RECORD_MISSING.

@@ -16,7 +16,6 @@ from sightline_core.opaque_messages import (
     Vector,
 )
 from sightline_core.ranking import AppliedObjective
-from sightline_core.shoppers import Shopper
 from sightline_core.versions import Freshness, SpaceVersion
 
 
@@ -109,21 +108,6 @@ class ReplayRules:
     objective: AppliedObjective = AppliedObjective()  # noqa: RUF009  # frozen
     costs: bool = True
     """False: the candidates' costs are left out, because the caller may not read them."""
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRange:
-    """Range of a recorded answer to read, and its reader."""
-
-    answer_id: str
-    offset: int = 0
-    """Index of its first product, from 0."""
-    limit: int = 0
-    """Maximum number of products; 0: all."""
-    shopper: Shopper | None = None
-    """Reader: products hidden by this shopper are excluded."""
-    drop_seen: bool = False
-    """If true, products that the shopper has seen are excluded too."""
 
 
 @dataclass(frozen=True, slots=True)
