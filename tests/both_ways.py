@@ -3,7 +3,7 @@
 Two gateways have the same retriever, ranker and keys: one is that of the process, the other makes a
 message of each call. Random requests go to both at the same time of day.
 `python -m tests.both_ways N` prints those of N requests whose answers differ but for ids and times,
-and how many of each kind were sent.
+how many of each kind were sent, and which messages the first gateway sent over channels.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gateway.settings import GatewaySettings
 from retriever.domain.product import ProductWrite
 from servicekit import telemetry
 from servicekit.config import ServerSettings
-from servicekit.rpc import hosting, server
+from servicekit.rpc import hosting, local_channel, server
 from servicekit.rpc.server import RunningServer
 from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
@@ -249,6 +249,20 @@ def one_moment() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def sent_by(service: str) -> Iterator[Counter[str]]:
+    """Count the messages that a service sends to others of its process, by method."""
+    sent, begin = Counter[str](), local_channel._Call.__init__
+
+    def counted(call: Any, to: Any, method: str, *more: Any) -> None:
+        if telemetry.service_name.get() == service:
+            sent[method] += 1
+        begin(call, to, method, *more)
+
+    with mock.patch.object(local_channel._Call, "__init__", counted):
+        yield sent
+
+
 def compared(ways: tuple[Way, Way], request: Request) -> tuple[str, Any, Any]:
     """Return the kind of the answers to a request and to its second page, and both of them."""
     with one_moment():
@@ -292,9 +306,9 @@ async def _serve(
     return await measuring
 
 
-def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
-    """Return the requests that are answered differently or fail, with their answers; and the number
-    of requests by kind. For a process of its own: it changes this one."""
+def differences(count: int, seed: int) -> tuple[list[Any], Counter[str], Counter[str]]:
+    """Return the requests that are answered differently or fail, with their answers; the number of
+    requests by kind; and of messages by method. For a process of its own: it changes this one."""
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
         with mock.patch.object(calls, "_product", sold):
             calls.write_catalog(Path(folder))
@@ -306,7 +320,7 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
 
         def measure(
             loop: asyncio.AbstractEventLoop, host: hosting.Host
-        ) -> tuple[list[Any], Counter[str]]:
+        ) -> tuple[list[Any], Counter[str], Counter[str]]:
             def in_loop(work: Coroutine[Any, Any, Any]) -> Any:
                 return asyncio.run_coroutine_threadsafe(work, loop).result()
 
@@ -315,14 +329,15 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
             running: RunningServer = in_loop(over_channels(apart, host))
             ways = (Way(own.port), Way(running.port))
             found, kinds = list[Any](), Counter[str]()
-            for _, request in zip(range(count), Drawn(shop, seed), strict=False):
-                kind, ours, theirs = compared(ways, request)
-                kinds[kind] += 1
-                if ours != theirs or kind == "INTERNAL":
-                    asked = json_format.MessageToDict(request, preserving_proto_field_name=True)
-                    found.append({"request": asked, "lent": ours, "over channels": theirs})
+            with sent_by("gateway") as sent:
+                for _, request in zip(range(count), Drawn(shop, seed), strict=False):
+                    kind, ours, theirs = compared(ways, request)
+                    kinds[kind] += 1
+                    if ours != theirs or kind == "INTERNAL":
+                        asked = json_format.MessageToDict(request, preserving_proto_field_name=True)
+                        found.append({"request": asked, "lent": ours, "over channels": theirs})
             in_loop(running.stop(0))
-            return found, kinds
+            return found, kinds, sent
 
         try:
             return server.run(_serve(settings, measure))
@@ -337,8 +352,8 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
 def main() -> None:
     """Print differences and kinds."""
     count, seed = (*map(int, sys.argv[1:]), 0)[:2]
-    found, kinds = differences(count, seed)
-    print(json.dumps({"different": found, "kinds": kinds}, indent=1))
+    found, kinds, sent = differences(count, seed)
+    print(json.dumps({"different": found, "kinds": kinds, "sent": sent}, indent=1))
 
 
 if __name__ == "__main__":

@@ -143,6 +143,24 @@ class LentRetriever(Searches[ReadFilter], Protocol):
         """Return suggestions for what was typed so far, at most `size` of each kind."""
 
 
+class LentEmbedder(Protocol):
+    """Embedding of what has no bytes to count."""
+
+    async def embed_texts(
+        self,
+        catalog_id: str,
+        texts: Sequence[str],
+        priority: int,
+        *,
+        space: str,
+        version: str,
+        language_code: str,
+    ) -> tuple[Sequence[Vector | Any], float | None]:
+        """Return for each text its vector or the error that says why it has none, and the seconds
+        of work. `priority`: its number in the contract; `version`: empty: the space's default;
+        `language_code`: empty: unknown."""
+
+
 class LentRanker(Protocol):
     """Ranking by behaviour."""
 

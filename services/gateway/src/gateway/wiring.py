@@ -11,6 +11,7 @@ from gateway.callers.published import PublishedKeys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.columns import columns_of_rows
+from gateway.clients.local_embedder import LocalEmbedder
 from gateway.clients.local_ranker import LocalRanker
 from gateway.clients.local_retriever import LocalRetriever
 from gateway.clients.matches import MatchMessages
@@ -102,7 +103,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     places = ExpensiveRequestLimiter(settings.expensive_requests)
     prices = RequestPrices(settings.request_seconds, places)
     clients = PeerClients(
-        embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
+        _embedder(settings, connections[Peer.EMBEDDER]),
         _retriever(settings, connections[Peer.RETRIEVER], prices),
         ranking,
     )
@@ -153,6 +154,14 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     channels = [once, *connections.values(), *beside.values()]
     audit = Audit(log.append, AlsoNamed(catalogs))
     return Gateway(bindings, audit, answers, snapshots, toml, channels, catalogs)
+
+
+def _embedder(settings: GatewaySettings, connection: Connection) -> embedder.EmbedderClient:
+    """Return the embedder of requests: where it runs in this process, texts without messages."""
+    borrowed = borrowing(settings.embedder_target)
+    if borrowed is None:
+        return embedder.EmbedderClient(*connection)
+    return LocalEmbedder(*connection, borrowed)
 
 
 def _retriever(
