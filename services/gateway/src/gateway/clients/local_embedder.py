@@ -2,13 +2,14 @@
 the embedder counts, and other calls go over its channel."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import grpc
 
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.peers import EmbeddedSignals
-from gateway.model.query import Signal, SignalKind
+from gateway.model.query import Signal
 from servicekit.rpc.loans import Loan
 from sightline_core.lending import LentEmbedder
 
@@ -34,17 +35,15 @@ class LocalEmbedder(EmbedderClient):
         space_version: str,
         *,
         space: str,
-        views: int = 0,
-        classify: bool = False,
         language_code: str = "",
+        **of_photos: Any,
     ) -> EmbeddedSignals:
-        if any(each.kind is not SignalKind.TEXT for each in signals):
+        if any(each.is_photo for each in signals):
             return await super().embed(
                 *(catalog_id, signals, priority, space_version),
                 space=space,
-                views=views,
-                classify=classify,
                 language_code=language_code,
+                **of_photos,
             )
         found, work = await self._caller.borrow(
             self._borrowed(),
