@@ -72,13 +72,15 @@ _made = calls._product
 
 
 def sold(number: int) -> ProductWrite:
-    """Return a product that may be a variant, look like another one, be sold out, or have other
-    values in a market."""
+    """Return a product that may be a variant, look like another one, be sold out, have a cost, or
+    other values in a market."""
     made = _made(number)
     content, images = made.content, made.new_images
     price = content.price or Money("EUR", 0)
     if number % 5 == 0:
         content = replace(content, availability=Availability.OUT_OF_STOCK)
+    if number % 3:
+        content = replace(content, cost=Money("EUR", price.micros // (2 + number % 4)))
     if number % 7 == 1:
         content = replace(content, parent_id=product_id(number - 1))
     if number % 4 == 0:
