@@ -3,7 +3,7 @@
 Two gateways have the same retriever, ranker and keys: one is that of the process, the other makes a
 message of each call. Random requests go to both at the same time of day.
 `python -m tests.both_ways N` prints those of N requests whose answers differ but for ids and times,
-and how many of each kind were sent.
+how many of each kind were sent, and which messages the first gateway sent over channels.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from gateway.settings import GatewaySettings
 from retriever.domain.product import ProductWrite
 from servicekit import telemetry
 from servicekit.config import ServerSettings
-from servicekit.rpc import hosting, server
+from servicekit.rpc import hosting, local_channel, server
 from servicekit.rpc.server import RunningServer
 from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
@@ -63,20 +63,24 @@ SCENES = (
 )
 MARKET = "de"
 TEXTS = ("product of kind 3", "kind 5", "prodcut", "nowhere")
-Request = pb.RecommendRequest | pb.SearchRequest
+SORTS = ("UNSPECIFIED", "UNSPECIFIED", "PRICE_RISING", "NEWEST", "POPULARITY")
+TYPED = ("product of ki", "kind 5 r", "brand", "prodcut", "or")
+Request = pb.RecommendRequest | pb.SearchRequest | pb.ListRequest | pb.SuggestRequest
 
 
 _made = calls._product
 
 
 def sold(number: int) -> ProductWrite:
-    """Return a product that may be a variant, look like another one, be sold out, or have other
-    values in a market."""
+    """Return a product that may be a variant, look like another one, be sold out, have a cost, or
+    other values in a market."""
     made = _made(number)
     content, images = made.content, made.new_images
     price = content.price or Money("EUR", 0)
     if number % 5 == 0:
         content = replace(content, availability=Availability.OUT_OF_STOCK)
+    if number % 3:
+        content = replace(content, cost=Money("EUR", price.micros // (2 + number % 4)))
     if number % 7 == 1:
         content = replace(content, parent_id=product_id(number - 1))
     if number % 4 == 0:
@@ -98,7 +102,8 @@ class Drawn:
 
     def __iter__(self) -> Iterator[Request]:
         while True:
-            yield self._search() if self._draw.random() < 0.3 else self._recommend()
+            kinds = (self._recommend, self._search, self._list, self._suggest)
+            yield self._draw.choices(kinds, (10, 5, 4, 1))[0]()
 
     def _chance(self, share: float) -> bool:
         return self._draw.random() < share
@@ -109,6 +114,23 @@ class Drawn:
             fields = ("category", "price", "tags", "attributes.color", "nothing")
             given["facets"] = [{"field": each} for each in self._draw.choices(fields, k=2)]
         return json_format.ParseDict(given, pb.SearchRequest())
+
+    def _list(self) -> pb.ListRequest:
+        given = self._common() | {"sort": f"SORT_{self._draw.choice(SORTS)}"}
+        if self._chance(0.3):
+            given["text"] = self._draw.choice(TEXTS)
+        if self._chance(0.4):
+            given["shopper"] = {"user_id": self._draw.choice([self._shop.user, "nobody"])}
+        if self._chance(0.3):
+            given["facets"] = [{"field": self._draw.choice(("category", "price", "nothing"))}]
+        if self._chance(0.4):
+            given["controls"] = self._controls()
+        given |= {"exclude_product_ids": self._some(3), "explain": self._chance(0.3)}
+        return json_format.ParseDict(given, pb.ListRequest())
+
+    def _suggest(self) -> pb.SuggestRequest:
+        size = self._draw.choice([0, 3, 10])
+        return pb.SuggestRequest(prefix=self._draw.choice(TYPED), page_size=size)
 
     def _recommend(self) -> pb.RecommendRequest:
         given = self._common() | {"scene": self._draw.choice(SCENES)}
@@ -202,8 +224,7 @@ class Way:
 
     def ask(self, request: Request) -> tuple[Any, str]:
         """Return what is answered but for ids and times, and the token of the next page."""
-        searches = isinstance(request, pb.SearchRequest)
-        call = self._stub.Search if searches else self._stub.Recommend
+        call = getattr(self._stub, type(request).__name__.removesuffix("Request"))
         try:
             answer = call(request, timeout=30)
         except grpc.RpcError as error:
@@ -228,6 +249,20 @@ def one_moment() -> Iterator[None]:
         mock.patch("time.time_ns", return_value=now),
     ):
         yield
+
+
+@contextmanager
+def sent_by(service: str) -> Iterator[Counter[str]]:
+    """Count the messages that a service sends to others of its process, by method."""
+    sent, begin = Counter[str](), local_channel._Call.__init__
+
+    def counted(call: Any, to: Any, method: str, *more: Any) -> None:
+        if telemetry.service_name.get() == service:
+            sent[method] += 1
+        begin(call, to, method, *more)
+
+    with mock.patch.object(local_channel._Call, "__init__", counted):
+        yield sent
 
 
 def compared(ways: tuple[Way, Way], request: Request) -> tuple[str, Any, Any]:
@@ -273,9 +308,9 @@ async def _serve(
     return await measuring
 
 
-def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
-    """Return the requests that are answered differently or fail, with their answers; and the number
-    of requests by kind. For a process of its own: it changes this one."""
+def differences(count: int, seed: int) -> tuple[list[Any], Counter[str], Counter[str]]:
+    """Return the requests that are answered differently or fail, with their answers; the number of
+    requests by kind; and of messages by method. For a process of its own: it changes this one."""
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
         with mock.patch.object(calls, "_product", sold):
             calls.write_catalog(Path(folder))
@@ -287,7 +322,7 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
 
         def measure(
             loop: asyncio.AbstractEventLoop, host: hosting.Host
-        ) -> tuple[list[Any], Counter[str]]:
+        ) -> tuple[list[Any], Counter[str], Counter[str]]:
             def in_loop(work: Coroutine[Any, Any, Any]) -> Any:
                 return asyncio.run_coroutine_threadsafe(work, loop).result()
 
@@ -296,14 +331,15 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
             running: RunningServer = in_loop(over_channels(apart, host))
             ways = (Way(own.port), Way(running.port))
             found, kinds = list[Any](), Counter[str]()
-            for _, request in zip(range(count), Drawn(shop, seed), strict=False):
-                kind, ours, theirs = compared(ways, request)
-                kinds[kind] += 1
-                if ours != theirs or kind == "INTERNAL":
-                    asked = json_format.MessageToDict(request, preserving_proto_field_name=True)
-                    found.append({"request": asked, "lent": ours, "over channels": theirs})
+            with sent_by("gateway") as sent:
+                for _, request in zip(range(count), Drawn(shop, seed), strict=False):
+                    kind, ours, theirs = compared(ways, request)
+                    kinds[kind] += 1
+                    if ours != theirs or kind == "INTERNAL":
+                        asked = json_format.MessageToDict(request, preserving_proto_field_name=True)
+                        found.append({"request": asked, "lent": ours, "over channels": theirs})
             in_loop(running.stop(0))
-            return found, kinds
+            return found, kinds, sent
 
         try:
             return server.run(_serve(settings, measure))
@@ -318,8 +354,8 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
 def main() -> None:
     """Print differences and kinds."""
     count, seed = (*map(int, sys.argv[1:]), 0)[:2]
-    found, kinds = differences(count, seed)
-    print(json.dumps({"different": found, "kinds": kinds}, indent=1))
+    found, kinds, sent = differences(count, seed)
+    print(json.dumps({"different": found, "kinds": kinds, "sent": sent}, indent=1))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ import threading
 import time
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -167,6 +167,8 @@ class Shop:
 
         search = pb.SearchRequest(signals=near, page_size=PAGE)
         product = catalog_pb.GetProductRequest(product_id=self.product)
+        listed = pb.ListRequest(page_size=PAGE, sort=pb.SORT_PRICE_RISING)
+        typed = pb.SuggestRequest(prefix="product of ki", page_size=PAGE)
         return {
             "health": lambda: health.Check(health_pb2.HealthCheckRequest(), timeout=10),
             "get_product": lambda: catalog.GetProduct(product, timeout=10),
@@ -179,7 +181,20 @@ class Shop:
                 catalog_id=UNTRAINED, scene="for-you", shopper=event_pb2.Shopper(user_id="newcomer")
             ),
             "cart": recommend(scene="cart", anchor_product_ids=[self.product, self.other]),
+            "list": lambda: _whole(recommending.List(listed, timeout=10)),
+            "later_page": self._later_page(recommending, near),
+            "suggest": lambda: recommending.Suggest(typed, timeout=10).suggestions[0],
         }
+
+    def _later_page(
+        self, recommending: RecommendationServiceStub, near: Sequence[pb.QuerySignal]
+    ) -> Callable[[], Any]:
+        """Return the call for the second page of an answer, which is recorded."""
+        request = pb.RecommendRequest(page_size=PAGE, signals=near)
+        answers: list[Any] = []
+        self.after_record(lambda: answers.append(recommending.Recommend(request, timeout=10)))()
+        request.page_token = answers[0].next_page_token
+        return lambda: _whole(recommending.Recommend(request, timeout=10))
 
 
 def _whole(answer: Any) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 
 from gateway.model.errors import AnswerMissing
-from gateway.model.peers import AnswerRange, CountedSales, ReplayRules
+from gateway.model.peers import CountedSales, ReplayRules
 from gateway.model.replay import RankerReplay
 from gateway.ranking.near_duplicates import collapse
 from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
@@ -15,6 +15,7 @@ from sightline_core.answer import AnswerOrder, AnswerRecord
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns
 from sightline_core.ranking import (
+    AnswerRange,
     NominateRequest,
     NominationBasis,
     Ranked,

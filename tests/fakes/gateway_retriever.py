@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from gateway.model.peers import CatalogSuggestions, IndexState, ListedProducts, ListingRequest
+from gateway.model.peers import IndexState
 from gateway.model.query import AnswerScope
 from servicekit.errors import (
     FailedPrecondition,
@@ -22,7 +22,10 @@ from sightline.common.v1.product_pb2 import ProductImage
 from sightline_core.columns import ProductColumns
 from sightline_core.opaque_messages import FacetRequest, Vector
 from sightline_core.search import (
+    CatalogSuggestions,
     CheckedProducts,
+    ListedProducts,
+    ListingRequest,
     NearestProducts,
     ProductRows,
     Rejection,

@@ -2,12 +2,13 @@
 checked them, and neither side changes them. Errors are those of the calls on the wire."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from sightline_core.columns import ProductColumns
+from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.ranking import (
+    AnswerRange,
     NominateRequest,
     Ranked,
     RankerCandidates,
@@ -15,13 +16,21 @@ from sightline_core.ranking import (
     Reasoned,
     ReasonRequest,
 )
-from sightline_core.search import CheckedProducts, NearestProducts, ProductRows, VectorBlend
+from sightline_core.search import (
+    CatalogSuggestions,
+    CheckedProducts,
+    ListedProducts,
+    ListingRequest,
+    NearestProducts,
+    ProductRows,
+    VectorBlend,
+)
 from sightline_rules.filters import Filter
 
 S_contra = TypeVar("S_contra", contravariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ReadFilter:
     """A filter that the retriever has read and found valid."""
 
@@ -121,6 +130,36 @@ class LentRetriever(Searches[ReadFilter], Protocol):
         """Return the values of some fields of the products that pass, and the number of these;
         variants of one parent count once."""
 
+    async def browse(
+        self, catalog_id: str, asked: ListingRequest, scope: ReadFilter, last: ReadFilter | None
+    ) -> tuple[ListedProducts, int]:
+        """Return a page of the products that pass, of which those of `last` follow after all
+        others; and the number of the catalog's products, 0 if unknown. `asked.last` is not
+        read."""
+
+    async def suggest(
+        self, catalog_id: str, prefix: str, language_code: str, size: int
+    ) -> CatalogSuggestions:
+        """Return suggestions for what was typed so far, at most `size` of each kind."""
+
+
+class LentEmbedder(Protocol):
+    """Embedding of what has no bytes to count."""
+
+    async def embed_texts(
+        self,
+        catalog_id: str,
+        texts: Sequence[str],
+        priority: int,
+        *,
+        space: str,
+        version: str,
+        language_code: str,
+    ) -> tuple[Sequence[Vector | Any], float | None]:
+        """Return for each text its vector or the error that says why it has none, and the seconds
+        of work. `priority`: its number in the contract; `version`: empty: the space's default;
+        `language_code`: empty: unknown."""
+
 
 class LentRanker(Protocol):
     """Ranking by behaviour."""
@@ -134,3 +173,7 @@ class LentRanker(Protocol):
 
     async def reasons(self, order: ReasonRequest) -> Reasoned:
         """Return reasons of products that were ranked before."""
+
+    async def answer(self, catalog_id: str, asked: AnswerRange) -> object:
+        """Return a part of a recorded answer, as the message that the store has. Raises
+        ANSWER_RECORD_MISSING."""

@@ -273,3 +273,18 @@ class Reasoned:
 
     reasons: Sequence[tuple[Reason, ...]]
     contributions: Mapping[str, Sequence[Contributions]] = field(default_factory=dict)
+
+
+@fast_dataclass(frozen=True, slots=True)
+class AnswerRange:
+    """Range of a recorded answer to read, and its reader."""
+
+    answer_id: str
+    offset: int = 0
+    """Index of its first product, from 0."""
+    limit: int = 0
+    """Maximum number of products; 0: all."""
+    shopper: Shopper | None = None
+    """Reader: products hidden by this shopper are excluded."""
+    drop_seen: bool = False
+    """If true, products that the shopper has seen are excluded too."""

@@ -1,12 +1,13 @@
-"""What the gateway asks of searches, and what they find."""
+"""What the gateway asks of searches and listings, and what they find."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
+from typing import Protocol
 
 from sightline_core.columns import ProductColumns
 from sightline_core.degradations import Degradation
 from sightline_core.fast_dataclass import fast_dataclass
-from sightline_core.opaque_messages import ProductRow, Vector
+from sightline_core.opaque_messages import Facet, FacetRequest, ProductRow, Vector
 from sightline_core.versions import Freshness, SpaceVersion
 
 
@@ -88,3 +89,88 @@ class ProductRows:
     rows: tuple[ProductRow, ...] = ()
     titles: Mapping[str, str] = field(default_factory=dict)
     """By product id; unavailable titles are missing."""
+
+
+class Carried(Protocol):
+    """A filter of a caller, as its message."""
+
+    @property
+    def message(self) -> object:
+        """The message, which is not changed."""
+
+
+RANKED = "RANKED"
+
+
+@fast_dataclass(frozen=True, slots=True, eq=False)
+class ListingRequest:
+    """Request for a page of all products that pass. Equal to itself alone."""
+
+    order: str
+    """Name of an order in the table of fields; RANKED: by `ranked`; RELEVANCE: by the matches of
+    the text's words."""
+    size: int
+    token: str = ""
+    text: str = ""
+    language_code: str = ""
+    """Language of the text."""
+    exclude: Sequence[str] = ()
+    exclude_families: Sequence[str] = ()
+    """Products that are excluded with their variants."""
+    ranked: Sequence[str] = ()
+    """Best first; the others follow, newest first. With RELEVANCE: the order of equal matches."""
+    last: Sequence[Carried] = ()
+    """Products that pass one of these follow after all others."""
+    last_ids: Sequence[str] = ()
+    """Products that follow after all others too."""
+    facets: Sequence[FacetRequest] = ()
+    known_state: str = ""
+    costs: bool = False
+    """True if the columns need the products' costs, which the rows never have."""
+
+
+@fast_dataclass(frozen=True, slots=True)
+class ListedProducts:
+    """A page of all products that pass."""
+
+    rows: tuple[ProductRow, ...]
+    columns: ProductColumns
+    variants: Sequence[Sequence[str]]
+    """Variants of each product that pass too; empty if no product has any."""
+    total: int
+    facets: Sequence[Facet]
+    next_token: str
+    state: str
+    """Token of the catalog's content, which changes with every write."""
+    not_modified: bool
+
+
+@fast_dataclass(frozen=True, slots=True)
+class SuggestedText:
+    """A text that the catalog suggests."""
+
+    text: str
+    marks: Sequence[tuple[int, int]]
+    """Parts that were typed, from and before, in code points."""
+    count: int = 0
+    """Number of products; 0 for a product."""
+    field: str = ""
+    """Of a facet value."""
+    filter: object = None
+    """Of a facet value: the message of the filter for its products."""
+    filter_text: str = ""
+    product_id: str = ""
+
+
+@fast_dataclass(frozen=True, slots=True)
+class CatalogSuggestions:
+    """Suggestions of a catalog, by kind, each best first."""
+
+    completions: Sequence[SuggestedText] = ()
+    facet_values: Sequence[SuggestedText] = ()
+    products: Sequence[SuggestedText] = ()
+    corrected: bool = False
+    """True if nothing has the words as typed."""
+
+    def __bool__(self) -> bool:
+        return bool(self.completions or self.facet_values or self.products)

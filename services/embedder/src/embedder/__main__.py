@@ -2,6 +2,7 @@
 
 import asyncio
 
+from embedder.servicer.lent import lent_by
 from embedder.settings import EmbedderSettings
 from embedder.wiring import (
     bind,
@@ -35,7 +36,13 @@ async def main(settings: EmbedderSettings) -> None:
         offered, recovery, sources = bind(settings, engine, decoding, fetch, catalogs)
         watching = asyncio.create_task(recovery.run())
         peers = PeerCredentials.of(settings)
-        await server.serve(offered, settings, service=SERVICE, peers=peers, catalogs=catalogs)
+        await server.serve(
+            *(offered, settings),
+            service=SERVICE,
+            peers=peers,
+            catalogs=catalogs,
+            lent=lent_by(offered),
+        )
         watching.cancel()
         await sources.close()
     await fetch.close()

@@ -21,7 +21,13 @@ from sightline_core.opaque_messages import (
     FacetRequest,
     Subject,
 )
-from sightline_core.search import ProductRows, Rejection
+from sightline_core.search import (
+    CatalogSuggestions,
+    ListedProducts,
+    ListingRequest,
+    ProductRows,
+    Rejection,
+)
 from sightline_core.shoppers import Shopper
 
 
@@ -122,8 +128,8 @@ class RetrieverPort(Searches[AnswerScope], Protocol):
         """Count the passing products by the values of some fields."""
 
     async def browse(
-        self, catalog_id: str, asked: peers.ListingRequest, scope: AnswerScope
-    ) -> peers.ListedProducts:
+        self, catalog_id: str, asked: ListingRequest, scope: AnswerScope
+    ) -> ListedProducts:
         """Return a page of all products that pass, in an order."""
 
     async def product_count(self, catalog_id: str, scope: AnswerScope) -> int:
@@ -131,7 +137,7 @@ class RetrieverPort(Searches[AnswerScope], Protocol):
 
     async def suggest(
         self, catalog_id: str, prefix: str, language_code: str, size: int
-    ) -> peers.CatalogSuggestions:
+    ) -> CatalogSuggestions:
         """Return suggestions for what was typed so far, at most `size` of each kind."""
 
     async def count(self, catalog_id: str, space: str) -> IndexState:
@@ -159,7 +165,7 @@ class RankerPort(Protocol):
     async def reasons(self, order: ranking.ReasonRequest) -> ranking.Reasoned:
         """Return reasons of up to 200 products that were ranked before."""
 
-    async def answer(self, catalog_id: str, asked: peers.AnswerRange) -> AnswerRecord:
+    async def answer(self, catalog_id: str, asked: ranking.AnswerRange) -> AnswerRecord:
         """Return a recorded answer with a part of its products; its shopper is None.
 
         Raises ANSWER_RECORD_MISSING.

@@ -1,9 +1,10 @@
 """Connects the parts of a gateway."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import TypeVar
 
 from gateway.callers.admission import Admission, Public, TokenKind
 from gateway.callers.keys import Keys
@@ -11,13 +12,13 @@ from gateway.callers.published import PublishedKeys
 from gateway.callers.signed import Claims, SignedTokens, public_keys
 from gateway.clients import embedder, ranker, retriever
 from gateway.clients.columns import columns_of_rows
+from gateway.clients.local_embedder import LocalEmbedder
 from gateway.clients.local_ranker import LocalRanker
 from gateway.clients.local_retriever import LocalRetriever
 from gateway.clients.matches import MatchMessages
 from gateway.clients.peer_calls import PeerCaller
 from gateway.detect.detect import find_products
 from gateway.model.causes import Peer
-from gateway.ports import RetrieverPort
 from gateway.servicer import (
     admin,
     catalog,
@@ -60,6 +61,7 @@ from servicekit.rpc.server import Binding, Listener
 from servicekit.rpc.tls import Certificates
 from sightline.common.v1.product_pb2 import Product
 
+C = TypeVar("C")
 VERSION = version("sightline-gateway")
 CATALOGS_FILE = "catalogs.json"
 
@@ -98,12 +100,20 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     connections = {
         peer: _connect(settings, peer, known[peer], of.IDEMPOTENT) for peer, of in CLIENTS.items()
     }
-    ranking = _ranker(settings, connections[Peer.RANKER])
+    ranking: ranker.RankerClient = _client(
+        *(settings.ranker_target, ranker.RankerClient, LocalRanker, *connections[Peer.RANKER])
+    )
     places = ExpensiveRequestLimiter(settings.expensive_requests)
     prices = RequestPrices(settings.request_seconds, places)
     clients = PeerClients(
-        embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
-        _retriever(settings, connections[Peer.RETRIEVER], prices),
+        _client(
+            *(settings.embedder_target, embedder.EmbedderClient, LocalEmbedder),
+            *connections[Peer.EMBEDDER],
+        ),
+        _client(
+            *(settings.retriever_target, retriever.RetrieverClient, LocalRetriever),
+            *(*connections[Peer.RETRIEVER], prices.learn),
+        ),
         ranking,
     )
     once = _connect(settings, Peer.RETRIEVER, known[Peer.RETRIEVER], ())
@@ -155,22 +165,11 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     return Gateway(bindings, audit, answers, snapshots, toml, channels, catalogs)
 
 
-def _retriever(
-    settings: GatewaySettings, connection: Connection, prices: RequestPrices
-) -> RetrieverPort:
-    """Return the retriever of requests: where it runs in this process, without messages."""
-    borrowed = borrowing(settings.retriever_target)
-    if borrowed is None:
-        return retriever.RetrieverClient(*connection, prices.learn)
-    return LocalRetriever(*connection, prices.learn, borrowed)
-
-
-def _ranker(settings: GatewaySettings, connection: Connection) -> ranker.RankerClient:
-    """Return the ranker of requests: where it runs in this process, without messages."""
-    borrowed = borrowing(settings.ranker_target)
-    if borrowed is None:
-        return ranker.RankerClient(*connection)
-    return LocalRanker(*connection, borrowed)
+def _client(target: str, plain: Callable[..., C], local: Callable[..., C], *parts: object) -> C:
+    """Return the client of requests to a target: where it runs in this process, one that takes what
+    is lent in place of messages."""
+    borrowed = borrowing(target)
+    return plain(*parts) if borrowed is None else local(*parts, borrowed)
 
 
 def _catalogs(settings: GatewaySettings, beside: Mapping[Peer, Connection]) -> KnownCatalogs:

@@ -7,7 +7,6 @@ import pytest
 from gateway.model.causes import Peer
 from gateway.model.controls import ControlRule
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.peers import RANKED
 from gateway.model.quality import Quality
 from gateway.model.query import RequestQuery
 from gateway.ranking.sorting import RELEVANCE
@@ -19,6 +18,7 @@ from servicekit.rpc.requests import PageTokenInvalid, RequestInvalid
 from sightline.common.v1.facet_pb2 import FacetRequest
 from sightline_core.degradations import DegradationCause
 from sightline_core.ranking import NominationBasis
+from sightline_core.search import RANKED
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_snapshot import row, snapshot

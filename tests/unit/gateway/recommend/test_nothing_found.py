@@ -7,7 +7,6 @@ import pytest
 
 from gateway.model.errors import FilterInvalid
 from gateway.model.filters import carried, of_words
-from gateway.model.peers import CatalogSuggestions, SuggestedText
 from gateway.model.query import AnswerScope, ValueGrouping
 from gateway.model.response import EmptyReason
 from gateway.recommend.listing import listing
@@ -16,6 +15,7 @@ from gateway.recommend.search import search
 from gateway.recommend.values import recommend_values
 from servicekit.errors import Unavailable
 from sightline.common.v1.filter_pb2 import Filter
+from sightline_core.search import CatalogSuggestions, SuggestedText
 from sightline_rules.messages import read
 from sightline_rules.rejections import words
 from tests.fakes.gateway_peers import Shop

@@ -7,7 +7,6 @@ import pytest
 
 from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable, PeerUnavailable
-from gateway.model.peers import CatalogSuggestions, SuggestedText
 from gateway.recommend.suggest import (
     SuggestAnswer,
     Suggestion,
@@ -20,6 +19,7 @@ from gateway.state.past_searches import AGAIN_SECONDS, MOST_SECONDS, SECONDS, Pa
 from servicekit.errors import InvalidArgument, Unavailable
 from servicekit.rpc.requests import CatalogNotFound, RequestInvalid
 from sightline_core.degradations import DegradationCause
+from sightline_core.search import CatalogSuggestions, SuggestedText
 from tests.fakes.gateway_peers import Shop
 
 

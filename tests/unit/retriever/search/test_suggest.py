@@ -20,12 +20,11 @@ from retriever.record import Record
 from retriever.search.suggest import (
     MOST_OF_A_KIND,
     MOST_PREFIX,
-    CatalogSuggestion,
-    CatalogSuggestions,
     SuggestionQuery,
     suggest,
 )
 from servicekit.rpc.requests import RequestInvalid
+from sightline_core.search import CatalogSuggestions, SuggestedText
 from sightline_rules import categories
 from sightline_rules.synonyms import SynonymRule, Synonyms
 from sightline_rules.words import words_of
@@ -78,7 +77,7 @@ def asked(
     return asyncio.run(suggest(SuggestionQuery("default", prefix, size, language), indexes))
 
 
-def texts(found: Sequence[CatalogSuggestion]) -> list[tuple[str, int]]:
+def texts(found: Sequence[SuggestedText]) -> list[tuple[str, int]]:
     return [(each.text, each.count) for each in found]
 
 

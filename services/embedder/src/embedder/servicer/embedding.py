@@ -1,11 +1,11 @@
 """Servicer of sightline.embedder.v1.EmbeddingService."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from embedder.domain.heat import Heat
-from embedder.domain.items import CategoryGuess, Classification, Item, ItemOutcome
+from embedder.domain.items import CategoryGuess, Classification, Embedding, Item, ItemOutcome
 from embedder.domain.labels import LabelLine
 from embedder.domain.objects import MOST_OBJECTS
 from embedder.domain.photos import Box, Camera, PhotoSubject
@@ -24,7 +24,7 @@ from servicekit.errors import ServiceError
 from servicekit.rpc.requests import RequestInvalid, enter
 from servicekit.status import to_status
 from servicekit.telemetry import Stages
-from sightline.common.v1 import photo_pb2
+from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc
 
@@ -58,32 +58,35 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         self._comparison = comparison
         self._faces, self._labels, self._regions = faces, labels, regions
         self._listing = listing
-        self._catalogs = catalogs
+        self.catalogs = catalogs
 
     async def BatchEmbed(
         self, request: pb.BatchEmbedRequest, _context: Any
     ) -> pb.BatchEmbedResponse:
         """Embed a batch; each item has its own status."""
         stages = Stages()
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         tracing.note("sightline.items", len(request.items))
-        outcomes = await self._embedder.embed(
-            [_item(item, _guesses(item, place)) for place, item in enumerate(request.items)],
-            catalog,
-            messages.priority(request.priority),
-            stages,
-            deadlines.budget(RESERVE),
-        )
+        items = [_item(item, _guesses(item, place)) for place, item in enumerate(request.items)]
+        outcomes = await self.embedded(items, catalog, request.priority, stages)
         return pb.BatchEmbedResponse(
             results=map(_result, outcomes),
             stage_timings=messages.timings(stages.finished),
             decoding_time=messages.duration(stages.decoding_seconds),
         )
 
+    async def embedded(
+        self, items: Sequence[Item], catalog: str, priority: int, stages: Stages
+    ) -> Sequence[ItemOutcome]:
+        """Return one outcome for each item, in order, before the call's deadline. `priority`: its
+        number in the contract."""
+        urgent, seconds = messages.priority(priority), deadlines.budget(RESERVE)
+        return await self._embedder.embed(items, catalog, urgent, stages, seconds)
+
     async def Classify(self, request: pb.ClassifyRequest, _context: Any) -> pb.ClassifyResponse:
         """Classify photos; each item has its own status."""
         stages = Stages()
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         guesses = _top_k(request.top_k)
         outcomes = await self._embedder.classify(
             [_item(item, guesses) for item in request.items],
@@ -103,7 +106,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     ) -> pb.ComparePhotosResponse:
         """Compare two photos, position by position."""
         stages = Stages()
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         first, second = (_item(each, 0) for each in (request.first, request.second))
         with asking(messages.priority(request.priority)):
             found = await self._comparison.compare(
@@ -122,7 +125,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     async def FindFaces(self, request: pb.FindFacesRequest, _context: Any) -> pb.FindFacesResponse:
         """Find the faces in a photo."""
         stages = Stages()
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         found = await self._faces.find(
             request.image, catalog, messages.priority(request.priority), stages
         )
@@ -137,7 +140,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     ) -> pb.ReadLabelsResponse:
         """Read the texts in a photo."""
         stages = Stages()
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         camera = _CAMERAS.get(request.photo_kind, Camera.SHOPPER)
         priority = messages.priority(request.priority)
         given = request.image if request.image or not request.image_uri else None
@@ -155,7 +158,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
     ) -> pb.EmbedRegionsResponse:
         """Embed the objects in a photo, or given parts of it."""
         stages = Stages()
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         kind = request.WhichOneof("photo")
         item = Item(
             photo=request.image if kind == "image" else None,
@@ -187,7 +190,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         self, request: pb.ListSpacesRequest, _context: Any
     ) -> pb.ListSpacesResponse:
         """List the spaces with their current states."""
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         listed = await self._listing.listed(
             catalog, deadlines.budget(RESERVE), include_all=request.include_all
         )
@@ -250,15 +253,22 @@ def _result(outcome: ItemOutcome) -> pb.EmbedResult:
         return pb.EmbedResult(status=to_status(outcome))
     result = pb.EmbedResult()
     result.status.SetInParent()
-    result.vector.space = outcome.space
-    result.vector.space_version = outcome.version
-    result.vector.dimension = len(outcome.values)
-    result.vector.data = outcome.values.astype("<f4").tobytes()
+    result.vector.CopyFrom(vector_of(outcome))
     if outcome.subject is not None:
         result.subject.CopyFrom(_subject(outcome.subject))
     if outcome.classification is not None:
         result.classification.CopyFrom(_classification(outcome.classification))
     return result
+
+
+def vector_of(outcome: Embedding) -> vector_pb2.Vector:
+    """Return the message of an item's vector."""
+    return vector_pb2.Vector(
+        space=outcome.space,
+        space_version=outcome.version,
+        dimension=len(outcome.values),
+        data=outcome.values.astype("<f4").tobytes(),
+    )
 
 
 def _classified(outcome: ItemOutcome) -> pb.ClassifyResult:

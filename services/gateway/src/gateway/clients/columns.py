@@ -1,8 +1,8 @@
 """Columns of products and of answers as messages, and back."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -41,6 +41,8 @@ def _unknown(kind: FieldKind) -> tuple[Any, ...]:
             return ("",)
 
 
+BRANCHES = [str(branch) for branch in Branch]
+"""Names of the bits of an order's branches, as messages have them."""
 _UNKNOWN: Mapping[str, Any] = {"product_ids": "", "image_hashes": NO_HASH} | {
     name: cell
     for field in CANDIDATE
@@ -152,7 +154,7 @@ def order_message(order: AnswerOrder) -> pb.AnsweredColumns:
         raw_scores=_packed(order.raw_scores),
         parts=[pb.PackedPart(name=name, values=_packed(values)) for name, values in order.parts],
         matched_image_ids=order.image_ids,
-        branch_names=list(Branch),
+        branch_names=BRANCHES,
         branches=order.branches,
         collapsed_counts=[len(ids) for ids in order.collapsed],
         collapsed_product_ids=[product_id for ids in order.collapsed for product_id in ids],
@@ -169,7 +171,7 @@ def order_of(message: pb.AnsweredColumns, offset: int, total: int) -> AnswerOrde
         raw_scores=_unpacked(message.raw_scores),
         parts=[(part.name, _unpacked(part.values)) for part in message.parts],
         image_ids=list(message.matched_image_ids),
-        branches=list(_bits(message)),
+        branches=_bits(message),
         collapsed=[[next(collapsed) for _ in range(n)] for n in message.collapsed_counts],
         score_ranks=list(message.score_ranks),
         moves=[
@@ -183,12 +185,15 @@ def order_of(message: pb.AnsweredColumns, offset: int, total: int) -> AnswerOrde
     )
 
 
-def _bits(message: pb.AnsweredColumns) -> Iterator[int]:
-    """Yield the bit set of branches of each product; unknown branches are omitted."""
-    own = {name: 1 << bit for bit, name in enumerate(Branch)}
-    ours = [own.get(cast(Branch, name), 0) for name in message.branch_names]
-    for bits in message.branches:
-        yield sum(each for bit, each in enumerate(ours) if bits >> bit & 1)
+def _bits(message: pb.AnsweredColumns) -> list[int]:
+    """Return the bit set of branches of each product; unknown branches are omitted."""
+    if list(message.branch_names) == BRANCHES:
+        return list(message.branches)
+    own = {name: 1 << bit for bit, name in enumerate(BRANCHES)}
+    ours = [own.get(name, 0) for name in message.branch_names]
+    return [
+        sum(each for bit, each in enumerate(ours) if bits >> bit & 1) for bits in message.branches
+    ]
 
 
 def _packed(values: Sequence[float]) -> bytes:

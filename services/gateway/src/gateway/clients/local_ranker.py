@@ -2,13 +2,16 @@
 go over its channel."""
 
 from collections.abc import Callable
+from typing import Any
 
 import grpc
 
 from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.ranker import RankerClient
+from gateway.clients.records import record_of
 from servicekit.rpc.loans import Loan
 from sightline_core import ranking as core
+from sightline_core.answer import AnswerRecord
 from sightline_core.lending import LentRanker
 
 
@@ -37,3 +40,9 @@ class LocalRanker(RankerClient):
         return await self._caller.borrow(
             self._borrowed(), "reasons", lambda lent: lent.reasons(order)
         )
+
+    async def answer(self, catalog_id: str, asked: core.AnswerRange) -> AnswerRecord:
+        found: Any = await self._caller.borrow(
+            self._borrowed(), "answer", lambda lent: lent.answer(catalog_id, asked)
+        )
+        return record_of(found, asked.offset)

@@ -9,13 +9,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import grpc
 
 from gateway.clients.peer_calls import PeerCaller
-from gateway.clients.retriever import RetrieverClient, as_sent, filter_of
+from gateway.clients.retriever import RetrieverClient, any_of, as_sent, filter_of
 from gateway.model.query import AnswerScope
 from servicekit.errors import InvalidArgument
 from servicekit.rpc.loans import Loan
 from sightline_core.lending import LentRetriever, ReadFilter
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
-from sightline_core.search import VectorBlend
+from sightline_core.search import CatalogSuggestions, ListedProducts, ListingRequest, VectorBlend
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,6 +83,26 @@ class LocalRetriever(RetrieverClient):
             lambda lent: lent.facets(catalog_id, asked, _filter(lent, scope)),
             scope,
             *(catalog_id, key),
+        )
+
+    async def _listed(
+        self, catalog_id: str, asked: ListingRequest, scope: AnswerScope
+    ) -> tuple[ListedProducts, int]:
+        def work(lent: Any) -> Awaitable[tuple[ListedProducts, int]]:
+            last = lent.read_filter(any_of(asked.last)) if asked.last else None
+            page: Awaitable[tuple[ListedProducts, int]] = lent.browse(
+                catalog_id, asked, _filter(lent, scope), last
+            )
+            return page
+
+        return await self.ask("browse", work, scope, catalog_id, asked)
+
+    async def suggest(
+        self, catalog_id: str, prefix: str, language_code: str, size: int
+    ) -> CatalogSuggestions:
+        key = catalog_id, prefix, language_code, size
+        return await self._caller.borrow_idempotent(
+            self._borrowed(), "suggest", lambda lent: lent.suggest(*key), *key
         )
 
     async def ask(

@@ -15,7 +15,7 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.records import draft_of, message_of, record_of, replay_of
 from gateway.model.diversity import Diversity
 from gateway.model.experiment import ExperimentFile, RunningExperiment
-from gateway.model.peers import AnswerRange, CountedSales, ProductSales, ReplayRules
+from gateway.model.peers import CountedSales, ProductSales, ReplayRules
 from gateway.model.replay import RankerReplay
 from gateway.ports import ExperimentKeeper, RankerPort
 from servicekit.errors import Internal
@@ -134,7 +134,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
             raise Internal("the ranker's columns differ in length", reason="INTERNAL")
         return reasoned
 
-    async def answer(self, catalog_id: str, asked: AnswerRange) -> AnswerRecord:
+    async def answer(self, catalog_id: str, asked: core.AnswerRange) -> AnswerRecord:
         request = answers_pb.GetAnswerRequest(
             **(asdict(asked) | {"shopper": messages.shopper_message(asked.shopper)}),
             catalog_id=catalog_id,

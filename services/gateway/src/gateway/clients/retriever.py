@@ -11,13 +11,7 @@ from grpc.aio import UnaryUnaryMultiCallable
 from gateway.clients import messages
 from gateway.clients.columns import columns, columns_of
 from gateway.clients.peer_calls import A, PeerCaller, Q
-from gateway.model.peers import (
-    CatalogSuggestions,
-    IndexState,
-    ListedProducts,
-    ListingRequest,
-    SuggestedText,
-)
+from gateway.model.peers import IndexState
 from gateway.model.query import AnswerScope
 from gateway.ports import RetrieverPort
 from servicekit.errors import FieldViolation, Internal, InvalidArgument, ServiceError
@@ -43,10 +37,15 @@ from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 from sightline_core.columns import ProductColumns, gathered
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.search import (
+    Carried,
+    CatalogSuggestions,
     CheckedProducts,
+    ListedProducts,
+    ListingRequest,
     NearestProducts,
     ProductRows,
     Rejection,
+    SuggestedText,
     UsedSynonym,
     VectorBlend,
 )
@@ -293,12 +292,20 @@ class RetrieverClient(RetrieverPort):
     async def browse(
         self, catalog_id: str, asked: ListingRequest, scope: AnswerScope
     ) -> ListedProducts:
+        found, count = await self._listed(catalog_id, asked, scope)
+        self._sized(catalog_id, count)
+        return found
+
+    async def _listed(
+        self, catalog_id: str, asked: ListingRequest, scope: AnswerScope
+    ) -> tuple[ListedProducts, int]:
+        """Return a page of the products that pass, and the number of the catalog's."""
         request = products_pb.BrowseProductsRequest(
             catalog_id=catalog_id,
             filter=filter_of(scope),
             order=asked.order,
             ranked_product_ids=asked.ranked,
-            last_filter=_any([each.message for each in asked.last]) if asked.last else None,
+            last_filter=any_of(asked.last) if asked.last else None,
             last_product_ids=asked.last_ids,
             text=asked.text,
             language_code=asked.language_code,
@@ -311,8 +318,7 @@ class RetrieverClient(RetrieverPort):
             costs=asked.costs,
         )
         answer = await self._call(self._products.BrowseProducts, request, scope)
-        self._sized(catalog_id, answer.catalog_product_count)
-        return ListedProducts(
+        listed = ListedProducts(
             rows=tuple(answer.products),
             columns=_with_costs(answer),
             variants=[tuple(each.product_ids) for each in answer.variants],
@@ -322,6 +328,7 @@ class RetrieverClient(RetrieverPort):
             state=answer.state,
             not_modified=answer.not_modified,
         )
+        return listed, answer.catalog_product_count
 
     async def suggest(
         self, catalog_id: str, prefix: str, language_code: str, size: int
@@ -475,9 +482,10 @@ def _all(filters: Sequence[filter_pb2.Filter]) -> filter_pb2.Filter:
     return filter_pb2.Filter(all=filter_pb2.FilterList(filters=filters))
 
 
-def _any(filters: Sequence[object]) -> filter_pb2.Filter:
-    made = cast(Sequence[filter_pb2.Filter], filters)
-    return filter_pb2.Filter(any=filter_pb2.FilterList(filters=made))
+def any_of(filters: Sequence[Carried]) -> filter_pb2.Filter:
+    """Return the filter that what passes one of these passes."""
+    messages = cast(Sequence[filter_pb2.Filter], [each.message for each in filters])
+    return filter_pb2.Filter(any=filter_pb2.FilterList(filters=messages))
 
 
 def as_sent(error: InvalidArgument, scope: AnswerScope) -> InvalidArgument:

@@ -4,16 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from gateway.model.diversity import Diversity
-from gateway.model.filters import CallersFilter
 from gateway.model.query import Signal
 from servicekit.errors import ServiceError
-from sightline_core.columns import ProductColumns
 from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import (
     Box,
     Classification,
-    Facet,
-    FacetRequest,
     LabelLine,
     ProductRow,
     RecallEstimate,
@@ -21,7 +17,6 @@ from sightline_core.opaque_messages import (
     Vector,
 )
 from sightline_core.ranking import AppliedObjective
-from sightline_core.shoppers import Shopper
 from sightline_core.versions import Freshness, SpaceVersion
 
 
@@ -104,80 +99,6 @@ class IndexState:
 
 
 @fast_dataclass(frozen=True, slots=True)
-class ListingRequest:
-    """Request for a page of all products that pass."""
-
-    order: str
-    """Name of an order in the table of fields; RANKED: by `ranked`; RELEVANCE: by the matches of
-    the text's words."""
-    size: int
-    token: str = ""
-    text: str = ""
-    language_code: str = ""
-    """Language of the text."""
-    exclude: Sequence[str] = ()
-    exclude_families: Sequence[str] = ()
-    """Products that are excluded with their variants."""
-    ranked: Sequence[str] = ()
-    """Best first; the others follow, newest first. With RELEVANCE: the order of equal matches."""
-    last: Sequence[CallersFilter] = ()
-    """Products that pass one of these follow after all others."""
-    last_ids: Sequence[str] = ()
-    """Products that follow after all others too."""
-    facets: Sequence[FacetRequest] = ()
-    known_state: str = ""
-    costs: bool = False
-    """True if the columns have the products' costs, which the rows never have."""
-
-
-@fast_dataclass(frozen=True, slots=True)
-class SuggestedText:
-    """A text that the catalog suggests."""
-
-    text: str
-    marks: Sequence[tuple[int, int]]
-    """Parts that were typed, from and before, in code points."""
-    count: int = 0
-    """Number of products; 0 for a product."""
-    field: str = ""
-    """Of a facet value."""
-    filter: object = None
-    """Of a facet value: the message of the filter for its products."""
-    filter_text: str = ""
-    product_id: str = ""
-
-
-@fast_dataclass(frozen=True, slots=True)
-class CatalogSuggestions:
-    """Suggestions of a catalog, by kind, each best first."""
-
-    completions: Sequence[SuggestedText] = ()
-    facet_values: Sequence[SuggestedText] = ()
-    products: Sequence[SuggestedText] = ()
-    corrected: bool = False
-    """True if nothing has the words as typed."""
-
-
-RANKED = "RANKED"
-
-
-@fast_dataclass(frozen=True, slots=True)
-class ListedProducts:
-    """A page of all products that pass."""
-
-    rows: tuple[ProductRow, ...]
-    columns: ProductColumns
-    variants: Sequence[Sequence[str]]
-    """Variants of each product that pass too; empty if no product has any."""
-    total: int
-    facets: Sequence[Facet]
-    next_token: str
-    state: str
-    """Token of the catalog's content, which changes with every write."""
-    not_modified: bool
-
-
-@fast_dataclass(frozen=True, slots=True)
 class ReplayRules:
     """Rules by which a recorded answer is ranked again."""
 
@@ -188,21 +109,6 @@ class ReplayRules:
     objective: AppliedObjective = AppliedObjective()  # frozen
     costs: bool = True
     """False: the candidates' costs are left out, because the caller may not read them."""
-
-
-@fast_dataclass(frozen=True, slots=True)
-class AnswerRange:
-    """Range of a recorded answer to read, and its reader."""
-
-    answer_id: str
-    offset: int = 0
-    """Index of its first product, from 0."""
-    limit: int = 0
-    """Maximum number of products; 0: all."""
-    shopper: Shopper | None = None
-    """Reader: products hidden by this shopper are excluded."""
-    drop_seen: bool = False
-    """If true, products that the shopper has seen are excluded too."""
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from gateway.model.causes import Peer
 from gateway.model.controls import ActiveControl, ControlOutcomes, ControlState
 from gateway.model.errors import NothingAvailable
 from gateway.model.filters import CallersFilter
-from gateway.model.peers import RANKED, ListedProducts, ListingRequest
 from gateway.model.quality import Quality, check_quality
 from gateway.model.query import RequestQuery
 from gateway.model.response import ListAnswer
@@ -39,6 +38,7 @@ from sightline_core.degradations import Degradation
 from sightline_core.opaque_messages import ProductRow
 from sightline_core.ranking import Objective
 from sightline_core.score_notes import OBJECTIVE, NoteCause, ScoreNote
+from sightline_core.search import RANKED, ListedProducts, ListingRequest
 from sightline_rules.controls import ControlKind
 
 STAGE = "listing"

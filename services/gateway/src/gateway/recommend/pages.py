@@ -12,7 +12,6 @@ from gateway.model.causes import Peer
 from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailable
 from gateway.model.match import Match
 from gateway.model.peer_failures import cause_of
-from gateway.model.peers import AnswerRange
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.model.response import RecommendAnswer
@@ -43,7 +42,7 @@ from sightline_core.answer import (
 from sightline_core.candidates import Contributions
 from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import ProductRow
-from sightline_core.ranking import ReasonRequest
+from sightline_core.ranking import AnswerRange, ReasonRequest
 from sightline_core.reasons import MoveCause, Reason
 from sightline_core.search import ProductRows
 from sightline_core.versions import Versions

@@ -26,7 +26,7 @@ from itertools import chain, zip_longest
 from operator import or_
 from typing import Any
 
-from gateway.model.peers import AnswerRange, ReplayRules
+from gateway.model.peers import ReplayRules
 from gateway.model.query import AnswerScope, RequestQuery
 from gateway.model.replay import ExpectedOutcome
 from gateway.model.scene import ATTRIBUTE, MARGIN, NUMBERS, Scene
@@ -36,6 +36,7 @@ from gateway.recommend.plan_request import weights_of
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch, branches_of
 from sightline_core.opaque_messages import ProductRow
+from sightline_core.ranking import AnswerRange
 
 MOST_ANSWERS, DEFAULT_ANSWERS = 200, 100
 MOST_PLACES, DEFAULT_PLACES = 200, 20

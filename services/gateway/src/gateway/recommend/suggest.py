@@ -15,7 +15,6 @@ import numpy as np
 from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable
 from gateway.model.peer_failures import cause_of
-from gateway.model.peers import CatalogSuggestions, SuggestedText
 from gateway.model.price import suggestion_price
 from gateway.model.query import DEFAULT_LANGUAGE
 from gateway.recommend.validate import check_suggestion
@@ -23,6 +22,7 @@ from gateway.state.past_searches import KnownSearches
 from gateway.state.request_context import RequestDependencies
 from servicekit.errors import ServiceError
 from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.search import CatalogSuggestions, SuggestedText
 from sightline_rules.evaluation.work import finish
 from sightline_rules.phrases import TypedText
 from sightline_rules.stems import stemmer_of
@@ -117,11 +117,10 @@ def _merged(
     """Return the page. Corrections of one source are dropped if the other has the words as
     typed."""
     past = _past(query, typed, known, tolerant=False)
-    has_any = bool(found.completions or found.facet_values or found.products)
-    exact = past or (has_any and not found.corrected)
+    exact = past or (found and not found.corrected)
     if exact and found.corrected:
         found = CatalogSuggestions()
-    corrected = not exact and has_any
+    corrected = not exact and bool(found)
     if not exact:
         past = _past(query, typed, known, tolerant=True)
         corrected = corrected or bool(past)

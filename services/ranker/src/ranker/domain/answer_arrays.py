@@ -83,11 +83,15 @@ def _varint(value: int) -> bytes:
     return bytes(found)
 
 
-def read_record(content: bytes) -> pb.AnswerRecord:
-    """Return the message of a record in either form."""
+def read_record(content: bytes, *, inputs: bool = True) -> pb.AnswerRecord:
+    """Return the message of a record in either form, with or without its inputs."""
     found = unpack(content)
     if found is None:
-        return pb.AnswerRecord.FromString(content)
+        made = pb.AnswerRecord.FromString(content)
+        if not inputs:
+            made.ClearField("inputs")
+            made.ClearField("inputs_version")
+        return made
     header, arrays = found
     made = pb.AnswerRecord(
         answer_id=header["answer_id"],
@@ -100,8 +104,8 @@ def read_record(content: bytes) -> pb.AnswerRecord:
         arms=header["arms"],
         controls=header["controls"],
         columns=_columns(header, arrays),
-        inputs=_inputs(header, arrays),
-        inputs_version=header["version"],
+        inputs=_inputs(header, arrays) if inputs else None,
+        inputs_version=header["version"] if inputs else 0,
     )
     for field, micros in (("answer_time", header["served"]), ("expire_time", header["expires"])):
         if micros:

@@ -36,7 +36,8 @@ def page(record: pb.AnswerRecord, offset: int, limit: int, *, as_columns: bool) 
     start = min(offset, total)
     part = cut(record.columns, start, min(start + limit if limit else total, total))
     if as_columns:
-        record.columns.CopyFrom(part)
+        if part is not record.columns:
+            record.columns.CopyFrom(part)
     else:
         record.products.extend(to_products(part))
         record.ClearField("columns")

@@ -120,11 +120,10 @@ class AnswerLog(TableRecord):
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
         """Return the content; None if there is none or it has expired."""
-        t = ANSWERS.c
-        statement = sa.select(t.content).where(
-            t.catalog_id == catalog_id, t.answer_id == answer_id, t.expires_micros > now_micros
-        )
-        return await self._db.read(lambda connection: connection.execute(statement).scalar())
+        given = {"catalog_id": catalog_id, "answer_id": answer_id, "now": now_micros}
+        found = await self._db.read(lambda connection: _CONTENT.of(connection, given))
+        content: bytes | None = found[0][0] if found else None
+        return content
 
     async def owner(self, catalog_id: str, answer_id: str) -> str:
         """Return the pseudonym of the answer's shopper; empty: no shopper, or no answer."""
@@ -162,6 +161,13 @@ class AnswerLog(TableRecord):
 
 _T = ANSWERS.c
 _KEYS = sa.tuple_(_T.catalog_id, _T.answer_id)
+_CONTENT = RowsStatement(
+    sa.select(_T.content).where(
+        _T.catalog_id == sa.bindparam("catalog_id"),
+        _T.answer_id == sa.bindparam("answer_id"),
+        _T.expires_micros > sa.bindparam("now"),
+    )
+)
 _KNOWN = RowsStatement(
     sa.select(_T.answer_id).where(
         _T.catalog_id == sa.bindparam("catalog_id"), Among(_T.answer_id, "ids")

@@ -29,6 +29,7 @@ from sightline.ranker.v1 import answer_service_pb2_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline_core.answer import AnswerOrder, AnswerRecord
 from sightline_core.degradations import Degradation
+from sightline_core.ranking import AnswerRange
 
 MOST_ANSWERS = 100
 MOST_LISTED, DEFAULT_LISTED = 200, 100
@@ -71,31 +72,37 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
 
     async def GetAnswer(self, request: pb.GetAnswerRequest, context: Context) -> pb.AnswerRecord:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        check_range("offset", request.offset, 0, MOST_PRODUCTS)
-        check_range("limit", request.limit, 0, MOST_PRODUCTS)
-        record = await self._read(catalog_id, request.answer_id)
-        record.ClearField("inputs")
-        record.ClearField("inputs_version")
-        answer_columns.page(record, request.offset, request.limit, as_columns=request.as_columns)
-        record.left_out_product_ids[:] = await self._left_out(catalog_id, request, record)
+        who = actor(request.shopper, catalog_id, self.pseudonyms)
+        return await self.part(catalog_id, request, who, as_columns=request.as_columns)
+
+    async def part(
+        self,
+        catalog_id: str,
+        asked: pb.GetAnswerRequest | AnswerRange,
+        who: str | None,
+        *,
+        as_columns: bool = True,
+    ) -> pb.AnswerRecord:
+        """Return a part of a recorded answer, with the products of it that Rank would drop now for
+        the shopper. Raises RequestInvalid, AnswerMissing."""
+        check_range("offset", asked.offset, 0, MOST_PRODUCTS)
+        check_range("limit", asked.limit, 0, MOST_PRODUCTS)
+        record = await self._read(catalog_id, asked.answer_id, inputs=False)
+        answer_columns.page(record, asked.offset, asked.limit, as_columns=as_columns)
+        given = record.columns.product_ids or [one.product_id for one in record.products]
+        if who is not None:
+            now = await self.reader.history(catalog_id, who, limit=0, with_seen=asked.drop_seen)
+            out = now.hidden | now.seen
+            record.left_out_product_ids[:] = filter(out.__contains__, given)
         return record
 
-    async def _left_out(
-        self, catalog_id: str, request: pb.GetAnswerRequest, record: pb.AnswerRecord
-    ) -> list[str]:
-        """Return the products of the page that Rank would drop now."""
-        who = actor(request.shopper, catalog_id, self.pseudonyms)
-        if who is None:
-            return []
-        now = await self.reader.history(catalog_id, who, limit=0, with_seen=request.drop_seen)
-        given = [*record.columns.product_ids, *(one.product_id for one in record.products)]
-        return [item for item in given if item in now.hidden or item in now.seen]
-
-    async def _read(self, catalog_id: str, answer_id: str) -> pb.AnswerRecord:
+    async def _read(
+        self, catalog_id: str, answer_id: str, *, inputs: bool = True
+    ) -> pb.AnswerRecord:
         content = await self.answers.read(catalog_id, answer_id)
         if content is None:
             raise AnswerMissing
-        record = read_record(content)
+        record = read_record(content, inputs=inputs)
         if record.products:  # written by a release before 0.6, one product per message
             raise AnswerMissing
         return record

@@ -1,7 +1,7 @@
 """What the ranker lends to the other services of its process: its use cases with values. The
 servicers answer the same calls on the wire."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,6 +15,7 @@ from ranker.domain.events import Shopper as KnownShopper
 from ranker.domain.features import CATEGORY_KIND, Money, Product
 from ranker.domain.recommenders import AnchorSource, CountScope, Recommender
 from ranker.domain.recommenders import RequestAnchors as Anchors
+from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.candidates import collapse_keys, read_candidates
 from ranker.servicer.rank_requests import Whose, read_nominate, read_rank, read_reasons
 from ranker.servicer.ranking import RankingServicer, vector_message
@@ -30,6 +31,7 @@ from ranker.serving.record_ranking import AnswerDraft
 from servicekit.rpc.requests import catalog
 from servicekit.rpc.server import Binding
 from servicekit.telemetry import Stages
+from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline_core import ranking as core
 from sightline_core.branch import Branch
 from sightline_core.columns import ProductColumns, single
@@ -45,15 +47,16 @@ _BASES = {each: core.NominationBasis[each.name] for each in CandidateBasis}
 
 def lent_by(bindings: Sequence[Binding]) -> LentRanker:
     """Return what a server lends that offers these services."""
-    every = (each.servicer for each in bindings)
-    return Lent(next(each for each in every if isinstance(each, RankingServicer)))
+    by_type: Mapping[type, Any] = {type(each.servicer): each.servicer for each in bindings}
+    return Lent(by_type[RankingServicer], by_type[AnswerServicer])
 
 
 @dataclass(frozen=True, eq=False)
 class Lent(LentRanker):
-    """The use cases of a servicer, whose collaborators it has."""
+    """The use cases of servicers, whose collaborators these have."""
 
     ranking: RankingServicer
+    answers: AnswerServicer
 
     def _whose(self, catalog_id: str, shopper: Shopper | None) -> Whose:
         name = catalog(catalog_id, self.ranking.catalogs)
@@ -134,6 +137,10 @@ class Lent(LentRanker):
         )
         found = await self.ranking.give_reasons(query)
         return core.Reasoned([*map(tuple, found.reasons)], split(found.contributions))
+
+    async def answer(self, catalog_id: str, asked: core.AnswerRange) -> answers_pb.AnswerRecord:
+        name, who = self._whose(catalog_id, asked.shopper)
+        return await self.answers.part(name, asked, who)
 
 
 class CandidateFacts:

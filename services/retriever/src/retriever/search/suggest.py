@@ -7,7 +7,7 @@ catalog: completions and values of most products first, then by alphabet.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import cast
 
@@ -26,6 +26,7 @@ from retriever.columns.table import ProductTable
 from retriever.domain.errors import ColumnsUnavailable
 from servicekit.rpc.requests import RequestInvalid
 from servicekit.tasks.off_loop import off_loop
+from sightline_core.search import CatalogSuggestions, SuggestedText
 from sightline_rules.evaluation.work import Work
 from sightline_rules.filters import Availability
 from sightline_rules.lexicon import Stem
@@ -46,8 +47,6 @@ MOST_REPHRASED = 4
 _STEM_STEPS, _NEAREST_STEPS = 500, 4_000
 """Cost of finding the words of a stem, and the nearest ones."""
 
-Marks = Sequence[tuple[int, int]]
-
 
 @dataclass(frozen=True, slots=True)
 class SuggestionQuery:
@@ -59,35 +58,6 @@ class SuggestionQuery:
     size: int
     """Suggestions of each kind, at most."""
     language_code: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogSuggestion:
-    """A text that was found for what was typed."""
-
-    text: str
-    marks: Marks
-    """Ranges that match what was typed, from and before, in characters."""
-    count: int = 0
-    """Number of products; 0 for a product."""
-    field: str = ""
-    """Of a facet value."""
-    product_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogSuggestions:
-    """Suggestions by kind, each best first."""
-
-    completions: Sequence[CatalogSuggestion] = field(default_factory=tuple)
-    facet_values: Sequence[CatalogSuggestion] = field(default_factory=tuple)
-    products: Sequence[CatalogSuggestion] = field(default_factory=tuple)
-    corrected: bool = False
-    """True if nothing has the words as typed."""
-
-    def __bool__(self) -> bool:
-        """Return whether there is any suggestion."""
-        return bool(self.completions or self.facet_values or self.products)
 
 
 NOTHING = CatalogSuggestions()
@@ -140,8 +110,8 @@ def _rephrased(
 def _merged(answers: Sequence[CatalogSuggestions], size: int) -> CatalogSuggestions:
     """Return the suggestions of several texts, those of the first text first, each once."""
 
-    def each(kind: str) -> list[CatalogSuggestion]:
-        found = dict[tuple[str, str], CatalogSuggestion]()
+    def each(kind: str) -> list[SuggestedText]:
+        found = dict[tuple[str, str], SuggestedText]()
         for one in chain.from_iterable(getattr(answer, kind) for answer in answers):
             found.setdefault((one.field, " ".join(words_of(one.text))), one)
         return list(found.values())[:size]
@@ -207,7 +177,7 @@ class _Search:
             corrected=any(each.corrected for each in meanings),
         )
 
-    def _values(self) -> Work[list[CatalogSuggestion]]:
+    def _values(self) -> Work[list[SuggestedText]]:
         """Return values that have all words, those that begin with them first."""
         index, meaning = self._index.values, self._in_values
         if meaning is None:
@@ -219,15 +189,15 @@ class _Search:
         chosen = np.concatenate([rows[facets][:size], rows[~facets][:size]])
         return [self._value(self._index.held[row], meaning) for row in chosen.tolist()]
 
-    def _value(self, value: SuggestedValue, meaning: Meaning) -> CatalogSuggestion:
+    def _value(self, value: SuggestedValue, meaning: Meaning) -> SuggestedText:
         before = len(value.text) - len(value.name)
         marks = [
             (before + start, before + end)
             for start, end in meaning.marks(value.name, self._index.values.lexicon)
         ]
-        return CatalogSuggestion(value.text, marks, value.count, value.field)
+        return SuggestedText(value.text, marks, value.count, value.field)
 
-    def _words(self) -> Work[list[CatalogSuggestion]]:
+    def _words(self) -> Work[list[SuggestedText]]:
         """Return the typed text with its last word completed, by words of products that have its
         other words too."""
         index, meaning = self._index.products, self._in_products
@@ -241,10 +211,10 @@ class _Search:
             for place, count in zip(places[best].tolist(), counts[best].tolist(), strict=True)
         ]
 
-    def _completed(self, meaning: Meaning, place: int, count: int) -> CatalogSuggestion:
+    def _completed(self, meaning: Meaning, place: int, count: int) -> SuggestedText:
         text = f"{self._head(meaning)}{self._written(place)}"
         marks = meaning.marks(text, self._index.products.lexicon)
-        return CatalogSuggestion(text, marks, count)
+        return SuggestedText(text, marks, count)
 
     def _head(self, meaning: Meaning) -> str:
         """Return the words before the last one: as typed, or corrected."""
@@ -275,20 +245,20 @@ class _Search:
             yield column.texts[int(column.codes[place])]
 
     def _completions(
-        self, words: Sequence[CatalogSuggestion], values: Sequence[CatalogSuggestion]
-    ) -> list[CatalogSuggestion]:
+        self, words: Sequence[SuggestedText], values: Sequence[SuggestedText]
+    ) -> list[SuggestedText]:
         """Return values of tags and attributes, and words, each text once."""
         given = [
-            CatalogSuggestion(each.text, each.marks, each.count)
+            SuggestedText(each.text, each.marks, each.count)
             for each in values
             if each.field not in FACETS
         ]
-        found = dict[str, CatalogSuggestion]()
+        found = dict[str, SuggestedText]()
         for each in sorted((*given, *words), key=lambda each: (-each.count, each.text)):
             found.setdefault(" ".join(words_of(each.text)), each)
         return list(found.values())[: self._query.size]
 
-    def _products(self) -> Work[list[CatalogSuggestion]]:
+    def _products(self) -> Work[list[SuggestedText]]:
         """Return products that have all words: those first that have them in the title, that begin
         with one, and that can be bought. Variants of one parent, and equal titles, count once."""
         index, meaning = self._index.products, self._in_products
@@ -322,7 +292,7 @@ class _Search:
                 families.add(family)
         return list(found.values())
 
-    def _product(self, place: int, meaning: Meaning, index: PhraseIndex) -> CatalogSuggestion:
+    def _product(self, place: int, meaning: Meaning, index: PhraseIndex) -> SuggestedText:
         title = self._table.titles[place]
         marks = meaning.marks(title, index.lexicon)
-        return CatalogSuggestion(title, marks, product_id=self._table.ids[place])
+        return SuggestedText(title, marks, product_id=self._table.ids[place])

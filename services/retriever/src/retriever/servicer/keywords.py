@@ -1,8 +1,8 @@
 """KeywordService on gRPC: translate, call the use case, translate back."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.column_cache import Columns
@@ -11,16 +11,18 @@ from retriever.domain.index_values import Collapse
 from retriever.ports.search import SearchRecord
 from retriever.search import keywords
 from retriever.search.query import DEFAULT_TOP_K
-from retriever.search.suggest import CatalogSuggestion, SuggestionQuery, suggest
+from retriever.search.suggest import SuggestionQuery, suggest
 from retriever.servicer import column_messages, facet_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from servicekit.telemetry import Stages
+from sightline.common.v1 import filter_pb2
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline_core.lending import ReadFilter
+from sightline_core.search import CatalogSuggestions, SuggestedText
 from sightline_rules.filters import Comparison, Operator
 from sightline_rules.rejections import words
 
@@ -103,13 +105,9 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     async def SuggestTexts(
         self, request: keywords_pb.SuggestTextsRequest, context: Context
     ) -> keywords_pb.SuggestTextsResponse:
-        query = SuggestionQuery(
-            catalog_id=enter(request.catalog_id, request.request_id, self.catalogs),
-            prefix=request.prefix,
-            size=request.page_size or DEFAULT_SUGGESTIONS,
-            language_code=request.language_code,
-        )
-        found = await suggest(query, self.indexes, await self.synonyms.of(query.catalog_id))
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        size, language_code = request.page_size or DEFAULT_SUGGESTIONS, request.language_code
+        found = await self.suggested(SuggestionQuery(catalog, request.prefix, size, language_code))
         return keywords_pb.SuggestTextsResponse(
             completions=map(_suggested, found.completions),
             facet_values=map(_suggested, found.facet_values),
@@ -117,18 +115,26 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             corrected=found.corrected,
         )
 
+    async def suggested(self, query: SuggestionQuery) -> CatalogSuggestions:
+        """Return suggestions, those of facet values with their filters."""
+        found = await suggest(query, self.indexes, await self.synonyms.of(query.catalog_id))
+        return replace(found, facet_values=[*map(_with_filter, found.facet_values)])
 
-def _suggested(value: CatalogSuggestion) -> keywords_pb.SuggestedText:
-    message = keywords_pb.SuggestedText(
+
+def _with_filter(value: SuggestedText) -> SuggestedText:
+    condition = Comparison(value.field, Operator.EQUAL, value.text)
+    message = facet_messages.filter_message(condition)
+    return replace(value, filter=message, filter_text=words(condition))
+
+
+def _suggested(value: SuggestedText) -> keywords_pb.SuggestedText:
+    return keywords_pb.SuggestedText(
         text=value.text,
         starts=[start for start, _ in value.marks],
         ends=[end for _, end in value.marks],
         product_count=value.count,
         field=value.field,
+        filter=cast(filter_pb2.Filter | None, value.filter),
+        filter_text=value.filter_text,
         product_id=value.product_id,
     )
-    if value.field:
-        condition = Comparison(value.field, Operator.EQUAL, value.text)
-        message.filter.CopyFrom(facet_messages.filter_message(condition))
-        message.filter_text = words(condition)
-    return message

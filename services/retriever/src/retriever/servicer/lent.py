@@ -10,7 +10,8 @@ from retriever.catalog.products import FoundProducts
 from retriever.domain.product import ProductOrder
 from retriever.search.candidates import Candidates
 from retriever.search.search import FoundNearest
-from retriever.servicer import filter_messages, vector_messages
+from retriever.search.suggest import SuggestionQuery
+from retriever.servicer import facet_messages, filter_messages, listing_messages, vector_messages
 from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.products import ProductServicer
 from retriever.servicer.registry import CatalogListServicer
@@ -28,7 +29,10 @@ from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.lending import LentRetriever, ReadFilter
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.search import (
+    CatalogSuggestions,
     CheckedProducts,
+    ListedProducts,
+    ListingRequest,
     NearestProducts,
     ProductRows,
     UsedSynonym,
@@ -153,6 +157,31 @@ class Lent(LentRetriever):
     ) -> tuple[Sequence[Facet], int]:
         of, messages = self.of_products, cast(Sequence[facet_pb2.FacetRequest], asked)
         return await of.counted(catalog(catalog_id, of.catalogs), messages, scope)
+
+    async def browse(
+        self, catalog_id: str, asked: ListingRequest, scope: ReadFilter, last: ReadFilter | None
+    ) -> tuple[ListedProducts, int]:
+        of = self.of_products
+        name = catalog(catalog_id, of.catalogs)
+        page, places, shown = await of.listed(name, asked, scope, last)
+        listed = ListedProducts(
+            rows=tuple([each.read or each.message for each in shown]),
+            columns=product_columns(page.view.table, places, scope.market_id),
+            variants=listing_messages.variants(page, places),
+            total=page.total,
+            facets=[*map(facet_messages.message, page.facets)],
+            next_token=page.next_token,
+            state=page.state,
+            not_modified=page.not_modified,
+        )
+        return listed, of.columns.product_count(name)
+
+    async def suggest(
+        self, catalog_id: str, prefix: str, language_code: str, size: int
+    ) -> CatalogSuggestions:
+        of = self.of_words
+        name = catalog(catalog_id, of.catalogs)
+        return await of.suggested(SuggestionQuery(name, prefix, size, language_code))
 
     async def catalog_list(self, known_revision: str) -> CatalogList | None:
         """See LendsCatalogs in servicekit.rpc.catalog_registry."""

@@ -22,7 +22,7 @@ from retriever.servicer import (
     product_messages,
 )
 from retriever.servicer import messages as wire
-from retriever.servicer.shown_products import ShownProducts
+from retriever.servicer.shown_products import ShownProduct, ShownProducts
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
@@ -31,7 +31,7 @@ from sightline.common.v1 import facet_pb2, import_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline_core.lending import ReadFilter
-from sightline_core.search import Rejection
+from sightline_core.search import ListingRequest, Rejection
 
 R = TypeVar("R", products_pb.BatchGetProductsResponse, products_pb.ListProductsResponse)
 
@@ -165,18 +165,30 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         self, request: products_pb.BrowseProductsRequest, context: Context
     ) -> products_pb.BrowseProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        query = listing_messages.query(catalog, request)
+        passing, last = filter_messages.read(request.filter), None
+        if request.HasField("last_filter"):
+            last = filter_messages.read(request.last_filter)
+        asked = listing_messages.asked(request)
+        page, places, shown = await self.listed(catalog, asked, passing, last)
+        response = listing_messages.response(page, places, self.columns.product_count(catalog))
+        response.MergeFromString(b"".join([each.entry for each in shown]))
+        if request.costs:
+            listing_messages.add_costs(response, page.view.table, places)
+        return response
+
+    async def listed(
+        self, catalog: str, asked: ListingRequest, passing: ReadFilter, last: ReadFilter | None
+    ) -> tuple[listing.ListingPage, Sequence[int], Sequence[ShownProduct]]:
+        """Return a page of the products that pass, and those of it that still do with their places
+        in the table. `last`: see ListingRequest."""
+        query = listing_messages.query(catalog, asked, passing, last)
         synonyms = await self.synonyms.of(catalog)
         page = await listing.browse(query, self.columns, self.record, synonyms)
         places, shown = await self.shown.passing(
             *(catalog, page.view.table, page.places, query.condition, query.market_id),
             unshown=False,
         )
-        response = listing_messages.response(page, places, self.columns.product_count(catalog))
-        response.MergeFromString(b"".join([each.entry for each in shown]))
-        if request.costs:
-            listing_messages.add_costs(response, page.view.table, places)
-        return response
+        return page, places, shown
 
     async def DeleteProducts(
         self, request: products_pb.DeleteProductsRequest, context: Context
