@@ -54,7 +54,7 @@ def pack(header: Header, arrays: Arrays) -> bytes:
     head = orjson.dumps({**header, "arrays": kinds}, _plain, orjson.OPT_NON_STR_KEYS)
     size = 4 + len(head) + sum([array.nbytes for array in arrays.values()])
     pieces = (_PREFIX, _varint(size), len(head).to_bytes(4, "little"), head)
-    return b"".join([*pieces, *arrays.values()])
+    return b"".join([*pieces, *[array.data for array in arrays.values()]])
 
 
 def _plain(value: Any) -> object:
