@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from itertools import repeat
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from sightline_core.opaque_messages import ProductRow, Vector
 from sightline_core.reasons import Move, MoveCause, Reason
 from sightline_core.shoppers import Shopper
 from sightline_core.versions import Versions
+from sightline_rules.frozen import dataclass
 
 
 class Score(NamedTuple):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import reduce
 from operator import or_
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from types import MappingProxyType
 from sightline_core.branch import Branch, branches_of
 from sightline_core.columns import ProductColumns, gathered
 from sightline_rules.controls import Control
+from sightline_rules.frozen import dataclass
 
 Contributions = tuple[tuple[str, float], ...]
 """Features of one part of a raw score: names with values, largest first."""

@@ -1,13 +1,13 @@
 """Products of the record, as columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
 
 from sightline_rules import duplicates
+from sightline_rules.frozen import dataclass
 
 T = TypeVar("T")
 

@@ -1,7 +1,7 @@
 """What the gateway asks of the ranker, and what it answers."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
@@ -12,6 +12,7 @@ from sightline_core.opaque_messages import ProductRow, Vector
 from sightline_core.reasons import Reason
 from sightline_core.score_notes import ScoreNote
 from sightline_core.shoppers import Shopper
+from sightline_rules.frozen import dataclass
 
 MOST_PAIRS = 10_000
 """Maximum number of pairs of candidates with the same picture that the ranker reads."""

@@ -1,12 +1,13 @@
 """What the gateway asks of searches, and what they find."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sightline_core.columns import ProductColumns
 from sightline_core.degradations import Degradation
 from sightline_core.opaque_messages import ProductRow, Vector
 from sightline_core.versions import Freshness, SpaceVersion
+from sightline_rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

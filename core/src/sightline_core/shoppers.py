@@ -1,7 +1,9 @@
 """Shoppers as callers name them."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from sightline_rules.frozen import dataclass
 
 
 class Identity(StrEnum):

@@ -1,8 +1,9 @@
 """Versions of spaces, model, scene and release behind an answer, and the freshness of its index."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple
+
+from sightline_rules.frozen import dataclass
 
 
 class SpaceVersion(NamedTuple):

@@ -14,13 +14,13 @@ all shoppers want: one product says little of a shopper.
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from gateway.model.query import FIRST_ANCHOR, MOST_ALIKE, Signal, SignalKind
 from sightline_core.columns import ProductColumns
 from sightline_rules import categories
+from sightline_rules.frozen import dataclass
 
 T = TypeVar("T")
 MOST_GROUPS = 2

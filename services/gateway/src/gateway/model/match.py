@@ -6,7 +6,7 @@ searched and compared with a threshold.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import IntEnum
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from sightline_core.answer import AnswerOrder
 from sightline_core.branch import JUDGED, SPACES, Branch
 from sightline_core.candidates import CandidateList
 from sightline_core.versions import SpaceVersion
+from sightline_rules.frozen import dataclass
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Quantiles of Verification.nearest_cosines, as defined by the retriever's contract."""

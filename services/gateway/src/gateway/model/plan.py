@@ -1,13 +1,13 @@
 """Plan of a request."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.model.controls import ActiveControl
 from gateway.model.query import AnswerScope, Signal
 from gateway.model.scene import Scene
 from sightline_core.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
+from sightline_rules.frozen import dataclass
 
 MOST_ASKED = 1_000
 """Maximum number of products in a response of the retriever and the ranker."""

@@ -8,13 +8,14 @@ products, attributes, bytes, texts and photos. The figures are processor time of
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gateway.model.filters import CallersFilter, FilterWork, work_of
 from gateway.model.photo_header import decoding_seconds
 from gateway.model.query import MOST_IN_PHOTO, PHOTO_KINDS, RequestQuery, Signal, SignalKind
 from sightline_core.opaque_messages import FacetRequest
 from sightline_rules.filters import ATTRIBUTES
+from sightline_rules.frozen import dataclass
 
 REFERENCE_PRODUCTS = 5_000
 """Products of a catalog for which MOST_SECONDS is meant: a request that a catalog of this size

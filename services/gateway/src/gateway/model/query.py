@@ -1,7 +1,7 @@
 """Requests of callers, as values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -20,6 +20,7 @@ from sightline_rules.filters import (
     Operator,
     Time,
 )
+from sightline_rules.frozen import dataclass
 
 MOST_ANCHORS = 50
 """Maximum number of anchors of a request."""

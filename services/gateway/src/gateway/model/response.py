@@ -1,7 +1,7 @@
 """Responses of the use cases."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.detections import Detection
@@ -17,6 +17,7 @@ from sightline_core.reasons import Reason
 from sightline_core.score_notes import ScoreNote
 from sightline_core.versions import Freshness, StageTiming, Versions
 from sightline_rules.filters import Comparison
+from sightline_rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Results of branches, with notes about their execution."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -14,6 +14,7 @@ from sightline_core.candidates import CandidateList
 from sightline_core.opaque_messages import Facet, Subject, Vector
 from sightline_core.ranking import RankerCandidates
 from sightline_core.search import NearestProducts
+from sightline_rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

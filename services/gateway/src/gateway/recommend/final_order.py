@@ -1,7 +1,7 @@
 """Final order of candidates: the ranker's, or that of the fusion if the ranker fails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from gateway.model.causes import Peer
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
@@ -28,6 +28,7 @@ from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
 from sightline_core.ranking import Ranked, RankRequest
 from sightline_core.score_notes import OBJECTIVE, NoteCause, ScoreNote
+from sightline_rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@ can't be read, the snapshot decides."""
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import count as naturals
 from operator import attrgetter
 
@@ -45,6 +45,7 @@ from sightline_core.ranking import ReasonRequest
 from sightline_core.reasons import MoveCause, Reason
 from sightline_core.search import ProductRows
 from sightline_core.versions import Versions
+from sightline_rules.frozen import dataclass
 from sightline_rules.markets import localized
 
 READ_AHEAD = 100

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.model.causes import Peer
@@ -43,6 +42,7 @@ from sightline_core.answer import AnswerRecord
 from sightline_core.candidates import CandidateList, FusedCandidates
 from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
+from sightline_rules.frozen import dataclass
 
 T = TypeVar("T")
 

@@ -1,7 +1,6 @@
 """Resolution of a request's anchors as the scene defines them, before any search."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gateway.model.causes import Peer
 from gateway.model.query import FIRST_ANCHOR, RequestQuery
@@ -13,6 +12,7 @@ from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
 from sightline_core.changed import changed
 from sightline_rules import categories
+from sightline_rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

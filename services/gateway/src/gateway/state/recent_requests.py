@@ -11,11 +11,11 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
-from dataclasses import dataclass
 
 from gateway.model.query import RequestQuery
 from servicekit import deadlines
 from servicekit.errors import ServiceError
+from sightline_rules.frozen import dataclass
 
 SECONDS = 3_600.0
 """Seconds for which a request is kept."""

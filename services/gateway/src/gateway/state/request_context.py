@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from gateway.model.detections import Detection, DetectionQuery
@@ -34,6 +34,7 @@ from servicekit import deadlines
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.keys.keyring import SigningKeys, open_keys
 from sightline_core.columns import NO_PRODUCTS, ProductColumns
+from sightline_rules.frozen import dataclass
 
 
 class SpaceVersions:

@@ -8,7 +8,6 @@ token's digest.
 import hashlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from operator import methodcaller
@@ -22,6 +21,7 @@ from gateway.model.query import RequestQuery, Signal
 from servicekit.keys.keyring import KeyRing, TokenExpired
 from servicekit.rpc.requests import PageTokenInvalid
 from sightline_core.shoppers import Identity, Shopper
+from sightline_rules.frozen import dataclass
 
 AnswerId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$"), Field(alias="a")]
 """A valid id of a record: no other is requested from the ranker."""

@@ -1,11 +1,12 @@
 """Events of shoppers, as given, as stored and as read."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
 from ranker.domain.features import Money
+from sightline_rules.frozen import dataclass
 
 T = TypeVar("T")
 

@@ -4,11 +4,12 @@ serving/ranking/recommenders.py has the formula of each.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple
 
 from ranker.domain.counting import ALL
+from sightline_rules.frozen import dataclass
 
 
 class Recommender(StrEnum):

@@ -1,7 +1,7 @@
 """Use case: generate candidates for a shopper, by behaviour and by counts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
@@ -15,6 +15,7 @@ from ranker.serving.ranking.recommenders import RecommenderList
 from ranker.serving.ranking.shopper_reads import KnownShopper, ResolvedAnchors, Shoppers
 from ranker.serving.request_model import RequestModel, choose_model
 from ranker.serving.vectors import query_vector
+from sightline_rules.frozen import dataclass
 
 MOST_GENERATED = 1000
 

@@ -5,7 +5,6 @@ replay calls with the values of a record.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -32,6 +31,7 @@ from ranker.serving.request_model import RequestModel, choose_model
 from servicekit.telemetry import Stages
 from sightline_core.reasons import Reason
 from sightline_rules.controls import Control, ControlKind, Lineup, acting
+from sightline_rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
 """Choice of the model for a request."""
 
-from dataclasses import dataclass
-
 from ranker.domain.model import Model
 from ranker.ports import Models
+from sightline_rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ that mentions them begins; a write is acknowledged after its commit.
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from servicekit.tasks.off_loop import off_loop
 from sightline_rules import ids
 from sightline_rules.fields import ORDERS
 from sightline_rules.filters import All, Filter
+from sightline_rules.frozen import dataclass
 from sightline_rules.rejections import Rejection, rejections_of
 
 MAX_UPSERT = 100

@@ -1,7 +1,6 @@
 """The products of a search's answer, as columns: place, similarity and near-duplicates."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Self
 
@@ -16,6 +15,7 @@ from retriever.ports.search import SearchRecord
 from retriever.search.collapse import FirstVectors, choose, most_marked
 from retriever.search.exact import Ordered
 from retriever.search.query import MAX_TOP_K, SearchQuery
+from sightline_rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Where hashes leave open whether two photos are one picture, the photos' vectors 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from retriever.columns.arrays import Flags, Ints
 from retriever.columns.table import ProductTable
 from retriever.domain.vectors import Floats
 from sightline_rules.duplicates import COSINE, NO_HASH
+from sightline_rules.frozen import dataclass
 from sightline_rules.grouping import (
     Agree,
     Hashes,

@@ -5,7 +5,6 @@ is faster.
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +17,7 @@ from retriever.domain.vectors import Floats
 from retriever.search.collapse import SPARE, Chosen, FirstVectors, choose, most_marked
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.filters import Filter
+from sightline_rules.frozen import dataclass
 from sightline_rules.grouping import Hashes, grouped
 
 WIDER = 4

@@ -1,7 +1,6 @@
 """Validated queries and their vectors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from retriever.domain.errors import ProductNotFound
 from retriever.domain.generation import DEFAULT_SPACE, Generation
@@ -10,6 +9,7 @@ from retriever.domain.vectors import Floats, GivenVector, blended, check_vector
 from servicekit.errors import FieldViolation
 from servicekit.rpc.requests import RequestInvalid
 from sightline_rules.filters import All, Filter
+from sightline_rules.frozen import dataclass
 
 DEFAULT_TOP_K = 100
 MAX_TOP_K = 1_000

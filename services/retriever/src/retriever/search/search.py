@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
 import numpy as np
@@ -28,6 +28,7 @@ from retriever.search.planning import MAX_LIMIT
 from retriever.search.query import SearchQuery, check_query, query_vectors
 from retriever.search.sampling import Samples
 from servicekit.errors import ServiceError
+from sightline_rules.frozen import dataclass
 
 NOWHERE = np.zeros(0, np.int64)
 REFILL = 4

@@ -19,7 +19,7 @@ that do not store the composition of their vectors, features that a product had 
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 
 import numpy as np
@@ -46,6 +46,7 @@ from ranker.serving.ranking.parts import (
     UNKNOWN,
 )
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates, represent
+from sightline_rules.frozen import dataclass
 
 Contributions = tuple[tuple[str, float], ...]
 """Names with values in the raw score's unit, largest first."""

@@ -19,7 +19,7 @@ longer path, each where both products have it. All steps but the last apply to t
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from functools import lru_cache
 from itertools import count as naturals
@@ -38,6 +38,7 @@ from ranker.serving.ranking.objective import ExpectedValues, ObjectiveGoal, expe
 from ranker.serving.ranking.parts import UNKNOWN
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates, rows_by_id
 from sightline_rules.categories import ancestors, join, split
+from sightline_rules.frozen import dataclass
 
 
 class MoveCause(StrEnum):

@@ -1,7 +1,7 @@
 """Fold-in: representation of a shopper as vectors, from training and from the last events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from ranker.domain.events import EventType, History, Interaction
 from ranker.domain.features import shopper_feature_names
 from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS, Signals, recent_products
+from sightline_rules.frozen import dataclass
 
 HISTORY_LIMIT = 50
 """Number of events that are read to find the last products; several may be of one product."""

@@ -2,7 +2,6 @@
 only."""
 
 from collections.abc import Collection, Set
-from dataclasses import dataclass
 from enum import StrEnum
 from operator import itemgetter
 
@@ -14,6 +13,7 @@ from ranker.domain.model import Model
 from ranker.ports import HistoryReader
 from ranker.serving.ranking import parts
 from ranker.serving.ranking.fold_in import FoldIn
+from sightline_rules.frozen import dataclass
 
 SAMPLE_STEP = 64
 """Sampling step: every n-th score is used to estimate a lower bound of the best scores."""

@@ -4,7 +4,6 @@ hides a product still sees its variants. The rule is shared (sightline_rules).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from ranker.domain.model import Model
 from ranker.serving.ranking.diversity import Arrangement, MoveCause
 from ranker.serving.ranking.rank import ScoredCandidates, calibrated
 from sightline_rules.controls import Control, apply_pins
+from sightline_rules.frozen import dataclass
 from sightline_rules.grouping import all_differ, grouped
 
 

@@ -22,7 +22,7 @@ and blend and scale are the model's (`factors`).
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
@@ -33,6 +33,7 @@ from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
 from ranker.domain.content import Content
 from ranker.domain.model import Model
 from ranker.serving.ranking.fold_in import FoldIn, LastProducts
+from sightline_rules.frozen import dataclass
 
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
 ITEM_ITEM, BOUGHT_TOGETHER, TREND = "item_item", "bought_together", "trend"

@@ -21,7 +21,7 @@ Equal scores are ordered by the fused order of the branches, then by product id.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import repeat
 
 import numpy as np
@@ -35,6 +35,7 @@ from ranker.serving.ranking import parts
 from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.objective import Offers
 from ranker.serving.ranking.parts import POPULARITY, SESSION, UNKNOWN, Items
+from sightline_rules.frozen import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ the history, the anchors, the model and the full hours of idleness stay the same
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 from weakref import ReferenceType, ref
@@ -22,6 +21,7 @@ from ranker.ports import HistoryReader
 from ranker.serving.ranking import fold_in, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
 from servicekit.tasks.expiring import ExpiringValues
+from sightline_rules.frozen import dataclass
 
 REMEMBERED_SECONDS = 5.0
 MOST_REMEMBERED = 1_000
