@@ -11,11 +11,11 @@ from typing import Any, Final, NamedTuple
 from sightline_core.branch import Branch, branches_of
 from sightline_core.candidates import Contributions
 from sightline_core.degradations import Degradation
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import ProductRow, Vector
 from sightline_core.reasons import Move, MoveCause, Reason
 from sightline_core.shoppers import Shopper
 from sightline_core.versions import Versions
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 class Score(NamedTuple):

@@ -10,8 +10,8 @@ from types import MappingProxyType
 
 from sightline_core.branch import Branch, branches_of
 from sightline_core.columns import ProductColumns, gathered
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_rules.controls import Control
+from sightline_rules.fast_dataclass import fast_dataclass
 
 Contributions = tuple[tuple[str, float], ...]
 """Features of one part of a raw score: names with values, largest first."""

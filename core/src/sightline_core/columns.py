@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_rules import duplicates
+from sightline_rules.fast_dataclass import fast_dataclass
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from sightline_core.fast_dataclass import fast_dataclass
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 class DegradationCause(IntEnum):

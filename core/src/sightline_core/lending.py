@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from sightline_core.columns import ProductColumns
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.ranking import (
     AnswerRange,
@@ -25,6 +24,7 @@ from sightline_core.search import (
     ProductRows,
     VectorBlend,
 )
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.filters import Filter
 
 S_contra = TypeVar("S_contra", contravariant=True)

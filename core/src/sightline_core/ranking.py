@@ -8,11 +8,11 @@ from typing import NamedTuple, Protocol
 from sightline_core.answer import AnswerOrder, AnswerRecord
 from sightline_core.candidates import Contributions, FusedCandidates
 from sightline_core.degradations import Degradation
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import ProductRow, Vector
 from sightline_core.reasons import Reason
 from sightline_core.score_notes import ScoreNote
 from sightline_core.shoppers import Shopper
+from sightline_rules.fast_dataclass import fast_dataclass
 
 MOST_PAIRS = 10_000
 """Maximum number of pairs of candidates with the same picture that the ranker reads."""

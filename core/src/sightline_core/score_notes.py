@@ -2,7 +2,7 @@
 
 from enum import IntEnum
 
-from sightline_core.fast_dataclass import fast_dataclass
+from sightline_rules.fast_dataclass import fast_dataclass
 
 OBJECTIVE = "objective"
 """Name of the part in notes about the objective."""

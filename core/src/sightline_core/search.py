@@ -6,9 +6,9 @@ from typing import Protocol
 
 from sightline_core.columns import ProductColumns
 from sightline_core.degradations import Degradation
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import Facet, FacetRequest, ProductRow, Vector
 from sightline_core.versions import Freshness, SpaceVersion
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import field
 from enum import StrEnum
 
-from sightline_core.fast_dataclass import fast_dataclass
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 class Identity(StrEnum):

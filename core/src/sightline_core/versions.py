@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import NamedTuple
 
-from sightline_core.fast_dataclass import fast_dataclass
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 class SpaceVersion(NamedTuple):

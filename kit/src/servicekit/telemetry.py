@@ -66,7 +66,7 @@ def accept_request_id(given: str | bytes | None) -> str:
     return os.urandom(16).hex()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each answer creates some
 class Stage:
     """One timed part of a request."""
 

@@ -102,7 +102,7 @@ class EntryLimits:
             raise RequestMalformed from error
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each request creates one
 class _Place:
     """A message within a request."""
 

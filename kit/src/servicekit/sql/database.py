@@ -395,15 +395,15 @@ def _announced(commits: Commits, work: Callable[[FairTurn], T], turn: FairTurn) 
     return found
 
 
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except DBAPIError as error:
-        meaning = translate(error)
-        if meaning is None:
-            raise
-        raise meaning from error
+class _translated:  # noqa: N801 - read as a function
+    """Raises the driver's errors of the body as ours."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, DBAPIError) and (meaning := translate(error)) is not None:
+            raise meaning from error
 
 
 def _sqlite_file(url: URL) -> Path | None:

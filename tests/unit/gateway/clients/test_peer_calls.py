@@ -195,7 +195,7 @@ async def test_equal_work_of_a_request_is_done_once_and_that_of_an_expensive_one
     loan, keys = Loan("ranker", lent), ("red", "white", "red")
 
     async def ask(key: str) -> int:
-        return await asking.borrow_idempotent(loan, "work", Lent.work, key)
+        return await asking.borrow_idempotent(loan, "work", Lent.work, lambda: key)
 
     with equal_calls.shared():
         assert await asyncio.gather(*map(ask, keys)) == [1, 2, 1]

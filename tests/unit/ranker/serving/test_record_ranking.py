@@ -56,7 +56,7 @@ async def recorded(request: pb.RankRequest, *, trained: bool) -> tuple[bytes, Re
     (kept,) = taking.taken
     assert kept.content.size > 0
     content = kept.content.encoded()
-    assert kept.content.encoded() is content
+    assert kept.content.encoded() == content
     return content, former
 
 

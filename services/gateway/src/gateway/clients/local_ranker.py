@@ -30,7 +30,7 @@ class LocalRanker(RankerClient):
 
     async def generate(self, order: core.NominateRequest) -> core.RankerCandidates:
         return await self._caller.borrow_idempotent(
-            self._borrowed(), "generate", lambda lent: lent.generate(order), order
+            self._borrowed(), "generate", lambda lent: lent.generate(order), lambda: order
         )
 
     async def rank(self, order: core.RankRequest) -> core.Ranked:

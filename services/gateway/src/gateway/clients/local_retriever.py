@@ -4,6 +4,7 @@ calls go over its channel."""
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from functools import lru_cache
 from inspect import signature
+from operator import methodcaller
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import grpc
@@ -14,15 +15,16 @@ from gateway.model.query import AnswerScope
 from servicekit.errors import InvalidArgument
 from servicekit.rpc.loans import Loan
 from sightline_core.lending import LentRetriever, ReadFilter
-from sightline_core.opaque_messages import Facet, FacetRequest, Vector
+from sightline_core.opaque_messages import Facet, FacetRequest
 from sightline_core.search import CatalogSuggestions, ListedProducts, ListingRequest, VectorBlend
 
 P = ParamSpec("P")
 T = TypeVar("T")
 KEPT = 256
 """Filters of requests that stay read."""
-_PLAIN = frozenset({str, int, bool, tuple, AnswerScope})
-"""Types of arguments by whose values equal calls are known; tuples are of ids."""
+_PLAIN = (str, int, AnswerScope)
+"""Types of arguments by whose values equal calls are known."""
+_serialized = methodcaller("SerializeToString", deterministic=True)
 
 
 def _lent(
@@ -42,12 +44,10 @@ def _lent(
             )
             return found
 
-        values = (*given[1:], *named, *named.values())
-        key = [
-            each if (of := type(each)) in _PLAIN else _keys(each) if of is list else _key(each)
-            for each in values
-        ]
-        return await retriever.ask(name, work, scope, *key)
+        def key() -> Hashable:
+            return _key((*given[1:], *named, *named.values()))
+
+        return await retriever.ask(name, work, scope, key)
 
     return ask
 
@@ -77,12 +77,15 @@ class LocalRetriever(RetrieverClient):
     async def _count(
         self, catalog_id: str, asked: Sequence[FacetRequest], scope: AnswerScope
     ) -> tuple[Sequence[Facet], int]:
-        key = tuple(each.SerializeToString(deterministic=True) for each in asked)
         return await self.ask(
             "facets",
             lambda lent: lent.facets(catalog_id, asked, _filter(lent, scope)),
             scope,
-            *(catalog_id, key),
+            lambda: (
+                catalog_id,
+                scope,
+                *map(methodcaller("SerializeToString", deterministic=True), asked),
+            ),
         )
 
     async def _listed(
@@ -95,14 +98,14 @@ class LocalRetriever(RetrieverClient):
             )
             return page
 
-        return await self.ask("browse", work, scope, catalog_id, asked)
+        return await self.ask("browse", work, scope, lambda: (catalog_id, scope, asked))
 
     async def suggest(
         self, catalog_id: str, prefix: str, language_code: str, size: int
     ) -> CatalogSuggestions:
         key = catalog_id, prefix, language_code, size
         return await self._caller.borrow_idempotent(
-            self._borrowed(), "suggest", lambda lent: lent.suggest(*key), *key
+            self._borrowed(), "suggest", lambda lent: lent.suggest(*key), lambda: key
         )
 
     async def ask(
@@ -110,12 +113,12 @@ class LocalRetriever(RetrieverClient):
         name: str,
         work: Callable[[Any], Awaitable[T]],
         scope: AnswerScope,
-        *key: Hashable,
+        key: Callable[[], Hashable],
     ) -> T:
         """Work with what is lent, once for equal names and keys of a request. Raises ServiceError,
         whose paths are those of the caller's filter."""
         try:
-            return await self._caller.borrow_idempotent(self._borrowed(), name, work, scope, *key)
+            return await self._caller.borrow_idempotent(self._borrowed(), name, work, key)
         except InvalidArgument as error:
             raise as_sent(error, scope) from error
 
@@ -127,14 +130,12 @@ def _filter(lent: Any, scope: AnswerScope) -> ReadFilter:
     return found
 
 
-def _keys(values: Sequence[str | VectorBlend]) -> Hashable:
-    return tuple([each if isinstance(each, str) else _key(each) for each in values])
-
-
-def _key(value: Sequence[str] | Vector | VectorBlend) -> Hashable:
+def _key(value: Any) -> Hashable:
     """Return what tells an argument from others."""
+    if isinstance(value, _PLAIN):
+        return value
     if isinstance(value, VectorBlend):
         return value.space, *((weight, _key(each)) for weight, each in value.parts)
     if isinstance(value, Sequence):
-        return value if isinstance(value, str) else tuple(value)
+        return tuple(map(_key, value))
     return value.space, value.space_version, value.data

@@ -94,7 +94,11 @@ class PeerCaller:
         return answer
 
     def borrow_idempotent(
-        self, loan: Loan[L] | None, name: str, work: Callable[[L], Awaitable[A]], *key: Hashable
+        self,
+        loan: Loan[L] | None,
+        name: str,
+        work: Callable[[L], Awaitable[A]],
+        key: Callable[[], Hashable],
     ) -> Awaitable[A]:
         """Work with what the peer lends in this process, once for equal names and keys of a
         request. Raises ServiceError."""
@@ -104,7 +108,7 @@ class PeerCaller:
         def start() -> Coroutine[Any, Any, A]:
             return in_turn(lambda: self.borrow(loan, name, work))
 
-        return equal_calls.once((self.peer, name), key, start)
+        return equal_calls.once((self.peer, name), key(), start)
 
     async def borrow(self, loan: Loan[L] | None, name: str, work: Callable[[L], Awaitable[A]]) -> A:
         """Work with what the peer lends in this process. Raises ServiceError."""

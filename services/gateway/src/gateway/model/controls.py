@@ -15,8 +15,8 @@ from pydantic import dataclasses as checked
 
 from gateway.model import filters
 from gateway.model.filters import CallersFilter
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_rules.controls import ControlKind
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.ids import IdInvalidError, check_id
 from sightline_rules.messages import read
 from sightline_rules.rejections import words

@@ -19,8 +19,8 @@ from typing import TypeVar
 
 from gateway.model.query import FIRST_ANCHOR, MOST_ALIKE, Signal, SignalKind
 from sightline_core.columns import ProductColumns
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_rules import categories
+from sightline_rules.fast_dataclass import fast_dataclass
 
 T = TypeVar("T")
 MOST_GROUPS = 2

@@ -17,8 +17,8 @@ from pydantic import dataclasses as checked
 from sightline_core.answer import AnswerOrder
 from sightline_core.branch import JUDGED, SPACES, Branch
 from sightline_core.candidates import CandidateList
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.versions import SpaceVersion
+from sightline_rules.fast_dataclass import fast_dataclass
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 """Quantiles of Verification.nearest_cosines, as defined by the retriever's contract."""

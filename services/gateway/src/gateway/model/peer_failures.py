@@ -8,7 +8,7 @@ from gateway.model.errors import PeerUnavailable
 from servicekit.admission.quotas import QuotaExhausted
 from servicekit.errors import Code, ServiceError
 from sightline_core.degradations import DegradationCause
-from sightline_core.fast_dataclass import fast_dataclass
+from sightline_rules.fast_dataclass import fast_dataclass
 
 BY_REASON: Mapping[str, DegradationCause] = MappingProxyType(
     {

@@ -6,7 +6,6 @@ from dataclasses import field
 from gateway.model.diversity import Diversity
 from gateway.model.query import Signal
 from servicekit.errors import ServiceError
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import (
     Box,
     Classification,
@@ -18,6 +17,7 @@ from sightline_core.opaque_messages import (
 )
 from sightline_core.ranking import AppliedObjective
 from sightline_core.versions import Freshness, SpaceVersion
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 @fast_dataclass(frozen=True, slots=True)

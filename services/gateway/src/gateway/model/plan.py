@@ -7,7 +7,7 @@ from gateway.model.controls import ActiveControl
 from gateway.model.query import AnswerScope, Signal
 from gateway.model.scene import Scene
 from sightline_core.branch import RECOMMENDERS, SIMILARITY_BRANCHES, Branch
-from sightline_core.fast_dataclass import fast_dataclass
+from sightline_rules.fast_dataclass import fast_dataclass
 
 MOST_ASKED = 1_000
 """Maximum number of products in a response of the retriever and the ranker."""

@@ -13,8 +13,8 @@ from dataclasses import field
 from gateway.model.filters import CallersFilter, FilterWork, work_of
 from gateway.model.photo_header import decoding_seconds
 from gateway.model.query import MOST_IN_PHOTO, PHOTO_KINDS, RequestQuery, Signal, SignalKind
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import FacetRequest
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.filters import ATTRIBUTES
 
 REFERENCE_PRODUCTS = 5_000

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from gateway.model.controls import ControlRule
 from gateway.model.filters import CallersFilter
 from sightline_core.changed import changed
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import Box, FacetRequest
 from sightline_core.shoppers import Shopper
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.filters import (
     ATTRIBUTES,
     Availability,

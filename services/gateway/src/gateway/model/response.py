@@ -13,11 +13,11 @@ from servicekit.errors import ServiceError
 from sightline_core.answer import AnswerResult
 from sightline_core.columns import NO_PRODUCTS, ProductColumns
 from sightline_core.degradations import Degradation
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import Classification, Facet, ProductRow, Subject
 from sightline_core.reasons import Reason
 from sightline_core.score_notes import ScoreNote
 from sightline_core.versions import Freshness, StageTiming, Versions
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.filters import Comparison
 
 

@@ -11,10 +11,10 @@ from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import ReadLabel
 from servicekit.errors import ServiceError
 from sightline_core.candidates import CandidateList
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import Facet, Subject, Vector
 from sightline_core.ranking import RankerCandidates
 from sightline_core.search import NearestProducts
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ Each is 0 to 1, and NaN for a product without the number::
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -27,8 +27,8 @@ from gateway.model.scene import (
 from sightline_core.branch import BITS, Branch
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.score_notes import NoteCause, ScoreNote
+from sightline_rules.fast_dataclass import fast_dataclass
 
 HOUR_MICROS = 3_600_000_000
 MOST_TENTHS = 50
@@ -38,7 +38,7 @@ MOST_TENTHS = 50
 _NUMBERS = frozenset({RATING, STOCK, MARGIN})
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class PartColumn:
     """Values of a part, and the number of products by what they lack."""
 

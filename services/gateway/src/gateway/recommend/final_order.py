@@ -26,9 +26,9 @@ from sightline_core.branch import SIMILARITY_BRANCHES
 from sightline_core.candidates import CandidateList, FusedCandidates
 from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.ranking import Ranked, RankRequest
 from sightline_core.score_notes import OBJECTIVE, NoteCause, ScoreNote
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 @fast_dataclass(frozen=True, slots=True)

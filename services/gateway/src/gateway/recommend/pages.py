@@ -40,12 +40,12 @@ from sightline_core.answer import (
     result,
 )
 from sightline_core.candidates import Contributions
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.opaque_messages import ProductRow
 from sightline_core.ranking import AnswerRange, ReasonRequest
 from sightline_core.reasons import MoveCause, Reason
 from sightline_core.search import ProductRows
 from sightline_core.versions import Versions
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.markets import localized
 
 READ_AHEAD = 100

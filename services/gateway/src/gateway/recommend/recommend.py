@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.model.causes import Peer
@@ -43,7 +42,7 @@ from sightline_core.answer import AnswerRecord
 from sightline_core.candidates import CandidateList, FusedCandidates
 from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
-from sightline_core.fast_dataclass import fast_dataclass
+from sightline_rules.fast_dataclass import fast_dataclass
 
 T = TypeVar("T")
 
@@ -69,7 +68,7 @@ class OrderedCandidates:
     """Effects of pins of products that are no candidates."""
 
 
-@dataclass(slots=True)
+@fast_dataclass(slots=True)
 class FirstPage:
     """The first page of an answer, with its inputs."""
 

@@ -11,8 +11,8 @@ from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
 from sightline_core.changed import changed
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_rules import categories
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from gateway.model.price import MOST_SECONDS, REFERENCE_PRODUCTS, RequestPrice
 from gateway.state.expensive_requests import ExpensiveRequestLimiter
 from servicekit.admission import costs, quotas
 from servicekit.admission.quotas import QuotaKind
-from sightline_core.fast_dataclass import fast_dataclass
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 class Charge:

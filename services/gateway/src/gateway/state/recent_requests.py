@@ -15,7 +15,7 @@ from contextvars import Context
 from gateway.model.query import RequestQuery
 from servicekit import deadlines
 from servicekit.errors import ServiceError
-from sightline_core.fast_dataclass import fast_dataclass
+from sightline_rules.fast_dataclass import fast_dataclass
 
 SECONDS = 3_600.0
 """Seconds for which a request is kept."""

@@ -34,7 +34,7 @@ from servicekit import deadlines
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.keys.keyring import SigningKeys, open_keys
 from sightline_core.columns import NO_PRODUCTS, ProductColumns
-from sightline_core.fast_dataclass import fast_dataclass
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 class SpaceVersions:

@@ -20,8 +20,8 @@ from gateway.model.plan import MOST_RANKED
 from gateway.model.query import RequestQuery, Signal
 from servicekit.keys.keyring import KeyRing, TokenExpired
 from servicekit.rpc.requests import PageTokenInvalid
-from sightline_core.fast_dataclass import fast_dataclass
 from sightline_core.shoppers import Identity, Shopper
+from sightline_rules.fast_dataclass import fast_dataclass
 
 AnswerId = Annotated[str, StringConstraints(pattern="^[A-Za-z0-9_-]{1,64}$"), Field(alias="a")]
 """A valid id of a record: no other is requested from the ranker."""

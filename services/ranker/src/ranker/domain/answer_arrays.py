@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 
 from ranker.domain.arrays import AnyArray
 from sightline.common.v1 import answer_pb2, candidate_pb2, event_pb2, product_pb2
@@ -50,10 +51,15 @@ NOTHING: Mapping[str, object] = {
 def pack(header: Header, arrays: Arrays) -> bytes:
     """Return the bytes of a record."""
     kinds = [[name, array.dtype.str, array.size] for name, array in arrays.items()]
-    head = json.dumps({**header, "arrays": kinds}, separators=(",", ":")).encode()
-    size = 4 + len(head) + sum(array.nbytes for array in arrays.values())
-    pieces = (array.tobytes() for array in arrays.values())
-    return b"".join([_PREFIX, _varint(size), len(head).to_bytes(4, "little"), head, *pieces])
+    head = orjson.dumps({**header, "arrays": kinds}, _plain, orjson.OPT_NON_STR_KEYS)
+    size = 4 + len(head) + sum([array.nbytes for array in arrays.values()])
+    pieces = (_PREFIX, _varint(size), len(head).to_bytes(4, "little"), head)
+    return b"".join([*pieces, *[array.data for array in arrays.values()]])
+
+
+def _plain(value: Any) -> object:
+    """Return what orjson does not write itself, a named tuple or a float of NumPy, as plain."""
+    return tuple(value) if isinstance(value, tuple) else float(value)
 
 
 def unpack(content: bytes) -> tuple[Header, Arrays] | None:

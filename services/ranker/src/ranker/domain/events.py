@@ -1,11 +1,12 @@
 """Events of shoppers, as given, as stored and as read."""
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeVar
 
 from ranker.domain.features import Money
+from sightline_rules.fast_dataclass import fast_dataclass
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ class Identity(StrEnum):
     SESSION = "session"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Shopper:
     """The shopper, by the caller's own id. Exists only during a call."""
 
@@ -50,7 +51,7 @@ class Shopper:
     id: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Event:
     """An event as given; limits are those of the Event message."""
 
@@ -79,7 +80,7 @@ class Event:
     """The shopper's proof was less than a day old: its searches do not count for others."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class StoredEvent:
     """A stored event, with pseudonyms instead of ids."""
 
@@ -135,7 +136,7 @@ class Interaction(NamedTuple):
     """It counts for the shopper alone (Event.unproven)."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class History:
     """A shopper's events and attributes, read for each request."""
 

@@ -4,11 +4,12 @@ serving/ranking/recommenders.py has the formula of each.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import NamedTuple
 
 from ranker.domain.counting import ALL
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 class Recommender(StrEnum):
@@ -30,7 +31,7 @@ class AnchorSource(StrEnum):
     BOUGHT = "BOUGHT"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RequestAnchors:
     """Products that a request is about."""
 
@@ -39,7 +40,7 @@ class RequestAnchors:
     source: AnchorSource | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CountScope:
     """Restriction of counts to products and shoppers."""
 
@@ -48,7 +49,7 @@ class CountScope:
     segment: str = ALL
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CountsQuery:
     """Query of a catalog's counts."""
 
@@ -76,7 +77,7 @@ class Near(NamedTuple):
     """Number of days on which the other product occurred with any."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Counted:
     """Result of a query of counts."""
 

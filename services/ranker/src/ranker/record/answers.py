@@ -7,7 +7,7 @@ import time
 from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -217,7 +217,7 @@ def _write(
     rows = _permitted(connection, rows)
     if rows:
         _seal(connection, rows)
-        _INSERT.each(connection, rows)
+        _INSERT.insert(connection, rows)
     if exposures:
         _expose(connection, exposures, now_micros)
     return frozenset((row["catalog_id"], row["answer_id"]) for row in rows)
@@ -320,11 +320,12 @@ def _shared_content_of(answer: StoredAnswer) -> bytes:
 def _encoded(
     answers: Sequence[StoredAnswer], stored: Callable[[StoredAnswer], bytes]
 ) -> list[StoredAnswer]:
-    """Return the answers with their contents as bytes, without those that can't be encoded."""
+    """Encode the contents of answers, for readers of the queue too. Return those that could be."""
     found = list[StoredAnswer]()
     for answer in answers:
         try:
-            found.append(replace(answer, content=stored(answer)))
+            answer.content = stored(answer)
+            found.append(answer)
         except Exception as error:
             COUNTS.dropped.labels("refused").inc()
             get_logger().error("record not encoded", exc_info=error)

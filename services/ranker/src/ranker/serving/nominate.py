@@ -1,7 +1,7 @@
 """Use case: generate candidates for a shopper, by behaviour and by counts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
@@ -15,11 +15,12 @@ from ranker.serving.ranking.recommenders import RecommenderList
 from ranker.serving.ranking.shopper_reads import KnownShopper, ResolvedAnchors, Shoppers
 from ranker.serving.request_model import RequestModel, choose_model
 from ranker.serving.vectors import query_vector
+from sightline_rules.fast_dataclass import fast_dataclass
 
 MOST_GENERATED = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class NominateQuery:
     """A checked request for candidates."""
 
@@ -43,7 +44,7 @@ class NominateQuery:
     """Recommenders to ask then, and beside a model that was not trained with the shopper."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ShopperVector:
     """A shopper's vector in the collaborative space of one model."""
 
@@ -51,7 +52,7 @@ class ShopperVector:
     values: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Behaviour:
     """Candidates by behaviour, or by popularity for shoppers without data."""
 
@@ -66,7 +67,7 @@ class Behaviour:
 NO_BEHAVIOUR = Behaviour(Generated((), (), CandidateBasis.NOTHING), RequestModel(None))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Nominated:
     """Candidates of a request."""
 

@@ -5,7 +5,6 @@ replay calls with the values of a record.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -32,9 +31,10 @@ from ranker.serving.request_model import RequestModel, choose_model
 from servicekit.telemetry import Stages
 from sightline_core.reasons import Reason
 from sightline_rules.controls import Control, ControlKind, Lineup, acting
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RankQuery:
     """A checked request to rank."""
 
@@ -71,7 +71,7 @@ class RankQuery:
     """Token of a history that Nominate has just read."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RankState:
     """Data from which an order is computed, besides the query."""
 
@@ -88,7 +88,7 @@ class RankState:
     """Interpretation of the events of `history`."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RankedProducts:
     """An order with all reported details."""
 

@@ -5,7 +5,8 @@ its batch is stored.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -107,19 +108,15 @@ _Given: TypeAlias = tuple[
 class RankedAnswer:
     """Content of a record that is encoded when it is needed."""
 
-    __slots__ = ("_encoded", "_given", "size")
+    __slots__ = ("_given", "size")
 
     def __init__(self, given: _Given) -> None:
-        self._given: _Given | None = given
-        self._encoded = b""
+        self._given = given
         self.size = HEADER_BYTES + BYTES_OF_CANDIDATE * len(given[1].candidates.ids)
 
     def encoded(self) -> bytes:
         """Return the record as bytes. May be called by several threads."""
-        if (given := self._given) is not None:
-            self._encoded = _encoded(given)
-            self._given = None
-        return self._encoded
+        return _encoded(self._given)
 
 
 def _encoded(given: _Given) -> bytes:
@@ -131,7 +128,10 @@ def _encoded(given: _Given) -> bytes:
         "answer_id": record.answer_id,
         "digest": record.request_digest.hex(),
         "versions": _versions(record.versions, state.model.version if state.model else ""),
-        "lost": [*map(astuple, (*record.degradations, *lost))],
+        "lost": [
+            (each.stage, each.cause, each.substitute, each.as_of_micros)
+            for each in (*record.degradations, *lost)
+        ],
         "arms": [*record.arms],
         "served": record.answer_micros,
         "expires": record.expire_micros,
@@ -242,7 +242,12 @@ def _arrays(draft: AnswerDraft, query: RankQuery, ranked: RankedProducts) -> Map
 
 def _column(kind: str, values: Any) -> AnyArray:
     """Return numbers as they are stored; none for None."""
-    return np.array(() if values is None else values, kind)
+    return _empty(kind) if values is None or not len(values) else np.array(values, kind)
+
+
+@cache
+def _empty(kind: str) -> AnyArray:
+    return np.empty(0, kind)
 
 
 def _marking(query: RankQuery, ranked: RankedProducts) -> list[int]:

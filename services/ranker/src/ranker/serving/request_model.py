@@ -1,12 +1,11 @@
 """Choice of the model for a request."""
 
-from dataclasses import dataclass
-
 from ranker.domain.model import Model
 from ranker.ports import Models
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RequestModel:
     """Model of a request, and the fallback if the intended one is unavailable."""
 

@@ -7,7 +7,7 @@ that mentions them begins; a write is acknowledged after its commit.
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from servicekit.rpc import requests
 from servicekit.rpc.requests import PageTokenInvalid, check_count
 from servicekit.tasks.off_loop import off_loop
 from sightline_rules import ids
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.fields import ORDERS
 from sightline_rules.filters import All, Filter
 from sightline_rules.rejections import Rejection, rejections_of
@@ -46,7 +47,7 @@ MAX_SCAN = 5_000
 """Products scanned for one page: a selective filter gives short pages, not slow ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Page:
     """Part of a list."""
 
@@ -55,7 +56,7 @@ class Page:
     """Empty on the last page."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class PlacesPage:
     """Part of a list, on columns."""
 
@@ -66,7 +67,7 @@ class PlacesPage:
     """Empty on the last page."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FoundProducts:
     """Products requested by id, in the order of the request."""
 

@@ -1,7 +1,6 @@
 """The products of a search's answer, as columns: place, similarity and near-duplicates."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Self
 
@@ -16,9 +15,10 @@ from retriever.ports.search import SearchRecord
 from retriever.search.collapse import FirstVectors, choose, most_marked
 from retriever.search.exact import Ordered
 from retriever.search.query import MAX_TOP_K, SearchQuery
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Candidates:
     """Products, nearest first. Entry i of every column speaks of the same one."""
 

@@ -5,7 +5,7 @@ Where hashes leave open whether two photos are one picture, the photos' vectors 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from retriever.columns.arrays import Flags, Ints
 from retriever.columns.table import ProductTable
 from retriever.domain.vectors import Floats
 from sightline_rules.duplicates import COSINE, NO_HASH
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.grouping import (
     Agree,
     Hashes,
@@ -36,7 +37,7 @@ FirstVectors = Callable[[Ints], Awaitable[Mapping[int, Floats]]]
 one."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Chosen:
     """The products that stay, as indexes into the given order, best first."""
 

@@ -5,7 +5,6 @@ is faster.
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +16,7 @@ from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
 from retriever.search.collapse import SPARE, Chosen, FirstVectors, choose, most_marked
 from sightline_rules.duplicates import NO_HASH
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.filters import Filter
 from sightline_rules.grouping import Hashes, grouped
 
@@ -33,7 +33,7 @@ SHARE_NUMBERS = 4_000_000
 used."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Ordered:
     """Products in the order in which they are near, each once, as columns."""
 
@@ -111,7 +111,7 @@ async def _compare(vectors: Vectors, queries: Sequence[Floats]) -> Scores:
     return np.concatenate(await asyncio.gather(*shares))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _Near:
     """The rows that are as near as the last of some best groups. Entry i of every column speaks of
     the same row."""

@@ -1,7 +1,6 @@
 """Validated queries and their vectors."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from retriever.domain.errors import ProductNotFound
 from retriever.domain.generation import DEFAULT_SPACE, Generation
@@ -9,6 +8,7 @@ from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats, GivenVector, blended, check_vector
 from servicekit.errors import FieldViolation
 from servicekit.rpc.requests import RequestInvalid
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.filters import All, Filter
 
 DEFAULT_TOP_K = 100
@@ -19,7 +19,7 @@ MAX_WEIGHT = 100.0
 EVERYTHING = All()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class BlendPart:
     """A part of a blend. Exactly one of vector and product_id is given."""
 
@@ -29,7 +29,7 @@ class BlendPart:
     product_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class SearchQuery:
     """A query. Exactly one of vector, product_id and blend is given."""
 

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
 import numpy as np
@@ -28,6 +28,7 @@ from retriever.search.planning import MAX_LIMIT
 from retriever.search.query import SearchQuery, check_query, query_vectors
 from retriever.search.sampling import Samples
 from servicekit.errors import ServiceError
+from sightline_rules.fast_dataclass import fast_dataclass
 
 NOWHERE = np.zeros(0, np.int64)
 REFILL = 4
@@ -36,7 +37,7 @@ Measure = Callable[[str], AbstractContextManager[None]]
 """Times a stage."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FoundNearest:
     """Result of a search."""
 
@@ -53,7 +54,7 @@ class FoundNearest:
     """Description of the source used while the index is lost. Empty for the index."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Searcher:
     """Collaborators of the searches of one process."""
 
@@ -190,7 +191,7 @@ async def _by_engine(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class EngineFindings:
     """Result of the rounds of a search in the engine."""
 

@@ -19,7 +19,7 @@ that do not store the composition of their vectors, features that a product had 
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import islice
 
 import numpy as np
@@ -46,6 +46,7 @@ from ranker.serving.ranking.parts import (
     UNKNOWN,
 )
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates, represent
+from sightline_rules.fast_dataclass import fast_dataclass
 
 Contributions = tuple[tuple[str, float], ...]
 """Names with values in the raw score's unit, largest first."""
@@ -64,7 +65,7 @@ NEGLIGIBLE = 1e-9
 """Share of a part below which the remainder is omitted."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Evidence:
     """Evidence for the explanations of one request."""
 

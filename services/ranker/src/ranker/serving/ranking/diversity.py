@@ -19,7 +19,7 @@ longer path, each where both products have it. All steps but the last apply to t
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from functools import lru_cache
 from itertools import count as naturals
@@ -38,6 +38,7 @@ from ranker.serving.ranking.objective import ExpectedValues, ObjectiveGoal, expe
 from ranker.serving.ranking.parts import UNKNOWN
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates, rows_by_id
 from sightline_rules.categories import ancestors, join, split
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
 class MoveCause(StrEnum):
@@ -53,7 +54,7 @@ class MoveCause(StrEnum):
     EXPLORATION = "EXPLORATION"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RankPolicy:
     """Criteria beside the raw score; bounds as in the Diversity message."""
 
@@ -96,7 +97,7 @@ DEFAULT = RankPolicy()
 """Orders by the raw score alone."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RankedColumns:
     """Columns of ranked products, best first; every column has one entry a product."""
 
@@ -119,7 +120,7 @@ class RankedColumns:
     """Shares of the topmost categories in the shopper's history; empty disables calibration."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Arrangement:
     """An order of ranked products."""
 

@@ -1,7 +1,7 @@
 """Fold-in: representation of a shopper as vectors, from training and from the last events."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from ranker.domain.events import EventType, History, Interaction
 from ranker.domain.features import shopper_feature_names
 from ranker.domain.model import Model
 from ranker.domain.signals import DEFAULTS, Signals, recent_products
+from sightline_rules.fast_dataclass import fast_dataclass
 
 HISTORY_LIMIT = 50
 """Number of events that are read to find the last products; several may be of one product."""
@@ -36,7 +37,7 @@ BASKET = frozenset({EventType.ADD_TO_CART, EventType.PURCHASE})
 """Event types whose products count for `bought_together`."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class HistoryWindow:
     """Length of the history that a part uses, and its decay."""
 
@@ -46,7 +47,7 @@ class HistoryWindow:
     """Weight of each product relative to the next newer one; 1: equal weights."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class HistoryWindows:
     """History windows of the parts. Products unknown to the model are not counted, so that views of
     them do not dilute the rest."""
@@ -64,7 +65,7 @@ class HistoryWindows:
 WINDOWS = HistoryWindows()
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class LastProducts:
     """The last products in a window, newest first."""
 
@@ -77,7 +78,7 @@ class LastProducts:
 NOTHING = LastProducts(np.zeros(0, np.int64), np.zeros(0))
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class FoldIn:
     """A shopper as vectors of the serving model; any may be missing."""
 

@@ -2,7 +2,6 @@
 only."""
 
 from collections.abc import Collection, Set
-from dataclasses import dataclass
 from enum import StrEnum
 from operator import itemgetter
 
@@ -14,6 +13,7 @@ from ranker.domain.model import Model
 from ranker.ports import HistoryReader
 from ranker.serving.ranking import parts
 from ranker.serving.ranking.fold_in import FoldIn
+from sightline_rules.fast_dataclass import fast_dataclass
 
 SAMPLE_STEP = 64
 """Sampling step: every n-th score is used to estimate a lower bound of the best scores."""
@@ -31,7 +31,7 @@ class CandidateBasis(StrEnum):
     POPULARITY = "POPULARITY"
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Generated:
     """Candidates by behaviour, best first."""
 

@@ -4,7 +4,6 @@ hides a product still sees its variants. The rule is shared (sightline_rules).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +13,11 @@ from ranker.domain.model import Model
 from ranker.serving.ranking.diversity import Arrangement, MoveCause
 from ranker.serving.ranking.rank import ScoredCandidates, calibrated
 from sightline_rules.controls import Control, apply_pins
+from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.grouping import all_differ, grouped
 
 
-@dataclass(frozen=True)
+@fast_dataclass(frozen=True)
 class CollapseKeys:
     """Keys that identify near-duplicates: first of the `own` products of the request, then of the
     candidates."""
@@ -67,7 +67,7 @@ def _seated(order: Ints, likeness: CollapseKeys) -> Ints:
     return left
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RankedOrder:
     """The final order, best first; every column has one entry a product."""
 

@@ -22,7 +22,7 @@ and blend and scale are the model's (`factors`).
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
@@ -33,6 +33,7 @@ from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
 from ranker.domain.content import Content
 from ranker.domain.model import Model
 from ranker.serving.ranking.fold_in import FoldIn, LastProducts
+from sightline_rules.fast_dataclass import fast_dataclass
 
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
 ITEM_ITEM, BOUGHT_TOGETHER, TREND = "item_item", "bought_together", "trend"
@@ -53,7 +54,7 @@ UNKNOWN = -1
 """Row of a product that is unknown to the model."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class Items:
     """Products to score, as represented by the model."""
 

@@ -21,7 +21,7 @@ Equal scores are ordered by the fused order of the branches, then by product id.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import repeat
 
 import numpy as np
@@ -35,9 +35,10 @@ from ranker.serving.ranking import parts
 from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.objective import Offers
 from ranker.serving.ranking.parts import POPULARITY, SESSION, UNKNOWN, Items
+from sightline_rules.fast_dataclass import fast_dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class CandidatePhotos:
     """Photos of the candidates."""
 
@@ -46,7 +47,7 @@ class CandidatePhotos:
     """(candidates, dimension): mean of the vectors of each candidate's photos; NaN row: no photo"""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class RankCandidates:
     """Candidates to rank. All columns have one entry a candidate."""
 
@@ -85,7 +86,7 @@ class RankCandidates:
         return [self.products[row].category for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ScoredCandidates:
     rows: Ints
     """Rows of the remaining candidates, best first."""

@@ -9,7 +9,6 @@ the history, the anchors, the model and the full hours of idleness stay the same
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 from weakref import ReferenceType, ref
@@ -22,6 +21,7 @@ from ranker.ports import HistoryReader
 from ranker.serving.ranking import fold_in, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
 from servicekit.tasks.expiring import ExpiringValues
+from sightline_rules.fast_dataclass import fast_dataclass
 
 REMEMBERED_SECONDS = 5.0
 MOST_REMEMBERED = 1_000
@@ -33,7 +33,7 @@ MOST_FOLDS = 2_000
 """Maximum number of kept folds: 10 MB with 64 dimensions."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class KnownShopper:
     """Data of a shopper at a time."""
 
@@ -44,7 +44,7 @@ class KnownShopper:
     now_micros: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class ResolvedAnchors:
     """Products that a request is about."""
 
@@ -62,7 +62,7 @@ _FoldKey: TypeAlias = tuple[str, str | None, tuple[str, ...]]
 """Version of the model, shopper, anchors."""
 
 
-@dataclass(frozen=True, slots=True)
+@fast_dataclass(frozen=True, slots=True)
 class _KeptFold:
     model: ReferenceType[Model]
     made_of: tuple[object, ...]
