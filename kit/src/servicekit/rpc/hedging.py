@@ -76,7 +76,8 @@ class Hedging:
                 raise
             return await second.task
         finally:
-            self._learn(self._clock() - begun)
+            late = self.late * (_RAISED if self._clock() - begun > self.late else _LOWERED)
+            self.late = late if late > _LEAST else _LEAST
             if second.stop():
                 outcome = "won" if second.is_first else "lost"
                 HEDGED.labels(self._peer, outcome).inc()
@@ -87,9 +88,6 @@ class Hedging:
             return False
         self._saved -= 1
         return True
-
-    def _learn(self, seconds: float) -> None:
-        self.late = max(_LEAST, self.late * (_RAISED if seconds > self.late else _LOWERED))
 
 
 class _SecondRequest(TimeLimit, Generic[T]):
