@@ -380,7 +380,9 @@ def _connect(
 ) -> Connection:
     target = getattr(settings, f"{peer}_target")
     most = settings.max_message_bytes
-    channel = connect(target, peers=known, service_configs=idempotent, max_message_bytes=most)
+    channel = connect(
+        target, peers=known, service_configs=idempotent, max_message_bytes=most, awaited=True
+    )
     caller = PeerCaller(
         peer,
         reserve=settings.reserve_seconds,
