@@ -36,7 +36,6 @@ def connect(
     peers: PeerCredentials = NO_CREDENTIALS,
     service_configs: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
-    awaited: bool = False,
 ) -> grpc.aio.Channel:
     """Return a channel to every address that `target` resolves to. It connects on first use.
 
@@ -44,8 +43,7 @@ def connect(
     process (`hosting`). `service_configs` lists the idempotent calls as (full service name,
     method): only these are retried, up to 3 attempts in all, and only after UNAVAILABLE or a peer's
     CANCELLED. Calls propagate the request id and trace context of the current call, and carry the
-    credentials of `peers`. Requires a running event loop. `awaited`: unary calls begin where they
-    are awaited, at a fraction of their cost (`unary_calls`).
+    credentials of `peers`. Requires a running event loop.
     """
     host = hosting.running.get()
     if target.startswith(LOCAL) and host is not None:
@@ -59,8 +57,7 @@ def connect(
             return grpc.aio.insecure_channel(target, options=options)
         return grpc.aio.secure_channel(target, credentials, options=options)
 
-    credentials = _plain if peers.tls is None else peers.tls.calling
-    return _traced(_Renewed(make, credentials, awaited=awaited), peers)
+    return _traced(_Renewed(make, _plain if peers.tls is None else peers.tls.calling), peers)
 
 
 def borrowing(target: str) -> Callable[[], Loan[Any] | None] | None:
@@ -130,12 +127,9 @@ class _Renewed:
         make: Callable[[grpc.ChannelCredentials | None], grpc.aio.Channel],
         credentials: Callable[[], grpc.ChannelCredentials | None],
         lost: Callable[[grpc.aio.Channel], bool] | None = None,
-        *,
-        awaited: bool = False,
     ) -> None:
         """`credentials`: returns the current ones, the same object until they change. `lost`:
-        returns whether a channel is to be replaced. `awaited`: see `connect`."""
-        self._awaited = {"unary_unary"} if awaited else ()
+        returns whether a channel is to be replaced."""
         self._make, self._credentials = make, credentials
         self._lost = lost or Lost()
         self._used = credentials()
@@ -166,7 +160,7 @@ class _Renewed:
             now = self._now()
             if call is None or channel is not now:
                 channel, call = now, getattr(now, kind)(*arguments, **options)
-                call = unary(call) if kind in self._awaited else call
+                call = unary(call) if kind == "unary_unary" else call
             return call(*given, **more)
 
         return called

@@ -380,9 +380,7 @@ def _connect(
 ) -> Connection:
     target = getattr(settings, f"{peer}_target")
     most = settings.max_message_bytes
-    channel = connect(
-        target, peers=known, service_configs=idempotent, max_message_bytes=most, awaited=True
-    )
+    channel = connect(target, peers=known, service_configs=idempotent, max_message_bytes=most)
     caller = PeerCaller(
         peer,
         reserve=settings.reserve_seconds,

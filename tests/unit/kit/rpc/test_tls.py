@@ -235,7 +235,7 @@ async def test_calls_in_progress_outlast_a_change(
     folder = write(tmp_path / "ours", OURS)
     known, echo = peers_in(folder), Echo()
     running = await server.start([binding(echo)], ServerSettings(), "shop", tls=known.tls)
-    async with channel.connect(f"127.0.0.1:{running.port}", peers=known, awaited=True) as peer:
+    async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
         method = peer.unary_unary("/test.Echo/Unary", None, None)
         waiting = asyncio.ensure_future(method(b"wait", timeout=SECONDS))
         await echo.started.wait()
