@@ -16,7 +16,6 @@ from servicekit.rpc import hosting
 from servicekit.rpc.interceptors import passing_on
 from servicekit.rpc.loans import Loan
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
-from servicekit.rpc.unary_calls import unary
 
 _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 
@@ -160,7 +159,6 @@ class _Renewed:
             now = self._now()
             if call is None or channel is not now:
                 channel, call = now, getattr(now, kind)(*arguments, **options)
-                call = unary(call) if kind == "unary_unary" else call
             return call(*given, **more)
 
         return called

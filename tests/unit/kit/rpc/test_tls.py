@@ -2,7 +2,6 @@
 without a restart.
 """
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -237,7 +236,7 @@ async def test_calls_in_progress_outlast_a_change(
     running = await server.start([binding(echo)], ServerSettings(), "shop", tls=known.tls)
     async with channel.connect(f"127.0.0.1:{running.port}", peers=known) as peer:
         method = peer.unary_unary("/test.Echo/Unary", None, None)
-        waiting = asyncio.ensure_future(method(b"wait", timeout=SECONDS))
+        waiting = method(b"wait", timeout=SECONDS)
         await echo.started.wait()
         write(folder, OTHERS, changed=2)
         assert await method(b"x", timeout=SECONDS) == b"x"
