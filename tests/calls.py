@@ -46,6 +46,7 @@ from sightline_all.services import SERVICES
 from sqlalchemy.engine import make_url
 
 from embedder.settings import EmbedderSettings
+from gateway.clients.peer_calls import PeerCaller
 from gateway.settings import GatewaySettings
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import Catalog
@@ -98,7 +99,18 @@ TOGETHER: Final = "all"
 APART: Final = "_apart"
 """End of the names of the limits of services with processes of their own."""
 
+CROSSED: Final = {
+    "product_apart": ["retriever.Search", "ranker.Rank", "retriever.BatchGetProducts"],
+    "user_apart": [
+        *("ranker.Nominate", "retriever.BatchGetProducts"),
+        *("ranker.Rank", "retriever.BatchGetProducts"),
+    ],
+}
+"""The gateway's calls to other services for an answer, the last one for the page's products."""
+
 T = TypeVar("T")
+Crossing = tuple[str, int, int]
+"""A call to another service, with the bytes of its request and of its answer."""
 Say = Callable[[str], None]
 
 
@@ -247,6 +259,8 @@ class LoopProfiler:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._profile = cProfile.Profile()
+        self._call: Callable[..., Any] | None = None
+        self._noted = list[Crossing]()
 
     def _in_loop(self, work: Callable[[], object]) -> None:
         done = Future[None]()
@@ -269,6 +283,21 @@ class LoopProfiler:
     def quiet(self) -> None:
         gc.collect()
         gc.disable()
+
+    def crossed(self) -> list[Crossing]:
+        """Return the gateway's calls to peers since this was asked before."""
+        noted, self._noted = self._noted, []
+        if self._call is None:
+            self._call = call = PeerCaller.call
+
+            async def noting(caller: PeerCaller, method: Any, request: Any, **options: Any) -> Any:
+                answer: Any = await call(caller, method, request, **options)
+                name = f"{caller.peer}.{request.DESCRIPTOR.name.removesuffix('Request')}"
+                self._noted.append((name, request.ByteSize(), answer.ByteSize()))
+                return answer
+
+            PeerCaller.call = noting  # type: ignore[assignment, method-assign]
+        return noted
 
 
 class ServiceProcess:
@@ -297,6 +326,10 @@ class ServiceProcess:
 
     def quiet(self) -> None:
         self._ask("quiet")
+
+    def crossed(self) -> list[Crossing]:
+        found: list[Crossing] = self._ask("crossed")
+        return found
 
     def end(self) -> None:
         """End the service, and wait for it."""
@@ -659,10 +692,29 @@ def _count_apart(data: Path, shown: Shown, say: Say) -> Found:
         cases = shop.cases()
         limited = [name for name in limits() if name.endswith(APART)]
         wanted = {name: cases[name.removesuffix(APART)] for name in limited}
-        return measured(running, wanted, shown, say)
+        found = measured(running, wanted, shown, say)
+        for name, call in wanted.items():
+            _check_crossed(running["gateway"], name, call, say if shown.top else lambda _: None)
+        return found
     finally:
         for each in running.values():
             each.end()
+
+
+def _check_crossed(
+    gateway: ServiceProcess, name: str, call: Callable[[], object], say: Say
+) -> None:
+    """Raise RuntimeError unless the calls to other services of a case are those of CROSSED."""
+    rounds = list[list[Crossing]]()
+    for _ in range(ROUNDS):
+        gateway.crossed()
+        call()
+        rounds.append(gateway.crossed())
+    found = min(rounds, key=len)  # others hold what is read now and then
+    if [each for each, _, _ in found] != CROSSED[name]:
+        raise RuntimeError(f"{name}: an answer makes other calls between services: {found}")
+    for each, sent, received in found:
+        say(f"{name}: {each}, {sent:,} bytes, answered by {received:,}")
 
 
 def count_calls(shown: Shown, say: Say = print, *, apart: bool = False) -> Found:

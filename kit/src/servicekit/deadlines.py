@@ -45,11 +45,11 @@ def budget(reserve: float, cap: float | None = None) -> float | None:
     deadline. Raises DeadlineExceeded (DEADLINE_EXCEEDED) when nothing would be left: a hop started
     then would fail later and with a less precise error.
     """
-    if (left := remaining()) is None:
+    if (end := _deadline.get()) is None:
         return cap
-    if left <= reserve:
-        raise _too_late(left, reserve)
-    return left - reserve if cap is None else min(left - reserve, cap)
+    if (left := end - time.monotonic() - reserve) <= 0:
+        raise _too_late(left + reserve, reserve)
+    return left if cap is None or left < cap else cap
 
 
 def _too_late(left: float, reserve: float) -> DeadlineExceeded:

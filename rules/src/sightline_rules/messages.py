@@ -22,6 +22,9 @@ MICROS = 1_000_000
 OPERATORS: Mapping[int, Operator] = dict(enumerate(Operator, start=1))
 AVAILABILITIES: Mapping[int, Availability] = dict(enumerate(Availability, start=1))
 """By their numbers in the contract."""
+_NUMBERS: Mapping[object, int] = {
+    value: number for of in (OPERATORS, AVAILABILITIES) for number, value in of.items()
+}
 
 
 def facts(product: Message) -> Facts:
@@ -188,8 +191,7 @@ def written(condition: Filter) -> dict[str, Anything]:
         case filters.Not(part):
             return {"not": written(part)}
         case filters.Comparison(field, operator, value):
-            number = [*Operator].index(operator) + 1
-            made = {"field": field, "operator": number, "value": _written_value(value)}
+            made = {"field": field, "operator": _NUMBERS[operator], "value": _written_value(value)}
             return {"comparison": made}
         case filters.Membership(field, values):
             return {"membership": {"field": field, "values": [*map(_written_value, values)]}}
@@ -200,7 +202,7 @@ def written(condition: Filter) -> dict[str, Anything]:
 def _written_value(value: filters.Value) -> dict[str, Anything]:
     match value:
         case Availability():
-            return {"availability": [*Availability].index(value) + 1}
+            return {"availability": _NUMBERS[value]}
         case Money():
             return {"money": written_money(value)}
         case Time():

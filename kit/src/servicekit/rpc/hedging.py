@@ -15,6 +15,8 @@ from typing import Any, Generic, TypeVar
 
 from prometheus_client import Counter
 
+from servicekit.deadlines import TimeLimit
+
 T = TypeVar("T")
 
 LATE = 0.95
@@ -67,16 +69,17 @@ class Hedging:
         self._saved = min(SAVED, self._saved + self._share)
         begun, second = self._clock(), _SecondRequest(start, self.late, self._may_start)
         try:
-            async with second.first:
+            with second:
                 return await start()
         except TimeoutError:
-            if second.task is None or not second.first.expired():
+            if second.task is None or not second.is_first:
                 raise
             return await second.task
         finally:
-            self._learn(self._clock() - begun)
+            late = self.late * (_RAISED if self._clock() - begun > self.late else _LOWERED)
+            self.late = late if late > _LEAST else _LEAST
             if second.stop():
-                outcome = "won" if second.first.expired() else "lost"
+                outcome = "won" if second.is_first else "lost"
                 HEDGED.labels(self._peer, outcome).inc()
 
     def _may_start(self) -> bool:
@@ -86,12 +89,10 @@ class Hedging:
         self._saved -= 1
         return True
 
-    def _learn(self, seconds: float) -> None:
-        self.late = max(_LEAST, self.late * (_RAISED if seconds > self.late else _LOWERED))
 
-
-class _SecondRequest(Generic[T]):
-    """The second request of a call, which starts when the first one is late.
+class _SecondRequest(TimeLimit, Generic[T]):
+    """The second request of a call, which starts when the first one is late, and whose end is the
+    limit of that one.
 
     The first one runs in the caller's own task: most calls make no second one, and a task would
     take three times as long as the rest of hedging.
@@ -103,28 +104,30 @@ class _SecondRequest(Generic[T]):
         late: float,
         may_start: Callable[[], bool],
     ) -> None:
+        super().__init__(late)
         self._start, self._may_start = start, may_start
         self.task: asyncio.Task[T] | None = None
         self._stopped = False
-        self._timer = asyncio.get_running_loop().call_later(late, self._begin)
-        self.first = asyncio.timeout(None)
-        """Context of the first request, which expires when the second one ends."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it ended before the first one."""
+        return self._expired
 
     def stop(self) -> bool:
-        """Cancel the request, or its start; return whether it was started."""
+        """Cancel the request; return whether it was started."""
         self._stopped = True
-        self._timer.cancel()
         if self.task is None:
             return False
         self.task.cancel()
         self.task = None  # its error has the frames of those who hold this object
         return True
 
-    def _begin(self) -> None:
+    def _expire(self) -> None:
         if not self._stopped and self._may_start():
             self.task = asyncio.ensure_future(self._start())
             self.task.add_done_callback(self._ended)
 
     def _ended(self, _: asyncio.Task[T]) -> None:
         if not self._stopped:
-            self.first.reschedule(0.0)
+            super()._expire()

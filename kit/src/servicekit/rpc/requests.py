@@ -144,6 +144,12 @@ def _is_storable(part: str | int) -> bool:
     return part != "" and not any("\ud800" <= c <= "\udfff" or c == "\0" for c in part)
 
 
+def duration(seconds: float) -> Any:
+    """Return what protobuf makes a duration of, to the microsecond."""
+    micros = int(seconds * 1e6 + 0.5)
+    return {"seconds": micros // 1_000_000, "nanos": micros % 1_000_000 * 1_000}
+
+
 def timestamp(micros: int) -> Timestamp:
     """Return microseconds since 1970 (UTC) as a message."""
     message = Timestamp()

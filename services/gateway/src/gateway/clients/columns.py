@@ -102,9 +102,9 @@ def _kept(message: Message, rows: Sequence[int]) -> Message:
     kept, wanted = Message(), frozenset(rows)
     kept.CopyFrom(message)
     gone = [row for row in range(len(message.product_ids)) if row not in wanted]
-    for name in _UNKNOWN:
-        column = getattr(kept, name)
-        for row in reversed(gone) if len(column) else ():
+    gone.reverse()
+    for _, column in kept.ListFields():
+        for row in gone:
             del column[row]
     return kept
 

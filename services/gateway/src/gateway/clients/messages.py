@@ -1,16 +1,14 @@
 """Conversion of domain values to the messages of sightline.common.v1 and back."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from functools import lru_cache, partial
-from operator import attrgetter
+from functools import lru_cache
 from typing import Any, cast
 
-from google.protobuf import duration_pb2
-
-from servicekit.rpc.requests import timestamp
+from servicekit.rpc.requests import duration, timestamp
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
+from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline_core.answer import AnsweredProduct, Score
 from sightline_core.branch import Branch
 from sightline_core.candidates import Contributions
@@ -142,34 +140,28 @@ def timing_messages(values: Iterable[StageTiming]) -> Any:
     found = list[dict[str, Any]]()
     for value in values:
         total, work = value.total, value.work
-        spans = [("start", value.start), ("total", total)]
+        made = {"stage": value.stage, "start": duration(value.start), "total": duration(total)}
         if work is not None:
             work = work if work < total else total
-            spans += (("work", work), ("network", total - work))
-        made: dict[str, Any] = {"stage": value.stage}
-        for name, seconds in spans:
-            micros = int(seconds * 1e6 + 0.5)
-            made[name] = {
-                "seconds": micros // 1_000_000,
-                "nanos": micros % 1_000_000 * 1_000,
-            }
+            made |= {"work": duration(work), "network": duration(total - work)}
         found += (made,)
     return found
-
-
-_reason: Callable[[tuple[Any, ...]], Reason] = partial(tuple.__new__, Reason)
-"""As Reason._make, without a call of Python."""
-_parameter: Callable[[answer_pb2.ReasonParameter], tuple[str, str]] = attrgetter("name", "value")
 
 
 def reasons(messages: Iterable[answer_pb2.Reason]) -> tuple[Reason, ...]:
     """Return the reasons of messages."""
     return tuple(
         [
-            _reason((item.code, item.text, tuple(map(_parameter, item.parameters))))
+            Reason(item.code, item.text, tuple((each.name, each.value) for each in item.parameters))
             for item in messages
         ]
     )
+
+
+@lru_cache(4_096)
+def reasons_of(data: bytes) -> tuple[Reason, ...]:
+    """Return the reasons of a serialized ReasonList; those of answers are few different ones."""
+    return reasons(ranking_pb.ReasonList.FromString(data).reasons)
 
 
 @lru_cache(1024)
@@ -253,7 +245,10 @@ def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
 
     Stages may nest and overlap, so this is the length of their union, not their sum.
     """
-    spans = [(_seconds(item.start), _seconds(item.total)) for item in timings]
+    spans = [
+        (start.seconds + start.nanos / 1e9, total.seconds + total.nanos / 1e9)
+        for start, total in [(item.start, item.total) for item in timings]
+    ]
     if not spans:
         return None
     spans.sort()
@@ -267,11 +262,8 @@ def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
 
 def seconds(timings: Iterable[answer_pb2.StageTiming], stage: str) -> float:
     """Return the sum of the seconds of a peer's stages of one name."""
-    return sum(_seconds(item.total) for item in timings if item.stage == stage)
-
-
-def _seconds(message: duration_pb2.Duration) -> float:
-    return message.seconds + message.nanos / 1e9
+    found = [item.total for item in timings if item.stage == stage]
+    return sum(each.seconds + each.nanos / 1e9 for each in found)
 
 
 def score_event(value: Score | None) -> event_pb2.EventType.ValueType:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -53,7 +54,9 @@ class PeerCaller:
         self._reserve = reserve
         self._longest = longest
 
-    async def call_idempotent(self, method: UnaryUnaryMultiCallable[Q, A], request: Q) -> A:
+    def call_idempotent(
+        self, method: UnaryUnaryMultiCallable[Q, A], request: Q
+    ) -> Coroutine[Any, Any, A]:
         """Make an idempotent unary call, hedged if it is late, and once for equal ones of a
         request.
 
@@ -62,11 +65,10 @@ class PeerCaller:
         hedging = self._hedging.get(method)
         if hedging is None:
             hedging = self._hedging[method] = Hedging(self.peer, self._hedge_share)
-
-        def start() -> Coroutine[Any, Any, A]:
-            return hedging.call(lambda: self.call(method, request))
-
-        return await equal_calls.once(method, request, start)
+        start = partial(hedging.call, partial(self.call, method, request))
+        if equal_calls.answers.get() is None:
+            return start()
+        return equal_calls.once(method, request, start)
 
     async def call(
         self, method: UnaryUnaryMultiCallable[Q, A], request: Q, *, note: bool = False

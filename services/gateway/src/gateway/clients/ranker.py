@@ -421,7 +421,7 @@ def _check_columns(
 
 
 def _reasons(entries: Iterable[ranking_pb.ReasonList]) -> list[tuple[Reason, ...]]:
-    return [messages.reasons(entry.reasons) for entry in entries]
+    return [*map(messages.reasons_of, map(ranking_pb.ReasonList.SerializeToString, entries))]
 
 
 def _contributions(parts: Iterable[ranking_pb.PartColumn]) -> Mapping[str, Sequence[Contributions]]:

@@ -6,6 +6,7 @@ nearly always valid.
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from operator import methodcaller
 from typing import Any
 
@@ -91,6 +92,7 @@ def read_candidates(
     )
 
 
+@lru_cache
 def goal_of(value: pb.Diversity.Objective.ValueType) -> ObjectiveGoal:
     """Return the objective; one that only a newer gateway knows becomes UNSPECIFIED."""
     if value not in pb.Diversity.Objective.values():

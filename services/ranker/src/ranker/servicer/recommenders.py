@@ -43,6 +43,9 @@ def _anchor_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
             yield f"anchors.product_ids[{place}]", "is repeated"
 
 
+_KNOWN = {one.value: one for one in Recommender}
+
+
 def recommenders_of(
     names: Sequence[str], path: str = "recommenders", among: Sequence[Recommender] = ()
 ) -> tuple[Recommender, ...]:
@@ -53,13 +56,13 @@ def recommenders_of(
     check_range(path, len(names), 0, MOST_RECOMMENDERS)
     if not names:
         return ()
-    known, times = {one.value: one for one in Recommender}, Counter((*names, *among))
+    times = Counter((*names, *among))
     refuse(
-        (f"{path}[{place}]", "is repeated" if name in known else f"is none of {[*known]}")
+        (f"{path}[{place}]", "is repeated" if name in _KNOWN else f"is none of {[*_KNOWN]}")
         for place, name in enumerate(names)
-        if name not in known or times[name] > 1
+        if name not in _KNOWN or times[name] > 1
     )
-    return tuple(known[name] for name in names)
+    return tuple([_KNOWN[name] for name in names])
 
 
 def scope_of(request: Any) -> CountScope:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +18,7 @@ from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
 from ranker.serving.ranking.objective import ObjectiveGoal
 from ranker.serving.ranking.order import RankedOrder
 from ranker.serving.request_model import RequestModel
+from servicekit.rpc.requests import duration
 from servicekit.telemetry import Stage, Stages
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
@@ -214,7 +214,7 @@ def ranked_message(found: Ranked, stages: Stages) -> pb.RankResponse:
         seen_count=found.seen_count,
         model_version=found.model_version,
         degradations=lost_messages(found.degradations),
-        stage_timings=map(_timing, stages.finished),
+        stage_timings=_timings(stages.finished),
         score_ranks=order.score_ranks,
         moves=[
             pb.MoveList(moves=[_shared(answer_pb2.Move, move) for move in moves])
@@ -268,7 +268,7 @@ def _reason(reason: Reason) -> dict[str, Any]:
     return {"code": reason.code, "text": reason.text, "parameters": parameters}
 
 
-def _timing(stage: Stage) -> answer_pb2.StageTiming:
-    total: Any = timedelta(seconds=stage.duration)
-    start: Any = timedelta(seconds=stage.start)
-    return answer_pb2.StageTiming(stage=stage.name, total=total, work=total, start=start)
+def _timings(stages: Iterable[Stage]) -> Any:
+    """Return what protobuf makes stage timings of."""
+    found = [(each.name, duration(each.start), duration(each.duration)) for each in stages]
+    return [{"stage": n, "start": start, "total": d, "work": d} for n, start, d in found]

@@ -1,9 +1,7 @@
 """Conversion between protos and values. Rejects only what the values cannot represent."""
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping
 from enum import Enum
-from functools import partial
 from typing import Any as Anything
 from typing import TypeVar
 
@@ -13,10 +11,10 @@ from google.rpc import code_pb2, status_pb2
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Job
 from servicekit.rpc.job_service import job_message
-from servicekit.rpc.requests import RequestInvalid
+from servicekit.rpc.requests import RequestInvalid, duration
 from servicekit.status import to_status
 from servicekit.telemetry import Stage
-from sightline.common.v1 import answer_pb2, job_pb2, product_pb2
+from sightline.common.v1 import job_pb2, product_pb2
 from sightline_rules.filters import Availability
 
 E = TypeVar("E", bound=Enum)
@@ -68,17 +66,14 @@ def job(found: Job) -> job_pb2.Job:
     return job_message(found, JOB_OWNER)
 
 
-def timings(stages: Iterable[Stage]) -> list[answer_pb2.StageTiming]:
-    """Return the duration of each stage, summed by name, with its first start."""
+def timings(stages: Iterable[Stage]) -> Anything:
+    """Return what protobuf makes stage timings of: the duration of each stage, summed by name, with
+    its first start."""
     sums: dict[str, tuple[float, float]] = {}
     for stage in stages:
         start, total = sums.get(stage.name, (stage.start, 0.0))
         sums[stage.name] = (start, total + stage.duration)
     return [
-        answer_pb2.StageTiming(stage=name, start=_duration(start), total=_duration(total))
+        {"stage": name, "start": duration(start), "total": duration(total)}
         for name, (start, total) in sums.items()
     ]
-
-
-_duration: Callable[[float], Anything] = partial(timedelta, 0)
-"""Returns what protobuf makes a duration of; its stubs do not name it."""

@@ -11,8 +11,9 @@ from retriever.domain.vectors import GivenVector
 from retriever.search.freshness import write_index_token
 from retriever.search.query import BlendPart
 from retriever.search.recall.watchdog import RecallVerdict
-from retriever.servicer.messages import common_fields, value_of, values_by_number
+from retriever.servicer.messages import value_of, values_by_number
 from servicekit.clock import now_micros
+from servicekit.rpc.requests import duration
 from sightline.common.v1 import answer_pb2, product_pb2
 from sightline.retriever.v1 import vector_service_pb2
 from sightline_core import versions
@@ -81,7 +82,12 @@ def freshness(catalog_id: str, found: Freshness, now: int) -> versions.Freshness
 def freshness_message(catalog_id: str, found: Freshness) -> answer_pb2.IndexFreshness:
     """Return the message of an index's freshness, as of now."""
     value = freshness(catalog_id, found, now_micros())
-    return answer_pb2.IndexFreshness(**common_fields(answer_pb2.IndexFreshness.DESCRIPTOR, value))
+    return answer_pb2.IndexFreshness(
+        index_token=value.index_token,
+        index_time_micros=value.index_time_micros,
+        pending=value.pending,
+        index_lag=duration(value.index_lag.total_seconds()),
+    )
 
 
 def index_lost(substitute: str) -> list[answer_pb2.Degradation]:

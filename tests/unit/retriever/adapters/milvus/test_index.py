@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import sys
 
 import grpc
 import pytest
@@ -19,6 +21,7 @@ from retriever.domain.errors import (
     IndexUnavailable,
 )
 from retriever.domain.generation import EXACT, IndexKind, IndexParameters, VectorMetric
+from tests.engines import free_port
 
 
 def test_every_error_class_of_the_vendor_has_a_meaning() -> None:
@@ -121,3 +124,21 @@ async def test_an_engine_that_does_not_answer_is_not_known_to_compare() -> None:
     index = MilvusIndex("http://127.0.0.1:1", seconds=2)
     assert not await index.compares()
     await index.close()
+
+
+@pytest.mark.slow
+async def test_pymilvus_is_loaded_by_the_first_call_and_not_at_the_start() -> None:
+    """Check the start in a process of its own: here other tests have loaded it."""
+    program = (
+        "import asyncio, sys, retriever.__main__, retriever.worker\n"
+        "from retriever.adapters.milvus.index import MilvusIndex\n"
+        "async def main():\n"
+        f"    index = MilvusIndex('http://127.0.0.1:{free_port()}')\n"
+        "    assert not {'pymilvus', 'pandas'} & sys.modules.keys()\n"
+        "    assert await index.version(5.0) is None\n"
+        "    assert 'pymilvus' in sys.modules\n"
+        "    await index.close()\n"
+        "asyncio.run(main())\n"
+    )
+    started = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    assert await started.wait() == 0

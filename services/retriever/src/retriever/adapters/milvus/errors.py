@@ -1,5 +1,6 @@
 """Translation of pymilvus's errors."""
 
+import logging
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -7,6 +8,10 @@ from pymilvus import MilvusException
 from pymilvus import exceptions as vendor
 
 from retriever.domain import errors
+
+# It logs every failed call with the request's text, at ERROR, through handlers of its own.
+for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 CODES: Mapping[int, type[Exception]] = MappingProxyType(
     {

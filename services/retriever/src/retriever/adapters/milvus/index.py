@@ -1,4 +1,5 @@
-"""The index in Milvus: the only place that knows pymilvus.
+"""The index in Milvus: the only place that knows pymilvus, which the first call loads: that takes a
+third of the start of a retriever, and 90 MiB, and small catalogs are compared in memory.
 
 One code path for Milvus Lite (as a server process), a Milvus server from 2.3.5 and a cluster, so it
 uses what all have: plain columns, FLAT and HNSW, COSINE, L2 and IP, upsert, delete by id, query by
@@ -30,10 +31,10 @@ What was found with pymilvus 3.0.2 and Milvus Lite 3.2.2 (2026-11):
 """
 
 import asyncio
-import logging
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -41,16 +42,14 @@ from urllib.parse import urlsplit
 
 import grpc
 import numpy as np
-from pymilvus import AsyncMilvusClient, DataType, MilvusException
-from pymilvus.client.types import LoadState
 
 from retriever.adapters.milvus import filters
-from retriever.adapters.milvus.errors import translate
 from retriever.domain.collection_names import shape_of
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import EXACT, IndexKind, IndexParameters, VectorMetric
 from retriever.domain.index_values import WHOLE, CollectionState, Hit, IndexRow, Slice, hit_order
 from retriever.domain.vectors import Floats
+from servicekit.deadlines import in_thread
 from sightline_rules.filters import Filter
 
 MAX_ROWS = 16_384
@@ -64,9 +63,6 @@ _LITE = "milvus_lite"
 """Prefix of Milvus Lite's version."""
 _VERSION_SECONDS = 0.2
 """Timeout of a search's request for the engine's version, in seconds: a hang fails the search."""
-# It logs every failed call with the request's text, at ERROR, through handlers of its own.
-for _name in ("pymilvus", "pymilvus.milvus_client", "pymilvus.bulk_writer"):
-    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 _CHANNEL: Mapping[str, int] = MappingProxyType(
     {
         # gRPC would share its back-off between channels and then wait up to two minutes before it
@@ -96,14 +92,15 @@ class MilvusIndex:
         `ca_file`: authority of its certificate; None: public ones. `seconds`: default timeout of a
         call. `parallel`: maximum number of concurrent calls.
         """
-        self._client = AsyncMilvusClient(
-            uri,
-            token=token,
-            timeout=seconds,
-            dedicated=True,
-            grpc_options=dict(_CHANNEL),
-            server_pem_path=str(ca_file or ""),
-        )
+        self._options = {
+            "token": token,
+            "timeout": seconds,
+            "dedicated": True,
+            "grpc_options": dict(_CHANNEL),
+            "server_pem_path": str(ca_file or ""),
+        }
+        self._client: Any = None
+        """Of pymilvus; None before the first call."""
         self._uri, self._authority = uri, ca_file.read_bytes() if ca_file else None
         self._watched: grpc.aio.Channel | None = None
         """Connection without calls, by which a restart of the engine is noticed."""
@@ -112,7 +109,8 @@ class MilvusIndex:
         self._version: str | None = None
 
     async def close(self) -> None:
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
         if self._watched is not None:
             await self._watched.close(None)
 
@@ -136,15 +134,31 @@ class MilvusIndex:
         """Acquire a slot for a call, yield its timeout in seconds, and translate the vendor's
         errors."""
         given = self._seconds if seconds is None else seconds
+        if self._client is None:
+            await self._connect()
+        from pymilvus import MilvusException
+
+        from retriever.adapters.milvus.errors import translate
+
         try:
             async with asyncio.timeout(given), self._slots:
                 yield given
         except (MilvusException, grpc.RpcError, TimeoutError) as error:
             raise translate(error) from error
 
+    async def _connect(self) -> None:
+        """Load pymilvus in a thread, and make the client."""
+        await in_thread(lambda: import_module("retriever.adapters.milvus.errors"))
+        from pymilvus import AsyncMilvusClient
+
+        if self._client is None:
+            self._client = AsyncMilvusClient(self._uri, **self._options)
+
     async def state(self, collection: str) -> CollectionState:
         async with self._call() as timeout:
             answer = await self._client.get_load_state(collection, timeout=timeout)
+        from pymilvus.client.types import LoadState
+
         match answer["state"]:
             case LoadState.NotExist:
                 return CollectionState.ABSENT
@@ -296,6 +310,8 @@ class MilvusIndex:
 
 
 def _schema(dimension: int, *, partitioned: bool = False) -> Any:
+    from pymilvus import AsyncMilvusClient, DataType
+
     schema = AsyncMilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
     schema.add_field(_ID, DataType.VARCHAR, is_primary=True, max_length=64)
     schema.add_field("seq", DataType.INT64)
