@@ -95,8 +95,8 @@ def test_neighbours_gathered_once_a_request_are_those_gathered_each_time(seed: i
     assert generate.by_neighbours(once, model, 20, set()) == generate.by_neighbours(
         shopper, model, 20, set()
     )
-    asked = answered(query, replace(state, shopper=once))
-    assert asked == answered(query, state) == answered(query, replace(state, shopper=once))
+    asked = answered(query, state._replace(shopper=once))
+    assert asked == answered(query, state) == answered(query, state._replace(shopper=once))
     if shopper.session is not None and shopper.liked.rows.size and model.item_item is not None:
         assert parts.ITEM_ITEM in (once.gathered or {})
 
@@ -110,7 +110,7 @@ def test_rows_of_the_caller_are_those_that_are_looked_up_by_id(seed: int) -> Non
         asked.append(model)
         return np.array([model.item_rows.get(item, UNKNOWN) for item in query.candidates.ids])
 
-    given = replace(query, candidates=replace(query.candidates, rows_of=rows_of))
+    given = query._replace(candidates=query.candidates._replace(rows_of=rows_of))
     assert answered(given, state) == answered(query, state)
     assert bool(asked) is state.shopper.personal
 
@@ -124,20 +124,20 @@ def test_an_order_without_near_duplicates_is_that_of_looking_for_them(
     pin = Control("pin", ControlKind.PIN, (0,), place=2)
     for policy in (RankPolicy(), RankPolicy(diversity=0.4, exploration_places=(2,))):
         for controls in ((), (pin,)):
-            asked = replace(query, policy=policy, controls=controls)
+            asked = query._replace(policy=policy, controls=controls)
             assert asked.likeness is not None
             assert asked.likeness.all_differ
             ours = answered(asked, state)
             with monkeypatch.context() as patched:
                 patched.setattr("ranker.serving.ranking.order.all_differ", lambda *_: False)
                 same = replace(asked.likeness)
-                assert answered(replace(asked, likeness=same), state) == ours
+                assert answered(asked._replace(likeness=same), state) == ours
 
 
 @SEEDS
 def test_the_strongest_feature_is_the_largest_contribution(seed: int) -> None:
     model, shopper, query, state = drawn(seed)
-    ranked = rank_products(replace(query, weights={"taste": 1.0}), state)
+    ranked = rank_products(query._replace(weights={"taste": 1.0}), state)
     ranking, weights = ranked.order.ranking, {"taste": 1.0}
     evidence = Evidence(query.candidates, ranking, shopper, model, parts.factors(model, weights))
     places: Sequence[int] = range(len(ranking.rows))

@@ -15,6 +15,7 @@ import os
 import secrets
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from ranker.domain.erasure import person_hash
@@ -23,6 +24,7 @@ from ranker.domain.events import Identity, Shopper
 from servicekit.keys.weak_keys import ADVICE, is_weak
 
 KEY_BYTES = 32
+_length = struct.Struct(">I").pack
 
 _NEW_RECORD = "to change it, start with an empty record"
 
@@ -162,8 +164,5 @@ def _create(path: Path) -> None:
 
 def _mac(key: bytes, parts: Sequence[bytes]) -> bytes:
     """Return the HMAC over `parts`, each after its length, which makes the input unambiguous."""
-    lengths = struct.pack(f">{len(parts)}I", *map(len, parts))
-    framed = [
-        each for at, part in enumerate(parts) for each in (lengths[at * 4 : at * 4 + 4], part)
-    ]
+    framed = chain.from_iterable(zip(map(_length, map(len, parts)), parts, strict=True))
     return hmac.digest(key, b"".join(framed), "sha256")

@@ -83,8 +83,10 @@ class RowsStatement:
     """A statement that is compiled once. Lists are single parameters, as in `Among`: JSON on
     SQLite, arrays on PostgreSQL."""
 
-    def __init__(self, statement: sa.Executable) -> None:
+    def __init__(self, statement: sa.Executable, columns: Sequence[str] | None = None) -> None:
+        """`columns`: those that it inserts; None: all."""
         self.statement: Any = statement
+        self._columns = columns
         self._compiled: dict[str, tuple[str, Mapping[str, Any], Sequence[str]]] = {}
 
     def of(self, connection: Connection, given: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
@@ -123,7 +125,7 @@ class RowsStatement:
         names."""
         found = self._compiled.get(dialect.name)
         if found is None:
-            made = self.statement.compile(dialect=dialect)
+            made = self.statement.compile(dialect=dialect, column_keys=self._columns)
             found = made.string, made.params, made.positiontup or ()
             self._compiled[dialect.name] = found
         return found

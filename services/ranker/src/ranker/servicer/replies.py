@@ -131,7 +131,7 @@ def ranked_of(
         reasons=[*map(tuple, ranked.reasons)],
         contributions=split(ranked.contributions),
         expected_values=() if expected is None else expected[ranking.rows].tolist(),
-        total=len(ranked.order),
+        total=ranked.order.score_ranks.size,
     )
     return Ranked(
         order=order,
@@ -156,7 +156,7 @@ def ranked_of(
 
 
 def _moves(order: RankedOrder) -> Sequence[tuple[Move, ...]]:
-    found: list[tuple[Move, ...]] = [()] * len(order)
+    found: list[tuple[Move, ...]] = [()] * order.score_ranks.size
     for cause, steps in order.moves.items():
         number = cause_number(cause)
         for place, step in enumerate(steps.tolist()):

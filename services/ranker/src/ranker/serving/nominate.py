@@ -1,7 +1,8 @@
 """Use case: generate candidates for a shopper, by behaviour and by counts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
@@ -19,8 +20,7 @@ from ranker.serving.vectors import query_vector
 MOST_GENERATED = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class NominateQuery:
+class NominateQuery(NamedTuple):
     """A checked request for candidates."""
 
     catalog_id: str
@@ -32,7 +32,7 @@ class NominateQuery:
     """Ids of products to exclude."""
     anchors: RequestAnchors | None = None
     recommenders: Sequence[Recommender] = ()
-    scope: CountScope = field(default_factory=CountScope)
+    scope: CountScope = CountScope()
     recommenders_only: bool = False
     accepts_vectors: bool = False
     """True if the caller can search the index of collaborative vectors."""
@@ -43,16 +43,14 @@ class NominateQuery:
     """Recommenders to ask then, and beside a model that was not trained with the shopper."""
 
 
-@dataclass(frozen=True, slots=True)
-class ShopperVector:
+class ShopperVector(NamedTuple):
     """A shopper's vector in the collaborative space of one model."""
 
     model_version: str
     values: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(NamedTuple):
     """Candidates by behaviour, or by popularity for shoppers without data."""
 
     found: Generated
@@ -66,8 +64,7 @@ class Behaviour:
 NO_BEHAVIOUR = Behaviour(Generated((), (), CandidateBasis.NOTHING), RequestModel(None))
 
 
-@dataclass(frozen=True, slots=True)
-class Nominated:
+class Nominated(NamedTuple):
     """Candidates of a request."""
 
     history_token: str
@@ -77,7 +74,7 @@ class Nominated:
     """NO_BEHAVIOUR if only recommenders were requested."""
     lists: Sequence[RecommenderList] = ()
     count_lag_micros: int = 0
-    last_products: Mapping[str, float] = field(default_factory=dict)
+    last_products: Mapping[str, float] = MappingProxyType({})
     """The shopper's last products with their weights, newest first; empty if a model knows the
     shopper."""
 

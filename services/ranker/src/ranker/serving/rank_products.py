@@ -5,8 +5,8 @@ replay calls with the values of a record.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,8 +34,7 @@ from sightline_core.reasons import Reason
 from sightline_rules.controls import Control, ControlKind, Lineup, acting
 
 
-@dataclass(frozen=True, slots=True)
-class RankQuery:
+class RankQuery(NamedTuple):
     """A checked request to rank."""
 
     catalog_id: str
@@ -71,8 +70,7 @@ class RankQuery:
     """Token of a history that Nominate has just read."""
 
 
-@dataclass(frozen=True, slots=True)
-class RankState:
+class RankState(NamedTuple):
     """Data from which an order is computed, besides the query."""
 
     model: Model | None
@@ -88,8 +86,7 @@ class RankState:
     """Interpretation of the events of `history`."""
 
 
-@dataclass(frozen=True, slots=True)
-class RankedProducts:
+class RankedProducts(NamedTuple):
     """An order with all reported details."""
 
     state: RankState

@@ -1,13 +1,12 @@
 """Choice of the model for a request."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ranker.domain.model import Model
 from ranker.ports import Models
 
 
-@dataclass(frozen=True, slots=True)
-class RequestModel:
+class RequestModel(NamedTuple):
     """Model of a request, and the fallback if the intended one is unavailable."""
 
     model: Model | None

@@ -226,7 +226,7 @@ def test_features_and_pairs_sum_to_the_part_and_the_strongest_is_the_reason() ->
     place = found.rows.tolist().index(len(PRODUCTS))
     assert {"tag=war", "tag=long & tag=war"} <= {name for name, _ in split[place]}
     above = found.parts[parts.CONTENT] + 1  # parts below 0 give no reason
-    only = replace(found, parts={parts.CONTENT: above})
+    only = found._replace(parts={parts.CONTENT: above})
     (reason,) = explain(Evidence(SHOWN, only, shopper, MODEL, factors), "en")[place]
     assert (reason.code, reason.text) == ("MATCHES_TASTE", "Fits your taste: war")
 

@@ -72,7 +72,7 @@ def trained(seed: int = 0, dimension: int = 3) -> Model:
 
 
 def evidence(made: Model, actor=None, products=(), bought=(), of=PRODUCTS, photos=None) -> Evidence:
-    given_ = replace(candidates(of, {"visual": [0.1] * len(of)}), photos=photos)
+    given_ = candidates(of, {"visual": [0.1] * len(of)})._replace(photos=photos)
     shopper = fold_in.of(made, actor, products, bought)
     ranking = rank(given_, WEIGHTS, shopper, made, None, history=History())
     return Evidence(given_, ranking, shopper, made, parts.factors(made, WEIGHTS))

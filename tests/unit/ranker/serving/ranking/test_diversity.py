@@ -218,7 +218,7 @@ def test_what_is_known_of_candidates_comes_from_columns_and_model():
     )
     days = np.array([1, 40, 0]) * DAY_MICROS
     created = np.where(days, NOW - days, 0)
-    given_ = replace(given_, created_micros=created)
+    given_ = given_._replace(created_micros=created)
     nobody = fold_in.of(made, None, [])
     ranking = rank(given_, {"visual": 1.0}, nobody, made, None, history=History())
     policy = RankPolicy(diversity=0.5, brand_cap=1)
@@ -227,7 +227,7 @@ def test_what_is_known_of_candidates_comes_from_columns_and_model():
     assert list(found.ids) == ["a", "b", "z"]
     assert list(found.categories) == ["Wine", "", "Beer"]
     assert list(found.brands) == ["", "", "x"]
-    columns = replace(given_, brands=["x", "", ""], categories=["Beer", "Wine", ""])
+    columns = given_._replace(brands=["x", "", ""], categories=["Beer", "Wine", ""])
     apart = diversity.shelf_of(ranking, columns, made, shares, policy, now_micros=NOW)
     assert (apart.brands, apart.categories) == (found.brands, found.categories)
     assert found.styles[0].tolist() == [1.0, 0.0]

@@ -40,7 +40,7 @@ async def test_the_last_products_go_by_the_settings_of_signals() -> None:
 async def test_nobody_in_particular_has_no_history_and_is_not_looked_up() -> None:
     reader = FakeReader()
     shoppers = Shoppers(reader)
-    assert await shoppers.read("default", None, MODEL) == dataclasses.replace(NOBODY, model=MODEL)
+    assert await shoppers.read("default", None, MODEL) == NOBODY._replace(model=MODEL)
     assert shoppers.remember("default", None, NOBODY) == ""
     assert reader.limits == []
 

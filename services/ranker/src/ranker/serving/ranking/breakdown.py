@@ -19,8 +19,9 @@ that do not store the composition of their vectors, features that a product had 
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from itertools import islice
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -64,15 +65,14 @@ NEGLIGIBLE = 1e-9
 """Share of a part below which the remainder is omitted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """Evidence for the explanations of one request."""
 
     candidates: RankCandidates
     ranking: ScoredCandidates
     shopper: FoldIn
     model: Model | None
-    factors: Mapping[str, float] = field(default_factory=dict)
+    factors: Mapping[str, float] = MappingProxyType({})
     """Factor of each raw part."""
 
     def terms(self, wanted: Container[str]) -> Mapping[str, Doubles]:
@@ -290,9 +290,8 @@ def again(
     count = len(candidates.ids)
     items = represent(candidates, model) if model and shopper.personal else None
     ranking = ScoredCandidates(np.arange(count), np.zeros(count), known, 0, 0, items)
-    return Evidence(
-        replace(candidates, similarities=similarities), ranking, shopper, model, factors
-    )
+    products = candidates._replace(similarities=similarities)
+    return Evidence(products, ranking, shopper, model, factors)
 
 
 def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:

@@ -37,7 +37,7 @@ def controlled(
     at = {row: place for place, row in enumerate(rows)}
     places = np.array([at[row] for row in line.rows], np.int64)
     free = slice(line.pinned, line.pinned + line.free)
-    left = replace(ranking.take(places[free]), raw_scores=np.array(line.scores[free]))
+    left = ranking.take(places[free])._replace(raw_scores=np.array(line.scores[free]))
     rest = arrange(left, policy=_beside(policy, seats(controls, frozenset(rows))))
     before = np.arange(len(rows))
     before[free] = line.pinned + rest.order

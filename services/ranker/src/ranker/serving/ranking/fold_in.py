@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,8 +64,7 @@ class HistoryWindows:
 WINDOWS = HistoryWindows()
 
 
-@dataclass(frozen=True, slots=True)
-class LastProducts:
+class LastProducts(NamedTuple):
     """The last products in a window, newest first."""
 
     rows: Ints
@@ -141,11 +140,11 @@ def of(
     if not len(recent.rows):
         return FoldIn(long_term, content=content)
     prior = SESSION_PRIOR if long_term is None else 0.0
-    recent = replace(recent, decays=recent.decays / (recent.decays.sum() / fresh + prior))
+    recent = recent._replace(decays=recent.decays / (recent.decays.sum() / fresh + prior))
     liked = _last_products(model, products, windows.item_item, fresh)
     if long_term is None:
         evidence = liked.decays.sum()
-        liked = replace(liked, decays=liked.decays * evidence / (evidence + LIKED_PRIOR))
+        liked = liked._replace(decays=liked.decays * evidence / (evidence + LIKED_PRIOR))
     return FoldIn(
         long_term=long_term,
         session=recent.decays.astype(np.float32) @ model.item_vectors[recent.rows],

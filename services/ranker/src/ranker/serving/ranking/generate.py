@@ -2,9 +2,9 @@
 only."""
 
 from collections.abc import Collection, Set
-from dataclasses import dataclass
 from enum import StrEnum
 from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,8 +31,7 @@ class CandidateBasis(StrEnum):
     POPULARITY = "POPULARITY"
 
 
-@dataclass(frozen=True, slots=True)
-class Generated:
+class Generated(NamedTuple):
     """Candidates by behaviour, best first."""
 
     product_ids: tuple[str, ...]

@@ -5,6 +5,7 @@ hides a product still sees its variants. The rule is shared (sightline_rules).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -67,8 +68,7 @@ def _seated(order: Ints, likeness: CollapseKeys) -> Ints:
     return left
 
 
-@dataclass(frozen=True, slots=True)
-class RankedOrder:
+class RankedOrder(NamedTuple):
     """The final order, best first; every column has one entry a product."""
 
     ranking: ScoredCandidates
@@ -87,9 +87,6 @@ class RankedOrder:
     """True if the order depends on a random draw."""
     collapsed_count: int
     """Number of products left out as near-duplicates of better ones."""
-
-    def __len__(self) -> int:
-        return self.score_ranks.size
 
     @property
     def moved(self) -> bool:

@@ -22,9 +22,9 @@ and blend and scale are the model's (`factors`).
 """
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
-from typing import TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -53,8 +53,7 @@ UNKNOWN = -1
 """Row of a product that is unknown to the model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Items:
+class Items(NamedTuple):
     """Products to score, as represented by the model."""
 
     vectors: Floats

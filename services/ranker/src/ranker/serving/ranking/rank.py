@@ -21,8 +21,9 @@ Equal scores are ordered by the fused order of the branches, then by product id.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import repeat
+from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -37,8 +38,7 @@ from ranker.serving.ranking.objective import Offers
 from ranker.serving.ranking.parts import POPULARITY, SESSION, UNKNOWN, Items
 
 
-@dataclass(frozen=True, slots=True)
-class CandidatePhotos:
+class CandidatePhotos(NamedTuple):
     """Photos of the candidates."""
 
     space_version: str
@@ -46,8 +46,7 @@ class CandidatePhotos:
     """(candidates, dimension): mean of the vectors of each candidate's photos; NaN row: no photo"""
 
 
-@dataclass(frozen=True, slots=True)
-class RankCandidates:
+class RankCandidates(NamedTuple):
     """Candidates to rank. All columns have one entry a candidate."""
 
     ids: tuple[str, ...]
@@ -85,8 +84,7 @@ class RankCandidates:
         return [self.products[row].category for row in rows]
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredCandidates:
+class ScoredCandidates(NamedTuple):
     rows: Ints
     """Rows of the remaining candidates, best first."""
     raw_scores: Doubles
@@ -98,7 +96,7 @@ class ScoredCandidates:
     items: Items | None = None
     """All candidates as represented by the model, in their own order; None if no part needed
     them."""
-    factors: Mapping[str, float] = field(default_factory=dict)
+    factors: Mapping[str, float] = MappingProxyType({})
     """Factor of each part by the model."""
 
     def take(self, places: Ints | slice) -> "ScoredCandidates":

@@ -9,9 +9,8 @@ the history, the anchors, the model and the full hours of idleness stay the same
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 from weakref import ReferenceType, ref
 
 from ranker.domain.events import History, Interaction
@@ -33,8 +32,7 @@ MOST_FOLDS = 2_000
 """Maximum number of kept folds: 10 MB with 64 dimensions."""
 
 
-@dataclass(frozen=True, slots=True)
-class KnownShopper:
+class KnownShopper(NamedTuple):
     """Data of a shopper at a time."""
 
     history: History
@@ -44,8 +42,7 @@ class KnownShopper:
     now_micros: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedAnchors:
+class ResolvedAnchors(NamedTuple):
     """Products that a request is about."""
 
     product_ids: Sequence[str]
@@ -62,8 +59,7 @@ _FoldKey: TypeAlias = tuple[str, str | None, tuple[str, ...]]
 """Version of the model, shopper, anchors."""
 
 
-@dataclass(frozen=True, slots=True)
-class _KeptFold:
+class _KeptFold(NamedTuple):
     model: ReferenceType[Model]
     made_of: tuple[object, ...]
     """What it is made of: of the history, and the weight of last interests."""
