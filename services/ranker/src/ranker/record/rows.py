@@ -97,10 +97,9 @@ class RowsStatement:
         if dialect.name != "sqlite":
             return connection.exec_driver_sql(text, values).all()
         driver: Any = connection.connection.dbapi_connection
-        ordered = [
-            json.dumps(value) if value.__class__ is list else value
-            for value in map(values.__getitem__, order)
-        ]
+        ordered = [*map(values.__getitem__, order)]
+        if list in map(type, ordered):
+            ordered = [json.dumps(each) if type(each) is list else each for each in ordered]
         try:
             found: Sequence[Sequence[Any]] = driver.execute(text, ordered).fetchall()
         except sqlite3.Error as error:

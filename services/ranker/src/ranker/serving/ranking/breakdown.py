@@ -77,18 +77,16 @@ class Evidence(NamedTuple):
     factors: Mapping[str, float] = MappingProxyType({})
     """Factor of each raw part."""
 
-    def terms(
-        self, wanted: Container[str], places: Ints | slice = slice(None)
-    ) -> Mapping[str, Doubles]:
-        """Return the contribution of each last product to these parts, where they have any, of the
-        ranked products at these positions: (products, last products of the part)."""
+    def terms(self, wanted: Container[str]) -> Mapping[str, Doubles]:
+        """Return the contribution of each last product to these parts, where they have any:
+        (ranked, last products of the part)."""
         ranking, factors, used = self.ranking, self.factors, list[str]()
         for part in (SESSION, ITEM_ITEM, BOUGHT_TOGETHER):
             if part in wanted and part in ranking.parts and part in factors:
                 used += (part,)
         if not used or self.model is None or ranking.items is None:
             return {}
-        raw = parts.terms(self.model, self.shopper, ranking.items.at(ranking.rows[places]), used)
+        raw = parts.terms(self.model, self.shopper, ranking.items.at(ranking.rows), used)
         return {name: factors[name] * values for name, values in raw.items()}
 
     def last_products(self, part: str) -> Sequence[str]:
@@ -101,18 +99,19 @@ class Evidence(NamedTuple):
             return self.shopper.recent
         return self.shopper.liked if part == ITEM_ITEM else self.shopper.bought
 
-    def sources(self, part: str, places: Ints) -> Sequence[str] | None:
-        """Return the last product, other than itself, that adds most to this part of each ranked
-        product at these positions; "" if none adds anything. None: no last product is known."""
-        items, terms = self.ranking.items, self.terms((part,), places).get(part)
-        if terms is None or self.model is None:
-            return None
-        last, ids = self._last(part).rows, self.model.item_ids
-        if items is not None and items.rows is not None:
-            terms[items.rows[self.ranking.rows[places]][:, None] == last] = 0
-        best = last[terms.argmax(axis=1)]
-        best[~(np.maximum.reduce(terms, axis=1) > 0)] = UNKNOWN
-        return ["" if row == UNKNOWN else ids[row] for row in best.tolist()]
+    def sources(self, wanted: Container[str]) -> Mapping[str, Sequence[str]]:
+        """Return by part, of these, the last product, other than itself, that adds most to each
+        ranked product's part; "" if none adds anything."""
+        items, found = self.ranking.items, dict[str, Sequence[str]]()
+        ids = self.model.item_ids if self.model else ()
+        for part, terms in self.terms(wanted).items():
+            last = self._last(part).rows
+            if items is not None and items.rows is not None:
+                terms[items.rows[self.ranking.rows][:, None] == last] = 0
+            best = last[terms.argmax(axis=1)]
+            best[~(np.maximum.reduce(terms, axis=1) > 0)] = UNKNOWN
+            found[part] = ["" if row == UNKNOWN else ids[row] for row in best.tolist()]
+        return found
 
     def strongest(self, part: str, places: Ints) -> list[str]:
         """Return the feature that adds most to the raw taste or content of the ranked products at

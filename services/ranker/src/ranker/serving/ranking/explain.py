@@ -135,8 +135,9 @@ def explain(
     keys: list[tuple[ReasonKey, ...]] = [()] * evidence.ranking.rows.size
     places, spoken = _speaking(evidence.ranking.parts)
     numbers, names = spoken.tolist(), [*evidence.ranking.parts]
+    sources = evidence.sources({*map(names.__getitem__, numbers)})
     columns = {
-        number: iter(_evidence_of(evidence, names[number], places[spoken == number]))
+        number: iter(_evidence_of(evidence, names[number], sources, places[spoken == number]))
         for number in {*numbers}
     }
     for place, number in zip(places.tolist(), numbers, strict=True):
@@ -177,13 +178,15 @@ def _speaking(parts: Mapping[str, Doubles]) -> tuple[Ints, Ints]:
     return places, order[places, ranks]
 
 
-def _evidence_of(evidence: Evidence, part: str, places: Ints) -> Iterable[ReasonKey]:
+def _evidence_of(
+    evidence: Evidence, part: str, sources: Mapping[str, Sequence[str]], places: Ints
+) -> Iterable[ReasonKey]:
     """Return code and parameters of a part's reason for the ranked products at `places`."""
     if part in PRODUCT_CODES:
-        sources = evidence.sources(part, places)
-        if sources is None:  # the shopper has fewer events now than at the ranking
+        if part not in sources:  # the shopper has fewer events now than at the ranking
             return repeat((PRODUCT_CODES[part], ()))
-        return map(_by_product, repeat(PRODUCT_CODES[part]), sources)
+        best = map(sources[part].__getitem__, places.tolist())
+        return map(_by_product, repeat(PRODUCT_CODES[part]), best)
     if part in (TASTE, CONTENT):
         return map(_by_feature, evidence.strongest(part, places))
     if part in (POPULARITY, TREND):
