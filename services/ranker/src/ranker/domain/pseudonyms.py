@@ -67,16 +67,14 @@ class Pseudonyms:
 
     def of(self, catalog_id: str, shopper: Shopper) -> str:
         """Return the shopper's pseudonym in the catalog, 64 hexadecimal digits."""
-        return self._renewed(self.first(catalog_id, shopper.kind, shopper.id))
+        first = self.first(catalog_id, shopper.kind, shopper.id)
+        return Renewal(self._later).of(first) if self._later else first
 
     def of_session(self, catalog_id: str, session_id: str) -> str:
         """Return the visit's pseudonym; empty for an unknown visit."""
         if not session_id:
             return ""
-        return self._renewed(self.first(catalog_id, Identity.SESSION, session_id))
-
-    def _renewed(self, first: str) -> str:
-        return Renewal(self._later).of(first) if self._later else first
+        return self.of(catalog_id, Shopper(Identity.SESSION, session_id))
 
     def digest(self, catalog_id: str, text: str) -> bytes:
         """Return an 8-byte keyed digest of a text about a shopper, for later comparison."""

@@ -120,14 +120,17 @@ class Evidence(NamedTuple):
         model, items, known = self.model, self.ranking.items, np.zeros(places.size, np.bool_)
         if model is None or items is None or (part == TASTE and not self.tastes):
             return [""] * places.size
-        composed, found = model.item_features, list[str]()
-        if composed is not None and items.rows is not None and not kinds_of(model).has_styles:
+        composed, found, kinds = model.item_features, list[str](), kinds_of(model)
+        if composed is not None and items.rows is not None and not kinds.has_styles:
             rows = items.rows[self.ranking.rows[places]]
             known = rows != UNKNOWN
             if part == CONTENT:  # of too many features only the first ones count
                 known &= composed.starts[rows + 1] - composed.starts[rows] <= MOST_OF_PRODUCT
             found = self._strongest(
-                part, model, items, composed, own=rows[known], places=places[known]
+                *(part, model, items, composed),
+                kinds=kinds,
+                own=rows[known],
+                places=places[known],
             )
         if len(found) == places.size:
             return found
@@ -143,11 +146,12 @@ class Evidence(NamedTuple):
         items: Items,
         composed: Neighbours,
         *,
+        kinds: FeatureKinds,
         own: Ints,
         places: Ints,
     ) -> list[str]:
         """Return `strongest` of products whose composition the model has, in its rows `own`."""
-        rows, kinds, photos = self.ranking.rows[places], kinds_of(model), None
+        rows, photos = self.ranking.rows[places], None
         taste, liking, content = self.shopper.long_term, self.shopper.content, model.content
         product, made = composed.entries(own)
         features = composed.items[made]

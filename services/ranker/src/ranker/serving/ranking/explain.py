@@ -136,12 +136,13 @@ def explain(
     places, spoken = _speaking(evidence.ranking.parts)
     numbers, names = spoken.tolist(), [*evidence.ranking.parts]
     sources = evidence.sources({*map(names.__getitem__, numbers)})
-    columns = {
-        number: iter(_evidence_of(evidence, names[number], sources, places[spoken == number]))
-        for number in {*numbers}
-    }
+    columns = dict[int, Mapping[int, ReasonKey]]()
+    for number in {*numbers}:
+        own = places[spoken == number]
+        found = _evidence_of(evidence, names[number], sources, own)
+        columns[number] = dict(zip(own.tolist(), found, strict=False))
     for place, number in zip(places.tolist(), numbers, strict=True):
-        keys[place] += (next(columns[number]),)
+        keys[place] += (columns[number][place],)
     for place in explored:
         if place < len(keys):
             keys[place] = (NEW, *keys[place])
