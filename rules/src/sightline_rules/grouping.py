@@ -21,7 +21,7 @@ Hashes = npt.NDArray[np.uint64]
 Pairs = npt.NDArray[np.int64]
 
 NO_PAIRS: Pairs = np.zeros((0, 2), np.int64)
-_COLOURS = np.uint64((1 << COLOUR_BITS) - 1)
+_COLOURS, _LUMINANCE = np.uint64((1 << COLOUR_BITS) - 1), np.uint64(COLOUR_BITS)
 _BLOCK = 256
 """Hashes that are compared with others at a time."""
 MOST_COMPARED = 1024
@@ -205,7 +205,7 @@ def compared(ones: Hashes, others: Hashes, most: int) -> tuple[Pairs, Pairs, npt
     Return their places in `ones`, in `others`, and the bits of luminance.
     """
     # By luminance first: colours set few pairs of photos on white apart.
-    bits = np.bitwise_count((ones[:, None] ^ others) >> np.uint64(COLOUR_BITS)).ravel()
+    bits = np.bitwise_count((ones >> _LUMINANCE)[:, None] ^ (others >> _LUMINANCE)).ravel()
     (pairs,) = (bits <= most).nonzero()
     one, other = np.divmod(pairs, max(len(others), 1))
     near = np.bitwise_count((ones[one] ^ others[other]) & _COLOURS) <= COLOUR

@@ -1,8 +1,8 @@
 """What one request, or several of one shopper, compute once is to the bit what each would."""
 
 import random
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -137,13 +137,15 @@ def test_an_order_without_near_duplicates_is_that_of_looking_for_them(
 @SEEDS
 def test_the_strongest_feature_is_the_largest_contribution(seed: int) -> None:
     model, shopper, query, state = drawn(seed)
-    ranked = rank_products(replace(query, weights={"taste": 1.0}), state)
-    ranking, weights = ranked.order.ranking, {"taste": 1.0}
+    weights = {"taste": 1.0, "content": 1.0}
+    ranking = rank_products(replace(query, weights=weights), state).order.ranking
     evidence = Evidence(query.candidates, ranking, shopper, model, parts.factors(model, weights))
-    places: Sequence[int] = range(len(ranking.rows))
-    by_features = evidence.features(list(places))
-    expected = {place: breakdown.strongest(gains) for place, gains in by_features.items()}
-    assert evidence.strongest(list(places)) == expected
+    places = np.arange(len(ranking.rows))
+    contents = partial(evidence.contents, with_pairs=False)
+    for part, gains in (("taste", evidence.features), ("content", contents)):
+        of_each = gains(places.tolist())
+        expected = [breakdown.strongest(of_each.get(place, ())) for place in places.tolist()]
+        assert evidence.strongest(part, places) == expected
 
 
 @SEEDS

@@ -29,6 +29,14 @@ class Neighbours:
     weights: Floats
     """(neighbours of all,) weight of each neighbour; zeros are omitted"""
 
+    def entries(self, rows: Ints) -> tuple[Ints, Ints]:
+        """Return the entries of these rows one after another: for each the index of its row in
+        `rows`, and its own in `items`."""
+        starts = self.starts[rows]
+        counts = self.starts[rows + 1] - starts
+        owners = np.arange(counts.size).repeat(counts)
+        return owners, np.arange(owners.size) + (starts - counts.cumsum() + counts)[owners]
+
 
 def packed(values: Doubles) -> bytes:
     """Return the numbers as bytes, 8 each, least significant first."""

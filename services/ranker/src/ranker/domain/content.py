@@ -60,6 +60,10 @@ class Content:
         known = sorted([places[name] for name in {*features} if name in places])[:MOST_OF_PRODUCT]
         return known + [pairs[pair] for pair in combinations(known, 2) if pair in pairs]
 
+    def places_of(self, features: Sequence[str]) -> Ints:
+        """Return the index in `vectors` of each feature; -1 if it has none."""
+        return np.array([self.name_places.get(name, -1) for name in features], np.int64)
+
     def of(self, products: Sequence[Sequence[str]]) -> Floats:
         """Return the vectors of products with these features, (products, width); the level alone
         if none of a product's features is known."""
@@ -82,10 +86,12 @@ class Content:
         vector: Floats = self.source_vectors[places[known]].sum(axis=0)
         return vector
 
-    def of_rows(self, rows: Ints) -> Floats:
+    def of_rows(self, rows: Ints) -> Floats | None:
         """Return the vectors of these rows of the model, (rows, width); zeros for liked products
-        and for row -1."""
+        and for row -1. None: all would be zeros."""
         places, known = _found(self.rows, rows)
+        if True not in known:
+            return None
         vectors = np.zeros((rows.size, self.usual.size), np.float32)
         vectors[known] = self.row_vectors[places[known]]
         return vectors

@@ -161,9 +161,9 @@ class History:
 
     def once(self, key: Hashable, compute: Callable[..., T], *given: Any) -> T:
         """Return what `compute` returns for this key, computed once for this history."""
-        if key not in self.kept:
-            self.kept[key] = compute(*given)
-        found: T = self.kept[key]
+        found: T | None = self.kept.get(key)
+        if found is None:
+            found = self.kept[key] = compute(*given)
         return found
 
     def owner(self, asked: str | None) -> str | None:

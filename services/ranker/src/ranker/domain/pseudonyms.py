@@ -15,6 +15,7 @@ import os
 import secrets
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from ranker.domain.erasure import person_hash
@@ -23,6 +24,7 @@ from ranker.domain.events import Identity, Shopper
 from servicekit.keys.weak_keys import ADVICE, is_weak
 
 KEY_BYTES = 32
+_length = struct.Struct(">I").pack
 
 _NEW_RECORD = "to change it, start with an empty record"
 
@@ -65,16 +67,14 @@ class Pseudonyms:
 
     def of(self, catalog_id: str, shopper: Shopper) -> str:
         """Return the shopper's pseudonym in the catalog, 64 hexadecimal digits."""
-        return self._renewed(self.first(catalog_id, shopper.kind, shopper.id))
+        first = self.first(catalog_id, shopper.kind, shopper.id)
+        return Renewal(self._later).of(first) if self._later else first
 
     def of_session(self, catalog_id: str, session_id: str) -> str:
         """Return the visit's pseudonym; empty for an unknown visit."""
         if not session_id:
             return ""
-        return self._renewed(self.first(catalog_id, Identity.SESSION, session_id))
-
-    def _renewed(self, first: str) -> str:
-        return Renewal(self._later).of(first) if self._later else first
+        return self.of(catalog_id, Shopper(Identity.SESSION, session_id))
 
     def digest(self, catalog_id: str, text: str) -> bytes:
         """Return an 8-byte keyed digest of a text about a shopper, for later comparison."""
@@ -162,8 +162,5 @@ def _create(path: Path) -> None:
 
 def _mac(key: bytes, parts: Sequence[bytes]) -> bytes:
     """Return the HMAC over `parts`, each after its length, which makes the input unambiguous."""
-    lengths = struct.pack(f">{len(parts)}I", *map(len, parts))
-    framed = [
-        each for at, part in enumerate(parts) for each in (lengths[at * 4 : at * 4 + 4], part)
-    ]
+    framed = chain.from_iterable(zip(map(_length, map(len, parts)), parts, strict=True))
     return hmac.digest(key, b"".join(framed), "sha256")

@@ -24,6 +24,7 @@ from ranker.record.group_commit import GroupCommit
 from ranker.record.late_events import purged
 from ranker.record.learnable import learnable
 from ranker.record.merged_owners import gate, owner, owners
+from ranker.record.rows import RowsStatement
 from ranker.record.shopper_history import (
     INTERACTION,
     KeptHistories,
@@ -47,6 +48,7 @@ MOST_HELD = 100
 """Number of cached lists of the most popular products."""
 
 _COLUMNS = [name for name in EVENTS.c.keys() if name != "sequence"]  # noqa: SIM118
+_INSERT = RowsStatement(sa.insert(EVENTS), _COLUMNS)
 _OF_EVENT, _OF_STORED = (
     [one.name for one in fields(kind) if one.name in _COLUMNS and one.name != "type"]
     for kind in (Event, StoredEvent)
@@ -283,13 +285,7 @@ def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Sign
         learned = [one for one in theirs if one.actor not in refusing]
         popularity.add(connection, catalog_id, learned, signals)
         enqueue_events(connection, catalog_id, learned, min(one.received_micros for one in events))
-    statement = sa.insert(EVENTS).compile(dialect=connection.dialect, column_keys=_COLUMNS)
-    rows: list[Any] = [
-        row if statement.positional else dict(zip(_COLUMNS, row, strict=True))
-        for row in map(partial(_row, connection), events, interactions)
-    ]
-    # Bypasses SQLAlchemy's processing of rows, which took as long as the rest of the write.
-    connection.exec_driver_sql(str(statement), rows)
+    _INSERT.insert(connection, [*map(partial(_row, connection), events, interactions)])
 
 
 def given_id(event_id: str) -> str:
@@ -351,8 +347,8 @@ def _interaction(stored: StoredEvent) -> Interaction:
     return Interaction(stored.actor, *what, quantity=event.quantity, unproven=event.unproven)
 
 
-def _row(connection: Connection, stored: StoredEvent, interaction: Interaction) -> tuple[Any, ...]:
-    """Return the values in the order of _COLUMNS."""
+def _row(connection: Connection, stored: StoredEvent, interaction: Interaction) -> dict[str, Any]:
+    """Return the values of _COLUMNS."""
     event, price = stored.event, stored.event.unit_price
     special = {
         "type": interaction.type.value,
@@ -364,7 +360,7 @@ def _row(connection: Connection, stored: StoredEvent, interaction: Interaction) 
     special |= zip(_OF_STORED, _stored_values(stored), strict=True)
     if event.query:
         special["query"] = seal(connection, query_of(stored.catalog_id), event.query)
-    return tuple(special[name] for name in _COLUMNS)
+    return special
 
 
 def _stored(connection: Connection, row: sa.Row[Any]) -> StoredEvent:

@@ -86,8 +86,10 @@ class RowsStatement:
     """A statement that is compiled once. Lists are single parameters, as in `Among`: JSON on
     SQLite, arrays on PostgreSQL."""
 
-    def __init__(self, statement: sa.Executable) -> None:
+    def __init__(self, statement: sa.Executable, columns: Sequence[str] | None = None) -> None:
+        """`columns`: those that it inserts; None: all."""
         self.statement: Any = statement
+        self._columns = columns
         self._compiled: dict[str, tuple[str, Mapping[str, Any], Sequence[str]]] = {}
 
     def of(self, connection: Connection, given: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
@@ -98,10 +100,9 @@ class RowsStatement:
         if dialect.name != "sqlite":
             return connection.exec_driver_sql(text, values).all()
         driver: Any = connection.connection.dbapi_connection
-        ordered = [
-            json.dumps(value) if value.__class__ is list else value
-            for value in map(values.__getitem__, order)
-        ]
+        ordered = [*map(values.__getitem__, order)]
+        if list in map(type, ordered):
+            ordered = [json.dumps(each) if type(each) is list else each for each in ordered]
         try:
             found: Sequence[Sequence[Any]] = driver.execute(text, ordered).fetchall()
         except sqlite3.Error as error:
@@ -133,7 +134,7 @@ class RowsStatement:
         names."""
         found = self._compiled.get(dialect.name)
         if found is None:
-            made = self.statement.compile(dialect=dialect)
+            made = self.statement.compile(dialect=dialect, column_keys=self._columns)
             found = made.string, made.params, made.positiontup or ()
             self._compiled[dialect.name] = found
         return found

@@ -2,7 +2,7 @@
 rows changes."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -203,56 +203,49 @@ def _whose() -> sa.ColumnElement[str]:
     return sa.func.coalesce(alias, _ACTOR)
 
 
-def _other_rows(name: str, **columns: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
-    """Select rows of another table in some of the columns of events."""
-    return sa.select(_part(name), *_filled(_COLUMNS, columns))
+def _rows_of(
+    columns: Sequence[sa.ColumnElement[Any]], of_events: Sequence[sa.ColumnElement[Any]]
+) -> RowsStatement:
+    """Select all rows of a history, distinguished by `part`, in these columns; others than those
+    `of_events` are NULL in events, and those of other tables are in some of them."""
 
+    def filled(name: str, **given: sa.ColumnElement[Any]) -> list[sa.ColumnElement[Any]]:
+        nothing = {one.name: sa.cast(sa.null(), one.type) for one in columns}
+        return [_part(name), *(given.get(each, nothing[each]).label(each) for each in nothing)]
 
-def _filled(
-    among: Sequence[sa.ColumnElement[Any]], columns: Mapping[str, sa.ColumnElement[Any]]
-) -> list[sa.ColumnElement[Any]]:
-    """Return the columns by the names of others, NULL where there is none."""
-    nothing = {one.name: sa.cast(sa.null(), one.type) for one in among}
-    return [columns.get(each, null).label(each) for each, null in nothing.items()]
+    def others(name: str, **given: sa.ColumnElement[Any]) -> sa.Select[*tuple[Any, ...]]:
+        return sa.select(*filled(name, **given))
 
-
-_RECENT = _newest(KIND_INTEREST, _part("recent"), *_COLUMNS).limit(
-    sa.bindparam("newest", type_=sa.Integer)
-)
-_VISIBILITY = _newest(KIND_VISIBILITY, _part("visibility"), *_COLUMNS)
-_OTHERS = (
-    _other_rows("owner", actor=ALIASES.c.actor).where(*_MERGED),
-    _other_rows("attribute", event_id=ATTRIBUTES.c.key, product_id=ATTRIBUTES.c.value).where(
-        ATTRIBUTES.c.catalog_id == _CATALOG, ATTRIBUTES.c.actor == _whose()
-    ),
-    _other_rows(
-        "consent", actor=CONSENTS.c.actor, quantity=sa.cast(CONSENTS.c.granted, sa.Integer)
-    ).where(
-        CONSENTS.c.catalog_id == _CATALOG,
-        CONSENTS.c.actor.in_((_whose(), EVERYBODY)),
-        CONSENTS.c.purpose == sa.literal_column(f"'{Purpose.PERSONALISE}'"),
-        CONSENTS.c.latest,
-    ),
-)
-_HISTORY = RowsStatement(
-    sa.union_all(sa.select(_RECENT.subquery()), sa.select(_VISIBILITY.subquery()), *_OTHERS)
-)
-"""All rows of a history, distinguished by `part`; `history` documents them."""
-
-_NUMBERED = _filled(_COLUMNS, {"sequence": EVENTS.c.sequence, "actor": EVENTS.c.actor})
-_ROWS = RowsStatement(
-    sa.union_all(
-        sa.select(
-            _newest(KIND_INTEREST, _part("recent"), *_NUMBERED)
-            .limit(sa.bindparam("newest", type_=sa.Integer))
-            .subquery()
+    events, newest = {one.name: one for one in of_events}, sa.bindparam("newest", type_=sa.Integer)
+    recent = _newest(KIND_INTEREST, *filled("recent", **events)).limit(newest)
+    visibility = _newest(KIND_VISIBILITY, *filled("visibility", **events))
+    parts = (
+        sa.select(recent.subquery()),
+        sa.select(visibility.subquery()),
+        others("owner", actor=ALIASES.c.actor).where(*_MERGED),
+        others("attribute", event_id=ATTRIBUTES.c.key, product_id=ATTRIBUTES.c.value).where(
+            ATTRIBUTES.c.catalog_id == _CATALOG, ATTRIBUTES.c.actor == _whose()
         ),
-        sa.select(_newest(KIND_VISIBILITY, _part("visibility"), *_NUMBERED).subquery()),
-        *_OTHERS,
+        others(
+            "consent", actor=CONSENTS.c.actor, quantity=sa.cast(CONSENTS.c.granted, sa.Integer)
+        ).where(
+            CONSENTS.c.catalog_id == _CATALOG,
+            CONSENTS.c.actor.in_((_whose(), EVERYBODY)),
+            CONSENTS.c.purpose == sa.literal_column(f"'{Purpose.PERSONALISE}'"),
+            CONSENTS.c.latest,
+        ),
     )
-)
-"""The same rows with the number and the owner alone of each event, which the index has."""
+    return RowsStatement(sa.union_all(*parts))
 
+
+_HISTORY = _rows_of(_COLUMNS, _COLUMNS)
+"""`history` documents its rows."""
+_ROWS = _rows_of(
+    [EVENTS.c[each] for each in ("sequence", "actor", "product_id", "event_id", "quantity")],
+    [EVENTS.c.sequence],
+)
+"""The same rows with the number alone of each event, which the index has: whose it is follows from
+the owner's row."""
 _SEEN = _newest(KIND_INTEREST, EVENTS.c.product_id, EVENTS.c.sequence).limit(MOST_SEEN)
 """A separate statement for requests that need it: a thousand rows of many columns take two
 milliseconds. Without DISTINCT, for which SQLite read all events of the catalog (80 ms at 100,000).

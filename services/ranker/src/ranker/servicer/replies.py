@@ -118,11 +118,11 @@ def ranked_of(
     expected = ranked.expected if query.with_breakdown else None
     hidden, merits = ranked.state.history.hidden, ranked.control_merits
     order = AnswerOrder(
-        product_ids=[ids[row] for row in rows],
+        product_ids=[*map(ids.__getitem__, rows)],
         raw_scores=ranking.raw_scores.tolist(),
         parts=[*zip(ranking.parts, np.array([*ranking.parts.values()]).tolist(), strict=True)],
-        image_ids=[image_ids[row] for row in rows] if image_ids else (),
-        branches=[branches[row] for row in rows] if branches else (),
+        image_ids=[*map(image_ids.__getitem__, rows)] if image_ids else (),
+        branches=[*map(branches.__getitem__, rows)] if branches else (),
         collapsed=[[ids[row] for row in members] for members in first.members],
         score_ranks=first.score_ranks.tolist() if arranged or first.moved else (),
         moves=_moves(first) if arranged else (),
@@ -131,7 +131,7 @@ def ranked_of(
         reasons=[*map(tuple, ranked.reasons)],
         contributions=split(ranked.contributions),
         expected_values=() if expected is None else expected[ranking.rows].tolist(),
-        total=len(ranked.order),
+        total=ranked.order.score_ranks.size,
     )
     return Ranked(
         order=order,
@@ -156,7 +156,7 @@ def ranked_of(
 
 
 def _moves(order: RankedOrder) -> Sequence[tuple[Move, ...]]:
-    found: list[tuple[Move, ...]] = [()] * len(order)
+    found: list[tuple[Move, ...]] = [()] * order.score_ranks.size
     for cause, steps in order.moves.items():
         number = cause_number(cause)
         for place, step in enumerate(steps.tolist()):

@@ -33,7 +33,7 @@ class NominateQuery:
     """Ids of products to exclude."""
     anchors: RequestAnchors | None = None
     recommenders: Sequence[Recommender] = ()
-    scope: CountScope = field(default_factory=CountScope)
+    scope: CountScope = CountScope()
     recommenders_only: bool = False
     accepts_vectors: bool = False
     """True if the caller can search the index of collaborative vectors."""

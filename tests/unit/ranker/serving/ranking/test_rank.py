@@ -1,4 +1,5 @@
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -183,7 +184,7 @@ def test_a_product_added_after_training_is_also_known_by_its_looks() -> None:
 
     def vectors(space: str, given_looks: np.ndarray) -> list[list[float]]:
         photos = CandidatePhotos(space, given_looks)
-        return represent(dataclasses.replace(new, photos=photos), made).vectors.tolist()
+        return represent(replace(new, photos=photos), made).vectors.tolist()
 
     # x looks like the first landmark and is far from the other; a is known already, and of y there
     # is no photo.

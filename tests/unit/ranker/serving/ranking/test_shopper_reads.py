@@ -1,6 +1,7 @@
 """A shopper is read once for a request, and again for the next one."""
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 
@@ -40,7 +41,7 @@ async def test_the_last_products_go_by_the_settings_of_signals() -> None:
 async def test_nobody_in_particular_has_no_history_and_is_not_looked_up() -> None:
     reader = FakeReader()
     shoppers = Shoppers(reader)
-    assert await shoppers.read("default", None, MODEL) == dataclasses.replace(NOBODY, model=MODEL)
+    assert await shoppers.read("default", None, MODEL) == replace(NOBODY, model=MODEL)
     assert shoppers.remember("default", None, NOBODY) == ""
     assert reader.limits == []
 

@@ -25,7 +25,8 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from ranker.domain.arrays import Doubles, Floats, Neighbours
+from ranker.domain.arrays import Doubles, Flags, Floats, Ints, Neighbours
+from ranker.domain.content import MOST_OF_PRODUCT
 from ranker.domain.features import (
     ID_KIND,
     STYLE_KIND,
@@ -44,6 +45,7 @@ from ranker.serving.ranking.parts import (
     SESSION,
     TASTE,
     UNKNOWN,
+    Items,
 )
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates, represent
 from sightline_rules.fast_dataclass import fast_dataclass
@@ -112,65 +114,70 @@ class Evidence:
             found[part] = ["" if row == UNKNOWN else ids[row] for row in best.tolist()]
         return found
 
-    def strongest(self, places: Sequence[int]) -> Mapping[int, str]:
-        """Return the feature that adds most to the raw taste of the ranked products at these
-        positions, other than ids and words; "" if none adds anything. It is that of `features`, for
-        all products at once whose composition the model has."""
-        model, taste, items = self.model, self.shopper.long_term, self.ranking.items
-        if model is None or taste is None or not places or not self.tastes:
-            return {}
-        composed, kinds = model.item_features, kinds_of(model)
-        if composed is None or items is None or items.rows is None or kinds.has_styles:
-            return {place: strongest(gains) for place, gains in self.features(places).items()}
-        here, others = places, list[int]()
-        if not items.known:
-            rows = items.rows[self.ranking.rows[places]].tolist()
-            here = [place for place, row in zip(places, rows, strict=True) if row != UNKNOWN]
-            others = [place for place, row in zip(places, rows, strict=True) if row == UNKNOWN]
-        named = self._strongest(model, taste, composed, kinds, here)
-        found = dict(zip(here, named, strict=True))
-        if others:
-            found |= {place: strongest(each) for place, each in self.features(others).items()}
-        return found
+    def strongest(self, part: str, places: Ints) -> list[str]:
+        """Return the feature that adds most to the raw taste or content of the ranked products at
+        these positions, other than ids, words and pairs; "" if none adds anything. It is that of
+        `features` or `contents`, for all products at once whose composition the model has."""
+        model, items, known = self.model, self.ranking.items, np.zeros(places.size, np.bool_)
+        if model is None or items is None or (part == TASTE and not self.tastes):
+            return [""] * places.size
+        composed, found, kinds = model.item_features, list[str](), kinds_of(model)
+        if composed is not None and items.rows is not None and not kinds.has_styles:
+            rows = items.rows[self.ranking.rows[places]]
+            known = rows != UNKNOWN
+            if part == CONTENT:  # of too many features only the first ones count
+                known &= composed.starts[rows + 1] - composed.starts[rows] <= MOST_OF_PRODUCT
+            found = self._strongest(
+                *(part, model, items, composed),
+                kinds=kinds,
+                own=rows[known],
+                places=places[known],
+            )
+        if len(found) == places.size:
+            return found
+        others = places[~known].tolist()
+        by = self.features(others) if part == TASTE else self.contents(others, with_pairs=False)
+        named, rest = iter(found), iter([strongest(by.get(place, ())) for place in others])
+        return [next(named if each else rest) for each in known.tolist()]
 
     def _strongest(
         self,
+        part: str,
         model: Model,
-        taste: Floats,
+        items: Items,
         composed: Neighbours,
+        *,
         kinds: FeatureKinds,
-        places: Sequence[int],
+        own: Ints,
+        places: Ints,
     ) -> list[str]:
-        """Return `strongest` of products whose composition the model has."""
-        items, rows = self.ranking.items, self.ranking.rows[places]
-        if items is None or items.rows is None:
-            return []
-        own = items.rows[rows]
-        starts = composed.starts[own]
-        counts = composed.starts[own + 1] - starts
-        count, ends, some = counts.size, counts.cumsum(), counts > 0
-        product = np.arange(count).repeat(counts)
-        made = np.arange(product.size) + (starts - ends + counts)[product]
+        """Return `strongest` of products whose composition the model has, in its rows `own`."""
+        rows, photos = self.ranking.rows[places], None
+        taste, liking, content = self.shopper.long_term, self.shopper.content, model.content
+        product, made = composed.entries(own)
         features = composed.items[made]
-        each = model.feature_vectors[features] @ taste + model.feature_biases[features]
-        gains = composed.weights[made] * each.astype(np.float64)
-        photos = None
-        if model.looks is not None:
-            whole = (items.vectors[rows] @ taste + items.biases[rows]).astype(np.float64)
-            left = whole - np.bincount(product, gains, count)
-            size = np.abs(whole) + np.bincount(product, np.abs(gains), count)
-            liked = np.bincount(product, kinds.ids[features], count) > 0
-            photos = np.where(~liked & (np.abs(left) > PHOTO_SHARE * size), left, -np.inf)
-        gains[kinds.unnamed[features]] = -np.inf
-        # Of each product the first of the largest gains, before the features of other products.
-        first = np.lexsort((-gains, product))[(ends - counts)[some]]
-        best, found = np.zeros(count), np.zeros(count, np.int64)
-        best[some], found[some] = gains[first], features[first]
+        if part == TASTE and taste is not None:
+            each = model.feature_vectors[features] @ taste + model.feature_biases[features]
+            gains = composed.weights[made].astype(np.float64) * each
+            if model.looks is not None:
+                liked = np.bincount(product, kinds.ids[features], rows.size) > 0
+                whole = (items.vectors[rows] @ taste + items.biases[rows]).astype(np.float64)
+                photos = _photo_gains(whole, gains, product, liked)
+        elif content is not None and liking is not None and items.contents is not None:
+            at = model.once("content of features", content.places_of, model.feature_names)[features]
+            gains = (content.vectors[at] @ liking).astype(np.float64)
+            new = np.logical_or.reduce(items.contents[rows] != 0, axis=1)
+            gains[(at == UNKNOWN) | ~new[product]] = 0.0
+        else:
+            return [""] * places.size
+        gains[kinds.unnamed[features]] = 0.0
+        best, found = np.zeros(rows.size), np.full(rows.size, UNKNOWN)
+        np.maximum.at(best, product, gains)
+        (most,) = ((gains > 0) & (gains == best[product])).nonzero()
+        most = most[::-1]  # the first of equal ones is written last
+        found[product[most]] = features[most]
         if photos is not None:
-            best[~some] = -np.inf
             found[photos > best] = _PHOTO
-            best = np.maximum(best, photos)
-        found[~(best > 0)] = UNKNOWN
         names = {UNKNOWN: "", _PHOTO: STYLE_KIND}
         return [names[row] if row < 0 else model.feature_names[row] for row in found.tolist()]
 
@@ -258,6 +265,14 @@ class Evidence:
         return np.array(rows, np.int32), np.ones(len(rows), np.float32)
 
 
+def _photo_gains(whole: Doubles, gains: Doubles, product: Ints, liked: Flags) -> Doubles:
+    """Return the contribution of photos to the taste of products, those not `liked` in training:
+    what is left of the `whole` taste; 0 if that is negligible."""
+    left = whole - np.bincount(product, gains, whole.size)
+    size = np.abs(whole) + np.bincount(product, np.abs(gains), whole.size)
+    return np.where(~liked & (np.abs(left) > PHOTO_SHARE * size), left, 0.0)
+
+
 def kinds_of(model: Model) -> FeatureKinds:
     """Return the kinds of a model's features."""
     return model.once("kinds of features", kinds_in, model.feature_names)
@@ -291,9 +306,8 @@ def again(
     count = len(candidates.ids)
     items = represent(candidates, model) if model and shopper.personal else None
     ranking = ScoredCandidates(np.arange(count), np.zeros(count), known, 0, 0, items)
-    return Evidence(
-        replace(candidates, similarities=similarities), ranking, shopper, model, factors
-    )
+    products = replace(candidates, similarities=similarities)
+    return Evidence(products, ranking, shopper, model, factors)
 
 
 def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:

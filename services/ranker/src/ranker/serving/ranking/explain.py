@@ -28,16 +28,16 @@ POPULAR              popularity, trend
 Callers that know titles can replace the sentence of a reason with a product_id; see the gateway.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
 
 import numpy as np
 
-from ranker.domain.arrays import Doubles
+from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.features import split
 from ranker.domain.recommenders import Recommender
-from ranker.serving.ranking.breakdown import Evidence, strongest
+from ranker.serving.ranking.breakdown import Evidence
 from ranker.serving.ranking.parts import (
     BOUGHT_TOGETHER,
     CONTENT,
@@ -133,18 +133,16 @@ def explain(
     unsupported languages get English. `explored`: positions (from 0) that exploration filled.
     """
     keys: list[tuple[ReasonKey, ...]] = [()] * evidence.ranking.rows.size
-    speaking = _speaking(evidence.ranking.parts) if keys else ()
-    places: dict[str, list[int]] = {}
-    for place, spoken in enumerate(speaking):
-        for part in spoken:
-            if part not in places:
-                places[part] = []
-            places[part] += (place,)
-    sources = evidence.sources(places)
-    columns = {part: _evidence_of(evidence, part, sources, own) for part, own in places.items()}
-    for place, spoken in enumerate(speaking):  # a comprehension would be a call a product
-        for part in spoken:
-            keys[place] += (columns[part][place],)
+    places, spoken = _speaking(evidence.ranking.parts)
+    numbers, names = spoken.tolist(), [*evidence.ranking.parts]
+    sources = evidence.sources({*map(names.__getitem__, numbers)})
+    columns = dict[int, Mapping[int, ReasonKey]]()
+    for number in {*numbers}:
+        own = places[spoken == number]
+        found = _evidence_of(evidence, names[number], sources, own)
+        columns[number] = dict(zip(own.tolist(), found, strict=False))
+    for place, number in zip(places.tolist(), numbers, strict=True):
+        keys[place] += (columns[number][place],)
     for place in explored:
         if place < len(keys):
             keys[place] = (NEW, *keys[place])
@@ -168,51 +166,33 @@ def _reason(language_code: str, code: str, parameters: Parameters) -> Reason:
     return Reason(code, code if template is None else template.format(**named), parameters)
 
 
-def _speaking(parts: Mapping[str, Doubles]) -> Sequence[Sequence[str]]:
-    """Return the parts that give a reason, for each product, largest first."""
-    names = [*parts]
-    if not names:
-        return ()
+def _speaking(parts: Mapping[str, Doubles]) -> tuple[Ints, Ints]:
+    """Return the position of a product and the index of a part for each part that gives a reason,
+    by position, then largest first."""
     values = np.array([*parts.values()]).T.copy()
-    least = LEAST_SHARE * np.add.reduce(np.maximum(values, 0), axis=1, keepdims=True)
-    speaks = ((values > 0) & (values >= least)).tolist()
-    order = (-values).argsort(axis=1, kind="stable")[:, :LARGEST].tolist()
-    found = list[tuple[str, ...]]()
-    for columns, marks in zip(order, speaks, strict=True):
-        spoken: tuple[str, ...] = ()
-        for column in columns:
-            if marks[column]:
-                spoken += (names[column],)
-        found += (spoken,)
-    return found
+    if not values.size:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    least = LEAST_SHARE * np.add.reduce(np.maximum(values, 0), axis=1)
+    order = (-values).argsort(axis=1, kind="stable")[:, :LARGEST]
+    largest = values[np.arange(len(values))[:, None], order]
+    places, ranks = ((largest > 0) & (largest >= least[:, None])).nonzero()
+    return places, order[places, ranks]
 
 
 def _evidence_of(
-    evidence: Evidence, part: str, sources: Mapping[str, Sequence[str]], places: Sequence[int]
-) -> Mapping[int, ReasonKey] | Sequence[ReasonKey]:
-    """Return code and parameters of a part's reason for the ranked products, at least for those at
-    `places`."""
-    rows = evidence.ranking.rows
-    if part in sources:
-        code = PRODUCT_CODES[part]
-        return [
-            (code, (("product_id", item),)) if item else ("VIEWED_RECENTLY", ())
-            for item in sources[part]
-        ]
+    evidence: Evidence, part: str, sources: Mapping[str, Sequence[str]], places: Ints
+) -> Iterable[ReasonKey]:
+    """Return code and parameters of a part's reason for the ranked products at `places`."""
+    if part in PRODUCT_CODES:
+        if part not in sources:  # the shopper has fewer events now than at the ranking
+            return repeat((PRODUCT_CODES[part], ()))
+        best = map(sources[part].__getitem__, places.tolist())
+        return map(_by_product, repeat(PRODUCT_CODES[part]), best)
     if part in (TASTE, CONTENT):
-        liked = evidence.strongest(places) if part == TASTE else {}
-        if part == CONTENT:
-            gains = evidence.contents(places, with_pairs=False)
-            liked = {place: strongest(each) for place, each in gains.items()}
-        return {
-            place: ("MATCHES_TASTE", _named(liked[place]) if place in liked else ())
-            for place in places
-        }
+        return map(_by_feature, evidence.strongest(part, places))
     if part in (POPULARITY, TREND):
-        return [("POPULAR", ())] * rows.size
-    if part in PRODUCT_CODES:  # the shopper has fewer events now than at the ranking
-        return [(PRODUCT_CODES[part], ())] * rows.size
-    similarities = evidence.candidates.similarities[part][rows].tolist()
+        return repeat(("POPULAR", ()))
+    similarities = evidence.candidates.similarities[part][evidence.ranking.rows[places]].tolist()
     code, named = SIMILARITY_CODES.get(part) or part.upper(), "cosine"
     if part in COUNT_CODES:
         code, named = COUNT_CODES[Recommender(part)], "score"
@@ -222,9 +202,13 @@ def _evidence_of(
 
 
 @lru_cache(4096)
-def _named(feature: str) -> Parameters:
-    """Return the parameters that name a feature; none for ""."""
-    if not feature:
-        return ()
+def _by_product(code: str, item: str) -> ReasonKey:
+    """Return the reason by a last product; "": only the product itself adds anything."""
+    return (code, (("product_id", item),)) if item else ("VIEWED_RECENTLY", ())
+
+
+@lru_cache(4096)
+def _by_feature(feature: str) -> ReasonKey:
+    """Return the reason by a feature; "": without one."""
     kind, value = split(feature)
-    return (("feature", kind), ("value", value))
+    return "MATCHES_TASTE", (("feature", kind), ("value", value)) if feature else ()

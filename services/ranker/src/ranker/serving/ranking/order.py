@@ -88,9 +88,6 @@ class RankedOrder:
     collapsed_count: int
     """Number of products left out as near-duplicates of better ones."""
 
-    def __len__(self) -> int:
-        return self.score_ranks.size
-
     @property
     def moved(self) -> bool:
         """Return whether any product's position differs from that of its score."""

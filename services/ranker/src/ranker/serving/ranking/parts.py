@@ -264,10 +264,7 @@ def _gathered(neighbours: Neighbours, last: LastProducts) -> Gathered:
     np.bincount over all products takes 10 µs for 50,000 of them and 70 µs for a million (10 × 200
     neighbours), less than looking candidates up in the neighbours' lists.
     """
-    starts = neighbours.starts[last.rows]
-    counts = neighbours.starts[last.rows + 1] - starts
-    columns = np.arange(counts.size).repeat(counts)
-    places = np.arange(columns.size) + (starts - counts.cumsum() + counts)[columns]
+    columns, places = neighbours.entries(last.rows)
     named, count = neighbours.items[places], neighbours.starts.size - 1
     weights = last.decays.astype(np.float32)[columns] * neighbours.weights[places]
     sums = np.bincount(named, weights, count)
@@ -281,8 +278,8 @@ def _add_content(
     """Add `content` to the scores of the model's products, in place."""
     if rows is None:
         scores[content.rows] += np.float32(factor) * (content.row_vectors @ shopper)
-    else:
-        scores += np.float32(factor) * (content.of_rows(rows) @ shopper)
+    elif (vectors := content.of_rows(rows)) is not None:
+        scores += np.float32(factor) * (vectors @ shopper)
 
 
 def _of(rows: Ints | None, values: Floats) -> Floats:

@@ -27,7 +27,6 @@ from itertools import repeat
 import numpy as np
 
 from ranker.domain.arrays import Doubles, Flags, Floats, Ints
-from ranker.domain.content import Content
 from ranker.domain.events import History
 from ranker.domain.features import Product, feature_names
 from ranker.domain.model import Model
@@ -181,10 +180,11 @@ def similarity_parts(
 
 def represent(candidates: RankCandidates, model: Model) -> Items:
     """Represent candidates by the model's vectors, or by those of their features."""
-    rows, contents = model_rows(candidates, model), None
-    if model.content is not None:
-        contents = _contents(model.content, rows)
+    rows, content = model_rows(candidates, model), model.content
     known = UNKNOWN not in rows
+    contents = None if content is None else content.of_rows(rows)
+    if contents is None and content is not None and not known:
+        contents = np.zeros((rows.size, content.usual.size), np.float32)
     items = Items(model.item_vectors[rows], model.item_biases[rows], rows, contents, known)
     if not known:
         _compose(items, (rows == UNKNOWN).nonzero()[0], candidates, model)
@@ -216,12 +216,6 @@ def model_rows(candidates: RankCandidates, model: Model) -> Ints:
 def rows_by_id(model: Model, ids: Sequence[str]) -> Ints:
     """Return the row of each product in the model, or UNKNOWN."""
     return np.fromiter(map(model.item_rows.get, ids, repeat(UNKNOWN)), np.int64, len(ids))
-
-
-def _contents(content: Content, rows: Ints) -> Floats | None:
-    """Return the vectors in `content` of these rows of the model; None if all were liked."""
-    found = content.of_rows(rows)
-    return found if UNKNOWN in rows or True in (found != 0) else None
 
 
 def _add_looks(items: Items, places: Ints, photos: CandidatePhotos, model: Model) -> None:

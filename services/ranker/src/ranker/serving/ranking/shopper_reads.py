@@ -102,7 +102,7 @@ class Shoppers:
         seen products are requested, which are not cached."""
         if actor is None:
             return KnownShopper(NOBODY.history, NOBODY.shopper, model)
-        known = self._recall(token, catalog_id, actor)
+        known = self._recall(token, catalog_id, actor) if token else None
         if known is None or with_seen:
             history = await self._reader.history(
                 catalog_id, actor, limit=fold_in.HISTORY_LIMIT, with_seen=with_seen
