@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, pairwise
+from itertools import compress, count, pairwise
+from operator import eq
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +38,7 @@ class Grouped:
     @property
     def kept(self) -> list[int]:
         """Places of the products that stay, best first."""
-        return [place for place, into in enumerate(self.into) if place == into]
+        return [*compress(range(len(self.into)), map(eq, self.into, count()))]
 
     def members(self) -> dict[int, list[int]]:
         """Return, by the place of a product that stays, the places of those that collapsed into it,
