@@ -146,6 +146,5 @@ def _is_storable(part: str | int) -> bool:
 
 def timestamp(micros: int) -> Timestamp:
     """Return microseconds since 1970 (UTC) as a message."""
-    message = Timestamp()
-    message.FromMicroseconds(micros)
-    return message
+    seconds, rest = divmod(micros, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=1_000 * rest)
