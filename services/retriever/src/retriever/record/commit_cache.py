@@ -1,9 +1,34 @@
 """Cache of the record's answers, valid until the next commit."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+class TurnVersion:
+    """The store's version, read once in a turn of the event loop, for coroutines alone.
+
+    A coroutine learns of a commit in a later turn, as whatever wakes it is put behind the callback
+    that forgets the version: the commit is never missed.
+    """
+
+    def __init__(self, version: Callable[[], int | None]) -> None:
+        """`version`: see Database.version."""
+        self._version = version
+        self._held: int | None = None
+
+    def __call__(self) -> int | None:
+        """Return the version."""
+        if self._held is None:
+            self._held = self._version()
+            if self._held is not None:
+                asyncio.get_running_loop().call_soon(self._forget)
+        return self._held
+
+    def _forget(self) -> None:
+        self._held = None
 
 
 class CommitCache(Generic[T]):
