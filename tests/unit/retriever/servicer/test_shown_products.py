@@ -206,7 +206,7 @@ async def test_kept_products_are_bounded(reading: Reading) -> None:
     places = view.table.places(["a", "b", "c"]).tolist()
     for place in [*places, *places]:
         await shown.passing("default", view.table, [place], All(), "", unshown=False)
-        weights = [shown_products._weight(each) for each in kept(shown)]
+        weights = [each.weight for each in kept(shown)]
         assert sum(weights) == shown._bytes <= 2_000
     assert 0 < len(kept(shown)) < 3
 

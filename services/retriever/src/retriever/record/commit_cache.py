@@ -8,11 +8,8 @@ T = TypeVar("T")
 
 
 class TurnVersion:
-    """The store's version, read once in a turn of the event loop, for coroutines alone.
-
-    A coroutine learns of a commit in a later turn, as whatever wakes it is put behind the callback
-    that forgets the version: the commit is never missed.
-    """
+    """The store's version, read once in a turn of the event loop, for coroutines alone. What tells
+    one of a later commit wakes it behind the callback that forgets the version."""
 
     def __init__(self, version: Callable[[], int | None]) -> None:
         """`version`: see Database.version."""
@@ -21,10 +18,9 @@ class TurnVersion:
 
     def __call__(self) -> int | None:
         """Return the version."""
-        if self._held is None:
-            self._held = self._version()
-            if self._held is not None:
-                asyncio.get_running_loop().call_soon(self._forget)
+        if self._held is None and (version := self._version()) is not None:
+            self._held = version
+            asyncio.get_running_loop().call_soon(self._forget)
         return self._held
 
     def _forget(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -51,6 +51,7 @@ class Candidates:
         chosen = found.chosen
         shown = kept = chosen.kept[:top_k]
         names, places = list[tuple[str, ...]](), found.places.tolist()
+        columns: tuple[Sequence[Any], ...] = places, found.similarities, found.image_ids
         if collapse is not Collapse.OFF and chosen.members:
             into = [each for each in kept if each in chosen.members]
             some = _fairly([chosen.members[each] for each in into], MAX_TOP_K, len(kept))
@@ -60,14 +61,8 @@ class Candidates:
                 shown = sorted([*kept, *islice(marked, room)])
             members, ids = dict(zip(into, some, strict=True)), found.view.table.ids
             names = [tuple([ids[places[row]] for row in members.get(each, ())]) for each in shown]
-        return cls(
-            found.view,
-            [*map(places.__getitem__, shown)],
-            [*map(found.similarities.__getitem__, shown)],
-            [*map(found.image_ids.__getitem__, shown)],
-            names if any(names) else (),
-            len(chosen.kept),
-        )
+        at, near, photos = ([*map(column.__getitem__, shown)] for column in columns)
+        return cls(found.view, at, near, photos, names if any(names) else (), len(chosen.kept))
 
 
 def _fairly(groups: Sequence[Sequence[int]], most: int, among: int) -> list[list[int]]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 from google.type import money_pb2
 
@@ -165,11 +165,8 @@ def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_p
     return message
 
 
-Encoder: TypeAlias = Callable[[Any], Any] | None
-"""Function from a field's value to its message; None: the value is its message."""
-
-
-def _encoder(kind: FieldKind) -> Encoder:
+def _encoder(kind: FieldKind) -> Callable[[Any], Any] | None:
+    """Return the function from a field's value to its message; None: the value is its message."""
     match kind:
         case kinds.AttributesKind():
             return lambda value: [attribute(item.key, item.value) for item in value]
@@ -243,9 +240,7 @@ def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImag
 
 
 _OF_IMAGE = tuple(
-    name
-    for name in product_pb2.ProductImage.DESCRIPTOR.fields_by_name
-    if name in Image.__dataclass_fields__
+    Image.__dataclass_fields__.keys() & product_pb2.ProductImage.DESCRIPTOR.fields_by_name.keys()
 )
 _image_values = attrgetter(*_OF_IMAGE)
 

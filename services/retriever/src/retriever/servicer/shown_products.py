@@ -45,13 +45,14 @@ class ShownRecord(Protocol):
 class ShownProduct:
     """A product as an entry of a response's `products`."""
 
-    __slots__ = ("entry", "read", "seq", "stamp")
+    __slots__ = ("entry", "read", "seq", "stamp", "weight")
 
     def __init__(self, message: product_pb2.Product, seq: int, stamp: int) -> None:
         """Serialise a product. `seq`: commit of its last write. `stamp`: see ProductTable."""
         self.seq, self.stamp = seq, stamp
         self.entry = products_pb.ListProductsResponse(products=[message]).SerializeToString()
         """With its tag and length: entries that follow one another are the field's bytes."""
+        self.weight = _MESSAGE * len(self.entry) + _ENTRY
         self.read: product_pb2.Product | None = None
         """The product, once it was needed."""
 
@@ -64,6 +65,7 @@ class ShownProduct:
 
 
 _NOTHING = ShownProduct(product_pb2.Product(), 0, _ABSENT)
+_NOTHING.weight = 0
 _stamp = attrgetter("stamp")
 _Group: TypeAlias = tuple[int, str, bool]
 """Number of a table, market, and whether with the fields that only operators read."""
@@ -145,10 +147,10 @@ class ShownProducts:
         if not missing:
             return chosen, found
         read = await self._read(catalog, table, group, missing, condition, keep=keep)
-        pairs = zip(chosen, found, strict=True)
-        now = [(at, read.get(at) if at in missing else shown) for at, shown in pairs]
-        there = [(at, shown) for at, shown in now if shown is not None]
-        return [at for at, _ in there], [shown for _, shown in there]
+        beside = zip(chosen, found, strict=True)
+        now = {**{at: shown for at, shown in beside if at not in missing}, **read}
+        there = [at for at in chosen if at in now]
+        return there, [now[at] for at in there]
 
     def _held(
         self, group: _Group, places: Sequence[int], stamps: Sequence[int]
@@ -179,10 +181,12 @@ class ShownProducts:
         facts = (product.facts for product in products.values())
         passing = await each_passes(condition, facts, len(products))
         chosen = dict(compress(products.items(), passing))
-        messages = await self.messages(catalog, [*chosen.values()])
+        some = [*chosen.values()]
+        doubts = await self._record.category_mismatches(catalog, some) if some else {}
         _, market_id, unshown = group
         found = {}
-        for (place, product), message in zip(chosen.items(), messages, strict=True):
+        for place, product in chosen.items():
+            message = product_messages.row(product, doubts.get(product.content.product_id))
             whole = product_messages.with_unshown(message, product) if unshown else message
             shown = ShownProduct(localized(whole, market_id), product.seq, stamps[place])
             found[place] = shown
@@ -190,26 +194,13 @@ class ShownProducts:
                 self._keep(group, place, shown)
         return found
 
-    async def messages(
-        self, catalog: str, products: Sequence[Product]
-    ) -> list[product_pb2.Product]:
-        """Return the messages of products as read, with all of their markets."""
-        mismatches = await self._record.category_mismatches(catalog, products) if products else {}
-        return [
-            product_messages.row(each, mismatches.get(each.content.product_id)) for each in products
-        ]
-
     def _keep(self, group: _Group, place: int, shown: ShownProduct) -> None:
         held = self._kept.setdefault(group, {})
-        self._bytes += _weight(shown) - (_weight(held.pop(place)) if place in held else 0)
+        self._bytes += shown.weight - held.pop(place, _NOTHING).weight
         held[place] = shown
         while self._bytes > self._most:  # of each group in turn
             first = next(iter(self._kept))
             some = self._kept.pop(first)
-            self._bytes -= _weight(some.pop(next(iter(some))))
+            self._bytes -= some.pop(next(iter(some))).weight
             if some:
                 self._kept[first] = some
-
-
-def _weight(shown: ShownProduct) -> int:
-    return _MESSAGE * len(shown.entry) + _ENTRY
