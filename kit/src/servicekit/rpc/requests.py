@@ -152,6 +152,5 @@ def duration(seconds: float) -> Any:
 
 def timestamp(micros: int) -> Timestamp:
     """Return microseconds since 1970 (UTC) as a message."""
-    message = Timestamp()
-    message.FromMicroseconds(micros)
-    return message
+    seconds, rest = divmod(micros, 1_000_000)
+    return Timestamp(seconds=seconds, nanos=1_000 * rest)

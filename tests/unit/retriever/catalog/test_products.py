@@ -211,13 +211,14 @@ async def test_a_list_by_columns_in_memory_is_the_list_of_the_record(
         Comparison("brand", Operator.EQUAL, "odd"),
         Not(Comparison("brand", Operator.EQUAL, "none")),
         Comparison("brand", Operator.EQUAL, "none"),
+        All(),
     ):
         by_record = await pages(record, order, condition)
         by_columns = await pages(record, order, condition, Columns(record))
         assert [*chain(*by_columns)] == [*chain(*by_record)]
 
 
-async def test_a_list_with_a_filter_reads_no_product_from_the_record(
+async def test_a_list_with_a_filter_or_an_order_reads_no_product_from_the_record(
     record: Record, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await stock(record, clock, 10)
@@ -226,6 +227,8 @@ async def test_a_list_with_a_filter_reads_no_product_from_the_record(
     odd = Comparison("brand", Operator.EQUAL, "odd")
     found = await pages(record, ProductOrder.PRODUCT_ID, odd, Columns(record))
     assert found == [["p01", "p03", "p05", "p07"], ["p09"]]
+    newest = await pages(record, ProductOrder.NEWEST, columns=Columns(record))
+    assert [*chain(*newest)] == [f"p{n:02}" for n in range(10)][::-1]
 
 
 async def test_a_page_token_is_good_for_its_own_list_only(record: Record, clock: Clock) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import event
 
 from retriever.domain.product import Offer, Product
 from retriever.record import Record
+from retriever.record.commit_cache import TurnVersion
 from servicekit.sql.database import Database
 from sightline_rules.filters import Availability, Money
 from sightline_rules.photos import image_id
@@ -121,3 +122,22 @@ async def test_where_commits_are_not_reported_nothing_is_kept(
         connection.execute(sa.text("UPDATE generations SET active = 0"))
     assert await record.generation_snapshot("default", "visual") is None
     assert await record.generation_snapshot("default", "visual", made.name) is not None
+
+
+async def test_the_version_is_read_once_in_a_turn_of_the_loop_and_anew_after_a_commit(
+    db: Database, neighbour: Record
+) -> None:
+    read: list[int | None] = []
+
+    def version() -> int | None:
+        read.append(db.version())
+        return read[-1]
+
+    held = TurnVersion(version)
+    before = held()
+    if before is None:
+        pytest.skip("the store has no version")
+    assert held() == before
+    assert len(read) == 1
+    await neighbour.write("default", [write("a")])
+    assert held() != before

@@ -87,7 +87,8 @@ async def asked(record: Record, index: FakeIndex, query: SearchQuery = QUERY) ->
 
 def reported(answer: FoundNearest) -> dict[str, tuple[str, ...]]:
     found = answer.candidates
-    return dict(zip(found.product_ids, found.collapsed, strict=True))
+    none = [()] * len(found.product_ids)
+    return dict(zip(found.product_ids, found.collapsed or none, strict=True))
 
 
 SHOP = {

@@ -14,7 +14,7 @@ from retriever.domain.product import Offer, Product, ProductWrite
 from retriever.record import Record
 from retriever.servicer import product_messages, shown_products
 from retriever.servicer.products import ProductServicer
-from retriever.servicer.shown_products import ShownProducts
+from retriever.servicer.shown_products import ShownProduct, ShownProducts
 from servicekit.sql.database import Database
 from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import product_service_pb2 as pb
@@ -76,6 +76,10 @@ def servicer(record: Record, **bounds: int) -> ProductServicer:
         columns,
         HeldSynonyms(record),  # type: ignore[arg-type]
     )
+
+
+def kept(shown: ShownProducts) -> list[ShownProduct]:
+    return [each for held in shown._kept.values() for each in held.values()]
 
 
 async def got(
@@ -202,9 +206,9 @@ async def test_kept_products_are_bounded(reading: Reading) -> None:
     places = view.table.places(["a", "b", "c"]).tolist()
     for place in [*places, *places]:
         await shown.passing("default", view.table, [place], All(), "", unshown=False)
-        weights = [shown_products._weight(each) for each in shown._kept.values()]
+        weights = [each.weight for each in kept(shown)]
         assert sum(weights) == shown._bytes <= 2_000
-    assert 0 < len(shown._kept) < 3
+    assert 0 < len(kept(shown)) < 3
 
 
 async def test_a_catalog_that_is_not_held_is_read_each_time(reading: Reading) -> None:
@@ -233,7 +237,7 @@ async def test_products_are_read_ahead_of_answers_once_and_again_when_written(
     assert reading.took() == ["a"]
     assert (await got(of))["a"].title == "Another"
     assert (await got(of)).keys() == {"a", "c"}
-    assert len(of.shown._kept) == 3  # what a write replaces is not kept
+    assert len(kept(of.shown)) == 3  # what a write replaces is not kept
     assert reading.took() == []
 
 

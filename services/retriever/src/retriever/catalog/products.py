@@ -193,10 +193,11 @@ async def list_places(
     page_token: str,
     mismatched_only: bool = False,
 ) -> PlacesPage:
-    """Return a page of the products that pass, see `list_products`. A filter is evaluated on the
-    columns if they hold the catalog: nothing is read from the record."""
+    """Return a page of the products that pass, see `list_products`. A filter is evaluated, and an
+    order by a field is read, on the columns if they hold the catalog: nothing is read from the
+    record. All products by id are the record's, as sorting all ids takes longer for each page."""
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
-    of_record = mismatched_only or condition == All()
+    of_record = mismatched_only or (condition == All() and order.name not in ORDERS)
     view = None if of_record else await columns.view(catalog_id)
     if view is None:
         page = await list_products(

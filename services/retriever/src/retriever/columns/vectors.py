@@ -7,6 +7,7 @@ copied into new `Vectors`; comparisons under way continue on the old ones.
 
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from retriever.ports.columns import PhotoRow
 NOBODY = -1
 _FIRST = 256
 LEAST_DEAD = 1_024
+_image_id = attrgetter("image_id")
 
 Scores = npt.NDArray[np.float32]
 
@@ -66,8 +68,7 @@ class Vectors:
 
     def image_ids(self, rows: Sequence[int]) -> list[str]:
         """Return the photo of each row; empty where the product itself has the vector."""
-        keys = self._keys
-        return [keys[row].image_id for row in rows]
+        return [*map(_image_id, map(self._keys.__getitem__, rows))]
 
     def unique(self, table: ProductTable) -> UniquePictures:
         """Return which products of the table, which the vectors are beside, show a picture of

@@ -1,9 +1,30 @@
 """Cache of the record's answers, valid until the next commit."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+class TurnVersion:
+    """The store's version, read once in a turn of the event loop, for coroutines alone. What tells
+    one of a later commit wakes it behind the callback that forgets the version."""
+
+    def __init__(self, version: Callable[[], int | None]) -> None:
+        """`version`: see Database.version."""
+        self._version = version
+        self._held: int | None = None
+
+    def __call__(self) -> int | None:
+        """Return the version."""
+        if self._held is None and (version := self._version()) is not None:
+            self._held = version
+            asyncio.get_running_loop().call_soon(self._forget)
+        return self._held
+
+    def _forget(self) -> None:
+        self._held = None
 
 
 class CommitCache(Generic[T]):

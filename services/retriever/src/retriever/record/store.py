@@ -31,7 +31,7 @@ from retriever.record import (
     worker_tasks,
 )
 from retriever.record.category_mismatches import count_mismatched, read_mismatches
-from retriever.record.commit_cache import CommitCache
+from retriever.record.commit_cache import CommitCache, TurnVersion
 from retriever.record.freshness import read_counts, read_freshness, read_generation_snapshot
 from retriever.record.generations import (
     all_generations,
@@ -119,11 +119,9 @@ class Record:
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
         """Wrap a database. `clock`: microseconds since 1970 (UTC)."""
         self._db, self._clock = db, clock
-        self._snapshots: CommitCache[GenerationSnapshot] = CommitCache(db.version)
-        self._revisions: CommitCache[str] = CommitCache(db.version)
-
-    def version(self) -> int | None:
-        return self._db.version()
+        self.version = TurnVersion(db.version)
+        self._snapshots: CommitCache[GenerationSnapshot] = CommitCache(self.version)
+        self._revisions: CommitCache[str] = CommitCache(self.version)
 
     def commits(self) -> asyncio.Event | None:
         """See `Database.commits`."""

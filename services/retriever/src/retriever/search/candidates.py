@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from itertools import chain, islice
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class Candidates:
     image_ids: Sequence[str]
     """The photo that matched best. Empty if the vector is the product's own."""
     collapsed: Sequence[tuple[str, ...]] = ()
-    """The near-duplicates of each. Empty if they were not searched for."""
+    """The near-duplicates of each. Empty if none has any."""
     group_count: int = 0
     """Number of products, near-duplicates counted as one; up to top_k of them are here."""
 
@@ -49,31 +49,20 @@ class Candidates:
         """Return the first `top_k` of an order; with Collapse.MARK also their nearest
         near-duplicates."""
         chosen = found.chosen
-        kept = list(chosen.kept[:top_k])
-        shown, members = kept, dict[int, list[int]]()
+        shown = kept = chosen.kept[:top_k]
+        names, places = list[tuple[str, ...]](), found.places.tolist()
+        columns: tuple[Sequence[Any], ...] = places, found.similarities, found.image_ids
         if collapse is not Collapse.OFF and chosen.members:
             into = [each for each in kept if each in chosen.members]
             some = _fairly([chosen.members[each] for each in into], MAX_TOP_K, len(kept))
-            members = dict(zip(into, some, strict=True))
             if collapse is Collapse.MARK:
                 marked = sorted(chain.from_iterable(some))
                 room = min(most_marked(top_k), MAX_TOP_K - len(kept))
                 shown = sorted([*kept, *islice(marked, room)])
-        names = list[tuple[str, ...]]()
-        if collapse is not Collapse.OFF:
-            ids, places = found.view.table.ids, found.places
-            names = [
-                tuple([ids[places[row]] for row in members[each]]) if each in members else ()
-                for each in shown
-            ]
-        return cls(
-            found.view,
-            found.places[shown].tolist() if shown else (),
-            [found.similarities[each] for each in shown],
-            [found.image_ids[each] for each in shown],
-            names,
-            len(chosen.kept),
-        )
+            members, ids = dict(zip(into, some, strict=True)), found.view.table.ids
+            names = [tuple([ids[places[row]] for row in members.get(each, ())]) for each in shown]
+        at, near, photos = ([*map(column.__getitem__, shown)] for column in columns)
+        return cls(found.view, at, near, photos, names if any(names) else (), len(chosen.kept))
 
 
 def _fairly(groups: Sequence[Sequence[int]], most: int, among: int) -> list[list[int]]:

@@ -75,7 +75,8 @@ async def nearest(
     unique = vectors.unique(view.table).at
     firsts = None if collapse is Collapse.OFF else _firsts(vectors)
     if firsts is not None and len(own) and False in unique(own):
-        shortlist.pass_over_pictures(own[_staying(view, own)])
+        staying = grouped(view.table.families(own).tolist(), view.table.image_hash[own]).kept
+        shortlist.pass_over_pictures(own[staying])
     wanted = top_k + len(own) + SPARE
     moved = np.zeros(0, np.int64)
     while True:
@@ -95,11 +96,6 @@ async def nearest(
         else:
             shortlist.pass_over_pictures(ordered[0][chosen.kept], others)
             wanted *= WIDER
-
-
-def _staying(view: View, own: Ints) -> list[int]:
-    """Return which of the query's products are not near-duplicates of earlier ones."""
-    return grouped(view.table.families(own).tolist(), view.table.image_hash[own]).kept
 
 
 async def _compare(vectors: Vectors, queries: Sequence[Floats]) -> Scores:

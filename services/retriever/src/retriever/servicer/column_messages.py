@@ -33,15 +33,9 @@ async def fill_found(
     """Fill the columns of the products found by a search, with their values in a market."""
     message.similarities.extend(candidates.similarities)
     message.image_ids.extend(candidates.image_ids)
-    message.collapsed.extend(_collapsed(candidates.collapsed))
+    named = vector_service_pb2.ProductIds
+    message.collapsed.extend([named(product_ids=ids) for ids in candidates.collapsed])
     await fill(message.candidates, candidates.view.table, candidates.places, market_id)
-
-
-def _collapsed(names: Sequence[Sequence[str]]) -> list[vector_service_pb2.ProductIds]:
-    """Return the near-duplicates of each product; an empty list if no product has any."""
-    if not any(names):
-        return []
-    return [vector_service_pb2.ProductIds(product_ids=ids) for ids in names]
 
 
 async def fill(

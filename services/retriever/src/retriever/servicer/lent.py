@@ -226,6 +226,6 @@ def _found(candidates: Candidates, market_id: str, **more: Any) -> NearestProduc
         columns=product_columns(candidates.view.table, candidates.places, market_id),
         similarities=single(candidates.similarities),
         image_ids=candidates.image_ids,
-        collapsed=candidates.collapsed if any(candidates.collapsed) else (),
+        collapsed=candidates.collapsed,
         **more,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any
 
 from google.type import money_pb2
 
@@ -153,25 +153,20 @@ _READERS = {
 
 def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_pb2.Product:
     """Return a whole product. `mismatch`: the photo that contradicts its category, if any."""
-    content = product.content
     message = product_pb2.Product(
-        product_id=content.product_id,
         images=[image_message(image) for image in product.images],
         create_time=timestamp(product.create_time),
         update_time=timestamp(product.update_time),
         etag=product.etag,
-        **_shown(content),
+        **_shown(product.content),
     )
     if mismatch is not None:
         message.category_doubt.CopyFrom(_mismatch(mismatch))
     return message
 
 
-Encoder: TypeAlias = Callable[[Any], Any] | None
-"""Function from a field's value to its message; None: the value is its message."""
-
-
-def _encoder(kind: FieldKind) -> Encoder:
+def _encoder(kind: FieldKind) -> Callable[[Any], Any] | None:
+    """Return the function from a field's value to its message; None: the value is its message."""
     match kind:
         case kinds.AttributesKind():
             return lambda value: [attribute(item.key, item.value) for item in value]
@@ -199,17 +194,18 @@ def market_message(value: MarketValues) -> product_pb2.MarketValues:
 
 
 def _writer(fields: Sequence[Field]) -> Callable[[ProductContent], dict[str, Any]]:
-    """Return the function that converts a product's content to messages of its set fields."""
-    bound = tuple((field.wire, _encoder(field.kind)) for field in fields)
-    take = attrgetter("product_id", *(name for name, _ in bound))
+    """Return the function from a product's content to its id and messages of its fields; None: not
+    set."""
+    names = ("product_id", *(field.wire for field in fields))
+    encoders = [(field.wire, encode) for field in fields if (encode := _encoder(field.kind))]
+    take = attrgetter(*names)
 
     def write(content: ProductContent) -> dict[str, Any]:
-        _, *values = take(content)
-        return {
-            name: value if encode is None else encode(value)
-            for (name, encode), value in zip(bound, values, strict=True)
-            if value is not None
-        }
+        found = dict(zip(names, take(content), strict=True))
+        for name, encode in encoders:
+            if (value := found[name]) is not None:
+                found[name] = encode(value)
+        return found
 
     return write
 
@@ -244,9 +240,7 @@ def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImag
 
 
 _OF_IMAGE = tuple(
-    name
-    for name in product_pb2.ProductImage.DESCRIPTOR.fields_by_name
-    if name in Image.__dataclass_fields__
+    Image.__dataclass_fields__.keys() & product_pb2.ProductImage.DESCRIPTOR.fields_by_name.keys()
 )
 _image_values = attrgetter(*_OF_IMAGE)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import compress, repeat
+from operator import attrgetter
 from typing import Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -23,8 +24,8 @@ MOST_BYTES = 64 * 2**20
 """Estimated bytes of kept products, their messages included."""
 _MESSAGE, _ENTRY = 4, 500
 """Bytes of a kept product for each of its serialised bytes, and of its entry."""
-_NEVER = -1
-"""Version that no product has."""
+_NEVER, _ABSENT = -1, -2
+"""Stamps that no product has: of those that are to be read, and of those that are not kept."""
 READ_AHEAD = 32
 """Products that are read at a time before an answer shows them: 3 ms (one core, 2026-11)."""
 
@@ -44,13 +45,14 @@ class ShownRecord(Protocol):
 class ShownProduct:
     """A product as an entry of a response's `products`."""
 
-    __slots__ = ("entry", "read", "seq", "stamp")
+    __slots__ = ("entry", "read", "seq", "stamp", "weight")
 
     def __init__(self, message: product_pb2.Product, seq: int, stamp: int) -> None:
         """Serialise a product. `seq`: commit of its last write. `stamp`: see ProductTable."""
         self.seq, self.stamp = seq, stamp
         self.entry = products_pb.ListProductsResponse(products=[message]).SerializeToString()
         """With its tag and length: entries that follow one another are the field's bytes."""
+        self.weight = _MESSAGE * len(self.entry) + _ENTRY
         self.read: product_pb2.Product | None = None
         """The product, once it was needed."""
 
@@ -62,9 +64,11 @@ class ShownProduct:
         return self.read
 
 
-_Mark: TypeAlias = tuple[int, int, str, bool]
-"""Number of a table, place of the product in it, market, and whether with the fields that only
-operators read."""
+_NOTHING = ShownProduct(product_pb2.Product(), 0, _ABSENT)
+_NOTHING.weight = 0
+_stamp = attrgetter("stamp")
+_Group: TypeAlias = tuple[int, str, bool]
+"""Number of a table, market, and whether with the fields that only operators read."""
 
 
 @dataclass(slots=True)
@@ -85,12 +89,13 @@ class _Ahead:
 
 
 class ShownProducts:
-    """Shown products of one process, least recently read first. Not for several event loops."""
+    """Shown products of one process. Not for several event loops."""
 
     def __init__(self, record: ShownRecord, columns: Columns, most_bytes: int = MOST_BYTES) -> None:
         """Start empty. `most_bytes`: see MOST_BYTES."""
         self._record, self._columns, self._most = record, columns, most_bytes
-        self._kept: dict[_Mark, ShownProduct] = {}
+        self._kept: dict[_Group, dict[int, ShownProduct]] = {}
+        """By group and place, least recently read first."""
         self._bytes = 0
         self._ahead = WeakKeyDictionary[ProductTable, _Ahead]()
 
@@ -106,13 +111,12 @@ class ShownProducts:
             ahead.follow(table)
         if self._bytes > self._most // 2:
             ahead.due.clear()
-        due = ahead.due[-READ_AHEAD:]
+        due = np.array(ahead.due[-READ_AHEAD:], np.int64)
         del ahead.due[-READ_AHEAD:]
-        there = [place for place in due if table.alive[place]]
-        marks: list[_Mark] = [(table.number, place, "", False) for place in there]
-        missing, _ = self._held(marks, table.stamp[there].tolist())
+        there, group = due[table.alive[due]], (table.number, "", False)
+        missing, _ = self._held(group, there.tolist(), table.stamp[there].tolist())
         if missing:
-            await self._read(catalog, table, missing, All(), keep=True)
+            await self._read(catalog, table, group, missing, All(), keep=True)
         return bool(ahead.due)
 
     async def passing(
@@ -124,7 +128,7 @@ class ShownProducts:
         market_id: str,
         *,
         unshown: bool,
-    ) -> tuple[list[int], list[ShownProduct]]:
+    ) -> tuple[Sequence[int], Sequence[ShownProduct]]:
         """Return the products at some rows that pass and exist, in a market, with their rows.
 
         `unshown`: with the fields that only operators read. Kept ones are as the columns are, which
@@ -137,71 +141,66 @@ class ShownProducts:
             flags = await view.conditions.passing(condition, rows)
             if table.version == version:  # else the products are read, to be judged as they are
                 keep, rows = True, rows[flags]
-        stamps, chosen = table.stamp[rows].tolist(), rows.tolist()
-        marks: list[_Mark] = [(table.number, place, market_id, unshown) for place in chosen]
-        missing, found = self._held(marks, stamps if keep else [_NEVER] * len(marks))
-        if missing:
-            read = await self._read(catalog, table, missing, condition, keep=keep)
-            found = [read.get(mark, shown) for mark, shown in zip(marks, found, strict=True)]
-            chosen = [place for place, shown in zip(chosen, found, strict=True) if shown]
-        return chosen, [shown for shown in found if shown is not None]
+        group, chosen = (table.number, market_id, unshown), rows.tolist()
+        stamps = table.stamp[rows].tolist() if keep else [_NEVER] * len(chosen)
+        missing, found = self._held(group, chosen, stamps)
+        if not missing:
+            return chosen, found
+        read = await self._read(catalog, table, group, missing, condition, keep=keep)
+        beside = zip(chosen, found, strict=True)
+        now = {**{at: shown for at, shown in beside if at not in missing}, **read}
+        there = [at for at in chosen if at in now]
+        return there, [now[at] for at in there]
 
     def _held(
-        self, marks: Sequence[_Mark], stamps: Sequence[int]
-    ) -> tuple[dict[_Mark, int], list[ShownProduct | None]]:
-        """Return the stamps of products that are not kept as they are now, and those that are."""
-        beside = [*zip(marks, stamps, map(self._kept.get, marks), strict=True)]
-        found = [shown if shown and shown.stamp == stamp else None for _, stamp, shown in beside]
-        if None not in found:
+        self, group: _Group, places: Sequence[int], stamps: Sequence[int]
+    ) -> tuple[Mapping[int, int], list[ShownProduct]]:
+        """Return the stamps of products that are not kept as they are now, by place, and what is
+        kept of all."""
+        found = [*map(self._kept.get(group, {}).get, places, repeat(_NOTHING))]
+        held = [*map(_stamp, found)]
+        if held == stamps:
             return {}, found
-        due = zip(beside, found, strict=True)
-        return {mark: stamp for (mark, stamp, _), shown in due if shown is None}, found
+        beside = zip(places, stamps, held, strict=True)
+        return {place: stamp for place, stamp, kept in beside if kept != stamp}, found
 
     async def _read(
         self,
         catalog: str,
         table: ProductTable,
-        stamps: Mapping[_Mark, int],
+        group: _Group,
+        stamps: Mapping[int, int],
         condition: Filter,
         *,
         keep: bool,
-    ) -> dict[_Mark, ShownProduct]:
-        """Read products from the record. Those that no longer pass are left out."""
-        held = await self._record.get(catalog, [table.ids[place] for _, place, *_ in stamps])
-        by_mark = {mark: held.get(table.ids[mark[1]]) for mark in stamps}
-        products = {mark: product for mark, product in by_mark.items() if product is not None}
+    ) -> Mapping[int, ShownProduct]:
+        """Read products from the record, by place. Those that no longer pass are left out."""
+        ids = {place: table.ids[place] for place in stamps}
+        held = await self._record.get(catalog, [*ids.values()])
+        products = {place: held[name] for place, name in ids.items() if name in held}
         facts = (product.facts for product in products.values())
         passing = await each_passes(condition, facts, len(products))
         chosen = dict(compress(products.items(), passing))
-        messages = await self.messages(catalog, [*chosen.values()])
+        some = [*chosen.values()]
+        doubts = await self._record.category_mismatches(catalog, some) if some else {}
+        _, market_id, unshown = group
         found = {}
-        for (mark, product), message in zip(chosen.items(), messages, strict=True):
-            found[mark] = shown = _shown(product, message, mark, stamps[mark])
+        for place, product in chosen.items():
+            message = product_messages.row(product, doubts.get(product.content.product_id))
+            whole = product_messages.with_unshown(message, product) if unshown else message
+            shown = ShownProduct(localized(whole, market_id), product.seq, stamps[place])
+            found[place] = shown
             if keep and shown.seq <= table.commit:
-                self._keep(mark, shown)
+                self._keep(group, place, shown)
         return found
 
-    async def messages(
-        self, catalog: str, products: Sequence[Product]
-    ) -> list[product_pb2.Product]:
-        """Return the messages of products as read, with all of their markets."""
-        mismatches = await self._record.category_mismatches(catalog, products) if products else {}
-        return [
-            product_messages.row(each, mismatches.get(each.content.product_id)) for each in products
-        ]
-
-    def _keep(self, mark: _Mark, shown: ShownProduct) -> None:
-        self._bytes += _weight(shown) - _weight(self._kept.pop(mark, None))
-        self._kept[mark] = shown
-        while self._bytes > self._most:
-            self._bytes -= _weight(self._kept.pop(next(iter(self._kept))))
-
-
-def _shown(product: Product, message: product_pb2.Product, mark: _Mark, stamp: int) -> ShownProduct:
-    _, _, market_id, unshown = mark
-    whole = product_messages.with_unshown(message, product) if unshown else message
-    return ShownProduct(localized(whole, market_id), product.seq, stamp)
-
-
-def _weight(shown: ShownProduct | None) -> int:
-    return 0 if shown is None else _MESSAGE * len(shown.entry) + _ENTRY
+    def _keep(self, group: _Group, place: int, shown: ShownProduct) -> None:
+        held = self._kept.setdefault(group, {})
+        self._bytes += shown.weight - held.pop(place, _NOTHING).weight
+        held[place] = shown
+        while self._bytes > self._most:  # of each group in turn
+            first = next(iter(self._kept))
+            some = self._kept.pop(first)
+            self._bytes -= some.pop(next(iter(some))).weight
+            if some:
+                self._kept[first] = some
