@@ -39,8 +39,17 @@ from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline_rules.filters import Availability, Money
 from sightline_rules.markets import MarketValues
-from tests import calls
-from tests.calls import KINDS, PRODUCTS, UNTRAINED, Shop, filled, kind_of, product_id, settings_of
+from tests.calls.cases import Shop
+from tests.calls.catalog import (
+    KINDS,
+    PRODUCTS,
+    UNTRAINED,
+    kind_of,
+    made,
+    product_id,
+    write_catalog,
+)
+from tests.calls.suite import filled, settings_of
 
 CHANGING = frozenset(
     {
@@ -66,14 +75,11 @@ TEXTS = ("product of kind 3", "kind 5", "prodcut", "nowhere")
 Request = pb.RecommendRequest | pb.SearchRequest
 
 
-_made = calls._product
-
-
 def sold(number: int) -> ProductWrite:
     """Return a product that may be a variant, look like another one, be sold out, or have other
     values in a market."""
-    made = _made(number)
-    content, images = made.content, made.new_images
+    usual = made(number)
+    content, images = usual.content, usual.new_images
     price = content.price or Money("EUR", 0)
     if number % 5 == 0:
         content = replace(content, availability=Availability.OUT_OF_STOCK)
@@ -277,8 +283,7 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str]]:
     """Return the requests that are answered differently or fail, with their answers; and the number
     of requests by kind. For a process of its own: it changes this one."""
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
-        with mock.patch.object(calls, "_product", sold):
-            calls.write_catalog(Path(folder))
+        write_catalog(Path(folder), sold)
         settings = settings_of(Path(folder))
         own = settings["gateway"]
         assert isinstance(own, GatewaySettings)
