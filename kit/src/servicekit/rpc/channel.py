@@ -25,10 +25,10 @@ LONGEST_SECONDS = 86_400.0
 changed."""
 _NEAR = re.compile(r"unix:.*|(dns:///|ipv4:)(127(\.[0-9]{1,3}){3}|localhost):[0-9]+")
 """A target of one process on this machine."""
-_UNWATCHED: tuple[tuple[str, int | str], ...] = (
-    ("grpc.keepalive_time_ms", 2**31 - 1),
-    ("grpc.http2.bdp_probe", 0),
-)
+_UNWATCHED: dict[str, int | str] = {
+    "grpc.keepalive_time_ms": 2**31 - 1,
+    "grpc.http2.bdp_probe": 0,
+}
 """Options of a channel without pings, whose timers go off without calls too, and after each keep
 three of gRPC's threads awake for seconds: .6 ms of a core each second (2026-11)."""
 LOST_SECONDS = 4.0
@@ -60,7 +60,9 @@ def connect(
     near = _is_near(target)
     options = _options(service_config(service_configs), max_message_bytes, near=near)
     if near and patient:
-        options += _UNWATCHED
+        options = [
+            *(dict(options) | _UNWATCHED).items()
+        ]  # of an option given twice, the first counts
 
     def make(credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
         if credentials is None:

@@ -190,7 +190,7 @@ async def test_a_worker_does_not_ping_a_peer_on_its_machine(
     given = list[dict[str, Any]]()
 
     def noted(address: str, options: Any) -> grpc.aio.Channel:
-        given.append(dict(options))
+        given.append(dict(reversed(options)))  # of an option given twice, gRPC takes the first
         return made(address, options=options)
 
     monkeypatch.setattr(grpc.aio, "insecure_channel", noted)
