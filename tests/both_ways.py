@@ -39,8 +39,17 @@ from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
 from sightline_rules.filters import Availability, Money
 from sightline_rules.markets import MarketValues
-from tests import calls
-from tests.calls import KINDS, PRODUCTS, UNTRAINED, Shop, filled, kind_of, product_id, settings_of
+from tests.calls.cases import Shop
+from tests.calls.catalog import (
+    KINDS,
+    PRODUCTS,
+    UNTRAINED,
+    kind_of,
+    made,
+    product_id,
+    write_catalog,
+)
+from tests.calls.suite import filled, settings_of
 
 CHANGING = frozenset(
     {
@@ -68,14 +77,11 @@ TYPED = ("product of ki", "kind 5 r", "brand", "prodcut", "or")
 Request = pb.RecommendRequest | pb.SearchRequest | pb.ListRequest | pb.SuggestRequest
 
 
-_made = calls._product
-
-
 def sold(number: int) -> ProductWrite:
     """Return a product that may be a variant, look like another one, be sold out, have a cost, or
     other values in a market."""
-    made = _made(number)
-    content, images = made.content, made.new_images
+    usual = made(number)
+    content, images = usual.content, usual.new_images
     price = content.price or Money("EUR", 0)
     if number % 5 == 0:
         content = replace(content, availability=Availability.OUT_OF_STOCK)
@@ -312,8 +318,7 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str], Counter
     """Return the requests that are answered differently or fail, with their answers; the number of
     requests by kind; and of messages by method. For a process of its own: it changes this one."""
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
-        with mock.patch.object(calls, "_product", sold):
-            calls.write_catalog(Path(folder))
+        write_catalog(Path(folder), sold)
         settings = settings_of(Path(folder))
         own = settings["gateway"]
         assert isinstance(own, GatewaySettings)

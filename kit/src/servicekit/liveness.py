@@ -27,7 +27,7 @@ time."""
 SILENT_SECONDS = 300.0
 """Default seconds for one step of a loop, such as waiting for an engine."""
 PATH = "/live"
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.5
 """Seconds between two looks at an event loop whose process ends when it is blocked."""
 BLOCKED_STATUS = 70
 """Exit status of that process (EX_SOFTWARE of sysexits.h)."""

@@ -29,7 +29,7 @@ from servicekit.errors import (
     Unavailable,
     Unimplemented,
 )
-from servicekit.tasks.supervision import supervised
+from servicekit.tasks.supervision import supervised, until_tick
 from servicekit.telemetry import get_logger
 
 POLL_SECONDS: Final = 2.0
@@ -270,7 +270,7 @@ class KnownCatalogs(Collection[str]):
 
     async def _follow(self) -> None:
         async def poll() -> None:
-            await asyncio.sleep(self._poll_seconds)
+            await asyncio.sleep(until_tick(self._poll_seconds))
             if self._reading is None:
                 await self._read_soon()
 

@@ -25,6 +25,12 @@ LONGEST_SECONDS = 86_400.0
 changed."""
 _NEAR = re.compile(r"unix:.*|(dns:///|ipv4:)(127(\.[0-9]{1,3}){3}|localhost):[0-9]+")
 """A target of one process on this machine."""
+_UNWATCHED: dict[str, int | str] = {
+    "grpc.keepalive_time_ms": 2**31 - 1,
+    "grpc.http2.bdp_probe": 0,
+}
+"""Options of a channel without pings, whose timers go off without calls too, and after each keep
+three of gRPC's threads awake for seconds: .6 ms of a core each second (2026-11)."""
 LOST_SECONDS = 4.0
 """Seconds without a connection to any peer after which a new channel looks the name up again."""
 
@@ -35,6 +41,7 @@ def connect(
     peers: PeerCredentials = NO_CREDENTIALS,
     service_configs: Iterable[tuple[str, str]] = (),
     max_message_bytes: int = MAX_MESSAGE_BYTES,
+    patient: bool = False,
 ) -> grpc.aio.Channel:
     """Return a channel to every address that `target` resolves to. It connects on first use.
 
@@ -42,14 +49,20 @@ def connect(
     process (`hosting`). `service_configs` lists the idempotent calls as (full service name,
     method): only these are retried, up to 3 attempts in all, and only after UNAVAILABLE or a peer's
     CANCELLED. Calls propagate the request id and trace context of the current call, and carry the
-    credentials of `peers`. Requires a running event loop.
+    credentials of `peers`. `patient`: no caller waits for this process, so a peer on this machine
+    that hangs may be noticed at the deadlines of calls. Requires a running event loop.
     """
     host = hosting.running.get()
     if target.startswith(LOCAL) and host is not None:
         return _traced(host.channel(target), peers)
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
-    options = _options(service_config(service_configs), max_message_bytes, near=_is_near(target))
+    near = _is_near(target)
+    options = _options(service_config(service_configs), max_message_bytes, near=near)
+    if near and patient:
+        options = [
+            *(dict(options) | _UNWATCHED).items()
+        ]  # of an option given twice, the first counts
 
     def make(credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
         if credentials is None:

@@ -12,6 +12,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from servicekit.tasks.supervision import until_tick
+
 CLOSE_WRITE: Final = 0x8
 """IN_CLOSE_WRITE: a file that was open for writing was closed."""
 PAUSE_SECONDS: Final = 0.02
@@ -90,6 +92,6 @@ async def pause(least: float, commits: asyncio.Event | None, most: float) -> Non
     await asyncio.sleep(least)
     if commits is not None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(most):
+            async with asyncio.timeout(until_tick(most)):
                 await commits.wait()
         commits.clear()

@@ -139,6 +139,14 @@ def tell(loop: str, error: Exception, **place: str) -> None:
         log.error("step of a loop failed", exc_info=error)
 
 
+def until_tick(seconds: float) -> float:
+    """Return the seconds until the loop's time is a multiple of `seconds`: more than 0.
+
+    Loops that may also wait for less wake together so, and an idle process rarely.
+    """
+    return seconds - asyncio.get_running_loop().time() % seconds
+
+
 async def rest(seconds: float | None, until: asyncio.Event | None) -> None:
     """Sleep for some seconds, or until an event is set. None: without a limit."""
     if until is None:

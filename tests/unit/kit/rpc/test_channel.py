@@ -179,6 +179,26 @@ def test_only_a_single_peer_on_this_machine_is_not_pinged_between_calls(
     assert options["grpc.keepalive_permit_without_calls"] == int(not near)
 
 
+@pytest.mark.parametrize(
+    ("target", "patient", "pinged"),
+    [("127.0.0.1:9", True, False), ("127.0.0.1:9", False, True), ("retriever:9", True, True)],
+)
+async def test_a_worker_does_not_ping_a_peer_on_its_machine(
+    target: str, patient: bool, pinged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = grpc.aio.insecure_channel
+    given = list[dict[str, Any]]()
+
+    def noted(address: str, options: Any) -> grpc.aio.Channel:
+        given.append(dict(reversed(options)))  # of an option given twice, gRPC takes the first
+        return made(address, options=options)
+
+    monkeypatch.setattr(grpc.aio, "insecure_channel", noted)
+    await channel.connect(target, patient=patient).close(None)
+    assert (given[0]["grpc.keepalive_time_ms"] == 2_500) is pinged
+    assert ("grpc.http2.bdp_probe" not in given[0]) is pinged
+
+
 async def test_answers_of_thirty_mebibytes_pass_and_larger_ones_do_not() -> None:
     """Check answers only; test_limits.py checks the limit of each call's requests."""
     sizes = iter([30, 33])

@@ -1,6 +1,7 @@
 """Background loops go on after errors, and tell them."""
 
 import asyncio
+import itertools
 from contextlib import suppress
 
 import pytest
@@ -16,7 +17,9 @@ from servicekit.tasks.supervision import (
     rest,
     supervised,
     tell,
+    until_tick,
 )
+from tests import virtual_time
 from tests.freed import freed
 
 
@@ -162,3 +165,20 @@ def test_all_items_are_worked_on_before_the_first_error_is_raised() -> None:
     with pytest.raises(ValueError, match="1"):  # another kind: nothing goes on
         work(ValueError)
     assert done == [0, 2, 0]
+
+
+def test_loops_that_began_at_different_times_wake_together() -> None:
+    async def loop(pause: float, woken: list[float]) -> None:
+        await asyncio.sleep(pause)
+        for _ in range(3):
+            await asyncio.sleep(until_tick(5.0))
+            woken.append(asyncio.get_running_loop().time())
+
+    async def both() -> tuple[list[float], list[float]]:
+        first, second = list[float](), list[float]()
+        await asyncio.gather(loop(0.3, first), loop(1.7, second))
+        return first, second
+
+    (first, second), _ = virtual_time.run(both())
+    assert first == pytest.approx(second, abs=0.01)
+    assert [b - a for a, b in itertools.pairwise(first)] == pytest.approx([5.0, 5.0], abs=0.01)

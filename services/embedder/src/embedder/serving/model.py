@@ -45,8 +45,9 @@ SILENCE = 0.25
 KEPT = 1.0
 """Seconds for which a description, and the state of a model that does not work, are cached: a probe
 takes an inference per process, and monitors read the state often."""
-PROVEN = 20.0
-"""Seconds for which a model counts as working after an answer, unless there are doubts."""
+PROVEN = 60.0
+"""Seconds for which a model counts as working after an answer, unless there are doubts. A call
+finds a lost model sooner, and a probe costs as much as a photo."""
 
 LOOK = 5.0
 """Timeout of a probe in seconds."""

@@ -27,6 +27,7 @@ from servicekit import telemetry
 from servicekit.processes import memory
 from servicekit.rpc.channel import connect
 from servicekit.rpc.server import report_serving
+from servicekit.tasks.supervision import until_tick
 
 READY_SECONDS = 2.0
 """Seconds that a readiness probe waits for the gateway."""
@@ -54,7 +55,7 @@ class _Uvicorn(uvicorn.Server):
         """Keep the Date header current until `end`."""
         while not await self.on_tick(0):
             with suppress(TimeoutError):
-                async with asyncio.timeout(DATE_SECONDS):
+                async with asyncio.timeout(until_tick(DATE_SECONDS)):
                     await self._ending.wait()
 
     def end(self) -> None:

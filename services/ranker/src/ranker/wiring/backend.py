@@ -63,8 +63,9 @@ async def backend(settings: WorkerSettings) -> AsyncIterator[Backend]:
     """Open the backend, and close it at the end. The record is not migrated."""
     sealer = sealer_of(settings)
     database = open_record(settings, sealer, threads=2)
+    peers = to_retriever(settings)
     channel = connect(
-        settings.retriever_target, peers=to_retriever(settings), service_configs=IDEMPOTENT
+        settings.retriever_target, peers=peers, service_configs=IDEMPOTENT, patient=True
     )
     registry, store = ModelRegistry(database), ModelStore(settings.model_store)
     listed, file = RemoteRegistry(channel), settings.catalogs_file

@@ -59,8 +59,10 @@ class EmbedderClient:
     def __init__(
         self, target: str, peers: PeerCredentials = NO_CREDENTIALS, *, seconds: float = 60.0
     ) -> None:
-        """Prepare a channel that connects on first use. `seconds`: timeout of calls except fits."""
-        self._channel = connect(target, peers=peers, service_configs=idempotent(pb))
+        """Prepare a channel of the worker, which connects on first use. `seconds`: timeout of calls
+        except fits."""
+        configs = idempotent(pb)
+        self._channel = connect(target, peers=peers, service_configs=configs, patient=True)
         self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
         self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._channel)
         self._inspection = inspection_service_pb2_grpc.InspectionServiceStub(self._channel)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from retriever.indexing.outbox import LeadershipLost
 from servicekit.errors import ServiceError
 from servicekit.sql.leases import Lease
-from servicekit.tasks.supervision import Backoff, supervised
+from servicekit.tasks.supervision import Backoff, supervised, until_tick
 
 
 class Leadership:
@@ -33,7 +33,7 @@ class Leadership:
         await supervised("lease", self._renew, Backoff(0.0, 0.0))
 
     async def _renew(self) -> None:
-        await asyncio.sleep(self.seconds / 4)
+        await asyncio.sleep(until_tick(self.seconds / 4))
         try:
             renewed = await self._extend(self._lease.renew)
         except Exception as error:

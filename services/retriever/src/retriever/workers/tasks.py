@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from servicekit.liveness import LIVENESS
-from servicekit.tasks.supervision import Backoff, rest, supervised, tell
+from servicekit.tasks.supervision import Backoff, rest, supervised, tell, until_tick
 from servicekit.telemetry import get_logger
 
 log = get_logger()
@@ -62,7 +62,7 @@ class Tasks:
                 LIVENESS.report(alive)
             wake.clear()  # before the step, so that work that arrives during it is not missed
             if not await step() and not self.stopping:
-                await rest(turn, wake)
+                await rest(turn and until_tick(turn), wake)
 
         await supervised(name, once, Backoff(0.1, 2.0), stop=self._ended)
 
