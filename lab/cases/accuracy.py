@@ -269,12 +269,14 @@ def _clothes(paths: Sequence[Path], say: Say) -> SpaceEvaluation:
     say(f"clothing: features and cross-validation of {len(paths):,} photos")
     names = [path.parent.name for path in paths]
     photos = GroceryPhotos(paths, np.asarray(numbered(names), np.int64))
-    labelled = Labelled(
-        features=_features(BACKBONE, photos, 1),
-        kinds=np.zeros(len(paths), np.int8),
-        products=names,
-        groups=[str(path) for path in paths],
-        categories=[(name,) for name in names],
+    labelled = by_occasion(
+        Labelled(
+            features=_features(BACKBONE, photos, 1),
+            kinds=np.full(len(paths), SHOPPER, np.int8),
+            products=names,
+            groups=[str(path) for path in paths],
+            categories=[(name,) for name in names],
+        )
     )
     plain = _off_the_shelf(photos)
     return evaluate(
