@@ -37,7 +37,7 @@ def by_occasion(data: Labelled) -> Labelled:
     shoppers = np.flatnonzero(data.kinds == SHOPPER)
     if not len(shoppers):
         return data
-    means, scales = moments(data, shoppers)
+    means, scales = moments(replace(data, features=data.features[:, :1]), shoppers)
     of = np.arange(len(data.products))
     products = numbered([data.products[row] for row in shoppers.tolist()])
     for members in places(products):
