@@ -121,8 +121,7 @@ def sources(name: str) -> list[str]:
     if name == "agents":
         return ["client/src", "agents/src"]
     services = dict.fromkeys([*INSIDE[name], name])
-    shared = ["kit/src", "rules/src", *(["core/src"] if name != "embedder" else [])]
-    return [*shared, *(f"services/{each}/src" for each in services)]
+    return ["kit/src", "rules/src", "core/src", *(f"services/{each}/src" for each in services)]
 
 
 @pytest.mark.parametrize("name", SERVICES)

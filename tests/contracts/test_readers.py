@@ -291,6 +291,7 @@ TRUSTED = {
     "gateway.recommend.pages": "a match that the gateway sealed",
     "gateway.clients.matches": "a match that the gateway sealed",
     "gateway.clients.columns": "an answer of a service",
+    "gateway.clients.messages": "an answer of a service",
     "gateway.state.scenes": (
         "files of the operator; texts of callers by servicekit.decoding.untrusted_toml"
     ),

@@ -292,7 +292,7 @@ class FakeRetriever:
         end = start + len(shown)
         return ListedProducts(
             rows=tuple(self.rows.get(each, ProductRow(product_id=each)) for each in shown),
-            columns=self._columns(shown),
+            columns=replace(self._columns(shown), image_hashes=()),
             variants=(),
             total=len(ids),
             facets=[Facet(field=each.field) for each in asked.facets],

@@ -22,6 +22,7 @@ LOGGED_SECONDS: Final = 60.0
 """Minimum seconds between two log lines about one row, file or catalog; each failure counts."""
 MOST_TOLD: Final = 1_000
 UNEXPECTED: Final = "INTERNAL"
+_CLOCK_SECONDS: Final = 0.001
 
 FAILURES = Counter(
     "sightline_loop_failures_total",
@@ -140,11 +141,15 @@ def tell(loop: str, error: Exception, **place: str) -> None:
 
 
 def until_tick(seconds: float) -> float:
-    """Return the seconds until the loop's time is a multiple of `seconds`: more than 0.
+    """Return the seconds until the loop's time is a multiple of `seconds`; 0 if that is 0.
 
-    Loops that may also wait for less wake together so, and an idle process rarely.
+    Loops that may also wait for less wake together so, and an idle process rarely. A tick that is
+    a millisecond away counts as this one: uvloop's clock and timers know no less.
     """
-    return seconds - asyncio.get_running_loop().time() % seconds
+    if seconds <= 0:
+        return 0.0
+    left = seconds - asyncio.get_running_loop().time() % seconds
+    return left if left > _CLOCK_SECONDS else left + seconds
 
 
 async def rest(seconds: float | None, until: asyncio.Event | None) -> None:

@@ -176,9 +176,21 @@ def test_loops_that_began_at_different_times_wake_together() -> None:
 
     async def both() -> tuple[list[float], list[float]]:
         first, second = list[float](), list[float]()
+        await asyncio.sleep(until_tick(5.0))
         await asyncio.gather(loop(0.3, first), loop(1.7, second))
         return first, second
 
     (first, second), _ = virtual_time.run(both())
     assert first == pytest.approx(second, abs=0.01)
     assert [b - a for a, b in itertools.pairwise(first)] == pytest.approx([5.0, 5.0], abs=0.01)
+
+
+def test_there_is_no_tick_of_nothing_and_none_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def after(now: float, seconds: float) -> float:
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncio.get_running_loop(), "time", lambda: now)
+            return until_tick(seconds)
+
+    assert asyncio.run(after(1.0, 0.0)) == 0.0
+    assert asyncio.run(after(0.9, 0.3)) == pytest.approx(0.3, abs=0.001)  # .9 % .3 is nearly .3
+    assert asyncio.run(after(300.0, 7.0)) == pytest.approx(1.0)

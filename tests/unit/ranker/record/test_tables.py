@@ -10,7 +10,7 @@ from alembic.config import Config
 from ranker.domain.signals import DEFAULTS
 from ranker.record import migrations
 from ranker.record.counting import fold
-from ranker.record.events import _COLUMNS, _interaction, _row
+from ranker.record.events import _interaction, _row
 from ranker.record.tables import (
     COUNT_PAIRS,
     EVENTS,
@@ -81,8 +81,7 @@ def test_what_was_stored_before_there_were_counts_is_counted(tmp_path: Path) -> 
         _upgrade(connection, "0010")
         for number, item in enumerate(["a", "b", ""]):
             one = stored(f"{number}", product_id=item, time_micros=-1)
-            row = _row(connection, one, _interaction(one))
-            columns = dict(zip(_COLUMNS, row, strict=True))
+            columns = _row(connection, one, _interaction(one))
             del columns["arm"], columns["unproven"], columns["new_visitor"]  # of later migrations
             connection.execute(sa.insert(EVENTS).values(columns))
     made.migrate()

@@ -15,6 +15,7 @@ from retriever.domain.watches import (
     SILENT,
     Alert,
     AlertKind,
+    SilenceSource,
     Watch,
     WatchDraft,
     WatchRule,
@@ -22,8 +23,9 @@ from retriever.domain.watches import (
 )
 from retriever.record import Record
 from retriever.watching.frames import FrameChecks, SentFrame
-from retriever.watching.silence import GRACE, SilenceChecks
+from retriever.watching.silence import GRACE, SILENCE, SilenceChecks
 from retriever.watching.watches import Watches
+from servicekit.tasks.supervision import FAILURES, UNEXPECTED
 from tests import virtual_time
 from tests.unit.retriever.conftest import Clock
 from tests.unit.retriever.watching.test_frames import (
@@ -247,3 +249,28 @@ def test_without_a_due_watch_the_record_is_read_after_commits_alone() -> None:
 
     (before, after), _ = virtual_time.run(main())
     assert (before <= 6, after - before) == (True, 1)
+
+
+class Due(Quiet):
+    """A record with a watch that is due at each look, as its camera has not been seen yet."""
+
+    async def silence_sources(self) -> list[Any]:
+        self.reads += 1
+        return [SilenceSource("default", f"due {self.reads}", hold=1)]
+
+    async def watch(self, _catalog_id: str, _watch_id: str) -> None:
+        return None
+
+
+def test_a_watch_that_is_due_at_once_fails_no_look() -> None:
+    async def main() -> int:
+        record: Any = Due()
+        looking = asyncio.create_task(SilenceChecks(record, ["default"], lambda: 0).run())
+        await asyncio.sleep(30)
+        looking.cancel()
+        return int(record.reads)
+
+    failed = FAILURES.labels(SILENCE, UNEXPECTED)._value
+    before = failed.get()
+    reads, _ = virtual_time.run(main())
+    assert (reads >= 25, failed.get() - before) == (True, 0)

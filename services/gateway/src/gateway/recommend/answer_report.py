@@ -7,7 +7,6 @@ from operator import attrgetter
 from gateway.model.match import Match, MatchRule, SearchedSpace
 from gateway.model.quality import Quality, check_quality, quality_of
 from gateway.model.response import CorrectedQuery
-from gateway.model.scene import Scene
 from gateway.ranking.fallbacks import degradations
 from gateway.state.request_context import RequestContext
 from gateway.state.trace import plan_of
@@ -33,12 +32,17 @@ def versions_of(run: RequestContext, *steps: str) -> Versions:
     """Return the versions behind the answer so far; `steps`: further steps of its plan."""
     trace = run.trace
     found = (tuple(trace.spaces), trace.model_version, run.deps.service_version)
-    return _versions(run.plan.scene, found, tuple(trace.branch_steps), (*trace.steps, *steps))
+    return _versions(
+        tuple(run.plan.scene.labels.items()),
+        found,
+        tuple(trace.branch_steps),
+        (*trace.steps, *steps),
+    )
 
 
 @lru_cache(1024)
 def _versions(
-    scene: Scene,
+    labels: tuple[tuple[str, str], ...],
     found: tuple[tuple[SpaceVersion, ...], str, str],
     branch_steps: tuple[str, ...],
     steps: tuple[str, ...],
@@ -49,7 +53,7 @@ def _versions(
         model_version=model_version,
         plan=plan_of(branch_steps, steps),
         service_version=service_version,
-        **scene.labels,
+        **dict(labels),
     )
 
 

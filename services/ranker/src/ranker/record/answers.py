@@ -217,7 +217,7 @@ def _write(
     rows = _permitted(connection, rows)
     if rows:
         _seal(connection, rows)
-        _INSERT.insert(connection, rows)
+        _INSERT.each(connection, rows)
     if exposures:
         _expose(connection, exposures, now_micros)
     return frozenset((row["catalog_id"], row["answer_id"]) for row in rows)

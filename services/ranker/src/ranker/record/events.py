@@ -285,7 +285,7 @@ def _insert(connection: Connection, events: Sequence[StoredEvent], signals: Sign
         learned = [one for one in theirs if one.actor not in refusing]
         popularity.add(connection, catalog_id, learned, signals)
         enqueue_events(connection, catalog_id, learned, min(one.received_micros for one in events))
-    _INSERT.insert(connection, [*map(partial(_row, connection), events, interactions)])
+    _INSERT.each(connection, [*map(partial(_row, connection), events, interactions)])
 
 
 def given_id(event_id: str) -> str:

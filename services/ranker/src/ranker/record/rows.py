@@ -15,9 +15,6 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from servicekit.sql.database import Database
 from servicekit.sql.locks import inserting
 
-MOST_INSERTED = 100
-"""Rows of one statement on SQLite, which takes 32,766 parameters."""
-
 Item = TypeVar("Item")
 T = TypeVar("T")
 
@@ -116,18 +113,12 @@ class RowsStatement:
         found: Any = self.of(connection, given)
         return dict(found)
 
-    def insert(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert rows. On SQLite many by one statement: its driver would let other threads run, and
-        wait for them, at each."""
+    def each(self, connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute the statement, which returns nothing, for each of several rows. SQLite keeps the
+        values that a statement was last executed with: so no statement has those of many rows."""
         text, _, order = self._made(connection.dialect)
-        if not order:
-            connection.exec_driver_sql(text, [*rows])
-            return
-        head, values, one = text.partition(" VALUES ")
-        for start in range(0, len(rows), MOST_INSERTED):
-            some = rows[start : start + MOST_INSERTED]
-            many = head + values + ", ".join([one] * len(some))
-            connection.exec_driver_sql(many, tuple([row[name] for row in some for name in order]))
+        given: Any = [tuple(map(row.__getitem__, order)) for row in rows] if order else [*rows]
+        connection.exec_driver_sql(text, given)
 
     def _made(self, dialect: Dialect) -> tuple[str, Mapping[str, Any], Sequence[str]]:
         """Return the text, the values of its own parameters, and the order of all, if they have no

@@ -64,13 +64,16 @@ class EmbedderClient:
         configs = idempotent(pb)
         self._channel = connect(target, peers=peers, service_configs=configs, patient=True)
         self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
-        self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._channel)
-        self._inspection = inspection_service_pb2_grpc.InspectionServiceStub(self._channel)
+        # Fits have no deadline: pings alone notice an embedder that hangs.
+        self._fits = connect(target, peers=peers, service_configs=configs)
+        self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._fits)
+        self._inspection = inspection_service_pb2_grpc.InspectionServiceStub(self._fits)
         self._seconds = seconds
 
     async def close(self) -> None:
-        """Drop the connection."""
+        """Drop the connections."""
         await self._channel.close(None)
+        await self._fits.close(None)
 
     async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:
         """See Embedder. A version whose model has not answered yet is not offered."""

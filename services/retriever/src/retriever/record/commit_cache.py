@@ -19,8 +19,8 @@ class TurnVersion:
     def __call__(self) -> int | None:
         """Return the version."""
         if self._held is None and (version := self._version()) is not None:
-            self._held = version
             asyncio.get_running_loop().call_soon(self._forget)
+            self._held = version
         return self._held
 
     def _forget(self) -> None:

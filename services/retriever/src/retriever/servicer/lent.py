@@ -2,7 +2,7 @@
 servicers answer the same calls on the wire."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from retriever.catalog import products
@@ -164,9 +164,10 @@ class Lent(LentRetriever):
         of = self.of_products
         name = catalog(catalog_id, of.catalogs)
         page, places, shown = await of.listed(name, asked, scope, last)
+        columns = product_columns(page.view.table, places, scope.market_id)
         listed = ListedProducts(
             rows=tuple([each.read or each.message for each in shown]),
-            columns=product_columns(page.view.table, places, scope.market_id),
+            columns=replace(columns, image_hashes=()),  # a list shows each product
             variants=listing_messages.variants(page, places),
             total=page.total,
             facets=[*map(facet_messages.message, page.facets)],

@@ -134,25 +134,25 @@ class MilvusIndex:
         """Acquire a slot for a call, yield its timeout in seconds, and translate the vendor's
         errors."""
         given = self._seconds if seconds is None else seconds
-        if self._client is None:
-            await self._connect()
+        if self._client is None:  # loads pymilvus, which takes seconds
+            await in_thread(lambda: import_module("retriever.adapters.milvus.errors"))
         from pymilvus import MilvusException
 
         from retriever.adapters.milvus.errors import translate
 
         try:
+            if self._client is None:
+                self._connect()
             async with asyncio.timeout(given), self._slots:
                 yield given
         except (MilvusException, grpc.RpcError, TimeoutError) as error:
             raise translate(error) from error
 
-    async def _connect(self) -> None:
-        """Load pymilvus in a thread, and make the client."""
-        await in_thread(lambda: import_module("retriever.adapters.milvus.errors"))
+    def _connect(self) -> None:
+        """Make the client, once pymilvus is loaded."""
         from pymilvus import AsyncMilvusClient
 
-        if self._client is None:
-            self._client = AsyncMilvusClient(self._uri, **self._options)
+        self._client = AsyncMilvusClient(self._uri, **self._options)
 
     async def state(self, collection: str) -> CollectionState:
         async with self._call() as timeout:
