@@ -28,7 +28,7 @@ class Shrinkage:
     """Shrinkage of the scatter matrices; lab/research/embedder.md has how the defaults were
     chosen."""
 
-    within: float = 0.05
+    within: float = 0.2
     """Share of the identity in the scatter within products, 0 to 1."""
     between: float = 0.2
     """Share of the scatter of all photos that is added to the scatter between products."""

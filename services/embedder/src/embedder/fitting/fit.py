@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from embedder.domain.errors import FitInvalid
 from embedder.domain.fitted import (
@@ -140,20 +141,18 @@ class Inner:
         self._maps = [self._without(self._folds == fold) for fold in range(INNER_FOLDS)]
 
     def dimension(self) -> int:
-        """Return the smallest number of dimensions whose 1-NN is at most one standard error below
-        the best (Breiman et al. 1984, 3.4.3): that of the difference between the two, by photo,
-        where photos of a group count together."""
+        """Return the largest number of dimensions whose 1-NN is within one standard error of the
+        best (Breiman et al. 1984, 3.4.3). Photos of known products hardly tell the numbers apart;
+        products that are newer than the fit need many (lab/research/photos.md).
+        """
         widest = max((each.shape[1] for each in self._maps if each is not None), default=0)
         sizes = sorted({*(size for size in SIZES if size < widest), widest})
         found = {size: self._alike(size) for size in sizes if widest}
-        if not widest or not len(found[widest][0]):
+        if not widest or not len(found[widest]):
             return min(self._options.max_dimension, MAX_DIMENSION)
-        best = max((right for right, _ in found.values()), key=lambda each: float(each.mean()))
-        return min(
-            size
-            for size, (right, groups) in found.items()
-            if (best - right).mean() <= _standard_error(best - right, groups)
-        )
+        best = max(found.values(), key=lambda each: float(each.mean()))
+        least = best.mean() - best.std() / np.sqrt(len(best))
+        return max(size for size, each in found.items() if each.mean() >= least)
 
     def head(self, turned: Floats) -> CategoryHead | None:
         """Return a head for the map [p, d] of all photos; None if there are too few categories."""
@@ -178,10 +177,10 @@ class Inner:
             return None
         return self._photos.directions(rest, self._options)
 
-    def _alike(self, size: int) -> tuple[Doubles, Integers]:
+    def _alike(self, size: int) -> npt.NDArray[np.float64]:
         """Return, for each photo whose product has another photo, whether its nearest photo is of
-        the product (1 or 0), and its group."""
-        photos, found, groups = self._photos, list[Doubles](), list[Integers]()
+        the product (1 or 0)."""
+        photos, found = self._photos, []
         for fold, turned in enumerate(self._maps):
             if turned is None:
                 continue
@@ -189,8 +188,7 @@ class Inner:
             asks = held & np.isin(photos.products, photos.products[~held])
             wanted, shown = photos.products[asks], photos.products[~held]
             found.append(hits(vectors[asks], wanted, vectors[~held], shown, 1).astype(float))
-            groups.append(photos.groups[asks])
-        return np.concatenate(found), np.concatenate(groups)
+        return np.concatenate(found)
 
     def _recognised(
         self, classes: Classes, held: Booleans, turned: Floats, asks: Booleans
@@ -225,12 +223,6 @@ class Inner:
             if turned is not None and len(rest.paths) > 1 and held.any():
                 found.append(self._recognised(rest, held, turned[:, :size], held)[0])
         return found
-
-
-def _standard_error(values: Doubles, groups: Integers) -> float:
-    """Return the standard error of the mean, where the values of a group depend on each other."""
-    sums = np.bincount(groups, values - values.mean())
-    return float(np.sqrt(np.square(sums).sum()) / len(values))
 
 
 def _regression(vectors: Floats, classes: Classes, rows: Booleans) -> Linear:
