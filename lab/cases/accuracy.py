@@ -1,7 +1,7 @@
 """Accuracy of a fitted space: the embedder's own fit on public photos.
 
-Groceries: cross-validation on the train part, with scenes kept together; then the map of the whole
-train part on the val part, on which nothing was chosen. Clothing: cross-validation of its ten
+Groceries: cross-validation on the train part, with occasions kept together; then the map of the
+whole train part on the val part, on which nothing was chosen. Clothing: cross-validation of its ten
 categories. Compared with the space that the embedder serves without a fit: Lite0's unit vectors.
 The test part of the groceries is not in the folder: goals on it are NOT MEASURED, and give the
 figures of cross-validation and val instead.
@@ -40,6 +40,7 @@ from embedder.fitting.measuring import (
     vectors,
 )
 from embedder.fitting.nearest_photos import average_precisions, hits
+from embedder.fitting.occasions import by_occasion
 from lab.cases import doubts
 from lab.cases.accuracy_report import (
     BACKBONE,
@@ -62,7 +63,7 @@ from lab.datasets.grocery import Grocery, GroceryPhotos
 
 Say: TypeAlias = Callable[[str], None]
 JUDGE = "efficientnet_lite1_features"
-"""Model that groups photos by scene; it is not measured itself."""
+"""Model that groups queries by scene for intervals; it is not measured itself."""
 VIEWS = 4
 
 
@@ -90,9 +91,7 @@ def _groceries(data: Grocery, found: AccuracyFigures, say: Say) -> None:
     train = _features(BACKBONE, data.train, VIEWS)
     iconic = _features(BACKBONE, data.iconic, VIEWS)
     plain = _off_the_shelf(data.train), _off_the_shelf(data.iconic)
-    seen = featured.heads(featured.backbone(JUDGE), data.train.paths)
-    scenes = grocery.scenes(seen, data.train.products)
-    labelled = labelled_photos(data, train, iconic, scenes)
+    labelled = labelled_photos(data, train, iconic)
     learn = Once()
     for name, count in ((ONE, 1), (FOUR, VIEWS)):
         say(f"groceries: cross-validation, {name} a query")
@@ -196,18 +195,18 @@ def _off_the_shelf(photos: GroceryPhotos) -> Floats:
     return featured.heads(featured.backbone(OFF_THE_SHELF), photos.paths)
 
 
-def labelled_photos(
-    data: Grocery, train: Floats, iconic: Floats, scenes: npt.NDArray[np.int64]
-) -> Labelled:
-    """Label the train part as shoppers' photos, and one photo a product as the catalog's."""
+def labelled_photos(data: Grocery, train: Floats, iconic: Floats) -> Labelled:
+    """Label the train part as shoppers' photos, with those of one occasion in one group, and one
+    photo a product as the catalog's."""
     products = np.concatenate([data.train.products, data.iconic.products])
-    return Labelled(
-        features=np.concatenate([train, iconic]),
-        kinds=np.repeat(np.array([SHOPPER, CATALOGUE], np.int8), [len(train), len(iconic)]),
-        products=[str(product) for product in products],
-        groups=[f"scene {each}" for each in scenes] + [f"iconic {n}" for n in range(len(iconic))],
-        categories=[(data.categories[product],) for product in products],
-        sentences=None,
+    return by_occasion(
+        Labelled(
+            features=np.concatenate([train, iconic]),
+            kinds=np.repeat(np.array([SHOPPER, CATALOGUE], np.int8), [len(train), len(iconic)]),
+            products=[str(product) for product in products],
+            groups=[str(photo) for photo in range(len(products))],
+            categories=[(data.categories[product],) for product in products],
+        )
     )
 
 
@@ -270,12 +269,14 @@ def _clothes(paths: Sequence[Path], say: Say) -> SpaceEvaluation:
     say(f"clothing: features and cross-validation of {len(paths):,} photos")
     names = [path.parent.name for path in paths]
     photos = GroceryPhotos(paths, np.asarray(numbered(names), np.int64))
-    labelled = Labelled(
-        features=_features(BACKBONE, photos, 1),
-        kinds=np.zeros(len(paths), np.int8),
-        products=names,
-        groups=[str(path) for path in paths],
-        categories=[(name,) for name in names],
+    labelled = by_occasion(
+        Labelled(
+            features=_features(BACKBONE, photos, 1),
+            kinds=np.full(len(paths), SHOPPER, np.int8),
+            products=names,
+            groups=[str(path) for path in paths],
+            categories=[(name,) for name in names],
+        )
     )
     plain = _off_the_shelf(photos)
     return evaluate(

@@ -23,11 +23,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
-from embedder.domain.fitted import CATALOGUE, SHOPPER, Floats, Labelled
+from embedder.domain.fitted import SHOPPER, Floats, Labelled
 from embedder.fitting.cluster_bootstrap import ends, resampled
 from embedder.fitting.fit import FitOptions, fit_rows
 from embedder.fitting.measuring import FOLDS, MATCH, Measuring, Views, vectors
 from lab.cases import labels as label_bench
+from lab.cases.accuracy import labelled_photos
 from lab.cases.accuracy_report import BACKBONE, CLOTHING, OFF_THE_SHELF, SEED
 from lab.datasets import featured, grocery, labels
 from lab.datasets.grocery import Grocery
@@ -180,20 +181,8 @@ def _features(paths: Sequence[Path]) -> Floats:
 
 def _labelled(data: Grocery) -> Labelled:
     """Return phone photos, then studio ones, to fit on."""
-    scenes = grocery.scenes(_plain(data.train.paths), data.train.products)
-    products = np.concatenate([data.train.products, data.iconic.products])
-    return Labelled(
-        features=np.concatenate([_features(data.train.paths), _features(data.iconic.paths)]),
-        kinds=np.repeat(
-            np.array([SHOPPER, CATALOGUE], np.int8), [len(scenes), len(data.iconic.products)]
-        ),
-        products=[str(product) for product in products],
-        groups=[
-            *(f"scene {scene}" for scene in scenes),
-            *(f"studio {place}" for place in range(len(data.iconic.products))),
-        ],
-        categories=[(data.categories[product],) for product in products],
-    )
+    train, iconic = _features(data.train.paths), _features(data.iconic.paths)
+    return labelled_photos(data, train, iconic)
 
 
 def _fitted(labelled: Labelled, asked: Floats, held: Booleans) -> list[Floats]:

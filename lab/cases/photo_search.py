@@ -1,9 +1,9 @@
 """Product of a shopper's photo in a fitted space: by the number of views, and by the category that
 the photo shows.
 
-Cross-validation on the train part of the groceries, with scenes kept together. Unseen products are
-measured by maps that learned from the other half of the products: alone, and in the catalog of all
-products, as products that are newer than a fit. The paper's test part is not in the folder.
+Cross-validation on the train part of the groceries, with occasions kept together. Unseen products
+are measured by maps that learned from the other half of the products: alone, and in the catalog of
+all products, as products that are newer than a fit. The paper's test part is not in the folder.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from embedder.fitting.cluster_bootstrap import intervals
 from embedder.fitting.fit import FitOptions, fit_rows
 from embedder.fitting.measuring import FOLDS, HALVES, vectors
 from gateway.retrieval.category_fit import LEAST
-from lab.cases.accuracy import JUDGE, VIEWS, labelled_photos
+from lab.cases.accuracy import VIEWS, labelled_photos
 from lab.cases.accuracy_report import BACKBONE, SEED
 from lab.cases.no_good_match import best_of
 from lab.datasets import featured, grocery
@@ -87,9 +87,7 @@ def run(say: Say) -> BenchResult:
         featured.features(model, part.paths, model.recipe, VIEWS)
         for part in (data.train, data.iconic)
     )
-    judge = featured.heads(featured.backbone(JUDGE), data.train.paths)
-    scenes = grocery.scenes(judge, data.train.products)
-    found = measured(labelled_photos(data, train, iconic, scenes), say)
+    found = measured(labelled_photos(data, train, iconic), say)
     return BenchResult((table(found),), {"photo_search": _plain(found)}, goals=goals(found))
 
 

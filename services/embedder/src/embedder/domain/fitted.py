@@ -34,7 +34,7 @@ class Labelled:
     products: Sequence[str]
     """Product of each photo; for a variant, its parent."""
     groups: Sequence[str]
-    """Photos of one group are the same picture, and always in the same fold."""
+    """Photos of one group are the same picture or were taken together; always in the same fold."""
     categories: Sequence[tuple[str, ...]]
     """From the root down; empty = uncategorised."""
     sentences: Floats | None = None

@@ -54,7 +54,7 @@ class Components:
 def components(data: Labelled, rows: Rows, most: int) -> Components:
     """Fit at most `most` components on these photos (Jolliffe 2002, Principal Component Analysis,
     2)."""
-    means, scales = _moments(data, rows)
+    means, scales = moments(data, rows)
     count = data.features.shape[2]
     standard = Components(means, scales, np.empty((count, 0), np.float32))
     few = len(rows) * data.features.shape[1] < count
@@ -93,7 +93,7 @@ def _of_samples(
     return variances.astype(np.float32), axes.astype(np.float32)
 
 
-def _moments(data: Labelled, rows: Rows) -> tuple[Floats, Floats]:
+def moments(data: Labelled, rows: Rows) -> tuple[Floats, Floats]:
     """Return means and deviations by kind, shrunk towards those of all photos: the fewer photos,
     the more."""
     count = data.features.shape[2]

@@ -163,7 +163,9 @@ def run(work: Path, learn: Learn, tell: Tell) -> FitResult:
 
 
 def labelled(order: FitOrder, work: Path) -> Labelled:
-    """Return the order's photos with their features."""
+    """Return the order's photos with their features; those taken together are one group."""
+    from embedder.fitting.occasions import by_occasion  # its scipy is an extra, as above
+
     rows, path = order.rows, work / SENTENCES
     sentences = None
     if path.exists():
@@ -171,13 +173,15 @@ def labelled(order: FitOrder, work: Path) -> Labelled:
         known = np.load(path, allow_pickle=False)
         blank = np.zeros((1, known.shape[1]), np.float32)
         sentences = np.concatenate([known, blank])[[row.sentence for row in rows]]
-    return Labelled(
-        features=_read(FeatureFolder(order.features), rows),
-        kinds=np.array([row.kind for row in rows], np.int8),
-        products=[row.product for row in rows],
-        groups=[row.group for row in rows],
-        categories=[row.category for row in rows],
-        sentences=sentences,
+    return by_occasion(
+        Labelled(
+            features=_read(FeatureFolder(order.features), rows),
+            kinds=np.array([row.kind for row in rows], np.int8),
+            products=[row.product for row in rows],
+            groups=[row.group for row in rows],
+            categories=[row.category for row in rows],
+            sentences=sentences,
+        )
     )
 
 
