@@ -26,14 +26,14 @@ Cases = Mapping[str, Callable[[], object]]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is printed beside the counts."""
+    """Options of the lists that are printed beside the counts."""
 
     top: int = 0
     """Number of files and functions with most work; 0: none."""
     callers: str = ""
     """Part of the names of functions whose callers are printed; empty: of none."""
     bytecodes: bool = False
-    """Whether bytecodes are printed instead of calls."""
+    """If true, lists have bytecodes instead of calls."""
 
     def of(self, window: Window) -> Iterator[tuple[str, Counter[str]]]:
         """Yield lists of work, each with its title."""

@@ -104,7 +104,7 @@ RANKED = "RANKED"
 
 @fast_dataclass(frozen=True, slots=True, eq=False)
 class ListingRequest:
-    """Request for a page of all products that pass. Equal to itself alone."""
+    """Request for a page of all products that pass; no two requests are equal."""
 
     order: str
     """Name of an order in the table of fields; RANKED: by `ranked`; RELEVANCE: by the matches of
@@ -155,9 +155,9 @@ class SuggestedText:
     count: int = 0
     """Number of products; 0 for a product."""
     field: str = ""
-    """Of a facet value."""
+    """Name of a facet value's field; empty for other suggestions."""
     filter: object = None
-    """Of a facet value: the message of the filter for its products."""
+    """Message of the filter for a facet value's products; None for other suggestions."""
     filter_text: str = ""
     product_id: str = ""
 
@@ -170,7 +170,7 @@ class CatalogSuggestions:
     facet_values: Sequence[SuggestedText] = ()
     products: Sequence[SuggestedText] = ()
     corrected: bool = False
-    """True if nothing has the words as typed."""
+    """True if nothing matched the words as they were typed."""
 
     def __bool__(self) -> bool:
         return bool(self.completions or self.facet_values or self.products)

@@ -60,9 +60,8 @@ def connect(
     near = _is_near(target)
     options = _options(service_config(service_configs), max_message_bytes, near=near)
     if near and patient:
-        options = [
-            *(dict(options) | _UNWATCHED).items()
-        ]  # of an option given twice, the first counts
+        # Of an option given twice, gRPC takes the first.
+        options = [*(dict(options) | _UNWATCHED).items()]
 
     def make(credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
         if credentials is None:

@@ -111,7 +111,7 @@ class _SecondRequest(TimeLimit, Generic[T]):
 
     @property
     def is_first(self) -> bool:
-        """Whether it ended before the first one."""
+        """Return whether the second request ended before the first one."""
         return self._expired
 
     def stop(self) -> bool:

@@ -87,6 +87,6 @@ class Use(TimeLimit, Generic[L]):
         return DeadlineExceeded("the deadline passed", reason="DEADLINE_EXCEEDED")
 
     def end(self) -> None:
-        """Cancel it as if its limit had passed."""
+        """Cancel the work as if its limit had passed."""
         if not self._expired:
             self._expire()

@@ -100,7 +100,7 @@ class MilvusIndex:
             "server_pem_path": str(ca_file or ""),
         }
         self._client: Any = None
-        """Of pymilvus; None before the first call."""
+        """Client of pymilvus; None before the first call."""
         self._uri, self._authority = uri, ca_file.read_bytes() if ca_file else None
         self._watched: grpc.aio.Channel | None = None
         """Connection without calls, by which a restart of the engine is noticed."""
