@@ -20,7 +20,7 @@ from sightline.ranker.v1.ranking_service_pb2 import CategoryCap, Diversity, Rank
 
 def test_nothing_asked_for_moves_nothing():
     assert policy_of(Diversity()) == RankPolicy()
-    assert not RankPolicy().active
+    assert not RankPolicy().steps
 
 
 def test_what_is_asked_for_is_taken():

@@ -92,8 +92,8 @@ def test_ten_products_have_about_the_proportions_of_the_history(strength, expect
 
 
 def test_a_strength_of_0_is_off() -> None:
-    assert not RankPolicy().active
-    assert RankPolicy(calibrated=0.1).active
+    assert not RankPolicy().steps
+    assert RankPolicy(calibrated=0.1).steps
     found = arrange(shelf(range(40, 0, -1), MIXED), RankPolicy(diversity=0.2), b"")
     assert MoveCause.CALIBRATION not in found.moves
 

@@ -15,6 +15,7 @@ from ranker.domain.events import DAY_MICROS, History
 from ranker.serving.ranking import diversity, fold_in
 from ranker.serving.ranking.diversity import RankedColumns, RankPolicy, arrange, similarity
 from ranker.serving.ranking.exploration import seed_of
+from ranker.serving.ranking.objective import ObjectiveGoal
 from ranker.serving.ranking.rank import rank
 from sightline_rules.categories import split
 from tests.fakes.ranker import NOW, candidates, model, product
@@ -234,3 +235,23 @@ def test_what_is_known_of_candidates_comes_from_columns_and_model():
     assert np.isnan(found.styles[1:]).all()
     assert found.shares.tolist() == [0.2, 0.3, 0.1]
     assert found.new.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    "used",
+    [
+        {"popularity": 0.1},
+        {"diversity": 0.1},
+        {"calibrated": 0.1},
+        {"brand_cap": 1},
+        {"category_caps": ((1, 2),)},
+        {"exploration_places": (3,)},
+        {"objective": ObjectiveGoal.CLICKS, "objective_strength": 0.5},
+    ],
+    ids=lambda used: next(iter(used)),
+)
+def test_a_policy_has_a_step_for_what_it_uses_and_no_other(used):
+    assert RankPolicy().steps == ()
+    assert len(RankPolicy(**used).steps) == 1
+    with_window = RankPolicy(window=50, cap_places=5, exploration_days=1.0, **used)
+    assert with_window.steps == RankPolicy(**used).steps

@@ -146,4 +146,4 @@ def test_products_after_the_window_stay() -> None:
 
 
 def test_a_strength_of_0_is_off() -> None:
-    assert not RankPolicy(objective=ObjectiveGoal.MARGIN).active
+    assert not RankPolicy(objective=ObjectiveGoal.MARGIN).steps

@@ -54,7 +54,7 @@ def controlled(
 
 def _beside(policy: RankPolicy, taken: Collection[int]) -> RankPolicy:
     """Return the policy for the other products, given the positions `taken` by pinned ones."""
-    if not taken or not policy.active:
+    if not taken or not policy.steps:
         return policy
     capped = sum(place <= policy.cap_places for place in taken)
     return replace(

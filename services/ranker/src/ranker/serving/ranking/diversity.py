@@ -1,5 +1,6 @@
-"""Rearranges ranked products by a policy, and reports the causes of moves. Six steps, each a
-permutation of the result of the one before; all but the last are deterministic::
+"""Rearranges ranked products by a policy, and reports the causes of moves. A policy is a tuple of
+steps, those that it uses of the six below, each a permutation of the result of the one before; all
+but the last are deterministic::
 
     objective     by (1 − o) · r_i + o · v_i, which is r_i in the steps below
     popularity    by r_i − p · √share_i
@@ -18,7 +19,7 @@ longer path, each where both products have it. All steps but the last apply to t
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -82,19 +83,21 @@ class RankPolicy:
 
     has_objective: bool = field(init=False, repr=False, compare=False)
     """True if expected values may move a product."""
-    active: bool = field(init=False, repr=False, compare=False)
-    """True if the policy may move any product."""
+    steps: "tuple[Step, ...]" = field(init=False, repr=False, compare=False)
+    """Steps of the policy, in their order; empty if it can't move any product."""
 
     def __post_init__(self) -> None:
         goal = self.objective is not ObjectiveGoal.UNSPECIFIED and self.objective_strength > 0
-        steps = (self.diversity, self.calibrated, self.popularity, self.brand_cap)
-        rest = (self.category_caps, self.exploration_places)
+        used: tuple[tuple[object, Step], ...] = (
+            (goal, _approach_objective),
+            (self.popularity, _lower_popular),
+            (self.diversity, _diversify),
+            (self.calibrated, _calibrate),
+            (self.category_caps or self.brand_cap, _cap),
+            (self.exploration_places, _explore),
+        )
         object.__setattr__(self, "has_objective", goal)
-        object.__setattr__(self, "active", goal or any(steps) or any(rest))
-
-
-DEFAULT = RankPolicy()
-"""Orders by the raw score alone."""
+        object.__setattr__(self, "steps", tuple([step for use, step in used if use]))
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ def arranged(
     """Arrange ranked candidates by the policy. `popularity` is a share (0 to 1) for each candidate;
     None disables the popularity step. `raw_scores`: of each candidate, if those of the ranking are
     boosted. `own_shares`: see RankedColumns."""
-    if not policy.active:
+    if not policy.steps:
         count = ranking.rows.size
         return Arrangement(np.arange(count), {}, np.zeros(count) + 1)
     shelf = shelf_of(
@@ -223,47 +226,35 @@ def _styles(model: Model | None, ids: Sequence[str]) -> Floats | None:
 
 def arrange(shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> Arrangement:
     """Arrange the products by the policy; equal seeds give equal orders."""
-    count = len(shelf.ids)
-    window = min(policy.window, count)
-    steps = _Steps(count)
-    relevance = scaled(shelf.raw_scores[:window])
-    if policy.has_objective and shelf.expected is not None:
-        relevance = toward(relevance, shelf.expected[:window], policy.objective_strength)
-        steps.take(MoveCause.OBJECTIVE, np.argsort(-relevance, kind="stable"))
-    if policy.popularity and shelf.shares is not None:
-        relevance = relevance - policy.popularity * np.sqrt(shelf.shares[:window])
-        steps.take(MoveCause.POPULARITY, np.argsort(-relevance, kind="stable"))
-    if policy.diversity:
-        steps.take(MoveCause.DIVERSITY, _diverse(shelf, relevance, steps.order[:window], policy))
-    if policy.calibrated and shelf.own_shares:
-        before = steps.order[:window]
-        paths = [shelf.categories[product] for product in before.tolist()]
-        falling = np.sort(relevance)[::-1]
-        order = calibrated(paths, falling, shelf.own_shares, policy.calibrated)
-        steps.take(MoveCause.CALIBRATION, before[order])
-    _cap(steps, shelf, policy, window)
-    propensities = np.zeros(count) + 1
-    if policy.exploration_places:
-        order, propensities = explored(
-            steps.order, shelf.new, policy.exploration_places, shelf.ids, seed
-        )
-        steps.take(MoveCause.EXPLORATION, order)
+    made = _Arranging(shelf, policy, seed)
+    for step in policy.steps:
+        step(made)
     return Arrangement(
-        order=steps.order,
-        moves={cause: moved[steps.order] for cause, moved in steps.moves.items()},
-        propensities=propensities,
+        order=made.order,
+        moves={cause: moved[made.order] for cause, moved in made.moves.items()},
+        propensities=made.propensities,
     )
 
 
-class _Steps:
+class _Arranging:
     """An order under construction, changed step by step."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, shelf: RankedColumns, policy: RankPolicy, seed: bytes) -> None:
+        count = len(shelf.ids)
+        self.shelf, self.policy, self.seed = shelf, policy, seed
+        self.window = min(policy.window, count)
+        self.relevance = scaled(shelf.raw_scores[: self.window])
         self.order: Ints = np.arange(count)
+        self.propensities: Doubles = np.zeros(count) + 1
         self.moves: dict[MoveCause, Ints] = {}
         """Moves by cause, for each product in the order of the ranking."""
         self._places = self.order
         """Position of each product: the inverse permutation."""
+
+    @property
+    def first(self) -> Ints:
+        """Return the products of the window in their present order."""
+        return self.order[: self.window]
 
     def take(self, cause: MoveCause, order: Ints) -> None:
         """Rearrange the first products into this order; the others stay."""
@@ -271,6 +262,59 @@ class _Steps:
         self.order = np.concatenate([order, self.order[order.size :]])
         self._places[self.order] = np.arange(self.order.size)
         self.moves[cause] = before - self._places
+
+
+def _approach_objective(made: _Arranging) -> None:
+    if made.shelf.expected is None:
+        return
+    values = made.shelf.expected[: made.window]
+    made.relevance = toward(made.relevance, values, made.policy.objective_strength)
+    made.take(MoveCause.OBJECTIVE, np.argsort(-made.relevance, kind="stable"))
+
+
+def _lower_popular(made: _Arranging) -> None:
+    if made.shelf.shares is None:
+        return
+    shares = made.shelf.shares[: made.window]
+    made.relevance = made.relevance - made.policy.popularity * np.sqrt(shares)
+    made.take(MoveCause.POPULARITY, np.argsort(-made.relevance, kind="stable"))
+
+
+def _diversify(made: _Arranging) -> None:
+    order = _diverse(made.shelf, made.relevance, made.first, made.policy)
+    made.take(MoveCause.DIVERSITY, order)
+
+
+def _calibrate(made: _Arranging) -> None:
+    if not made.shelf.own_shares:
+        return
+    before = made.first
+    paths = [made.shelf.categories[product] for product in before.tolist()]
+    falling = np.sort(made.relevance)[::-1]
+    order = calibrated(paths, falling, made.shelf.own_shares, made.policy.calibrated)
+    made.take(MoveCause.CALIBRATION, before[order])
+
+
+def _cap(made: _Arranging) -> None:
+    """Apply category caps, then brand caps on top: both hold, and each move has one cause."""
+    shelf, policy, before = made.shelf, made.policy, made.first
+    rules: list[tuple[Sequence[str], int]] = [
+        ([join(split(path)[:level]) for path in shelf.categories[: made.window]], most)
+        for level, most in policy.category_caps
+    ]
+    if rules:
+        made.take(MoveCause.CATEGORY_CAP, _capped(before, policy.cap_places, rules))
+    if policy.brand_cap:
+        rules.append((shelf.brands[: made.window], policy.brand_cap))
+        made.take(MoveCause.BRAND_CAP, _capped(before, policy.cap_places, rules))
+
+
+def _explore(made: _Arranging) -> None:
+    shelf = made.shelf
+    order, made.propensities = explored(
+        made.order, shelf.new, made.policy.exploration_places, shelf.ids, made.seed
+    )
+    made.take(MoveCause.EXPLORATION, order)
 
 
 def _diverse(shelf: RankedColumns, relevance: Doubles, order: Ints, policy: RankPolicy) -> Ints:
@@ -322,20 +366,6 @@ def _shared_levels(categories: Sequence[str]) -> tuple[Doubles, Doubles]:
     return shared / np.maximum(np.maximum(depths[:, None], depths), 1), known
 
 
-def _cap(steps: _Steps, shelf: RankedColumns, policy: RankPolicy, window: int) -> None:
-    """Apply category caps, then brand caps on top: both hold, and each move has one cause."""
-    before = steps.order[:window]
-    rules: list[tuple[Sequence[str], int]] = [
-        ([join(split(path)[:level]) for path in shelf.categories[:window]], most)
-        for level, most in policy.category_caps
-    ]
-    if rules:
-        steps.take(MoveCause.CATEGORY_CAP, _capped(before, policy.cap_places, rules))
-    if policy.brand_cap:
-        rules.append((shelf.brands[:window], policy.brand_cap))
-        steps.take(MoveCause.BRAND_CAP, _capped(before, policy.cap_places, rules))
-
-
 def _capped(order: Ints, places: int, rules: Sequence[tuple[Sequence[str], int]]) -> Ints:
     """Return the order with a cap on each group in its first positions. A rule is the group of each
     product (empty: none) and the maximum of a group. Products above a cap are deferred, and follow
@@ -355,3 +385,10 @@ def _capped(order: Ints, places: int, rules: Sequence[tuple[Sequence[str], int]]
                 break
     rest = [product for product in order.tolist() if product not in taken]
     return np.array([*taken, *rest], dtype=np.int64)
+
+
+Step = Callable[[_Arranging], None]
+"""Rearranges an order under construction; one that lacks its data leaves it."""
+
+DEFAULT = RankPolicy()
+"""Orders by the raw score alone."""
