@@ -247,7 +247,6 @@ from sightline_client.values.watches import PictureFault as PictureFault
 from sightline_client.values.watches import PresenceCondition as PresenceCondition
 from sightline_client.values.watches import RuleReading as RuleReading
 from sightline_client.values.watches import SnapshotStatus as SnapshotStatus
-from sightline_client.values.watches import StreamedFrames as StreamedFrames
 from sightline_client.values.watches import UnusualCondition as UnusualCondition
 from sightline_client.values.watches import Watch as Watch
 from sightline_client.values.watches import WatchCounts as WatchCounts
