@@ -214,7 +214,6 @@ from sightline_client.values.signals import DetectionHeatMap as DetectionHeatMap
 from sightline_client.values.signals import LabelLine as LabelLine
 from sightline_client.values.signals import PhotoPoint as PhotoPoint
 from sightline_client.values.signals import ProductDetection as ProductDetection
-from sightline_client.values.signals import Subject as Subject
 from sightline_client.values.signals import Unlike as Unlike
 from sightline_client.values.spaces import Space as Space
 from sightline_client.values.spaces import SpaceEvaluation as SpaceEvaluation
