@@ -58,7 +58,6 @@ VARIANTS = (
     DEFAULT,
     AblationVariant("crop: full side", crop=1.0),
     AblationVariant("crop: padded", (PreprocessStep.CROP_PAD,), crop=1.0),
-    AblationVariant("crop: subject", (PreprocessStep.CROP_SUBJECT,)),
     AblationVariant("crops: 4 views", views=4),
     AblationVariant("white balance: grey world", (PreprocessStep.WHITE_BALANCE_GREY_WORLD,)),
     AblationVariant("white balance: white patch", (PreprocessStep.WHITE_BALANCE_WHITE_PATCH,)),

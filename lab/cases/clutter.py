@@ -1,4 +1,4 @@
-"""Cluttered photos in a shop without a fitted space: the whole photo, its middle, its subject, and
+"""Cluttered photos in a shop without a fitted space: the whole photo, its middle, and
 several of these views, with what each costs.
 
 The groceries' validation photos (fruit in crates, packages between others) search among one studio
@@ -26,19 +26,14 @@ from lab.datasets.grocery import Grocery
 Say: TypeAlias = Callable[[str], None]
 
 BUILT_IN: Final = "efficientnet_lite0"
-MIDDLE, NARROW, MIRRORED, WHOLE, SUBJECT = "middle", "narrow", "mirrored", "whole", "subject"
+MIDDLE, NARROW, MIRRORED, WHOLE = "middle", "narrow", "mirrored", "whole"
 VIEWS: Final[Mapping[str, Sequence[str]]] = {
     "middle (the default)": (MIDDLE,),
     "whole, padded": (WHOLE,),
-    "subject": (SUBJECT,),
     "middle, narrow (`views = 2`)": (MIDDLE, NARROW),
     "both and mirrored (`views = 4`)": (MIDDLE, NARROW, MIRRORED),
-    "middle, subject": (MIDDLE, SUBJECT),
-    "whole, subject": (WHOLE, SUBJECT),
     "whole, middle, narrow": (WHOLE, MIDDLE, NARROW),
-    "whole, middle, narrow, subject": (WHOLE, MIDDLE, NARROW, SUBJECT),
     "best of middle and narrow": (MIDDLE, NARROW),
-    "best of whole, middle, narrow and subject": (WHOLE, MIDDLE, NARROW, SUBJECT),
 }
 """Rows of the table: views whose vectors are averaged, or of which the nearest one counts."""
 BEST: Final = "best of"
@@ -99,22 +94,20 @@ def _views(model: Backbone, data: Grocery) -> Mapping[str, Floats]:
     paths = data.validation.paths
     four = featured.features(model, paths, model.recipe, 4)
     found = {MIDDLE: four[:, 0], NARROW: four[:, 1], MIRRORED: four[:, 2:].mean(axis=1)}
-    for view in (WHOLE, SUBJECT):
-        found[view] = featured.features(model, paths, _recipe(model, view), 1)[:, 0]
+    found[WHOLE] = featured.features(model, paths, _recipe(model, WHOLE), 1)[:, 0]
     return {view: unit(one) for view, one in found.items()}
 
 
 def _recipe(model: Backbone, view: str) -> PhotoRecipe:
     if view == WHOLE:
         return replace(model.recipe, crop=1.0, steps=(PreprocessStep.CROP_PAD,))
-    steps = (PreprocessStep.CROP_SUBJECT,) if view == SUBJECT else ()
-    return replace(model.recipe, steps=steps)
+    return replace(model.recipe, steps=())
 
 
 def _cost(model: Backbone, data: Grocery, views: Sequence[str]) -> float:
     """Return the median milliseconds of processor time from a file to these views' vectors."""
     straight = {"": sum({MIDDLE: 1, NARROW: 1, MIRRORED: 2}.get(view, 0) for view in views)}
-    asked = straight | {view: 1 for view in views if view in {WHOLE, SUBJECT}}
+    asked = straight | {view: 1 for view in views if view == WHOLE}
     spent = []
     for path in data.validation.paths[:: max(1, len(data.validation.paths) // TIMED)]:
         since = time.process_time()

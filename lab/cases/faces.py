@@ -143,7 +143,7 @@ def _jpeg(photo: Image.Image) -> bytes:
 def _found(data: bytes) -> list[Face]:
     """Return the faces in a photo, as the embedder finds them, without its server."""
     model = featured.backbone(MODEL)
-    pixels, _, _, ratio = preprocess.pixels(data, LIMITS, model.recipe)
+    pixels, _, ratio = preprocess.pixels(data, LIMITS, model.recipe)
     side = model.recipe.side
     image = np.frombuffer(pixels, np.uint8).reshape(1, side, side, 3)
     maps = featured.opened(MODEL).run(["faces"], {"image": image})[0]

@@ -1,5 +1,5 @@
 """Repeatable calls: each call between services declares it in its proto, and all code that retries
-or hedges a call follows the declaration.
+a call, or shares its answer, follows the declaration.
 """
 
 import ast
@@ -73,8 +73,8 @@ def levels(*within: str) -> Iterator[tuple[str, int]]:
                     yield f"{name}/{method.name}", method.GetOptions().idempotency_level
 
 
-def hedged(tree: ast.AST) -> Iterator[str]:
-    """Yield the names of the calls that a module sends twice when they are late."""
+def shared(tree: ast.AST) -> Iterator[str]:
+    """Yield the names of the calls of a module whose answer equal ones of a request share."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             method = node.args[0] if node.args else None
@@ -109,8 +109,8 @@ def test_what_a_gateway_passes_on_is_tried_again_by_its_own_level(
         assert ((service, method) in table) != once, route.path
 
 
-def test_what_is_made_twice_changes_nothing() -> None:
-    names = {name for file in CLIENTS.glob("*.py") for name in hedged(tree(file))}
+def test_calls_that_share_an_answer_change_nothing() -> None:
+    names = {name for file in CLIENTS.glob("*.py") for name in shared(tree(file))}
     assert names > {"Search", "SearchKeywords", "BatchGetProducts"}
     changing = {
         name

@@ -78,13 +78,9 @@ async def called(method: Any, handler: Any) -> list[float]:
     quotas.account.set(usage)  # type: ignore[arg-type]
     request = GetMessageClass(method.input_type)(**REQUESTS.get(method.name, {}))
 
-    async def requests() -> AsyncIterator[Any]:
-        yield request
-
     with suppress(ServiceError), deadlines.within(0.3):
         if method.server_streaming:
-            given = requests() if method.client_streaming else request
-            async for _ in handler(given, None):
+            async for _ in handler(request, None):
                 pass
         else:
             await handler(request, None)

@@ -39,7 +39,6 @@ OF_CALLERS = {
     "ensure_future(self._read(admitted))": "of one call",
     "services/retriever/src/retriever/catalog/uploads.py: ensure_future(putting)": "of one call",
     "kit/src/servicekit/rpc/interceptors.py: ensure_future(_follow(begun, span))": "of one call",
-    "kit/src/servicekit/rpc/hedging.py: ensure_future(self._start())": "of one call",
 }
 """Tasks that are kept in an attribute though they run in the context that started them, each with
 the reason."""

@@ -8,7 +8,7 @@ import numpy as np
 from embedder.domain.errors import PhotoTooLarge, PhotoUndecodable
 from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.models import TEXT, VISUAL
-from embedder.domain.photos import Box, Camera, PhotoSubject, PhotoView, PreparedPhoto
+from embedder.domain.photos import Camera, PhotoView, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.cache import EmbeddingCache
 from embedder.embedding.embed import ItemEmbedder
@@ -104,8 +104,7 @@ class FakeIntake:
         pixels[:, 0, 0] = 255 - photo[0]
         for view in range(1, look.views):
             pixels[view, 0, view] = 255 - photo[0]
-        found = PhotoSubject(Box(0.1, 0.1, 0.6, 0.6), (look.box,)) if look.find else None
-        return PreparedPhoto(pixels, found)
+        return PreparedPhoto(pixels)
 
 
 def embedder_of(

@@ -163,7 +163,6 @@ def answer() -> recommendation_service_pb2.RecommendResponse:
 def classified() -> recommendation_service_pb2.ClassifyResponse:
     """Return an answer of Classify."""
     red = photo_pb2.CategoryGuess(category_path=["Wine", "Red"], probability=0.875)
-    box = photo_pb2.Box(left=0.25, top=0, right=0.75, bottom=1)
     return recommendation_service_pb2.ClassifyResponse(
         classification=photo_pb2.Classification(
             guesses=[red], unknown_probability=0.0625, sure=red, space_version="v1"
@@ -173,7 +172,6 @@ def classified() -> recommendation_service_pb2.ClassifyResponse:
                 text='category = "Wine > Red"', probability=0.875
             )
         ],
-        subject=photo_pb2.Subject(box=box, alternatives=[photo_pb2.Box(right=1, bottom=0.5)]),
         request_id="r1",
     )
 

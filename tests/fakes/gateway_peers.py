@@ -15,7 +15,7 @@ from gateway.state.recent_requests import RecentRequests
 from gateway.state.request_context import PeerClients, RequestDependencies
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.errors import FailedPrecondition, ServiceError
-from sightline.common.v1.photo_pb2 import Box, Classification, LabelLine, Subject
+from sightline.common.v1.photo_pb2 import Box, Classification, LabelLine
 from sightline.common.v1.vector_pb2 import Vector
 from sightline.embedder.v1.embedding_service_pb2 import Space
 from sightline_core.answer import AnswerRecord
@@ -183,17 +183,14 @@ class FakeEmbedder:
     )
     """Classification of every photo."""
 
-    async def classify(
-        self, catalog_id: str, photo: Signal, top_k: int
-    ) -> tuple[Classification, Subject | None]:
+    async def classify(self, catalog_id: str, photo: Signal, top_k: int) -> Classification:
         self.calls.append((photo,))
         if isinstance(self.classified, ServiceError):
             raise self.classified
-        subject = Subject(box=Box(right=0.5, bottom=0.5)) if photo.find_subject else None
         found = Classification()
         found.CopyFrom(self.classified)
         del found.guesses[top_k:]
-        return found, subject
+        return found
 
     def _vector(self, version: str, signal: Signal, space: str) -> Vector | ServiceError:
         if signal.kind is SignalKind.TEXT and space == "visual" and version not in self.take_texts:

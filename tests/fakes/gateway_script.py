@@ -80,8 +80,8 @@ class Script:
         return [item.request for item in self.seen if item.method == method]
 
 
-SUBJECT = photo_pb2.Box(left=0.25, top=0.25, right=0.75, bottom=0.75)
-"""Box of the subject of every photo."""
+PART = photo_pb2.Box(left=0.25, top=0.25, right=0.75, bottom=0.75)
+"""Part of a photo."""
 
 
 KIND = "train"

@@ -9,7 +9,7 @@ from sightline.embedder.v1 import (
     space_pb2,
     space_service_pb2_grpc,
 )
-from tests.fakes.gateway_script import ALLOWED_URI, SUBJECT, Script, stage_timing
+from tests.fakes.gateway_script import ALLOWED_URI, Script, stage_timing
 
 
 class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
@@ -49,8 +49,7 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         vector = vector_pb2.Vector(
             space="visual", space_version="v1", dimension=1, data=b"\x00\x00\x80\x3f"
         )
-        subject = photo_pb2.Subject(box=SUBJECT) if item.find_subject else None
-        return embedding_service_pb2.EmbedResult(vector=vector, subject=subject)
+        return embedding_service_pb2.EmbedResult(vector=vector)
 
     async def Classify(self, request, context):
         await self.script.take("Classify", request, context)
@@ -60,9 +59,7 @@ class Embedding(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         else:
             red = photo_pb2.CategoryGuess(category_path=["Wine", "Red"], probability=0.75)
             classified = photo_pb2.Classification(guesses=[red], sure=red, space_version="v1")
-            result = embedding_service_pb2.ClassifyResult(
-                classification=classified, subject=self._result(item).subject
-            )
+            result = embedding_service_pb2.ClassifyResult(classification=classified)
         return embedding_service_pb2.ClassifyResponse(results=[result])
 
     async def EmbedRegions(self, request, context):

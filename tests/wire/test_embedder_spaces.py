@@ -219,17 +219,11 @@ async def a_box_is_what_is_looked_at(served: Served) -> None:
         pb.EmbedItem(image=photo),
         pb.EmbedItem(image=photo, box=photo_pb2.Box(left=0, top=0, right=1, bottom=1)),
         pb.EmbedItem(image=photo, box=photo_pb2.Box(left=0.25, top=0.25, right=0.75, bottom=0.75)),
-        pb.EmbedItem(image=photo, find_subject=True),
         pb.EmbedItem(image=photo, box=photo_pb2.Box(left=0.5, right=0.4, bottom=1)),
     ]
-    whole, same, part, subject, bad = await served.embed(*items)
+    whole, same, part, bad = await served.embed(*items)
     assert values(whole) @ values(same) == pytest.approx(1, abs=1e-6)
     assert 0.2 < values(whole) @ values(part) < 0.99
-    reported = subject.subject.box
-    assert 0 <= reported.left < reported.right <= 1
-    again = pb.EmbedItem(image=photo, box=reported)
-    (given,) = await served.embed(again)
-    assert values(subject) @ values(given) > 0.97, "its own box, decoded at another size"
     assert reason(bad) == "BOX_INVALID"
 
 
@@ -343,10 +337,9 @@ async def peers_hear_what_photos_are_of(served: Served) -> None:
     async with grpc.aio.insecure_channel(served.target) as channel:
         caller = PeerCaller(Peer.EMBEDDER, reserve=0.02, longest=20)
         asking = GatewaysClient(channel, caller)
-        signal = Signal(ALONE, SignalKind.IMAGE, image=photo, find_subject=True)
-        reported, subject = await asking.classify("wine", signal, 20)
+        signal = Signal(ALONE, SignalKind.IMAGE, image=photo)
+        reported = await asking.classify("wine", signal, 20)
         assert (reported.space_version, len(reported.guesses)) == (version, len(fitted.PATHS))
-        assert subject is not None
         found = await asking.embed("wine", [signal], 0, version, space="visual", classify=True)
         (seen_with_vector,) = found.classifications
         assert seen_with_vector is not None

@@ -5,7 +5,7 @@ import pytest
 from servicekit.errors import Internal
 from sightline.common.v1 import answer_pb2, filter_pb2, photo_pb2, product_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from tests.fakes.gateway_script import ALLOWED_URI, SUBJECT
+from tests.fakes.gateway_script import ALLOWED_URI, PART
 from tests.fakes.gateway_wire_ranker import unpacked
 from tests.waiting import until
 from tests.wire.gateway_calls import ANN, BY_SIMILARITY, PHOTO, ids, photo, refused, suite
@@ -157,30 +157,25 @@ async def test_search_finds_without_ranking(suite):
 
 
 async def test_negative_signals_and_parts_of_photos_reach_the_peers(suite):
-    looked = pb.QuerySignal(image=b"photo", find_subject=True)
-    boxed = pb.QuerySignal(image=b"other", box=SUBJECT)
+    looked = pb.QuerySignal(image=b"photo")
+    boxed = pb.QuerySignal(image=b"other", box=PART)
     away = pb.QuerySignal(product_id="p1", negative=True, weight=0.5)
     signals = [looked, boxed, away]
     answer = await suite.recommendation.Search(pb.SearchRequest(signals=signals))
 
-    assert [(item.signal, item.subject.box) for item in answer.subjects] == [(0, SUBJECT)]
     assert "p1" not in ids(answer)
     script = suite.embedder.script
     (asked,) = [item.request for item in script.seen if item.method == "BatchEmbed"]
     assert [item.photo_kind for item in asked.items] == [photo_pb2.PHOTO_KIND_SHOPPER] * 2
-    assert [item.find_subject for item in asked.items] == [True, False]
-    assert asked.items[1].box == SUBJECT
+    assert not asked.items[0].HasField("box")
+    assert asked.items[1].box == PART
     alone = pb.SearchRequest(signals=[away])
     error = await refused(suite.recommendation.Search(alone))
     assert (error.reason, error.violations[0].field) == ("REQUEST_INVALID", "signals")
-    both = pb.QuerySignal(image=b"photo", find_subject=True, box=SUBJECT)
-    request = pb.SearchRequest(signals=[both])
-    error = await refused(suite.recommendation.Search(request))
-    assert error.violations[0].field == "signals[0].find_subject"
 
 
 async def test_a_photo_is_classified_with_filters_to_search_on(suite):
-    request = pb.ClassifyRequest(image=b"photo", find_subject=True)
+    request = pb.ClassifyRequest(image=b"photo")
     found = await suite.recommendation.Classify(request)
 
     assert list(found.classification.sure.category_path) == ["Wine", "Red"]
@@ -189,7 +184,6 @@ async def test_a_photo_is_classified_with_filters_to_search_on(suite):
         'category = "Wine"',
     ]
     assert found.proposals[0].filter.comparison.value.text == "Wine > Red"
-    assert found.subject.box == SUBJECT
     request = pb.ClassifyRequest(image=b"text")
     error = await refused(suite.recommendation.Classify(request))
     assert (error.reason, error.violations[0].field) == ("IMAGE_UNDECODABLE", "image")

@@ -68,7 +68,6 @@ WRITES = (
     "CatalogService/UpsertProducts",
     "UserEventService/WriteEvents",
     "WatchService/SendFrames",
-    "WatchService/StreamFrames",
 )
 """Regular writes of a shop and its cameras, which are not logged."""
 

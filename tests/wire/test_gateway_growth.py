@@ -18,7 +18,6 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
-from google.protobuf.message_factory import GetMessageClass
 
 from gateway.http.contract import PublicMethod, public_methods
 from sightline.common.v1.limits_pb2 import max_items
@@ -39,8 +38,6 @@ LENGTHS = (64, 256, 4096, 2**16)
 """Lengths of texts. Most texts have a maximum of the first three; only comments tell it, and longer
 ones are refused with as little work. Photos and files may be longer than the last, but a square
 shows long before."""
-MESSAGES = (50, 100)
-"""Numbers of messages in a stream, whose work is otherwise exactly their number's."""
 SECONDS = 60.0
 METHODS = {each.descriptor.name: each for each in public_methods()}
 DAY = {"seconds": 1_700_000_000}
@@ -174,11 +171,6 @@ UNREAD: dict[str, tuple[str, ...]] = {
 }
 """What the scripted suite says of calls before it comes to read some of their texts."""
 
-STREAMED: dict[str, dict[str, Any]] = {
-    "StreamFrames": {"watch_id": "shelf", "frames": [{"image": b"jpeg"}]},
-}
-"""A message of each stream of requests."""
-
 
 def fields(
     type_: Descriptor, way: tuple[str, ...] = (), above: tuple[Descriptor, ...] = ()
@@ -276,39 +268,22 @@ def text_request(method: PublicMethod, path: str, length: int) -> Any:
     return request
 
 
-def streams() -> dict[str, Any]:
-    """Return the streams of requests of the public services."""
-    services = {each.descriptor.containing_service for each in METHODS.values()}
-    methods = (method for service in services for method in service.methods)
-    return {each.name: each for each in methods if each.client_streaming}
-
-
 Call = Callable[..., tuple[grpc.StatusCode, str]]
 
 
 @pytest.fixture(scope="module")
 def call() -> Iterator[Call]:
-    """Yield how to call a gateway before scripted peers in this thread: a method with one request,
-    or a stream with requests of which each waits for the answer to the last."""
+    """Yield how to call a gateway before scripted peers in this thread."""
     with asyncio.Runner() as runner:
         suite = running(whole=True, default_seconds=SECONDS)
         found = runner.run(suite.__aenter__())
 
-        async def called(method: Any, *requests: Any) -> tuple[grpc.StatusCode, str]:
+        async def called(method: Any, request: Any) -> tuple[grpc.StatusCode, str]:
             path = f"/{method.containing_service.full_name}/{method.name}"
-            sent = [each.SerializeToString() for each in requests]
             async with grpc.aio.insecure_channel(f"127.0.0.1:{found.port}") as channel:
-                answer: Any
-                if method.client_streaming:
-                    answer = channel.stream_stream(path)(timeout=SECONDS)
-                else:
-                    answer = channel.unary_stream(path)(sent.pop(), timeout=SECONDS)
+                sent = request.SerializeToString()
+                answer: Any = channel.unary_stream(path)(sent, timeout=SECONDS)
                 with suppress(grpc.aio.AioRpcError):
-                    for each in sent:
-                        await answer.write(each)
-                        await answer.read()
-                    if method.client_streaming:
-                        await answer.done_writing()
                     while await answer.read() is not grpc.aio.EOF:
                         pass
                 return await answer.code(), await answer.details()
@@ -370,17 +345,3 @@ def test_the_work_of_a_call_grows_as_its_texts(call: Call, method: PublicMethod)
             count = least_lines(lambda n=length: read(n), most)  # type: ignore[misc]
             assert count <= most, (path, length, count, before)
             shorter, before = length, count
-
-
-@pytest.mark.parametrize("name", streams())
-def test_the_work_of_a_stream_grows_as_its_messages(call: Call, name: str) -> None:
-    stream = streams()[name]
-    message: Any = GetMessageClass(stream.input_type)(**STREAMED[name])
-
-    def send(count: int) -> None:
-        assert call(stream, *[message] * count)[0] is grpc.StatusCode.OK
-
-    fewer, more = MESSAGES
-    half = least_lines(lambda: send(fewer), 0)
-    whole = least_lines(lambda: send(more), 2 * half + SLACK)
-    assert whole <= 2 * half + SLACK, (half, whole)

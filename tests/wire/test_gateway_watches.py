@@ -5,13 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 from pathlib import Path
 
-import grpc
 import pytest
 
 from gateway.model.price import FrameWork, frames_price
 from gateway.servicer import watches
-from servicekit.errors import NotFound
-from sightline.gateway.v1.watch_service_pb2 import StreamFramesRequest
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
 from tests.fakes.gateway_wire import running
@@ -108,51 +105,3 @@ async def test_the_first_frames_are_charged_for_the_work_that_they_took(suite, m
     corrected = [round(each, 6) for each in spent]
     assert round(took, 6) in corrected
     assert corrected.count(round(took, 6)) == 1
-
-
-async def test_frames_of_a_live_camera_are_streamed_charged_and_answered(keys, monkeypatch):
-    prices = []
-
-    def priced(frames, work, shown=()):
-        prices.append(frames)
-        return frames_price(frames, work, shown)
-
-    monkeypatch.setattr(watches, "frames_price", priced)
-    async with running(keys_file=keys) as suite:
-        error = await refused(suite.watches.StreamFrames(iter(()), **_as(OWNER)).read())
-        assert error.reason == "ROLE_MISSING"
-        stream = suite.watches.StreamFrames(**_as(CAMERA))
-        for count in (1, 2):
-            frames = [watch_pb2.WatchFrame(image=b"jpeg")] * count
-            await stream.write(StreamFramesRequest(watch_id="shelf", frames=frames))
-            answer = await stream.read()
-            assert (len(answer.results), answer.embedded_count) == (count, 3 * count)
-        await stream.done_writing()
-        assert await stream.read() is grpc.aio.EOF
-        sent = suite.retriever.script.requests("SendFrames")
-    assert [(each.catalog_id, len(each.frames)) for each in sent] == [
-        ("default", 1),
-        ("default", 2),
-    ]
-    assert prices == [1, 1, 2, 2], "before and after each"
-
-
-async def test_a_stream_of_frames_has_the_quotas_of_calls():
-    async with running(quota_calls=0.002, quota_burst_seconds=3_000) as suite:  # six calls
-        frames = [watch_pb2.WatchFrame(image=b"jpeg")]
-        stream = suite.watches.StreamFrames()
-        for _ in range(2):  # the first one is charged as five, as each stream is
-            await stream.write(StreamFramesRequest(watch_id="shelf", frames=frames))
-            await stream.read()
-        await stream.write(StreamFramesRequest(watch_id="shelf", frames=frames))
-        assert (await refused(stream.read())).reason == "QUOTA_EXHAUSTED"
-
-
-async def test_a_stream_of_frames_ends_with_the_error_of_its_watch(suite):
-    suite.retriever.script.errors["SendFrames"] = NotFound(
-        "no such watch", reason="WATCH_NOT_FOUND"
-    )
-    stream = suite.watches.StreamFrames()
-    frames = [watch_pb2.WatchFrame(image=b"jpeg")]
-    await stream.write(StreamFramesRequest(watch_id="shelf", frames=frames))
-    assert (await refused(stream.read())).reason == "WATCH_NOT_FOUND"

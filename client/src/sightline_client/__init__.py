@@ -214,7 +214,6 @@ from sightline_client.values.signals import DetectionHeatMap as DetectionHeatMap
 from sightline_client.values.signals import LabelLine as LabelLine
 from sightline_client.values.signals import PhotoPoint as PhotoPoint
 from sightline_client.values.signals import ProductDetection as ProductDetection
-from sightline_client.values.signals import Subject as Subject
 from sightline_client.values.signals import Unlike as Unlike
 from sightline_client.values.spaces import Space as Space
 from sightline_client.values.spaces import SpaceEvaluation as SpaceEvaluation
@@ -247,7 +246,6 @@ from sightline_client.values.watches import PictureFault as PictureFault
 from sightline_client.values.watches import PresenceCondition as PresenceCondition
 from sightline_client.values.watches import RuleReading as RuleReading
 from sightline_client.values.watches import SnapshotStatus as SnapshotStatus
-from sightline_client.values.watches import StreamedFrames as StreamedFrames
 from sightline_client.values.watches import UnusualCondition as UnusualCondition
 from sightline_client.values.watches import Watch as Watch
 from sightline_client.values.watches import WatchCounts as WatchCounts

@@ -39,7 +39,7 @@ export async function photoBytes(photo: Photo, { shortSide }: PhotoOptions = {})
   return new Uint8Array(await sent.arrayBuffer());
 }
 
-/** Return a signal from a photo; `rest` sets its other fields, such as `findSubject` or `weight`. Rejects as `photoBytes`. */
+/** Return a signal from a photo; `rest` sets its other fields, such as `box` or `weight`. Rejects as `photoBytes`. */
 export async function photoSignal(
   photo: Photo,
   { shortSide, ...rest }: PhotoOptions & Omit<Extract<Signal, { $typeName?: never }>, "content"> = {},

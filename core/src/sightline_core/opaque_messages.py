@@ -86,10 +86,6 @@ class Box(Protocol):
     bottom: float
 
 
-class Subject(Protocol):
-    """Position of the subject of a photo."""
-
-
 class PhotoPoint(Protocol):
     """A point in an upright photo, as fractions of its width and height from the top left."""
 

@@ -49,19 +49,11 @@ def _stages() -> PanelRow:
                 width=12,
             ),
             graph(
-                "Second requests",
-                "Requests per second that were sent to a second replica because the first was "
-                "slow; won = the second was faster. Many of them mean that a replica is slow.",
-                "reqps",
-                rare(rates("sightline_hedged_total", "@", "outcome")),
-                width=6,
-            ),
-            graph(
                 "Open streams",
                 "Open streams: of callers, and anonymous ones (health and reflection).",
                 "short",
                 PanelQuery(f"sum by (of) (sightline_streams{{{OWN}}})", "{{of}}"),
-                width=6,
+                width=12,
             ),
             graph(
                 "Wait of expensive requests",

@@ -42,8 +42,6 @@ USUAL_SECONDS, SLOW_SECONDS, CUT_SECONDS = 15.0, 25.0, 60.0
 ANSWERED: Final = 0.999
 RETRIES: Final = 1.5
 """Calls for each that is wanted, at most: a third of all may fail before none is tried again."""
-HEDGES: Final = 0.02
-"""Second requests, as a share of all; GATEWAY_HEDGE_SHARE."""
 
 Wires = Mapping[str, Wire]
 
@@ -154,5 +152,6 @@ def judge(name: str, spell: Spell, usual: Spell, report: Report) -> None:
         for peer, count in spell.calls.items()
     }
     shown = ", ".join(f"{peer} {ratio:.2f} ×" for peer, ratio in ratios.items())
-    most = RETRIES + HEDGES
-    report.add(f"{name}: no storm of retries", max(ratios.values()) <= most, f"{shown} the calls")
+    report.add(
+        f"{name}: no storm of retries", max(ratios.values()) <= RETRIES, f"{shown} the calls"
+    )

@@ -46,7 +46,7 @@ ROLES: Final[Mapping[str, str]] = {
     "SendFrames": "watch",
 }
 """The role that a call needs. Each has seeds."""
-_SIGNALS: Final = ("texts", "characters", "photos", "side", "format", "anchors", "subject")
+_SIGNALS: Final = ("texts", "characters", "photos", "side", "format", "anchors")
 _FILTER: Final = ("conditions", "field", "operator", "members", "letters", "known", "negated")
 _RECOMMENDED: Final = (
     *(*_SIGNALS, *_FILTER, "controls", "control_conditions", "excludes", "excluded"),
@@ -57,7 +57,7 @@ USED: Final[Mapping[str, tuple[str, ...]]] = {
     "Search": (*_SIGNALS, *_FILTER, "facets", "page_size"),
     "ExplainRecommendation": _RECOMMENDED,
     "ListProducts": (*_FILTER, "page_size"),
-    "Classify": ("side", "format", "subject"),
+    "Classify": ("side", "format"),
     "WriteEvents": ("items",),
     "UpsertProducts": ("items", "attributes", "letters"),
     "DetectProducts": ("side", "format", "objects", "detections", "heat_maps"),
@@ -128,8 +128,6 @@ class Recipe:
     """Ids of products to leave out."""
     page_size: int = 10
     explain: bool = False
-    subject: bool = False
-    """True if the subject of a photo is searched for."""
     items: int = 1
     """Events or products that are written."""
     attributes: int = 0
@@ -357,10 +355,7 @@ def signals(recipe: Recipe, number: int) -> list[pb.QuerySignal]:
             pb.QuerySignal(text=text_of(base + place, recipe.characters))
             for place in range(recipe.texts)
         ),
-        *(
-            pb.QuerySignal(image=photo_of(recipe, base + place), find_subject=recipe.subject)
-            for place in range(recipe.photos)
-        ),
+        *(pb.QuerySignal(image=photo_of(recipe, base + place)) for place in range(recipe.photos)),
         *(
             pb.QuerySignal(product_id=f"p{(base + place) * _EVERY % 1_000}")
             for place in range(recipe.anchors)
@@ -415,9 +410,7 @@ def _list(recipe: Recipe, number: int) -> catalog_pb.ListProductsRequest:
 
 
 def _classify(recipe: Recipe, number: int) -> pb.ClassifyRequest:
-    return pb.ClassifyRequest(
-        catalog_id=CATALOG, image=photo_of(recipe, number), find_subject=recipe.subject, top_k=10
-    )
+    return pb.ClassifyRequest(catalog_id=CATALOG, image=photo_of(recipe, number), top_k=10)
 
 
 def _detect(recipe: Recipe, number: int) -> detection_pb.DetectProductsRequest:
@@ -520,7 +513,7 @@ SEEDS: Final = tuple(
         Recipe("Recommend", anchors=8, page_size=200, **_HEAVY),
         Recipe("Recommend", side=2_200, **_AVIF),
         Recipe("Recommend", side=7_000, **_AVIF),
-        Recipe("Recommend", photos=8, side=2_200, subject=True),
+        Recipe("Recommend", photos=8, side=2_200),
         Recipe("Search", facets=10, page_size=200, **_TEXTS, **_HEAVY),
         Recipe("Search", facets=10, texts=1, page_size=200),
         Recipe("Search", texts=1, conditions=4, field="brand", operator="among", members=1_000),
@@ -528,7 +521,7 @@ SEEDS: Final = tuple(
         Recipe("ExplainRecommendation", texts=2, characters=4_000, page_size=200),
         Recipe("ListProducts", conditions=31, page_size=1_000),
         Recipe("ListProducts", page_size=1_000),
-        Recipe("Classify", side=7_000, format="AVIF", subject=True),
+        Recipe("Classify", side=7_000, format="AVIF"),
         Recipe("Classify", side=5_000, format="JPEG"),
         Recipe("WriteEvents", items=1_000),
         Recipe("UpsertProducts", items=100, attributes=30, letters=50),

@@ -24,7 +24,7 @@ def test_the_extensions_name_belongs_to_the_domain_of_its_schema() -> None:
     ("request_", "valid"),
     [
         ({"photo": {"content": "aGVsbG8="}}, True),
-        ({"query": "red", "photo": {"content": "aGVsbG8=", "find_subject": True}}, True),
+        ({"query": "red", "photo": {"content": "aGVsbG8="}}, True),
         ({"query": "red"}, True),
         ({"photo": {}}, False),
         ({"photo": "aGVsbG8="}, False),

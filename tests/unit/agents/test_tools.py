@@ -69,14 +69,12 @@ async def test_a_search_has_photo_text_products_and_filter(
         unlike="sweet",
         filter="price < 30 EUR",
         user="ann",
-        find_subject=True,
         page_size=3,
     )
     (request,) = gateway.requests["Recommend"]
     kinds = [each.WhichOneof("content") for each in request.signals]
     assert kinds == ["image", "text", "product_id", "text"]
     assert request.signals[0].image == JPEG
-    assert request.signals[0].find_subject
     assert request.signals[3].negative
     assert (request.page_size, request.shopper.user_id) == (3, "ann")
     assert "price" in str(request.filter)

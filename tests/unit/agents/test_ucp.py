@@ -63,10 +63,9 @@ async def test_a_query_is_searched_with_its_filters(
 
 
 async def test_a_photo_is_our_extension(web: httpx.AsyncClient, gateway: FakeGateway) -> None:
-    found = await asked(web, SEARCH, {"photo": {**PHOTO, "find_subject": True}}, schemas.SEARCH)
+    found = await asked(web, SEARCH, {"photo": PHOTO}, schemas.SEARCH)
     (sent,) = gateway.requests["Recommend"]
     assert sent.signals[0].image == JPEG
-    assert sent.signals[0].find_subject
     assert SHOP.extension in found["ucp"]["capabilities"]
 
 

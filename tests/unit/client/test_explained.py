@@ -212,11 +212,11 @@ def test_a_heat_map_is_drawn_beside_the_explanation(gateway: FakeGateway, tmp_pa
     photo, picture = tmp_path / "a.jpg", tmp_path / "out.png"
     photo.write_bytes(b"jpeg")
     line = ["explain", "wine-1", "--target", gateway.target, "--heat-map", str(picture)]
-    done = CliRunner().invoke(app, [*line, "--image", str(photo), "--find-subject"])
+    done = CliRunner().invoke(app, [*line, "--image", str(photo), "--box", "0,0,0.5,1"])
     assert done.exit_code == 0, done.stderr
     assert picture.read_bytes() == b"a picture"
     said = " ".join(done.stderr.split())
     assert "sum to the similarity 0.6250, except -0.1250 without a region" in said
     (sent,) = gateway.requests["DrawHeatMap"]
-    assert (sent.image, sent.product_id, sent.find_subject) == (b"jpeg", "wine-1", True)
+    assert (sent.image, sent.product_id, sent.box.right) == (b"jpeg", "wine-1", 0.5)
     assert CliRunner().invoke(app, [*line, "--user", "u"]).exit_code == 2

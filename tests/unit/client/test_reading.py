@@ -6,6 +6,7 @@ from enum import StrEnum
 import pytest
 
 from sightline.common.v1 import answer_pb2, job_pb2, photo_pb2
+from sightline.gateway.v1 import recommendation_service_pb2
 from sightline_client.convert.reading import reader
 
 
@@ -30,9 +31,14 @@ class Middle:
 
 
 @dataclass(frozen=True)
-class Subject:
-    box: Edge
-    alternatives: tuple[Edge, ...]
+class Guess:
+    probability: float
+
+
+@dataclass(frozen=True)
+class Guesses:
+    sure: Guess
+    guesses: tuple[Guess, ...]
 
 
 class Known(StrEnum):
@@ -46,10 +52,10 @@ class Job:
 
 
 def test_fields_of_the_same_name_are_read_at_any_depth() -> None:
-    read = reader(Subject, photo_pb2.Subject)
-    boxes = [photo_pb2.Box(left=0.25), photo_pb2.Box(left=0.5)]
-    message = photo_pb2.Subject(box=photo_pb2.Box(left=0.125), alternatives=boxes)
-    assert read(message) == Subject(Edge(0.125), (Edge(0.25), Edge(0.5)))
+    read = reader(Guesses, photo_pb2.Classification)
+    half, quarter = (photo_pb2.CategoryGuess(probability=each) for each in (0.5, 0.25))
+    message = photo_pb2.Classification(sure=half, guesses=[half, quarter])
+    assert read(message) == Guesses(Guess(0.5), (Guess(0.5), Guess(0.25)))
 
 
 def test_what_differs_is_given() -> None:
@@ -110,4 +116,4 @@ def test_a_reader_is_of_one_message_alone() -> None:
 
     reader(Corner, answer_pb2.ScorePart, x="value")
     with pytest.raises(TypeError, match=r"sightline\.common\.v1\.Box has no x"):
-        reader(Corners, photo_pb2.Subject)
+        reader(Corners, recommendation_service_pb2.QuerySignal)

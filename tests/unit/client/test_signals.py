@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from sightline.common.v1 import photo_pb2, product_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline_client import Box, CategoryGuess, InvalidRequest, SightlineClient, Subject, Unlike
+from sightline_client import Box, CategoryGuess, InvalidRequest, SightlineClient, Unlike
 from sightline_client.cli import app
 from sightline_client.convert import filter_text
 from tests.fakes.gateway import FakeGateway
@@ -57,16 +57,7 @@ async def test_a_box_is_that_of_the_photos_that_are_wanted(
     assert wanted.box == photo_pb2.Box(left=0, top=0.25, right=0.5, bottom=1)
     assert not unwanted.HasField("box")
     with pytest.raises(InvalidRequest, match="is valid for photos only"):
-        await client.search(products="a", find_subject=True)
-
-
-async def test_subjects_come_with_the_answer(client: SightlineClient, gateway: FakeGateway) -> None:
-    subject = photo_pb2.Subject(box=photo_pb2.Box(right=0.5, bottom=0.5))
-    gateway.search.subjects.add(signal=0, subject=subject)
-    found = await client.search(image=b"street", find_subject=True)
-
-    assert found.subjects == {0: Subject(Box(0, 0, 0.5, 0.5), ())}
-    assert gateway.requests["Search"][0].signals[0].find_subject
+        await client.search(products="a", box=Box(0, 0, 1, 1))
 
 
 async def test_a_classification_is_typed_and_its_filters_can_be_searched_on(
@@ -77,7 +68,6 @@ async def test_a_classification_is_typed_and_its_filters_can_be_searched_on(
     assert (classified.guesses, classified.sure, classified.unknown) == ((RED,), RED, False)
     (proposal,) = classified.proposals
     assert proposal.filter == filter_text.parse_filter('category = "Wine > Red"')
-    assert classified.subject == Subject(Box(0.25, 0, 0.75, 1), (Box(0, 0, 1, 0.5),))
     (request,) = gateway.requests["Classify"]
     assert (request.image, request.top_k, request.box.bottom) == (b"photo", 3, 0.5)
 
@@ -121,16 +111,6 @@ def test_the_command_says_what_is_not_wanted(gateway: FakeGateway, photo: str) -
     assert signals[0].box.top == 0.25
 
 
-def test_the_command_shows_where_the_subject_is(gateway: FakeGateway, photo: str) -> None:
-    box = photo_pb2.Box(left=0.125, top=0.25, right=0.5, bottom=0.75)
-    subject = photo_pb2.Subject(box=box, alternatives=[box])
-    gateway.search.subjects.add(signal=0, subject=subject)
-    result = call(gateway, "search", "--image", photo, "--find-subject")
-
-    assert "at 0.125,0.25,0.5,0.75" in result.stdout
-    assert "--box 0.125,0.25,0.5,0.75" in " ".join(result.stdout.split())
-
-
 @pytest.mark.parametrize("box", ["1,2,3", "a,b,c,d", "0.5,0,0.5,1", "0,0,nan,1", "0,0,2,1"])
 def test_a_box_that_is_none_is_wrong_usage(gateway: FakeGateway, photo: str, box: str) -> None:
     assert call(gateway, "search", "--image", photo, "--box", box).exit_code == 2
@@ -138,12 +118,12 @@ def test_a_box_that_is_none_is_wrong_usage(gateway: FakeGateway, photo: str, box
 
 
 def test_classify_shows_categories_and_filters(gateway: FakeGateway, photo: str) -> None:
-    result = call(gateway, "classify", photo, "--find-subject", "--top", "3")
+    result = call(gateway, "classify", photo, "--box", "0,0,0.5,1", "--top", "3")
     assert result.exit_code == 0, result.output
     shown = " ".join(result.stdout.split())
     assert "Wine > Red 87.5%" in shown
     assert 'category = "Wine > Red"' in shown
-    assert gateway.requests["Classify"][0].find_subject
+    assert gateway.requests["Classify"][0].box.right == 0.5
     classified = json.loads(call(gateway, "classify", photo, "--json").stdout)
     assert classified["classification"]["sure"]["categoryPath"] == ["Wine", "Red"]
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
 import time
-from collections.abc import Iterator
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
@@ -35,12 +31,10 @@ from sightline_client import (
     WatchTarget,
 )
 from sightline_client.cli.commands import watch as watch_command
-from sightline_client.transport.newest import MOST_BYTES, NewestFrames
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
 from tests.fakes.gateway_watches import IMAGE_ID
 from tests.unit.client.command_line import Line, flat, line
-from tests.waiting import until
 
 __all__ = ["line"]  # fixtures
 
@@ -90,75 +84,14 @@ async def test_frames_are_sent_with_their_times(
     client: SightlineClient, gateway: FakeGateway
 ) -> None:
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
-    answer = await client.send_frames("shelf", [WatchFrame(b"one", noon), WatchFrame(b"two")])
+    frames = [WatchFrame(b"one", noon), WatchFrame(b"two")]
+    answer = await client.send_frames("shelf", frames, dropped_count=3)
     assert [each.outcome for each in answer.results] == [FrameOutcome.PROCESSED] * 2
     assert answer.alerts[0].kind is AlertKind.STARTED
     (sent,) = gateway.requests["SendFrames"]
     assert [each.HasField("frame_time") for each in sent.frames] == [True, False]
     assert sent.frames[0].frame_time.ToDatetime(UTC) == noon
-
-
-async def test_the_frames_of_a_live_camera_are_sent_again_after_an_error_that_passes(
-    client: SightlineClient, gateway: FakeGateway
-) -> None:
-    gateway.fail("StreamFrames", status(code_pb2.UNAVAILABLE, "draining", reason="DRAINING"))
-    frames = [WatchFrame(b"one"), WatchFrame(b"two")]
-    found = [each async for each in client.stream_frames("shelf", frames)]
-    assert sum(len(each.answer.results) for each in found) == 2
-    assert sum(each.dropped_count for each in found) == 0
-    first, again = gateway.requests["StreamFrames"][:2]
-    assert first == again
-    assert first.frames[0].HasField("frame_time")
-
-
-async def test_a_camera_that_is_faster_than_the_suite_has_its_oldest_frames_dropped(
-    client: SightlineClient,
-) -> None:
-    frames = [WatchFrame(b"%d" % number) for number in range(100)]
-    newest = NewestFrames(frames)
-    await until(lambda: newest._ended)
-    taken, dropped = await newest.take()
-    assert [each.image for each in taken] == [b"%d" % number for number in range(92, 100)]
-    assert dropped == 92
-    assert await newest.take() == ([], 0)
-
-
-async def test_large_frames_are_taken_in_turn() -> None:
-    large = WatchFrame(bytes(MOST_BYTES // 2 + 1))
-    newest = NewestFrames([large] * 3)
-    await until(lambda: newest._ended)
-    assert [len((await newest.take())[0]) for _ in range(4)] == [1, 1, 1, 0]
-
-
-async def test_an_error_of_the_camera_comes_after_its_last_frame(client: SightlineClient) -> None:
-    def camera() -> Iterator[WatchFrame]:
-        yield WatchFrame(b"one")
-        raise OSError("unplugged")
-
-    stream = client.stream_frames("shelf", camera())
-    assert (await anext(stream)).dropped_count == 0
-    with pytest.raises(OSError, match="unplugged"):
-        await anext(stream)
-
-
-async def test_a_camera_that_never_ends_is_left_when_the_caller_stops(
-    client: SightlineClient,
-) -> None:
-    given = itertools.count()
-
-    def camera() -> Iterator[WatchFrame]:
-        while True:
-            next(given)
-            time.sleep(0.01)
-            yield WatchFrame(b"one")
-
-    async with aclosing(client.stream_frames("shelf", camera())) as stream:
-        async for _ in stream:
-            break
-    await asyncio.sleep(0.1)
-    seen = next(given)
-    await asyncio.sleep(0.1)
-    assert next(given) == seen + 1
+    assert sent.dropped_count == 3
 
 
 async def test_alerts_are_listed_and_followed(

@@ -49,9 +49,6 @@ PhotoPath: TypeAlias = Annotated[
         " the server was started with such a folder; not together with `photo`.",
     ),
 ]
-FindSubject: TypeAlias = Annotated[
-    bool, Field(description="Find the subject of the photo, and search with it alone.")
-]
 IncludePhoto: TypeAlias = Annotated[
     bool, Field(description="Return the first photo too, unless it is larger than 1 MiB.")
 ]

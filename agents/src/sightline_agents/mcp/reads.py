@@ -28,7 +28,6 @@ class Query(OptionGroup):
     text: inputs.Text = ""
     photo: inputs.Photo = field(default="", repr=False)
     photo_path: inputs.PhotoPath = ""
-    find_subject: inputs.FindSubject = False
     similar_to: inputs.SimilarTo = ()
     unlike: inputs.Unlike = ""
     filter: inputs.Filter = ""
@@ -184,7 +183,6 @@ class ReadTools:
         return RecommendOptions(
             text=query.text or None,
             image=content,
-            find_subject=query.find_subject and content is not None,
             products=query.similar_to,
             unlike=Unlike(texts=query.unlike) if query.unlike else None,
             filter=_filter(query.filter),

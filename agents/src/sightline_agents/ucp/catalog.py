@@ -76,7 +76,6 @@ class Catalog:
         return await self._client.recommend(
             text=query or None,
             image=None if photo is None else photos.decoded(photo.content),
-            find_subject=photo is not None and photo.find_subject,
             filter=_condition(request.filters, request.context),
             page_size=min(request.pagination.limit, MAX_LIMIT),
             page_token=request.pagination.cursor,

@@ -105,11 +105,6 @@ class Shop:
                             "description": "A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file,"
                             " at most 10 MiB and 25 megapixels. Not stored.",
                         },
-                        "find_subject": {
-                            "type": "boolean",
-                            "default": False,
-                            "description": "Find the subject of the photo, and search with it.",
-                        },
                     },
                 },
                 SEARCH: {

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field
 
 from sightline_agents.catalog.photos import MAX_ENCODED
 
@@ -66,7 +66,6 @@ class Photo(Request):
     """A photo of what is wanted: our extension."""
 
     content: Annotated[str, Field(min_length=1, max_length=MAX_ENCODED)]
-    find_subject: StrictBool = False
 
 
 class SearchRequest(Request):

@@ -145,7 +145,6 @@ class SyncRecommendationCalls(SyncConnected):
         *,
         image_id: str = "",
         box: Box | None = None,
-        find_subject: bool = False,
         timeout: float | None = None,
     ) -> HeatMap:
         """Draw which regions of a photo and of a product's photo make them similar.
@@ -158,27 +157,13 @@ class SyncRecommendationCalls(SyncConnected):
             product_id: The product.
             image_id: Of the product's photos; "" = its first.
             box: The part of the query that is meant; None = all of it.
-            find_subject: Detect the query's subject.
         """
         return self._loop.run(
-            self._client.heat_map(
-                image,
-                product_id,
-                image_id=image_id,
-                box=box,
-                find_subject=find_subject,
-                timeout=timeout,
-            )
+            self._client.heat_map(image, product_id, image_id=image_id, box=box, timeout=timeout)
         )
 
     def classify(
-        self,
-        image: Photo,
-        *,
-        box: Box | None = None,
-        find_subject: bool = False,
-        top: int = 0,
-        timeout: float | None = None,
+        self, image: Photo, *, box: Box | None = None, top: int = 0, timeout: float | None = None
     ) -> Classification:
         """Classify a photo: return categories with their probabilities, and filters to search with.
 
@@ -188,11 +173,6 @@ class SyncRecommendationCalls(SyncConnected):
         Args:
             image: The photo.
             box: The part that is meant; None = all of it.
-            find_subject: Detect the photo's subject.
             top: Number of categories, 1 to 20; 0 = 5.
         """
-        return self._loop.run(
-            self._client.classify(
-                image, box=box, find_subject=find_subject, top=top, timeout=timeout
-            )
-        )
+        return self._loop.run(self._client.classify(image, box=box, top=top, timeout=timeout))

@@ -6,14 +6,7 @@ Made from api/watches.py by generate_sync.py: change that one and run it.
 from collections.abc import Iterable, Iterator
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.watches import (
-    Alert,
-    FollowedAlert,
-    FramesAnswer,
-    StreamedFrames,
-    Watch,
-    WatchFrame,
-)
+from sightline_client.values.watches import Alert, FollowedAlert, FramesAnswer, Watch, WatchFrame
 
 
 class SyncWatchCalls(SyncConnected):
@@ -43,30 +36,20 @@ class SyncWatchCalls(SyncConnected):
         return self._loop.run(self._client.delete_watch(watch_id, timeout=timeout))
 
     def send_frames(
-        self, watch_id: str, frames: Iterable[WatchFrame], *, timeout: float | None = None
+        self,
+        watch_id: str,
+        frames: Iterable[WatchFrame],
+        *,
+        dropped_count: int = 0,
+        timeout: float | None = None,
     ) -> FramesAnswer:
         """Check the rules of a watch on 1 to 8 frames, in the order of their times. Alerts are
         stored when the answer arrives. After an error, send them again: frames that were checked
-        are ignored. NotFound (WATCH_NOT_FOUND)."""
-        return self._loop.run(self._client.send_frames(watch_id, frames, timeout=timeout))
-
-    def stream_frames(
-        self, watch_id: str, frames: Iterable[WatchFrame], *, timeout: float | None = None
-    ) -> Iterator[StreamedFrames]:
-        """Send the frames of a live camera for as long as it gives some, and yield the answers.
-
-        While the suite is slower than the camera, 8 frames wait and older ones are dropped and
-        counted, so frames of a recording are sent with ``send_frames``. After an error that passes,
-        the same frames are sent again; those that were checked are ignored. NotFound
-        (WATCH_NOT_FOUND).
-
-        Args:
-            watch_id: The watch.
-            frames: Read in a thread of its own; may wait for the camera, and need not end. Frames
-                without a time get that of their arrival here.
-            timeout: Of the answer to frames that are sent together.
-        """
-        return self._loop.iterate(self._client.stream_frames(watch_id, frames, timeout=timeout))
+        are ignored. ``dropped_count``: frames that the camera gave since the last call and that are
+        not sent, which the watch counts. NotFound (WATCH_NOT_FOUND)."""
+        return self._loop.run(
+            self._client.send_frames(watch_id, frames, dropped_count=dropped_count, timeout=timeout)
+        )
 
     def list_alerts(
         self, *, watch_id: str = "", page_size: int = 100, timeout: float | None = None

@@ -187,7 +187,6 @@ class RecommendationCalls(Connected):
         *,
         image_id: str = "",
         box: Box | None = None,
-        find_subject: bool = False,
         timeout: float | None = None,
     ) -> HeatMap:
         """Draw which regions of a photo and of a product's photo make them similar.
@@ -200,14 +199,12 @@ class RecommendationCalls(Connected):
             product_id: The product.
             image_id: Of the product's photos; "" = its first.
             box: The part of the query that is meant; None = all of it.
-            find_subject: Detect the query's subject.
         """
         photo = await load(image)
         with to_wire.sendable("request"):
             request = rec.DrawHeatMapRequest(
                 catalog_id=self.catalog,
                 box=None if box is None else to_wire.box_(box),
-                find_subject=find_subject,
                 product_id=product_id,
                 image_id=image_id,
             )
@@ -223,7 +220,6 @@ class RecommendationCalls(Connected):
         image: Photo,
         *,
         box: Box | None = None,
-        find_subject: bool = False,
         top: int = 0,
         timeout: float | None = None,
     ) -> Classification:
@@ -235,7 +231,6 @@ class RecommendationCalls(Connected):
         Args:
             image: The photo.
             box: The part that is meant; None = all of it.
-            find_subject: Detect the photo's subject.
             top: Number of categories, 1 to 20; 0 = 5.
         """
         photo = await load(image)
@@ -243,7 +238,6 @@ class RecommendationCalls(Connected):
             request = rec.ClassifyRequest(
                 catalog_id=self.catalog,
                 box=None if box is None else to_wire.box_(box),
-                find_subject=find_subject,
                 top_k=top,
             )
             if isinstance(photo, str):

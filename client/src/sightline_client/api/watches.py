@@ -3,25 +3,20 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 
-from sightline.gateway.v1.watch_service_pb2 import StreamFramesRequest
 from sightline.retriever.v1 import watch_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, to_wire
-from sightline_client.errors import Conflict, DeadlineExceeded, Unavailable
-from sightline_client.transport.newest import NewestFrames
+from sightline_client.errors import Unavailable
 from sightline_client.values.watches import (
     Alert,
     FollowedAlert,
     FramesAnswer,
-    StreamedFrames,
     Watch,
     WatchFrame,
 )
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a lost stream is restored."""
-_MOST_DROPPED = 1_000_000
-"""Dropped frames that a message can tell of."""
 
 
 class WatchCalls(Connected):
@@ -62,68 +57,27 @@ class WatchCalls(Connected):
         return answer.deleted
 
     async def send_frames(
-        self, watch_id: str, frames: Iterable[WatchFrame], *, timeout: float | None = None
+        self,
+        watch_id: str,
+        frames: Iterable[WatchFrame],
+        *,
+        dropped_count: int = 0,
+        timeout: float | None = None,
     ) -> FramesAnswer:
         """Check the rules of a watch on 1 to 8 frames, in the order of their times. Alerts are
         stored when the answer arrives. After an error, send them again: frames that were checked
-        are ignored. NotFound (WATCH_NOT_FOUND)."""
+        are ignored. ``dropped_count``: frames that the camera gave since the last call and that are
+        not sent, which the watch counts. NotFound (WATCH_NOT_FOUND)."""
         with to_wire.sendable("frames"):
             request = pb.SendFramesRequest(
                 catalog_id=self.catalog,
                 watch_id=watch_id,
                 frames=[to_wire.watch_frame(frame) for frame in frames],
+                dropped_count=dropped_count,
             )
         wanted = self.batch_timeout if timeout is None else timeout
         answer = await self._call(self.calls.watches.SendFrames, request, wanted)
         return from_wire.frames_answer(answer)
-
-    async def stream_frames(
-        self, watch_id: str, frames: Iterable[WatchFrame], *, timeout: float | None = None
-    ) -> AsyncIterator[StreamedFrames]:
-        """Send the frames of a live camera for as long as it gives some, and yield the answers.
-
-        While the suite is slower than the camera, 8 frames wait and older ones are dropped and
-        counted, so frames of a recording are sent with ``send_frames``. After an error that passes,
-        the same frames are sent again; those that were checked are ignored. NotFound
-        (WATCH_NOT_FOUND).
-
-        Args:
-            watch_id: The watch.
-            frames: Read in a thread of its own; may wait for the camera, and need not end. Frames
-                without a time get that of their arrival here.
-            timeout: Of the answer to frames that are sent together.
-        """
-        newest = NewestFrames(frames)
-        wanted = self.batch_timeout if timeout is None else timeout
-        stream, pause = self.calls.open(self.calls.watches.StreamFrames), _FIRST_PAUSE
-        try:
-            while True:
-                taken, dropped = await newest.take()
-                if not taken:
-                    return
-                with to_wire.sendable("frames"):
-                    request = StreamFramesRequest(
-                        catalog_id=self.catalog,
-                        watch_id=watch_id,
-                        frames=[to_wire.watch_frame(frame) for frame in taken],
-                        dropped_count=min(dropped, _MOST_DROPPED),
-                    )
-                while True:
-                    try:
-                        answer = await self.calls.exchange(stream, request, wanted)
-                        break
-                    except (Conflict, DeadlineExceeded, Unavailable):
-                        stream.cancel()
-                        await asyncio.sleep(pause)
-                        pause = min(2 * pause, _LONGEST_PAUSE)
-                        stream = self.calls.open(self.calls.watches.StreamFrames)
-                pause = _FIRST_PAUSE
-                yield StreamedFrames(
-                    from_wire.frames_answer(answer), dropped + answer.dropped_count
-                )
-        finally:
-            stream.cancel()
-            newest.close()
 
     async def list_alerts(
         self, *, watch_id: str = "", page_size: int = 100, timeout: float | None = None

@@ -105,7 +105,6 @@ product = reader(
     product_pb2.Product,
     **{field.attribute: field.wire for field in FIELDS},
 )
-subject = reader(signals.Subject, photo_pb2.Subject)
 category_guess = reader(catalog.CategoryGuess, photo_pb2.CategoryGuess)
 photo_misfit = reader(catalog.PhotoMisfit, product_pb2.PhotoMisfit)
 deletion = reader(catalog.Deletion, catalog_pb2.DeleteProductsResponse)
@@ -226,12 +225,6 @@ status = reader(
 # Answers
 
 
-def _subjects(
-    message: rec.RecommendResponse | rec.SearchResponse | rec.RecommendValuesResponse,
-) -> Mapping[int, signals.Subject]:
-    return {item.signal: subject(item.subject) for item in message.subjects}
-
-
 _reason = reader(
     answers.Reason,
     answer_pb2.Reason,
@@ -274,8 +267,7 @@ _OF_LABELS: Final = {
     "unread_labels": _unread,
     "unsure_label_lines": _unsure,
 }
-_OF_PHOTOS: Final = {"subjects": _subjects, **_OF_LABELS}
-recommendations = reader(answers.Recommendations, rec.RecommendResponse, **_OF_PHOTOS)
+recommendations = reader(answers.Recommendations, rec.RecommendResponse, **_OF_LABELS)
 
 
 def _highlights(value: rec.Suggestion) -> tuple[slice, ...]:
@@ -297,15 +289,13 @@ _suggestion = reader(
 top_searches = reader(suggestions.TopSearches, admin.ListTopSearchesResponse)
 suggested = reader(suggestions.Suggestions, rec.SuggestResponse)
 listing = reader(answers.Listing, rec.ListResponse)
-found = reader(answers.SearchResults, rec.SearchResponse, **_OF_PHOTOS)
+found = reader(answers.SearchResults, rec.SearchResponse, **_OF_LABELS)
 reader(
     answers.RecommendedValue,
     rec.RecommendedValue,
     filter=lambda message: parse_filter(message.filter_text),
 )
-recommended_values = reader(
-    answers.RecommendedValues, rec.RecommendValuesResponse, subjects=_subjects
-)
+recommended_values = reader(answers.RecommendedValues, rec.RecommendValuesResponse)
 
 
 def _shelf_answer(
@@ -342,7 +332,6 @@ def classification(message: rec.ClassifyResponse) -> classifications.Classificat
             classifications.FilterProposal(parse_filter(item.text), item.text, item.probability)
             for item in message.proposals
         ),
-        subject=subject(message.subject) if message.HasField("subject") else None,
         space_version=inner.space_version,
         request_id=message.request_id,
     )

@@ -21,7 +21,7 @@ __all__ = ["ids", "listing", "own_id", "recommend", "search", "shelves", "values
 
 Q = TypeVar("Q", rec.RecommendRequest, rec.SearchRequest, rec.ListRequest)
 
-_SIGNALS = ("image", "images", "text", "products", "unlike", "box", "find_subject")
+_SIGNALS = ("image", "images", "text", "products", "unlike", "box")
 _SHOPPER = ("user", "visitor")
 _ELSEWHERE = {*_SIGNALS, *_SHOPPER, "market", "candidates", "timeout"}
 """Options that are no field of a request by themselves."""
@@ -190,5 +190,4 @@ def _signals(options: QueryOptions) -> list[rec.QuerySignal]:
         ids(options.get("products", ())),
         unlike=options.get("unlike"),
         box=options.get("box"),
-        find_subject=options.get("find_subject", False),
     )

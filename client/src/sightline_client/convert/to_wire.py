@@ -66,16 +66,14 @@ def signals(
     *,
     unlike: Unlike | None = None,
     box: Box | None = None,
-    find_subject: bool = False,
 ) -> list[rec.QuerySignal]:
     """Return a signal of weight 1 for each positive input, then those of the negative inputs.
-    ``box`` and ``find_subject`` apply to every positive photo."""
+    ``box`` applies to every positive photo."""
     photos = [_photo(image) for image in images]
-    if not photos and (box is not None or find_subject):
-        raise invalid("box" if box is not None else "find_subject", "is valid for photos only")
-    for photo in photos:
-        photo.find_subject = find_subject
-        if box is not None:
+    if box is not None:
+        if not photos:
+            raise invalid("box", "is valid for photos only")
+        for photo in photos:
             photo.box.CopyFrom(box_(box))
     texts = [] if text is None else [rec.QuerySignal(text=text)]
     return [*photos, *texts, *_products(products), *(_unlike(unlike) if unlike else ())]

@@ -4,16 +4,12 @@
 command line with ``--json``.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import grpc
 from grpc.aio import (
-    StreamStreamCall,
-    StreamStreamMultiCallable,
     UnaryStreamMultiCallable,
     UnaryUnaryMultiCallable,
 )
@@ -27,7 +23,7 @@ from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationS
 from sightline.gateway.v1.user_event_service_pb2_grpc import UserEventServiceStub
 from sightline.gateway.v1.watch_service_pb2_grpc import WatchServiceStub
 from sightline.gateway.v1.webhook_service_pb2_grpc import WebhookServiceStub
-from sightline_client.errors import Failure, SightlineError, Unavailable, from_rpc_error, make
+from sightline_client.errors import SightlineError, Unavailable, from_rpc_error, make
 from sightline_client.transport import gateway_channel
 from sightline_client.transport.token import Token, check, say_with_calls
 
@@ -127,28 +123,6 @@ class Calls:
             raise self._typed(error) from None
         finally:
             call.cancel()
-
-    def open(self, method: StreamStreamMultiCallable[Q, A]) -> StreamStreamCall[Q, A]:
-        """Open a stream, on which `exchange` sends messages."""
-        return method()  # type: ignore[call-arg]
-
-    async def exchange(
-        self, stream: StreamStreamCall[Q, A], request: Q, timeout: float | None
-    ) -> A:
-        """Send a message on a stream, and return the answer to it."""
-        try:
-            async with asyncio.timeout(timeout):
-                with suppress(asyncio.InvalidStateError):  # it has ended: `read` says why
-                    await stream.write(request)
-                answer: Any = await stream.read()
-        except grpc.aio.AioRpcError as error:
-            raise self._typed(error) from None
-        except TimeoutError:
-            raise make(Failure(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time")) from None
-        if answer is grpc.aio.EOF:  # type: ignore[attr-defined]
-            raise make(Failure(grpc.StatusCode.UNAVAILABLE, "the stream has ended"))
-        found: A = answer
-        return found
 
     def _typed(self, error: grpc.aio.AioRpcError) -> SightlineError:
         """Return the error that a failed call raises."""

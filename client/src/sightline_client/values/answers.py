@@ -11,7 +11,7 @@ from sightline_client.values.events import EventType
 from sightline_client.values.facets import Facet
 from sightline_client.values.filters import Filter
 from sightline_client.values.products import Product
-from sightline_client.values.signals import LabelLine, ProductDetection, Subject
+from sightline_client.values.signals import LabelLine, ProductDetection
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,9 +339,6 @@ class Recommendations:
     """Token of the next page; "" on the last page."""
     request_id: str
     """Id of this request in logs."""
-    subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """Subjects of photos, by index of the signal; on the first page of a request with
-    ``find_subject``."""
     match: Match | None = None
     """Basis of ``no_good_match``; `None` if the request has no signals, or the suite is older."""
     quality: AnswerQuality = AnswerQuality.UNKNOWN
@@ -459,8 +456,6 @@ class RecommendedValues:
     """Processor time that the suite spent on the answer, in milliseconds, without engines."""
     match: Match | None = None
     """The best match; `None` if the request has no signals."""
-    subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """Subjects of photos, by index of the signal."""
     score_notes: tuple[ScoreNote, ...] = ()
     """Notes about data that the scores lack."""
     empty_reason: EmptyReason | None = None
@@ -491,8 +486,6 @@ class SearchResults:
     versions: Versions
     freshness: Freshness | None
     request_id: str
-    subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """Subjects of photos, by index of the signal."""
     facets: tuple[Facet, ...] = ()
     """Counts of the requested facets; () if none were requested or they could not be read
     (``degradations``)."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from sightline_client.values.catalog import CategoryGuess
 from sightline_client.values.filters import Filter
-from sightline_client.values.signals import Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +31,6 @@ class Classification:
     """The deepest category with a probability of at least 0.5; `None` if there is none."""
     proposals: tuple[FilterProposal, ...]
     """Filters for a search, likeliest first."""
-    subject: Subject | None
-    """Subject of the photo, if requested."""
     space_version: str
     """Version of the fitted space whose head classified the photo."""
     request_id: str

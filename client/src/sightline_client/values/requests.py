@@ -51,8 +51,6 @@ class QueryOptions(TypedDict, total=False):
     """Photos, texts and products that results are to be unlike."""
     box: Box | None
     """Part of the photos to search by; `None`: the whole photos."""
-    find_subject: bool
-    """Detect the subject of each photo and return its box in ``subjects``."""
     as_typed: bool
     """Search the text as it was typed, without correction of typing errors."""
     timeout: float | None

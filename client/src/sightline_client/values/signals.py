@@ -25,17 +25,6 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """Main subject of a photo."""
-
-    box: Box
-    """Rectangle that was embedded."""
-    alternatives: tuple[Box, ...]
-    """Other candidate rectangles, most salient first: to use one, repeat the request with it as the
-    box."""
-
-
-@dataclass(frozen=True, slots=True)
 class PhotoPoint:
     """A point in an upright photo, as fractions of its width and height from the top left."""
 

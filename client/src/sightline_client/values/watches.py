@@ -262,15 +262,6 @@ class FramesAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamedFrames:
-    """Frames of a live camera that were sent together."""
-
-    answer: FramesAnswer
-    dropped_count: int
-    """Frames that were dropped before them, as the camera was faster than the suite."""
-
-
-@dataclass(frozen=True, slots=True)
 class FollowedAlert:
     """An alert of a stream."""
 

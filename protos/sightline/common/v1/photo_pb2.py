@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsightline/common/v1/photo.proto\x12\x13sightline.common.v1\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"\"\n\nPhotoPoint\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"_\n\tLabelLine\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12\x30\n\x07\x63orners\x18\x03 \x03(\x0b\x32\x1f.sightline.common.v1.PhotoPoint\"`\n\x07Subject\x12%\n\x03\x62ox\x18\x01 \x01(\x0b\x32\x18.sightline.common.v1.Box\x12.\n\x0c\x61lternatives\x18\x02 \x03(\x0b\x32\x18.sightline.common.v1.Box\";\n\rCategoryGuess\x12\x15\n\rcategory_path\x18\x01 \x03(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\"\x1e\n\x0c\x43\x61tegoryPath\x12\x0e\n\x06levels\x18\x01 \x03(\t\"\xbc\x01\n\x0e\x43lassification\x12\x33\n\x07guesses\x18\x01 \x03(\x0b\x32\".sightline.common.v1.CategoryGuess\x12\x1b\n\x13unknown_probability\x18\x02 \x01(\x02\x12\x0f\n\x07unknown\x18\x03 \x01(\x08\x12\x30\n\x04sure\x18\x04 \x01(\x0b\x32\".sightline.common.v1.CategoryGuess\x12\x15\n\rspace_version\x18\x05 \x01(\t*Y\n\tPhotoKind\x12\x1a\n\x16PHOTO_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12PHOTO_KIND_SHOPPER\x10\x01\x12\x18\n\x14PHOTO_KIND_CATALOGUE\x10\x02\x42\x41\n\x13sightline.common.v1B\nPhotoProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsightline/common/v1/photo.proto\x12\x13sightline.common.v1\"?\n\x03\x42ox\x12\x0c\n\x04left\x18\x01 \x01(\x02\x12\x0b\n\x03top\x18\x02 \x01(\x02\x12\r\n\x05right\x18\x03 \x01(\x02\x12\x0e\n\x06\x62ottom\x18\x04 \x01(\x02\"\"\n\nPhotoPoint\x12\t\n\x01x\x18\x01 \x01(\x02\x12\t\n\x01y\x18\x02 \x01(\x02\"_\n\tLabelLine\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x12\n\nconfidence\x18\x02 \x01(\x02\x12\x30\n\x07\x63orners\x18\x03 \x03(\x0b\x32\x1f.sightline.common.v1.PhotoPoint\";\n\rCategoryGuess\x12\x15\n\rcategory_path\x18\x01 \x03(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x02\"\x1e\n\x0c\x43\x61tegoryPath\x12\x0e\n\x06levels\x18\x01 \x03(\t\"\xbc\x01\n\x0e\x43lassification\x12\x33\n\x07guesses\x18\x01 \x03(\x0b\x32\".sightline.common.v1.CategoryGuess\x12\x1b\n\x13unknown_probability\x18\x02 \x01(\x02\x12\x0f\n\x07unknown\x18\x03 \x01(\x08\x12\x30\n\x04sure\x18\x04 \x01(\x0b\x32\".sightline.common.v1.CategoryGuess\x12\x15\n\rspace_version\x18\x05 \x01(\t*Y\n\tPhotoKind\x12\x1a\n\x16PHOTO_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12PHOTO_KIND_SHOPPER\x10\x01\x12\x18\n\x14PHOTO_KIND_CATALOGUE\x10\x02\x42\x41\n\x13sightline.common.v1B\nPhotoProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,20 +32,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.common.v1.photo_p
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\nPhotoProtoP\001Z\034sightline/common/v1;commonv1'
-  _globals['_PHOTOKIND']._serialized_start=636
-  _globals['_PHOTOKIND']._serialized_end=725
+  _globals['_PHOTOKIND']._serialized_start=538
+  _globals['_PHOTOKIND']._serialized_end=627
   _globals['_BOX']._serialized_start=56
   _globals['_BOX']._serialized_end=119
   _globals['_PHOTOPOINT']._serialized_start=121
   _globals['_PHOTOPOINT']._serialized_end=155
   _globals['_LABELLINE']._serialized_start=157
   _globals['_LABELLINE']._serialized_end=252
-  _globals['_SUBJECT']._serialized_start=254
-  _globals['_SUBJECT']._serialized_end=350
-  _globals['_CATEGORYGUESS']._serialized_start=352
-  _globals['_CATEGORYGUESS']._serialized_end=411
-  _globals['_CATEGORYPATH']._serialized_start=413
-  _globals['_CATEGORYPATH']._serialized_end=443
-  _globals['_CLASSIFICATION']._serialized_start=446
-  _globals['_CLASSIFICATION']._serialized_end=634
+  _globals['_CATEGORYGUESS']._serialized_start=254
+  _globals['_CATEGORYGUESS']._serialized_end=313
+  _globals['_CATEGORYPATH']._serialized_start=315
+  _globals['_CATEGORYPATH']._serialized_end=345
+  _globals['_CLASSIFICATION']._serialized_start=348
+  _globals['_CLASSIFICATION']._serialized_end=536
 # @@protoc_insertion_point(module_scope)

@@ -126,33 +126,6 @@ class LabelLine(google.protobuf.message.Message):
 Global___LabelLine: typing_extensions.TypeAlias = LabelLine
 
 @typing.final
-class Subject(google.protobuf.message.Message):
-    """The salient subject of a photo, found without knowledge of products."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    BOX_FIELD_NUMBER: builtins.int
-    ALTERNATIVES_FIELD_NUMBER: builtins.int
-    @property
-    def box(self) -> Global___Box:
-        """Rectangle that was embedded."""
-
-    @property
-    def alternatives(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Box]:
-        """Other candidate rectangles, most salient first, at most 3. To use one, repeat the request with it as the box."""
-
-    def __init__(
-        self,
-        *,
-        box: Global___Box | None = ...,
-        alternatives: collections.abc.Iterable[Global___Box] | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["box", b"box"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["alternatives", b"alternatives", "box", b"box"]) -> None: ...
-
-Global___Subject: typing_extensions.TypeAlias = Subject
-
-@typing.final
 class CategoryGuess(google.protobuf.message.Message):
     """A category that a photo may show, with its probability."""
 

@@ -71,7 +71,6 @@ class EmbedItem(google.protobuf.message.Message):
     PHOTO_KIND_FIELD_NUMBER: builtins.int
     VIEWS_FIELD_NUMBER: builtins.int
     BOX_FIELD_NUMBER: builtins.int
-    FIND_SUBJECT_FIELD_NUMBER: builtins.int
     CLASSIFY_FIELD_NUMBER: builtins.int
     CATEGORY_COUNT_FIELD_NUMBER: builtins.int
     QUERY_LANGUAGE_FIELD_NUMBER: builtins.int
@@ -95,10 +94,6 @@ class EmbedItem(google.protobuf.message.Message):
     views: builtins.int
     """Number of views of the photo to embed and average, 1 to 4: a wide crop, a narrow crop, and the mirror image of each.
     Each needs one inference. Default: the space's number for the origin of the photo.
-    """
-    find_subject: builtins.bool
-    """If true, finds the subject of the photo and embeds it; `subject` of the response holds the rectangle. Can't be
-    combined with `box`.
     """
     classify: builtins.bool
     """If true, also classifies the photo, at little additional cost."""
@@ -124,13 +119,12 @@ class EmbedItem(google.protobuf.message.Message):
         photo_kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType = ...,
         views: builtins.int = ...,
         box: sightline.common.v1.photo_pb2.Box | None = ...,
-        find_subject: builtins.bool = ...,
         classify: builtins.bool = ...,
         category_count: builtins.int = ...,
         query_language: builtins.str | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_query_language", b"_query_language", "box", b"box", "content", b"content", "image", b"image", "image_uri", b"image_uri", "query_language", b"query_language", "text", b"text"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_query_language", b"_query_language", "box", b"box", "category_count", b"category_count", "classify", b"classify", "content", b"content", "find_subject", b"find_subject", "image", b"image", "image_uri", b"image_uri", "photo_kind", b"photo_kind", "query_language", b"query_language", "space", b"space", "space_version", b"space_version", "text", b"text", "views", b"views"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_query_language", b"_query_language", "box", b"box", "category_count", b"category_count", "classify", b"classify", "content", b"content", "image", b"image", "image_uri", b"image_uri", "photo_kind", b"photo_kind", "query_language", b"query_language", "space", b"space", "space_version", b"space_version", "text", b"text", "views", b"views"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_query_language", b"_query_language"]) -> typing.Literal["query_language"] | None: ...
     @typing.overload
@@ -182,7 +176,6 @@ class EmbedResult(google.protobuf.message.Message):
 
     STATUS_FIELD_NUMBER: builtins.int
     VECTOR_FIELD_NUMBER: builtins.int
-    SUBJECT_FIELD_NUMBER: builtins.int
     CLASSIFICATION_FIELD_NUMBER: builtins.int
     @property
     def status(self) -> google.rpc.status_pb2.Status:
@@ -193,10 +186,6 @@ class EmbedResult(google.protobuf.message.Message):
         """Vector of unit length. Unset unless embedded."""
 
     @property
-    def subject(self) -> sightline.common.v1.photo_pb2.Subject:
-        """With `find_subject`: the subject of the photo."""
-
-    @property
     def classification(self) -> sightline.common.v1.photo_pb2.Classification:
         """With `classify`: categories of the photo. Unset if the version has no classification head."""
 
@@ -205,11 +194,10 @@ class EmbedResult(google.protobuf.message.Message):
         *,
         status: google.rpc.status_pb2.Status | None = ...,
         vector: sightline.common.v1.vector_pb2.Vector | None = ...,
-        subject: sightline.common.v1.photo_pb2.Subject | None = ...,
         classification: sightline.common.v1.photo_pb2.Classification | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "subject", b"subject", "vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "subject", b"subject", "vector", b"vector"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "vector", b"vector"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "vector", b"vector"]) -> None: ...
 
 Global___EmbedResult: typing_extensions.TypeAlias = EmbedResult
 
@@ -292,7 +280,6 @@ class ClassifyResult(google.protobuf.message.Message):
 
     STATUS_FIELD_NUMBER: builtins.int
     CLASSIFICATION_FIELD_NUMBER: builtins.int
-    SUBJECT_FIELD_NUMBER: builtins.int
     @property
     def status(self) -> google.rpc.status_pb2.Status:
         """Code 0 if classified. Otherwise the error, with an ErrorInfo."""
@@ -301,19 +288,14 @@ class ClassifyResult(google.protobuf.message.Message):
     def classification(self) -> sightline.common.v1.photo_pb2.Classification:
         """Categories of the photo. Unset unless classified."""
 
-    @property
-    def subject(self) -> sightline.common.v1.photo_pb2.Subject:
-        """With `find_subject`: the subject of the photo."""
-
     def __init__(
         self,
         *,
         status: google.rpc.status_pb2.Status | None = ...,
         classification: sightline.common.v1.photo_pb2.Classification | None = ...,
-        subject: sightline.common.v1.photo_pb2.Subject | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "subject", b"subject"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "subject", b"subject"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["classification", b"classification", "status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["classification", b"classification", "status", b"status"]) -> None: ...
 
 Global___ClassifyResult: typing_extensions.TypeAlias = ClassifyResult
 

@@ -106,7 +106,6 @@ class QuerySignal(google.protobuf.message.Message):
     WEIGHT_FIELD_NUMBER: builtins.int
     NEGATIVE_FIELD_NUMBER: builtins.int
     BOX_FIELD_NUMBER: builtins.int
-    FIND_SUBJECT_FIELD_NUMBER: builtins.int
     image: builtins.bytes
     """A JPEG, PNG, WebP, GIF, AVIF, HEIC, TIFF or BMP file, detected from its bytes, at most 10 MiB and 25 megapixels.
     If the file has several frames or pages, the first is used. Not stored.
@@ -128,10 +127,6 @@ class QuerySignal(google.protobuf.message.Message):
     """If true, results should be unlike this signal, as in "like this, but not leather". Requires another signal without
     `negative`, or a shopper.
     """
-    find_subject: builtins.bool
-    """For a photo: if true, finds its subject and searches with it. `subjects` of the response holds the rectangle. Can't
-    be combined with `box`.
-    """
     @property
     def box(self) -> sightline.common.v1.photo_pb2.Box:
         """For a photo: the part to search with. If unset, the whole photo."""
@@ -146,38 +141,12 @@ class QuerySignal(google.protobuf.message.Message):
         weight: builtins.float = ...,
         negative: builtins.bool = ...,
         box: sightline.common.v1.photo_pb2.Box | None = ...,
-        find_subject: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["box", b"box", "content", b"content", "image", b"image", "image_uri", b"image_uri", "product_id", b"product_id", "text", b"text"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["box", b"box", "content", b"content", "find_subject", b"find_subject", "image", b"image", "image_uri", b"image_uri", "negative", b"negative", "product_id", b"product_id", "text", b"text", "weight", b"weight"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "content", b"content", "image", b"image", "image_uri", b"image_uri", "negative", b"negative", "product_id", b"product_id", "text", b"text", "weight", b"weight"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["content", b"content"]) -> typing.Literal["image", "text", "product_id", "image_uri"] | None: ...
 
 Global___QuerySignal: typing_extensions.TypeAlias = QuerySignal
-
-@typing.final
-class SignalSubject(google.protobuf.message.Message):
-    """The subject of a signal's photo."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    SIGNAL_FIELD_NUMBER: builtins.int
-    SUBJECT_FIELD_NUMBER: builtins.int
-    signal: builtins.int
-    """Index of the signal in the request, from 0."""
-    @property
-    def subject(self) -> sightline.common.v1.photo_pb2.Subject:
-        """Rectangle of the subject, and alternatives."""
-
-    def __init__(
-        self,
-        *,
-        signal: builtins.int = ...,
-        subject: sightline.common.v1.photo_pb2.Subject | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["subject", b"subject"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["signal", b"signal", "subject", b"subject"]) -> None: ...
-
-Global___SignalSubject: typing_extensions.TypeAlias = SignalSubject
 
 @typing.final
 class SignalLabel(google.protobuf.message.Message):
@@ -228,7 +197,6 @@ class ClassifyRequest(google.protobuf.message.Message):
     IMAGE_FIELD_NUMBER: builtins.int
     IMAGE_URI_FIELD_NUMBER: builtins.int
     BOX_FIELD_NUMBER: builtins.int
-    FIND_SUBJECT_FIELD_NUMBER: builtins.int
     TOP_K_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
@@ -238,8 +206,6 @@ class ClassifyRequest(google.protobuf.message.Message):
     """The file; see QuerySignal."""
     image_uri: builtins.str
     """Address of the file; see QuerySignal."""
-    find_subject: builtins.bool
-    """If true, finds the subject of the photo and classifies it. Can't be combined with `box`."""
     top_k: builtins.int
     """Maximum number of categories, 1 to 20. Default: 5."""
     @property
@@ -254,11 +220,10 @@ class ClassifyRequest(google.protobuf.message.Message):
         image: builtins.bytes = ...,
         image_uri: builtins.str = ...,
         box: sightline.common.v1.photo_pb2.Box | None = ...,
-        find_subject: builtins.bool = ...,
         top_k: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["box", b"box", "image", b"image", "image_uri", b"image_uri", "photo", b"photo"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["box", b"box", "catalog_id", b"catalog_id", "find_subject", b"find_subject", "image", b"image", "image_uri", b"image_uri", "photo", b"photo", "request_id", b"request_id", "top_k", b"top_k"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "catalog_id", b"catalog_id", "image", b"image", "image_uri", b"image_uri", "photo", b"photo", "request_id", b"request_id", "top_k", b"top_k"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["photo", b"photo"]) -> typing.Literal["image", "image_uri"] | None: ...
 
 Global___ClassifyRequest: typing_extensions.TypeAlias = ClassifyRequest
@@ -271,7 +236,6 @@ class ClassifyResponse(google.protobuf.message.Message):
 
     CLASSIFICATION_FIELD_NUMBER: builtins.int
     PROPOSALS_FIELD_NUMBER: builtins.int
-    SUBJECT_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Id of this request in logs."""
@@ -283,20 +247,15 @@ class ClassifyResponse(google.protobuf.message.Message):
     def proposals(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___FilterProposal]:
         """Filters for a search, likeliest first. Empty if no category is likely enough."""
 
-    @property
-    def subject(self) -> sightline.common.v1.photo_pb2.Subject:
-        """With `find_subject`: the subject of the photo."""
-
     def __init__(
         self,
         *,
         classification: sightline.common.v1.photo_pb2.Classification | None = ...,
         proposals: collections.abc.Iterable[Global___FilterProposal] | None = ...,
-        subject: sightline.common.v1.photo_pb2.Subject | None = ...,
         request_id: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["classification", b"classification", "subject", b"subject"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["classification", b"classification", "proposals", b"proposals", "request_id", b"request_id", "subject", b"subject"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["classification", b"classification"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["classification", b"classification", "proposals", b"proposals", "request_id", b"request_id"]) -> None: ...
 
 Global___ClassifyResponse: typing_extensions.TypeAlias = ClassifyResponse
 
@@ -547,7 +506,6 @@ class RecommendResponse(google.protobuf.message.Message):
     ATTRIBUTION_TOKEN_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
-    SUBJECTS_FIELD_NUMBER: builtins.int
     QUALITY_FIELD_NUMBER: builtins.int
     CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
     EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
@@ -599,10 +557,6 @@ class RecommendResponse(google.protobuf.message.Message):
     @property
     def missing_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids among the signals, anchors and candidates that are not in the catalog. The answer is based on the others."""
-
-    @property
-    def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
-        """Subjects of the photos whose signal set `find_subject`."""
 
     @property
     def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
@@ -657,7 +611,6 @@ class RecommendResponse(google.protobuf.message.Message):
         attribution_token: builtins.str = ...,
         next_page_token: builtins.str = ...,
         request_id: builtins.str = ...,
-        subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
         quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
         control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
         experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
@@ -670,7 +623,7 @@ class RecommendResponse(google.protobuf.message.Message):
         empty_reason: Global___EmptyReason | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["empty_reason", b"empty_reason", "freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "detections", b"detections", "empty_reason", b"empty_reason", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "corrected_queries", b"corrected_queries", "degradations", b"degradations", "detections", b"detections", "empty_reason", b"empty_reason", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "labels", b"labels", "match", b"match", "missing_product_ids", b"missing_product_ids", "next_page_token", b"next_page_token", "no_good_match", b"no_good_match", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "results", b"results", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
 
 Global___RecommendResponse: typing_extensions.TypeAlias = RecommendResponse
 
@@ -958,7 +911,6 @@ class RecommendValuesResponse(google.protobuf.message.Message):
     HIDDEN_COUNT_FIELD_NUMBER: builtins.int
     ATTRIBUTION_TOKEN_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
-    SUBJECTS_FIELD_NUMBER: builtins.int
     QUALITY_FIELD_NUMBER: builtins.int
     CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
     EXPERIMENT_ARMS_FIELD_NUMBER: builtins.int
@@ -1003,10 +955,6 @@ class RecommendValuesResponse(google.protobuf.message.Message):
         """Ids among the signals, anchors and candidates that are not in the catalog. The answer is based on the others."""
 
     @property
-    def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
-        """Subjects of the photos whose signal set `find_subject`."""
-
-    @property
     def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
         """Effects of the controls of the request and of its scene on the ranked products."""
 
@@ -1039,7 +987,6 @@ class RecommendValuesResponse(google.protobuf.message.Message):
         hidden_count: builtins.int = ...,
         attribution_token: builtins.str = ...,
         request_id: builtins.str = ...,
-        subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
         quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
         control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
         experiment_arms: collections.abc.Iterable[builtins.str] | None = ...,
@@ -1049,7 +996,7 @@ class RecommendValuesResponse(google.protobuf.message.Message):
         empty_reason: Global___EmptyReason | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["empty_reason", b"empty_reason", "freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "empty_reason", b"empty_reason", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "more_count", b"more_count", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "subjects", b"subjects", "values", b"values", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attribution_token", b"attribution_token", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "empty_reason", b"empty_reason", "experiment_arms", b"experiment_arms", "freshness", b"freshness", "hidden_count", b"hidden_count", "match", b"match", "missing_product_ids", b"missing_product_ids", "more_count", b"more_count", "quality", b"quality", "request_cost_ms", b"request_cost_ms", "request_id", b"request_id", "score_notes", b"score_notes", "stage_timings", b"stage_timings", "values", b"values", "versions", b"versions"]) -> None: ...
 
 Global___RecommendValuesResponse: typing_extensions.TypeAlias = RecommendValuesResponse
 
@@ -1583,7 +1530,6 @@ class DrawHeatMapRequest(google.protobuf.message.Message):
     IMAGE_FIELD_NUMBER: builtins.int
     IMAGE_URI_FIELD_NUMBER: builtins.int
     BOX_FIELD_NUMBER: builtins.int
-    FIND_SUBJECT_FIELD_NUMBER: builtins.int
     PRODUCT_ID_FIELD_NUMBER: builtins.int
     IMAGE_ID_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
@@ -1594,8 +1540,6 @@ class DrawHeatMapRequest(google.protobuf.message.Message):
     """The file; see QuerySignal."""
     image_uri: builtins.str
     """Address of the file; see QuerySignal."""
-    find_subject: builtins.bool
-    """If true, finds the subject of the photo and compares it. Can't be combined with `box`."""
     product_id: builtins.str
     """Id of the product. Required."""
     image_id: builtins.str
@@ -1612,12 +1556,11 @@ class DrawHeatMapRequest(google.protobuf.message.Message):
         image: builtins.bytes = ...,
         image_uri: builtins.str = ...,
         box: sightline.common.v1.photo_pb2.Box | None = ...,
-        find_subject: builtins.bool = ...,
         product_id: builtins.str = ...,
         image_id: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["box", b"box", "image", b"image", "image_uri", b"image_uri", "photo", b"photo"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["box", b"box", "catalog_id", b"catalog_id", "find_subject", b"find_subject", "image", b"image", "image_id", b"image_id", "image_uri", b"image_uri", "photo", b"photo", "product_id", b"product_id", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["box", b"box", "catalog_id", b"catalog_id", "image", b"image", "image_id", b"image_id", "image_uri", b"image_uri", "photo", b"photo", "product_id", b"product_id", "request_id", b"request_id"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["photo", b"photo"]) -> typing.Literal["image", "image_uri"] | None: ...
 
 Global___DrawHeatMapRequest: typing_extensions.TypeAlias = DrawHeatMapRequest
@@ -1777,7 +1720,6 @@ class SearchResponse(google.protobuf.message.Message):
     VERSIONS_FIELD_NUMBER: builtins.int
     FRESHNESS_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
-    SUBJECTS_FIELD_NUMBER: builtins.int
     FACETS_FIELD_NUMBER: builtins.int
     MATCH_FIELD_NUMBER: builtins.int
     CORRECTED_QUERIES_FIELD_NUMBER: builtins.int
@@ -1804,10 +1746,6 @@ class SearchResponse(google.protobuf.message.Message):
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
         """How far the searched index is behind the catalog. Unset if no index was searched."""
-
-    @property
-    def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SignalSubject]:
-        """Subjects of the photos whose signal set `find_subject`."""
 
     @property
     def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.Facet]:
@@ -1842,7 +1780,6 @@ class SearchResponse(google.protobuf.message.Message):
         versions: sightline.common.v1.answer_pb2.Versions | None = ...,
         freshness: sightline.common.v1.answer_pb2.IndexFreshness | None = ...,
         request_id: builtins.str = ...,
-        subjects: collections.abc.Iterable[Global___SignalSubject] | None = ...,
         facets: collections.abc.Iterable[sightline.common.v1.facet_pb2.Facet] | None = ...,
         match: Global___Match | None = ...,
         corrected_queries: collections.abc.Iterable[Global___CorrectedQuery] | None = ...,
@@ -1850,7 +1787,7 @@ class SearchResponse(google.protobuf.message.Message):
         empty_reason: Global___EmptyReason | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["empty_reason", b"empty_reason", "freshness", b"freshness", "match", b"match", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["corrected_queries", b"corrected_queries", "degradations", b"degradations", "empty_reason", b"empty_reason", "facets", b"facets", "freshness", b"freshness", "labels", b"labels", "match", b"match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "subjects", b"subjects", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["corrected_queries", b"corrected_queries", "degradations", b"degradations", "empty_reason", b"empty_reason", "facets", b"facets", "freshness", b"freshness", "labels", b"labels", "match", b"match", "request_id", b"request_id", "results", b"results", "stage_timings", b"stage_timings", "versions", b"versions"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

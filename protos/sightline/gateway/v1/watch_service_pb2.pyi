@@ -3,56 +3,6 @@
 isort:skip_file
 """
 
-import builtins
-import collections.abc
 import google.protobuf.descriptor
-import google.protobuf.internal.containers
-import google.protobuf.message
-import sightline.retriever.v1.watch_pb2
-import sys
-import typing
-
-if sys.version_info >= (3, 10):
-    import typing as typing_extensions
-else:
-    import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
-
-@typing.final
-class StreamFramesRequest(google.protobuf.message.Message):
-    """Frames of a live camera, as in a request of SendFrames."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    CATALOG_ID_FIELD_NUMBER: builtins.int
-    REQUEST_ID_FIELD_NUMBER: builtins.int
-    WATCH_ID_FIELD_NUMBER: builtins.int
-    FRAMES_FIELD_NUMBER: builtins.int
-    DROPPED_COUNT_FIELD_NUMBER: builtins.int
-    catalog_id: builtins.str
-    """Catalog. Default: "default"."""
-    request_id: builtins.str
-    """Id of the message in logs, up to 128 characters. If empty, the service generates one."""
-    watch_id: builtins.str
-    """Id of the watch, the same in all messages of the stream. Required."""
-    dropped_count: builtins.int
-    """Number of frames that the sender dropped since its last message because newer ones were there, 0 to 1,000,000. They are
-    counted in WatchCounts.dropped. Default: 0.
-    """
-    @property
-    def frames(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.WatchFrame]:
-        """Frames of its camera in the order of their times, 1 to 8, at most 12 MiB in total."""
-
-    def __init__(
-        self,
-        *,
-        catalog_id: builtins.str = ...,
-        request_id: builtins.str = ...,
-        watch_id: builtins.str = ...,
-        frames: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.WatchFrame] | None = ...,
-        dropped_count: builtins.int = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "dropped_count", b"dropped_count", "frames", b"frames", "request_id", b"request_id", "watch_id", b"watch_id"]) -> None: ...
-
-Global___StreamFramesRequest: typing_extensions.TypeAlias = StreamFramesRequest

@@ -4,7 +4,6 @@ import grpc
 import warnings
 
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
-from sightline.gateway.v1 import watch_service_pb2 as sightline_dot_gateway_dot_v1_dot_watch__service__pb2
 from sightline.retriever.v1 import watch_pb2 as sightline_dot_retriever_dot_v1_dot_watch__pb2
 from sightline.retriever.v1 import watch_service_pb2 as sightline_dot_retriever_dot_v1_dot_watch__service__pb2
 
@@ -67,11 +66,6 @@ class WatchServiceStub(object):
         self.SendFrames = channel.unary_unary(
                 '/sightline.gateway.v1.WatchService/SendFrames',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.FromString,
-                _registered_method=True)
-        self.StreamFrames = channel.stream_stream(
-                '/sightline.gateway.v1.WatchService/StreamFrames',
-                request_serializer=sightline_dot_gateway_dot_v1_dot_watch__service__pb2.StreamFramesRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.FromString,
                 _registered_method=True)
         self.ListAlerts = channel.unary_unary(
@@ -138,16 +132,6 @@ class WatchServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def StreamFrames(self, request_iterator, context):
-        """Checks the rules of a watch on the frames of a live camera, for as long as it sends some. Each message is checked,
-        charged and answered as one of SendFrames, and answers come in the order of messages. While a message is checked, the
-        newest two wait: older ones are dropped, and the next answer counts their frames. All messages name the same watch, and
-        have at most 12 MiB. An error ends the stream: open it again, and send again what was not answered. Not over HTTP.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def ListAlerts(self, request, context):
         """Lists alerts, newest first.
         """
@@ -200,11 +184,6 @@ def add_WatchServiceServicer_to_server(servicer, server):
             'SendFrames': grpc.unary_unary_rpc_method_handler(
                     servicer.SendFrames,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.SerializeToString,
-            ),
-            'StreamFrames': grpc.stream_stream_rpc_method_handler(
-                    servicer.StreamFrames,
-                    request_deserializer=sightline_dot_gateway_dot_v1_dot_watch__service__pb2.StreamFramesRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
@@ -386,33 +365,6 @@ class WatchService(object):
             target,
             '/sightline.gateway.v1.WatchService/SendFrames',
             sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def StreamFrames(request_iterator,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.stream_stream(
-            request_iterator,
-            target,
-            '/sightline.gateway.v1.WatchService/StreamFrames',
-            sightline_dot_gateway_dot_v1_dot_watch__service__pb2.StreamFramesRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.FromString,
             options,
             channel_credentials,

@@ -8,7 +8,6 @@ import collections.abc
 import grpc
 import grpc.aio
 import sightline.common.v1.product_pb2
-import sightline.gateway.v1.watch_service_pb2
 import sightline.retriever.v1.watch_pb2
 import sightline.retriever.v1.watch_service_pb2
 import sys
@@ -124,22 +123,6 @@ _WatchServiceSendFramesType = typing_extensions.TypeVar(
     ],
 )
 
-_WatchServiceStreamFramesType = typing_extensions.TypeVar(
-    '_WatchServiceStreamFramesType',
-    grpc.StreamStreamMultiCallable[
-        sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
-        sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
-    ],
-    grpc.aio.StreamStreamMultiCallable[
-        sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
-        sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
-    ],
-    default=grpc.StreamStreamMultiCallable[
-        sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
-        sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
-    ],
-)
-
 _WatchServiceListAlertsType = typing_extensions.TypeVar(
     '_WatchServiceListAlertsType',
     grpc.UnaryUnaryMultiCallable[
@@ -188,7 +171,7 @@ _WatchServiceGetAlertPhotoType = typing_extensions.TypeVar(
     ],
 )
 
-class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServiceUpdateWatchType, _WatchServiceGetWatchType, _WatchServiceListWatchesType, _WatchServiceDeleteWatchType, _WatchServiceSendFramesType, _WatchServiceStreamFramesType, _WatchServiceListAlertsType, _WatchServiceWatchAlertsType, _WatchServiceGetAlertPhotoType]):
+class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServiceUpdateWatchType, _WatchServiceGetWatchType, _WatchServiceListWatchesType, _WatchServiceDeleteWatchType, _WatchServiceSendFramesType, _WatchServiceListAlertsType, _WatchServiceWatchAlertsType, _WatchServiceGetAlertPhotoType]):
     """Watches: what cameras see, checked by rules, and the alerts that follow. For the methods see
     sightline.retriever.v1.WatchService.
     """
@@ -217,10 +200,6 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
-            sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
-        ],
-        grpc.StreamStreamMultiCallable[
-            sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
             sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -263,10 +242,6 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
             sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
             sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
         ],
-        grpc.aio.StreamStreamMultiCallable[
-            sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
-            sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
-        ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.watch_service_pb2.ListAlertsRequest,
             sightline.retriever.v1.watch_service_pb2.ListAlertsResponse,
@@ -298,13 +273,6 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
 
     SendFrames: _WatchServiceSendFramesType
     """Checks the rules of a watch on frames."""
-
-    StreamFrames: _WatchServiceStreamFramesType
-    """Checks the rules of a watch on the frames of a live camera, for as long as it sends some. Each message is checked,
-    charged and answered as one of SendFrames, and answers come in the order of messages. While a message is checked, the
-    newest two wait: older ones are dropped, and the next answer counts their frames. All messages name the same watch, and
-    have at most 12 MiB. An error ends the stream: open it again, and send again what was not answered. Not over HTTP.
-    """
 
     ListAlerts: _WatchServiceListAlertsType
     """Lists alerts, newest first."""
@@ -338,10 +306,6 @@ WatchServiceAsyncStub: typing_extensions.TypeAlias = WatchServiceStub[
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
-        sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
-    ],
-    grpc.aio.StreamStreamMultiCallable[
-        sightline.gateway.v1.watch_service_pb2.StreamFramesRequest,
         sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
@@ -410,18 +374,6 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.watch_service_pb2.SendFramesResponse, collections.abc.Awaitable[sightline.retriever.v1.watch_service_pb2.SendFramesResponse]]:
         """Checks the rules of a watch on frames."""
-
-    @abc.abstractmethod
-    def StreamFrames(
-        self,
-        request_iterator: _MaybeAsyncIterator[sightline.gateway.v1.watch_service_pb2.StreamFramesRequest],
-        context: _ServicerContext,
-    ) -> typing.Union[collections.abc.Iterator[sightline.retriever.v1.watch_service_pb2.SendFramesResponse], collections.abc.AsyncIterator[sightline.retriever.v1.watch_service_pb2.SendFramesResponse]]:
-        """Checks the rules of a watch on the frames of a live camera, for as long as it sends some. Each message is checked,
-        charged and answered as one of SendFrames, and answers come in the order of messages. While a message is checked, the
-        newest two wait: older ones are dropped, and the next answer counts their frames. All messages name the same watch, and
-        have at most 12 MiB. An error ends the stream: open it again, and send again what was not answered. Not over HTTP.
-        """
 
     @abc.abstractmethod
     def ListAlerts(

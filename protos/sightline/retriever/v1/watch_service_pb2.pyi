@@ -238,7 +238,6 @@ class SendFramesResponse(google.protobuf.message.Message):
     EMBEDDED_COUNT_FIELD_NUMBER: builtins.int
     DETECTED_COUNT_FIELD_NUMBER: builtins.int
     DETECTED_VIEW_COUNT_FIELD_NUMBER: builtins.int
-    DROPPED_COUNT_FIELD_NUMBER: builtins.int
     embedded_count: builtins.int
     """Number of pictures that were embedded, 0 or more: for each frame one for each region that a rule compares."""
     detected_count: builtins.int
@@ -246,10 +245,6 @@ class SendFramesResponse(google.protobuf.message.Message):
     detected_view_count: builtins.int
     """Number of views of these objects that were embedded, 0 or more: two of each, less of those that look alike. A view is a
     tenth of the work of a picture.
-    """
-    dropped_count: builtins.int
-    """Number of frames of a stream that were dropped since the answer before because newer ones waited, 0 or more. 0 in
-    answers of SendFrames.
     """
     @property
     def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.FrameResult]:
@@ -267,9 +262,8 @@ class SendFramesResponse(google.protobuf.message.Message):
         embedded_count: builtins.int = ...,
         detected_count: builtins.int = ...,
         detected_view_count: builtins.int = ...,
-        dropped_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "detected_count", b"detected_count", "detected_view_count", b"detected_view_count", "dropped_count", b"dropped_count", "embedded_count", b"embedded_count", "results", b"results"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "detected_count", b"detected_count", "detected_view_count", b"detected_view_count", "embedded_count", b"embedded_count", "results", b"results"]) -> None: ...
 
 Global___SendFramesResponse: typing_extensions.TypeAlias = SendFramesResponse
 

@@ -19,7 +19,6 @@ from sightline_core.opaque_messages import (
     EmbedderSpace,
     Facet,
     FacetRequest,
-    Subject,
 )
 from sightline_core.search import (
     CatalogSuggestions,
@@ -57,11 +56,8 @@ class EmbedderPort(Protocol):
     async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:
         """Return the spaces with their current states."""
 
-    async def classify(
-        self, catalog_id: str, photo: Signal, top_k: int
-    ) -> tuple[Classification, Subject | None]:
-        """Classify a photo by the catalog's newest classifier, and find its subject where asked
-        for.
+    async def classify(self, catalog_id: str, photo: Signal, top_k: int) -> Classification:
+        """Classify a photo by the catalog's newest classifier.
 
         Raises ServiceError also for an invalid photo.
         """

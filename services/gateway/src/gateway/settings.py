@@ -71,11 +71,6 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
     price, without that of one photo, is above 0.1 processor seconds. Others wait, cheaper ones and
     those of less busy callers first, until their deadlines (SERVICE_OVERLOADED). 0: no limit."""
 
-    hedge_share: float = Field(default=0.02, ge=0, le=0.5)
-    """Maximum share of searches and nominations that are sent to another replica as well if they
-    take longer than 95% of all, 0 to 1. 0 disables hedging. Useful if peers have several replicas.
-    """
-
     traces_per_second: float = Field(default=10.0, ge=0, le=10_000)
     """Maximum number of traces per second that are recorded because callers request it (sampled, in
     `traceparent`). 0: none. Further ones are passed on as not sampled."""

@@ -385,6 +385,5 @@ def _connect(
         reserve=settings.reserve_seconds,
         longest=settings.call_seconds,
         breaker=CircuitBreaker(by_health(channel), peer),
-        hedge_share=settings.hedge_share,
     )
     return channel, caller

@@ -127,7 +127,6 @@ async def test_a_photo_that_came_before_costs_no_second_inference(inference: Fak
         Item(photo=b"a", box=Box(0, 0, 0.5, 0.5)),
         Item(photo=b"a", camera=Camera.CATALOGUE),
         Item(photo=b"a", guesses=3),
-        Item(photo=b"a", find_subject=True),
         Item(photo=b"a", version=version_of(DESCRIPTION, "1")),
     ],
 )

@@ -12,7 +12,7 @@ from PIL import Image
 
 from embedder.domain.errors import EmbedderUnavailable, PhotoTooLarge, PhotoUndecodable
 from embedder.domain.items import Priority
-from embedder.domain.photos import Box, Camera, PartView, PhotoSubject, PhotoView, Pixels
+from embedder.domain.photos import Box, Camera, PartView, PhotoView, Pixels
 from embedder.domain.recipes import PhotoRecipe
 from embedder.domain.urgency import urgency
 from embedder.embedding.photo_intake import PhotoIntake
@@ -288,24 +288,10 @@ async def test_a_tiny_file_of_a_large_photo_is_held_to_what_its_header_asks_for(
 
 
 async def test_what_no_honest_process_answers_is_no_photo(intake: PhotoIntake) -> None:
-    assert work.understood((0.5, 2.0, 0, *[0] * 16), PhotoView()) == (0.5, 2.0, None)
-    good = (0.1, 0.2, 0.3, 0.4)
-    found = work.understood((0.5, 1.0, 1, *good, *[0] * 12), PhotoView(find=True))
-    assert found == (0.5, 1.0, PhotoSubject(Box(*good)))
-    for facts, find in (
-        ((math.nan, 1, 0, *[0] * 16), False),
-        ((-1, 1, 0, *[0] * 16), False),
-        ((0.5, 1, 0, *[0] * 16), True),
-        ((0.5, 1, 1, *good, *[0] * 12), False),
-        ((0.5, 1, 5, *[0] * 16), True),
-        ((0.5, 1, 1, math.nan, 0, 1, 1, *[0] * 12), True),
-        ((0.5, 1, 1, 0.5, 0, 0.4, 1, *[0] * 12), True),
-        ((0.5, 1, 1, 0, 0, 1, 1.1, *[0] * 12), True),
-        ((0.5, 0, 0, *[0] * 16), False),
-        ((0.5, math.nan, 0, *[0] * 16), False),
-    ):
-        with pytest.raises(ValueError, match=r"box|sides"):
-            work.understood(facts, PhotoView(find=find))
+    assert work.understood((0.5, 2.0)) == (0.5, 2.0)
+    for facts in ((math.nan, 1), (-1, 1), (0.5, 0), (0.5, math.nan)):
+        with pytest.raises(ValueError, match=r"seconds|sides"):
+            work.understood(facts)
 
 
 async def test_a_film_is_embedded_by_its_first_frame(intake: PhotoIntake) -> None:

@@ -1,7 +1,6 @@
 """Boxes, views, cameras and categories of photos, with a model in this process."""
 
 import asyncio
-import importlib.util
 import math
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 
 from embedder.domain.errors import BoxInvalid, ModelFailed
 from embedder.domain.items import Embedding, Item, ItemOutcome, Priority
-from embedder.domain.photos import Box, Camera, PhotoSubject, PhotoView
+from embedder.domain.photos import Box, Camera, PhotoView
 from embedder.embedding.photos import averaged, check_box
 from servicekit.telemetry import Stages
 from tests.fakes.embedding import FakeIntake, embedder_of
@@ -123,29 +122,11 @@ async def test_a_bad_box_costs_its_own_item_only() -> None:
     inference = FakeInference()
     items = [
         Item(photo=b"1", box=Box(1, 1, 0, 0)),
-        Item(photo=b"1", box=Box(0, 0, 0.5, 0.5), find_subject=True),
         Item(text="red", space="visual", box=Box(0, 0, 1, 1)),
         Item(uri="https://a", box=Box(NAN, 0, 1, 1)),
         Item(photo=b"1", box=Box(0, 0, 0.5, 0.5)),
     ]
-    assert [reason(each) for each in await run(inference, *items)] == ["BOX_INVALID"] * 4 + [""]
-
-
-async def test_the_subject_is_returned_with_the_item_that_asked_for_it() -> None:
-    found, none = await run(FakeInference(), Item(photo=b"1", find_subject=True), Item(photo=b"1"))
-    assert isinstance(found, Embedding)
-    assert isinstance(none, Embedding)
-    assert isinstance(found.subject, PhotoSubject)
-    assert none.subject is None
-
-
-async def test_without_opencv_a_subject_is_not_searched_for_and_other_items_are_embedded(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    items = Item(photo=b"1", find_subject=True), Item(photo=b"1")
-    outcomes = await run(FakeInference(), *items)
-    assert [reason(each) for each in outcomes] == ["SUBJECT_SEARCH_UNAVAILABLE", ""]
+    assert [reason(each) for each in await run(inference, *items)] == ["BOX_INVALID"] * 3 + [""]
 
 
 async def test_a_category_comes_from_the_mean_of_the_views_where_it_is_asked_for() -> None:

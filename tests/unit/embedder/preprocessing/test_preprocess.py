@@ -7,8 +7,7 @@ from PIL import Image
 from embedder.domain.photos import WHOLE, Box, PhotoView
 from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import preprocess
-from sightline_rules.photos import PhotoLimits
-from tests.fakes.photos import encoded, picture
+from tests.fakes.photos import picture
 
 RECIPE = PhotoRecipe(side=224, crop=0.875, normalisation="(x-127)/128 in the graph")
 
@@ -55,7 +54,6 @@ def test_a_jpeg_is_never_decoded_smaller_than_twice_the_input() -> None:
 
 def test_what_is_looked_at_closer_is_decoded_larger() -> None:
     assert preprocess.least_side(RECIPE, PhotoView(box=Box(0, 0, 0.25, 0.1))) == 4 * 448
-    assert preprocess.least_side(RECIPE, PhotoView(find=True)) == 2 * 448
 
 
 WIDE = picture(640, 320)
@@ -93,22 +91,6 @@ def test_the_views_are_a_wide_one_a_narrow_one_and_their_mirror_images() -> None
     for count in (1, 2, 3):
         expected = [wide, narrow, mirrored][:count]
         assert (preprocess.views(WIDE, RECIPE, WHOLE, count) == np.stack(expected)).all()
-
-
-def test_the_subject_that_is_looked_for_is_looked_at_and_returned() -> None:
-    image = Image.new("RGB", (400, 300), "white")
-    image.paste("navy", (40, 60, 140, 160))
-    data, _, subject, _ = preprocess.pixels(
-        encoded(image, "PNG"), PhotoLimits(), RECIPE, PhotoView(find=True)
-    )
-    assert subject is not None
-    box = subject.box
-    assert (box.left, box.top) == (pytest.approx(0.1, abs=0.04), pytest.approx(0.2, abs=0.04))
-    assert (box.right, box.bottom) == (pytest.approx(0.35, abs=0.04), pytest.approx(0.53, abs=0.04))
-    again, _, none, _ = preprocess.pixels(
-        encoded(image, "PNG"), PhotoLimits(), RECIPE, PhotoView(box=box)
-    )
-    assert (data, none) == (again, None)
 
 
 def test_a_box_is_shown_whole_on_white_and_by_its_middle() -> None:

@@ -102,15 +102,10 @@ def test_a_huge_photo_is_padded_small() -> None:
     assert padded.size == (steps.PADDED, steps.PADDED)
 
 
-def test_the_subject_is_looked_for_unless_somebody_said_where_it_is() -> None:
-    image = Image.new("RGB", (400, 200), "white")
-    ImageDraw.Draw(image).rectangle((240, 60, 340, 160), fill="navy")
-    same, box = steps.framed(image, WHOLE, (PreprocessStep.CROP_SUBJECT,))
-    assert same is image
-    assert (box.left, box.right) == pytest.approx((0.6, 0.85), abs=0.05)
+def test_a_box_is_not_padded() -> None:
+    image = picture(300, 200)
     given = Box(0.1, 0.1, 0.4, 0.4)
-    assert steps.framed(image, given, (PreprocessStep.CROP_SUBJECT,))[1] == given
-    assert steps.framed(image, given, (PreprocessStep.CROP_PAD,))[0] is image
+    assert steps.framed(image, given, (PreprocessStep.CROP_PAD,)) == (image, given)
 
 
 def test_without_steps_nothing_is_done() -> None:

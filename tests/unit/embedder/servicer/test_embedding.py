@@ -293,14 +293,11 @@ async def test_everything_that_can_be_said_of_an_item_is_read(headed: EmbeddingS
     item = pb.EmbedItem(
         image=b"1", views=3, box=box, photo_kind=photo_pb2.PHOTO_KIND_CATALOGUE, classify=True
     )
-    found = pb.EmbedItem(image=b"2", find_subject=True)
-    first, second = (await headed.BatchEmbed(request(item, found), None)).results
+    other = pb.EmbedItem(image=b"2")
+    first, second = (await headed.BatchEmbed(request(item, other), None)).results
     reported = [tuple(guess.category_path) for guess in first.classification.guesses]
     assert reported == [APPLE, MILK]
     assert first.classification.space_version == first.vector.space_version
-    assert not first.HasField("subject")
-    assert second.subject.box.right == pytest.approx(0.6)
-    assert len(second.subject.alternatives) == 1
     assert not second.HasField("classification")
     kinds = sorted(given["kind"].ravel().tolist() for given in HEADED.given)
     assert kinds == [[0, 0], [1, 1, 1]]

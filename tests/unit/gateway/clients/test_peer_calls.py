@@ -13,7 +13,7 @@ from servicekit import deadlines
 from servicekit.admission import costs
 from servicekit.errors import DeadlineExceeded, Internal, InvalidArgument, Unavailable
 from servicekit.rpc import equal_calls
-from servicekit.rpc.hedging import one_at_a_time
+from servicekit.rpc.call_turns import one_at_a_time
 from servicekit.rpc.loans import Loan
 from tests.waiting import until
 
@@ -62,8 +62,8 @@ class Method:
         return number
 
 
-def caller(breaker=None, **options) -> PeerCaller:
-    return PeerCaller(Peer.RANKER, reserve=0.0, longest=10.0, breaker=breaker, **options)
+def caller(breaker=None) -> PeerCaller:
+    return PeerCaller(Peer.RANKER, reserve=0.0, longest=10.0, breaker=breaker)
 
 
 async def test_a_peer_that_hangs_is_not_called():
@@ -91,25 +91,15 @@ async def test_only_a_call_that_ran_out_of_time_raises_suspicion():
     assert breaker.suspected == 2
 
 
-async def test_a_caller_who_leaves_raises_no_suspicion_nor_does_the_later_of_two_answers():
+async def test_a_caller_who_leaves_raises_no_suspicion():
     breaker = Suspicious()
     with deadlines.within(60):
         leaving = asyncio.create_task(caller(breaker).call(method := Method(60), None))
         await until(lambda: method.asked)
         leaving.cancel()
         await asyncio.wait([leaving])
-        assert await caller(breaker, hedge_share=1.0).call_idempotent(Method(60, 0), None) == 2
-        await asyncio.sleep(0)
     assert leaving.cancelled()
     assert breaker.suspected == 0
-
-
-async def test_a_late_answer_is_asked_for_twice_where_that_is_allowed():
-    twice, method = caller(hedge_share=1.0), Method(60, 0)
-    assert await twice.call_idempotent(method, None) == 2
-    once = Method(0.2)
-    assert await caller().call_idempotent(once, None) == 1
-    assert once.asked == 1
 
 
 async def test_idempotent_calls_of_a_request_that_are_equal_ask_the_peer_once():
@@ -118,6 +108,29 @@ async def test_idempotent_calls_of_a_request_that_are_equal_ask_the_peer_once():
     with equal_calls.shared():
         calls = [asking.call_idempotent(method, StringValue(value=name)) for name in names]
         assert await asyncio.gather(*calls) == [1, 2, 1]
+
+
+async def test_idempotent_calls_of_an_expensive_request_run_one_at_a_time():
+    running, most = 0, 0
+
+    async def answer() -> int:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return 7
+
+    asking, method = caller(), lambda request, timeout: Call(answer())
+    calls = [lambda: asking.call_idempotent(method, None)] * 3
+    await asyncio.gather(*(call() for call in calls))
+    assert most == 3
+    bound, most = one_at_a_time.set(asyncio.Lock()), 0
+    try:
+        assert await asyncio.gather(*(call() for call in calls)) == [7, 7, 7]
+    finally:
+        one_at_a_time.reset(bound)
+    assert most == 1
 
 
 async def test_what_a_peers_answer_cost_counts_for_the_call():

@@ -23,7 +23,7 @@ from gateway.state.request_context import RequestDependencies
 from servicekit import deadlines
 from servicekit.admission import costs, quotas
 from servicekit.admission.quotas import CallerUsage, QuotaExhausted, QuotaKind
-from servicekit.rpc.hedging import one_at_a_time
+from servicekit.rpc.call_turns import one_at_a_time
 from sightline_rules.controls import ControlKind
 from tests import virtual_time
 from tests.fakes.gateway_peers import FakeScenes, Shop, shop_with_photo

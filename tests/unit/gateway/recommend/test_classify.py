@@ -28,7 +28,7 @@ CLASSIFIED = Classification(
 async def test_the_likeliest_categories_are_shown_and_all_of_them_propose():
     shop = Shop()
     shop.embedder.classified = CLASSIFIED
-    found = await classify(Question(replace(PHOTO, find_subject=True), top_k=2), shop.deps)
+    found = await classify(Question(PHOTO, top_k=2), shop.deps)
 
     assert [list(guess.category_path) for guess in found.classification.guesses] == [
         ["Fruit", "a"],
@@ -36,7 +36,6 @@ async def test_the_likeliest_categories_are_shown_and_all_of_them_propose():
     ]
     assert found.proposals[0].paths == (("Fruit",),)
     assert found.proposals[0].probability == 1.0
-    assert found.subject is not None
 
 
 async def test_without_a_number_five_are_shown():
@@ -51,7 +50,6 @@ async def test_without_a_number_five_are_shown():
     [
         (InvalidArgument("no", reason="IMAGE_UNDECODABLE"), ImageRefused, "image"),
         (InvalidArgument("no", reason="BOX_INVALID"), ImageRefused, "box"),
-        (InvalidArgument("no", reason="SUBJECT_SEARCH_UNAVAILABLE"), ImageRefused, "find_subject"),
         (FailedPrecondition("no", reason="URI_UNREADABLE"), ImageUnreadable, "image_uri"),
         (FailedPrecondition("no", reason="CLASSIFIER_UNAVAILABLE"), FailedPrecondition, None),
         (PeerUnavailable(Peer.EMBEDDER), PeerUnavailable, None),
@@ -78,10 +76,6 @@ async def test_what_the_embedder_refuses_is_reported_with_its_field(
         (Question(PHOTO, top_k=-1), "top_k"),
         (Question(PHOTO, request_id="r" * 129), "request_id"),
         (Question(replace(PHOTO, box=Box(left=0.5, top=0, right=0.1, bottom=1))), "box"),
-        (
-            Question(replace(PHOTO, box=Box(left=0, top=0, right=1, bottom=1), find_subject=True)),
-            "find_subject",
-        ),
     ],
 )
 async def test_what_is_out_of_its_range_is_refused_before_anything_is_called(question, field):

@@ -102,7 +102,6 @@ async def test_a_photo_that_is_none_is_the_callers_error(shop: Shop) -> None:
         RequestQuery(signals=(photo(),), anchors=("p3",)),
         RequestQuery(signals=(photo(), Signal(1, SignalKind.PRODUCT, product_id="p3"))),
         RequestQuery(signals=(photo(box=Box(right=0.5, bottom=0.5)),)),
-        RequestQuery(signals=(photo(find_subject=True),)),
         RequestQuery(signals=(Signal(0, SignalKind.TEXT, text="red"),)),
     ],
 )

@@ -116,12 +116,8 @@ def test_search_needs_a_signal():
         (replace(photo(), box=Box(left=0, top=0, right=float("nan"), bottom=1)), "signals[0].box"),
         (replace(photo(), box=Box(left=-0.1, top=0, right=1, bottom=1)), "signals[0].box"),
         (replace(photo(), box=Box(left=0, top=0.9, right=1, bottom=0.1)), "signals[0].box"),
-        (
-            replace(photo(), box=Box(left=0, top=0, right=1, bottom=1), find_subject=True),
-            "signals[0].find_subject",
-        ),
         (replace(near("p1"), box=Box(left=0, top=0, right=1, bottom=1)), "signals[0].box"),
-        (replace(words(), find_subject=True), "signals[0].find_subject"),
+        (replace(words(), box=Box(left=0, top=0, right=1, bottom=1)), "signals[0].box"),
     ],
 )
 def test_a_part_of_a_photo_that_can_not_be_is_refused(signal: Signal, field: str):

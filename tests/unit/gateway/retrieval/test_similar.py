@@ -15,7 +15,7 @@ from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
 from servicekit.errors import InvalidArgument
 from servicekit.rpc.requests import RequestInvalid
-from sightline.common.v1.photo_pb2 import Box, CategoryGuess, Classification, Subject
+from sightline.common.v1.photo_pb2 import CategoryGuess, Classification
 from sightline_core.branch import Branch
 from sightline_core.degradations import DegradationCause
 from sightline_core.ranking import NominationBasis
@@ -203,28 +203,6 @@ async def test_an_explanation_splits_a_score_by_signals_and_sums_up(fusion):
     assert sum(value for _, value in contributions) == pytest.approx(parts["visual"])
     together = {"signals"} if fusion is Fusion.VECTOR else {"signals[0]", "signals[1]"}
     assert {name for name, _ in contributions} == {*together, "signals[2]"}
-
-
-async def test_subjects_are_answered_with_the_place_of_their_signal():
-    shop = shop_of(Fusion.RANK)
-    subject = Subject(
-        box=Box(left=0.1, top=0.2, right=0.6, bottom=0.7),
-        alternatives=[Box(right=1, bottom=1)],
-    )
-    embed = shop.embedder.embed
-
-    async def finding(*args: object, **kwargs: object) -> EmbeddedSignals:
-        found = await embed(*args, **kwargs)
-        return replace(found, subjects=(None, subject))
-
-    shop.embedder.embed = finding
-    asked = replace(photo(2, b"second"), find_subject=True)
-    shop.retriever.nearest[b"second"] = {"p1": 0.4}
-    query = RequestQuery(signals=(near("p2"), photo(1), asked))
-
-    expected = {2: subject}
-    assert (await recommend(query, shop.deps)).subjects == expected
-    assert (await search(query, shop.deps)).subjects == expected
 
 
 async def test_a_box_that_holds_nothing_is_the_callers_error():

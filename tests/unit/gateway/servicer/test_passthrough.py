@@ -68,7 +68,7 @@ HERE = {
     },
     "sightline.gateway.v1.UserEventService": {"WriteEvents", "CreateVisitor", "MergeShopper"},
     "sightline.gateway.v1.InspectionService": set(),
-    "sightline.gateway.v1.WatchService": {"StreamFrames", "WatchAlerts"},
+    "sightline.gateway.v1.WatchService": {"WatchAlerts"},
     "sightline.gateway.v1.WebhookService": set(),
 }
 """Calls with code of their own."""

@@ -269,7 +269,6 @@ def test_what_is_not_wanted_and_which_part_of_a_photo_is_meant_make_other_reques
     asked = [
         signal,
         replace(signal, negative=True),
-        replace(signal, find_subject=True),
         replace(signal, box=Box(left=0, top=0, right=1, bottom=1)),
         replace(signal, box=Box(left=0, top=0, right=1, bottom=0.5)),
         replace(signal, box=Box(left=0, top=0, right=1, bottom=0.5), negative=True),

@@ -56,10 +56,6 @@ Part: TypeAlias = Annotated[
         parser=_box,
     ),
 ]
-FindSubject: TypeAlias = Annotated[
-    bool,
-    typer.Option("--find-subject", help="Detect the photo's subject, and show where it is."),
-]
 Top: TypeAlias = Annotated[
     int,
     typer.Option("--top", min=1, max=200, metavar="K", help="Maximum number of products."),
@@ -125,7 +121,6 @@ class SignalGroup(OptionGroup):
         ),
     ] = AWAY_WEIGHT
     box: Part = None
-    find_subject: FindSubject = False
     as_typed: Annotated[
         bool,
         typer.Option("--as-typed", help="Search the text without correction of typing errors."),

@@ -19,7 +19,6 @@ def classify(
         ),
     ],
     box: query.Part = None,
-    find_subject: query.FindSubject = False,
     top: Annotated[
         int, typer.Option("--top", min=1, max=20, metavar="K", help="Maximum number of categories.")
     ] = 5,
@@ -34,10 +33,9 @@ def classify(
 
       sightline classify shelf.jpg
 
-      sightline classify shelf.jpg --find-subject --json | jq -r '.proposals[0].text'
+      sightline classify shelf.jpg --json | jq -r '.proposals[0].text'
     """
     (content,) = query.photos([photo])
     suite.answer(
-        lambda client: client.classify(content, box=box, find_subject=find_subject, top=top),
-        classified.classification,
+        lambda client: client.classify(content, box=box, top=top), classified.classification
     )

@@ -56,8 +56,7 @@ def explain(
     async def explain(client: SightlineClient) -> Explanation:
         explanation = await client.explain(shown, **request)
         if heat_map is not None:
-            box, find = asked.box, asked.find_subject
-            drawn.append(await client.heat_map(photos[0], shown, box=box, find_subject=find))
+            drawn.append(await client.heat_map(photos[0], shown, box=asked.box))
             await asyncio.to_thread(heat_map.write_bytes, drawn[0].png)
         if html is not None:
             head = page.Head(

@@ -88,7 +88,7 @@ def recommend(
 
       sightline recommend --image shelf.jpg --html answer.html
 
-      sightline recommend --image bag.jpg --not-text leather --not-product 111478 --find-subject
+      sightline recommend --image bag.jpg --not-text leather --not-product 111478
 
       sightline recommend --batch requests.jsonl --out answers.jsonl
 
@@ -133,8 +133,6 @@ def recommend(
 
 def _shown(answer: Recommendations, *, explain: bool, verbose: bool) -> RenderableType:
     parts = [tables.answer(answer, verbose=verbose)]
-    if answer.subjects:
-        parts.append(classified.subjects(answer.subjects))
     parts += map(Text, classified.label_lines(answer))
     if explain:
         parts.append(explained.scores(answer.results))
@@ -184,4 +182,4 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
 
 def _lead(answer: Recommendations) -> list[str]:
     poor = [tables.poor(answer)] if answer.no_good_match else []
-    return [*poor, *classified.subject_lines(answer.subjects), *classified.label_lines(answer)]
+    return [*poor, *classified.label_lines(answer)]

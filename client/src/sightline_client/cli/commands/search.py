@@ -251,7 +251,7 @@ def _lead(answer: SearchResults) -> list[str]:
     """Return what the head of a page says beside the request."""
     poor = [tables.why(answer.match)] if answer.match is not None and answer.match.poor else []
     corrected = [each.plain for each in tables.corrected(answer.corrected_queries)]
-    return [*corrected, *poor, *classified.subject_lines(answer.subjects)]
+    return [*corrected, *poor]
 
 
 def _listed(answer: Listing, *, verbose: bool) -> RenderableType:
@@ -259,9 +259,8 @@ def _listed(answer: Listing, *, verbose: bool) -> RenderableType:
 
 
 def _found(answer: SearchResults, *, verbose: bool) -> RenderableType:
-    subjects = [classified.subjects(answer.subjects)] if answer.subjects else []
     labels = map(Text, classified.label_lines(answer))
     corrected = tables.corrected(answer.corrected_queries)
     facets = map(listings.facet, answer.facets)
     found = listings.found(answer, verbose=verbose)
-    return Group(*corrected, found, *facets, *subjects, *labels)
+    return Group(*corrected, found, *facets, *labels)

@@ -1,4 +1,4 @@
-"""Tables of photos' categories and of their subjects."""
+"""Tables of photos' categories and labels."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from sightline_client.cli.language import _
 from sightline_client.cli.show.grids import grid, plain
 from sightline_client.cli.show.tables import counted
 from sightline_client.values.classifications import Classification
-from sightline_client.values.signals import Box, LabelLine, Subject
+from sightline_client.values.signals import LabelLine
 
 
 class _Labeled(Protocol):
@@ -34,8 +34,6 @@ def classification(value: Classification) -> RenderableType:
     if value.proposals:
         proposals = ((one.text, f"{one.probability:.1%}") for one in value.proposals)
         parts.append(grid((_("narrow with --filter"), _("chance")), proposals))
-    if value.subject is not None:
-        parts.append(Text(_subject(value.subject)))
     return Group(*parts)
 
 
@@ -46,16 +44,6 @@ def _verdict(value: Classification) -> Text:
         return Text(_("No category is likely."))
     path, chance = " > ".join(value.sure.category_path), value.sure.probability
     return Text(_("Most likely category: {path} ({chance:.1%}).", path=plain(path), chance=chance))
-
-
-def subjects(found: Mapping[int, Subject]) -> Text:
-    """Show where the subjects of photos are."""
-    return Text("\n".join(subject_lines(found)))
-
-
-def subject_lines(found: Mapping[int, Subject]) -> list[str]:
-    """Return where the subjects of photos are, a line each."""
-    return [f"signals[{place}]: {_subject(subject)}" for place, subject in sorted(found.items())]
 
 
 def label_lines(answer: _Labeled) -> list[str]:
@@ -80,15 +68,3 @@ def _read(place: int, lines: Sequence[LabelLine], unsure: int) -> str:
         return read
     more = counted(unsure, "line was not readable", "lines were not readable")
     return _("{read}; {more}", read=read, more=more)
-
-
-def _subject(subject: Subject) -> str:
-    others = _(" or ").join(f"--box {_corners(each)}" for each in subject.alternatives)
-    more = (
-        _("; for another subject repeat the command with {others}", others=others) if others else ""
-    )
-    return _("the subject is at {box}{more}", box=_corners(subject.box), more=more)
-
-
-def _corners(part: Box) -> str:
-    return ",".join(f"{side:.3g}" for side in (part.left, part.top, part.right, part.bottom))

@@ -1,11 +1,10 @@
-"""OpenCV, the extra `opencv`: steps of preprocessing, and functions of the searches for a subject
-and for lines of text.
+"""OpenCV, the extra `opencv`: steps of preprocessing, and the search for lines of text.
 
 Steps take and return uint8 RGB [side, side, 3]. Their parameters are described in
 `embedder.domain.recipes`, and so part of a space's version: change both together.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import cv2
@@ -26,8 +25,6 @@ from embedder.domain.photos import Pixels
 from embedder.domain.recipes import PreprocessStep
 
 Floats = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.intp]
 
 cv2.setNumThreads(
     1
@@ -65,28 +62,6 @@ DONE: Final[Mapping[PreprocessStep, Callable[[Pixels], Pixels]]] = {
     PreprocessStep.DENOISE_NL_MEANS: nl_means,
     PreprocessStep.CONTRAST_CLAHE: clahe,
 }
-
-
-def lab(rgb: Pixels) -> Floats:
-    """Convert sRGB uint8 [h, w, 3] to CIELAB under D65, float32 [h, w, 3]."""
-    share = rgb.astype(np.float32) / np.float32(255)
-    return np.asarray(cv2.cvtColor(share, cv2.COLOR_RGB2LAB), np.float32)
-
-
-def otsu(values: Floats) -> float:
-    """Return the threshold, 0 to 1, that separates two classes best (N. Otsu, A Threshold Selection
-    Method from Gray-Level Histograms, IEEE Trans. SMC 9, 1979)."""
-    levels = (values.reshape(-1, 1) * 255).astype(np.uint8)
-    last, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    return (float(last) + 1) / 255
-
-
-def components(mask: Mask) -> Iterator[tuple[Places, Places]]:
-    """Yield rows and columns of the pixels of each four-connected part of a mask [h, w]."""
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    for label in range(1, count):
-        rows, columns = np.nonzero(labels == label)
-        yield rows, columns
 
 
 MOST_CONTOURS: Final = 1_000

@@ -7,7 +7,6 @@ ServiceError
 │   ├── TextInvalid              TEXT_INVALID               no characters, or too many
 │   ├── BoxInvalid               BOX_INVALID                not a rectangle within the photo
 │   ├── ViewsInvalid             VIEWS_INVALID              below 0, or too many
-│   ├── SubjectUnsearchable      SUBJECT_SEARCH_UNAVAILABLE  the extra `opencv` is not installed
 │   ├── PhotoUndecodable         IMAGE_UNDECODABLE          incomplete, or not a supported format
 │   ├── PhotoTooLarge            IMAGE_TOO_LARGE            over the cap on bytes, pixels or memory
 │   ├── PhotosTooLarge           IMAGES_TOO_LARGE           over the cap on pixels of a request
@@ -88,12 +87,6 @@ class ViewsInvalid(errors.InvalidArgument, reason="VIEWS_INVALID"):
         super().__init__(
             f"views must be 1 to {MAX_VIEWS}, or 0 for the space's own number; got {views}"
         )
-
-
-class SubjectUnsearchable(errors.InvalidArgument, reason="SUBJECT_SEARCH_UNAVAILABLE"):
-    """The embedder lacks the extra `opencv`, which the search for a subject needs."""
-
-    message = "this embedder can't find subjects: send a box, or install sightline-embedder[opencv]"
 
 
 class PhotoUndecodable(errors.InvalidArgument, reason="IMAGE_UNDECODABLE"):

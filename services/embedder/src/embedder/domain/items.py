@@ -6,7 +6,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from embedder.domain.photos import Box, Camera, PhotoSubject
+from embedder.domain.photos import Box, Camera
 from servicekit.errors import ServiceError
 
 MAX_ITEMS = 64
@@ -41,7 +41,6 @@ class Item:
     """Number of views of the photo to average; 0: the model's default."""
     box: Box | None = None
     """Part of the photo to use; `None`: the whole photo."""
-    find_subject: bool = False
     query_language: str | None = None
     """Language (BCP 47) of a text that is a shopper's query; empty: unknown. `None`: the text
     describes a product."""
@@ -78,8 +77,6 @@ class Embedding:
     """16 hexadecimal digits; only vectors of one version may be compared."""
     values: Vectors
     """float32 [dimension], unit length."""
-    subject: PhotoSubject | None = None
-    """Subject of the photo, if requested."""
     classification: Classification | None = None
     """Categories of the photo, if requested and the version has a classification head."""
 

@@ -9,8 +9,6 @@ import numpy.typing as npt
 MAX_VIEWS = 4
 CROPS = 2
 """Number of crops of a photo: views after these are their mirror images, in the same order."""
-MAX_ALTERNATIVES = 3
-"""Maximum number of other subjects that a search returns."""
 LEAST_BOX = 0.01
 """Minimum share of each of the photo's sides that a box covers."""
 
@@ -53,23 +51,12 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class PhotoSubject:
-    """The salient subject of a photo."""
-
-    box: Box
-    alternatives: tuple[Box, ...] = ()
-    """Other salient rectangles, the most salient first; at most 3."""
-
-
-@dataclass(frozen=True, slots=True)
 class PhotoView:
     """The part of a photo to embed, and the number of views."""
 
     views: int = 1
     """1 to MAX_VIEWS: a wide crop, a narrow crop, and the mirror image of each."""
     box: Box = WHOLE
-    find: bool = False
-    """True to find the subject and embed it."""
     camera: Camera = Camera.SHOPPER
     """The photo's camera, which its limits depend on."""
     parts: tuple[Box, ...] = ()
@@ -84,7 +71,5 @@ class PreparedPhoto:
 
     pixels: Pixels
     """uint8 RGB [views, side, side, 3]."""
-    subject: PhotoSubject | None = None
-    """The subject, if it was searched for."""
     ratio: float = 1.0
     """Width of the upright photo divided by its height."""

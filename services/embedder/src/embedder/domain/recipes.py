@@ -19,7 +19,6 @@ class PreprocessStep(StrEnum):
     """An optional preprocessing step: a kind and a method."""
 
     CROP_PAD = "crop=pad"
-    CROP_SUBJECT = "crop=subject"
     WHITE_BALANCE_GREY_WORLD = "white_balance=grey_world"
     WHITE_BALANCE_WHITE_PATCH = "white_balance=white_patch"
     DENOISE_MEDIAN = "denoise=median"
@@ -101,7 +100,7 @@ class StepsInvalidError(ValueError):
 
 
 def parse_steps(text: str) -> tuple[PreprocessStep, ...]:
-    """Read a list such as ``crop=subject;white_balance=grey_world``; empty = none.
+    """Read a list such as ``crop=pad;white_balance=grey_world``; empty = none.
 
     Raises StepsInvalidError for a step that is unknown, comes after one of its own kind, or can't
     be done without OpenCV here, and for a crop after other steps.
@@ -149,7 +148,6 @@ def words(recipe: Recipe) -> str:
 
 NEED_OPENCV: Final = frozenset(
     {
-        PreprocessStep.CROP_SUBJECT,
         PreprocessStep.DENOISE_MEDIAN,
         PreprocessStep.DENOISE_BILATERAL,
         PreprocessStep.DENOISE_NL_MEANS,
@@ -167,9 +165,6 @@ def has_opencv() -> bool:
 _WORDS: Final[Mapping[PreprocessStep, str]] = {
     PreprocessStep.CROP_PAD: (
         "padded to a square with the median colour of its border before the crop"
-    ),
-    PreprocessStep.CROP_SUBJECT: (
-        "its subject by minimum barrier and border contrast in place of its centre"
     ),
     PreprocessStep.WHITE_BALANCE_GREY_WORLD: f"grey world, gains up to {MOST_GAIN:g}",
     PreprocessStep.WHITE_BALANCE_WHITE_PATCH: (

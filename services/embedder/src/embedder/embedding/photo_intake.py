@@ -56,9 +56,9 @@ class PhotoIntake:
         order = work.order(limits, recipe, look)
         with _translating(limits):
             facts, data = await self._decoders.run(order, photo, wanted, turn)
-            seconds, ratio, subject = work.understood(facts, look)
+            seconds, ratio = work.understood(facts)
         pixels = np.frombuffer(data, np.uint8).reshape(wanted.shape)
-        return PreparedPhoto(pixels, subject, ratio), seconds
+        return PreparedPhoto(pixels, ratio), seconds
 
 
 def _turn(stages: Stages, catalog: str) -> decoding.Turn:

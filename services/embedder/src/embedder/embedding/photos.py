@@ -20,7 +20,7 @@ from embedder.domain.photos import (
     PhotoView,
     PreparedPhoto,
 )
-from embedder.domain.recipes import PhotoRecipe, has_opencv
+from embedder.domain.recipes import PhotoRecipe
 from embedder.embedding.cache import EmbeddingCache, digest
 from embedder.embedding.call import EMBEDDED, EmbedCall, side_by_side
 from embedder.embedding.classify import classification
@@ -50,10 +50,6 @@ class PhotoEmbedder:
             raise errors.ViewsInvalid(item.views)
         if item.box is not None:
             check_box(item.box)
-            if item.find_subject:
-                raise errors.BoxInvalid("set either box or find_subject, not both")
-        if item.find_subject and not has_opencv():
-            raise errors.SubjectUnsearchable
         if item.photo is not None:
             self.intake.check(item.photo, item.camera)
 
@@ -89,19 +85,19 @@ class PhotoEmbedder:
         queue = self.queues.of(model)
         with queue.place(call.priority, call.party, deadlines.remaining()):
             async with queue.running(call.priority, call.party, call.stages):
-                seen, answer = await self._seen(item, recipe, look, route, call)
+                answer = await self._inferred(item, recipe, look, route, call)
         EMBEDDED.labels(route.served.space, model).inc()
-        return await self._embedding(item, seen, answer, route)
+        return await self._embedding(item, answer, route)
 
-    async def _seen(
+    async def _inferred(
         self, item: Item, recipe: PhotoRecipe, look: PhotoView, route: VersionRoute, call: EmbedCall
-    ) -> tuple[PreparedPhoto, VersionedVectors]:
+    ) -> VersionedVectors:
         seen = await self._see(item.photo or b"", recipe, look, call)
         inputs: dict[str, Any] = {"image": seen.pixels}
         if route.described.cameras:
             inputs["kind"] = np.full((look.views, 1), item.camera, np.float32)
         with call.stages.measure("infer"):
-            return seen, await route.embed(inputs)
+            return await route.embed(inputs)
 
     async def _see(
         self, photo: bytes, recipe: PhotoRecipe, look: PhotoView, call: EmbedCall
@@ -116,15 +112,13 @@ class PhotoEmbedder:
         return await call.decoded[key]
 
     async def _embedding(
-        self, item: Item, seen: PreparedPhoto, answer: VersionedVectors, route: VersionRoute
+        self, item: Item, answer: VersionedVectors, route: VersionRoute
     ) -> Embedding:
         named: Classification | None = None
         if item.guesses and answer.categories is not None:
             chances = answer.categories.mean(axis=0)
             named = await self._classification(chances, item.guesses, answer.version, route)
-        return Embedding(
-            route.served.space, answer.version, averaged(answer.vectors), seen.subject, named
-        )
+        return Embedding(route.served.space, answer.version, averaged(answer.vectors), named)
 
     async def _classification(
         self, chances: Vectors, top_k: int, version: str, route: VersionRoute
@@ -140,7 +134,7 @@ class PhotoEmbedder:
 
 
 def look_of(item: Item, described: Description) -> PhotoView:
-    """Return the view of an item's photo: number of views, box, search for the subject."""
+    """Return the view of an item's photo: number of views, box."""
     of_camera = {
         Camera.SHOPPER: described.shopper_views,
         Camera.CATALOGUE: described.catalog_views,
@@ -148,7 +142,6 @@ def look_of(item: Item, described: Description) -> PhotoView:
     return PhotoView(
         views=item.views or of_camera[item.camera],
         box=item.box or WHOLE,
-        find=item.find_subject,
         camera=item.camera,
     )
 

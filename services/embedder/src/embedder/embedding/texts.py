@@ -35,8 +35,8 @@ class TextEmbedder:
 
     def check(self, item: Item) -> None:
         """Reject an invalid item. Raises TextInvalid or BoxInvalid."""
-        if item.box is not None or item.find_subject:
-            raise BoxInvalid("a text accepts neither box nor find_subject")
+        if item.box is not None:
+            raise BoxInvalid("a text accepts no box")
         length = len(item.text or "")
         if not 1 <= length <= MAX_TEXT:
             raise TextInvalid(length)

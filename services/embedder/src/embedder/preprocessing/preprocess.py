@@ -18,7 +18,6 @@ from embedder.domain.photos import (
     WHOLE,
     Box,
     PartView,
-    PhotoSubject,
     PhotoView,
     Pixels,
 )
@@ -34,14 +33,10 @@ NARROW = 0.6
 hit@5 from .870 to .910 on the same photos in a fitted space (2026-11)."""
 
 
-SUBJECT = 0.5
-"""Assumed share of a photo's sides that its subject covers, before it is found."""
-
-
 def least_side(recipe: PhotoRecipe, look: PhotoView = ONE_LOOK) -> int:
     """Return the least pixels of the photo's sides when it is decoded at a reduced size."""
     box = look.box
-    share = SUBJECT if look.find else max(box.right - box.left, box.bottom - box.top)
+    share = max(box.right - box.left, box.bottom - box.top)
     if look.parts:
         share = min(max(part.right - part.left, part.bottom - part.top) for part in look.parts)
     return math.ceil(OVERSAMPLING * recipe.side / share)
@@ -49,21 +44,18 @@ def least_side(recipe: PhotoRecipe, look: PhotoView = ONE_LOOK) -> int:
 
 def pixels(
     photo: bytes, limits: PhotoLimits, recipe: PhotoRecipe, look: PhotoView = ONE_LOOK
-) -> tuple[bytes, float, PhotoSubject | None, float]:
+) -> tuple[bytes, float, float]:
     """Return a photo file as uint8 RGB [views, side, side, 3], the seconds of preprocessing after
-    decoding, the subject if it was searched for, and the photo's width divided by its height. Call
-    it in a decoding process only: the file may be malicious. Raises PhotoRejectedError and
-    MemoryNeededError.
+    decoding, and the photo's width divided by its height. Call it in a decoding process only: the
+    file may be malicious. Raises PhotoRejectedError and MemoryNeededError.
     """
     image = photos.decode(photo, limits, least_side(recipe, look))
     start = time.perf_counter()
-    subject = steps.found(image) if look.find else None
-    box = look.box if subject is None else subject.box
     if look.parts:
         seen = part_views(image, recipe, look.parts, look.part_views)
     else:
-        seen = views(image, recipe, box, look.views)
-    return seen.tobytes(), time.perf_counter() - start, subject, image.width / image.height
+        seen = views(image, recipe, look.box, look.views)
+    return seen.tobytes(), time.perf_counter() - start, image.width / image.height
 
 
 def views(image: Image.Image, recipe: PhotoRecipe, box: Box, count: int) -> Pixels:

@@ -1,11 +1,11 @@
 """Optional preprocessing steps, on only for models that name them.
 
 A model in Triton names them in its parameter `preprocessing`, a list such as
-``crop=subject;white_balance=grey_world``, in this order. They are part of the space's version.
+``crop=pad;white_balance=grey_world``, in this order. They are part of the space's version.
 Benefit and cost of each are measured by ``python -m lab ablation`` and shown in
 lab/research/embedder.md.
 
-All steps but the crops work on the model's input, uint8 RGB [side, side, 3], so that their cost
+All steps but the crop work on the model's input, uint8 RGB [side, side, 3], so that their cost
 does not depend on the photo's size.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from embedder.domain.photos import WHOLE, Box, PhotoSubject, Pixels
+from embedder.domain.photos import WHOLE, Box, Pixels
 from embedder.domain.recipes import BRIGHTEST, MOST_GAIN, PreprocessStep
 
 PADDED: Final = 1024
@@ -30,8 +30,6 @@ def framed(
     """Apply the crop among the steps: return the RGB photo and the part of it to embed. A box of
     the caller takes precedence.
     """
-    if PreprocessStep.CROP_SUBJECT in steps and box == WHOLE:
-        return image, found(image).box
     if PreprocessStep.CROP_PAD in steps and box == WHOLE:
         return _padded(image), box
     return image, box
@@ -49,18 +47,10 @@ def done(pixels: Pixels, steps: Sequence[PreprocessStep]) -> Pixels:
     return pixels
 
 
-def found(image: Image.Image) -> PhotoSubject:
-    """Return the salient subject of an RGB photo. Raises ImportError without the extra `opencv`."""
-    from embedder.preprocessing import salient_subject
-
-    return salient_subject.find(image)
-
-
 def prepare() -> None:
     """Import the packages of the steps, if installed: no file can be opened later."""
     with contextlib.suppress(ImportError):
         from embedder.adapters import opencv  # noqa: F401
-        from embedder.preprocessing import salient_subject  # noqa: F401
 
 
 def _padded(image: Image.Image) -> Image.Image:

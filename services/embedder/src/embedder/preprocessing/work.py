@@ -9,7 +9,7 @@ from typing import Final
 
 from PIL import Image
 
-from embedder.domain.photos import MAX_ALTERNATIVES, WHOLE, Box, PartView, PhotoSubject, PhotoView
+from embedder.domain.photos import WHOLE, Box, PartView, PhotoView
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 from embedder.preprocessing import preprocess, steps
 from servicekit.decoding.wire import ExpectedOutput, Made, MemoryWanted, Refused
@@ -18,19 +18,17 @@ from sightline_rules.photo_memory import MemoryNeededError
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError
 
 _STEPS: Final = tuple(PreprocessStep)
-_MOST_BOXES: Final = 1 + MAX_ALTERNATIVES
-_ORDER: Final = struct.Struct("!QQHdB?4dBB")
-"""Most bytes and pixels, side and crop, views, whether to find the subject, box, numbers of steps
-and of views of a part. The steps follow, then these views, then the sides of each part."""
+_ORDER: Final = struct.Struct("!QQHdB4dBB")
+"""Most bytes and pixels, side and crop, views, box, numbers of steps and of views of a part. The
+steps follow, then these views, then the sides of each part."""
 _PART_VIEWS: Final = tuple(PartView)
 _PART: Final = struct.Struct("!4d")
 _HEADER_ORDER: Final = struct.Struct("!QQ")
 """Most bytes and pixels. An order of this length asks for the photo's pixels by its header."""
 HEADER: Final = ExpectedOutput(struct.Struct("!Q"))
 """Expected form of the answer to such an order: pixels that the photo counts."""
-_FACTS: Final = struct.Struct(f"!ddB{4 * _MOST_BOXES}d")
-"""Seconds of preprocessing; width by height; number of found boxes; sides of the maximum number of
-boxes."""
+_FACTS: Final = struct.Struct("!dd")
+"""Seconds of preprocessing; width by height."""
 
 
 def prepare() -> None:
@@ -48,7 +46,7 @@ def order(limits: PhotoLimits, recipe: PhotoRecipe, look: PhotoView) -> bytes:
     """Encode the order for `answer`."""
     sizes = (limits.max_bytes, limits.max_pixels, recipe.side, recipe.crop)
     counts = (len(recipe.steps), len(look.part_views))
-    head = _ORDER.pack(*sizes, look.views, look.find, *_sides(look.box), *counts)
+    head = _ORDER.pack(*sizes, look.views, *_sides(look.box), *counts)
     parts = b"".join(_PART.pack(*_sides(part)) for part in look.parts)
     named = (*map(_STEPS.index, recipe.steps), *map(_PART_VIEWS.index, look.part_views))
     return head + bytes(named) + parts
@@ -69,28 +67,25 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     """Run preprocess.pixels by an order, within these bytes of memory; or photos.pixels."""
     if len(asked) == _HEADER_ORDER.size:
         return _header(asked, photo)
-    max_bytes, max_pixels, side, crop, views, find, *box, count, ways = _ORDER.unpack_from(asked)
+    max_bytes, max_pixels, side, crop, views, *box, count, ways = _ORDER.unpack_from(asked)
     rest = asked[_ORDER.size :]
     named = tuple(_STEPS[place] for place in rest[:count])
     part_views = tuple(_PART_VIEWS[place] for place in rest[count : count + ways])
     parts = tuple(Box(*sides) for sides in _PART.iter_unpack(rest[count + ways :]))
     limits = PhotoLimits(max_bytes, max_pixels, memory)
     try:
-        pixels, seconds, subject, ratio = preprocess.pixels(
+        pixels, seconds, ratio = preprocess.pixels(
             photo,
             limits,
             PhotoRecipe(side, crop, "", named),
-            PhotoView(views, Box(*box), find, parts=parts, part_views=part_views),
+            PhotoView(views, Box(*box), parts=parts, part_views=part_views),
         )
     except PhotoRejectedError as error:
         raise Refused(error.code, str(error)) from error
     except MemoryNeededError as error:
         raise MemoryWanted(error.needed) from error
-    boxes = [] if subject is None else [subject.box, *subject.alternatives]
-    sides = [side for box in boxes for side in _sides(box)]
-    sides += [0.0] * (4 * _MOST_BOXES - len(sides))
     shaped = memoryview(pixels).cast("B", (len(parts) * ways or views, side, side, 3))
-    return Made(_FACTS.pack(seconds, ratio, len(boxes), *sides), shaped)
+    return Made(_FACTS.pack(seconds, ratio), shaped)
 
 
 def _header(asked: bytes, photo: bytes) -> Made:
@@ -102,19 +97,15 @@ def _header(asked: bytes, photo: bytes) -> Made:
         raise Refused(error.code, str(error)) from error
 
 
-def understood(facts: Sequence[float], look: PhotoView) -> tuple[float, float, PhotoSubject | None]:
-    """Return the seconds of preprocessing, the photo's width by its height, and the subject if it
-    was searched for. Raises ValueError for answers that an intact process never gives.
-    """
-    seconds, ratio, count, *sides = facts
+def understood(facts: Sequence[float]) -> tuple[float, float]:
+    """Return the seconds of preprocessing, and the photo's width by its height. Raises ValueError
+    for answers that an intact process never gives."""
+    seconds, ratio = facts
     if not 0 < ratio < math.inf:
         raise ValueError("the photo has no sides")
-    if not 0 <= seconds < math.inf or not look.find <= count <= look.find * _MOST_BOXES:
-        raise ValueError("the number of boxes or the seconds are impossible")
-    boxes = [Box(*sides[at : at + 4]) for at in range(0, 4 * int(count), 4)]
-    if not all(0 <= b.left < b.right <= 1 and 0 <= b.top < b.bottom <= 1 for b in boxes):
-        raise ValueError("a box lies outside of its photo")
-    return seconds, ratio, PhotoSubject(boxes[0], tuple(boxes[1:])) if boxes else None
+    if not 0 <= seconds < math.inf:
+        raise ValueError("the seconds are impossible")
+    return seconds, ratio
 
 
 def _sides(box: Box) -> tuple[float, float, float, float]:

@@ -8,7 +8,7 @@ from embedder.domain.heat import Heat
 from embedder.domain.items import CategoryGuess, Classification, Embedding, Item, ItemOutcome
 from embedder.domain.labels import LabelLine
 from embedder.domain.objects import MOST_OBJECTS
-from embedder.domain.photos import Box, Camera, PhotoSubject
+from embedder.domain.photos import Box, Camera
 from embedder.domain.urgency import asking
 from embedder.embedding import overlay
 from embedder.embedding.compare import PhotoComparer
@@ -235,7 +235,6 @@ def _item(item: pb.EmbedItem, guesses: int) -> Item:
         camera=_CAMERAS.get(item.photo_kind, Camera.SHOPPER),
         views=item.views,
         box=_box(item.box) if item.HasField("box") else None,
-        find_subject=item.find_subject,
         query_language=item.query_language if item.HasField("query_language") else None,
         guesses=guesses,
     )
@@ -254,8 +253,6 @@ def _result(outcome: ItemOutcome) -> pb.EmbedResult:
     result = pb.EmbedResult()
     result.status.SetInParent()
     result.vector.CopyFrom(vector_of(outcome))
-    if outcome.subject is not None:
-        result.subject.CopyFrom(_subject(outcome.subject))
     if outcome.classification is not None:
         result.classification.CopyFrom(_classification(outcome.classification))
     return result
@@ -275,11 +272,7 @@ def _classified(outcome: ItemOutcome) -> pb.ClassifyResult:
     if isinstance(outcome, ServiceError):
         return pb.ClassifyResult(status=to_status(outcome))
     embedded = _result(outcome)
-    return pb.ClassifyResult(
-        status=embedded.status,
-        classification=embedded.classification,
-        subject=embedded.subject if embedded.HasField("subject") else None,
-    )
+    return pb.ClassifyResult(status=embedded.status, classification=embedded.classification)
 
 
 def _grid(heat: Heat) -> pb.SimilarityGrid:
@@ -290,12 +283,6 @@ def _grid(heat: Heat) -> pb.SimilarityGrid:
         width=width,
         values=heat.grid.astype("<f4").tobytes(),
         rest=heat.rest,
-    )
-
-
-def _subject(subject: PhotoSubject) -> photo_pb2.Subject:
-    return photo_pb2.Subject(
-        box=messages.box(subject.box), alternatives=map(messages.box, subject.alternatives)
     )
 
 

@@ -22,7 +22,7 @@ from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline.embedder.v1 import inspection_service_pb2, space_service_pb2
-from sightline_core.opaque_messages import Classification, EmbedderSpace, Subject, Vector
+from sightline_core.opaque_messages import Classification, EmbedderSpace, Vector
 
 IDEMPOTENT = idempotent(pb, space_service_pb2, inspection_service_pb2)
 VISUAL = "visual"
@@ -65,18 +65,13 @@ class EmbedderClient(EmbedderPort):
         return EmbeddedSignals(
             items=tuple(_result(item) for item in response.results),
             work=messages.work(response.stage_timings),
-            subjects=tuple(
-                item.subject if item.HasField("subject") else None for item in response.results
-            ),
             classifications=tuple(
                 item.classification if item.HasField("classification") else None
                 for item in response.results
             ),
         )
 
-    async def classify(
-        self, catalog_id: str, photo: Signal, top_k: int
-    ) -> tuple[Classification, Subject | None]:
+    async def classify(self, catalog_id: str, photo: Signal, top_k: int) -> Classification:
         request = pb.ClassifyRequest(catalog_id=catalog_id, items=[_item(photo)], top_k=top_k)
         response = await self._call(self._stub.Classify, request, decodes=True)
         if len(response.results) != 1:
@@ -84,8 +79,7 @@ class EmbedderClient(EmbedderPort):
         (result,) = response.results
         if result.status.code:
             raise from_status(result.status)
-        subject = result.subject if result.HasField("subject") else None
-        return result.classification, subject
+        return cast(Classification, result.classification)
 
     async def embed_regions(
         self, catalog_id: str, photo: Signal, most: int, priority: int, space_version: str
@@ -202,7 +196,6 @@ def _item(
         photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
         views=views,
         box=cast(photo_pb2.Box | None, signal.box),
-        find_subject=signal.find_subject,
     )
     if signal.kind is SignalKind.IMAGE:
         item.image = signal.image

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Hashable
-from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -16,7 +15,7 @@ from servicekit.admission import costs
 from servicekit.errors import Code, DeadlineExceeded, Internal, ServiceError
 from servicekit.rpc import equal_calls
 from servicekit.rpc.breaker import CircuitBreaker
-from servicekit.rpc.hedging import Hedging, in_turn, one_at_a_time
+from servicekit.rpc.call_turns import in_turn, one_at_a_time
 from servicekit.rpc.interceptors import VERSION_KEY
 from servicekit.rpc.loans import Loan, Use, Withdrawn
 from servicekit.status import from_rpc_error
@@ -41,14 +40,11 @@ class PeerCaller:
         reserve: float,
         longest: float,
         breaker: CircuitBreaker | None = None,
-        hedge_share: float = 0.0,
     ) -> None:
         """`reserve`: seconds of the deadline kept to report a failure; `longest`: maximum seconds
-        of a call; `hedge_share`: maximum share of hedged calls among idempotent ones."""
+        of a call."""
         self.peer = peer
         self.breaker = breaker
-        self._hedge_share = hedge_share
-        self._hedging: dict[object, Hedging] = {}
         self.version = ""
         """Version of the peer as last seen; empty if unknown."""
         self._reserve = reserve
@@ -57,17 +53,13 @@ class PeerCaller:
     def call_idempotent(
         self, method: UnaryUnaryMultiCallable[Q, A], request: Q
     ) -> Coroutine[Any, Any, A]:
-        """Make an idempotent unary call, hedged if it is late, and once for equal ones of a
-        request.
+        """Make an idempotent unary call, once for equal ones of a request. Raises ServiceError."""
+        if one_at_a_time.get() is None and equal_calls.answers.get() is None:
+            return self.call(method, request)
 
-        Raises ServiceError.
-        """
-        hedging = self._hedging.get(method)
-        if hedging is None:
-            hedging = self._hedging[method] = Hedging(self.peer, self._hedge_share)
-        start = partial(hedging.call, partial(self.call, method, request))
-        if equal_calls.answers.get() is None:
-            return start()
+        def start() -> Coroutine[Any, Any, A]:
+            return in_turn(lambda: self.call(method, request))
+
         return equal_calls.once(method, request, start)
 
     async def call(
@@ -153,8 +145,8 @@ class PeerCaller:
             self.breaker.close()
 
     def _note_cancelled(self) -> None:
-        # A stage whose time is over cancels its calls, as does a caller that leaves or a hedged
-        # call that lost. This is no failure of the peer.
+        # A stage whose time is over cancels its calls, as does a caller that leaves: the latter is
+        # no failure of the peer.
         if (left := deadlines.remaining()) is not None and left <= self._reserve:
             self._suspect()
 

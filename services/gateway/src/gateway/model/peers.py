@@ -12,7 +12,6 @@ from sightline_core.opaque_messages import (
     LabelLine,
     ProductRow,
     RecallEstimate,
-    Subject,
     Vector,
 )
 from sightline_core.ranking import AppliedObjective
@@ -38,8 +37,6 @@ class EmbeddedSignals:
     items: tuple[Vector | ServiceError, ...]
     work: float | None
     """Seconds of work in the peer; `None` if unknown."""
-    subjects: tuple[Subject | None, ...] = ()
-    """Detected subjects by signal; empty if none was requested."""
     classifications: tuple[Classification | None, ...] = ()
     """Predicted categories by signal, `None` without a classification head; empty if none was
     requested."""

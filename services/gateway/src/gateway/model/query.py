@@ -93,8 +93,6 @@ class Signal:
     """True if it describes what is not wanted."""
     box: Box | None = None
     """For a photo: the part to search by; `None`: the whole photo."""
-    find_subject: bool = False
-    """For a photo: if true, finds its subject and searches by it."""
 
     @property
     def strength(self) -> float:
@@ -275,7 +273,7 @@ class RequestQuery:
     @property
     def pictured(self) -> Signal | None:
         """The photo in which products may be found: the first wanted one that is searched whole."""
-        whole = (each for each in self.wanted if not (each.box or each.find_subject))
+        whole = (each for each in self.wanted if not each.box)
         return next((each for each in whole if each.is_photo), None)
 
     @property

@@ -13,7 +13,7 @@ from servicekit.errors import ServiceError
 from sightline_core.answer import AnswerResult
 from sightline_core.columns import NO_PRODUCTS, ProductColumns
 from sightline_core.degradations import Degradation
-from sightline_core.opaque_messages import Classification, Facet, ProductRow, Subject
+from sightline_core.opaque_messages import Classification, Facet, ProductRow
 from sightline_core.reasons import Reason
 from sightline_core.score_notes import ScoreNote
 from sightline_core.versions import Freshness, StageTiming, Versions
@@ -56,8 +56,6 @@ class RecommendAnswer:
     hidden_count: int
     attribution_token: str
     next_page_token: str
-    subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """Subjects of photos, by index of the signal."""
     labels: Mapping[int, ReadLabel] = field(default_factory=dict)
     """Texts read in photos, by index of the signal."""
     unread: tuple[int, ...] = ()
@@ -128,8 +126,6 @@ class SearchAnswer:
     timings: tuple[StageTiming, ...]
     versions: Versions
     freshness: Freshness | None
-    subjects: Mapping[int, Subject]
-    """Subjects of photos, by index of the signal."""
     facets: Sequence[Facet]
     match: Match | None
     """The best match; `None` if no signal was searched."""
@@ -191,4 +187,3 @@ class Classified:
 
     classification: Classification
     proposals: tuple[Proposal, ...] = ()
-    subject: Subject | None = None

@@ -11,7 +11,7 @@ from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import ReadLabel
 from servicekit.errors import ServiceError
 from sightline_core.candidates import CandidateList
-from sightline_core.opaque_messages import Facet, Subject, Vector
+from sightline_core.opaque_messages import Facet, Vector
 from sightline_core.ranking import RankerCandidates
 from sightline_core.search import NearestProducts
 from sightline_rules.fast_dataclass import fast_dataclass
@@ -31,8 +31,6 @@ class BranchResult:
     failures: tuple[StageFailure, ...] = ()
     missing: Mapping[int, str] = field(default_factory=dict)
     """Products that are not in the catalog, by index of the signal."""
-    subjects: Mapping[int, Subject] = field(default_factory=dict)
-    """Subjects of photos, by index of the signal."""
     popular: RankerCandidates | None = None
     """Popular products that the ranker returned for a shopper without history: used if nothing else
     supplies candidates."""
@@ -75,7 +73,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
 
 
 _LISTS = ("listings", "found", "generated", "steps", "failures", "facets", "new")
-_MAPPINGS = ("missing", "subjects", "corrected", "labels", "read")
+_MAPPINGS = ("missing", "corrected", "labels", "read")
 _FIRSTS = ("popular", "anchors", "photo")
 """Fields of which the first value counts that is not empty."""
 _read_lists = attrgetter(*_LISTS)

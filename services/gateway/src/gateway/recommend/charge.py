@@ -18,7 +18,7 @@ from gateway.recommend.photo_anchors import gives_anchors
 from gateway.retrieval.history import most_searches
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
-from servicekit.rpc.hedging import one_at_a_time
+from servicekit.rpc.call_turns import one_at_a_time
 from sightline_core.branch import Branch
 from sightline_core.changed import changed
 from sightline_rules.controls import ControlKind

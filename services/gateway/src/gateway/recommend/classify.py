@@ -20,11 +20,11 @@ async def classify(question: Question, deps: RequestDependencies) -> Classified:
         with deps.in_time():
             async with deps.prices.charged(photo_price(question.photo.image), question.catalog_id):
                 # All guesses, regardless of the caller's limit: proposals are based on them.
-                found, subject = await deps.peers.embedder.classify(
+                found = await deps.peers.embedder.classify(
                     question.catalog_id, question.photo, MOST_GUESSES
                 )
     except ServiceError as error:
         raise photo_error(question.photo, error) or error from error
     proposed = proposals(found)
     del found.guesses[question.guess_count :]
-    return Classified(found, proposed, subject)
+    return Classified(found, proposed)

@@ -235,7 +235,6 @@ def answer_of(run: RequestContext, first: FirstPage, activated: ControlOutcomes)
         hidden_count=ordered.hidden_count,
         attribution_token=attribution(run, record, versions),
         next_page_token=next_page(run, record, page, match) if more else "",
-        subjects=run.trace.subjects,
         labels=run.trace.labels,
         unread=unread(run),
         match=match,

@@ -50,7 +50,6 @@ async def nearest_page(run: RequestContext, listings: tuple[CandidateList, ...])
         timings=run.trace.by_start,
         versions=versions_of(run),
         freshness=run.trace.freshness,
-        subjects=run.trace.subjects,
         facets=run.trace.facets,
         match=best_match(run, listings),
         candidates=candidates.columns,

@@ -308,16 +308,14 @@ def _content_violations(signal: Signal) -> Iterator[FieldViolation]:
 
 
 def _part_violations(signal: Signal) -> Iterator[FieldViolation]:
-    """Yield violations of box and find_subject."""
-    if signal.box is None and not signal.find_subject:
+    """Yield violations of the box."""
+    if signal.box is None:
         return
-    box, find = (photo_path(signal.index, part) for part in ("box", "find_subject"))
+    path = photo_path(signal.index, "box")
     if not signal.is_photo:
-        yield FieldViolation(find if signal.box is None else box, "is valid for photos only")
-    elif signal.box is not None:
-        yield from _box_violations(signal.box, box)
-        if signal.find_subject:
-            yield FieldViolation(find, "must not be set together with box")
+        yield FieldViolation(path, "is valid for photos only")
+    else:
+        yield from _box_violations(signal.box, path)
 
 
 def _box_violations(box: Box, path: str) -> Iterator[FieldViolation]:

@@ -14,10 +14,8 @@ from sightline_core.branch import SPACES, Branch
 from sightline_core.degradations import DegradationCause
 from sightline_core.opaque_messages import Vector
 
-PARTS = {"BOX_INVALID": "box", "SUBJECT_SEARCH_UNAVAILABLE": "find_subject"}
-"""Invalid field of a photo's signal, by reason of the embedder's error."""
 REFUSED = frozenset(
-    {"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "IMAGES_TOO_LARGE", "URI_FORBIDDEN", *PARTS}
+    {"IMAGE_UNDECODABLE", "IMAGE_TOO_LARGE", "IMAGES_TOO_LARGE", "URI_FORBIDDEN", "BOX_INVALID"}
 )
 """Reasons of the embedder for invalid photos: errors of the caller."""
 
@@ -43,7 +41,6 @@ async def embed(
                 embedded = await _ask_embedder(run, signals, space, "", until)
     except ServiceError as error:
         return [], failed(branch, Peer.EMBEDDER, error)
-    subjects = zip(signals, embedded.subjects, strict=False)
     pairs = list(zip(signals, embedded.items, strict=True))
     seen = embedded.classifications or (None,) * len(pairs)
     vectors = [
@@ -58,10 +55,7 @@ async def embed(
         if isinstance(item, ServiceError)
         and (branch is not Branch.TEXT_VISUAL or item.reason != "SPACE_UNAVAILABLE")
     )
-    found = {signal.index: subject for signal, subject in subjects if subject is not None}
-    if not failures and not found:
-        return vectors, NOTHING
-    return vectors, BranchResult(failures=failures, subjects=found)
+    return vectors, BranchResult(failures=failures) if failures else NOTHING
 
 
 async def _ask_embedder(
@@ -97,7 +91,7 @@ def photo_error(photo: Signal, error: ServiceError) -> ServiceError | None:
     """Return the embedder's error about a photo with the path of its field; None for other
     errors."""
     if error.reason in REFUSED:
-        part = PARTS.get(error.reason, photo.kind)
+        part = "box" if error.reason == "BOX_INVALID" else photo.kind
         return ImageRefused(photo.index, part, error.reason, error.message)
     if error.reason == "URI_UNREADABLE":
         return ImageUnreadable(photo.index, error.message)

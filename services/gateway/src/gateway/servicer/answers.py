@@ -35,7 +35,6 @@ from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline_core.answer import AnsweredProduct, AnswerResult
-from sightline_core.opaque_messages import Subject
 from sightline_core.score_notes import ScoreNote
 from sightline_rules import categories
 from sightline_rules.filters import Comparison
@@ -59,7 +58,6 @@ def recommendation(
         attribution_token=value.attribution_token,
         next_page_token=value.next_page_token,
         request_id=request_id,
-        subjects=_subjects(value.subjects),
         match=_match(value.match, language_code),
         experiment_arms=value.arms,
         control_outcomes=map(_outcome, value.control_outcomes),
@@ -131,13 +129,6 @@ def _outcome(value: ControlOutcome) -> control_pb2.ControlOutcome:
         product_id=value.product_id,
         outcome=cast(control_pb2.ControlOutcome.Outcome.ValueType, int(value.state)),
     )
-
-
-def _subjects(values: Mapping[int, Subject]) -> list[pb.SignalSubject]:
-    return [
-        pb.SignalSubject(signal=place, subject=cast(photo_pb2.Subject, values[place]))
-        for place in sorted(values)
-    ]
 
 
 def _labels(values: Mapping[int, ReadLabel], unread: Sequence[int]) -> list[pb.SignalLabel]:
@@ -247,7 +238,6 @@ def values(value: ValuesAnswer, language_code: str, request_id: str) -> pb.Recom
         hidden_count=answer.hidden_count,
         attribution_token=answer.attribution_token,
         request_id=request_id,
-        subjects=_subjects(answer.subjects),
         quality=cast(answer_pb2.AnswerQuality.ValueType, answer.quality.value),
         control_outcomes=[_outcome(each) for each in answer.control_outcomes],
         experiment_arms=answer.arms,
@@ -320,7 +310,6 @@ def findings(value: SearchAnswer, language_code: str, request_id: str) -> pb.Sea
         versions=messages.versions_message(value.versions),
         freshness=messages.freshness_message(value.freshness),
         request_id=request_id,
-        subjects=_subjects(value.subjects),
         facets=cast(Sequence[facet_pb2.Facet], value.facets),
         match=_match(value.match, language_code),
         corrected_queries=_corrected(value.corrected),
@@ -416,7 +405,6 @@ def classification(value: Classified, request_id: str) -> pb.ClassifyResponse:
     return pb.ClassifyResponse(
         classification=cast(photo_pb2.Classification, value.classification),
         proposals=[proposal_message(item) for item in value.proposals],
-        subject=cast(photo_pb2.Subject | None, value.subject),
         request_id=request_id,
     )
 

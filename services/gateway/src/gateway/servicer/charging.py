@@ -21,7 +21,7 @@ _OWN = {
     " ExplainRecommendation Classify DrawHeatMap",
     "DetectionService": "DetectProducts",
     "CatalogService": "ListProducts ListMisfits",
-    "WatchService": "StreamFrames WatchAlerts",
+    "WatchService": "WatchAlerts",
     "AdminService": "DiffScene",
 }
 _ROUTED = ("CatalogService", "InspectionService", "WatchService")

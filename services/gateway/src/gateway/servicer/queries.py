@@ -192,7 +192,6 @@ def _signal(index: int, message: pb.QuerySignal) -> Signal:
         weight=message.weight,
         negative=message.negative,
         box=message.box if message.HasField("box") else None,
-        find_subject=message.find_subject,
     )
 
 
@@ -227,7 +226,6 @@ def _photo(request: pb.ClassifyRequest | pb.DrawHeatMapRequest) -> Signal:
         image=request.image,
         image_uri=request.image_uri,
         box=request.box if request.HasField("box") else None,
-        find_subject=request.find_subject,
     )
 
 

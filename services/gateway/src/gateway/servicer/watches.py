@@ -8,7 +8,6 @@ import grpc
 
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.price import FrameWork, RequestPrice, frames_price, step_price, watch_price
-from gateway.servicer import frame_stream
 from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit
 from gateway.state.prices import RequestPrices
@@ -55,16 +54,6 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
             async for answer in answers:
                 yield answer
 
-    async def StreamFrames(
-        self, requests: AsyncIterator[watch_service_pb2.StreamFramesRequest], context: Context
-    ) -> AsyncIterator[pb.SendFramesResponse]:
-        """Yield the answers to the frames of a live camera, each charged as one of SendFrames."""
-        send: Any = self.SendFrames
-        answering = frame_stream.checked(requests, lambda each: send(_sent(each), context))
-        async with aclosing(answering) as answers:
-            async for answer in answers:
-                yield answer
-
     def _charged(self, name: str, call: Call) -> Call:
         """Return a call that is passed on, with its price charged to its caller."""
 
@@ -106,17 +95,6 @@ class WatchProxyServicer(watch_service_pb2_grpc.WatchServiceServicer):
         )
         self._work[request.catalog_id, request.watch_id] = work
         return frames_price(processed, work)
-
-
-def _sent(message: watch_service_pb2.StreamFramesRequest) -> pb.SendFramesRequest:
-    """Return a message of a stream as a request of SendFrames."""
-    return pb.SendFramesRequest(
-        catalog_id=message.catalog_id,
-        request_id=message.request_id,
-        watch_id=message.watch_id,
-        frames=message.frames,
-        dropped_count=message.dropped_count,
-    )
 
 
 def _has_image(rule: Any) -> bool:

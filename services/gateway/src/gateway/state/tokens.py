@@ -174,7 +174,7 @@ def _content(signal: Signal) -> bytes:
 
 
 def _how(signal: Signal) -> str:
-    """Encode a signal's sign, box and subject search for its digest.
+    """Encode a signal's sign and box for its digest.
 
     Empty for a positive signal of a whole photo, which keeps digests of earlier versions valid.
     """
@@ -183,7 +183,7 @@ def _how(signal: Signal) -> str:
     box = ""
     if part is not None:
         box = f"|Box(left={part.left}, top={part.top}, right={part.right}, bottom={part.bottom})"
-    return away + box + ("|find" if signal.find_subject else "")
+    return away + box
 
 
 def attribution_token(attribution: AnswerAttribution, keys: KeyRing, expire_micros: int) -> str:

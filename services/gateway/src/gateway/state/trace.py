@@ -16,7 +16,7 @@ from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
 from servicekit.telemetry import service_name, stage_seconds
 from sightline_core.degradations import Degradation, DegradationCause
-from sightline_core.opaque_messages import Facet, Subject, Vector
+from sightline_core.opaque_messages import Facet, Vector
 from sightline_core.score_notes import ScoreNote
 from sightline_core.search import NearestProducts, UsedSynonym
 from sightline_core.versions import Freshness, SpaceVersion, StageTiming
@@ -73,8 +73,6 @@ class RequestTrace:
         """Degradations reported by peers."""
         self.missing: dict[int, str] = {}
         """Products that are not in the catalog, by index of the signal."""
-        self.subjects: dict[int, Subject] = {}
-        """Subjects of photos, by index of the signal."""
         self.facets: list[Facet] = []
         """Facet counts."""
         self.spaces: list[SpaceVersion] = []
@@ -133,7 +131,6 @@ class RequestTrace:
         self.failures += result.failures
         self.missing |= result.missing
         self.anchors = result.anchors or self.anchors
-        self.subjects |= result.subjects
         self.corrected |= result.corrected
         self.labels |= result.labels
         self.read |= result.read
