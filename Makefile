@@ -21,7 +21,7 @@ MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproje
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test full check up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests chart cluster cluster-tools cluster-check trends format clean workflows wheels npm go java version demo-kind monitoring mixed
+.PHONY: help demo demo-shelf demo-models demo-privacy demo-upgrade demo-spaces demo-scenes pictures test full check up wines run down status stop start setup tools lint types imports protolint proto docs reference protos-bundle image images images-tools images-check compose-check bench lab lab-test lab-lint fuzz mutants chaos advisories sbom digests chart cluster cluster-tools cluster-check trends format clean workflows wheels npm version demo-kind monitoring mixed
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 18
@@ -91,7 +91,7 @@ test: .venv/.synced ## Run what CI runs for each change: lint, types, and tests 
 unit stores contracts wire live: setup tests-tools
 	@$(PYTEST) -m "not full" --hypothesis-profile quick $(FOLDERS_$@) $(if $(filter live,$@),$(FOLDERS_apart))
 
-full: .venv/.synced ## Run all other tests, in about an hour on two cores: recovery after kill -9, restores, typed pages, clients in Go and Java, PostgreSQL, overlays on a cluster
+full: .venv/.synced ## Run all other tests, in about an hour on two cores: recovery after kill -9, restores, typed pages, programs in Go and Java, PostgreSQL, overlays on a cluster
 	@$(PREPARE)
 	@$(MAKE) --no-print-directory --keep-going --jobs 6 $(FULL) lab-lint lab-test; status=$$?; $(SUMMARY); exit $$status
 
@@ -199,15 +199,9 @@ wheels: $(UV) ## Build the wheels of client, agents' server and protos into dist
 npm: .venv/.synced ## Build the npm package of the TypeScript client, and the script of a page's events, into dist/npm (PROJECT_URL=)
 	@deploy/npm.sh
 
-go: .venv/.synced ## Write the Go client as a module, with the code of the contract, into dist/go (MODULE= is its import path)
-	@deploy/go.sh
-
 chart: .venv/.synced ## Write the Helm chart, generated from deploy/k8s/overlays/production-own-milvus, and its archive into dist/chart
 	$(BIN)/python -m deploy.chart.generate
 	deploy/release.sh chart
-
-java: .venv/.synced ## Write the Java client as a Maven project, with the code of the contract, into dist/java (GROUP= is its group id)
-	@deploy/java.sh
 
 version: ## Print the version and check all places that contain it; with V=1.2.3 write it there
 	@deploy/version.sh $(if $(V),write $(V),check) && deploy/version.sh

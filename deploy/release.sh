@@ -9,9 +9,8 @@
 #   verify NAME DIGEST    verifies, as a user does, that this workflow signed the image for this tag
 #   tag NAME DIGEST       tags the image with the version, and writes "NAME@DIGEST" into dist/images
 #   wheels                publishes dist/wheels
-#   sources               packs the clients of dist/go and dist/java into dist/sources; the same files give the same bytes
 #   chart                 packs the Helm chart of dist/chart, as `helm package` does; the same files give the same bytes
-#   github TAG            creates the GitHub release, with the notes, wheels, npm package, clients' sources, chart, SBOMs and digests
+#   github TAG            creates the GitHub release, with the notes, wheels, npm package, chart, SBOMs and digests
 # REGISTRY= is the prefix of the images' names; REPOSITORY= is the URL of the repository whose workflow signs.
 set -eu
 cd "$(dirname "$0")/.."
@@ -67,19 +66,13 @@ case "${1:-}" in
     mkdir -p dist/images
     echo "$image:$version@$3" >"dist/images/$2.txt"
     ;;
-  sources)
-    mkdir -p dist/sources
-    for each in go java; do
-      pack "dist/sources/sightline-$each-$version.tar.gz" "s#^\.#sightline-$each-$version#" "dist/$each"
-    done
-    ;;
   chart) pack "dist/chart/sightline-$version.tgz" "s#^\.#sightline#" dist/chart/sightline ;;
   wheels) .tools/bin/uv publish --trusted-publishing always dist/wheels/sightline_*.whl ;;
   github)
     sort dist/images/*.txt >dist/images.txt
     notes | gh release create "$2" --verify-tag --title "Sightline $version" --notes-file - \
       dist/images.txt dist/wheels/sightline_*.whl dist/npm/sightline-* \
-      dist/sources/sightline-* dist/chart/sightline-*.tgz dist/sbom/*.cdx.json
+      dist/chart/sightline-*.tgz dist/sbom/*.cdx.json
     ;;
-  *) sed -n '2,16p' deploy/release.sh >&2 && exit 2 ;;
+  *) sed -n '2,15p' deploy/release.sh >&2 && exit 2 ;;
 esac

@@ -1,12 +1,11 @@
 """docs/integrate/errors.md: every reason of an error, its codes and what to do.
 
 The source is errors.toml of the gateway's HTTP process, which sends the same texts with its
-problems and serves them at /errors. `python -m docs.errors` prints them as JSON, for the clients.
+problems and serves them at /errors.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import tomllib
 from collections.abc import Sequence
@@ -51,7 +50,3 @@ def _section(section: dict[str, Any]) -> str:
     rows = [f"| {reasons} | {codes} | {fix} |" for reasons, codes, fix in section["errors"]]
     table = "\n".join(["| reason | code | what to do |", "|---|---|---|", *rows])
     return "\n\n".join(filter(None, [f"## {section['title']}", section.get("text"), table]))
-
-
-if __name__ == "__main__":
-    print(json.dumps(fixes(), ensure_ascii=False, indent=1, sort_keys=True))

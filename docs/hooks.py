@@ -25,8 +25,6 @@ ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE = {
     "client/README.md": "integrate/python.md",
     "client/typescript/README.md": "integrate/typescript.md",
-    "client/go/README.md": "integrate/go.md",
-    "client/java/README.md": "integrate/java.md",
     "deploy/k8s/README.md": "operate/kubernetes.md",
     "deploy/triton/README.md": "operate/triton.md",
     "deploy/milvus-cluster/README.md": "operate/milvus-cluster.md",

@@ -19,8 +19,7 @@ that is missing there. The lawful reasons are a proposal: your data-protection o
 
 Ids of shoppers and visits are stored as keyed pseudonyms only ([keys](operate/keys.md)). Names,
 addresses and photos of shoppers are never stored: the photo of a request is in memory alone, and
-dropped [within an hour](merchandise/changing-a-scene.md#what-it-compares). Its vector is stored
-only if the scene sets `record_photo_vectors` and the shopper consents to PHOTOS. Logs, metrics and
+dropped [within an hour](merchandise/changing-a-scene.md#what-it-compares). Logs, metrics and
 traces hold no id, no query and no pseudonym. The retriever and the embedder store products; of
 persons, they store the names of calling keys in the
 audit log, people in photos of products unless their faces are
@@ -53,8 +52,7 @@ PURPOSES = (
     ("ATTRIBUTES", "no attributes are stored"),
     (
         "PHOTOS",
-        "no vector of a photo that they search with is stored, and "
-        "[spaces](operate/spaces.md#clicks-on-searches-by-photo) learn nothing from their clicks",
+        "vectors of photos that they searched with, which releases before 0.40 stored, are deleted",
     ),
 )
 """Purpose, and what happens without consent."""

@@ -22,7 +22,7 @@ _BENCHES: Mapping[Path, str] = {
     RESEARCH / "objectives.md": "objectives",
     RESEARCH / "performance.md": "beside http idle_catalogs listing million_users shelves suggest",
     RESEARCH / "personal.md": "personal",
-    RESEARCH / "photos.md": "clutter photo_clicks photo_parts photo_search",
+    RESEARCH / "photos.md": "clutter photo_parts photo_search",
     RESEARCH / "private-counts.md": "private_counts",
     RESEARCH / "quality.md": "new_films posters quality sequence side_features small_shops",
     RESEARCH / "shelf-plans.md": "shelf_plans",

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Unpacks Debian's Go, Java and PHP, gRPC and protoc into .tools/languages, for the tests of docs/integrate/clients
-# and of client/go and client/java: Go and its libraries of Debian 13, the others of Debian 12. Only a JDK is installed on
+# Unpacks Debian's Go, Java and PHP, gRPC and protoc into .tools/languages, for the tests of docs/integrate/clients:
+# Go and its libraries of Debian 13, the others of Debian 12. Only a JDK is installed on
 # the system, if it has none. This script never fails: tests of a missing language print NOT MEASURED. About 400 MB, most of
 # it Go's compiler and sources.
 set -eu
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 packages="
   protobuf-compiler libprotobuf32 libprotoc32 libprotobuf-dev
   protobuf-compiler-grpc-java-plugin libprotobuf-java libgrpc-java libguava-java libperfmark-java
-  libnetty-java libjctools-java libgeronimo-annotation-1.3-spec-java junit4 libhamcrest-java
+  libnetty-java libjctools-java libgeronimo-annotation-1.3-spec-java
   protobuf-compiler-grpc libgrpc29 php8.2-cli php8.2-common php8.2-curl php-google-protobuf"
 go="
   golang-1.24-go golang-1.24-src protoc-gen-go protoc-gen-go-grpc
@@ -43,7 +43,7 @@ download || { root && apt-get update -qq && download; } || {
   echo 'the packages of Debian 12 are not available here: Go, Java and PHP are not measured' >&2
   exit 0
 }
-download_go || echo 'the packages of Debian 13 are not available here: the Go examples and client/go are not measured' >&2
+download_go || echo 'the packages of Debian 13 are not available here: the Go example is not measured' >&2
 rm -rf "$there"
 for package in "$folder"/*.deb; do
   dpkg-deb --extract "$package" "$there"
@@ -61,5 +61,5 @@ done
 command -v javac >/dev/null 2>&1 || {
   root && DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends openjdk-17-jdk-headless >/dev/null
-} || echo 'no JDK (Debian: openjdk-17-jdk-headless): the Java example and client/java are not measured' >&2
+} || echo 'no JDK (Debian: openjdk-17-jdk-headless): the Java example is not measured' >&2
 touch "$there/.complete-with-junit"

@@ -38,7 +38,7 @@ STAY = {
             ("experiment_products", "experiment_report", "counted_experiment"),
             "an operator's report",
         ),
-        **dict.fromkeys(("serving_model", "has_model", "refine_space"), "an operator's call"),
+        **dict.fromkeys(("serving_model", "has_model"), "an operator's call"),
     },
     (EmbedderClient, LocalEmbedder): {
         "spaces": "kept for all requests",

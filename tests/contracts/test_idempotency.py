@@ -28,7 +28,6 @@ ONCE = {
     "ranker.v1.ModelService/DemoteModel": "the second finds no model to demote",
     "ranker.v1.ModelService/EvaluateModel": STARTS_A_JOB,
     "ranker.v1.ModelService/PublishModel": STARTS_A_JOB,
-    "ranker.v1.ModelService/RefineSpace": STARTS_A_JOB,
     "ranker.v1.ModelService/RollbackModel": "two go back two models",
     "ranker.v1.ModelService/TrainModel": STARTS_A_JOB,
     "retriever.v1.BackupService/CreateBackup": STARTS_A_JOB,

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from gateway.callers.job_access import RULES
-from ranker.domain.refinement import REFINE
 from ranker.learning.publish import PUBLISH
 from ranker.wiring.worker import jobs_of
 from retriever.workers import jobs as retriever_jobs
@@ -28,7 +27,7 @@ def ranker_kinds() -> set[str]:
             training_priority=Priority.IDLE,
         ),
     )
-    return {PUBLISH, REFINE, *jobs_of(stand_in, stand_in, stand_in, asyncio.Event())}
+    return {PUBLISH, *jobs_of(stand_in, stand_in, stand_in, asyncio.Event())}
 
 
 def test_the_kinds_that_workers_do_are_those_of_the_contract() -> None:

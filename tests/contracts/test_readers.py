@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import base64
 import gzip
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -38,7 +37,6 @@ from servicekit.rpc.requests import unpack_token
 from sightline.filter_text import MAX_LENGTH, FilterSyntaxError
 from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest
 from sightline_agents.catalog.photos import MAX_ENCODED, PhotoInvalid, decoded
-from sightline_agents.ucp.requests import SearchRequest
 from sightline_rules.photo_metadata import without_metadata
 from sightline_rules.photos import sniff
 from tests.code import nodes
@@ -267,12 +265,6 @@ CASES: dict[str, tuple[str, Callable[[Any], object], Callable[[int], Any], int]]
         decoded,
         lambda size: "AAA A" * (size // 5),
         MAX_ENCODED // 4,
-    ),
-    "a request of an agent": (
-        "sightline_agents.ucp.application",
-        SearchRequest.model_validate_json,
-        lambda size: json.dumps({"filters": {f"k{each}": 1 for each in range(size // 10)}}),
-        MIB,
     ),
 }
 """By name: the module of a reader, how it is called, an input of a size, and the largest size."""

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import tarfile
 import tomllib
 from pathlib import Path
 
@@ -108,31 +107,6 @@ def test_the_notes_are_what_the_changelog_says_of_the_version(machine: Machine) 
     assert listed == f"{IMAGE}:1.2.0@{DIGEST}\n"
     assert "- New" in machine.called()
     assert "- Old" not in machine.called()
-
-
-def test_sources_of_clients_are_packed_into_the_same_bytes_each_time(machine: Machine) -> None:
-    for each, file in (("go", "go.mod"), ("java", "src/main/java/Client.java")):
-        path = machine.folder / "dist" / each / file
-        path.parent.mkdir(parents=True)
-        path.write_text(file)
-    packed = [
-        machine.folder / f"dist/sources/sightline-{each}-{VERSION}.tar.gz"
-        for each in ("go", "java")
-    ]
-    before = None
-    for _ in range(2):
-        done = machine.step("sources")
-        assert done.returncode == 0, done.stderr
-        now = [path.read_bytes() for path in packed]
-        assert before in (None, now)
-        before = now
-        os.utime(machine.folder / "dist/go/go.mod", (1, 1))
-    with tarfile.open(packed[1]) as archive:
-        assert f"sightline-java-{VERSION}/src/main/java/Client.java" in archive.getnames()
-
-
-def test_clients_that_were_not_written_are_not_packed(machine: Machine) -> None:
-    assert machine.step("sources").returncode != 0
 
 
 def test_an_image_of_both_platforms_is_scanned_on_both_signed_and_tagged(machine: Machine) -> None:

@@ -11,7 +11,7 @@ from google.rpc import status_pb2
 
 from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import EmbedderUnavailable, SpaceNotFitted, VersionMismatch
+from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
 from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
 from retriever.domain.vectors import GivenVector
@@ -124,11 +124,6 @@ class FakeEmbedder:
             raise self.unfit.pop(0)
         self.fitted_references.append(plan)
         yield ReferenceProgress(84, 84, "e" * 16, self.reference_verdict)
-
-    async def shopper_photo_tags(self, catalog_id: str, version: str) -> tuple[str, ...]:
-        if version not in self.served:
-            raise SpaceNotFitted
-        return ("phone",)
 
     async def categories(
         self, catalog_id: str, space: str, version: str

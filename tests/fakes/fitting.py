@@ -20,7 +20,6 @@ from embedder.domain.fitted import (
     TextMap,
 )
 from embedder.fitting import process
-from embedder.fitting.evaluate_space import by_clicks
 from embedder.fitting.process import FitOrder, Tell
 from servicekit.processes.background import Priority
 
@@ -48,10 +47,6 @@ def learn(
         scales=np.stack([scale, scale]).astype("f4"),
         projection=np.ascontiguousarray(axes[:DIMENSION].T, "f4"),
     )
-    if order.refinement is not None:
-        given = order.refinement.map()
-        projection = given.projection @ given.matrix
-        fitted = FittedSpace(given.means, given.scales, projection)
     vectors = fitted.embed(first, data.kinds)
     paths = sorted({path for path in data.categories if path})
     means = np.stack(
@@ -75,8 +70,6 @@ def learn(
         len(paths),
         order.seed,
     )
-    if order.refinement is not None:
-        evaluation = by_clicks(evaluation, order.refinement.report)
     assert baseline.shape[0] == len(first)
     return FittedSpace(fitted.means, fitted.scales, fitted.projection, head, text_map), evaluation
 

@@ -390,10 +390,6 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
         await self.script.take("PublishModel", request, context)
         return job_pb2.Job(job_id="ranker/2", kind="publish")
 
-    async def RefineSpace(self, request, context):
-        await self.script.take("RefineSpace", request, context)
-        return job_pb2.Job(job_id="ranker/5", kind="refine_space")
-
     async def GetOnlineReport(self, request, context):
         await self.script.take("GetOnlineReport", request, context)
         return online_report_pb2.OnlineReport(groups=[online_report_pb2.OnlineGroup(scene="home")])

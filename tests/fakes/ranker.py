@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import grpc
 import numpy as np
+import sqlalchemy as sa
 
 from ranker.domain.arrays import Doubles
 from ranker.domain.errors import ModelNotFound
@@ -24,7 +25,10 @@ from ranker.domain.features import Money, Product
 from ranker.domain.model import Model, ModelRecord
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import _stored as to_stored
+from ranker.record.encrypted_columns import photo_of, seal_vector
+from ranker.record.tables import ANSWERS
 from ranker.serving.ranking.rank import RankCandidates
+from servicekit.sql.database import Database
 from sightline.common.v1 import answer_pb2, candidate_pb2
 from sightline.retriever.v1 import (
     product_service_pb2,
@@ -37,6 +41,18 @@ from tests.waiting import SECONDS
 KEY = Pseudonyms(bytes(range(32)))
 HOUR = 3_600_000_000
 NOW = 1_790_000_000_000_000
+
+
+async def with_photos(db: Database, *answer_ids: str) -> None:
+    """Store the vector of a photo with answers, as releases before 0.40 did."""
+
+    def write(connection: sa.Connection) -> None:
+        for answer_id in answer_ids:
+            vector = seal_vector(connection, photo_of("default"), b"\1\2\3\4" * 4)
+            one = sa.update(ANSWERS).where(ANSWERS.c.answer_id == answer_id)
+            connection.execute(one.values(photo=vector, photo_space="v1"))
+
+    await db.write(write)
 
 
 def event(event_id: str = "e1", **fields: object) -> Event:

@@ -75,7 +75,6 @@ def suite(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Ite
     scenes = tmp_path_factory.mktemp("scenes")
     (scenes / "learned").mkdir()
     (scenes / "learned" / "kinds.toml").write_text("category_weight = 0.1\n")
-    (scenes / "learned" / "clicks.toml").write_text("record_photo_vectors = true\n")
     name, content = scene_of("integrate/detect.md")
     (scenes / name).write_text(content)
     given = {"RETRIEVER_BLUR_FACES": "people", "GATEWAY_SCENES_FOLDER": str(scenes)}

@@ -18,11 +18,8 @@ import httpx
 import pytest
 from mcp import Client, StdioServerParameters
 
-from sightline_agents.ucp.profile import SEARCH, Shop
 from tests import npm
 from tests.engines import ROOT, free_port
-from tests.live.test_http import values
-from tests.ucp import schemas
 from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.full
@@ -152,30 +149,6 @@ def test_the_inspector_finds_the_wine(
     assert answer["structuredContent"]["products"][0]["product_id"] == PHOTO
 
 
-def test_ucps_answers_follow_its_schemas(environment: dict[str, str], address: str) -> None:
-    printed = typed(block("sh", ".well-known/ucp"), environment, address)
-    profile, searched, looked_up, product = values(printed)
-    assert not schemas.violations(profile["ucp"], schemas.PROFILE)
-    assert not schemas.violations(searched, schemas.SEARCH)
-    assert searched["products"]
-    assert all(each["variants"][0]["price"]["amount"] <= 5000 for each in searched["products"])
-    assert not schemas.violations(looked_up, schemas.LOOKUP)
-    assert [each["id"] for each in looked_up["products"]] == [PHOTO]
-    assert not schemas.violations(product, schemas.PRODUCT)
-    assert product["product"]["id"] == PHOTO
-
-
-def test_ucps_search_takes_a_photo(environment: dict[str, str], address: str) -> None:
-    (found,) = values(typed(block("sh", '{\\"photo\\"'), environment, address))
-    assert not schemas.violations(found, schemas.SEARCH)
-    assert found["products"][0]["id"] == PHOTO
-    extension = Shop.at("https://shop.example").extension
-    assert list(found["ucp"]["capabilities"]) == [SEARCH, extension]
-    media = found["products"][0]["media"][0]["url"]
-    picture = httpx.get(media.replace("https://shop.example", address))
-    assert picture.headers["content-type"] == "image/jpeg"
-
-
 async def test_pages_of_a_search_follow_one_another(address: str) -> None:
     seen: list[str] = []
     async with Client(f"{address}/mcp") as agent:
@@ -210,7 +183,5 @@ def test_every_block_of_the_page_is_used_here() -> None:
         ("sh", "sightline-agents http"),
         ("sh", "inspector@"),
         ("python", "call_tool"),
-        ("sh", ".well-known/ucp"),
-        ("sh", '{\\"photo\\"'),
     )
     assert sorted(block(*each) for each in words) == sorted(text for _, text in BLOCKS)

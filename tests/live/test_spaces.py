@@ -1,10 +1,8 @@
 """A space learned from a shop's photos by the whole suite, and searched in."""
 
-import asyncio
 import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,14 +12,9 @@ from examples.wines import loading
 from examples.wines.catalogue import Wine, load_wines
 from local_suite.suite import Suite
 from sightline_client import (
-    Event,
-    EventType,
     FailedPrecondition,
-    Job,
     JobState,
-    Purpose,
     SightlineClient,
-    Space,
     SpaceState,
     SpaceVerdict,
 )
@@ -66,7 +59,6 @@ async def test_a_shop_learns_a_space_and_its_searches_use_it(gateway: str, suite
         await _the_category_of_a_photo_counts_where_a_scene_says_so(client, wines)
         with pytest.raises(FailedPrecondition, match="generations use this space"):
             await client.retire_space(model)
-        await _clicks_refine_the_space(client, wines, made)
 
         again = await client.fit_space(backbone="efficientnet_lite0", seed=3)
         await client.cancel_job(again.job_id)
@@ -149,75 +141,6 @@ async def _the_category_of_a_photo_counts_where_a_scene_says_so(
             wanted = cosines[wine.id] + 0.1 * math.log(max(chance, 0.01))
             assert plain[wine.id] == pytest.approx(weight * cosines[wine.id], abs=1e-3)
             assert kinds[wine.id] == pytest.approx(weight * wanted, abs=1e-3), wine.title
-
-
-async def _clicks_refine_the_space(
-    client: SightlineClient, wines: Sequence[Wine], used: Space
-) -> None:
-    """Search by distorted photos as 130 shoppers, of whom 110 consent, and click the right wine.
-    The clicks of those who consent refine the space, and the candidate says how many they were."""
-    refused = await _ended(client, await client.fit_space(learn_from_clicks=True))
-    assert refused.error is not None
-    assert refused.error.reason == "PHOTO_CLICKS_TOO_FEW"
-    assert "0 clicks of 0 shoppers" in refused.error.message
-    places = list[int]()
-    for number in range(130):
-        wine, user = wines[number % len(wines)], f"shopper {number}"
-        if number < 110:
-            await client.set_consent(user=user, given=[Purpose.PHOTOS], source="a test")
-        answer = await client.recommend(
-            image=_distorted(wine.image, number), user=user, scene="clicks", page_size=len(wines)
-        )
-        ranks = {each.product.product_id: each.rank for each in answer.results}
-        if (place := ranks.get(wine.id, 0)) == 0:  # a near-duplicate of another wine's photo
-            continue
-        event = Event(
-            f"click {number}",
-            EventType.CLICK,
-            wine.id,
-            user=user,
-            position=place,
-            attribution_token=answer.attribution_token,
-        )
-        await client.write_events([event])
-        if number < 110:
-            places.append(place)
-    usable = sum(place <= 20 for place in places)
-    assert usable >= 100, places
-    async with asyncio.timeout(SECONDS):  # records are stored after the answers
-        while (job := await _ended(client, await client.fit_space(learn_from_clicks=True))).error:
-            assert job.error.reason == "PHOTO_CLICKS_TOO_FEW"
-            await asyncio.sleep(0.5)
-    learned = int(job.results["click_count"])
-    assert 100 <= learned <= usable, "not those of the twenty who refuse"
-    assert job.results["shopper_count"] == str(learned)
-    spaces = {each.version: each for each in await client.list_spaces(include_all=True)}
-    refined = spaces[job.results["space_version"]]
-    assert refined.state is SpaceState.CANDIDATE
-    assert refined.version != used.version
-    assert refined.evaluation is not None
-    assert refined.evaluation.text.startswith(
-        f"learned from {learned} clicks of {learned} shoppers"
-    )
-    (figure,) = [each for each in refined.evaluation.figures if each.name == "hit@1 of clicks"]
-    assert figure.baseline is not None
-    assert figure.value > figure.baseline, "photos of shoppers that the matrix did not learn from"
-
-
-async def _ended(client: SightlineClient, begun: Job) -> Job:
-    return [each async for each in client.watch_job(begun.job_id)][-1]
-
-
-def _distorted(image: Path, seed: int) -> bytes:
-    """Return the photo as a poor camera shows it: tinted, noisy and shifted."""
-    draw = np.random.default_rng(seed)
-    with Image.open(image) as picture:
-        pixels = np.asarray(picture.convert("RGB"), np.float32)
-    tinted = pixels * draw.uniform(0.5, 1.1, 3) + draw.normal(0, 30, pixels.shape)
-    moved = np.roll(tinted, draw.integers(-20, 20, 2), (0, 1))
-    file = io.BytesIO()
-    Image.fromarray(moved.clip(0, 255).astype(np.uint8)).save(file, "JPEG", quality=40)
-    return file.getvalue()
 
 
 def _noise() -> bytes:

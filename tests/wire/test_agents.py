@@ -158,22 +158,6 @@ async def test_an_exhausted_quota_is_told_with_what_to_do(keys: Path) -> None:
     assert not other.is_error, "each caller has quotas of its own"
 
 
-async def test_ucp_passes_the_callers_key_on(suite: Suite) -> None:
-    agent = {"ucp-agent": 'profile="https://agent.example/profile.json"'}
-    async with serving(suite) as shop, httpx.AsyncClient(headers=agent) as web:
-        path, request = f"{shop.address}/ucp/catalog/search", {"photo": {"content": PHOTO}}
-        answers = {
-            token: await web.post(
-                path, json=request, headers={"authorization": token} if token else {}
-            )
-            for token in ("", f"Bearer {READER}", f"Bearer {WRITER}", "Basic YTpi")
-        }
-    codes = [each.status_code for each in answers.values()]
-    assert codes == [401, 200, 403, 401]
-    assert answers[""].json()["code"] == "token_missing"
-    assert answers[f"Bearer {WRITER}"].json()["code"] == "role_missing"
-
-
 async def test_a_header_that_names_no_token_is_a_protocol_error(suite: Suite) -> None:
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
     headers = {"accept": "application/json, text/event-stream", "authorization": "Basic YTpi"}

@@ -208,13 +208,11 @@ async def test_spaces_are_fitted_by_the_retriever_and_served_by_the_embedder(sui
     assert suite.embedder.script.requests("ListSpaces")[0].include_all
 
 
-async def test_a_space_is_refined_by_clicks_by_the_ranker(suite):
-    request = fit_service_pb2.FitSpaceRequest(request_id="r1", learn_from_clicks=True)
-    job = await suite.admin.FitSpace(request)
-
-    assert (job.job_id, job.kind) == ("ranker/5", "refine_space")
-    (asked,) = suite.ranker.script.requests("RefineSpace")
-    assert (asked.catalog_id, asked.request_id) == ("default", "r1")
+async def test_a_space_is_no_longer_refined_by_clicks(suite):
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await suite.admin.FitSpace(fit_service_pb2.FitSpaceRequest(learn_from_clicks=True))
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "no longer refined by clicks" in raised.value.details()
     assert not suite.retriever.script.requests("FitSpace")
 
 

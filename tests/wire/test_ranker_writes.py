@@ -151,7 +151,6 @@ async def test_an_undeclared_catalog_is_refused_by_every_call(suite: Suite) -> N
         suite.models.ListModels(model_service_pb2.ListModelsRequest(**one)),
         suite.models.PromoteModel(model_service_pb2.PromoteModelRequest(**one)),
         suite.models.PublishModel(model_service_pb2.PublishModelRequest(**one)),
-        suite.models.RefineSpace(model_service_pb2.RefineSpaceRequest(**one)),
         suite.models.RollbackModel(model_service_pb2.RollbackModelRequest(**one)),
         suite.jobs.GetJob(job_service_pb2.GetJobRequest(**one)),
         suite.jobs.ListJobs(job_service_pb2.ListJobsRequest(**one)),

@@ -33,7 +33,6 @@ VALUES = {
 }
 ROWS: dict[str, dict[str, Any]] = {
     "IndexService/CreateGeneration": {"name": "other"},
-    "FitService/RefineSpace": {"request_id": "r4", "refinement": {"space_version": "v1"}},
     "ProductService/BrowseProducts": {"order": "NEWEST"},
     "ProductService/CountFacets": {"facets": [{"field": "brand"}]},
     "WatchService/SendFrames": {"frames": [{"image": photo(seed=1)}]},

@@ -89,7 +89,6 @@ INDEXED_AGAIN = ("changes", "outbox", "sequences", "vectors")
 """A vector that is given again is written to the index again."""
 ELSEWHERE = {
     "BackupService/DeleteBackup": "unit/retriever/backup/test_backups.py",
-    "FitService/RefineSpace": "unit/retriever/indexing/test_space_fits.py",
     "WatchService/SendFrames": "unit/retriever/watching/test_frames.py",
 }
 """Calls that are repeated by the tests in these files."""

@@ -1,1 +1,1 @@
-"""Sightline for software agents: servers of the Model Context Protocol and of UCP."""
+"""Sightline for software agents: a server of the Model Context Protocol."""

@@ -8,7 +8,6 @@ from sightline_agents.catalog import caller
 from sightline_agents.catalog.photos import PhotoFolder
 from sightline_agents.mcp.server import build
 from sightline_agents.settings import Caller, Callers, Gateway, Listening, Offer
-from sightline_agents.ucp import application
 from sightline_client.cli.base.group import Commands
 
 app = Commands(
@@ -16,7 +15,7 @@ app = Commands(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Serve a Sightline catalog to software agents, by MCP and UCP.",
+    help="Serve a Sightline catalog to software agents, by the Model Context Protocol.",
 )
 
 
@@ -38,22 +37,21 @@ def stdio(gateway: Gateway, only: Caller, offer: Offer) -> None:
 
 @app.command()
 def http(listening: Listening, gateway: Gateway, callers: Callers, offer: Offer) -> None:
-    """Serve MCP by streamable HTTP at /mcp, and UCP at /.well-known/ucp and /ucp.
+    """Serve MCP by streamable HTTP at /mcp.
 
     Each request is a call of the token in its header Authorization. --anonymous-token-file names
     one for requests without.
     """
     listening.check()
-    connect, shop = gateway.connecting(callers.token()), listening.public_address
+    connect = gateway.connecting(callers.token())
     measuring.expose(listening.host, listening.metrics_port)
 
     async def serve() -> None:
         async with connect() as client:
             server = build(client, PhotoFolder(offer.photos), writes=offer.writes)
-            routes = [] if shop is None else application.routes(client, shop)
-            address = None if shop is None else shop.address
             admit = partial(caller.admit, client)
-            made = serving.application(server, routes, address, listening.name or (), admit=admit)
+            address, names = listening.public_address, listening.name or ()
+            made = serving.application(server, address, names, admit=admit)
             await serving.serve(made, listening.host, listening.port)
 
     asyncio.run(serve())

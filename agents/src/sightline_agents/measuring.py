@@ -7,15 +7,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS = Histogram(
     "sightline_agents_request_seconds",
-    "Time from a request's arrival to the end of its answer, by protocol (mcp, ucp or other) and"
-    " HTTP status. Errors of MCP's tools have the status 200; sightline_agents_tool_errors_total"
+    "Time from a request's arrival to the end of its answer, by protocol (mcp or other) and HTTP"
+    " status. Errors of MCP's tools have the status 200; sightline_agents_tool_errors_total"
     " counts them.",
     ["protocol", "status"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 _OPEN = Gauge("sightline_agents_requests_in_flight", "Requests in progress.")
-_PROTOCOLS = {"mcp": "mcp", "ucp": "ucp", ".well-known": "ucp"}
-"""Protocols by the first part of a path."""
 _ABANDONED = "499"
 """Status of a request whose client left before an answer began."""
 
@@ -53,5 +51,5 @@ class Measured:
                 status = "500"  # which is answered further out
                 raise
             finally:
-                protocol = _PROTOCOLS.get(scope["path"].split("/", 2)[1], "other")
+                protocol = "mcp" if scope["path"].split("/", 2)[1] == "mcp" else "other"
                 _SECONDS.labels(protocol, status).observe(time.perf_counter() - began)

@@ -1,4 +1,4 @@
-"""The HTTP server: MCP at /mcp, and UCP where the shop's address is known."""
+"""The HTTP server, with MCP at /mcp."""
 
 import asyncio
 import signal
@@ -14,13 +14,13 @@ from mcp.server.transport_security import TransportSecurityMiddleware, Transport
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightline_agents.catalog import caller
 from sightline_agents.catalog.photos import MAX_ENCODED
 from sightline_agents.measuring import Measured
-from sightline_agents.ucp.problems import of_error, problem
+from sightline_agents.problems import of_error, problem
 from sightline_client.errors import SightlineError
 
 Admit = Callable[[str | None], Awaitable[None]]
@@ -49,7 +49,6 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 def application(
     server: MCPServer[Any],
-    routes: list[BaseRoute],
     public_address: str | None,
     names: Iterable[str] = (),
     *,
@@ -64,7 +63,7 @@ def application(
         max_request_body_size=MAX_BODY,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    app.router.routes += [Route(LIVE, _live), *routes]
+    app.router.routes.append(Route(LIVE, _live))
     app.add_middleware(Admission, admit=admit, hosts=known_hosts(public_address, names))
     app.add_middleware(Measured, unmeasured=LIVE)
     return app

@@ -10,20 +10,19 @@ from typing import Annotated, TypeAlias
 import typer
 
 from sightline_agents.catalog import caller
-from sightline_agents.ucp.profile import AddressInvalid, Shop
 from sightline_client import SightlineClient
 from sightline_client.cli.base import access_token, certificates, options
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.transport.token import Token
 
 
-def _shop(value: str) -> Shop:
-    try:
-        return Shop.at(value)
-    except AddressInvalid as error:
-        raise typer.BadParameter(str(error)) from None
+def _address(value: str) -> str:
+    if not _ADDRESS.fullmatch(value):
+        raise typer.BadParameter(f"{value} must be https:// and a domain, without a path")
+    return value.rstrip("/")
 
 
+_ADDRESS = re.compile(r"https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?/?")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 """A host's name or IPv4 address, without a port."""
 
@@ -88,13 +87,13 @@ AnonymousTokenFile: TypeAlias = Annotated[
     ),
 ]
 PublicAddress: TypeAlias = Annotated[
-    Shop | None,
+    str | None,
     typer.Option(
         envvar="SIGHTLINE_AGENTS_PUBLIC_ADDRESS",
         metavar="https://DOMAIN",
-        parser=_shop,
-        help="Address at which agents reach this server, behind a proxy that ends TLS. It turns UCP"
-        " on: the profile names this address, and its domain names the extension for photos.",
+        parser=_address,
+        help="Address at which agents reach this server, behind a proxy that ends TLS:"
+        " requests may name its host, and pages of it may call.",
     ),
 ]
 

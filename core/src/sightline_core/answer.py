@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from sightline_core.branch import Branch, branches_of
 from sightline_core.candidates import Contributions
 from sightline_core.degradations import Degradation
-from sightline_core.opaque_messages import ProductRow, Vector
+from sightline_core.opaque_messages import ProductRow
 from sightline_core.reasons import Move, MoveCause, Reason
 from sightline_core.shoppers import Shopper
 from sightline_core.versions import Versions
@@ -212,8 +212,6 @@ class AnswerRecord:
     """Experiment arms of the answer."""
     controls: tuple[str, ...] = ()
     """Names of the controls that had an effect."""
-    photo: Vector | None = None
-    """Vector of the request's photo, recorded if the shopper consents; never read back."""
 
 
 class AnswerResult(NamedTuple):

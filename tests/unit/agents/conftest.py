@@ -13,12 +13,10 @@ from sightline_agents.catalog import caller
 from sightline_agents.catalog.photos import PhotoFolder
 from sightline_agents.mcp.server import CatalogServer, build
 from sightline_agents.serving import application
-from sightline_agents.ucp.application import routes
-from sightline_agents.ucp.profile import Shop
 from sightline_client import SightlineClient
 from tests.fakes.gateway import FakeGateway
 
-SHOP = Shop.at("https://shop.example")
+SHOP = "https://shop.example"
 JPEG = b"\xff\xd8\xff\xe0 a photo"
 
 
@@ -93,10 +91,7 @@ async def web(server: CatalogServer, client: SightlineClient) -> AsyncIterator[h
     """Yield a client of the HTTP application, without MCP, which needs a server."""
     admit = partial(caller.admit, client)
     names = ["agents.sightline.svc"]
-    app = application(server, routes(client, SHOP), SHOP.address, names, admit=admit)
+    app = application(server, SHOP, names, admit=admit)
     transport = httpx.ASGITransport(app)
-    agent = {"ucp-agent": 'profile="https://agent.example/profile.json"'}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://127.0.0.1:8690", headers=agent
-    ) as opened:
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8690") as opened:
         yield opened

@@ -160,11 +160,11 @@ async def test_other_hosts_and_origins_are_rejected(headers: dict[str, str], sta
 
 async def test_a_page_of_another_origin_reads_no_catalog(web: httpx.AsyncClient) -> None:
     rebound = {"host": "rebound.example:8690", "content-type": "application/json"}
-    for verb, path in (("GET", "/.well-known/ucp"), ("POST", serving.MCP)):
+    for verb, path in (("GET", "/any"), ("POST", serving.MCP)):
         assert (await web.request(verb, path, headers=rebound)).status_code == 421
-    public = SHOP.address.removeprefix("https://")
+    public = SHOP.removeprefix("https://")
     for host in (public, "agents.sightline.svc", "agents.sightline.svc:8690"):
-        assert (await web.get("/.well-known/ucp", headers={"host": host})).status_code == 200
+        assert (await web.get("/any", headers={"host": host})).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -172,6 +172,9 @@ async def test_a_page_of_another_origin_reads_no_catalog(web: httpx.AsyncClient)
     [
         ("http --host 0.0.0.0", "--public-address"),
         ("http --public-address http://shop.example", "https://"),
+        ("http --public-address https://shop.example/mcp", "https://"),
+        ("http --public-address https://ann@shop.example", "https://"),
+        ("http --public-address https://[", "https://"),
         ("http --name agents:8690", "--name"),
         ("http --anonymous-token-file /no/such/file", "/no/such/file"),
         ("http --photos /no/such/folder", "--photos"),

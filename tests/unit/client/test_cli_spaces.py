@@ -69,15 +69,6 @@ def test_a_fit_is_followed_to_its_end_and_says_how_to_go_on(line: Line) -> None:
     assert "PromoteSpace" not in line.gateway.requests
 
 
-def test_the_space_in_use_is_refined_by_clicks(line: Line) -> None:
-    result = line("fit", "--clicks")
-    assert result.exit_code == 0, result.output
-    (asked,) = line.gateway.requests["FitSpace"]
-    assert asked.learn_from_clicks
-    line("fit")
-    assert not line.gateway.requests["FitSpace"][-1].learn_from_clicks
-
-
 def test_a_space_that_is_not_better_is_fitted_and_refused(line: Line) -> None:
     result = line("fit", "--promote")
     assert result.exit_code == 1

@@ -1,1 +1,1 @@
-"""The gateway as both protocols use it: its caller, photos, texts and errors."""
+"""The gateway as the protocol uses it: its caller, photos, texts and errors."""

@@ -21,7 +21,6 @@ class SyncSpaceCalls(SyncConnected):
         seed: int = 0,
         max_photos: int = 0,
         shopper_photo_tags: Iterable[str] = (),
-        learn_from_clicks: bool = False,
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
@@ -35,9 +34,6 @@ class SyncSpaceCalls(SyncConnected):
             seed: Of the random numbers.
             max_photos: 0 = 50,000.
             shopper_photo_tags: Tags of products whose photos shoppers took.
-            learn_from_clicks: Refine the space that searches use by shoppers' clicks on searches by
-                photo; the arguments before are ignored. The job fails with PHOTO_CLICKS_TOO_FEW or
-                SPACE_NOT_FITTED.
             request_id: The same id returns the same job.
         """
         return self._loop.run(
@@ -47,7 +43,6 @@ class SyncSpaceCalls(SyncConnected):
                 seed=seed,
                 max_photos=max_photos,
                 shopper_photo_tags=shopper_photo_tags,
-                learn_from_clicks=learn_from_clicks,
                 request_id=request_id,
                 timeout=timeout,
             )

@@ -21,7 +21,6 @@ class SpaceCalls(Connected):
         seed: int = 0,
         max_photos: int = 0,
         shopper_photo_tags: Iterable[str] = (),
-        learn_from_clicks: bool = False,
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
@@ -35,9 +34,6 @@ class SpaceCalls(Connected):
             seed: Of the random numbers.
             max_photos: 0 = 50,000.
             shopper_photo_tags: Tags of products whose photos shoppers took.
-            learn_from_clicks: Refine the space that searches use by shoppers' clicks on searches by
-                photo; the arguments before are ignored. The job fails with PHOTO_CLICKS_TOO_FEW or
-                SPACE_NOT_FITTED.
             request_id: The same id returns the same job.
         """
         with to_wire.sendable("request"):
@@ -49,7 +45,6 @@ class SpaceCalls(Connected):
                 seed=seed,
                 max_photos=max_photos,
                 shopper_photo_tags=shopper_photo_tags,
-                learn_from_clicks=learn_from_clicks,
             )
         return from_wire.job(await self._call(self.calls.admin.FitSpace, request, timeout))
 

@@ -69,7 +69,7 @@ class _JobKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     JOB_KIND_RECOUNT: _JobKind.ValueType  # 17
     """Counts all shoppers' events again, after a catalog's default consent has changed."""
     JOB_KIND_REFINE_SPACE: _JobKind.ValueType  # 20
-    """Refines a space by clicks on searches by photo."""
+    """Of releases before 0.40: refines a space by clicks on searches by photo."""
     JOB_KIND_FIT_REFERENCE: _JobKind.ValueType  # 21
     """Fits a reference of good pieces."""
 
@@ -117,7 +117,7 @@ JOB_KIND_EXPORT_COUNTS: JobKind.ValueType  # 18
 JOB_KIND_RECOUNT: JobKind.ValueType  # 17
 """Counts all shoppers' events again, after a catalog's default consent has changed."""
 JOB_KIND_REFINE_SPACE: JobKind.ValueType  # 20
-"""Refines a space by clicks on searches by photo."""
+"""Of releases before 0.40: refines a space by clicks on searches by photo."""
 JOB_KIND_FIT_REFERENCE: JobKind.ValueType  # 21
 """Fits a reference of good pieces."""
 Global___JobKind: typing_extensions.TypeAlias = JobKind

@@ -64,7 +64,8 @@ class Figure(google.protobuf.message.Message):
     name: builtins.str
     """Name: "1-NN", "hit@5", "mAP", "category", "1-NN one catalog photo", "1-NN unseen products", "text hit@10", "cosine of
     a good match": cosine of the nearest photo that 5% of the queries stay below, a threshold for good matches. "hit@1 of
-    clicks", of a space that was refined by clicks: share of clicks whose product is the nearest, by their weights.
+    clicks", of a space that a release before 0.40 refined: share of clicks whose product is the nearest, by their
+    weights.
     """
     value: builtins.float
     """Value with the fitted space, 0 to 1; of "cosine of a good match", −1 to 1."""

@@ -25,11 +25,10 @@ _sym_db = _symbol_database.Default()
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 from sightline.common.v1 import photo_pb2 as sightline_dot_common_dot_v1_dot_photo__pb2
-from sightline.common.v1 import refinement_pb2 as sightline_dot_common_dot_v1_dot_refinement__pb2
 from sightline.embedder.v1 import embedding_service_pb2 as sightline_dot_embedder_dot_v1_dot_embedding__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/embedder/v1/space_service.proto\x12\x15sightline.embedder.v1\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/limits.proto\x1a\x1fsightline/common/v1/photo.proto\x1a$sightline/common/v1/refinement.proto\x1a-sightline/embedder/v1/embedding_service.proto\"\x86\x01\n\x0f\x46itSpaceRequest\x12\x36\n\x08settings\x18\x01 \x01(\x0b\x32\".sightline.embedder.v1.FitSettingsH\x00\x12\x30\n\x05photo\x18\x02 \x01(\x0b\x32\x1f.sightline.embedder.v1.FitPhotoH\x00\x42\t\n\x07\x63ontent\"\xd8\x01\n\x0b\x46itSettings\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61\x63kbone\x18\x03 \x01(\t\x12\x15\n\rmax_dimension\x18\x04 \x01(\x05\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\x0e\n\x06photos\x18\x06 \x01(\x03\x12 \n\x12shopper_photo_tags\x18\x07 \x03(\tB\x04\x80\xc9\x18\x10\x12\x38\n\nrefinement\x18\x08 \x01(\x0b\x32$.sightline.common.v1.SpaceRefinement\"\x9a\x01\n\x08\x46itPhoto\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x15\n\rcategory_path\x18\x04 \x03(\t\x12,\n\x04kind\x18\x05 \x01(\x0e\x32\x1e.sightline.common.v1.PhotoKind\x12\x17\n\x0f\x64uplicate_group\x18\x06 \x01(\t\"m\n\x10\x46itSpaceResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0f\n\x07skipped\x18\x03 \x01(\x03\x12+\n\x05space\x18\x04 \x01(\x0b\x32\x1c.sightline.embedder.v1.Space\"]\n\x13PromoteSpaceRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"M\n\x12RetireSpaceRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t2\xc6\x02\n\x0cSpaceService\x12p\n\x08\x46itSpace\x12&.sightline.embedder.v1.FitSpaceRequest\x1a\'.sightline.embedder.v1.FitSpaceResponse\"\x0f\xfa\xc8\x18\x06\x08 \x18\x80\xa3\x05\x8a\xc9\x18\x01\x04(\x01\x30\x01\x12\x62\n\x0cPromoteSpace\x12*.sightline.embedder.v1.PromoteSpaceRequest\x1a\x1c.sightline.embedder.v1.Space\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12`\n\x0bRetireSpace\x12).sightline.embedder.v1.RetireSpaceRequest\x1a\x1c.sightline.embedder.v1.Space\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x42N\n\x15sightline.embedder.v1B\x11SpaceServiceProtoP\x01Z sightline/embedder/v1;embedderv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/embedder/v1/space_service.proto\x12\x15sightline.embedder.v1\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/limits.proto\x1a\x1fsightline/common/v1/photo.proto\x1a-sightline/embedder/v1/embedding_service.proto\"\x86\x01\n\x0f\x46itSpaceRequest\x12\x36\n\x08settings\x18\x01 \x01(\x0b\x32\".sightline.embedder.v1.FitSettingsH\x00\x12\x30\n\x05photo\x18\x02 \x01(\x0b\x32\x1f.sightline.embedder.v1.FitPhotoH\x00\x42\t\n\x07\x63ontent\"\xb0\x01\n\x0b\x46itSettings\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61\x63kbone\x18\x03 \x01(\t\x12\x15\n\rmax_dimension\x18\x04 \x01(\x05\x12\x0c\n\x04seed\x18\x05 \x01(\x03\x12\x0e\n\x06photos\x18\x06 \x01(\x03\x12 \n\x12shopper_photo_tags\x18\x07 \x03(\tB\x04\x80\xc9\x18\x10J\x04\x08\x08\x10\tR\nrefinement\"\x9a\x01\n\x08\x46itPhoto\x12\r\n\x05image\x18\x01 \x01(\x0c\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\r\n\x05title\x18\x03 \x01(\t\x12\x15\n\rcategory_path\x18\x04 \x03(\t\x12,\n\x04kind\x18\x05 \x01(\x0e\x32\x1e.sightline.common.v1.PhotoKind\x12\x17\n\x0f\x64uplicate_group\x18\x06 \x01(\t\"m\n\x10\x46itSpaceResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x03\x12\r\n\x05stage\x18\x02 \x01(\t\x12\x0f\n\x07skipped\x18\x03 \x01(\x03\x12+\n\x05space\x18\x04 \x01(\x0b\x32\x1c.sightline.embedder.v1.Space\"]\n\x13PromoteSpaceRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"M\n\x12RetireSpaceRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t2\xc6\x02\n\x0cSpaceService\x12p\n\x08\x46itSpace\x12&.sightline.embedder.v1.FitSpaceRequest\x1a\'.sightline.embedder.v1.FitSpaceResponse\"\x0f\xfa\xc8\x18\x06\x08 \x18\x80\xa3\x05\x8a\xc9\x18\x01\x04(\x01\x30\x01\x12\x62\n\x0cPromoteSpace\x12*.sightline.embedder.v1.PromoteSpaceRequest\x1a\x1c.sightline.embedder.v1.Space\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12`\n\x0bRetireSpace\x12).sightline.embedder.v1.RetireSpaceRequest\x1a\x1c.sightline.embedder.v1.Space\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x42N\n\x15sightline.embedder.v1B\x11SpaceServiceProtoP\x01Z sightline/embedder/v1;embedderv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,18 +44,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPACESERVICE'].methods_by_name['PromoteSpace']._serialized_options = b'\220\002\002\212\311\030\001\001'
   _globals['_SPACESERVICE'].methods_by_name['RetireSpace']._loaded_options = None
   _globals['_SPACESERVICE'].methods_by_name['RetireSpace']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_FITSPACEREQUEST']._serialized_start=255
-  _globals['_FITSPACEREQUEST']._serialized_end=389
-  _globals['_FITSETTINGS']._serialized_start=392
-  _globals['_FITSETTINGS']._serialized_end=608
-  _globals['_FITPHOTO']._serialized_start=611
-  _globals['_FITPHOTO']._serialized_end=765
-  _globals['_FITSPACERESPONSE']._serialized_start=767
-  _globals['_FITSPACERESPONSE']._serialized_end=876
-  _globals['_PROMOTESPACEREQUEST']._serialized_start=878
-  _globals['_PROMOTESPACEREQUEST']._serialized_end=971
-  _globals['_RETIRESPACEREQUEST']._serialized_start=973
-  _globals['_RETIRESPACEREQUEST']._serialized_end=1050
-  _globals['_SPACESERVICE']._serialized_start=1053
-  _globals['_SPACESERVICE']._serialized_end=1379
+  _globals['_FITSPACEREQUEST']._serialized_start=217
+  _globals['_FITSPACEREQUEST']._serialized_end=351
+  _globals['_FITSETTINGS']._serialized_start=354
+  _globals['_FITSETTINGS']._serialized_end=530
+  _globals['_FITPHOTO']._serialized_start=533
+  _globals['_FITPHOTO']._serialized_end=687
+  _globals['_FITSPACERESPONSE']._serialized_start=689
+  _globals['_FITSPACERESPONSE']._serialized_end=798
+  _globals['_PROMOTESPACEREQUEST']._serialized_start=800
+  _globals['_PROMOTESPACEREQUEST']._serialized_end=893
+  _globals['_RETIRESPACEREQUEST']._serialized_start=895
+  _globals['_RETIRESPACEREQUEST']._serialized_end=972
+  _globals['_SPACESERVICE']._serialized_start=975
+  _globals['_SPACESERVICE']._serialized_end=1301
 # @@protoc_insertion_point(module_scope)

@@ -9,7 +9,6 @@ import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
 import sightline.common.v1.photo_pb2
-import sightline.common.v1.refinement_pb2
 import sightline.embedder.v1.embedding_service_pb2
 import sys
 import typing
@@ -62,7 +61,6 @@ class FitSettings(google.protobuf.message.Message):
     SEED_FIELD_NUMBER: builtins.int
     PHOTOS_FIELD_NUMBER: builtins.int
     SHOPPER_PHOTO_TAGS_FIELD_NUMBER: builtins.int
-    REFINEMENT_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -79,13 +77,6 @@ class FitSettings(google.protobuf.message.Message):
     def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Tags of products whose photos count as shoppers', up to 16; stored with the space (`Space.shopper_photo_tags`)."""
 
-    @property
-    def refinement(self) -> sightline.common.v1.refinement_pb2.SpaceRefinement:
-        """Refines a fitted space of the catalog instead of fitting a new map; its backbone is used, and `backbone` and
-        `max_dimension` are ignored. The verdict is about the refinement's clicks. SPACE_NOT_FOUND if there is no such
-        space, REQUEST_INVALID if the matrix does not fit it.
-        """
-
     def __init__(
         self,
         *,
@@ -96,10 +87,8 @@ class FitSettings(google.protobuf.message.Message):
         seed: builtins.int = ...,
         photos: builtins.int = ...,
         shopper_photo_tags: collections.abc.Iterable[builtins.str] | None = ...,
-        refinement: sightline.common.v1.refinement_pb2.SpaceRefinement | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["refinement", b"refinement"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["backbone", b"backbone", "catalog_id", b"catalog_id", "max_dimension", b"max_dimension", "photos", b"photos", "refinement", b"refinement", "request_id", b"request_id", "seed", b"seed", "shopper_photo_tags", b"shopper_photo_tags"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["backbone", b"backbone", "catalog_id", b"catalog_id", "max_dimension", b"max_dimension", "photos", b"photos", "request_id", b"request_id", "seed", b"seed", "shopper_photo_tags", b"shopper_photo_tags"]) -> None: ...
 
 Global___FitSettings: typing_extensions.TypeAlias = FitSettings
 

@@ -440,30 +440,6 @@ class RollbackModelRequest(google.protobuf.message.Message):
 Global___RollbackModelRequest: typing_extensions.TypeAlias = RollbackModelRequest
 
 @typing.final
-class RefineSpaceRequest(google.protobuf.message.Message):
-    """Request to refine the visual space."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    CATALOG_ID_FIELD_NUMBER: builtins.int
-    REQUEST_ID_FIELD_NUMBER: builtins.int
-    catalog_id: builtins.str
-    """Catalog. Default: "default"."""
-    request_id: builtins.str
-    """Makes the call idempotent: the same id returns the same job. Up to 128 characters. If empty, a new job is started
-    unless one is running.
-    """
-    def __init__(
-        self,
-        *,
-        catalog_id: builtins.str = ...,
-        request_id: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id"]) -> None: ...
-
-Global___RefineSpaceRequest: typing_extensions.TypeAlias = RefineSpaceRequest
-
-@typing.final
 class PublishModelRequest(google.protobuf.message.Message):
     """Request to publish a model."""
 

@@ -44,11 +44,6 @@ class ModelServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.TrainModelRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
-        self.RefineSpace = channel.unary_unary(
-                '/sightline.ranker.v1.ModelService/RefineSpace',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RefineSpaceRequest.SerializeToString,
-                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
-                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/sightline.ranker.v1.ModelService/ListModels',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsRequest.SerializeToString,
@@ -107,15 +102,6 @@ class ModelServiceServicer(object):
         changed since a model was trained alike (same seed, recipe and options), the job trains nothing and its results are
         that "model_version" and "nothing_new": "true". Errors: TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED,
         TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id returns the same job.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RefineSpace(self, request, context):
-        """Starts a job of kind "refine_space" that refines the visual space that searches use by clicks on searches by photo;
-        see sightline.retriever.v1.FitSpaceRequest.learn_from_clicks. If such a job is running, returns it. The same
-        request_id returns the same job. Errors of the job: PHOTO_CLICKS_TOO_FEW, SPACE_NOT_FITTED, REFINEMENT_FAILED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,11 +196,6 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.TrainModelRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
-            'RefineSpace': grpc.unary_unary_rpc_method_handler(
-                    servicer.RefineSpace,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.RefineSpaceRequest.FromString,
-                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
-            ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_model__service__pb2.ListModelsRequest.FromString,
@@ -288,33 +269,6 @@ class ModelService(object):
             target,
             '/sightline.ranker.v1.ModelService/TrainModel',
             sightline_dot_ranker_dot_v1_dot_model__service__pb2.TrainModelRequest.SerializeToString,
-            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RefineSpace(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.ModelService/RefineSpace',
-            sightline_dot_ranker_dot_v1_dot_model__service__pb2.RefineSpaceRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,

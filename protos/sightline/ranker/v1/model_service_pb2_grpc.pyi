@@ -45,22 +45,6 @@ _ModelServiceTrainModelType = typing_extensions.TypeVar(
     ],
 )
 
-_ModelServiceRefineSpaceType = typing_extensions.TypeVar(
-    '_ModelServiceRefineSpaceType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.model_service_pb2.RefineSpaceRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.model_service_pb2.RefineSpaceRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.model_service_pb2.RefineSpaceRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-)
-
 _ModelServiceListModelsType = typing_extensions.TypeVar(
     '_ModelServiceListModelsType',
     grpc.UnaryUnaryMultiCallable[
@@ -205,17 +189,13 @@ _ModelServiceGetExposureReportType = typing_extensions.TypeVar(
     ],
 )
 
-class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceRefineSpaceType, _ModelServiceListModelsType, _ModelServiceEvaluateModelType, _ModelServiceGetEvaluationType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServiceDemoteModelType, _ModelServicePublishModelType, _ModelServiceGetOnlineReportType, _ModelServiceGetExposureReportType]):
+class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelServiceListModelsType, _ModelServiceEvaluateModelType, _ModelServiceGetEvaluationType, _ModelServicePromoteModelType, _ModelServiceRollbackModelType, _ModelServiceDemoteModelType, _ModelServicePublishModelType, _ModelServiceGetOnlineReportType, _ModelServiceGetExposureReportType]):
     """Ranking models of a catalog: training, evaluation and serving."""
 
     @typing.overload
     def __init__(self: ModelServiceStub[
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.TrainModelRequest,
-            sightline.common.v1.job_pb2.Job,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.model_service_pb2.RefineSpaceRequest,
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -263,10 +243,6 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.model_service_pb2.RefineSpaceRequest,
-            sightline.common.v1.job_pb2.Job,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.model_service_pb2.ListModelsRequest,
             sightline.ranker.v1.model_service_pb2.ListModelsResponse,
         ],
@@ -311,12 +287,6 @@ class ModelServiceStub(typing.Generic[_ModelServiceTrainModelType, _ModelService
     changed since a model was trained alike (same seed, recipe and options), the job trains nothing and its results are
     that "model_version" and "nothing_new": "true". Errors: TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED,
     TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id returns the same job.
-    """
-
-    RefineSpace: _ModelServiceRefineSpaceType
-    """Starts a job of kind "refine_space" that refines the visual space that searches use by clicks on searches by photo;
-    see sightline.retriever.v1.FitSpaceRequest.learn_from_clicks. If such a job is running, returns it. The same
-    request_id returns the same job. Errors of the job: PHOTO_CLICKS_TOO_FEW, SPACE_NOT_FITTED, REFINEMENT_FAILED.
     """
 
     ListModels: _ModelServiceListModelsType
@@ -376,10 +346,6 @@ ModelServiceAsyncStub: typing_extensions.TypeAlias = ModelServiceStub[
         sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.model_service_pb2.RefineSpaceRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.model_service_pb2.ListModelsRequest,
         sightline.ranker.v1.model_service_pb2.ListModelsResponse,
     ],
@@ -432,17 +398,6 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         changed since a model was trained alike (same seed, recipe and options), the job trains nothing and its results are
         that "model_version" and "nothing_new": "true". Errors: TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED,
         TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id returns the same job.
-        """
-
-    @abc.abstractmethod
-    def RefineSpace(
-        self,
-        request: sightline.ranker.v1.model_service_pb2.RefineSpaceRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job of kind "refine_space" that refines the visual space that searches use by clicks on searches by photo;
-        see sightline.retriever.v1.FitSpaceRequest.learn_from_clicks. If such a job is running, returns it. The same
-        request_id returns the same job. Errors of the job: PHOTO_CLICKS_TOO_FEW, SPACE_NOT_FITTED, REFINEMENT_FAILED.
         """
 
     @abc.abstractmethod

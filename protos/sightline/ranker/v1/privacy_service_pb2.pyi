@@ -44,9 +44,8 @@ class _PurposeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     PURPOSE_ATTRIBUTES: _Purpose.ValueType  # 4
     """Attributes that the shopper gave are stored. Always needs the shopper's own consent."""
     PURPOSE_PHOTOS: _Purpose.ValueType  # 5
-    """Vectors of the photos that the shopper searches with are recorded with the answers, and fitted spaces learn from the
-    shopper's clicks on these answers. Always needs the shopper's own consent; no effect without PURPOSE_PERSONALISE and
-    PURPOSE_TRAIN, or if the scene does not record such vectors (`record_photo_vectors`).
+    """Without effect since 0.40, which records no vectors of photos. Its withdrawal deletes those that earlier releases
+    recorded.
     """
 
 class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
@@ -69,9 +68,8 @@ otherwise.
 PURPOSE_ATTRIBUTES: Purpose.ValueType  # 4
 """Attributes that the shopper gave are stored. Always needs the shopper's own consent."""
 PURPOSE_PHOTOS: Purpose.ValueType  # 5
-"""Vectors of the photos that the shopper searches with are recorded with the answers, and fitted spaces learn from the
-shopper's clicks on these answers. Always needs the shopper's own consent; no effect without PURPOSE_PERSONALISE and
-PURPOSE_TRAIN, or if the scene does not record such vectors (`record_photo_vectors`).
+"""Without effect since 0.40, which records no vectors of photos. Its withdrawal deletes those that earlier releases
+recorded.
 """
 Global___Purpose: typing_extensions.TypeAlias = Purpose
 

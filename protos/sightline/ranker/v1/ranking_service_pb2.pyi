@@ -332,7 +332,6 @@ class AnswerDraft(google.protobuf.message.Message):
     MATCHED_IMAGE_IDS_FIELD_NUMBER: builtins.int
     BRANCH_NAMES_FIELD_NUMBER: builtins.int
     BRANCHES_FIELD_NUMBER: builtins.int
-    PHOTO_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
     """Id of the answer: 1 to 64 characters of [A-Za-z0-9_-]. The first content of an id is kept."""
     request_digest: builtins.bytes
@@ -365,13 +364,6 @@ class AnswerDraft(google.protobuf.message.Message):
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
         """Branches that found each candidate: bit i stands for `branch_names[i]`. One entry for each candidate."""
 
-    @property
-    def photo(self) -> sightline.common.v1.vector_pb2.Vector:
-        """Vector of the photo that was searched, if the photo was the request's only signal and the scene records such
-        vectors; up to 2,048 components. It is recorded if the shopper consents to PURPOSE_PHOTOS, PURPOSE_TRAIN and
-        PURPOSE_PERSONALISE, and dropped otherwise. It is never returned, except in an export of the shopper's data.
-        """
-
     def __init__(
         self,
         *,
@@ -385,10 +377,9 @@ class AnswerDraft(google.protobuf.message.Message):
         matched_image_ids: collections.abc.Iterable[builtins.str] | None = ...,
         branch_names: collections.abc.Iterable[builtins.str] | None = ...,
         branches: collections.abc.Iterable[builtins.int] | None = ...,
-        photo: sightline.common.v1.vector_pb2.Vector | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["photo", b"photo", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time_micros", b"answer_time_micros", "arms", b"arms", "branch_names", b"branch_names", "branches", b"branches", "degradations", b"degradations", "expire_time_micros", b"expire_time_micros", "matched_image_ids", b"matched_image_ids", "photo", b"photo", "request_digest", b"request_digest", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["versions", b"versions"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_id", b"answer_id", "answer_time_micros", b"answer_time_micros", "arms", b"arms", "branch_names", b"branch_names", "branches", b"branches", "degradations", b"degradations", "expire_time_micros", b"expire_time_micros", "matched_image_ids", b"matched_image_ids", "request_digest", b"request_digest", "versions", b"versions"]) -> None: ...
 
 Global___AnswerDraft: typing_extensions.TypeAlias = AnswerDraft
 

@@ -8,7 +8,6 @@ import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
-import sightline.common.v1.refinement_pb2
 import sys
 import typing
 
@@ -50,35 +49,6 @@ class StartReferenceFitRequest(google.protobuf.message.Message):
 Global___StartReferenceFitRequest: typing_extensions.TypeAlias = StartReferenceFitRequest
 
 @typing.final
-class RefineSpaceRequest(google.protobuf.message.Message):
-    """Request to refine a fitted space."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    CATALOG_ID_FIELD_NUMBER: builtins.int
-    REQUEST_ID_FIELD_NUMBER: builtins.int
-    REFINEMENT_FIELD_NUMBER: builtins.int
-    catalog_id: builtins.str
-    """Catalog. Default: "default"."""
-    request_id: builtins.str
-    """Id of the request, up to 128 characters; the same id returns the same job. Required."""
-    @property
-    def refinement(self) -> sightline.common.v1.refinement_pb2.SpaceRefinement:
-        """What was learned from clicks. Required."""
-
-    def __init__(
-        self,
-        *,
-        catalog_id: builtins.str = ...,
-        request_id: builtins.str = ...,
-        refinement: sightline.common.v1.refinement_pb2.SpaceRefinement | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["refinement", b"refinement"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "refinement", b"refinement", "request_id", b"request_id"]) -> None: ...
-
-Global___RefineSpaceRequest: typing_extensions.TypeAlias = RefineSpaceRequest
-
-@typing.final
 class FitSpaceRequest(google.protobuf.message.Message):
     """Request to fit a space."""
 
@@ -107,11 +77,7 @@ class FitSpaceRequest(google.protobuf.message.Message):
     each with all its photos.
     """
     learn_from_clicks: builtins.bool
-    """If true, the space that searches use now is refined by shoppers' clicks on searches by photo, and every other field
-    but `request_id` is ignored. The ranker runs the job, of kind "refine_space". PHOTO_CLICKS_TOO_FEW if fewer than
-    100 clicks of shoppers who consent to PURPOSE_PHOTOS can be used, SPACE_NOT_FITTED if that space is a built-in one.
-    Results: those of a fit, "click_count", "shopper_count" and "fit_job_id".
-    """
+    """Refused with REQUEST_INVALID since 0.40, which refines no space by clicks."""
     @property
     def shopper_photo_tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Tags of products whose photos were taken by shoppers, e.g. "shopper-photo", up to 16. All other photos count as the

@@ -41,11 +41,6 @@ class FitServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.FitSpaceRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
-        self.RefineSpace = channel.unary_unary(
-                '/sightline.retriever.v1.FitService/RefineSpace',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.RefineSpaceRequest.SerializeToString,
-                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
-                _registered_method=True)
         self.StartReferenceFit = channel.unary_unary(
                 '/sightline.retriever.v1.FitService/StartReferenceFit',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.StartReferenceFitRequest.SerializeToString,
@@ -61,14 +56,6 @@ class FitServiceServicer(object):
         """Starts a job of kind "fit" (`done` and `total` count photos) that sends the catalog's photos and their labels to
         the embedder, which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such a job is
         running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RefineSpace(self, request, context):
-        """Starts a job of kind "fit" that refines a fitted space by clicks, on the catalog's photos; see FitSpace. Idempotent
-        by `request_id`. FIT_IN_PROGRESS if another job of that kind is running.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -91,11 +78,6 @@ def add_FitServiceServicer_to_server(servicer, server):
             'FitSpace': grpc.unary_unary_rpc_method_handler(
                     servicer.FitSpace,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.FitSpaceRequest.FromString,
-                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
-            ),
-            'RefineSpace': grpc.unary_unary_rpc_method_handler(
-                    servicer.RefineSpace,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_fit__service__pb2.RefineSpaceRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'StartReferenceFit': grpc.unary_unary_rpc_method_handler(
@@ -131,33 +113,6 @@ class FitService(object):
             target,
             '/sightline.retriever.v1.FitService/FitSpace',
             sightline_dot_retriever_dot_v1_dot_fit__service__pb2.FitSpaceRequest.SerializeToString,
-            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RefineSpace(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.retriever.v1.FitService/RefineSpace',
-            sightline_dot_retriever_dot_v1_dot_fit__service__pb2.RefineSpaceRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,

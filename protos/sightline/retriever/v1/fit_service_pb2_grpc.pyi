@@ -42,22 +42,6 @@ _FitServiceFitSpaceType = typing_extensions.TypeVar(
     ],
 )
 
-_FitServiceRefineSpaceType = typing_extensions.TypeVar(
-    '_FitServiceRefineSpaceType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-)
-
 _FitServiceStartReferenceFitType = typing_extensions.TypeVar(
     '_FitServiceStartReferenceFitType',
     grpc.UnaryUnaryMultiCallable[
@@ -74,17 +58,13 @@ _FitServiceStartReferenceFitType = typing_extensions.TypeVar(
     ],
 )
 
-class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceRefineSpaceType, _FitServiceStartReferenceFitType]):
+class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceStartReferenceFitType]):
     """Fitting of a visual space on the catalog's photos, and of references of good pieces."""
 
     @typing.overload
     def __init__(self: FitServiceStub[
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
-            sightline.common.v1.job_pb2.Job,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -100,10 +80,6 @@ class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceRefineSp
             sightline.common.v1.job_pb2.Job,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
-            sightline.common.v1.job_pb2.Job,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
             sightline.common.v1.job_pb2.Job,
         ],
@@ -113,11 +89,6 @@ class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceRefineSp
     """Starts a job of kind "fit" (`done` and `total` count photos) that sends the catalog's photos and their labels to
     the embedder, which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such a job is
     running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
-    """
-
-    RefineSpace: _FitServiceRefineSpaceType
-    """Starts a job of kind "fit" that refines a fitted space by clicks, on the catalog's photos; see FitSpace. Idempotent
-    by `request_id`. FIT_IN_PROGRESS if another job of that kind is running.
     """
 
     StartReferenceFit: _FitServiceStartReferenceFitType
@@ -131,10 +102,6 @@ class FitServiceStub(typing.Generic[_FitServiceFitSpaceType, _FitServiceRefineSp
 FitServiceAsyncStub: typing_extensions.TypeAlias = FitServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
         sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
@@ -155,16 +122,6 @@ class FitServiceServicer(metaclass=abc.ABCMeta):
         """Starts a job of kind "fit" (`done` and `total` count photos) that sends the catalog's photos and their labels to
         the embedder, which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such a job is
         running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
-        """
-
-    @abc.abstractmethod
-    def RefineSpace(
-        self,
-        request: sightline.retriever.v1.fit_service_pb2.RefineSpaceRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job of kind "fit" that refines a fitted space by clicks, on the catalog's photos; see FitSpace. Idempotent
-        by `request_id`. FIT_IN_PROGRESS if another job of that kind is running.
         """
 
     @abc.abstractmethod

@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 
 from embedder.domain.fitted import (
-    ClickReport,
     Labelled,
     SpaceEvaluation,
-    SpaceFigure,
     SpaceVerdict,
 )
 from embedder.fitting import folds
 from embedder.fitting.calibration import calibrated, calibration_error
 from embedder.fitting.cluster_bootstrap import intervals, quantile
-from embedder.fitting.evaluate_space import by_clicks, evaluate, judged
+from embedder.fitting.evaluate_space import evaluate, judged
 from embedder.fitting.fit import FitOptions
 from embedder.fitting.measuring import (
     CATEGORY,
@@ -162,22 +160,3 @@ def test_unseen_items_are_distinguished_from_what_is_known() -> None:
     sure = calibrated(known, classes, [strange])
     assert (known / sure.temperature).max(axis=1).mean() > sure.unknown
     assert ((strange / sure.temperature).max(axis=1) < sure.unknown).mean() > 0.9
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "verdict"),
-    [
-        (0.02, 0.2, SpaceVerdict.BETTER),
-        (-0.02, 0.2, SpaceVerdict.INCONCLUSIVE),
-        (-0.2, -0.02, SpaceVerdict.WORSE),
-    ],
-)
-def test_a_refined_space_is_judged_by_clicks_and_says_how_many(
-    found: SpaceEvaluation, low: float, high: float, verdict: SpaceVerdict
-) -> None:
-    figure = SpaceFigure("hit@1 of clicks", 0.4, 0.3, 0.5, 120, 0.3, low, high)
-    judged_by = by_clicks(found, ClickReport(120, 40, figure))
-    assert judged_by.verdict is verdict
-    assert judged_by.figures == (figure, *found.figures)
-    assert judged_by.text.startswith("learned from 120 clicks of 40 shoppers: the clicked product")
-    assert "for 40.0% of 120 clicks, with plain for 30.0%: +10.0 points" in judged_by.text

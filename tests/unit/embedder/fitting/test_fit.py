@@ -12,8 +12,6 @@ from embedder.domain.fitted import (
     FittedSpace,
     Floats,
     Labelled,
-    RefinedMap,
-    unit,
 )
 from embedder.fitting.fit import FitOptions, fit
 from embedder.fitting.measuring import vectors
@@ -157,20 +155,3 @@ def test_photos_that_nothing_can_be_learned_from_are_refused(
 ) -> None:
     with pytest.raises(FitInvalid, match=words):
         fit(broken(data), FitOptions(), 0)  # type: ignore[operator]
-
-
-def test_a_refined_map_is_the_space_s_times_the_matrix(data: Labelled, fitted: FittedSpace) -> None:
-    draw = np.random.default_rng(4)
-    matrix = draw.normal(size=(fitted.projection.shape[1], 40)).astype(np.float32)
-    refined = RefinedMap(fitted.means, fitted.scales, fitted.projection, matrix)
-    found = fit(data, FitOptions(refined=refined), 0)
-    size = found.projection.shape[1]
-    assert 0 < size <= 40
-    before, after = embedded(fitted, data), vectors(found, data, np.arange(len(data.products)), 1)
-    one = vectors(fitted, data, np.arange(len(data.products)), 1)
-    assert after == pytest.approx(unit(one @ matrix[:, :size]), abs=1e-4)
-    assert before.shape[1] == len(matrix)
-    assert found.head is not None, "fitted anew, in the refined space"
-    assert found.head.weights.shape[0] == size
-    assert found.text_map is not None
-    assert found.text_map.weights.shape[1] == size

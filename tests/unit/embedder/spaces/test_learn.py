@@ -20,16 +20,15 @@ from embedder.domain.errors import (
     FitInProgress,
     FitInvalid,
     FitUnavailable,
-    ModelNotReady,
     SpaceNotFound,
 )
-from embedder.domain.fits import FitPhoto, FitProgress, FitSettings, Refinement
-from embedder.domain.fitted import ClickReport, Floats, SpaceFigure, SpaceVerdict
-from embedder.domain.manifest import MAP_FILE, ServingState, SpaceManifest
+from embedder.domain.fits import FitPhoto, FitProgress, FitSettings
+from embedder.domain.fitted import SpaceVerdict
+from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.photos import Camera
 from embedder.fitting import process
 from embedder.spaces.learn import Learner
-from tests.broken_files import BROKEN, WAYS
+from tests.broken_files import BROKEN
 from tests.engines import ROOT
 from tests.fakes import features
 from tests.fakes.photos import photo
@@ -201,50 +200,6 @@ async def test_photos_that_teach_nothing_are_refused_with_what_is_wanted(
     with pytest.raises(FitInvalid, match=reported):
         [each async for each in bench.learner.fit(SETTINGS, some(*photos))]
     assert list(bench.root.glob("candidates/*")) == []
-
-
-def refining(version: str, matrix: Floats) -> FitSettings:
-    figure = SpaceFigure("hit@1 of clicks", 0.6, 0.5, 0.7, 150, 0.4, 0.1, 0.3)
-    refinement = Refinement(version, matrix, ClickReport(150, 60, figure))
-    # Settings that a refinement does not use.
-    return replace(SETTINGS, backbone="other", seed=1, refinement=refinement)
-
-
-@pytest.mark.full
-async def test_a_space_is_refined_by_a_matrix_on_its_own_backbone(bench: Bench) -> None:
-    base = await bench.candidate()
-    matrix = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
-    found = await bench.candidate(refining(base.version, matrix))
-    maps = [
-        np.load(bench.store.folder(each.name, ServingState.CANDIDATE) / MAP_FILE)
-        for each in (base, found)
-    ]
-    assert maps[1]["projection"] == pytest.approx(maps[0]["projection"] @ matrix, abs=1e-5)
-    assert (found.backbone, found.dimension) == ("tiny", 5)
-    assert found.evaluation.verdict is SpaceVerdict.BETTER, "by the clicks"
-    assert found.evaluation.text.startswith("learned from 150 clicks of 60 shoppers")
-    assert list(bench.root.glob("work/*")) == []
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("way", WAYS)
-async def test_a_damaged_space_is_not_refined(bench: Bench, way: str) -> None:
-    base = await bench.candidate()
-    WAYS[way](bench.store.folder(base.name, ServingState.CANDIDATE) / MAP_FILE)
-    with pytest.raises(ModelNotReady, match=f"{base.name}.*{MAP_FILE}"):
-        await bench.fit(refining(base.version, np.eye(8, dtype=np.float32)))
-
-
-@pytest.mark.full
-async def test_a_refinement_of_another_space_or_shape_is_refused(bench: Bench) -> None:
-    base = await bench.candidate()
-    with pytest.raises(SpaceNotFound):
-        await bench.fit(refining("0" * 16, np.eye(8, dtype=np.float32)))
-    other = replace(refining(base.version, np.eye(8, dtype=np.float32)), catalog_id="other")
-    with pytest.raises(SpaceNotFound):
-        await bench.fit(other)
-    with pytest.raises(FitInvalid, match="other rows"):
-        await bench.fit(refining(base.version, np.eye(7, dtype=np.float32)))
 
 
 @pytest.mark.full

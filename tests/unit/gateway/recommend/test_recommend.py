@@ -56,30 +56,6 @@ async def test_a_photo_is_answered_in_the_rankers_order_with_parts_reasons_and_p
     assert answer.freshness.index_token == "t1"
 
 
-@pytest.mark.parametrize(
-    ("turned_on", "asked", "recorded"),
-    [
-        (True, {"shopper": ANN}, True),
-        (False, {"shopper": ANN}, False),
-        (True, {}, False),
-        (True, {"shopper": ANN, "signals": (photo(), replace(photo(), index=1))}, False),
-        (True, {"shopper": ANN, "signals": (words(),)}, False),
-    ],
-)
-async def test_the_vector_of_a_shoppers_only_photo_is_recorded_if_the_scene_says_so(
-    turned_on, asked, recorded
-):
-    shop = shop_with_photo()
-    shop.scene(lambda scene: replace(scene, record_photo_vectors=turned_on))
-
-    await recommend(by_photo(**asked), shop.deps)
-
-    sent = shop.ranker.calls[-1][1].record.photo
-    assert (sent is not None) is recorded
-    if recorded:
-        assert (sent.space_version, sent.data) == (SPACE.version, b"photo")
-
-
 async def test_each_stage_is_timed_with_the_peers_own_work():
     answer = await recommend(by_photo(), shop_with_photo().deps)
 

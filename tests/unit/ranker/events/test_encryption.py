@@ -6,7 +6,6 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +26,6 @@ from ranker.record.data_keys import DataKeyRecord
 from ranker.record.encrypted_columns import OPTION, Sealer
 from ranker.record.events import EventRecord
 from ranker.record.personal import PersonalRecord
-from ranker.record.photo_clicks import PhotoClickRecord
 from ranker.record.searches import SearchRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.shoppers import ShopperRecord
@@ -35,7 +33,7 @@ from ranker.record.tables import ANSWERS, ATTRIBUTES, DATA_KEYS, EVENTS, MIGRATI
 from servicekit.keys.wrapping import CommandKeys, FileKeys, UnwrapFailed, key_wrapper
 from servicekit.sql.database import Database
 from servicekit.watched_files import Unreadable
-from tests.fakes.ranker import KEY, NOW, event, stored
+from tests.fakes.ranker import KEY, NOW, event, stored, with_photos
 from tests.stores import NewStore
 
 ANN = stored().actor
@@ -145,19 +143,13 @@ async def test_equal_texts_are_stored_differently_and_bound_to_their_place(
     await db.write(work)
 
 
-def photo(name: str) -> StoredAnswer:
-    """Return an answer to a search of Ann's by a photo."""
-    made = StoredAnswer("default", name, ANN, KEY.key_id, b"", 2 * NOW, NOW)
-    return replace(made, photo=VECTOR, photo_space="v1")
-
-
 async def fill_photos(db: Database, *names: str) -> None:
-    """Store answers with vectors of photos, and a click on each."""
+    """Store answers with vectors of photos, as releases before 0.40 did."""
     given = [Decision(Purpose.PHOTOS, True, "a test", NOW)]
     await ConsentRecord(db).decide("default", ANN, given, key_id=KEY.key_id)
-    await AnswerLog(db).write([photo(name) for name in names], NOW)
-    clicks = [stored(f"on {name}", type=EventType.CLICK, answer_id=name) for name in names]
-    await EventRecord(db).append(clicks)
+    made = [StoredAnswer("default", name, ANN, KEY.key_id, b"", 2 * NOW, NOW) for name in names]
+    await AnswerLog(db).write(made, NOW)
+    await with_photos(db, *names)
 
 
 async def vectors_at_rest(db: Database) -> list[bytes]:
@@ -165,10 +157,16 @@ async def vectors_at_rest(db: Database) -> list[bytes]:
     return [bytes(one) for one in await db.read(lambda c: c.execute(found).scalars().all())]
 
 
-async def clicked_vectors(db: Database) -> list[bytes]:
-    """Return the vectors that a refinement of a space reads."""
-    found = PhotoClickRecord(db).clicked("default", "v1", NOW)
-    return [one.photo async for batch in found for one in batch]
+async def plain_vectors(db: Database) -> list[bytes]:
+    """Return the vectors as they are read."""
+
+    def read(connection: sa.Connection) -> list[bytes]:
+        found = sa.select(ANSWERS.c.photo).where(ANSWERS.c.photo.is_not(None))
+        about = sealed.photo_of("default")
+        rows = connection.execute(found).scalars()
+        return [sealed.unseal_vector(connection, about, bytes(one)) for one in rows]
+
+    return await db.read(read)
 
 
 async def test_vectors_of_photos_are_stored_encrypted_and_read_plain(
@@ -181,11 +179,11 @@ async def test_vectors_of_photos_are_stored_encrypted_and_read_plain(
     one, other = await vectors_at_rest(db)
     assert one != other, "each has a nonce of its own"
     assert not any(VECTOR in each or len(each) % 4 == 0 for each in (one, other))
-    assert await clicked_vectors(db) == [VECTOR] * 2
+    assert await plain_vectors(db) == [VECTOR] * 2
     copy = await PersonalRecord(db).rows("default", (ANN,), "answers", (), 10)
     assert all(VECTOR.hex() in row.json for row in copy)
     with pytest.raises(EncryptionKeyMissing):
-        await clicked_vectors(opened(None))
+        await plain_vectors(opened(None))
 
     def exchange(connection: sa.Connection) -> None:
         with pytest.raises(EncryptionKeyMissing):
@@ -206,7 +204,7 @@ async def test_vectors_of_before_and_of_older_data_keys_are_encrypted_with_the_n
     db = opened(sealer)
     record = DataKeyRecord(db)
     await encryption.prepare(record, sealer, NOW)
-    assert await clicked_vectors(db) == [VECTOR], "plain as it is"
+    assert await plain_vectors(db) == [VECTOR], "plain as it is"
     await fill_photos(db, "a2")
     rotation = KeyRotation(record, sealer, 90, asyncio.Event(), lambda: times[-1])
     for _ in range(2):
@@ -214,7 +212,7 @@ async def test_vectors_of_before_and_of_older_data_keys_are_encrypted_with_the_n
         (key,) = await record.all()
         mark = sealed.prefix(key.key_id).encode()
         assert [one.startswith(mark) for one in await vectors_at_rest(db)] == [True, True]
-        assert await clicked_vectors(opened(Sealer(FileKeys(file)))) == [VECTOR] * 2
+        assert await plain_vectors(opened(Sealer(FileKeys(file)))) == [VECTOR] * 2
         times.append(times[-1] + 90 * DAY_MICROS)
         await rotation.look()
         assert len(await record.all()) == 2, "the next one, and the one that is in use"

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -20,7 +19,7 @@ from ranker.record.selections import SelectionRecord, expired
 from ranker.record.tables import ANSWERS
 from ranker.workers.loops import repeat
 from servicekit.sql.database import Database, StoreBusy
-from tests.fakes.ranker import KEY, NOW, stored
+from tests.fakes.ranker import KEY, NOW, stored, with_photos
 from tests.stores import only_sqlite
 
 VIEW, IMPRESSION, HIDE = EventType.VIEW, EventType.IMPRESSION, EventType.HIDE
@@ -76,8 +75,8 @@ async def test_vectors_of_photos_end_with_the_term_of_their_answer(
         made = StoredAnswer(
             "default", f"a{number}", actor, KEY.key_id, b"", expires, NOW - DAY_MICROS
         )
-        photo = replace(made, photo=b"\1" * 8, photo_space="v1")
-        await log.write([photo], NOW - DAY_MICROS)
+        await log.write([made], NOW - DAY_MICROS)
+    await with_photos(db, *(f"a{number}" for number in range(20)))
     vectors = sa.select(ANSWERS.c.answer_id).where(ANSWERS.c.photo.is_not(None))
     stored_at_first = await db.read(lambda c: c.execute(vectors).scalars().all())
     await sweeper(db).sweep(asyncio.Event())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -14,9 +13,8 @@ import pytest
 from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.errors import (
     EmbedderUnavailable,
-    FitRunning,
     PhotosUnavailable,
-    SpaceNotFitted,
+    RefinementFailed,
 )
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, Label
 from retriever.indexing import space_fits
@@ -28,7 +26,7 @@ from servicekit.jobs.queue import Job, JobState
 from servicekit.rpc.interceptors import ObservedServer
 from servicekit.rpc.requests import RequestInvalid
 from servicekit.sql.database import Database
-from sightline.common.v1 import photo_pb2, refinement_pb2
+from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
 from sightline_rules.photos import image_id
@@ -149,31 +147,23 @@ async def test_photos_go_with_their_family_title_category_and_camera(shop: Shop)
     }
 
 
-async def test_a_refined_space_is_fitted_with_the_tags_of_the_space(shop: Shop) -> None:
-    await shop.add("a", b"1")
-    await shop.add("b", b"2", tags=("phone",))
-    asked = ("default", VERSION, b"matrix", shop.jobs)
-    first = await space_fits.refine(*asked, request_id="r1")
-    assert (await space_fits.refine(*asked, request_id="r1")).id == first.id
-    with pytest.raises(FitRunning):
-        await space_fits.refine(*asked, request_id="r2")
+@pytest.mark.parametrize("refined", [False, True])
+async def test_a_stored_job_of_the_last_release_is_done_or_ended(shop: Shop, refined: bool) -> None:
+    for number in range(2):
+        await shop.add(f"p{number}", b"%d" % number)
+    given = {"backbone": "", "max_dimension": 256, "seed": 0, "max_photos": 100}
+    former = {"shopper_photo_tags": [], "base": "", "refinement": ""}
+    if refined:
+        former |= {"base": VERSION, "refinement": "bWF0cml4"}
+    await shop.jobs.create(FIT, "default", {**given, **former}, "r1")
     job = await shop.jobs.claim([FIT], "me", 60)
     assert job is not None
     deps = FitTools(shop.record, shop.photos, shop.embedder, shop.jobs)
-    result = await space_fits.fit(job, deps)
-    given, sent = shop.embedder.fitted[-1]
-    assert (given.base, base64.b64decode(given.refinement)) == (VERSION, b"matrix")
-    assert [(photo.data, photo.shopper) for photo in sent] == [(b"1", False), (b"2", True)]
-    assert result["space_version"] == "f" * 16
-
-
-async def test_a_space_that_was_not_fitted_is_not_refined(shop: Shop) -> None:
-    await shop.add("a", b"1")
-    await space_fits.refine("default", "built-in", b"matrix", shop.jobs, request_id="r1")
-    job = await shop.jobs.claim([FIT], "me", 60)
-    assert job is not None
-    with pytest.raises(SpaceNotFitted):
-        await space_fits.fit(job, FitTools(shop.record, shop.photos, shop.embedder, shop.jobs))
+    if refined:
+        with pytest.raises(RefinementFailed, match="no longer refined by clicks"):
+            await space_fits.fit(job, deps)
+    else:
+        assert (await space_fits.fit(job, deps))["space_version"] == "f" * 16
 
 
 async def test_the_same_picture_under_two_products_is_one_group(shop: Shop) -> None:
@@ -337,17 +327,6 @@ async def test_the_embedder_is_given_the_settings_then_each_photo(
     )
     assert reported[0] == FitProgress(0, 1)
     assert reported[-1] == FitProgress(1, 0, "f" * 16, "visual_0123456789ab", "WORSE")
-
-
-async def test_the_embedder_is_given_the_refinement(
-    trainer: tuple[Trainer, EmbedderClient],
-) -> None:
-    server, client = trainer
-    made = refinement_pb2.SpaceRefinement(space_version="v1", dimension=2, click_count=120)
-    text = base64.b64encode(made.SerializeToString()).decode()
-    wanted = replace(plan(), base="v1", refinement=text)
-    [each async for each in client.fit("shop", wanted, 1, some(labelled()))]
-    assert server.asked[0].settings.refinement == made
 
 
 @pytest.mark.parametrize(

@@ -60,14 +60,6 @@ def fit(
             help="Tag of products whose photos were taken by shoppers. Repeatable.",
         ),
     ] = None,
-    clicks: Annotated[
-        bool,
-        typer.Option(
-            "--clicks",
-            help="Refine the space in use by shoppers' clicks on searches by photo, with their"
-            " consent.",
-        ),
-    ] = False,
     promote: Annotated[
         bool,
         typer.Option("--promote", help="Promote the space if it is better than the current one."),
@@ -86,8 +78,6 @@ def fit(
 
       sightline spaces fit --promote
 
-      sightline spaces fit --clicks
-
       sightline spaces fit --no-wait --json | jq -r .jobId
     """
     following.check_promotion(later("space"), promote=promote, force=force, wait=wait)
@@ -101,7 +91,6 @@ def fit(
             seed=seed,
             max_photos=photos,
             shopper_photo_tags=shopper_tag or (),
-            learn_from_clicks=clicks,
         )
         if not wait:
             return await following.get(client, job.job_id)

@@ -2,20 +2,9 @@
 
 from dataclasses import dataclass
 
-from embedder.domain.fitted import ClickReport, Floats
+from embedder.domain.fitted import Floats
 from embedder.domain.manifest import SpaceManifest
 from embedder.domain.photos import Camera
-
-
-@dataclass(frozen=True, slots=True)
-class Refinement:
-    """A refinement of a fitted space; see sightline.common.v1.SpaceRefinement."""
-
-    version: str
-    """Version of the space that is refined."""
-    matrix: Floats
-    """[d, e]."""
-    report: ClickReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +16,6 @@ class FitSettings:
     max_dimension: int = 256
     seed: int = 0
     shopper_photo_tags: tuple[str, ...] = ()
-    refinement: Refinement | None = None
-    """Refinement by clicks of the fitted space in use. `None`: a new space is fitted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,18 +103,6 @@ class FittedSpace:
         return unit(standard @ self.projection)
 
 
-@dataclass(frozen=True, slots=True)
-class RefinedMap:
-    """The map of a fitted space times a matrix, in place of one that is learned from photos."""
-
-    means: Floats
-    """Means of the fitted space, unchanged, as are its scales and projection."""
-    scales: Floats
-    projection: Floats
-    matrix: Floats
-    """[d, e], e at most 256."""
-
-
 class SpaceVerdict(StrEnum):
     """Verdict on a fitted space against the baseline space."""
 
@@ -143,16 +131,6 @@ class SpaceFigure:
     gain_low: float | None = None
     gain_high: float | None = None
     """Fitted space less baseline, on the same resampled queries."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClickReport:
-    """Clicks on searches by photo from which a space learned."""
-
-    clicks: int
-    shoppers: int
-    figure: SpaceFigure
-    """Share of clicks outside the training whose product is the nearest."""
 
 
 @dataclass(frozen=True, slots=True)

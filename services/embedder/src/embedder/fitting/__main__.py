@@ -8,7 +8,7 @@ from pathlib import Path
 
 from embedder.domain.fitted import FittedSpace, Floats, Labelled, SpaceEvaluation
 from embedder.fitting import process
-from embedder.fitting.evaluate_space import by_clicks, evaluate
+from embedder.fitting.evaluate_space import evaluate
 from embedder.fitting.fit import FitOptions, fit
 from embedder.fitting.measuring import Views
 from embedder.fitting.process import FitOrder, Tell
@@ -19,9 +19,7 @@ def learn(
     data: Labelled, baseline: Floats, order: FitOrder, tell: Tell
 ) -> tuple[FittedSpace, SpaceEvaluation]:
     """Return the space, and its evaluation against the space in use. Raises FitInvalid."""
-    refinement = order.refinement
-    refined = None if refinement is None else refinement.map()
-    options = FitOptions(max_dimension=order.max_dimension, refined=refined)
+    options = FitOptions(max_dimension=order.max_dimension)
     tell("evaluate", 0)
     found = evaluate(
         data,
@@ -33,8 +31,6 @@ def learn(
         tell=lambda done, _: tell("evaluate", done),
     )
     tell("fit", 0)
-    if refinement is not None:
-        found = by_clicks(found, refinement.report)
     return fit(data, options, order.seed), found
 
 

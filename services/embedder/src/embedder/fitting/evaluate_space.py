@@ -6,11 +6,9 @@ catalog's photos are always among the photos to find, as in searches.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from embedder.domain.fitted import (
-    ClickReport,
     Floats,
     Labelled,
     SpaceEvaluation,
@@ -65,19 +63,6 @@ def evaluate(
     )
 
 
-def by_clicks(found: SpaceEvaluation, report: ClickReport) -> SpaceEvaluation:
-    """Return the evaluation of a refined space, whose verdict is that of the clicks: the map that
-    is refined was fitted to the photos that measure it."""
-    figures = (report.figure, *found.figures)
-    verdict, text = _verdict(
-        report.figure,
-        f"learned from {report.clicks} clicks of {report.shoppers} shoppers: the clicked product is"
-        f" the nearest for {{value}} of {report.clicks} clicks",
-        found.baseline_model,
-    )
-    return replace(found, verdict=verdict, text=text, figures=figures)
-
-
 def judged(figures: tuple[SpaceFigure, ...], baseline_model: str) -> tuple[SpaceVerdict, str]:
     """Return the verdict on the space, by the gain in 1-NN, and its reason."""
     found = {each.name: each for each in figures}.get(NEAREST)
@@ -86,17 +71,12 @@ def judged(figures: tuple[SpaceFigure, ...], baseline_model: str) -> tuple[Space
             SpaceVerdict.INCONCLUSIVE,
             "no product has several photos, so no query can be measured",
         )
-    sentence = f"the nearest photo shows the same product for {{value}} of {found.queries} photos"
-    return _verdict(found, sentence, baseline_model)
-
-
-def _verdict(found: SpaceFigure, sentence: str, baseline_model: str) -> tuple[SpaceVerdict, str]:
-    """Return the verdict by a figure, and its reason. `sentence`: with {value} in it."""
     if found.baseline is None or found.gain_low is None or found.gain_high is None:
         return SpaceVerdict.INCONCLUSIVE, "the space in use has no such figure"
     gain = found.value - found.baseline
     text = (
-        f"{sentence.format(value=f'{found.value:.1%}')}, with {baseline_model} for "
+        f"the nearest photo shows the same product for {found.value:.1%} of {found.queries} photos,"
+        f" with {baseline_model} for "
         f"{found.baseline:.1%}: {100 * gain:+.1f} points "
         f"({100 * found.gain_low:+.1f} to {100 * found.gain_high:+.1f})"
     )

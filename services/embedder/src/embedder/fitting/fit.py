@@ -16,11 +16,10 @@ from embedder.domain.fitted import (
     FittedSpace,
     Floats,
     Labelled,
-    RefinedMap,
 )
 from embedder.fitting import folds
 from embedder.fitting.calibration import calibrated
-from embedder.fitting.components import Components, Doubles, Rows, components
+from embedder.fitting.components import Doubles, Rows, components
 from embedder.fitting.discriminant import Shrinkage, directions
 from embedder.fitting.folds import Integers
 from embedder.fitting.head import Classes, Linear, classes_of, regression
@@ -43,8 +42,6 @@ class FitOptions:
     components: int = 768
     """Maximum number of principal components behind the directions."""
     shrinkage: Shrinkage = field(default_factory=Shrinkage)
-    refined: RefinedMap | None = None
-    """A map that is used in place of a learned one; `None`: it is learned."""
 
 
 def fit(data: Labelled, options: FitOptions, seed: int) -> FittedSpace:
@@ -80,7 +77,7 @@ def fit_rows(
     data: Labelled, rows: Rows, options: FitOptions, seed: int, *, texts: bool = True
 ) -> FittedSpace:
     """Fit on these photos only; `texts`: with a text map. Raises FitInvalid."""
-    parts = _components(data, rows, options)
+    parts = components(data, rows, options.components)
     groups = folds.numbered([data.groups[row] for row in rows])
     photos = FitPhotos(
         points=parts.of(data, rows),
@@ -105,12 +102,6 @@ def fit_rows(
     )
 
 
-def _components(data: Labelled, rows: Rows, options: FitOptions) -> Components:
-    if (given := options.refined) is not None:
-        return Components(given.means, given.scales, given.projection)
-    return components(data, rows, options.components)
-
-
 @dataclass(frozen=True, slots=True)
 class FitPhotos:
     """The m training photos."""
@@ -123,9 +114,7 @@ class FitPhotos:
     classes: Classes
 
     def directions(self, rows: Rows, options: FitOptions) -> Floats:
-        """Fit the directions on some of the photos; those of a refined map are given."""
-        if options.refined is not None:
-            return options.refined.matrix
+        """Fit the directions on some of the photos."""
         products = folds.numbered(self.products[rows].tolist())
         most = min(options.max_dimension, MAX_DIMENSION)
         return directions(self.points[rows], products, most, options.shrinkage)

@@ -22,11 +22,9 @@ from pydantic import TypeAdapter
 from embedder.adapters.feature_folder import FeatureFolder
 from embedder.domain.errors import FitInvalid
 from embedder.domain.fitted import (
-    ClickReport,
     FittedSpace,
     Floats,
     Labelled,
-    RefinedMap,
     SpaceEvaluation,
     TextMap,
     unit,
@@ -37,8 +35,6 @@ from servicekit.processes.background import Priority, yield_to_answers
 ORDER: Final = "order.json"
 RESULT: Final = "result.json"
 SENTENCES: Final = "sentences.npy"
-MATRIX: Final = "matrix.npy"
-"""File of the matrix by which the map of a fitted space is refined."""
 PROOF: Final = "proof.npz"
 """File of pixels of a few photos and of their vectors computed in NumPy: see
 embedder.spaces.promote."""
@@ -66,25 +62,6 @@ class FitRow:
 
 
 @dataclass(frozen=True, slots=True)
-class RefinementOrder:
-    """Order of a refinement of a fitted space."""
-
-    base: Path
-    """File of the space's map: see MAP_FILE."""
-    matrix: Path
-    report: ClickReport
-
-    def map(self) -> RefinedMap:
-        """Read the refined map. Raises FitInvalid if the matrix does not fit the space."""
-        matrix = np.load(self.matrix, allow_pickle=False)
-        with np.load(self.base, allow_pickle=False) as found:
-            base = {name: found[name] for name in ("means", "scales", "projection")}
-        if base["projection"].shape[1] != len(matrix):
-            raise FitInvalid("the refinement's matrix has other rows than the space has components")
-        return RefinedMap(**base, matrix=matrix)
-
-
-@dataclass(frozen=True, slots=True)
 class FitOrder:
     """Order of a fit."""
 
@@ -108,8 +85,6 @@ class FitOrder:
     """Rows of the photos whose pixels are in PROOF."""
     rows: tuple[FitRow, ...]
     shopper_photo_tags: tuple[str, ...] = ()
-    refinement: RefinementOrder | None = None
-    """`None`: a new map is fitted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,15 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
 from typing import Any
 
-import numpy as np
-
 from embedder.domain.errors import FitInvalid
-from embedder.domain.fits import FitPhoto, FitSettings, Refinement
-from embedder.domain.fitted import ClickReport, SpaceFigure
+from embedder.domain.fits import FitPhoto, FitSettings
 from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.photos import Camera
 from embedder.servicer import messages
 from embedder.spaces.learn import Learner
 from embedder.spaces.promote import Promotion
 from servicekit.rpc.requests import RequestInvalid, enter
-from sightline.common.v1 import photo_pb2, refinement_pb2
+from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedding_pb
 from sightline.embedder.v1 import space_service_pb2 as pb
 from sightline.embedder.v1 import space_service_pb2_grpc
@@ -23,8 +20,6 @@ from sightline.embedder.v1 import space_service_pb2_grpc
 LEAST_DIMENSION, MOST_DIMENSION = 16, 256
 MOST_NAME = 256
 """Maximum characters of a product's id, or of one level of a category."""
-CLICKED = "hit@1 of clicks"
-"""Name of the figure of a refined space."""
 
 
 class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
@@ -78,27 +73,7 @@ class SpaceServicer(space_service_pb2_grpc.SpaceServiceServicer):
             wanted = f"must be {LEAST_DIMENSION} to {MOST_DIMENSION}, or 0 for {MOST_DIMENSION}"
             raise RequestInvalid.at("settings.max_dimension", wanted)
         tags = tuple(given.shopper_photo_tags)
-        refined = _refinement(given.refinement) if given.HasField("refinement") else None
-        return FitSettings(catalog, given.backbone, most, given.seed, tags, refined)
-
-
-def _refinement(given: refinement_pb2.SpaceRefinement) -> Refinement:
-    """Return a refinement. Raises RequestInvalid if the matrix has other bytes than it says."""
-    shape = (given.dimension, given.columns)
-    if not all(0 < each <= MOST_DIMENSION for each in shape):
-        wanted = f"must have 1 to {MOST_DIMENSION} rows and columns"
-        raise RequestInvalid.at("settings.refinement.matrix", wanted)
-    matrix = np.frombuffer(given.matrix, "<f4")
-    if matrix.size != shape[0] * shape[1] or not np.isfinite(matrix).all() or not matrix.any():
-        wanted = "must be dimension × columns finite numbers that are not all 0"
-        raise RequestInvalid.at("settings.refinement.matrix", wanted)
-    figure = SpaceFigure(
-        CLICKED,
-        *(given.hit, given.hit_low, given.hit_high, given.click_count),
-        *(given.baseline, given.gain_low, given.gain_high),
-    )
-    report = ClickReport(given.click_count, given.shopper_count, figure)
-    return Refinement(given.space_version, matrix.reshape(shape).copy(), report)
+        return FitSettings(catalog, given.backbone, most, given.seed, tags)
 
 
 def _serving(found: SpaceManifest) -> embedding_pb.Space:

@@ -19,11 +19,10 @@ from embedder.adapters.space_store import SpaceStore
 from embedder.domain import errors
 from embedder.domain.fits import FitPhoto, FitProgress, FitSettings, SentenceVectors
 from embedder.domain.items import MAX_TEXT
-from embedder.domain.manifest import MAP_FILE, ServingState, SpaceDamaged, SpaceManifest
 from embedder.domain.models import Description
 from embedder.domain.photos import Pixels
 from embedder.fitting import process
-from embedder.fitting.process import FitOrder, FitRow, RefinementOrder
+from embedder.fitting.process import FitOrder, FitRow
 from embedder.ports import FeatureSource, FeatureSources
 from embedder.spaces import fit_process
 
@@ -121,42 +120,20 @@ class Learner:
                 f"the embedder has no {' and no '.join(lacking)}: "
                 "install sightline-embedder with the extra `fit`"
             )
-        base = await self._refined(settings, self._store)
-        name = settings.backbone or self._default if base is None else base[0].backbone
-        folder = self._folder(self._backbones, name)
+        folder = self._folder(self._backbones, settings.backbone or self._default)
         if self._fitting.locked():
             raise errors.FitInProgress("space")
         async with self._fitting:
             # A fit that ends meanwhile leaves its folder to the next one's sweep.
             work = await asyncio.to_thread(self._begin, self._store)
             try:
-                order = None if base is None else _refinement(settings, self._store, base, work)
-                into = (work, self._store)
                 async with contextlib.aclosing(
-                    self._fit(settings, photos, folder, *into, refinement=order)
+                    self._fit(settings, photos, folder, work, self._store)
                 ) as steps:
                     async for progress in steps:
                         yield progress
             finally:
                 await asyncio.to_thread(shutil.rmtree, work, ignore_errors=True)
-
-    @staticmethod
-    async def _refined(
-        settings: FitSettings, store: SpaceStore
-    ) -> tuple[SpaceManifest, ServingState] | None:
-        """Return the space that is refined, None for a new one. Raises SpaceNotFound, and
-        ModelNotReady if its files were changed."""
-        if settings.refinement is None:
-            return None
-        version = settings.refinement.version
-        base = await asyncio.to_thread(store.find, settings.catalog_id, version)
-        try:
-            await asyncio.to_thread(store.check, *base)
-        except SpaceDamaged as error:
-            raise errors.ModelNotReady(
-                f"the space's files changed since the fit: {error}"
-            ) from error
-        return base
 
     @staticmethod
     def _folder(backbones: Path, name: str) -> Path:
@@ -190,8 +167,6 @@ class Learner:
         folder: Path,
         work: Path,
         store: SpaceStore,
-        *,
-        refinement: RefinementOrder | None,
     ) -> AsyncGenerator[FitProgress, None]:
         collected = _Collected()
         async with contextlib.AsyncExitStack() as held:
@@ -228,7 +203,6 @@ class Learner:
             proof=tuple(collected.proof),
             rows=tuple(collected.rows),
             shopper_photo_tags=settings.shopper_photo_tags,
-            refinement=refinement,
         )
         async with contextlib.aclosing(
             self._computed(store, work, order, collected, backbone.description)
@@ -333,21 +307,6 @@ class Learner:
         vectors = np.concatenate([each.vectors for each in found])
         await asyncio.to_thread(np.save, work / process.SENTENCES, vectors, allow_pickle=False)
         return found[0].version
-
-
-def _refinement(
-    settings: FitSettings,
-    store: SpaceStore,
-    base: tuple[SpaceManifest, ServingState],
-    work: Path,
-) -> RefinementOrder | None:
-    """Write the matrix of the refinement into the folder of the fit. Return the order."""
-    given, (found, standing) = settings.refinement, base
-    if given is None:
-        return None
-    np.save(work / process.MATRIX, given.matrix, allow_pickle=False)
-    path = store.folder(found.name, standing) / MAP_FILE
-    return RefinementOrder(path, work / process.MATRIX, given.report)
 
 
 async def _grouped(

@@ -21,7 +21,7 @@ from gateway.ports import ExperimentKeeper, RankerPort
 from servicekit.errors import Internal
 from servicekit.rpc.channel import idempotent
 from servicekit.rpc.requests import timestamp
-from sightline.common.v1 import job_pb2, job_service_pb2
+from sightline.common.v1 import job_service_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
 from sightline.ranker.v1 import event_service_pb2 as events_pb
@@ -175,11 +175,6 @@ class RankerClient(RankerPort, ExperimentKeeper):
         """Return the texts that most shoppers searched for, with their numbers of shoppers."""
         request = events_pb.ListSearchesRequest(catalog_id=catalog_id, limit=limit)
         return await self._caller.call(self._events.ListSearches, request)
-
-    async def refine_space(self, catalog_id: str, request_id: str) -> job_pb2.Job:
-        """Start a job that refines the visual space by clicks on searches by photo."""
-        request = models_pb.RefineSpaceRequest(catalog_id=catalog_id, request_id=request_id)
-        return await self._caller.call(self._models.RefineSpace, request)
 
     async def experiment_products(self, catalog_id: str, name: str) -> Sequence[str]:
         """Return the products that an experiment's units bought, most bought first."""

@@ -1,13 +1,12 @@
 """Conversion of answer records to the ranker's messages and back."""
 
 from dataclasses import replace
-from typing import Literal, cast
+from typing import Literal
 
 from gateway.clients import messages
 from gateway.clients.columns import BRANCHES, order_message, order_of
 from gateway.model.replay import Difference, ExpectedOutcome, RankerReplay, RecordedAnswer
 from servicekit.rpc.requests import timestamp
-from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline_core.answer import AnswerRecord
@@ -27,7 +26,6 @@ def draft_of(record: AnswerRecord, candidates: FusedCandidates) -> ranking_pb.An
         matched_image_ids=candidates.image_ids if any(candidates.image_ids) else (),
         branch_names=BRANCHES,
         branches=candidates.branches,
-        photo=cast("vector_pb2.Vector | None", record.photo),  # the embedder's own message
     )
 
 

@@ -11,7 +11,7 @@ from gateway.model.peer_failures import StageFailure, failure_of
 from gateway.model.peers import ReadLabel
 from servicekit.errors import ServiceError
 from sightline_core.candidates import CandidateList
-from sightline_core.opaque_messages import Facet, Vector
+from sightline_core.opaque_messages import Facet
 from sightline_core.ranking import RankerCandidates
 from sightline_core.search import NearestProducts
 from sightline_rules.fast_dataclass import fast_dataclass
@@ -46,8 +46,6 @@ class BranchResult:
     """Texts read in photos, by index of the signal."""
     read: Mapping[str, str] = field(default_factory=dict)
     """By product: the words of a label that it has, as the photo shows them."""
-    photo: Vector | None = None
-    """Vector of a searched photo, if the scene records it."""
 
 
 NOTHING = BranchResult()
@@ -61,7 +59,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
         return parts[0] if parts else NOTHING
     lists = [tuple(chain(*column)) for column in zip(*map(_read_lists, parts), strict=True)]
     mappings: list[Mapping[Any, Any]] = [{} for _ in _MAPPINGS]
-    firsts: list[Any] = [None, (), None]
+    firsts: list[Any] = [None, ()]
     for part in parts:
         for at, known in enumerate(_read_mappings(part)):
             if known:
@@ -74,7 +72,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
 
 _LISTS = ("listings", "found", "generated", "steps", "failures", "facets", "new")
 _MAPPINGS = ("missing", "corrected", "labels", "read")
-_FIRSTS = ("popular", "anchors", "photo")
+_FIRSTS = ("popular", "anchors")
 """Fields of which the first value counts that is not empty."""
 _read_lists = attrgetter(*_LISTS)
 _read_mappings = attrgetter(*_MAPPINGS)

@@ -199,8 +199,7 @@ class Scene:
     """Weight of the category that a photo shows, against the cosine; 0 disables it. See
     retrieval/category_fit.py."""
     record_photo_vectors: bool = False
-    """If true, answers to a single photo are recorded with the photo's vector, if the shopper
-    consents to it; spaces learn from clicks on such answers."""
+    """Without effect since 0.40, which records no vectors; files of before may have it."""
     controls: Annotated[tuple[ControlRule, ...], AfterValidator(consistent)] = ()
     anchors_from: AnchorSource = AnchorSource.REQUEST
     anchors_look_alike: bool = False

@@ -181,7 +181,6 @@ def draft(run: RequestContext, candidates: FusedCandidates) -> AnswerRecord:
         answer_micros=run.time_micros,
         expire_micros=run.time_micros + round(run.deps.answer_seconds * 1e6),
         arms=run.arms,
-        photo=run.trace.photo if run.query.shopper is not None else None,
     )
 
 

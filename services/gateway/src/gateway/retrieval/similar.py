@@ -222,14 +222,7 @@ async def _near_signal(
     listing = listing_of(branch, signal.strength, found, signal)
     if not isinstance(near, str) and not signal.negative:
         listing = _with_categories(run, listing, [near], signal.strength)
-    result = result_of(run, listing, found)
-    return result if isinstance(near, str) else changed(result, photo=_recorded(run, near))
-
-
-def _recorded(run: RequestContext, near: EmbeddedSignal) -> Vector | None:
-    """Return the vector if it is recorded with the answer: that of a photo alone."""
-    alone = near.signal.is_photo and len(run.query.signals) == 1
-    return near.vector if alone and run.plan.scene.record_photo_vectors else None
+    return result_of(run, listing, found)
 
 
 def _with_categories(

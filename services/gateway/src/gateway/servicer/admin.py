@@ -28,7 +28,7 @@ from gateway.state.request_context import RequestDependencies
 from gateway.state.scenes.texts import ParseToml
 from servicekit.audit.entries import UNDECLARED
 from servicekit.catalogs.known import AlsoNamed, KnownCatalogs
-from servicekit.rpc.requests import page_size
+from servicekit.rpc.requests import RequestInvalid, page_size
 from servicekit.rpc.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import answer_pb2, job_pb2
@@ -128,12 +128,12 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         return job
 
     async def FitSpace(self, request: fit_pb.FitSpaceRequest, context: Context) -> job_pb2.Job:
-        """Start a job that fits a space to photos, or refines the one in use by clicks."""
-        if not request.learn_from_clicks:
-            job: job_pb2.Job = await self._fit_space(request)
-            return job
-        catalog_id = admit(request, self._catalogs)
-        return await self._ranker.refine_space(catalog_id, request.request_id)
+        """Start a job that fits a space to photos."""
+        if request.learn_from_clicks:
+            gone = "spaces are no longer refined by clicks, since 0.40: leave it out"
+            raise RequestInvalid.at("learn_from_clicks", gone)
+        job: job_pb2.Job = await self._fit_space(request)
+        return job
 
     async def ListTopSearches(
         self, request: pb.ListTopSearchesRequest, context: Context

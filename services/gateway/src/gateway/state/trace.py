@@ -16,7 +16,7 @@ from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
 from servicekit.telemetry import service_name, stage_seconds
 from sightline_core.degradations import Degradation, DegradationCause
-from sightline_core.opaque_messages import Facet, Vector
+from sightline_core.opaque_messages import Facet
 from sightline_core.score_notes import ScoreNote
 from sightline_core.search import NearestProducts, UsedSynonym
 from sightline_core.versions import Freshness, SpaceVersion, StageTiming
@@ -97,8 +97,6 @@ class RequestTrace:
         """Texts read in photos, by index of the signal."""
         self.read: dict[str, str] = {}
         """By product: the words of a label that it has, as the photo shows them."""
-        self.photo: Vector | None = None
-        """Vector of the request's photo, if the scene records it."""
         self.corrected: dict[int, str] = {}
         """Corrected texts, by index of the signal."""
         self.history_token = ""
@@ -134,7 +132,6 @@ class RequestTrace:
         self.corrected |= result.corrected
         self.labels |= result.labels
         self.read |= result.read
-        self.photo = result.photo or self.photo
         self.facets += result.facets
         self.branch_steps += result.steps
         for found in result.found:

@@ -2,7 +2,7 @@
 publications."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
@@ -10,11 +10,9 @@ import numpy as np
 
 from ranker.domain.arrays import Floats
 from ranker.domain.columns import products_of
-from ranker.domain.errors import PublishIncomplete, RefinementFailed
+from ranker.domain.errors import PublishIncomplete
 from ranker.domain.features import PhotoVectors, Product
-from ranker.domain.refinement import Refinement
 from servicekit.errors import ServiceError
-from servicekit.jobs.queue import JobCancelled
 from servicekit.rpc.channel import idempotent
 from servicekit.status import from_rpc_error, from_status
 from servicekit.telemetry import get_logger
@@ -22,12 +20,9 @@ from sightline.common.v1 import (
     job_pb2,
     job_service_pb2,
     job_service_pb2_grpc,
-    refinement_pb2,
     vector_pb2,
 )
 from sightline.retriever.v1 import (
-    fit_service_pb2,
-    fit_service_pb2_grpc,
     index_service_pb2,
     index_service_pb2_grpc,
     product_service_pb2,
@@ -158,52 +153,6 @@ class CollaborativeIndex:
         await answered(self._index.DropGeneration(request, timeout=CALL_SECONDS))
 
 
-class SpaceFits:
-    """Fits of refined spaces. Every call raises the retriever's error as a ServiceError."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._fits = fit_service_pb2_grpc.FitServiceStub(channel)
-        self._jobs = job_service_pb2_grpc.JobServiceStub(channel)
-
-    async def refine(self, catalog_id: str, found: Refinement, request_id: str) -> str:
-        """Request a job that fits the refined space. Return its id; the same request has the same
-        job."""
-        matrix = np.ascontiguousarray(found.matrix, "<f4")
-        request = fit_service_pb2.RefineSpaceRequest(
-            catalog_id=catalog_id,
-            request_id=request_id,
-            refinement=refinement_pb2.SpaceRefinement(
-                space_version=found.space_version,
-                dimension=matrix.shape[0],
-                columns=matrix.shape[1],
-                matrix=matrix.tobytes(),
-                click_count=found.click_count,
-                shopper_count=found.shopper_count,
-                **asdict(found.gain),
-            ),
-        )
-        job = await answered(self._fits.RefineSpace(request, timeout=CALL_SECONDS))
-        return str(job.job_id)
-
-    async def result(self, catalog_id: str, job_id: str) -> Mapping[str, str] | None:
-        """Return the job's results, None while it runs; RefinementFailed, or JobCancelled if the
-        retriever's job was cancelled."""
-        request = job_service_pb2.GetJobRequest(catalog_id=catalog_id, job_id=job_id)
-        job = await answered(self._jobs.GetJob(request, timeout=CALL_SECONDS))
-        if job.state in OPEN:
-            return None
-        if job.state == job_pb2.Job.STATE_CANCELLED:
-            raise JobCancelled(job_id)
-        if job.state != job_pb2.Job.STATE_SUCCEEDED:
-            raise RefinementFailed(job.error.message)
-        return {each.name: each.value for each in job.results}
-
-    async def cancel(self, catalog_id: str, job_id: str) -> None:
-        """Request that the job stops. No effect on a job that has ended."""
-        request = job_service_pb2.CancelJobRequest(catalog_id=catalog_id, job_id=job_id)
-        await answered(self._jobs.CancelJob(request, timeout=CALL_SECONDS))
-
-
 async def answered(call: Awaitable[T]) -> T:
     """Return the answer, or raise the retriever's error as a ServiceError."""
     try:
@@ -226,9 +175,7 @@ def _published(made: index_service_pb2.Generation) -> Published:
     )
 
 
-IDEMPOTENT = idempotent(
-    fit_service_pb2, index_service_pb2, job_service_pb2, product_service_pb2, vector_service_pb2
-)
+IDEMPOTENT = idempotent(index_service_pb2, job_service_pb2, product_service_pb2, vector_service_pb2)
 """Calls that the channel may retry."""
 
 PAGE_SIZE = 1000

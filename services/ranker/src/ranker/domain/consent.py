@@ -34,7 +34,8 @@ BY_DEFAULT: Mapping[Purpose, bool] = MappingProxyType(
 STORING = frozenset({Purpose.PERSONALISE, Purpose.TRAIN})
 """An event is stored if one of these is granted."""
 PHOTO_VECTORS = frozenset({Purpose.PHOTOS, Purpose.TRAIN, Purpose.PERSONALISE})
-"""The vector of a shopper's photo is recorded and used only if all of these are granted."""
+"""The vector of a shopper's photo, which releases before 0.40 recorded, stays only while all of
+these are granted."""
 
 
 @dataclass(frozen=True, slots=True)

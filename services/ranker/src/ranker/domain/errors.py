@@ -27,7 +27,6 @@ ServiceError
 ├── ModelCorrupt        MODEL_CORRUPT
 ├── ModelUnproven       MODEL_UNPROVEN
 ├── PublishIncomplete   PUBLISH_INCOMPLETE
-├── PhotoClicksTooFew   PHOTO_CLICKS_TOO_FEW
 ├── RefinementFailed    REFINEMENT_FAILED
 ├── DataInsufficient    TRAINING_DATA_INSUFFICIENT
 ├── TrainingDiverged    TRAINING_DIVERGED
@@ -160,19 +159,10 @@ class ModelUnproven(FailedPrecondition, reason="MODEL_UNPROVEN"):
     """No evaluation permits that the model replaces the serving one."""
 
 
-class PhotoClicksTooFew(FailedPrecondition, reason="PHOTO_CLICKS_TOO_FEW"):
-    """Too few clicks on searches by photo can be used to refine a space."""
-
-    def __init__(self, clicks: int, shoppers: int, least: int) -> None:
-        super().__init__(
-            f"{clicks} clicks of {shoppers} shoppers can be used; a refinement needs {least}, on"
-            " answers to photos in the space that searches use now, by shoppers who consent to"
-            " PHOTOS, at most 10 of a shopper"
-        )
-
-
 class RefinementFailed(FailedPrecondition, reason="REFINEMENT_FAILED"):
-    """The retriever's fit of a refined space did not succeed."""
+    """A job of a release before 0.40 that refines a space by clicks, which no release does now."""
+
+    message = "spaces are no longer refined by clicks: fit one on the catalog's photos"
 
 
 class PublishIncomplete(FailedPrecondition, reason="PUBLISH_INCOMPLETE"):

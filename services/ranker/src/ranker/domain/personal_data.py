@@ -71,7 +71,7 @@ ANSWERS = PersonalStore(
         "model_version": "model",
         "scene": "scene",
         "arms": "arms of experiments",
-        "photo": "vector of the photo of a search, with consent to PHOTOS",
+        "photo": "vector of the photo of a search, stored by releases before 0.40",
         "photo_space": "version of its space",
     },
     owners=("actor",),

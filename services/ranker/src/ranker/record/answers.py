@@ -16,11 +16,10 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy import Connection
 
 from ranker.domain.answer_arrays import as_message
-from ranker.domain.consent import PHOTO_VECTORS, Purpose
+from ranker.domain.consent import Purpose
 from ranker.domain.erasure import is_erased
 from ranker.domain.events import DAY_MICROS
 from ranker.record import consents
-from ranker.record.encrypted_columns import photo_of, seal_vector
 from ranker.record.erasures import erased_since
 from ranker.record.merged_owners import gate, owners
 from ranker.record.rows import Among, RowsStatement, TableRecord, write_beside_others
@@ -45,7 +44,7 @@ MOST_UNENCODED = 200
 they refer to takes ten times their bytes."""
 
 WITHOUT_PHOTO: Mapping[str, Any] = {"photo": None, "photo_space": ""}
-"""Values of a record without the vector of a photo."""
+"""Values of a record without the vector of a photo, which releases before 0.40 stored."""
 
 COUNTS = QueueMetrics(
     Counter("sightline_ranker_answers_kept_total", "Answer records that were stored."),
@@ -91,10 +90,6 @@ class StoredAnswer:
     """Names of arms, sorted, one a line."""
     controls: tuple[str, ...] = ()
     """Names of the controls that had an effect."""
-    photo: bytes | None = None
-    """Vector of the photo of the search, float32, little-endian; stored with consent only."""
-    photo_space: str = ""
-    """Version of the vector's space; empty without a vector."""
 
 
 AnswerKey: TypeAlias = tuple[str, str]
@@ -184,6 +179,7 @@ _EXPIRED = RowsStatement(
     )
     .returning(_T.answer_id)
 )
+_GIVEN = [name for name in ANSWERS.c.keys() if name not in WITHOUT_PHOTO]  # noqa: SIM118
 _INSERT = RowsStatement(sa.insert(ANSWERS))
 
 
@@ -213,10 +209,9 @@ def _write(
             known.add(key)
             day = (answer.answer_micros or now_micros) // DAY_MICROS
             exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
-            rows.append({name: getattr(answer, name) for name in ANSWERS.c.keys()})  # noqa: SIM118
+            rows.append({**WITHOUT_PHOTO, **{name: getattr(answer, name) for name in _GIVEN}})
     rows = _permitted(connection, rows)
     if rows:
-        _seal(connection, rows)
         _INSERT.each(connection, rows)
     if exposures:
         _expose(connection, exposures, now_micros)
@@ -243,8 +238,7 @@ def _expose(
 
 
 def _permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows that may be stored, with what may be stored of them: photos are removed from
-    those of unknown shoppers."""
+    """Return the rows that may be stored, with what may be stored of them."""
     kept = [row for row in rows if not row["actor"]]
     for catalog_id in sorted({row["catalog_id"] for row in rows if row["actor"]}):
         theirs = [row for row in rows if row["actor"] and row["catalog_id"] == catalog_id]
@@ -253,9 +247,6 @@ def _permitted(connection: Connection, rows: Sequence[dict[str, Any]]) -> list[d
             _to_owners(connection, catalog_id, theirs)
             _as_permitted(connection, catalog_id, theirs)
             kept += theirs
-    for row in kept:
-        if not row["actor"]:
-            row.update(WITHOUT_PHOTO)
     return kept
 
 
@@ -275,8 +266,8 @@ def _to_owners(connection: Connection, catalog_id: str, rows: Sequence[dict[str,
 
 
 def _as_permitted(connection: Connection, catalog_id: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Remove the shopper from answers of those who refuse personal answers, the arms from those of
-    shoppers who refuse experiments, and photos without consent."""
+    """Remove the shopper from answers of those who refuse personal answers, and the arms from those
+    of shoppers who refuse experiments."""
     actors = sorted({row["actor"] for row in rows})
     consents.recall(connection, catalog_id, actors, rows[0]["key_id"])
     refused = consents.refused(connection, catalog_id, actors)
@@ -284,15 +275,6 @@ def _as_permitted(connection: Connection, catalog_id: str, rows: Sequence[dict[s
         refuses = refused[row["actor"]]
         row["arms"] = "" if Purpose.EXPERIMENT in refuses else row["arms"]
         row["actor"] = "" if Purpose.PERSONALISE in refuses else row["actor"]
-        if refuses & PHOTO_VECTORS:
-            row.update(WITHOUT_PHOTO)
-
-
-def _seal(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Seal the vectors of photos, if the store's connections have a sealer."""
-    for row in rows:
-        if row["photo"] is not None:
-            row["photo"] = seal_vector(connection, photo_of(row["catalog_id"]), row["photo"])
 
 
 def _key(answer: StoredAnswer) -> AnswerKey:
@@ -301,8 +283,7 @@ def _key(answer: StoredAnswer) -> AnswerKey:
 
 def _load(answer: StoredAnswer) -> int:
     content = answer.content
-    size = len(content) if isinstance(content, bytes) else content.size
-    return size + len(answer.photo or b"")
+    return len(content) if isinstance(content, bytes) else content.size
 
 
 def content_of(answer: StoredAnswer) -> bytes:

@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ranker.domain import answer_columns
 from ranker.domain.answer_arrays import VERSION, read_record
 from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, UNKNOWN, of_products
@@ -23,7 +21,6 @@ from ranker.serving.record_ranking import AnswerDraft
 from servicekit.clock import now_micros
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
-from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
@@ -165,10 +162,6 @@ def _answer_problems(answer: pb.AnswerRecord) -> Iterable[tuple[str, str]]:
 MOST_ARMS = 16
 MOST_ARM = 64
 DIGEST_BYTES = 32
-MOST_COMPONENTS = 2_048
-"""Components of the vector of a photo."""
-MOST_VERSION = 64
-"""Characters of the version of a space."""
 MOST_MICROS = 253_402_300_800_000_000
 """The year 10000, beyond the range of a Timestamp."""
 SECOND = 1_000_000
@@ -201,19 +194,6 @@ def _column_problems(draft: ranking_pb.AnswerDraft, count: int) -> Iterable[tupl
     for name in ("matched_image_ids", "branches"):
         if (length := len(getattr(draft, name))) not in (0, count):
             yield name, f"has {length} entries for {count} products"
-    if draft.HasField("photo"):
-        yield from _photo_problems(draft.photo)
-
-
-def _photo_problems(photo: vector_pb2.Vector) -> Iterable[tuple[str, str]]:
-    if not 0 < len(photo.space_version) <= MOST_VERSION:
-        yield "photo.space_version", f"must have 1 to {MOST_VERSION} characters"
-    if not 0 < photo.dimension <= MOST_COMPONENTS:
-        yield "photo.dimension", f"must be 1 to {MOST_COMPONENTS}"
-    elif len(photo.data) != 4 * photo.dimension:
-        yield "photo.data", "must have 4 bytes for each component"
-    elif not np.isfinite(np.frombuffer(photo.data, "<f4")).all():
-        yield "photo.data", "must be finite numbers"
 
 
 def stored(
@@ -262,7 +242,6 @@ def draft_of(message: ranking_pb.AnswerDraft) -> AnswerDraft:
         expire_micros=message.expire_time_micros,
         order=_NO_ORDER,
         arms=tuple(message.arms),
-        photo=message.photo if message.HasField("photo") else None,
     )
     columns = (message.matched_image_ids, message.branch_names, message.branches)
     return AnswerDraft(record, *columns)

@@ -8,7 +8,6 @@ from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import ModelNotFound, ModelUnproven
 from ranker.domain.model import EVALUATE, TRAIN, ModelRecord
 from ranker.domain.nights import following
-from ranker.domain.refinement import REFINE
 from ranker.learning import publish
 from ranker.learning.feedback import health
 from ranker.learning.promotion import require_proof
@@ -148,14 +147,6 @@ class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
             version = serving.version
         params = publish.params(version, rewrite=request.rewrite)
         job = await self.jobs.create(publish.PUBLISH, catalog_id, params, request.request_id)
-        return job_message(job)
-
-    async def RefineSpace(self, request: pb.RefineSpaceRequest, context: Context) -> job_pb2.Job:
-        catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        check_request_id(request.request_id)
-        job = await self.jobs.create(
-            REFINE, catalog_id, {}, request.request_id, decide=lambda found: next(iter(found), None)
-        )
         return job_message(job)
 
     async def _named(self, catalog_id: str, version: str) -> ModelRecord:

@@ -88,8 +88,6 @@ class RecordRanking:
                 scene=record.versions.scene,
                 arms="\n".join(sorted(set(record.arms))) if record.arms else "",
                 controls=tuple(ranked.acting_controls),
-                photo=record.photo.data if record.photo else None,
-                photo_space=record.photo.space_version if record.photo else "",
             )
         )
 

@@ -7,13 +7,12 @@ from typing import Any
 
 from ranker.adapters.export_store import ExportStore
 from ranker.adapters.opendp import add_noise_apart
-from ranker.adapters.retriever import Catalog, SpaceFits
+from ranker.adapters.retriever import Catalog
 from ranker.domain import personal_data
 from ranker.domain.consent import Refusers
 from ranker.domain.erasure import ERASE, ErasedStore, Person
-from ranker.domain.errors import ErasureUnnoted, PurgeUnnoted
+from ranker.domain.errors import ErasureUnnoted, PurgeUnnoted, RefinementFailed
 from ranker.domain.private_counts import COUNTS
-from ranker.domain.refinement import REFINE
 from ranker.events import export, private_counts, purge, recount
 from ranker.events.backups import purges
 from ranker.events.backups.consents import ConsentNotes
@@ -30,7 +29,6 @@ from ranker.events.recount import RECOUNT
 from ranker.learning.feedback import health
 from ranker.learning.forget import ForgetInModels
 from ranker.learning.publish import PUBLISH, Publication, PublishedModels
-from ranker.learning.refine_space import RefineSpace
 from ranker.record.answers import AnswerLog
 from ranker.record.consent_changes import ConsentRecord
 from ranker.record.count_groups import GroupRecord
@@ -38,7 +36,6 @@ from ranker.record.data_keys import DataKeyRecord
 from ranker.record.erasures import ErasureRecord
 from ranker.record.events import EventRecord
 from ranker.record.night_jobs import NightJobRecord
-from ranker.record.photo_clicks import PhotoClickRecord
 from ranker.record.private_counts import BudgetRecord
 from ranker.record.recounting import RecountRecord
 from ranker.record.removed_catalogs import RemovedCatalogRecord
@@ -63,6 +60,8 @@ from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Job
 from servicekit.sql.retention import forget_jobs
 
+REFINE = "refine_space"
+"""Kind of jobs of releases before 0.40 that refined a space by clicks."""
 UNLEARNING, NIGHTS = "unlearning", "nights"
 """Names of loops for servicekit.liveness."""
 REMOVING = "removing catalogs"
@@ -87,10 +86,6 @@ def loops(
         PUBLISH: lambda job: Publication(job, models, made.index, jobs, stop).run()
     }
     yield work(jobs, publications, *pace, stop, name="ranker-publisher", commits=commits())
-    # Beside the others, because it waits for a fit, which may take hours.
-    read, catalog = PhotoClickRecord(made.database), Catalog(made.channel)
-    refine = RefineSpace(read, catalog, SpaceFits(made.channel), jobs, stop)
-    yield work(jobs, {REFINE: refine.run}, *pace, stop, name="ranker-refiner", commits=commits())
     sweeper = Sweeper(
         catalogs,
         days_by_type(settings.event_days, settings.impression_days),
@@ -143,6 +138,7 @@ def jobs_of(
     counts = CountsWork(budget, jobs, add_noise_apart, settings.least_shoppers, note)
     return {
         **trainings(jobs, train_command(settings.training_priority), stop),
+        REFINE: end_refinement,
         PURGE: noted(notes, lambda job: purge.run(job, selections, jobs, stop)),
         COUNTS: lambda job: private_counts.run(job, counts, exports.folder(job.catalog_id, job.id)),
         RECOUNT: lambda job: recount.run(
@@ -155,6 +151,11 @@ def jobs_of(
             made.database, jobs, selections, tuple(outside(settings, made, exports, job)), stop
         ).run(job),
     }
+
+
+async def end_refinement(job: Job) -> dict[str, str]:  # noqa: ARG001 - as the others
+    """End a job that waited while the worker was upgraded from a release before 0.40."""
+    raise RefinementFailed
 
 
 def outside(

@@ -1,7 +1,6 @@
 """The embedder's client. It translates messages and makes no decisions."""
 
 import asyncio
-import base64
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -13,7 +12,6 @@ from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import (
     EmbedderUnavailable,
     ImageRejected,
-    SpaceNotFitted,
     VersionMismatch,
 )
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
@@ -23,7 +21,7 @@ from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import connect, idempotent
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.status import from_rpc_error, from_status
-from sightline.common.v1 import photo_pb2, refinement_pb2, vector_pb2
+from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline.embedder.v1 import (
@@ -151,12 +149,6 @@ class EmbedderClient:
             raise ImageRejected(error.reason, error.message) from error
         return "\n".join(line.text for line in answer.lines)
 
-    async def shopper_photo_tags(self, catalog_id: str, version: str) -> tuple[str, ...]:
-        for found in await self.spaces(catalog_id):
-            if found.version == version and found.fitted:
-                return tuple(sorted(found.shopper_photo_tags))
-        raise SpaceNotFitted
-
     async def fit(
         self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
     ) -> AsyncIterator[FitProgress]:
@@ -222,7 +214,6 @@ async def _fit_requests(
             seed=plan.seed,
             photos=total,
             shopper_photo_tags=plan.shopper_photo_tags,
-            refinement=_refinement(plan),
         )
     )
     async for photo in photos:
@@ -236,12 +227,6 @@ async def _fit_requests(
                 duplicate_group=photo.group,
             )
         )
-
-
-def _refinement(plan: FitPlan) -> refinement_pb2.SpaceRefinement | None:
-    if not plan.refinement:
-        return None
-    return refinement_pb2.SpaceRefinement.FromString(base64.b64decode(plan.refinement))
 
 
 def _fit_progress(answer: space_service_pb2.FitSpaceResponse) -> FitProgress:

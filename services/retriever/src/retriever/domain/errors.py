@@ -34,7 +34,7 @@ ServiceError
 │   └── WebhookExists          WEBHOOK_EXISTS
 ├── FailedPrecondition
 │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
-│   ├── SpaceNotFitted         SPACE_NOT_FITTED
+│   ├── RefinementFailed       REFINEMENT_FAILED
 │   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
 │   ├── GenerationActive       GENERATION_ACTIVE
 │   ├── RollbackUnavailable    ROLLBACK_UNAVAILABLE
@@ -362,14 +362,14 @@ class ColumnsUnavailable(errors.Unavailable, reason="COLUMNS_UNAVAILABLE"):
     retry_after = timedelta(seconds=1)
 
 
-class SpaceNotFitted(errors.FailedPrecondition, reason="SPACE_NOT_FITTED"):
-    """The space that searches use was not fitted to the catalog."""
+class RefinementFailed(errors.FailedPrecondition, reason="REFINEMENT_FAILED"):
+    """A job of a release before 0.40 that refines a space by clicks, which no release does now."""
 
-    message = "only a fitted space can be refined: fit one, and roll it out"
+    message = "spaces are no longer refined by clicks: fit one on the catalog's photos"
 
 
 class FitRunning(errors.Unavailable, reason="FIT_IN_PROGRESS"):
-    """Another space, or too many references, are being fitted."""
+    """Too many references are being fitted."""
 
     retry_after = timedelta(seconds=5)
 

@@ -31,10 +31,6 @@ class FitPlan:
     seed: int
     max_photos: int
     shopper_photo_tags: tuple[str, ...]
-    base: str = ""
-    """Version of the fitted space that is refined; empty: a new map is fitted."""
-    refinement: str = ""
-    """Base64 of a sightline.common.v1.SpaceRefinement; empty: a new map is fitted."""
 
 
 @dataclass(frozen=True, slots=True)

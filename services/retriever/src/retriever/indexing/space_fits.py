@@ -4,16 +4,15 @@ the embedder reuses its cached results.
 """
 
 import asyncio
-import base64
 import hashlib
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from retriever.catalog.images import stored_photo
-from retriever.domain.errors import FitRunning
+from retriever.domain.errors import RefinementFailed
 from retriever.domain.fit_plan import FitPhoto, FitPlan, Label
 from retriever.domain.jobs import Progress, reporting
 from retriever.ports.embedder import SpaceTrainer
@@ -79,23 +78,6 @@ async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) 
     )
 
 
-async def refine(
-    catalog_id: str, base: str, refinement: bytes, jobs: Jobs, *, request_id: str
-) -> Job:
-    """Request the fit of a refined space. Return the job. Raises FitRunning.
-
-    `base`: version of the fitted space; `refinement`: a SpaceRefinement.
-    """
-
-    def decide(found: Sequence[Job]) -> None:
-        if found:
-            raise FitRunning("another space is being fitted")
-
-    text = base64.b64encode(refinement).decode()
-    wanted = FitPlan("", DEFAULT_DIMENSION, 0, DEFAULT_PHOTOS, (), base, text)
-    return await jobs.create(FIT, catalog_id, asdict(wanted), request_id, decide=decide)
-
-
 async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:
     """Do a job of this kind. Return its results.
 
@@ -107,12 +89,10 @@ async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:
 
 
 async def _fit(job: Job, deps: FitTools, progress: Progress) -> Mapping[str, Any]:
-    wanted = FitPlan(
-        **{**job.params, "shopper_photo_tags": tuple(job.params["shopper_photo_tags"])}
-    )
-    if wanted.base:
-        tags = await deps.trainer.shopper_photo_tags(job.catalog_id, wanted.base)
-        wanted = replace(wanted, shopper_photo_tags=tags)
+    params = dict(job.params)
+    if params.pop("base", "") or params.pop("refinement", ""):  # of a job of 0.39
+        raise RefinementFailed
+    wanted = FitPlan(**{**params, "shopper_photo_tags": tuple(params["shopper_photo_tags"])})
     chosen = await _choose(job.catalog_id, wanted, deps.record)
     progress.total = chosen.total
     photos = _read(job.catalog_id, wanted, chosen, deps)

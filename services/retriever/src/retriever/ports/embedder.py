@@ -23,12 +23,6 @@ class SpaceTrainer(Protocol):
         Raises EmbedderUnavailable, and the embedder's own errors.
         """
 
-    async def shopper_photo_tags(self, catalog_id: str, version: str) -> tuple[str, ...]:
-        """Return the tags of shoppers' photos with which a fitted space of the catalog was made.
-
-        Raises EmbedderUnavailable, and SpaceNotFitted if there is no such space.
-        """
-
 
 class ReferenceTrainer(Protocol):
     """Fits references of good pieces."""

@@ -11,9 +11,8 @@ from retriever.ports.generations import RegistryRecord
 from retriever.ports.search import SearchRecord
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
-from servicekit.errors import FieldViolation
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import RequestInvalid, enter
+from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import (
@@ -137,25 +136,6 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
         )
         wanted = space_fits.plan(given)
         job = await space_fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
-        return wire.job(job)
-
-    async def RefineSpace(
-        self, request: fit_service_pb2.RefineSpaceRequest, context: Context
-    ) -> job_pb2.Job:
-        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        given = request.refinement
-        required = {
-            "request_id": request.request_id,
-            "refinement.space_version": given.space_version,
-        }
-        if wrong := [
-            FieldViolation(each, "is required") for each in required if not required[each]
-        ]:
-            raise RequestInvalid(*wrong)
-        job = await space_fits.refine(
-            *(catalog, given.space_version, given.SerializeToString(), self.jobs),
-            request_id=request.request_id,
-        )
         return wire.job(job)
 
     async def StartReferenceFit(

@@ -12,10 +12,8 @@ from ranker.domain.answer_arrays import read_columns
 from ranker.domain.arrays import numbers
 from ranker.domain.errors import ModelCorrupt, ModelNotFound
 from ranker.domain.feedback import Feedback, LoggedAnswer, feedback_of, joined
-from ranker.domain.photo_clicks import LAST_PLACE, PhotoClick
 from ranker.record.answer_feedback import KeptAnswer
 from ranker.record.models import ModelRegistry
-from ranker.record.photo_clicks import ClickedAnswer
 from ranker.serving.ranking.parts import DEFAULT_BLEND, POPULARITY
 
 MOST_PRODUCTS = 200
@@ -47,21 +45,6 @@ def _answer(kept: KeptAnswer) -> LoggedAnswer:
         propensities=numbers(columns.propensities) if columns.propensities else np.ones(count),
         outcomes=kept.outcomes,
     )
-
-
-async def photo_clicks(batches: AsyncIterator[Sequence[ClickedAnswer]]) -> list[PhotoClick]:
-    """Return the clicks with the places of their products in the recorded answers; those on
-    products that an answer did not show are left out."""
-    found: list[PhotoClick] = []
-    async for batch in batches:
-        for one in batch:
-            columns = read_columns(one.content)
-            shown = list(columns.product_ids[:LAST_PLACE])
-            if one.product_id in shown:
-                place = shown.index(one.product_id) + 1
-                click = PhotoClick(one.actor, one.product_id, place, one.time_micros, one.photo)
-                found.append(click)
-    return found
 
 
 async def blends(

@@ -1,4 +1,4 @@
-"""Errors of the transport: an HTTP status, a code and a text, as UCP's REST binding has them."""
+"""Errors of the transport: an HTTP status, a code and a text."""
 
 import math
 

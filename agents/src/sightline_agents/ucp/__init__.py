@@ -1,1 +1,0 @@
-"""The catalog capabilities of the Universal Commerce Protocol."""
