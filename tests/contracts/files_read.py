@@ -276,7 +276,6 @@ NO_FILES = {
     "ranker.backups": "a backup, by servicekit.artefacts",
     "ranker.events.backups.restore": "a file of a backup, by servicekit.artefacts",
     "ranker.record.encrypted_columns": "a sealed text",
-    "retriever.backup.archive.former": "a member of a backup, by servicekit.artefacts",
     "retriever.backup.archive.reading": "a member of a backup, by servicekit.artefacts",
     "retriever.backup.backups": "a backup, by servicekit.artefacts",
     "servicekit.artefacts.backup_command": "a backup, by servicekit.artefacts.backups",

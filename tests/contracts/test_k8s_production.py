@@ -88,18 +88,6 @@ def test_keys_are_of_the_pairs_whose_calls_the_network_allows() -> None:
     assert called - {("ranker-train", "retriever"), ("embedder", "retriever")} == set(PAIRS)
 
 
-@pytest.mark.parametrize("name", [*OURS, "ranker-train"])
-def test_during_an_upgrade_pods_have_the_former_key_too(name: str) -> None:
-    made = with_components("production", "peers-shared")
-    settings = settings_of(made, name)
-    prefix = name.partition("-")[0].upper()
-    assert settings[f"{prefix}_PEER_SHARED"] == "true"
-    assert settings[f"{prefix}_PEER_KEYS_FOLDER"] == "/etc/sightline/peer-keys"
-    assert settings[f"{prefix}_PEER_KEY_FILE"] == "/etc/sightline/peer-key/peers.key"
-    mounts = {each["name"]: each["mountPath"] for each in main(made, name)["volumeMounts"]}
-    assert mounts["peer-key"] == "/etc/sightline/peer-key"
-
-
 @pytest.mark.parametrize("name", PRODUCTION)
 @pytest.mark.parametrize("process", OURS)
 def test_nothing_that_production_asks_for_is_missing(

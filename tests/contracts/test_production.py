@@ -87,7 +87,6 @@ def test_what_is_safe_is_not_complained_of(process: str, monkeypatch: pytest.Mon
         ("gateway", {"REFLECTION": UNSET}, ["GATEWAY_REFLECTION=false"]),
         ("gateway", {"PEER_KEYS_FOLDER": UNSET}, []),
         ("gateway", {"PEER_KEYS_FOLDER": UNSET, "PEER_TLS_FOLDER": "tls"}, []),
-        ("gateway", {"PEER_KEY_FILE": "peers.key", "PEER_SHARED": "true"}, []),
         ("gateway", {"ADMIN_PORT": UNSET}, ["GATEWAY_ADMIN_PORT"]),
         ("gateway", {"QUOTA_DECODE_SECONDS": "0"}, ["GATEWAY_QUOTA_DECODE_SECONDS above 0"]),
         (

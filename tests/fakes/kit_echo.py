@@ -1,17 +1,32 @@
 """A gRPC service without a proto: takes and gives bytes, and fails on request."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 
 from servicekit import deadlines
+from servicekit.admission.access import FOR, PEER, Caller, PeerUnknown
 from servicekit.errors import FieldViolation, InvalidArgument
 from servicekit.rpc.server import Binding
 
 NAME = "test.Echo"
 PERSONAL = "customer 4711 lives at 12 Rue Cachée"
+
+
+@dataclass(frozen=True)
+class OneKey:
+    """Admits calls with a key to every method, under the name of the original caller."""
+
+    key: str
+
+    def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:
+        if metadata.get("authorization") != f"Bearer {self.key}":
+            raise PeerUnknown
+        return replace(PEER, name=unquote(metadata[FOR])) if FOR in metadata else PEER
 
 
 class Echo:

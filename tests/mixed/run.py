@@ -9,7 +9,6 @@ one answers alone meanwhile: one pod fewer than `maxUnavailable: 0` of deploy/k8
 from __future__ import annotations
 
 import asyncio
-import secrets
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -123,14 +122,11 @@ def processes(service: str) -> list[str]:
     return [service, *worker, f"{service}{SECOND}"]
 
 
-def known_by(program: str, credentials: Path, shared: Path) -> dict[str, str]:
-    """Return the credentials of a process during an upgrade: the key that all services of the last
-    release share, and its own, which that release does not know."""
+def known_by(program: str, credentials: Path) -> dict[str, str]:
+    """Return the credentials of a process."""
     name = program.removesuffix(SECOND)
     prefix = name.partition("-")[0].upper()
     return {
-        f"{prefix}_PEER_KEY_FILE": str(shared),
-        f"{prefix}_PEER_SHARED": "true",
         f"{prefix}_PEER_KEYS_FOLDER": str(credentials / name / "keys"),
     }
 
@@ -142,7 +138,6 @@ def stage(before: Path, folders: Path) -> Iterator[tuple[Suite, PostgreSQL]]:
 
     credentials = folders / "credentials"
     peers.write_keys(credentials, peers.drawn())
-    (shared := credentials / "shared.key").write_text(secrets.token_hex(32))
 
     def run_as(program: Program) -> Program:
         # Releases before 0.20 have no HTTP face; this one calls gateways of both.
@@ -150,7 +145,7 @@ def stage(before: Path, folders: Path) -> Iterator[tuple[Suite, PostgreSQL]]:
             return program
         file = folders / program.name
         file.write_text(str(before))
-        environment = {**program.environment, **known_by(program.name, credentials, shared)}
+        environment = {**program.environment, **known_by(program.name, credentials)}
         command = ("/bin/sh", str(LAUNCH), str(file), program.command[-1])
         return replace(program, command=command, environment=environment)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -110,16 +109,13 @@ def test_every_process_of_the_services_goes_over() -> None:
 
 
 @pytest.mark.parametrize("program", ["gateway", f"gateway{SECOND}", "ranker-worker"])
-def test_a_process_has_the_last_releases_key_and_keys_of_its_own(
-    program: str, tmp_path: Path
-) -> None:
+def test_a_process_has_keys_of_its_own(program: str, tmp_path: Path) -> None:
     peers.write_keys(tmp_path, peers.drawn())
-    (shared := tmp_path / "shared.key").write_text(secrets.token_hex(32))
-    given = known_by(program, tmp_path, shared)
+    given = known_by(program, tmp_path)
     names = {key.partition("_")[2].lower(): value for key, value in given.items()}
     known = PeerCredentials.of(PeerSettings(**cast(Any, names)))
     called = PeerName.RETRIEVER
-    assert known.calling(called).metadata().keys() == {"authorization", "x-sightline-peer-key"}
+    assert known.calling(called).metadata().keys() == {"x-sightline-peer-key"}
 
 
 def test_a_process_of_another_release_is_noticed(tmp_path: Path) -> None:

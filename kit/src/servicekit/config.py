@@ -215,23 +215,18 @@ class PeerSettings(TraceSettings):
     """Subject alternative names, one of which a caller's certificate must have in addition. Empty:
     no other name is required."""
 
-    peer_shared: bool = False
-    """If true, certificates without a service's name, and the key of `peer_key_file`, are accepted
-    too and allow every call, as in releases before 0.17. For the time of an upgrade from them
-    (CHANGELOG-archive.md)."""
-
     peer_key_file: Path | None = None
-    """File with the key that all services share, as releases before 0.17 need it; a second line is
-    another key that is accepted. Needs `peer_shared`."""
+    """Refused: the key that all services shared before 0.17. Each pair has a key of its own in
+    `peer_keys_folder`."""
 
     @model_validator(mode="after")
     def _names_of_certificates(self) -> Self:
         if self.peer_names and self.peer_tls_folder is None:
             raise ValueError("peer_names needs peer_tls_folder: names stand in certificates")
-        if self.peer_key_file is not None and not self.peer_shared:
+        if self.peer_key_file is not None:
             raise ValueError(
-                "peer_key_file allows every service every call: set peer_keys_folder instead, or"
-                " peer_shared during an upgrade"
+                "peer_key_file is no longer read since 0.40: set peer_keys_folder, with a key for"
+                " each pair of services"
             )
         return self
 

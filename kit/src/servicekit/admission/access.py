@@ -256,17 +256,16 @@ class PeersOnly:
     service has callers.
     """
 
-    def __init__(self, identify: Callable[[Mapping[str, str], Any], PeerName | None]) -> None:
-        """`identify`: returns the peer that made a call by its metadata and gRPC's context, `None`
-        for credentials that services share, with which every call is allowed. It raises
-        PeerUnknown."""
+    def __init__(self, identify: Callable[[Mapping[str, str], Any], PeerName]) -> None:
+        """`identify`: returns the peer that made a call by its metadata and gRPC's context, or
+        raises PeerUnknown."""
         self._identify = identify
 
     def admit(self, method: str, metadata: Mapping[str, str], context: Any) -> Caller:
         """Return PEER under the name of the original caller. Raises PeerUnknown, PeerForbidden."""
         peer = self._identify(metadata, context)
-        if peer is not None and peer not in (allowed := rule(method).peers):
+        if peer not in (allowed := rule(method).peers):
             raise PeerForbidden(peer, allowed)
-        if FOR in metadata and peer in (None, PeerName.GATEWAY):
+        if FOR in metadata and peer is PeerName.GATEWAY:
             return replace(PEER, name=unquote(metadata[FOR]))
         return PEER

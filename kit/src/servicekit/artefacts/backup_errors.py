@@ -33,10 +33,12 @@ class BackupUnsigned(errors.FailedPrecondition, reason="BACKUP_UNSIGNED"):
 class BackupVersionUnsupported(errors.FailedPrecondition, reason="BACKUP_VERSION_UNSUPPORTED"):
     """The backup is of a format that this version can't read."""
 
-    def __init__(self, description: str) -> None:
-        super().__init__(
-            f"{description}: restore it with the version that wrote it, or a newer one"
-        )
+    def __init__(
+        self,
+        description: str,
+        remedy: str = "restore it with the version that wrote it, or a newer one",
+    ) -> None:
+        super().__init__(f"{description}: {remedy}")
 
 
 class BackupCatalogMismatch(errors.FailedPrecondition, reason="BACKUP_CATALOG_MISMATCH"):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, TypeAlias, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -21,9 +21,10 @@ from servicekit.artefacts.backup_errors import (
     BackupNotFound,
     BackupsUnset,
     BackupUnsigned,
+    BackupVersionUnsupported,
 )
 from servicekit.artefacts.backup_files import BackupReader, BackupWriter, NewFile, translated
-from servicekit.artefacts.manifest import MANIFEST, BackupFile, Manifest, parse_manifest
+from servicekit.artefacts.manifest import FORMER, MANIFEST, BackupFile, Manifest, parse_manifest
 from servicekit.clock import now_micros
 from servicekit.keys.keyring import KeyRing, SignatureInvalid, SigningKeys, open_keys
 
@@ -34,15 +35,8 @@ MOST_JSON_BYTES = 16 * 2**20
 STALE_MICROS = 86_400 * 10**6
 """Age at which a backup without a manifest counts as cut short."""
 STAMP = "%Y%m%dT%H%M%SZ"
-FORMER_FILE = ".tar"
-"""Suffix of the retriever's backups of 0.15: one file instead of a folder."""
 _ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6,16}")
 _CATALOG = re.compile(r"([a-z0-9][a-z0-9_-]{0,62})?")
-
-FormerManifest: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
-"""Returns the manifest of an earlier release's backup as one of this format."""
-FormerReader: TypeAlias = Callable[[IO[bytes], KeyRing | None], BackupReader]
-"""Reads an earlier release's backup that is one file. Keys: one of them must have signed it."""
 
 
 def stamp(micros: int) -> str:
@@ -52,7 +46,7 @@ def stamp(micros: int) -> str:
 
 
 def new_id(micros: int) -> str:
-    """Return the id of a new backup. Ids sort by time, and have the length that 0.15 expects."""
+    """Return the id of a new backup. Ids sort by time."""
     return f"{stamp(micros)}-{micros % 10**6:05x}{secrets.token_hex(2)[1:]}"
 
 
@@ -64,15 +58,11 @@ class Backups:
         url: str,
         service: str,
         keys: SigningKeys = open_keys,
-        *,
-        former_manifest: FormerManifest = lambda found: found,
-        former_reader: FormerReader | None = None,
     ) -> None:
         """`url`: a folder or an fsspec URL such as s3://bucket/backups; `keys` sign and verify."""
         if not url:
             raise BackupsUnset
         self.keys, self.service = keys, service
-        self._former_manifest, self._former_reader = former_manifest, former_reader
         self._files, self._root = fsspec.core.url_to_fs(url)
         self._local = isinstance(self._files, LocalFileSystem)
         self._io = ThreadPoolExecutor(2, "backup-io")
@@ -100,10 +90,9 @@ class Backups:
     def _found(self, catalog_id: str) -> dict[str, bool]:
         """Return the ids of all backups, newest first, each with whether it is complete."""
         names = self.names(_checked(_CATALOG, catalog_id))
-        former = {name.removesuffix(FORMER_FILE) for name in names if name.endswith(FORMER_FILE)}
         return {
-            one: one in former or self._files.exists(self._at(_path(catalog_id, one), MANIFEST))
-            for one in sorted(filter(_ID.fullmatch, {*names, *former}), reverse=True)
+            one: self._files.exists(self._at(_path(catalog_id, one), MANIFEST))
+            for one in sorted(filter(_ID.fullmatch, names), reverse=True)
         }
 
     def used(self, catalog_id: str = "") -> tuple[int, int]:
@@ -116,14 +105,14 @@ class Backups:
         """Return the bytes of all files of a backup; 0 if it does not exist."""
         path = self._at(_path(catalog_id, backup_id))
         self._files.invalidate_cache()
-        return int(sum(self._files.du(each) for each in (path, path + FORMER_FILE)))
+        return int(self._files.du(path))
 
     @translated()
     def delete(self, catalog_id: str, backup_id: str) -> int:
         """Delete a backup, complete or not. Return its bytes, 0 if it did not exist."""
         path, size = self._at(_path(catalog_id, backup_id)), self.size(catalog_id, backup_id)
         # The manifest is deleted first: without it the remaining files do not count as a backup.
-        for each in (f"{path}/{MANIFEST}", path, path + FORMER_FILE):
+        for each in (f"{path}/{MANIFEST}", path):
             with contextlib.suppress(FileNotFoundError):
                 self._files.rm(each, recursive=each == path)
         return size
@@ -147,12 +136,10 @@ class Backups:
         try:
             found = self.get_signed(f"{path}/{MANIFEST}", unsigned=unsigned)
         except BackupNotFound:
-            if self._former_reader is None:
-                raise
-            return self._former_reader(
-                self._open(path + FORMER_FILE), self._wanted(unsigned=unsigned)
-            )
-        manifest = parse_manifest(self._former_manifest(found), self.service)
+            if self._files.exists(self._at(f"{path}.tar")):  # one file, as 0.15 wrote it
+                raise BackupVersionUnsupported("release 0.15 made it", FORMER) from None
+            raise
+        manifest = parse_manifest(found, self.service)
         return BackupReader(manifest, lambda name: self._open(f"{path}/{name}"))
 
     @translated()

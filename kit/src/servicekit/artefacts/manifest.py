@@ -1,5 +1,6 @@
 """The manifest of a backup."""
 
+import re
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -9,6 +10,9 @@ from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsup
 FORMAT: Final = "sightline.backup"
 FORMAT_VERSION = 2
 """Version 1 had a format for each service."""
+OLDEST = 30
+"""Minor version of the oldest release whose backups are restored."""
+FORMER = "restore it with a release of 0.30 to 0.39, and make another backup there"
 MANIFEST = "manifest.json"
 _PART = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 
@@ -73,12 +77,21 @@ def parse_manifest(found: dict[str, Any], service: str) -> Manifest:
 
     Raises BackupDamaged, BackupVersionUnsupported.
     """
+    release = str(found.get("service_version", ""))
+    if _minor(release) < OLDEST:
+        raise BackupVersionUnsupported(f"release {release} made it", FORMER)
     if found.get("format") == FORMAT and found.get("format_version") != FORMAT_VERSION:
         raise BackupVersionUnsupported(f"its format is version {found.get('format_version')}")
     made = validated(Manifest, found)
     if made.service != service:
         raise BackupDamaged(MANIFEST, f"is of the {made.service}, not of the {service}")
     return made
+
+
+def _minor(release: str) -> int:
+    """Return the minor version of a release of ours; a large number for any other text."""
+    found = re.match(r"0\.(\d{1,6})\.", release)
+    return int(found[1]) if found else OLDEST
 
 
 def validated(kind: type[J], found: object) -> J:

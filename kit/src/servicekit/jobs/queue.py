@@ -22,7 +22,7 @@ from servicekit.errors import Aborted, NotFound, ServiceError
 from servicekit.jobs.job_limits import check_room
 from servicekit.sql.database import Database
 from servicekit.sql.locks import lock
-from servicekit.sql.schema import caller_of_job, flags, keys, numbers, texts
+from servicekit.sql.schema import flags, given, keys, numbers, texts
 from servicekit.tasks.supervision import Backoff, supervised, tell
 
 
@@ -104,7 +104,7 @@ def jobs_table(metadata: MetaData) -> Table:
         *texts("owner"),
         *numbers("attempts", kind=sa.Integer),
         *numbers("lease_until", "created_time", "started_time", "finished_time"),
-        caller_of_job(),
+        given("caller", sa.Text, ""),
         sa.UniqueConstraint("kind", "catalog_id", "request_id", name="jobs_request"),
         sa.Index("jobs_open", "state", "kind"),
     )

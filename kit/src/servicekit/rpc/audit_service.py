@@ -34,14 +34,6 @@ class AuditServicer(audit_service_pb2_grpc.AuditServiceServicer):
         self._catalogs = AlsoNamed(catalogs, UNDECLARED)
         self._record, self._days = record, days
 
-    async def AppendAuditEntry(
-        self, request: pb.AppendAuditEntryRequest, context: Context
-    ) -> pb.AppendAuditEntryResponse:
-        """Add an entry; an entry id that is stored already changes nothing."""
-        catalog = enter(request.catalog_id, request.request_id, self._catalogs)
-        await self._record.append([_row(request.entry) | {"catalog_id": catalog}])
-        return pb.AppendAuditEntryResponse()
-
     async def AppendAuditEntries(
         self, request: pb.AppendAuditEntriesRequest, context: Context
     ) -> pb.AppendAuditEntriesResponse:

@@ -8,9 +8,6 @@ another one in the name of a third. What a service may call is declared in the p
 A folder has a key file for each service at the other end, `SERVICE.key`: its first key is sent with
 calls to that service, and all of its keys are accepted from it. To rotate without failed calls, add
 the new key at both ends, then make it the first one at both, and delete the old one last.
-
-Releases before 0.17 have one key and one certificate for all services. With `peer_shared` they are
-accepted and sent too, so that an installation can be upgraded while it runs.
 """
 
 from __future__ import annotations
@@ -22,10 +19,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from prometheus_client import Counter
-
 from servicekit.admission.access import (
-    AUTHORIZATION,
     FOR,
     OPEN,
     AccessPolicy,
@@ -37,7 +31,6 @@ from servicekit.admission.access import (
 from servicekit.config import PeerSettings
 from servicekit.keys.weak_keys import ADVICE, is_weak
 from servicekit.rpc.tls import AUTHORITY, Certificates
-from servicekit.telemetry import get_logger
 from servicekit.watched_files import Reloaded, Unreadable, read_each, stale_keys
 
 LEAST, MOST = 32, 1_024
@@ -45,12 +38,6 @@ LEAST, MOST = 32, 1_024
 PEER_KEY = "x-sightline-peer-key"
 """Metadata of a call between services: the key that the two share."""
 SUFFIX = ".key"
-
-SHARED = Counter(
-    "sightline_shared_peer_calls_total",
-    "Calls of services that showed no credentials of their own, but those that all services share"
-    " (…_PEER_SHARED). Remove these credentials when it no longer rises.",
-)
 
 Keys = Mapping[PeerName, Sequence[str]]
 """By service at the other end: the key that is sent, then others that are accepted."""
@@ -67,30 +54,18 @@ class PeerCredentials:
     """Alternative names of which a caller's certificate must have one; empty: it needs none."""
     trust_domain: str = ""
     """The trust domain of the services' names."""
-    shared: bool = False
-    """True: credentials that all services share are accepted too."""
-    shared_keys: Callable[[], Sequence[str]] | None = None
-    """Keys that all services share: the one that is sent, then others that are accepted."""
     called: PeerName | None = None
     """The service that these credentials are sent to."""
 
     @classmethod
     def of(cls, settings: PeerSettings) -> Self:
         """Return the credentials that settings name. Raises Unreadable."""
-        keys, path, folder = (
-            settings.peer_keys_folder,
-            settings.peer_key_file,
-            settings.peer_tls_folder,
-        )
+        keys, folder = settings.peer_keys_folder, settings.peer_tls_folder
         return cls(
             None if keys is None else _keys(keys).get,
             None if folder is None else Certificates(folder, folder / AUTHORITY, "peers"),
             frozenset(settings.peer_names),
             settings.peer_trust_domain,
-            settings.peer_shared,
-            None
-            if path is None
-            else Reloaded(lambda: [path], lambda: _read_file(path), stale=stale_keys("peers")).get,
         )
 
     def access(self) -> AccessPolicy:
@@ -98,10 +73,8 @@ class PeerCredentials:
 
         TLS rejects invalid certificates before.
         """
-        if self.keys is None and self.shared_keys is None and self.tls is None:
+        if self.keys is None and self.tls is None:
             return OPEN
-        if self.shared:
-            get_logger().warning("credentials that all services share allow every call")
         return PeersOnly(self.identify)
 
     def calling(self, peer: PeerName) -> Self:
@@ -116,29 +89,24 @@ class PeerCredentials:
         if self.keys is not None and self.called is not None:
             # A file that was deleted since is noticed by the peer.
             sent[PEER_KEY] = self.keys().get(self.called, [""])[0]
-        if self.shared_keys is not None:
-            sent[AUTHORIZATION] = f"Bearer {self.shared_keys()[0]}"
         return sent | {FOR: quote(name)} if (name := known()) else sent
 
-    def identify(self, metadata: Mapping[str, str], context: Any) -> PeerName | None:
-        """Return the peer that made a call; `None`: it showed shared credentials only.
+    def identify(self, metadata: Mapping[str, str], context: Any) -> PeerName:
+        """Return the peer that made a call.
 
         A certificate and a key are both required where both are set, and name the same peer. Raises
         PeerUnknown.
         """
-        shown = []
+        shown = set()
         if self.tls is not None:
-            shown.append(self._by_certificate(context.auth_context()))
-        if self.keys is not None or self.shared_keys is not None:
-            shown.append(self._by_key(metadata))
-        named = {peer for peer in shown if peer is not None}
-        if len(named) > 1:
+            shown.add(self._by_certificate(context.auth_context()))
+        if self.keys is not None:
+            shown.add(_by_key(self.keys(), metadata.get(PEER_KEY, "")))
+        if len(shown) > 1:
             raise PeerUnknown
-        if not named:
-            SHARED.inc()
-        return next(iter(named), None)
+        return shown.pop()
 
-    def _by_certificate(self, shown: Mapping[str, Sequence[bytes]]) -> PeerName | None:
+    def _by_certificate(self, shown: Mapping[str, Sequence[bytes]]) -> PeerName:
         if self.names and self.names.isdisjoint(_decoded(shown, "x509_subject_alternative_name")):
             raise PeerUnknown
         # gRPC names it if the certificate's only URI is a well-formed SPIFFE id.
@@ -146,19 +114,7 @@ class PeerCredentials:
             prefix, _, service = name.rpartition("/")
             if prefix == f"spiffe://{self.trust_domain}/sightline" and service in [*PeerName]:
                 return PeerName(service)
-        if not self.shared:
-            raise PeerUnknown
-        return None
-
-    def _by_key(self, metadata: Mapping[str, str]) -> PeerName | None:
-        if self.keys is not None and (given := metadata.get(PEER_KEY)):
-            for peer, keys in self.keys().items():
-                if _has(keys, given):
-                    return peer
-        given = metadata.get(AUTHORIZATION, "").removeprefix("Bearer ")
-        if self.shared_keys is None or not _has(self.shared_keys(), given):
-            raise PeerUnknown
-        return None
+        raise PeerUnknown
 
 
 NO_CREDENTIALS = PeerCredentials()
@@ -182,6 +138,13 @@ def _keys(folder: Path) -> Reloaded[Keys]:
 def _decoded(shown: Mapping[str, Sequence[bytes]], field: str) -> list[str]:
     """Return a property of the caller's certificate, which TLS has verified."""
     return [name.decode("utf-8", "replace") for name in shown.get(field, ())]
+
+
+def _by_key(keys: Keys, given: str) -> PeerName:
+    for peer, theirs in keys.items():
+        if _has(theirs, given):
+            return peer
+    raise PeerUnknown
 
 
 def _has(keys: Iterable[str], given: str) -> bool:

@@ -17,7 +17,7 @@ from servicekit.config import ServiceSettings
 from servicekit.errors import ServiceError
 from servicekit.liveness import may_block
 from servicekit.sql.database import Database, StoreBusy, StoreUnavailable
-from servicekit.sql.revisions import SchemaRevision
+from servicekit.sql.revisions import SchemaRevision, SchemaTooOld
 from servicekit.telemetry import get_logger
 
 LOOK_SECONDS = 1.0
@@ -65,10 +65,13 @@ def settle(
     Raises SystemExit if the store is incompatible; with `run` also StoreUnavailable and the like.
     """
     with may_block("migrations"):
-        if settings.migrations == "run":
-            database.migrate()
-        else:
-            _wait(database, sleep)
+        try:
+            if settings.migrations == "run":
+                database.migrate()
+            else:
+                _wait(database, sleep)
+        except SchemaTooOld as error:
+            raise SystemExit(f"does not start: {error}") from None
     at = database.schema()
     if at.newer:
         if obstacles := database.obstacles(metadata):
@@ -115,6 +118,8 @@ def command(database: Database, metadata: MetaData, *, check: bool) -> int:
             print(f"the store is at {at.newest}")
     except ServiceError as error:
         return _fail(error.message, error.__cause__)
+    except SchemaTooOld as error:
+        return _fail(str(error))
     except DBAPIError as error:
         return _fail("a migration failed and changed nothing", error)
     finally:

@@ -38,14 +38,27 @@ class SchemaRevision:
     """True if a later release migrated the store."""
 
 
+class SchemaTooOld(Exception):
+    """The store is of a release before 0.30, whose migrations this release does not have."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"the store is at {found}, of a release before 0.30: start a release of 0.30 to 0.39"
+            " once, which upgrades it"
+        )
+
+
 def schema(connection: Connection, package: str) -> SchemaRevision:
-    """Return the revision of the store behind `connection`, by the migrations in `package`."""
+    """Return the revision of the store behind `connection`, by the migrations in `package`. Raises
+    SchemaTooOld."""
     scripts = ScriptDirectory.from_config(_config(package))
     found = MigrationContext.configure(connection).get_current_revision() or ""
     newest = scripts.get_current_head() or ""
     try:
         steps = [*scripts.iterate_revisions("head", found or "base")]
-    except ResolutionError:  # a revision of a later release
+    except ResolutionError:  # a revision of another release
+        if found < (scripts.get_base() or ""):
+            raise SchemaTooOld(found) from None
         return SchemaRevision(found, newest, {}, newer=True)
     missing = {step.revision: (step.doc or "").partition("\n")[0] for step in reversed(steps)}
     return SchemaRevision(found, newest, missing, newer=False)

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/common/v1/audit_service.proto\x12\x13sightline.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\"\xed\x01\n\nAuditEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x12\n\ncatalog_id\x18\x05 \x01(\t\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x10\n\x08left_out\x18\t \x01(\x03\x12\r\n\x05store\x18\n \x01(\t\x12\x0e\n\x06number\x18\x0b \x01(\x03\x12\x0c\n\x04hash\x18\x0c \x01(\x0c\"X\n\tAuditSeal\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12-\n\tdrop_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x17\x41ppendAuditEntryRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x05\x65ntry\x18\x03 \x01(\x0b\x32\x1f.sightline.common.v1.AuditEntry\"\x1a\n\x18\x41ppendAuditEntryResponse\"a\n\x19\x41ppendAuditEntriesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x30\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1f.sightline.common.v1.AuditEntry\"N\n\x1a\x41ppendAuditEntriesResponse\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.sightline.common.v1.AuditEntry\"\xd8\x01\n\x17ListAuditEntriesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x62\x65\x66ore_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"e\n\x18ListAuditEntriesResponse\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.sightline.common.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"u\n\x15ReadAuditChainRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05store\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x91\x01\n\x16ReadAuditChainResponse\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.sightline.common.v1.AuditEntry\x12,\n\x04seal\x18\x02 \x01(\x0b\x32\x1e.sightline.common.v1.AuditSeal\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"n\n\x17\x44ropAuditEntriesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05store\x18\x03 \x01(\t\x12\x0e\n\x06number\x18\x04 \x01(\x03\x12\x0c\n\x04hash\x18\x05 \x01(\x0c\"s\n\x18\x44ropAuditEntriesResponse\x12\x15\n\rdropped_count\x18\x01 \x01(\x03\x12,\n\x04seal\x18\x02 \x01(\x0b\x32\x1e.sightline.common.v1.AuditSeal\x12\x12\n\nunfinished\x18\x03 \x01(\x08\x32\xf5\x04\n\x0c\x41uditService\x12y\n\x10\x41ppendAuditEntry\x12,.sightline.common.v1.AppendAuditEntryRequest\x1a-.sightline.common.v1.AppendAuditEntryResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12\x7f\n\x12\x41ppendAuditEntries\x12..sightline.common.v1.AppendAuditEntriesRequest\x1a/.sightline.common.v1.AppendAuditEntriesResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12y\n\x10ListAuditEntries\x12,.sightline.common.v1.ListAuditEntriesRequest\x1a-.sightline.common.v1.ListAuditEntriesResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12s\n\x0eReadAuditChain\x12*.sightline.common.v1.ReadAuditChainRequest\x1a+.sightline.common.v1.ReadAuditChainResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12y\n\x10\x44ropAuditEntries\x12,.sightline.common.v1.DropAuditEntriesRequest\x1a-.sightline.common.v1.DropAuditEntriesResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x42H\n\x13sightline.common.v1B\x11\x41uditServiceProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/common/v1/audit_service.proto\x12\x13sightline.common.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\"\xed\x01\n\nAuditEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x12\n\ncatalog_id\x18\x05 \x01(\t\x12\x0c\n\x04\x63ode\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x10\n\x08left_out\x18\t \x01(\x03\x12\r\n\x05store\x18\n \x01(\t\x12\x0e\n\x06number\x18\x0b \x01(\x03\x12\x0c\n\x04hash\x18\x0c \x01(\x0c\"X\n\tAuditSeal\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12\x0c\n\x04hash\x18\x02 \x01(\x0c\x12-\n\tdrop_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"a\n\x19\x41ppendAuditEntriesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x30\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1f.sightline.common.v1.AuditEntry\"N\n\x1a\x41ppendAuditEntriesResponse\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.sightline.common.v1.AuditEntry\"\xd8\x01\n\x17ListAuditEntriesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x62\x65\x66ore_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x63\x61ller\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"e\n\x18ListAuditEntriesResponse\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.sightline.common.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"u\n\x15ReadAuditChainRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05store\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x91\x01\n\x16ReadAuditChainResponse\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.sightline.common.v1.AuditEntry\x12,\n\x04seal\x18\x02 \x01(\x0b\x32\x1e.sightline.common.v1.AuditSeal\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"n\n\x17\x44ropAuditEntriesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05store\x18\x03 \x01(\t\x12\x0e\n\x06number\x18\x04 \x01(\x03\x12\x0c\n\x04hash\x18\x05 \x01(\x0c\"s\n\x18\x44ropAuditEntriesResponse\x12\x15\n\rdropped_count\x18\x01 \x01(\x03\x12,\n\x04seal\x18\x02 \x01(\x0b\x32\x1e.sightline.common.v1.AuditSeal\x12\x12\n\nunfinished\x18\x03 \x01(\x08\x32\xfa\x03\n\x0c\x41uditService\x12\x7f\n\x12\x41ppendAuditEntries\x12..sightline.common.v1.AppendAuditEntriesRequest\x1a/.sightline.common.v1.AppendAuditEntriesResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12y\n\x10ListAuditEntries\x12,.sightline.common.v1.ListAuditEntriesRequest\x1a-.sightline.common.v1.ListAuditEntriesResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12s\n\x0eReadAuditChain\x12*.sightline.common.v1.ReadAuditChainRequest\x1a+.sightline.common.v1.ReadAuditChainResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12y\n\x10\x44ropAuditEntries\x12,.sightline.common.v1.DropAuditEntriesRequest\x1a-.sightline.common.v1.DropAuditEntriesResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x42H\n\x13sightline.common.v1B\x11\x41uditServiceProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.common.v1.audit_s
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\021AuditServiceProtoP\001Z\034sightline/common/v1;commonv1'
-  _globals['_AUDITSERVICE'].methods_by_name['AppendAuditEntry']._loaded_options = None
-  _globals['_AUDITSERVICE'].methods_by_name['AppendAuditEntry']._serialized_options = b'\220\002\002\212\311\030\001\001'
   _globals['_AUDITSERVICE'].methods_by_name['AppendAuditEntries']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['AppendAuditEntries']._serialized_options = b'\220\002\002\212\311\030\001\001'
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEntries']._loaded_options = None
@@ -48,26 +46,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUDITENTRY']._serialized_end=369
   _globals['_AUDITSEAL']._serialized_start=371
   _globals['_AUDITSEAL']._serialized_end=459
-  _globals['_APPENDAUDITENTRYREQUEST']._serialized_start=461
-  _globals['_APPENDAUDITENTRYREQUEST']._serialized_end=574
-  _globals['_APPENDAUDITENTRYRESPONSE']._serialized_start=576
-  _globals['_APPENDAUDITENTRYRESPONSE']._serialized_end=602
-  _globals['_APPENDAUDITENTRIESREQUEST']._serialized_start=604
-  _globals['_APPENDAUDITENTRIESREQUEST']._serialized_end=701
-  _globals['_APPENDAUDITENTRIESRESPONSE']._serialized_start=703
-  _globals['_APPENDAUDITENTRIESRESPONSE']._serialized_end=781
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=784
-  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=1000
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=1002
-  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=1103
-  _globals['_READAUDITCHAINREQUEST']._serialized_start=1105
-  _globals['_READAUDITCHAINREQUEST']._serialized_end=1222
-  _globals['_READAUDITCHAINRESPONSE']._serialized_start=1225
-  _globals['_READAUDITCHAINRESPONSE']._serialized_end=1370
-  _globals['_DROPAUDITENTRIESREQUEST']._serialized_start=1372
-  _globals['_DROPAUDITENTRIESREQUEST']._serialized_end=1482
-  _globals['_DROPAUDITENTRIESRESPONSE']._serialized_start=1484
-  _globals['_DROPAUDITENTRIESRESPONSE']._serialized_end=1599
-  _globals['_AUDITSERVICE']._serialized_start=1602
-  _globals['_AUDITSERVICE']._serialized_end=2231
+  _globals['_APPENDAUDITENTRIESREQUEST']._serialized_start=461
+  _globals['_APPENDAUDITENTRIESREQUEST']._serialized_end=558
+  _globals['_APPENDAUDITENTRIESRESPONSE']._serialized_start=560
+  _globals['_APPENDAUDITENTRIESRESPONSE']._serialized_end=638
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=641
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=857
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=859
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=960
+  _globals['_READAUDITCHAINREQUEST']._serialized_start=962
+  _globals['_READAUDITCHAINREQUEST']._serialized_end=1079
+  _globals['_READAUDITCHAINRESPONSE']._serialized_start=1082
+  _globals['_READAUDITCHAINRESPONSE']._serialized_end=1227
+  _globals['_DROPAUDITENTRIESREQUEST']._serialized_start=1229
+  _globals['_DROPAUDITENTRIESREQUEST']._serialized_end=1339
+  _globals['_DROPAUDITENTRIESRESPONSE']._serialized_start=1341
+  _globals['_DROPAUDITENTRIESRESPONSE']._serialized_end=1456
+  _globals['_AUDITSERVICE']._serialized_start=1459
+  _globals['_AUDITSERVICE']._serialized_end=1965
 # @@protoc_insertion_point(module_scope)

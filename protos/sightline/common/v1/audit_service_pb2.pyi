@@ -129,47 +129,6 @@ class AuditSeal(google.protobuf.message.Message):
 Global___AuditSeal: typing_extensions.TypeAlias = AuditSeal
 
 @typing.final
-class AppendAuditEntryRequest(google.protobuf.message.Message):
-    """Request to add an entry."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    CATALOG_ID_FIELD_NUMBER: builtins.int
-    REQUEST_ID_FIELD_NUMBER: builtins.int
-    ENTRY_FIELD_NUMBER: builtins.int
-    catalog_id: builtins.str
-    """Catalog of the entry. Default: "default"."""
-    request_id: builtins.str
-    """Id of the request in logs. If empty, the service generates one."""
-    @property
-    def entry(self) -> Global___AuditEntry:
-        """The entry. Required."""
-
-    def __init__(
-        self,
-        *,
-        catalog_id: builtins.str = ...,
-        request_id: builtins.str = ...,
-        entry: Global___AuditEntry | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["entry", b"entry"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "entry", b"entry", "request_id", b"request_id"]) -> None: ...
-
-Global___AppendAuditEntryRequest: typing_extensions.TypeAlias = AppendAuditEntryRequest
-
-@typing.final
-class AppendAuditEntryResponse(google.protobuf.message.Message):
-    """Response after the entry was stored durably."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    def __init__(
-        self,
-    ) -> None: ...
-
-Global___AppendAuditEntryResponse: typing_extensions.TypeAlias = AppendAuditEntryResponse
-
-@typing.final
 class AppendAuditEntriesRequest(google.protobuf.message.Message):
     """Request to add entries."""
 

@@ -37,11 +37,6 @@ class AuditServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.AppendAuditEntry = channel.unary_unary(
-                '/sightline.common.v1.AuditService/AppendAuditEntry',
-                request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntryRequest.SerializeToString,
-                response_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntryResponse.FromString,
-                _registered_method=True)
         self.AppendAuditEntries = channel.unary_unary(
                 '/sightline.common.v1.AuditService/AppendAuditEntries',
                 request_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntriesRequest.SerializeToString,
@@ -69,13 +64,6 @@ class AuditServiceServicer(object):
     changed. They can be deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by
     hash.
     """
-
-    def AppendAuditEntry(self, request, context):
-        """Adds an entry. An entry with an existing id is left unchanged. Releases after 0.16 use AppendAuditEntries.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def AppendAuditEntries(self, request, context):
         """Adds entries to the chains of their catalogs, in this order and all at once. Entries with an existing id are left
@@ -110,11 +98,6 @@ class AuditServiceServicer(object):
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'AppendAuditEntry': grpc.unary_unary_rpc_method_handler(
-                    servicer.AppendAuditEntry,
-                    request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntryRequest.FromString,
-                    response_serializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntryResponse.SerializeToString,
-            ),
             'AppendAuditEntries': grpc.unary_unary_rpc_method_handler(
                     servicer.AppendAuditEntries,
                     request_deserializer=sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntriesRequest.FromString,
@@ -148,33 +131,6 @@ class AuditService(object):
     changed. They can be deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by
     hash.
     """
-
-    @staticmethod
-    def AppendAuditEntry(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.common.v1.AuditService/AppendAuditEntry',
-            sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntryRequest.SerializeToString,
-            sightline_dot_common_dot_v1_dot_audit__service__pb2.AppendAuditEntryResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def AppendAuditEntries(request,

@@ -25,22 +25,6 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
-_AuditServiceAppendAuditEntryType = typing_extensions.TypeVar(
-    '_AuditServiceAppendAuditEntryType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.common.v1.audit_service_pb2.AppendAuditEntryRequest,
-        sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.common.v1.audit_service_pb2.AppendAuditEntryRequest,
-        sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.common.v1.audit_service_pb2.AppendAuditEntryRequest,
-        sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse,
-    ],
-)
-
 _AuditServiceAppendAuditEntriesType = typing_extensions.TypeVar(
     '_AuditServiceAppendAuditEntriesType',
     grpc.UnaryUnaryMultiCallable[
@@ -105,7 +89,7 @@ _AuditServiceDropAuditEntriesType = typing_extensions.TypeVar(
     ],
 )
 
-class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditServiceAppendAuditEntriesType, _AuditServiceListAuditEntriesType, _AuditServiceReadAuditChainType, _AuditServiceDropAuditEntriesType]):
+class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntriesType, _AuditServiceListAuditEntriesType, _AuditServiceReadAuditChainType, _AuditServiceDropAuditEntriesType]):
     """The audit log, served by each service that has a store. The gateway writes it. Entries can be added, but never
     changed. They can be deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by
     hash.
@@ -113,10 +97,6 @@ class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditS
 
     @typing.overload
     def __init__(self: AuditServiceStub[
-        grpc.UnaryUnaryMultiCallable[
-            sightline.common.v1.audit_service_pb2.AppendAuditEntryRequest,
-            sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse,
-        ],
         grpc.UnaryUnaryMultiCallable[
             sightline.common.v1.audit_service_pb2.AppendAuditEntriesRequest,
             sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse,
@@ -138,10 +118,6 @@ class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditS
     @typing.overload
     def __init__(self: AuditServiceStub[
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.common.v1.audit_service_pb2.AppendAuditEntryRequest,
-            sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
             sightline.common.v1.audit_service_pb2.AppendAuditEntriesRequest,
             sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse,
         ],
@@ -158,9 +134,6 @@ class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditS
             sightline.common.v1.audit_service_pb2.DropAuditEntriesResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
-
-    AppendAuditEntry: _AuditServiceAppendAuditEntryType
-    """Adds an entry. An entry with an existing id is left unchanged. Releases after 0.16 use AppendAuditEntries."""
 
     AppendAuditEntries: _AuditServiceAppendAuditEntriesType
     """Adds entries to the chains of their catalogs, in this order and all at once. Entries with an existing id are left
@@ -179,10 +152,6 @@ class AuditServiceStub(typing.Generic[_AuditServiceAppendAuditEntryType, _AuditS
     """
 
 AuditServiceAsyncStub: typing_extensions.TypeAlias = AuditServiceStub[
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.common.v1.audit_service_pb2.AppendAuditEntryRequest,
-        sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse,
-    ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.common.v1.audit_service_pb2.AppendAuditEntriesRequest,
         sightline.common.v1.audit_service_pb2.AppendAuditEntriesResponse,
@@ -206,14 +175,6 @@ class AuditServiceServicer(metaclass=abc.ABCMeta):
     changed. They can be deleted only up to a seal (DropAuditEntries). Each store chains the entries of a catalog by
     hash.
     """
-
-    @abc.abstractmethod
-    def AppendAuditEntry(
-        self,
-        request: sightline.common.v1.audit_service_pb2.AppendAuditEntryRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse, collections.abc.Awaitable[sightline.common.v1.audit_service_pb2.AppendAuditEntryResponse]]:
-        """Adds an entry. An entry with an existing id is left unchanged. Releases after 0.16 use AppendAuditEntries."""
 
     @abc.abstractmethod
     def AppendAuditEntries(

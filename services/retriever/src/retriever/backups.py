@@ -26,7 +26,7 @@ from servicekit.startup import load
 SECONDS = 1.0
 """Seconds between two polls of a job."""
 KEEP = 14
-"""Backups of a catalog that `create` keeps by default, as in 0.15."""
+"""Backups of a catalog that `create` keeps by default."""
 OPEN = (JobState.PENDING, JobState.RUNNING)
 
 

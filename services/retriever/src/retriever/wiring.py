@@ -12,7 +12,6 @@ from retriever.adapters.face_finder import EmbedderFaces
 from retriever.adapters.frame_embedder import EmbedderFrames
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
-from retriever.backup.archive.former import FormerBackup
 from retriever.catalog.registry import RecordedCatalogs
 from retriever.delivery.deliverer import Deliverer
 from retriever.domain.deliveries import RetryRules
@@ -158,7 +157,7 @@ def face_policies(settings: RetrieverSettings) -> Mapping[str, FacePolicy]:
 def backup_files(settings: RetrieverSettings) -> Backups:
     """Return the store of backups. Raises Unreadable."""
     keys = backup_keys(settings)
-    return Backups(settings.backups, "retriever", keys, former_reader=FormerBackup)
+    return Backups(settings.backups, "retriever", keys)
 
 
 def webhook_keys(settings: RetrieverSettings) -> SigningKeys:

@@ -31,7 +31,7 @@ class Owner:
         return ALL[request.job_id]
 
     async def ListJobs(self, request: pb.ListJobsRequest) -> pb.ListJobsResponse:
-        """List all kinds, as a service of 0.15 does."""
+        """List more than was asked for."""
         return pb.ListJobsResponse(jobs=sorted(ALL.values(), key=lambda job: job.job_id)[::-1])
 
     async def WatchJob(self, request: pb.WatchJobRequest) -> AsyncIterator[job_pb2.Job]:

@@ -33,7 +33,7 @@ from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc
 from tests import virtual_time
-from tests.fakes.kit_echo import Echo, binding
+from tests.fakes.kit_echo import Echo, OneKey, binding
 from tests.fakes.kit_large import Endless, Long, Shop
 from tests.fuzz.slow import FAST, Pace, slowed
 from tests.unit.kit.admission.limited import (
@@ -383,7 +383,7 @@ def named(name: str) -> tuple[tuple[str, str], ...]:
 
 @pytest.mark.parametrize(
     "access",
-    [OPEN, PeerCredentials(shared=True, shared_keys=lambda: [KEY]).access()],
+    [OPEN, OneKey(KEY)],
     ids=["open", "with a key"],
 )
 async def test_a_caller_has_half_of_the_streams_of_the_connection_that_it_shares(

@@ -59,8 +59,7 @@ async def add(
         reason="ROLE_MISSING",
         request_id=f"r{number}",
     )
-    request = pb.AppendAuditEntryRequest(catalog_id=catalog, entry=entry)
-    await servicer.AppendAuditEntry(request, CONTEXT)
+    await servicer.AppendAuditEntries(pb.AppendAuditEntriesRequest(entries=[entry]), CONTEXT)
 
 
 async def listed(servicer: AuditServicer, **asked: Any) -> pb.ListAuditEntriesResponse:

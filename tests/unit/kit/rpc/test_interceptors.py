@@ -19,7 +19,7 @@ from servicekit.errors import Internal, InvalidArgument, Unimplemented
 from servicekit.rpc import channel, interceptors, server
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.status import from_rpc_error
-from tests.fakes.kit_echo import PERSONAL, Echo, binding
+from tests.fakes.kit_echo import PERSONAL, Echo, OneKey, binding
 from tests.fakes.kit_logs import json_logs
 from tests.fakes.kit_ways import IN_PROCESS, served
 from tests.waiting import SECONDS, until
@@ -232,7 +232,7 @@ async def test_logs_quote_no_request_id_of_a_caller_that_was_not_admitted(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     key = "k" * 32
-    peers = PeerCredentials(shared=True, shared_keys=lambda: [key]).access()
+    peers = OneKey(key)
     with json_logs():
         async with echo(admitting=peers) as peer:
             for token in ("guess", key):

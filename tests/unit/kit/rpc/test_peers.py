@@ -12,7 +12,6 @@ from typing import Any
 
 import grpc
 import pytest
-from prometheus_client import REGISTRY
 
 from servicekit.admission import access
 from servicekit.admission.access import Caller, PeerName
@@ -240,49 +239,9 @@ def test_a_bad_change_leaves_the_former_key(ours: Path, monkeypatch: pytest.Monk
     assert here.metadata() == {"x-sightline-peer-key": OLD}
 
 
-# The key that all services shared before 0.17
-
-
-@pytest.fixture
-def shared(tmp_path: Path) -> dict[str, Any]:
-    file = tmp_path / "peers.key"
-    file.write_text(NEW)
-    return {"peer_key_file": file, "peer_shared": True}
-
-
-def shared_calls() -> float:
-    return REGISTRY.get_sample_value("sightline_shared_peer_calls_total") or 0.0
-
-
-def test_a_key_for_all_services_needs_the_setting_that_allows_it(shared: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="peer_shared during an upgrade"):
-        PeerSettings(peer_key_file=shared["peer_key_file"])
-
-
-@BOTH_WAYS
-async def test_during_an_upgrade_services_with_and_without_own_keys_know_one_another(
-    ours: Path, theirs: Path, shared: dict[str, Any]
-) -> None:
-    """Check each step of CHANGELOG-archive.md: only the shared key, both, only own ones."""
-    before = PeerCredentials.of(PeerSettings(**shared))
-    callers = [before, to_embedder(ours, **shared), to_embedder(ours)]
-    callees = [before, known(theirs, **shared), known(theirs)]
-    counted = shared_calls()
-    for step, callee in enumerate(callees):
-        async with started(callee.access()) as target:
-            found = [await reason(target, each) for each in callers]
-        wanted = [["", "", "PEER_UNKNOWN"], ["", "", ""], ["PEER_UNKNOWN", "", ""]][step]
-        assert found == wanted
-    assert shared_calls() == counted + 3, "two calls of the first service, one of the second"
-
-
-@BOTH_WAYS
-async def test_a_service_with_a_key_of_its_own_is_held_to_it_while_others_share_one(
-    theirs: Path, shared: dict[str, Any], tmp_path: Path
-) -> None:
-    worker = to_embedder(folder(tmp_path / "worker", embedder=OTHER), **shared)
-    async with started(known(theirs, **shared).access()) as target:
-        assert await reason(target, worker, f"{EMBEDDING}/Classify") == "PEER_FORBIDDEN"
+def test_the_key_that_all_services_shared_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="set peer_keys_folder"):
+        PeerSettings(peer_key_file=tmp_path / "peers.key")
 
 
 @pytest.mark.parametrize("ending", ["\n", ""])

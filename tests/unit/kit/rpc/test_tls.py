@@ -171,23 +171,6 @@ async def test_key_and_certificate_are_both_asked_for_and_name_one_service(tmp_p
                 assert await call() == reason
 
 
-async def test_during_an_upgrade_a_certificate_without_a_service_is_accepted(
-    tmp_path: Path,
-) -> None:
-    """Check a certificate that all services shared, signed by the same authority; `peer_names`
-    still holds."""
-    former = peers_in(certificates.write(tmp_path / "former", OURS, "gateway", "ranker", uris=[]))
-    ranker = peers_in(write(tmp_path / "ranker", OURS, uris=[RANKER]))
-    folder = write(tmp_path / "ours", OURS)
-    for names, reason in (((), ""), (("ranker",), ""), (("other",), "PEER_UNKNOWN")):
-        known = peers_in(folder, *names, peer_shared=True)
-        async with served(known) as running, calling(running, former) as call:
-            assert await call() == reason
-    known = peers_in(folder, peer_shared=True)
-    async with served(known) as running, calling(running, ranker) as call:
-        assert await call() == "PEER_FORBIDDEN", "a service that has a name is held to it"
-
-
 async def test_certificates_change_while_both_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -77,6 +77,19 @@ def test_who_does_not_wait_makes_the_tables(db: Database) -> None:
     assert db.drift(METADATA) == []
 
 
+@pytest.mark.parametrize("settings", [RUN, WAIT])
+def test_a_store_of_a_release_before_the_first_migration_is_refused(
+    db: Database, settings: MigrationSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db.migrate()
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    with pytest.raises(SystemExit, match=r"start a release of 0\.30 to 0\.39 once"):
+        settle(db, METADATA, settings)
+    assert command(db, METADATA, check=False) == FAILED
+    assert "error: the store is at 0000, of a release before 0.30" in capsys.readouterr().err
+
+
 NOT_NULL = (
     "id INTEGER PRIMARY KEY, shelf_id TEXT NOT NULL REFERENCES shelf(id), label TEXT NOT NULL"
 )

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from retriever.backup import backups, restores
-from retriever.backup.archive.former import FormerBackup
 from retriever.catalog import products
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.domain.collection_names import shaped
@@ -148,7 +147,7 @@ def place(tmp_path: Path, clock: Clock, new_store: NewStore) -> Iterator[Callabl
 
     def make(name: str) -> Place:
         db = record_at(new_store, f"{name}.db")
-        store = Backups(str(tmp_path / "backups"), "retriever", former_reader=FormerBackup)
+        store = Backups(str(tmp_path / "backups"), "retriever")
         made.append(Place(db, Record(db, clock), FakePhotos(), job_queue(db), store))
         return made[-1]
 

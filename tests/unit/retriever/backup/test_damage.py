@@ -257,3 +257,18 @@ async def test_a_backup_of_another_catalog_is_not_taken_for_this_one(
 async def test_a_name_leads_nowhere_else(here: Place, backup_id: str, source: str) -> None:
     with pytest.raises(BackupNotFound):
         await here.ask(backup_id, source=source)
+
+
+@pytest.mark.parametrize("kind", ["a manifest", "a file"])
+async def test_a_backup_of_a_release_before_0_30_says_which_releases_restore_it(
+    here: Place, tmp_path: Path, kind: str
+) -> None:
+    backup_id = await here.back_up()
+    folder = tmp_path / f"backups/default/{backup_id}"
+    if kind == "a file":  # of 0.15
+        shutil.rmtree(folder)
+        folder.with_suffix(".tar").write_bytes(b"")
+    else:
+        packed(folder, vouched(opened(folder), service_version="0.29.0"))
+    with pytest.raises(BackupVersionUnsupported, match=r"a release of 0\.30 to 0\.39"):
+        await here.restore(backup_id)

@@ -236,26 +236,6 @@ async def test_a_restore_that_would_exceed_the_number_of_watches_changes_nothing
     assert await there.products() == []
 
 
-def without_watches(members: Members) -> Members:
-    """Return a backup as releases up to 0.24 made it."""
-    manifest = json.loads(members["manifest.json"])
-    manifest["files"] = [file for file in manifest["files"] if "watch" not in file["name"]]
-    kept = {name: data for name, data in members.items() if "watch" not in name}
-    return vouched(kept | {"manifest.json": json.dumps(manifest).encode()})
-
-
-@pytest.mark.full
-async def test_a_backup_without_watches_leaves_those_of_the_catalog(
-    here: Place, tmp_path: Path
-) -> None:
-    backup_id = await here.back_up()
-    folder = tmp_path / f"backups/default/{backup_id}"
-    packed(folder, without_watches(opened(folder)))
-    stored = await watched(here)
-    assert (await here.restore(backup_id, force=True))["watch_count"] == 0
-    assert await here.record.watch("default", "shelf") == (stored, RevisedState())
-
-
 async def test_a_lost_photo_of_a_watch_does_not_stop_a_backup(
     here: Place, place: Callable[[str], Place]
 ) -> None:

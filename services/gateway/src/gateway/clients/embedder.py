@@ -176,11 +176,8 @@ class EmbedderClient(EmbedderPort):
 
 
 def _decoding_seconds(response: Any) -> float:
-    """Return the processor seconds of decoding; of an embedder before 0.17 the time on the
-    clock."""
-    if response.HasField("decoding_time"):
-        return float(response.decoding_time.ToNanoseconds() / 1e9)
-    return messages.seconds(response.stage_timings, "intake")
+    """Return the processor seconds of decoding."""
+    return float(response.decoding_time.ToNanoseconds() / 1e9)
 
 
 def _item(

@@ -9,7 +9,7 @@ from gateway.model.causes import Peer
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.passthrough import Connection
 from servicekit import deadlines
-from servicekit.errors import ServiceError, Unimplemented
+from servicekit.errors import ServiceError
 from servicekit.keys.keyring import SigningKeys
 from servicekit.rpc.requests import RequestInvalid, page_size
 from servicekit.telemetry import get_logger
@@ -90,16 +90,10 @@ class AuditLog:
 
 
 async def _append(owner: Owner, entries: Sequence[pb.AuditEntry]) -> Sequence[pb.AuditEntry]:
-    """Return the entries as the store has them; none if it is of a release before 0.17."""
+    """Return the entries as the store has them."""
     caller, stub = owner
-    try:
-        request = pb.AppendAuditEntriesRequest(entries=entries)
-        return (await caller.call(stub.AppendAuditEntries, request)).entries
-    except Unimplemented:
-        for entry in entries:
-            single = pb.AppendAuditEntryRequest(catalog_id=entry.catalog_id, entry=entry)
-            await caller.call(stub.AppendAuditEntry, single)
-        return ()
+    request = pb.AppendAuditEntriesRequest(entries=entries)
+    return (await caller.call(stub.AppendAuditEntries, request)).entries
 
 
 def _log_heads(store: str, stored: Sequence[pb.AuditEntry]) -> None:

@@ -87,7 +87,7 @@ class JobProxyServicer(job_service_pb2_grpc.JobServiceServicer):
             entries = [
                 Entry(job.job_id, job.create_time.ToMicroseconds(), job)
                 for job in answer.jobs
-                if job.kind in request.kinds  # owners of 0.15 list all kinds
+                if job.kind in request.kinds  # whatever an owner lists
             ]
             return entries, answer.next_page_token
 

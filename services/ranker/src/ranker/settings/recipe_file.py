@@ -1,8 +1,6 @@
 """The recipe of trainings: a TOML file, validated as a whole."""
 
-import os
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +10,6 @@ from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
 from ranker.domain.signals import Signals
 
 DEFAULT = Recipe()
-OLD_PREFIX = "RANKER_TRAIN_"
-"""Prefix of the variables that held the recipe up to 0.15."""
-RENAMED = {"attributes": "attribute_keys"}
-"""Keys of the file whose former variables had other names."""
 
 
 def _ranged(name: str, default: float) -> Any:
@@ -111,16 +105,10 @@ class RecipeFile(BaseModel):
 def read_recipe(given: Any) -> Any:
     """Return the content of the TOML file that `given` names, {} for "".
 
-    Raises ValueError if it is unreadable, or if the environment holds variables of 0.15.
+    Raises ValueError if it is unreadable.
     """
     if isinstance(given, RecipeFile):
         return given
-    if old := _old_variables(os.environ):
-        raise ValueError(
-            "the recipe is a file since 0.16: write "
-            + ", ".join(f"`{key}` for {name}" for name, key in old.items())
-            + " into the TOML file that RANKER_RECIPE_FILE names, and unset the variables"
-        )
     if not given:
         return {}
     try:
@@ -129,11 +117,3 @@ def read_recipe(given: Any) -> Any:
         raise ValueError(f"can't be read: {error.strerror}") from None
     except (UnicodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"is not TOML: {error}") from None
-
-
-def _old_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the keys of the file by their former variables."""
-    names = sorted(name for name in environment if name.upper().startswith(OLD_PREFIX))
-    old = {name: name.upper().removeprefix(OLD_PREFIX).lower() for name in names}
-    keys = {name: RENAMED.get(key, key) for name, key in old.items()}
-    return {name: key for name, key in keys.items() if key in RecipeFile.model_fields}

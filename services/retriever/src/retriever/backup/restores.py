@@ -251,10 +251,9 @@ async def _take_photos(
     photos = await deps.store.run(reader.photos)
     await _put_photos(job, photos, reader.rows("images"), deps, progress)
     await deps.store.run(lambda: reader.check_end(photos))
-    if reader.has_watches:
-        watched = await deps.store.run(lambda: reader.photos(WATCH_PHOTOS))
-        await _put_photos(job, watched, distinct(reader.rows("watch_photos")), deps, progress)
-        await deps.store.run(watched.end)
+    watched = await deps.store.run(lambda: reader.photos(WATCH_PHOTOS))
+    await _put_photos(job, watched, distinct(reader.rows("watch_photos")), deps, progress)
+    await deps.store.run(watched.end)
     return photos
 
 

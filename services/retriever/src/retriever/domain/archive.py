@@ -44,8 +44,6 @@ class ArchiveTable:
     columns: tuple[ArchiveColumn, ...]
     batch: int
     """Rows that are in memory at once, and in one row group."""
-    added: bool = False
-    """True if earlier releases made backups without it."""
 
     @property
     def member(self) -> str:

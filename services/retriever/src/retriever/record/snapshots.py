@@ -56,8 +56,6 @@ _TEXTS = {product_vectors: frozenset({"catalog_id", "row_id", "seq"})}
 """Vectors of texts, which only copies have: a restore embeds texts again."""
 _WATCHES = frozenset({"watches", "watch_states", "watch_alerts", "watch_photos"})
 """Tables of watches, which copies lack: a camera belongs to one catalog."""
-_ADDED = frozenset({"synonyms"}) | _WATCHES
-"""Tables that backups of releases up to 0.20 lack, and watches, that those up to 0.24 lack."""
 _BATCHES = {
     "vectors": 512,
     "product_vectors": 512,
@@ -76,7 +74,7 @@ def _table(of: sa.Table, own: frozenset[str]) -> ArchiveTable:
         if column.name not in own
     )
     batch = _BATCHES.get(of.name, _OTHERS)
-    return ArchiveTable(of.name, columns, batch, added=of.name in _ADDED)
+    return ArchiveTable(of.name, columns, batch)
 
 
 def _kind(column: sa.Column[Any]) -> ColumnType:

@@ -5,9 +5,6 @@ import asyncio
 import gzip
 import json
 import shutil
-import subprocess
-import sys
-import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -424,47 +421,10 @@ async def test_only_the_newest_are_kept_and_what_was_cut_short_goes(
     typed("restore", "newest", refused="BACKUP_NOT_FOUND")
 
 
-FORMER = Path(__file__).with_name("0.15.0.tar.gz")
-"""A backup that 0.15.0 made of what `fill` writes, signed; and a purge of ann's events after it."""
-FORMER_KEY = "8c6f2d1e0b7a49353d5f1a9e7c2b4860f1e2d3c4b5a69788796a5b4c3d2e1f07"
-
-
-@pytest.mark.full
-async def test_a_backup_of_0_15_is_restored_and_what_was_purged_since_stays_purged(
-    here: Here, typed: Typed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    db, folder = here
-    with tarfile.open(FORMER) as archive:
-        archive.extractall(folder / "backups", filter="data")
-    (folder / "backup.keys").write_text(FORMER_KEY)
-    monkeypatch.setenv("RANKER_BACKUP_KEYS_FILE", str(folder / "backup.keys"))
-    (notes,) = (folder / "backups" / NOTES).glob("*.json")
-    note = notes.read_bytes()
-    listed = typed("check", "newest")
-    assert (listed["release"], listed["rows"]["events"]) == ("0.15.0", len(EVENT_TEXTS) + 1)
-    done = typed("restore", "newest", "--force")
-    assert (done["purges"], done["purged_events"]) == (1, len(EVENT_TEXTS) + 1)
-    notes.unlink()
-    assert typed("restore", listed["backup"], "--force")["purges"] == 0
-    with db.engine.connect() as connection:
-        texts = connection.exec_driver_sql("SELECT query FROM events ORDER BY sequence").scalars()
-        assert [*texts][: len(EVENT_TEXTS)] == EVENT_TEXTS
-    assert db.drift(METADATA) == []
-    found = await ModelRegistry(db).serving("default")
-    assert found is not None
-    assert ModelStore(str(folder / "models")).read(*found.key).item_ids == ("p1",)
-    notes.write_bytes(note.replace(b"default", b"another"))
-    typed("restore", "newest", "--force", refused="BACKUP_UNSIGNED")
-    typed("delete", listed["backup"])
-    assert typed("list") == {"lines": []}
-
-
-def test_the_former_name_of_the_command_says_the_new_one() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ranker.backup", "create"],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1
-    assert "python -m ranker.backups" in done.stderr
+async def test_a_backup_of_a_release_before_0_30_is_refused(here: Here, typed: Typed) -> None:
+    await fill(here)
+    backup = typed("create")["backup"]
+    manifest = here[1] / "backups" / backup / "manifest.json"
+    found = json.loads(manifest.read_bytes())
+    manifest.write_text(json.dumps({**found, "service_version": "0.29.1"}))
+    typed("restore", "newest", "--force", refused="restore it with a release of 0.30 to 0.39")

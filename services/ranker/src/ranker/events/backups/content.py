@@ -2,14 +2,12 @@
 as `tables/NAME.copy.gz`, and files of models as `models/CATALOG/VERSION/NAME`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsupported
 from servicekit.artefacts.backups import Backups
 from servicekit.artefacts.manifest import (
-    MANIFEST,
     BackupFile,
     BackupJson,
     Count,
@@ -59,36 +57,4 @@ def tables_of(manifest: Manifest) -> dict[str, BackupFile]:
 
 def record_backups(url: str, keys_file: Path | None) -> Backups:
     """Return the ranker's backups. Raise Unreadable, BackupsUnset."""
-    return Backups(url, "ranker", signing_keys(keys_file), former_manifest=former_manifest)
-
-
-def former_manifest(found: dict[str, Any]) -> dict[str, Any]:
-    """Convert a manifest of release 0.15 to the current format; the files are the same. Return
-    other manifests unchanged. Raise BackupDamaged, BackupVersionUnsupported.
-    """
-    if found.get("format") != "sightline.ranker":
-        return found
-    if found.get("format_version") != 1:
-        raise BackupVersionUnsupported(f"its format is version {found.get('format_version')}")
-    try:
-        tables = [_file(one, table_file(one["name"]), one["rows"]) for one in found["tables"]]
-        models = [_file(one, MODELS + "/".join(map(one.get, _MODEL))) for one in found["models"]]
-        columns = {one["name"]: one["columns"] for one in found["tables"]}
-        same = ("revision", "key_id", "key_fingerprint", "sequences", "lost")
-        return {
-            "service": "ranker",
-            "service_version": found["service_version"],
-            "catalog_id": "",
-            "create_micros": found["create_micros"],
-            "files": tables + models,
-            "content": {"columns": columns} | {name: found[name] for name in same},
-        }
-    except (KeyError, TypeError) as error:
-        raise BackupDamaged(MANIFEST, "is not a valid manifest") from error
-
-
-_MODEL = ("catalog_id", "version", "name")
-
-
-def _file(one: dict[str, Any], name: str, rows: int = 0) -> dict[str, Any]:
-    return {"name": name, "rows": rows, "size": one["size"], "sha256": one["sha256"]}
+    return Backups(url, "ranker", signing_keys(keys_file))

@@ -2,18 +2,17 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import IO
 
 from retriever.backup.archive import tar
-from retriever.backup.archive.former import FormerBackup
 from retriever.backup.archive.writing import Spool
-from retriever.domain.archive import PHOTOS, WATCH_PHOTOS, ArchiveTable, Row, content_of, table_file
+from retriever.domain.archive import PHOTOS, WATCH_PHOTOS, ArchiveTable, Row, content_of
 from retriever.domain.jobs import Progress
 from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsupported
 from servicekit.artefacts.backup_files import BackupReader, CheckedFile, meaning
 from servicekit.artefacts.manifest import MANIFEST
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 
+_PHOTOS = (PHOTOS, WATCH_PHOTOS)
 MOST_PHOTO_BYTES = 32 * 2**20
 """Maximum of RETRIEVER_IMAGE_MAX_BYTES."""
 
@@ -21,7 +20,7 @@ MOST_PHOTO_BYTES = 32 * 2**20
 class PhotoReader:
     """A file of photos, read once and in order. All calls block."""
 
-    def __init__(self, name: str, file: CheckedFile | IO[bytes]) -> None:
+    def __init__(self, name: str, file: CheckedFile) -> None:
         self._name, self._file = name, file
         self.members = tar.Members(file, name)
         self.found = self.lost = 0
@@ -61,8 +60,7 @@ class PhotoReader:
         """Check the end of the file, after all photos."""
         if self.members.peek():
             raise BackupDamaged(self._name, "has data after its end")
-        if isinstance(self._file, CheckedFile):
-            self._file.check()
+        self._file.check()
 
 
 class ArchiveReader:
@@ -76,28 +74,16 @@ class ArchiveReader:
         self._check_names()
 
     def _check_names(self) -> None:
-        photos = {PHOTOS, WATCH_PHOTOS}
-        names = [file.name for file in self.manifest.files if file.name not in photos]
         known = [table.member for table in self._tables.values()]
-        there = [table.member for table in self._tables.values() if self._there(table)]
+        names = [file.name for file in self.manifest.files if file.name not in _PHOTOS]
         if set(names) - set(known):
             raise BackupVersionUnsupported("it holds tables of a newer version")
-        watched = any(name == table_file("watch_photos") for name in there)
-        if names != there or self.has_watches != watched:
-            raise BackupDamaged(MANIFEST, f"must name {', '.join(there)}")
-
-    @property
-    def has_watches(self) -> bool:
-        """Return whether the backup has watches: those of releases up to 0.24 do not."""
-        return any(file.name == WATCH_PHOTOS for file in self.manifest.files)
-
-    def _there(self, table: ArchiveTable) -> bool:
-        """Return whether the backup has a table, or has to have it."""
-        return not table.added or any(f.name == table.member for f in self.manifest.files)
+        if names != known:
+            raise BackupDamaged(MANIFEST, f"must name {', '.join(known)}")
 
     def take_tables(self, progress: Progress) -> None:
         """Copy the tables into the spool, each checked against its hash."""
-        for table in filter(self._there, self._tables.values()):
+        for table in self._tables.values():
             with self._backup.open(table.member) as file:
                 self._copy(table.name, file, progress)
 
@@ -112,25 +98,17 @@ class ArchiveReader:
 
     def photos(self, name: str = PHOTOS) -> PhotoReader:
         """Open a file of photos; after `take_tables`. Raise BackupDamaged."""
-        file: CheckedFile | IO[bytes]
-        if isinstance(self._backup, FormerBackup):
-            file = self._backup.photos()
-        else:
-            file = self._backup.open(name)
+        file = self._backup.open(name)
         self._spool.callback(file.close)
         return PhotoReader(name, file)
 
     def check_end(self, photos: PhotoReader) -> None:
         """Check the end of the catalog's photos, after all of them."""
-        if isinstance(self._backup, FormerBackup):
-            self._backup.check_end(photos.members, photos.found, photos.lost)
         photos.end()
         if self.content.lost not in (None, photos.lost):
             raise BackupDamaged(MANIFEST, "does not match the photos in the archive")
 
     def rows(self, name: str) -> Iterator[list[Row]]:
-        """Yield the rows of a table, in batches; after `take_tables`. None if it is absent."""
+        """Yield the rows of a table, in batches; after `take_tables`."""
         table = self._tables[name]
-        if not self._there(table):
-            return iter(())
         return self._spool.rows(table, self.manifest.rows(table.member))

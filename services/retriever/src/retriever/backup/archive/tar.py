@@ -91,17 +91,3 @@ class Members:
         if info.type != tarfile.REGTYPE or info.size < 0:
             raise BackupDamaged(self._archive, "holds an entry that is not a plain file")
         return info.name, info.size
-
-
-class MemberFile:
-    """The member that was opened last, as a file."""
-
-    def __init__(self, members: Members) -> None:
-        self._chunks = members.chunks()
-
-    def read(self, _: int = CHUNK) -> bytes:
-        """Return the next bytes, none at the end."""
-        return next(self._chunks, b"")
-
-    def close(self) -> None:
-        """Do nothing: the members' file stays open."""
