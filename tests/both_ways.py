@@ -191,16 +191,16 @@ class Drawn:
         dear = {"money": {"currency_code": "EUR", "units": self._draw.randint(5, 90)}}
         stocked = {"availability": "AVAILABILITY_IN_STOCK"}
         parts = [
-            _compare("category", group),
-            _compare("price", dear, "LESS"),
-            _compare("availability", stocked),
+            compare("category", group),
+            compare("price", dear, "LESS"),
+            compare("availability", stocked),
             {"membership": {"field": "tags", "values": [{"text": "organic"}, {"text": "red"}]}},
-            {"not": _compare("category", group)},
-            {"any": {"filters": [_compare("price", dear, "GREATER"), _compare("category", group)]}},
-            _compare("attributes.color", {"text": "red"}),
+            {"not": compare("category", group)},
+            {"any": {"filters": [compare("price", dear, "GREATER"), compare("category", group)]}},
+            compare("attributes.color", {"text": "red"}),
         ]
         if self._chance(0.05):
-            return _compare("nothing", group)
+            return compare("nothing", group)
         if self._chance(0.3):
             return {"all": {"filters": self._draw.sample(parts, 2)}}
         return self._draw.choice(parts)
@@ -218,7 +218,8 @@ class Drawn:
         return [{"name": f"c{number}", **each} for number, each in enumerate(some)]
 
 
-def _compare(field: str, value: Mapping[str, Any], operator: str = "EQUAL") -> dict[str, Any]:
+def compare(field: str, value: Mapping[str, Any], operator: str = "EQUAL") -> dict[str, Any]:
+    """Return a filter by one field, as JSON has it."""
     return {"comparison": {"field": field, "operator": f"OPERATOR_{operator}", "value": value}}
 
 
@@ -299,10 +300,11 @@ async def over_channels(settings: GatewaySettings, host: hosting.Host) -> Runnin
     return await server.start(made.bindings, settings, "gateway-2", catalogs=made.catalogs)
 
 
-async def _serve(
+async def serve(
     settings: Mapping[str, ServerSettings],
     measure: Callable[[asyncio.AbstractEventLoop, hosting.Host], Any],
 ) -> Any:
+    """Run services while `measure` runs in a thread. Return its result."""
     host, loop = hosting.Host(), asyncio.get_running_loop()
     works = {name: SERVICES[name].main(own) for name, own in settings.items()}
     serving = asyncio.create_task(host.run(works))
@@ -347,7 +349,7 @@ def differences(count: int, seed: int) -> tuple[list[Any], Counter[str], Counter
             return found, kinds, sent
 
         try:
-            return server.run(_serve(settings, measure))
+            return server.run(serve(settings, measure))
         except BaseException:
             log.flush()
             sys.stdout.write((Path(folder) / "log").read_text()[-20_000:])

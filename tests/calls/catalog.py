@@ -76,17 +76,18 @@ async def _write_products(
     looks += 0.7 * draw.standard_normal(looks.shape)
     looks /= np.linalg.norm(looks, axis=1, keepdims=True)
     await record.write(catalog_id, [product(number) for number in range(PRODUCTS)])
-    vectors = [VectorWrite(_image(n), looks[n].astype(np.float32)) for n in range(PRODUCTS)]
+    vectors = [VectorWrite(image_of(n), looks[n].astype(np.float32)) for n in range(PRODUCTS)]
     await record.save_vectors(generation, vectors)
 
 
-def _image(number: int) -> str:
+def image_of(number: int) -> str:
+    """Return the id of a product's photo."""
     return f"{number:064x}"
 
 
 def made(number: int) -> ProductWrite:
     """Return a generated product."""
-    draw, image = random.Random(number), _image(number)
+    draw, image = random.Random(number), image_of(number)
     content = ProductContent(
         product_id=product_id(number),
         title=f"Product {number} of {kind_of(number)}",

@@ -89,7 +89,7 @@ def settings_of(data: Path, *, apart: bool = False) -> dict[str, ServerSettings]
     }
 
 
-async def learn(settings: Mapping[str, ServerSettings]) -> str:
+async def learn(settings: Mapping[str, ServerSettings], seed: int = 0) -> str:
     """Count the events and train a model of them. Return its version."""
     ranker, retriever = settings["ranker"], settings["retriever"]
     assert isinstance(ranker, RankerSettings)
@@ -99,7 +99,7 @@ async def learn(settings: Mapping[str, ServerSettings]) -> str:
         await count_events(database, DEFAULTS, asyncio.Event())
         inputs = TrainingInputs(database, Catalog(channel), ModelStore(ranker.model_store))
         quick = {"epochs": 4, "dimension": 16}
-        order = {"seed": 0, "recipe": quick, "ablation": False, "search_trials": 0}
+        order = {"seed": seed, "recipe": quick, "ablation": False, "search_trials": 0}
         job = await inputs.jobs.create("train", "default", order)
         done = await run_training(job.id, TrainSettings().training, inputs, lambda *_: None)
         return done["model_version"]

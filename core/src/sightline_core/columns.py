@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,27 @@ T = TypeVar("T")
 Block = tuple[object, Sequence[int]]
 """Source and rows. A source may have a method `joined`, which returns a source of all rows of
 several blocks, or None if these can't be read together."""
+
+
+class Stamp(NamedTuple):
+    """Commit of a catalog of which values are: all its writes up to this one are included."""
+
+    catalog_uid: str
+    """Tells the catalog from others that have, or had, its id, whose commits are others."""
+    commit: int
+
+    def holds(self, now: "Stamp", newest: int, *, missing: bool) -> bool:
+        """Return whether products that were read at another stamp are as they were at this one.
+
+        `newest`: the newest commit that wrote one of them; `missing`: whether one was not found.
+        """
+        if now == self:
+            return True
+        return now.catalog_uid == self.catalog_uid and newest <= self.commit and not missing
+
+
+MIXED = Stamp("", -1)
+"""Stamp of values of several catalogs of one id: older than every product."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -31,6 +52,8 @@ class ProductColumns:
     blocks: Sequence[Block] = ()
     """All data of the products: unchanged column blocks, each with the ascending rows that are
     used."""
+    stamp: Stamp | None = None
+    """Stamp of the oldest values; None: unknown, as of products that are not the record's."""
 
     def read(self, name: str, unknown: T) -> list[T]:
         """Return the column of this name, with `unknown` for products without a value.
@@ -79,7 +102,15 @@ def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductCo
             else:
                 column += own if whole else [own[row] for row in rows]
     ids, parents, hashes, created = made
-    return ProductColumns(ids, parents, hashes, created, _joined(used))
+    stamp = _oldest([columns.stamp for columns, _, _ in used])
+    return ProductColumns(ids, parents, hashes, created, _joined(used), stamp)
+
+
+def _oldest(stamps: Sequence[Stamp | None]) -> Stamp | None:
+    known = [each for each in stamps if each is not None]
+    if not known or len(known) < len(stamps):
+        return None
+    return min(known) if len({each.catalog_uid for each in known}) == 1 else MIXED
 
 
 def _joined(parts: Sequence[tuple[ProductColumns, Sequence[int], bool]]) -> list[Block]:

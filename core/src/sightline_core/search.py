@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Protocol
 
-from sightline_core.columns import ProductColumns
+from sightline_core.columns import ProductColumns, Stamp
 from sightline_core.degradations import Degradation
 from sightline_core.opaque_messages import Facet, FacetRequest, ProductRow, Vector
 from sightline_core.versions import Freshness, SpaceVersion
@@ -89,6 +89,17 @@ class ProductRows:
     rows: tuple[ProductRow, ...] = ()
     titles: Mapping[str, str] = field(default_factory=dict)
     """By product id; unavailable titles are missing."""
+    stamp: Stamp | None = None
+    """None: unknown, as of products of a snapshot."""
+    newest: int = 0
+    """The newest commit that wrote one of the products."""
+
+    def is_of(self, stamp: Stamp | None, asked: int) -> bool:
+        """Return whether these of `asked` products are as they were at an earlier stamp; one that
+        is unknown is not compared."""
+        if stamp is None or self.stamp is None:
+            return True
+        return stamp.holds(self.stamp, self.newest, missing=len(self.rows) < asked)
 
 
 class Carried(Protocol):

@@ -50,11 +50,12 @@ def connect(
     method): only these are retried, up to 3 attempts in all, and only after UNAVAILABLE or a peer's
     CANCELLED. Calls propagate the request id and trace context of the current call, and carry the
     credentials of `peers`. `patient`: no caller waits for this process, so a peer on this machine
-    that hangs may be noticed at the deadlines of calls. Requires a running event loop.
+    that hangs may be noticed at the deadlines of calls, and each call and stream needs one (a
+    TypeError says so). Requires a running event loop.
     """
     host = hosting.running.get()
     if target.startswith(LOCAL) and host is not None:
-        return _traced(host.channel(target), peers)
+        return _traced(host.channel(target), peers, patient=patient)
     if "://" not in target and not target.startswith(("unix:", "dns:", "ipv4:", "ipv6:")):
         target = f"dns:///{target}"
     near = _is_near(target)
@@ -68,7 +69,8 @@ def connect(
             return grpc.aio.insecure_channel(target, options=options)
         return grpc.aio.secure_channel(target, credentials, options=options)
 
-    return _traced(_Renewed(make, _plain if peers.tls is None else peers.tls.calling), peers)
+    renewed = _Renewed(make, _plain if peers.tls is None else peers.tls.calling)
+    return _traced(renewed, peers, patient=patient)
 
 
 def borrowing(target: str) -> Callable[[], Loan[Any] | None] | None:
@@ -80,10 +82,10 @@ def borrowing(target: str) -> Callable[[], Loan[Any] | None] | None:
     return partial(host.borrowed, target.removeprefix(LOCAL))
 
 
-def _traced(channel: Any, peers: PeerCredentials) -> grpc.aio.Channel:
+def _traced(channel: Any, peers: PeerCredentials, *, patient: bool) -> grpc.aio.Channel:
     """Return the channel with calls that propagate request id, trace context and credentials."""
     for kind in _KINDS:
-        setattr(channel, kind, _passing_on(getattr(channel, kind), peers))
+        setattr(channel, kind, _passing_on(getattr(channel, kind), peers, patient=patient))
     return cast(grpc.aio.Channel, channel)
 
 
@@ -93,14 +95,26 @@ def _plain() -> None:
 
 
 def _passing_on(
-    make: Callable[..., Callable[..., Any]], peers: PeerCredentials
+    make: Callable[..., Callable[..., Any]], peers: PeerCredentials, *, patient: bool
 ) -> Callable[..., Callable[..., Any]]:
     """Wrap a channel's factory of calls: calls propagate request id and trace context."""
 
     def made(method: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
-        return passing_on(make(method, *arguments, **options), peers.metadata, method)
+        call = make(method, *arguments, **options)
+        return passing_on(_limited(call, method) if patient else call, peers.metadata, method)
 
     return made
+
+
+def _limited(call: Callable[..., Any], method: str) -> Callable[..., Any]:
+    """Wrap calls of a patient channel: a peer that hangs is noticed by their deadlines alone."""
+
+    def limited(*arguments: Any, timeout: float | None = None, **options: Any) -> Any:
+        if timeout is None:
+            raise TypeError(f"{method} needs a timeout: its channel does not ping the peer")
+        return call(*arguments, timeout=timeout, **options)
+
+    return limited
 
 
 class Lost:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#sightline/common/v1/candidate.proto\x12\x13sightline.common.v1\x1a!sightline/common/v1/product.proto\"\xdb\x03\n\x10\x43\x61ndidateColumns\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nparent_ids\x18\x02 \x03(\t\x12\x16\n\x0e\x63\x61tegory_paths\x18\x03 \x03(\t\x12\x0e\n\x06\x62rands\x18\x04 \x03(\t\x12\x14\n\x0cprice_micros\x18\x05 \x03(\x03\x12\x12\n\ncurrencies\x18\x06 \x03(\t\x12\x39\n\x0e\x61vailabilities\x18\x07 \x03(\x0e\x32!.sightline.common.v1.Availability\x12+\n\x04tags\x18\x08 \x03(\x0b\x32\x1d.sightline.common.v1.TextList\x12\x36\n\nattributes\x18\t \x03(\x0b\x32\".sightline.common.v1.AttributeList\x12\x1a\n\x12\x63reate_time_micros\x18\n \x03(\x03\x12\x14\n\x0cimage_hashes\x18\x0b \x03(\x06\x12\x15\n\rrating_tenths\x18\x0c \x03(\x05\x12\x15\n\rrating_counts\x18\r \x03(\x05\x12\x0e\n\x06stocks\x18\x0e \x03(\x05\x12\x13\n\x0b\x63ost_micros\x18\x0f \x03(\x03\x12\x17\n\x0f\x63ost_currencies\x18\x10 \x03(\t\x12\x0e\n\x06titles\x18\x11 \x03(\t\"\x1a\n\x08TextList\x12\x0e\n\x06values\x18\x01 \x03(\t\"?\n\rAttributeList\x12.\n\x06values\x18\x01 \x03(\x0b\x32\x1e.sightline.common.v1.AttributeBE\n\x13sightline.common.v1B\x0e\x43\x61ndidateProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#sightline/common/v1/candidate.proto\x12\x13sightline.common.v1\x1a!sightline/common/v1/product.proto\"\xdb\x03\n\x10\x43\x61ndidateColumns\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\x12\x12\n\nparent_ids\x18\x02 \x03(\t\x12\x16\n\x0e\x63\x61tegory_paths\x18\x03 \x03(\t\x12\x0e\n\x06\x62rands\x18\x04 \x03(\t\x12\x14\n\x0cprice_micros\x18\x05 \x03(\x03\x12\x12\n\ncurrencies\x18\x06 \x03(\t\x12\x39\n\x0e\x61vailabilities\x18\x07 \x03(\x0e\x32!.sightline.common.v1.Availability\x12+\n\x04tags\x18\x08 \x03(\x0b\x32\x1d.sightline.common.v1.TextList\x12\x36\n\nattributes\x18\t \x03(\x0b\x32\".sightline.common.v1.AttributeList\x12\x1a\n\x12\x63reate_time_micros\x18\n \x03(\x03\x12\x14\n\x0cimage_hashes\x18\x0b \x03(\x06\x12\x15\n\rrating_tenths\x18\x0c \x03(\x05\x12\x15\n\rrating_counts\x18\r \x03(\x05\x12\x0e\n\x06stocks\x18\x0e \x03(\x05\x12\x13\n\x0b\x63ost_micros\x18\x0f \x03(\x03\x12\x17\n\x0f\x63ost_currencies\x18\x10 \x03(\t\x12\x0e\n\x06titles\x18\x11 \x03(\t\"3\n\x0c\x43\x61talogStamp\x12\x13\n\x0b\x63\x61talog_uid\x18\x01 \x01(\t\x12\x0e\n\x06\x63ommit\x18\x02 \x01(\x03\"\x1a\n\x08TextList\x12\x0e\n\x06values\x18\x01 \x03(\t\"?\n\rAttributeList\x12.\n\x06values\x18\x01 \x03(\x0b\x32\x1e.sightline.common.v1.AttributeBE\n\x13sightline.common.v1B\x0e\x43\x61ndidateProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\016CandidateProtoP\001Z\034sightline/common/v1;commonv1'
   _globals['_CANDIDATECOLUMNS']._serialized_start=96
   _globals['_CANDIDATECOLUMNS']._serialized_end=571
-  _globals['_TEXTLIST']._serialized_start=573
-  _globals['_TEXTLIST']._serialized_end=599
-  _globals['_ATTRIBUTELIST']._serialized_start=601
-  _globals['_ATTRIBUTELIST']._serialized_end=664
+  _globals['_CATALOGSTAMP']._serialized_start=573
+  _globals['_CATALOGSTAMP']._serialized_end=624
+  _globals['_TEXTLIST']._serialized_start=626
+  _globals['_TEXTLIST']._serialized_end=652
+  _globals['_ATTRIBUTELIST']._serialized_start=654
+  _globals['_ATTRIBUTELIST']._serialized_end=717
 # @@protoc_insertion_point(module_scope)

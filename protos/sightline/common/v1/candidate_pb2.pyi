@@ -142,6 +142,30 @@ class CandidateColumns(google.protobuf.message.Message):
 Global___CandidateColumns: typing_extensions.TypeAlias = CandidateColumns
 
 @typing.final
+class CatalogStamp(google.protobuf.message.Message):
+    """Commit of a catalog of which values are: all its writes up to this one are included. Callers compare the stamps of
+    what they read in several calls.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_UID_FIELD_NUMBER: builtins.int
+    COMMIT_FIELD_NUMBER: builtins.int
+    catalog_uid: builtins.str
+    """Tells the catalog from others that have, or had, its id, whose commits are others. "" if it is not registered."""
+    commit: builtins.int
+    """Number of the commit, from 0; it rises with each write to the catalog."""
+    def __init__(
+        self,
+        *,
+        catalog_uid: builtins.str = ...,
+        commit: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_uid", b"catalog_uid", "commit", b"commit"]) -> None: ...
+
+Global___CatalogStamp: typing_extensions.TypeAlias = CatalogStamp
+
+@typing.final
 class TextList(google.protobuf.message.Message):
     """Several texts."""
 

@@ -207,10 +207,14 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
     REJECTIONS_FIELD_NUMBER: builtins.int
     TITLES_FIELD_NUMBER: builtins.int
     CATALOG_PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    STAMP_FIELD_NUMBER: builtins.int
+    NEWEST_COMMIT_FIELD_NUMBER: builtins.int
     catalog_product_count: builtins.int
     """Number of products in the catalog, to estimate the cost of later requests. 0: unknown, because the catalog is not
     held in memory.
     """
+    newest_commit: builtins.int
+    """With PRODUCT_VIEW_FULL: the newest commit that wrote one of the products; 0 without a product."""
     @property
     def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.product_pb2.Product]:
         """With PRODUCT_VIEW_FULL: the products, in the requested order."""
@@ -235,6 +239,10 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
     def titles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Titles of `title_product_ids`, in their order; "" if the product is not in the catalog or has no title."""
 
+    @property
+    def stamp(self) -> sightline.common.v1.candidate_pb2.CatalogStamp:
+        """Commit of which the products are."""
+
     def __init__(
         self,
         *,
@@ -245,9 +253,11 @@ class BatchGetProductsResponse(google.protobuf.message.Message):
         rejections: collections.abc.Iterable[Global___Rejection] | None = ...,
         titles: collections.abc.Iterable[builtins.str] | None = ...,
         catalog_product_count: builtins.int = ...,
+        stamp: sightline.common.v1.candidate_pb2.CatalogStamp | None = ...,
+        newest_commit: builtins.int = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["columns", b"columns"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_product_count", b"catalog_product_count", "columns", b"columns", "filtered_product_ids", b"filtered_product_ids", "missing_product_ids", b"missing_product_ids", "products", b"products", "rejections", b"rejections", "titles", b"titles"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["columns", b"columns", "stamp", b"stamp"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_product_count", b"catalog_product_count", "columns", b"columns", "filtered_product_ids", b"filtered_product_ids", "missing_product_ids", b"missing_product_ids", "newest_commit", b"newest_commit", "products", b"products", "rejections", b"rejections", "stamp", b"stamp", "titles", b"titles"]) -> None: ...
 
 Global___BatchGetProductsResponse: typing_extensions.TypeAlias = BatchGetProductsResponse
 
@@ -465,6 +475,7 @@ class BrowseProductsResponse(google.protobuf.message.Message):
     CATALOG_PRODUCT_COUNT_FIELD_NUMBER: builtins.int
     COST_MICROS_FIELD_NUMBER: builtins.int
     COST_CURRENCIES_FIELD_NUMBER: builtins.int
+    STAMP_FIELD_NUMBER: builtins.int
     product_count: builtins.int
     """Number of products that pass. Variants of one parent count once."""
     next_page_token: builtins.str
@@ -495,6 +506,10 @@ class BrowseProductsResponse(google.protobuf.message.Message):
     def cost_currencies(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """With `costs`, for each product: ISO 4217 code of its cost; "" if unknown."""
 
+    @property
+    def stamp(self) -> sightline.common.v1.candidate_pb2.CatalogStamp:
+        """Commit of which the products are."""
+
     def __init__(
         self,
         *,
@@ -508,8 +523,10 @@ class BrowseProductsResponse(google.protobuf.message.Message):
         catalog_product_count: builtins.int = ...,
         cost_micros: collections.abc.Iterable[builtins.int] | None = ...,
         cost_currencies: collections.abc.Iterable[builtins.str] | None = ...,
+        stamp: sightline.common.v1.candidate_pb2.CatalogStamp | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_product_count", b"catalog_product_count", "cost_currencies", b"cost_currencies", "cost_micros", b"cost_micros", "facets", b"facets", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "products", b"products", "state", b"state", "variants", b"variants"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["stamp", b"stamp"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_product_count", b"catalog_product_count", "cost_currencies", b"cost_currencies", "cost_micros", b"cost_micros", "facets", b"facets", "next_page_token", b"next_page_token", "not_modified", b"not_modified", "product_count", b"product_count", "products", b"products", "stamp", b"stamp", "state", b"state", "variants", b"variants"]) -> None: ...
 
 Global___BrowseProductsResponse: typing_extensions.TypeAlias = BrowseProductsResponse
 
@@ -620,6 +637,7 @@ class ListProductsResponse(google.protobuf.message.Message):
     PRODUCTS_FIELD_NUMBER: builtins.int
     COLUMNS_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    STAMP_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
     """Token of the next page. Empty on the last page."""
     @property
@@ -630,15 +648,20 @@ class ListProductsResponse(google.protobuf.message.Message):
     def columns(self) -> sightline.common.v1.candidate_pb2.CandidateColumns:
         """With PRODUCT_VIEW_COLUMNS: the products."""
 
+    @property
+    def stamp(self) -> sightline.common.v1.candidate_pb2.CatalogStamp:
+        """With PRODUCT_VIEW_COLUMNS: the commit of which the products are."""
+
     def __init__(
         self,
         *,
         products: collections.abc.Iterable[sightline.common.v1.product_pb2.Product] | None = ...,
         columns: sightline.common.v1.candidate_pb2.CandidateColumns | None = ...,
         next_page_token: builtins.str = ...,
+        stamp: sightline.common.v1.candidate_pb2.CatalogStamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["columns", b"columns"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["columns", b"columns", "next_page_token", b"next_page_token", "products", b"products"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["columns", b"columns", "stamp", b"stamp"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["columns", b"columns", "next_page_token", b"next_page_token", "products", b"products", "stamp", b"stamp"]) -> None: ...
 
 Global___ListProductsResponse: typing_extensions.TypeAlias = ListProductsResponse
 

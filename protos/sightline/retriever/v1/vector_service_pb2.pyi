@@ -217,6 +217,7 @@ class SearchResponse(google.protobuf.message.Message):
     SYNONYMS_FIELD_NUMBER: builtins.int
     CORRECTED_TEXT_FIELD_NUMBER: builtins.int
     LABEL_WORDS_FIELD_NUMBER: builtins.int
+    STAMP_FIELD_NUMBER: builtins.int
     plan: builtins.str
     """How the search was executed, in one human-readable line without a fixed format. Every row of a small generation
     compared by the retriever: "in memory, 3068 rows compared". Every row compared by the engine: "flat, 2 rounds, 400
@@ -285,6 +286,10 @@ class SearchResponse(google.protobuf.message.Message):
     def label_words(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___LabelWords]:
         """For SearchKeywords with `labelled`: words of the label that each product has."""
 
+    @property
+    def stamp(self) -> sightline.common.v1.candidate_pb2.CatalogStamp:
+        """Commit by which the products were chosen. Later writes may have changed their columns."""
+
     def __init__(
         self,
         *,
@@ -302,9 +307,10 @@ class SearchResponse(google.protobuf.message.Message):
         synonyms: collections.abc.Iterable[Global___UsedSynonym] | None = ...,
         corrected_text: builtins.str = ...,
         label_words: collections.abc.Iterable[Global___LabelWords] | None = ...,
+        stamp: sightline.common.v1.candidate_pb2.CatalogStamp | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["candidates", b"candidates", "freshness", b"freshness", "query_product", b"query_product", "space", b"space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "corrected_text", b"corrected_text", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "label_words", b"label_words", "nearest_cosines", b"nearest_cosines", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings", "synonyms", b"synonyms"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["candidates", b"candidates", "freshness", b"freshness", "query_product", b"query_product", "space", b"space", "stamp", b"stamp"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["candidates", b"candidates", "collapsed", b"collapsed", "corrected_text", b"corrected_text", "degradations", b"degradations", "freshness", b"freshness", "image_ids", b"image_ids", "label_words", b"label_words", "nearest_cosines", b"nearest_cosines", "plan", b"plan", "query_product", b"query_product", "similarities", b"similarities", "space", b"space", "stage_timings", b"stage_timings", "stamp", b"stamp", "synonyms", b"synonyms"]) -> None: ...
 
 Global___SearchResponse: typing_extensions.TypeAlias = SearchResponse
 

@@ -199,6 +199,15 @@ async def test_a_worker_does_not_ping_a_peer_on_its_machine(
     assert ("grpc.http2.bdp_probe" not in given[0]) is pinged
 
 
+@pytest.mark.parametrize("kind", ["unary_unary", "unary_stream", "stream_unary", "stream_stream"])
+async def test_calls_and_streams_over_a_channel_without_pings_have_deadlines(kind: str) -> None:
+    async with channel.connect("127.0.0.1:9", patient=True) as peer:
+        call = getattr(peer, kind)("/test.Echo/Any", None, None)
+        with pytest.raises(TypeError, match="Any needs a timeout"):
+            call(b"")
+        call(b"" if kind.startswith("unary") else iter([b""]), timeout=1.0).cancel()
+
+
 async def test_answers_of_thirty_mebibytes_pass_and_larger_ones_do_not() -> None:
     """Check answers only; test_limits.py checks the limit of each call's requests."""
     sizes = iter([30, 33])

@@ -12,7 +12,7 @@ from retriever.columns.column_cache import Columns
 from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Generation
 from retriever.domain.words import Words
-from retriever.ports.columns import Changes, ProductRow
+from retriever.ports.columns import Changes
 from retriever.record import Record
 from servicekit.sql.database import Database
 from sightline_rules.filters import All, Comparison, Money, Operator
@@ -38,7 +38,7 @@ class Counting(Record):
         self.counted.append("all" if after is None else "written")
         return await super().written(catalog_id, after)
 
-    async def product_rows(self, catalog_id: str, product_ids: Sequence[str]) -> list[ProductRow]:
+    async def product_rows(self, catalog_id: str, product_ids: Sequence[str]) -> Changes:
         self.counted.append("product_rows")
         return await super().product_rows(catalog_id, product_ids)
 

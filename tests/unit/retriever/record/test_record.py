@@ -163,7 +163,7 @@ async def test_an_id_with_a_nul_is_like_one_that_is_not_there(record: Record, db
         assert await record.generation("default", "visual\x00", "visual-1\x00") is None
         assert await record.image("default", "\x00") is None
         assert await record.product_vectors(made, "a\x00") == []
-        assert await record.product_rows("default", ["a\x00"]) == []
+        assert (await record.product_rows("default", ["a\x00"])).products == []
         assert await record.photo_rows(made, ["a\x00"]) == []
         assert await record.image_ids("default", ["a\x00"]) == {}
         assert await record.first_vectors(made, ["a\x00"]) == {}

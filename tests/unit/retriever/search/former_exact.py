@@ -38,7 +38,7 @@ async def nearest(
     """
     if not queries:
         nothing = view.table.places([])
-        return Ordered(view, nothing, (), (), Chosen(()), 0)
+        return Ordered(view, nothing, (), (), Chosen(()), 0, view.table.stamped)
     # A write may happen from here on: a product that it changes is found by its former vectors.
     owners = vectors.owners.copy()
     scores = vectors.compare(queries)
@@ -61,7 +61,7 @@ async def nearest(
             # variant.
             moved = np.union1d(moved, more)
         elif len(chosen.kept) >= top_k or near.everything:
-            return Ordered(view, *ordered, chosen, len(vectors))
+            return Ordered(view, *ordered, chosen, len(vectors), view.table.stamped)
         else:
             shortlist.pass_over_pictures(ordered[0][chosen.kept], others)
             wanted *= WIDER

@@ -20,6 +20,7 @@ from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import product_service_pb2 as pb
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import parse_filter
+from sightline_core.columns import Stamp
 from sightline_rules.filters import All, Availability, Comparison, Money, Operator
 from sightline_rules.markets import MarketValues
 from tests.unit.retriever.columns.conftest import neighbour, patient
@@ -48,9 +49,11 @@ class Reading(Record):
         super().__init__(db, clock)
         self.read: list[str] = []
 
-    async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
+    async def get_stamped(
+        self, catalog_id: str, product_ids: Sequence[str]
+    ) -> tuple[dict[str, Product], Stamp]:
         self.read += product_ids
-        return await super().get(catalog_id, product_ids)
+        return await super().get_stamped(catalog_id, product_ids)
 
     def took(self) -> list[str]:
         """Return the products read since the last call."""
@@ -169,8 +172,30 @@ async def test_what_another_process_writes_is_shown_at_once(
         view = await of.columns.view("default")
         assert view is not None
         asked = ("default", view.table, [view.table.place("a")], All(), "")
-        _, (held,) = await of.shown.passing(*asked, unshown=False)
+        _, (held,), _ = await of.shown.passing(*asked, unshown=False)
         assert held.message.title == title
+
+
+@pytest.mark.parametrize("change", ["written", "one gone"])
+async def test_kept_products_and_those_read_beside_them_are_of_one_commit(
+    reading: Reading, neighbour: Record, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Write products in one batch between the look at what is kept and the read of the rest."""
+    of = servicer(reading)
+    await got(of, "a")
+    read = reading.get_stamped
+
+    async def changed(catalog_id: str, ids: Sequence[str]) -> tuple[dict[str, Product], Stamp]:
+        monkeypatch.setattr(reading, "get_stamped", read)
+        await neighbour.write("default", [write(name, title="Second") for name in ("a", "b")])
+        if change == "one gone":
+            await neighbour.delete("default", ["b"])
+        return await read(catalog_id, ids)
+
+    monkeypatch.setattr(reading, "get_stamped", changed)
+    titles = {name: each.title for name, each in (await got(of, "a", "b")).items()}
+    second = {"a": "Second", "b": "Second"}
+    assert titles == (second if change == "written" else {"a": "Second"})
 
 
 @pytest.mark.parametrize("gone", [False, True])
@@ -192,8 +217,8 @@ async def test_a_product_written_during_the_call_is_judged_and_not_kept(
     else:
         await reading.write("default", [dear])
     asked = ("default", view.table, [place], under, "")
-    assert await shown.passing(*asked, unshown=False) == ([], [])
-    _, found = await shown.passing(*(*asked[:3], All(), ""), unshown=False)
+    assert (await shown.passing(*asked, unshown=False))[:2] == ([], [])
+    _, found, _ = await shown.passing(*(*asked[:3], All(), ""), unshown=False)
     assert [each.message.price.units for each in found] == ([] if gone else [99])
     assert not shown._kept
 

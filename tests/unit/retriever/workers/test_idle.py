@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from retriever.domain.errors import EmbedderUnavailable
 from retriever.indexing.lag import measure_lag
-from retriever.workers import collection_loop
+from retriever.workers import collection_loop, leader_loops
 from retriever.workers.leader_loops import Loops
 from retriever.workers.tasks import Tasks
 from tests.unit.retriever.conftest import generation, write
@@ -115,6 +116,31 @@ async def test_outstanding_says_what_each_generation_lacks(bench: Bench) -> None
             ("default", False),
             ("bad", True),
         }
+
+
+async def test_a_version_that_can_not_be_embedded_is_looked_at_when_it_may_be_tried_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests = list[float]()
+
+    async def rested(seconds: float, until: asyncio.Event) -> None:
+        rests.append(0.0 if until.is_set() else seconds)
+
+    monkeypatch.setattr(leader_loops, "rest", rested)
+    async with idle(bench) as loops:
+        loops._commits = loops._commits or asyncio.Event()
+        await bench.record.write("default", [write("a", PHOTOS[0])])
+        for _ in range(8):  # its pause grows
+            loops.embedding.failures.fail("default visual 1", EmbedderUnavailable())
+        loops._wanted.clear()
+        assert await loops._look()
+        assert rests.pop() > 1.0
+        loops._wanted.set()  # by a commit, or another failure
+        assert await loops._look()
+        assert rests.pop() == 0.0
+        loops.embedding.failures.succeed("default visual 1")
+        assert await loops._look(), "a photo waits"
+        assert rests == []
 
 
 async def test_labels_are_read_only_while_no_other_work_waits(

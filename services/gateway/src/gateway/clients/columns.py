@@ -11,7 +11,7 @@ from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline_core.answer import AnswerOrder
 from sightline_core.branch import Branch
-from sightline_core.columns import ProductColumns
+from sightline_core.columns import ProductColumns, Stamp
 from sightline_core.opaque_messages import ProductRow
 from sightline_core.reasons import Move
 from sightline_rules import categories, kinds
@@ -52,8 +52,9 @@ _UNKNOWN: Mapping[str, Any] = {"product_ids": "", "image_hashes": NO_HASH} | {
 _column = itemgetter(1)
 
 
-def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
-    """Return the columns of a message. Raises Internal where they differ in length."""
+def columns(message: candidate_pb2.CandidateColumns, stamp: Stamp | None = None) -> ProductColumns:
+    """Return the columns of a message, which are of a stamp. Raises Internal where they differ in
+    length."""
     count = len(message.product_ids)
     if {*map(len, map(_column, message.ListFields()))} - {count}:
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
@@ -64,6 +65,7 @@ def columns(message: candidate_pb2.CandidateColumns) -> ProductColumns:
         image_hashes=message.image_hashes,
         create_time_micros=message.create_time_micros,
         blocks=((message, range(count)),),
+        stamp=stamp,
     )
 
 

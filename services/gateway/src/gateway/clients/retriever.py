@@ -34,7 +34,7 @@ from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
-from sightline_core.columns import ProductColumns, gathered
+from sightline_core.columns import ProductColumns, Stamp, gathered
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.search import (
     Carried,
@@ -173,14 +173,15 @@ class RetrieverClient(RetrieverPort):
     async def columns(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
     ) -> ProductColumns:
-        return columns((await self._columns(catalog_id, ids, scope)).columns)
+        answer = await self._columns(catalog_id, ids, scope)
+        return columns(answer.columns, _stamp(answer))
 
     async def checked(
         self, catalog_id: str, ids: Sequence[str], scope: AnswerScope
     ) -> CheckedProducts:
         answer = await self._columns(catalog_id, ids, scope, explain=True)
         return CheckedProducts(
-            columns(answer.columns),
+            columns(answer.columns, _stamp(answer)),
             frozenset(answer.missing_product_ids),
             {item.product_id: _rejection(item) for item in answer.rejections},
         )
@@ -229,7 +230,7 @@ class RetrieverClient(RetrieverPort):
             view=products_pb.PRODUCT_VIEW_COLUMNS,
         )
         answer = await self._call(self._products.ListProducts, request, scope)
-        return columns(answer.columns), answer.next_page_token
+        return columns(answer.columns, _stamp(answer)), answer.next_page_token
 
     async def products(
         self,
@@ -265,7 +266,9 @@ class RetrieverClient(RetrieverPort):
         )
         answer = await self._call(self._products.BatchGetProducts, request, scope)
         named = zip(titles, answer.titles, strict=False)
-        rows = ProductRows(tuple(answer.products), {item: title for item, title in named if title})
+        titled = {item: title for item, title in named if title}
+        stamp, newest = _stamp(answer), answer.newest_commit
+        rows = ProductRows(tuple(answer.products), titled, stamp, newest)
         return rows, answer.catalog_product_count
 
     async def facets(
@@ -403,7 +406,7 @@ def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
     ):
         raise Internal("the retriever's columns differ in length", reason="INTERNAL")
     return NearestProducts(
-        columns=columns(answer.candidates),
+        columns=columns(answer.candidates, _stamp(answer)),
         similarities=list(answer.similarities),
         image_ids=answer.image_ids,
         space=messages.space_version(answer.space) if answer.HasField("space") else None,
@@ -420,6 +423,13 @@ def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
         synonyms={each.product_id: UsedSynonym(each.typed, each.term) for each in answer.synonyms},
         label_words={each.product_id: each.words for each in answer.label_words},
     )
+
+
+def _stamp(answer: Any) -> Stamp | None:
+    """Return the stamp of a response; None of a retriever before 0.40."""
+    if not answer.HasField("stamp"):
+        return None
+    return Stamp(answer.stamp.catalog_uid, answer.stamp.commit)
 
 
 def _suggested(message: keywords_pb.SuggestedText) -> SuggestedText:
@@ -526,4 +536,4 @@ def _with_costs(answer: products_pb.BrowseProductsResponse) -> ProductColumns:
             raise Internal("the retriever's costs differ in length", reason="INTERNAL")
         message.cost_micros[:] = answer.cost_micros
         message.cost_currencies[:] = answer.cost_currencies
-    return columns(message)
+    return columns(message, _stamp(answer))

@@ -15,6 +15,7 @@ from gateway.ranking.number_parts import computed_parts
 from gateway.ranking.wording import of_last_products
 from gateway.recommend.controls.moves import acting, apply_boosts, apply_pins
 from gateway.recommend.controls.step import last_place, pin_outcomes
+from gateway.recommend.one_stamp import compare_versions
 from gateway.recommend.pages import Rest
 from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
@@ -148,6 +149,7 @@ async def rank(run: RequestContext, order: RankRequest) -> Ranked | None:
             run.trace.failures.append(StageFailure("rank", DegradationCause.PROFILE_UNAVAILABLE))
         return None
     if "rank" not in run.trace.steps:  # the rest of an order is not a separate step
+        compare_versions(run, answer.model_version)
         run.trace.reported.extend(answer.degradations)
         run.trace.note_scores(answer.notes)
         run.trace.model_version = answer.model_version

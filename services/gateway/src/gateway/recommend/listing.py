@@ -23,6 +23,7 @@ from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls, of_kind, pinned_ids
 from gateway.recommend.final_order import as_fused, fused, rank, rank_order
 from gateway.recommend.nothing_found import why_empty
+from gateway.recommend.one_stamp import compare_products, of_one_stamp
 from gateway.recommend.pages import attribution, read_page
 from gateway.recommend.recommend import draft
 from gateway.recommend.validate import check
@@ -34,6 +35,7 @@ from servicekit.rpc.requests import PageTokenInvalid, page_place, page_token
 from sightline_core.answer import AnsweredProduct, AnswerOrder, AnswerResult
 from sightline_core.branch import Branch
 from sightline_core.candidates import CandidateList
+from sightline_core.columns import Stamp
 from sightline_core.degradations import Degradation
 from sightline_core.opaque_messages import ProductRow
 from sightline_core.ranking import Objective
@@ -69,7 +71,7 @@ async def listing(query: RequestQuery, deps: RequestDependencies) -> ListAnswer:
     """
     check(query, deps.catalogs)
     async with charged(query, deps) as planned:
-        return await list_page(planned)
+        return await of_one_stamp(planned, list_page)
 
 
 async def list_page(planned: RequestContext) -> ListAnswer:
@@ -83,7 +85,7 @@ async def list_page(planned: RequestContext) -> ListAnswer:
         found = await _browse(run, asked, tag)
         if found.not_modified:
             return ListAnswer(etag=run.query.if_none_match, not_modified=True)
-        pins = () if run.query.page_token else await _pinned(run)
+        pins = () if run.query.page_token else await _pinned(run, found.columns.stamp)
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
         return await _from_snapshot(run)
@@ -215,8 +217,9 @@ async def _browse(run: RequestContext, asked: ListingRequest, tag: str) -> Liste
         return await run.peers.retriever.browse(run.query.catalog_id, asked, run.plan.scope)
 
 
-async def _pinned(run: RequestContext) -> tuple[ProductRow, ...]:
-    """Return the pinned products that pass. Raises ServiceError."""
+async def _pinned(run: RequestContext, stamp: Stamp | None) -> tuple[ProductRow, ...]:
+    """Return the pinned products that pass. `stamp`: that of the page. Raises ServiceError,
+    ChangedMeanwhile."""
     out = run.query.exclude_product_ids
     ids = [item for item in pinned_ids(run.plan.controls) if item not in out]
     ids = [*_fitting(run, ids)]
@@ -224,6 +227,7 @@ async def _pinned(run: RequestContext) -> tuple[ProductRow, ...]:
         return ()
     async with run.trace.stage("controls", run.plan.ends.hydrate):
         found = await run.peers.retriever.products(run.query.catalog_id, ids, run.plan.scope)
+    compare_products(run, found, len(found.rows), stamp)
     shown = frozenset(run.shown.families)
     return tuple(row for row in found.rows if (row.parent_id or row.product_id) not in shown)
 

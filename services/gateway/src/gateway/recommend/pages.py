@@ -18,6 +18,7 @@ from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
 from gateway.ranking.wording import meant, named, named_products, of_last_products, read, titled
 from gateway.recommend.answer_report import page_quality
+from gateway.recommend.one_stamp import compare_products, of_one_stamp
 from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
 from gateway.state.request_context import RequestContext
@@ -40,6 +41,7 @@ from sightline_core.answer import (
     result,
 )
 from sightline_core.candidates import Contributions
+from sightline_core.columns import Stamp
 from sightline_core.opaque_messages import ProductRow
 from sightline_core.ranking import AnswerRange, ReasonRequest
 from sightline_core.reasons import MoveCause, Reason
@@ -88,6 +90,7 @@ async def read_page(
     offset: int = 0,
     served: int = 0,
     whole: bool = False,
+    stamp: Stamp | None = None,
 ) -> AnswerPage:
     """Return a page of products from `offset` on, as now recorded.
 
@@ -98,8 +101,11 @@ async def read_page(
     Raises NothingAvailable without any product or, with `whole`, with less than a page while the
     snapshot has products that are no candidates. If the record fails halfway and there is no
     snapshot, the page is short, which is noted.
+
+    `stamp`: that of the columns that gave the order; None: unknown. Raises ChangedMeanwhile if
+    writes have changed products since, or between two reads.
     """
-    shown, titles, offset = await _read(run, order, rest, offset)
+    shown, titles, offset = await _read(run, order, rest, offset, stamp)
     if run.trace.snapshot_micros:
         least = run.query.results_a_page if whole and run.unlisted_snapshot is not None else 1
         if sum([len(each.rows) for each in shown]) < least:
@@ -139,7 +145,7 @@ def _worded(
 
 
 async def _read(
-    run: RequestContext, order: AnswerOrder, rest: Rest | None, offset: int
+    run: RequestContext, order: AnswerOrder, rest: Rest | None, offset: int, stamp: Stamp | None
 ) -> tuple[list[_Shown], dict[str, str], int]:
     """Return the page's products, titles of products that reasons name, and the offset of its
     end."""
@@ -162,6 +168,8 @@ async def _read(
             if not shown:
                 raise NothingAvailable(run.trace.causes) from error
             break
+        compare_products(run, found, count, stamp)
+        stamp = stamp or found.stamp
         titles |= found.titles
         out = excluded.union(order.left_out) if order.left_out else excluded
         kept = _kept(order, offset, found, out, read=count, most=left)
@@ -295,7 +303,10 @@ async def later_page(run: RequestContext) -> RecommendAnswer:
     async def rest(offset: int) -> AnswerOrder:
         return (await _read_record(run, here.answer_id, offset)).order
 
-    page = await read_page(run, record.order, rest, offset=here.offset, served=here.served)
+    async def read(run: RequestContext) -> AnswerPage:
+        return await read_page(run, record.order, rest, offset=here.offset, served=here.served)
+
+    page = await of_one_stamp(run, read)
     match = run.deps.matches.unpack(here.match) if here.match else None
     lost = (
         # Failures of reading the first page affect that page only.

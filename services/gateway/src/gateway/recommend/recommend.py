@@ -28,6 +28,7 @@ from gateway.recommend.controls.step import (
 )
 from gateway.recommend.final_order import FinalOrder, fused, order_candidates, split_by_signal
 from gateway.recommend.nothing_found import why_empty
+from gateway.recommend.one_stamp import of_one_stamp
 from gateway.recommend.pages import AnswerPage, attribution, later_page, next_page, read_page
 from gateway.recommend.photo_anchors import anchors_in_photo
 from gateway.recommend.validate import check
@@ -92,9 +93,13 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
     async with charged(query, deps) as run:
         if query.page_token:
             return await later_page((await activate_controls(run))[0])
-        answer = await form_answer(await find_candidates(run))
+        answer = await of_one_stamp(run, _formed)
         deps.recent.note(run.plan.scene.name, query.as_answered, run.time_micros)
         return answer
+
+
+async def _formed(run: RequestContext) -> RecommendAnswer:
+    return await form_answer(await find_candidates(run))
 
 
 async def find_candidates(planned: RequestContext) -> FoundCandidates:
@@ -156,7 +161,8 @@ async def _first_page(run: RequestContext, listings: tuple[CandidateList, ...]) 
     """
     found = await order_listings(run, listings)
     ordered = found.ordered
-    page = await read_page(run, ordered.order, ordered.rest, whole=True)
+    stamp = found.candidates.columns.stamp
+    page = await read_page(run, ordered.order, ordered.rest, whole=True, stamp=stamp)
     if not page.results and run.trace.snapshot_listed:  # the shopper hid all of them
         raise NothingAvailable(run.trace.causes)
     outcomes = (*found.absent, *ordered.outcomes)

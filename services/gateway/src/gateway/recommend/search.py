@@ -10,6 +10,7 @@ from gateway.recommend.answer_report import best_match, corrected_queries, degra
 from gateway.recommend.charge import charged
 from gateway.recommend.final_order import as_fused, collapsed, fused
 from gateway.recommend.nothing_found import why_empty
+from gateway.recommend.one_stamp import compare_versions, of_one_stamp
 from gateway.recommend.pages import read_page
 from gateway.recommend.validate import check
 from gateway.retrieval.branches import search as find_near
@@ -26,7 +27,13 @@ async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer
     """
     check(query, deps.catalogs, signals_required=True)
     async with charged(query, deps) as run:
-        return await nearest_page(run, await find_near(run))
+        return await of_one_stamp(run, _formed)
+
+
+async def _formed(run: RequestContext) -> SearchAnswer:
+    listings = await find_near(run)
+    compare_versions(run, run.trace.model_version)
+    return await nearest_page(run, listings)
 
 
 async def nearest_page(run: RequestContext, listings: tuple[CandidateList, ...]) -> SearchAnswer:
@@ -34,7 +41,7 @@ async def nearest_page(run: RequestContext, listings: tuple[CandidateList, ...])
     candidates = _by_looks_and_labels(run, fused(run, listings))
     order = collapsed(run, candidates, as_fused(candidates))
     order = in_order(order, candidates.columns, run.query.sort, run.plan.top_k)
-    page = await read_page(run, order)
+    page = await read_page(run, order, stamp=candidates.columns.stamp)
     empty = None if page.results else await why_empty(run)
     nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
     return SearchAnswer(

@@ -25,6 +25,7 @@ from gateway.ranking.fuse import K
 from gateway.recommend.answer_report import versions_of
 from gateway.recommend.charge import charged_together
 from gateway.recommend.listing import list_page
+from gateway.recommend.one_stamp import of_one_stamp
 from gateway.recommend.pages import attribution
 from gateway.recommend.plan_request import scened
 from gateway.recommend.recommend import find_candidates, form_answer
@@ -168,17 +169,27 @@ def _or_raise(form: Form | ServiceError) -> Form:
 
 async def _recommended(run: RequestContext) -> Form:
     found = await find_candidates(run)
-    return lambda shown: form_answer(replace(found, run=replace(found.run, shown=shown)))
+
+    async def formed(now: RequestContext) -> RecommendAnswer:
+        again = found if now.trace is run.trace else await find_candidates(now)
+        return await form_answer(replace(again, run=replace(again.run, shown=now.shown)))
+
+    return lambda shown: of_one_stamp(replace(run, shown=shown), formed)
 
 
 async def _near(run: RequestContext) -> Form:
     listings = await find_near(run)
-    return lambda shown: nearest_page(replace(run, shown=shown), listings)
+
+    async def formed(now: RequestContext) -> SearchAnswer:
+        again = listings if now.trace is run.trace else await find_near(now)
+        return await nearest_page(now, again)
+
+    return lambda shown: of_one_stamp(replace(run, shown=shown), formed)
 
 
 async def _listed(run: RequestContext) -> Form:
     """Return what reads the page: the retriever finds and orders it in one call."""
-    return lambda shown: list_page(replace(run, shown=shown))
+    return lambda shown: of_one_stamp(replace(run, shown=shown), list_page)
 
 
 _FINDERS: Mapping[ShelfKind, Callable[[RequestContext], Awaitable[Form]]] = {

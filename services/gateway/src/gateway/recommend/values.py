@@ -18,9 +18,11 @@ from gateway.recommend.charge import charged
 from gateway.recommend.controls.step import correct_outcomes
 from gateway.recommend.final_order import split_by_signal
 from gateway.recommend.nothing_found import why_empty
+from gateway.recommend.one_stamp import of_one_stamp
 from gateway.recommend.pages import READ_AHEAD, AnswerPage, read_page
 from gateway.recommend.recommend import (
     FirstPage,
+    FoundCandidates,
     answer_of,
     find_candidates,
     kept,
@@ -31,6 +33,7 @@ from gateway.recommend.validate import check, check_grouping
 from gateway.state.request_context import RequestContext, RequestDependencies
 from sightline_core.answer import AnswerOrder, AnswerResult
 from sightline_core.candidates import CandidateList
+from sightline_core.columns import Stamp
 from sightline_core.reasons import Reason
 from sightline_rules.filters import Comparison, Operator
 
@@ -66,14 +69,17 @@ async def recommend_values(
     query = replace(query, grouping=grouping)
     check(query, deps.catalogs)
     check_grouping(query, grouping)
+
+    async def form(run: RequestContext, listings: tuple[CandidateList, ...]) -> GroupedPage:
+        return await _grouped(run, listings, grouping)
+
+    async def formed(run: RequestContext) -> tuple[FoundCandidates, GroupedPage]:
+        found = await find_candidates(run)
+        return found, await showable(found, form)
+
     async with charged(query, deps) as planned:
-        found = await find_candidates(_widened(planned))
+        found, page = await of_one_stamp(_widened(planned), formed)
         run = found.run
-
-        async def form(run: RequestContext, listings: tuple[CandidateList, ...]) -> GroupedPage:
-            return await _grouped(run, listings, grouping)
-
-        page = await showable(found, form)
         answer = answer_of(run, kept(run, page.first), found.outcomes)
         if not page.values:
             reason = await _why_none(run, page.first, grouping.field, answer.hidden_count)
@@ -115,7 +121,7 @@ async def _grouped(
     run.trace.steps.append(f"by {grouping.field}")
     values = await ranked_values(columns, grouping, order.product_ids)
     products = grouping.products_a_value
-    filled = await _filled(run, order, values, products)
+    filled = await _filled(run, order, values, products, columns.stamp)
     results = {item.rank: item for _, items in filled.values for item in items}
     shown = tuple(results[rank] for rank in sorted(results))
     if not shown and run.trace.snapshot_listed:  # the shopper hid all of them
@@ -142,9 +148,14 @@ async def _grouped(
 
 
 async def _filled(
-    run: RequestContext, order: AnswerOrder, values: Sequence[ScoredValue], products: int
+    run: RequestContext,
+    order: AnswerOrder,
+    values: Sequence[ScoredValue],
+    products: int,
+    stamp: Stamp | None,
 ) -> _ReadValues:
-    """Return the first values that available products have. Raises NothingAvailable."""
+    """Return the first values that available products have. `stamp`: that of the values. Raises
+    NothingAvailable."""
     size, read = run.query.results_a_page, 0
     filled: list[tuple[ScoredValue, Sequence[AnswerResult]]] = []
     while len(filled) < size and read < len(values):
@@ -152,7 +163,7 @@ async def _filled(
         count = max(size - len(filled), READ_AHEAD // products if read else 0)
         some = values[read : read + count]
         rows = sorted({place for value in some for place in value.places[:products]})
-        results = await _read(run, order, rows)
+        results = await _read(run, order, rows, stamp)
         for value in some:
             own = [results[place] for place in value.places[:products] if place in results]
             if len(filled) == size:
@@ -164,11 +175,11 @@ async def _filled(
 
 
 async def _read(
-    run: RequestContext, order: AnswerOrder, rows: Sequence[int]
+    run: RequestContext, order: AnswerOrder, rows: Sequence[int], stamp: Stamp | None
 ) -> Mapping[int, AnswerResult]:
     """Return the products at these indexes of an order as now recorded, with their ranks in it."""
     whole = replace(run, query=replace(run.query, page_size=len(rows)))
-    page = await read_page(whole, picked(order, rows))
+    page = await read_page(whole, picked(order, rows), stamp=stamp)
     places = {order.product_ids[row]: row for row in rows}
     found = [(places[item.row.product_id], item) for item in page.results]
     return {row: item._replace(rank=row + 1) for row, item in found}

@@ -62,12 +62,15 @@ class RequestTrace:
     """
 
     def __init__(  # noqa: PLR0915 - one statement an attribute
-        self, clock: Callable[[], float] = time.perf_counter
+        self, clock: Callable[[], float] = time.perf_counter, *, former: Self | None = None
     ) -> None:
+        """Begin, or begin anew the answer of a former trace, from which the times are taken."""
         self._clock = clock
-        self._origin = clock()
+        self._origin: float = clock() if former is None else former._origin
         self._service = service_name.get()
-        self.timings: list[StageTiming] = []
+        self.timings: list[StageTiming] = [] if former is None else former.timings
+        self.may_repeat = False
+        """True if the answer is formed anew when writes change its products meanwhile."""
         self.failures: list[StageFailure] = []
         self.reported: list[Degradation] = []
         """Degradations reported by peers."""
@@ -82,7 +85,7 @@ class RequestTrace:
         self.freshness: Freshness | None = None
         self.branch_steps: list[str] = []
         """Steps of each branch, in words."""
-        self.steps: list[str] = []
+        self.steps: list[str] = [] if former is None else ["formed anew"]
         """Steps applied to the candidates, in words."""
         self.score_notes: dict[tuple[str, int], ScoreNote] = {}
         """Data that scores lack, by part and cause."""
@@ -106,6 +109,10 @@ class RequestTrace:
         request."""
         self.snapshot_listed = False
         """True if the snapshot's products are candidates."""
+
+    def anew(self) -> Self:
+        """Return the trace of the same request, whose answer is formed anew."""
+        return type(self)(self._clock, former=self)
 
     @property
     def elapsed(self) -> float:

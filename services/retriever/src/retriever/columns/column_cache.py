@@ -155,7 +155,8 @@ class Columns:
         if view is not None:
             return view
         asked = list(dict.fromkeys(product_ids))
-        return View.of(ProductTable(await self._record.product_rows(catalog_id, asked)))
+        found = await self._record.product_rows(catalog_id, asked)
+        return View.of(ProductTable(found.products, found.head, found.uid))
 
     async def vectors(
         self, generation: Generation, most: int | None = None, *, wait: bool = False

@@ -16,6 +16,7 @@ from retriever.columns.markets import MarketsColumn, market_columns
 from retriever.columns.numeric import MoneyColumn, NumberColumn
 from retriever.columns.ordering import OrderedColumn, Ties, tie_of
 from retriever.ports.columns import HELD, ProductRow
+from sightline_core.columns import Stamp
 from sightline_rules import kinds
 from sightline_rules.fields import CANDIDATE, MARKETS, Field
 from sightline_rules.markets import named, split
@@ -105,6 +106,11 @@ class ProductTable:
     def __len__(self) -> int:
         """Return the number of products."""
         return len(self._places)
+
+    @property
+    def stamped(self) -> Stamp:
+        """Return the stamp of what the table says now."""
+        return Stamp(self.uid, self.commit)
 
     @property
     def titles(self) -> Sequence[str]:

@@ -7,6 +7,7 @@ from retriever.domain import product
 from retriever.domain.category_mismatch import CategoryMismatch
 from retriever.domain.imports import Closing, ImportMode, ImportProgress, ImportRow
 from servicekit.errors import ServiceError
+from sightline_core.columns import Stamp
 
 
 class UploadRecord(Protocol):
@@ -43,6 +44,11 @@ class CatalogRecord(UploadRecord, Protocol):
 
     async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, product.Product]:
         """Return the products that exist."""
+
+    async def get_stamped(
+        self, catalog_id: str, product_ids: Sequence[str]
+    ) -> tuple[dict[str, product.Product], Stamp]:
+        """Return the products that exist, and the commit of which they are."""
 
     async def page(
         self,

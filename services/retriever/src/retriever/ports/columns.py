@@ -63,8 +63,8 @@ class ColumnRecord(Protocol):
     async def written(self, catalog_id: str, after: int | None) -> Changes:
         """Return the changes after a commit; None: everything."""
 
-    async def product_rows(self, catalog_id: str, product_ids: Sequence[str]) -> list[ProductRow]:
-        """Return the products that exist."""
+    async def product_rows(self, catalog_id: str, product_ids: Sequence[str]) -> Changes:
+        """Return the products that exist; no other changes."""
 
     async def photo_rows(
         self, generation: Generation, product_ids: Sequence[str] | None

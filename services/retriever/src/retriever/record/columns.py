@@ -9,10 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.generation import Generation
+from retriever.domain.product import Product
 from retriever.domain.vectors import Floats
 from retriever.ports.columns import HELD, Changes, PhotoRow, ProductRow
 from retriever.record import statements
 from retriever.record.hashes import from_signed
+from retriever.record.products import read_products
 from retriever.record.tables import (
     catalogs,
     changes,
@@ -21,6 +23,7 @@ from retriever.record.tables import (
     products,
     sequences,
 )
+from sightline_core.columns import Stamp
 
 _PRODUCTS = (
     sa.select(
@@ -64,14 +67,13 @@ _COUNT = sa.select(products.c.product_id).where(products.c.catalog_id == sa.bind
 def read_written(connection: Connection, catalog_id: str, after: int | None) -> Changes:
     of = {"catalog_id": catalog_id}
     # Read first, so that a write between the two reads is read twice instead of being missed.
-    found = connection.execute(_HEAD, of).one()
-    head, uid, known_from = int(found.seq or 0), found.uid or "", int(found.known_from or 0)
+    head, uid, known_from = _head(connection, catalog_id)
     if after is None:
         return Changes(head, [_row(row) for row in connection.execute(_PRODUCTS, of)], (), uid)
     if head == after or after < known_from:
         return Changes(head, (), (), uid, known_from)
     changed = read_changed(connection, catalog_id, after)
-    held = read_product_rows(connection, catalog_id, changed)
+    held = _read_rows(connection, catalog_id, changed)
     there = {row.product_id for row in held}
     return Changes(head, held, [each for each in changed if each not in there], uid, known_from)
 
@@ -83,6 +85,25 @@ def read_changed(connection: Connection, catalog_id: str, after: int) -> list[st
 
 
 def read_product_rows(
+    connection: Connection, catalog_id: str, product_ids: Sequence[str]
+) -> Changes:
+    head, uid, known_from = _head(connection, catalog_id)
+    return Changes(head, _read_rows(connection, catalog_id, product_ids), (), uid, known_from)
+
+
+def read_stamped(
+    connection: Connection, catalog_id: str, product_ids: Sequence[str]
+) -> tuple[dict[str, Product], Stamp]:
+    head, uid, _ = _head(connection, catalog_id)
+    return read_products(connection, catalog_id, product_ids), Stamp(uid, head)
+
+
+def _head(connection: Connection, catalog_id: str) -> tuple[int, str, int]:
+    found = connection.execute(_HEAD, {"catalog_id": catalog_id}).one()
+    return int(found.seq or 0), found.uid or "", int(found.known_from or 0)
+
+
+def _read_rows(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> list[ProductRow]:
     of = {"catalog_id": catalog_id}

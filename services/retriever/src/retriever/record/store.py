@@ -183,6 +183,7 @@ class Record:
     offer = _writes_now(offer)
     delete = _writes_now(session.delete)
     get = _reads(products.read_products)
+    get_stamped = _reads(columns.read_stamped)
     page = _reads(products.read_page)
     image = _reads(products.read_image)
     category_mismatches = _reads(read_mismatches)

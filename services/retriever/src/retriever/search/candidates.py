@@ -15,6 +15,7 @@ from retriever.ports.search import SearchRecord
 from retriever.search.collapse import FirstVectors, choose, most_marked
 from retriever.search.exact import Ordered
 from retriever.search.query import MAX_TOP_K, SearchQuery
+from sightline_core.columns import Stamp
 from sightline_rules.fast_dataclass import fast_dataclass
 
 
@@ -28,6 +29,8 @@ class Candidates:
     similarities: Sequence[float]
     image_ids: Sequence[str]
     """The photo that matched best. Empty if the vector is the product's own."""
+    stamp: Stamp
+    """Stamp of the columns from which they were chosen; later writes may have changed them."""
     collapsed: Sequence[tuple[str, ...]] = ()
     """The near-duplicates of each. Empty if none has any."""
     group_count: int = 0
@@ -42,7 +45,7 @@ class Candidates:
     @classmethod
     def none(cls, view: View) -> Self:
         """Return an empty result."""
-        return cls(view, (), (), ())
+        return cls(view, (), (), (), view.table.stamped)
 
     @classmethod
     def of(cls, found: Ordered, top_k: int, collapse: Collapse) -> Self:
@@ -62,7 +65,8 @@ class Candidates:
             members, ids = dict(zip(into, some, strict=True)), found.view.table.ids
             names = [tuple([ids[places[row]] for row in members.get(each, ())]) for each in shown]
         at, near, photos = ([*map(column.__getitem__, shown)] for column in columns)
-        return cls(found.view, at, near, photos, names if any(names) else (), len(chosen.kept))
+        beside = names if any(names) else ()
+        return cls(found.view, at, near, photos, found.stamp, beside, len(chosen.kept))
 
 
 def _fairly(groups: Sequence[Sequence[int]], most: int, among: int) -> list[list[int]]:
@@ -90,7 +94,7 @@ async def first_of_each(
 
     Hits of removed photos or deleted products are ignored.
     """
-    places = view.table.places([hit.product_id for hit in hits])
+    stamp, places = view.table.stamped, view.table.places([hit.product_id for hit in hits])
     passing = (places >= 0) & await view.conditions.passing(asked.condition, places)
     counted = np.flatnonzero(passing).tolist()
     ids = {hits[row].product_id for row in counted}.difference(left_out)
@@ -113,6 +117,7 @@ async def first_of_each(
         [hits[row].image_id for row in rows],
         await choose(view.table, order, own, asked.top_k, firsts),
         len(hits),
+        stamp,
     )
 
 

@@ -15,6 +15,7 @@ from retriever.columns.vectors import Scores, Vectors
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
 from retriever.search.collapse import SPARE, Chosen, FirstVectors, choose, most_marked
+from sightline_core.columns import Stamp
 from sightline_rules.duplicates import NO_HASH
 from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.filters import Filter
@@ -48,6 +49,8 @@ class Ordered:
     """The products left after collapsing near-duplicates."""
     rows: int
     """Number of rows compared."""
+    stamp: Stamp
+    """Stamp of the columns and vectors from which they were chosen."""
 
 
 async def nearest(
@@ -65,9 +68,10 @@ async def nearest(
 
     `own`: places of products whose near-duplicates are left out.
     """
+    stamp = view.table.stamped
     if not queries:
         nothing = view.table.places([])
-        return Ordered(view, nothing, (), (), Chosen(()), 0)
+        return Ordered(view, nothing, (), (), Chosen(()), 0, stamp)
     # A write may happen from here on: a product that it changes is found by its former vectors.
     owners, single = vectors.owners, not vectors.several
     scores = await _compare(vectors, queries)
@@ -92,7 +96,7 @@ async def nearest(
             # variant.
             moved = np.union1d(moved, more)
         elif len(chosen.kept) >= top_k or near.everything:
-            return Ordered(view, *ordered, chosen, len(vectors))
+            return Ordered(view, *ordered, chosen, len(vectors), stamp)
         else:
             shortlist.pass_over_pictures(ordered[0][chosen.kept], others)
             wanted *= WIDER

@@ -29,6 +29,7 @@ from retriever.search.search import Measure
 from retriever.search.word_forms import with_forms
 from servicekit.rpc.requests import RequestInvalid
 from servicekit.tasks.off_loop import off_loop
+from sightline_core.columns import Stamp
 from sightline_rules.filters import Filter
 from sightline_rules.stems import stemmer_of
 from sightline_rules.synonyms import NO_SYNONYMS, Synonyms
@@ -190,6 +191,8 @@ class _Matching:
     matches: Sequence[float]
     count: int
     """Number of matches, including products deleted since."""
+    stamp: Stamp
+    """Stamp of the columns by which they pass."""
 
 
 async def _matching(
@@ -201,6 +204,7 @@ async def _matching(
     held = await columns.words(query.catalog_id) if asked.words else None
     if held is not None:
         view, words = held
+        stamp = view.table.stamped
         if query.labelled:
             asked = words.of_label(label_words(query.text))
         else:
@@ -210,7 +214,7 @@ async def _matching(
         places, matches = await best(
             words.asked(asked.words, asked.others), view.table, passing, excluded
         )
-        return _Matching(view, places, matches.tolist(), len(places))
+        return _Matching(view, places, matches.tolist(), len(places), stamp)
     named = list[tuple[str, float]]()
     if asked.words:
         others = asked.others if query.labelled else in_market(asked, query.market_id).others
@@ -220,7 +224,8 @@ async def _matching(
     view = await columns.of(query.catalog_id, [product_id for product_id, _ in named])
     places = view.table.places([product_id for product_id, _ in named])
     there = np.flatnonzero(places >= 0)
-    return _Matching(view, places[there], [named[row][1] for row in there.tolist()], len(named))
+    worth = [named[row][1] for row in there.tolist()]
+    return _Matching(view, places[there], worth, len(named), view.table.stamped)
 
 
 def check(query: KeywordQuery) -> None:
@@ -242,4 +247,6 @@ async def _ordered(query: KeywordQuery, found: _Matching, record: SearchRecord) 
     own = found.view.table.places([])
     chosen = await choose(found.view.table, found.places, own, query.top_k, compared)
     photos = [""] * len(found.places)
-    return Ordered(found.view, found.places, found.matches, photos, chosen, found.count)
+    return Ordered(
+        found.view, found.places, found.matches, photos, chosen, found.count, found.stamp
+    )

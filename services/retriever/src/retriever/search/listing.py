@@ -40,6 +40,7 @@ from retriever.search.word_forms import with_forms
 from servicekit.errors import FieldViolation
 from servicekit.rpc.requests import PageTokenInvalid, RequestInvalid, page_place, page_token
 from servicekit.tasks.off_loop import off_loop
+from sightline_core.columns import Stamp
 from sightline_rules.evaluation.work import Work
 from sightline_rules.fields import ORDERS
 from sightline_rules.filters import Filter
@@ -116,6 +117,8 @@ class ListingPage:
     """A page of a listing."""
 
     view: View
+    stamp: Stamp
+    """That of the view when the page was begun; later writes may have changed products."""
     state: str
     """Equal for equal contents of the catalog and, for a text, equal synonyms."""
     places: Sequence[int] = ()
@@ -139,12 +142,12 @@ async def browse(
     """
     check(query)
     start = _Start.of(query)
-    view = await columns.view(query.catalog_id)
-    if view is None:
+    if (view := await columns.view(query.catalog_id)) is None:
         raise ColumnsUnavailable
-    table, state = view.table, _state(view.table, synonyms if query.text else NO_SYNONYMS)
+    table, stamp = view.table, view.table.stamped
+    state = _state(stamp, synonyms if query.text else NO_SYNONYMS)
     if state == query.known_state:
-        return ListingPage(view, state, not_modified=True)
+        return ListingPage(view, stamp, state, not_modified=True)
     asked = AskedWords.of(query.text, synonyms, query.language_code)
     if query.text:
         first = start.statistics(asked.words) if query.order == RELEVANCE else None
@@ -169,6 +172,7 @@ async def browse(
         token = ordering.token(query, keys.position(end), table.ids[places[end]])
     return ListingPage(
         view,
+        stamp,
         state,
         places[found.rows].tolist(),
         [[table.ids[place] for place in places[rows].tolist()] for rows in found.variants],
@@ -178,8 +182,8 @@ async def browse(
     )
 
 
-def _state(table: ProductTable, synonyms: Synonyms) -> str:
-    return f"{table.uid}.{table.commit}.{synonyms.digest}"
+def _state(stamp: Stamp, synonyms: Synonyms) -> str:
+    return f"{stamp.catalog_uid}.{stamp.commit}.{synonyms.digest}"
 
 
 def check(query: ListingQuery) -> None:

@@ -12,6 +12,7 @@ from retriever.columns.column import Column
 from retriever.columns.numeric import NONE
 from retriever.columns.table import ProductTable
 from retriever.search.candidates import Candidates
+from retriever.servicer import messages
 from retriever.servicer.messages import AVAILABILITY_NUMBER
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline.retriever.v1 import vector_service_pb2
@@ -31,6 +32,7 @@ async def fill_found(
     message: vector_service_pb2.SearchResponse, candidates: Candidates, market_id: str = ""
 ) -> None:
     """Fill the columns of the products found by a search, with their values in a market."""
+    message.stamp.CopyFrom(messages.stamp(candidates.stamp))
     message.similarities.extend(candidates.similarities)
     message.image_ids.extend(candidates.image_ids)
     named = vector_service_pb2.ProductIds

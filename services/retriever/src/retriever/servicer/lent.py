@@ -2,7 +2,7 @@
 servicers answer the same calls on the wire."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 
 from retriever.catalog import products
@@ -143,14 +143,10 @@ class Lent(LentRetriever):
     ) -> tuple[ProductRows, int]:
         of = self.of_products
         name = catalog(catalog_id, of.catalogs)
-        found = await self._got(name, ids, scope, titles)
-        _, shown = await of.shown.passing(
-            *(name, found.view.table, found.places, scope.condition, scope.market_id),
-            unshown=unshown,
-        )
-        rows = tuple([each.read or each.message for each in shown])
-        beside = found.titles(titles, scope.market_id) if titles else {}
-        return ProductRows(rows, beside), of.columns.product_count(name)
+        _, shown, beside = await of.whole(name, ids, scope, titles, unshown=unshown)
+        rows = tuple([each.read or each.message for each in shown.products])
+        found = ProductRows(rows, beside, shown.stamp, shown.newest)
+        return found, of.columns.product_count(name)
 
     async def facets(
         self, catalog_id: str, asked: Sequence[FacetRequest], scope: ReadFilter
@@ -163,12 +159,11 @@ class Lent(LentRetriever):
     ) -> tuple[ListedProducts, int]:
         of = self.of_products
         name = catalog(catalog_id, of.catalogs)
-        page, places, shown = await of.listed(name, asked, scope, last)
-        columns = product_columns(page.view.table, places, scope.market_id)
+        page, columns, shown = await of.listed(name, asked, scope, last)
         listed = ListedProducts(
-            rows=tuple([each.read or each.message for each in shown]),
-            columns=replace(columns, image_hashes=()),  # a list shows each product
-            variants=listing_messages.variants(page, places),
+            rows=tuple([each.read or each.message for each in shown.products]),
+            columns=columns,
+            variants=listing_messages.variants(page, shown.places),
             total=page.total,
             facets=[*map(facet_messages.message, page.facets)],
             next_token=page.next_token,
@@ -188,11 +183,9 @@ class Lent(LentRetriever):
         """See LendsCatalogs in servicekit.rpc.catalog_registry."""
         return await self.of_registry.registry.record.catalog_list(known_revision)
 
-    async def _got(
-        self, catalog_id: str, ids: Sequence[str], scope: ReadFilter, beside: Sequence[str] = ()
-    ) -> FoundProducts:
+    async def _got(self, catalog_id: str, ids: Sequence[str], scope: ReadFilter) -> FoundProducts:
         columns = self.of_products.columns
-        return await products.batch_get(catalog_id, ids, scope.condition, columns, beside=beside)
+        return await products.batch_get(catalog_id, ids, scope.condition, columns)
 
 
 def lent_by(bindings: Sequence[Binding]) -> Lent:
@@ -224,7 +217,9 @@ def _nearest(
 def _found(candidates: Candidates, market_id: str, **more: Any) -> NearestProducts:
     """Return the products that a search found. `more`: other fields of the answer."""
     return NearestProducts(
-        columns=product_columns(candidates.view.table, candidates.places, market_id),
+        columns=product_columns(
+            candidates.view.table, candidates.places, market_id, candidates.stamp
+        ),
         similarities=single(candidates.similarities),
         image_ids=candidates.image_ids,
         collapsed=candidates.collapsed,

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from typing import cast
 
-import numpy as np
-
-from retriever.columns.table import ProductTable
 from retriever.search.listing import ListingPage, ListingQuery
 from retriever.servicer import facet_messages
 from sightline.common.v1 import facet_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline_core.columns import ProductColumns
 from sightline_core.lending import ReadFilter
 from sightline_core.search import ListingRequest
 from sightline_rules.markets import within
@@ -29,6 +27,7 @@ def asked(request: products_pb.BrowseProductsRequest) -> ListingRequest:
         last_ids=request.last_product_ids,
         facets=request.facets,
         known_state=request.known_state,
+        costs=request.costs,
     )
 
 
@@ -82,10 +81,7 @@ def response(
     )
 
 
-def add_costs(
-    response: products_pb.BrowseProductsResponse, table: ProductTable, places: Sequence[int]
-) -> None:
-    """Add the costs of the response's products, which are at these places of the table."""
-    micros, currencies = table.column("cost").cells(np.asarray(places, np.int64))
-    response.cost_micros.extend(micros)
-    response.cost_currencies.extend(currencies)
+def add_costs(response: products_pb.BrowseProductsResponse, columns: ProductColumns) -> None:
+    """Add the costs of the response's products, which have these columns."""
+    response.cost_micros.extend(columns.read("cost_micros", -1))
+    response.cost_currencies.extend(columns.read("cost_currencies", ""))

@@ -14,7 +14,8 @@ from servicekit.rpc.job_service import job_message
 from servicekit.rpc.requests import RequestInvalid, duration
 from servicekit.status import to_status
 from servicekit.telemetry import Stage
-from sightline.common.v1 import job_pb2, product_pb2
+from sightline.common.v1 import candidate_pb2, job_pb2, product_pb2
+from sightline_core.columns import Stamp
 from sightline_rules.filters import Availability
 
 E = TypeVar("E", bound=Enum)
@@ -59,6 +60,11 @@ def status(outcome: object) -> status_pb2.Status:
     if isinstance(outcome, ServiceError):
         return to_status(outcome)
     return status_pb2.Status(code=code_pb2.OK)
+
+
+def stamp(value: Stamp) -> candidate_pb2.CatalogStamp:
+    """Return a stamp as a message."""
+    return candidate_pb2.CatalogStamp(catalog_uid=value.catalog_uid, commit=value.commit)
 
 
 def job(found: Job) -> job_pb2.Job:

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 from retriever.catalog import deletions, imports, partial_updates, products
-from retriever.catalog.products import FoundProducts, PlacesPage
+from retriever.catalog.products import FoundProducts
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.column_cache import Columns
 from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
@@ -22,7 +22,8 @@ from retriever.servicer import (
     product_messages,
 )
 from retriever.servicer import messages as wire
-from retriever.servicer.shown_products import ShownProduct, ShownProducts
+from retriever.servicer.shown_products import PassingProducts, ShownProducts
+from retriever.servicer.table_columns import product_columns
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
@@ -30,10 +31,22 @@ from servicekit.tasks.off_loop import in_parts
 from sightline.common.v1 import facet_pb2, import_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
+from sightline_core.columns import ProductColumns, gathered
 from sightline_core.lending import ReadFilter
 from sightline_core.search import ListingRequest, Rejection
 
-R = TypeVar("R", products_pb.BatchGetProductsResponse, products_pb.ListProductsResponse)
+ATTEMPTS = 3
+"""Reads of what an answer needs at one commit."""
+COSTS = ("cost_micros", "cost_currencies")
+
+
+class WholeProducts(NamedTuple):
+    """Products as callers see them, and titles of others."""
+
+    found: FoundProducts
+    shown: PassingProducts
+    titles: dict[str, str]
+    """By product id; unavailable titles are missing."""
 
 
 class ProductRecord(
@@ -80,22 +93,55 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         as_columns = product_messages.as_columns(request.view)
         passing, named = filter_messages.read(request.filter), request.title_product_ids
-        found = await products.batch_get(
-            catalog, request.product_ids, passing.condition, self.columns, beside=named
-        )
-        titles = found.titles(named, passing.market_id) if named else {}
-        response = products_pb.BatchGetProductsResponse(
-            missing_product_ids=found.missing,
-            filtered_product_ids=found.filtered,
-            titles=[titles.get(each, "") for each in named],
-            catalog_product_count=self.columns.product_count(catalog),
-        )
+        response = products_pb.BatchGetProductsResponse()
+        if as_columns:
+            found = await products.batch_get(
+                catalog, request.product_ids, passing.condition, self.columns, beside=named
+            )
+            titles = found.titles(named, passing.market_id)
+            response.stamp.CopyFrom(wire.stamp(found.view.table.stamped))
+            await column_messages.fill(
+                response.columns, found.view.table, found.places, passing.market_id
+            )
+        else:
+            found, shown, titles = await self.whole(
+                catalog, request.product_ids, passing, named, unshown=request.unshown
+            )
+            response.stamp.CopyFrom(wire.stamp(shown.stamp))
+            response.newest_commit = shown.newest
+            response.MergeFromString(b"".join([each.entry for each in shown.products]))
+        response.missing_product_ids.extend(found.missing)
+        response.filtered_product_ids.extend(found.filtered)
+        response.titles.extend([titles.get(each, "") for each in named])
+        response.catalog_product_count = self.columns.product_count(catalog)
         if request.explain_filter:
             why = await self.rejections(catalog, found.filtered, passing)
             response.rejections.extend(map(filter_messages.rejection_message, why.values()))
-        return await self._with(
-            response, catalog, found, passing, unshown=request.unshown, as_columns=as_columns
-        )
+        return response
+
+    async def whole(
+        self,
+        catalog: str,
+        product_ids: Sequence[str],
+        passing: ReadFilter,
+        named: Sequence[str],
+        *,
+        unshown: bool,
+    ) -> WholeProducts:
+        """Return products that pass, and titles of others, all of one commit unless each of
+        ATTEMPTS met a write."""
+        for _ in range(ATTEMPTS):
+            found = await products.batch_get(
+                catalog, product_ids, passing.condition, self.columns, beside=named
+            )
+            table, market_id = found.view.table, passing.market_id
+            titles, stamp = found.titles(named, market_id) if named else {}, table.stamped
+            shown = await self.shown.passing(
+                catalog, table, found.places, passing.condition, market_id, unshown=unshown
+            )
+            if not named or shown.stamp == stamp:
+                break
+        return WholeProducts(found, shown, titles)
 
     async def rejections(
         self, catalog: str, filtered: Sequence[str], passing: ReadFilter
@@ -120,29 +166,15 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             mismatched_only=request.doubted_only,
         )
         response = products_pb.ListProductsResponse(next_page_token=page.next_token)
-        return await self._with(
-            response, catalog, page, passing, unshown=request.unshown, as_columns=as_columns
-        )
-
-    async def _with(
-        self,
-        response: R,
-        catalog: str,
-        found: FoundProducts | PlacesPage,
-        passing: ReadFilter,
-        *,
-        unshown: bool,
-        as_columns: bool,
-    ) -> R:
-        """Return the response with the products that were found, as columns or whole."""
-        table, places, market_id = found.view.table, found.places, passing.market_id
+        table, market_id = page.view.table, passing.market_id
         if as_columns:
-            await column_messages.fill(response.columns, table, places, market_id)
+            response.stamp.CopyFrom(wire.stamp(table.stamped))
+            await column_messages.fill(response.columns, table, page.places, market_id)
             return response
-        _, shown = await self.shown.passing(
-            catalog, table, places, passing.condition, market_id, unshown=unshown
+        shown = await self.shown.passing(
+            catalog, table, page.places, passing.condition, market_id, unshown=request.unshown
         )
-        response.MergeFromString(b"".join([each.entry for each in shown]))
+        response.MergeFromString(b"".join([each.entry for each in shown.products]))
         return response
 
     async def CountFacets(
@@ -169,26 +201,41 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         if request.HasField("last_filter"):
             last = filter_messages.read(request.last_filter)
         asked = listing_messages.asked(request)
-        page, places, shown = await self.listed(catalog, asked, passing, last)
-        response = listing_messages.response(page, places, self.columns.product_count(catalog))
-        response.MergeFromString(b"".join([each.entry for each in shown]))
+        page, columns, shown = await self.listed(catalog, asked, passing, last)
+        count = self.columns.product_count(catalog)
+        response = listing_messages.response(page, shown.places, count)
+        response.stamp.CopyFrom(wire.stamp(shown.stamp))
+        response.MergeFromString(b"".join([each.entry for each in shown.products]))
         if request.costs:
-            listing_messages.add_costs(response, page.view.table, places)
+            listing_messages.add_costs(response, columns)
         return response
 
     async def listed(
         self, catalog: str, asked: ListingRequest, passing: ReadFilter, last: ReadFilter | None
-    ) -> tuple[listing.ListingPage, Sequence[int], Sequence[ShownProduct]]:
-        """Return a page of the products that pass, and those of it that still do with their places
-        in the table. `last`: see ListingRequest."""
+    ) -> tuple[listing.ListingPage, ProductColumns, PassingProducts]:
+        """Return a page of the products that pass, and those of it that still do with their
+        columns: all of one commit unless each of ATTEMPTS met a write of them. `last`: see
+        ListingRequest."""
         query = listing_messages.query(catalog, asked, passing, last)
         synonyms = await self.synonyms.of(catalog)
-        page = await listing.browse(query, self.columns, self.record, synonyms)
-        places, shown = await self.shown.passing(
-            *(catalog, page.view.table, page.places, query.condition, query.market_id),
-            unshown=False,
-        )
-        return page, places, shown
+        for _ in range(ATTEMPTS):
+            page = await listing.browse(query, self.columns, self.record, synonyms)
+            table, places = page.view.table, page.places
+            columns = product_columns(
+                *(table, places, query.market_id, page.stamp),
+                # A list shows products of one picture too.
+                omitted=("image_hashes", *(() if asked.costs else COSTS)),
+            )
+            shown = await self.shown.passing(
+                *(catalog, table, places, query.condition, query.market_id), unshown=False
+            )
+            missing = len(shown.places) < len(places)
+            if page.stamp.holds(shown.stamp, shown.newest, missing=missing):
+                break
+        if missing:
+            there = frozenset(shown.places)
+            columns = gathered([(columns, [at for at, row in enumerate(places) if row in there])])
+        return page, columns, shown
 
     async def DeleteProducts(
         self, request: products_pb.DeleteProductsRequest, context: Context

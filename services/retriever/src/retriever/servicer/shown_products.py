@@ -1,10 +1,10 @@
 """Products as callers see them: messages and their bytes, kept until the product is written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, repeat
 from operator import attrgetter
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,6 +17,7 @@ from retriever.domain.product import Product
 from retriever.servicer import product_messages
 from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline_core.columns import Stamp
 from sightline_rules.filters import All, Filter
 from sightline_rules.markets import localized
 
@@ -33,8 +34,10 @@ READ_AHEAD = 32
 class ShownRecord(Protocol):
     """The record, as shown products are read from it."""
 
-    async def get(self, catalog_id: str, product_ids: Sequence[str]) -> dict[str, Product]:
-        """Return the products that exist."""
+    async def get_stamped(
+        self, catalog_id: str, product_ids: Sequence[str]
+    ) -> tuple[dict[str, Product], Stamp]:
+        """Return the products that exist, and the commit of which they are."""
 
     async def category_mismatches(
         self, catalog_id: str, products: Sequence[Product]
@@ -64,9 +67,28 @@ class ShownProduct:
         return self.read
 
 
+class PassingProducts(NamedTuple):
+    """Products that pass, all of one commit."""
+
+    places: Sequence[int]
+    """Their rows."""
+    products: Sequence[ShownProduct]
+    stamp: Stamp
+    """The commit of which they are."""
+
+    @property
+    def newest(self) -> int:
+        """Return the newest commit that wrote one of them."""
+        return _newest(self.products)
+
+
+def _newest(products: Iterable[ShownProduct]) -> int:
+    return max(map(_seq, products), default=0)
+
+
 _NOTHING = ShownProduct(product_pb2.Product(), 0, _ABSENT)
 _NOTHING.weight = 0
-_stamp = attrgetter("stamp")
+_stamp, _seq = attrgetter("stamp"), attrgetter("seq")
 _Group: TypeAlias = tuple[int, str, bool]
 """Number of a table, market, and whether with the fields that only operators read."""
 
@@ -128,11 +150,12 @@ class ShownProducts:
         market_id: str,
         *,
         unshown: bool,
-    ) -> tuple[Sequence[int], Sequence[ShownProduct]]:
+    ) -> PassingProducts:
         """Return the products at some rows that pass and exist, in a market, with their rows.
 
         `unshown`: with the fields that only operators read. Kept ones are as the columns are, which
-        this call or an earlier one has brought up to date; others are as now recorded.
+        this call or an earlier one has brought up to date. If the record has moved on when others
+        are read, all are read, at once.
         """
         view, rows = self._columns.held(catalog), np.asarray(places, np.int64)
         keep = False
@@ -143,14 +166,21 @@ class ShownProducts:
                 keep, rows = True, rows[flags]
         group, chosen = (table.number, market_id, unshown), rows.tolist()
         stamps = table.stamp[rows].tolist() if keep else [_NEVER] * len(chosen)
+        stamp = table.stamped
         missing, found = self._held(group, chosen, stamps)
         if not missing:
-            return chosen, found
-        read = await self._read(catalog, table, group, missing, condition, keep=keep)
-        beside = zip(chosen, found, strict=True)
-        now = {**{at: shown for at, shown in beside if at not in missing}, **read}
+            return PassingProducts(chosen, found, stamp)
+        now, at_read = await self._read(catalog, table, group, missing, condition, keep=keep)
+        if len(missing) == len(chosen):
+            stamp = at_read
+        elif stamp.holds(at_read, _newest(now.values()), missing=len(now) < len(missing)):
+            beside = zip(chosen, found, strict=True)
+            now = {**{at: shown for at, shown in beside if at not in missing}, **now}
+        else:
+            every = dict.fromkeys(chosen, _NEVER)
+            now, stamp = await self._read(catalog, table, group, every, condition, keep=False)
         there = [at for at in chosen if at in now]
-        return there, [now[at] for at in there]
+        return PassingProducts(there, [now[at] for at in there], stamp)
 
     def _held(
         self, group: _Group, places: Sequence[int], stamps: Sequence[int]
@@ -173,10 +203,11 @@ class ShownProducts:
         condition: Filter,
         *,
         keep: bool,
-    ) -> Mapping[int, ShownProduct]:
-        """Read products from the record, by place. Those that no longer pass are left out."""
+    ) -> tuple[dict[int, ShownProduct], Stamp]:
+        """Read products from the record, by place, all of one commit. Those that no longer pass are
+        left out."""
         ids = {place: table.ids[place] for place in stamps}
-        held = await self._record.get(catalog, [*ids.values()])
+        held, stamp = await self._record.get_stamped(catalog, [*ids.values()])
         products = {place: held[name] for place, name in ids.items() if name in held}
         facts = (product.facts for product in products.values())
         passing = await each_passes(condition, facts, len(products))
@@ -184,7 +215,7 @@ class ShownProducts:
         some = [*chosen.values()]
         doubts = await self._record.category_mismatches(catalog, some) if some else {}
         _, market_id, unshown = group
-        found = {}
+        found = dict[int, ShownProduct]()
         for place, product in chosen.items():
             message = product_messages.row(product, doubts.get(product.content.product_id))
             whole = product_messages.with_unshown(message, product) if unshown else message
@@ -192,7 +223,7 @@ class ShownProducts:
             found[place] = shown
             if keep and shown.seq <= table.commit:
                 self._keep(group, place, shown)
-        return found
+        return found, stamp
 
     def _keep(self, group: _Group, place: int, shown: ShownProduct) -> None:
         held = self._kept.setdefault(group, {})

@@ -12,7 +12,7 @@ from retriever.columns.table import ProductTable
 from retriever.servicer.column_messages import KEPT, NOTHING, attribute
 from retriever.servicer.messages import AVAILABILITY_NUMBER
 from sightline.common.v1 import candidate_pb2
-from sightline_core.columns import Block, ProductColumns
+from sightline_core.columns import Block, ProductColumns, Stamp
 from sightline_rules import kinds
 from sightline_rules.fields import CANDIDATE
 from sightline_rules.kinds import FieldKind
@@ -60,6 +60,12 @@ class TableColumns:
         for name in ("product_ids", "image_hashes", *_COLUMNS):
             getattr(self, name)
 
+    def omit(self, names: Sequence[str]) -> None:
+        """Leave columns empty."""
+        for name in names:
+            setattr(self, name, ())
+            self._frozen = True  # what is read together would have them
+
     def joined(self, blocks: Sequence[Block]) -> "TableColumns | None":
         """Return the rows of all blocks; None unless all say what the same table says now."""
         parts = list[Ints]()
@@ -73,19 +79,27 @@ class TableColumns:
 
 
 def product_columns(
-    table: ProductTable, places: Sequence[int], market_id: str = ""
+    table: ProductTable,
+    places: Sequence[int],
+    market_id: str = "",
+    stamp: Stamp | None = None,
+    *,
+    omitted: Sequence[str] = (),
 ) -> ProductColumns:
-    """Return the columns of the products at some places, with their values in a market."""
+    """Return the columns of the products at some places, with their values in a market. `stamp`:
+    see ProductColumns; None: that of the table now. `omitted`: names of columns to leave empty."""
     rows = np.asarray(places, np.int64)
     held = TableColumns(table, rows, market_id)
     held.product_ids = [*map(table.ids.__getitem__, places)]
     held.image_hashes = table.image_hash[rows].tolist()
+    held.omit(omitted)
     return ProductColumns(
         product_ids=held.product_ids,
         parent_ids=held.parent_ids,
         image_hashes=held.image_hashes,
         create_time_micros=held.create_time_micros,
         blocks=((held, range(len(places))),),
+        stamp=stamp or table.stamped,
     )
 
 

@@ -198,8 +198,13 @@ class Loops:
                 wake.set()
         self._idle = waiting == NOTHING
         await asyncio.sleep(worker.options.worker_poll_seconds)
-        failing = bool(self.embedding.failures or self.indexing.failures)
-        return failing or not self._idle or self._commits is None
+        if self._commits is None:
+            return True
+        pauses = [each.failures.pause for each in (self.embedding, self.indexing)]
+        if pauses := [each for each in pauses if each]:  # what waits may be what failed
+            await rest(min(pauses), self._wanted)
+            return True
+        return bool(self.embedding.failures or self.indexing.failures) or not self._idle
 
     async def _read_labels(self) -> bool:
         """Read the labels of a few photos while no other work waits."""

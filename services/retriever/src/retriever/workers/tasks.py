@@ -86,6 +86,12 @@ class KeyedBackoff:
         """Return whether a key may be tried (again)."""
         return key not in self._failed or time.monotonic() >= self._failed[key][1]
 
+    @property
+    def pause(self) -> float:
+        """Return the seconds until a key that may not be tried now may be; 0 without one."""
+        now = time.monotonic()
+        return min((at - now for _, at in self._failed.values() if at > now), default=0.0)
+
     def succeed(self, key: str) -> None:
         """Forget a key's failures, after a success."""
         self._failed.pop(key, None)
