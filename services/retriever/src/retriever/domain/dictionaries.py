@@ -3,7 +3,7 @@
 A dictionary is sorted lines of UTF-8: a headword, a tab, and its terms separated by "|", the most
 usual first. Headwords are folded words (sightline_rules.words), stemmed in a language with stems
 and separated by spaces; those of scripts without spaces are written without any. Terms are folded
-English words. `python -m deploy.dictionaries` writes such files.
+English words. `make dictionaries` writes such files.
 """
 
 from array import array
