@@ -26,7 +26,7 @@ _BENCHES: Mapping[Path, str] = {
     RESEARCH / "private-counts.md": "private_counts",
     RESEARCH / "quality.md": "new_films posters quality sequence side_features small_shops",
     RESEARCH / "shelf-plans.md": "shelf_plans",
-    RESEARCH / "texts.md": "corrections texts",
+    RESEARCH / "texts.md": "corrections dictionaries texts",
     RESEARCH / "watch.md": "watch watch_beside watch_counts",
 }
 """Benches that write a page."""

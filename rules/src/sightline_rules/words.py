@@ -47,7 +47,7 @@ class WordSpan(NamedTuple):
 
 def words_of(text: str) -> list[str]:
     """Return the words of a product's text, in their order."""
-    return [word for run in _runs(text) for word in (_pieces(run, singles=True))]
+    return [word for run in runs_of(text) for word in (_pieces(run, singles=True))]
 
 
 def asked_words(text: str) -> tuple[str, ...]:
@@ -57,7 +57,15 @@ def asked_words(text: str) -> tuple[str, ...]:
 
 def typed_words(text: str) -> list[str]:
     """Return the words of a query, in their order."""
-    return [word for run in _runs(text) for word in _pieces(run, singles=False)]
+    return [word for run in runs_of(text) for word in _pieces(run, singles=False)]
+
+
+def runs_of(text: str) -> list[str]:
+    """Split into runs of letters, digits and marks, each either spaced or unspaced script."""
+    if text.isascii():
+        return _ASCII.findall(text.lower())
+    spaced = "".join([letter if _belongs(letter) else " " for letter in fold(text)])
+    return _UNSPACED.sub(r" \1 ", spaced).split()
 
 
 def ends_word(text: str) -> bool:
@@ -116,14 +124,6 @@ def _end(text: str, origins: Sequence[int], end: int) -> int:
     while place < len(text) and _ACCENTS.match(text, place):
         place += 1
     return place
-
-
-def _runs(text: str) -> list[str]:
-    """Split into runs of letters, digits and marks, each either spaced or unspaced script."""
-    if text.isascii():
-        return _ASCII.findall(text.lower())
-    spaced = "".join([letter if _belongs(letter) else " " for letter in fold(text)])
-    return _UNSPACED.sub(r" \1 ", spaced).split()
 
 
 def _pieces(run: str, *, singles: bool) -> list[str]:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from prometheus_client import REGISTRY
 from threadpoolctl import threadpool_limits
 
+from retriever.adapters.dictionaries import read_dictionaries
 from retriever.adapters.milvus.index import LEAST_VERSION, MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.backup.backups import Quota
@@ -122,7 +123,10 @@ def bindings(
         ),
         PhotoServicer(catalogs, record, photos),
         VectorServicer(catalogs, searcher, fallback.breaker, seconds, watchdog),
-        KeywordServicer(catalogs, record, columns, synonyms, suggestions),
+        KeywordServicer(
+            *(catalogs, record, columns, synonyms, suggestions),
+            read_dictionaries(settings.dictionaries),
+        ),
         SynonymServicer(catalogs, synonyms),
         WebhookServicer(catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings))),
         WatchServicer(

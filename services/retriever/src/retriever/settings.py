@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
+    DirectoryPath,
     Field,
     FilePath,
     IPvAnyNetwork,
@@ -142,6 +143,11 @@ class RetrieverSettings(
     exact_megabytes: int = Field(default=EXACT_BYTES // 2**20, ge=1, le=1_000_000)
     """Largest generation, in MiB of vectors (4 × photos × dimensions bytes), that is searched in
     memory."""
+
+    dictionaries: DirectoryPath | None = None
+    """Folder with bilingual dictionaries, a file for each language, by which keyword searches find
+    English titles; `make dictionaries` writes one. See docs/integrate/texts.md. None: queries are
+    not translated."""
 
     milvus_prefix: str = Field(default="sightline", pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,31}$")
     """Prefix of collection names, so that several installations can share an engine."""

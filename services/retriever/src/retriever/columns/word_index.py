@@ -72,6 +72,10 @@ class WordIndex:
         """Return the number of products."""
         return len(self._row)
 
+    def __contains__(self, word: str) -> bool:
+        """Return whether a product has a word in its texts, or had it before it changed."""
+        return word in self._postings
+
     @property
     def worn(self) -> bool:
         """Return whether the index has to be rebuilt, because too many rows are dead."""

@@ -5,7 +5,7 @@ It reads the record alone, so it works without engine and models, and sees every
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from retriever.columns.arrays import Ints
 from retriever.columns.column_cache import Columns, View
 from retriever.columns.word_index import best
+from retriever.domain.dictionaries import NO_DICTIONARIES, Dictionaries
 from retriever.domain.errors import KeywordsInvalid
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.index_values import Collapse
@@ -26,6 +27,7 @@ from retriever.search.corrections import corrected
 from retriever.search.exact import Ordered
 from retriever.search.query import DEFAULT_TOP_K, EVERYTHING, check_limits
 from retriever.search.search import Measure
+from retriever.search.translations import translated
 from retriever.search.word_forms import with_forms
 from servicekit.rpc.requests import RequestInvalid
 from servicekit.tasks.off_loop import off_loop
@@ -83,6 +85,7 @@ async def search(
     *,
     columns: Columns | None = None,
     synonyms: Synonyms = NO_SYNONYMS,
+    dictionaries: Dictionaries = NO_DICTIONARIES,
 ) -> KeywordAnswer:
     """Return the products that match best; none for no word, or none that any product has.
 
@@ -95,13 +98,14 @@ async def search(
         asked = AskedWords.of(query.text, synonyms, query.language_code)
     columns = columns or Columns(record, exact_rows=0)
     with measure("words"):
-        matching = await _matching(query, asked, record, columns)
+        matching = await _matching(query, asked, record, columns, dictionaries)
         correction = ""
         if query.correct and not query.labelled and not matching.count:
             correction = await _correction(query, asked, columns)
         if correction:
+            query = replace(query, text=correction)
             asked = AskedWords.of(correction, synonyms, query.language_code)
-            matching = await _matching(query, asked, record, columns)
+            matching = await _matching(query, asked, record, columns, dictionaries)
     with measure("hydrate"):
         found = await _ordered(query, matching, record)
     candidates = Candidates.of(found, query.top_k, query.collapse)
@@ -196,7 +200,11 @@ class _Matching:
 
 
 async def _matching(
-    query: KeywordQuery, asked: AskedWords, record: SearchRecord, columns: Columns
+    query: KeywordQuery,
+    asked: AskedWords,
+    record: SearchRecord,
+    columns: Columns,
+    dictionaries: Dictionaries,
 ) -> _Matching:
     """Return the products that words match: in memory if a catalog's words are held, else by the
     store."""
@@ -208,6 +216,8 @@ async def _matching(
         if query.labelled:
             asked = words.of_label(label_words(query.text))
         else:
+            known = dictionaries, query.language_code
+            asked = translated(asked, query.text, words.__contains__, *known)
             asked = await with_forms(asked, words, query.language_code)
             asked = in_market(asked, query.market_id)
         passing = partial(view.conditions.passing, query.condition)

@@ -7,6 +7,7 @@ from typing import Any, cast
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.column_cache import Columns
 from retriever.columns.suggestion_index import SuggestionIndexes
+from retriever.domain.dictionaries import NO_DICTIONARIES, Dictionaries
 from retriever.domain.index_values import Collapse
 from retriever.ports.search import SearchRecord
 from retriever.search import keywords
@@ -38,6 +39,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     columns: Columns
     synonyms: HeldSynonyms
     indexes: SuggestionIndexes
+    dictionaries: Dictionaries = NO_DICTIONARIES
 
     async def SearchKeywords(
         self, request: keywords_pb.SearchKeywordsRequest, context: Context
@@ -89,7 +91,10 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
         )
         synonyms = await self.synonyms.of(catalog)
         return await keywords.search(
-            query, self.record, stages.measure, columns=self.columns, synonyms=synonyms
+            *(query, self.record, stages.measure),
+            columns=self.columns,
+            synonyms=synonyms,
+            dictionaries=self.dictionaries,
         )
 
     async def CountKeywords(

@@ -1,0 +1,1 @@
+"""Build of bilingual dictionaries from packages of PyPI and Debian."""

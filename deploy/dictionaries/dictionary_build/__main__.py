@@ -1,0 +1,130 @@
+"""Builds bilingual dictionaries for keyword search: `python -m dictionary_build SOURCES OUT`.
+
+SOURCES is what fetch.sh unpacked. OUT gets a file for each language, as RETRIEVER_DICTIONARIES
+reads them (retriever.domain.dictionaries), `en.tsv` with the English words, and LICENCES.md. The
+files are derived from their sources and under their licenses, not under ours.
+"""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from dictionary_build.sources import (
+    Pairs,
+    apertium,
+    cedict,
+    emojis,
+    freedict,
+    gcompris,
+    read_as_korean,
+    reverse,
+)
+from retriever.domain.dictionaries import LONGEST_PHRASE, LONGEST_RUN, headword_of
+from sightline_rules.words import is_unspaced, words_of
+
+MOST_TERMS = 8
+"""Terms of a headword."""
+LONGEST_TERM = 3
+"""Words of a term."""
+SKIPPED = re.compile(r"\s*((to|be|see) |CL:|(old |archaic )?variant|surname|abbr)")
+"""Verbs, and notes of CC-CEDICT."""
+MARKS = re.compile(r"\([^)]*\)|\[[^]]*\]|\{[^}]*\}|<[^>]*>")
+SILENT = frozenset(("a", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on", "one"))
+SILENT |= {"or", "s", "sb", "sth", "the", "to", "used", "with"}
+
+FREEDICT, APERTIUM = "GPL-2.0-or-later: FreeDict", "GPL-2.0: Apertium"
+GCOMPRIS = "GPL-3.0-or-later: words of GCompris"
+CEDICT, EMOJIS = "CC-BY-SA-4.0: CC-CEDICT", "Unicode-3.0: names of emojis (CLDR)"
+JMDICT = "CC-BY-SA-3.0: JMdict (EDRDG), as FreeDict has it"
+LICENCES = {
+    "de": ("GPL-3.0-or-later: Ding (Frank Richter), as FreeDict has it", GCOMPRIS, EMOJIS),
+    "es": (FREEDICT, APERTIUM, GCOMPRIS, EMOJIS),
+    "fr": (FREEDICT, APERTIUM, GCOMPRIS, EMOJIS),
+    "it": (FREEDICT, APERTIUM, GCOMPRIS, EMOJIS),
+    "ja": (JMDICT, EMOJIS),
+    "ko": (CEDICT, JMDICT, "MIT: readings of Chinese characters (hanja)", EMOJIS),
+    "zh": (CEDICT, EMOJIS),
+    "en": ("words of all of the terms",),
+}
+Terms = Mapping[str, Sequence[str]]
+
+
+def term_of(gloss: str) -> str:
+    """Return a gloss as a term; empty if it is not one."""
+    if SKIPPED.match(gloss):
+        return ""
+    words = [word for word in words_of(MARKS.sub(" ", gloss)) if word not in SILENT]
+    short = len(words) <= LONGEST_TERM and all(map(str.isascii, words))
+    return " ".join(words) if short else ""
+
+
+def gathered(language: str, *sources: Pairs) -> dict[str, list[str]]:
+    """Return the terms of each headword, those of the first source first."""
+    found: dict[str, list[str]] = {}
+    for word, glosses in (pair for source in sources for pair in source):
+        headword = headword_of(MARKS.sub(" ", word), language)
+        longest = len(headword) <= LONGEST_RUN or not is_unspaced(headword)
+        if not headword or not longest or headword.count(" ") >= LONGEST_PHRASE:
+            continue
+        terms = found.setdefault(headword, [])
+        for term in map(term_of, glosses):
+            if term and term not in terms and len(terms) < MOST_TERMS:
+                terms.append(term)
+    return {headword: terms for headword, terms in found.items() if terms}
+
+
+def through(pairs: Pairs, language: str, terms: Terms) -> Pairs:
+    """Return a dictionary to another language as one to English, by that one's dictionary."""
+    for word, others in pairs:
+        yield word, [term for it in others for term in terms.get(headword_of(it, language), ())]
+
+
+def built(pypi: Path, debian: Path) -> Iterator[tuple[str, Terms]]:
+    """Yield the terms of each language."""
+
+    def of_both(code: str) -> tuple[Pairs, Pairs]:
+        there, back = freedict(debian, f"{code}-eng"), freedict(debian, f"eng-{code}")
+        return there, reverse(back)
+
+    def own(language: str, *sources: Pairs) -> dict[str, list[str]]:
+        return gathered(language, *sources, emojis(pypi, language))
+
+    def game(language: str) -> Pairs:
+        return gcompris(debian, language)
+
+    japanese = [*freedict(debian, "jpn-eng")]
+    there, back = of_both("spa")
+    spanish = own("es", there, apertium(debian, "apertium-eng-spa", "spa-eng"), game("es"), back)
+    yield "es", spanish
+    french = apertium(debian, "apertium-fr-es", "fr-es")
+    yield "fr", own("fr", *of_both("fra"), game("fr"), through(french, "es", spanish))
+    italian = apertium(debian, "apertium-spa-ita", "ita-spa")
+    yield "it", own("it", *of_both("ita"), game("it"), through(italian, "es", spanish))
+    yield "de", own("de", freedict(debian, "deu-eng"), game("de"))
+    yield "ja", own("ja", japanese)
+    yield "zh", own("zh", cedict(pypi))
+    read = (read_as_korean(pypi, each) for each in (cedict(pypi), japanese))
+    yield "ko", gathered("ko", emojis(pypi, "ko"), *read)
+
+
+def main(sources: Path, out: Path) -> None:
+    """Write the files."""
+    out.mkdir(parents=True, exist_ok=True)
+    english = dict[str, Sequence[str]]()
+    for language, terms in built(sources / "pypi", sources / "debian"):
+        english |= {word: () for some in terms.values() for term in some for word in term.split()}
+        _write(out, language, terms)
+    _write(out, "en", english)
+    lines = (f"- {name}.tsv: {'; '.join(of)}\n" for name, of in LICENCES.items())
+    (out / "LICENCES.md").write_text("".join(lines))
+
+
+def _write(out: Path, language: str, terms: Terms) -> None:
+    lines = sorted(f"{word}\t{'|'.join(each)}\n".encode() for word, each in terms.items())
+    (out / f"{language}.tsv").write_bytes(b"".join(lines))
+    print(f"{language}: {len(lines)} headwords")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

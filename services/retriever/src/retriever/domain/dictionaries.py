@@ -1,0 +1,124 @@
+"""Bilingual dictionaries: from words of a language to English terms.
+
+A dictionary is sorted lines of UTF-8: a headword, a tab, and its terms separated by "|", the most
+usual first. Headwords are folded words (sightline_rules.words), stemmed in a language with stems
+and separated by spaces; those of scripts without spaces are written without any. Terms are folded
+English words. `make dictionaries` writes such files.
+"""
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sightline_rules.stems import stemmer_of
+from sightline_rules.words import is_unspaced, runs_of
+
+ENGLISH = "en"
+"""Language of the terms. Its own file has headwords alone, by which a query is known as English."""
+LONGEST_PHRASE = 4
+"""Words of a headword."""
+LONGEST_RUN = 10
+"""Characters of a headword without spaces."""
+
+
+class Dictionary:
+    """Terms by headword, searched in the lines of a file without a copy of them."""
+
+    def __init__(self, lines: bytes) -> None:
+        """``lines``: sorted, each with a line break."""
+        self._lines = lines
+        self._starts = array("Q", [0] if lines else [])
+        place = lines.find(b"\n") + 1
+        while 0 < place < len(lines):
+            self._starts.append(place)
+            place = lines.find(b"\n", place) + 1
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __contains__(self, headword: str) -> bool:
+        return self._line(headword) is not None
+
+    def terms(self, headword: str) -> Sequence[tuple[str, ...]]:
+        """Return the words of each term of a headword; empty if it is unknown."""
+        line = self._line(headword)
+        return [tuple(term.split(" ")) for term in line.split("|")] if line else ()
+
+    def _line(self, headword: str) -> str | None:
+        """Return the terms of a headword as they are written."""
+        wanted = headword.encode()
+        row = bisect_left(self._starts, wanted, key=self._headword)
+        if row == len(self._starts) or self._headword(self._starts[row]) != wanted:
+            return None
+        start = self._starts[row] + len(wanted) + 1
+        return self._lines[start : self._lines.find(b"\n", start)].decode()
+
+    def _headword(self, start: int) -> bytes:
+        return self._lines[start : self._lines.find(b"\t", start)]
+
+
+@dataclass(frozen=True, slots=True)
+class Dictionaries:
+    """The dictionaries of an installation, by BCP 47 language without a region."""
+
+    by_language: Mapping[str, Dictionary] = field(default_factory=dict)
+
+    def said(self, language_code: str) -> Sequence[str]:
+        """Return the language of a request's code if it has a dictionary and is not English."""
+        language = language_code.partition("-")[0].casefold()
+        return [language] if language != ENGLISH and language in self.by_language else []
+
+    def guessed(self, words: Sequence[str]) -> Sequence[str]:
+        """Return the languages of an alphabet that know most of the words, and at least half; none
+        if they are English."""
+        english = self.by_language.get(ENGLISH)
+        if english is None or all(word in english for word in words):
+            return []
+        known = {
+            language: sum(each in dictionary for each in keys_of(words, language))
+            for language, dictionary in self.by_language.items()
+            if language != ENGLISH and stemmer_of(language)
+        }
+        most = max(known.values(), default=0)
+        return [name for name in known if known[name] == most] if 2 * most >= len(words) else []
+
+
+NO_DICTIONARIES = Dictionaries()
+
+
+def keys_of(words: Sequence[str], language: str) -> list[str]:
+    """Return folded words as headwords of a language have them."""
+    stem = stemmer_of(language)
+    return [*words] if stem is None else [stem(word) for word in words]
+
+
+def headword_of(text: str, language: str) -> str:
+    """Return a text as a headword of a language."""
+    words = runs_of(text)
+    between = "" if any(map(is_unspaced, words)) else " "
+    return between.join(keys_of(words, language))
+
+
+def language_of_run(run: str) -> str:
+    """Return the language of a run of a script without spaces; empty if its script has several."""
+    if any("\u3040" <= letter <= "\u30ff" for letter in run):
+        return "ja"
+    if any("\uac00" <= letter <= "\ud7af" for letter in run):
+        return "ko"
+    return "zh" if any("\u3400" <= letter <= "\u9fff" for letter in run) else ""
+
+
+def english_forms(word: str) -> Iterator[str]:
+    """Yield an English word, its plural and its singular, as far as their spelling tells."""
+    yield word
+    yield f"{word}s"
+    yield f"{word}es"
+    if word.endswith("y"):
+        yield f"{word[:-1]}ies"
+    if word.endswith("ies"):
+        yield f"{word[:-3]}y"
+    if word.endswith("s"):
+        yield word[:-1]
+    if word.endswith("es"):
+        yield word[:-2]

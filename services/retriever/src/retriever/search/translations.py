@@ -1,0 +1,147 @@
+"""English words of the catalog that mean the same as a query in another language.
+
+Only words that dictionaries translate into words of products change a query: each part of it that
+does becomes one word, the longest part first, which also means these terms. So a query in the
+language of the titles stays as it is.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, product
+
+from retriever.domain.dictionaries import (
+    LONGEST_PHRASE,
+    LONGEST_RUN,
+    Dictionaries,
+    english_forms,
+    keys_of,
+    language_of_run,
+)
+from retriever.domain.synonyms import AskedWords
+from sightline_rules.words import MOST_ASKED, asked_words, is_unspaced, runs_of
+
+MOST_TERMS = 16
+"""Terms that a part of a query means."""
+Term = tuple[str, ...]
+
+
+def translated(
+    asked: AskedWords,
+    text: str,
+    has: Callable[[str], bool],
+    dictionaries: Dictionaries,
+    language_code: str,
+) -> AskedWords:
+    """Return the words of a text with the terms that they mean in the catalog.
+
+    `has`: whether a product has a word.
+    """
+    if not dictionaries.by_language:
+        return asked
+    meaning = _Meaning(dictionaries, has)
+    parts = [part for each in _stretches(text) for part in meaning.parts(each, language_code)]
+    found = {name: terms for name, terms in parts if terms}
+    if not found:
+        return asked
+    names = dict.fromkeys(name for name, _ in parts)
+    others = {word: [*terms] for word, terms in asked.others.items() if word in names}
+    for name, terms in found.items():
+        others.setdefault(name, []).extend(terms)
+    return replace(asked, words=tuple(names)[:MOST_ASKED], others=others)
+
+
+def _stretches(text: str) -> Iterator[list[str]]:
+    """Yield the words of a text in their order: each run of a script without spaces by itself, and
+    those between together."""
+    spaced = list[str]()
+    for run in runs_of(text):
+        if is_unspaced(run):
+            if spaced:
+                yield spaced
+            yield [run]
+            spaced = []
+        else:
+            spaced.append(run)
+    if spaced:
+        yield spaced
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What words mean in a catalog."""
+
+    dictionaries: Dictionaries
+    has: Callable[[str], bool]
+
+    def parts(self, words: Sequence[str], language_code: str) -> Iterator[tuple[str, list[Term]]]:
+        """Yield the parts of a stretch, and the terms that each means; none for a part that is
+        searched as it is."""
+        if is_unspaced(words[0]):
+            return self._of_run(words[0], language_code)
+        said = self.dictionaries.said(language_code)
+        guessed = () if said or all(map(self.has, words)) else self.dictionaries.guessed(words)
+        return self._of_words(words, said or guessed)
+
+    def _of_words(
+        self, words: Sequence[str], languages: Sequence[str]
+    ) -> Iterator[tuple[str, list[Term]]]:
+        keys = [(language, keys_of(words, language)) for language in languages]
+        start = 0
+        while start < len(words):
+            for end in range(min(start + LONGEST_PHRASE, len(words)), start, -1):
+                terms = self._terms((name, " ".join(each[start:end])) for name, each in keys)
+                if terms or end == start + 1:
+                    break
+            part = words[start:end]
+            if len(part) > 1 and all(map(self.has, part)):
+                terms = [tuple(part), *terms]
+            yield " ".join(part), terms
+            start = end
+
+    def _of_run(self, run: str, language_code: str) -> Iterator[tuple[str, list[Term]]]:
+        """Yield the parts of a run. A single character counts only where it is no part of a longer
+        headword: 手 of 手表 is not a hand."""
+        pieces = asked_words(run)
+        language = language_of_run(run)
+        if language == "zh" and language_code.startswith("ja"):
+            language = "ja"
+        dictionary = self.dictionaries.by_language.get(language)
+        if dictionary is None or any(map(self.has, pieces)):
+            yield from ((piece, []) for piece in pieces)
+            return
+        start = known = 0
+        while start < len(run):
+            terms = list[Term]()
+            for end in range(min(start + LONGEST_RUN, len(run)), start, -1):
+                part = run[start:end]
+                if len(part) == 1 and len(run) > 1 and (start < known or not _is_han(part)):
+                    break
+                terms = self._terms([(language, part)])
+                if terms:
+                    break
+                if len(part) > 1 and part in dictionary:
+                    known = max(known, end)
+            end = end if terms else start + 1
+            yield run[start:end], terms
+            start = end
+
+    def _terms(self, headwords: Iterable[tuple[str, str]]) -> list[Term]:
+        """Return the terms of headwords that products have, at most MOST_TERMS."""
+        found = (
+            there
+            for language, headword in headwords
+            for term in self.dictionaries.by_language[language].terms(headword)
+            for there in self._there(term)
+        )
+        return [*islice(dict.fromkeys(found), MOST_TERMS)]
+
+    def _there(self, term: Term) -> Iterator[Term]:
+        """Yield the forms of a term of which products have all words."""
+        forms = [[form for form in english_forms(word) if self.has(form)] for word in term]
+        yield from product(*forms)
+        if len(term) > 1:
+            yield from ((form,) for form in english_forms("".join(term)) if self.has(form))
+
+
+def _is_han(letter: str) -> bool:
+    return language_of_run(letter) == "zh"

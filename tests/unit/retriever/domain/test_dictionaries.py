@@ -1,0 +1,103 @@
+"""Dictionaries and what they say of a query."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from retriever.adapters.dictionaries import read_dictionaries
+from retriever.domain.dictionaries import (
+    NO_DICTIONARIES,
+    Dictionaries,
+    Dictionary,
+    english_forms,
+    headword_of,
+    language_of_run,
+)
+
+
+def dictionary(terms: dict[str, str]) -> Dictionary:
+    lines = sorted(f"{headword}\t{each}\n".encode() for headword, each in terms.items())
+    return Dictionary(b"".join(lines))
+
+
+def test_a_headword_has_its_terms_in_their_order() -> None:
+    tools = dictionary({"pinza": "pliers|clothes peg", "pin": "pine", "pinzas": "tweezers"})
+    assert tools.terms("pinza") == [("pliers",), ("clothes", "peg")]
+    assert tools.terms("pin") == [("pine",)]
+    assert "pinz" not in tools
+    assert tools.terms("zzz") == ()
+    assert len(tools) == 3
+
+
+def test_an_empty_dictionary_knows_nothing() -> None:
+    assert "a" not in Dictionary(b"")
+
+
+def test_a_headword_without_terms_is_known() -> None:
+    assert "gift" in Dictionary(b"gift\t\n")
+    assert Dictionary(b"gift\t\n").terms("gift") == ()
+
+
+@pytest.mark.parametrize(
+    ("run", "language"),
+    [("平底锅", "zh"), ("めん棒", "ja"), ("ミシン", "ja"), ("도마", "ko"), ("ไวน์", "")],
+)
+def test_a_script_tells_the_language(run: str, language: str) -> None:
+    assert language_of_run(run) == language
+
+
+def test_headwords_are_stemmed_in_a_language_with_stems() -> None:
+    assert headword_of("Poêles à frire", "fr") == headword_of("poele a frire", "fr")
+    assert headword_of("平底 锅", "zh") == "平底锅"
+
+
+LANGUAGES = Dictionaries(
+    {
+        "en": dictionary({"red": "", "wine": "", "gift": "", "fish": ""}),
+        "es": dictionary({"vino": "wine", "roj": "red"}),
+        "it": dictionary({"vin": "wine", "ross": "red"}),
+        "zh": dictionary({"酒": "wine"}),
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "languages"),
+    [
+        (["vino", "rosso"], ["it"]),
+        (["rosso"], ["it"]),
+        (["gift", "fish"], []),
+        (["merlot", "barolo", "rosso"], []),
+        (["qwertz"], []),
+    ],
+)
+def test_the_language_is_guessed_by_the_words_that_are_known(
+    words: list[str], languages: list[str]
+) -> None:
+    assert LANGUAGES.guessed(words) == languages
+
+
+def test_a_said_language_counts_if_it_has_a_dictionary() -> None:
+    assert LANGUAGES.said("it-CH") == ["it"]
+    assert not LANGUAGES.said("en")
+    assert not LANGUAGES.said("pl")
+    assert not NO_DICTIONARIES.said("it")
+
+
+@pytest.mark.parametrize(
+    ("word", "form"),
+    [("glove", "gloves"), ("battery", "batteries"), ("glasses", "glass"), ("ladies", "lady")],
+)
+def test_an_english_word_has_its_other_number(word: str, form: str) -> None:
+    assert form in english_forms(word)
+
+
+def test_a_folder_holds_a_file_for_each_language(tmp_path: Path) -> None:
+    (tmp_path / "es.tsv").write_bytes(b"vin\twine\n")
+    (tmp_path / "LICENCES.md").write_text("none")
+    found = read_dictionaries(tmp_path)
+    assert [*found.by_language] == ["es"]
+    assert found.by_language["es"].terms("vin") == [("wine",)]
+    assert not read_dictionaries(None).by_language
