@@ -27,7 +27,7 @@ from ranker.learning.evaluation.splits import Task, split, tasks
 from ranker.learning.evaluation.systems import Served
 from ranker.learning.training.fitting import fitted
 from ranker.learning.training.training_data import Given
-from ranker.serving.ranking import parts, recommenders
+from ranker.serving.ranking import recommenders
 from ranker.serving.ranking.parts import SESSION, TASTE
 from ranker.serving.ranking.recommenders import MOST_LAST
 
@@ -81,7 +81,7 @@ class Beside:
     def scores(self, shoppers: Histories) -> Doubles:
         """Return scores, (shoppers, films)."""
         weights = {**self.views.weights, TASTE: self.views.weights[SESSION]}
-        model = replace(self.model, factors=parts.factors(self.model.model, weights))
+        model = replace(self.model, weights=weights)
         views = replace(self.views, weights={**weights, "popularity": 0.0})
         both: Doubles = model.scores(shoppers) + views.scores(shoppers)
         return both

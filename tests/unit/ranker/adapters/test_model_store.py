@@ -67,6 +67,8 @@ WHOLE = dataclasses.replace(
     actor_contents=np.ones((1, 4), np.float32),
     part_scales={"item_item": 0.5},
     blend={"taste": 1.0, "popularity": 0.0},
+    newcomers={"trend": 0.0},
+    returning={"popularity": 2.0},
     calibration=Calibration(
         EventType.CLICK, np.array([-1.0, 0.5]), np.array([0.01, 0.2]), sample_count=9_000
     ),
@@ -129,6 +131,7 @@ def test_a_model_of_the_first_format_is_read_as_one_without_the_newer_parts(
     digest = rewritten(tmp_path, json.dumps(older).encode(), dump_arrays(kept))
     back = store.read("default", "lfm-1", digest)
     assert (back.item_item, back.popularity, back.blend, back.style_space) == (None, None, {}, "")
+    assert (back.newcomers, back.returning) == ({}, {})
     np.testing.assert_array_equal(back.item_vectors, MADE.item_vectors)
 
 
@@ -242,6 +245,7 @@ def test_what_is_no_npz_is_refused(blob: bytes) -> None:
         dataclasses.replace(WHOLE, style_axes=np.ones((3, 5), np.float32)),
         dataclasses.replace(WHOLE, shopper_feature_vectors=np.ones((2, 2), np.float32)),
         dataclasses.replace(WHOLE, blend={"taste": np.inf}),
+        dataclasses.replace(WHOLE, returning={"taste": np.nan}),
         dataclasses.replace(WHOLE, part_scales={"taste": 0.0}),
         *(
             dataclasses.replace(WHOLE, item_item=Neighbours(*columns))

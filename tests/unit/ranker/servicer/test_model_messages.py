@@ -53,7 +53,8 @@ def test_a_message_of_a_recipe_names_fields_of_the_recipe_alone() -> None:
     named = {field.name for field in recipe_pb2.Recipe.DESCRIPTOR.fields}
     known = {field.name for field in dataclasses.fields(Recipe)}
     assert named <= known
-    apart = {"seed", "blend", "signals"}  # shown beside it, or a matter of the installation
+    # Shown beside it, or a matter of the installation.
+    apart = {"seed", "blend", "newcomers", "returning", "signals"}
     assert known - named == apart
 
 

@@ -88,6 +88,8 @@ _CONTENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
     "row_vectors": ("content_rows", "content_width"),
 }
 _PARTS = fields(Neighbours)
+WEIGHTS = ("blend", "newcomers", "returning")
+"""Fields with a weight for each part."""
 
 
 def words_of(model: Model) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def words_of(model: Model) -> dict[str, Any]:
         "score_scale": model.score_scale,
         "style_space": model.style_space,
         "part_scales": dict(model.part_scales),
-        "blend": dict(model.blend),
+        **{name: dict(getattr(model, name)) for name in WEIGHTS},
     }
     for name in CALIBRATIONS:
         if (known := getattr(model, name)) is not None:
@@ -145,7 +147,7 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         attribute_keys=tuple(words["attribute_keys"]),
         style_space=str(words.get("style_space", "")),
         part_scales={part: _positive(one) for part, one in words.get("part_scales", {}).items()},
-        blend={part: _finite(one) for part, one in words.get("blend", {}).items()},
+        **{name: _weights(words.get(name, {})) for name in WEIGHTS},
         calibration=_calibration("calibration", arrays, words),
         purchases=_calibration("purchases", arrays, words),
         purchases_per_click=_share(words.get("purchases_per_click", 0.0)),
@@ -339,6 +341,10 @@ def _share(value: Any) -> float:
     if not 0 <= number <= 1:
         raise ValueError(f"{value} is not within 0 and 1")
     return number
+
+
+def _weights(values: Mapping[str, Any]) -> dict[str, float]:
+    return {part: _finite(one) for part, one in values.items()}
 
 
 def _finite(value: Any) -> float:

@@ -184,5 +184,5 @@ class Nominate:
 
 
 def _vector(model: Model, shopper: FoldIn) -> ShopperVector:
-    factors = parts.factors(model, anchored=shopper.anchored)
+    factors = parts.factors(model, shopper=shopper)
     return ShopperVector(model.version, query_vector(*parts.query(model, shopper, factors)))

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ranker.domain.arrays import Neighbours
+from ranker.domain.events import History
 from ranker.domain.model import Model
 from ranker.serving.ranking import fold_in, parts
 from ranker.serving.ranking.fold_in import LIKED_PRIOR, FoldIn, HistoryWindow, HistoryWindows
@@ -105,6 +106,43 @@ def test_a_model_without_a_blend_counts_the_session_twice_and_no_neighbours() ->
     assert parts.factors(full(blend={})) == {"taste": 0.25, "session": 0.5, "popularity": 1.0}
 
 
+DAY = 24 * fold_in.HOUR_MICROS
+
+
+def told(**fields: object) -> Model:
+    """Return a model that has weights of its own for newcomers and for shoppers who return."""
+    returning = {"taste": 3.0, "popularity": 2.0, "trend": 0.5}
+    return full(newcomers={"trend": 0.0}, returning=returning, **fields)
+
+
+def test_the_fewer_events_a_newcomer_has_the_less_a_trend_counts() -> None:
+    made, usual = told(), parts.factors(full())
+    for viewed, share in (["a"], 1 / 6), (["a", "b", "new"], 2 / 7):
+        found = parts.factors(made, None, fold_in.of(made, "x", viewed))
+        assert found == {**usual, "trend": pytest.approx(share)}
+    assert parts.factors(made, None, fold_in.of(made, "ann", ["a"])) == usual
+    anchored = fold_in.by_anchors(made, "x", History(), ["a"])
+    assert parts.factors(made, None, anchored) == parts.factors(full(), None, anchored)
+
+
+def test_the_weights_of_those_who_return_come_in_as_their_last_products_fade() -> None:
+    made, usual = told(), parts.factors(full())
+    returning = fold_in.of(made, "ann", ["a"], idle_micros=2 * DAY)
+    found = parts.factors(made, None, returning)
+    assert found == {**usual, "taste": 2.5 / 4, "popularity": 1.5 / 4, "trend": 0.625}
+    scores = parts.raw_parts(made, returning, parts.all_items(made))[parts.POPULARITY]
+    np.testing.assert_array_equal(scores, made.item_biases)
+    without = parts.factors(made, {"taste": 2.0, "session": 1.0}, returning)
+    assert without == {"taste": 5 / 4, "session": usual["session"]}
+
+
+def test_a_model_of_an_older_release_scores_all_shoppers_by_its_blend() -> None:
+    old, usual = full(), parts.factors(full())
+    assert parts.factors(old, None, fold_in.of(old, "x", ["a"])) == usual
+    found = parts.factors(old, None, fold_in.of(old, "ann", ["a"], idle_micros=9 * DAY))
+    assert found == {name: usual[name] for name in usual if name != parts.POPULARITY}
+
+
 numbers = st.floats(-3, 3, width=16)
 
 
@@ -113,16 +151,19 @@ numbers = st.floats(-3, 3, width=16)
     viewed=st.lists(st.sampled_from(IDS), unique=True),
     weights=st.tuples(*[st.floats(0, 4)] * len(parts.OWN_PARTS)),
     decay=st.floats(0.1, 1),
+    idle=st.sampled_from([0, 1, 30]),
 )
 def test_one_pass_over_the_catalog_is_the_sum_of_the_parts(
-    actor: str, viewed: list[str], weights: tuple[float, ...], decay: float
+    actor: str, viewed: list[str], weights: tuple[float, ...], decay: float, idle: int
 ) -> None:
-    made = full()
+    made = told()
     windows = HistoryWindows(
         HistoryWindow(2, decay), HistoryWindow(3, decay), HistoryWindow(1, decay)
     )
-    shopper = fold_in.of(made, actor, viewed, bought=viewed[1:], windows=windows)
-    factors = parts.factors(made, dict(zip(parts.OWN_PARTS, weights, strict=True)))
+    bought, age = viewed[1:], idle * DAY
+    shopper = fold_in.of(made, actor, viewed, bought, windows, idle_micros=age)
+    given_ = dict(zip(parts.OWN_PARTS, weights, strict=True))
+    factors = parts.factors(made, given_, shopper)
     each = parts.weighed(parts.raw_parts(made, shopper, parts.all_items(made)), factors)
     total = sum(each.values(), start=np.zeros(len(IDS)))
     np.testing.assert_allclose(parts.blended(made, shopper, factors), total, atol=2e-5)

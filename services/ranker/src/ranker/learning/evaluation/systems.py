@@ -31,7 +31,8 @@ class Served:
     items: Items
     otherwise: Popularity
     item_ids: tuple[str, ...]
-    factors: Mapping[str, float]
+    weights: Mapping[str, float] | None = None
+    """Those of a scene; None: 1 for each part."""
 
     def scores(self, shoppers: Histories) -> Doubles:
         """Return scores, (shoppers, items)."""
@@ -39,7 +40,8 @@ class Served:
         for row, shopper in enumerate(self.people(shoppers)):
             if shopper.personal:
                 raw = parts.raw_parts(self.model, shopper, self.items)
-                made[row] = sum(parts.weighed(raw, self.factors).values())
+                factors = parts.factors(self.model, self.weights, shopper)
+                made[row] = sum(parts.weighed(raw, factors).values())
         return made
 
     def people(self, shoppers: Histories) -> Iterator[FoldIn]:
@@ -66,7 +68,7 @@ def served(name: str, model: Model, products: Sequence[Product], otherwise: Popu
     ids = tuple(product.product_id for product in products)
     nothing = np.zeros(len(ids))
     items = represent(RankCandidates(ids, products, {}, nothing), model)
-    return Served(name, model, items, otherwise, ids, parts.factors(model))
+    return Served(name, model, items, otherwise, ids)
 
 
 def lists(scorer: Scorer, task: Task) -> Lists:

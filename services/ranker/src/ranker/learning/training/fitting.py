@@ -90,6 +90,8 @@ def assembled(
         version="",
         score_scale=1.0,
         blend=dict(subject.recipe.blend.weights),
+        newcomers=dict(subject.recipe.newcomers),
+        returning=dict(subject.recipe.returning),
         attribute_keys=subject.recipe.attribute_keys,
         looks=looks,
         **_items(subject, learned, looks),

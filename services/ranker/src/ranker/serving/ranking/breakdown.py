@@ -296,7 +296,7 @@ def again(
 ) -> Evidence:
     """Build evidence for the parts `given` in an earlier ranking. Parts whose data no longer exist
     are omitted."""
-    factors = parts.factors(model, weights, anchored=shopper.anchored) if model else {}
+    factors = parts.factors(model, weights, shopper) if model else {}
     similarities = {
         name: values / weights[name]
         for name, values in given.items()

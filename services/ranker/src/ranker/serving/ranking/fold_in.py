@@ -26,6 +26,11 @@ LIKED_PRIOR = 4.0
 """The same for item_item: with it the weights that are best for long histories are best for unseen
 shoppers after 1 to 10 events, too (validation: .239 after 3, without it .231)."""
 
+FEW = 5.0
+"""Number of last products at which shoppers without a long-term vector have half of the blend. On
+folds by time 5 gains as much after 1 to 3 events as 40, and costs shoppers in the middle of a visit
+.001; see lab/research/quality.md."""
+
 HOUR_MICROS = 3600 * 1_000_000
 
 FRESH_HALF_LIFE_HOURS = 24.0
@@ -97,15 +102,23 @@ class FoldIn:
     last products. It does not fade."""
     anchored: bool = False
     """True if the last products are the anchors of a request."""
+    usual: float = 1.0
+    """Share of the model's blend in the weights of the parts, 0 to 1. The rest is that of
+    `Model.newcomers`, which falls with the number of last products (`FEW`), or, with a long-term
+    vector, of `Model.returning`, which rises as the last products fade (`freshness`)."""
     gathered: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     """Neighbours that are gathered once a request (parts.py), by part; None: nothing is kept."""
 
     personal: bool = field(init=False, repr=False, compare=False)
     """True if there is any data of the shopper to score with."""
+    returns: bool = field(init=False, repr=False, compare=False)
+    """True if there is a long-term vector and the last products have faded."""
 
     def __post_init__(self) -> None:
         known = self.long_term is not None or self.session is not None
         object.__setattr__(self, "personal", known)
+        returns = self.long_term is not None and self.usual < 1
+        object.__setattr__(self, "returns", returns)
 
     def for_request(self) -> "FoldIn":
         """Return the shopper for one request, whose parts compute once what they share."""
@@ -117,8 +130,13 @@ class FoldIn:
             self.bought,
             self.content,
             self.anchored,
+            self.usual,
             {},
         )
+
+
+NOBODY = FoldIn()
+"""A shopper of whom nothing is known."""
 
 
 def of(
@@ -140,7 +158,7 @@ def of(
     recent = _last_products(model, products, windows.session, fresh)
     content = _content(model, actor, products, windows.content)
     if not len(recent.rows):
-        return FoldIn(long_term, content=content)
+        return FoldIn(long_term, content=content, usual=fresh)
     prior = SESSION_PRIOR if long_term is None else 0.0
     recent = replace(recent, decays=recent.decays / (recent.decays.sum() / fresh + prior))
     liked = _last_products(model, products, windows.item_item, fresh)
@@ -154,6 +172,7 @@ def of(
         liked=liked,
         bought=_last_products(model, bought, windows.bought_together, fresh),
         content=content,
+        usual=fresh if long_term is not None else len(liked.rows) / (len(liked.rows) + FEW),
     )
 
 
@@ -240,7 +259,8 @@ def by_anchors(
     if model is None:
         return FoldIn(anchored=True)
     whose, given = history.owner(actor), history.attributes
-    return replace(of(model, whose, anchors, anchors, attributes=given), anchored=True)
+    about = of(model, whose, anchors, anchors, attributes=given)
+    return replace(about, anchored=True, usual=1.0)
 
 
 def idle(history: History, now_micros: int | None) -> int:

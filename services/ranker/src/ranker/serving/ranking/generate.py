@@ -65,7 +65,7 @@ async def generate(
 def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
     """Return the exact best of all products. The score is that of rank.py with weight 1 for each
     part of behaviour and 0 for others."""
-    factors = parts.factors(model, anchored=shopper.anchored)
+    factors = parts.factors(model, shopper=shopper)
     scores = parts.blended(model, shopper, factors)
     dropped = _rows(model, left_out) if left_out else []
     if dropped:
@@ -81,7 +81,7 @@ def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str])
     that rank high by trend alone, as long as all neighbour weights are positive. No other product's
     vector is read.
     """
-    factors = parts.factors(model, anchored=shopper.anchored)
+    factors = parts.factors(model, shopper=shopper)
     rows = parts.neighbour_rows(model, shopper, factors)
     rows = np.union1d(rows, parts.new_rows(model, shopper, factors))
     rows = rows[~np.isin(rows, _rows(model, left_out))]

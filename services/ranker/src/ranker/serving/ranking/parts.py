@@ -12,13 +12,15 @@ product i and a shopper with the trained vector u, whose last products of intere
     content_i         = c_i·p                      products that nobody liked in training
     trend_i           = log2 of recent interest over usual interest
     popularity_i      = √share_i                   only where nothing is known of the shopper
+                      = β_i                        with u, as the last products fade
 
 x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j and, where there
 is no u, shrunk; W and T are `Model.item_item` and `Model.bought_together`; c_i predicts W's column
 from the product's features, and p is the shopper's vector there (domain/content.py); fold_in.py
 defines the history window of each part, the decay d_j, and the fading with the time since the last
 interest. A part of a score is ``weight × blend / scale × raw``, where the weight is the scene's,
-and blend and scale are the model's (`factors`).
+and blend and scale are the model's (`factors`). The blend is that of shoppers in the middle of a
+visit; others have some weights of `Model.newcomers` or `Model.returning` (`FoldIn.usual`).
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -32,7 +34,7 @@ import numpy.typing as npt
 from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
 from ranker.domain.content import Content
 from ranker.domain.model import Model
-from ranker.serving.ranking.fold_in import FoldIn, LastProducts
+from ranker.serving.ranking.fold_in import NOBODY, FoldIn, LastProducts
 from sightline_rules.fast_dataclass import fast_dataclass
 
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
@@ -111,32 +113,49 @@ def raw_parts(
         parts[TREND] = items.take(model.trend).astype(np.float64)
     if not shopper.personal and model.popularity is not None and POPULARITY in wanted:
         parts[POPULARITY] = items.take(np.sqrt(model.popularity, dtype=np.float64))
+    if shopper.returns and POPULARITY in wanted:
+        parts[POPULARITY] = items.biases.astype(np.float64)
     return parts
 
 
 def factors(
-    model: Model, weights: Mapping[str, float] | None = None, *, anchored: bool = False
+    model: Model, weights: Mapping[str, float] | None = None, shopper: FoldIn = NOBODY
 ) -> Mapping[str, float]:
-    """Return the factor of each raw part; parts without weight are left out. `weights` are the
-    scene's, in which an absent part counts 0; None: all parts count 1. Popularity and parts by
-    anchors (`anchored`) count even if their weight in the blend is 0, because the blend was learned
-    from last products instead of anchors."""
+    """Return the factor of each of the shopper's raw parts; parts without weight are left out.
+    `weights` are the scene's, in which an absent part counts 0; None: all parts count 1."""
+    if shopper.usual < 1:  # each hour, and each number of products, has its own
+        return _factors(model, weights, shopper)
     given = None if weights is None else tuple(map(weights.get, OWN_PARTS))
-    return model.once((anchored, given), _factors, model, weights, anchored)
+    return model.once((shopper.anchored, given), _factors, model, weights, shopper)
 
 
 def _factors(
-    model: Model, weights: Mapping[str, float] | None, anchored: bool
+    model: Model, weights: Mapping[str, float] | None, shopper: FoldIn
 ) -> Mapping[str, float]:
-    blend = model.blend or DEFAULT_BLEND
-    alone = (POPULARITY, *(ANCHORED if anchored else ()))
-    blend = {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
-    found = {}
+    blend, found = _blend(model, shopper), {}
     for name in OWN_PARTS:
         weight = blend.get(name, 0.0) * (1.0 if weights is None else weights.get(name, 0.0))
         if weight > 0:
-            found[name] = weight / scale(model, name)
+            like = TASTE if name == POPULARITY and shopper.returns else name
+            found[name] = weight / scale(model, like)
     return MappingProxyType(found)
+
+
+def _blend(model: Model, shopper: FoldIn) -> Mapping[str, float]:
+    """Return the weights of this shopper's parts. Popularity and parts by anchors count even if
+    their weight in the blend is 0, because the blend was learned from last products instead of
+    anchors."""
+    blend = model.blend or DEFAULT_BLEND
+    alone = (POPULARITY, *(ANCHORED if shopper.anchored else ()))
+    blend = {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
+    if shopper.usual == 1:
+        return blend
+    if shopper.returns:
+        blend[POPULARITY] = 0.0
+    other = model.newcomers if shopper.long_term is None else model.returning
+    usual, rest = shopper.usual, 1 - shopper.usual
+    mixed = {name: usual * blend.get(name, 0.0) + rest * one for name, one in other.items()}
+    return {**blend, **mixed}
 
 
 def scale(model: Model, part: str) -> float:
@@ -192,7 +211,8 @@ def query(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> tuple[
         vector += np.float32(session) * shopper.session
     if shopper.long_term is None:
         return vector, session if shopper.session is not None else 0.0
-    return vector + np.float32(taste) * shopper.long_term, taste
+    popularity = factors.get(POPULARITY, 0.0) if shopper.returns else 0.0
+    return vector + np.float32(taste) * shopper.long_term, taste + popularity
 
 
 def terms(

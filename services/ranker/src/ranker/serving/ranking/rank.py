@@ -133,7 +133,7 @@ def rank(
     factors: Mapping[str, float] = {}
     if model is not None and shopper.personal:
         items = represent(candidates, model)
-        factors = parts.factors(model, weights, anchored=shopper.anchored)
+        factors = parts.factors(model, weights, shopper)
         for name, raw in parts.raw_parts(model, shopper, items, factors).items():
             found[name] = factors[name] * raw
         if SESSION in found and shopper.long_term is None:
