@@ -254,6 +254,7 @@ def _result(outcome: ItemOutcome) -> pb.EmbedResult:
     result = pb.EmbedResult()
     result.status.SetInParent()
     result.vector.CopyFrom(vector_of(outcome))
+    result.match_cosines.extend(outcome.match_cosines)
     if outcome.subject is not None:
         result.subject.CopyFrom(_subject(outcome.subject))
     if outcome.classification is not None:

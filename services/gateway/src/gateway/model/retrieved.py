@@ -1,6 +1,6 @@
 """Results of branches, with notes about their execution."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from itertools import chain
 from operator import attrgetter
@@ -50,6 +50,8 @@ class BranchResult:
     """By product: the words of a label that it has, as the photo shows them."""
     photo: Vector | None = None
     """Vector of a searched photo, if the scene records it."""
+    match_cosines: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """Cosines of good matches of photos, by index of the signal; see EmbeddedSignal."""
 
 
 NOTHING = BranchResult()
@@ -75,7 +77,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
 
 
 _LISTS = ("listings", "found", "generated", "steps", "failures", "facets", "new")
-_MAPPINGS = ("missing", "subjects", "corrected", "labels", "read")
+_MAPPINGS = ("missing", "subjects", "corrected", "labels", "read", "match_cosines")
 _FIRSTS = ("popular", "anchors", "photo")
 """Fields of which the first value counts that is not empty."""
 _read_lists = attrgetter(*_LISTS)

@@ -223,7 +223,10 @@ async def _near_signal(
     if not isinstance(near, str) and not signal.negative:
         listing = _with_categories(run, listing, [near], signal.strength)
     result = result_of(run, listing, found)
-    return result if isinstance(near, str) else changed(result, photo=_recorded(run, near))
+    if isinstance(near, str):
+        return result
+    cosines = {signal.index: near.match_cosines} if near.match_cosines else {}
+    return changed(result, photo=_recorded(run, near), match_cosines=cosines)
 
 
 def _recorded(run: RequestContext, near: EmbeddedSignal) -> Vector | None:
