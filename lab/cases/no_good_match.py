@@ -2,20 +2,15 @@
 
 Each draw removes a quarter of the groceries' categories from the catalog and from the fit of a
 fitted space. Phone photos of the remaining products are good queries; photos of removed products
-and of clothes have no match and are called hopeless. The bench compares several figures of the
+and of clothes have no match and are called hopeless. The bench compares figures of the
 nearest products, each at the threshold that rejects 5% of the good queries, and three thresholds
-that a shop could have: one learned on half of the good queries and applied to the others; and two
-of the catalog alone: the cosine to the nearest other product that 5% of the catalog's photos stay
-below, and the evaluation's of a fitted space: the cosine to the nearest photo that 5% of the
-shoppers' photos stay below in folds that the map has not seen.
-
-Two figures have the words of labels too, as a search reads them; how rare a word is, is counted in
-the whole catalog. Labels of clothes are not read: they count as photos without words.
+that a shop could have: one learned on half of the good queries and applied to the others; one of
+the catalog alone, the cosine to the nearest other product that 5% of the catalog's photos stay
+below; and that of a fit, which depends on the category that its head sees in the query.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -23,16 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
-from embedder.domain.fitted import SHOPPER, Floats, Labelled
+from embedder.domain.fitted import MATCH_SHARES, SHOPPER, FittedSpace, Floats, Labelled, unit
 from embedder.fitting.cluster_bootstrap import ends, resampled
 from embedder.fitting.fit import FitOptions, fit_rows
-from embedder.fitting.measuring import FOLDS, MATCH, Measuring, Views, vectors
-from lab.cases import labels as label_bench
-from lab.cases.accuracy import labelled_photos
+from embedder.fitting.measuring import vectors
+from lab.cases.accuracy import VIEWS, labelled_photos
 from lab.cases.accuracy_report import BACKBONE, CLOTHING, OFF_THE_SHELF, SEED
-from lab.datasets import featured, grocery, labels
+from lab.datasets import featured, grocery
 from lab.datasets.grocery import Grocery
-from lab.peers import embedders
 
 Doubles: TypeAlias = npt.NDArray[np.float64]
 Booleans: TypeAlias = npt.NDArray[np.bool_]
@@ -42,7 +35,7 @@ Shares: TypeAlias = Mapping[str, Interval]
 """Rejected fraction by kind of query, and AREA."""
 
 DRAWS: Final = 20
-FITTED_DRAWS: Final = 3
+FITTED_DRAWS: Final = 10
 """Number of draws in fitted spaces; each needs a separate fit."""
 HELD_OUT: Final = 0.25
 """Fraction of the categories that each draw removes."""
@@ -50,18 +43,9 @@ REFUSED: Final = 0.05
 NEAREST: Final = "cosine of the nearest product"
 LEARNED: Final = "that cosine, threshold learned on half of the good queries"
 OWN: Final = "that cosine, the catalog's own threshold"
-EVALUATED: Final = "that cosine, the threshold of the space's evaluation"
-NAMES: Final = (
-    NEAREST,
-    "mean cosine of the five nearest products",
-    "nearest less the mean of the next ten",
-    "nearest, by mean and deviation over the catalog",
-    "nearest less what its product has to its own nearest",
-)
-LABELS: Final = (
-    "highest sum of a product's cosine and match with the label's words",
-    "nearest less what another product matches more of the label's words",
-)
+RELATIVE: Final = "that cosine against good matches of the query's category"
+MEASURED: Final = "that cosine, the fit's threshold for the query's category"
+NAMES: Final = (NEAREST, "nearest less the mean of the next ten")
 KINDS: Final = ("refused", "caught", "clothes")
 """Rejected fractions of good queries, of hopeless ones and of clothes."""
 CAUGHT_WANTED: Final = 0.5
@@ -73,14 +57,16 @@ CLOTHES: Final = -1
 PHONE: Final = "phone photos"
 ICONIC: Final = "one studio photo each"
 PLAIN: Final = "built-in"
-FITTED: Final = "fitted"
+FITTED: Final = {1: "fitted", 2: "fitted, two views"}
+"""Fitted spaces by the number of views of a query."""
+SHARE, HALF = MATCH_SHARES.index(REFUSED), MATCH_SHARES.index(0.5)
 
 
 class RejectionCounts:
     """Numbers of draws in which each query was used and rejected, by figure and kind."""
 
     def __init__(self, queries: int) -> None:
-        every = (*NAMES, *LABELS, LEARNED, OWN, EVALUATED)
+        every = (*NAMES, RELATIVE, LEARNED, OWN, MEASURED)
         self.times = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
         self.refused = {(name, kind): np.zeros(queries) for name in every for kind in KINDS}
         self.areas: dict[str, list[float]] = {name: [] for name in every}
@@ -99,58 +85,43 @@ class MatchCase:
     """[photos, products]: the same for the catalog's own photos, their own products at −∞."""
     shown: Integers
     """The product of each of the catalog's photos."""
-    texts: Floats | None = None
-    """[queries, products]: how well the words of the query's label match, with their weight in the
-    score; None: not measured."""
-    match_cosine: float = math.nan
-    """Threshold of the space's evaluation; NaN: not measured."""
+    cosines: Floats | None = None
+    """[queries, MATCH_SHARES]: cosines of good matches of the query's category, by the fit; None
+    without a fit."""
 
 
 def run(say: Say) -> BenchResult:
-    """Measure in five minutes, if the data is present."""
+    """Measure in three minutes, if the data is present."""
     folder = grocery.find()
     if folder is None:
         missing = f"NOT MEASURED: $SIGHTLINE_DATA/{grocery.FOLDER} is not there"
         return BenchResult((), {}, goals=goals({}), warnings=(missing,))
     clothes = sorted((folder.parent / CLOTHING).rglob("*.jpg"))[::CLOTHES_EVERY]
-    texts = None
-    if labels.there():
-        say("labels")
-        with embedders.without_cache(say) as served:
-            texts, _ = label_bench.grocery_labels(folder, served.port, say)
-    found = measured(grocery.load(folder), clothes, texts, say)
+    found = measured(grocery.load(folder), clothes, say)
     asks = {name: {kind: asdict(each) for kind, each in by.items()} for name, by in found.items()}
     return BenchResult((table(found),), {"shares": asks}, goals=goals(found))
 
 
-def measured(
-    data: Grocery, clothes: Sequence[Path], texts: Floats | None, say: Say
-) -> dict[str, Shares]:
-    """Measure the rejected queries by space, catalog and figure. `texts`: how well the label of
-    each photo of groceries matches each product; None: not measured."""
-    if texts is not None:
-        unread = np.zeros((len(clothes), texts.shape[1]), np.float32)
-        texts = np.concatenate([label_bench.WEIGHT * texts, unread])
+def measured(data: Grocery, clothes: Sequence[Path], say: Say) -> dict[str, Shares]:
+    """Measure the rejected queries by space, catalog and figure."""
     say("groceries: vectors of the built-in space")
-    asked = (*data.validation.paths, *clothes)
+    parts = (data.train.paths, data.iconic.paths, data.validation.paths, clothes)
     products = np.concatenate([data.validation.products, np.full(len(clothes), CLOTHES)])
     draws, found = held_out(data, DRAWS), dict[str, Shares]()
-    plain = [_plain(paths) for paths in (data.train.paths, data.iconic.paths, asked)]
+    train, iconic, *asked = map(_plain, parts)
     for catalog in (PHONE, ICONIC):
-        made = _case(data, plain, products, catalog, texts)
+        made = _case(data, (train, iconic, np.concatenate(asked)), products, catalog)
         found |= _named(PLAIN, catalog, shares((made for _ in draws), draws, products))
     say("groceries: fits without the categories held out")
-    labelled, features = _labelled(data), _features(asked)
+    train, iconic, *asked = map(_features, parts)
+    labelled, features = labelled_photos(data, train, iconic), np.concatenate(asked)
     some = draws[:FITTED_DRAWS]
-    spaces = [_fitted(labelled, features, held) for held in some]
-    say("groceries: evaluations of these spaces")
-    evaluated = [_match_cosine(labelled, held) for held in some]
-    for catalog in (PHONE, ICONIC):
-        cases = [_case(data, parts, products, catalog, texts) for parts in spaces]
-        if catalog == PHONE:  # an evaluation has all of the catalog's photos to find
-            pairs = zip(cases, evaluated, strict=True)
-            cases = [replace(case, match_cosine=cosine) for case, cosine in pairs]
-        found |= _named(FITTED, catalog, shares(cases, some, products))
+    spaces = [_fitted(labelled, held) for held in some]
+    for views, name in FITTED.items():
+        cases = [_fitted_cases(data, space, labelled, features[:, :views]) for space in spaces]
+        for catalog in (PHONE, ICONIC):
+            chosen = (_case(data, made, products, catalog, near) for made, near in cases)
+            found |= _named(name, catalog, shares(chosen, some, products))
     return found
 
 
@@ -176,43 +147,31 @@ def _plain(paths: Sequence[Path]) -> Floats:
 
 def _features(paths: Sequence[Path]) -> Floats:
     model = featured.backbone(BACKBONE)
-    return featured.features(model, paths, model.recipe, 1)
+    return featured.features(model, paths, model.recipe, VIEWS)
 
 
-def _labelled(data: Grocery) -> Labelled:
-    """Return phone photos, then studio ones, to fit on."""
-    train, iconic = _features(data.train.paths), _features(data.iconic.paths)
-    return labelled_photos(data, train, iconic)
-
-
-def _fitted(labelled: Labelled, asked: Floats, held: Booleans) -> list[Floats]:
-    """Return vectors of the phone photos, the studio photos and the queries, by a fit without the
-    held-out categories.
-    """
+def _fitted(labelled: Labelled, held: Booleans) -> FittedSpace:
+    """Fit without the held-out categories."""
     products = np.array([int(product) for product in labelled.products])
-    made = fit_rows(labelled, np.flatnonzero(~held[products]), FitOptions(), SEED, texts=False)
-    whole = vectors(made, labelled, np.arange(len(products)), 1)
-    phone = int((labelled.kinds == SHOPPER).sum())
-    kinds = np.full(len(asked), SHOPPER, np.int8)
-    return [whole[:phone], whole[phone:], made.embed(asked[:, 0], kinds)]
+    return fit_rows(labelled, np.flatnonzero(~held[products]), FitOptions(), SEED, texts=False)
 
 
-def _match_cosine(labelled: Labelled, held: Booleans) -> float:
-    """Return the threshold of the evaluation of a fit without the held-out categories."""
-    products = np.array([int(product) for product in labelled.products])
-    rows = np.flatnonzero(~held[products])
-    kept = Labelled(
-        features=labelled.features[rows],
-        kinds=labelled.kinds[rows],
-        products=[labelled.products[row] for row in rows.tolist()],
-        groups=[labelled.groups[row] for row in rows.tolist()],
-        categories=[labelled.categories[row] for row in rows.tolist()],
-    )
-    nothing = np.ones((len(rows), 1), np.float32)  # the space in use is not compared
-    measuring = Measuring(kept, FitOptions(), nothing, views=Views(1, 1), seed=SEED)
-    for fold in range(FOLDS):
-        measuring.seen(fold)
-    return next(each.value for each in measuring.figures() if each.name == MATCH)
+def _fitted_cases(
+    data: Grocery, space: FittedSpace, labelled: Labelled, asked: Floats
+) -> tuple[Sequence[Floats], Floats]:
+    """Return vectors of the phone photos, the studio photos and the queries, of the features
+    [queries, views, f], and the queries' cosines of good matches, as the embedder does."""
+    whole = vectors(space, labelled, np.arange(len(labelled.products)), VIEWS)
+    phone = len(data.train.products)
+    count, views, width = asked.shape
+    kinds = np.full(count * views, SHOPPER, np.int8)
+    each = space.embed(asked.reshape(-1, width), kinds)
+    head = space.head
+    if head is None or head.match_cosines is None:
+        raise ValueError("these groceries have categories and shoppers' photos")
+    seen = head.chances(each)[:, :-1].reshape(count, views, -1).mean(axis=1).argmax(axis=1)
+    queries = unit(each.reshape(count, views, -1).mean(axis=1))
+    return (whole[:phone], whole[phone:], queries), head.match_cosines[views - 1, seen]
 
 
 # Nearest products
@@ -223,7 +182,7 @@ def _case(
     parts: Sequence[Floats],
     products: Integers,
     catalog: str,
-    texts: Floats | None,
+    cosines: Floats | None = None,
 ) -> MatchCase:
     train, iconic, asked = parts
     held, photos = (train, data.train) if catalog == PHONE else (iconic, data.iconic)
@@ -231,7 +190,7 @@ def _case(
     among = best_of(held @ held.T, photos.products, count)
     among[np.arange(len(held)), photos.products] = -np.inf
     near = best_of(asked @ held.T, photos.products, count)
-    return MatchCase(near, products, among, photos.products, texts)
+    return MatchCase(near, products, among, photos.products, cosines)
 
 
 def best_of(cosines: Floats, shown: Integers, products: int) -> Floats:
@@ -242,30 +201,18 @@ def best_of(cosines: Floats, shown: Integers, products: int) -> Floats:
     return found
 
 
-def figures(near: Floats, own: Floats) -> Mapping[str, Doubles]:
-    """Return each figure by name for each row of cosines to products.
-
-    `own`: each product's cosine to its nearest other one.
-    """
+def figures(near: Floats) -> Mapping[str, Doubles]:
+    """Return each figure by name for each row of cosines to products."""
     order = np.sort(near, axis=1)[:, ::-1].astype(np.float64)
-    known = np.where(np.isfinite(near), near, np.nan).astype(np.float64)
     first = order[:, 0]
-    values = (
-        first,
-        order[:, :5].mean(axis=1),
-        first - order[:, 1:11].mean(axis=1),
-        (first - np.nanmean(known, axis=1)) / np.nanstd(known, axis=1),
-        first - own[near.argmax(axis=1)],
-    )
-    return dict(zip(NAMES, values, strict=True))
+    return dict(zip(NAMES, (first, first - order[:, 1:11].mean(axis=1)), strict=True))
 
 
-def label_figures(near: Floats, texts: Floats) -> Mapping[str, Doubles]:
-    """Return each figure with labels by name for each row of cosines and matches to products."""
-    rows, nearest = np.arange(len(near)), near.argmax(axis=1)
-    more = texts.max(axis=1) - texts[rows, nearest]
-    values = (near + texts).max(axis=1), near[rows, nearest] - more
-    return {name: each.astype(np.float64) for name, each in zip(LABELS, values, strict=True)}
+def relative(nearest: Doubles, cosines: Floats) -> Doubles:
+    """Return how far the cosine is from the middle of good matches of its category, by their
+    spread."""
+    middle = cosines[:, HALF]
+    return np.asarray((nearest - middle) / (middle - cosines[:, SHARE]), np.float64)
 
 
 # Shares
@@ -289,21 +236,18 @@ def _count(
     kept = ~held
     inside = kept[case.shown]
     among = np.where(kept, case.among, -np.inf)[inside].max(axis=1)
-    own = np.full(len(held), -np.inf)
-    np.maximum.at(own, case.shown[inside], among)
-    values = dict(figures(case.near[:, kept], own[kept]))
-    if case.texts is not None:
-        values |= label_figures(case.near[:, kept], case.texts[:, kept])
+    values = dict(figures(case.near[:, kept]))
     values[LEARNED] = values[OWN] = values[NEAREST]
-    if math.isfinite(case.match_cosine):
-        values[EVALUATED] = values[NEAREST]
+    if case.cosines is not None:
+        values[RELATIVE] = relative(values[NEAREST], case.cosines)
+        values[MEASURED] = values[NEAREST] - case.cosines[:, SHARE]
     clothes = case.asked == CLOTHES
     good, hopeless = (~clothes & group[case.asked] for group in (kept, held))
     halved = good & (draw.random(len(good)) < 0.5)
     for name, column in values.items():
         basis = {OWN: among, LEARNED: column[halved]}.get(name, column[good])
         judged = good & ~halved if name == LEARNED else good
-        at = case.match_cosine if name == EVALUATED else np.quantile(basis, REFUSED)
+        at = 0.0 if name == MEASURED else np.quantile(basis, REFUSED)
         for kind, rows in zip(KINDS, (judged, hopeless, clothes), strict=True):
             counts.times[name, kind] += rows
             counts.refused[name, kind] += rows & (column < at)
@@ -333,16 +277,17 @@ def _interval(sums: Doubles, times: Doubles, products: Integers) -> Interval:
 
 
 def goals(found: Mapping[str, Shares]) -> tuple[Goal, ...]:
-    """Return the goal for hopeless queries in each of the four settings."""
+    """Return the goal for hopeless queries in each space and catalog, by its best figure."""
+    best = {PLAIN: NEAREST} | dict.fromkeys(FITTED.values(), RELATIVE)
     return tuple(
         Goal(
             f"{space}, {catalog}: hopeless detected with {REFUSED:.0%} of good queries rejected",
             None,
             "",
-            found.get(f"{space}, {catalog}: {NEAREST}", {}).get("caught"),
+            found.get(f"{space}, {catalog}: {figure}", {}).get("caught"),
             CAUGHT_WANTED,
         )
-        for space in (PLAIN, FITTED)
+        for space, figure in best.items()
         for catalog in (PHONE, ICONIC)
     )
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from embedder.domain.errors import FitInvalid
 from embedder.domain.fitted import (
+    MATCH_SHARES,
     CategoryHead,
     FittedSpace,
     Floats,
@@ -52,7 +53,9 @@ def learn(
     means = np.stack(
         [vectors[[each == path for each in data.categories]].mean(axis=0) for path in paths]
     )
-    head = CategoryHead(paths, (10 * means.T).astype("f4"), np.zeros(len(paths), "f4"), 1.0)
+    cosines = np.full((data.features.shape[1], len(paths), len(MATCH_SHARES)), 0.25, "f4")
+    weights, biases = (10 * means.T).astype("f4"), np.zeros(len(paths), "f4")
+    head = CategoryHead(paths, weights, biases, 1.0, cosines)
     text_map = None
     size = vectors.shape[1]
     if data.sentences is not None:

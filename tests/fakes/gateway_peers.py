@@ -68,8 +68,11 @@ class FakeEmbedder:
             ),
             work=0.001,
             classifications=(self.shown,) * len(signals) if classify else (),
+            match_cosines=(self.match_cosines,) * len(signals),
         )
 
+    match_cosines: Sequence[float] = ()
+    """Cosines of good matches of every photo."""
     regions: dict[bytes, tuple[Box, ...]] = field(default_factory=dict)
     """Objects in photos, by their bytes: the first has the highest score."""
     objectness: float = 0.9

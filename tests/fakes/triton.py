@@ -19,6 +19,7 @@ from embedder.domain.items import Vectors
 from embedder.domain.models import CHECKSUM, Description, Inferred, Tensors
 from embedder.domain.photos import Pixels
 from embedder.domain.recipes import PhotoRecipe, TextInput
+from embedder.ports import MatchCosines
 from servicekit.errors import ServiceError
 from servicekit.outbound.fetch import UriForbidden
 
@@ -193,6 +194,10 @@ class FakeNames:
     """Names of categories that a test sets."""
 
     paths: Sequence[tuple[str, ...]] | None = None
+    cosines: MatchCosines = ()
+
+    async def match_cosines(self, model: str) -> MatchCosines:
+        return self.cosines
 
     async def categories(self, model: str) -> Sequence[tuple[str, ...]]:
         if self.paths is None:

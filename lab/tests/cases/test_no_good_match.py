@@ -5,18 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from embedder.domain.fitted import Floats
+from embedder.domain.fitted import MATCH_SHARES, Floats
 from lab.cases.no_good_match import (
     CLOTHES,
-    EVALUATED,
-    LABELS,
     LEARNED,
+    MEASURED,
     NEAREST,
     OWN,
+    RELATIVE,
     Booleans,
     MatchCase,
     best_of,
-    label_figures,
     shares,
 )
 
@@ -56,26 +55,6 @@ def test_what_is_far_from_all_products_is_caught_and_what_is_near_one_is_not() -
     assert found[OWN]["refused"].low <= found[OWN]["refused"].value <= found[OWN]["refused"].high
 
 
-def test_words_of_another_product_speak_against_the_nearest_one() -> None:
-    near = np.array([[0.8, 0.6], [0.8, 0.6]], np.float32)
-    texts = np.array([[0.1, 0.0], [0.0, 0.1]], np.float32)
-
-    summed, agreed = (label_figures(near, texts)[name] for name in LABELS)
-
-    assert summed.tolist() == pytest.approx([0.9, 0.8])
-    assert agreed.tolist() == pytest.approx([0.8, 0.7])
-
-
-def test_labels_tell_queries_apart_where_photos_do_not() -> None:
-    made = case(20.0)
-    words = np.zeros_like(made.near)
-    words[np.arange(len(made.asked)), made.asked] = 1.0
-    found = shares([replace(made, texts=words)], [held(10)], made.asked)
-
-    assert found[LABELS[0]]["caught"].value > 0.9
-    assert found[NEAREST]["caught"].value < 0.3
-
-
 def test_where_photos_say_nothing_of_their_product_nothing_sets_them_apart() -> None:
     made = case(20.0)
     found = shares([made], [held(10)], made.asked)
@@ -105,9 +84,17 @@ def test_photos_of_nothing_that_is_sold_are_a_kind_of_their_own() -> None:
     assert found[NEAREST]["refused"].value == pytest.approx(0.05, abs=0.01)
 
 
-def test_the_evaluations_threshold_is_applied_as_it_is_and_only_where_there_is_one() -> None:
+def test_a_query_is_judged_against_good_matches_of_its_category() -> None:
+    """Good matches of even products have 0.8, of odd ones 0.5, and queries without one 0.65."""
     made = case(0.2)
-    found = shares([replace(made, match_cosine=2.0)], [held(8)], made.asked)
+    even = made.asked % 2 == 0
+    good = np.where(even, 0.8, 0.5)
+    near = np.where(made.asked < 8, 0.65, good)[:, None].repeat(PRODUCTS, axis=1)
+    cosines = good[:, None] + np.linspace(-0.05, 0.0, len(MATCH_SHARES))
+    judged = replace(made, near=near.astype(np.float32), cosines=cosines.astype(np.float32))
+    found = shares([judged], [held(8)], made.asked)
 
-    assert EVALUATED not in shares([made], [held(8)], made.asked)
-    assert found[EVALUATED]["refused"].value == found[EVALUATED]["caught"].value == 1.0
+    assert found[MEASURED]["refused"].value == 0.0
+    assert found[MEASURED]["caught"].value == found[RELATIVE]["caught"].value == 0.5
+    assert found[NEAREST]["caught"].value == 0.0
+    assert MEASURED not in shares([made], [held(8)], made.asked)

@@ -258,8 +258,8 @@ class MatchBasis(StrEnum):
     SCENE = "SCENE"
     """Cosine set by the scene."""
     CATALOG = "CATALOG"
-    """Cosine measured on the catalog: a share of its own photos have a lower one to their nearest
-    other product."""
+    """Cosine measured on the catalog: a share of good matches, or of its own photos, have a lower
+    one."""
     CHANCE = "CHANCE"
     """Calibrated probability set by the scene."""
     WORDS = "WORDS"

@@ -177,6 +177,7 @@ class EmbedResult(google.protobuf.message.Message):
     STATUS_FIELD_NUMBER: builtins.int
     VECTOR_FIELD_NUMBER: builtins.int
     CLASSIFICATION_FIELD_NUMBER: builtins.int
+    MATCH_COSINES_FIELD_NUMBER: builtins.int
     @property
     def status(self) -> google.rpc.status_pb2.Status:
         """Code 0 if embedded. Otherwise the error, with an ErrorInfo."""
@@ -189,15 +190,23 @@ class EmbedResult(google.protobuf.message.Message):
     def classification(self) -> sightline.common.v1.photo_pb2.Classification:
         """With `classify`: categories of the photo. Unset if the version has no classification head."""
 
+    @property
+    def match_cosines(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
+        """For a shopper's photo: cosines to the nearest photo in the catalog that 1%, 2%, 5%, 10%, 20% and 50% of shoppers'
+        photos of sold products stay below, as measured by the fit with as many views, for the category that the head sees
+        in this photo. Empty if the fit measured none.
+        """
+
     def __init__(
         self,
         *,
         status: google.rpc.status_pb2.Status | None = ...,
         vector: sightline.common.v1.vector_pb2.Vector | None = ...,
         classification: sightline.common.v1.photo_pb2.Classification | None = ...,
+        match_cosines: collections.abc.Iterable[builtins.float] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "vector", b"vector"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["classification", b"classification", "status", b"status", "vector", b"vector"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["classification", b"classification", "match_cosines", b"match_cosines", "status", b"status", "vector", b"vector"]) -> None: ...
 
 Global___EmbedResult: typing_extensions.TypeAlias = EmbedResult
 

@@ -681,8 +681,9 @@ class Match(google.protobuf.message.Message):
         BASIS_SCENE: Match._Basis.ValueType  # 2
         """Cosine set by the scene: `[match] cosines` for this space version, otherwise `min_quality`."""
         BASIS_CATALOG: Match._Basis.ValueType  # 3
-        """Cosine measured on the catalog when the index generation was verified: the share `[match] refuse` of its photos
-        have a lower cosine to their nearest other product.
+        """Cosine measured on the catalog. In a fitted space, for a photo: the share `[match] refuse` of shoppers' photos of the
+        category that it shows have a lower cosine to their nearest photo. Otherwise, when the index generation was
+        verified: that share of its photos have a lower cosine to their nearest other product.
         """
         BASIS_CHANCE: Match._Basis.ValueType  # 4
         """Probability set by the scene (`[match] min_chance`), for calibrated scores."""
@@ -699,8 +700,9 @@ class Match(google.protobuf.message.Message):
     BASIS_SCENE: Match.Basis.ValueType  # 2
     """Cosine set by the scene: `[match] cosines` for this space version, otherwise `min_quality`."""
     BASIS_CATALOG: Match.Basis.ValueType  # 3
-    """Cosine measured on the catalog when the index generation was verified: the share `[match] refuse` of its photos
-    have a lower cosine to their nearest other product.
+    """Cosine measured on the catalog. In a fitted space, for a photo: the share `[match] refuse` of shoppers' photos of the
+    category that it shows have a lower cosine to their nearest photo. Otherwise, when the index generation was
+    verified: that share of its photos have a lower cosine to their nearest other product.
     """
     BASIS_CHANCE: Match.Basis.ValueType  # 4
     """Probability set by the scene (`[match] min_chance`), for calibrated scores."""

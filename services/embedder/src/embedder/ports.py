@@ -15,6 +15,9 @@ from embedder.domain.photos import Camera, PhotoView, Pixels, PreparedPhoto
 from embedder.domain.recipes import PhotoRecipe, TextInput
 from servicekit.telemetry import Stages
 
+MatchCosines = Sequence[Sequence[Sequence[float]]]
+"""[views][C][MATCH_SHARES]: `match_cosines` of a head, or nothing."""
+
 
 class Inference(Protocol):
     """A model that computes vectors of photos or texts.
@@ -77,13 +80,17 @@ class Encode(Protocol):
 
 
 class Names(Protocol):
-    """Categories and maps of fitted spaces."""
+    """Categories, cosines of good matches and maps of fitted spaces."""
 
     async def categories(self, model: str) -> Sequence[tuple[str, ...]]:
         """Return the full paths of a model's categories, in the order of its output.
 
         Raises ClassifierUnavailable when they can't be read.
         """
+
+    async def match_cosines(self, model: str) -> MatchCosines:
+        """Return the cosines of good matches; empty if the fit measured none, or they can't be
+        read."""
 
     async def fitted_map(self, model: str) -> tuple[str, FittedSpace]:
         """Return the backbone of a fitted space, and its map without the head.

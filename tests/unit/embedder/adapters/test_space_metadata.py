@@ -41,6 +41,28 @@ async def test_names_that_can_t_be_read_are_no_names(tmp_path: Path, content: st
             await shelf_of(root).categories(NEW)
 
 
+async def test_cosines_of_good_matches_are_read_from_the_serving_model_s_folder(
+    tmp_path: Path,
+) -> None:
+    folder = SpaceStore(tmp_path).folder(NEW, ServingState.SERVING)
+    folder.mkdir(parents=True)
+    cosines = [[[0.1, 0.2], [0.3, 0.4]]]
+    (folder / "match_cosines.json").write_text(json.dumps(cosines))
+    assert await shelf_of(tmp_path).match_cosines(NEW) == cosines
+
+
+@pytest.mark.parametrize("content", [None, "", "[1]", "{", "null", '[[["a"]]]'])
+async def test_a_space_without_readable_cosines_has_none(
+    tmp_path: Path, content: str | None
+) -> None:
+    folder = SpaceStore(tmp_path).folder(NEW, ServingState.SERVING)
+    folder.mkdir(parents=True)
+    if content is not None:
+        (folder / "match_cosines.json").write_text(content)
+    for root in (tmp_path, None):
+        assert await shelf_of(root).match_cosines(NEW) == ()
+
+
 async def test_what_is_tried_before_its_promotion_does_not_serve(tmp_path: Path) -> None:
     for name in (OLD, OLD + "_text"):
         SpaceStore(tmp_path).folder(name, ServingState.CANDIDATE).mkdir(parents=True)

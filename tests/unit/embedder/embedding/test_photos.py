@@ -12,6 +12,7 @@ from embedder.domain.errors import BoxInvalid, ModelFailed
 from embedder.domain.items import Embedding, Item, ItemOutcome, Priority
 from embedder.domain.photos import Box, Camera, PhotoView
 from embedder.embedding.photos import averaged, check_box
+from embedder.ports import MatchCosines
 from servicekit.telemetry import Stages
 from tests.fakes.embedding import FakeIntake, embedder_of
 from tests.fakes.triton import DESCRIPTION, FakeInference, FakeNames, vectors
@@ -158,6 +159,31 @@ async def test_without_names_of_the_categories_a_photo_still_gets_its_vector(
     (found,) = await run(FakeInference(FITTED), Item(photo=b"1", guesses=5), names=names)
     assert isinstance(found, Embedding)
     assert found.classification is None
+
+
+async def test_a_shoppers_photo_has_the_cosines_of_its_category_and_of_as_many_views() -> None:
+    inference = FakeInference(FITTED)
+    inference.chances = np.array([[0.2, 0.3, 0.5]] * 4, np.float32)
+    by_views = [[[views + 0.1], [views + 0.2]] for views in range(4)]
+    items = [
+        Item(photo=b"1"),
+        Item(photo=b"2", views=4),
+        Item(photo=b"3", camera=Camera.CATALOGUE),
+    ]
+    found = await run(inference, *items, names=FakeNames(cosines=by_views))
+    assert [each.match_cosines for each in found if isinstance(each, Embedding)] == [
+        [0.2],
+        [3.2],
+        (),
+    ]
+
+
+@pytest.mark.parametrize("cosines", [(), [[[0.1]]]], ids=["none", "of other categories"])
+async def test_a_space_that_measured_no_cosines_returns_none(cosines: MatchCosines) -> None:
+    names = FakeNames(cosines=cosines)
+    (found,) = await run(FakeInference(FITTED), Item(photo=b"1"), names=names)
+    assert isinstance(found, Embedding)
+    assert found.match_cosines == ()
 
 
 def test_views_that_cancel_each_other_out_give_no_vector() -> None:

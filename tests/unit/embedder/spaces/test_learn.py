@@ -1,6 +1,7 @@
 """Photos in, a candidate out; with a stand-in for the fitting process."""
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -128,6 +129,8 @@ async def test_a_candidate_is_all_that_triton_needs_with_a_manifest(bench: Bench
     assert (described.shopper_views, described.catalog_views) == (1, 4)
     assert description(text_folder).recipe.version == "e" * 16  # type: ignore[union-attr]
     assert "blocks" not in (folder / "config.pbtxt").read_text()
+    cosines = json.loads((folder / "match_cosines.json").read_bytes())
+    assert cosines[0] == [[0.25] * 6] * 2
     assert "dynamic_batching" in (folder / "configs/gpu.pbtxt").read_text()
     assert list(bench.root.glob("work/*")) == []
 

@@ -1,5 +1,6 @@
 """The verdict on the best match, by branch, threshold and missing branches."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -43,9 +44,10 @@ def judged(
     asked: float = 0.0,
     min_quality: float = 0.0,
     order: AnswerOrder | None = None,
+    photos: Mapping[int, Sequence[float]] | None = None,
     incomplete: bool = False,
 ) -> Match:
-    rule = MatchRule(thresholds, min_quality, asked)
+    rule = MatchRule(thresholds, min_quality, asked, photos or {})
     found = rule.judge(listings, [VISUAL, TEXT], order, incomplete=incomplete)
     assert found is not None
     return found
@@ -80,6 +82,19 @@ def test_between_measured_shares_the_threshold_is_interpolated():
     assert SHARES == NEAREST_SHARES  # of two services, by their contract
     assert learned(MEASURED, 0.05) == pytest.approx(0.6)
     assert learned(MEASURED, 0.075) == pytest.approx(0.625)
+
+
+def test_what_the_fit_measured_for_a_photo_goes_before_the_catalogs_own_photos():
+    photo, product = (replace(near(0.65), signal=signal) for signal in (0, 1))
+    photos = {0: (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)}
+
+    of_photo, of_product = (judged(each, photos=photos) for each in (photo, product))
+    assert (outcome(of_photo), of_photo.basis) == ("POOR", MatchBasis.CATALOG)
+    assert of_photo.threshold == pytest.approx(0.7)
+    assert outcome(of_product) == "GOOD"
+    assert outcome(judged(photo, product, photos=photos)) == "GOOD"
+    assert outcome(judged(photo, photos=photos, min_quality=0.6)) == "GOOD"
+    assert outcome(judged(photo, photos=photos, thresholds=Thresholds())) == "NO_THRESHOLD"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable, ProductNotFound
+from gateway.model.match import Thresholds
 from gateway.model.peers import EmbeddedSignals
 from gateway.model.query import RequestQuery
 from gateway.model.scene import Fusion
@@ -264,6 +265,17 @@ async def test_without_a_weight_photos_are_not_classified():
         "p2",
     ]
     assert shop.embedder.classifying == [False]
+
+
+async def test_a_photo_is_a_good_match_by_what_the_fit_measured_for_such_photos():
+    shop = shop_of(Fusion.VECTOR)
+    shop.scene(lambda scene: replace(scene, match=Thresholds(refuse=0.05)))
+    poor, good = (0.9, 0.92, 0.95, 0.97, 0.98, 0.99), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    for cosines, outcome in ((poor, "POOR"), (good, "GOOD"), ((), "NO_THRESHOLD")):
+        shop.embedder.match_cosines = cosines
+        found = await search(RequestQuery(signals=(photo(),)), shop.deps)
+        assert found.match is not None
+        assert found.match.outcome.name == outcome
 
 
 async def test_the_ranker_gets_the_similarity_with_what_the_category_adds():

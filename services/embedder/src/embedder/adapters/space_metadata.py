@@ -11,11 +11,23 @@ from embedder.adapters import space_store
 from embedder.adapters.space_store import SpaceStore
 from embedder.domain.errors import ClassifierUnavailable, HeatMapUnavailable
 from embedder.domain.fitted import FittedSpace
-from embedder.domain.manifest import CATEGORIES, MAP_FILE, ServingState, SpaceDamaged, SpaceManifest
-from embedder.ports import Repository
+from embedder.domain.manifest import (
+    CATEGORIES,
+    MAP_FILE,
+    MATCH_COSINES,
+    ServingState,
+    SpaceDamaged,
+    SpaceManifest,
+)
+from embedder.ports import MatchCosines, Repository
+from servicekit.telemetry import get_logger
+
+log = get_logger()
 
 _PATHS = TypeAdapter(list[list[str]])
 """Content of CATEGORIES."""
+_COSINES = TypeAdapter(list[list[list[float]]])
+"""Content of MATCH_COSINES."""
 
 
 class SpaceMetadata:
@@ -26,6 +38,7 @@ class SpaceMetadata:
         self._store = store
         self._repository = repository
         self._categories: dict[str, Sequence[tuple[str, ...]]] = {}
+        self._cosines: dict[str, MatchCosines] = {}
         self._maps: dict[str, tuple[str, FittedSpace]] = {}
 
     async def spaces(self, catalog: str) -> Sequence[tuple[SpaceManifest, ServingState]]:
@@ -55,6 +68,14 @@ class SpaceMetadata:
         if model not in self._categories:
             self._categories[model] = await asyncio.to_thread(_names, self._store, model)
         return self._categories[model]
+
+    async def match_cosines(self, model: str) -> MatchCosines:
+        """Return the cosines of good matches of a model, cached. See ports.Names."""
+        if self._store is None:
+            return ()
+        if model not in self._cosines:
+            self._cosines[model] = await asyncio.to_thread(_cosines, self._store, model)
+        return self._cosines[model]
 
     async def fitted_map(self, model: str) -> tuple[str, FittedSpace]:
         """Return the map of a model, cached. See ports.Names."""
@@ -96,6 +117,17 @@ def _names(store: SpaceStore, model: str) -> Sequence[tuple[str, ...]]:
         return tuple(map(tuple, _PATHS.validate_json(path.read_bytes())))
     except (OSError, ValueError) as error:
         raise ClassifierUnavailable(f"{model}/{CATEGORIES} can't be read") from error
+
+
+def _cosines(store: SpaceStore, model: str) -> MatchCosines:
+    path = store.folder(model, ServingState.SERVING) / MATCH_COSINES
+    try:
+        return _COSINES.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError) as error:
+        log.warning("cosines of good matches ignored", model=model, reason=str(error))
+        return ()
 
 
 def _map(store: SpaceStore, model: str) -> tuple[str, FittedSpace]:

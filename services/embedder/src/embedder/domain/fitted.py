@@ -14,6 +14,8 @@ SHOPPER: Final = 0
 CATALOGUE: Final = 1
 KINDS: Final = 2
 """Cameras of photos, as numbered in `Labelled.kinds` and the rows of `FittedSpace.means`."""
+MATCH_SHARES: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+"""Shares of good matches below the cosines of `CategoryHead.match_cosines`, as in the contract."""
 
 
 def unit(vectors: Floats) -> Floats:
@@ -56,6 +58,10 @@ class CategoryHead:
     unknown: float
     """The logit of all other categories; all logits are calibrated on photos outside the head's
     training."""
+    match_cosines: Floats | None = None
+    """[views, C, MATCH_SHARES]: cosines to the nearest photo that these shares of shoppers' photos
+    stay below, by the number of averaged views and the category seen in the photo; `None` with too
+    few shoppers' photos."""
 
     def chances(self, vectors: Floats) -> Floats:
         """Return the probability [n, C + 1] of each category, the unknown one last."""

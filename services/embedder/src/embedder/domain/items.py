@@ -1,5 +1,6 @@
 """Items to embed, and their outcomes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -79,6 +80,9 @@ class Embedding:
     """float32 [dimension], unit length."""
     classification: Classification | None = None
     """Categories of the photo, if requested and the version has a classification head."""
+    match_cosines: Sequence[float] = ()
+    """Cosines to the nearest photo that MATCH_SHARES of the shoppers' photos of its category stay
+    below; empty: not measured."""
 
 
 ItemOutcome = Embedding | ServiceError

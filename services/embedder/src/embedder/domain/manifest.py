@@ -13,6 +13,8 @@ from embedder.domain.fitted import SpaceEvaluation
 MANIFEST: Final = "manifest.json"
 CATEGORIES: Final = "categories.json"
 """The head's full category paths in the order of its output: a list of lists of names."""
+MATCH_COSINES: Final = "match_cosines.json"
+"""The head's `match_cosines`, as lists; missing if it has none, or is older than 0.40."""
 MAP_FILE: Final = "map.npz"
 """The space's map behind the features: arrays `means`, `scales` and `projection`."""
 TEXT_SUFFIX: Final = "_text"

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,10 +115,24 @@ class PhotoEmbedder:
         self, item: Item, answer: VersionedVectors, route: VersionRoute
     ) -> Embedding:
         named: Classification | None = None
-        if item.guesses and answer.categories is not None:
+        cosines: Sequence[float] = ()
+        if answer.categories is not None:
             chances = answer.categories.mean(axis=0)
-            named = await self._classification(chances, item.guesses, answer.version, route)
-        return Embedding(route.served.space, answer.version, averaged(answer.vectors), named)
+            if item.guesses:
+                named = await self._classification(chances, item.guesses, answer.version, route)
+            if item.camera is Camera.SHOPPER:
+                cosines = await self._match_cosines(chances, len(answer.vectors), route)
+        mean = averaged(answer.vectors)
+        return Embedding(route.served.space, answer.version, mean, named, cosines)
+
+    async def _match_cosines(
+        self, chances: Vectors, views: int, route: VersionRoute
+    ) -> Sequence[float]:
+        """Return the cosines of good matches of the likeliest category; empty if not measured."""
+        known = await self.names.match_cosines(route.served.model)
+        if len(known) < views or len(known[views - 1]) != len(chances) - 1:
+            return ()
+        return known[views - 1][int(chances[:-1].argmax())]
 
     async def _classification(
         self, chances: Vectors, top_k: int, version: str, route: VersionRoute

@@ -3,6 +3,7 @@ of dimensions, calibration of the head, penalty of the text map) is chosen in in
 outside the training of the map in question.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from embedder.domain.errors import FitInvalid
 from embedder.domain.fitted import (
     KINDS,
+    SHOPPER,
     CategoryHead,
     FittedSpace,
     Floats,
@@ -23,7 +25,8 @@ from embedder.fitting.components import Doubles, Rows, components
 from embedder.fitting.discriminant import Shrinkage, directions
 from embedder.fitting.folds import Integers
 from embedder.fitting.head import Classes, Linear, classes_of, regression
-from embedder.fitting.nearest_photos import Booleans, averaged, hits
+from embedder.fitting.match_cosines import HeldPhotos, match_cosines
+from embedder.fitting.nearest_photos import Booleans, averaged, cosines, hits
 from embedder.fitting.text_map import fit_text_map
 
 MAX_DIMENSION: Final = 256
@@ -81,6 +84,7 @@ def fit_rows(
     groups = folds.numbered([data.groups[row] for row in rows])
     photos = FitPhotos(
         points=parts.of(data, rows),
+        kinds=data.kinds[rows],
         products=folds.numbered([data.products[row] for row in rows]),
         groups=groups,
         classes=classes_of([data.categories[row] for row in rows], groups),
@@ -108,6 +112,8 @@ class FitPhotos:
 
     points: Floats
     """[m, views, p]."""
+    kinds: npt.NDArray[np.int8]
+    """[m]."""
     products: Integers
     """[m], from 0 without gaps; so are groups."""
     groups: Integers
@@ -118,6 +124,17 @@ class FitPhotos:
         products = folds.numbered(self.products[rows].tolist())
         most = min(options.max_dimension, MAX_DIMENSION)
         return directions(self.points[rows], products, most, options.shrinkage)
+
+
+@dataclass(frozen=True, slots=True)
+class InnerHead:
+    """Map and head of the photos outside an inner fold."""
+
+    held: Booleans
+    """[m]: the photos of the fold."""
+    turned: Floats
+    """[p, d]."""
+    linear: Linear
 
 
 class Inner:
@@ -150,12 +167,14 @@ class Inner:
             return None
         vectors = averaged(photos.points, turned)
         made = _regression(vectors, classes, np.ones(len(vectors), bool))
-        sure = calibrated(*self._known(turned.shape[1]), self._unseen(turned.shape[1]))
+        inner = self._heads(turned.shape[1])
+        sure = calibrated(*self._known(inner), self._unseen(turned.shape[1]))
         return CategoryHead(
             categories=classes.paths,
             weights=np.asarray(made.weights / sure.temperature, np.float32),
             biases=np.asarray(made.biases / sure.temperature, np.float32),
             unknown=sure.unknown,
+            match_cosines=self._match_cosines(inner),
         )
 
     def _without(self, held: Booleans) -> Floats | None:
@@ -179,30 +198,55 @@ class Inner:
             found.append(hits(vectors[asks], wanted, vectors[~held], shown, 1).astype(float))
         return np.concatenate(found)
 
-    def _recognised(
-        self, classes: Classes, held: Booleans, turned: Floats, asks: Booleans
-    ) -> tuple[Doubles, Integers]:
-        """Return the logits of the query photos, by a head fitted on the photos not held out, and
-        their classes."""
-        vectors = averaged(self._photos.points, turned)
-        made = _regression(vectors, classes, ~held)
-        return made.logits(vectors[asks]), classes.numbers[asks]
+    def _heads(self, size: int) -> list[InnerHead]:
+        """Return the map and the head of each fold whose other photos show two products."""
+        photos, found = self._photos, []
+        for fold, every in enumerate(self._maps):
+            if every is not None:
+                held, turned = self._folds == fold, every[:, :size]
+                made = _regression(averaged(photos.points, turned), photos.classes, ~held)
+                found.append(InnerHead(held, turned, made))
+        return found
 
-    def _known(self, size: int) -> tuple[Doubles, Integers]:
+    def _known(self, heads: Sequence[InnerHead]) -> tuple[Doubles, Integers]:
         """Return the logits of the photos of each fold, by a head fitted on the other folds, and
         their classes."""
-        classes, found = self._photos.classes, []
-        for fold, turned in enumerate(self._maps):
-            held = self._folds == fold
-            asks = held & (classes.numbers >= 0)
-            if turned is not None and asks.any():
-                found.append(self._recognised(classes, held, turned[:, :size], asks))
-        logits, numbers = zip(*found, strict=True)
-        return np.concatenate(logits), np.concatenate(numbers)
+        points, numbers, found = self._photos.points, self._photos.classes.numbers, []
+        for each in heads:
+            asks = each.held & (numbers >= 0)
+            if asks.any():
+                vectors = averaged(points[asks], each.turned)
+                found.append((each.linear.logits(vectors), numbers[asks]))
+        logits, classes = zip(*found, strict=True)
+        return np.concatenate(logits), np.concatenate(classes)
+
+    def _match_cosines(self, heads: Sequence[InnerHead]) -> Floats | None:
+        """Return the cosines of good matches; None without a fold to measure them in."""
+        if not heads:
+            return None
+        photos, counts = self._photos, range(1, self._photos.points.shape[1] + 1)
+        near, seen, asked = [], [], []
+        for each in heads:
+            sold = ~each.held | (photos.kinds != SHOPPER)
+            asks = ~sold & np.isin(photos.products, photos.products[sold])
+            shown = averaged(photos.points[sold], each.turned)
+            looks = [averaged(photos.points[asks, :count], each.turned) for count in counts]
+            near.append(np.stack([_nearest(look, shown) for look in looks], axis=1))
+            best = [each.linear.logits(look).argmax(axis=1) for look in looks]
+            seen.append(np.stack(best, axis=1))
+            asked.append(np.flatnonzero(asks))
+        rows = np.concatenate(asked)
+        held = HeldPhotos(
+            np.concatenate(near),
+            np.concatenate(seen),
+            photos.classes.numbers[rows],
+            self._folds[rows],
+        )
+        return match_cosines(held, len(photos.classes.paths))
 
     def _unseen(self, size: int) -> list[Doubles]:
         """Return logits of photos of categories that map and head were not trained on."""
-        classes, found = self._photos.classes, []
+        photos, classes, found = self._photos, self._photos.classes, []
         parts = np.random.default_rng(self._seed).permutation(len(classes.paths)) % INNER_FOLDS
         for part in range(INNER_FOLDS):
             hidden = np.flatnonzero(parts == part)
@@ -210,10 +254,19 @@ class Inner:
             turned = self._without(held)
             rest = classes.without(hidden)
             if turned is not None and len(rest.paths) > 1 and held.any():
-                found.append(self._recognised(rest, held, turned[:, :size], held)[0])
+                vectors = averaged(photos.points, turned[:, :size])
+                found.append(_regression(vectors, rest, ~held).logits(vectors[held]))
         return found
 
 
 def _regression(vectors: Floats, classes: Classes, rows: Booleans) -> Linear:
     used = rows & (classes.numbers >= 0)
     return regression(vectors[used], classes.numbers[used], len(classes.paths))
+
+
+def _nearest(queries: Floats, photos: Floats) -> Doubles:
+    """Return the cosine of each query to its nearest photo."""
+    found = np.empty(len(queries))
+    for block, near in cosines(queries, photos):
+        found[block] = near.max(axis=1)
+    return found

@@ -29,7 +29,7 @@ from embedder.domain.fitted import (
     TextMap,
     unit,
 )
-from embedder.domain.manifest import CATEGORIES, MAP_FILE, TEXT_SUFFIX
+from embedder.domain.manifest import CATEGORIES, MAP_FILE, MATCH_COSINES, TEXT_SUFFIX
 from servicekit.processes.background import Priority, yield_to_answers
 
 ORDER: Final = "order.json"
@@ -207,6 +207,8 @@ def _write_space(
         np.savez(file, means=means, scales=scales, projection=projection)
     if fitted.head is not None:
         _put(folder / CATEGORIES, json.dumps(fitted.head.categories).encode())
+        if (cosines := fitted.head.match_cosines) is not None:
+            _put(folder / MATCH_COSINES, json.dumps(cosines.round(4).tolist()).encode())
 
 
 def _write_text_map(folder: Path, text_map: TextMap, order: FitOrder) -> None:

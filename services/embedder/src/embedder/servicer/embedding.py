@@ -253,6 +253,7 @@ def _result(outcome: ItemOutcome) -> pb.EmbedResult:
     result = pb.EmbedResult()
     result.status.SetInParent()
     result.vector.CopyFrom(vector_of(outcome))
+    result.match_cosines.extend(outcome.match_cosines)
     if outcome.classification is not None:
         result.classification.CopyFrom(_classification(outcome.classification))
     return result

@@ -69,6 +69,7 @@ class EmbedderClient(EmbedderPort):
                 item.classification if item.HasField("classification") else None
                 for item in response.results
             ),
+            match_cosines=tuple(item.match_cosines for item in response.results),
         )
 
     async def classify(self, catalog_id: str, photo: Signal, top_k: int) -> Classification:

@@ -21,7 +21,8 @@ from sightline_core.versions import SpaceVersion
 from sightline_rules.fast_dataclass import fast_dataclass
 
 SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Quantiles of Verification.nearest_cosines, as defined by the retriever's contract."""
+"""Quantiles of Verification.nearest_cosines and EmbedResult.match_cosines, as defined by the
+contracts of retriever and embedder."""
 LEAST_REFUSED, MOST_REFUSED = 0.01, 0.5
 """Smallest and largest quantile that a verification measures."""
 
@@ -50,7 +51,8 @@ class Thresholds:
     """Thresholds for good matches, from a scene's file; see scenes/default.toml."""
 
     refuse: Annotated[float, AfterValidator(_measured)] = 0.0
-    """Share of the catalog's own photos that the threshold rejects; 0: no such threshold."""
+    """Share of good matches, or of the catalog's own photos, that the threshold rejects; 0: no such
+    threshold."""
     cosines: Annotated[Mapping[str, Cosine], AfterValidator(_by_version)] = field(
         default_factory=dict
     )
@@ -123,6 +125,8 @@ class MatchRule:
     """The scene's threshold for all spaces; 0 if none."""
     asked: float
     """The request's own threshold; 0: use the scene's."""
+    photos: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """Cosines of good matches of the request's photos at SHARES, by index of the signal."""
 
     def judge(
         self,
@@ -172,7 +176,7 @@ class MatchRule:
             return Match(MatchOutcome.NOTHING_FOUND, branch=listing.branch, space=version)
         row = max(range(len(listing.ids)), key=listing.similarities.__getitem__)
         value = listing.similarities[row]
-        threshold, basis = self._threshold(listing.branch, space)
+        threshold, basis = self._threshold(listing, space)
         return Match(
             MatchOutcome.NO_THRESHOLD if threshold is None else _outcome(value, threshold),
             basis,
@@ -184,9 +188,10 @@ class MatchRule:
         )
 
     def _threshold(
-        self, branch: Branch, space: SearchedSpace | None
+        self, listing: CandidateList, space: SearchedSpace | None
     ) -> tuple[float | None, MatchBasis]:
-        """Return a branch's threshold, the request's before the scene's; None without one."""
+        """Return a list's threshold, the request's before the scene's; None without one."""
+        branch = listing.branch
         if branch is Branch.KEYWORDS:
             given, basis = self.thresholds.min_words, MatchBasis.WORDS
         elif self.asked:
@@ -198,14 +203,16 @@ class MatchRule:
         if given:
             return given, basis
         refuse = self.thresholds.refuse
-        if refuse and branch is Branch.VISUAL and space and space.nearest_cosines:
-            return learned(space.nearest_cosines, refuse), MatchBasis.CATALOG
+        if refuse and branch is Branch.VISUAL and space:
+            of_photo = None if listing.signal is None else self.photos.get(listing.signal)
+            if cosines := of_photo or space.nearest_cosines:
+                return learned(cosines, refuse), MatchBasis.CATALOG
         return None, MatchBasis.UNSPECIFIED
 
 
-def learned(nearest_cosines: Sequence[float], refuse: float) -> float:
-    """Return this quantile of the cosines of the catalog's own photos, interpolated."""
-    return float(np.interp(refuse, SHARES[: len(nearest_cosines)], nearest_cosines))
+def learned(cosines: Sequence[float], refuse: float) -> float:
+    """Return this quantile of cosines at SHARES, interpolated."""
+    return float(np.interp(refuse, SHARES[: len(cosines)], cosines))
 
 
 def _outcome(value: float, threshold: float) -> MatchOutcome:

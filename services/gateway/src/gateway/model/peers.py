@@ -40,6 +40,8 @@ class EmbeddedSignals:
     classifications: tuple[Classification | None, ...] = ()
     """Predicted categories by signal, `None` without a classification head; empty if none was
     requested."""
+    match_cosines: tuple[Sequence[float], ...] = ()
+    """Cosines of good matches by signal; empty: of none."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ class EmbeddedSignal:
     vector: Vector
     classification: Classification | None = None
     """Predicted categories of a photo; `None`: not requested, or without a classification head."""
+    match_cosines: Sequence[float] = ()
+    """Cosines to the nearest photo that shares of good matches stay below, as the fit of its space
+    measured them; empty: not measured. See EmbedResult.match_cosines."""
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """Results of branches, with notes about their execution."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 from itertools import chain
 from operator import attrgetter
@@ -46,6 +46,8 @@ class BranchResult:
     """Texts read in photos, by index of the signal."""
     read: Mapping[str, str] = field(default_factory=dict)
     """By product: the words of a label that it has, as the photo shows them."""
+    match_cosines: Mapping[int, Sequence[float]] = field(default_factory=dict)
+    """Cosines of good matches of photos, by index of the signal; see EmbeddedSignal."""
 
 
 NOTHING = BranchResult()
@@ -71,7 +73,7 @@ def merged(results: Iterable[BranchResult]) -> BranchResult:
 
 
 _LISTS = ("listings", "found", "generated", "steps", "failures", "facets", "new")
-_MAPPINGS = ("missing", "corrected", "labels", "read")
+_MAPPINGS = ("missing", "corrected", "labels", "read", "match_cosines")
 _FIRSTS = ("popular", "anchors")
 """Fields of which the first value counts that is not empty."""
 _read_lists = attrgetter(*_LISTS)

@@ -111,5 +111,5 @@ def best_match(
     spaces = [
         SearchedSpace(each, trace.nearest_cosines.get(each.generation, ())) for each in trace.spaces
     ]
-    rule = MatchRule(scene.match, scene.min_quality, run.query.min_quality)
+    rule = MatchRule(scene.match, scene.min_quality, run.query.min_quality, trace.match_cosines)
     return rule.judge(judged, spaces, order, incomplete=lost)

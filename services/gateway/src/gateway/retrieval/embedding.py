@@ -43,9 +43,10 @@ async def embed(
         return [], failed(branch, Peer.EMBEDDER, error)
     pairs = list(zip(signals, embedded.items, strict=True))
     seen = embedded.classifications or (None,) * len(pairs)
+    near = embedded.match_cosines or ((),) * len(pairs)
     vectors = [
-        EmbeddedSignal(signal, item, classification)
-        for (signal, item), classification in zip(pairs, seen, strict=True)
+        EmbeddedSignal(signal, item, classification, cosines)
+        for (signal, item), classification, cosines in zip(pairs, seen, near, strict=True)
         if not isinstance(item, ServiceError)
     ]
     failures = tuple(

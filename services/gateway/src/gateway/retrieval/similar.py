@@ -222,7 +222,11 @@ async def _near_signal(
     listing = listing_of(branch, signal.strength, found, signal)
     if not isinstance(near, str) and not signal.negative:
         listing = _with_categories(run, listing, [near], signal.strength)
-    return result_of(run, listing, found)
+    result = result_of(run, listing, found)
+    if isinstance(near, str):
+        return result
+    cosines = {signal.index: near.match_cosines} if near.match_cosines else {}
+    return changed(result, match_cosines=cosines)
 
 
 def _with_categories(

@@ -82,6 +82,8 @@ class RequestTrace:
         """Spaces that were searched, without duplicates."""
         self.nearest_cosines: dict[str, Sequence[float]] = {}
         """Cosines between a catalog's own photos, by generation; see NearestProducts."""
+        self.match_cosines: dict[int, Sequence[float]] = {}
+        """Cosines of good matches of photos, by index of the signal; see EmbeddedSignal."""
         self.freshness: Freshness | None = None
         self.branch_steps: list[str] = []
         """Steps of each branch, in words."""
@@ -139,6 +141,7 @@ class RequestTrace:
         self.corrected |= result.corrected
         self.labels |= result.labels
         self.read |= result.read
+        self.match_cosines |= result.match_cosines
         self.facets += result.facets
         self.branch_steps += result.steps
         for found in result.found:
