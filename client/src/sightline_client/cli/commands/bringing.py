@@ -159,7 +159,7 @@ def command(
     ] = None,
     most_photos: Annotated[
         int,
-        options.number("N", "Maximum number of them.", 20, 10_000, rich_help_panel=MEASURES),
+        options.number("N", "Maximum number of measured photos.", 20, 10_000, rich_help_panel=MEASURES),
     ] = 1000,
     beside: Annotated[
         Path,
@@ -304,7 +304,7 @@ def _roll_out(name: str) -> list[str]:
     return [
         _("Roll-out, and back:"),
         "  (cd deploy/triton && .venv/bin/python -m triton_engine.build --pin)",
-        f"  EMBEDDER_MODELS={DEFAULT.name},{name} make up",
+        f"  make up MODELS={DEFAULT.name},{name}",
         f"  sightline index upgrade --version {name}",
         "  sightline index rollback",
     ]
