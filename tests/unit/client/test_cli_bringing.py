@@ -12,7 +12,7 @@ from tests.unit.client.command_line import call, flat
 
 REPORT = {
     "name": "net",
-    "manifest": "backbones/net.toml",
+    "manifests": ["backbones/net.toml", "backbones/net_features.toml"],
     "model": {
         "image": "pixels",
         "layout": "NCHW",
@@ -44,6 +44,7 @@ REPORT = {
                 "gain_high": 0.3,
             }
         ],
+        "fitted": None,
         "photos": 40,
         "products": 10,
         "occasions": 33,
@@ -105,6 +106,7 @@ def test_the_report_and_the_commands_of_the_roll_out_are_shown(checker: Checker)
         "make up MODELS=efficientnet_lite0,net",
         "sightline index upgrade --version net",
         "sightline index rollback",
+        "sightline spaces fit --backbone net",
     ):
         assert words in printed, words
     assert checker.options["mean"] == (0.5, 0.5, 0.5)

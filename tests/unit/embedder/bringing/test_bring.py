@@ -14,6 +14,7 @@ import onnxruntime
 import pytest
 from PIL import Image
 
+from embedder.adapters.triton import config_file
 from embedder.bringing import bring as bringing
 from embedder.bringing import trial_process
 from embedder.bringing.bring import bring
@@ -110,12 +111,18 @@ def test_triton_serves_the_vectors_that_the_network_s_own_tools_give(place: Path
     assert report["parity"]["mean"] > 0.9999
     assert {"no_new_privs", "limits"} <= {*report["confined_by"]}
     build.pin(place / "manifests")
-    (path,) = build.ensure(place / "models", place / "manifests")
-    session = onnxruntime.InferenceSession(path.read_bytes())
+    paths = build.ensure(place / "models", place / "manifests")
+    session, features = (onnxruntime.InferenceSession(path.read_bytes()) for path in paths)
     for each in sorted((place / "photos").iterdir()):
-        served = session.run(["embedding"], {"image": seen(each.read_bytes())[None]})[0][0]
+        image = {"image": seen(each.read_bytes())[None]}
+        served = session.run(["embedding"], image)[0][0]
         own = by_its_own_tools(each.read_bytes())
         np.testing.assert_allclose(served, own / np.linalg.norm(own), atol=2e-6)
+        raw = features.run(["features"], image)[0][0]
+        np.testing.assert_allclose(raw, own, rtol=1e-4, atol=1e-5)
+    configured = (place / "models" / "net_features" / "config.pbtxt").read_text()
+    description, _ = config_file.read(configured)
+    assert (description.space, description.blocks) == ("features", {"head": WIDTH})
     # Brought again, the manifest keeps the graph's hash.
     pinned = (place / "manifests" / "net.toml").read_text()
     brought(place)
@@ -173,6 +180,7 @@ def test_it_is_measured_beside_the_model_in_use(place: Path) -> None:
     assert nearest["name"] == "1-NN"
     assert nearest["value"] == nearest["baseline"] > 0.3
     assert (nearest["gain_low"], nearest["gain_high"]) == (0.0, 0.0)
+    assert held["fitted"]["baseline"] == nearest["baseline"]
     assert (held["verdict"], held["photos"], held["rejected"]) == ("INCONCLUSIVE", 24, 1)
     assert all(cost["p50_ms"] > 0 and cost["processor_ms"] > 0 for cost in held["costs"])
     together = [{**each, "upload": each["product"]} for each in shop]

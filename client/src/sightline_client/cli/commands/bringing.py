@@ -159,7 +159,7 @@ def command(
     ] = None,
     most_photos: Annotated[
         int,
-        options.number("N", "Maximum number of measured photos.", 20, 10_000, rich_help_panel=MEASURES),
+        options.number("N", "Maximum number of photos.", 20, 10_000, rich_help_panel=MEASURES),
     ] = 1000,
     beside: Annotated[
         Path,
@@ -250,7 +250,7 @@ def _shown(report: Mapping[str, Any]) -> RenderableType:
         (_("input"), shape),
         (_("vector"), f"{model['vector']}, {model['dimension']:,}"),
         (_("preprocessing"), f"{sees}, {look['channels']}, {look['resize']}, {look['fit']}"),
-        (_("manifest"), report["manifest"]),
+        *((_("manifest"), path) for path in report["manifests"]),
     ]
     parts: list[RenderableType] = [grid(("", ""), rows, show_header=False)]
     parts += [Text(plain(note)) for note in report["notes"]]
@@ -271,9 +271,12 @@ def _held(found: Mapping[str, Any], name: str) -> RenderableType:
     """Show figures and costs beside those of the model in use."""
     ours, before = found["costs"]
     columns = (_("figure"), name, _("95% interval"), plain(before["model"]), _("gain"))
+    figures: list[tuple[str, Any]] = [(each["name"], each) for each in found["figures"]]
+    if found["fitted"] is not None:
+        figures.append((_("{figure}, fitted", figure=found["fitted"]["name"]), found["fitted"]))
     rows = [
         (
-            plain(each["name"]),
+            plain(label),
             f"{each['value']:.3f}",
             _("{low:.3f} to {high:.3f}", low=each["low"], high=each["high"]),
             f"{each['baseline']:.3f}",
@@ -284,7 +287,7 @@ def _held(found: Mapping[str, Any], name: str) -> RenderableType:
                 gain_high=each["gain_high"],
             ),
         )
-        for each in found["figures"]
+        for label, each in figures
     ]
     costs = ((_("processor ms"), "processor_ms"), ("p50 ms", "p50_ms"))
     rows += [(label, f"{ours[key]:.1f}", "", f"{before[key]:.1f}", "") for label, key in costs]
@@ -307,6 +310,8 @@ def _roll_out(name: str) -> list[str]:
         f"  make up MODELS={DEFAULT.name},{name}",
         f"  sightline index upgrade --version {name}",
         "  sightline index rollback",
+        _("Or a space fitted on it:"),
+        f"  sightline spaces fit --backbone {name}",
     ]
 
 

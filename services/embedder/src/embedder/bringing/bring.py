@@ -19,13 +19,17 @@ from embedder.bringing.held_photos import TriedModel
 from embedder.bringing.parity import ParityReport
 from embedder.bringing.preprocessor import Preprocessing, preprocessing
 from embedder.bringing.trial_process import TrialProcess
-from embedder.domain.brought import FileFacts, Fit, Look, ModelRefused, Refusal, Wanted
+from embedder.domain.brought import Fit, Look, ModelRefused, Refusal, Wanted
 from embedder.domain.errors import FitInvalid
+from embedder.domain.models import FEATURES, VISUAL
 from embedder.domain.recipes import PreprocessStep
 
 ZEROS: Final = "0" * 64
 """In place of the hash of the graph, which the build computes."""
-NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,62}")
+SPACES: Final = {"": VISUAL, "_features": FEATURES}
+"""Suffix and space of each manifest: of a model for searches, and of one that spaces are fitted on.
+"""
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,52}")
 PLAIN: Final = re.compile(r'[^"\\$\n]{1,200}')
 """As in deploy/triton/triton_engine/tables.py."""
 
@@ -67,9 +71,13 @@ def bring(
                 Refusal.INPUT_TYPE, f"{file.name} takes bytes: export it with inputs in float32"
             )
         brought = TriedModel(named.name, process, parity.served(seen.look))
-        text = manifest(named, process.facts, brought.look, process.part, seen)
-        path = Path(options["to"]) / f"{named.name}.toml"
-        _check_free(path, text)
+        folder = Path(options["to"])
+        texts = {
+            folder / f"{named.name}{suffix}.toml": manifest(named, space, process, seen)
+            for suffix, space in SPACES.items()
+        }
+        for path, text in texts.items():
+            _check_free(path, text)
         report: dict[str, Any] = {
             "model": asdict(process.facts) | {"file_bytes": len(process.part)},
             "confined_by": list(process.layers),
@@ -82,10 +90,11 @@ def bring(
             beside = held_photos.served_model(Path(options["beside"]))
             processes.enter_context(beside.process)
             report["held"] = _held(photos, brought, beside, options, progress)
-        write_whole(path.with_suffix(".onnx"), process.part, path.parent)
-        if not path.exists():  # an existing one is the same, and may have the graph's hash
-            write_whole(path, text.encode(), path.parent)
-    return report | {"manifest": str(path), "name": named.name}
+        write_whole(folder / f"{named.name}.onnx", process.part, folder)
+        for path, text in texts.items():
+            if not path.exists():  # an existing one is the same, and may have the graph's hash
+                write_whole(path, text.encode(), folder)
+    return report | {"manifests": [str(path) for path in texts], "name": named.name}
 
 
 def notes(seen: Preprocessing) -> list[str]:
@@ -99,11 +108,10 @@ def notes(seen: Preprocessing) -> list[str]:
     return found
 
 
-def manifest(
-    named: NamedModel, facts: FileFacts, look: Look, part: bytes, seen: Preprocessing
-) -> str:
+def manifest(named: NamedModel, space: str, process: TrialProcess, seen: Preprocessing) -> str:
     """Return the text of a manifest of deploy/triton/triton_engine/backbones, without the graph's
     hash."""
+    facts, look = process.facts, parity.served(seen.look)
     pixels: dict[str, object] = {
         "size": facts.side,
         "crop": look.crop,
@@ -115,10 +123,10 @@ def manifest(
     if look.fit is Fit.PAD:
         pixels["preprocessing"] = PreprocessStep.CROP_PAD.value
     stated: dict[str, Mapping[str, object]] = {
-        "": {"title": named.title, "space": "visual"},
+        "": {"title": named.title, "space": space},
         "weights": {
             "path": f"{named.name}.onnx",
-            "sha256": hashlib.sha256(part).hexdigest(),
+            "sha256": hashlib.sha256(process.part).hexdigest(),
             "licence": named.licence,
             "trained_on": named.trained_on,
         },

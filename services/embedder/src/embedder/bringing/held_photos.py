@@ -10,12 +10,13 @@ import numpy as np
 from embedder.adapters.triton import config_file
 from embedder.bringing.trial_process import Embedded, TrialProcess
 from embedder.domain.brought import Look, ModelRefused, Refusal, Wanted
-from embedder.domain.errors import ModelNotReady
+from embedder.domain.errors import FitInvalid, ModelNotReady
 from embedder.domain.fitted import (
     KINDS,
     SHOPPER,
     FittedSpace,
     Labelled,
+    SpaceEvaluation,
     SpaceFigure,
     SpaceVerdict,
     unit,
@@ -23,8 +24,8 @@ from embedder.domain.fitted import (
 from embedder.domain.recipes import PhotoRecipe
 from embedder.fitting.components import Rows
 from embedder.fitting.evaluate_space import evaluate
-from embedder.fitting.fit import FitOptions
-from embedder.fitting.measuring import HIT, NEAREST, Views
+from embedder.fitting.fit import FitOptions, fit_rows
+from embedder.fitting.measuring import HIT, NEAREST, Learn, Views
 from embedder.fitting.occasions import by_occasion
 
 GRAPH: Final = "1/model.onnx"
@@ -62,6 +63,8 @@ class HeldReport:
     text: str
     figures: tuple[SpaceFigure, ...]
     """Each with the model in use as its baseline, and the interval of the difference."""
+    fitted: SpaceFigure | None
+    """NEAREST of spaces fitted on the brought model; None if the photos do not suffice."""
     photos: int
     products: int
     occasions: int
@@ -130,25 +133,25 @@ def held(
     seen = list(_embedded(photos, (brought, beside), tell))
     if len(seen) < LEAST_PHOTOS:
         raise ModelRefused(Refusal.PHOTOS, "nearly no photo can be decoded: give others")
-    ours, before = (np.stack([unit(each[model].vectors) for _, each in seen]) for model in (0, 1))
+    ours, theirs = (np.stack([each[model].vectors for _, each in seen]) for model in (0, 1))
+    before = unit(theirs[:, 0])
     alike = Labelled(
-        features=before,
+        features=theirs,
         kinds=np.full(len(seen), SHOPPER, np.int8),
         products=[photo.product for photo, _ in seen],
         groups=[photo.upload or photo.path.as_posix() for photo, _ in seen],
         categories=[()] * len(seen),
     )
     grouped = replace(by_occasion(alike), features=ours)
-    found = evaluate(
-        grouped,
-        FitOptions(),
-        before[:, 0],
-        beside.name,
-        seed=seed,
-        views=Views(1, 1),
-        learn=unchanged,
-        unseen=False,
-    )
+
+    def evaluated(learn: Learn) -> SpaceEvaluation:
+        views = Views(1, 1)
+        name = beside.name
+        return evaluate(
+            grouped, FitOptions(), before, name, seed=seed, views=views, learn=learn, unseen=False
+        )
+
+    found = evaluated(unchanged)
     figures = tuple(each for each in found.figures if each.name in SHOWN)
     if not figures:
         raise ModelRefused(
@@ -160,6 +163,7 @@ def held(
         verdict=found.verdict,
         text=found.text,
         figures=figures,
+        fitted=_fitted(evaluated),
         photos=found.photos,
         products=found.products,
         occasions=len({*grouped.groups}),
@@ -169,6 +173,14 @@ def held(
             for place, model in enumerate((brought, beside))
         ),
     )
+
+
+def _fitted(evaluated: Callable[[Learn], SpaceEvaluation]) -> SpaceFigure | None:
+    try:
+        figures = evaluated(fit_rows).figures
+    except FitInvalid:
+        return None
+    return next((each for each in figures if each.name == NEAREST), None)
 
 
 def _embedded(
