@@ -2,8 +2,9 @@
 
 Environment variables: DATA and PORT_BASE identify the suite; ENGINE is its vector index, TARGET
 whether its services run apart, all in one process, or some in one (default: by the size of DATA),
-INFERENCE what runs the models (default: by TARGET), TRACES the host of a trace collector, and
-PROGRAM the program to stop or start.
+INFERENCE what runs the models (default: by TARGET), MODELS the photo models, the default one first
+(default: by TARGET), TRACES the host of a trace collector, and PROGRAM the program to stop or
+start.
 """
 
 import os
@@ -63,8 +64,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
-    """Return the suite that DATA, PORT_BASE, CATALOGS, ENGINE, TARGET, INFERENCE and TRACES
-    name.
+    """Return the suite that DATA, PORT_BASE, CATALOGS, ENGINE, TARGET, INFERENCE, MODELS
+    and TRACES name.
 
     A running suite's own settings take precedence.
     """
@@ -76,6 +77,7 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
         "target": environment.get("TARGET")
         or usual_target(data, environment.get("ENGINE") or "lite"),
         "inference": environment.get("INFERENCE") or "",
+        "models": environment.get("MODELS") or "",
         "traces": environment.get("TRACES") or "",
     }
     facts = given if command in ("up", "run") else {**given, **stored_facts(data)}
@@ -83,23 +85,27 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
         port_base = int(str(facts["port_base"]))
     except ValueError:
         raise SuiteError(f"PORT_BASE={facts['port_base']} is not a number") from None
-    catalogs = [name.strip() for name in str(facts["catalogs"]).split(",") if name.strip()]
     programs = sightline(
         data,
         port_base,
-        catalogs,
+        _names(facts["catalogs"]),
         engine=str(facts["engine"]),
         traces=str(facts["traces"]),
         target=str(facts["target"]),
         inference=str(facts["inference"]),
+        models=_names(facts.get("models", "")),
     )
     return Suite(data, programs, facts={**given, "again": _again(data, given)})
+
+
+def _names(text: object) -> list[str]:
+    return [name.strip() for name in str(text).split(",") if name.strip()]
 
 
 def _again(data: Path, given: Mapping[str, str]) -> str:
     """Return the command that starts this suite again."""
     usual = {"port_base": _PORT_BASE, "catalogs": "default", "engine": "lite"}
-    usual |= {"traces": "", "inference": ""}
+    usual |= {"traces": "", "inference": "", "models": ""}
     usual["target"] = usual_target(data, given["engine"])
     other = [f"{n.upper()}={shlex.quote(v)}" for n, v in given.items() if v != usual[n]]
     return " ".join(["make up", *other])

@@ -80,14 +80,16 @@ def sightline(
     traces: str = "",
     target: str = "apart",
     inference: str = "",
+    models: Sequence[str] = (),
 ) -> tuple[Program, ...]:
     """Return every program in the order of start.
 
     `engine`: one of ENGINES. `target`: APART, ALL, or the services of one process, separated by
     commas; the others have one each. `inference`: one of INFERENCES; empty: ONNX where the embedder
-    shares a process, else TRITON. `traces`: the host of a collector that receives the traces of
-    all calls by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none. Raise SuiteError for
-    an unknown engine, inference or target, an invalid catalog or a port out of range.
+    shares a process, else TRITON. `models`: built photo models, the default one first; empty:
+    MODELS, or the first of them. `traces`: the host of a collector that receives the traces of all
+    calls by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none. Raise SuiteError for an
+    unknown engine, inference or target, an invalid catalog or a port out of range.
     """
     if engine not in ENGINES:
         raise SuiteError(f"ENGINE={engine} is not one of {', '.join(ENGINES)}")
@@ -107,7 +109,7 @@ def sightline(
         name: {purpose: port_base + offset for purpose, offset in offsets.items()}
         for name, offsets in PORTS.items()
     }
-    models = MODELS[:1] if inside else MODELS
+    models = models or (MODELS[:1] if inside else MODELS)
     embedding = _embedding(root, folder, ports["triton"] if inference == TRITON else None)
     services = _services(
         root, ports, folder, ",".join(catalogs), {**embedding, "EMBEDDER_MODELS": ",".join(models)}

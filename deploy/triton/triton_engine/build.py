@@ -30,6 +30,8 @@ FETCH_SECONDS: Final = 60
 MAX_BYTES: Final = 2**31
 """Maximum bytes of a protobuf message."""
 
+ZEROS: Final = "0" * 64
+"""Hash of a graph in a manifest, until it is known."""
 MODELS: Final = Path(__file__).resolve().parent.parent / "models"
 
 
@@ -62,6 +64,15 @@ def ensure_one(folder: Path, backbone: Backbone, manifests: Path = BACKBONES) ->
         if not (file.is_file() and file.read_bytes() == data):
             replace(file, data)
     return path
+
+
+def pin(backbones: Path = BACKBONES) -> None:
+    """Write the hashes of graphs into the manifests that have ZEROS for them. Raises BuildError."""
+    for backbone in read_all(backbones):
+        if backbone.graph.sha256 == ZEROS:
+            path = backbones / f"{backbone.name}.toml"
+            made = sha256(_graph_of(backbone, backbones))
+            replace(path, path.read_text().replace(ZEROS, made).encode())
 
 
 def _beside(backbone: Backbone, manifests: Path) -> dict[str, bytes]:
@@ -210,8 +221,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Build, and print the models' paths."""
     parser = argparse.ArgumentParser(prog="python -m triton_engine.build", description=__doc__)
     parser.add_argument("--models", type=Path, default=MODELS, help="the model repository")
+    parser.add_argument(
+        "--backbones", type=Path, default=BACKBONES, help="the folder of the manifests"
+    )
+    parser.add_argument(
+        "--pin", action="store_true", help="write the hashes of graphs in place of zeros"
+    )
+    said = parser.parse_args(arguments)
     try:
-        print(*ensure(parser.parse_args(arguments).models), sep="\n")
+        if said.pin:
+            pin(said.backbones)
+        print(*ensure(said.models, said.backbones), sep="\n")
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -22,8 +22,6 @@ from triton_engine.manifest import BuildError, Graph, Local, ManifestError
 from triton_engine.photo_models import OnnxPhotoModel, OnnxPhotos, Pixels
 from triton_engine.vision import Tower
 
-ZEROS = "0" * 64
-
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -85,7 +83,7 @@ def _model(tower: Tower, seen: Seen, file: bytes, named: Named) -> OnnxPhotoMode
                 dimension=tower.dimension,
             ),
             input=Pixels(size=tower.size, crop=seen.crop, mean=seen.mean, scale=seen.scale),
-            graph=Graph(sha256=ZEROS),
+            graph=Graph(sha256=build.ZEROS),
         )
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())

@@ -16,6 +16,7 @@ from onnx.compose import add_prefix
 from onnx.utils import Extractor
 
 from triton_engine.backbone import OnnxModel
+from triton_engine.features import FEATURES
 from triton_engine.graph import OPSET, Graph, tensor
 from triton_engine.manifest import BuildError
 from triton_engine.photo_models import (
@@ -117,7 +118,12 @@ def _end(data: bytes, backbone: OnnxModel) -> tuple[list[str], list[int | str], 
         after = _likeliest(PREFIX + backbone.network.output, codes, backbone.output)
         return [backbone.network.output], ["T", 2], after
     network = backbone.network
-    return [network.output], [network.dimension], _unit_length(PREFIX + network.output)
+    if backbone.output == FEATURES:
+        after = Graph()
+        after.add("Identity", [PREFIX + network.output], FEATURES)
+    else:
+        after = _unit_length(PREFIX + network.output)
+    return [network.output], [network.dimension], after
 
 
 def _cut(data: bytes, name: str, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:

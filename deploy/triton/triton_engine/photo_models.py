@@ -250,8 +250,21 @@ class OnnxPhotoModel(PhotoModel):
     network: OnnxPhotos
 
     @property
+    def output(self) -> str:
+        return FEATURES if self.space == FEATURES else "embedding"
+
+    @property
+    def given(self) -> str:
+        return "output as it is" if self.space == FEATURES else "output, L2"
+
+    @property
     def dimension(self) -> int:
         return self.network.dimension
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        stated = super().parameters
+        return stated | ({"blocks": f"{HEAD}={self.dimension}"} if self.space == FEATURES else {})
 
 
 class FaceModel(PhotoModel):

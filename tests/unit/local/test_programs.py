@@ -195,3 +195,17 @@ TRITON_BESIDE = {"apart": "triton", "all": "onnx", "gateway,retriever,ranker": "
 def test_a_target_that_is_none_is_refused(target: str) -> None:
     with pytest.raises(SuiteError, match=f"TARGET={target} is neither apart nor all"):
         sightline(Path("/srv/data"), 9000, target=target)
+
+
+def test_the_photo_models_can_be_named() -> None:
+    made = sightline(
+        Path("/srv/data"),
+        9000,
+        target="apart",
+        inference="triton",
+        models=("efficientnet_lite0", "net"),
+    )
+    programs = {each.name: each for each in made}
+    assert programs["embedder"].environment["EMBEDDER_MODELS"] == "efficientnet_lite0,net"
+    arguments = programs["triton"].command
+    assert arguments[arguments.index("--load") + 1 :][:2] == ("efficientnet_lite0", "net")

@@ -12,7 +12,7 @@ from sightline.ranker.v1 import model_service_pb2
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
-from sightline_client.cli.commands import evaluating, online
+from sightline_client.cli.commands import bringing, evaluating, online
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import grids, listings, trained
 from sightline_client.cli.work import following
@@ -35,6 +35,7 @@ ForcePromotion = Annotated[
 
 app.command("evaluate")(evaluating.command)
 app.command("online")(online.command)
+app.command("bring")(bringing.command)
 
 
 @app.command()

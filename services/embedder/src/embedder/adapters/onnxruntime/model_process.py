@@ -185,11 +185,12 @@ def _launched(model: str, link: socket.socket) -> subprocess.Popen[bytes]:
         (sys.executable, "-sP", "-m", host.__name__, model),
         stdin=link.fileno(),
         stdout=subprocess.DEVNULL,
-        env=_environment(),
+        env=environment(),
         process_group=0,  # a terminal's Ctrl-C is for the service, which drains first
     )
 
 
-def _environment() -> Mapping[str, str]:
+def environment() -> Mapping[str, str]:
+    """Return the whole environment of a model's process."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {**_ENVIRONMENT, **kept, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
