@@ -127,8 +127,11 @@ class FitPhotos:
         if options.refined is not None:
             return options.refined.matrix
         products = folds.numbered(self.products[rows].tolist())
+        # A group of a picture under several products is an occasion of each.
+        groups = self.groups[rows].tolist()
+        occasions = folds.numbered([*zip(products.tolist(), groups, strict=True)])
         most = min(options.max_dimension, MAX_DIMENSION)
-        return directions(self.points[rows], products, most, options.shrinkage)
+        return directions(self.points[rows], products, occasions, most, options.shrinkage)
 
 
 class Inner:
