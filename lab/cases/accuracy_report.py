@@ -51,8 +51,8 @@ WANTED = (
     MissingGoal("test: the same, never seen by the map, top-5", 0.93, UNSEEN_ICONIC_HIT, FOUR),
 )
 CAPTION = (
-    "95% intervals by the bootstrap over scenes (products where the map has not seen them; photos "
-    "on val); gains are paired. Pretrained: EfficientNet-Lite0's unit vectors of one view."
+    "95% intervals by the bootstrap over occasions (products where the map has not seen them; "
+    "photos on val); gains are paired. Pretrained: EfficientNet-Lite0's unit vectors of one view."
 )
 
 

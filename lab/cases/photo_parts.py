@@ -47,7 +47,7 @@ BUILT_IN, FITTED = "built-in space, one view", "fitted space, one view"
 TWO, FOUR = "fitted space, two views", "fitted space, four views"
 ALL_ONE, ALL_TWO, ALL_FOUR = "all parts, one view", "all parts, two views", "all parts, four views"
 ROWS: Final = ((1, FITTED, ALL_ONE), (2, TWO, ALL_TWO), (VIEWS, FOUR, ALL_FOUR))
-GOALS: Final = ((ALL_ONE, 0.84), (ALL_FOUR, 0.875))
+GOALS: Final = ((ALL_ONE, 0.845), (ALL_FOUR, 0.875))
 
 
 @dataclass(frozen=True, slots=True)

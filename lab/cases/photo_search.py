@@ -209,9 +209,9 @@ def table(found: PhotoHits) -> BenchTable:
         ),
         caption=(
             "Groceries by cross-validation; in brackets the paired gain over one view without the"
-            " category, with its 95% interval by the bootstrap over scenes (unseen and newer"
-            " products: over products). Two views: the wide and the narrow crop. Studio: only one"
-            " catalog photo of each product is there to find."
+            " category, with its 95% interval by the bootstrap over occasions (unseen and"
+            " newer products: over products). Two views: the wide and the narrow crop. Studio: only"
+            " one catalog photo of each product is there to find."
         ),
     )
 

@@ -53,7 +53,7 @@ def shop() -> Iterator[FitPhoto]:
             each.save(file, "JPEG", quality=90)
             data = file.getvalue()
             label = Label(
-                image_id(data), wine.id, "", wine.title, wine.category_path, frozenset(), 0
+                image_id(data), wine.id, "", wine.title, wine.category_path, frozenset(), 0, 0
             )
             yield FitPhoto(data, label, image_id(data), shopper=kind == SHOPPER)
 

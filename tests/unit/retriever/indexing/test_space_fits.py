@@ -90,9 +90,10 @@ async def test_labels_are_read_page_by_page_with_all_that_a_photo_shows(record: 
     second, last = await record.labels("default", after or "", 2)
 
     assert [label.image_id for label in first] == [image_id(b"1"), image_id(b"2")]
-    assert first[0] == Label(
-        image_id(b"1"), "a", "", "Oat milk", ("Milk", "Oat"), frozenset({"own"}), 0
+    assert replace(first[0], stored=0) == Label(
+        image_id(b"1"), "a", "", "Oat milk", ("Milk", "Oat"), frozenset({"own"}), 0, 0
     )
+    assert first[0].stored == second[0].stored, "one write"
     assert [(label.product_id, label.family) for label in second] == [("c", "a")]
     assert (after, last) == ("b", "c")
     assert await record.labels("default", "c", 2) == ([], None)
@@ -107,9 +108,8 @@ class Shop:
 
     async def add(self, product: str, *photos: bytes, hash_of: int = 0, **content: object) -> None:
         made = write(product, *photos, **content)
-        images = {
-            name: replace(image, perceptual_hash=hash_of) for name, image in made.new_images.items()
-        }
+        images, first = dict(made.new_images), image_id(photos[0])
+        images[first] = replace(images[first], perceptual_hash=hash_of)
         await self.record.write("default", [replace(made, new_images=images)])
         self.photos.stored.update({("default", image_id(data)): data for data in photos})
 
@@ -178,6 +178,42 @@ async def test_the_same_picture_under_two_products_is_one_group(shop: Shop) -> N
     groups = {photo.label.product_id: photo.group for photo in sent}
     assert groups["a"] == groups["b"]
     assert len(set(groups.values())) == 4
+
+
+async def test_a_shoppers_photos_of_one_upload_are_one_group(shop: Shop) -> None:
+    await shop.add("wine", b"1", b"2", parent_id="p", tags=("phone",))
+    await shop.add("wine", b"1", b"2", b"3", b"4", parent_id="p", tags=("phone",))
+    await shop.add("studio", b"5", b"6", parent_id="p")
+
+    _, sent = await shop.fit(shopper_photo_tags=("phone",))
+
+    groups = {photo.data: photo.group for photo in sent}
+    assert groups[b"1"] == groups[b"2"] != groups[b"3"] == groups[b"4"]
+    assert len(set(groups.values())) == 4, "the catalog's own photos stay apart"
+
+
+async def test_photos_of_an_import_are_not_one_upload(shop: Shop) -> None:
+    wines = [write(name, name.encode(), name.encode() * 2, tags=("phone",)) for name in ("a", "b")]
+    await shop.record.write("default", wines)
+    shop.photos.stored.update(
+        {("default", image_id(data)): data for data in (b"a", b"aa", b"b", b"bb")}
+    )
+
+    _, sent = await shop.fit(shopper_photo_tags=("phone",))
+
+    assert len({photo.group for photo in sent}) == 4
+
+
+async def test_an_upload_joins_the_groups_of_its_pictures(shop: Shop) -> None:
+    picture = (0b1011 << 40) + 7
+    await shop.add("a", b"1", hash_of=picture, tags=("phone",))
+    await shop.add("b", b"2", b"3", hash_of=picture, tags=("phone",))
+    await shop.add("c", b"4", tags=("phone",))
+
+    _, sent = await shop.fit(shopper_photo_tags=("phone",))
+
+    groups = {photo.data: photo.group for photo in sent}
+    assert groups[b"1"] == groups[b"2"] == groups[b"3"] != groups[b"4"]
 
 
 @pytest.mark.full
@@ -295,7 +331,7 @@ async def trainer() -> AsyncIterator[tuple[Trainer, EmbedderClient]]:
 
 
 def labelled(data: bytes = b"photo") -> FitPhoto:
-    label = Label(image_id(data), "v", "p", "Oat milk", ("Milk",), frozenset(), 0)
+    label = Label(image_id(data), "v", "p", "Oat milk", ("Milk",), frozenset(), 0, 0)
     return FitPhoto(data, label, "g", shopper=True)
 
 

@@ -122,8 +122,11 @@ class FitPhotos:
     def directions(self, rows: Rows, options: FitOptions) -> Floats:
         """Fit the directions on some of the photos."""
         products = folds.numbered(self.products[rows].tolist())
+        # A group of a picture under several products is an occasion of each.
+        groups = self.groups[rows].tolist()
+        occasions = folds.numbered([*zip(products.tolist(), groups, strict=True)])
         most = min(options.max_dimension, MAX_DIMENSION)
-        return directions(self.points[rows], products, most, options.shrinkage)
+        return directions(self.points[rows], products, occasions, most, options.shrinkage)
 
 
 @dataclass(frozen=True, slots=True)

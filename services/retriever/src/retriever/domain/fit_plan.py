@@ -15,6 +15,8 @@ class Label:
     tags: frozenset[str]
     perceptual_hash: int
     """See sightline_rules.duplicates; NO_HASH = not hashed yet."""
+    stored: int
+    """Time at which the photo was stored, in microseconds: equal for photos of one write."""
 
     @property
     def family(self) -> str:
@@ -40,7 +42,7 @@ class FitPhoto:
     data: bytes
     label: Label
     group: str
-    """Photos of one group are the same picture."""
+    """Photos of one group are the same picture, or were uploaded together."""
     shopper: bool
     """Whether a shopper took it."""
 

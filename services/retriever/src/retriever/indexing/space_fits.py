@@ -32,6 +32,7 @@ MOST_NAME: Final = 128
 """Characters of a backbone's name or a tag."""
 PAGE: Final = 500
 """Products read in one transaction."""
+_SEVERAL: Final = ""
 AHEAD: Final = 8
 """Photos read from their store at once."""
 
@@ -119,7 +120,7 @@ class _Chosen:
     families: Collection[str]
     total: int
     groups: Mapping[str, str]
-    """By photo id, a key shared by photos of the same picture."""
+    """By photo id, a key shared by photos of the same picture and of one upload."""
     lost: int = 0
     """Photos that are missing in the store."""
 
@@ -131,15 +132,52 @@ async def _choose(catalog_id: str, wanted: FitPlan, record: LabelRecord) -> _Cho
         counts.update(label.family for label in labels)
     families, total = _drawn(counts, wanted)
     hashes: dict[str, int] = {}
+    uploads, tags = Uploads(), frozenset(wanted.shopper_photo_tags)
     async for labels in _pages(catalog_id, record):
         for label in labels:
+            uploads.add(label, shopper=bool(tags & label.tags))
             if label.family in families:
                 hashes[label.image_id] = label.perceptual_hash
-    groups = await asyncio.to_thread(picture_groups.groups, list(hashes.values()))
+    pictures = await asyncio.to_thread(picture_groups.groups, list(hashes.values()))
     ids = list(hashes)
-    return _Chosen(
-        families, total, {image: ids[first] for image, first in zip(ids, groups, strict=True)}
-    )
+    same = {image: ids[first] for image, first in zip(ids, pictures, strict=True)}
+    return _Chosen(families, total, uploads.joined(same))
+
+
+class Uploads:
+    """Shoppers' photos of a family that were stored by one write of this family alone.
+
+    A write of several families is an import, which says nothing about when photos were taken.
+    """
+
+    def __init__(self) -> None:
+        self._families: dict[int, str] = {}
+        """Family of each write's photos, by time; _SEVERAL: more than one."""
+        self._photos: dict[int, list[str]] = {}
+        """Shoppers' photos of each write."""
+
+    def add(self, label: Label, *, shopper: bool) -> None:
+        """Add a photo of the catalog. `shopper`: whether a shopper took it."""
+        if self._families.setdefault(label.stored, label.family) != label.family:
+            self._families[label.stored] = _SEVERAL
+            self._photos.pop(label.stored, None)
+        elif shopper:
+            self._photos.setdefault(label.stored, []).append(label.image_id)
+
+    def joined(self, groups: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the group of each photo, with groups joined that share an upload."""
+        joined = {group: group for group in groups.values()}
+
+        def root(group: str) -> str:
+            while joined[group] != group:
+                joined[group] = group = joined[joined[group]]
+            return group
+
+        for photos in self._photos.values():
+            known = [groups[each] for each in photos if each in groups]
+            for other in known[1:]:
+                joined[root(other)] = root(known[0])
+        return {photo: root(group) for photo, group in groups.items()}
 
 
 def _drawn(counts: Mapping[str, int], wanted: FitPlan) -> tuple[frozenset[str], int]:

@@ -28,6 +28,7 @@ _LABELS = (
         _P.tags,
         _I.image_id,
         images.c.perceptual_hash,
+        images.c.create_time,
     )
     .select_from(product_images.join(products, same(products, product_images)).join(images, PHOTO))
     .where(
@@ -69,6 +70,7 @@ def read_labels(
             category_path=categories.split(row.category),
             tags=frozenset(json.loads(row.tags)),
             perceptual_hash=from_signed(row.perceptual_hash),
+            stored=row.create_time,
         )
         for row in found
     ], page[-1]
