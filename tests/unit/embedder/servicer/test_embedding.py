@@ -275,7 +275,8 @@ APPLE, MILK = ("Fruit", "Apple"), ("Dairy", "Milk")
 def headed() -> EmbeddingServicer:
     """Return a servicer of one model with a head, in place of a fitted one."""
     HEADED.given.clear()
-    embedder = embedder_of(HEADED, names=FakeNames([APPLE, MILK]))
+    names = FakeNames([APPLE, MILK], cosines=[[[0.25, 0.5]] * 2] * 4)
+    embedder = embedder_of(HEADED, names=names)
     listing = SpaceListing(embedder.spaces, FakeRecord())
     return EmbeddingServicer(
         embedder,
@@ -299,6 +300,7 @@ async def test_everything_that_can_be_said_of_an_item_is_read(headed: EmbeddingS
     assert reported == [APPLE, MILK]
     assert first.classification.space_version == first.vector.space_version
     assert not second.HasField("classification")
+    assert ([*first.match_cosines], [*second.match_cosines]) == ([], [0.25, 0.5])
     kinds = sorted(given["kind"].ravel().tolist() for given in HEADED.given)
     assert kinds == [[0, 0], [1, 1, 1]]
 

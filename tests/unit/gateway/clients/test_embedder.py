@@ -1,4 +1,4 @@
-"""The charge for decoding if the embedder does not report it."""
+"""What the embedder answers, and the charge for decoding if it does not report it."""
 
 import asyncio
 from datetime import timedelta
@@ -92,3 +92,15 @@ async def test_photos_are_charged_the_processor_time_that_the_embedder_measured(
                 "default", [Signal(0, SignalKind.IMAGE, image=b"a")], 0, "", space=""
             )
         assert ledger.seconds == pytest.approx(charged)
+
+
+async def test_each_photo_has_the_cosines_of_good_matches_that_the_embedder_returns() -> None:
+    results = [pb.EmbedResult(match_cosines=[0.25, 0.5]), pb.EmbedResult()]  # an older embedder
+    photos = [Signal(place, SignalKind.IMAGE, image=b"a") for place in range(2)]
+    quotas.account.set(Ledger())
+    async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
+        answer = pb.BatchEmbedResponse(results=results)
+        answer.decoding_time.FromTimedelta(timedelta(seconds=0.25))
+        client = EmbedderClient(channel, Answering(answer))
+        found = await client.embed("default", photos, 0, "", space="")
+    assert [list(each) for each in found.match_cosines] == [[0.25, 0.5], []]
