@@ -51,7 +51,7 @@ export function createTransport(defaults: CallDefaults): Transport {
       for (const [name, value] of Object.entries(await defaults.authenticate())) headers.set(name, value);
       const limit = timeoutMs ?? defaults.timeoutMs;
       const until = limit > 0 ? performance.now() + limit : Infinity;
-      const attempts = isRepeatable(method, message) ? ATTEMPTS : 1;
+      const attempts = isRepeatable(method) ? ATTEMPTS : 1;
       for (let attempt = 1; ; attempt++) {
         const left = until === Infinity ? 0 : Math.max(1, Math.ceil(until - performance.now()));
         try {
@@ -84,17 +84,9 @@ function withCatalog<T extends Message>(schema: DescMessage, message: T, catalog
   return copied;
 }
 
-/**
- * Return whether a call may be sent again: as the contract says, and unless a product has an etag, because a retry
- * would conflict with the first attempt.
- */
-function isRepeatable(method: DescMethodUnary, message: Message): boolean {
-  if (method.idempotency === MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN) return false;
-  const { products, updates } = message as {
-    products?: { etag?: string }[];
-    updates?: { product?: { etag?: string } }[];
-  };
-  return !products?.some((each) => each.etag) && !updates?.some((each) => each.product?.etag);
+/** Return whether a call may be sent again, as the contract says. */
+function isRepeatable(method: DescMethodUnary): boolean {
+  return method.idempotency !== MethodOptions_IdempotencyLevel.IDEMPOTENCY_UNKNOWN;
 }
 
 /** Return whether another attempt may succeed; CANCELLED is what a gateway that shuts down answers. */

@@ -106,9 +106,7 @@ class ProductCalls(Connected):
             request = catalog_pb2.UpdateProductsRequest(
                 catalog_id=self.catalog, updates=[to_wire.update(update) for update in updates]
             )
-        etags = any(update.product.etag for update in request.updates)
-        service = self.calls.catalog_once if etags else self.calls.catalog
-        response = await self._call(service.UpdateProducts, request, timeout)
+        response = await self._call(self.calls.catalog.UpdateProducts, request, timeout)
         check_answered(len(request.updates), len(response.results))
         return tuple(map(from_wire.upsert_outcome, response.results))
 

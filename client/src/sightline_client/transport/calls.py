@@ -67,15 +67,11 @@ class Calls:
         self.report: Callable[[Any], object] = lambda _: None
         """Callback for each response message: the command line prints it with ``--json``."""
         self._channel = gateway_channel.connect(target, retries=True, credentials=credentials)
-        self._channel_once = gateway_channel.connect(target, retries=False, credentials=credentials)
         if token is not None:
-            for each in (self._channel, self._channel_once):
-                say_with_calls(each, token)
+            say_with_calls(self._channel, token)
         self.recommendation = RecommendationServiceStub(self._channel)
         self.detection = DetectionServiceStub(self._channel)
         self.catalog = CatalogServiceStub(self._channel)
-        self.catalog_once = CatalogServiceStub(self._channel_once)
-        """Without retries, for products with an etag: a retry would conflict with the first try."""
         self.events = UserEventServiceStub(self._channel)
         self.admin = AdminServiceStub(self._channel)
         self.jobs = JobServiceStub(self._channel)
@@ -86,7 +82,6 @@ class Calls:
     async def close(self) -> None:
         """Close the connections and cancel calls in flight."""
         await self._channel.close(None)
-        await self._channel_once.close(None)
 
     async def __call__(
         self, method: UnaryUnaryMultiCallable[Q, A], request: Q, timeout: float | None

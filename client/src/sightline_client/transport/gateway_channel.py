@@ -76,8 +76,7 @@ def options(*, retries: bool) -> list[tuple[str, int | str]]:
 
 def service_config(*, retries: bool) -> dict[str, object]:
     """Return gRPC's service config: load balancing, and retries of methods that protos mark as
-    idempotent. A product with an etag needs a channel without retries: a retry would conflict with
-    the first attempt."""
+    idempotent, also of a product with an etag: a repeated write finds the product as wanted."""
     config: dict[str, object] = {"loadBalancingConfig": [{"round_robin": {}}]}
     if not retries:
         return config

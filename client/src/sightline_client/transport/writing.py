@@ -92,9 +92,7 @@ class BatchWriter:
 
         async def send(messages: list[product_pb2.Product]) -> catalog_pb2.UpsertProductsResponse:
             request = catalog_pb2.UpsertProductsRequest(catalog_id=self.catalog, products=messages)
-            etags = any(product.etag for product in messages)
-            service = self.calls.catalog_once if etags else self.calls.catalog
-            response = await self.calls(service.UpsertProducts, request, self.timeout)
+            response = await self.calls(self.calls.catalog.UpsertProducts, request, self.timeout)
             check_answered(len(messages), len(response.results))
             return response
 

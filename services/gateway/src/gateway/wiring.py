@@ -116,10 +116,9 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         ),
         ranking,
     )
-    once = _connect(settings, Peer.RETRIEVER, known[Peer.RETRIEVER], ())
     beside = _beside(settings, known)
     catalogs = _catalogs(settings, beside)
-    passthrough = Passthrough(catalogs, connections, once[0], keys)
+    passthrough = Passthrough(catalogs, connections, keys)
     log = AuditLog(connections, keys)
     answers = AnswerQueue(ranking.record, settings.answer_queue_products)
     snapshots = _snapshots(settings, beside, catalogs)
@@ -160,7 +159,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         concealment.serve(charging.serve(filter_texts.serve(Binding.of(servicer)), prices))
         for servicer in servicers
     ]
-    channels = [once, *connections.values(), *beside.values()]
+    channels = [*connections.values(), *beside.values()]
     audit = Audit(log.append, AlsoNamed(catalogs))
     return Gateway(bindings, audit, answers, snapshots, toml, channels, catalogs)
 

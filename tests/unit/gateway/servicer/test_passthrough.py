@@ -119,14 +119,14 @@ def channels() -> dict[Peer, FakeChannel]:
     return {peer: FakeChannel() for peer in Peer}
 
 
-def served(channels: dict[Peer, Any], once: FakeChannel | None = None) -> dict[str, Any]:
-    """Return the public servicers by service. `once`: the transport without retries."""
+def served(channels: dict[Peer, Any]) -> dict[str, Any]:
+    """Return the public servicers by service."""
     ways = {
         peer: (channel, PeerCaller(peer, reserve=0.0, longest=1.0))
         for peer, channel in channels.items()
     }
     catalogs = KnownCatalogs(["default"])
-    passthrough = Passthrough(catalogs, ways, once or FakeChannel(), open_keys)  # type: ignore[arg-type]
+    passthrough = Passthrough(catalogs, ways, open_keys)
     return {
         admin.SERVICE.full_name: admin.AdminServicer(
             catalogs,
@@ -246,20 +246,6 @@ def test_each_list_of_a_public_request_says_how_long_it_may_be(service):
         if not item.GetOptions().Extensions[max_items]
     ]
     assert not bare
-
-
-@pytest.mark.parametrize("name", ["UpsertProducts", "UpdateProducts"])
-async def test_a_product_with_an_etag_is_sent_once(channels, name):
-    once = FakeChannel()
-    method = catalog.SERVICE.methods_by_name[name]
-    servicer = served(channels, once)[catalog.SERVICE.full_name]
-    request = request_of(method)
-    await getattr(servicer, name)(request, None)
-    assert (len(channels[Peer.RETRIEVER].sent), len(once.sent)) == (1, 0)
-    written = request.products if name == "UpsertProducts" else request.updates
-    getattr(written[0], "product", written[0]).etag = "e"
-    await getattr(servicer, name)(request, None)
-    assert (len(channels[Peer.RETRIEVER].sent), len(once.sent)) == (1, 1)
 
 
 LISTS = [pair for pair in ROUTED if "next_page_token" in pair[0].output_type.fields_by_name]

@@ -142,13 +142,11 @@ class Passthrough:
         self,
         catalogs: Collection[str],
         connections: Mapping[Peer, Connection],
-        once: grpc.aio.Channel,
         keys: SigningKeys,
     ) -> None:
-        """`once`: channel to the retriever without retries. `keys` sign page tokens."""
+        """`keys` sign page tokens."""
         self._catalogs = catalogs
         self._connections = connections
-        self._once = once
         self._keys = keys
 
     def serve(
@@ -173,18 +171,15 @@ class Passthrough:
         admitted = admitting or partial(admit, catalogs=self._catalogs)
         route, method = ROUTES[public.full_name][name], public.methods_by_name[name]
         channel, caller = self._connections[route.peer]
-        peers, once = [
-            way.unary_unary(
-                f"/{route.path}",
-                request_serializer=GetMessageClass(method.input_type).SerializeToString,
-                response_deserializer=GetMessageClass(method.output_type).FromString,
-            )
-            for way in (channel, self._once)
-        ]
+        passed = channel.unary_unary(
+            f"/{route.path}",
+            request_serializer=GetMessageClass(method.input_type).SerializeToString,
+            response_deserializer=GetMessageClass(method.output_type).FromString,
+        )
 
         async def call(request: Any) -> Any:
             request.catalog_id = admitted(request)
-            return await caller.call(once if _depends(request) else peers, request)
+            return await caller.call(passed, request)
 
         pages = "next_page_token" in method.output_type.fields_by_name
         return _paged(call, ListTokens(name, self._keys), admitted) if pages else call
@@ -216,13 +211,3 @@ def _method(call: Call) -> Any:
         return await call(request)
 
     return method
-
-
-def _depends(request: Any) -> bool:
-    """Return whether a write has a precondition (etag).
-
-    A retry would fail with ETAG_MISMATCH although the first attempt succeeded.
-    """
-    products = [*getattr(request, "products", ())]
-    products += [update.product for update in getattr(request, "updates", ())]
-    return any(product.etag for product in products)
