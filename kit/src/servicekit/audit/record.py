@@ -3,7 +3,7 @@
 An entry's hash covers the entry and the hash before it, so that a changed, missing, inserted or
 moved entry shows (`sightline audit verify`). Entries are deleted only up to a seal, which records
 the number and the hash of the last deleted one: the chain continues from it. The store itself
-rejects all other changes (servicekit.sql.schema.chain_audit). Needs the extra `sql`.
+rejects all other changes (servicekit.sql.schema.create_audit). Needs the extra `sql`.
 """
 
 import hashlib

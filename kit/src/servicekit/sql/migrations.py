@@ -70,6 +70,8 @@ def settle(
         else:
             _wait(database, sleep)
     at = database.schema()
+    if at.older:
+        raise SystemExit(f"does not start: {_too_old(at)}")
     if at.newer:
         if obstacles := database.obstacles(metadata):
             raise SystemExit(f"does not start: {_too_new(at, obstacles)}")
@@ -99,10 +101,18 @@ def _too_new(at: SchemaRevision, obstacles: list[str]) -> str:
     return f"the store is at {at.found}, too new for this release ({at.newest}): {problems}"
 
 
+def _too_old(at: SchemaRevision) -> str:
+    return (
+        f"the store is at {at.found}, of a release before 0.30: upgrade it with release 0.39 first"
+    )
+
+
 def command(database: Database, metadata: MetaData, *, check: bool) -> int:
     """Migrate, or with `check` print what is to be done. Return the exit status."""
     try:
         at = database.schema()
+        if at.older:
+            return _fail(_too_old(at))
         print(_state(at))
         for revision, purpose in at.missing.items():
             print(f"  {revision}  {purpose}", flush=True)

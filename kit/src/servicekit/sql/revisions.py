@@ -36,6 +36,8 @@ class SchemaRevision:
     """Pending revisions in order, each with its purpose."""
     newer: bool
     """True if a later release migrated the store."""
+    older: bool = False
+    """True if a release migrated it last from which this one does not upgrade."""
 
 
 def schema(connection: Connection, package: str) -> SchemaRevision:
@@ -45,8 +47,9 @@ def schema(connection: Connection, package: str) -> SchemaRevision:
     newest = scripts.get_current_head() or ""
     try:
         steps = [*scripts.iterate_revisions("head", found or "base")]
-    except ResolutionError:  # a revision of a later release
-        return SchemaRevision(found, newest, {}, newer=True)
+    except ResolutionError:  # revisions are numbers with leading zeros
+        older = found < (scripts.get_base() or "")
+        return SchemaRevision(found, newest, {}, newer=not older, older=older)
     missing = {step.revision: (step.doc or "").partition("\n")[0] for step in reversed(steps)}
     return SchemaRevision(found, newest, missing, newer=False)
 

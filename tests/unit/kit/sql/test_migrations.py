@@ -43,6 +43,23 @@ def test_the_command_says_what_is_to_do_does_it_once_and_then_finds_nothing(
     assert said.count("the store is at 0002: nothing to do") == 2
 
 
+def test_a_store_of_a_release_that_is_upgraded_no_more_says_what_to_do(
+    db: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db.migrate()
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    for check in (True, False):
+        assert command(db, METADATA, check=check) == FAILED
+        assert "at 0000, of a release before 0.30: upgrade it with release 0.39 first" in (
+            capsys.readouterr().err
+        )
+    for settings in (RUN, WAIT):
+        with pytest.raises(SystemExit, match=r"does not start: .* 0\.39 first"):
+            settle(db, METADATA, settings)
+    assert db.schema().found == "0000"
+
+
 def test_a_store_that_is_away_is_an_error_in_words(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

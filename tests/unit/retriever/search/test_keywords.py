@@ -6,14 +6,11 @@ import sqlite3
 import threading
 from collections.abc import Awaitable, Iterator
 from functools import partial
-from importlib.resources import files
 from typing import Any, Protocol
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from retriever.columns import word_index as indexed
 from retriever.columns.column_cache import Columns
@@ -244,17 +241,6 @@ async def test_words_follow_the_product(shop: Record, db: Database, found: Found
     assert sorted(held) == ["elsewhere", "glass", "maotai", "rioja", "sancerre"]
 
 
-async def test_products_that_were_there_before_get_their_words(db: Database, found: Found) -> None:
-    before = await found("barolo red wine 酒")
-    config = Config()
-    config.set_main_option("script_location", str(files("retriever.record.migrations")))
-    with db.engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0009")
-    db.migrate()
-    assert await found("barolo red wine 酒") == before
-
-
 async def test_a_text_finds_products_by_their_titles_in_its_market(
     shop: Record, db: Database, found: Found
 ) -> None:
@@ -273,7 +259,7 @@ async def test_a_text_finds_products_by_their_titles_in_its_market(
     with db.engine.begin() as connection:  # as the last release wrote it
         mine = table.update().where(table.c.product_id == "shirt")
         connection.execute(mine.values(title="linen shirt"))
-        stored.fill(connection, of_markets=True)
+        stored.fill(connection)
     await all_ways()
     change = ProductChange(ProductContent("shirt", ""), frozenset({"markets"}), {})
     await shop.change("default", [change])

@@ -111,20 +111,17 @@ def _held(row: sa.Row[Any]) -> Words:
     return Words(*(getattr(row, column.name) for column in _WORDS))
 
 
-def fill(connection: Connection, *, of_markets: bool = False) -> None:
-    """Store the words of every product, for the migration that creates their table; `of_markets`:
-    of those with markets, for the one that adds the words of their titles.
+def fill(connection: Connection) -> None:
+    """Store the words of every product with markets, for the migration that adds the words of their
+    titles.
 
     Reads only the columns that products had then, since later migrations may add some.
     """
     c = products.c
     place = sa.tuple_(c.catalog_id, c.product_id)
     named = [c.catalog_id, c.product_id, c.title, c.category, c.brand, c.tags, c.attributes]
-    if of_markets:
-        named.append(c.markets)
-    page = sa.select(*named).order_by(c.catalog_id, c.product_id).limit(_FILLED)
-    if of_markets:
-        page = page.where(c.markets.is_not(None))
+    page = sa.select(*named, c.markets).where(c.markets.is_not(None))
+    page = page.order_by(c.catalog_id, c.product_id).limit(_FILLED)
     rows = connection.execute(page).all()
     while rows:
         for catalog_id, some in groupby(rows, lambda row: row.catalog_id):
@@ -142,7 +139,7 @@ def _content(row: Any) -> ProductContent:
         brand=row.brand,
         tags=tuple(json.loads(row.tags)),
         attributes=tuple(Attribute(key, value) for key, value in json.loads(row.attributes)),
-        markets=field_codecs.markets(getattr(row, "markets", None)),
+        markets=field_codecs.markets(row.markets),
     )
 
 

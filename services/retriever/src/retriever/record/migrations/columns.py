@@ -14,20 +14,6 @@ TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 texts = partial(schema.texts, kind=TEXT)
 
 
-def add_numbers(table: str, *names: str) -> None:
-    """Add columns of numbers: NULL in existing rows, and in rows that the previous release
-    writes."""
-    for name in names:
-        op.add_column(table, sa.Column(name, sa.BigInteger()))
-
-
-def add_texts(table: str, *names: str) -> None:
-    """Add columns of texts: NULL in existing rows, and in rows that the previous release
-    writes."""
-    for name in names:
-        op.add_column(table, sa.Column(name, TEXT))
-
-
 def drop_columns(table: str, *names: str) -> None:
     """Drop columns."""
     for name in names:

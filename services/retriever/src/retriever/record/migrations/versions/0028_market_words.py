@@ -12,7 +12,7 @@ revision, down_revision = "0028", "0027"
 
 
 def upgrade() -> None:
-    fill(op.get_bind(), of_markets=True)
+    fill(op.get_bind())
 
 
 def downgrade() -> None:
