@@ -4,9 +4,13 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from gateway.callers.job_access import RULES
+from ranker.domain.errors import RefinementFailed
 from ranker.learning.publish import PUBLISH
 from ranker.wiring.worker import jobs_of
+from ranker.workers.jobs import Do
 from retriever.workers import jobs as retriever_jobs
 from servicekit.admission.access import POOL, Role, rule
 from servicekit.processes.background import Priority
@@ -15,7 +19,7 @@ from sightline.common.v1 import job_kind_pb2
 SERVICE = "sightline.common.v1.JobService"
 
 
-def ranker_kinds() -> set[str]:
+def ranker_jobs() -> dict[str, Do]:
     stand_in = cast(
         Any,
         SimpleNamespace(
@@ -27,11 +31,16 @@ def ranker_kinds() -> set[str]:
             training_priority=Priority.IDLE,
         ),
     )
-    return {PUBLISH, *jobs_of(stand_in, stand_in, stand_in, asyncio.Event())}
+    return jobs_of(stand_in, stand_in, stand_in, asyncio.Event())
 
 
 def test_the_kinds_that_workers_do_are_those_of_the_contract() -> None:
-    assert {*retriever_jobs.KINDS} | ranker_kinds() == {*RULES}
+    assert {*retriever_jobs.KINDS} | {PUBLISH, *ranker_jobs()} == {*RULES}
+
+
+async def test_a_refinement_that_waited_during_the_upgrade_ends_with_what_to_do() -> None:
+    with pytest.raises(RefinementFailed, match="fit one on the catalog's photos"):
+        await ranker_jobs()["refine_space"](cast(Any, None))
 
 
 def test_each_kind_has_a_rule_and_a_name_like_its_value() -> None:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ranker.record.answers import AnswerLog, StoredAnswer
 from servicekit.jobs.queue import now_micros
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2, ranking_service_pb2
+from tests.fakes.answered import of_products
 from tests.wire.ranker_suite import ANN, PRODUCTS, Suite, event, refusal, suite
 
 __all__ = ["suite"]  # fixtures
@@ -18,9 +18,13 @@ async def test_an_answer_is_kept_without_its_shopper_and_its_first_content_stays
     suite: Suite,
 ) -> None:
     record = answer_service_pb2.AnswerRecord(answer_id="a-1", shopper=ANN, seed=7, scene="home")
-    product_ = record.products.add(product_id="r0", raw_score=1.5)
+    product_ = record.products.add(product_id="r0", raw_score=1.5, propensity=1, score_rank=1)
     product_.parts.add(name="visual", value=1.5)
     request = answer_service_pb2.RecordAnswersRequest(answers=[record])
+    request.answers[0].columns.CopyFrom(of_products(record.products))
+    error = await refusal(suite.answers.RecordAnswers(request))
+    assert error.violations[0].field == "answers[0].products"
+    request.answers[0].ClearField("products")
     assert (await suite.answers.RecordAnswers(request)).written_count == 1
     request.answers[0].seed = 8
     assert (await suite.answers.RecordAnswers(request)).written_count == 0
@@ -95,17 +99,6 @@ async def test_columns_are_kept_as_products_are_and_refused_when_they_do_not_fit
     request.answers[0].columns.raw_scores = bytes(8)
     error = await refusal(suite.answers.RecordAnswers(request))
     assert error.violations[0].field == "answers[0].columns.raw_scores"
-
-
-async def test_a_record_of_an_earlier_release_is_missing_like_one_that_has_expired(
-    suite: Suite,
-) -> None:
-    record = answer_service_pb2.AnswerRecord(answer_id="o-1")
-    record.products.add(product_id="p1", score_rank=1).reasons.add(code="NEW")
-    old = StoredAnswer("default", "o-1", "", "k", record.SerializeToString(), 2 * now_micros())
-    await AnswerLog(suite.database).write([old], now_micros())
-    get = answer_service_pb2.GetAnswerRequest(answer_id="o-1")
-    assert (await refusal(suite.answers.GetAnswer(get))).reason == "ANSWER_RECORD_MISSING"
 
 
 @pytest.mark.parametrize(

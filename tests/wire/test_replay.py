@@ -11,6 +11,7 @@ from servicekit.jobs.queue import now_micros
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2, ranking_service_pb2
+from tests.fakes.answered import of_products
 from tests.fakes.ranker import columns, product
 from tests.wire.ranker_suite import (
     ANN,
@@ -282,7 +283,7 @@ async def test_an_answer_that_the_ranker_did_not_rank_says_so_and_takes_nobodys_
     suite: Suite,
 ) -> None:
     record = pb.AnswerRecord(answer_id="f", scene="home")
-    record.products.add(product_id="r0", raw_score=0.5)
+    record.columns.CopyFrom(of_products([pb.AnsweredProduct(product_id="r0", raw_score=0.5)]))
     record.inputs.recent_events.append(1)
     record.answer_time.FromMicroseconds(now_micros())
     await suite.answers.RecordAnswers(pb.RecordAnswersRequest(answers=[record]))

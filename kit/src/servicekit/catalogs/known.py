@@ -27,7 +27,6 @@ from servicekit.errors import (
     NotFound,
     ServiceError,
     Unavailable,
-    Unimplemented,
 )
 from servicekit.tasks.supervision import supervised, until_tick
 from servicekit.telemetry import get_logger
@@ -311,10 +310,7 @@ class KnownCatalogs(Collection[str]):
 
     async def _read(self) -> CatalogList | None:
         assert self._registry is not None  # noqa: S101 - checked by all callers
-        try:
-            return await self._registry.read(self._list.revision)
-        except Unimplemented:  # a retriever of an earlier release
-            return None
+        return await self._registry.read(self._list.revision)
 
     def _fail(self, reason: str, error: Exception | None = None) -> None:
         STALE.set(1)

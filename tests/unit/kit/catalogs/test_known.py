@@ -21,7 +21,7 @@ from servicekit.catalogs.known import (
     KnownCatalogs,
     ListedCatalog,
 )
-from servicekit.errors import Unavailable, Unimplemented
+from servicekit.errors import Unavailable
 from servicekit.rpc.requests import catalog
 from tests.virtual_time import run
 
@@ -170,15 +170,6 @@ async def test_a_registry_that_hangs_holds_a_call_for_a_limited_time() -> None:
     with pytest.raises(CatalogsUnavailable):
         catalog("a", known)
     await known.stop()
-
-
-async def test_an_earlier_release_without_a_registry_has_no_other_catalogs() -> None:
-    registry = Registry()
-    registry.down = Unimplemented("no such call", reason="UNIMPLEMENTED")
-    known = KnownCatalogs(("default",), registry)
-    await known.refresh()
-    with pytest.raises(CatalogNotFound):
-        catalog("a", known)
 
 
 async def test_the_last_list_survives_a_restart_without_the_registry(tmp_path: Path) -> None:

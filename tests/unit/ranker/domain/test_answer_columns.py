@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ranker.domain import answer_columns
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
+from tests.fakes.answered import of_products
 
 CAUSES = (
     answer_pb2.Move.CAUSE_DIVERSITY,
@@ -55,7 +56,7 @@ def test_a_range_is_the_same_of_every_form(
     given_: list[pb.AnsweredProduct], offset: int, limit: int
 ) -> None:
     expected = given_[offset : offset + limit if limit else None]
-    columns = pb.AnswerRecord(columns=answer_columns.of_products(given_))
+    columns = pb.AnswerRecord(columns=of_products(given_))
     assert not [*answer_columns.problems(columns.columns)]
     for as_columns in (False, True):
         record = pb.AnswerRecord.FromString(columns.SerializeToString())

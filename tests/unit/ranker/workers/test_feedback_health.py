@@ -8,7 +8,6 @@ import pytest
 from prometheus_client import REGISTRY
 
 from ranker.adapters.model_store import ModelStore
-from ranker.domain.answer_columns import of_products
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.online import JoinCounts, Period
@@ -22,6 +21,7 @@ from ranker.workers.feedback_health import Watch
 from servicekit.sql.database import Database
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
+from tests.fakes.answered import of_products
 from tests.fakes.ranker import NOW, model, stored
 
 TODAY = NOW // DAY_MICROS * DAY_MICROS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 import pytest
 
@@ -25,7 +24,6 @@ from tests.fakes.index import vector_of
 from tests.freed import freed
 from tests.stores import each_engine
 from tests.unit.retriever.columns.conftest import (
-    HASH,
     A,
     B,
     C,
@@ -76,19 +74,6 @@ async def test_catalogs_are_apart(record: Record) -> None:
     assert await ids(columns, "other") == {"a", "b"}
     await record.delete("other", ["a"])
     assert (await ids(columns), await ids(columns, "other")) == ({"a"}, {"b"})
-
-
-async def test_a_hash_that_comes_later_is_there(record: Record, neighbour: Record) -> None:
-    columns = patient(record)
-    unhashed = write("a", A)
-    new = {key: replace(image, perceptual_hash=0) for key, image in unhashed.new_images.items()}
-    await record.write("default", [replace(unhashed, new_images=new), write("b")])
-    await ids(columns)
-    await neighbour.save_hashes("default", {image_id(A): HASH})
-    view = await columns.view("default")
-    assert view is not None
-    places = view.table.places(["a", "b"])
-    assert view.table.image_hash[places].tolist() == [HASH, 0]
 
 
 async def test_vectors_follow_what_another_process_writes(

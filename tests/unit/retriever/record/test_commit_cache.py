@@ -14,12 +14,10 @@ from retriever.record import Record
 from retriever.record.commit_cache import TurnVersion
 from servicekit.sql.database import Database
 from sightline_rules.filters import Availability, Money
-from sightline_rules.photos import image_id
 from tests.stores import address
 from tests.unit.retriever.conftest import generation, vectors, write
 
 A, B = b"photo a", b"photo b"
-HASH = 0x1234_5678_9ABC_DEF0
 
 
 @pytest.fixture
@@ -76,13 +74,6 @@ async def test_catalogs_keep_products_of_the_same_id_apart(record: Record) -> No
     for _ in range(2):
         assert (await record.get("default", ["a"]))["a"].content.brand == "one"
         assert (await record.get("other", ["a"]))["a"].content.brand == "two"
-
-
-async def test_a_photo_that_is_hashed_later_is_shown_with_its_hash(record: Record) -> None:
-    await record.write("default", [write("a", A)])
-    assert (await one(record, "a")).images[0].perceptual_hash == 0
-    await record.save_hashes("default", {image_id(A): HASH})
-    assert (await one(record, "a")).images[0].perceptual_hash == HASH
 
 
 async def test_a_quiet_record_is_not_asked_again_how_far_a_generation_is(

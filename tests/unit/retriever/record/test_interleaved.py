@@ -126,7 +126,6 @@ async def products(here: World) -> Writers:
         "commit_number": lambda w: w.record.commit_number(C),
         "reach": lambda w: w.record.reach(C, 50),
         "judge": lambda w: w.record.judge(made, SEEN, KNOWN),
-        "save_hashes": lambda w: w.record.save_hashes(C, {image_id(PHOTO): 7}),
         "save_label_texts": lambda w: w.record.save_label_texts(C, {image_id(PHOTO): "x"}),
         "save_vectors": lambda w: w.record.save_vectors(made, vectors(PHOTO)),
         "postpone": lambda w: w.record.postpone(made, [image_id(PHOTO)], 5, "x"),

@@ -1,19 +1,16 @@
 """Products of a recorded answer: as packed columns, which are stored, and one by one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from itertools import accumulate
-from typing import TypeVar
 
 import numpy as np
 
 from ranker.domain.answer_arrays import read_record
-from ranker.domain.arrays import numbers, packed
+from ranker.domain.arrays import numbers
 from sightline.common.v1 import answer_pb2, event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 
 UNKNOWN = event_pb2.EVENT_TYPE_UNSPECIFIED
-Name = TypeVar("Name")
-Value = TypeVar("Value", int, float)
 
 MOST_PRODUCTS = 2000
 MOST_BRANCHES = 16
@@ -66,36 +63,6 @@ def cut(whole: pb.AnsweredColumns, start: int, end: int) -> pb.AnsweredColumns:
         propensities=whole.propensities[wide],
         scores=whole.scores[wide],
         score_event=whole.score_event,
-    )
-
-
-def of_products(products: Sequence[pb.AnsweredProduct]) -> pb.AnsweredColumns:
-    """Return products as columns, without their reasons."""
-    parts = _table([{part.name: part.value for part in one.parts} for one in products])
-    moves = _table([{move.cause: move.places for move in one.moves} for one in products])
-    named = dict.fromkeys(name for one in products for name in one.branches)
-    branches = {name: place for place, name in enumerate(named)}
-    ranks = [one.score_rank for one in products]
-    propensities = np.array([one.propensity for one in products])
-    chances = [one.score if one.HasField("score") else np.nan for one in products]
-    known = not np.isnan(chances).all()
-    return pb.AnsweredColumns(
-        product_ids=[one.product_id for one in products],
-        raw_scores=packed(np.array([one.raw_score for one in products])),
-        parts=[pb.PackedPart(name=name, values=packed(np.array(parts[name]))) for name in parts],
-        matched_image_ids=[one.matched_image_id for one in products],
-        branch_names=branches,
-        branches=[sum(1 << branches[name] for name in set(one.branches)) for one in products],
-        collapsed_counts=[len(one.collapsed_product_ids) for one in products],
-        collapsed_product_ids=[item for one in products for item in one.collapsed_product_ids],
-        score_ranks=[] if ranks == list(range(1, len(ranks) + 1)) else ranks,
-        moves=[
-            pb.MoveColumn(cause=cause, places=[int(one) for one in moves[cause]])
-            for cause in sorted(moves, key=lambda one: (*STEPS, one).index(one))
-        ],
-        propensities=b"" if (propensities == 1).all() else packed(propensities),
-        scores=packed(np.array(chances)) if known else b"",
-        score_event=max((one.score_event for one in products if known), default=UNKNOWN),
     )
 
 
@@ -152,13 +119,6 @@ def problems(given: pb.AnsweredColumns) -> Iterable[tuple[str, str]]:
     counts = given.collapsed_counts
     if min(counts, default=0) < 0 or sum(counts) != len(given.collapsed_product_ids):
         yield "collapsed_counts", "do not add up to the number of near-duplicates"
-
-
-def _table(rows: Sequence[Mapping[Name, Value]]) -> dict[Name, list[Value | int]]:
-    """Return the value in each row by name, in the order in which names appear; 0 where a row
-    has none."""
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {name: [row.get(name, 0) for row in rows] for name in names}
 
 
 def without_costs(content: bytes) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ranker.domain import answer_columns
 from ranker.domain.answer_arrays import VERSION, read_record
-from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, UNKNOWN, of_products
+from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, UNKNOWN
 from ranker.domain.errors import AnswerMissing
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import ANSWER_ID
@@ -99,10 +99,7 @@ class AnswerServicer(answer_service_pb2_grpc.AnswerServiceServicer):
         content = await self.answers.read(catalog_id, answer_id)
         if content is None:
             raise AnswerMissing
-        record = read_record(content, inputs=inputs)
-        if record.products:  # written by a release before 0.6, one product per message
-            raise AnswerMissing
-        return record
+        return read_record(content, inputs=inputs)
 
     async def ListAnswers(
         self, request: pb.ListAnswersRequest, context: Context
@@ -145,13 +142,9 @@ def _problems(answers: Sequence[pb.AnswerRecord]) -> Iterable[tuple[str, str]]:
 def _answer_problems(answer: pb.AnswerRecord) -> Iterable[tuple[str, str]]:
     yield from named_problems(answer.answer_id, answer.request_digest, answer.arms)
     yield from name_problems(answer.controls)
-    if len(answer.products) > MOST_PRODUCTS:
-        yield "products", f"has more than {MOST_PRODUCTS} entries"
-    elif len({name for one in answer.products for name in one.branches}) > MOST_BRANCHES:
-        yield "products", f"hold more than {MOST_BRANCHES} branches"
+    if answer.products:
+        yield "products", "must be empty: set columns"
     if answer.HasField("columns"):
-        if answer.products:
-            yield "columns", "must not be set together with products"
         for name, problem in answer_columns.problems(answer.columns):
             yield f"columns.{name}", problem
     for name in ("expire_time", "answer_time"):
@@ -203,9 +196,6 @@ def stored(
     `keep_micros` applies if the record has no expiry. Modify the message."""
     message.ClearField("shopper")
     message.inputs_version = VERSION
-    if message.products:
-        message.columns.CopyFrom(of_products(message.products))
-        message.ClearField("products")
     served, expires, now = message.answer_time, message.expire_time, now_micros()
     return StoredAnswer(
         catalog_id=catalog_id,

@@ -1,14 +1,12 @@
-"""Photos: those of a product are fetched, checked and stored before it; old ones are hashed."""
+"""Photos: those of a product are fetched, checked and stored before it."""
 
 from collections.abc import Sequence
 
 from retriever.catalog.uploads import Uploads
 from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected, ProductInvalid
 from retriever.domain.product import Image, ImageDraft
-from retriever.ports.catalog import HashRecord
 from retriever.ports.photos import Photos
 from servicekit.outbound.fetch import UriForbidden, UriUnreadable
-from sightline_rules.duplicates import NO_HASH
 from sightline_rules.photos import image_id
 
 
@@ -67,23 +65,3 @@ async def stored_photo(catalog_id: str, image_id: str, photos: Photos) -> bytes 
         return await photos.get(catalog_id, image_id)
     except (ImageNotFound, ImageDamaged):
         return None
-
-
-async def hash_photos(catalog_id: str, limit: int, record: HashRecord, photos: Photos) -> int:
-    """Hash up to `limit` photos. Return their number. Raise PhotosUnavailable.
-
-    A photo that is lost or can't be decoded any more has no hash, and is not tried again.
-    """
-    hashes: dict[str, int] = {}
-    try:
-        for image_id in await record.unhashed(catalog_id, limit):
-            try:
-                data = await photos.get(catalog_id, image_id)
-                info = await photos.inspect(catalog_id, data)
-                hashes[image_id] = info.perceptual_hash
-            except (ImageNotFound, ImageDamaged, ImageRejected):
-                hashes[image_id] = NO_HASH
-    finally:
-        if hashes:
-            await record.save_hashes(catalog_id, hashes)
-    return len(hashes)

@@ -189,16 +189,6 @@ class DeletionRecord(Protocol):
         """Return and delete the products in a part of the catalog, in one transaction."""
 
 
-class HashRecord(Protocol):
-    """The record, as the hashing of older photos uses it."""
-
-    async def unhashed(self, catalog_id: str, limit: int) -> list[str]:
-        """Return ids of some photos without a perceptual hash."""
-
-    async def save_hashes(self, catalog_id: str, hashes: Mapping[str, int]) -> None:
-        """Store the perceptual hashes of photos, by their ids."""
-
-
 class LabelTextRecord(Protocol):
     """The record, as the reading of labels uses it."""
 

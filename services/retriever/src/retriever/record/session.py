@@ -17,7 +17,6 @@ from retriever.domain.product import CatalogPart, PartTally
 from retriever.domain.texts import digest_of, text_of
 from retriever.domain.vectors import VectorWrite
 from retriever.record import statements, tables
-from retriever.record.hashes import write_hashes
 from retriever.record.label_texts import write_label_texts
 from retriever.record.products import read_part, read_products
 from retriever.record.queueing import queue_up
@@ -297,14 +296,6 @@ def save_vectors(
     """Store vectors as `Session.write_vectors` does. Return its outcomes and the newest commit."""
     session = Session(connection, generation.catalog_id, now)
     return session.write_vectors(generation, writes), session.head
-
-
-def save_hashes(
-    connection: Connection, now: int, catalog_id: str, hashes: Mapping[str, int]
-) -> None:
-    """Store perceptual hashes of photos, and mark the products with these photos as changed: the
-    columns in memory hold the hashes, the index does not."""
-    _change(Session(connection, catalog_id, now), write_hashes(connection, catalog_id, hashes))
 
 
 def save_label_texts(

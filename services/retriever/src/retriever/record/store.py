@@ -13,7 +13,6 @@ from retriever.record import (
     columns,
     deliveries,
     filter_matches,
-    hashes,
     imports,
     index_rows,
     keywords,
@@ -307,8 +306,6 @@ class Record:
     drop_blank = _writes_now(drop_blank)
     save_vectors = _writes_now(session.save_vectors)
     judge = _writes(judge)
-    unhashed = _reads(hashes.HASHES.missing)
-    save_hashes = _writes_now(session.save_hashes)
     unread = _reads(label_texts.LABELS.missing)
     save_label_texts = _writes_now(session.save_label_texts)
     labels = _reads(read_labels)

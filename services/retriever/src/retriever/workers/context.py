@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from retriever.indexing.embedding import RecentVectors
 from retriever.ports import indexing
 from retriever.ports.backup import BackupRecord
-from retriever.ports.catalog import HashRecord, LabelTextRecord, RetentionRecord, UnnamedRecord
+from retriever.ports.catalog import LabelTextRecord, RetentionRecord, UnnamedRecord
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
@@ -57,7 +57,6 @@ class WorkerRecord(
     BackupRecord,
     indexing.BackfillRecord,
     indexing.VerificationRecord,
-    HashRecord,
     LabelTextRecord,
     UnnamedRecord,
     indexing.LabelRecord,

@@ -7,7 +7,6 @@ from prometheus_client import Gauge
 
 from retriever.catalog import deletions
 from retriever.catalog.faces import OTHERS
-from retriever.catalog.images import hash_photos
 from retriever.catalog.label_texts import read_label_texts
 from retriever.catalog.removal import Removal
 from retriever.domain.index_values import Waiting
@@ -29,10 +28,6 @@ LOOK_SECONDS = 5.0
 """Seconds between reads of an unchanged record, for work that becomes due with time."""
 EMBED_TURN_SECONDS = INDEX_TURN_SECONDS = 10.0
 """Seconds between steps of an idle loop, for work that becomes due with time."""
-HASH_PAUSE_SECONDS = 1.0
-"""Seconds between two lots of photos that are hashed beside other work."""
-HASH_TURN_SECONDS = 60.0
-"""Seconds between searches for photos that earlier releases stored without a hash."""
 READ_PHOTOS = 4
 """Photos whose labels are read at a time: a few seconds of one processor."""
 LABEL_TURN_SECONDS = 10.0
@@ -41,10 +36,8 @@ REMOVAL_TURN_SECONDS = 5.0
 """Seconds between looks for deleted catalogs whose term has ended."""
 LEADING = "leader"
 """Name for servicekit.liveness: the worker waits for the lease, or checks for work."""
-HASHES, LABELS, REMOVAL = "hashes", "labels", "removal"
+LABELS, REMOVAL = "labels", "removal"
 """Names for servicekit.tasks.supervision."""
-HASHED_PHOTOS = 8
-"""Photos hashed at a time: few, so that other work hardly waits."""
 
 LEADS = Gauge("sightline_index_leader", "1 while this worker leads.")
 
@@ -141,7 +134,6 @@ class Loops:
             ("deletions", partial(jobs.do_next, deletions.KINDS), wakes.deletions, None),
             ("copies", partial(jobs.do_next, COPIES), wakes.copies, None),
             (JOBS, jobs.begin_next, wakes.others, None),
-            (HASHES, self._hash, asyncio.Event(), HASH_TURN_SECONDS),
             (LABELS, self._read_labels, asyncio.Event(), LABEL_TURN_SECONDS),
             (
                 *(tidying.TIDYING, partial(tidying.tidy, self._worker)),
@@ -219,15 +211,4 @@ class Loops:
                         catalog, READ_PHOTOS, worker.record, worker.photos, worker.embedder
                     )
                 )
-        return worked
-
-    async def _hash(self) -> bool:
-        """Hash a few photos without a hash. Continue immediately only while no other work waits."""
-        worker, worked = self._worker, False
-        for catalog in worker.catalogs:
-            with confined(HASHES, catalog=catalog):
-                hashed = await hash_photos(catalog, HASHED_PHOTOS, worker.record, worker.photos)
-                worked |= bool(hashed)
-        if worked and not self._idle:
-            await asyncio.sleep(HASH_PAUSE_SECONDS)
         return worked

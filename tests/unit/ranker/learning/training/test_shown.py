@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ranker.adapters.model_store import ModelStore
-from ranker.domain.answer_columns import of_products
 from ranker.domain.events import EventType, Identity, Shopper
 from ranker.domain.model import ModelRecord
 from ranker.domain.recipe import PartBlend
@@ -20,6 +19,7 @@ from ranker.record.models import ModelRegistry
 from servicekit.sql.database import Database
 from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
+from tests.fakes.answered import of_products
 from tests.fakes.ranker import NOW, model, stored
 from tests.stores import only_sqlite
 
