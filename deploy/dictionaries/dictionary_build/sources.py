@@ -97,7 +97,8 @@ def paths(section: str) -> Iterator[tuple[str, str]]:
         if len(fields) < 4:
             ends.add(fields[0])
         elif fields[0] != fields[1]:
-            arcs[fields[0]].append((fields[1], *(each.replace("ε", "") for each in fields[2:4])))
+            read, written = (each.replace("ε", "") for each in fields[2:4])
+            arcs[fields[0]].append((fields[1], read, written))
     open_paths = [("0", "", "", frozenset[str]())]
     for _ in range(_MOST_STEPS):
         if not open_paths:
