@@ -75,7 +75,8 @@ def run(say: Say) -> BenchResult:
     if path is not None:
         say("groceries")
         shop = grocery_shop(path)
-        asked = {f"{name}{SAID}" for name in LANGUAGES} | {*LANGUAGES}
+        read = [name for name, code in LANGUAGES.items() if code in dictionaries.by_language]
+        asked = {*read, *(f"{name}{SAID}" for name in read)}
         kinds = {kind: some for kind, some in shop.questions.items() if kind in asked}
         groceries, _ = asyncio.run(_measured(NamedShop(shop.products, kinds), model, dictionaries))
     tables = [_table("150 products", found), _table("Groceries", groceries)]

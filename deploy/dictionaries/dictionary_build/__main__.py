@@ -111,7 +111,7 @@ def built(pypi: Path, debian: Path) -> Iterator[tuple[str, Terms]]:
 def main(sources: Path, out: Path) -> None:
     """Write the files."""
     out.mkdir(parents=True, exist_ok=True)
-    english = dict[str, Sequence[str]]()
+    english: dict[str, Sequence[str]] = dict.fromkeys(SILENT, ())
     for language, terms in built(sources / "pypi", sources / "debian"):
         english |= {word: () for some in terms.values() for term in some for word in term.split()}
         _write(out, language, terms)

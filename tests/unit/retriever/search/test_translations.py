@@ -115,3 +115,7 @@ async def test_a_word_as_typed_comes_before_its_translation(ask: Ask) -> None:
     found = (await ask("pan", language_code="es")).candidates.product_ids
     assert found[0] == "pan"
     assert {*found[1:]} == {"bread", "knife"}
+
+
+async def test_a_long_text_is_not_translated(ask: Ask) -> None:
+    assert not (await ask("平底锅" * 50)).candidates.product_ids

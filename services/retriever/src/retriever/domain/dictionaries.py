@@ -58,6 +58,9 @@ class Dictionary:
         return self._lines[start : self._lines.find(b"\t", start)]
 
 
+_EMPTY = Dictionary(b"")
+
+
 @dataclass(frozen=True, slots=True)
 class Dictionaries:
     """The dictionaries of an installation, by BCP 47 language without a region."""
@@ -70,18 +73,18 @@ class Dictionaries:
         return [language] if language != ENGLISH and language in self.by_language else []
 
     def guessed(self, words: Sequence[str]) -> Sequence[str]:
-        """Return the languages of an alphabet that know most of the words, and at least half; none
-        if they are English."""
-        english = self.by_language.get(ENGLISH)
-        if english is None or all(word in english for word in words):
-            return []
+        """Return the languages of an alphabet that know most of the words: at least half, and no
+        fewer than English knows. None if English knows all."""
         known = {
             language: sum(each in dictionary for each in keys_of(words, language))
             for language, dictionary in self.by_language.items()
             if language != ENGLISH and stemmer_of(language)
         }
+        english = sum(word in self.by_language.get(ENGLISH, _EMPTY) for word in words)
         most = max(known.values(), default=0)
-        return [name for name in known if known[name] == most] if 2 * most >= len(words) else []
+        if english == len(words) or most < english or 2 * most < len(words):
+            return []
+        return [language for language, count in known.items() if count == most]
 
 
 NO_DICTIONARIES = Dictionaries()

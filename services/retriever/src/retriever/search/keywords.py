@@ -216,8 +216,9 @@ async def _matching(
         if query.labelled:
             asked = words.of_label(label_words(query.text))
         else:
-            known = dictionaries, query.language_code
-            asked = translated(asked, query.text, words.__contains__, *known)
+            if dictionaries.by_language:
+                known = dictionaries, query.language_code
+                asked = translated(asked, query.text, words.__contains__, *known)
             asked = await with_forms(asked, words, query.language_code)
             asked = in_market(asked, query.market_id)
         passing = partial(view.conditions.passing, query.condition)

@@ -20,6 +20,8 @@ from retriever.domain.dictionaries import (
 from retriever.domain.synonyms import AskedWords
 from sightline_rules.words import MOST_ASKED, asked_words, is_unspaced, runs_of
 
+MOST_TRANSLATED = 128
+"""Characters of a text that is translated: in the longest 10 headwords are tried for each."""
 MOST_TERMS = 16
 """Terms that a part of a query means."""
 Term = tuple[str, ...]
@@ -32,11 +34,12 @@ def translated(
     dictionaries: Dictionaries,
     language_code: str,
 ) -> AskedWords:
-    """Return the words of a text with the terms that they mean in the catalog.
+    """Return the words of a text with the terms that they mean in the catalog; those of a long
+    text as they are.
 
     `has`: whether a product has a word.
     """
-    if not dictionaries.by_language:
+    if len(text) > MOST_TRANSLATED:
         return asked
     meaning = _Meaning(dictionaries, has)
     parts = [part for each in _stretches(text) for part in meaning.parts(each, language_code)]
