@@ -8,11 +8,24 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.words import labels_of
-from retriever.record.computed import ComputedColumn, users_of
 from retriever.record.statements import PHOTO, among, look_up
 from retriever.record.tables import images, product_images
 
-LABELS = ComputedColumn("label")
+_UNREAD = (
+    sa.select(images.c.image_id)
+    .where(images.c.catalog_id == sa.bindparam("catalog_id"), images.c.label.is_(None))
+    .order_by(images.c.image_id)
+    .limit(sa.bindparam("most"))
+)
+_SAVE = (
+    sa.update(images)
+    .where(
+        images.c.catalog_id == sa.bindparam("of_catalog"),
+        images.c.image_id == sa.bindparam("of_image"),
+    )
+    .values(label=sa.bindparam("text"))
+)
+_USERS = sa.select(product_images.c.product_id).where(among(product_images, "image_id"))
 _TEXTS = (
     sa.select(product_images.c.product_id, images.c.label)
     .select_from(product_images.join(images, PHOTO))
@@ -25,8 +38,18 @@ def write_label_texts(
     connection: Connection, catalog_id: str, texts: Mapping[str, str]
 ) -> list[str]:
     """Store the texts of photos. Return the products that have a photo with a text, by id."""
-    LABELS.save(connection, catalog_id, texts)
-    return users_of(connection, catalog_id, [image_id for image_id, text in texts.items() if text])
+    of = {"of_catalog": catalog_id}
+    if rows := [{**of, "of_image": image_id, "text": text} for image_id, text in texts.items()]:
+        connection.execute(_SAVE, rows)
+    read = [image_id for image_id, text in texts.items() if text]
+    users = look_up(connection, _USERS, read, {"catalog_id": catalog_id})
+    return sorted({row.product_id for row in users})
+
+
+def read_unread(connection: Connection, catalog_id: str, limit: int) -> list[str]:
+    """Return ids of up to `limit` photos whose labels were not read."""
+    values = {"catalog_id": catalog_id, "most": limit}
+    return list(connection.execute(_UNREAD, values).scalars())
 
 
 def read_label_words(

@@ -306,7 +306,7 @@ class Record:
     drop_blank = _writes_now(drop_blank)
     save_vectors = _writes_now(session.save_vectors)
     judge = _writes(judge)
-    unread = _reads(label_texts.LABELS.missing)
+    unread = _reads(label_texts.read_unread)
     save_label_texts = _writes_now(session.save_label_texts)
     labels = _reads(read_labels)
     tagged = _reads(read_tagged)
