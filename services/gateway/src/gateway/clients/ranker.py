@@ -398,6 +398,7 @@ def _ranked(order: core.RankRequest, answer: ranking_pb.RankResponse) -> core.Ra
         seen_pins=tuple(answer.seen_product_ids),
         acted=tuple(answer.acted_controls),
         merits=dict(zip(names, answer.control_merits, strict=True)),
+        propensities=answer.propensities,
         notes=[ScoreNote(each.part, each.cause, each.product_count) for each in answer.score_notes],
     )
 
