@@ -399,6 +399,7 @@ def _ranked(order: core.RankRequest, answer: ranking_pb.RankResponse) -> core.Ra
         acted=tuple(answer.acted_controls),
         merits=dict(zip(names, answer.control_merits, strict=True)),
         propensities=answer.propensities,
+        history_changed=answer.history_changed,
         notes=[ScoreNote(each.part, each.cause, each.product_count) for each in answer.score_notes],
     )
 
