@@ -9,6 +9,7 @@ of answers by request, change and boundary.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import sys
 import tempfile
@@ -40,19 +41,19 @@ from servicekit.rpc import hosting, server
 from servicekit.sql.database import Database
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
-from sightline_client import SyncSightlineClient
+from sightline_client import Event, EventType, SyncSightlineClient
 from sightline_core.shoppers import Identity, Shopper
 from sightline_rules.filters import Money
 from tests.both_ways import Request, Way, compare, one_moment, serve
 from tests.calls.catalog import (
     DIMENSION,
     PRODUCTS,
-    SHOPPERS,
     image_of,
     made,
     product_id,
     write_catalog,
 )
+from tests.calls.catalog import KINDS as KINDS_OF_PRODUCTS
 from tests.calls.suite import filled, learn, settings_of
 
 PAGE = 10
@@ -135,8 +136,8 @@ class Shop:
     ) -> None:
         self.way, self._record, self._client, self._count = way, record, client, 0
         self._ranker, self._events, self._model = ranker, events, model
-        self._users = (f"shopper-{number}" for number in range(SHOPPERS))
-        self.user = next(self._users)
+        self._users = itertools.count()
+        self.next_user()
 
     async def written(self, ids: Sequence[str]) -> None:
         """Write products in one batch: titles and prices say the same number; half become dear."""
@@ -184,8 +185,12 @@ class Shop:
         await asyncio.to_thread(self._client.promote_model, self._model, force=True)
 
     def next_user(self) -> None:
-        """Ask for another shopper from now on: the present one is erased."""
-        self.user = next(self._users)
+        """Ask for a new shopper from now on, whom no model knows and who has viewed products."""
+        self.user = f"new-{next(self._users)}"
+        viewed = [product_id(3 + KINDS_OF_PRODUCTS * number) for number in range(6)]
+        self._client.write_events(
+            [Event(f"{self.user} {name}", EventType.VIEW, name, user=self.user) for name in viewed]
+        )
 
 
 def _number(name: str) -> int:

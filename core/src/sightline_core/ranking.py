@@ -245,6 +245,8 @@ class Ranked:
     """Data that the objective lacks."""
     propensities: Sequence[float] = ()
     """Probability of each product to be at its rank; empty if it is 1 for all."""
+    history_changed: bool = False
+    """True if the shopper's history is not that of the request's `history_token`."""
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ async def test_a_lent_text_has_the_vector_or_the_error_of_a_sent_one() -> None:
     response = await servicer.BatchEmbed(sent, None)
     expected = [each.status if each.status.code else each.vector for each in response.results]
     assert await embed(servicer, texts) == expected
+    assert urgency.get() is None, "the borrower goes on in this task"
     assert [type(each) for each in expected].count(vector_pb2.Vector) == 2
     assert {*asked_as} == {Priority.BULK}
 

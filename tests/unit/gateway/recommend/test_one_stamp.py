@@ -13,6 +13,7 @@ from gateway.recommend.one_stamp import (
     of_one_stamp,
 )
 from gateway.state.request_context import RequestContext
+from sightline.common.v1 import product_pb2
 from sightline_core.columns import MIXED, ProductColumns, Stamp, gathered
 from sightline_core.search import ProductRows
 from sightline_core.versions import SpaceVersion
@@ -26,7 +27,7 @@ def request_context() -> RequestContext:
 
 
 def rows(count: int, newest: int, stamp: Stamp | None = NOW) -> ProductRows:
-    return ProductRows(tuple([object()] * count), {}, stamp, newest)  # type: ignore[arg-type]
+    return ProductRows((product_pb2.Product(),) * count, {}, stamp, newest)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ async def test_an_answer_is_formed_anew_with_a_new_trace_and_in_the_end_as_it_is
 
     async def form(run: RequestContext) -> int:
         seen.append(run)
-        run.trace.failures.append(None)  # type: ignore[arg-type]
+        run.trace.failures.append(None)
         compare_products(run, rows(1, 9), 1, THEN)
         return len(seen)
 

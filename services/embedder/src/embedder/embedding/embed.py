@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from embedder.domain import errors
 from embedder.domain.items import MAX_ITEMS, Embedding, Item, ItemOutcome, Priority
 from embedder.domain.models import TEXT, VISUAL, SpaceStatus
-from embedder.domain.urgency import urgency
+from embedder.domain.urgency import asking
 from embedder.embedding.call import EmbedCall, side_by_side
 from embedder.embedding.fetched import photo_of
 from embedder.embedding.photos import PhotoEmbedder
@@ -44,7 +45,6 @@ class ItemEmbedder:
         BatchInvalid.
         """
         check_count(items)
-        urgency.set(priority)
         nothing_done = {place: errors.DeadlinePassed() for place in range(len(items))}
         call = EmbedCall(Party.of(catalog), priority, stages, dict(nothing_done))
         groups: dict[tuple[str, str], dict[int, Item]] = {}
@@ -60,14 +60,13 @@ class ItemEmbedder:
                     to_fetch[place] = item
                 else:
                     groups.setdefault((space, item.version), {})[place] = item
-        try:
+        # Outcomes of items that are finished in time stay; the others keep DeadlinePassed.
+        with asking(priority), suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await side_by_side(
                     [self._given(groups, call)]
                     + [self._fetched(place, item, call) for place, item in to_fetch.items()]
                 )
-        except TimeoutError:
-            pass  # Outcomes of finished items stay; the others keep DeadlinePassed.
         return [call.outcomes[place] for place in range(len(items))]
 
     async def classify(

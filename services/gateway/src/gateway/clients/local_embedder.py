@@ -55,4 +55,5 @@ class LocalEmbedder(EmbedderClient):
                 language_code=language_code,
             ),
         )
-        return EmbeddedSignals(tuple(found), work)
+        nothing = (None,) * len(found)  # texts have no subjects and no categories
+        return EmbeddedSignals(tuple(found), work, nothing, nothing)

@@ -393,6 +393,8 @@ def _ranked(order: core.RankRequest, answer: ranking_pb.RankResponse) -> core.Ra
         seen_pins=tuple(answer.seen_product_ids),
         acted=tuple(answer.acted_controls),
         merits=dict(zip(names, answer.control_merits, strict=True)),
+        propensities=answer.propensities,
+        history_changed=answer.history_changed,
         notes=[ScoreNote(each.part, each.cause, each.product_count) for each in answer.score_notes],
     )
 

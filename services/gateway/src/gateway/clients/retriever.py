@@ -416,7 +416,9 @@ def _found(answer: vectors_pb.SearchResponse) -> NearestProducts:
         collapsed=[
             tuple(item.product_ids) if item.product_ids else () for item in answer.collapsed
         ],
-        own=columns(answer.query_product) if answer.HasField("query_product") else None,
+        own=columns(answer.query_product, _stamp(answer))
+        if answer.HasField("query_product")
+        else None,
         degradations=messages.degradation_list(answer.degradations),
         nearest_cosines=answer.nearest_cosines,
         corrected_text=answer.corrected_text,

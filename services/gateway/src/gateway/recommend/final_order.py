@@ -149,7 +149,7 @@ async def rank(run: RequestContext, order: RankRequest) -> Ranked | None:
             run.trace.failures.append(StageFailure("rank", DegradationCause.PROFILE_UNAVAILABLE))
         return None
     if "rank" not in run.trace.steps:  # the rest of an order is not a separate step
-        compare_versions(run, answer.model_version)
+        compare_versions(run, answer.model_version, history_changed=answer.history_changed)
         run.trace.reported.extend(answer.degradations)
         run.trace.note_scores(answer.notes)
         run.trace.model_version = answer.model_version

@@ -45,12 +45,15 @@ def compare_products(
         raise ChangedMeanwhile
 
 
-def compare_versions(run: RequestContext, model_version: str) -> None:
-    """Raise ChangedMeanwhile if the candidates were found by another model than that which ranked
-    them, or in two generations of one space, if the answer may be formed anew."""
+def compare_versions(
+    run: RequestContext, model_version: str, *, history_changed: bool = False
+) -> None:
+    """Raise ChangedMeanwhile if the candidates were found by another model or history of the
+    shopper than those that ranked them, or in two generations of one space, if the answer may be
+    formed anew."""
     trace = run.trace
     if not trace.may_repeat:
         return
     other = trace.model_version and trace.model_version != model_version
-    if other or len({each.space for each in trace.spaces}) < len(trace.spaces):
+    if other or history_changed or len({each.space for each in trace.spaces}) < len(trace.spaces):
         raise ChangedMeanwhile

@@ -152,6 +152,7 @@ def ranked_of(
             ScoreNote(OBJECTIVE, NoteCause[each.cause.name], each.count) for each in ranked.notes
         ],
         propensities=first.propensities.tolist() if arranged else (),
+        history_changed=ranked.state.history_changed,
     )
 
 
@@ -221,6 +222,7 @@ def ranked_message(found: Ranked, stages: Stages) -> pb.RankResponse:
             for moves in order.moves
         ],
         propensities=found.propensities,
+        history_changed=found.history_changed,
         scores=order.chances,
         score_event=order.event,
         collapsed=[pb.CollapsedProducts(product_ids=ids) for ids in order.collapsed],

@@ -26,7 +26,7 @@ from ranker.serving.ranking.fold_in import FoldIn
 from ranker.serving.ranking.objective import ScoreNote
 from ranker.serving.ranking.order import CollapseKeys, RankedOrder, order_of
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
-from ranker.serving.ranking.shopper_reads import Shoppers
+from ranker.serving.ranking.shopper_reads import Shoppers, is_of
 from ranker.serving.request_model import RequestModel, choose_model
 from servicekit.telemetry import Stages
 from sightline_core.reasons import Reason
@@ -86,6 +86,8 @@ class RankState:
     """Seed of the random draws; empty: derived from the query."""
     signals: Signals = DEFAULTS
     """Interpretation of the events of `history`."""
+    history_changed: bool = False
+    """True if the history is not that of the query's token."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -155,6 +157,7 @@ class RankProducts:
             popularity,
             resolved.product_ids,
             signals=self._shoppers.signals,
+            history_changed=not is_of(query.history_token, known.history),
         )
 
 

@@ -15,7 +15,7 @@ from retriever.servicer import facet_messages, filter_messages, listing_messages
 from retriever.servicer.keywords import KeywordServicer
 from retriever.servicer.products import ProductServicer
 from retriever.servicer.registry import CatalogListServicer
-from retriever.servicer.table_columns import product_columns
+from retriever.servicer.table_columns import ALIKE, product_columns
 from retriever.servicer.vectors import VectorServicer
 from servicekit.catalogs.known import CatalogList
 from servicekit.clock import now_micros
@@ -198,7 +198,7 @@ def lent_by(bindings: Sequence[Binding]) -> Lent:
 def _nearest(
     catalog_id: str, found: FoundNearest, market_id: str, work: float | None
 ) -> NearestProducts:
-    made, table = found.generation, found.candidates.view.table
+    made = found.generation
     lost = DegradationCause.INDEX_UNAVAILABLE
     near_own = vector_messages.nearest_cosines(made)
     return _found(
@@ -208,10 +208,17 @@ def _nearest(
         freshness=vector_messages.freshness(catalog_id, found.freshness, now_micros()),
         plan=found.plan,
         work=work,
-        own=product_columns(table, found.own, market_id) if found.own else None,
+        own=_own(found) if found.own else None,
         degradations=(Degradation("index", lost, found.substitute),) if found.substitute else (),
         nearest_cosines=single(near_own) if near_own else (),
     )
+
+
+def _own(found: FoundNearest) -> ProductColumns:
+    """Return what near-duplicates of the query's products are found by."""
+    candidates = found.candidates
+    table, stamp = candidates.view.table, candidates.stamp
+    return product_columns(table, found.own, stamp=stamp, omitted=ALIKE)
 
 
 def _found(candidates: Candidates, market_id: str, **more: Any) -> NearestProducts:

@@ -23,7 +23,7 @@ from retriever.servicer import (
 )
 from retriever.servicer import messages as wire
 from retriever.servicer.shown_products import PassingProducts, ShownProducts
-from retriever.servicer.table_columns import product_columns
+from retriever.servicer.table_columns import COSTS, LISTED, product_columns
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
@@ -37,7 +37,6 @@ from sightline_core.search import ListingRequest, Rejection
 
 ATTEMPTS = 3
 """Reads of what an answer needs at one commit."""
-COSTS = ("cost_micros", "cost_currencies")
 
 
 class WholeProducts(NamedTuple):
@@ -223,8 +222,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             table, places = page.view.table, page.places
             columns = product_columns(
                 *(table, places, query.market_id, page.stamp),
-                # A list shows products of one picture too.
-                omitted=("image_hashes", *(() if asked.costs else COSTS)),
+                omitted=LISTED if asked.costs else LISTED | COSTS,
             )
             shown = await self.shown.passing(
                 *(catalog, table, places, query.condition, query.market_id), unshown=False

@@ -27,8 +27,16 @@ class TableColumns:
     product_ids: Sequence[str]
     image_hashes: Sequence[int]
 
-    def __init__(self, table: ProductTable, rows: Ints, market_id: str) -> None:
+    def __init__(
+        self,
+        table: ProductTable,
+        rows: Ints,
+        market_id: str,
+        omitted: frozenset[str] = frozenset(),
+    ) -> None:
+        """`omitted`: names of columns to leave empty."""
         self._table, self._rows, self._market_id = table, rows, market_id
+        self._omitted = omitted
         self._columns = table.candidate_columns(market_id)
         self._frozen = False
         table.read_later(self)
@@ -37,7 +45,9 @@ class TableColumns:
         # Only called for a column that was not read. A thread that reads while the loop writes
         # gets what the loop has read before.
         cells: Sequence[Any]
-        if name == "product_ids":
+        if name in self._omitted:
+            cells = ()
+        elif name == "product_ids":
             cells = [*map(self._table.ids.__getitem__, self._rows.tolist())]
         elif name == "image_hashes":
             cells = self._table.image_hash[self._rows].tolist()
@@ -60,22 +70,16 @@ class TableColumns:
         for name in ("product_ids", "image_hashes", *_COLUMNS):
             getattr(self, name)
 
-    def omit(self, names: Sequence[str]) -> None:
-        """Leave columns empty."""
-        for name in names:
-            setattr(self, name, ())
-            self._frozen = True  # what is read together would have them
-
     def joined(self, blocks: Sequence[Block]) -> "TableColumns | None":
         """Return the rows of all blocks; None unless all say what the same table says now."""
-        parts = list[Ints]()
+        of, parts = (self._table, self._market_id, self._omitted), list[Ints]()
         for source, rows in blocks:
             if not isinstance(source, TableColumns) or source._frozen:
                 return None
-            if source._table is not self._table or source._market_id != self._market_id:
+            if (source._table, source._market_id, source._omitted) != of:
                 return None
             parts += (source._rows[rows],)
-        return TableColumns(self._table, np.concatenate(parts), self._market_id)
+        return TableColumns(self._table, np.concatenate(parts), self._market_id, self._omitted)
 
 
 def product_columns(
@@ -84,15 +88,15 @@ def product_columns(
     market_id: str = "",
     stamp: Stamp | None = None,
     *,
-    omitted: Sequence[str] = (),
+    omitted: frozenset[str] = frozenset(),
 ) -> ProductColumns:
     """Return the columns of the products at some places, with their values in a market. `stamp`:
     see ProductColumns; None: that of the table now. `omitted`: names of columns to leave empty."""
     rows = np.asarray(places, np.int64)
-    held = TableColumns(table, rows, market_id)
+    held = TableColumns(table, rows, market_id, omitted)
     held.product_ids = [*map(table.ids.__getitem__, places)]
-    held.image_hashes = table.image_hash[rows].tolist()
-    held.omit(omitted)
+    if "image_hashes" not in omitted:
+        held.image_hashes = table.image_hash[rows].tolist()
     return ProductColumns(
         product_ids=held.product_ids,
         parent_ids=held.parent_ids,
@@ -127,3 +131,9 @@ _COLUMNS: Mapping[str, tuple[int, int, Callable[[str], Any] | None]] = {
 }
 """The columns of CandidateColumns by name: the places of their field in CANDIDATE, and of them
 among its columns; and what a cell says."""
+LISTED = frozenset({"image_hashes"})
+"""Columns that a list leaves empty: it shows products of one picture too."""
+COSTS = frozenset({"cost_micros", "cost_currencies"})
+"""Columns that a list leaves empty unless costs are asked for."""
+ALIKE = frozenset(_COLUMNS) - {"parent_ids"}
+"""Columns that are left empty where near-duplicates of the products are looked for."""

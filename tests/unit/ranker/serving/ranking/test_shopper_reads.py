@@ -15,6 +15,7 @@ from ranker.serving.ranking.shopper_reads import (
     REMEMBERED_SECONDS,
     KnownShopper,
     Shoppers,
+    is_of,
 )
 from tests.fakes.ranker import NOW, FakeReader, did, model
 
@@ -150,3 +151,14 @@ async def test_no_more_than_so_many_are_remembered_and_the_oldest_go() -> None:
     assert len(reader.limits) == 1
     known = await shoppers.read("default", "a", None, token=tokens[-1])
     assert (len(reader.limits), known) == (1, KnownShopper(NOBODY.history, NOBODY.shopper))
+
+
+async def test_a_token_tells_the_history_that_it_is_of_from_later_ones() -> None:
+    shoppers = Shoppers(FakeReader())
+    known = await shoppers.read("default", "a", MODEL)
+    token = shoppers.remember("default", "a", known)
+    assert is_of(token, known.history)
+    assert is_of("", known.history), "no token was given"
+    assert is_of("0123", known.history), "a token of an earlier release"
+    for history in (History(withheld=True), replace(known.history, hidden=frozenset({"x"}))):
+        assert not is_of(token, history)

@@ -187,7 +187,7 @@ class Shoppers:
         """Cache the data and return its token; "" without a shopper."""
         if actor is None:
             return ""
-        token = os.urandom(16).hex()
+        token = f"{os.urandom(16).hex()}-{_mark(known.history)}"
         self._remembered.put(token, ((catalog_id, actor), known))
         return token
 
@@ -211,6 +211,18 @@ class Shoppers:
         then = fold_in.idle(known.history, known.now_micros)
         now = fold_in.idle(known.history, now_micros)
         return max(then, 0) // fold_in.HOUR_MICROS == max(now, 0) // fold_in.HOUR_MICROS
+
+
+def is_of(token: str, history: History) -> bool:
+    """Return whether a history is as it was when a token was made of it: of another process too."""
+    mark = token.partition("-")[2]  # none of a ranker before 0.40
+    return not mark or mark == _mark(history)
+
+
+def _mark(history: History) -> str:
+    """Return what tells a shopper's history from earlier and later ones, without ids."""
+    recent, newest = history.recent, history.recent[0].time_micros if history.recent else 0
+    return f"{len(recent)}.{newest}.{len(history.hidden)}.{int(history.withheld)}"
 
 
 def read_only(fold: FoldIn) -> FoldIn:
