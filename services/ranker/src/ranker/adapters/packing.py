@@ -134,6 +134,7 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         for name, (rows, columns) in NEIGHBOURS.items()
         if f"{name}_starts" in arrays
     }
+    found |= {name: _weights(words.get(name, {})) for name in WEIGHTS}
     return Model(
         version=version,
         item_ids=texts["item_ids"],
@@ -147,7 +148,6 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         attribute_keys=tuple(words["attribute_keys"]),
         style_space=str(words.get("style_space", "")),
         part_scales={part: _positive(one) for part, one in words.get("part_scales", {}).items()},
-        **{name: _weights(words.get(name, {})) for name in WEIGHTS},
         calibration=_calibration("calibration", arrays, words),
         purchases=_calibration("purchases", arrays, words),
         purchases_per_click=_share(words.get("purchases_per_click", 0.0)),

@@ -111,14 +111,14 @@ class FoldIn:
 
     personal: bool = field(init=False, repr=False, compare=False)
     """True if there is any data of the shopper to score with."""
-    returns: bool = field(init=False, repr=False, compare=False)
-    """True if there is a long-term vector and the last products have faded."""
+    by_popularity: bool = field(init=False, repr=False, compare=False)
+    """True if popularity is a part: nothing is known, or the last products have faded."""
 
     def __post_init__(self) -> None:
         known = self.long_term is not None or self.session is not None
         object.__setattr__(self, "personal", known)
-        returns = self.long_term is not None and self.usual < 1
-        object.__setattr__(self, "returns", returns)
+        faded = self.long_term is not None and self.usual < 1
+        object.__setattr__(self, "by_popularity", faded or not known)
 
     def for_request(self) -> "FoldIn":
         """Return the shopper for one request, whose parts compute once what they share."""
