@@ -28,8 +28,8 @@ shoppers after 1 to 10 events, too (validation: .239 after 3, without it .231)."
 
 FEW = 5.0
 """Number of last products at which shoppers without a long-term vector have half of the blend. On
-folds by time 5 gains as much after 1 to 3 events as 40, and costs shoppers in the middle of a visit
-.001; see lab/research/quality.md."""
+folds by time 5 gains nearly as much after 1 to 3 events as 40, and costs shoppers in the middle of
+a visit less; see lab/research/quality.md."""
 
 HOUR_MICROS = 3600 * 1_000_000
 
