@@ -24,7 +24,8 @@ _BENCHES: Mapping[Path, str] = {
     RESEARCH / "personal.md": "personal",
     RESEARCH / "photos.md": "clutter photo_parts photo_search",
     RESEARCH / "private-counts.md": "private_counts",
-    RESEARCH / "quality.md": "new_films posters quality sequence side_features small_shops",
+    RESEARCH
+    / "quality.md": "new_films posters quality sequence side_features small_shops time_folds",
     RESEARCH / "shelf-plans.md": "shelf_plans",
     RESEARCH / "texts.md": "corrections dictionaries texts",
     RESEARCH / "watch.md": "watch watch_beside watch_counts",

@@ -48,7 +48,12 @@ def made() -> Model:
         shopper_feature_rows={"country=FR": 0, "country=IT": 1},
         shopper_feature_vectors=np.array([[0.0, 1.0], [1.0, 0.0]], np.float32),
         blend={"taste": 1.0, "session": 1.0},
+        popularity=np.array([0.04, 0.25, 1.0], np.float32),
+        returning={"taste": 0.5, "popularity": 1.0},
     )
+
+
+PARTS = ("taste", "session", "popularity")
 
 
 async def recorded(reader: Events, **fields: object) -> answers.AnswerRecord:
@@ -58,7 +63,7 @@ async def recorded(reader: Events, **fields: object) -> answers.AnswerRecord:
     request = pb.RankRequest(
         candidates=fields.pop("candidates", {"product_ids": ["a", "b", "c"]}),
         shopper=event_pb2.Shopper(user_id="ann"),
-        weights=[pb.PartWeight(part=part, weight=1) for part in ("taste", "session")],
+        weights=[pb.PartWeight(part=part, weight=1) for part in PARTS],
         record=pb.AnswerDraft(answer_id="x"),
         **fields,
     )
@@ -93,6 +98,14 @@ async def test_attributes_are_compared_and_not_kept() -> None:
     assert (found.equal, kinds(found)[0]) == (False, D.KIND_ATTRIBUTES_CHANGED)
     gone = await replayed(record, known())
     assert kinds(gone)[0] == D.KIND_ATTRIBUTES_CHANGED
+
+
+async def test_the_answer_of_a_shopper_who_returns_is_replayed() -> None:
+    reader = known(("country", "FR"))
+    record = await recorded(reader)
+    assert [one.name for one in record.columns.parts][-1] == "popularity"
+    found = await replayed(record, reader)
+    assert (found.equal, kinds(found)) == (True, [])
 
 
 async def test_the_record_names_events_and_holds_none() -> None:

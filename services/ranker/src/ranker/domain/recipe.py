@@ -115,7 +115,7 @@ class Recipe:
     """Weights that replace those of the blend for shoppers with few events who were not in
     training. These and the next ones are chosen on folds by time: lab/research/quality.md."""
     returning: Mapping[str, float] = field(
-        default_factory=lambda: {"taste": 1.0, "popularity": 2.0, "trend": 0.5}
+        default_factory=lambda: {"taste": 1.0, "popularity": 1.0, "trend": 0.5}
     )
     """The same for shoppers who were, as their last products fade."""
     signals: Signals = field(default_factory=Signals)

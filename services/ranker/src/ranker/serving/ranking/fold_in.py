@@ -28,8 +28,8 @@ shoppers after 1 to 10 events, too (validation: .239 after 3, without it .231)."
 
 FEW = 5.0
 """Number of last products at which shoppers without a long-term vector have half of the blend. On
-folds by time 5 gains as much after 1 to 3 events as 40, and costs shoppers in the middle of a visit
-.001; see lab/research/quality.md."""
+folds by time 5 gains nearly as much after 1 to 3 events as 40, and costs shoppers in the middle of
+a visit less; see lab/research/quality.md."""
 
 HOUR_MICROS = 3600 * 1_000_000
 
@@ -111,14 +111,14 @@ class FoldIn:
 
     personal: bool = field(init=False, repr=False, compare=False)
     """True if there is any data of the shopper to score with."""
-    returns: bool = field(init=False, repr=False, compare=False)
-    """True if there is a long-term vector and the last products have faded."""
+    by_popularity: bool = field(init=False, repr=False, compare=False)
+    """True if popularity is a part: nothing is known, or the last products have faded."""
 
     def __post_init__(self) -> None:
         known = self.long_term is not None or self.session is not None
         object.__setattr__(self, "personal", known)
-        returns = self.long_term is not None and self.usual < 1
-        object.__setattr__(self, "returns", returns)
+        faded = self.long_term is not None and self.usual < 1
+        object.__setattr__(self, "by_popularity", faded or not known)
 
     def for_request(self) -> "FoldIn":
         """Return the shopper for one request, whose parts compute once what they share."""

@@ -76,10 +76,9 @@ def by_behaviour(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) 
 
 def by_neighbours(shopper: FoldIn, model: Model, top_k: int, left_out: Set[str]) -> Generated:
     """Return the best of the neighbours of the shopper's last products and of the products that
-    nobody liked in training, by the same score. A search
-    of the collaborative space does not see neighbour weights. Together the two miss only products
-    that rank high by trend alone, as long as all neighbour weights are positive. No other product's
-    vector is read.
+    nobody liked in training, by the same score. A search of the collaborative space does not see
+    neighbour weights. Together the two miss only products that rank high by trend or popularity
+    alone, as long as all neighbour weights are positive. No other product's vector is read.
     """
     factors = parts.factors(model, shopper=shopper)
     rows = parts.neighbour_rows(model, shopper, factors)

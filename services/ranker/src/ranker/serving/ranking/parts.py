@@ -11,8 +11,8 @@ product i and a shopper with the trained vector u, whose last products of intere
     bought_together_i = Σ_j d_j · T[j, i]          j = those bought or put into the cart
     content_i         = c_i·p                      products that nobody liked in training
     trend_i           = log2 of recent interest over usual interest
-    popularity_i      = √share_i                   only where nothing is known of the shopper
-                      = β_i                        with u, as the last products fade
+    popularity_i      = √share_i                   only where nothing is known of the shopper, or
+                                                   with u, as the last products fade
 
 x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j and, where there
 is no u, shrunk; W and T are `Model.item_item` and `Model.bought_together`; c_i predicts W's column
@@ -111,10 +111,8 @@ def raw_parts(
         parts[CONTENT] = (items.contents @ shopper.content).astype(np.float64)
     if shopper.personal and model.trend is not None and TREND in wanted:
         parts[TREND] = items.take(model.trend).astype(np.float64)
-    if not shopper.personal and model.popularity is not None and POPULARITY in wanted:
+    if shopper.by_popularity and model.popularity is not None and POPULARITY in wanted:
         parts[POPULARITY] = items.take(np.sqrt(model.popularity, dtype=np.float64))
-    if shopper.returns and POPULARITY in wanted:
-        parts[POPULARITY] = items.biases.astype(np.float64)
     return parts
 
 
@@ -136,8 +134,7 @@ def _factors(
     for name in OWN_PARTS:
         weight = blend.get(name, 0.0) * (1.0 if weights is None else weights.get(name, 0.0))
         if weight > 0:
-            like = TASTE if name == POPULARITY and shopper.returns else name
-            found[name] = weight / scale(model, like)
+            found[name] = weight / scale(model, name)
     return MappingProxyType(found)
 
 
@@ -150,8 +147,7 @@ def _blend(model: Model, shopper: FoldIn) -> Mapping[str, float]:
     blend = {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
     if shopper.usual == 1:
         return blend
-    if shopper.returns:
-        blend[POPULARITY] = 0.0
+    blend[POPULARITY] = 0.0
     other = model.newcomers if shopper.long_term is None else model.returning
     usual, rest = shopper.usual, 1 - shopper.usual
     mixed = {name: usual * blend.get(name, 0.0) + rest * one for name, one in other.items()}
@@ -188,7 +184,7 @@ def blended(
         _add_content(scores, factors[CONTENT], model.content, shopper.content, rows)
     if shopper.personal and model.trend is not None and TREND in factors:
         scores += factors[TREND] * (model.trend if rows is None else model.trend[rows])
-    if not shopper.personal and model.popularity is not None and POPULARITY in factors:
+    if shopper.by_popularity and model.popularity is not None and POPULARITY in factors:
         shares = model.popularity if rows is None else model.popularity[rows]
         scores += factors[POPULARITY] * np.sqrt(shares)
     return scores
@@ -211,8 +207,7 @@ def query(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> tuple[
         vector += np.float32(session) * shopper.session
     if shopper.long_term is None:
         return vector, session if shopper.session is not None else 0.0
-    popularity = factors.get(POPULARITY, 0.0) if shopper.returns else 0.0
-    return vector + np.float32(taste) * shopper.long_term, taste + popularity
+    return vector + np.float32(taste) * shopper.long_term, taste
 
 
 def terms(

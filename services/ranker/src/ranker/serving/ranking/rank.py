@@ -12,10 +12,11 @@ The raw score of candidate i is the plain sum of its parts::
 The weights w come with the request from the scene: they balance behaviour and similarity. The blend
 and the scales s belong to the model: they balance the kinds of behaviour, and scale each to about
 −1 to 1 like a cosine. parts.py has the formula of each raw part; popularity is the current share in
-the record, and for shoppers of whom the model knows the last products only, β_i as the session
-scales it. Parts without weight are left out. A product that the model does not know is represented
-by those of its features that the model knows, and by its photo if the request contains its vector.
-It has no neighbours, and without such features no taste or session part.
+the record; for shoppers of whom the model knows the last products only, it is β_i as the session
+scales it; and the share in training, as last products fade. Parts without weight are left out. A
+product that the model does not know is represented by those of its features that the model knows,
+and by its photo if the request contains its vector. It has no neighbours, and without such features
+no taste or session part.
 
 Equal scores are ordered by the fused order of the branches, then by product id.
 """
