@@ -123,7 +123,7 @@ async def test_a_network_is_brought_rolled_out_and_taken_back(brought: Path) -> 
             assert await active(client) == (models.split(",")[1], WIDTH)
             photo = (brought / "photos" / f"{WINES[3].id}.png").read_bytes()
             found = await client.recommend(images=[photo], page_size=5)
-            assert found.results[0].product.id == WINES[3].id
+            assert found.results[0].product.product_id == WINES[3].id
             hands.run(*rollback.split()[1:])
             assert await active(client) == before
             assert (await client.recommend(images=[photo], page_size=5)).results
