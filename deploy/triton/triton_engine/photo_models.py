@@ -118,7 +118,7 @@ class Normalised(Table):
 
     mean: Number | tuple[Number, Number, Number]
     scale: Positive | tuple[Positive, Positive, Positive]
-    """The graph computes (byte - mean) / scale; three numbers are those of red, green and blue."""
+    """The graph computes (byte - mean) / scale; three numbers are in the order of `channels`."""
     channels: Literal["BGR"] | None = None
     """Order of the channels that the file takes; None: RGB."""
 

@@ -335,3 +335,16 @@ def test_the_known_families_are_named() -> None:
         *("efficientnet-lite", "bert", "onnx", "onnx-text", "centerface", "text-map", "reader"),
         *("universal-sentence-encoder", "pair", "efficientnet-lite-objects", "onnx-objects"),
     }
+
+
+def test_a_build_with_pin_writes_the_hash_in_place_of_zeros(tmp_path: Path) -> None:
+    file = photos()
+    (tmp_path / "tower.onnx").write_bytes(file)
+    path = tmp_path / "tiny.toml"
+    path.write_text(PHOTOS.format(weights=sha256(file), graph=ZEROS))
+    arguments = ["--backbones", str(tmp_path), "--models", str(tmp_path / "models")]
+    assert build.main(arguments) == 1
+    assert build.main([*arguments, "--pin"]) == 0
+    (built_,) = (tmp_path / "models").glob("*/1/model.onnx")
+    assert sha256(built_.read_bytes()) in path.read_text()
+    assert build.main(arguments) == 0

@@ -14,12 +14,15 @@ import onnxruntime
 import pytest
 from PIL import Image
 
+from embedder.adapters.onnx import space_graph
 from embedder.adapters.triton import config_file
+from embedder.adapters.triton.configuration import of_space
 from embedder.bringing import bring as bringing
 from embedder.bringing import trial_process
 from embedder.bringing.bring import bring
 from embedder.bringing.trial_process import TrialProcess
 from embedder.domain.brought import Look, ModelRefused, Wanted
+from embedder.domain.fitted import FittedSpace
 from embedder.domain.photos import WHOLE
 from embedder.domain.recipes import PhotoRecipe
 from embedder.preprocessing import preprocess
@@ -123,6 +126,14 @@ def test_triton_serves_the_vectors_that_the_network_s_own_tools_give(place: Path
     configured = (place / "models" / "net_features" / "config.pbtxt").read_text()
     description, _ = config_file.read(configured)
     assert (description.space, description.blocks) == ("features", {"head": WIDTH})
+    # A space that is fitted on it is a graph behind it, with a configuration made from its own.
+    one = np.ones((2, WIDTH), np.float32)
+    space = FittedSpace(means=0 * one, scales=one, projection=np.eye(WIDTH, dtype=np.float32))
+    graph = onnxruntime.InferenceSession(space_graph(paths[1], space))
+    kind = np.zeros((1, 1), np.float32)
+    fitted = graph.run(["embedding"], {**image, "kind": kind})[0][0]
+    np.testing.assert_allclose(fitted, served, atol=2e-6)
+    assert "blocks" not in of_space(configured, "visual_0", "0" * 64, (WIDTH, 0), {})
     # Brought again, the manifest keeps the graph's hash.
     pinned = (place / "manifests" / "net.toml").read_text()
     brought(place)
@@ -191,6 +202,19 @@ def test_it_is_measured_beside_the_model_in_use(place: Path) -> None:
     assert caught.value.reason == "MODEL_PHOTOS"
     with pytest.raises(ModelRefused, match="--beside"):
         brought(place, shop, beside=str(place))
+
+
+@pytest.mark.parametrize("lacking", ["limits", "landlock seccomp"])
+def test_no_file_is_read_where_a_process_cannot_be_confined(
+    place: Path, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    whole = ("limits", "no_new_privs", "landlock", "seccomp")
+    monkeypatch.setattr(
+        trial_process, "LAYERS", [each for each in whole if each not in lacking.split()]
+    )
+    with pytest.raises(ModelRefused, match="can't confine") as caught:
+        brought(place)
+    assert caught.value.reason == "MODEL_UNCONFINED"
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -112,17 +112,19 @@ class TrialProcess:
     ) -> tuple[Sequence[str], FileFacts, bytes]:
         """Return the layers of confinement, the facts of the file, and its part."""
         hello, _ = self._answer(START_SECONDS, 0)
-        layers = hello.get("layers")
-        if not isinstance(layers, list) or not {"limits", "no_new_privs"} <= {*map(str, layers)}:
+        layers = [layer for layer in LAYERS if layer in str(hello.get("layers"))]
+        if not confined(layers):
             raise ModelRefused(
-                Refusal.MEMORY, f"{name} is not read: no process can be confined on this system"
+                Refusal.UNCONFINED,
+                f"{name} is not read: this system can't confine a process (Landlock or seccomp);"
+                " bring it on another one",
             )
         head, part = self._asked(asdict(wanted), file, FILE_SECONDS, MOST_BYTES)
         try:
             facts = FACTS.validate_python(head)
         except ValidationError as error:
             raise _gone() from error
-        return [layer for layer in LAYERS if layer in layers], facts, part
+        return layers, facts, part
 
     def _asked(
         self, head: Mapping[str, Any], data: bytes, seconds: float, most: int
@@ -161,6 +163,11 @@ class TrialProcess:
                 raise EOFError
             left = left[got:]
         return data
+
+
+def confined(layers: Collection[str]) -> bool:
+    """Return whether a process with these layers of confinement can open no file."""
+    return "limits" in layers and bool({"landlock", "seccomp"} & {*layers})
 
 
 def _read(path: Path) -> bytes:

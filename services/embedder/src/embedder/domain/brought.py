@@ -20,6 +20,8 @@ class Refusal(StrEnum):
     """Why a file can't be served."""
 
     FILE_TOO_LARGE = "MODEL_FILE_TOO_LARGE"
+    UNCONFINED = "MODEL_UNCONFINED"
+    """This system can't confine the process that would read it."""
     NOT_ONNX = "MODEL_NOT_ONNX"
     EXTERNAL_DATA = "MODEL_EXTERNAL_DATA"
     CUSTOM_OPERATOR = "MODEL_CUSTOM_OPERATOR"
