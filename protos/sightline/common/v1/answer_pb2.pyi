@@ -82,7 +82,8 @@ class ScorePart(google.protobuf.message.Message):
     products of interest), "item_item" (liked by shoppers who liked the last products of interest), "bought_together"
     (bought with products that were recently bought or put into the cart), "content" (what the features of a product
     that nobody liked in training predict for the shopper), "trend" (liked more than usual recently), "popularity" (for
-    shoppers whom no model knows; of one who was not in training: what the model holds of the product for anybody).
+    shoppers whom no model knows; of one who was not in training, or who comes back after a day or more: what the model
+    holds of the product for anybody).
     If the request names nothing but a shopper whom no model knows, "visual" and "text" are similarities to their last
     products, and "affinity" is how much the product's category and brand are those of these.
     Recommenders by counts: "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed".

@@ -630,6 +630,7 @@ class RankResponse(google.protobuf.message.Message):
     CONTROL_MERITS_FIELD_NUMBER: builtins.int
     EXPECTED_VALUES_FIELD_NUMBER: builtins.int
     SCORE_NOTES_FIELD_NUMBER: builtins.int
+    HISTORY_CHANGED_FIELD_NUMBER: builtins.int
     hidden_count: builtins.int
     """Number of candidates dropped because the shopper hid them."""
     seen_count: builtins.int
@@ -646,6 +647,10 @@ class RankResponse(google.protobuf.message.Message):
     """With `collapse`: number of candidates collapsed into another one or into one of `query_products`."""
     recorded: builtins.bool
     """With `record`: true if the record was put into the queue. If false, it is lost because the queue is full."""
+    history_changed: builtins.bool
+    """True if the shopper's history is not that of `history_token`: events were written or erased since Nominate. The
+    gateway then asks for candidates again. False without a token.
+    """
     @property
     def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ids of the ranked candidates, best first."""
@@ -756,8 +761,9 @@ class RankResponse(google.protobuf.message.Message):
         control_merits: collections.abc.Iterable[builtins.float] | None = ...,
         expected_values: collections.abc.Iterable[builtins.float] | None = ...,
         score_notes: collections.abc.Iterable[sightline.common.v1.answer_pb2.ScoreNote] | None = ...,
+        history_changed: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["acted_controls", b"acted_controls", "collapsed", b"collapsed", "collapsed_count", b"collapsed_count", "control_merits", b"control_merits", "degradations", b"degradations", "expected_values", b"expected_values", "hidden_count", b"hidden_count", "hidden_product_ids", b"hidden_product_ids", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "recorded", b"recorded", "score_event", b"score_event", "score_notes", b"score_notes", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "seen_product_ids", b"seen_product_ids", "stage_timings", b"stage_timings", "total_count", b"total_count"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["acted_controls", b"acted_controls", "collapsed", b"collapsed", "collapsed_count", b"collapsed_count", "control_merits", b"control_merits", "degradations", b"degradations", "expected_values", b"expected_values", "hidden_count", b"hidden_count", "hidden_product_ids", b"hidden_product_ids", "history_changed", b"history_changed", "model_version", b"model_version", "moves", b"moves", "parts", b"parts", "product_ids", b"product_ids", "propensities", b"propensities", "raw_scores", b"raw_scores", "reasons", b"reasons", "recorded", b"recorded", "score_event", b"score_event", "score_notes", b"score_notes", "score_ranks", b"score_ranks", "scores", b"scores", "seen_count", b"seen_count", "seen_product_ids", b"seen_product_ids", "stage_timings", b"stage_timings", "total_count", b"total_count"]) -> None: ...
 
 Global___RankResponse: typing_extensions.TypeAlias = RankResponse
 

@@ -55,5 +55,5 @@ class LocalEmbedder(EmbedderClient):
                 language_code=language_code,
             ),
         )
-        nothing = (None,) * len(found)  # texts have no subjects and no categories
-        return EmbeddedSignals(tuple(found), work, nothing, nothing)
+        none = len(found)  # texts have no categories
+        return EmbeddedSignals(tuple(found), work, (None,) * none, ((),) * none)
