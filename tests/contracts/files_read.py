@@ -156,6 +156,11 @@ ROWS = {
         Does.REFUSED,
         f"{AGAIN}::test_a_broken_file_of_settings_is_named_at_the_start",
     ),
+    "retriever.adapters.dictionaries": Row(
+        "dictionaries",
+        Does.SKIPPED,
+        "unit/retriever/domain/test_dictionaries.py::test_a_broken_file_is_left_out_alone",
+    ),
     "retriever.adapters.durable": Row(
         "a photo that is given again",
         Does.REMADE,

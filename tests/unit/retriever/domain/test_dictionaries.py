@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from retriever.adapters.dictionaries import read_dictionaries
 from retriever.domain.dictionaries import (
@@ -101,3 +102,14 @@ def test_a_folder_holds_a_file_for_each_language(tmp_path: Path) -> None:
     assert [*found.by_language] == ["es"]
     assert found.by_language["es"].terms("vin") == [("wine",)]
     assert not read_dictionaries(None).by_language
+
+
+@pytest.mark.parametrize(
+    "broken", [b"vino\twine\nvin", b"vino\n", b"vino\twine\nbaso\tglass\n", b"\xff\twine\n"]
+)
+def test_a_broken_file_is_left_out_alone(tmp_path: Path, broken: bytes) -> None:
+    (tmp_path / "es.tsv").write_bytes(broken)
+    (tmp_path / "fr.tsv").write_bytes(b"vin\twine\n")
+    with capture_logs() as logs:
+        assert [*read_dictionaries(tmp_path).by_language] == ["fr"]
+    assert [(line["event"], line["file"]) for line in logs] == [("dictionary left out", "es.tsv")]

@@ -2,14 +2,21 @@
 
 from pathlib import Path
 
-from retriever.domain.dictionaries import Dictionaries, Dictionary
+import structlog
+
+from retriever.domain.dictionaries import Dictionaries, Dictionary, dictionary_of
+
+log = structlog.get_logger()
 
 SUFFIX = ".tsv"
 
 
 def read_dictionaries(folder: Path | None) -> Dictionaries:
-    """Return the dictionaries of a folder. None: no dictionaries. Raises OSError."""
-    if folder is None:
-        return Dictionaries()
-    files = sorted(folder.glob(f"*{SUFFIX}"))
-    return Dictionaries({file.stem: Dictionary(file.read_bytes()) for file in files})
+    """Return the dictionaries of a folder, without files that are none. None: no dictionaries."""
+    found = dict[str, Dictionary]()
+    for file in sorted(folder.glob(f"*{SUFFIX}")) if folder is not None else ():
+        try:
+            found[file.stem] = dictionary_of(file.read_bytes())
+        except (OSError, ValueError) as error:
+            log.warning("dictionary left out", file=file.name, problem=str(error))
+    return Dictionaries(found)

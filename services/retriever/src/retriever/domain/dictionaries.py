@@ -10,6 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from sightline_rules.stems import stemmer_of
 from sightline_rules.words import is_unspaced, runs_of
@@ -56,6 +57,20 @@ class Dictionary:
 
     def _headword(self, start: int) -> bytes:
         return self._lines[start : self._lines.find(b"\t", start)]
+
+
+def dictionary_of(lines: bytes) -> Dictionary:
+    """Return the dictionary of a file. Raises ValueError for one that was not written whole by
+    `make dictionaries`."""
+    lines.decode()
+    if lines and not lines.endswith(b"\n"):
+        raise ValueError("its last line is not complete: write it again by `make dictionaries`")
+    rows = lines.split(b"\n")[:-1]
+    if not all(b"\t" in row for row in rows):
+        raise ValueError("a line has no tab: write the file again by `make dictionaries`")
+    if any(one > two for one, two in pairwise(row.partition(b"\t")[0] for row in rows)):
+        raise ValueError("its lines are not sorted: write it again by `make dictionaries`")
+    return Dictionary(lines)
 
 
 _EMPTY = Dictionary(b"")
