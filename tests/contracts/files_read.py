@@ -57,6 +57,31 @@ ROWS = {
         "unit/embedder/adapters/test_reference_store.py"
         "::test_a_damaged_file_of_a_reference_costs_no_other",
     ),
+    "embedder.bringing.bring": Row(
+        "reference vectors, photos and manifests that a command names",
+        Does.REFUSED,
+        "unit/embedder/bringing/test_bring.py::test_wrong_options_are_named",
+    ),
+    "embedder.bringing.held_photos": Row(
+        "a table of photos and products",
+        Does.REFUSED,
+        "unit/embedder/bringing/test_bring.py::test_wrong_options_are_named",
+    ),
+    "embedder.bringing.parity": Row(
+        "reference vectors",
+        Does.REFUSED,
+        "unit/embedder/bringing/test_bring.py::test_a_reference_that_does_not_fit_is_refused",
+    ),
+    "embedder.bringing.preprocessor": Row(
+        "preprocessor_config.json",
+        Does.REFUSED,
+        "unit/embedder/bringing/test_preprocessor.py::test_a_file_that_is_no_json_is_refused",
+    ),
+    "embedder.bringing.trial_process": Row(
+        "the network of the file that is brought",
+        Does.REFUSED,
+        "unit/embedder/bringing/test_brought_file.py::test_what_cannot_be_served_is_refused_with_what_to_do",
+    ),
     "embedder.adapters.space_metadata": Row(
         "categories and map of a fitted space",
         Does.SKIPPED,
@@ -287,7 +312,6 @@ NO_FILES = {
     "servicekit.preflight": "an object of a bucket, which it wrote",
     "servicekit.sql.commits": "a file without content: that it is closed is noticed",
     "servicekit.artefacts.backup_files": "a file of a backup, by servicekit.artefacts.backups",
-    "sightline_client.api.watches": "a stream",
     "sightline_client.files.rejected": "the mark at the begin of a table that was read",
     "sightline_client.cli.commands.events": "a table, by sightline_client.files",
     "sightline_client.cli.commands.loading": "a table, by sightline_client.files",
