@@ -51,6 +51,7 @@ def counted(shop: dict[str, tuple[Facts, str]], *asked: AskedFacet) -> tuple[int
         (Facts(category="Wine > White", tags=frozenset({"b"})), "p0"),
         (Facts(category="Wine", attributes={"k": ("x", "y")}), ""),
         (Facts(attributes={"k": (1.0,)}), ""),
+        (Facts(attributes={"k": ("red", "red")}), ""),
         (Facts(attributes={"k": (True,)}), ""),
         (Facts(price=Money("EUR", 6)), ""),
         (Facts(price=Money("USD", 2**62)), ""),

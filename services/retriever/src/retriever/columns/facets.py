@@ -149,7 +149,8 @@ def _pairs(columns: Sequence[CountedColumn], families: Ints, *, alone: bool) -> 
         yield
         stored = decode(each)
         for pick, names, numbers in parts:
-            numbers.append([names.setdefault(one, len(names)) for one in pick(stored)])
+            different = dict.fromkeys(pick(stored))  # an attribute may have a value twice
+            numbers.append([names.setdefault(one, len(names)) for one in different])
     return [
         _Pairs(list(names), *_flat(numbers, code, families[rows]), alone)
         for names, numbers in zip(known, held, strict=True)
