@@ -11,7 +11,6 @@ MADE = [
     errors.TextInvalid(0),
     errors.BoxInvalid("x"),
     errors.ViewsInvalid(5),
-    errors.SubjectUnsearchable(),
     errors.PhotoUndecodable("x"),
     errors.PhotoTooLarge("x"),
     errors.PhotosTooLarge(41_000_000, 40_000_000),
