@@ -31,6 +31,7 @@ TYPED = {
 """Pages whose commands have a test of their own."""
 WITHOUT = {
     *("README.md", "errors.md"),  # without commands
+    "agents.md",  # agents speak MCP, by its own clients
     *("browser-events.md", "typescript-shop.md"),  # of a client that is no single call
 }
 WITHOUT_PYTHON = WITHOUT | {"http.md", "shop-by-curl.md"}  # of HTTP alone

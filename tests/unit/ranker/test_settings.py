@@ -88,21 +88,6 @@ def test_a_recipe_that_is_not_there_is_an_error(
     assert "can't be read: No such file" in capsys.readouterr().err
 
 
-def test_the_variables_of_0_15_are_refused_with_the_keys_that_replace_them(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("RANKER_TRAIN_EPOCHS", "3")
-    monkeypatch.setenv("RANKER_TRAIN_ATTRIBUTES", "a")
-    monkeypatch.setenv("RANKER_TRAIN_SERVICE_HOST", "10.0.0.1")  # of a Service in Kubernetes
-    with pytest.raises(SystemExit):
-        load(TrainSettings)
-    reported = capsys.readouterr().err
-    assert (
-        "`attribute_keys` for RANKER_TRAIN_ATTRIBUTES, `epochs` for RANKER_TRAIN_EPOCHS" in reported
-    )
-    assert "SERVICE_HOST" not in reported
-
-
 @pytest.mark.parametrize("cls", [RankerSettings, WorkerSettings, TrainSettings])
 def test_server_worker_and_training_read_events_alike(
     cls: type[RankerSettings], monkeypatch: pytest.MonkeyPatch

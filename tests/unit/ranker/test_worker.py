@@ -24,7 +24,7 @@ from tests.waiting import until
 
 COUNTS = ["nothing counted", "products not grouped"]
 ALWAYS = [
-    *("jobs", "jobs", "jobs", *COUNTS, "nothing swept", "unheard: nothing swept"),
+    *("jobs", "jobs", *COUNTS, "nothing swept", "unheard: nothing swept"),
     *("consents not applied", "catalogs not removed"),
 ]
 NIGHT, HEALTH = "nightly training failed", "unheard: feedback check failed"
