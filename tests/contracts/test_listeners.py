@@ -226,5 +226,5 @@ def test_other_machines_reach_the_server_for_agents_by_known_names_alone() -> No
 
 
 def test_the_server_for_agents_is_the_one_of_its_package() -> None:
-    made = agents.application(MCPServer("x"), [], None, admit=_admit)
+    made = agents.application(MCPServer("x"), None, admit=_admit)
     assert agents.Admission in [each.cls for each in made.user_middleware]

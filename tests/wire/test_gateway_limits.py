@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from gateway.clients import messages
+from gateway.clients import embedder
 from servicekit.admission.limits import MIB
 from sightline.common.v1 import event_pb2, filter_pb2
 from sightline.gateway.v1 import catalog_service_pb2, user_event_service_pb2
@@ -57,9 +57,7 @@ async def test_what_is_larger_than_its_call_takes_reaches_no_peer(suite):
 
 
 async def test_decoding_that_took_too_long_is_paid_back_before_the_next_photo(monkeypatch):
-    monkeypatch.setattr(
-        messages, "seconds", lambda timings, stage: sum(each.stage == stage for each in timings)
-    )  # as if each stage took a second
+    monkeypatch.setattr(embedder, "_decoding_seconds", lambda _: 1.0)
     quota = {"quota_decode_seconds": 0.001, "quota_burst_seconds": 1}
     async with running(**quota) as limited:
         await limited.recommendation.Recommend(photo())

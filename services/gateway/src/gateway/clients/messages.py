@@ -260,12 +260,6 @@ def work(timings: Iterable[answer_pb2.StageTiming]) -> float | None:
     return covered
 
 
-def seconds(timings: Iterable[answer_pb2.StageTiming], stage: str) -> float:
-    """Return the sum of the seconds of a peer's stages of one name."""
-    found = [item.total for item in timings if item.stage == stage]
-    return sum(each.seconds + each.nanos / 1e9 for each in found)
-
-
 def score_event(value: Score | None) -> event_pb2.EventType.ValueType:
     """Return the event whose probability a score is; UNSPECIFIED if none."""
     number = event_pb2.EVENT_TYPE_UNSPECIFIED if value is None else value.event
