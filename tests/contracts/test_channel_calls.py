@@ -43,7 +43,7 @@ STAY = {
         "spaces": "kept for all requests",
         **dict.fromkeys(
             ("classify", "embed_regions", "read_label", "compare"),
-            "photos, whose bytes the embedder counts; a model takes a hundred times as long",
+            "photos, of which a model takes a hundred times as long as a message",
         ),
     },
 }
