@@ -12,7 +12,8 @@ from typing import Generic, TypeVar
 
 from servicekit import telemetry, tracing
 from servicekit.admission import access
-from servicekit.admission.memory_budget import ByteBudget, in_flight
+from servicekit.admission.limits import REFUSED
+from servicekit.admission.memory_budget import ByteBudget, BytesExhausted, in_flight
 from servicekit.deadlines import TimeLimit
 from servicekit.errors import DeadlineExceeded
 
@@ -37,13 +38,18 @@ class Loan(Generic[L]):
     async def holding(self, size: int) -> AsyncIterator[None]:
         """Count `size` bytes, and what the block fetches, as those of a request to the service.
         Raises BytesExhausted."""
-        caller = access.caller.get().name
-        async with self._held.reserve(caller, min(size, self._held.each)):
-            outer = in_flight.set((self._held, caller))
-            try:
-                yield
-            finally:
-                in_flight.reset(outer)
+        caller, size = access.caller.get().name, min(size, self._held.each)
+        try:
+            await self._held.acquire(caller, size)
+        except BytesExhausted as error:
+            REFUSED.labels(self.service, error.reason).inc()
+            raise
+        outer = in_flight.set((self._held, caller))
+        try:
+            yield
+        finally:
+            in_flight.reset(outer)
+            self._held.release(caller, size)
 
     async def end(self) -> None:
         """Cancel the work in progress, and wait until it has ended."""

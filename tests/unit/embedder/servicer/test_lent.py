@@ -21,6 +21,7 @@ from gateway.model.causes import Peer
 from gateway.model.query import Signal, SignalKind
 from servicekit import deadlines
 from servicekit.admission import access
+from servicekit.admission.limits import REFUSED
 from servicekit.admission.memory_budget import ByteBudget, BytesExhausted, holding, in_flight
 from servicekit.errors import ServiceError
 from servicekit.rpc.loans import Loan
@@ -157,9 +158,12 @@ async def test_bytes_of_lent_photos_and_of_what_they_fetch_count_as_those_of_a_r
     await embedded(lends, photo(b"12345"), address("https://shop.example/a"))
     assert held == [(55, False)]
     assert (ROOM.free, in_flight.get()) == (100, outer)
+    refused = REFUSED.labels("embedder", "BYTES_EXHAUSTED")
+    before = refused._value.get()
     async with ROOM.reserve(access.caller.get().name, 50):
         with pytest.raises(BytesExhausted):
             await embedded(lends, photo(b"1"))
+    assert refused._value.get() == before + 1
 
 
 async def test_a_lent_signal_ends_before_its_call() -> None:
