@@ -20,9 +20,10 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
 from gateway.model.query import Signal, SignalKind
 from servicekit import deadlines
-from servicekit.admission import access
+from servicekit.admission import access, quotas
 from servicekit.admission.limits import REFUSED
 from servicekit.admission.memory_budget import ByteBudget, BytesExhausted, holding, in_flight
+from servicekit.admission.quotas import QuotaKind
 from servicekit.errors import ServiceError
 from servicekit.rpc.loans import Loan
 from servicekit.rpc.requests import CatalogNotFound
@@ -33,6 +34,7 @@ from tests.fakes.embedding import FakeIntake, embedder_of
 from tests.fakes.triton import FakeFetch, FakeInference, FakeNames
 from tests.unit.embedder.embedding.test_photos import FITTED
 from tests.unit.embedder.embedding.test_texts import READER
+from tests.unit.gateway.clients.test_embedder import Ledger
 
 ROOM = ByteBudget(100)
 
@@ -56,6 +58,8 @@ class Looks(FakeIntake):
 
     async def see(self, photo: bytes, recipe: Any, look: PhotoView, *more: Any) -> PreparedPhoto:
         self.looks.add((photo, look))
+        stages, _ = more
+        stages.decoding_seconds += 0.25
         return await super().see(photo, recipe, look, *more)
 
 
@@ -115,7 +119,7 @@ async def test_a_lent_text_has_the_vector_or_the_error_of_a_sent_one() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"classify": True}, {"views": 3, "space": "visual"}, {"views": 9}, {"version": "none"}],
+    [{"classify": True}, {"views": 3, "space": "visual"}, {"space": "text"}, {"version": "none"}],
 )
 async def test_a_lent_photo_has_what_a_sent_one_has(options: dict[str, Any]) -> None:
     names = FakeNames([("Fruit", "Apple"), ("Dairy", "Milk")], [[[0.1, 0.2], [0.3, 0.4]]] * 4)
@@ -164,6 +168,15 @@ async def test_bytes_of_lent_photos_and_of_what_they_fetch_count_as_those_of_a_r
         with pytest.raises(BytesExhausted):
             await embedded(lends, photo(b"1"))
     assert refused._value.get() == before + 1
+
+
+async def test_a_lent_photo_is_charged_what_a_sent_one_is() -> None:
+    for client in clients(servicer_of(FakeInference(FITTED), intake=Looks())):
+        ledger = Ledger()
+        quotas.account.set(ledger)
+        await embedded(client, photo(b"1"), photo(b"2"))
+        assert ledger.spent == [QuotaKind.DECODE_SECONDS]
+        assert ledger.seconds == pytest.approx(0.5)
 
 
 async def test_a_lent_signal_ends_before_its_call() -> None:
