@@ -14,6 +14,7 @@ import random
 import sys
 import tempfile
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,6 +51,7 @@ from tests.calls.catalog import (
     write_catalog,
 )
 from tests.calls.suite import filled, settings_of
+from tests.fakes.photos import photo
 
 CHANGING = frozenset(
     {
@@ -72,6 +74,7 @@ SCENES = (
 )
 MARKET = "de"
 TEXTS = ("product of kind 3", "kind 5", "prodcut", "nowhere")
+PHOTOS = (b64encode(photo()).decode(), b64encode(b"no photo").decode())
 SORTS = ("UNSPECIFIED", "UNSPECIFIED", "PRICE_RISING", "NEWEST", "POPULARITY")
 TYPED = ("product of ki", "kind 5 r", "brand", "prodcut", "or")
 Request = pb.RecommendRequest | pb.SearchRequest | pb.ListRequest | pb.SuggestRequest
@@ -180,6 +183,8 @@ class Drawn:
             signals += [{"product_id": each} for each in self._some(count)]
         if self._chance(0.3) or not signals:
             signals.append({"text": self._draw.choice(TEXTS)})
+        if self._chance(0.1):
+            signals.append({"image": self._draw.choice(PHOTOS)})
         if self._chance(0.1):
             signals.append({"product_id": self._draw.choice(self._ids), "negative": True})
         if self._chance(0.05):

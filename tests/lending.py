@@ -12,12 +12,14 @@ import json
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
+from embedder.settings import EmbedderSettings
 from gateway.clients import columns, embedder, ranker, retriever
 from gateway.clients.local_embedder import LocalEmbedder
 from gateway.clients.local_ranker import LocalRanker
@@ -33,7 +35,7 @@ from servicekit.config import ServerSettings
 from servicekit.errors import ServiceError
 from servicekit.rpc import hosting, server
 from servicekit.rpc.channel import connect
-from sightline.common.v1 import facet_pb2, filter_pb2, vector_pb2
+from sightline.common.v1 import facet_pb2, filter_pb2, photo_pb2, vector_pb2
 from sightline_core import ranking as core
 from sightline_core.branch import Branch
 from sightline_core.candidates import CandidateList
@@ -43,9 +45,11 @@ from sightline_core.shoppers import Identity, Shopper
 from tests.both_ways import compare, one_moment, serve, sold
 from tests.calls.catalog import DIMENSION, KINDS, product_id, write_catalog
 from tests.calls.suite import filled, settings_of
+from tests.fakes.photos import photo
+from tests.fakes.triton import FakeTriton
 
 CATALOG = "default"
-CHANGING = frozenset({"work", "freshness", "history_token"})
+CHANGING = frozenset({"work", "decoding", "freshness", "history_token"})
 """Fields that hold times and random values."""
 SECONDS = 30.0
 INTERACTIVE = vector_pb2.PRIORITY_INTERACTIVE
@@ -219,13 +223,30 @@ async def of_ranker(of: retriever.RetrieverClient, answer_id: str) -> dict[str, 
 
 
 def of_embedder() -> dict[str, list[Ask]]:
-    """Return calls by the method of LentEmbedder that they use; there is no model, so each text has
-    an error. tests/unit/embedder/servicer/test_lent.py compares vectors."""
-    signals = [Signal(at, SignalKind.TEXT, text=text) for at, text in enumerate(("red", "blue"))]
+    """Return calls by the method of LentEmbedder that they use; there is no model of texts.
+    tests/unit/embedder/servicer/test_lent.py compares their vectors, categories and addresses."""
+    texts = [Signal(at, SignalKind.TEXT, text=text) for at, text in enumerate(("red", "blue"))]
+    out = photo_pb2.Box(left=0.5, top=0.5, right=0.4, bottom=1)
+    file = photo()
+    mixed = [
+        Signal(0, SignalKind.IMAGE, image=file),
+        Signal(1, SignalKind.IMAGE, image=file, box=out),
+        Signal(2, SignalKind.IMAGE, image=b"no photo"),
+        Signal(3, SignalKind.IMAGE, image=bytes(11 * 2**20)),
+        Signal(4, SignalKind.TEXT, text="red"),
+        Signal(5, SignalKind.TEXT),
+    ]
+    address = Signal(6, SignalKind.IMAGE_URI, image_uri="https://shop.example/a.png")
+    asked: list[tuple[list[Signal], str, dict[str, Any]]] = [
+        *((texts, "", {"space": space}) for space in ("text", "none")),
+        (mixed, "", {"space": "visual", "views": 2, "classify": True, "language_code": "de"}),
+        ([*mixed, address], "none", {"space": ""}),
+        (mixed[:1] * 65, "", {"space": ""}),
+    ]
     return {
-        "embed_texts": [
-            lambda to, space=space: to.embed(CATALOG, signals, INTERACTIVE, "", space=space)
-            for space in ("text", "none")
+        "embed": [
+            lambda to, each=each: to.embed(CATALOG, each[0], INTERACTIVE, each[1], **each[2])
+            for each in asked
         ]
     }
 
@@ -255,7 +276,9 @@ async def differences(
             else:
                 calls = await of_ranker(products, answer_id) if name == "ranker" else of_embedder()
             for method, asks in calls.items():
-                pairs = [(await outcome(ask, lends), await outcome(ask, sends)) for ask in asks]
+                # A stopped clock ends the deadlines of calls to the model server.
+                with nullcontext() if name == "embedder" else one_moment():
+                    pairs = [(await outcome(ask, lends), await outcome(ask, sends)) for ask in asks]
                 wrong = [
                     [at, *difference(*pair)] for at, pair in enumerate(pairs) if pair[0] != pair[1]
                 ]
@@ -302,6 +325,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("w") as log:
         write_catalog(Path(folder), sold)
         settings = settings_of(Path(folder))
+        own = settings["embedder"]
+        assert isinstance(own, EmbedderSettings)
         sys.stderr = log
         telemetry.configure_logging("all")
 
@@ -312,12 +337,16 @@ def main() -> None:
             shop = filled(settings, in_loop)
             shop.cases()  # records an answer
             ((answer_id,), *_) = shop.records.execute("SELECT answer_id FROM answers").fetchall()
-            with one_moment():
-                found: dict[str, Any] = in_loop(differences(settings, host, answer_id))
+            found: dict[str, Any] = in_loop(differences(settings, host, answer_id))
             return found
 
+        async def beside_triton() -> dict[str, Any]:
+            async with FakeTriton().serving(int(own.triton_target.rpartition(":")[2])):
+                found: dict[str, Any] = await serve(settings, measure)
+                return found
+
         try:
-            found = server.run(serve(settings, measure))
+            found = server.run(beside_triton())
         except BaseException:
             log.flush()
             sys.stdout.write((Path(folder) / "log").read_text()[-20_000:])

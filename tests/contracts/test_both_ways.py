@@ -18,7 +18,7 @@ SENT = {
     "/sightline.ranker.v1.EventService/ListSearches",  # once a minute
     "/sightline.ranker.v1.PrivacyService/GetLastErasure",  # kept for all requests
 }
-"""What requests without photos send; tests/contracts/test_channel_calls.py lists all calls."""
+"""What requests send; tests/contracts/test_channel_calls.py lists all calls."""
 
 
 def asked(count: int, seed: int) -> dict[str, Any]:
@@ -42,4 +42,5 @@ def test_answers_do_not_depend_on_how_services_of_a_process_meet(count: int, see
     assert sum(kinds.values()) == count
     assert kinds["RecommendRequest, two pages, "] > count / 5
     assert kinds["SearchRequest, one page, "] > count / 15
+    assert kinds["IMAGE_UNDECODABLE"] > 0, "no photo was embedded"
     assert kinds["ListRequest, two pages, "] > count / 15

@@ -1,6 +1,5 @@
 """The gateway's calls that make a message and go over a channel in one process too: a new one is a
-decision. What shops ask for often is lent (clients/local_*.py of the gateway). Only `embed` does
-both: photos are sent."""
+decision. What shops ask for often is lent (clients/local_*.py of the gateway)."""
 
 from __future__ import annotations
 
@@ -16,7 +15,7 @@ from gateway.clients.local_retriever import LocalRetriever
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 
-HELPERS = {"_call", "_columns", "_model_states"}
+HELPERS = {"_call", "_columns", "_decode", "_model_states"}
 SENDS = re.compile(rf"self\.(_caller\.\w+|{'|'.join(HELPERS)})\(")
 """How a client sends a message."""
 STAY = {
@@ -44,7 +43,7 @@ STAY = {
         "spaces": "kept for all requests",
         **dict.fromkeys(
             ("classify", "embed_regions", "read_label", "compare"),
-            "photos, whose bytes the embedder counts; a model takes a hundred times as long",
+            "photos, of which a model takes a hundred times as long as a message",
         ),
     },
 }

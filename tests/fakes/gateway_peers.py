@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from gateway.clients.matches import MatchMessages
 from gateway.detect.detect import find_products
 from gateway.model.errors import SceneNotFound
-from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadLabel
+from gateway.model.peers import EmbeddedRegions, HeatMap, ReadLabel
 from gateway.model.query import Signal, SignalKind
 from gateway.model.scene import Scene
 from gateway.model.snapshot import CatalogSnapshot
@@ -19,6 +19,7 @@ from sightline.common.v1.photo_pb2 import Box, Classification, LabelLine
 from sightline.common.v1.vector_pb2 import Vector
 from sightline.embedder.v1.embedding_service_pb2 import Space
 from sightline_core.answer import AnswerRecord
+from sightline_core.embedding import EmbeddedSignals
 from tests.fakes.gateway_ranker import FakeRanker
 from tests.fakes.gateway_retriever import FakeRetriever
 from tests.fakes.gateway_values import DEFAULT, content_of

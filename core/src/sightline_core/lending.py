@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from sightline_core.columns import ProductColumns
+from sightline_core.embedding import Content, EmbeddedSignals
 from sightline_core.opaque_messages import Facet, FacetRequest, Vector
 from sightline_core.ranking import (
     AnswerRange,
@@ -144,21 +145,26 @@ class LentRetriever(Searches[ReadFilter], Protocol):
 
 
 class LentEmbedder(Protocol):
-    """Embedding of what has no bytes to count."""
+    """Embedding of photos and texts."""
 
-    async def embed_texts(
+    async def embed(
         self,
         catalog_id: str,
-        texts: Sequence[str],
+        signals: Sequence[Content],
         priority: int,
         *,
         space: str,
         version: str,
+        views: int,
+        guesses: int,
         language_code: str,
-    ) -> tuple[Sequence[Vector | Any], float | None]:
-        """Return for each text its vector or the error that says why it has none, and the seconds
-        of work. `priority`: its number in the contract; `version`: empty: the space's default;
-        `language_code`: empty: unknown."""
+    ) -> EmbeddedSignals:
+        """Return a vector or an error for each signal, all in one space.
+
+        `priority`: its number in the contract; `version`: empty: the space's default; `views`: of
+        each photo; 0: the space's default; `guesses`: categories of each photo; `language_code`: of
+        the texts; empty: unknown.
+        """
 
 
 class LentRanker(Protocol):

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from grpc_health.v1 import health, health_pb2
 
+from servicekit.admission.memory_budget import ByteBudget
 from servicekit.config import LOCAL
 from servicekit.rpc.loans import Loan
 from servicekit.rpc.local_channel import LocalChannel, LocalServer
@@ -40,9 +41,10 @@ class Host:
         """Let the other services of the process call a service."""
         self._servers[service] = server
 
-    def lend(self, service: str, lent: object) -> None:
-        """Let the other services of the process work with an object of a service."""
-        self._loans[service] = Loan(service, lent)
+    def lend(self, service: str, lent: object, held: ByteBudget) -> None:
+        """Let the other services of the process work with an object of a service. `held`: see
+        Loan."""
+        self._loans[service] = Loan(service, lent, held)
 
     def borrowed(self, service: str) -> Loan[Any] | None:
         """Return what a service lends; None before its start and after its end."""

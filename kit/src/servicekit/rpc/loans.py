@@ -6,9 +6,14 @@ of its service in logs and metrics, and its end with its service.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 from servicekit import telemetry, tracing
+from servicekit.admission import access
+from servicekit.admission.limits import REFUSED
+from servicekit.admission.memory_budget import ByteBudget, BytesExhausted, in_flight
 from servicekit.deadlines import TimeLimit
 from servicekit.errors import DeadlineExceeded
 
@@ -22,11 +27,29 @@ class Withdrawn(Exception):
 class Loan(Generic[L]):
     """Holds what a service lends, and the work of borrowers that is in progress."""
 
-    def __init__(self, service: str, lent: L) -> None:
-        self.service, self.lent = service, lent
+    def __init__(self, service: str, lent: L, held: ByteBudget) -> None:
+        """`held`: the bytes of the service's requests."""
+        self.service, self.lent, self._held = service, lent, held
         self.running: dict[Use[L], None] = {}
         self.idle = asyncio.Event()
         self.ended = False
+
+    @asynccontextmanager
+    async def holding(self, size: int) -> AsyncIterator[None]:
+        """Count `size` bytes, and what the block fetches, as those of a request to the service.
+        Raises BytesExhausted."""
+        caller, size = access.caller.get().name, min(size, self._held.each)
+        try:
+            await self._held.acquire(caller, size)
+        except BytesExhausted as error:
+            REFUSED.labels(self.service, error.reason).inc()
+            raise
+        outer = in_flight.set((self._held, caller))
+        try:
+            yield
+        finally:
+            in_flight.reset(outer)
+            self._held.release(caller, size)
 
     async def end(self) -> None:
         """Cancel the work in progress, and wait until it has ended."""

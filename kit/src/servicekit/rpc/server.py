@@ -188,7 +188,7 @@ async def start(
     if host is not None:
         host.offer(service, _offered(bindings, health_servicer, partial(observing, who=access)))
         if lent is not None:
-            host.lend(service, lent)
+            host.lend(service, lent, limits.bytes)
     stop_metrics = _serve_metrics(settings)
     for server in servers:
         await server.start()

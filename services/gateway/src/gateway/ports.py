@@ -13,6 +13,7 @@ from gateway.model.scene import Scene
 from sightline_core import ranking
 from sightline_core.answer import AnswerRecord
 from sightline_core.columns import ProductColumns
+from sightline_core.embedding import EmbeddedSignals
 from sightline_core.lending import Searches
 from sightline_core.opaque_messages import (
     Classification,
@@ -45,7 +46,7 @@ class EmbedderPort(Protocol):
         views: int = 0,
         classify: bool = False,
         language_code: str = "",
-    ) -> peers.EmbeddedSignals:
+    ) -> EmbeddedSignals:
         """Return a vector or an error for each signal, all in one space.
 
         `space_version`: empty: the default one. `views`: number of views of each photo; 0: the

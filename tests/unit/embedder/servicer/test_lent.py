@@ -1,28 +1,47 @@
-"""Texts that the embedder lends to embed, beside those that it is sent."""
+"""Signals that the embedder lends to embed, beside those that it is sent."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 from unittest.mock import Mock
 
+import grpc
 import pytest
 
 from embedder.domain.items import Priority
+from embedder.domain.photos import PhotoView, PreparedPhoto
 from embedder.domain.urgency import urgency
 from embedder.servicer.embedding import EmbeddingServicer
 from embedder.servicer.lent import Lent
+from gateway.clients.embedder import EmbedderClient
+from gateway.clients.local_embedder import LocalEmbedder
+from gateway.clients.peer_calls import PeerCaller
+from gateway.model.causes import Peer
+from gateway.model.query import Signal, SignalKind
 from servicekit import deadlines
+from servicekit.admission import access, quotas
+from servicekit.admission.limits import REFUSED
+from servicekit.admission.memory_budget import ByteBudget, BytesExhausted, holding, in_flight
+from servicekit.admission.quotas import QuotaKind
 from servicekit.errors import ServiceError
+from servicekit.rpc.loans import Loan
 from servicekit.rpc.requests import CatalogNotFound
 from servicekit.status import to_status
-from sightline.common.v1 import vector_pb2
-from sightline.embedder.v1 import embedding_service_pb2 as pb
-from tests.fakes.embedding import embedder_of
-from tests.fakes.triton import FakeInference
+from sightline.common.v1.photo_pb2 import Box
+from sightline.common.v1.vector_pb2 import PRIORITY_BULK, Vector
+from tests.fakes.embedding import FakeIntake, embedder_of
+from tests.fakes.triton import FakeFetch, FakeInference, FakeNames
+from tests.unit.embedder.embedding.test_photos import FITTED
 from tests.unit.embedder.embedding.test_texts import READER
+from tests.unit.gateway.clients.test_embedder import Ledger
+
+ROOM = ByteBudget(100)
 
 
-def servicer_of(reader: FakeInference) -> EmbeddingServicer:
+def servicer_of(*photos: FakeInference, **parts: Any) -> EmbeddingServicer:
     return EmbeddingServicer(
-        embedder_of(texts=(reader,)),
+        embedder_of(*photos, **parts),
         *(Mock(), Mock(), ("default",)),
         faces=Mock(),
         labels=Mock(),
@@ -30,38 +49,144 @@ def servicer_of(reader: FakeInference) -> EmbeddingServicer:
     )
 
 
-async def embed(
-    servicer: EmbeddingServicer, texts: list[str], catalog_id: str = ""
-) -> list[object]:
-    bulk, options = (
-        vector_pb2.PRIORITY_BULK,
-        {"space": "text", "version": "", "language_code": "de"},
+class Looks(FakeIntake):
+    """An intake that notes how photos were seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = set[tuple[bytes, PhotoView]]()
+
+    async def see(self, photo: bytes, recipe: Any, look: PhotoView, *more: Any) -> PreparedPhoto:
+        self.looks.add((photo, look))
+        stages, _ = more
+        stages.decoding_seconds += 0.25
+        return await super().see(photo, recipe, look, *more)
+
+
+class Sent(PeerCaller):
+    """A caller that sends nothing: the servicer gets the request."""
+
+    async def call(self, method: Any, request: Any, **_: Any) -> Any:
+        return await method(request, None)
+
+
+def clients(servicer: EmbeddingServicer) -> tuple[EmbedderClient, LocalEmbedder]:
+    """Return a client that sends, and one that borrows."""
+    channel, loan = grpc.aio.insecure_channel("127.0.0.1:1"), Loan("embedder", Lent(servicer), ROOM)
+    caller = Sent(Peer.EMBEDDER, reserve=0.0, longest=9.0)
+    sends, lends = EmbedderClient(channel, caller), LocalEmbedder(channel, caller, lambda: loan)
+    sends._stub = servicer  # type: ignore[assignment]
+    return sends, lends
+
+
+async def embedded(client: EmbedderClient, *signals: Signal, **options: Any) -> Any:
+    """Return what a client gives, in a form that can be compared."""
+    catalog_id, version = options.pop("catalog_id", ""), options.pop("version", "")
+    options = {"space": "", **options}
+    found = await client.embed(catalog_id, signals, PRIORITY_BULK, version, **options)
+    return (
+        [to_status(each) if isinstance(each, ServiceError) else each for each in found.items],
+        [*found.classifications],
+        [*map(list, found.match_cosines)],
+        found.work is None,
     )
-    found, _ = await Lent(servicer).embed_texts(catalog_id, texts, bulk, **options)
-    return [to_status(each) if isinstance(each, ServiceError) else each for each in found]
+
+
+def text(words: str) -> Signal:
+    return Signal(0, SignalKind.TEXT, text=words)
+
+
+def photo(data: bytes, box: Box | None = None) -> Signal:
+    return Signal(0, SignalKind.IMAGE, image=data, box=box)
+
+
+def address(uri: str) -> Signal:
+    return Signal(0, SignalKind.IMAGE_URI, image_uri=uri)
 
 
 async def test_a_lent_text_has_the_vector_or_the_error_of_a_sent_one() -> None:
     asked_as = list[Priority | None]()
     reader = FakeInference(READER, watch=lambda: asked_as.append(urgency.get()))
-    servicer, texts = servicer_of(reader), ["red wine", "", "blue"]
-    items = [pb.EmbedItem(text=text, space="text", query_language="de") for text in texts]
-    sent = pb.BatchEmbedRequest(items=items, priority=vector_pb2.PRIORITY_BULK)
-    response = await servicer.BatchEmbed(sent, None)
-    expected = [each.status if each.status.code else each.vector for each in response.results]
-    assert await embed(servicer, texts) == expected
+    sends, lends = clients(servicer_of(texts=(reader,)))
+    signals = [*map(text, ("red wine", "", "blue"))]
+    options = {"space": "text", "language_code": "de"}
+    expected = await embedded(sends, *signals, **options)
+    assert await embedded(lends, *signals, **options) == expected
     assert urgency.get() is None, "the borrower goes on in this task"
-    assert [type(each) for each in expected].count(vector_pb2.Vector) == 2
+    assert [type(each) for each in expected[0]].count(Vector) == 2
     assert {*asked_as} == {Priority.BULK}
 
 
-async def test_a_lent_text_ends_before_its_call() -> None:
-    servicer = servicer_of(FakeInference(READER, gate=asyncio.Event()))
+@pytest.mark.parametrize(
+    "options",
+    [{"classify": True}, {"views": 3, "space": "visual"}, {"space": "text"}, {"version": "none"}],
+)
+async def test_a_lent_photo_has_what_a_sent_one_has(options: dict[str, Any]) -> None:
+    names = FakeNames([("Fruit", "Apple"), ("Dairy", "Milk")], [[[0.1, 0.2], [0.3, 0.4]]] * 4)
+    page = {"https://shop.example/a": b"2"}
+    readers, intake, fetch = (FakeInference(READER),), Looks(), FakeFetch({**page})
+    servicer = servicer_of(
+        FakeInference(FITTED), texts=readers, names=names, fetch=fetch, intake=intake
+    )
+    signals = [
+        *(photo(data) for data in (b"1", b"", b"a large photo", b"cut")),
+        *(photo(b"1", Box(left=0.5, top=0.1, right=right, bottom=1)) for right in (0.4, 0.75)),
+        *map(address, (*page, "https://elsewhere.example/a")),
+        text("red"),
+    ]
+    sends, lends = clients(servicer)
+    expected, seen = await embedded(sends, *signals, **options), {*intake.looks}
+    intake.looks.clear()
+    assert await embedded(lends, *signals, **options) == expected
+    assert intake.looks == seen
+    if options.get("classify"):
+        vectors, classifications, cosines, _ = expected
+        assert [type(each) for each in vectors].count(Vector) == 4
+        assert [each is not None for each in classifications] == [bool(each) for each in cosines]
+        assert classifications.count(None) == len(signals) - 3
+
+
+async def test_bytes_of_lent_photos_and_of_what_they_fetch_count_as_those_of_a_request() -> None:
+    held = list[tuple[int, bool]]()
+
+    class Fetch(FakeFetch):
+        @asynccontextmanager
+        async def fetched(self, uri: str) -> AsyncIterator[bytes]:
+            async with holding(40):
+                held.append((ROOM.free, in_flight.get() is outer))
+                yield b"1"
+
+    outer = (ByteBudget(0), "")
+    in_flight.set(outer)
+    _, lends = clients(servicer_of(FakeInference(FITTED), fetch=Fetch()))
+    await embedded(lends, photo(b"12345"), address("https://shop.example/a"))
+    assert held == [(55, False)]
+    assert (ROOM.free, in_flight.get()) == (100, outer)
+    refused = REFUSED.labels("embedder", "BYTES_EXHAUSTED")
+    before = refused._value.get()
+    async with ROOM.reserve(access.caller.get().name, 50):
+        with pytest.raises(BytesExhausted):
+            await embedded(lends, photo(b"1"))
+    assert refused._value.get() == before + 1
+
+
+async def test_a_lent_photo_is_charged_what_a_sent_one_is() -> None:
+    for client in clients(servicer_of(FakeInference(FITTED), intake=Looks())):
+        ledger = Ledger()
+        quotas.account.set(ledger)
+        await embedded(client, photo(b"1"), photo(b"2"))
+        assert ledger.spent == [QuotaKind.DECODE_SECONDS]
+        assert ledger.seconds == pytest.approx(0.5)
+
+
+async def test_a_lent_signal_ends_before_its_call() -> None:
+    gate = asyncio.Event()
+    servicer = servicer_of(FakeInference(FITTED, gate=gate), texts=(FakeInference(READER),))
     deadlines.start(0.1)
-    (status,) = await embed(servicer, ["red"])
-    assert "DEADLINE" in str(status)
+    found, *_ = await embedded(clients(servicer)[1], photo(b"1"), text("red"))
+    assert "DEADLINE" in str(found[0])
 
 
-async def test_a_lent_text_belongs_to_a_known_catalog() -> None:
+async def test_a_lent_signal_belongs_to_a_known_catalog() -> None:
     with pytest.raises(CatalogNotFound):
-        await embed(servicer_of(FakeInference(READER)), ["red"], "none")
+        await embedded(clients(servicer_of())[1], photo(b"1"), catalog_id="none")

@@ -11,6 +11,7 @@ from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable
 from servicekit import deadlines
 from servicekit.admission import costs
+from servicekit.admission.memory_budget import ByteBudget
 from servicekit.errors import DeadlineExceeded, Internal, InvalidArgument, Unavailable
 from servicekit.rpc import equal_calls
 from servicekit.rpc.call_turns import one_at_a_time
@@ -165,7 +166,7 @@ class Lent:
 
 
 def lending(answer: float | Exception = 0.0) -> Loan[Lent]:
-    return Loan("ranker", Lent(answer))
+    return Loan("ranker", Lent(answer), ByteBudget(0))
 
 
 async def test_a_peer_of_the_process_that_lends_nothing_is_unavailable():
@@ -205,7 +206,7 @@ async def test_what_is_lent_and_takes_too_long_raises_suspicion():
 
 async def test_equal_work_of_a_request_is_done_once_and_that_of_an_expensive_one_in_turn():
     asking, lent = caller(), Lent(0.001)
-    loan, keys = Loan("ranker", lent), ("red", "white", "red")
+    loan, keys = Loan("ranker", lent, ByteBudget(0)), ("red", "white", "red")
 
     async def ask(key: str) -> int:
         return await asking.borrow_idempotent(loan, "work", Lent.work, lambda: key)

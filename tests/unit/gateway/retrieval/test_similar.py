@@ -8,7 +8,6 @@ import pytest
 from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable, ProductNotFound
 from gateway.model.match import Thresholds
-from gateway.model.peers import EmbeddedSignals
 from gateway.model.query import RequestQuery
 from gateway.model.scene import Fusion
 from gateway.recommend.explain import explain
@@ -19,6 +18,7 @@ from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1.photo_pb2 import CategoryGuess, Classification
 from sightline_core.branch import Branch
 from sightline_core.degradations import DegradationCause
+from sightline_core.embedding import EmbeddedSignals
 from sightline_core.ranking import NominationBasis
 from sightline_core.versions import SpaceVersion
 from tests.fakes.gateway_peers import Shop, shop_with_photo

@@ -2,6 +2,7 @@
 
 import pytest
 
+from servicekit.admission.memory_budget import ByteBudget
 from servicekit.catalogs.known import CatalogList
 from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.errors import Unavailable
@@ -24,7 +25,7 @@ async def test_the_list_is_read_while_the_retriever_of_the_process_serves() -> N
     registry = registry_of("local:retriever", connect("local:retriever"))
     with pytest.raises(Unavailable):
         await registry.read("")
-    host.lend("retriever", Lent())
+    host.lend("retriever", Lent(), ByteBudget(0))
     assert await registry.read("") == CatalogList("1")
     assert await registry.read("1") is None
     await host.withdraw("retriever")

@@ -6,6 +6,7 @@ import contextvars
 import pytest
 
 from servicekit import deadlines, telemetry
+from servicekit.admission.memory_budget import ByteBudget
 from servicekit.config import ServerSettings
 from servicekit.errors import DeadlineExceeded
 from servicekit.rpc import channel, hosting, server
@@ -39,7 +40,7 @@ async def use(loan: Loan[Lent], seconds: float = 60) -> str:
 
 
 async def test_work_has_the_borrowers_context_and_the_lenders_name() -> None:
-    loan, mark = Loan("ranker", Lent()), contextvars.ContextVar("mark", default="")
+    loan, mark = Loan("ranker", Lent(), ByteBudget(0)), contextvars.ContextVar("mark", default="")
     mark.set("kept")
 
     with Use(loan, "work", 60, 0) as lent:
@@ -55,19 +56,19 @@ async def test_work_has_the_borrowers_context_and_the_lenders_name() -> None:
 async def test_work_ends_with_its_deadline() -> None:
     lent = Lent()
     with pytest.raises(DeadlineExceeded) as raised:
-        await use(Loan("ranker", lent), 0.01)
+        await use(Loan("ranker", lent, ByteBudget(0)), 0.01)
     assert raised.value.reason == "DEADLINE_EXCEEDED"
     assert (lent.began, lent.ended) == (1, 1)
 
 
 async def test_a_time_out_of_the_work_itself_stays_one() -> None:
-    with pytest.raises(TimeoutError), Use(Loan("ranker", Lent()), "work", 60, 0):
+    with pytest.raises(TimeoutError), Use(Loan("ranker", Lent(), ByteBudget(0)), "work", 60, 0):
         raise TimeoutError
 
 
 async def test_a_borrower_that_is_cancelled_cancels_the_work() -> None:
     lent = Lent()
-    leaving = asyncio.create_task(use(Loan("ranker", lent)))
+    leaving = asyncio.create_task(use(Loan("ranker", lent, ByteBudget(0))))
     await until(lambda: lent.began)
     leaving.cancel()
     await asyncio.wait([leaving])
@@ -77,7 +78,7 @@ async def test_a_borrower_that_is_cancelled_cancels_the_work() -> None:
 
 async def test_a_service_that_ends_ends_the_work_and_waits_for_it() -> None:
     lent = Lent()
-    loan = Loan("ranker", lent)
+    loan = Loan("ranker", lent, ByteBudget(0))
     using = [asyncio.create_task(use(loan, each)) for each in (30, 60)]
     await until(lambda: lent.began == 2)
     await loan.end()

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from embedder.domain.heat import Heat
-from embedder.domain.items import CategoryGuess, Classification, Embedding, Item, ItemOutcome
+from embedder.domain.items import CategoryGuess, Embedding, Item, ItemOutcome
 from embedder.domain.labels import LabelLine
 from embedder.domain.objects import MOST_OBJECTS
 from embedder.domain.photos import Box, Camera
@@ -27,6 +27,7 @@ from servicekit.telemetry import Stages
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc
+from sightline_core import opaque_messages
 
 RESERVE = 0.02
 """Seconds of the caller's deadline reserved for the answer with finished items."""
@@ -169,7 +170,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         call = RegionCall(
             catalog, messages.priority(request.priority), stages, vectors=not request.boxes_only
         )
-        boxes, most = [_box(box) for box in request.boxes], _most(request.max_regions)
+        boxes, most = [box_of(box) for box in request.boxes], _most(request.max_regions)
         found = await self._regions.embed(item, boxes, most, call)
         return pb.EmbedRegionsResponse(
             regions=[
@@ -234,7 +235,7 @@ def _item(item: pb.EmbedItem, guesses: int) -> Item:
         version=item.space_version,
         camera=_CAMERAS.get(item.photo_kind, Camera.SHOPPER),
         views=item.views,
-        box=_box(item.box) if item.HasField("box") else None,
+        box=box_of(item.box) if item.HasField("box") else None,
         query_language=item.query_language if item.HasField("query_language") else None,
         guesses=guesses,
     )
@@ -243,7 +244,8 @@ def _item(item: pb.EmbedItem, guesses: int) -> Item:
 _CAMERAS = {photo_pb2.PHOTO_KIND_CATALOGUE: Camera.CATALOGUE}
 
 
-def _box(box: photo_pb2.Box) -> Box:
+def box_of(box: opaque_messages.Box) -> Box:
+    """Return the rectangle of a message."""
     return Box(box.left, box.top, box.right, box.bottom)
 
 
@@ -254,8 +256,8 @@ def _result(outcome: ItemOutcome) -> pb.EmbedResult:
     result.status.SetInParent()
     result.vector.CopyFrom(vector_of(outcome))
     result.match_cosines.extend(outcome.match_cosines)
-    if outcome.classification is not None:
-        result.classification.CopyFrom(_classification(outcome.classification))
+    if (seen := classification_of(outcome)) is not None:
+        result.classification.CopyFrom(seen)
     return result
 
 
@@ -292,7 +294,10 @@ def _line(line: LabelLine) -> photo_pb2.LabelLine:
     return photo_pb2.LabelLine(text=line.text, confidence=line.confidence, corners=corners)
 
 
-def _classification(found: Classification) -> photo_pb2.Classification:
+def classification_of(outcome: Embedding) -> photo_pb2.Classification | None:
+    """Return the message of a photo's categories, if it has some."""
+    if (found := outcome.classification) is None:
+        return None
     return photo_pb2.Classification(
         guesses=map(_guess, found.guesses),
         unknown_probability=found.unknown_probability,

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar, cast
 
 import grpc
 
 from gateway.clients import messages
 from gateway.clients.peer_calls import PeerCaller
-from gateway.model.peers import EmbeddedRegions, EmbeddedSignals, HeatMap, ReadLabel
+from gateway.model.peers import EmbeddedRegions, HeatMap, ReadLabel
 from gateway.model.price import VIEWS_A_DETECTION
 from gateway.model.query import Signal, SignalKind
 from gateway.ports import EmbedderPort
@@ -22,7 +22,10 @@ from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
 from sightline.embedder.v1 import inspection_service_pb2, space_service_pb2
+from sightline_core.embedding import EmbeddedSignals
 from sightline_core.opaque_messages import Classification, EmbedderSpace, Vector
+
+A = TypeVar("A")
 
 IDEMPOTENT = idempotent(pb, space_service_pb2, inspection_service_pb2)
 VISUAL = "visual"
@@ -58,8 +61,10 @@ class EmbedderClient(EmbedderPort):
         for item in request.items if classify else ():
             item.classify = item.WhichOneof("content") != "text"
             item.category_count = MOST_CATEGORIES
-        decodes = any(signal.is_photo for signal in signals)
-        response = await self._call(self._stub.BatchEmbed, request, decodes=decodes)
+        if any(signal.is_photo for signal in signals):
+            response = await self._decode(self._stub.BatchEmbed, request)
+        else:
+            response = await self._caller.call(self._stub.BatchEmbed, request)
         if len(response.results) != len(signals):
             raise Internal("the embedder returned a different number of items", reason="INTERNAL")
         return EmbeddedSignals(
@@ -70,11 +75,12 @@ class EmbedderClient(EmbedderPort):
                 for item in response.results
             ),
             match_cosines=tuple(item.match_cosines for item in response.results),
+            decoding=_decoding_seconds(response),
         )
 
     async def classify(self, catalog_id: str, photo: Signal, top_k: int) -> Classification:
         request = pb.ClassifyRequest(catalog_id=catalog_id, items=[_item(photo)], top_k=top_k)
-        response = await self._call(self._stub.Classify, request, decodes=True)
+        response = await self._decode(self._stub.Classify, request)
         if len(response.results) != 1:
             raise Internal("the embedder returned a different number of items", reason="INTERNAL")
         (result,) = response.results
@@ -96,7 +102,7 @@ class EmbedderClient(EmbedderPort):
             request.image = photo.image
         else:
             request.image_uri = photo.image_uri
-        response = await self._call(self._stub.EmbedRegions, request, decodes=True)
+        response = await self._decode(self._stub.EmbedRegions, request)
         size = 4 * response.dimension
         if len(response.vectors) != size * len(response.regions):
             raise Internal("the embedder returned vectors of another length", reason="INTERNAL")
@@ -127,7 +133,7 @@ class EmbedderClient(EmbedderPort):
             photo_kind=photo_pb2.PHOTO_KIND_SHOPPER,
             priority=cast(vector_pb2.Priority.ValueType, priority),
         )
-        response = await self._call(self._stub.ReadLabels, request, decodes=True)
+        response = await self._decode(self._stub.ReadLabels, request)
         return ReadLabel(
             response.lines, response.unsure_line_count, messages.work(response.stage_timings)
         )
@@ -149,31 +155,34 @@ class EmbedderClient(EmbedderPort):
             priority=cast(vector_pb2.Priority.ValueType, priority),
             first_is_region=region,
         )
-        response = await self._call(self._stub.ComparePhotos, request, decodes=True)
+        response = await self._decode(self._stub.ComparePhotos, request)
         return HeatMap(
             response.png, response.similarity, response.first.rest, response.space_version
         )
 
-    async def _call(self, method: Any, request: Any, *, decodes: bool) -> Any:
-        """Ask, within the caller's quota; raises QuotaExhausted."""
-        if not decodes:
-            return await self._caller.call(method, request)
-        quotas.check(QuotaKind.DECODE_SECONDS)
-        began = time.perf_counter()
-        try:
-            response = await self._caller.call(method, request)
-        except (DeadlineExceeded, InvalidArgument, asyncio.CancelledError):
-            # No cost is reported: a caller that leaves early, or whose photo is rejected after it
-            # was decoded, is charged the time that it waited.
-            quotas.spend(QuotaKind.DECODE_SECONDS, time.perf_counter() - began)
-            raise
-        quotas.spend(QuotaKind.DECODE_SECONDS, _decoding_seconds(response))
-        return response
+    async def _decode(self, method: Any, request: Any) -> Any:
+        return await charged(lambda: self._caller.call(method, request), _decoding_seconds)
 
     async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
         response = await self._caller.call(self._stub.ListSpaces, request, note=True)
         return response.spaces
+
+
+async def charged(ask: Callable[[], Awaitable[A]], seconds: Callable[[A], float]) -> A:
+    """Ask for what decodes photos, within the caller's quota; raises QuotaExhausted. `seconds`
+    returns the processor seconds of decoding."""
+    quotas.check(QuotaKind.DECODE_SECONDS)
+    began = time.perf_counter()
+    try:
+        answer = await ask()
+    except (DeadlineExceeded, InvalidArgument, asyncio.CancelledError):
+        # No cost is reported: a caller that leaves early, or whose photo is rejected after it
+        # was decoded, is charged the time that it waited.
+        quotas.spend(QuotaKind.DECODE_SECONDS, time.perf_counter() - began)
+        raise
+    quotas.spend(QuotaKind.DECODE_SECONDS, seconds(answer))
+    return answer
 
 
 def _decoding_seconds(response: Any) -> float:

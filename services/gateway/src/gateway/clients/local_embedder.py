@@ -1,21 +1,20 @@
-"""The embedder of this process: texts are embedded by what the embedder lends; photos, whose bytes
-the embedder counts, and other calls go over its channel."""
+"""The embedder of this process: signals are embedded by what it lends; other calls go over its
+channel."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 
-from gateway.clients.embedder import EmbedderClient
+from gateway.clients.embedder import MOST_CATEGORIES, EmbedderClient, charged
 from gateway.clients.peer_calls import PeerCaller
-from gateway.model.peers import EmbeddedSignals
 from gateway.model.query import Signal
 from servicekit.rpc.loans import Loan
+from sightline_core.embedding import EmbeddedSignals
 from sightline_core.lending import LentEmbedder
 
 
 class LocalEmbedder(EmbedderClient):
-    """Embeds texts with what the embedder lends."""
+    """Embeds signals with what the embedder lends."""
 
     def __init__(
         self,
@@ -35,25 +34,24 @@ class LocalEmbedder(EmbedderClient):
         space_version: str,
         *,
         space: str,
+        views: int = 0,
+        classify: bool = False,
         language_code: str = "",
-        **of_photos: Any,
     ) -> EmbeddedSignals:
-        if any(each.is_photo for each in signals):
-            return await super().embed(
-                *(catalog_id, signals, priority, space_version),
-                space=space,
-                language_code=language_code,
-                **of_photos,
-            )
-        found, work = await self._caller.borrow(
-            self._borrowed(),
-            "embed",
-            lambda lent: lent.embed_texts(
-                *(catalog_id, [each.text for each in signals], priority),
+        def work(lent: LentEmbedder) -> Awaitable[EmbeddedSignals]:
+            return lent.embed(
+                *(catalog_id, signals, priority),
                 space=space,
                 version=space_version,
+                views=views,
+                guesses=MOST_CATEGORIES if classify else 0,
                 language_code=language_code,
-            ),
-        )
-        none = len(found)  # texts have no categories
-        return EmbeddedSignals(tuple(found), work, (None,) * none, ((),) * none)
+            )
+
+        def ask(size: int | None = None) -> Awaitable[EmbeddedSignals]:
+            return self._caller.borrow(self._borrowed(), "embed", work, size)
+
+        if not any(each.is_photo for each in signals):
+            return await ask()
+        size = sum(len(each.image) for each in signals)
+        return await charged(lambda: ask(size), lambda found: found.decoding)

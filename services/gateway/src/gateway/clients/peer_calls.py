@@ -104,13 +104,23 @@ class PeerCaller:
 
         return equal_calls.once((self.peer, name), key(), start)
 
-    async def borrow(self, loan: Loan[L] | None, name: str, work: Callable[[L], Awaitable[A]]) -> A:
-        """Work with what the peer lends in this process. Raises ServiceError."""
+    async def borrow(
+        self,
+        loan: Loan[L] | None,
+        name: str,
+        work: Callable[[L], Awaitable[A]],
+        size: int | None = None,
+    ) -> A:
+        """Work with what the peer lends in this process. `size`: see Loan.holding; `None`: nothing
+        is held. Raises ServiceError."""
         if loan is None or (self.breaker is not None and self.breaker.hangs):
             raise PeerUnavailable(self.peer)
         try:
             with Use(loan, name, self._longest, self._reserve) as lent:
-                return await work(lent)
+                if size is None:
+                    return await work(lent)
+                async with loan.holding(size):
+                    return await work(lent)
         except Withdrawn:
             raise PeerUnavailable(self.peer) from None
         except ServiceError as error:

@@ -5,7 +5,6 @@ from dataclasses import field
 
 from gateway.model.diversity import Diversity
 from gateway.model.query import Signal
-from servicekit.errors import ServiceError
 from sightline_core.opaque_messages import (
     Box,
     Classification,
@@ -28,20 +27,6 @@ class ReadLabel:
     unsure: int
     """Number of further lines in the photo that were found and not read with confidence."""
     work: float | None
-
-
-@fast_dataclass(frozen=True, slots=True)
-class EmbeddedSignals:
-    """Embeddings of several signals, in their order."""
-
-    items: tuple[Vector | ServiceError, ...]
-    work: float | None
-    """Seconds of work in the peer; `None` if unknown."""
-    classifications: tuple[Classification | None, ...] = ()
-    """Predicted categories by signal, `None` without a classification head; empty if none was
-    requested."""
-    match_cosines: tuple[Sequence[float], ...] = ()
-    """Cosines of good matches by signal; empty: of none."""
 
 
 @fast_dataclass(frozen=True, slots=True)

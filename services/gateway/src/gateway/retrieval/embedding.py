@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, ImageUnreadable
 from gateway.model.peer_failures import StageFailure, cause_of
-from gateway.model.peers import EmbeddedSignal, EmbeddedSignals
+from gateway.model.peers import EmbeddedSignal
 from gateway.model.query import Signal
 from gateway.model.retrieved import NOTHING, BranchResult, failed
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import SPACES, Branch
 from sightline_core.degradations import DegradationCause
+from sightline_core.embedding import EmbeddedSignals
 from sightline_core.opaque_messages import Vector
 
 REFUSED = frozenset(
