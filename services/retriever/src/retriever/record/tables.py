@@ -174,7 +174,8 @@ images = sa.Table(
         postgresql_where=sa.text("label IS NULL"),
     ),
 )
-"""`perceptual_hash`: its 64 bits as a signed number; NULL = not hashed yet. `label`: the lines of
+"""`perceptual_hash`: its 64 bits as a signed number; NULL = of a
+photo that a release before hashes stored. `label`: the lines of
 text in the photo; empty: none; NULL = not read yet, or the catalog's labels are not read."""
 
 product_images = sa.Table(
