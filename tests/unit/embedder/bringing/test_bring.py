@@ -18,7 +18,7 @@ from embedder.adapters.onnx import space_graph
 from embedder.adapters.triton import config_file
 from embedder.adapters.triton.configuration import of_space
 from embedder.bringing import bring as bringing
-from embedder.bringing import trial_process
+from embedder.bringing import parity, trial_process
 from embedder.bringing.bring import bring
 from embedder.bringing.trial_process import TrialProcess
 from embedder.domain.brought import Look, ModelRefused, Wanted
@@ -170,6 +170,42 @@ def test_a_reference_that_does_not_fit_is_refused(place: Path, arrays: Any, says
     with pytest.raises(ModelRefused, match=says) as caught:
         brought(place, reference=str(place / "bad.npz"))
     assert caught.value.reason == "MODEL_PARITY"
+
+
+def cut_short(file: bytes) -> bytes:
+    return file[: len(file) // 2]
+
+
+def damaged(file: bytes) -> bytes:
+    middle = len(file) // 3
+    return file[:middle] + bytes(64) + file[middle + 64 :]
+
+
+@pytest.mark.parametrize("harm", [cut_short, damaged])
+def test_a_reference_that_is_not_whole_is_refused(place: Path, harm: Any) -> None:
+    np.savez_compressed(place / "bad.npz", **{"p0.png": np.random.default_rng(0).random(4096)})
+    (place / "bad.npz").write_bytes(harm((place / "bad.npz").read_bytes()))
+    with pytest.raises(ModelRefused, match="can't be used") as caught:
+        brought(place, reference=str(place / "bad.npz"))
+    assert caught.value.reason == "MODEL_PARITY"
+
+
+def test_a_reference_that_expands_too_far_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "MOST_BYTES", 2**20)
+    np.savez_compressed(place / "bad.npz", **{"p0.png": np.ones(2**18)})
+    with pytest.raises(ModelRefused, match="more than 1,048,576 bytes"):
+        brought(place, reference=str(place / "bad.npz"))
+
+
+def test_a_file_of_the_caller_is_not_overwritten(place: Path) -> None:
+    taken = place / "manifests" / "net.onnx"
+    taken.write_bytes(b"the caller's own")
+    with pytest.raises(ModelRefused, match=r"net\.onnx exists and is another file: give another"):
+        brought(place)
+    assert [each.name for each in (place / "manifests").iterdir()] == ["net.onnx"]
+    assert taken.read_bytes() == b"the caller's own"
 
 
 def test_it_is_measured_beside_the_model_in_use(place: Path) -> None:
