@@ -149,8 +149,8 @@ class Measuring:
             return
         fitted = self._learn(self._data, train, self._options, self._seed, texts=False)
         queries, found = self._vectors(fitted, asked, train)
-        before = self._before(train)
-        pairs = [(queries, found), (before[asked], before[train])]
+        in_use = self._before(train)
+        pairs = [(queries, found), (in_use[asked], in_use[train])]
         near = np.concatenate([block.max(axis=1) for _, block in cosines(queries, found)])
         self._matches.add(near, None, self._groups[asked])
         self._search(NEAREST, pairs, asked, train, top=1, clusters=self._groups)
