@@ -113,8 +113,8 @@ class FitPhoto(google.protobuf.message.Message):
     kind: sightline.common.v1.photo_pb2.PhotoKind.ValueType
     """Origin of the photo. Default: the catalog."""
     duplicate_group: builtins.str
-    """Group of photos that show the same picture. Photos of a group are always in the same fold. If empty, the photo is
-    its own group.
+    """Group of photos that show the same picture, or that shoppers uploaded together. Photos of a group are always in the
+    same fold. If empty, the photo is its own group.
     """
     @property
     def category_path(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:

@@ -18,13 +18,14 @@ from embedder.adapters.onnx import space_graph
 from embedder.adapters.triton import config_file
 from embedder.adapters.triton.configuration import of_space
 from embedder.bringing import bring as bringing
-from embedder.bringing import trial_process
+from embedder.bringing import parity, trial_process
 from embedder.bringing.bring import bring
 from embedder.bringing.trial_process import TrialProcess
 from embedder.domain.brought import Look, ModelRefused, Wanted
-from embedder.domain.fitted import FittedSpace
+from embedder.domain.fitted import FittedSpace, Labelled
 from embedder.domain.photos import WHOLE
 from embedder.domain.recipes import PhotoRecipe
+from embedder.fitting.fit import FitOptions, fit
 from embedder.preprocessing import preprocess
 from tests.unit.embedder.bringing import graphs
 from tests.unit.embedder.bringing.graphs import SIDE, WIDTH, tower
@@ -172,6 +173,63 @@ def test_a_reference_that_does_not_fit_is_refused(place: Path, arrays: Any, says
     assert caught.value.reason == "MODEL_PARITY"
 
 
+def cut_short(file: bytes) -> bytes:
+    return file[: len(file) // 2]
+
+
+def damaged(file: bytes) -> bytes:
+    middle = len(file) // 3
+    return file[:middle] + bytes(64) + file[middle + 64 :]
+
+
+@pytest.mark.parametrize("harm", [cut_short, damaged])
+def test_a_reference_that_is_not_whole_is_refused(place: Path, harm: Any) -> None:
+    np.savez_compressed(place / "bad.npz", **{"p0.png": np.random.default_rng(0).random(4096)})
+    (place / "bad.npz").write_bytes(harm((place / "bad.npz").read_bytes()))
+    with pytest.raises(ModelRefused, match="can't be used") as caught:
+        brought(place, reference=str(place / "bad.npz"))
+    assert caught.value.reason == "MODEL_PARITY"
+
+
+def test_a_reference_that_expands_too_far_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "MOST_BYTES", 2**20)
+    np.savez_compressed(place / "bad.npz", **{"p0.png": np.ones(2**18)})
+    with pytest.raises(ModelRefused, match="more than 1,048,576 bytes"):
+        brought(place, reference=str(place / "bad.npz"))
+
+
+def test_a_file_of_the_caller_is_not_overwritten(place: Path) -> None:
+    taken = place / "manifests" / "net.onnx"
+    taken.write_bytes(b"the caller's own")
+    with pytest.raises(ModelRefused, match=r"net\.onnx exists and is another file: give another"):
+        brought(place)
+    assert [each.name for each in (place / "manifests").iterdir()] == ["net.onnx"]
+    assert taken.read_bytes() == b"the caller's own"
+
+
+def space_of(place: Path, shop: list[dict[str, str]]) -> Path:
+    """Return the folder of a space on the network, fitted on the shop's photos."""
+    photos = [each for each in shop if "broken" not in each["path"]]
+    features = [by_its_own_tools(Path(each["path"]).read_bytes()) for each in photos]
+    data = Labelled(
+        features=np.stack(features)[:, None],
+        kinds=np.zeros(len(photos), np.int8),
+        products=[each["product"] for each in photos],
+        groups=[each["upload"] for each in photos],
+        categories=[()] * len(photos),
+    )
+    backbone, folder = place / "models" / "net_features", place / "models" / "visual_0"
+    graph = space_graph(backbone / "1" / "model.onnx", fit(data, FitOptions(), 0), "shop")
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "model.onnx").write_bytes(graph)
+    text = (backbone / config_file.NAME).read_text()
+    configured = of_space(text, "visual_0", "0" * 64, (WIDTH, 0), {"catalog": "shop"})
+    (folder / config_file.NAME).write_text(configured)
+    return folder
+
+
 def test_it_is_measured_beside_the_model_in_use(place: Path) -> None:
     brought(place)
     build.pin(place / "manifests")
@@ -194,6 +252,11 @@ def test_it_is_measured_beside_the_model_in_use(place: Path) -> None:
     assert held["fitted"]["baseline"] == nearest["baseline"]
     assert (held["verdict"], held["photos"], held["rejected"]) == ("INCONCLUSIVE", 24, 1)
     assert all(cost["p50_ms"] > 0 and cost["processor_ms"] > 0 for cost in held["costs"])
+    # A space on the same network that learned from these photos: it is fitted again as well.
+    space = brought(place, shop, beside=str(space_of(place, shop)))["held"]
+    fitted = space["fitted"]["value"]
+    assert fitted == space["fitted"]["baseline"] == space["figures"][0]["baseline"] < 0.9
+    assert space["costs"][1]["model"] == "visual_0, fitted anew in each fold"
     together = [{**each, "upload": each["product"]} for each in shop]
     with pytest.raises(ModelRefused, match="taken together"):
         brought(place, together, beside=beside)

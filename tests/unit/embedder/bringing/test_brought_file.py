@@ -25,6 +25,11 @@ def test_a_file_says_what_it_takes_and_returns() -> None:
     assert (facts.vector, facts.dimension, facts.pixels) == ("vector", WIDTH, "float32")
 
 
+def test_a_size_of_minus_one_varies() -> None:
+    facts, _ = checked(tower((-1, 3, -1, -1)), side=SIDE)
+    assert (facts.layout, facts.side, facts.dimension) == ("NCHW", SIDE, WIDTH)
+
+
 def test_a_variable_side_is_the_one_that_is_given() -> None:
     facts, _ = checked(tower(("N", 3, "H", "W")), side=32)
     assert facts.side == 32
@@ -116,6 +121,12 @@ def beside_others() -> bytes:
     return bytes(model.SerializeToString())
 
 
+def of_a_later_format() -> bytes:
+    model = onnx.load_model_from_string(tower())
+    model.ir_version = 99
+    return bytes(model.SerializeToString())
+
+
 TWO = {"vector": ("N", WIDTH), "all": ("N", 128)}
 
 
@@ -148,6 +159,7 @@ TWO = {"vector": ("N", WIDTH), "all": ("N", 128)}
         (tower(), {"vector": "nothing"}, "MODEL_VECTOR_UNKNOWN", "its outputs are vector"),
         (tower(outputs=TWO), {}, "MODEL_VECTOR_UNKNOWN", "several outputs"),
         (tower(outputs={"places": ("N", 16, 8)}), {}, "MODEL_VECTOR_UNKNOWN", "--pool first"),
+        (of_a_later_format(), {}, "MODEL_BROKEN", "IR version 99.*ir_version"),
         (times(0.0), {}, "MODEL_BROKEN", "all 0"),
         (times(float("inf")), {}, "MODEL_BROKEN", "not finite"),
         (graphs.greedy(2**62), {}, "MODEL_BROKEN|MODEL_MEMORY", "."),

@@ -43,6 +43,18 @@ def test_a_burst_of_photos_does_not_hide_how_days_differ() -> None:
     assert weight(by_day, DAY) < 0.8 * weight(by_photo, DAY)
 
 
+def test_few_repeated_products_hardly_teach_how_photos_differ() -> None:
+    points, products, _ = photos()
+    alone = np.unique(products, return_index=True)[1]
+
+    def angle(rows: Integers) -> float:
+        each = np.arange(len(rows))
+        return weight(directions(points[rows], products[rows], each, COUNT, Shrinkage()), ANGLE)
+
+    few = np.concatenate([alone, alone[:4] + 1])
+    assert angle(few) > 0.9 * angle(alone)
+
+
 def test_products_of_one_occasion_teach_by_their_photos() -> None:
     points, products, days = photos()
     burst = np.bincount(days)[days] == BURST

@@ -192,6 +192,19 @@ async def test_a_shoppers_photos_of_one_upload_are_one_group(shop: Shop) -> None
     assert len(set(groups.values())) == 4, "the catalog's own photos stay apart"
 
 
+async def test_products_that_are_each_written_once_keep_their_photos_apart(shop: Shop) -> None:
+    await shop.add("a", b"1", b"2", tags=("phone",))
+    await shop.add("b", b"3", b"4", tags=("phone",))
+    await shop.add("c", b"5", b"6", tags=("phone",), parent_id="p")
+    await shop.add("c2", b"7", parent_id="p")
+
+    _, sent = await shop.fit(shopper_photo_tags=("phone",))
+
+    groups = {photo.data: photo.group for photo in sent}
+    assert groups[b"5"] == groups[b"6"] != groups[b"7"], "an upload beside the catalog's photo"
+    assert len(set(groups.values())) == 6
+
+
 async def test_photos_of_an_import_are_not_one_upload(shop: Shop) -> None:
     wines = [write(name, name.encode(), name.encode() * 2, tags=("phone",)) for name in ("a", "b")]
     await shop.record.write("default", wines)
@@ -208,6 +221,7 @@ async def test_an_upload_joins_the_groups_of_its_pictures(shop: Shop) -> None:
     picture = (0b1011 << 40) + 7
     await shop.add("a", b"1", hash_of=picture, tags=("phone",))
     await shop.add("b", b"2", b"3", hash_of=picture, tags=("phone",))
+    await shop.add("b", b"2", b"3", b"5", hash_of=picture, tags=("phone",))
     await shop.add("c", b"4", tags=("phone",))
 
     _, sent = await shop.fit(shopper_photo_tags=("phone",))

@@ -78,6 +78,8 @@ def bring(
         }
         for path, text in texts.items():
             _check_free(path, text)
+        graph = folder / f"{named.name}.onnx"
+        _check_same(graph, process.part)
         report: dict[str, Any] = {
             "model": asdict(process.facts) | {"file_bytes": len(process.part)},
             "confined_by": list(process.layers),
@@ -90,7 +92,7 @@ def bring(
             beside = held_photos.served_model(Path(options["beside"]))
             processes.enter_context(beside.process)
             report["held"] = _held(photos, brought, beside, options, progress)
-        write_whole(folder / f"{named.name}.onnx", process.part, folder)
+        write_whole(graph, process.part, folder)
         for path, text in texts.items():
             if not path.exists():  # an existing one is the same, and may have the graph's hash
                 write_whole(path, text.encode(), folder)
@@ -241,4 +243,13 @@ def _check_free(path: Path, text: str) -> None:
     if re.sub(r'(?m)(\[graph\]\nsha256 = ")[0-9a-f]{64}', rf"\g<1>{ZEROS}", known) != text:
         raise ModelRefused(
             Refusal.MANIFEST, f"{path} is of another model: give another --name, or delete it"
+        )
+
+
+def _check_same(path: Path, part: bytes) -> None:
+    """Raise ModelRefused if the file exists and has other bytes, which would be lost."""
+    if path.exists() and (path.stat().st_size != len(part) or path.read_bytes() != part):
+        raise ModelRefused(
+            Refusal.MANIFEST,
+            f"{path} exists and is another file: give another --name, or move the file away",
         )

@@ -15,17 +15,19 @@ from embedder.domain.fitted import (
     KINDS,
     SHOPPER,
     FittedSpace,
+    Floats,
     Labelled,
     SpaceEvaluation,
     SpaceFigure,
     SpaceVerdict,
     unit,
 )
+from embedder.domain.models import FEATURES
 from embedder.domain.recipes import PhotoRecipe
 from embedder.fitting.components import Rows
 from embedder.fitting.evaluate_space import evaluate
 from embedder.fitting.fit import FitOptions, fit_rows
-from embedder.fitting.measuring import HIT, NEAREST, Learn, Views
+from embedder.fitting.measuring import HIT, NEAREST, Learn, Refit, Views
 from embedder.fitting.occasions import by_occasion
 
 GRAPH: Final = "1/model.onnx"
@@ -82,10 +84,13 @@ class TriedModel:
     process: TrialProcess
     look: Look
     steps: str = ""
+    fitted: bool = False
+    """It is a space that was fitted on photos: the process gives what it was fitted on."""
 
 
 def served_model(folder: Path) -> TriedModel:
-    """Start the model in a folder of Triton's model repository. Raises ModelRefused."""
+    """Start the model in a folder of Triton's model repository; of a fitted space, its backbone.
+    Raises ModelRefused."""
     try:
         description, _ = config_file.read((folder / config_file.NAME).read_text("utf-8"))
     except (OSError, ValueError, ModelNotReady) as error:
@@ -97,10 +102,12 @@ def served_model(folder: Path) -> TriedModel:
     recipe = description.recipe
     if not isinstance(recipe, PhotoRecipe):
         raise ModelRefused(Refusal.MANIFEST, f"{folder} takes no photos: name another by --beside")
-    process = TrialProcess(folder / GRAPH, Wanted(vector="embedding"))
-    return TriedModel(
-        description.model, process, Look(crop=recipe.crop), ";".join(map(str, recipe.steps))
-    )
+    fitted, name = bool(description.catalog), description.model
+    if fitted:
+        name += ", fitted anew in each fold"
+    process = TrialProcess(folder / GRAPH, Wanted(vector=FEATURES if fitted else "embedding"))
+    steps = ";".join(map(str, recipe.steps))
+    return TriedModel(name, process, Look(crop=recipe.crop), steps, fitted)
 
 
 def sampled(photos: Sequence[ShopPhoto], most: int, seed: int) -> list[ShopPhoto]:
@@ -129,12 +136,12 @@ def held(
     photos: Sequence[ShopPhoto], brought: TriedModel, beside: TriedModel, *, seed: int, tell: Tell
 ) -> HeldReport:
     """Measure both models on the same photos: is a photo's nearest photo of another occasion one of
-    its product? Raises ModelRefused and FitInvalid."""
+    its product? A fitted space may have learned from these photos, so it is fitted again in each
+    fold, on the others. Raises ModelRefused and FitInvalid."""
     seen = list(_embedded(photos, (brought, beside), tell))
     if len(seen) < LEAST_PHOTOS:
         raise ModelRefused(Refusal.PHOTOS, "nearly no photo can be decoded: give others")
     ours, theirs = (np.stack([each[model].vectors for _, each in seen]) for model in (0, 1))
-    before = unit(theirs[:, 0])
     alike = Labelled(
         features=theirs,
         kinds=np.full(len(seen), SHOPPER, np.int8),
@@ -142,7 +149,9 @@ def held(
         groups=[photo.upload or photo.path.as_posix() for photo, _ in seen],
         categories=[()] * len(seen),
     )
-    grouped = replace(by_occasion(alike), features=ours)
+    in_use = by_occasion(alike)
+    grouped = replace(in_use, features=ours)
+    before = _refit(in_use, seed) if beside.fitted else unit(theirs[:, 0])
 
     def evaluated(learn: Learn) -> SpaceEvaluation:
         views = Views(1, 1)
@@ -173,6 +182,14 @@ def held(
             for place, model in enumerate((brought, beside))
         ),
     )
+
+
+def _refit(data: Labelled, seed: int) -> Refit:
+    def refit(train: Rows) -> Floats:
+        space = fit_rows(data, train, FitOptions(), seed, texts=False)
+        return space.embed(data.features[:, 0], data.kinds)
+
+    return refit
 
 
 def _fitted(evaluated: Callable[[Learn], SpaceEvaluation]) -> SpaceFigure | None:

@@ -4,7 +4,7 @@ If they differ, single steps of the preprocessing are changed, one at a time, ea
 brings the vectors nearest, until none does: what then differs is the likely cause.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -72,13 +72,9 @@ def read_reference(path: Path, photos: Sequence[Path]) -> dict[Path, Floats]:
     a .npy file has a row for each, in the order of their names. Raises ModelRefused."""
     named = {photo.name: photo for photo in sorted(photos, key=lambda photo: photo.name)}
     try:
-        loaded = np.load(BytesIO(file_bytes(path, MOST_BYTES)), allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            rows = dict(zip(named, loaded, strict=True))
-        else:
-            rows = {name: loaded[name] for name in loaded.files if name in named}
+        rows = _rows(file_bytes(path, MOST_BYTES), named)
         found = {named[name]: np.asarray(row, np.float32).reshape(-1) for name, row in rows.items()}
-    except (ValueError, OSError, EOFError, TypeError) as error:
+    except Exception as error:  # of any kind, by an archive that is not whole
         raise ModelRefused(
             Refusal.PARITY,
             f"{path.name} can't be used: {error}. Write it by numpy.savez(file, **{{name: vector}})"
@@ -91,6 +87,16 @@ def read_reference(path: Path, photos: Sequence[Path]) -> dict[Path, Floats]:
             " name its arrays as the photos' files",
         )
     return dict(list(found.items())[:MOST_PHOTOS])
+
+
+def _rows(data: bytes, names: Collection[str]) -> Mapping[str, Any]:
+    """Return the arrays of these photos. Raises ValueError if they would take too much memory."""
+    loaded = np.load(BytesIO(data), allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return dict(zip(names, loaded, strict=True))
+    if sum(each.file_size for each in loaded.zip.infolist()) > MOST_BYTES:
+        raise ValueError(f"its arrays have more than {MOST_BYTES:,} bytes")
+    return {name: loaded[name] for name in loaded.files if name in names}
 
 
 def compared(look: Look, reference: Mapping[Path, Floats], embed: LookEmbed) -> ParityReport:

@@ -18,7 +18,7 @@ from embedder.domain.fitted import (
 from embedder.fitting import folds
 from embedder.fitting.fit import FitOptions, check, fit_rows
 from embedder.fitting.head import classes_of
-from embedder.fitting.measuring import FOLDS, HALVES, NEAREST, Learn, Measuring, Views
+from embedder.fitting.measuring import FOLDS, HALVES, NEAREST, Learn, Measuring, Refit, Views
 
 Tell = Callable[[int, int], None]
 """Called with the number of measured maps, and of all maps to measure."""
@@ -27,7 +27,7 @@ Tell = Callable[[int, int], None]
 def evaluate(
     data: Labelled,
     options: FitOptions,
-    baseline: Floats,
+    baseline: Floats | Refit,
     baseline_model: str,
     *,
     seed: int,
@@ -36,9 +36,10 @@ def evaluate(
     learn: Learn = fit_rows,
     unseen: bool = True,
 ) -> SpaceEvaluation:
-    """Compare with `baseline`: vectors [n, b] of unit length in the space in use. `learn` fits the
-    maps. `unseen`: also measure maps of half of the products on the other half. Figures without
-    enough queries are left out. Raises FitInvalid if no map can be fitted.
+    """Compare with `baseline`: vectors [n, b] of unit length in the space in use, or what fits it
+    again in each fold. `learn` fits the maps. `unseen`: also measure maps of half of the products
+    on the other half. Figures without enough queries are left out. Raises FitInvalid if no map can
+    be fitted.
     """
     check(data)
     measuring = Measuring(data, options, baseline, views=views, seed=seed, learn=learn)
@@ -69,7 +70,8 @@ def judged(figures: tuple[SpaceFigure, ...], baseline_model: str) -> tuple[Space
     if found is None:
         return (
             SpaceVerdict.INCONCLUSIVE,
-            "no product has several photos, so no query can be measured",
+            "no product has photos of several pictures, uploads or occasions, so no query can be"
+            " measured",
         )
     if found.baseline is None or found.gain_low is None or found.gain_high is None:
         return SpaceVerdict.INCONCLUSIVE, "the space in use has no such figure"

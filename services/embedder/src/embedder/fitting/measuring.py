@@ -1,6 +1,6 @@
 """Figures of a space, query by query, on photos outside its training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -64,6 +64,10 @@ class Learn(Protocol):
         """Fit a space to these rows of the photos. Raise FitInvalid when they do not allow it."""
 
 
+Refit = Callable[[Rows], Floats]
+"""Fits the space in use again, on these rows of the photos; returns the vectors [n, b] of all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Views:
     """Number of views of a photo that are averaged, the first ones."""
@@ -119,7 +123,7 @@ class Measuring:
         self,
         data: Labelled,
         options: FitOptions,
-        baseline: Floats,
+        baseline: Floats | Refit,
         *,
         views: Views,
         seed: int,
@@ -145,7 +149,8 @@ class Measuring:
             return
         fitted = self._learn(self._data, train, self._options, self._seed, texts=False)
         queries, found = self._vectors(fitted, asked, train)
-        pairs = [(queries, found), (self._baseline[asked], self._baseline[train])]
+        in_use = self._before(train)
+        pairs = [(queries, found), (in_use[asked], in_use[train])]
         near = np.concatenate([block.max(axis=1) for _, block in cosines(queries, found)])
         self._matches.add(near, None, self._groups[asked])
         self._search(NEAREST, pairs, asked, train, top=1, clusters=self._groups)
@@ -167,7 +172,7 @@ class Measuring:
             return  # a map needs at least two products
         rest = np.flatnonzero(mine)
         every = self._vectors(fitted, rest, rest)
-        before = (self._baseline[rest], self._baseline[rest])
+        before = (self._before(np.flatnonzero(~mine))[rest],) * 2
         for fold in range(FOLDS):
             held = self._folds[rest] == fold
             ask, find = held & self._asking[rest], ~held
@@ -224,6 +229,10 @@ class Measuring:
             vectors(fitted, self._data, asked, self._views.shopper),
             vectors(fitted, self._data, found, self._views.catalog),
         )
+
+    def _before(self, train: Rows) -> Floats:
+        """Return the vectors of all photos in the space in use."""
+        return self._baseline(train) if callable(self._baseline) else self._baseline
 
     def _tally(self, name: str) -> QueryScores:
         return self._tallies.setdefault(name, QueryScores())

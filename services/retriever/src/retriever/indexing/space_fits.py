@@ -6,7 +6,7 @@ the embedder reuses its cached results.
 import asyncio
 import hashlib
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
@@ -147,7 +147,8 @@ async def _choose(catalog_id: str, wanted: FitPlan, record: LabelRecord) -> _Cho
 class Uploads:
     """Shoppers' photos of a family that were stored by one write of this family alone.
 
-    A write of several families is an import, which says nothing about when photos were taken.
+    A write of several families is an import, which says nothing about when photos were taken; nor
+    does the only write of a family, without which it would have nothing to be measured by.
     """
 
     def __init__(self) -> None:
@@ -155,9 +156,12 @@ class Uploads:
         """Family of each write's photos, by time; _SEVERAL: more than one."""
         self._photos: dict[int, list[str]] = {}
         """Shoppers' photos of each write."""
+        self._shown: dict[str, list[str]] = {}
+        """All photos of each family."""
 
     def add(self, label: Label, *, shopper: bool) -> None:
         """Add a photo of the catalog. `shopper`: whether a shopper took it."""
+        self._shown.setdefault(label.family, []).append(label.image_id)
         if self._families.setdefault(label.stored, label.family) != label.family:
             self._families[label.stored] = _SEVERAL
             self._photos.pop(label.stored, None)
@@ -165,19 +169,34 @@ class Uploads:
             self._photos.setdefault(label.stored, []).append(label.image_id)
 
     def joined(self, groups: Mapping[str, str]) -> Mapping[str, str]:
-        """Return the group of each photo, with groups joined that share an upload."""
-        joined = {group: group for group in groups.values()}
-
-        def root(group: str) -> str:
-            while joined[group] != group:
-                joined[group] = group = joined[joined[group]]
-            return group
-
-        for photos in self._photos.values():
+        """Return the group of each photo, with groups joined that share an upload, where a family
+        keeps several."""
+        uploads: dict[str, list[list[str]]] = {}
+        for stored, photos in self._photos.items():
             known = [groups[each] for each in photos if each in groups]
-            for other in known[1:]:
-                joined[root(other)] = root(known[0])
-        return {photo: root(group) for photo, group in groups.items()}
+            uploads.setdefault(self._families[stored], []).append(known)
+        told: list[list[str]] = []
+        for family, mine in uploads.items():
+            shown = {groups[each] for each in self._shown[family] if each in groups}
+            if len(set(_joined(shown, mine).values())) > 1:
+                told += mine
+        joined = _joined(groups.values(), told)
+        return {photo: joined[group] for photo, group in groups.items()}
+
+
+def _joined(groups: Iterable[str], together: Iterable[Sequence[str]]) -> dict[str, str]:
+    """Return what stands for each group, after joining those that belong together."""
+    joined = {group: group for group in groups}
+
+    def root(group: str) -> str:
+        while joined[group] != group:
+            joined[group] = group = joined[joined[group]]
+        return group
+
+    for first, *others in filter(None, together):
+        for other in others:
+            joined[root(other)] = root(first)
+    return {group: root(group) for group in joined}
 
 
 def _drawn(counts: Mapping[str, int], wanted: FitPlan) -> tuple[frozenset[str], int]:

@@ -4,6 +4,7 @@ A file may name other files for its weights, operators that are not ONNX's, or s
 The first two are refused; the last fails on the memory that the process may take.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final, Literal
@@ -38,6 +39,8 @@ PIXELS: Final[Mapping[int, Literal["float32", "uint8"]]] = {
 }
 ALIKE: Final = 0.9999
 """Least cosine of a photo's vectors alone and beside another."""
+TOO_NEW: Final = re.compile(r"IR version: (\d+), max supported IR version: (\d+)")
+"""As ONNX Runtime says it of a later version of the format."""
 _AXES_ARE_INPUTS: Final = 18
 """Opset from which ReduceMean takes its axes as an input."""
 
@@ -225,8 +228,8 @@ def _inputs(graph: onnx.GraphProto) -> dict[str, Any]:
 
 
 def _dims(value: Any) -> list[int]:
-    """Return the sizes of a tensor's dimensions, 0 where they vary."""
-    return [each.dim_value for each in value.type.tensor_type.shape.dim]
+    """Return the sizes of a tensor's dimensions, 0 where they vary; some exporters write -1."""
+    return [max(0, each.dim_value) for each in value.type.tensor_type.shape.dim]
 
 
 def _said(values: Iterable[Any]) -> str:
@@ -435,6 +438,12 @@ def broken(error: Exception) -> ModelRefused:
     ):
         return ModelRefused(
             Refusal.MEMORY, "the network needs more memory than it may take: bring a smaller one"
+        )
+    if found := TOO_NEW.search(str(error)):
+        return ModelRefused(
+            Refusal.BROKEN,
+            f"the file has IR version {found[1]}, and the engine reads up to {found[2]}: export it"
+            " by an older onnx, or set ir_version of the loaded model and save it again",
         )
     return ModelRefused(
         Refusal.BROKEN, f"the network can't be run: {text}. Check its export with its own tools"
