@@ -117,6 +117,18 @@ def told(**fields: object) -> Model:
     return full(newcomers={"trend": 0.0}, returning=returning, **fields)
 
 
+BERN = (("city", "Bern"),)
+
+
+def given_city(**fields: object) -> Model:
+    """Return `told` with a vector of shoppers who live in Bern."""
+    (name,) = shopper_feature_names(BERN)
+    vectors = np.array([[1.0, 0.0]], np.float32)
+    return dataclasses.replace(
+        told(), shopper_feature_rows={name: 0}, shopper_feature_vectors=vectors, **fields
+    )
+
+
 def test_the_fewer_events_a_newcomer_has_the_less_a_trend_counts() -> None:
     made, usual = told(), parts.factors(full())
     less = {name: usual[name] for name in usual if name != parts.POPULARITY}
@@ -145,26 +157,23 @@ def test_a_model_of_an_older_release_scores_all_shoppers_by_its_blend() -> None:
     assert parts.factors(old, None, fold_in.of(old, "x", ["a"])) == less
     found = parts.factors(old, None, fold_in.of(old, "ann", ["a"], idle_micros=9 * DAY))
     assert found == less
-
-
-def given_city(**fields: object) -> Model:
-    """Return `told` with a vector of shoppers who live in Bern."""
-    (name,) = shopper_feature_names([("city", "Bern")])
-    vectors = np.array([[1.0, 0.0]], np.float32)
-    return told(shopper_feature_rows={name: 0}, shopper_feature_vectors=vectors, **fields)
+    given_ = given_city(newcomers={}, returning={})
+    for viewed in [], ["a"]:
+        shopper = fold_in.of(given_, "x", viewed, attributes=BERN, idle_micros=9 * DAY)
+        assert parts.factors(given_, None, shopper) == less
 
 
 def test_who_is_known_by_attributes_alone_is_a_newcomer_and_does_not_return() -> None:
-    made, usual, bern = given_city(), parts.factors(full()), [("city", "Bern")]
+    made, usual = given_city(), parts.factors(full())
     less = {name: usual[name] for name in usual if name != parts.POPULARITY}
     for viewed, idle in itertools.product((["a"], ["a", "b", "new"]), (0, 9 * DAY)):
         share = fold_in.of(made, "x", viewed).usual
-        shopper = fold_in.of(made, "x", viewed, attributes=bern, idle_micros=idle)
+        shopper = fold_in.of(made, "x", viewed, attributes=BERN, idle_micros=idle)
         assert shopper.long_term is not None
         found = parts.factors(made, None, shopper)
         assert found == {**less, "trend": pytest.approx(share)}
         assert parts.POPULARITY not in parts.raw_parts(made, shopper, parts.all_items(made))
-    unseen = fold_in.by_history(made, "x", History(attributes=(("city", "Bern"),)), 500 * DAY)
+    unseen = fold_in.by_history(made, "x", History(attributes=BERN), 500 * DAY)
     del less["trend"]
     assert parts.factors(made, None, unseen) == less
     assert not unseen.by_popularity
