@@ -48,6 +48,9 @@ class Goal:
     """
     missing: str = ""
     """Reason why there is no figure."""
+    note: str = ""
+    """What must be read with the figure: settings that were chosen on the same data, and the figure
+    on data that took no part."""
 
     @property
     def verdict(self) -> GoalVerdict:
@@ -60,6 +63,12 @@ class Goal:
             self.at_least is None or low >= self.at_least
         )
         return GoalVerdict.MET if kept else GoalVerdict.MISSED
+
+
+def chosen_here(elsewhere: str | None) -> str:
+    """Return the note of a figure whose settings were chosen on the same folds, with the figure
+    `elsewhere`, if there is one."""
+    return f"chosen on these folds, {elsewhere or 'not measured on others'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def verdict(goal: Goal) -> str:
     found = goal.measured
     return (
         f"{goal.verdict}: {goal.name} ({limit}): {_figure(found.value)}"
-        f" ({_figure(found.low)} to {_figure(found.high)})"
+        f" ({_figure(found.low)} to {_figure(found.high)}){goal.note and f'; {goal.note}'}"
     )
 
 

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from bench.harness.model import BenchResult, BenchTable, Goal, Interval
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval, chosen_here
 from embedder.domain.fitted import CATALOGUE, CategoryHead, FittedSpace, Floats, Labelled
 from embedder.fitting import folds
 from embedder.fitting.cluster_bootstrap import intervals
@@ -51,6 +51,13 @@ GOALS: Final[Sequence[tuple[str, Setting, float]]] = (
     (UNSEEN, (1, 0.0), 0.87),
     (UNSEEN, (VIEWS, 0.0), 0.88),
 )
+VALIDATION: Final[Mapping[tuple[str, Setting], str]] = {
+    (NEAREST, (1, 0.0)): "on validation photos 0.814",
+    (NEAREST, (VIEWS, WEIGHT)): "on validation photos 0.831",
+    (STUDIO, (VIEWS, WEIGHT)): "on validation photos 0.814, without the category",
+}
+"""Figures on photos of other visits, which took no part in the choice of the fit's settings, as
+measured once in 2026-11; the others have none."""
 
 
 @dataclass(slots=True)
@@ -234,9 +241,15 @@ def goals(found: PhotoHits | None) -> tuple[Goal, ...]:
             None if found is None else found.figure((views, weight), name)[0],
             least,
             by_figure=True,
+            note=note(name, (views, weight)),
         )
         for name, (views, weight), least in GOALS
     )
+
+
+def note(name: str, setting: Setting) -> str:
+    """Return what a reader of this figure must know."""
+    return chosen_here(VALIDATION.get((name, setting)))
 
 
 def _views(count: int) -> str:

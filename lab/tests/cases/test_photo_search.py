@@ -13,6 +13,7 @@ from lab.cases.photo_search import (
     PLAIN,
     SETTINGS,
     UNSEEN,
+    VALIDATION,
     PhotoHits,
     goals,
     measured,
@@ -47,3 +48,4 @@ def test_the_table_has_a_row_for_each_setting_and_the_goals_say_whether_they_are
     assert len(table(found).rows) == len(SETTINGS)
     assert len(goals(found)) == len(GOALS)
     assert {each.verdict for each in goals(None)} == {GoalVerdict.NOT_MEASURED}
+    assert sum("validation" in each.note for each in goals(None)) == len(VALIDATION)

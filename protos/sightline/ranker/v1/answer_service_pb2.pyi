@@ -306,17 +306,21 @@ class PackedPart(google.protobuf.message.Message):
 
     NAME_FIELD_NUMBER: builtins.int
     VALUES_FIELD_NUMBER: builtins.int
+    SHARE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name of the part; see sightline.common.v1.ScorePart."""
     values: builtins.bytes
     """One float64 for each product."""
+    share: builtins.float
+    """Weight of the part for this shopper, as a multiple of that in the model's blend. 0: the same, or unknown."""
     def __init__(
         self,
         *,
         name: builtins.str = ...,
         values: builtins.bytes = ...,
+        share: builtins.float = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["name", b"name", "values", b"values"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["name", b"name", "share", b"share", "values", b"values"]) -> None: ...
 
 Global___PackedPart: typing_extensions.TypeAlias = PackedPart
 

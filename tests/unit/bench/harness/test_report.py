@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.harness import report
-from bench.harness.model import BenchResult, BenchTable, Goal, Interval
+from bench.harness.model import BenchResult, BenchTable, Goal, Interval, chosen_here
 
 RESULT = BenchResult(
     tables=(
@@ -77,3 +77,10 @@ def test_a_lower_limit_and_large_figures_are_written_out() -> None:
     goal = Goal("events", None, "events/s", Interval(8123.4, 7900, 8300), at_least=5000)
     line = "MET: events (at least 5,000 events/s): 8,123 (7,900 to 8,300)"
     assert report.verdict(goal) == line
+
+
+def test_a_line_says_that_its_settings_were_chosen_on_the_same_folds() -> None:
+    goal = Goal("hits", None, "", Interval(0.8, 0.7, 0.9), at_least=0.6, note=chosen_here("+0.1"))
+    line = "MET: hits (at least 0.6 ): 0.8 (0.7 to 0.9); chosen on these folds, +0.1"
+    assert report.verdict(goal) == line
+    assert chosen_here(None) == "chosen on these folds, not measured on others"

@@ -98,3 +98,9 @@ def test_a_range_is_the_same_of_every_form(
 def test_columns_that_do_not_fit_are_refused_by_name(fields: dict[str, object], field: str) -> None:
     columns = pb.AnsweredColumns(**{"product_ids": ["a"], **fields})
     assert [name for name, _ in answer_columns.problems(columns)] == [field]
+
+
+def test_a_range_keeps_by_how_much_a_part_counted_for_the_shopper() -> None:
+    part = pb.PackedPart(name="trend", values=bytes(16), share=0.25)
+    whole = pb.AnsweredColumns(product_ids=["a", "b"], parts=[part])
+    assert answer_columns.cut(whole, 0, 1).parts[0].share == 0.25

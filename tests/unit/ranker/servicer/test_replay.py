@@ -13,6 +13,7 @@ from ranker.domain.signals import DEFAULTS, Signals
 from ranker.record.answers import content_of
 from ranker.servicer.ranking import RankingServicer
 from ranker.servicer.replay import Replayer
+from ranker.serving.ranking.fold_in import HOUR_MICROS
 from ranker.serving.replay_answer import ReplayAnswer
 from sightline.common.v1 import event_pb2
 from sightline.ranker.v1 import answer_service_pb2 as answers
@@ -23,7 +24,10 @@ from tests.unit.ranker.serving.ranking.test_order import Serving, Taking
 ANN = KEY.of("default", Shopper(Identity.USER, "ann"))
 D = answers.ReplayDifference
 IDS = ["a", *(f"p{n}" for n in range(1, 16))]
+VECTORS = {"a": [1.0, 0.0], "b": [0.9, 0.1], "c": [0.0, 1.0]}
 VIEW = did(ANN, "a", EventType.VIEW)
+LATER = VIEW.time_micros + 24 * HOUR_MICROS
+"""When Ann's last product counts half."""
 
 
 class Events(FakeReader):
@@ -42,24 +46,37 @@ def known(*attributes: tuple[str, str]) -> Events:
 
 def made() -> Model:
     """Return a model that knows countries, and no shopper."""
-    plain = model({"a": [1.0, 0.0], "b": [0.9, 0.1], "c": [0.0, 1.0]})
     return dataclasses.replace(
-        plain,
+        model(VECTORS),
         shopper_feature_rows={"country=FR": 0, "country=IT": 1},
         shopper_feature_vectors=np.array([[0.0, 1.0], [1.0, 0.0]], np.float32),
         blend={"taste": 1.0, "session": 1.0},
+    )
+
+
+def trained() -> Model:
+    """Return a model that was trained with Ann, and has other weights for those who return and for
+    newcomers."""
+    return dataclasses.replace(
+        model(VECTORS, actors={ANN: [0.5, 1.0]}),
+        blend={"taste": 2.0, "session": 1.0, "trend": 3.0},
+        trend=np.array([0.5, -1.0, 0.25], np.float32),
         popularity=np.array([0.04, 0.25, 1.0], np.float32),
+        newcomers={"trend": 0.0},
         returning={"taste": 0.5, "popularity": 1.0},
     )
 
 
-PARTS = ("taste", "session", "popularity")
+PARTS = ("taste", "session", "trend", "popularity")
 
 
-async def recorded(reader: Events, **fields: object) -> answers.AnswerRecord:
+async def recorded(
+    reader: Events, served: Model | None = None, **fields: object
+) -> answers.AnswerRecord:
     """Return the record of an answer for Ann."""
     caught = Taking()
-    servicer = RankingServicer.of(("default",), KEY, reader, Serving(made()), 9, answers=caught)
+    known = Serving(served or made())
+    servicer = RankingServicer.of(("default",), KEY, reader, known, 9, answers=caught)
     request = pb.RankRequest(
         candidates=fields.pop("candidates", {"product_ids": ["a", "b", "c"]}),
         shopper=event_pb2.Shopper(user_id="ann"),
@@ -72,9 +89,13 @@ async def recorded(reader: Events, **fields: object) -> answers.AnswerRecord:
 
 
 async def replayed(
-    record: answers.AnswerRecord, reader: Events, signals: Signals = DEFAULTS
+    record: answers.AnswerRecord,
+    reader: Events,
+    signals: Signals = DEFAULTS,
+    served: Model | None = None,
 ) -> answers.ReplayAnswerResponse:
-    replayer = Replayer(ReplayAnswer(KEY, reader, Serving(made()), None, signals))  # type: ignore[arg-type]
+    models = Serving(served or made())
+    replayer = Replayer(ReplayAnswer(KEY, reader, models, None, signals))  # type: ignore[arg-type]
     return await replayer("default", answers.ReplayAnswerRequest(), record, ANN)
 
 
@@ -101,10 +122,10 @@ async def test_attributes_are_compared_and_not_kept() -> None:
 
 
 async def test_the_answer_of_a_shopper_who_returns_is_replayed() -> None:
-    reader = known(("country", "FR"))
-    record = await recorded(reader)
-    assert [one.name for one in record.columns.parts][-1] == "popularity"
-    found = await replayed(record, reader)
+    record = await recorded(known(), trained(), time_micros=LATER)
+    shares = {one.name: one.share for one in record.columns.parts}
+    assert shares == {"taste": 0.625, "session": 0.0, "trend": 0.0, "popularity": 0.5}
+    found = await replayed(record, known(), served=trained())
     assert (found.equal, kinds(found)) == (True, [])
 
 

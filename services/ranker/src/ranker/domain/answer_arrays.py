@@ -143,11 +143,12 @@ def _columns(header: Header, arrays: Arrays) -> pb.AnsweredColumns:
     count, images = len(rows), header["images"]
     parts = arrays["parts"].reshape(len(header["parts"]), count)
     moves = arrays["moves"].reshape(len(header["moves"]), count)
+    shares = header.get("shares", {})  # releases until 0.39 do not record them
     return pb.AnsweredColumns(
         product_ids=[ids[row] for row in rows],
         raw_scores=arrays["raw_scores"].tobytes(),
         parts=[
-            pb.PackedPart(name=name, values=values.tobytes())
+            pb.PackedPart(name=name, values=values.tobytes(), share=shares.get(name, 0.0))
             for name, values in zip(header["parts"], parts, strict=True)
         ],
         matched_image_ids=[images[row] for row in rows] if images else (),

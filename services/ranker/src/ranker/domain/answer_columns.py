@@ -52,7 +52,10 @@ def cut(whole: pb.AnsweredColumns, start: int, end: int) -> pb.AnsweredColumns:
     return pb.AnsweredColumns(
         product_ids=whole.product_ids[piece],
         raw_scores=whole.raw_scores[wide],
-        parts=[pb.PackedPart(name=one.name, values=one.values[wide]) for one in whole.parts],
+        parts=[
+            pb.PackedPart(name=one.name, values=one.values[wide], share=one.share)
+            for one in whole.parts
+        ],
         matched_image_ids=whole.matched_image_ids[piece],
         branch_names=whole.branch_names,
         branches=whole.branches[piece],

@@ -39,7 +39,7 @@ class LoggedAnswer:
     product_ids: Sequence[str]
     raw_scores: Doubles
     parts: Mapping[str, Doubles]
-    """Parts of the raw scores."""
+    """Parts of the raw scores, as weighed by the model's blend."""
     propensities: Doubles
     """Probabilities that products were placed at their ranks; 0 if unknown."""
     outcomes: Mapping[str, ShownOutcome]
@@ -61,7 +61,7 @@ class Feedback:
     version: Ints
     """(rows,)"""
     parts: Doubles
-    """(rows, parts) 0 if a product lacks the part"""
+    """(rows, parts) as weighed by the blends of `versions`; 0 if a product lacks the part"""
     raw_score: Doubles
     """(rows,)"""
     rank: Ints

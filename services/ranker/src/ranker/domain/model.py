@@ -176,8 +176,8 @@ class Model:
     blend: Mapping[str, float] = field(default_factory=dict)
     """Weight of each part after that; empty: Blend's default."""
     newcomers: Mapping[str, float] = field(default_factory=dict)
-    """Weights by part instead of those of the blend, for shoppers with few events who were not in
-    training; empty: trained before 0.40."""
+    """Weights by part instead of those of the blend, for shoppers with few or no events who were
+    not in training; empty: trained before 0.40."""
     returning: Mapping[str, float] = field(default_factory=dict)
     """The same of trained shoppers whose last products have faded."""
     calibration: Calibration | None = None

@@ -20,7 +20,7 @@ from ranker.domain.signals import Signals
 from ranker.record.answers import StoredAnswer
 from ranker.serving.rank_products import RankedProducts, RankQuery
 from ranker.serving.ranking.diversity import DEFAULT, RankPolicy
-from ranker.serving.ranking.parts import UNKNOWN
+from ranker.serving.ranking.parts import UNKNOWN, shares
 from ranker.serving.replay_answer import attributes_digest, place_of, settings_digest
 from servicekit.clock import now_micros
 from sightline_core.answer import AnswerRecord
@@ -137,6 +137,7 @@ def _encoded(given: _Given) -> bytes:
         "branch_names": [*draft.branch_names],
         "ids": query.candidates.ids,
         "parts": [*order.ranking.parts],
+        "shares": shares(state.model, state.shopper) if state.model else {},
         "moves": [*order.moves],
         "event": calibration.event if calibration else "",
         "hidden": order.ranking.hidden_count,

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from ranker.domain.arrays import Neighbours
 from ranker.domain.events import History
+from ranker.domain.features import shopper_feature_names
 from ranker.domain.model import Model
 from ranker.serving.ranking import fold_in, parts
 from ranker.serving.ranking.fold_in import LIKED_PRIOR, FoldIn, HistoryWindow, HistoryWindows
@@ -115,6 +117,18 @@ def told(**fields: object) -> Model:
     return full(newcomers={"trend": 0.0}, returning=returning, **fields)
 
 
+BERN = (("city", "Bern"),)
+
+
+def given_city(**fields: object) -> Model:
+    """Return `told` with a vector of shoppers who live in Bern."""
+    (name,) = shopper_feature_names(BERN)
+    vectors = np.array([[1.0, 0.0]], np.float32)
+    return dataclasses.replace(
+        told(), shopper_feature_rows={name: 0}, shopper_feature_vectors=vectors, **fields
+    )
+
+
 def test_the_fewer_events_a_newcomer_has_the_less_a_trend_counts() -> None:
     made, usual = told(), parts.factors(full())
     less = {name: usual[name] for name in usual if name != parts.POPULARITY}
@@ -143,6 +157,41 @@ def test_a_model_of_an_older_release_scores_all_shoppers_by_its_blend() -> None:
     assert parts.factors(old, None, fold_in.of(old, "x", ["a"])) == less
     found = parts.factors(old, None, fold_in.of(old, "ann", ["a"], idle_micros=9 * DAY))
     assert found == less
+    given_ = given_city(newcomers={}, returning={})
+    for viewed in [], ["a"]:
+        shopper = fold_in.of(given_, "x", viewed, attributes=BERN, idle_micros=9 * DAY)
+        assert parts.factors(given_, None, shopper) == less
+
+
+def test_who_is_known_by_attributes_alone_is_a_newcomer_and_does_not_return() -> None:
+    made, usual = given_city(), parts.factors(full())
+    less = {name: usual[name] for name in usual if name != parts.POPULARITY}
+    for viewed, idle in itertools.product((["a"], ["a", "b", "new"]), (0, 9 * DAY)):
+        share = fold_in.of(made, "x", viewed).usual
+        shopper = fold_in.of(made, "x", viewed, attributes=BERN, idle_micros=idle)
+        assert shopper.long_term is not None
+        found = parts.factors(made, None, shopper)
+        assert found == {**less, "trend": pytest.approx(share)}
+        assert parts.POPULARITY not in parts.raw_parts(made, shopper, parts.all_items(made))
+    unseen = fold_in.by_history(made, "x", History(attributes=BERN), 500 * DAY)
+    del less["trend"]
+    assert parts.factors(made, None, unseen) == less
+    assert not unseen.by_popularity
+    assert parts.factors(made, None, fold_in.of(made, "x", [])) == usual, "of whom nothing is known"
+
+
+def test_shares_tell_by_how_much_a_shoppers_weights_differ_from_the_blend() -> None:
+    made = given_city(blend={**dict.fromkeys(parts.OWN_PARTS, 2.0), "popularity": 0.0})
+    few, late = fold_in.of(made, "x", ["a"]), fold_in.of(made, "ann", ["a"], idle_micros=2 * DAY)
+    assert parts.shares(made, fold_in.of(made, "ann", ["a"])) == {}
+    assert parts.shares(made, FoldIn()) == {}
+    assert parts.shares(full(), late) == {}
+    assert parts.shares(made, few) == {"trend": pytest.approx(1 / 6)}
+    assert parts.shares(made, late) == {"taste": 2.75 / 2, "trend": 0.875 / 2, "popularity": 1.5}
+    for shopper in few, late:
+        found, usual = parts.factors(made, None, shopper), parts.factors(made)
+        for name, share in parts.shares(made, shopper).items():
+            assert found[name] / share == pytest.approx(usual[name])
 
 
 numbers = st.floats(-3, 3, width=16)

@@ -41,7 +41,7 @@ def _answer(kept: KeptAnswer) -> LoggedAnswer:
         model_version=kept.model_version,
         product_ids=tuple(columns.product_ids),
         raw_scores=numbers(columns.raw_scores) if columns.raw_scores else np.zeros(count),
-        parts={one.name: numbers(one.values) for one in columns.parts},
+        parts={one.name: numbers(one.values) / (one.share or 1.0) for one in columns.parts},
         propensities=numbers(columns.propensities) if columns.propensities else np.ones(count),
         outcomes=kept.outcomes,
     )

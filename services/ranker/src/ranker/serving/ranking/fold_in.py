@@ -27,7 +27,7 @@ LIKED_PRIOR = 4.0
 shoppers after 1 to 10 events, too (validation: .239 after 3, without it .231)."""
 
 FEW = 5.0
-"""Number of last products at which shoppers without a long-term vector have half of the blend. On
+"""Number of last products at which shoppers who were not in training have half of the blend. On
 folds by time 5 gains nearly as much after 1 to 3 events as 40, and costs shoppers in the middle of
 a visit less; see lab/research/quality.md."""
 
@@ -104,8 +104,10 @@ class FoldIn:
     """True if the last products are the anchors of a request."""
     usual: float = 1.0
     """Share of the model's blend in the weights of the parts, 0 to 1. The rest is that of
-    `Model.newcomers`, which falls with the number of last products (`FEW`), or, with a long-term
-    vector, of `Model.returning`, which rises as the last products fade (`freshness`)."""
+    `Model.newcomers`, which falls with the number of last products (`FEW`), or, of trained
+    shoppers, of `Model.returning`, which rises as the last products fade (`freshness`)."""
+    trained: bool = False
+    """True if the shopper was in training; `long_term` is then their own."""
     gathered: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     """Neighbours that are gathered once a request (parts.py), by part; None: nothing is kept."""
 
@@ -117,7 +119,7 @@ class FoldIn:
     def __post_init__(self) -> None:
         known = self.long_term is not None or self.session is not None
         object.__setattr__(self, "personal", known)
-        faded = self.long_term is not None and self.usual < 1
+        faded = self.trained and self.usual < 1
         object.__setattr__(self, "by_popularity", faded or not known)
 
     def for_request(self) -> "FoldIn":
@@ -131,6 +133,7 @@ class FoldIn:
             self.content,
             self.anchored,
             self.usual,
+            self.trained,
             {},
         )
 
@@ -153,12 +156,14 @@ def of(
     were bought or put into the cart, both newest first without duplicates. `attributes` represent
     shoppers who were not in training. `idle_micros` is the age of the newest event; last products
     fade with it only if there is a long-term vector."""
+    trained = actor is not None and actor in model.actor_rows
     long_term = _long_term(model, actor, attributes)
     fresh = 1.0 if long_term is None else freshness(idle_micros)
     recent = _last_products(model, products, windows.session, fresh)
     content = _content(model, actor, products, windows.content)
     if not len(recent.rows):
-        return FoldIn(long_term, content=content, usual=fresh)
+        usual = fresh if trained or long_term is None else 0.0
+        return FoldIn(long_term, content=content, usual=usual, trained=trained)
     prior = SESSION_PRIOR if long_term is None else 0.0
     recent = replace(recent, decays=recent.decays / (recent.decays.sum() / fresh + prior))
     liked = _last_products(model, products, windows.item_item, fresh)
@@ -172,7 +177,8 @@ def of(
         liked=liked,
         bought=_last_products(model, bought, windows.bought_together, fresh),
         content=content,
-        usual=fresh if long_term is not None else len(liked.rows) / (len(liked.rows) + FEW),
+        usual=fresh if trained else len(liked.rows) / (len(liked.rows) + FEW),
+        trained=trained,
     )
 
 

@@ -12,7 +12,7 @@ product i and a shopper with the trained vector u, whose last products of intere
     content_i         = c_i·p                      products that nobody liked in training
     trend_i           = log2 of recent interest over usual interest
     popularity_i      = √share_i                   only where nothing is known of the shopper, or
-                                                   with u, as the last products fade
+                                                   of those in training, as last products fade
 
 x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j and, where there
 is no u, shrunk; W and T are `Model.item_item` and `Model.bought_together`; c_i predicts W's column
@@ -138,20 +138,34 @@ def _factors(
     return MappingProxyType(found)
 
 
+def shares(model: Model, shopper: FoldIn) -> dict[str, float]:
+    """Return the shopper's weights as multiples of those of the model's blend, where they differ;
+    of a part that counts for this shopper alone, as a multiple of 1."""
+    if shopper.usual == 1:
+        return {}
+    usual, own = _usual(model, shopper), _blend(model, shopper)
+    found = {name: weight / (usual.get(name) or 1.0) for name, weight in own.items()}
+    return {name: share for name, share in found.items() if share not in (0, 1)}
+
+
 def _blend(model: Model, shopper: FoldIn) -> Mapping[str, float]:
-    """Return the weights of this shopper's parts. Popularity and parts by anchors count even if
-    their weight in the blend is 0, because the blend was learned from last products instead of
-    anchors."""
-    blend = model.blend or DEFAULT_BLEND
-    alone = (POPULARITY, *(ANCHORED if shopper.anchored else ()))
-    blend = {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
+    """Return the weights of this shopper's parts."""
+    blend = _usual(model, shopper)
     if shopper.usual == 1:
         return blend
     blend[POPULARITY] = 0.0
-    other = model.newcomers if shopper.long_term is None else model.returning
+    other = model.returning if shopper.trained else model.newcomers
     usual, rest = shopper.usual, 1 - shopper.usual
     mixed = {name: usual * blend.get(name, 0.0) + rest * one for name, one in other.items()}
     return {**blend, **mixed}
+
+
+def _usual(model: Model, shopper: FoldIn) -> dict[str, float]:
+    """Return the model's blend. Popularity and parts by anchors count even if their weight in it is
+    0, because it was learned from last products instead of anchors."""
+    blend = model.blend or DEFAULT_BLEND
+    alone = (POPULARITY, *(ANCHORED if shopper.anchored else ()))
+    return {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
 
 
 def scale(model: Model, part: str) -> float:
