@@ -57,7 +57,7 @@ def test_headwords_are_stemmed_in_a_language_with_stems() -> None:
 LANGUAGES = Dictionaries(
     {
         "en": dictionary({"red": "", "wine": "", "gift": "", "fish": ""}),
-        "es": dictionary({"vino": "wine", "roj": "red"}),
+        "es": dictionary({"vino": "wine", "roj": "red", "gift": "poison"}),
         "it": dictionary({"vin": "wine", "ross": "red"}),
         "zh": dictionary({"酒": "wine"}),
     }
@@ -70,6 +70,7 @@ LANGUAGES = Dictionaries(
         (["vino", "rosso"], ["it"]),
         (["rosso"], ["it"]),
         (["gift", "fish"], []),
+        (["gift", "qwertz"], []),
         (["merlot", "barolo", "rosso"], []),
         (["qwertz"], []),
     ],
@@ -78,6 +79,14 @@ def test_the_language_is_guessed_by_the_words_that_are_known(
     words: list[str], languages: list[str]
 ) -> None:
     assert LANGUAGES.guessed(words) == languages
+
+
+@pytest.mark.parametrize("english", [{}, {"en": Dictionary(b"")}])
+def test_no_language_is_guessed_without_a_dictionary_of_english(
+    english: dict[str, Dictionary],
+) -> None:
+    others = {name: each for name, each in LANGUAGES.by_language.items() if name != "en"}
+    assert not Dictionaries(others | english).guessed(["vino", "rosso"])
 
 
 def test_a_said_language_counts_if_it_has_a_dictionary() -> None:

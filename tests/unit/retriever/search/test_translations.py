@@ -84,7 +84,7 @@ async def _ask(
         ("面包刀", "", "knife"),  # two words without a space
         ("手表", "", "watch"),  # written as one word in the title
         ("guantes de goma", "es", "gloves"),  # stems of the query, plural of the title
-        ("guantes de goma", "en", "gloves"),  # the language is guessed
+        ("guantes de goma", "", "gloves"),  # the language is guessed
         ("sac à dos", "fr", "bag"),  # a phrase
     ],
 )
@@ -109,6 +109,21 @@ async def test_words_of_the_catalog_s_own_language_are_not_translated(ask: Ask) 
 async def test_an_english_query_is_not_translated(ask: Ask) -> None:
     assert (await ask("pan", language_code="en")).candidates.product_ids == ["pan"]
     assert not (await ask("scissors", language_code="en")).candidates.product_ids
+
+
+@pytest.mark.parametrize("code", ["en", "nl", "en-GB"])
+async def test_a_said_language_decides_alone(ask: Ask, code: str) -> None:
+    assert not (await ask("guantes de goma", language_code=code)).candidates.product_ids
+
+
+async def test_a_default_language_does_not_decide(ask: Ask) -> None:
+    found = await ask("guantes de goma", language_code="en", guess_language=True)
+    assert found.candidates.product_ids[0] == "gloves"
+
+
+async def test_a_brand_beside_an_english_word_does_not_make_a_query_spanish(ask: Ask) -> None:
+    found = await ask("tefal pan", language_code="en", guess_language=True)
+    assert found.candidates.product_ids == ["pan"]
 
 
 async def test_a_word_as_typed_comes_before_its_translation(ask: Ask) -> None:

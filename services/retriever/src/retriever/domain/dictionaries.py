@@ -73,9 +73,6 @@ def dictionary_of(lines: bytes) -> Dictionary:
     return Dictionary(lines)
 
 
-_EMPTY = Dictionary(b"")
-
-
 @dataclass(frozen=True, slots=True)
 class Dictionaries:
     """The dictionaries of an installation, by BCP 47 language without a region."""
@@ -88,16 +85,18 @@ class Dictionaries:
         return [language] if language != ENGLISH and language in self.by_language else []
 
     def guessed(self, words: Sequence[str]) -> Sequence[str]:
-        """Return the languages of an alphabet that know most of the words: at least half, and no
-        fewer than English knows. None if English knows all."""
+        """Return the languages of an alphabet that know most of the words: at least half, and more
+        than English knows. None without a dictionary of English."""
+        english = self.by_language.get(ENGLISH)
+        if not english:
+            return []
         known = {
             language: sum(each in dictionary for each in keys_of(words, language))
             for language, dictionary in self.by_language.items()
             if language != ENGLISH and stemmer_of(language)
         }
-        english = sum(word in self.by_language.get(ENGLISH, _EMPTY) for word in words)
         most = max(known.values(), default=0)
-        if english == len(words) or most < english or 2 * most < len(words):
+        if most <= sum(word in english for word in words) or 2 * most < len(words):
             return []
         return [language for language, count in known.items() if count == most]
 

@@ -61,6 +61,8 @@ class KeywordQuery:
     correct: bool = False
     """If true, and no product has a word of the text, the nearest words are searched; not for a
     label."""
+    guess_language: bool = False
+    """If true, the code is not what the request says, and dictionaries guess the language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,9 @@ async def _matching(
         else:
             if dictionaries.by_language:
                 known = dictionaries, query.language_code
-                asked = translated(asked, query.text, words.__contains__, *known)
+                asked = translated(
+                    *(asked, query.text, words.__contains__, *known), guess=query.guess_language
+                )
             asked = await with_forms(asked, words, query.language_code)
             asked = in_market(asked, query.market_id)
         passing = partial(view.conditions.passing, query.condition)

@@ -33,15 +33,18 @@ def translated(
     has: Callable[[str], bool],
     dictionaries: Dictionaries,
     language_code: str,
+    *,
+    guess: bool = False,
 ) -> AskedWords:
     """Return the words of a text with the terms that they mean in the catalog; those of a long
     text as they are.
 
-    `has`: whether a product has a word.
+    `has`: whether a product has a word. `guess`: whether the code isn't the request's: the language
+    is guessed, as without a code.
     """
     if len(text) > MOST_TRANSLATED:
         return asked
-    meaning = _Meaning(dictionaries, has)
+    meaning = _Meaning(dictionaries, has, guess or not language_code)
     parts = [part for each in _stretches(text) for part in meaning.parts(each, language_code)]
     found = {name: terms for name, terms in parts if terms}
     if not found:
@@ -75,15 +78,18 @@ class _Meaning:
 
     dictionaries: Dictionaries
     has: Callable[[str], bool]
+    guess: bool
 
     def parts(self, words: Sequence[str], language_code: str) -> Iterator[tuple[str, list[Term]]]:
         """Yield the parts of a stretch, and the terms that each means; none for a part that is
         searched as it is."""
         if is_unspaced(words[0]):
             return self._of_run(words[0], language_code)
-        said = self.dictionaries.said(language_code)
-        guessed = () if said or all(map(self.has, words)) else self.dictionaries.guessed(words)
-        return self._of_words(words, said or guessed)
+        if not self.guess:
+            languages = self.dictionaries.said(language_code)
+        else:
+            languages = () if all(map(self.has, words)) else self.dictionaries.guessed(words)
+        return self._of_words(words, languages)
 
     def _of_words(
         self, words: Sequence[str], languages: Sequence[str]
