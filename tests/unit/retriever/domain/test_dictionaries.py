@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from retriever.adapters import dictionaries as adapter_dictionaries
 from retriever.adapters.dictionaries import read_dictionaries
+from retriever.domain import dictionaries as domain_dictionaries
 from retriever.domain.dictionaries import (
     NO_DICTIONARIES,
     Dictionaries,
@@ -113,8 +115,23 @@ def test_a_folder_holds_a_file_for_each_language(tmp_path: Path) -> None:
     assert not read_dictionaries(None).by_language
 
 
+def test_a_file_of_too_many_bytes_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (domain_dictionaries, adapter_dictionaries):
+        monkeypatch.setattr(module, "MOST_BYTES", 20)
+    (tmp_path / "es.tsv").write_bytes(b"vin\twine\n" * 3)
+    (tmp_path / "fr.tsv").write_bytes(b"vin\twine\n" * 2)
+    assert [*read_dictionaries(tmp_path).by_language] == ["fr"]
+
+
 @pytest.mark.parametrize(
-    "broken", [b"vino\twine\nvin", b"vino\n", b"vino\twine\nbaso\tglass\n", b"\xff\twine\n"]
+    "broken",
+    [
+        *(b"vino\twine\nvin", b"vino\n", b"vino\twine\nbaso\tglass\n", b"\xff\twine\n"),
+        *(b"vino\twine\r\n", b"vino\t||\n", b"Word\tTerm\n", b"\twine\n"),
+        *(b"vino\ta wine of spain\n", b"vino\t" + b"|".join([b"wine"] * 9) + b"\n"),
+    ],
 )
 def test_a_broken_file_is_left_out_alone(tmp_path: Path, broken: bytes) -> None:
     (tmp_path / "es.tsv").write_bytes(broken)

@@ -43,12 +43,16 @@ DICTIONARIES = Dictionaries(
             {
                 **{"平底锅": "frying pan", "锅": "pot|pan", "手": "hand", "面包": "bread"},
                 **{"手表": "wrist watch", "手套": "mitten", "刀": "knife", "葡萄酒": "bread"},
+                "手袋": "backpack",
             }
         ),
         "es": dictionary(
             {"pan": "bread", "guant": "glove", "gom": "rubber", "cuchill": "knife", "de": "of"}
         ),
-        "fr": dictionary({"sac a dos": "backpack", "sac": "bag", "dos": "back"}),
+        "fr": dictionary(
+            {"sac a dos": "backpack", "sac": "bag", "dos": "back", "bread knif": "backpack"}
+        ),
+        "ja": dictionary({"手袋": "glove"}),
     }
 )
 
@@ -104,6 +108,20 @@ async def test_a_character_of_a_longer_word_does_not_count(ask: Ask) -> None:
 
 async def test_words_of_the_catalog_s_own_language_are_not_translated(ask: Ask) -> None:
     assert (await ask("葡萄酒")).candidates.product_ids == ["wine"]
+
+
+async def test_a_title_in_the_language_of_a_query_does_not_end_its_translation(ask: Ask) -> None:
+    assert (await ask("葡萄酒手表")).candidates.product_ids[:2] == ["wine", "watch"]
+
+
+async def test_japanese_in_chinese_characters_is_japanese_if_said(ask: Ask) -> None:
+    assert (await ask("手袋", language_code="ja")).candidates.product_ids == ["gloves"]
+    assert (await ask("手袋", language_code="zh")).candidates.product_ids == ["bag"]
+
+
+async def test_words_of_a_phrase_that_products_have_are_searched_as_typed(ask: Ask) -> None:
+    found = (await ask("bread knife", language_code="fr")).candidates.product_ids
+    assert {"knife", "bag"} <= {*found}
 
 
 async def test_an_english_query_is_not_translated(ask: Ask) -> None:

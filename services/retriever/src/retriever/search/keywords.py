@@ -218,11 +218,10 @@ async def _matching(
         if query.labelled:
             asked = words.of_label(label_words(query.text))
         else:
-            if dictionaries.by_language:
-                known = dictionaries, query.language_code
-                asked = translated(
-                    *(asked, query.text, words.__contains__, *known), guess=query.guess_language
-                )
+            asked = await translated(
+                *(asked, query.text, words.__contains__, dictionaries, query.language_code),
+                guess=query.guess_language,
+            )
             asked = await with_forms(asked, words, query.language_code)
             asked = in_market(asked, query.market_id)
         passing = partial(view.conditions.passing, query.condition)
