@@ -55,6 +55,7 @@ async def test_the_terms_of_a_query_are_bounded_whatever_it_asks_for(
     assert {*asked.others} <= {*asked.words}
     held = sum(len(term) for terms in asked.others.values() for term in terms)
     assert held <= MOST_MEANT
+    assert all(asked.others.values())
 
 
 async def test_a_part_has_its_first_terms() -> None:

@@ -25,9 +25,9 @@ MOST_TRANSLATED = 128
 """Characters of a text that is translated: in the longest 10 headwords are tried for each."""
 MOST_TERMS = 16
 """Terms that a part of a query means."""
-MOST_MEANT = 64
-"""Words of the terms that a query means, shared out among its parts: the cost of each is that of a
-word of the query."""
+MOST_MEANT = 96
+"""Words of the terms that a query means, shared out among its parts: a term of 3 for each of
+MOST_ASKED. Each costs as much as a word of the query."""
 Term = tuple[str, ...]
 
 
