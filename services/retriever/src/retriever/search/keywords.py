@@ -159,7 +159,8 @@ async def counts(
     columns: Columns,
     synonyms: Synonyms = NO_SYNONYMS,
 ) -> list[int]:
-    """Return how many products a search finds by the words of each text, at most 1,000 each.
+    """Return how many products a search without dictionaries finds by the words of each text, at
+    most 1,000 each.
 
     Raises RequestInvalid.
     """
