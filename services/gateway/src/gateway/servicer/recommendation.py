@@ -29,6 +29,7 @@ from servicekit.rpc.requests import take_request_id
 from servicekit.rpc.server import Context
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
+from sightline_core.changed import changed
 from sightline_core.degradations import Degradation, DegradationCause
 
 COLLAPSED = Counter(
@@ -100,7 +101,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
         if query.language_code:
             return query
         own = self._deps.catalogs.language_code(query.catalog_id)
-        return replace(query, language_code=own, says_language=False)
+        return changed(query, language_code=own, says_language=False)
 
     async def Recommend(
         self, request: pb.RecommendRequest, context: Context
