@@ -42,6 +42,8 @@ FOLDER = ROOT / ".cache" / "dictionaries"
 NAMES = ROOT / "lab" / "datasets" / "product_names.csv"
 TEXT, BEFORE = "text space", "Search without dictionaries"
 WORDS, AFTER = "dictionaries alone", "Search with dictionaries"
+SAME = "same answer"
+"""Whether dictionaries leave the ids and the order of the answer of Search."""
 SYSTEMS = (TEXT, BEFORE, WORDS, AFTER)
 GAINING = ("Chinese", "Spanish", "French", "Italian", "Korean")
 """Languages with a goal."""
@@ -49,7 +51,12 @@ LEAST_GAIN, MOST_LOST, MOST_COST, LEAST_CHINESE = 0.10, 0.005, 1.2, 0.75
 ROUNDS = 2
 """Rounds of measured queries; the first does not count."""
 ENGLISH_CODE = "en"
-"""What the gateway says of a request without a language."""
+"""What the gateway says of a request without a language, and that it is a default."""
+BRANDED, MISTYPED, WORDED = (f"English, with {each}" for each in ("a brand", "a typo", "a word"))
+MORE_ENGLISH = (BRANDED, MISTYPED, WORDED)
+"""English queries with something that no product has."""
+BRANDS = ("tefal", "makita", "karcher", "brita", "fitbit", "logitech", "moulinex", "xiaomi")
+EXTRAS = ("cheap", "bestseller", "giftable", "refurbished", "upcycled", "preorder", "xl", "2pk")
 Hits = npt.NDArray[np.float64]
 Found = dict[str, dict[str, Hits]]
 """By kind of query and system, whether each query's first product is right."""
@@ -103,8 +110,28 @@ def product_shop(part: int = 0) -> NamedShop:
             for language, code in LANGUAGES.items()
             if code in rows[0]
             for kind, said in ((language, ""), (f"{language}{SAID}", code))
-        },
+        }
+        | _more_english(measured),
     )
+
+
+def _more_english(rows: Sequence[Mapping[str, str]]) -> dict[str, list[TypedQuestion]]:
+    """Return the titles as people type them: with a brand, with a letter of the longest word
+    doubled, with a word that no title has."""
+
+    def asked(text: str, row: Mapping[str, str]) -> TypedQuestion:
+        return TypedQuestion(text, frozenset({row["id"]}))
+
+    found: dict[str, list[TypedQuestion]] = {kind: [] for kind in MORE_ENGLISH}
+    for number, row in enumerate(rows):
+        title = row["en"].lower()
+        longest = max(title.split(), key=len)
+        middle = len(longest) // 2
+        mistyped = longest[:middle] + longest[middle - 1 :]
+        found[BRANDED].append(asked(f"{BRANDS[number % len(BRANDS)]} {title}", row))
+        found[MISTYPED].append(asked(title.replace(longest, mistyped), row))
+        found[WORDED].append(asked(f"{EXTRAS[number % len(EXTRAS)]} {title}", row))
+    return found
 
 
 async def _measured(
@@ -121,7 +148,7 @@ async def _measured(
         meanings, weights = Meanings(shop.products, model), SceneFiles().get("default").branches
         found, costs = Found(), dict[str, Interval]()
         for kind, questions in shop.questions.items():
-            hits: dict[str, list[bool]] = {system: [] for system in SYSTEMS}
+            hits: dict[str, list[bool]] = {system: [] for system in (*SYSTEMS, SAME)}
             seconds: list[tuple[float, float]] = []
             for question in questions:
                 near, embedding = _timed_near(meanings, question)
@@ -136,6 +163,7 @@ async def _measured(
                 }
                 for system, answer in answers.items():
                     hits[system].append(bool(answer) and answer[0] in question.answers)
+                hits[SAME].append(answers[BEFORE] == answers[AFTER])
             found[kind] = {system: np.array(each, np.float64) for system, each in hits.items()}
             before, after = zip(*seconds, strict=True)
             costs[kind] = statistics.median_ratio(after, before)
@@ -160,6 +188,7 @@ async def _words(
         collapse=Collapse.OFF,
         language_code=question.language or ENGLISH_CODE,
         correct=True,
+        guess_language=not question.language,
     )
     for _ in range(ROUNDS):
         since = time.process_time()
@@ -173,14 +202,15 @@ def _table(of: str, found: Found) -> BenchTable:
     def row(kind: str) -> tuple[str, ...]:
         systems = found[kind]
         gain = statistics.mean(systems[AFTER] - systems[BEFORE]).shown(sign=True)
-        return (kind, *(f"{systems[system].mean():.3f}" for system in SYSTEMS), gain)
+        means = (f"{systems[system].mean():.3f}" for system in SYSTEMS)
+        return (kind, *means, gain, str(np.count_nonzero(systems[SAME] == 0)))
 
     return BenchTable(
         f"{of} by their names in other languages; titles are English: hit@1",
-        ("names", *SYSTEMS, "gain"),
+        ("names", *SYSTEMS, "gain", "other answers"),
         tuple(map(row, found)),
         "Fraction of names whose product is first. Gain of Search by dictionaries, with its 95%"
-        " interval, paired by name.",
+        " interval, paired by name. Other answers: queries whose answer dictionaries change.",
         section=None,
     )
 
@@ -202,12 +232,15 @@ def goals_of(found: Found, groceries: Found, costs: Mapping[str, Interval] | Non
         for language in GAINING
         for suffix in ("", SAID)
     ]
-    english = Goal(
-        "names in English: hit@1 of Search, more by dictionaries",
-        *(None, "", gain("English")),
-        at_least=-MOST_LOST,
-        by_figure=True,
-    )
+    english = [
+        Goal(
+            f"names in {kind}: hit@1 of Search, more by dictionaries",
+            *(None, "", gain(kind)),
+            at_least=-MOST_LOST,
+            by_figure=True,
+        )
+        for kind in ("English", *MORE_ENGLISH)
+    ]
     chinese = groceries.get("Chinese")
     grocery_goal = Goal(
         "groceries named in Chinese: hit@1 of Search with dictionaries",
@@ -222,7 +255,7 @@ def goals_of(found: Found, groceries: Found, costs: Mapping[str, Interval] | Non
         )
         for language in ("English", *GAINING)
     ]
-    return [*said, english, grocery_goal, *cost]
+    return [*said, *english, grocery_goal, *cost]
 
 
 def _figures(found: Found) -> list[dict[str, object]]:

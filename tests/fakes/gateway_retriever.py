@@ -171,6 +171,9 @@ class FakeRetriever:
     synonyms: dict[str, UsedSynonym] = field(default_factory=dict)
     """Synonyms by which products are found, by product."""
 
+    guessed: list[bool] = field(default_factory=list)
+    """Whether the language of each text was to be guessed."""
+
     async def keywords(
         self,
         catalog_id: str,
@@ -182,8 +185,10 @@ class FakeRetriever:
         language_code: str = "",
         correct: bool = False,
         labelled: bool = False,
+        guess_language: bool = False,
     ) -> NearestProducts:
         await self._called("label" if labelled else "words", text, scope)
+        self.guessed.append(guess_language)
         corrected = self.corrections.get(text, "") if correct else ""
         text = corrected or text
         found = {

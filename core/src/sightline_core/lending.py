@@ -84,10 +84,12 @@ class Searches(Protocol[S_contra]):
         language_code: str = "",
         correct: bool = False,
         labelled: bool = False,
+        guess_language: bool = False,
     ) -> NearestProducts:
         """Return the `top_k` products whose words match a text best, with similarities 0 to 1.
 
         `labelled`: the text is that of a label, and words of the products' labels count too.
+        `guess_language`: the code is a default, not that of the request.
 
         Near-duplicates of one another count as one, and all are returned.
         """

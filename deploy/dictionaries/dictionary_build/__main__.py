@@ -33,20 +33,38 @@ MARKS = re.compile(r"\([^)]*\)|\[[^]]*\]|\{[^}]*\}|<[^>]*>")
 SILENT = frozenset(("a", "an", "and", "as", "at", "by", "for", "from", "in", "of", "on", "one"))
 SILENT |= {"or", "s", "sb", "sth", "the", "to", "used", "with"}
 
-FREEDICT, APERTIUM = "GPL-2.0-or-later: FreeDict", "GPL-2.0: Apertium"
-GCOMPRIS = "GPL-3.0-or-later: words of GCompris"
-CEDICT, EMOJIS = "CC-BY-SA-4.0: CC-CEDICT", "Unicode-3.0: names of emojis (CLDR)"
-JMDICT = "CC-BY-SA-3.0: JMdict (EDRDG), as FreeDict has it"
+FREEDICT = "FreeDict (https://freedict.org, GPL-2.0-or-later)"
+APERTIUM = "Apertium (https://www.apertium.org, GPL-2.0)"
+GCOMPRIS = "GCompris (https://gcompris.net, GPL-3.0-or-later)"
+DING = "Ding by Frank Richter (https://www-user.tu-chemnitz.de/~fri/ding/, GPL-3.0-or-later)"
+BY_SA = "https://creativecommons.org/licenses/by-sa"
+CEDICT = f"CC-CEDICT by MDBG (https://cc-cedict.org, CC BY-SA 4.0: {BY_SA}/4.0/)"
+JMDICT = (
+    "JMdict, property of the Electronic Dictionary Research and Development Group"
+    f" (https://www.edrdg.org/edrdg/licence.html, CC BY-SA 3.0: {BY_SA}/3.0/), by FreeDict"
+)
+EMOJIS = (
+    "names of emojis (https://cldr.unicode.org, Unicode-3.0: https://www.unicode.org/license.txt,"
+    " Copyright 1991 and later, Unicode, Inc.)"
+)
+HANJA = "readings of hanja by Sumin Byeon (https://github.com/suminb/hanja, MIT)"
 LICENCES = {
-    "de": ("GPL-3.0-or-later: Ding (Frank Richter), as FreeDict has it", GCOMPRIS, EMOJIS),
-    "es": (FREEDICT, APERTIUM, GCOMPRIS, EMOJIS),
-    "fr": (FREEDICT, APERTIUM, GCOMPRIS, EMOJIS),
-    "it": (FREEDICT, APERTIUM, GCOMPRIS, EMOJIS),
-    "ja": (JMDICT, EMOJIS),
-    "ko": (CEDICT, JMDICT, "MIT: readings of Chinese characters (hanja)", EMOJIS),
-    "zh": (CEDICT, EMOJIS),
-    "en": ("words of all of the terms",),
+    "de": ("GPL-3.0-or-later", (f"{DING}, by FreeDict", GCOMPRIS, EMOJIS)),
+    "es": ("GPL-2.0-only", (FREEDICT, APERTIUM, EMOJIS)),
+    "fr": ("GPL-2.0-only", (FREEDICT, APERTIUM, EMOJIS)),
+    "it": ("GPL-2.0-only", (FREEDICT, APERTIUM, EMOJIS)),
+    "ja": ("CC-BY-SA-4.0", (JMDICT, EMOJIS)),
+    "ko": ("CC-BY-SA-4.0", (CEDICT, JMDICT, HANJA, EMOJIS)),
+    "zh": ("CC-BY-SA-4.0", (CEDICT, EMOJIS)),
+    "en": ("GPL-3.0-only", ("the terms of de.tsv, ja.tsv, ko.tsv and zh.tsv",)),
 }
+"""By file its licence, which those of all of its sources allow, and these."""
+ENGLISH_OF = ("de", "ja", "ko", "zh")
+"""Languages whose terms give the English words: CC BY-SA may become GPL-3.0, GPL-2.0 may not."""
+CHANGES = (
+    "Changes to all sources: headwords are folded and stemmed, terms are cut to three English words"
+    " without marks and notes, and entries without such terms are left out."
+)
 Terms = Mapping[str, Sequence[str]]
 
 
@@ -90,18 +108,15 @@ def built(pypi: Path, debian: Path) -> Iterator[tuple[str, Terms]]:
     def own(language: str, *sources: Pairs) -> dict[str, list[str]]:
         return gathered(language, *sources, emojis(pypi, language))
 
-    def game(language: str) -> Pairs:
-        return gcompris(debian, language)
-
     japanese = [*freedict(debian, "jpn-eng")]
     there, back = of_both("spa")
-    spanish = own("es", there, apertium(debian, "apertium-eng-spa", "spa-eng"), game("es"), back)
+    spanish = own("es", there, apertium(debian, "apertium-eng-spa", "spa-eng"), back)
     yield "es", spanish
     french = apertium(debian, "apertium-fr-es", "fr-es")
-    yield "fr", own("fr", *of_both("fra"), game("fr"), through(french, "es", spanish))
+    yield "fr", own("fr", *of_both("fra"), through(french, "es", spanish))
     italian = apertium(debian, "apertium-spa-ita", "ita-spa")
-    yield "it", own("it", *of_both("ita"), game("it"), through(italian, "es", spanish))
-    yield "de", own("de", freedict(debian, "deu-eng"), game("de"))
+    yield "it", own("it", *of_both("ita"), through(italian, "es", spanish))
+    yield "de", own("de", freedict(debian, "deu-eng"), gcompris(debian, "de"))
     yield "ja", own("ja", japanese)
     yield "zh", own("zh", cedict(pypi))
     read = (read_as_korean(pypi, each) for each in (cedict(pypi), japanese))
@@ -113,11 +128,22 @@ def main(sources: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     english: dict[str, Sequence[str]] = dict.fromkeys(SILENT, ())
     for language, terms in built(sources / "pypi", sources / "debian"):
-        english |= {word: () for some in terms.values() for term in some for word in term.split()}
+        if language in ENGLISH_OF:
+            words = (word for some in terms.values() for term in some for word in term.split())
+            english |= dict.fromkeys(words, ())
         _write(out, language, terms)
     _write(out, "en", english)
-    lines = (f"- {name}.tsv: {'; '.join(of)}\n" for name, of in LICENCES.items())
-    (out / "LICENCES.md").write_text("".join(lines))
+    (out / "LICENCES.md").write_text(licences(), "utf-8")
+
+
+def licences() -> str:
+    """Return what LICENCES.md says: of each file the licence and the sources, and how they were
+    changed."""
+    files = (
+        f"- {name}.tsv: {licence}, from {'; '.join(sources)}\n"
+        for name, (licence, sources) in LICENCES.items()
+    )
+    return f"{CHANGES}\n\n{''.join(files)}"
 
 
 def _write(out: Path, language: str, terms: Terms) -> None:

@@ -23,7 +23,7 @@ _NOTE = re.compile(r"\(|Note:|Synonyms?:|Antonyms?:|see:")
 _NUMBER = re.compile(r"^\d+\. ")
 _ARTICLE = re.compile(r"^(el|la|los|las|un|una|le|les|lo|il|gli|i|du|des|der|die|das|an?|the) ")
 _LEMMA = re.compile(r"<(?:n|np|adj)>")
-_TEN = {"de": "zehn", "en": "ten", "es": "diez", "fr": "dix", "it": "dieci"}
+_TEN = {"de": "zehn", "en": "ten"}
 _MOST_STEPS = 8_000_000
 """States that are visited of an Apertium transducer, whose numbers make it endless."""
 

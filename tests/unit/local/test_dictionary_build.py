@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 import gzip
+import re
 from pathlib import Path
 
 import pytest
 
-from dictionary_build.__main__ import gathered, term_of, through
+from dictionary_build.__main__ import ENGLISH_OF, LICENCES, gathered, licences, term_of, through
 from dictionary_build.sources import cedict, freedict, paths, read_as_korean, reverse
+
+ALLOWING = {
+    "GPL-2.0-only": {"GPL-2.0", "GPL-2.0-or-later", "Unicode-3.0"},
+    "GPL-3.0-or-later": {"GPL-3.0-or-later", "GPL-2.0-or-later", "Unicode-3.0"},
+    "CC-BY-SA-4.0": {"CC BY-SA 4.0", "CC BY-SA 3.0", "MIT", "Unicode-3.0"},
+    "GPL-3.0-only": {"GPL-3.0-or-later", "CC-BY-SA-4.0"},
+}
+"""By licence of a file those of sources that it may have."""
+NAMED = re.compile(r"(?:GPL-|CC BY-SA |Unicode-|MIT)[0-9.]*(?:-or-later|-only)?")
+
+
+@pytest.mark.parametrize("name", LICENCES)
+def test_the_licence_of_a_file_is_one_that_all_of_its_sources_allow(name: str) -> None:
+    licence, sources = LICENCES[name]
+    if name == "en":
+        used = {LICENCES[each][0] for each in ENGLISH_OF}
+        assert all(f"{each}.tsv" in sources[0] for each in ENGLISH_OF)
+    else:
+        used = {found for source in sources for found in NAMED.findall(source)}
+        assert all("https://" in source and NAMED.search(source) for source in sources)
+    assert used
+    assert used <= ALLOWING[licence]
+
+
+def test_the_licences_say_what_was_changed() -> None:
+    written = licences()
+    assert "Changes to all sources: headwords are folded" in written
+    assert all(
+        f"- {name}.tsv: {licence}, from " in written for name, (licence, _) in LICENCES.items()
+    )
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,7 @@ class SearchKeywordsRequest(google.protobuf.message.Message):
     LANGUAGE_CODE_FIELD_NUMBER: builtins.int
     CORRECT_FIELD_NUMBER: builtins.int
     LABELLED_FIELD_NUMBER: builtins.int
+    GUESS_LANGUAGE_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -237,6 +238,10 @@ class SearchKeywordsRequest(google.protobuf.message.Message):
     the others are searched, and words read on the labels of products' photos count too, less than those of their texts,
     while words are in memory (up to 100,000 products). Synonyms, stems and `correct` do not apply. Default: false.
     """
+    guess_language: builtins.bool
+    """If true, `language_code` is the catalog's, not that of the request, and dictionaries (RETRIEVER_DICTIONARIES) guess
+    the language of the text; so they do without a code. Default: false, the code alone decides.
+    """
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """Filter that products must pass. If unset, all pass."""
@@ -258,8 +263,9 @@ class SearchKeywordsRequest(google.protobuf.message.Message):
         language_code: builtins.str = ...,
         correct: builtins.bool = ...,
         labelled: builtins.bool = ...,
+        guess_language: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "collapse", b"collapse", "correct", b"correct", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "labelled", b"labelled", "language_code", b"language_code", "request_id", b"request_id", "text", b"text", "top_k", b"top_k"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "collapse", b"collapse", "correct", b"correct", "exclude_product_ids", b"exclude_product_ids", "filter", b"filter", "guess_language", b"guess_language", "labelled", b"labelled", "language_code", b"language_code", "request_id", b"request_id", "text", b"text", "top_k", b"top_k"]) -> None: ...
 
 Global___SearchKeywordsRequest: typing_extensions.TypeAlias = SearchKeywordsRequest

@@ -70,7 +70,8 @@ class KeywordServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CountKeywords(self, request, context):
-        """Returns how many products SearchKeywords finds by each of some texts, at most 1,000 each. INVALID_ARGUMENT.
+        """Returns how many products SearchKeywords finds by each of some texts without dictionaries, at most 1,000 each.
+        INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

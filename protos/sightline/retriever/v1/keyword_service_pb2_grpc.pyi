@@ -119,7 +119,9 @@ class KeywordServiceStub(typing.Generic[_KeywordServiceSearchKeywordsType, _Keyw
     """
 
     CountKeywords: _KeywordServiceCountKeywordsType
-    """Returns how many products SearchKeywords finds by each of some texts, at most 1,000 each. INVALID_ARGUMENT."""
+    """Returns how many products SearchKeywords finds by each of some texts without dictionaries, at most 1,000 each.
+    INVALID_ARGUMENT.
+    """
 
     SuggestTexts: _KeywordServiceSuggestTextsType
     """Returns suggestions for a text as typed so far: completions, facet values and products that have its words, the last
@@ -165,7 +167,9 @@ class KeywordServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.keyword_service_pb2.CountKeywordsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse, collections.abc.Awaitable[sightline.retriever.v1.keyword_service_pb2.CountKeywordsResponse]]:
-        """Returns how many products SearchKeywords finds by each of some texts, at most 1,000 each. INVALID_ARGUMENT."""
+        """Returns how many products SearchKeywords finds by each of some texts without dictionaries, at most 1,000 each.
+        INVALID_ARGUMENT.
+        """
 
     @abc.abstractmethod
     def SuggestTexts(

@@ -387,8 +387,9 @@ class BrowseProductsRequest(google.protobuf.message.Message):
     equal values are ordered by a hash of their ids.
     """
     text: builtins.str
-    """Text of up to 4,096 characters: only products that have its words, as SearchKeywords selects them. If the words of
-    the catalog are not in memory (more than 100,000 products), only the 1,000 that match best. If empty, all.
+    """Text of up to 4,096 characters: only products that have its words, as SearchKeywords selects them without
+    dictionaries. If the words of the catalog are not in memory (more than 100,000 products), only the 1,000 that match
+    best. If empty, all.
     """
     page_size: builtins.int
     """Number of products, 0 to 1,000. 0: none, only counts."""

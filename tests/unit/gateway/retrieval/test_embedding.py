@@ -1,4 +1,4 @@
-"""The language that the embedder is asked in."""
+"""The language that a text is searched in."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -9,8 +9,10 @@ import pytest
 from gateway.model.query import RequestQuery
 from gateway.recommend.recommend import recommend
 from gateway.recommend.search import search
+from gateway.servicer.recommendation import RecommendationServicer
 from gateway.state.request_context import RequestDependencies
 from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
+from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.gateway_values import words
 
@@ -43,3 +45,19 @@ async def test_a_text_is_embedded_in_the_language_of_the_request_or_else_of_its_
     await call(query, replace(shop.deps, catalogs=known))
     assert shop.embedder.languages
     assert {*shop.embedder.languages} == {expected}
+
+
+@pytest.mark.parametrize("call", ["Search", "Recommend"])
+@pytest.mark.parametrize(("asked", "guessed"), [("en", False), ("nl", False), ("", True)])
+async def test_the_language_of_words_is_guessed_only_if_the_request_says_none(
+    call: str, asked: str, guessed: bool
+) -> None:
+    shop = Shop()
+    shop.retriever.words_of["a red wine"] = {"p1": 0.5}
+    known = KnownCatalogs(("default",), Registry("fr"))
+    await known.refresh()
+    servicer = RecommendationServicer(replace(shop.deps, catalogs=known))
+    kind = {"Search": pb.SearchRequest, "Recommend": pb.RecommendRequest}[call]
+    request = kind(signals=[pb.QuerySignal(text="a red wine")], language_code=asked)
+    await getattr(servicer, call)(request, None)
+    assert {*shop.retriever.guessed} == {guessed}

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from retriever.adapters import dictionaries as adapter_dictionaries
 from retriever.adapters.dictionaries import read_dictionaries
+from retriever.domain import dictionaries as domain_dictionaries
 from retriever.domain.dictionaries import (
     NO_DICTIONARIES,
     Dictionaries,
@@ -57,7 +59,7 @@ def test_headwords_are_stemmed_in_a_language_with_stems() -> None:
 LANGUAGES = Dictionaries(
     {
         "en": dictionary({"red": "", "wine": "", "gift": "", "fish": ""}),
-        "es": dictionary({"vino": "wine", "roj": "red"}),
+        "es": dictionary({"vino": "wine", "roj": "red", "gift": "poison"}),
         "it": dictionary({"vin": "wine", "ross": "red"}),
         "zh": dictionary({"酒": "wine"}),
     }
@@ -70,6 +72,7 @@ LANGUAGES = Dictionaries(
         (["vino", "rosso"], ["it"]),
         (["rosso"], ["it"]),
         (["gift", "fish"], []),
+        (["gift", "qwertz"], []),
         (["merlot", "barolo", "rosso"], []),
         (["qwertz"], []),
     ],
@@ -78,6 +81,14 @@ def test_the_language_is_guessed_by_the_words_that_are_known(
     words: list[str], languages: list[str]
 ) -> None:
     assert LANGUAGES.guessed(words) == languages
+
+
+@pytest.mark.parametrize("english", [{}, {"en": Dictionary(b"")}])
+def test_no_language_is_guessed_without_a_dictionary_of_english(
+    english: dict[str, Dictionary],
+) -> None:
+    others = {name: each for name, each in LANGUAGES.by_language.items() if name != "en"}
+    assert not Dictionaries(others | english).guessed(["vino", "rosso"])
 
 
 def test_a_said_language_counts_if_it_has_a_dictionary() -> None:
@@ -104,8 +115,23 @@ def test_a_folder_holds_a_file_for_each_language(tmp_path: Path) -> None:
     assert not read_dictionaries(None).by_language
 
 
+def test_a_file_of_too_many_bytes_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (domain_dictionaries, adapter_dictionaries):
+        monkeypatch.setattr(module, "MOST_BYTES", 20)
+    (tmp_path / "es.tsv").write_bytes(b"vin\twine\n" * 3)
+    (tmp_path / "fr.tsv").write_bytes(b"vin\twine\n" * 2)
+    assert [*read_dictionaries(tmp_path).by_language] == ["fr"]
+
+
 @pytest.mark.parametrize(
-    "broken", [b"vino\twine\nvin", b"vino\n", b"vino\twine\nbaso\tglass\n", b"\xff\twine\n"]
+    "broken",
+    [
+        *(b"vino\twine\nvin", b"vino\n", b"vino\twine\nbaso\tglass\n", b"\xff\twine\n"),
+        *(b"vino\twine\r\n", b"vino\t||\n", b"Word\tTerm\n", b"\twine\n"),
+        *(b"vino\ta wine of spain\n", b"vino\t" + b"|".join([b"wine"] * 9) + b"\n"),
+    ],
 )
 def test_a_broken_file_is_left_out_alone(tmp_path: Path, broken: bytes) -> None:
     (tmp_path / "es.tsv").write_bytes(broken)

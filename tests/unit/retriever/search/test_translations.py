@@ -43,12 +43,16 @@ DICTIONARIES = Dictionaries(
             {
                 **{"平底锅": "frying pan", "锅": "pot|pan", "手": "hand", "面包": "bread"},
                 **{"手表": "wrist watch", "手套": "mitten", "刀": "knife", "葡萄酒": "bread"},
+                "手袋": "backpack",
             }
         ),
         "es": dictionary(
             {"pan": "bread", "guant": "glove", "gom": "rubber", "cuchill": "knife", "de": "of"}
         ),
-        "fr": dictionary({"sac a dos": "backpack", "sac": "bag", "dos": "back"}),
+        "fr": dictionary(
+            {"sac a dos": "backpack", "sac": "bag", "dos": "back", "bread knif": "backpack"}
+        ),
+        "ja": dictionary({"手袋": "glove"}),
     }
 )
 
@@ -84,7 +88,7 @@ async def _ask(
         ("面包刀", "", "knife"),  # two words without a space
         ("手表", "", "watch"),  # written as one word in the title
         ("guantes de goma", "es", "gloves"),  # stems of the query, plural of the title
-        ("guantes de goma", "en", "gloves"),  # the language is guessed
+        ("guantes de goma", "", "gloves"),  # the language is guessed
         ("sac à dos", "fr", "bag"),  # a phrase
     ],
 )
@@ -106,9 +110,38 @@ async def test_words_of_the_catalog_s_own_language_are_not_translated(ask: Ask) 
     assert (await ask("葡萄酒")).candidates.product_ids == ["wine"]
 
 
+async def test_a_title_in_the_language_of_a_query_does_not_end_its_translation(ask: Ask) -> None:
+    assert (await ask("葡萄酒手表")).candidates.product_ids[:2] == ["wine", "watch"]
+
+
+async def test_japanese_in_chinese_characters_is_japanese_if_said(ask: Ask) -> None:
+    assert (await ask("手袋", language_code="ja")).candidates.product_ids == ["gloves"]
+    assert (await ask("手袋", language_code="zh")).candidates.product_ids == ["bag"]
+
+
+async def test_words_of_a_phrase_that_products_have_are_searched_as_typed(ask: Ask) -> None:
+    found = (await ask("bread knife", language_code="fr")).candidates.product_ids
+    assert {"knife", "bag"} <= {*found}
+
+
 async def test_an_english_query_is_not_translated(ask: Ask) -> None:
     assert (await ask("pan", language_code="en")).candidates.product_ids == ["pan"]
     assert not (await ask("scissors", language_code="en")).candidates.product_ids
+
+
+@pytest.mark.parametrize("code", ["en", "nl", "en-GB"])
+async def test_a_said_language_decides_alone(ask: Ask, code: str) -> None:
+    assert not (await ask("guantes de goma", language_code=code)).candidates.product_ids
+
+
+async def test_a_default_language_does_not_decide(ask: Ask) -> None:
+    found = await ask("guantes de goma", language_code="en", guess_language=True)
+    assert found.candidates.product_ids[0] == "gloves"
+
+
+async def test_a_brand_beside_an_english_word_does_not_make_a_query_spanish(ask: Ask) -> None:
+    found = await ask("tefal pan", language_code="en", guess_language=True)
+    assert found.candidates.product_ids == ["pan"]
 
 
 async def test_a_word_as_typed_comes_before_its_translation(ask: Ask) -> None:

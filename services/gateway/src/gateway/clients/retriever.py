@@ -156,6 +156,7 @@ class RetrieverClient(RetrieverPort):
         language_code: str = "",
         correct: bool = False,
         labelled: bool = False,
+        guess_language: bool = False,
     ) -> NearestProducts:
         request = keywords_pb.SearchKeywordsRequest(
             catalog_id=catalog_id,
@@ -167,6 +168,7 @@ class RetrieverClient(RetrieverPort):
             language_code=language_code,
             correct=correct,
             labelled=labelled,
+            guess_language=guess_language,
         )
         return _found(await self._call(self._keywords.SearchKeywords, request, scope))
 

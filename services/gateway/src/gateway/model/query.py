@@ -176,6 +176,8 @@ class RequestQuery:
 
     catalog_id: str = "default"
     language_code: str = ""
+    says_language: bool = True
+    """False if the code is the catalog's, as the request has none."""
     scene: str = ""
     signals: tuple[Signal, ...] = ()
     shopper: Shopper | None = None

@@ -29,6 +29,7 @@ async def _of_text(run: RequestContext, signal: Signal) -> BranchResult:
                 exclude=run.query.left_out[:MOST_ASKED],
                 language_code=run.text_language,
                 correct=run.query.corrects(signal),
+                guess_language=not run.query.says_language,
             )
             note.work = found.work
     except ServiceError as error:

@@ -199,13 +199,13 @@ def _candidate(message: pb.GivenCandidate) -> GivenCandidate:
     return GivenCandidate(message.product_id, message.score if message.HasField("score") else None)
 
 
-def suggest_query(request: pb.SuggestRequest, catalog_id: str) -> SuggestQuery:
-    """Return the query of a Suggest request."""
+def suggest_query(request: pb.SuggestRequest, catalog_id: str, language: str) -> SuggestQuery:
+    """Return the query of a Suggest request. `language`: the catalog's; empty: none."""
     return SuggestQuery(
         catalog_id,
         request.prefix,
         request.page_size or DEFAULT_SUGGESTIONS,
-        request.language_code or DEFAULT_LANGUAGE,
+        request.language_code or language or DEFAULT_LANGUAGE,
     )
 
 

@@ -1,13 +1,14 @@
 """RecommendationService on the wire."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
-from typing import TypeVar
 
 from prometheus_client import Counter
 
 from gateway.model.match import Match, MatchOutcome
 from gateway.model.quality import Quality
+from gateway.model.query import RequestQuery
 from gateway.model.response import RecommendAnswer
 from gateway.recommend.classify import classify
 from gateway.recommend.explain import explain
@@ -23,22 +24,13 @@ from gateway.servicer import answers, queries
 from gateway.servicer.requests import admit
 from gateway.state.request_context import RequestDependencies
 from servicekit import tracing
-from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import ServiceError
 from servicekit.rpc.requests import take_request_id
 from servicekit.rpc.server import Context
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc
+from sightline_core.changed import changed
 from sightline_core.degradations import Degradation, DegradationCause
-
-Localized = TypeVar(
-    "Localized",
-    pb.RecommendRequest,
-    pb.SearchRequest,
-    pb.ListRequest,
-    pb.RecommendShelvesRequest,
-    pb.SuggestRequest,
-)
 
 COLLAPSED = Counter(
     "sightline_gateway_collapsed_products_total",
@@ -104,35 +96,37 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     def __init__(self, deps: RequestDependencies) -> None:
         self._deps = deps
 
-    def _localized(self, request: Localized) -> Localized:
-        """Set the language of a request that names none to its catalog's."""
-        if not request.language_code:
-            catalog_id = request.catalog_id or DEFAULT_CATALOG
-            request.language_code = self._deps.catalogs.language_code(catalog_id)
-        return request
+    def _localized(self, query: RequestQuery) -> RequestQuery:
+        """Return a query with the language of its catalog if it names none."""
+        if query.language_code:
+            return query
+        own = self._deps.catalogs.language_code(query.catalog_id)
+        return changed(query, language_code=own, says_language=False)
 
     async def Recommend(
         self, request: pb.RecommendRequest, context: Context
     ) -> pb.RecommendResponse:
         """Recommend ranked, explained products."""
         request_id = take_request_id(request.request_id)
-        answer = await recommend(queries.recommend_query(self._localized(request)), self._deps)
+        query = self._localized(queries.recommend_query(request))
+        answer = await recommend(query, self._deps)
         _count_answer(answer, "" if request.page_token else "Recommend")
-        return answers.recommendation(answer, request.language_code, request_id)
+        return answers.recommendation(answer, query.language_code, request_id)
 
     async def Search(self, request: pb.SearchRequest, context: Context) -> pb.SearchResponse:
         """Search for candidates, fused but not ranked."""
         request_id = take_request_id(request.request_id)
-        found = await search(queries.search_query(self._localized(request)), self._deps)
+        query = self._localized(queries.search_query(request))
+        found = await search(query, self._deps)
         _note(found.versions.scene, len(found.results), found.degradations)
         _COLLAPSED_FOUND.inc(sum([len(item.collapsed_product_ids) for item in found.results]))
         _count("Search", found.versions.scene, found.match)
-        return answers.findings(found, request.language_code, request_id)
+        return answers.findings(found, query.language_code, request_id)
 
     async def List(self, request: pb.ListRequest, context: Context) -> pb.ListResponse:
         """List all products that pass, in an order."""
         request_id = take_request_id(request.request_id)
-        page = await listing(queries.list_query(self._localized(request)), self._deps)
+        page = await listing(self._localized(queries.list_query(request)), self._deps)
         if page.versions is not None:
             _note(page.versions.scene, len(page.results), page.degradations)
         return answers.listing(page, request_id)
@@ -142,32 +136,33 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     ) -> pb.RecommendValuesResponse:
         """Recommend values of a field, such as brands, with their best products."""
         request_id = take_request_id(request.request.request_id)
-        self._localized(request.request)
-        found = await recommend_values(*queries.values_query(request), self._deps)
+        query, grouping = queries.values_query(request)
+        query = self._localized(query)
+        found = await recommend_values(query, grouping, self._deps)
         _count_answer(found.answer, "RecommendValues")
-        return answers.values(found, request.request.language_code, request_id)
+        return answers.values(found, query.language_code, request_id)
 
     async def RecommendShelves(
         self, request: pb.RecommendShelvesRequest, context: Context
     ) -> pb.RecommendShelvesResponse:
         """Answer several shelves of a page without repeating a product."""
         request_id = take_request_id(request.request_id)
-        shelves = await recommend_shelves(
-            *queries.shelf_queries(self._localized(request)), self._deps
-        )
+        shared, asked = queries.shelf_queries(request)
+        shared = self._localized(shared)
+        asked = [replace(each, query=self._localized(each.query)) for each in asked]
+        shelves = await recommend_shelves(shared, asked, self._deps)
         for shelf in shelves:
             if isinstance(shelf.answer, RecommendAnswer):
                 _count_answer(shelf.answer, "RecommendShelves")
             elif isinstance(shelf.answer, ServiceError):
                 SHELVES_FAILED.inc()
-        return answers.shelves(shelves, request.language_code, request_id)
+        return answers.shelves(shelves, shared.language_code, request_id)
 
     async def Suggest(self, request: pb.SuggestRequest, context: Context) -> pb.SuggestResponse:
         """Suggest how to continue a text of a search box."""
         catalog_id = admit(request, self._deps.catalogs)
-        found = await suggest(
-            queries.suggest_query(self._localized(request), catalog_id), self._deps
-        )
+        own = self._deps.catalogs.language_code(catalog_id)
+        found = await suggest(queries.suggest_query(request, catalog_id, own), self._deps)
         return answers.suggestions(found, take_request_id(request.request_id))
 
     async def ExplainRecommendation(
@@ -175,7 +170,7 @@ class RecommendationServicer(recommendation_service_pb2_grpc.RecommendationServi
     ) -> pb.ExplainRecommendationResponse:
         """Explain why a product is, or is not, in the answer to a request."""
         request_id = take_request_id(request.request.request_id)
-        query = queries.recommend_query(self._localized(request.request))
+        query = self._localized(queries.recommend_query(request.request))
         found = await explain(query, request.product_id, self._deps)
         return answers.explanation(found, query.language_code, request_id)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import structlog
 
-from retriever.domain.dictionaries import Dictionaries, Dictionary, dictionary_of
+from retriever.domain.dictionaries import MOST_BYTES, Dictionaries, Dictionary, dictionary_of
 
 log = structlog.get_logger()
 
@@ -16,7 +16,8 @@ def read_dictionaries(folder: Path | None) -> Dictionaries:
     found = dict[str, Dictionary]()
     for file in sorted(folder.glob(f"*{SUFFIX}")) if folder is not None else ():
         try:
-            found[file.stem] = dictionary_of(file.read_bytes())
+            with file.open("rb") as lines:
+                found[file.stem] = dictionary_of(lines.read(MOST_BYTES + 1))
         except (OSError, ValueError) as error:
             log.warning("dictionary left out", file=file.name, problem=str(error))
     return Dictionaries(found)

@@ -6,11 +6,11 @@ and separated by spaces; those of scripts without spaces are written without any
 English words. `make dictionaries` writes such files.
 """
 
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from sightline_rules.stems import stemmer_of
 from sightline_rules.words import is_unspaced, runs_of
@@ -21,6 +21,12 @@ LONGEST_PHRASE = 4
 """Words of a headword."""
 LONGEST_RUN = 10
 """Characters of a headword without spaces."""
+MOST_BYTES = 64 * 1024**2
+"""Size of a file."""
+_TERM = rb"[a-z0-9]+(?: [a-z0-9]+){0,2}"
+_ROW = re.compile(rb"([^\t\n\r|]+)\t(?:%b(?:\|%b){0,7})?\n" % (_TERM, _TERM))
+"""A headword and at most 8 terms of at most 3 words, as `make dictionaries` writes them."""
+_AGAIN = "write it again by `make dictionaries`"
 
 
 class Dictionary:
@@ -60,20 +66,22 @@ class Dictionary:
 
 
 def dictionary_of(lines: bytes) -> Dictionary:
-    """Return the dictionary of a file. Raises ValueError for one that was not written whole by
-    `make dictionaries`."""
-    lines.decode()
-    if lines and not lines.endswith(b"\n"):
-        raise ValueError("its last line is not complete: write it again by `make dictionaries`")
-    rows = lines.split(b"\n")[:-1]
-    if not all(b"\t" in row for row in rows):
-        raise ValueError("a line has no tab: write the file again by `make dictionaries`")
-    if any(one > two for one, two in pairwise(row.partition(b"\t")[0] for row in rows)):
-        raise ValueError("its lines are not sorted: write it again by `make dictionaries`")
+    """Return the dictionary of a file. Raises ValueError for one that `make dictionaries` did not
+    write whole."""
+    if len(lines) > MOST_BYTES:
+        raise ValueError(f"has more than {MOST_BYTES} bytes: {_AGAIN}")
+    last, end = b"", 0
+    for row in _ROW.finditer(lines):
+        if row.start() != end:
+            break
+        row[1].decode()
+        if row[1] < last:
+            raise ValueError(f"its lines are not sorted: {_AGAIN}")
+        last, end = row[1], row.end()
+    if end != len(lines):
+        number = lines.count(b"\n", 0, end) + 1
+        raise ValueError(f"line {number} is not a headword, a tab and terms: {_AGAIN}")
     return Dictionary(lines)
-
-
-_EMPTY = Dictionary(b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +96,18 @@ class Dictionaries:
         return [language] if language != ENGLISH and language in self.by_language else []
 
     def guessed(self, words: Sequence[str]) -> Sequence[str]:
-        """Return the languages of an alphabet that know most of the words: at least half, and no
-        fewer than English knows. None if English knows all."""
+        """Return the languages of an alphabet that know most of the words: at least half, and more
+        than English knows. None without a dictionary of English."""
+        english = self.by_language.get(ENGLISH)
+        if not english:
+            return []
         known = {
             language: sum(each in dictionary for each in keys_of(words, language))
             for language, dictionary in self.by_language.items()
             if language != ENGLISH and stemmer_of(language)
         }
-        english = sum(word in self.by_language.get(ENGLISH, _EMPTY) for word in words)
         most = max(known.values(), default=0)
-        if english == len(words) or most < english or 2 * most < len(words):
+        if most <= sum(word in english for word in words) or 2 * most < len(words):
             return []
         return [language for language, count in known.items() if count == most]
 

@@ -61,6 +61,8 @@ class KeywordQuery:
     correct: bool = False
     """If true, and no product has a word of the text, the nearest words are searched; not for a
     label."""
+    guess_language: bool = False
+    """If true, the code is not what the request says, and dictionaries guess the language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,8 @@ async def counts(
     columns: Columns,
     synonyms: Synonyms = NO_SYNONYMS,
 ) -> list[int]:
-    """Return how many products a search finds by the words of each text, at most 1,000 each.
+    """Return how many products a search without dictionaries finds by the words of each text, at
+    most 1,000 each.
 
     Raises RequestInvalid.
     """
@@ -216,9 +219,10 @@ async def _matching(
         if query.labelled:
             asked = words.of_label(label_words(query.text))
         else:
-            if dictionaries.by_language:
-                known = dictionaries, query.language_code
-                asked = translated(asked, query.text, words.__contains__, *known)
+            asked = await translated(
+                *(asked, query.text, words.__contains__, dictionaries, query.language_code),
+                guess=query.guess_language,
+            )
             asked = await with_forms(asked, words, query.language_code)
             asked = in_market(asked, query.market_id)
         passing = partial(view.conditions.passing, query.condition)

@@ -93,7 +93,8 @@ class ListingQuery:
     size: int = 0
     token: str = ""
     text: str = ""
-    """Only products that have its words, or their synonyms; empty: all."""
+    """Only products that have its words, or their synonyms, without dictionaries: page tokens hold
+    counts of these words; empty: all."""
     language_code: str = ""
     """Language of the text."""
     excluded: tuple[str, ...] = ()

@@ -5,9 +5,10 @@ does becomes one word, the longest part first, which also means these terms. So 
 language of the titles stays as it is.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, product
+from itertools import accumulate, product
 
 from retriever.domain.dictionaries import (
     LONGEST_PHRASE,
@@ -24,33 +25,57 @@ MOST_TRANSLATED = 128
 """Characters of a text that is translated: in the longest 10 headwords are tried for each."""
 MOST_TERMS = 16
 """Terms that a part of a query means."""
+MOST_MEANT = 96
+"""Words of the terms that a query means, shared out among its parts: a term of 3 for each of
+MOST_ASKED. Each costs as much as a word of the query."""
 Term = tuple[str, ...]
 
 
-def translated(
+async def translated(
     asked: AskedWords,
     text: str,
     has: Callable[[str], bool],
     dictionaries: Dictionaries,
     language_code: str,
+    *,
+    guess: bool = False,
 ) -> AskedWords:
     """Return the words of a text with the terms that they mean in the catalog; those of a long
-    text as they are.
+    text as they are. In a thread: up to 1,280 headwords are looked up.
 
-    `has`: whether a product has a word.
+    `has`: whether a product has a word. `guess`: whether the code isn't the request's: the language
+    is guessed, as without a code.
     """
-    if len(text) > MOST_TRANSLATED:
+    if not dictionaries.by_language or len(text) > MOST_TRANSLATED:
         return asked
-    meaning = _Meaning(dictionaries, has)
-    parts = [part for each in _stretches(text) for part in meaning.parts(each, language_code)]
-    found = {name: terms for name, terms in parts if terms}
+    meaning = _Meaning(dictionaries, has, guess or not language_code)
+    return await asyncio.to_thread(_translated, asked, text, meaning, language_code)
+
+
+def _translated(
+    asked: AskedWords, text: str, meaning: "_Meaning", language_code: str
+) -> AskedWords:
+    parts = dict[str, list[Term]]()
+    for name, terms in (
+        part for each in _stretches(text) for part in meaning.parts(each, language_code)
+    ):
+        parts[name] = parts.get(name) or terms
+    names = tuple(parts)[:MOST_ASKED]
+    found = {name: parts[name] for name in names if parts[name]}
     if not found:
         return asked
-    names = dict.fromkeys(name for name, _ in parts)
-    others = {word: [*terms] for word, terms in asked.others.items() if word in names}
-    for name, terms in found.items():
+    others = {word: [*asked.others[word]] for word in names if word in asked.others}
+    for name, terms in _shared_out(found):
         others.setdefault(name, []).extend(terms)
-    return replace(asked, words=tuple(names)[:MOST_ASKED], others=others)
+    return replace(asked, words=names, others=others)
+
+
+def _shared_out(found: Mapping[str, Sequence[Term]]) -> Iterator[tuple[str, list[Term]]]:
+    """Yield the first terms of each part, of as many words as each may have."""
+    most = MOST_MEANT // len(found)
+    for name, terms in found.items():
+        words = list(accumulate(map(len, terms)))
+        yield name, [term for term, count in zip(terms, words, strict=True) if count <= most]
 
 
 def _stretches(text: str) -> Iterator[list[str]]:
@@ -75,15 +100,18 @@ class _Meaning:
 
     dictionaries: Dictionaries
     has: Callable[[str], bool]
+    guess: bool
 
     def parts(self, words: Sequence[str], language_code: str) -> Iterator[tuple[str, list[Term]]]:
         """Yield the parts of a stretch, and the terms that each means; none for a part that is
         searched as it is."""
         if is_unspaced(words[0]):
             return self._of_run(words[0], language_code)
-        said = self.dictionaries.said(language_code)
-        guessed = () if said or all(map(self.has, words)) else self.dictionaries.guessed(words)
-        return self._of_words(words, said or guessed)
+        if not self.guess:
+            languages = self.dictionaries.said(language_code)
+        else:
+            languages = () if all(map(self.has, words)) else self.dictionaries.guessed(words)
+        return self._of_words(words, languages)
 
     def _of_words(
         self, words: Sequence[str], languages: Sequence[str]
@@ -102,16 +130,18 @@ class _Meaning:
             start = end
 
     def _of_run(self, run: str, language_code: str) -> Iterator[tuple[str, list[Term]]]:
-        """Yield the parts of a run. A single character counts only where it is no part of a longer
-        headword: 手 of 手表 is not a hand."""
+        """Yield the parts of a run, and its words that products have. A single character counts
+        only where it is no part of a longer headword: 手 of 手表 is not a hand."""
         pieces = asked_words(run)
         language = language_of_run(run)
         if language == "zh" and language_code.startswith("ja"):
             language = "ja"
         dictionary = self.dictionaries.by_language.get(language)
-        if dictionary is None or any(map(self.has, pieces)):
+        held = [*filter(self.has, pieces)]
+        if dictionary is None or len(held) == len(pieces):
             yield from ((piece, []) for piece in pieces)
             return
+        yield from ((piece, []) for piece in held)
         start = known = 0
         while start < len(run):
             terms = list[Term]()
@@ -136,7 +166,12 @@ class _Meaning:
             for term in self.dictionaries.by_language[language].terms(headword)
             for there in self._there(term)
         )
-        return [*islice(dict.fromkeys(found), MOST_TERMS)]
+        terms = dict[Term, None]()
+        for term in found:
+            terms[term] = None
+            if len(terms) == MOST_TERMS:
+                break
+        return [*terms]
 
     def _there(self, term: Term) -> Iterator[Term]:
         """Yield the forms of a term of which products have all words."""

@@ -54,6 +54,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
             language_code=request.language_code,
             correct=request.correct,
             labelled=request.labelled,
+            guess_language=request.guess_language,
         )
         response = vectors_pb.SearchResponse(
             plan=answer.plan,
