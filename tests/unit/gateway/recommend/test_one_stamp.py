@@ -38,7 +38,7 @@ from sightline_core.versions import SpaceVersion
 from sightline_rules.controls import ControlKind
 from tests.fakes.gateway_peers import shop_with_photo
 from tests.fakes.gateway_snapshot import row, snapshot
-from tests.fakes.gateway_values import by_photo, ids
+from tests.fakes.gateway_values import by_photo, ids, photo, words
 
 THEN, NOW = Stamp("u", 7), Stamp("u", 9)
 
@@ -155,6 +155,26 @@ async def test_an_answer_that_is_formed_anew_has_one_record_and_counts_once() ->
     assert len(deps.exposures._own["default"]) == 1
 
 
+async def test_branches_that_were_read_at_several_commits_are_read_anew() -> None:
+    shop, commit = shop_with_photo(), 7
+    shop.retriever.nearest[b"red"] = {"p1": 0.8}
+    search, products = shop.retriever.search, shop.retriever.products
+
+    async def stamped(*given: Any, **named: Any) -> Any:
+        nonlocal commit
+        found = await search(*given, **named)
+        read, commit = commit, 8  # a product is written that neither branch finds
+        return replace(found, columns=replace(found.columns, stamp=Stamp("u", read)))
+
+    async def as_recorded(*given: Any, **named: Any) -> Any:
+        return replace(await products(*given, **named), stamp=Stamp("u", 8), newest=3)
+
+    shop.retriever.search, shop.retriever.products = stamped, as_recorded  # type: ignore[method-assign]
+    before = counted("products")
+    await recommend(RequestQuery(signals=(photo(), words("red", 1)), page_size=2), shop.deps)
+    assert counted("products") == before + 1
+
+
 async def test_a_later_page_reports_what_its_last_formation_met() -> None:
     shop, names = shop_with_photo(), [f"p{number}" for number in range(9)]
     shop.retriever.nearest[b"photo"] = {name: 0.9 - at / 100 for at, name in enumerate(names)}
@@ -248,11 +268,14 @@ def test_a_model_or_generation_that_changes_is_noticed() -> None:
         compare_versions(run, "one")
 
 
-def test_columns_that_are_put_together_have_the_oldest_stamp() -> None:
+def test_columns_that_were_read_at_several_commits_have_no_stamp_of_theirs() -> None:
     def together(*stamps: Stamp | None) -> Stamp | None:
         parts = [(ProductColumns([str(at)], stamp=each), (0,)) for at, each in enumerate(stamps)]
         return gathered(parts).stamp
 
-    assert together(NOW, THEN) == THEN
+    assert together(NOW, NOW) == NOW
+    assert together(NOW, THEN) == MIXED
     assert together(NOW, None) is None
+    empty = (ProductColumns(stamp=THEN), ())
+    assert gathered([(ProductColumns(["a"], stamp=NOW), (0,)), empty]).stamp == MIXED
     assert together(NOW, Stamp("other", 1)) == MIXED
