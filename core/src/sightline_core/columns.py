@@ -94,8 +94,8 @@ def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductCo
     ]
     stamp = _common([columns.stamp for columns, rows in parts if rows or columns.stamp])
     if len(used) == 1 and used[0][2]:
-        (whole, _, _) = used[0]  # passed through unchanged
-        return whole if whole.stamp == stamp else replace(whole, stamp=stamp)
+        only = used[0][0]  # passed through unchanged
+        return only if only.stamp == stamp else replace(only, stamp=stamp)
     held = [_read(columns) for columns, _, _ in used]
     made: list[list[Any]] = [[], [], [], []]
     for at, unknown in enumerate(_UNKNOWN):
