@@ -103,6 +103,8 @@ class Boundary:
 
 
 KINDS = ("by product", "by two products", "for a user", "search", "list", "list for a user")
+BY_WORD, WORD, NAMED = "by product and word", "Zephyr", 5
+"""A request of two branches, its word, and the number of the product that the word finds."""
 
 
 def requests(user: str) -> dict[str, Request]:
@@ -119,7 +121,8 @@ def requests(user: str) -> dict[str, Request]:
         pb.ListRequest(sort=pb.SORT_PRICE_RISING, **asked),
         pb.ListRequest(shopper=shopper, **asked),
     )
-    return dict(zip(KINDS, found, strict=True))
+    by_word = pb.RecommendRequest(signals=[*near, pb.QuerySignal(text=WORD)], **asked)
+    return {**dict(zip(KINDS, found, strict=True)), BY_WORD: by_word}
 
 
 class Shop:
@@ -156,6 +159,14 @@ class Shop:
     async def restored(self, ids: Sequence[str]) -> None:
         """Write products as they were at first."""
         await self._record.write("default", [made(_number(name)) for name in ids])
+
+    async def exchanged(self, ids: Sequence[str]) -> None:
+        """Make in one batch the first product dear, and the one that WORD finds cheap."""
+        await self._record.write("default", [_named(_number(ids[0]), 170), _named(NAMED, 10, WORD)])
+
+    async def exchanged_back(self, ids: Sequence[str]) -> None:
+        """Write these products as they were."""
+        await self._record.write("default", [made(_number(ids[0])), _named(NAMED, 170, WORD)])
 
     async def deleted(self, ids: Sequence[str]) -> None:
         """Delete some products."""
@@ -197,6 +208,14 @@ def _number(name: str) -> int:
     return int(name.removeprefix("sku-"))
 
 
+def _named(number: int, units: int, title: str = "") -> ProductWrite:
+    """Return a product at another price, and with another title if one is given."""
+    first = made(number)
+    price = Money("EUR", units * 1_000_000)
+    content = replace(first.content, title=title or first.content.title, price=price)
+    return ProductWrite(content, {})
+
+
 def _said(answer: Any) -> Any:
     """Return what an answer says but for the note that it was formed anew."""
     text = json.dumps(answer, ensure_ascii=False)
@@ -229,6 +248,7 @@ async def second_generation(record: Record) -> None:
 CHANGES: dict[str, tuple[str, str, Sequence[str]]] = {
     "written": ("written", "restored", KINDS),
     "deleted": ("deleted", "", KINDS),
+    "exchanged": ("exchanged", "exchanged_back", (BY_WORD,)),
     "erased": ("erased", "", ("for a user", "list for a user")),
     "generation": ("activated", "rolled_back", ("by product", "by two products", "search")),
     "model": ("model_rolled_back", "model_promoted", ("by product", "for a user")),
@@ -309,6 +329,7 @@ def answers(only: str = "") -> tuple[dict[str, Any], Counter[str]]:
                 events = SelectionRecord(Database(url.get_secret_value(), migrations=MIGRATIONS))
                 shop = Shop(Way(own.port), record, client, loan.lent, events, model)
                 found, counted = dict[str, Any](), Counter[str]()
+                in_loop(shop.exchanged_back([product_id(NAMED + KINDS_OF_PRODUCTS)]))
                 with boundary.watched():
                     for case, problem in wrong(shop, boundary, in_loop, only):
                         counted[", ".join(case.split(", ")[:2])] += 1

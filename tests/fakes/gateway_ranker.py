@@ -188,7 +188,7 @@ class FakeRanker:
             kept = replace(
                 order.record, order=whole, versions=versions, hidden_count=hidden, controls=acted
             )
-            self.records.setdefault((order.catalog_id, kept.answer_id), kept)
+            self.records[order.catalog_id, kept.answer_id] = kept
         first = part_of(whole, 0, order.top_k)
         count = len(first.product_ids) if order.reason_count is None else order.reason_count
         taste = dict(first.parts)["taste"]

@@ -9,6 +9,7 @@ from operator import or_
 from types import MappingProxyType
 
 from sightline_core.branch import Branch, branches_of
+from sightline_core.changed import changed
 from sightline_core.columns import ProductColumns, gathered
 from sightline_rules.controls import Control
 from sightline_rules.fast_dataclass import fast_dataclass
@@ -125,12 +126,16 @@ class FusedCandidates:
         return dict(zip(self.columns.product_ids, count()))
 
     def joined(self, more: ProductColumns) -> "FusedCandidates":
-        """Return the candidates followed by other products, which no branch found."""
+        """Return the candidates followed by other products, which no branch found. The stamp stays:
+        a page reads these anew."""
         count = len(more.product_ids)
         held = len(self.columns.product_ids)
         return replace(
             self,
-            columns=gathered([(self.columns, range(held)), (more, range(count))]),
+            columns=changed(
+                gathered([(self.columns, range(held)), (more, range(count))]),
+                stamp=self.columns.stamp,
+            ),
             fused=[*self.fused, *[0.0] * count],
             order=[*self.order, *range(held, held + count)],
             branches=[*self.branches, *[0] * count],

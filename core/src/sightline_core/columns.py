@@ -1,6 +1,7 @@
 """Products of the record, as columns."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from operator import attrgetter
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,7 +35,8 @@ class Stamp(NamedTuple):
 
 
 MIXED = Stamp("", -1)
-"""Stamp of values of several catalogs of one id: older than every product."""
+"""Stamp of values that were read at several commits, or of several catalogs of one id: older than
+every product."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ class ProductColumns:
     """All data of the products: unchanged column blocks, each with the ascending rows that are
     used."""
     stamp: Stamp | None = None
-    """Stamp of the oldest values; None: unknown, as of products that are not the record's."""
+    """Stamp of all values, or MIXED; None: unknown, as of products that are not the record's."""
 
     def read(self, name: str, unknown: T) -> list[T]:
         """Return the column of this name, with `unknown` for products without a value.
@@ -85,12 +87,15 @@ _UNKNOWN = ("", "", duplicates.NO_HASH, 0)
 
 
 def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductColumns:
-    """Concatenate rows (ascending) of several columns."""
+    """Concatenate rows (ascending) of several columns. The stamp is also that of columns without
+    rows."""
     used = [
         (columns, rows, len(rows) == len(columns.product_ids)) for columns, rows in parts if rows
     ]
+    stamp = _common([columns.stamp for columns, rows in parts if rows or columns.stamp])
     if len(used) == 1 and used[0][2]:
-        return used[0][0]  # passed through unchanged
+        only = used[0][0]  # passed through unchanged
+        return only if only.stamp == stamp else replace(only, stamp=stamp)
     held = [_read(columns) for columns, _, _ in used]
     made: list[list[Any]] = [[], [], [], []]
     for at, unknown in enumerate(_UNKNOWN):
@@ -102,15 +107,15 @@ def gathered(parts: Sequence[tuple[ProductColumns, Sequence[int]]]) -> ProductCo
             else:
                 column += own if whole else [own[row] for row in rows]
     ids, parents, hashes, created = made
-    stamp = _oldest([columns.stamp for columns, _, _ in used])
     return ProductColumns(ids, parents, hashes, created, _joined(used), stamp)
 
 
-def _oldest(stamps: Sequence[Stamp | None]) -> Stamp | None:
-    known = [each for each in stamps if each is not None]
-    if not known or len(known) < len(stamps):
+def _common(stamps: Sequence[Stamp | None]) -> Stamp | None:
+    """Return the stamp of all. The oldest one would not do: a product that left one list and was
+    not yet on another is on no page that could be compared."""
+    if not stamps or None in stamps:
         return None
-    return min(known) if len({each.catalog_uid for each in known}) == 1 else MIXED
+    return stamps[0] if len(set(stamps)) == 1 else MIXED
 
 
 def _joined(parts: Sequence[tuple[ProductColumns, Sequence[int], bool]]) -> list[Block]:

@@ -42,13 +42,15 @@ class BatchRules(Generic[T]):
     """Rules by which queued items are put into batches."""
 
     key: Callable[[T], Hashable]
-    """Identity of an item: an item whose key is queued already is not added."""
+    """Identity of an item: an item whose key is queued already is not added; see `newest`."""
     load: Callable[[T], int]
     """Size of an item, in the unit of the queue's `most_load`."""
     group: Callable[[T], Hashable] = lambda _: None
     """A batch holds items of one group only."""
     owner: Callable[[T], Hashable] | None = None
     """Owner of an item, who may hold at most half of the queue's load; None: no such limit."""
+    newest: bool = False
+    """True if an item takes the place of a queued one of its key, whatever its size."""
     most: int = 100
     """Maximum number of items in a batch."""
     most_load: float = float("inf")
@@ -85,12 +87,17 @@ class BatchQueue(Generic[T]):
         self._task: asyncio.Task[None] | None = None
 
     def offer(self, item: T) -> bool:
-        """Add an item, unless its key is queued already.
+        """Add an item; see BatchRules for one whose key is queued already.
 
         Return False if the queue is full: the item is dropped.
         """
         key, load = self._batches.key(item), self._batches.load(item)
-        if key in self._waiting:
+        if (queued := self._waiting.get(key)) is not None:
+            if self._batches.newest:
+                since, former, size = queued
+                self._waiting[key] = (since, item, load)
+                self._hold(former, -size)
+                self._hold(item, load)
             return True
         if not self._fits(item, load):
             self._counts.dropped.labels("queue_full").inc()
@@ -175,22 +182,28 @@ class BatchQueue(Generic[T]):
 
     async def _hand_over(self, batch: Sequence[Hashable]) -> bool:
         """Send a batch. Return False if it is to be sent again after a pause."""
+        sent = [self._waiting[key] for key in batch]
         try:
-            await self._send([self._waiting[key][1] for key in batch])
+            await self._send([item for _, item, _ in sent])
         except ServiceError as error:
             if self._again(error):
                 since = self._clock() - PATIENCE_SECONDS
                 self._drop([k for k in batch if self._waiting[k][0] < since], self._counts.lost)
                 return False
             get_logger().warning("records rejected", reason=error.reason, count=len(batch))
-            self._drop(batch, "refused")
+            self._drop(self._left(batch, sent), "refused")
         except Exception as error:  # an item that can't be encoded must not stop the queue
             get_logger().error("records not sent", exc_info=error)
-            self._drop(batch, "refused")
+            self._drop(self._left(batch, sent), "refused")
         else:
-            self._remove(batch)
+            self._remove(self._left(batch, sent))
             self._counts.kept.inc(len(batch))
         return True
+
+    def _left(self, batch: Sequence[Hashable], sent: Sequence[object]) -> list[Hashable]:
+        """Return the keys whose items were not replaced while they were sent."""
+        pairs = zip(batch, sent, strict=True)
+        return [key for key, entry in pairs if self._waiting[key] is entry]
 
     def _oldest(self) -> list[Hashable]:
         of, group = self._batches, None

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -45,7 +47,7 @@ class Log:
         self.batches: list[list[str]] = []
 
     async def write(
-        self, answers: Sequence[StoredAnswer], now_micros: int
+        self, answers: Sequence[StoredAnswer], now_micros: int, *, newest: bool = False
     ) -> frozenset[tuple[str, str]]:
         await self.open.wait()
         if self.failures:
@@ -116,13 +118,40 @@ async def test_contents_are_encoded_at_once_while_the_store_is_slow(
     await queue.close(0)
 
 
-async def test_the_first_content_of_an_id_stays_wherever_it_is(db: Database) -> None:
+async def test_an_answer_that_was_formed_anew_replaces_the_former_one(db: Database) -> None:
     queue = AnswerQueue(AnswerLog(db), lambda: NOW)
-    assert queue.offer(answer("a", b"first"))
-    assert queue.offer(answer("a", b"later"))
-    assert await queue.write([answer("a", b"latest"), answer("b")]) == 1
+    assert queue.offer(replace(answer("a", b"first"), controls=("boost",)))
+    assert queue.offer(replace(answer("a", b"later"), controls=("pin",)))
+    assert await queue.write([answer("a", b"written"), answer("b")]) == 1
     await queue.close(5)
-    assert await queue.read("default", "a") == b"first"
+    assert await queue.read("default", "a") == b"later"
+    assert await queue.exposures("default", 0, ["boost", "pin"]) == {"pin": 1}
+    again = AnswerQueue(AnswerLog(db), lambda: NOW)
+    assert again.offer(replace(answer("a", b"latest"), controls=("pin",)))
+    assert await again.write([answer("b", b"written")]) == 0
+    await again.close(5)
+    assert await again.read("default", "a") == b"latest"
+    assert await again.exposures("default", 0, ["boost", "pin"]) == {"pin": 1}
+
+
+async def test_an_answer_that_is_replaced_while_it_is_stored_is_stored_again() -> None:
+    log, contents, waiting = Log(), list[object](), COUNTS.waiting._value
+    write = log.write
+
+    async def noted(answers: Sequence[StoredAnswer], *given: Any, **named: Any) -> Any:
+        contents.append([each.content for each in answers])
+        return await write(answers, *given, **named)
+
+    log.write = noted  # type: ignore[method-assign]
+    queue = AnswerQueue(log, lambda: NOW, most_bytes=6)
+    queue.offer(answer("a", b"1234"))
+    await until(lambda: contents)
+    queue.offer(answer("a", b"56"))
+    assert queue.offer(answer("b", b"7890")), "the former content counts no more"
+    log.open.set()
+    await queue.close(5)
+    assert contents == [[b"1234"], [b"56", b"7890"]]
+    assert waiting.get() == 0
 
 
 async def test_answers_that_have_to_be_stored_are_stored_at_once(db: Database) -> None:

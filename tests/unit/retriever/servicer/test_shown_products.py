@@ -13,7 +13,7 @@ from retriever.catalog.synonyms import HeldSynonyms
 from retriever.domain.product import Offer, Product, ProductWrite
 from retriever.record import Record
 from retriever.servicer import product_messages, shown_products
-from retriever.servicer.products import ProductServicer
+from retriever.servicer.products import ATTEMPTS, ProductServicer
 from retriever.servicer.shown_products import ShownProduct, ShownProducts
 from servicekit.sql.database import Database
 from sightline.common.v1 import product_pb2
@@ -196,6 +196,28 @@ async def test_kept_products_and_those_read_beside_them_are_of_one_commit(
     titles = {name: each.title for name, each in (await got(of, "a", "b")).items()}
     second = {"a": "Second", "b": "Second"}
     assert titles == (second if change == "written" else {"a": "Second"})
+
+
+@pytest.mark.parametrize("other", [True, False])
+async def test_titles_are_read_anew_only_if_products_beside_them_are_written(
+    reading: Reading, neighbour: Record, monkeypatch: pytest.MonkeyPatch, *, other: bool
+) -> None:
+    """Write a product each time between the read of the titles and that of the products."""
+    of, read = servicer(reading), reading.get_stamped
+    first = (await neighbour.get_stamped("default", ["a"]))[1].commit
+    calls = list[int]()
+
+    async def changed(catalog_id: str, ids: Sequence[str]) -> tuple[dict[str, Product], Stamp]:
+        calls.append(1)
+        await neighbour.write("default", [write("d" if other else "b", title=f"{len(calls)}")])
+        return await read(catalog_id, ids)
+
+    monkeypatch.setattr(reading, "get_stamped", changed)
+    request = pb.BatchGetProductsRequest(product_ids=["b"], title_product_ids=["a"])
+    found = await of.BatchGetProducts(request, None)  # type: ignore[arg-type]
+    assert len(calls) == (1 if other else ATTEMPTS)
+    assert (found.stamp.commit == first) is other
+    assert list(found.titles) == ["Red"]
 
 
 @pytest.mark.parametrize("gone", [False, True])

@@ -148,8 +148,8 @@ async def rank(run: RequestContext, order: RankRequest) -> Ranked | None:
         if run.query.shopper is not None:
             run.trace.failures.append(StageFailure("rank", DegradationCause.PROFILE_UNAVAILABLE))
         return None
+    compare_versions(run, answer.model_version, history_changed=answer.history_changed)
     if "rank" not in run.trace.steps:  # the rest of an order is not a separate step
-        compare_versions(run, answer.model_version, history_changed=answer.history_changed)
         run.trace.reported.extend(answer.degradations)
         run.trace.note_scores(answer.notes)
         run.trace.model_version = answer.model_version

@@ -2,7 +2,10 @@
 several reads; a change between two of them must not be seen by some of these alone."""
 
 from collections.abc import Awaitable, Callable
+from enum import StrEnum
 from typing import TypeVar
+
+from prometheus_client import Counter
 
 from gateway.state.request_context import RequestContext
 from sightline_core.changed import changed
@@ -14,25 +17,49 @@ T = TypeVar("T")
 MOST_REPEATED = 2
 """Times that an answer is formed anew. Products that are written more often than answers can be
 formed are then shown as recorded, in the order that their former values gave them."""
-SHARE_OF_TIME = 0.5
-"""Share of a request's time after which its answer is not formed anew."""
+
+ANEW = Counter(
+    "sightline_gateway_answers_formed_anew_total",
+    "Times that an answer was formed anew, by what changed meanwhile: products, model, index,"
+    " history.",
+    ("cause",),
+)
+
+
+class Change(StrEnum):
+    """What changed while an answer was formed."""
+
+    PRODUCTS = "products"
+    MODEL = "model"
+    INDEX = "index"
+    HISTORY = "history"
+
+
+_ANEW = {each: ANEW.labels(each) for each in Change}
 
 
 class ChangedMeanwhile(Exception):
     """What an answer is made of has changed since its candidates were found."""
 
+    def __init__(self, change: Change) -> None:
+        super().__init__(change)
+        self.change = change
+
 
 async def of_one_stamp(run: RequestContext, form: Callable[[RequestContext], Awaitable[T]]) -> T:
     """Form an answer; anew if its products, its model or an index that it searches change
-    meanwhile."""
+    meanwhile.
+
+    A change that is found late, when a second formation of the same duration would end after the
+    time of the first stage, is ignored: it must not cost an answer that is complete.
+    """
     for _ in range(MOST_REPEATED):
-        run.trace.may_repeat = True
+        run.trace.repeat_until = run.plan.ends.embed / 2
         try:
             return await form(run)
-        except ChangedMeanwhile:
+        except ChangedMeanwhile as error:
+            _ANEW[error.change].inc()
             run = changed(run, trace=run.trace.anew())
-            if run.trace.elapsed > run.plan.ends.answer * SHARE_OF_TIME:
-                break
     return await form(run)
 
 
@@ -41,8 +68,8 @@ def compare_products(
 ) -> None:
     """Raise ChangedMeanwhile unless `asked` products are shown as they were at the stamp of what
     ordered them, if the answer may be formed anew."""
-    if run.trace.may_repeat and not rows.is_of(stamp, asked):
-        raise ChangedMeanwhile
+    if run.trace.repeat_until and not rows.is_of(stamp, asked):
+        _form_anew(run, Change.PRODUCTS)
 
 
 def compare_versions(
@@ -52,8 +79,16 @@ def compare_versions(
     shopper than those that ranked them, or in two generations of one space, if the answer may be
     formed anew."""
     trace = run.trace
-    if not trace.may_repeat:
+    if not trace.repeat_until:
         return
-    other = trace.model_version and trace.model_version != model_version
-    if other or history_changed or len({each.space for each in trace.spaces}) < len(trace.spaces):
-        raise ChangedMeanwhile
+    if trace.model_version and trace.model_version != model_version:
+        _form_anew(run, Change.MODEL)
+    if history_changed:
+        _form_anew(run, Change.HISTORY)
+    if len({each.space for each in trace.spaces}) < len(trace.spaces):
+        _form_anew(run, Change.INDEX)
+
+
+def _form_anew(run: RequestContext, change: Change) -> None:
+    if run.trace.elapsed <= run.trace.repeat_until:
+        raise ChangedMeanwhile(change)

@@ -171,7 +171,7 @@ async def _read(
         compare_products(run, found, count, stamp)
         stamp = stamp or found.stamp
         titles |= found.titles
-        out = excluded.union(order.left_out) if order.left_out else excluded
+        out = excluded if not (order.left_out or shown) else _left_out(excluded, order, shown)
         kept = _kept(order, offset, found, out, read=count, most=left)
         left -= len(kept.places)
         offset = offset + count if left else kept.places[-1] + 1
@@ -180,6 +180,14 @@ async def _read(
         if kept.places:
             shown.append(kept)
     return shown, titles, offset
+
+
+def _left_out(
+    excluded: frozenset[str], order: AnswerOrder, shown: Sequence[_Shown]
+) -> frozenset[str]:
+    """Return products that may not be shown, with those that are: the rest of an order may be of
+    another ranking."""
+    return excluded.union(order.left_out, *[map(_product_id, each.rows) for each in shown])
 
 
 def _kept(
@@ -295,6 +303,10 @@ async def later_page(run: RequestContext) -> RecommendAnswer:
 
     Products that may no longer be shown, or that the shopper hid or saw meanwhile, are skipped.
     """
+    return await of_one_stamp(run, _later_page)
+
+
+async def _later_page(run: RequestContext) -> RecommendAnswer:
     here = read_page_token(
         run.query.page_token, run.digests.callers, run.deps.keys(), run.time_micros
     )
@@ -303,10 +315,7 @@ async def later_page(run: RequestContext) -> RecommendAnswer:
     async def rest(offset: int) -> AnswerOrder:
         return (await _read_record(run, here.answer_id, offset)).order
 
-    async def read(run: RequestContext) -> AnswerPage:
-        return await read_page(run, record.order, rest, offset=here.offset, served=here.served)
-
-    page = await of_one_stamp(run, read)
+    page = await read_page(run, record.order, rest, offset=here.offset, served=here.served)
     match = run.deps.matches.unpack(here.match) if here.match else None
     lost = (
         # Failures of reading the first page affect that page only.

@@ -177,8 +177,10 @@ async def _first_page(run: RequestContext, listings: tuple[CandidateList, ...]) 
 
 def draft(run: RequestContext, candidates: FusedCandidates) -> AnswerRecord:
     """Return the answer's record without its order, which the ranker adds."""
+    trace = run.trace
+    trace.answer_id = trace.answer_id or os.urandom(16).hex()
     return AnswerRecord(
-        answer_id=os.urandom(16).hex(),
+        answer_id=trace.answer_id,
         request_digest=run.digests.stored,
         shopper=run.query.shopper,
         versions=versions_of(run, "rank"),

@@ -31,13 +31,12 @@ async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer
 
 
 async def _formed(run: RequestContext) -> SearchAnswer:
-    listings = await find_near(run)
-    compare_versions(run, run.trace.model_version)
-    return await nearest_page(run, listings)
+    return await nearest_page(run, await find_near(run))
 
 
 async def nearest_page(run: RequestContext, listings: tuple[CandidateList, ...]) -> SearchAnswer:
     """Return a page of the products that were found. Raises NothingAvailable."""
+    compare_versions(run, run.trace.model_version)
     candidates = _by_looks_and_labels(run, fused(run, listings))
     order = collapsed(run, candidates, as_fused(candidates))
     order = in_order(order, candidates.columns, run.query.sort, run.plan.top_k)

@@ -43,7 +43,9 @@ from sightline_core.opaque_messages import ProductRow
 from sightline_core.shoppers import Shopper
 
 Answer: TypeAlias = RecommendAnswer | SearchAnswer | ListAnswer
-Form: TypeAlias = Callable[[ProductColumns], Awaitable[Answer]]
+FormedShelf: TypeAlias = tuple[RequestContext, Answer]
+"""An answer, with the run that formed it."""
+Form: TypeAlias = Callable[[ProductColumns], Awaitable[FormedShelf]]
 """Forms a shelf without these products and their near-duplicates; raises ServiceError."""
 
 
@@ -135,21 +137,21 @@ async def _formed(
     """Return the answer to each shelf, or its error, and its attribution token."""
     with equal_calls.shared():
         forms = await in_parallel(*map(_found, kinds, runs))
-    shown, formed = NO_PRODUCTS, list[Answer | ServiceError]()
+    shown, formed = NO_PRODUCTS, list[FormedShelf | ServiceError]()
     for form in forms:
         try:
-            answer = await _or_raise(form)(shown)
+            run, answer = await _or_raise(form)(shown)
         except ServiceError as error:
             formed.append(error)
             continue
-        formed.append(answer)
+        formed.append((run, answer))
         if products := _products(answer):
             parts = (shown, products)
             shown = gathered([(each, range(len(each.product_ids))) for each in parts])
     # Records that are queued at once are stored in one transaction.
     return [
-        (answer, _attributed(run, answer, shopper))
-        for run, answer in zip(runs, formed, strict=True)
+        (each, "") if isinstance(each, ServiceError) else (each[1], _attributed(*each, shopper))
+        for each in formed
     ]
 
 
@@ -174,7 +176,7 @@ async def _recommended(run: RequestContext) -> Form:
         again = found if now.trace is run.trace else await find_candidates(now)
         return await form_answer(replace(again, run=replace(again.run, shown=now.shown)))
 
-    return lambda shown: of_one_stamp(replace(run, shown=shown), formed)
+    return _of_one_stamp(run, formed)
 
 
 async def _near(run: RequestContext) -> Form:
@@ -184,12 +186,19 @@ async def _near(run: RequestContext) -> Form:
         again = listings if now.trace is run.trace else await find_near(now)
         return await nearest_page(now, again)
 
-    return lambda shown: of_one_stamp(replace(run, shown=shown), formed)
+    return _of_one_stamp(run, formed)
 
 
 async def _listed(run: RequestContext) -> Form:
     """Return what reads the page: the retriever finds and orders it in one call."""
-    return lambda shown: of_one_stamp(replace(run, shown=shown), list_page)
+    return _of_one_stamp(run, list_page)
+
+
+def _of_one_stamp(run: RequestContext, form: Callable[[RequestContext], Awaitable[Answer]]) -> Form:
+    async def formed(now: RequestContext) -> FormedShelf:
+        return now, await form(now)
+
+    return lambda shown: of_one_stamp(replace(run, shown=shown), formed)
 
 
 _FINDERS: Mapping[ShelfKind, Callable[[RequestContext], Awaitable[Form]]] = {
@@ -214,11 +223,9 @@ def _row(result: AnswerResult | FoundProduct) -> ProductRow:
     return result.row if isinstance(result, AnswerResult) else result.product
 
 
-def _attributed(run: RequestContext, answer: Answer | ServiceError, shopper: Shopper | None) -> str:
-    """Return the attribution token of a shelf; empty for an error. An answer without one is
-    recorded in the order shown, if possible; the ranker did not order it."""
-    if isinstance(answer, ServiceError):
-        return ""
+def _attributed(run: RequestContext, answer: Answer, shopper: Shopper | None) -> str:
+    """Return the attribution token of a shelf. An answer without one is recorded in the order
+    shown, if possible; the ranker did not order it."""
     if token := "" if isinstance(answer, SearchAnswer) else answer.attribution_token:
         return token
     if isinstance(answer, RecommendAnswer) or Peer.RANKER in run.trace.unreachable:

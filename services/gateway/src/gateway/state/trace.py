@@ -64,13 +64,17 @@ class RequestTrace:
     def __init__(  # noqa: PLR0915 - one statement an attribute
         self, clock: Callable[[], float] = time.perf_counter, *, former: Self | None = None
     ) -> None:
-        """Begin, or begin anew the answer of a former trace, from which the times are taken."""
+        """Begin, or begin anew the answer of a former trace, whose start and answer id stay."""
         self._clock = clock
         self._origin: float = clock() if former is None else former._origin
         self._service = service_name.get()
-        self.timings: list[StageTiming] = [] if former is None else former.timings
-        self.may_repeat = False
-        """True if the answer is formed anew when writes change its products meanwhile."""
+        self.timings: list[StageTiming] = []
+        self.repeat_until = 0.0
+        """Seconds from the request's start until which a change that is found lets the answer be
+        formed anew; 0: never."""
+        self.answer_id: str = "" if former is None else former.answer_id
+        """Id of the record that the ranker stores, which replaces those of answers that were formed
+        before; empty: none was drafted."""
         self.failures: list[StageFailure] = []
         self.reported: list[Degradation] = []
         """Degradations reported by peers."""

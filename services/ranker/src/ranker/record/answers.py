@@ -97,9 +97,14 @@ AnswerKey: TypeAlias = tuple[str, str]
 
 
 class AnswerLog(TableRecord):
-    async def write(self, answers: Sequence[StoredAnswer], now_micros: int) -> frozenset[AnswerKey]:
-        """Store answers and return the keys of new ones; an existing id keeps its first content.
-        Those that can't be encoded, which must not hold up the others, are dropped.
+    async def write(
+        self, answers: Sequence[StoredAnswer], now_micros: int, *, newest: bool = False
+    ) -> frozenset[AnswerKey]:
+        """Store answers and return the keys of those that were. Those that can't be encoded, which
+        must not hold up the others, are dropped.
+
+        An existing id keeps its first content; with `newest` it gets the given one. The effects of
+        controls are counted once an id, so those of its first content stay.
 
         Contents are encoded in the thread of the write, as a hop costs as much as the encoding, and
         before its transaction, which holds locks. No loop waits for answers, and these commits
@@ -110,7 +115,7 @@ class AnswerLog(TableRecord):
         def encode() -> None:
             encoded[:] = _encoded(answers, content_of if self._db.local else _shared_content_of)
 
-        work = partial(_write, now_micros=now_micros)
+        work = partial(_write, now_micros=now_micros, newest=newest)
         return await write_beside_others(self._db, work, encoded, announce=False, before=encode)
 
     async def read(self, catalog_id: str, answer_id: str, now_micros: int) -> bytes | None:
@@ -168,6 +173,11 @@ _KNOWN = RowsStatement(
         _T.catalog_id == sa.bindparam("catalog_id"), Among(_T.answer_id, "ids")
     )
 )
+_DELETE = RowsStatement(
+    sa.delete(ANSWERS)
+    .where(_T.catalog_id == sa.bindparam("catalog_id"), Among(_T.answer_id, "ids"))
+    .returning(_T.answer_id)
+)
 _EXPIRED = RowsStatement(
     sa.delete(ANSWERS)
     .where(
@@ -188,7 +198,11 @@ def _sweep(connection: Connection, now_micros: int, limit: int) -> int:
 
 
 def _write(
-    connection: Connection, answers: Sequence[StoredAnswer], now_micros: int
+    connection: Connection,
+    answers: Sequence[StoredAnswer],
+    now_micros: int,
+    *,
+    newest: bool = False,
 ) -> frozenset[AnswerKey]:
     if not answers:
         return frozenset()
@@ -200,15 +214,18 @@ def _write(
     _sweep(connection, now_micros, SWEEP)
     known = set[AnswerKey]()
     for catalog_id, asked in ids.items():
-        found = _KNOWN.of(connection, {"catalog_id": catalog_id, "ids": asked})
+        statement = _DELETE if newest else _KNOWN
+        found = statement.of(connection, {"catalog_id": catalog_id, "ids": asked})
         known.update((catalog_id, answer_id) for (answer_id,) in found)
     rows, exposures = [], Tally[tuple[str, int, str]]()
     for answer in answers:
         key = (answer.catalog_id, answer.answer_id)
-        if key not in known:
+        is_new = key not in known
+        if is_new:
             known.add(key)
             day = (answer.answer_micros or now_micros) // DAY_MICROS
             exposures.update((answer.catalog_id, day, name) for name in set(answer.controls))
+        if is_new or newest:
             rows.append({**WITHOUT_PHOTO, **{name: getattr(answer, name) for name in _GIVEN}})
     rows = _permitted(connection, rows)
     if rows:
@@ -326,7 +343,7 @@ class AnswerQueue:
         self._log, self._now = log, now_micros
         self._queued = BatchQueue(
             self._store,
-            BatchRules[StoredAnswer](key=_key, load=_load),
+            BatchRules[StoredAnswer](key=_key, newest=True, load=_load),
             COUNTS,
             most_bytes,
             gather=GATHER_SECONDS,
@@ -336,8 +353,8 @@ class AnswerQueue:
         self.exposures = log.exposures
 
     def offer(self, answer: StoredAnswer) -> bool:
-        """Queue an answer, unless its id is queued already. Return False if the queue is full: it
-        is dropped."""
+        """Queue an answer, which takes the place of a queued or stored one of its id: that one was
+        formed anew. Return False if the queue is full: it is dropped."""
         if self._queued.count >= MOST_UNENCODED:
             _encoded([answer], content_of)
         return self._queued.offer(answer)
@@ -350,7 +367,7 @@ class AnswerQueue:
         return len(await self._log.write(new, self._now()))
 
     async def _store(self, answers: Sequence[StoredAnswer]) -> None:
-        await self._log.write(answers, self._now())
+        await self._log.write(answers, self._now(), newest=True)
 
     async def read(self, catalog_id: str, answer_id: str) -> bytes | None:
         """Return the content, stored or queued; None if there is none or it has expired."""

@@ -140,6 +140,10 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             )
             if not named or shown.stamp == stamp:
                 break
+            missing = len(shown.places) < len(found.places)
+            if stamp.holds(shown.stamp, shown.newest, missing=missing):
+                shown = shown._replace(stamp=stamp)  # as they were with these titles
+                break
         return WholeProducts(found, shown, titles)
 
     async def rejections(

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -162,3 +163,22 @@ async def test_a_token_tells_the_history_that_it_is_of_from_later_ones() -> None
     assert is_of("0123", known.history), "a token of an earlier release"
     for history in (History(withheld=True), replace(known.history, hidden=frozenset({"x"}))):
         assert not is_of(token, history)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"hidden": frozenset("b")},
+        {"sequences": (3, 1)},
+        {"attributes": (("size", "M"),)},
+        {"withheld": True},
+    ],
+    ids=["another one hidden", "a late event", "attributes", "consent"],
+)
+async def test_a_token_tells_histories_with_as_many_events_apart(change: dict[str, Any]) -> None:
+    shoppers = Shoppers(FakeReader())
+    recent = (did("a", "q"), did("a", "p"))
+    history = History(recent, frozenset("a"), attributes=(("size", "S"),), sequences=(3, 2))
+    token = shoppers.remember("default", "a", KnownShopper(history, NOBODY.shopper))
+    assert is_of(token, replace(history, hidden=frozenset("a")))
+    assert not is_of(token, replace(history, **change))

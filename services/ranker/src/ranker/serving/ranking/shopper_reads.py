@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from hashlib import blake2b
 from typing import TypeAlias
 from weakref import ReferenceType, ref
 
@@ -220,9 +221,10 @@ def is_of(token: str, history: History) -> bool:
 
 
 def _mark(history: History) -> str:
-    """Return what tells a shopper's history from earlier and later ones, without ids."""
-    recent, newest = history.recent, history.recent[0].time_micros if history.recent else 0
-    return f"{len(recent)}.{newest}.{len(history.hidden)}.{int(history.withheld)}"
+    """Return what tells a shopper's history from others, without ids."""
+    events = history.sequences or [(each.event_id, each.time_micros) for each in history.recent]
+    held = (events, sorted(history.hidden), history.attributes, history.withheld)
+    return blake2b(repr(held).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
 def read_only(fold: FoldIn) -> FoldIn:
