@@ -30,6 +30,7 @@ from gateway.state.request_context import RequestContext
 from gateway.state.trace import RequestTrace
 from sightline.common.v1 import product_pb2
 from sightline_core.answer import AnswerOrder
+from sightline_core.candidates import FusedCandidates
 from sightline_core.changed import changed
 from sightline_core.columns import MIXED, ProductColumns, Stamp, gathered
 from sightline_core.ranking import Ranked, RankRequest
@@ -279,3 +280,10 @@ def test_columns_that_were_read_at_several_commits_have_no_stamp_of_theirs() -> 
     empty = (ProductColumns(stamp=THEN), ())
     assert gathered([(ProductColumns(["a"], stamp=NOW), (0,)), empty]).stamp == MIXED
     assert together(NOW, Stamp("other", 1)) == MIXED
+
+
+def test_pinned_products_that_join_the_candidates_leave_their_stamp() -> None:
+    own = ProductColumns(["a"], stamp=NOW)
+    found = FusedCandidates(own, [1.0], [0], [0], [None], [""], {})
+    kept_since = ProductColumns(["pin"], stamp=THEN)
+    assert found.joined(kept_since).columns.stamp == NOW
