@@ -333,7 +333,9 @@ class AnswerDraft(google.protobuf.message.Message):
     BRANCH_NAMES_FIELD_NUMBER: builtins.int
     BRANCHES_FIELD_NUMBER: builtins.int
     answer_id: builtins.str
-    """Id of the answer: 1 to 64 characters of [A-Za-z0-9_-]. The first content of an id is kept."""
+    """Id of the answer: 1 to 64 characters of [A-Za-z0-9_-]. The newest content of an id is kept: an answer that is
+    formed anew, as its products changed meanwhile, has the id of the former one.
+    """
     request_digest: builtins.bytes
     """SHA-256 of the request, with the hashes of its photos instead of their bytes (32 bytes)."""
     answer_time_micros: builtins.int
