@@ -59,6 +59,7 @@ CHANGES = {
 }
 OF_THE_SHOPPER = {"shopper": Shopper(Identity.VISITOR, "ann"), "session_id": "s"}
 NOT_ASKED = {
+    "says_language": False,  # a page of 0.39 goes on in 0.40
     "page_size": 5,
     "page_token": "t",
     "priority": 2,
