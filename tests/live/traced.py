@@ -23,7 +23,11 @@ METHODS = {
     "VectorService/Search": "retriever",
     "RankingService/Rank": "ranker",
 }
-LENT = {"VectorService/Search": "retriever search", "RankingService/Rank": "ranker rank"}
+LENT = {
+    "EmbeddingService/BatchEmbed": "embedder embed",
+    "VectorService/Search": "retriever search",
+    "RankingService/Rank": "ranker rank",
+}
 """Spans of calls that services of one process do without."""
 
 

@@ -235,11 +235,8 @@ def test_missing_weights_say_what_to_run(tmp_path: Path, manifests: Path) -> Non
         build.ensure(tmp_path / "models", manifests)
 
 
-def test_a_failed_build_ends_with_status_1_and_says_why(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
-) -> None:
-    monkeypatch.setattr(build.ensure, "__defaults__", (build.MODELS, tmp_path))
-    assert build.main(["--models", str(tmp_path)]) == 1
+def test_a_failed_build_ends_with_status_1_and_says_why(tmp_path: Path, capsys: Any) -> None:
+    assert build.main(["--models", str(tmp_path), "--backbones", str(tmp_path)]) == 1
     assert "has no manifest" in capsys.readouterr().err
 
 

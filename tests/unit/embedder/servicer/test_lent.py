@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import grpc
 import pytest
+from google.rpc.error_details_pb2 import ErrorInfo
 
 from embedder.domain.items import Priority
 from embedder.domain.photos import PhotoView, PreparedPhoto
@@ -85,11 +86,23 @@ async def embedded(client: EmbedderClient, *signals: Signal, **options: Any) -> 
     options = {"space": "", **options}
     found = await client.embed(catalog_id, signals, PRIORITY_BULK, version, **options)
     return (
-        [to_status(each) if isinstance(each, ServiceError) else each for each in found.items],
+        [said(each) if isinstance(each, ServiceError) else each for each in found.items],
         [*found.classifications],
         [*map(list, found.match_cosines)],
         found.work is None,
     )
+
+
+def said(error: ServiceError) -> list[Any]:
+    """Return an error's status; its details are maps, which are written in any order."""
+    status, info = to_status(error), ErrorInfo()
+    return [
+        *(status.code, status.message),
+        *(
+            (info.reason, {**info.metadata}) if each.Unpack(info) else each
+            for each in status.details
+        ),
+    ]
 
 
 def text(words: str) -> Signal:

@@ -132,9 +132,11 @@ async def test_a_version_that_can_not_be_embedded_is_looked_at_when_it_may_be_tr
         await bench.record.write("default", [write("a", PHOTOS[0])])
         for _ in range(8):  # its pause grows
             loops.embedding.failures.fail("default visual 1", EmbedderUnavailable())
+        assert await loops._look()  # in which the commit is noticed
         loops._wanted.clear()
         assert await loops._look()
         assert rests.pop() > 1.0
+        rests.clear()
         loops._wanted.set()  # by a commit, or another failure
         assert await loops._look()
         assert rests.pop() == 0.0
