@@ -94,6 +94,14 @@ async def test_another_catalog_sees_nothing(log: AnswerLog) -> None:
     assert await log.read("default", "a", NOW) == b"x"
 
 
+async def test_the_newest_content_of_an_id_counts_also_within_a_batch(log: AnswerLog) -> None:
+    await log.write([answer("a", b"1")], NOW)
+    assert len(await log.write([answer("a", b"2"), answer("a", b"3")], NOW, newest=True)) == 1
+    assert await log.read("default", "a", NOW) == b"3"
+    await log.write([answer("a", b"4")], NOW)
+    assert await log.read("default", "a", NOW) == b"3"
+
+
 async def test_writing_sweeps_what_has_expired(log: AnswerLog, db: Database) -> None:
     await log.write([answer(f"a{n}", expires=NOW + 1) for n in range(20)], NOW)
     await log.write([answer("new", expires=NOW + 9)], NOW + 2)

@@ -113,7 +113,8 @@ class AnswerLog(TableRecord):
         encoded = list[StoredAnswer]()
 
         def encode() -> None:
-            encoded[:] = _encoded(answers, content_of if self._db.local else _shared_content_of)
+            given = {_key(each): each for each in answers}.values() if newest else answers
+            encoded[:] = _encoded([*given], content_of if self._db.local else _shared_content_of)
 
         work = partial(_write, now_micros=now_micros, newest=newest)
         return await write_beside_others(self._db, work, encoded, announce=False, before=encode)
