@@ -49,8 +49,8 @@ class Goal:
     missing: str = ""
     """Reason why there is no figure."""
     note: str = ""
-    """What must be read with the figure: settings that were chosen on the same data, and the figure
-    on data that took no part."""
+    """Limits of the figure: that settings were chosen on the same data, and the figure on data that
+    took no part."""
 
     @property
     def verdict(self) -> GoalVerdict:

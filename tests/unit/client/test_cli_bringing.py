@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sightline_client.cli.work import offline_models
+from sightline_client.cli.work import entry_points, offline_models
 from tests.unit.client.command_line import call, flat
 
 REPORT = {
@@ -169,7 +169,7 @@ def test_without_the_package_it_says_what_to_install(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("net.onnx").write_bytes(b"onnx")
-    monkeypatch.setattr(offline_models, "entry_points", lambda group: points)
+    monkeypatch.setattr(entry_points, "entry_points", lambda group: points)
     result = call("models", "bring", *NAMED)
     assert result.exit_code == 1
     assert "make setup" in flat(result.stderr)

@@ -16,7 +16,7 @@ from sightline_client import (
     SplitProtocol,
     SystemKind,
 )
-from sightline_client.cli.work import offline_evaluation
+from sightline_client.cli.work import entry_points, offline_evaluation
 from tests.fakes import evaluations
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
@@ -202,7 +202,7 @@ def test_without_the_package_it_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
     points: list[EntryPoint],
 ) -> None:
-    monkeypatch.setattr(offline_evaluation, "entry_points", lambda group: points)
+    monkeypatch.setattr(entry_points, "entry_points", lambda group: points)
     result = line("models", "evaluate", *files)
     assert result.exit_code == 1
     assert "make setup" in flat(result.stderr)

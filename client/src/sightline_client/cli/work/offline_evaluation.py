@@ -10,7 +10,6 @@ with the work done and the total. In a clone of the project, the ranker is such 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -19,6 +18,7 @@ from google.protobuf.message import Message
 from sightline.common.v1 import event_pb2, product_pb2
 from sightline.ranker.v1 import evaluation_pb2
 from sightline_client.cli.language import _, later
+from sightline_client.cli.work.entry_points import registered
 from sightline_client.errors import SightlineError
 from sightline_client.files import events as event_rows
 from sightline_client.files import products as product_rows
@@ -50,11 +50,8 @@ class Evaluate(Protocol):
 
 def evaluator() -> Evaluate:
     """Return the installed evaluator. FileRefused, with how to fix it, without one."""
-    for point in entry_points(group=GROUP):
-        try:
-            found: Evaluate = point.load()
-        except ImportError:
-            continue  # the package is installed without its extra
+    found: Evaluate | None = registered(GROUP)
+    if found is not None:
         return found
     raise FileRefused(
         _("no package that trains and evaluates models is installed"),

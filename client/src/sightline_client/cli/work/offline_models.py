@@ -11,11 +11,11 @@ the project, the embedder is such a package.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from sightline_client.cli.language import _
+from sightline_client.cli.work.entry_points import registered
 from sightline_client.files.accounts import accounted
 from sightline_client.files.model import FileRefused
 from sightline_client.files.opening import open_table
@@ -41,11 +41,8 @@ class Bring(Protocol):
 
 def checker() -> Bring:
     """Return the installed checker. FileRefused, with how to fix it, without one."""
-    for point in entry_points(group=GROUP):
-        try:
-            found: Bring = point.load()
-        except ImportError:
-            continue  # the package is installed without its extras
+    found: Bring | None = registered(GROUP)
+    if found is not None:
         return found
     raise FileRefused(
         _("no package that checks models is installed"),

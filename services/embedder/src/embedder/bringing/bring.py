@@ -36,7 +36,7 @@ PLAIN: Final = re.compile(r'[^"\\$\n]{1,200}')
 
 @dataclass(frozen=True, slots=True)
 class NamedModel:
-    """What the file does not say of itself."""
+    """Name, title, license and training data of a model, which its file lacks."""
 
     name: str
     title: str

@@ -52,7 +52,7 @@ class ModelRefused(ValueError):
 
 
 class ResizeFilter(StrEnum):
-    """How pixels are resized. The embedder resizes by BICUBIC."""
+    """Filter by which a photo is resized. The embedder uses BICUBIC."""
 
     BICUBIC = "bicubic"
     BILINEAR = "bilinear"
@@ -62,7 +62,7 @@ class ResizeFilter(StrEnum):
 
 
 class Fit(StrEnum):
-    """How a photo becomes a square."""
+    """Way of making a photo square."""
 
     COVER = "centre square"
     PAD = "padded to a square"
@@ -86,7 +86,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the caller says about a file; empty: found in the file."""
+    """Properties of a file that the caller gives; empty ones are found in the file."""
 
     image: str = ""
     """Name of the input for photos."""
@@ -94,14 +94,14 @@ class Wanted:
     """Name of the tensor with the vector, which may lie inside the graph."""
     layout: Literal["", "NCHW", "NHWC"] = ""
     pool: Literal["", "first", "mean"] = ""
-    """How a vector is made of several places: the first one's (a class token), or their mean."""
+    """Way of making a vector of several places: the first one's (a class token), or their mean."""
     side: int = 0
     """Width and height of the input in pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a file takes and returns, as found by running it."""
+    """Inputs and outputs of a file, found by running it."""
 
     image: str
     layout: Literal["NCHW", "NHWC"]

@@ -27,7 +27,7 @@ ANEW = Counter(
 
 
 class Change(StrEnum):
-    """What changed while an answer was formed."""
+    """Kind of data that changed while an answer was formed."""
 
     PRODUCTS = "products"
     MODEL = "model"
@@ -39,7 +39,7 @@ _ANEW = {each: ANEW.labels(each) for each in Change}
 
 
 class ChangedMeanwhile(Exception):
-    """What an answer is made of has changed since its candidates were found."""
+    """Products, model, index or history have changed since the candidates were found."""
 
     def __init__(self, change: Change) -> None:
         super().__init__(change)

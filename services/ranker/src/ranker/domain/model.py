@@ -179,7 +179,8 @@ class Model:
     """Weights by part instead of those of the blend, for shoppers with few or no events who were
     not in training; empty: trained before 0.40."""
     returning: Mapping[str, float] = field(default_factory=dict)
-    """The same of trained shoppers whose last products have faded."""
+    """Weights by part for trained shoppers whose last products have faded; empty: trained before
+    0.40."""
     calibration: Calibration | None = None
     """`None` if there were too few impressions; answers then have no calibrated score."""
     purchases: Calibration | None = None

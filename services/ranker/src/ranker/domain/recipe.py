@@ -117,7 +117,8 @@ class Recipe:
     returning: Mapping[str, float] = field(
         default_factory=lambda: {"taste": 1.0, "popularity": 1.0, "trend": 0.5}
     )
-    """The same for shoppers who were, as their last products fade."""
+    """Weights by part for trained shoppers, toward which the blend moves as their last products
+    fade."""
     signals: Signals = field(default_factory=Signals)
 
     def json(self) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _stretches(text: str) -> Iterator[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """What words mean in a catalog."""
+    """Looks words up in dictionaries, for terms that products of a catalog have."""
 
     dictionaries: Dictionaries
     has: Callable[[str], bool]
