@@ -188,7 +188,7 @@ class Shoppers:
         """Cache the data and return its token; "" without a shopper."""
         if actor is None:
             return ""
-        token = f"{os.urandom(16).hex()}-{_mark(known.history)}"
+        token = f"{os.urandom(16).hex()}-{mark_of(known.history)}"
         self._remembered.put(token, ((catalog_id, actor), known))
         return token
 
@@ -217,11 +217,15 @@ class Shoppers:
 def is_of(token: str, history: History) -> bool:
     """Return whether a history is as it was when a token was made of it: of another process too."""
     mark = token.partition("-")[2]  # none of a ranker before 0.40
-    return not mark or mark == _mark(history)
+    return not mark or mark == mark_of(history)
+
+
+def mark_of(history: History) -> str:
+    """Return a hash of a history, computed once for each."""
+    return history.once("mark", _mark, history)
 
 
 def _mark(history: History) -> str:
-    """Return what tells a shopper's history from others, without ids."""
     events = history.sequences or [(each.event_id, each.time_micros) for each in history.recent]
     held = (events, sorted(history.hidden), history.attributes, history.withheld)
     return blake2b(repr(held).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
