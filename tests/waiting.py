@@ -20,6 +20,9 @@ SHORTEST, LONGEST = 0.002, 0.2
 DEADLINES = (4.0, 16.0, SECONDS)
 """Seconds of a call in which a peer hangs, so that part of the deadline is spent in any case."""
 
+TOO_LATE = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
+"""Statuses of a call whose deadline was too short: its time ended, or that of its last source."""
+
 
 async def until(check: Callable[[], Awaitable[Any] | Any], seconds: float = SECONDS) -> None:
     """Wait until `check` returns a true value, or an awaitable of one."""
@@ -42,8 +45,7 @@ async def with_time_left(
         try:
             found = await call(seconds)
         except grpc.aio.AioRpcError as error:
-            too_late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            if not too_late or seconds == DEADLINES[-1]:
+            if error.code() not in TOO_LATE or seconds == DEADLINES[-1]:
                 raise
         else:
             if good(found) or seconds == DEADLINES[-1]:
