@@ -133,7 +133,6 @@ def bindings(
             catalogs,
             Watches(
                 record,
-                record,
                 PermittedPhotos(photos, record),
                 checks.private,
                 now_micros,

@@ -16,8 +16,8 @@ from retriever.domain.errors import RefinementFailed
 from retriever.domain.fit_plan import FitPhoto, FitPlan, Label
 from retriever.domain.jobs import Progress, reporting
 from retriever.ports.embedder import SpaceTrainer
-from retriever.ports.indexing import LabelRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.errors import FieldViolation
 from servicekit.jobs.queue import Job, Jobs
 from servicekit.rpc.requests import RequestInvalid
@@ -41,7 +41,7 @@ AHEAD: Final = 8
 class FitTools:
     """Collaborators of the job."""
 
-    record: LabelRecord
+    record: Record
     photos: Photos
     trainer: SpaceTrainer
     jobs: Jobs
@@ -125,7 +125,7 @@ class _Chosen:
     """Photos that are missing in the store."""
 
 
-async def _choose(catalog_id: str, wanted: FitPlan, record: LabelRecord) -> _Chosen:
+async def _choose(catalog_id: str, wanted: FitPlan, record: Record) -> _Chosen:
     """Return which photos are sent: families of products drawn by the seed, with all of theirs."""
     counts: Counter[str] = Counter()
     async for labels in _pages(catalog_id, record):
@@ -213,7 +213,7 @@ def _drawn(counts: Mapping[str, int], wanted: FitPlan) -> tuple[frozenset[str], 
     return frozenset(drawn), total
 
 
-async def _pages(catalog_id: str, record: LabelRecord) -> AsyncGenerator[list[Label], None]:
+async def _pages(catalog_id: str, record: Record) -> AsyncGenerator[list[Label], None]:
     after: str | None = ""
     while after is not None:
         labels, after = await record.labels(catalog_id, after, PAGE)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from retriever.backup import backups
 from retriever.domain.archive import generations_of, table_file
-from retriever.ports.backup import BackupRecord
+from retriever.record import Record
 from retriever.servicer import messages as wire
 from retriever.servicer import vector_messages
 from servicekit.artefacts.backups import Backups
@@ -25,7 +25,7 @@ class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
     """Servicer of backup_service.proto."""
 
     catalogs: Collection[str]
-    record: BackupRecord
+    record: Record
     store: Backups
     jobs: Jobs
     quota: backups.Quota

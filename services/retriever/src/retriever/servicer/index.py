@@ -7,8 +7,7 @@ from retriever.domain.fit_plan import FitPlan
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.reference_fits import ReferencePlan
 from retriever.indexing import generations, rebuild, reference_fits, space_fits
-from retriever.ports.generations import RegistryRecord
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs.queue import Jobs
@@ -30,7 +29,7 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
     """Servicer of index_service.proto."""
 
     catalogs: Collection[str]
-    record: RegistryRecord
+    record: Record
     jobs: Jobs
     prefix: str
     """Prefix of the names of collections."""
@@ -103,7 +102,7 @@ class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
     """Creates jobs that rebuild an index."""
 
     catalogs: Collection[str]
-    record: SearchRecord
+    record: Record
     jobs: Jobs
 
     async def RebuildIndex(

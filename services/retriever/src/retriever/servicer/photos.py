@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from retriever.catalog import takedowns
 from retriever.domain.product import Takedown
-from retriever.ports.catalog import TakedownRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.rpc.requests import enter, timestamp
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import photo_service_pb2 as pb
@@ -18,7 +18,7 @@ class PhotoServicer(photo_service_pb2_grpc.PhotoServiceServicer):
     """Servicer of photo_service.proto."""
 
     catalogs: Collection[str]
-    record: TakedownRecord
+    record: Record
     photos: Photos
 
     async def TakeDownPhoto(

@@ -3,15 +3,14 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from retriever.catalog import deletions, imports, partial_updates, products
 from retriever.catalog.products import FoundProducts
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.column_cache import Columns
-from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
-from retriever.ports.columns import ColumnRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from retriever.search import facets, listing
 from retriever.search.freshness import write_index_token
 from retriever.servicer import (
@@ -48,18 +47,12 @@ class WholeProducts(NamedTuple):
     """By product id; unavailable titles are missing."""
 
 
-class ProductRecord(
-    CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, listing.WordRecord, Protocol
-):
-    """Calls of the record that this servicer uses."""
-
-
 @dataclass(frozen=True)
 class ProductServicer(products_grpc.ProductServiceServicer):
     """Servicer of product_service.proto."""
 
     catalogs: Collection[str]
-    record: ProductRecord
+    record: Record
     photos: Photos
     jobs: Jobs
     import_delete_share: float

@@ -5,7 +5,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from retriever.domain.errors import ImageNotFound
-from retriever.ports.watching import FramePhotos, WatchRecord
+from retriever.ports.watching import FramePhotos
+from retriever.record import Record
 from retriever.servicer import watch_messages as messages
 from retriever.watching.alerts import AlertFollower
 from retriever.watching.frames import MOST_FRAMES, FrameChecks
@@ -38,7 +39,7 @@ class WatchServicer(watch_service_pb2_grpc.WatchServiceServicer):
     watches: Watches
     frames: FrameChecks
     follower: AlertFollower
-    record: WatchRecord
+    record: Record
     photos: FramePhotos
 
     async def CreateWatch(

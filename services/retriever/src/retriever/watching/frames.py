@@ -30,7 +30,8 @@ from retriever.domain.watches import (
     WatchPhoto,
     WatchTarget,
 )
-from retriever.ports.watching import FrameEmbedder, FramePhotos, PrivateFrames, WatchRecord
+from retriever.ports.watching import FrameEmbedder, FramePhotos, PrivateFrames
+from retriever.record import Record
 from retriever.watching.checking import MeasuredFrame, Reading, References, check_frame, is_dark
 from servicekit.admission.newest_turns import NewestTurns
 from servicekit.errors import ServiceError
@@ -124,7 +125,7 @@ class _Queue:
 class FrameChecks:
     """Checks frames by the rules of their watches. Not for several event loops."""
 
-    record: WatchRecord
+    record: Record
     photos: FramePhotos
     embedder: FrameEmbedder
     private: PrivateFrames

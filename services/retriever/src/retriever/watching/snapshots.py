@@ -19,7 +19,8 @@ from prometheus_client import Counter
 from retriever.domain.errors import SnapshotUnchanged, WatchNotFound
 from retriever.domain.watch_state import SnapshotState, WatchProgress, WatchState
 from retriever.domain.watches import SECOND, SnapshotSource
-from retriever.ports.watching import FetchSnapshot, SnapshotRecord
+from retriever.ports.watching import FetchSnapshot
+from retriever.record import Record
 from retriever.watching.frames import ATTEMPTS, FrameChecks, FrameOutcome, SentFrame
 from servicekit.errors import Internal, ServiceError
 from servicekit.outbound.fetch import FetchedFile
@@ -84,7 +85,7 @@ class _Camera:
 class SnapshotPoller:
     """Takes the frames of watches with an address, of all catalogs, while its process leads."""
 
-    record: SnapshotRecord
+    record: Record
     checks: FrameChecks
     steady: FetchSnapshot
     retrying: FetchSnapshot
