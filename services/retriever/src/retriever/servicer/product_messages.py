@@ -25,6 +25,7 @@ from retriever.servicer import messages
 from retriever.servicer.column_messages import attribute
 from retriever.servicer.facet_messages import money_message
 from servicekit.errors import ServiceError
+from servicekit.rpc.messages import message_of
 from servicekit.rpc.requests import RequestInvalid, timestamp
 from sightline.common.v1 import candidate_pb2, import_pb2, photo_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2
@@ -256,8 +257,7 @@ def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2
 
 def import_state(progress: ImportProgress) -> import_pb2.ImportState:
     """Return the state of an import."""
-    fields = messages.common_fields(import_pb2.ImportState.DESCRIPTOR, progress)
-    return import_pb2.ImportState(**fields)
+    return message_of(import_pb2.ImportState, progress)
 
 
 def order(number: int) -> ProductOrder:
