@@ -342,8 +342,8 @@ class Events(event_service_pb2_grpc.EventServiceServicer):
             ],
         )
 
-    async def AppendEvents(self, request, context):
-        await self.script.take("AppendEvents", request, context)
+    async def WriteEvents(self, request, context):
+        await self.script.take("WriteEvents", request, context)
         if self.script.times_valid:
             count = len(request.events)
             return event_service_pb2.AppendEventsResponse(

@@ -69,7 +69,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     """Share of the answers whose impressions are stored, above 0, at most 1."""
     texts: StoredTexts = PLAIN
 
-    async def AppendEvents(
+    async def WriteEvents(
         self, request: pb.AppendEventsRequest, context: Context
     ) -> pb.AppendEventsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)

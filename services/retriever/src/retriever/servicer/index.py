@@ -12,7 +12,7 @@ from retriever.ports.search import SearchRecord
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import enter
+from servicekit.rpc.requests import RequestInvalid, enter
 from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import (
@@ -127,6 +127,9 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
         self, request: fit_service_pb2.FitSpaceRequest, context: Context
     ) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        if request.learn_from_clicks:
+            gone = "spaces are no longer refined by clicks, since 0.40: leave it out"
+            raise RequestInvalid.at("learn_from_clicks", gone)
         given = FitPlan(
             request.backbone,
             request.max_dimension,
