@@ -138,10 +138,12 @@ class Passthrough:
 def _owner(method: MethodDescriptor) -> Peer:
     """Return the owner of a method. Raises TypeError if it is the gateway, which lacks it."""
     owner = access.rule(owned.path_of(method)).owner
-    for peer in Peer:
-        if peer == owner:
-            return peer
-    raise TypeError(f"{method.full_name}: no servicer of the gateway has it, and no peer owns it")
+    peers = {peer.value: peer for peer in Peer}
+    if owner is None or owner.value not in peers:
+        raise TypeError(
+            f"{method.full_name}: no servicer of the gateway has it, and no peer owns it"
+        )
+    return peers[owner.value]
 
 
 def _path(method: MethodDescriptor) -> tuple[str]:

@@ -17,16 +17,13 @@ from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import (
     fit_service_pb2,
-    fit_service_pb2_grpc,
-    index_service_pb2_grpc,
     rebuild_service_pb2,
-    rebuild_service_pb2_grpc,
 )
 from sightline.retriever.v1 import index_service_pb2 as pb
 
 
 @dataclass(frozen=True)
-class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
+class IndexServicer:
     """Servicer of index_service.proto."""
 
     catalogs: Collection[str]
@@ -99,7 +96,7 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
 
 
 @dataclass(frozen=True)
-class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
+class RebuildServicer:
     """Creates jobs that rebuild an index."""
 
     catalogs: Collection[str]
@@ -117,7 +114,7 @@ class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
 
 
 @dataclass(frozen=True)
-class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
+class FitServicer:
     """Creates jobs that fit spaces and references."""
 
     catalogs: Collection[str]

@@ -8,11 +8,10 @@ from retriever.domain.webhooks import DEFAULT_OVERLAP_MICROS, DeadLetter, Webhoo
 from servicekit.rpc.requests import enter, timestamp
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import webhook_service_pb2 as pb
-from sightline.retriever.v1 import webhook_service_pb2_grpc
 
 
 @dataclass(frozen=True)
-class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
+class WebhookServicer:
     """Servicer of webhook_service.proto."""
 
     catalogs: Collection[str]
