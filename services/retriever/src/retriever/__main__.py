@@ -58,6 +58,7 @@ from retriever.wiring import (
     watch,
     webhook_keys,
 )
+from servicekit.admission.access import PeerName
 from servicekit.artefacts.backups import Backups
 from servicekit.audit.record import AuditRecord
 from servicekit.catalogs.known import KnownCatalogs
@@ -65,6 +66,7 @@ from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Jobs
 from servicekit.outbound.posting import Poster
+from servicekit.rpc import owned
 from servicekit.rpc.audit_service import AuditServicer
 from servicekit.rpc.job_service import JobServicer
 from servicekit.rpc.peers import PeerCredentials
@@ -145,7 +147,7 @@ def bindings(
         CatalogRegistryServicer(registry, catalogs, jobs),
         CatalogListServicer(registry),
     )
-    return [Binding.of(servicer) for servicer in servicers]
+    return owned.bindings(PeerName.RETRIEVER, servicers)
 
 
 def columns_of(settings: RetrieverSettings, record: Record) -> Columns:

@@ -17,11 +17,10 @@ from servicekit.rpc.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import backup_service_pb2 as pb
-from sightline.retriever.v1 import backup_service_pb2_grpc
 
 
 @dataclass(frozen=True)
-class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
+class BackupServicer:
     """Servicer of backup_service.proto."""
 
     catalogs: Collection[str]

@@ -11,21 +11,18 @@ from retriever.record import Record
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import enter
+from servicekit.rpc.requests import RequestInvalid, enter
 from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import (
     fit_service_pb2,
-    fit_service_pb2_grpc,
-    index_service_pb2_grpc,
     rebuild_service_pb2,
-    rebuild_service_pb2_grpc,
 )
 from sightline.retriever.v1 import index_service_pb2 as pb
 
 
 @dataclass(frozen=True)
-class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
+class IndexServicer:
     """Servicer of index_service.proto."""
 
     catalogs: Collection[str]
@@ -98,7 +95,7 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
 
 
 @dataclass(frozen=True)
-class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
+class RebuildServicer:
     """Creates jobs that rebuild an index."""
 
     catalogs: Collection[str]
@@ -116,7 +113,7 @@ class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
 
 
 @dataclass(frozen=True)
-class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
+class FitServicer:
     """Creates jobs that fit spaces and references."""
 
     catalogs: Collection[str]
@@ -126,6 +123,9 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
         self, request: fit_service_pb2.FitSpaceRequest, context: Context
     ) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        if request.learn_from_clicks:
+            gone = "spaces are no longer refined by clicks, since 0.40: leave it out"
+            raise RequestInvalid.at("learn_from_clicks", gone)
         given = FitPlan(
             request.backbone,
             request.max_dimension,

@@ -10,11 +10,10 @@ from servicekit.rpc.messages import message_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import photo_service_pb2 as pb
-from sightline.retriever.v1 import photo_service_pb2_grpc
 
 
 @dataclass(frozen=True)
-class PhotoServicer(photo_service_pb2_grpc.PhotoServiceServicer):
+class PhotoServicer:
     """Servicer of photo_service.proto."""
 
     catalogs: Collection[str]

@@ -8,12 +8,11 @@ from servicekit.rpc.messages import message_of, value_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import synonym_service_pb2 as pb
-from sightline.retriever.v1 import synonym_service_pb2_grpc
 from sightline_rules.synonyms import SynonymRule
 
 
 @dataclass(frozen=True)
-class SynonymServicer(synonym_service_pb2_grpc.SynonymServiceServicer):
+class SynonymServicer:
     """Servicer of synonym_service.proto."""
 
     catalogs: Collection[str]

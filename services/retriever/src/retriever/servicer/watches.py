@@ -21,7 +21,7 @@ from servicekit.rpc.requests import (
 )
 from servicekit.rpc.server import Context
 from sightline.common.v1 import product_pb2
-from sightline.retriever.v1 import watch_pb2, watch_service_pb2_grpc
+from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
 
 DEFAULT_PAGE, MAX_PAGE = 50, 1_000
@@ -32,7 +32,7 @@ NEWEST = 2**62
 
 
 @dataclass(frozen=True)
-class WatchServicer(watch_service_pb2_grpc.WatchServiceServicer):
+class WatchServicer:
     """Servicer of watch_service.proto."""
 
     catalogs: Collection[str]
