@@ -21,6 +21,7 @@ from embedder.domain.manifest import (
 )
 from embedder.ports import MatchCosines, Repository
 from servicekit.telemetry import get_logger
+from servicekit.whole_files import sha256_of
 
 log = get_logger()
 
@@ -138,7 +139,7 @@ def _map(store: SpaceStore, model: str) -> tuple[str, FittedSpace]:
             raise HeatMapUnavailable(
                 f"{model} was fitted by a release before 0.14: fit the space again"
             )
-        if space_store.sha256(folder / MAP_FILE) != manifest.files[MAP_FILE]:
+        if sha256_of(folder / MAP_FILE) != manifest.files[MAP_FILE]:
             raise HeatMapUnavailable(f"{model}/{MAP_FILE} was changed")
         with np.load(folder / MAP_FILE, allow_pickle=False) as arrays:
             return manifest.backbone, FittedSpace(

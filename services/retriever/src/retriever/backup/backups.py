@@ -114,8 +114,7 @@ def manifest_of(
     catalog_id: str, backup_id: str, store: Backups, *, unsigned: bool = False
 ) -> Manifest:
     """Return the manifest of a backup. Blocks; raises as Backups.open."""
-    with store.open(catalog_id, backup_id, unsigned=unsigned) as found:
-        return found.manifest
+    return store.open(catalog_id, backup_id, unsigned=unsigned).manifest
 
 
 async def ask_restore(

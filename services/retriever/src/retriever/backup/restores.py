@@ -89,7 +89,8 @@ async def _restore(
     store, record, source = deps.store, deps.record, job.params["source"]
     unsigned = job.params.get("unsigned", False)
     opened = partial(store.open, source, job.params["backup_id"], unsigned=unsigned)
-    with await store.run(opened) as backup, Spool(store.spool_folder()) as spool:
+    backup = await store.run(opened)
+    with Spool(store.spool_folder()) as spool:
         reader, manifest = ArchiveReader(backup, spool, record.archived()), backup.manifest
         check_catalog(manifest, source)
         generations = _checked(generations_of(manifest))
