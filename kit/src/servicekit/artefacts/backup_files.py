@@ -1,6 +1,5 @@
 """Files of a backup: hashed as they are written, and checked as they are read."""
 
-import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -13,15 +12,13 @@ from servicekit.artefacts.backup_errors import (
     BackupsUnavailable,
 )
 from servicekit.artefacts.manifest import BackupFile, Manifest
-from servicekit.artefacts.store import CHUNK, Digest, Draft, as_os_errors
+from servicekit.artefacts.store import CHUNK, FULL, Digest, Draft, as_os_errors
 from servicekit.errors import ServiceError
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def meaning(error: OSError) -> ServiceError:
     """Map an error of files to a ServiceError."""
-    return BackupsFull() if error.errno in _FULL else BackupsUnavailable()
+    return BackupsFull() if error.errno in FULL else BackupsUnavailable()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Files of a folder or bucket (fsspec) that other processes see complete or not at all."""
 
+import errno
 import hashlib
 import os
 import secrets
@@ -17,6 +18,8 @@ from servicekit.whole_files import sync_folder
 
 CHUNK = 2**20
 """Bytes that are read at once."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Numbers of errors of a disk without room."""
 
 
 @contextmanager
