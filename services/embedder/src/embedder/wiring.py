@@ -49,12 +49,11 @@ from embedder.spaces import fit_process
 from embedder.spaces.learn import Learner
 from embedder.spaces.listing import SpaceListing
 from embedder.spaces.promote import Promotion
-from embedder.spaces.removal import SpaceRemoval
 from embedder.spaces.sources import ModelSources
 from servicekit import startup
 from servicekit.admission.access import PeerName
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.removal import RemovalNotes
+from servicekit.catalogs.removal import CatalogRemoval, RemovalNotes
 from servicekit.decoding.decoders import Decoders
 from servicekit.keys.keyring import SigningKeys, signing_keys
 from servicekit.outbound.fetch import Fetcher, FetchPolicy
@@ -107,11 +106,7 @@ async def known_catalogs(
         if references is not None:
             await asyncio.to_thread(references.delete_catalog, catalog_id)
 
-    removal = SpaceRemoval(
-        catalogs,
-        remove,
-        RemovalNotes(channel, "embedder").confirm,
-    )
+    removal = CatalogRemoval(catalogs, remove, RemovalNotes(channel, "embedder").confirm)
     removing = asyncio.create_task(removal.run())
     try:
         yield catalogs

@@ -51,10 +51,10 @@ from ranker.workers.loops import in_each, repeat
 from ranker.workers.night_jobs import NightJobs
 from ranker.workers.nightly import Nightly, NightTrainings
 from ranker.workers.publishing import Publisher
-from ranker.workers.removing import CatalogRemoval
+from ranker.workers.removing import StoredCatalogs
 from ranker.workers.unlearning import Unlearning
 from servicekit.artefacts.backups import Backups
-from servicekit.catalogs.removal import RemovalNotes
+from servicekit.catalogs.removal import CatalogRemoval, RemovalNotes
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Job
@@ -115,13 +115,9 @@ def loops(
     for sweep, alive in sweeps:
         yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
     yield consent_loop(settings, made, selections, stop)
-    removal = CatalogRemoval(
-        catalogs,
-        RemovedCatalogRecord(made.database),
-        made.store,
-        exports,
-        RemovalNotes(made.channel, "ranker").confirm,
-    )
+    stored = StoredCatalogs(RemovedCatalogRecord(made.database), made.store, exports)
+    confirm = RemovalNotes(made.channel, "ranker").confirm
+    removal = CatalogRemoval(catalogs, stored.remove, confirm)
     yield repeat(removal.look, REMOVAL_SECONDS, stop, "catalogs not removed", REMOVING)
     yield from unlearning_loops(settings, made, models, stop)
     yield from optional_loops(settings, made, models, stop)

@@ -14,8 +14,7 @@ from retriever.domain.errors import (
     ImageRejected,
     VersionMismatch,
 )
-from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
-from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, ReferencePlan
 from retriever.domain.vectors import GivenVector
 from servicekit.admission.access import PeerName
 from servicekit.errors import Internal, InvalidArgument, ServiceError
@@ -194,7 +193,7 @@ class EmbedderClient:
 
     async def fit_reference(
         self, catalog_id: str, plan: ReferencePlan
-    ) -> AsyncIterator[ReferenceProgress]:
+    ) -> AsyncIterator[FitProgress]:
         request = inspection_service_pb2.RunReferenceFitRequest(
             catalog_id=catalog_id, reference_id=plan.reference_id, product_id=plan.product_id
         )
@@ -247,17 +246,15 @@ def _fit_progress(answer: space_service_pb2.FitSpaceResponse) -> FitProgress:
     )
 
 
-def _reference_progress(
-    answer: inspection_service_pb2.RunReferenceFitResponse,
-) -> ReferenceProgress:
+def _reference_progress(answer: inspection_service_pb2.RunReferenceFitResponse) -> FitProgress:
     if not answer.HasField("reference"):
-        return ReferenceProgress(answer.done, answer.total)
+        return FitProgress(answer.done, total=answer.total)
     found = answer.reference
     verdict = ""
     if found.HasField("evaluation"):
         name = inspection_service_pb2.ReferenceEvaluation.Verdict.Name(found.evaluation.verdict)
         verdict = name.removeprefix("VERDICT_")
-    return ReferenceProgress(answer.done, answer.total, found.version, verdict)
+    return FitProgress(answer.done, 0, found.version, verdict=verdict, total=answer.total)
 
 
 _KINDS = {False: photo_pb2.PHOTO_KIND_CATALOGUE, True: photo_pb2.PHOTO_KIND_SHOPPER}

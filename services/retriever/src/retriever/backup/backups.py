@@ -115,8 +115,7 @@ def manifest_of(
     catalog_id: str, backup_id: str, store: Backups, *, unsigned: bool = False
 ) -> Manifest:
     """Return the manifest of a backup. Blocks; raises as Backups.open."""
-    with store.open(catalog_id, backup_id, unsigned=unsigned) as found:
-        return found.manifest
+    return store.open(catalog_id, backup_id, unsigned=unsigned).manifest
 
 
 async def ask_restore(
@@ -171,13 +170,11 @@ def check_catalog(manifest: Manifest, source: str) -> None:
 
 async def back_up(job: Job, deps: BackupTools, service_version: str) -> Mapping[str, Any]:
     """Do a job of kind BACKUP. Return its results. Raise JobCancelled, JobClaimLost."""
-    progress = Progress()
-    work = _back_up(job, deps, progress, service_version)
-    return await reporting(work, job, progress, deps.jobs)
+    return await reporting(partial(_back_up, job, deps, service_version), job, deps.jobs)
 
 
 async def _back_up(
-    job: Job, deps: BackupTools, progress: Progress, service_version: str
+    job: Job, deps: BackupTools, service_version: str, progress: Progress
 ) -> Mapping[str, Any]:
     store, backup_id = deps.store, job.params["backup_id"]
     writer = await store.run(lambda: store.begin(job.catalog_id, backup_id))

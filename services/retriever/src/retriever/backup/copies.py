@@ -8,7 +8,7 @@ new commit lacks is deleted.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
@@ -114,10 +114,8 @@ async def copy(job: Job, deps: CopyTools, prefix: str) -> Mapping[str, Any]:
     The new catalog is deleted unless the copy succeeds, or another attempt follows. `prefix`: what
     the names of collections begin with.
     """
-    progress = Progress()
     try:
-        work = _copy(job, deps, prefix, progress)
-        return await reporting(work, job, progress, deps.tools.jobs)
+        return await reporting(partial(_copy, job, deps, prefix), job, deps.tools.jobs)
     except (Unavailable, JobClaimLost):
         raise
     except Exception:
@@ -217,36 +215,28 @@ async def _write(
 ) -> None:
     """Write photos and vectors first, as a restore does."""
     record, target = deps.record, job.params["target"]
-    each = partial(in_turn, deps.tools.store, progress)
 
-    async def put_images(rows: list[Row]) -> None:
-        await _check_wanted(job, record)
-        await record.restore_images(target, rows)
+    async def each(batches: Iterator[list[T]], put: Callable[[list[T]], Awaitable[object]]) -> None:
+        async def put_wanted(batch: list[T]) -> None:
+            await _check_wanted(job, record)
+            await put(batch)
+
+        await in_turn(deps.tools.store, progress, batches, put_wanted)
 
     async def put_vectors(rows: list[Row]) -> None:
-        await _check_wanted(job, record)
         kept = [row for row in rows if (row["space"], row["space_version"]) in shared]
         await record.restore_vectors(target, kept)
 
     async def put_products(batch: list[tuple[Products, list[Row]]]) -> None:
-        await _check_wanted(job, record)
         for products, texts in batch:
             await record.restore_products(target, before, products, texts=texts)
             progress.add(len(products) + len(texts) - 1)
 
-    async def put_pending(rows: list[Row]) -> None:
-        await _check_wanted(job, record)
-        await record.restore_pending(target, rows)
-
-    async def put_synonyms(rows: list[Row]) -> None:
-        await _check_wanted(job, record)
-        await record.restore_synonyms(target, before, rows)
-
-    await each(copied.rows("images"), put_images)
+    await each(copied.rows("images"), partial(record.restore_images, target))
     await each(copied.rows("vectors"), put_vectors)
     await each(([pair] for pair in _with_texts(copied)), put_products)
-    await each(copied.rows("pending"), put_pending)
-    await each(copied.rows("synonyms"), put_synonyms)
+    await each(copied.rows("pending"), partial(record.restore_pending, target))
+    await each(copied.rows("synonyms"), partial(record.restore_synonyms, target, before))
     progress.add(copied.counts["product_images"])
 
 

@@ -79,8 +79,7 @@ async def restore(job: Job, deps: BackupTools, prefix: str) -> Mapping[str, Any]
 
     `prefix`: what the names of collections begin with.
     """
-    progress = Progress()
-    return await reporting(_restore(job, deps, prefix, progress), job, progress, deps.jobs)
+    return await reporting(partial(_restore, job, deps, prefix), job, deps.jobs)
 
 
 async def _restore(
@@ -89,7 +88,8 @@ async def _restore(
     store, record, source = deps.store, deps.record, job.params["source"]
     unsigned = job.params.get("unsigned", False)
     opened = partial(store.open, source, job.params["backup_id"], unsigned=unsigned)
-    with await store.run(opened) as backup, Spool(store.spool_folder()) as spool:
+    backup = await store.run(opened)
+    with Spool(store.spool_folder()) as spool:
         reader, manifest = ArchiveReader(backup, spool, record.archived()), backup.manifest
         check_catalog(manifest, source)
         generations = _checked(generations_of(manifest))
@@ -354,11 +354,11 @@ async def _write(
     """Write photos and vectors first: the products that follow can be indexed at once."""
     record, catalog, before = deps.record, job.catalog_id, job.params["before"]
     each = partial(in_turn, deps.store, progress)
-    await each(reader.rows("images"), lambda rows: record.restore_images(catalog, rows))
-    await each(reader.rows("vectors"), lambda rows: record.restore_vectors(catalog, rows))
-    await each(joined(reader), lambda rows: record.restore_products(catalog, before, rows))
-    await each(reader.rows("pending"), lambda rows: record.restore_pending(catalog, rows))
-    await each(reader.rows("synonyms"), lambda rows: record.restore_synonyms(catalog, before, rows))
+    await each(reader.rows("images"), partial(record.restore_images, catalog))
+    await each(reader.rows("vectors"), partial(record.restore_vectors, catalog))
+    await each(joined(reader), partial(record.restore_products, catalog, before))
+    await each(reader.rows("pending"), partial(record.restore_pending, catalog))
+    await each(reader.rows("synonyms"), partial(record.restore_synonyms, catalog, before))
 
     async def put_watches(batch: list[ArchivedWatch]) -> None:
         for archived in batch:

@@ -3,10 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from retriever.domain.fit_plan import FitPlan
+from retriever.domain.fit_plan import FitPlan, ReferencePlan
 from retriever.domain.generation import DEFAULT_SPACE
-from retriever.domain.reference_fits import ReferencePlan
-from retriever.indexing import generations, rebuild, reference_fits, space_fits
+from retriever.indexing import fits, generations, rebuild
 from retriever.record import Record
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
@@ -133,8 +132,8 @@ class FitServicer:
             request.max_photos,
             tuple(request.shopper_photo_tags),
         )
-        wanted = space_fits.plan(given)
-        job = await space_fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
+        wanted = fits.plan(given)
+        job = await fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)
 
     async def StartReferenceFit(
@@ -142,6 +141,6 @@ class FitServicer:
     ) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         wanted = ReferencePlan(request.reference_id, request.product_id)
-        reference_fits.check(wanted)
-        job = await reference_fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
+        fits.check(wanted)
+        job = await fits.ask_reference(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)

@@ -10,7 +10,7 @@ from typing import Any
 from retriever.backup import backups, copies, restores
 from retriever.catalog import deletions
 from retriever.catalog.takedowns import PermittedPhotos
-from retriever.indexing import backfill, generations, rebuild, reference_fits, space_fits
+from retriever.indexing import backfill, fits, generations, rebuild
 from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.workers.context import Worker
@@ -30,8 +30,7 @@ SIDE_BY_SIDE = (
     generations.VERIFY,
     generations.DROP,
     *rebuild.KINDS,
-    *space_fits.KINDS,
-    *reference_fits.KINDS,
+    *fits.KINDS,
 )
 """Kinds that run concurrently: a backfill or a fit may take hours, and mostly waits. Deletions run
 one at a time, and so do COPIES, which need disk space and memory."""
@@ -118,13 +117,9 @@ class JobLoop:
                 return await backfill.clear(job, record, worker.index, jobs)
             case rebuild.REBUILD:
                 return await rebuild.rebuild(job, record, jobs, self.checks)
-            case space_fits.FIT:
-                fitting = space_fits.FitTools(record, worker.photos, worker.embedder, jobs)
-                return await space_fits.fit(job, fitting)
-            case reference_fits.FIT_REFERENCE:
-                return await reference_fits.fit(
-                    job, reference_fits.ReferenceTools(worker.embedder, jobs)
-                )
+            case fits.FIT | fits.FIT_REFERENCE:
+                fitting = fits.FitTools(record, worker.photos, worker.embedder, jobs)
+                return await fits.fit(job, fitting)
             case backups.BACKUP:
                 return await backups.back_up(job, copying, version("sightline-retriever"))
             case copies.COPY:

@@ -10,7 +10,8 @@ from retriever.backup.archive import parquet, tar
 from retriever.domain.archive import ArchiveTable, Row
 from retriever.domain.jobs import Progress
 from retriever.record.snapshots import RecordSnapshot
-from servicekit.artefacts.backup_files import CHUNK, BackupWriter, NewFile, meaning
+from servicekit.artefacts.backup_files import BackupWriter, NewFile, meaning
+from servicekit.artefacts.store import CHUNK
 
 
 class Spool(ExitStack):

@@ -1,35 +1,19 @@
-"""Fit of a visual space on the catalog's photos, as a job of the worker. The embedder learns the
-space; the retriever supplies the photos' categories. A restarted job sends the photos again, and
-the embedder reuses its cached results.
-"""
+"""The photos on which a space is fitted."""
 
 import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from retriever.catalog.images import stored_photo
-from retriever.domain.errors import RefinementFailed
 from retriever.domain.fit_plan import FitPhoto, FitPlan, Label
-from retriever.domain.jobs import Progress, reporting
-from retriever.ports.embedder import SpaceTrainer
 from retriever.ports.photos import Photos
 from retriever.record import Record
-from servicekit.errors import FieldViolation
-from servicekit.jobs.queue import Job, Jobs
-from servicekit.rpc.requests import RequestInvalid
 from sightline_rules import picture_groups
 
-FIT: Final = "fit"
-KINDS: Final = (FIT,)
-DEFAULT_DIMENSION: Final = 256
-DEFAULT_PHOTOS: Final = 50_000
-MOST_TAGS: Final = 16
-MOST_NAME: Final = 128
-"""Characters of a backbone's name or a tag."""
 PAGE: Final = 500
 """Products read in one transaction."""
 _SEVERAL: Final = ""
@@ -37,84 +21,8 @@ AHEAD: Final = 8
 """Photos read from their store at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class FitTools:
-    """Collaborators of the job."""
-
-    record: Record
-    photos: Photos
-    trainer: SpaceTrainer
-    jobs: Jobs
-
-
-def plan(given: FitPlan) -> FitPlan:
-    """Return what is asked for, with the defaults in the place of zeros. Raises RequestInvalid."""
-    dimension, photos, tags = given.max_dimension, given.max_photos, given.shopper_photo_tags
-    checks = {
-        "backbone": (len(given.backbone) <= MOST_NAME, f"has more than {MOST_NAME} characters"),
-        "max_dimension": (
-            dimension == 0 or 16 <= dimension <= 256,
-            "must be 16 to 256, or 0 for 256",
-        ),
-        "max_photos": (
-            photos == 0 or 100 <= photos <= 1_000_000,
-            f"must be 100 to 1,000,000, or 0 for {DEFAULT_PHOTOS:,}",
-        ),
-        "shopper_photo_tags": (
-            len(tags) <= MOST_TAGS and all(0 < len(tag) <= MOST_NAME for tag in tags),
-            f"must be at most {MOST_TAGS} tags of 1 to {MOST_NAME} characters",
-        ),
-    }
-    if bad := [FieldViolation(name, wrong) for name, (good, wrong) in checks.items() if not good]:
-        raise RequestInvalid(*bad)
-    return replace(
-        given, max_dimension=dimension or DEFAULT_DIMENSION, max_photos=photos or DEFAULT_PHOTOS
-    )
-
-
-async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) -> Job:
-    """Request the fit of a space. Return the job, which may be one that is running already."""
-    return await jobs.create(
-        FIT, catalog_id, asdict(wanted), request_id, decide=lambda found: next(iter(found), None)
-    )
-
-
-async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:
-    """Do a job of this kind. Return its results.
-
-    Raises JobCancelled, JobClaimLost, EmbedderUnavailable, PhotosUnavailable, and why the embedder
-    can't fit a space on these photos.
-    """
-    progress = Progress()
-    return await reporting(_fit(job, deps, progress), job, progress, deps.jobs)
-
-
-async def _fit(job: Job, deps: FitTools, progress: Progress) -> Mapping[str, Any]:
-    params = dict(job.params)
-    if params.pop("base", "") or params.pop("refinement", ""):  # of a job of 0.39
-        raise RefinementFailed
-    wanted = FitPlan(**{**params, "shopper_photo_tags": tuple(params["shopper_photo_tags"])})
-    chosen = await _choose(job.catalog_id, wanted, deps.record)
-    progress.total = chosen.total
-    photos = _read(job.catalog_id, wanted, chosen, deps)
-    states = deps.trainer.fit(job.catalog_id, wanted, progress.total, photos)
-    async for state in states:
-        progress.done = min(state.done, progress.total)
-        if state.version:
-            return {
-                "space_version": state.version,
-                "model": state.model,
-                "verdict": state.verdict,
-                "skipped": state.skipped + chosen.lost,
-            }
-    raise RuntimeError("the embedder fitted a space but returned no version")
-
-
-# Selection of photos
-
-
 @dataclass(slots=True)
-class _Chosen:
+class ChosenPhotos:
     """The photos that are sent."""
 
     families: Collection[str]
@@ -125,7 +33,7 @@ class _Chosen:
     """Photos that are missing in the store."""
 
 
-async def _choose(catalog_id: str, wanted: FitPlan, record: Record) -> _Chosen:
+async def choose(catalog_id: str, wanted: FitPlan, record: Record) -> ChosenPhotos:
     """Return which photos are sent: families of products drawn by the seed, with all of theirs."""
     counts: Counter[str] = Counter()
     async for labels in _pages(catalog_id, record):
@@ -141,7 +49,7 @@ async def _choose(catalog_id: str, wanted: FitPlan, record: Record) -> _Chosen:
     pictures = await asyncio.to_thread(picture_groups.groups, list(hashes.values()))
     ids = list(hashes)
     same = {image: ids[first] for image, first in zip(ids, pictures, strict=True)}
-    return _Chosen(families, total, uploads.joined(same))
+    return ChosenPhotos(families, total, uploads.joined(same))
 
 
 class Uploads:
@@ -220,18 +128,18 @@ async def _pages(catalog_id: str, record: Record) -> AsyncGenerator[list[Label],
         yield labels
 
 
-async def _read(
-    catalog_id: str, wanted: FitPlan, chosen: _Chosen, deps: FitTools
+async def read(
+    catalog_id: str, wanted: FitPlan, chosen: ChosenPhotos, record: Record, photos: Photos
 ) -> AsyncIterator[FitPhoto]:
     """Yield the photos. Those that the store has lost are omitted and counted."""
     tags = frozenset(wanted.shopper_photo_tags)
-    async with aclosing(_pages(catalog_id, deps.record)) as pages:
+    async with aclosing(_pages(catalog_id, record)) as pages:
         async for labels in pages:
             mine = [label for label in labels if label.family in chosen.families]
             for start in range(0, len(mine), AHEAD):
                 some = mine[start : start + AHEAD]
                 read = await asyncio.gather(
-                    *(stored_photo(catalog_id, label.image_id, deps.photos) for label in some)
+                    *(stored_photo(catalog_id, label.image_id, photos) for label in some)
                 )
                 for label, data in zip(some, read, strict=True):
                     if data is None:
