@@ -12,7 +12,6 @@ from ranker.domain.recommenders import (
     Counted,
     CountScope,
     Near,
-    Recommender,
     RequestAnchors,
 )
 from ranker.domain.signals import DEFAULTS
@@ -25,17 +24,18 @@ from ranker.serving.ranking.recommenders import (
     Wanted,
     likelier,
 )
+from sightline_core.branch import Branch
 from tests.fakes.ranker import NOW, did
 
 TODAY = NOW // DAY_MICROS
-CO_VIEW, CO_PURCHASE = Recommender.CO_VIEW, Recommender.CO_PURCHASE
-TRENDING, BEST = Recommender.TRENDING, Recommender.BEST_SELLERS
-REORDER, VIEWS = Recommender.REORDER, Recommender.RECENTLY_VIEWED
+CO_VIEW, CO_PURCHASE = Branch.CO_VIEW, Branch.CO_PURCHASE
+TRENDING, BEST = Branch.TRENDING, Branch.BEST_SELLERS
+REORDER, VIEWS = Branch.REORDER, Branch.RECENTLY_VIEWED
 PUT, BUY = EventType.ADD_TO_CART, EventType.PURCHASE
 
 
 def listed(
-    one: Recommender,
+    one: Branch,
     counted: Counted = Counted(),  # noqa: B008 - it is a value
     anchors: str = "",
     trail: tuple[Interaction, ...] = (),
