@@ -33,6 +33,7 @@ class Branch(StrEnum):
     GIVEN = "given"
     """The request's own candidates; no other branch runs with it."""
     LABELS = "labels"
+    LEFT_IN_CART = "left_in_cart"
 
 
 class BranchKind(Enum):
@@ -144,6 +145,9 @@ BRANCHES: Mapping[Branch, BranchTraits] = MappingProxyType(
         ),
         Branch.REORDER: _by_counts(
             BranchNeed.SHOPPER, "BUY_AGAIN", "products that the shopper bought before"
+        ),
+        Branch.LEFT_IN_CART: _by_counts(
+            BranchNeed.SHOPPER, "LEFT_IN_CART", "products that the shopper put into the cart"
         ),
         Branch.POPULAR: BranchTraits(
             *(BranchKind.OTHER, BranchNeed.NOTHING, "POPULAR"),

@@ -59,6 +59,7 @@ REASONS: Mapping[str, ReasonText] = MappingProxyType(
         "TRENDING": ReasonText("Wanted more than usual these days", "近来关注上升"),
         "BEST_SELLER": ReasonText("Sells best these weeks", "近期畅销"),
         "BUY_AGAIN": ReasonText("You bought this before", "您以前买过"),
+        "LEFT_IN_CART": ReasonText("You put this into your cart", "您曾加入购物车"),
         "FOLLOWED": ReasonText("By someone you follow", "来自您关注的人"),
         "GIVEN": ReasonText("Selected for this page", "为此页面挑选"),
         "FEATURED": ReasonText("Picked by the shop", "店铺精选"),

@@ -31,7 +31,7 @@ which the shopper may no longer want, between them::
 
     s(i) = x below 1, else 1/2 + 1 / 2x
 
-**recently_viewed.** The newest first: 1, 1/2, 1/3, …
+**recently_viewed, left_in_cart.** The newest first: 1, 1/2, 1/3, …
 """
 
 from collections import defaultdict
@@ -298,6 +298,9 @@ MADE: Mapping[Branch, Recommender] = MappingProxyType(
         ),
         Branch.RECENTLY_VIEWED: Recommender(
             lambda read: _newest(read, AnchorSource.VIEWED), by_trail=True
+        ),
+        Branch.LEFT_IN_CART: Recommender(
+            lambda read: _newest(read, AnchorSource.CART), by_trail=True
         ),
     }
 )
