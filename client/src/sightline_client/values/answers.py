@@ -29,9 +29,8 @@ class ScorePart:
     """One contribution to a raw score."""
 
     name: str
-    """Source: "visual", "text", "text_visual", "keywords", "collaborative", "taste", "session",
-    "item_item", "bought_together", "content", "trend", "popularity", or "fusion" (fused order of
-    the branches, when no ranker answered)."""
+    """Source, as the API's ScorePart lists them: "visual" or "taste", for example, or "fusion"
+    (fused order of the branches, when no ranker answered)."""
     value: float
     """Value in the unit of the raw score, which is the sum of its parts."""
     features: tuple[ScoreFeature, ...] = ()

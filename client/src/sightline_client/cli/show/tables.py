@@ -36,6 +36,7 @@ PARTS = MappingProxyType(
         "best_sellers": "bought most",
         "reorder": "bought before, and due to be bought again",
         "recently_viewed": "viewed recently",
+        "left_in_cart": "put into the cart, and not bought",
         "followed": "has a value that the shopper follows",
         "given": "score that the request gives",
         "freshness": "new in the catalog",
