@@ -30,7 +30,6 @@ these."""
 LOOPS = {
     "kit/src/servicekit/liveness.py: _heartbeat": "two steps that can't fail",
     "services/retriever/src/retriever/watching/alerts.py: follow": "a stream of one caller",
-    "services/ranker/src/ranker/workers/landing.py: _until": "a step of a supervised loop",
 }
 """Loops without an end of their own outside servicekit.tasks.supervision, each with the reason."""
 OF_CALLERS = {
