@@ -21,7 +21,6 @@ FUTURES = {
     "kit/src/servicekit/admission/fair_permits.py",
     "kit/src/servicekit/rpc/local_channel.py",
     "kit/src/servicekit/admission/memory_budget.py",
-    "kit/src/servicekit/tasks/priority.py",
     "kit/src/servicekit/tasks/batch_queue.py",
     "kit/src/servicekit/deadlines.py",
 }
