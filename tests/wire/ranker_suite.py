@@ -36,16 +36,17 @@ from ranker.settings import RankerSettings, TrainSettings
 from ranker.wiring.server import bindings, open_key
 from ranker.wiring.worker import noted, noted_erasure
 from ranker.workers.counting import count
-from ranker.workers.jobs import Do, train_command, trainings, work
-from ranker.workers.loops import repeat
+from ranker.workers.jobs import train_command, trainings, work
 from servicekit.artefacts.backups import Backups
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Jobs, now_micros
+from servicekit.jobs.worker import Do
 from servicekit.processes.background import Priority
 from servicekit.rpc.channel import connect
 from servicekit.rpc.server import Binding, start
 from servicekit.sql.database import Database
 from servicekit.status import from_rpc_error
+from servicekit.tasks.loops import Loop
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc
 from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
 from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -232,7 +233,7 @@ async def at_work(suite: Suite, exported_to: str = "exports") -> AsyncIterator[N
     counting = partial(count, suite.database, DEFAULTS, stop)
     tasks = [
         asyncio.create_task(work(jobs, does, 30.0, 0.02, stop)),
-        asyncio.create_task(repeat(counting, 0.02, stop, "nothing counted")),
+        asyncio.create_task(Loop("nothing counted", counting, 0.02).run(stop)),
     ]
     yield
     stop.set()

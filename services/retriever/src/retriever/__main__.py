@@ -71,9 +71,8 @@ from servicekit.rpc.audit_service import AuditServicer
 from servicekit.rpc.job_service import JobServicer
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding, run, serve
-from servicekit.sql.commits import pause
 from servicekit.startup import check_engine, load, observe
-from servicekit.tasks.supervision import confined, supervised
+from servicekit.tasks.supervision import confined, pause, supervised
 
 
 def bindings(

@@ -13,8 +13,7 @@ from retriever.domain.generation import Outstanding
 from retriever.domain.metrics import catalog_label
 from retriever.record import Record
 from servicekit.clock import now_micros
-from servicekit.sql.commits import pause
-from servicekit.tasks.supervision import Backoff, supervised
+from servicekit.tasks.supervision import Backoff, pause, supervised
 
 GAUGE_SECONDS, LATEST_SECONDS = 2.0, 30.0
 """Least and most seconds between two measurements. They follow the commits, if those are reported

@@ -10,8 +10,7 @@ from retriever.record import Record
 from retriever.watching.checking import check_silence
 from retriever.watching.frames import ALERTS
 from servicekit.clock import Clock
-from servicekit.sql.commits import pause
-from servicekit.tasks.supervision import confined, supervised
+from servicekit.tasks.supervision import confined, pause, supervised
 
 LOOK_SECONDS, LATEST_SECONDS = 1.0, 60.0
 """Least and most seconds between two looks for watches that are due. They follow the commits, if

@@ -24,8 +24,7 @@ from retriever.record import Record
 from retriever.watching.frames import ATTEMPTS, FrameChecks, FrameOutcome, SentFrame
 from servicekit.errors import Internal, ServiceError
 from servicekit.outbound.fetch import FetchedFile
-from servicekit.sql.commits import pause
-from servicekit.tasks.supervision import Backoff, LoopEnded, supervised
+from servicekit.tasks.supervision import Backoff, LoopEnded, pause, supervised
 from servicekit.telemetry import get_logger
 
 LEAST_SECONDS: Final = 1.0

@@ -5,18 +5,18 @@ from collections.abc import Sequence
 
 import pytest
 
-from servicekit.admission.newest_turns import NewestTurns
+from servicekit.tasks.turns import Turns
 
 
 class Call:
     """A call that holds its turn until it may leave."""
 
-    def __init__(self, turns: NewestTurns) -> None:
+    def __init__(self, turns: Turns) -> None:
         self.leave = asyncio.Event()
         self.granted: bool | None = None
         self.task = asyncio.create_task(self._run(turns))
 
-    async def _run(self, turns: NewestTurns) -> None:
+    async def _run(self, turns: Turns) -> None:
         async with turns.turn() as self.granted:
             if self.granted:
                 await self.leave.wait()
@@ -32,7 +32,7 @@ def granted(calls: Sequence[Call]) -> list[bool | None]:
 
 
 async def test_older_calls_are_dropped_while_one_has_the_turn() -> None:
-    turns = NewestTurns(2)
+    turns = Turns(2)
     calls = [Call(turns) for _ in range(5)]
     await settle()
     assert granted(calls) == [True, False, False, None, None]
@@ -44,7 +44,7 @@ async def test_older_calls_are_dropped_while_one_has_the_turn() -> None:
 
 
 async def test_a_call_that_arrives_as_others_are_cancelled_blocks_nothing() -> None:
-    turns = NewestTurns(2)
+    turns = Turns(2)
     first, second, third = (Call(turns) for _ in range(3))
     await settle()
     go = asyncio.Event()
@@ -69,7 +69,7 @@ async def test_a_call_that_arrives_as_others_are_cancelled_blocks_nothing() -> N
 @pytest.mark.parametrize("cancelled", range(1, 32))
 async def test_cancelled_calls_give_their_turn_back(cancelled: int) -> None:
     """Every set of five calls is cancelled in the turn in which the first one ends."""
-    turns = NewestTurns(3)
+    turns = Turns(3)
     calls = [Call(turns) for _ in range(5)]
     await settle()
     for number, call in enumerate(calls):
