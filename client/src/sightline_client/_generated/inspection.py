@@ -6,9 +6,10 @@ Made from api/inspection.py by generate_sync.py: change that one and run it.
 from collections.abc import Iterable
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.inspection import AddedPhotos, InspectedPiece, InspectionReference
+from sightline_client.values.inspection import InspectedPiece, InspectionReference
 from sightline_client.values.operations import Job
 from sightline_client.values.photos import Photo
+from sightline_client.values.reports import AddedPhotos
 
 
 class SyncInspectionCalls(SyncConnected):

@@ -7,9 +7,10 @@ from sightline.retriever.v1 import fit_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.errors import from_status
-from sightline_client.values.inspection import AddedPhotos, InspectedPiece, InspectionReference
+from sightline_client.values.inspection import InspectedPiece, InspectionReference
 from sightline_client.values.operations import Job
 from sightline_client.values.photos import Photo, Uri, load
+from sightline_client.values.reports import AddedPhotos
 
 MOST_AT_ONCE = 16
 """Photos of one request, at most."""

@@ -31,11 +31,11 @@ from sightline_client.errors import invalid
 from sightline_client.values import catalog, filters, products, watches
 from sightline_client.values.controls import Control
 from sightline_client.values.events import Event, EventType
-from sightline_client.values.facets import FacetQuery
 from sightline_client.values.operations import IndexMetric, IndexParameters
+from sightline_client.values.parts import FacetQuery, Unlike
 from sightline_client.values.photos import Uri
 from sightline_client.values.privacy import Purpose
-from sightline_client.values.signals import Box, Unlike
+from sightline_client.values.signals import Box
 from sightline_client.values.trainings import ItemItem, TrainingLoss, TrainingRecipe
 from sightline_client.values.updates import ProductUpdate
 
