@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from client.generator.calls import call_modules
 from client.generator.table import PACKAGE
 from client.generator.values import exports, readers, value_modules
 
@@ -18,6 +19,7 @@ from client.generator.values import exports, readers, value_modules
 def generate() -> Mapping[Path, str]:
     """Return the text of each file by its path."""
     made = {PACKAGE / f"values/{name}.py": text for name, text in value_modules().items()}
+    made |= {PACKAGE / f"api/_generated/{name}.py": text for name, text in call_modules().items()}
     made[PACKAGE / "values/exports.py"] = exports()
     made[PACKAGE / "convert/from_wire.py"] = readers()
     with ThreadPoolExecutor(2) as threads:

@@ -2,20 +2,24 @@
 
 import re
 import textwrap
+import tomllib
 from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+import grpc
 
 from gateway.http.comments import comments
+from sightline_client.errors import BY_CODE
 
 _NAME = re.compile(r"`([^`]+)`")
 _QUALIFIED = re.compile(r"\bsightline\.\w+\.v1\.(?=[A-Z])")
 _CONSTANT = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
+_METHOD = re.compile(r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b")
 _REQUIRED = re.compile(r" ?\bRequired\.")
 _UNSET = re.compile(r"\bUnset\b")
-_VERB = re.compile(r"(?:^|(?<=[.] ))[A-Z][a-z]+s\b")
+_VERB = re.compile(r"^[A-Z][a-z]+s\b|(?<=\. )Returns\b")
 _VERBS = {"Replaces": "Replace", "Classifies": "Classify", "Does": "Do"}
-_NOUNS = frozenset(
-    {"Alerts", "Products", "Watches", "Rules", "Frames", "Models", "Others", "Vectors"}
-)
 _REASONS = re.compile(r"(?:^|(?<=[.] ))(?=[A-Z]+_[A-Z_]+\b)")
 _LIMIT = 100
 
@@ -23,9 +27,11 @@ _LIMIT = 100
 class Sentences:
     """Sentences about the contract, with names as Python has them."""
 
-    def __init__(self, members: Mapping[str, str]) -> None:
-        """``members``: members of enums by the names of their values in the contract."""
+    def __init__(self, members: Mapping[str, str], calls: Mapping[str, str]) -> None:
+        """``members``: members of enums by the names of their values in the contract. ``calls``:
+        functions of the client by the names of methods."""
         self._members = members
+        self._calls = calls
 
     def of(self, name: str, names: Mapping[str, str] | None = None) -> str:
         """Return the comment of an element by its full name, "" without one. ``names``: names of
@@ -35,7 +41,11 @@ class Sentences:
             lambda found: f"``{renamed.get(found[1], found[1])}``", comments().get(name, "")
         )
         text = _CONSTANT.sub(lambda found: self._members.get(found[0], found[0]), text)
-        return _QUALIFIED.sub("", text)
+        text = _METHOD.sub(lambda found: self._call(found[0]), text)
+        return " ".join(_QUALIFIED.sub("", text).split())
+
+    def _call(self, name: str) -> str:
+        return f"``{self._calls[name]}``" if name in self._calls else name
 
     def field(self, name: str, names: Mapping[str, str], *, optional: bool) -> str:
         """Return the text about a field. ``optional``: it is None where the contract's is unset."""
@@ -49,10 +59,29 @@ class Sentences:
 
 
 def _imperative(found: re.Match[str]) -> str:
-    word = found[0]
-    if word in _NOUNS:
-        return word
-    return _VERBS.get(word) or re.sub(r"(?<=sh|ch|ss|ds)es$|s$", "", word)
+    return _VERBS.get(found[0]) or re.sub(r"(?<=sh|ch|ss|ds)es$|s$", "", found[0])
+
+
+def raises(text: str) -> Mapping[str, str]:
+    """Return the errors of the client for the reasons that a text names, by their classes."""
+    found: dict[str, dict[str, None]] = {}
+    for reason in _CONSTANT.findall(text):
+        if kind := _kinds().get(reason):
+            found.setdefault(kind, {})[reason] = None
+    return {kind: ", ".join(reasons) for kind, reasons in found.items()}
+
+
+@cache
+def _kinds() -> Mapping[str, str]:
+    """Return the class of the error with each reason."""
+    table = tomllib.loads(resources.files("gateway.http").joinpath("errors.toml").read_text())
+    rows = [row for section in table["sections"] for row in section["errors"]]
+    return {
+        reason: BY_CODE[grpc.StatusCode[codes.split(", ")[0]]].__name__
+        for reasons, codes, _ in rows
+        for reason in reasons.split(", ")
+        if codes
+    }
 
 
 def says_more(text: str, name: str) -> bool:

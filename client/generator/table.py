@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, EnumDescriptor
@@ -125,6 +126,28 @@ def members() -> dict[str, str]:
             prefix = prefix_of(row.wire)
             found |= {each.name: each.name.removeprefix(prefix) for each in row.wire.values}
             found[row.wire.values_by_number[0].name] = row.zero or "UNSPECIFIED"
+    return found
+
+
+@cache
+def call_rows() -> Mapping[str, Any]:
+    """Return the table of calls: rows by method, by the class of calls."""
+    table: Mapping[str, Any] = tomllib.loads(TABLE.with_name("calls.toml").read_text())
+    return table
+
+
+def functions() -> dict[str, str]:
+    """Return the names of the client's functions by those of the contract's methods."""
+    load()
+    pool, found = descriptor_pool.Default(), {}
+    for name, rows in call_rows().items():
+        if name != "names":
+            service = pool.FindServiceByName(f"sightline.{rows['service']}")
+            absent = rows.get("without", "").split()
+            for method in service.methods:
+                if method.name not in absent:
+                    named = rows.get(method.name, {}).get("name")
+                    found[method.name] = named or snake(method.name)
     return found
 
 

@@ -13,6 +13,7 @@ from client.generator.table import (
     EnumRow,
     Table,
     ValueRow,
+    functions,
     load,
     members,
     prefix_of,
@@ -22,22 +23,22 @@ from client.generator.table import (
 MADE = (
     "Made from the contract by client/generator: change that or its tables, and run ``make proto``."
 )
-_UNKNOWN = "Not set, or a value that this client is too old to know."
-_SCALARS = {
+UNKNOWN_TEXT = "Not set, or a value that this client is too old to know."
+SCALARS = {
     FieldDescriptor.TYPE_BOOL: "bool",
     FieldDescriptor.TYPE_STRING: "str",
     FieldDescriptor.TYPE_BYTES: "bytes",
     FieldDescriptor.TYPE_FLOAT: "float",
     FieldDescriptor.TYPE_DOUBLE: "float",
 }
-_EMPTY = {"bool": "False", "str": '""', "bytes": 'b""', "float": "0.0", "int": "0"}
-_KNOWN = {
+EMPTY = {"bool": "False", "str": '""', "bytes": 'b""', "float": "0.0", "int": "0"}
+KNOWN = {
     "google.protobuf.Timestamp": "datetime",
     "google.protobuf.Duration": "timedelta",
     "google.rpc.Status": "SightlineError",
 }
 """Classes of messages that are not ours."""
-_SOURCES = {
+SOURCES = {
     "datetime": "datetime",
     "timedelta": "datetime",
     "StrEnum": "enum",
@@ -61,7 +62,7 @@ class _Writer:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._sentences = Sentences(members())
+        self._sentences = Sentences(members(), functions())
 
     def module(self, name: str) -> str:
         rows = [row for row in self._table.rows if row.module == name and not row.by_hand]
@@ -83,7 +84,7 @@ class _Writer:
             lines.append(f'    {name} = "{name}"')
             said = self._sentences.of(f"{row.wire.full_name}.{value.name}")
             if not value.number:
-                lines.append(docstring(_UNKNOWN, 4))
+                lines.append(docstring(UNKNOWN_TEXT, 4))
             elif says_more(said, name):
                 lines.append(docstring(said, 4))
         return "\n".join(lines)
@@ -132,8 +133,8 @@ class _Writer:
         """Return the type of a field's value, or of each of its values."""
         for named in (wire.message_type, wire.enum_type):
             if named is not None:
-                return _KNOWN.get(named.full_name) or self._table.row(named.full_name).name
-        return _SCALARS.get(wire.type, "int")
+                return KNOWN.get(named.full_name) or self._table.row(named.full_name).name
+        return SCALARS.get(wire.type, "int")
 
     def _default(self, row: ValueRow, name: str, hint: str) -> str:
         if name in row.defaults:
@@ -141,8 +142,8 @@ class _Writer:
         for suffix, empty in (("| None", "None"), ("]", "()")):
             if hint.endswith(suffix):
                 return "field(default_factory=dict)" if hint.startswith("Mapping[") else empty
-        if hint in _EMPTY:
-            return _EMPTY[hint]
+        if hint in EMPTY:
+            return EMPTY[hint]
         (enum,) = (each for each in self._table.rows if each.name == hint)
         return f"{hint}.{getattr(enum, 'zero', '')}"
 
@@ -152,7 +153,7 @@ class _Writer:
         used = set(re.findall(r"\b[A-Za-z]\w*\b", code)) - own
         places = {row.name: f"sightline_client.values.{row.module}" for row in self._table.rows}
         bases = {row.base for row in self._table.rows if isinstance(row, ValueRow)}
-        places |= dict.fromkeys(bases, "sightline_client.values.methods") | _SOURCES
+        places |= dict.fromkeys(bases, "sightline_client.values.methods") | SOURCES
         return "\n".join(
             f"from {places[name]} import {name}" for name in sorted(used) if name in places
         )

@@ -9,7 +9,8 @@ from google.protobuf import descriptor_pool
 import sightline_client
 from client.generator import table as tables
 from client.generator.__main__ import generate
-from client.generator.sentences import Sentences, docstring, entry, says_more
+from client.generator.calls import call_modules
+from client.generator.sentences import Sentences, docstring, entry, raises, says_more
 from client.generator.values import fields_of
 from sightline_client.values import exports
 
@@ -47,7 +48,7 @@ def test_a_message_without_a_class_is_refused_with_the_table_to_change() -> None
 
 
 def test_comments_are_said_with_the_names_of_python() -> None:
-    sentences = Sentences(tables.members())
+    sentences = Sentences(tables.members(), tables.functions())
     wire = descriptor_pool.Default().FindMessageTypeByName("sightline.common.v1.Job").full_name
     said = sentences.field(f"{wire}.error", {}, optional=True)
     assert said == "Why the job failed. Set only with FAILED."
@@ -55,6 +56,28 @@ def test_comments_are_said_with_the_names_of_python() -> None:
     assert sentences.field(f"{wire}.done", {"total": "all"}, optional=False).startswith(
         "Units of work done, 0 to ``all``."
     )
+
+
+def test_a_method_without_a_line_becomes_a_call_with_the_comments_of_the_contract() -> None:
+    text = call_modules()["watch_service_calls"]
+    made = text[text.index("    async def delete_watch") : text.index("    async def send_frames")]
+    assert "DeleteWatch" not in tables.call_rows()["WatchServiceCalls"]
+    assert made.startswith(
+        "    async def delete_watch(self, watch_id: str, *, timeout: float | None = None) -> bool:"
+    )
+    assert '"""Delete a watch with its alerts and photos.' in made
+    assert "watch_id: Id of the watch." in made
+    assert ").deleted" in made
+
+
+def test_every_public_method_of_a_service_is_a_function_of_the_client() -> None:
+    for method, name in tables.functions().items():
+        assert hasattr(sightline_client.SightlineClient, name), method
+
+
+def test_errors_are_listed_by_the_class_that_is_raised() -> None:
+    said = raises("WATCH_NOT_FOUND or ETAG_MISMATCH; RETRIEVER_FETCH_HOSTS, CATALOG_NOT_FOUND")
+    assert said == {"NotFound": "WATCH_NOT_FOUND, CATALOG_NOT_FOUND", "Conflict": "ETAG_MISMATCH"}
 
 
 def test_texts_that_only_repeat_a_name_are_left_out() -> None:

@@ -1,6 +1,7 @@
 """Products in photos that show several.
 
-Made from api/detections.py by generate_sync.py: change that one and run it.
+Made by generate_sync.py from
+api/detections.py: change that one and run it.
 """
 
 from collections.abc import Iterable

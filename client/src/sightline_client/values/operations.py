@@ -97,8 +97,8 @@ class AuditEntry:
     """The caller: name of its key, or ``sub`` of its token. "anyone" if authentication is off. Of
     an alert "watch:" and the id of the watch."""
     method: str
-    """Method, e.g. "AdminService/DropGeneration". Of an alert "watch.alert/", the rule, ":" and
-    "started" or "ended"."""
+    """Method, e.g. "AdminService/``drop_generation``". Of an alert "watch.alert/", the rule, ":"
+    and "started" or "ended"."""
     catalog: str
     """Catalog that the request named. "?" if it is not declared, or was not read before the call
     was rejected."""
@@ -505,7 +505,7 @@ class Generation:
     active: bool
     """True if searches without a generation use it."""
     previous: bool
-    """True if RollbackGeneration would activate it."""
+    """True if ``rollback_generation`` would activate it."""
     indexed_count: int | None
     """Number of photos with a vector of its version; −1 if unknown."""
     pending_count: int | None

@@ -118,5 +118,5 @@ class Consents:
     history: tuple[ConsentDecision, ...]
     """All decisions, newest first, at most 1,000. Empty if none was made."""
     job_id: str
-    """For SetConsent, if the catalog's default for TRAIN has changed: the job that counts
+    """For ``set_consent``, if the catalog's default for TRAIN has changed: the job that counts
     popularity and what is bought together again. Else empty."""

@@ -257,7 +257,7 @@ class Alert:
     """Alert that this one ends. Empty for a start."""
     image_id: str
     """Photo of ``box``, or of the frame if the watch keeps whole ones, with faces blurred, for
-    GetAlertPhoto; empty: not kept."""
+    ``get_alert_photo``; empty: not kept."""
     box: Box | None = None
     """Part of the frame that it is about: the rectangle around the regions of its rule that show
     the target if it appears, and otherwise around those that do not; around all of them if there is
