@@ -18,8 +18,8 @@ from sightline_client.cli.show import classified, listings, page, tables
 from sightline_client.cli.work import answer_pages
 from sightline_client.client import SightlineClient
 from sightline_client.values.answers import Listing, SearchResults
-from sightline_client.values.facets import FacetQuery
 from sightline_client.values.fields import FieldKind
+from sightline_client.values.parts import FacetQuery
 from sightline_client.values.products import FACETED, Sort
 from sightline_client.values.requests import ListOptions, SearchOptions
 

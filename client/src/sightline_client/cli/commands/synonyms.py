@@ -17,7 +17,8 @@ from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import InvalidRequest
 from sightline_client.files.model import FileRefused
-from sightline_client.values.synonyms import Synonyms, synonym_rules
+from sightline_client.values.synonym_text import synonym_rules
+from sightline_client.values.synonyms import Synonyms
 
 app = Commands(
     no_args_is_help=True,
