@@ -100,8 +100,6 @@ def detect(
 
     With --plan, say what is missing, too many, misplaced or out of order.
 
-    [bold]Examples[/bold]
-
       sightline detect shelf.jpg
 
       sightline detect shelf.jpg --filter 'category = "Wine > Red"' --html shelf.html
