@@ -14,9 +14,9 @@ class SyncWatchServiceCalls(SyncConnected):
     """Calls of WatchService."""
 
     def create_watch(self, watch: Watch, *, timeout: float | None = None) -> Watch:
-        """Create a watch. Return the stored one if it is the same. Fails with WATCH_INVALID (names
-        each field), WATCH_EXISTS, WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE,
-        IMAGE_TOO_LARGE, URI_FORBIDDEN.
+        """Create a watch: rules that are checked on the frames of one camera. Return the stored one
+        if it is the same. Fails with WATCH_INVALID (names each field), WATCH_EXISTS, WATCHES_FULL,
+        PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, URI_FORBIDDEN.
 
         Args:
             watch: The watch.

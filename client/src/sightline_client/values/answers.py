@@ -297,11 +297,14 @@ class ScorePart:
     back after a day or more: what the model holds of the product for anybody). If the request names
     nothing but a shopper whom no model knows, "visual" and "text" are similarities to their last
     products, and "affinity" is how much the product's category and brand are those of these.
-    Recommenders by counts: "co_view", "co_purchase", "trending", "best_sellers", "reorder",
-    "recently_viewed". Numbers of the product, if the scene weighs them: "rating", "stock",
-    "margin", "attribute.NAME". Other: "followed" (has a value that the shopper follows, such as an
-    author), "freshness" (how new the product is), "given" (the caller's own score of a candidate),
-    "fusion" (fused order of the branches, used when no ranker answered)."""
+    Recommenders by counts: "co_view" (viewed in the same visits as the anchors), "co_purchase"
+    (bought or put into the cart together with the anchors), "trending" (recently more popular than
+    usual), "best_sellers", "reorder" (bought before and due again), "recently_viewed",
+    "left_in_cart" (put into the cart by the shopper and not bought since). Numbers of the product,
+    if the scene weighs them: "rating", "stock", "margin", "attribute.NAME". Other: "followed" (has
+    a value that the shopper follows, such as an author), "freshness" (how new the product is),
+    "given" (the caller's own score of a candidate), "fusion" (fused order of the branches, used
+    when no ranker answered)."""
     value: float
     """Value of the part in the unit of the raw score, which has no fixed range. The raw score is
     the sum of its parts, within 1e-6 × the sum of their absolute values."""
@@ -417,9 +420,8 @@ class RecommendedProduct:
     matched_image_id: str
     """Photo of the product that matched best. Empty if the product was not found by a photo."""
     branches: tuple[str, ...]
-    """Branches that found the product: "visual", "text", "text_visual", "keywords", "labels",
-    "collaborative", "popular", "new", "co_view", "co_purchase", "trending", "best_sellers",
-    "reorder", "recently_viewed", "followed", "given" (one of the request's ``candidates``)."""
+    """Branches that found the product: "popular", "new", "given" (one of the request's
+    ``candidates``), "followed", or a similarity signal or recommender that ScorePart.name lists."""
     collapsed_product_ids: tuple[str, ...] = ()
     """Candidates that were collapsed into this product, best first: variants of the same parent,
     and products whose first photo is the same picture."""

@@ -65,8 +65,8 @@ class AdminServiceCalls(Connected):
         )
 
     async def list_catalogs(self, *, timeout: float | None = None) -> tuple[Catalog, ...]:
-        """Return the catalogs by id, those that settings declare included. ``timeout`` is that of
-        one page."""
+        """Return the catalogs that the caller's token permits, by id, those that settings declare
+        included. ``timeout`` is that of one page."""
         return tuple(
             [
                 from_wire.registered_catalog(each)
@@ -210,7 +210,7 @@ class AdminServiceCalls(Connected):
     async def list_catalog_aliases(
         self, *, timeout: float | None = None
     ) -> tuple[CatalogAlias, ...]:
-        """Return the aliases that stand for catalogs that the caller's token permits."""
+        """Return the aliases that stand for catalogs that the caller's token permits, by name."""
         return tuple(
             [
                 from_wire.catalog_alias(each)
@@ -476,7 +476,9 @@ class AdminServiceCalls(Connected):
         visitor: str | None = None,
         timeout: float | None = None,
     ) -> ShopperProfile:
-        """Return the profile of a shopper and its evidence.
+        """Return the profile of a shopper. A shopper without events has an empty profile. Profiles
+        are computed on request, from the shopper's current events and the serving model's data
+        about products. They are not stored, so purged events leave no trace in them.
 
         Args:
             language: BCP 47 language of the texts: "en" or "zh". For other languages, English
@@ -560,8 +562,9 @@ class AdminServiceCalls(Connected):
     async def online_report(
         self, *, days: int = 7, conversion_days: int = 7, timeout: float | None = None
     ) -> OnlineReport:
-        """Return how shoppers responded to answers: clicks, conversions, hides, off-policy
-        estimates, drift.
+        """Return how shoppers responded to answers: click-through, conversion and hide rate by
+        model version, scene and arm, off-policy estimates, and drift. Based on attributed events.
+        Changes nothing.
 
         Args:
             days: Number of days of answers, 1 to 365. Answers whose records were deleted
@@ -614,7 +617,7 @@ class AdminServiceCalls(Connected):
         )
 
     async def list_experiments(self, *, timeout: float | None = None) -> ExperimentList:
-        """Return the experiments of a catalog, latest start first. See ExperimentService."""
+        """Return the experiments of a catalog, latest start first."""
         return from_wire.experiments(
             await self._ask(
                 self.calls.admin.ListExperiments,
@@ -646,7 +649,7 @@ class AdminServiceCalls(Connected):
     async def experiment_units(
         self, name: str, *, timeout: float | None = None
     ) -> tuple[ExperimentUnit, ...]:
-        """Return the units counted in an experiment, for your own analysis. Fails with
+        """Return the units counted in an experiment, hashed, for your own analysis. Fails with
         EXPERIMENT_NOT_FOUND. ``timeout`` is that of one page.
 
         Args:
@@ -844,7 +847,10 @@ class AdminServiceCalls(Connected):
         (``dimension``). Fails with GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve
         this version at the worker's last check, every five seconds; the message lists the served
         versions), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (the space has eight live
-        generations).
+        generations). A generation is a catalog's vectors in one version of one space, in one
+        collection of the engine. A new version of a space is rolled out beside the old one: create,
+        backfill, verify, activate. One call rolls it back. Searches without a generation use the
+        active one of their space.
 
         Args:
             name: Name of the generation, 1 to 64 characters of a-z, 0-9 and "-". If empty, the
@@ -1033,7 +1039,9 @@ class AdminServiceCalls(Connected):
         """Start a job of kind "backup": a snapshot of the catalog at one commit, while writes
         continue. Its results contain the backup_id. A job that fails or is cancelled leaves no
         backup. The same request_id returns the same job. Fails with BACKUP_QUOTA if the catalog has
-        the maximum number or size of backups.
+        the maximum number or size of backups. A backup is a folder with products, photos, vectors
+        and index generations, in a format that is independent of the engine. The setting
+        RETRIEVER_BACKUPS names their location.
 
         Args:
             request_id: The same id returns the same job.
@@ -1192,7 +1200,9 @@ class AdminServiceCalls(Connected):
         )
 
     async def get_synonyms(self, *, timeout: float | None = None) -> Synonyms:
-        """Return the synonyms of a catalog."""
+        """Return the synonyms of a catalog: words and phrases that mean the same to its shoppers;
+        none if they were never set. Searches by words and suggestions use them everywhere within 5
+        seconds after a change."""
         return from_wire.synonyms(
             await self._ask(
                 self.calls.admin.GetSynonyms, synonym_service_pb2.GetSynonymsRequest, timeout
@@ -1202,8 +1212,9 @@ class AdminServiceCalls(Connected):
     async def set_synonyms(
         self, rules: Iterable[SynonymRule], *, etag: str = "", timeout: float | None = None
     ) -> Synonyms:
-        """Replace all rules of a catalog. If they are the stored ones, nothing changes and the etag
-        is not compared. Fails with SYNONYMS_INVALID (names each rule, at most 50), ETAG_MISMATCH.
+        """Replace all synonyms of a catalog. If they are the stored ones, nothing changes and the
+        etag is not compared. Fails with SYNONYMS_INVALID (names each rule, at most 50),
+        ETAG_MISMATCH.
 
         Args:
             rules: All rules, 0 to 2,000.
@@ -1296,8 +1307,8 @@ class AdminServiceCalls(Connected):
     async def list_spaces(
         self, *, include_all: bool = False, timeout: float | None = None
     ) -> tuple[Space, ...]:
-        """Return the spaces that are available now. A space whose model does not answer is listed
-        with ``ready`` false.
+        """Return serving, candidate and retired spaces with their evaluations. A space whose model
+        does not answer is listed with ``ready`` false.
 
         Args:
             include_all: If true, lists candidates and retired spaces too.
@@ -1324,7 +1335,7 @@ class AdminServiceCalls(Connected):
         (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and ``force`` is not set. Fails with
         SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire
         one first. Fails with SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces
-        served before are not affected).
+        served before are not affected). To roll the space out, continue with ``create_generation``.
 
         Args:
             version: Version of the space, or name of its model.
@@ -1376,14 +1387,15 @@ class AdminServiceCalls(Connected):
 
     async def retire_space(self, version: str, *, timeout: float | None = None) -> Space:
         """Take a fitted space out of service. Its files are kept, and it can be promoted again.
-        Fails with SPACE_NOT_FOUND. The caller must check that no index generation uses it, because
-        this service does not know generations.
+        Fails with SPACE_NOT_FOUND. Rejected with SPACE_IN_USE while a generation that is not
+        dropped uses it.
 
         Args:
             version: Version of the space, or name of its model.
 
         Raises:
             NotFound: SPACE_NOT_FOUND.
+            FailedPrecondition: SPACE_IN_USE.
         """
         return from_wire.space(
             await self._ask(

@@ -59,7 +59,7 @@ class InspectionServiceCalls(Connected):
         machine. Set a deadline of a minute. The result is a candidate. Fails with
         REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things),
         REFERENCE_NOT_FOUND, FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY,
-        EMBEDDER_UNAVAILABLE.
+        EMBEDDER_UNAVAILABLE. After an error the draft is as before.
 
         Args:
             reference_id: Name of the reference.

@@ -27,7 +27,7 @@ class WebhookServiceCalls(Connected):
         with the same values returns the webhook without its secret. Fails with WEBHOOK_INVALID,
         URI_FORBIDDEN (the address is not allowed by the service's settings), WEBHOOK_EXISTS (has
         other values), WEBHOOKS_FULL (20 a catalog), WEBHOOK_KEYS_MISSING (the service has no file
-        of keys).
+        of keys). The secret is shown only in this answer.
 
         Args:
             webhook_id: Id of the webhook, 1 to 128 bytes.
