@@ -68,7 +68,7 @@ class Registry:
         size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
         after = (*page_place(token, ABOUT, str), "")[0]
         found = {name: CatalogEntry(name) for name in self.declared if name > after}
-        entries = await self.record.catalog_entries(after, size + 1)
+        entries = await self.record.catalog_entries(after=after, limit=size + 1)
         found |= {each.catalog_id: each for each in entries}
         ordered = [found[name] for name in sorted(found)[: size + 1]]
         more = len(ordered) > size

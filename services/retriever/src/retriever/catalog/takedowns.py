@@ -89,7 +89,7 @@ async def list_takedowns(
     """Return a page of takedowns by their photos' ids, and the next page's token."""
     size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
     after = "".join(page_place(token, (catalog_id, "takedowns"), str))
-    found = await record.takedowns(catalog_id, after, size + 1)
+    found = await record.takedowns(catalog_id, after=after, limit=size + 1)
     page = found[:size]
     more = len(found) > size
     return page, page_token((catalog_id, "takedowns"), page[-1].image_id) if more else ""
