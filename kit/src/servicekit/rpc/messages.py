@@ -2,18 +2,19 @@
 candidate of an answer.
 
 A field of a message and the attribute of its name are the same. Enums are matched by name, times
-and durations are microseconds (times since 1970, UTC; ``start_time`` is ``start_micros``), and
-nested values are nested messages.
+and durations are microseconds (times since 1970, UTC; ``start_time`` is ``start_micros``) or
+datetimes, and nested values are nested messages.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import datetime
 from enum import Enum
 from functools import cache
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -36,6 +37,47 @@ class UnknownMember(ValueError):
         self.field = name
 
 
+class _Field(NamedTuple):
+    """A field of a message."""
+
+    name: str
+    attribute: str
+    """The attribute of a value that it takes, unless the value has one of the field's name."""
+    is_repeated: bool
+    has_presence: bool
+    numbers: Mapping[str, int] | None
+    """Of an enum: its numbers by name, without the prefix of all."""
+    kind: type[Message] | None
+    """Of a message: its class."""
+
+    @property
+    def members(self) -> Mapping[int, str]:
+        """Names of an enum by number."""
+        return {number: name for name, number in (self.numbers or {}).items()}
+
+
+def _field(of: FieldDescriptor) -> _Field:
+    name: str = of.name
+    numbers = None
+    if of.enum_type is not None:
+        prefix = of.enum_type.values[0].name.removesuffix("UNSPECIFIED")
+        numbers = {each.name.removeprefix(prefix): each.number for each in of.enum_type.values}
+    return _Field(
+        name,
+        name.removesuffix("_time") + "_micros" if name.endswith("_time") else name,
+        of.is_repeated,
+        of.has_presence,
+        numbers,
+        None if of.message_type is None else GetMessageClass(of.message_type),
+    )
+
+
+_fields: Callable[[Any], Mapping[str, _Field]] = cache(
+    lambda kind: {each.name: _field(each) for each in kind.DESCRIPTOR.fields}
+)
+"""Fields of a class of messages, by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class MessageWriter:
     """Converts values to messages."""
@@ -49,59 +91,59 @@ class MessageWriter:
         """Convert a dataclass or mapping to a message; `given` adds fields that it does not have,
         or has otherwise. None, and a time of 0, leave a field unset."""
         made: dict[str, Any] = {}
-        for each in kind.DESCRIPTOR.fields:
-            name = each.name
-            found: Any = given.pop(name) if name in given else self._attribute(value, name)
+        for name, of in _fields(kind).items():
+            found: Any = given.pop(name) if name in given else self._attribute(value, of)
             if found is not None:
                 made[name] = (
-                    [self._converted(each, one) for one in found]
-                    if each.is_repeated
-                    else self._converted(each, found)
+                    [self._converted(of, one) for one in found]
+                    if of.is_repeated
+                    else self._converted(of, found)
                 )
         return kind(**made, **given)
 
-    def _attribute(self, value: object, name: str) -> Any:
-        known = self.names.get(name, _in_micros(name))
+    def _attribute(self, value: object, of: _Field) -> Any:
+        known = self.names.get(of.name, of.attribute)
         if isinstance(value, Mapping):
-            return value.get(known, value.get(name))
-        return getattr(value, known, getattr(value, name, None))
+            return value.get(known, value.get(of.name))
+        return getattr(value, known, None) if known == of.name else _either(value, known, of.name)
 
-    def _converted(self, of: FieldDescriptor, value: Any) -> Any:
-        if of.enum_type is not None:
-            return _number(of.enum_type, value)
-        if of.message_type is None or isinstance(value, Message):
+    def _converted(self, of: _Field, value: Any) -> Any:
+        if of.numbers is not None:
+            return _number(of.numbers, value)
+        if of.kind is None or isinstance(value, Message):
             return value
         if (convert := self.converters.get(type(value))) is not None:
             return convert(value)
-        kind = GetMessageClass(of.message_type)
-        if kind is Timestamp:
-            return timestamp(value) if value else None
-        if kind is Duration:
+        if of.kind is Timestamp:
+            return _time(value)
+        if of.kind is Duration:
             seconds, rest = divmod(value, 1_000_000)
             return Duration(seconds=seconds, nanos=1_000 * rest)
-        return self(kind, value)
+        return self(of.kind, value)
 
 
 message_of = MessageWriter()
 """Converts values whose attributes have the names of the fields."""
 
 
-def _in_micros(name: str) -> str:
-    return name.removesuffix("_time") + "_micros" if name.endswith("_time") else name
+def _either(value: object, first: str, second: str) -> Any:
+    return getattr(value, first, getattr(value, second, None))
 
 
-def _prefix(of: EnumDescriptor) -> str:
-    first: str = of.values_by_number[0].name
-    return first.removesuffix("UNSPECIFIED")
+def _time(value: Any) -> Timestamp | None:
+    if not isinstance(value, datetime):
+        return timestamp(value) if value else None
+    made = Timestamp()
+    made.FromDatetime(value)
+    return made
 
 
-def _number(of: EnumDescriptor, value: Any) -> int:
+def _number(numbers: Mapping[str, int], value: Any) -> int:
     if value == "NONE":  # what a message leaves unspecified
         return 0
-    if isinstance(value, str | Enum):
-        name = value.upper().replace("-", "_") if isinstance(value, str) else value.name
-        return int(of.values_by_name[_prefix(of) + name].number)
-    return int(value)
+    if isinstance(value, Enum) and value.name in numbers:
+        return numbers[value.name]
+    return numbers[value.upper().replace("-", "_")] if isinstance(value, str) else int(value)
 
 
 def value_of(kind: type[V], message: Message, /, **given: object) -> V:
@@ -110,58 +152,47 @@ def value_of(kind: type[V], message: Message, /, **given: object) -> V:
     What the message leaves unset, an attribute has by default. Attributes with a default for which
     the message has no field keep it. Raises UnknownMember.
     """
-    return kind(**given, **_read(kind, message, given))
-
-
-def _read(kind: type, message: Message, given: Mapping[str, object]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, (hint, optional) in _attributes(kind).items():
-        of = _field(message, name)
-        if name in given or of is None:
+    found = dict[str, Any](given)
+    for name, (of, hint, optional) in _sources(kind, type(message)).items():
+        if name in given:
             continue
-        is_set = message.HasField(of.name) if of.has_presence else bool(getattr(message, of.name))
+        value = getattr(message, of.name)
+        is_set = message.HasField(of.name) if of.has_presence else bool(value)
         if is_set or not optional:
-            found[name] = _value(hint, of, getattr(message, of.name))
+            found[name] = (
+                tuple([_read(hint, of, each) for each in value])
+                if of.is_repeated
+                else _read(hint, of, value)
+            )
+    return kind(**found)
+
+
+def _made_sources(kind: Any, message: Any) -> Mapping[str, tuple[_Field, Any, bool]]:
+    hints, known = get_type_hints(kind), _fields(message)
+    found: dict[str, tuple[_Field, Any, bool]] = {}
+    for each in fields(kind):
+        of = known.get(each.name) or known.get(each.name.removesuffix("_micros") + "_time")
+        if of is not None:
+            kinds = [one for one in get_args(hints[each.name]) if one not in {NoneType, Ellipsis}]
+            optional = each.default is not MISSING or each.default_factory is not MISSING
+            found[each.name] = of, kinds[0] if kinds else hints[each.name], optional
     return found
 
 
-def _field(message: Message, name: str) -> FieldDescriptor | None:
-    known: Mapping[str, FieldDescriptor] = message.DESCRIPTOR.fields_by_name
-    return known.get(name) or known.get(name.removesuffix("_micros") + "_time")
+_sources: Callable[[Any, Any], Mapping[str, tuple[_Field, Any, bool]]] = cache(_made_sources)
+"""By attribute of a dataclass the field of a class of messages that it is read from, the type of a
+value, and whether it has a default."""
 
 
-@cache
-def _attributes(kind: Any) -> Mapping[str, tuple[Any, bool]]:
-    """Return by attribute its type, and whether it has a default."""
-    hints = get_type_hints(kind)
-    return {
-        each.name: (
-            hints[each.name],
-            each.default is not MISSING or each.default_factory is not MISSING,
-        )
-        for each in fields(kind)
-    }
-
-
-def _value(hint: Any, of: FieldDescriptor, found: Any) -> Any:
-    if of.is_repeated:
-        return tuple(_one(get_args(hint)[0], of, each) for each in found)
-    return _one(hint, of, found)
-
-
-def _one(hint: Any, of: FieldDescriptor, found: Any) -> Any:
-    if of.enum_type is not None:
-        name = of.enum_type.values_by_number.get(found)
-        member = "" if name is None else name.name.removeprefix(_prefix(of.enum_type))
+def _read(hint: Any, of: _Field, found: Any) -> Any:
+    if of.numbers is not None:
+        member = of.members.get(found)
         if member not in hint.__members__:
             raise UnknownMember(of.name)
         return hint[member]
-    if isinstance(found, Timestamp | Duration):
+    if of.kind is Timestamp or of.kind is Duration:
         return micros_of(found)
-    if of.message_type is not None:
-        kinds = [each for each in get_args(hint) if each is not NoneType]
-        return value_of(kinds[0] if kinds else hint, found)
-    return found
+    return found if of.kind is None else value_of(hint, found)
 
 
 def micros_of(message: Timestamp | Duration) -> int:

@@ -39,7 +39,7 @@ JOB_OWNER = "retriever/"
 """Prefix of the ids of the retriever's jobs."""
 
 
-def value_of(values: Mapping[int, E], number: int, field: str) -> E:
+def member_of(values: Mapping[int, E], number: int, field: str) -> E:
     """Return the value of a proto enum's number. Raise RequestInvalid if it is unknown."""
     if number not in values:
         raise RequestInvalid.at(field, "is not one of the known values")
