@@ -98,8 +98,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         )
         return pb.ClassifyResponse(
             results=map(_classified, outcomes),
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
+            **messages.measured(stages),
         )
 
     async def ComparePhotos(
@@ -119,8 +118,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             first=_grid(found.first.heat),
             second=_grid(found.second.heat),
             png=await asyncio.to_thread(overlay.png, (found.first, found.second)),
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
+            **messages.measured(stages),
         )
 
     async def FindFaces(self, request: pb.FindFacesRequest, _context: Any) -> pb.FindFacesResponse:
@@ -132,8 +130,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         )
         return pb.FindFacesResponse(
             faces=[pb.Face(box=messages.box(face.box), score=face.score) for face in found],
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
+            **messages.measured(stages),
         )
 
     async def ReadLabels(
@@ -150,8 +147,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         return pb.ReadLabelsResponse(
             lines=map(_line, label.lines),
             unsure_line_count=label.unsure,
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
+            **messages.measured(stages),
         )
 
     async def EmbedRegions(
@@ -183,8 +179,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             truncated=found.truncated,
             small_objects=found.small,
             embedded_views=found.views,
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
+            **messages.measured(stages),
         )
 
     async def ListSpaces(

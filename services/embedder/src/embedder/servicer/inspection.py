@@ -122,11 +122,8 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
             ),
             stages,
         )
-        response = _inspected(found)
-        response.stage_timings.extend(messages.timings(stages.finished))
-        response.decoding_time.CopyFrom(messages.duration(stages.decoding_seconds))
-        response.request_id = take_request_id(request.request_id)
-        return response
+        request_id = take_request_id(request.request_id)
+        return _inspected(found, request_id=request_id, **messages.measured(stages))
 
 
 def _reference(listed: ListedReference) -> pb.InspectionReference:
@@ -159,7 +156,7 @@ def _evaluation(found: ReferenceEvaluation) -> pb.ReferenceEvaluation:
     )
 
 
-def _inspected(found: InspectedPiece) -> pb.InspectResponse:
+def _inspected(found: InspectedPiece, **more: Any) -> pb.InspectResponse:
     comparison, reference = found.comparison, found.reference
     message = pb.InspectResponse(
         verdict=pb.InspectResponse.Verdict.Value(f"VERDICT_{comparison.verdict}"),
@@ -178,6 +175,7 @@ def _inspected(found: InspectedPiece) -> pb.InspectResponse:
         reference_id=reference.reference_id,
         version=reference.version,
         product_id=reference.product_id,
+        **more,
     )
     if comparison.doubt is not None:
         message.doubt = pb.InspectResponse.Doubt.Value(f"DOUBT_{comparison.doubt}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -11,7 +12,7 @@ from embedder.domain.models import VISUAL
 from embedder.domain.photos import Box
 from embedder.domain.recipes import words
 from embedder.spaces.listing import ListedSpace
-from servicekit.telemetry import Stage
+from servicekit.telemetry import Stage, Stages
 from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import space_pb2
@@ -87,6 +88,14 @@ def duration(seconds: float) -> Duration:
     message = Duration()
     message.FromNanoseconds(int(seconds * 1e9))
     return message
+
+
+def measured(stages: Stages) -> dict[str, Any]:
+    """Return the fields of an answer with the time of its stages."""
+    return {
+        "stage_timings": timings(stages.finished),
+        "decoding_time": duration(stages.decoding_seconds),
+    }
 
 
 def timings(stages: Sequence[Stage]) -> list[answer_pb2.StageTiming]:
