@@ -21,7 +21,6 @@ FUTURES = {
     "kit/src/servicekit/admission/fair_permits.py",
     "kit/src/servicekit/rpc/local_channel.py",
     "kit/src/servicekit/admission/memory_budget.py",
-    "kit/src/servicekit/tasks/priority.py",
     "kit/src/servicekit/tasks/batch_queue.py",
     "kit/src/servicekit/deadlines.py",
 }
@@ -30,7 +29,6 @@ these."""
 LOOPS = {
     "kit/src/servicekit/liveness.py: _heartbeat": "two steps that can't fail",
     "services/retriever/src/retriever/watching/alerts.py: follow": "a stream of one caller",
-    "services/ranker/src/ranker/workers/landing.py: _until": "a step of a supervised loop",
 }
 """Loops without an end of their own outside servicekit.tasks.supervision, each with the reason."""
 OF_CALLERS = {

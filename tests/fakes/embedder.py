@@ -20,6 +20,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as embedder_grpc
+from tests.fakes.gateway_rest import scripted
 from tests.fakes.index import DIMENSION, VERSION, vector_of
 
 SHOPPERS = b" by a shopper"
@@ -274,5 +275,6 @@ def embedder_server(embedder: FakeEmbedder) -> tuple[grpc.aio.Server, int]:
     """Return a server, not started yet, and its port on 127.0.0.1."""
     server = grpc.aio.server()
     observing = ObservedServer(server, "embedder")
-    embedder_grpc.add_EmbeddingServiceServicer_to_server(FakeEmbedderServicer(embedder), observing)
+    for binding in scripted("embedder", [FakeEmbedderServicer(embedder)]):
+        binding.add_to_server(binding.servicer, observing)
     return server, server.add_insecure_port("127.0.0.1:0")

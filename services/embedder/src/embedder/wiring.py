@@ -57,6 +57,7 @@ from servicekit.catalogs.removal import CatalogRemoval, RemovalNotes
 from servicekit.decoding.decoders import Decoders
 from servicekit.keys.keyring import SigningKeys, signing_keys
 from servicekit.outbound.fetch import Fetcher, FetchPolicy
+from servicekit.rpc import owned
 from servicekit.rpc.catalog_registry import registry_of
 from servicekit.rpc.channel import connect
 from servicekit.rpc.peers import PeerCredentials
@@ -268,22 +269,20 @@ def bind(
     promotion = Promotion(store, engine, engine.inference)
     listing = SpaceListing(spaces, metadata)
     known = settings.catalogs if catalogs is None else catalogs
-    offered = [
-        Binding.of(
-            EmbeddingServicer(
-                embedder,
-                comparison,
-                listing,
-                known,
-                faces=faces,
-                labels=labels,
-                regions=RegionEmbedder(embedder, finder, views),
-            )
+    servicers = (
+        EmbeddingServicer(
+            embedder,
+            comparison,
+            listing,
+            known,
+            faces=faces,
+            labels=labels,
+            regions=RegionEmbedder(embedder, finder, views),
         ),
-        Binding.of(SpaceServicer(learner, promotion, known)),
-        Binding.of(InspectionServicer(references, Inspector(references, features, fetch), known)),
-    ]
-    return offered, recovery, sources
+        SpaceServicer(learner, promotion, known),
+        InspectionServicer(references, Inspector(references, features, fetch), known),
+    )
+    return owned.bindings(PeerName.EMBEDDER, servicers), recovery, sources
 
 
 def _served(

@@ -16,8 +16,10 @@ from retriever.domain.errors import (
 )
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, ReferencePlan
 from retriever.domain.vectors import GivenVector
+from servicekit.admission.access import PeerName
 from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import connect, idempotent
+from servicekit.rpc.owned import idempotent_of
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
@@ -30,6 +32,7 @@ from sightline.embedder.v1 import (
     space_service_pb2,
     space_service_pb2_grpc,
 )
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 
 _GONE = frozenset(
     {
@@ -58,9 +61,10 @@ class EmbedderClient:
     ) -> None:
         """Prepare a channel of the worker, which connects on first use. `seconds`: timeout of calls
         except fits."""
-        configs = idempotent(pb)
+        configs = (*idempotent(pb), *idempotent_of(PeerName.EMBEDDER))
         self._channel = connect(target, peers=peers, service_configs=configs, patient=True)
         self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
+        self._admin = AdminServiceStub(self._channel)
         # Fits have no deadline: pings alone notice an embedder that hangs.
         self._fits = connect(target, peers=peers, service_configs=configs)
         self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._fits)
@@ -76,7 +80,7 @@ class EmbedderClient:
         """See Embedder. A version whose model has not answered yet is not offered."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
         with translated():
-            answer = await self._stub.ListSpaces(request, timeout=self._seconds)
+            answer = await self._admin.ListSpaces(request, timeout=self._seconds)
         first = {found.space: found for found in reversed(answer.spaces)}
         # An embedder of one version a space says of none that it is the default one.
         by_default = first | {
@@ -102,7 +106,7 @@ class EmbedderClient:
     ) -> frozenset[CategoryPath]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id, include_categories=True)
         with translated():
-            answer = await self._stub.ListSpaces(request, timeout=self._seconds)
+            answer = await self._admin.ListSpaces(request, timeout=self._seconds)
         return frozenset(
             tuple(path.levels)
             for found in answer.spaces

@@ -17,8 +17,9 @@ from retriever.domain.archive import PHOTOS, WATCH_PHOTOS, CatalogContent, Row, 
 from retriever.domain.errors import BackupQuota, CatalogNotEmpty
 from retriever.domain.jobs import Progress, reporting, request_key
 from retriever.domain.product import CatalogPart
-from retriever.ports.backup import BackupRecord, Snapshot
 from retriever.ports.photos import Photos
+from retriever.record import Record
+from retriever.record.snapshots import RecordSnapshot
 from servicekit.artefacts.backup_errors import BackupCatalogMismatch
 from servicekit.artefacts.backup_files import BackupWriter
 from servicekit.artefacts.backups import Backups, new_id
@@ -52,7 +53,7 @@ class Listed:
 class BackupTools:
     """Collaborators of both jobs."""
 
-    record: BackupRecord
+    record: Record
     photos: Photos
     store: Backups
     jobs: Jobs
@@ -120,7 +121,7 @@ def manifest_of(
 async def ask_restore(
     catalog_id: str,
     backup_id: str,
-    record: BackupRecord,
+    record: Record,
     store: Backups,
     jobs: Jobs,
     *,
@@ -200,7 +201,7 @@ async def _write(
     """Write tables and photos. Return the manifest."""
     tables, store = deps.record.archived(), deps.store
 
-    def take(found: Snapshot) -> tuple[Snapshot, Mapping[str, int]]:
+    def take(found: RecordSnapshot) -> tuple[RecordSnapshot, Mapping[str, int]]:
         return found, fill(spool, tables, found, progress)
 
     with Spool(store.spool_folder()) as spool:

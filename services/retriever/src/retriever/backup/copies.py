@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from retriever.backup.archive.writing import Spool, fill
 from retriever.backup.backups import BackupTools, affordable
@@ -24,10 +24,9 @@ from retriever.domain.archive import ArchiveTable, Row
 from retriever.domain.errors import CatalogExists, ImageTakenDown
 from retriever.domain.generation import Generation
 from retriever.domain.jobs import Progress, reporting, request_key
-from retriever.domain.registry import CatalogEntry
-from retriever.ports.backup import BackupRecord, Snapshot
 from retriever.ports.embedder import Embedder
-from retriever.ports.registry import CatalogRecord
+from retriever.record import Record
+from retriever.record.snapshots import RecordSnapshot
 from servicekit.catalogs.known import CatalogDeleted, CatalogState
 from servicekit.clock import new_id, now_micros
 from servicekit.errors import Unavailable
@@ -41,25 +40,12 @@ PATIENCE_SECONDS = 1.0
 """Seconds between two questions to an embedder that does not answer."""
 
 
-class CopyingRecord(BackupRecord, Protocol):
-    """The record, as copies use it."""
-
-    async def catalog_entry(self, catalog_id: str) -> CatalogEntry | None:
-        """See CatalogRecord."""
-
-    async def complete_copy(self, target: str, uid: str) -> None:
-        """See CatalogRecord."""
-
-    async def abandon_copy(self, target: str, uid: str, term_micros: int) -> None:
-        """See CatalogRecord."""
-
-
 @dataclass(frozen=True, slots=True)
 class CopyTools:
     """Collaborators of a copy."""
 
     tools: BackupTools
-    record: CopyingRecord
+    record: Record
     embedder: Embedder
     settle_seconds: float
     """Seconds between the deletion of an abandoned copy and its removal."""
@@ -94,7 +80,7 @@ class CopyRules:
 async def ask_copy(
     source: str,
     target: str,
-    record: CatalogRecord,
+    record: Record,
     jobs: Jobs,
     *,
     rules: CopyRules,
@@ -146,7 +132,7 @@ async def _copy(job: Job, deps: CopyTools, prefix: str, progress: Progress) -> M
     tables = {table.name: table for table in record.copied()}
     shared = await _shared_versions(job.catalog_id, deps.embedder, progress)
 
-    def take(found: Snapshot) -> tuple[Sequence[Generation], Mapping[str, int]]:
+    def take(found: RecordSnapshot) -> tuple[Sequence[Generation], Mapping[str, int]]:
         return found.generations, fill(spool, [*tables.values()], found, progress)
 
     with Spool(store.spool_folder()) as spool:
@@ -268,7 +254,7 @@ def _with_texts(copied: CopiedTables) -> Iterator[tuple[Products, list[Row]]]:
         yield products, texts
 
 
-async def _check_wanted(job: Job, record: CopyingRecord) -> None:
+async def _check_wanted(job: Job, record: Record) -> None:
     """Raise CatalogDeleted unless the new catalog still waits for this copy."""
     found = await record.catalog_entry(job.params["target"])
     mine = found is not None and found.uid == job.params["uid"]

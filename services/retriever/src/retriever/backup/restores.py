@@ -44,8 +44,8 @@ from retriever.domain.jobs import Progress, reporting
 from retriever.domain.product import MAX_PHOTOS
 from retriever.domain.synonyms import checked, loaded
 from retriever.domain.words import MOST_LABEL
-from retriever.ports.backup import BackupRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.artefacts.backup_errors import BackupDamaged
 from servicekit.artefacts.backups import Backups
 from servicekit.artefacts.manifest import MANIFEST
@@ -119,7 +119,7 @@ async def _restore(
 # Checks
 
 
-def check_tables(reader: ArchiveReader, record: BackupRecord, progress: Progress) -> None:
+def check_tables(reader: ArchiveReader, record: Record, progress: Progress) -> None:
     """Check that the record accepts all rows, and that their references exist.
 
     Raises BackupDamaged.
@@ -276,9 +276,7 @@ async def _put(catalog_id: str, image_id: str, data: bytes, photos: Photos) -> N
         await photos.put(catalog_id, image_id, data)
 
 
-async def register(
-    job: Job, generations: Sequence[Generation], prefix: str, record: BackupRecord
-) -> int:
+async def register(job: Job, generations: Sequence[Generation], prefix: str, record: Record) -> int:
     """Create a generation with a new collection for each that the catalog has no equal of. Return
     how many exceeded the limit; active ones are created first.
 
@@ -388,7 +386,7 @@ async def in_turn(
         await asyncio.sleep(time.monotonic() - began)
 
 
-async def _sweep(job: Job, record: BackupRecord, progress: Progress) -> int:
+async def _sweep(job: Job, record: Record, progress: Progress) -> int:
     """Delete products that the backup does not contain. Return their number."""
     deleted = 0
     async for count in sweep(job.catalog_id, All(), job.params["before"], record):

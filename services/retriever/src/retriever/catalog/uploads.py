@@ -14,8 +14,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from prometheus_client import Counter
 
 from retriever.domain.product import Stored
-from retriever.ports.catalog import UploadRecord
 from retriever.ports.photos import Mark, Photos
+from retriever.record import Record
 from servicekit import deadlines, telemetry
 from servicekit.errors import ServiceError
 from sightline_rules.photos import PhotoInfo
@@ -59,15 +59,13 @@ class Uploads:
             if isinstance(outcome, Stored):
                 self._named.update(outcome.image_ids)
 
-    async def end(self, record: UploadRecord) -> None:
+    async def end(self, record: Record) -> None:
         """Delete photos that are new and that no product has."""
         left = {name: put for name, put in self._puts.items() if name not in self._named}
         if left:
             await asyncio.shield(asyncio.ensure_future(self._take_back(left, record)))
 
-    async def _take_back(
-        self, left: dict[str, asyncio.Task[Mark | None]], record: UploadRecord
-    ) -> None:
+    async def _take_back(self, left: dict[str, asyncio.Task[Mark | None]], record: Record) -> None:
         deadlines.start(SECONDS)  # a deadline of this task: the call's own may have passed
         outcomes = await asyncio.gather(*left.values(), return_exceptions=True)
         marks = {name: m for name, m in zip(left, outcomes, strict=True) if isinstance(m, tuple)}
@@ -82,9 +80,7 @@ class Uploads:
 
 
 @asynccontextmanager
-async def uploading(
-    catalog_id: str, photos: Photos, record: UploadRecord
-) -> AsyncIterator[Uploads]:
+async def uploading(catalog_id: str, photos: Photos, record: Record) -> AsyncIterator[Uploads]:
     """Provide uploads for the body, whose `keep` takes what was written."""
     uploads = Uploads(catalog_id, photos)
     try:

@@ -10,8 +10,8 @@ from typing import Final
 
 from retriever.catalog.images import stored_photo
 from retriever.domain.fit_plan import FitPhoto, FitPlan, Label
-from retriever.ports.indexing import LabelRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from sightline_rules import picture_groups
 
 PAGE: Final = 500
@@ -33,7 +33,7 @@ class ChosenPhotos:
     """Photos that are missing in the store."""
 
 
-async def choose(catalog_id: str, wanted: FitPlan, record: LabelRecord) -> ChosenPhotos:
+async def choose(catalog_id: str, wanted: FitPlan, record: Record) -> ChosenPhotos:
     """Return which photos are sent: families of products drawn by the seed, with all of theirs."""
     counts: Counter[str] = Counter()
     async for labels in _pages(catalog_id, record):
@@ -121,7 +121,7 @@ def _drawn(counts: Mapping[str, int], wanted: FitPlan) -> tuple[frozenset[str], 
     return frozenset(drawn), total
 
 
-async def _pages(catalog_id: str, record: LabelRecord) -> AsyncGenerator[list[Label], None]:
+async def _pages(catalog_id: str, record: Record) -> AsyncGenerator[list[Label], None]:
     after: str | None = ""
     while after is not None:
         labels, after = await record.labels(catalog_id, after, PAGE)
@@ -129,7 +129,7 @@ async def _pages(catalog_id: str, record: LabelRecord) -> AsyncGenerator[list[La
 
 
 async def read(
-    catalog_id: str, wanted: FitPlan, chosen: ChosenPhotos, record: LabelRecord, photos: Photos
+    catalog_id: str, wanted: FitPlan, chosen: ChosenPhotos, record: Record, photos: Photos
 ) -> AsyncIterator[FitPhoto]:
     """Yield the photos. Those that the store has lost are omitted and counted."""
     tags = frozenset(wanted.shopper_photo_tags)

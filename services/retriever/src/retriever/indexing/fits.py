@@ -13,8 +13,8 @@ from retriever.domain.fit_plan import FitPlan, FitProgress, ReferencePlan
 from retriever.domain.jobs import Progress, reporting
 from retriever.indexing import fit_photos
 from retriever.ports.embedder import Trainer
-from retriever.ports.indexing import LabelRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.errors import FieldViolation
 from servicekit.jobs.queue import Job, Jobs
 from servicekit.rpc.requests import RequestInvalid
@@ -37,7 +37,7 @@ _LONG: Final = f"has more than {MOST_NAME} characters"
 class FitTools:
     """Collaborators of the jobs."""
 
-    record: LabelRecord
+    record: Record
     photos: Photos
     trainer: Trainer
     jobs: Jobs

@@ -7,7 +7,6 @@ from retriever.domain.generation import (
     IndexKind,
     IndexParameters,
     VectorMetric,
-    Verification,
 )
 from retriever.indexing.generations import (
     DEFAULT_K,
@@ -16,8 +15,8 @@ from retriever.indexing.generations import (
     Demand,
     GenerationRequest,
 )
-from retriever.servicer.messages import common_fields, values_by_number
-from servicekit.rpc.requests import timestamp
+from retriever.servicer.messages import values_by_number
+from servicekit.rpc.messages import message_of
 from sightline.retriever.v1 import index_service_pb2
 
 _METRIC = values_by_number(index_service_pb2.Metric.DESCRIPTOR, VectorMetric, VectorMetric.COSINE)
@@ -64,31 +63,17 @@ def demand(message: index_service_pb2.VerifyGenerationRequest) -> Demand:
 
 def generation(status: GenerationStatus) -> index_service_pb2.Generation:
     """Return a generation as a message."""
-    found = status.generation
-    kept = None if found.verification is None else _verification(found.verification)
-    fields = common_fields(index_service_pb2.Generation.DESCRIPTOR, found) | {
-        "metric": f"METRIC_{found.parameters.metric.name}",
-        "parameters": _parameters(found.parameters),
-        "verification": kept,
-    }
-    return index_service_pb2.Generation(
-        **fields,
+    found, parameters = status.generation, status.generation.parameters
+    flat = {"kind": parameters.kind, "partitions": parameters.partitions}
+    return message_of(
+        index_service_pb2.Generation,
+        found,
+        metric=parameters.metric,
+        parameters=flat if parameters.kind is IndexKind.FLAT else parameters,
         previous=status.previous,
         indexed_count=status.indexed,
         pending_count=status.pending,
         failed_count=status.failed,
-        create_time=timestamp(found.created),
-        activate_time=timestamp(found.activated) if found.activated else None,
+        create_time=found.created,
+        activate_time=found.activated,
     )
-
-
-def _parameters(found: IndexParameters) -> index_service_pb2.IndexParameters:
-    fields = common_fields(index_service_pb2.IndexParameters.DESCRIPTOR, found)
-    if found.kind is IndexKind.FLAT:  # a flat index has no other parameters
-        fields = {name: fields[name] for name in ("kind", "partitions")}
-    return index_service_pb2.IndexParameters(**fields)
-
-
-def _verification(found: Verification) -> index_service_pb2.Verification:
-    fields = common_fields(index_service_pb2.Verification.DESCRIPTOR, found)
-    return index_service_pb2.Verification(**fields | {"end_time": timestamp(found.end_time)})

@@ -6,30 +6,26 @@ from dataclasses import dataclass
 from retriever.domain.fit_plan import FitPlan, ReferencePlan
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.indexing import fits, generations, rebuild
-from retriever.ports.generations import RegistryRecord
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import enter
+from servicekit.rpc.requests import RequestInvalid, enter
 from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import (
     fit_service_pb2,
-    fit_service_pb2_grpc,
-    index_service_pb2_grpc,
     rebuild_service_pb2,
-    rebuild_service_pb2_grpc,
 )
 from sightline.retriever.v1 import index_service_pb2 as pb
 
 
 @dataclass(frozen=True)
-class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
+class IndexServicer:
     """Servicer of index_service.proto."""
 
     catalogs: Collection[str]
-    record: RegistryRecord
+    record: Record
     jobs: Jobs
     prefix: str
     """Prefix of the names of collections."""
@@ -98,11 +94,11 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
 
 
 @dataclass(frozen=True)
-class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
+class RebuildServicer:
     """Creates jobs that rebuild an index."""
 
     catalogs: Collection[str]
-    record: SearchRecord
+    record: Record
     jobs: Jobs
 
     async def RebuildIndex(
@@ -116,7 +112,7 @@ class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
 
 
 @dataclass(frozen=True)
-class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
+class FitServicer:
     """Creates jobs that fit spaces and references."""
 
     catalogs: Collection[str]
@@ -126,6 +122,9 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
         self, request: fit_service_pb2.FitSpaceRequest, context: Context
     ) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        if request.learn_from_clicks:
+            gone = "spaces are no longer refined by clicks, since 0.40: leave it out"
+            raise RequestInvalid.at("learn_from_clicks", gone)
         given = FitPlan(
             request.backbone,
             request.max_dimension,

@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Any as Anything
 from typing import TypeVar
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor
+from google.protobuf.descriptor import EnumDescriptor
 from google.rpc import code_pb2, status_pb2
 
 from servicekit.errors import ServiceError
@@ -44,15 +44,6 @@ def value_of(values: Mapping[int, E], number: int, field: str) -> E:
     if number not in values:
         raise RequestInvalid.at(field, "is not one of the known values")
     return values[number]
-
-
-def common_fields(message: Descriptor, value: object) -> dict[str, Anything]:
-    """Return the fields of a message that `value` has under the same names, enums as their
-    labels."""
-    common = [field for field in message.fields if hasattr(value, field.name)]
-    found = {field.name: getattr(value, field.name) for field in common}
-    enums = {field.name: field.enum_type for field in common if field.enum_type}
-    return found | {name: _label(of, found[name]) for name, of in enums.items()}
 
 
 def status(outcome: object) -> status_pb2.Status:

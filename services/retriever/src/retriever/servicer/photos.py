@@ -4,21 +4,20 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from retriever.catalog import takedowns
-from retriever.domain.product import Takedown
-from retriever.ports.catalog import TakedownRecord
 from retriever.ports.photos import Photos
-from servicekit.rpc.requests import enter, timestamp
+from retriever.record import Record
+from servicekit.rpc.messages import message_of
+from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import photo_service_pb2 as pb
-from sightline.retriever.v1 import photo_service_pb2_grpc
 
 
 @dataclass(frozen=True)
-class PhotoServicer(photo_service_pb2_grpc.PhotoServiceServicer):
+class PhotoServicer:
     """Servicer of photo_service.proto."""
 
     catalogs: Collection[str]
-    record: TakedownRecord
+    record: Record
     photos: Photos
 
     async def TakeDownPhoto(
@@ -28,7 +27,9 @@ class PhotoServicer(photo_service_pb2_grpc.PhotoServiceServicer):
         taken, product_ids = await takedowns.take_down(
             catalog, request.image_id, request.reason, self.record, self.photos
         )
-        return pb.TakeDownPhotoResponse(takedown=_takedown(taken), product_ids=product_ids)
+        return pb.TakeDownPhotoResponse(
+            takedown=message_of(pb.Takedown, taken), product_ids=product_ids
+        )
 
     async def LiftTakedown(
         self, request: pb.LiftTakedownRequest, context: Context
@@ -44,10 +45,6 @@ class PhotoServicer(photo_service_pb2_grpc.PhotoServiceServicer):
         found, token = await takedowns.list_takedowns(
             catalog, self.record, size=request.page_size, token=request.page_token
         )
-        return pb.ListTakedownsResponse(takedowns=map(_takedown, found), next_page_token=token)
-
-
-def _takedown(value: Takedown) -> pb.Takedown:
-    return pb.Takedown(
-        image_id=value.image_id, reason=value.reason, create_time=timestamp(value.create_time)
-    )
+        return pb.ListTakedownsResponse(
+            takedowns=[message_of(pb.Takedown, each) for each in found], next_page_token=token
+        )

@@ -4,18 +4,18 @@ from dataclasses import dataclass
 
 from retriever.backup import copies
 from retriever.catalog.registry import UNDO_DAYS, Registry
-from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
+from retriever.domain.registry import CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.servicer import messages as wire
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.catalogs.list_service import list_message, state_message
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import enter, take_request_id, timestamp
+from servicekit.rpc.messages import message_of, value_of
+from servicekit.rpc.requests import enter, take_request_id
 from servicekit.rpc.server import Context
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1 import catalog_list_service_pb2_grpc, job_pb2
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
-from sightline.retriever.v1 import catalog_registry_service_pb2_grpc
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class CatalogListServicer(catalog_list_service_pb2_grpc.CatalogListServiceServic
 
 
 @dataclass(frozen=True)
-class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryServiceServicer):
+class CatalogRegistryServicer:
     """Servicer of catalog_registry_service.proto."""
 
     registry: Registry
@@ -110,14 +110,16 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
         take_request_id(request.request_id)
         catalog_id = request.catalog_id or DEFAULT_CATALOG
         changed = await self.registry.set_alias(request.alias_id, catalog_id, request.etag)
-        return _alias(changed)
+        return message_of(pb.CatalogAlias, changed)
 
     async def ListCatalogAliases(
         self, request: pb.ListCatalogAliasesRequest, context: Context
     ) -> pb.ListCatalogAliasesResponse:
         take_request_id(request.request_id)
         found = await self.registry.record.catalog_aliases()
-        return pb.ListCatalogAliasesResponse(aliases=map(_alias, found))
+        return pb.ListCatalogAliasesResponse(
+            aliases=[message_of(pb.CatalogAlias, each) for each in found]
+        )
 
     async def DeleteCatalogAlias(
         self, request: pb.DeleteCatalogAliasRequest, context: Context
@@ -128,8 +130,9 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
 
     def _message(self, entry: CatalogEntry) -> pb.Catalog:
         values = entry.values
-        return pb.Catalog(
-            catalog_id=entry.catalog_id,
+        return message_of(
+            pb.Catalog,
+            entry,
             display_name=values.display_name,
             language_code=values.language_code,
             labels=[pb.CatalogLabel(name=name, value=value) for name, value in values.labels],
@@ -137,29 +140,10 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
             etag=values.etag,
             state=state_message(entry.state),
             declared=entry.catalog_id in self.registry.declared,
-            create_time=timestamp(entry.create_micros) if entry.create_micros else None,
-            update_time=timestamp(entry.update_micros) if entry.update_micros else None,
-            delete_time=timestamp(entry.delete_micros) if entry.delete_micros else None,
-            purge_time=timestamp(entry.purge_micros) if entry.purge_micros else None,
             pending_services=entry.pending,
-            copied_from=entry.copied_from,
         )
 
 
-def _alias(value: CatalogAlias) -> pb.CatalogAlias:
-    return pb.CatalogAlias(
-        alias_id=value.alias_id,
-        catalog_id=value.catalog_id,
-        etag=value.etag,
-        create_time=timestamp(value.create_micros),
-        update_time=timestamp(value.update_micros),
-    )
-
-
 def _values(message: pb.Catalog) -> CatalogValues:
-    return CatalogValues(
-        message.display_name,
-        message.language_code,
-        tuple(sorted((each.name, each.value) for each in message.labels)),
-        message.quota_share or 1.0,
-    )
+    labels = sorted((each.name, each.value) for each in message.labels)
+    return value_of(CatalogValues, message, labels=tuple(labels))

@@ -4,15 +4,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from retriever.delivery.webhooks import Webhooks
-from retriever.domain.webhooks import DEFAULT_OVERLAP_MICROS, DeadLetter, WebhookState
-from servicekit.rpc.requests import enter, timestamp
+from retriever.domain.webhooks import DEFAULT_OVERLAP_MICROS, WebhookState
+from servicekit.rpc.messages import message_of
+from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import webhook_service_pb2 as pb
-from sightline.retriever.v1 import webhook_service_pb2_grpc
 
 
 @dataclass(frozen=True)
-class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
+class WebhookServicer:
     """Servicer of webhook_service.proto."""
 
     catalogs: Collection[str]
@@ -77,7 +77,7 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
             catalog, request.webhook_id, size=request.page_size, token=request.page_token
         )
         return pb.ListDeadLettersResponse(
-            dead_letters=map(_dead_letter, found), next_page_token=token
+            dead_letters=[message_of(pb.DeadLetter, each) for each in found], next_page_token=token
         )
 
     async def ReplayDeliveries(
@@ -90,28 +90,15 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
 
 def _webhook(state: WebhookState) -> pb.Webhook:
     webhook = state.webhook
-    newest, former = webhook.secrets[0], [*webhook.secrets[1:]]
-    return pb.Webhook(
-        webhook_id=webhook.webhook_id,
-        uri=webhook.uri,
-        watch_ids=webhook.watch_ids,
-        create_time=timestamp(webhook.create_micros),
-        secret_create_time=timestamp(newest.create_micros),
-        former_secret_expire_time=timestamp(former[0].end_micros) if former else None,
+    newest, former = webhook.secrets[0], webhook.secrets[1:]
+    return message_of(
+        pb.Webhook,
+        webhook,
+        secret_create_time=newest.create_micros,
+        former_secret_expire_time=former[0].end_micros if former else None,
         failing_watch_count=state.failing_watches,
         attempt_count=state.attempts,
         failure=state.failure,
-        next_attempt_time=timestamp(state.next_micros) if state.next_micros else None,
+        next_attempt_time=state.next_micros,
         dead_letter_count=state.dead_letters,
-    )
-
-
-def _dead_letter(value: DeadLetter) -> pb.DeadLetter:
-    return pb.DeadLetter(
-        watch_id=value.watch_id,
-        sequence=value.sequence,
-        alert_id=value.alert_id,
-        create_time=timestamp(value.create_micros),
-        failure=value.failure,
-        replaying=value.replaying,
     )
