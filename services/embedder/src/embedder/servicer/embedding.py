@@ -6,7 +6,6 @@ from typing import Any
 
 from embedder.domain.heat import Heat
 from embedder.domain.items import CategoryGuess, Embedding, Item, ItemOutcome
-from embedder.domain.labels import LabelLine
 from embedder.domain.objects import MOST_OBJECTS
 from embedder.domain.photos import Box, Camera
 from embedder.domain.urgency import asking
@@ -129,7 +128,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             request.image, catalog, messages.priority(request.priority), stages
         )
         return pb.FindFacesResponse(
-            faces=[pb.Face(box=messages.box(face.box), score=face.score) for face in found],
+            faces=[messages.message_of(pb.Face, face) for face in found],
             **messages.measured(stages),
         )
 
@@ -145,7 +144,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         async with photo_of(given, request.image_uri, self._embedder.fetch, stages) as photo:
             label = await self._labels.read(photo, camera, catalog, priority, stages)
         return pb.ReadLabelsResponse(
-            lines=map(_line, label.lines),
+            lines=[messages.message_of(photo_pb2.LabelLine, line) for line in label.lines],
             unsure_line_count=label.unsure,
             **messages.measured(stages),
         )
@@ -282,11 +281,6 @@ def _grid(heat: Heat) -> pb.SimilarityGrid:
         values=heat.grid.astype("<f4").tobytes(),
         rest=heat.rest,
     )
-
-
-def _line(line: LabelLine) -> photo_pb2.LabelLine:
-    corners = [photo_pb2.PhotoPoint(x=point.x, y=point.y) for point in line.corners]
-    return photo_pb2.LabelLine(text=line.text, confidence=line.confidence, corners=corners)
 
 
 def classification_of(outcome: Embedding) -> photo_pb2.Classification | None:
