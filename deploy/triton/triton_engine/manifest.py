@@ -1,7 +1,7 @@
 """Parts that all manifests of backbones have: the source of the weights, and the graph."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -86,6 +86,8 @@ class Manifest(Table):
     space: Name
     """The space of its vectors."""
     graph: Graph
+    _output: ClassVar[str] = "embedding"
+    _given: ClassVar[str] = "output, L2"
 
     @property
     def licence(self) -> str:
@@ -100,12 +102,12 @@ class Manifest(Table):
     @property
     def output(self) -> str:
         """Name of the graph's output."""
-        return "embedding"
+        return self._output
 
     @property
     def given(self) -> str:
         """Description of the output."""
-        return "output, L2"
+        return self._given
 
     @property
     def precision(self) -> str:

@@ -1,7 +1,7 @@
 """Manifests of networks that take photos, or lines of text cut out of them."""
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -272,14 +272,8 @@ class FaceModel(PhotoModel):
 
     network: OnnxFaces
     space: Literal["faces"]
-
-    @property
-    def output(self) -> str:
-        return FACES
-
-    @property
-    def given(self) -> str:
-        return "maps of faces: centre, log height and width, offset down and right"
+    _output: ClassVar[str] = FACES
+    _given: ClassVar[str] = "maps of faces: centre, log height and width, offset down and right"
 
     @property
     def dimension(self) -> int:
@@ -293,14 +287,8 @@ class ObjectModel(PhotoModel):
     network: LiteObjects
     weights: Packaged
     space: Literal["objects"]
-
-    @property
-    def output(self) -> str:
-        return OBJECTS
-
-    @property
-    def given(self) -> str:
-        return "maps of objects: score of the middle, log distances to the four sides"
+    _output: ClassVar[str] = OBJECTS
+    _given: ClassVar[str] = "maps of objects: score of the middle, log distances to the four sides"
 
     @property
     def source(self) -> str:
@@ -317,20 +305,14 @@ class OnnxObjectModel(PhotoModel):
 
     network: OnnxObjects
     space: Literal["objects"]
+    _output: ClassVar[str] = BOXES
+    _given: ClassVar[str] = "boxes of objects, highest score first: left, top, right, bottom, score"
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         if self.input.crop != 1 or self.input.preprocessing != "crop=pad":
             raise ValueError('crop must be 1.0 and preprocessing "crop=pad": objects are anywhere')
         return self
-
-    @property
-    def output(self) -> str:
-        return BOXES
-
-    @property
-    def given(self) -> str:
-        return "boxes of objects, highest score first: left, top, right, bottom, score"
 
     @property
     def dimension(self) -> int:
@@ -343,14 +325,8 @@ class TextMapModel(PhotoModel):
 
     network: OnnxTextMap
     space: Literal["labels"]
-
-    @property
-    def output(self) -> str:
-        return "texts"
-
-    @property
-    def given(self) -> str:
-        return "probability of a text at each pixel"
+    _output: ClassVar[str] = "texts"
+    _given: ClassVar[str] = "probability of a text at each pixel"
 
 
 class ReaderModel(SingleModel):
@@ -359,14 +335,8 @@ class ReaderModel(SingleModel):
     network: OnnxReader
     space: Literal["labels"]
     input: Lines
-
-    @property
-    def output(self) -> str:
-        return "lines"
-
-    @property
-    def given(self) -> str:
-        return "code point and probability of the likeliest character at each step"
+    _output: ClassVar[str] = "lines"
+    _given: ClassVar[str] = "code point and probability of the likeliest character at each step"
 
     @property
     def parameters(self) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Manifests of networks that take texts."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -90,10 +90,7 @@ class BertModel(TextModel):
 
     network: Bert
     weights: Packaged
-
-    @property
-    def given(self) -> str:
-        return "mean of the words, L2"
+    _given: ClassVar[str] = "mean of the words, L2"
 
 
 class SentenceEncoderModel(TextModel):
@@ -115,10 +112,7 @@ class PairModel(Manifest):
     network: Pair
     parts: tuple[BertModel | SentenceEncoderModel | OnnxTextModel, ...]
     """The manifests of both models."""
-
-    @property
-    def given(self) -> str:
-        return "both vectors, L2"
+    _given: ClassVar[str] = "both vectors, L2"
 
     @property
     def licence(self) -> str:

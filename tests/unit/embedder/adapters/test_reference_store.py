@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -253,26 +252,11 @@ def test_a_reference_that_is_deleted_each_time_is_not_found(
         store.add("default", "r", "a", PIXELS)
 
 
-def test_threads_take_turns_at_what_is_loaded(
-    store: ReferenceStore, monkeypatch: pytest.MonkeyPatch
+def test_threads_load_at_once_and_a_changed_manifest_is_no_cached_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Check the lock rather than a race: two threads could end the interpreter."""
-
-    class Guarded(OrderedDict[Path, PatchMemory]):
-        def pop(self, *given: object) -> object:  # type: ignore[override]
-            assert store._lock.locked()
-            return super().pop(*given)  # type: ignore[call-overload]
-
-        def __setitem__(self, path: Path, memory: PatchMemory) -> None:
-            assert store._lock.locked()
-            super().__setitem__(path, memory)
-
-        def popitem(self, last: bool = True) -> tuple[Path, PatchMemory]:
-            assert store._lock.locked()
-            return super().popitem(last)
-
     monkeypatch.setattr(reference_store, "CACHED", 1)
-    monkeypatch.setattr(store, "_cache", Guarded())
+    store = ReferenceStore(tmp_path)
     versions = {name: keep(store, product=name, name=name) for name in ("r", "s")}
     with ThreadPoolExecutor(4) as threads:
         loads = [
@@ -280,3 +264,8 @@ def test_threads_take_turns_at_what_is_loaded(
             for name, version in [*versions.items()] * 20
         ]
         assert {each.result()[0].version for each in loads} == {*versions.values()}
+    manifest = next(tmp_path.rglob(f"{versions['r']}/manifest.json"))
+    told = json.loads(manifest.read_bytes()) | {"file": "0" * 64}
+    manifest.write_text(json.dumps(told))
+    with pytest.raises(errors.ReferenceNotFound):
+        store.load("default", "r", "", versions["r"])

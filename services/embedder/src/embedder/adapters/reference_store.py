@@ -17,10 +17,8 @@ import hashlib
 import io
 import json
 import os
-import threading
 import time
 import zipfile
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -92,8 +90,7 @@ class ReferenceStore:
         """`root`: folder of fitted spaces; folders are created on first use. `keys` sign
         manifests."""
         self._root, self._work, self._keys = root / FOLDER, root / "work", keys
-        self._cache: OrderedDict[Path, PatchMemory] = OrderedDict()
-        self._lock = threading.Lock()
+        self._memory = functools.lru_cache(CACHED)(_unpacked)  # for any thread
 
     @_anew
     def add(self, catalog_id: str, reference_id: str, digest: str, pixels: Pixels) -> int:
@@ -259,16 +256,7 @@ class ReferenceStore:
         if not wanted:
             raise errors.ReferenceNotFound
         found = self._find(folder, wanted)
-        path = folder / found.version / MEMORY
-        with self._lock:  # threads load concurrently
-            memory = self._cache.pop(path, None)
-        if memory is None:
-            memory = _unpacked(path, found)
-        with self._lock:
-            self._cache[path] = memory
-            while len(self._cache) > CACHED:
-                self._cache.popitem(last=False)
-        return found, memory
+        return found, self._memory(folder / found.version / MEMORY, found)
 
     def serving(
         self, catalog_id: str, reference_id: str

@@ -6,7 +6,6 @@ from typing import Any
 
 from embedder.domain.heat import Heat
 from embedder.domain.items import CategoryGuess, Embedding, Item, ItemOutcome
-from embedder.domain.labels import LabelLine
 from embedder.domain.objects import MOST_OBJECTS
 from embedder.domain.photos import Box, Camera
 from embedder.domain.urgency import asking
@@ -98,8 +97,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         )
         return pb.ClassifyResponse(
             results=map(_classified, outcomes),
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
+            **messages.measured(stages),
         )
 
     async def ComparePhotos(
@@ -119,8 +117,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             first=_grid(found.first.heat),
             second=_grid(found.second.heat),
             png=await asyncio.to_thread(overlay.png, (found.first, found.second)),
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
+            **messages.measured(stages),
         )
 
     async def FindFaces(self, request: pb.FindFacesRequest, _context: Any) -> pb.FindFacesResponse:
@@ -131,9 +128,8 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             request.image, catalog, messages.priority(request.priority), stages
         )
         return pb.FindFacesResponse(
-            faces=[pb.Face(box=messages.box(face.box), score=face.score) for face in found],
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
+            faces=[messages.message_of(pb.Face, face) for face in found],
+            **messages.measured(stages),
         )
 
     async def ReadLabels(
@@ -148,10 +144,9 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
         async with photo_of(given, request.image_uri, self._embedder.fetch, stages) as photo:
             label = await self._labels.read(photo, camera, catalog, priority, stages)
         return pb.ReadLabelsResponse(
-            lines=map(_line, label.lines),
+            lines=[messages.message_of(photo_pb2.LabelLine, line) for line in label.lines],
             unsure_line_count=label.unsure,
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
+            **messages.measured(stages),
         )
 
     async def EmbedRegions(
@@ -183,8 +178,7 @@ class EmbeddingServicer(embedding_service_pb2_grpc.EmbeddingServiceServicer):
             truncated=found.truncated,
             small_objects=found.small,
             embedded_views=found.views,
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
+            **messages.measured(stages),
         )
 
     async def ListSpaces(
@@ -287,11 +281,6 @@ def _grid(heat: Heat) -> pb.SimilarityGrid:
         values=heat.grid.astype("<f4").tobytes(),
         rest=heat.rest,
     )
-
-
-def _line(line: LabelLine) -> photo_pb2.LabelLine:
-    corners = [photo_pb2.PhotoPoint(x=point.x, y=point.y) for point in line.corners]
-    return photo_pb2.LabelLine(text=line.text, confidence=line.confidence, corners=corners)
 
 
 def classification_of(outcome: Embedding) -> photo_pb2.Classification | None:

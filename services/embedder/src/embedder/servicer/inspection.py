@@ -8,10 +8,9 @@ from google.rpc import status_pb2
 
 from embedder.domain.inspection import least_rate
 from embedder.domain.references import ListedReference
-from embedder.inspection.inspect_piece import InspectedPiece, InspectionQuery, Inspector
+from embedder.inspection.inspect_piece import InspectionQuery, Inspector
 from embedder.inspection.references import References
 from embedder.servicer import messages
-from servicekit.rpc.messages import MessageWriter
 from servicekit.rpc.requests import RequestInvalid, enter, take_request_id
 from servicekit.status import to_status
 from servicekit.telemetry import Stages
@@ -20,14 +19,6 @@ from sightline.embedder.v1 import inspection_service_pb2_grpc
 
 MOST_PRODUCT_ID = 128
 MOST_LISTED = 500
-
-_message = MessageWriter(
-    {
-        "photo_count": "photos",
-        "defect_count": "defects",
-        "least_false_alarm_rate": "least_rate",
-    }
-)
 
 
 class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
@@ -129,33 +120,26 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
             ),
             stages,
         )
-        response = _inspected(found)
-        response.stage_timings.extend(messages.timings(stages.finished))
-        response.decoding_time.CopyFrom(messages.duration(stages.decoding_seconds))
-        response.request_id = take_request_id(request.request_id)
-        return response
+        reference = found.reference
+        return messages.message_of(
+            pb.InspectResponse,
+            found.comparison,
+            false_alarm_rate=found.rate,
+            heat_map_png=found.png,
+            reference_id=reference.reference_id,
+            version=reference.version,
+            product_id=reference.product_id,
+            request_id=take_request_id(request.request_id),
+            **messages.measured(stages),
+        )
 
 
 def _reference(listed: ListedReference) -> pb.InspectionReference:
-    found = listed.manifest
-    return _message(
+    if (found := listed.manifest) is None:
+        return messages.message_of(pb.InspectionReference, listed)
+    return messages.message_of(
         pb.InspectionReference,
-        found or {},
-        reference_id=listed.reference_id,
+        found,
         state=listed.state,
-        photo_count=listed.photos,
-        create_time=listed.create_time,
-        least_false_alarm_rate=None if found is None else least_rate(found.photos),
-    )
-
-
-def _inspected(found: InspectedPiece) -> pb.InspectResponse:
-    return _message(
-        pb.InspectResponse,
-        found.comparison,
-        false_alarm_rate=found.rate,
-        heat_map_png=found.png,
-        reference_id=found.reference.reference_id,
-        version=found.reference.version,
-        product_id=found.reference.product_id,
+        least_false_alarm_rate=least_rate(found.photos),
     )

@@ -1,8 +1,11 @@
 """Spaces as messages."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from embedder.domain.items import Priority
 from embedder.domain.manifest import ServingState, SpaceManifest
@@ -10,56 +13,64 @@ from embedder.domain.models import VISUAL
 from embedder.domain.photos import Box
 from embedder.domain.recipes import words
 from embedder.spaces.listing import ListedSpace
-from servicekit.rpc.messages import message_of
-from servicekit.telemetry import Stage
+from servicekit.rpc.messages import MessageWriter
+from servicekit.telemetry import Stage, Stages
 from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
-from sightline.embedder.v1 import space_pb2
+
+
+def _timestamp(value: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(value)
+    return message
+
+
+message_of = MessageWriter(
+    {
+        "photo_count": "photos",
+        "defect_count": "defects",
+        "least_false_alarm_rate": "least_rate",
+        "model": "name",
+        "category_count": "categories",
+    },
+    {datetime: _timestamp},
+)
+"""Converts values to messages; see MessageWriter."""
 
 
 def space(found: SpaceManifest, standing: ServingState) -> pb.Space:
     """Return the message of a fitted space from its manifest. `ready` is not set: the model
     determines it."""
-    return message_of(
-        pb.Space,
-        found,
-        space=VISUAL,
-        model=found.name,
-        state=standing,
-        category_count=found.categories,
-        categories=(),
-    )
+    return message_of(pb.Space, found, space=VISUAL, state=standing.name, categories=())
 
 
 def listed(each: ListedSpace) -> pb.Space:
     """Return the message of a space from its model's state and, if fitted, its manifest."""
-    state = each.state
+    state, fitted = each.state, each.fitted
     if state is None:
-        if each.fitted is None:
+        if fitted is None:
             raise ValueError("neither a model nor a manifest describes the space")
-        return space(each.fitted, each.standing)
-    message = pb.Space(
-        space=state.space,
-        version=state.version,
-        model=state.model,
-        ready=state.ready,
-        default_version=state.default,
-        state=space_pb2.SpaceState.Value(f"SPACE_STATE_{each.standing.name}"),
-        takes_texts=state.takes_texts,
-        shopper_views=1,
-        catalogue_views=1,
-    )
+        return space(fitted, each.standing)
+    judged = {} if fitted is None else {name: getattr(fitted, name) for name in _JUDGED}
+    described: dict[str, Any] = {"shopper_views": 1, "catalogue_views": 1}
     if (known := state.known) is not None:
-        message.dimension, message.licence = known.dimension, known.licence
-        message.preprocessing, message.catalog_id = words(known.recipe), known.catalog
-        message.shopper_views, message.catalogue_views = known.shopper_views, known.catalog_views
-        message.category_count = known.categories
-    if (fitted := each.fitted) is not None:
-        message.evaluation.CopyFrom(message_of(space_pb2.SpaceEvaluation, fitted.evaluation))
-        message.create_time.FromDatetime(fitted.create_time)
-        message.forced = fitted.forced
-        message.shopper_photo_tags.extend(fitted.shopper_photo_tags)
-    return message
+        described = {
+            "dimension": known.dimension,
+            "licence": known.licence,
+            "preprocessing": words(known.recipe),
+            "catalog_id": known.catalog,
+            "shopper_views": known.shopper_views,
+            "catalogue_views": known.catalog_views,
+            "category_count": known.categories,
+        }
+    standing, default = each.standing.name, state.default
+    return message_of(
+        pb.Space, state, state=standing, default_version=default, **described, **judged
+    )
+
+
+_JUDGED = ("evaluation", "create_time", "forced", "shopper_photo_tags")
+"""What the manifest of a fit adds to its model's state."""
 
 
 def box(value: Box) -> photo_pb2.Box:
@@ -72,6 +83,14 @@ def duration(seconds: float) -> Duration:
     message = Duration()
     message.FromNanoseconds(int(seconds * 1e9))
     return message
+
+
+def measured(stages: Stages) -> dict[str, Any]:
+    """Return the fields of an answer with the time of its stages."""
+    return {
+        "stage_timings": timings(stages.finished),
+        "decoding_time": duration(stages.decoding_seconds),
+    }
 
 
 def timings(stages: Sequence[Stage]) -> list[answer_pb2.StageTiming]:
