@@ -36,14 +36,9 @@ def list_entries(
         datetime | None, options.moment(f"Only at or after this time{options.ZONE}")
     ] = None,
     before: Annotated[datetime | None, options.moment("Only before this time.")] = None,
-    caller: Annotated[
-        str, options.words(metavar="NAME", help="Only calls of this caller; default: all callers.")
-    ] = "",
+    caller: Annotated[str, options.words(metavar="NAME")] = "",
     top: options.Newest = 50,
-    page: Annotated[
-        str,
-        options.words(metavar="TOKEN", help="Page token that the previous list printed."),
-    ] = "",
+    page: Annotated[str, options.words(metavar="TOKEN")] = "",
     suite: Suite,
 ) -> None:
     """List administrative and destructive calls with their callers, newest first.
@@ -51,6 +46,10 @@ def list_entries(
     sightline audit list --since 2026-11-01 --caller import
 
     sightline audit list --json | jq '.entries[] | select(.code != "OK")'
+
+    Args:
+        caller: Only calls of this caller; default: all callers.
+        page: Page token that the previous list printed.
     """
     request = audit_service_pb2.ListAuditEntriesRequest(
         catalog_id=suite.catalog, caller=caller, page_size=top, page_token=page
@@ -81,20 +80,8 @@ def _heads(values: list[str]) -> dict[str, dict[int, bytes]]:
 @app.command()
 def verify(
     *,
-    archives: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[FILE]...",
-            help="Archives to verify instead of the suite's entries, oldest first.",
-        ),
-    ] = None,
-    head: Annotated[
-        list[str] | None,
-        options.words(
-            metavar="STORE:NUMBER:HASH",
-            help="End of a chain as it was printed or logged before; may be repeated.",
-        ),
-    ] = None,
+    archives: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...")] = None,
+    head: Annotated[list[str] | None, options.words(metavar="STORE:NUMBER:HASH")] = None,
     suite: Suite = LONG,
 ) -> None:
     """Verify that no audit entry is missing, changed, inserted or moved.
@@ -104,10 +91,12 @@ def verify(
     that the chain was not rebuilt since. Archives are verified without the suite.
 
       sightline audit verify
-
       sightline audit verify --head "$(cat head.txt)"
-
       sightline audit verify archives/audit-default-retriever-1-1204.jsonl
+
+    Args:
+        archives: Archives to verify instead of the suite's entries, oldest first.
+        head: End of a chain as it was printed or logged before; may be repeated.
     """
     known = _heads(head or [])
     if archives:
@@ -123,9 +112,7 @@ def verify(
 @app.command()
 def archive(
     *,
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Existing folder for the archives.")
-    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER")],
     before: Annotated[datetime, options.moment(f"Entries before this time{options.ZONE}")],
     suite: Suite = LONG,
 ) -> None:
@@ -134,6 +121,9 @@ def archive(
     Nothing is deleted: see `sightline audit drop`.
 
       sightline audit archive archives --before 2026-08-01
+
+    Args:
+        folder: Existing folder for the archives.
     """
     until = options.in_zone(before)
     written = _unbroken(lambda: suite.run(lambda client: auditing.archive(client, folder, until)))
@@ -154,9 +144,7 @@ def archive(
 @app.command()
 def drop(
     *,
-    archive: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Archive of the entries; it is verified first.")
-    ],
+    archive: Annotated[Path, typer.Argument(metavar="FILE")],
     suite: Suite = LONG,
 ) -> None:
     """Delete the audit entries of an archive from their store.
@@ -165,6 +153,9 @@ def drop(
     younger ones. Its chain continues from the archive's seal.
 
       sightline audit drop archives/audit-default-retriever-1-1204.jsonl
+
+    Args:
+        archive: Archive of the entries; it is verified first.
     """
     (segment,) = running.guarded(lambda: _unbroken(lambda: auditing.verify_files([archive])))
     if segment.catalog != suite.catalog:

@@ -60,13 +60,7 @@ class _Counts:
 def import_(
     *,
     file: options.File,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Write nothing; check the columns and values of every row.",
-        ),
-    ] = False,
+    dry_run: options.Flag = False,
     in_flight: options.InFlight = 4,
     columns: FileColumns,
     suite: Suite = LONG,
@@ -86,10 +80,11 @@ def import_(
     printed. After an interrupt, run the command again: duplicates are not counted twice.
 
       sightline events import clicks.csv --dry-run
-
       sightline events import clicks.csv
-
       sightline events import clicks.parquet --json | jq .writtenCount
+
+    Args:
+        dry_run: Write nothing; check the columns and values of every row.
     """
     counts = _Counts()
     named = unmatched.Products()
@@ -200,15 +195,9 @@ def purge(
         datetime | None, options.moment(f"Only events before this time{options.ZONE}")
     ] = None,
     type: Types = None,
-    product: Annotated[
-        str, options.words(metavar="ID", help="Only events with this product.")
-    ] = "",
-    user: Annotated[
-        str | None, options.words(metavar="ID", help="Only events of this customer.")
-    ] = None,
-    visitor: Annotated[
-        str | None, options.words(metavar="ID", help="Only events of this visitor.")
-    ] = None,
+    product: Annotated[str, options.words(metavar="ID")] = "",
+    user: Annotated[str | None, options.words(metavar="ID")] = None,
+    visitor: Annotated[str | None, options.words(metavar="ID")] = None,
     force: options.Force = False,
     suite: Suite = PATIENT,
 ) -> None:
@@ -217,6 +206,11 @@ def purge(
     sightline events purge --before 2024-01-01
 
     sightline events purge --type IMPRESSION --before 2024-01-01 --force
+
+    Args:
+        product: Only events with this product.
+        user: Only events of this customer.
+        visitor: Only events of this visitor.
     """
     if user and visitor:
         raise typer.BadParameter(_("give --user or --visitor, not both"), param_hint="--visitor")
@@ -244,11 +238,8 @@ def export(
     ] = None,
     before: Annotated[datetime | None, options.moment("Only events before this time.")] = None,
     type: Types = None,
-    order_ids: Annotated[
-        bool,
-        typer.Option("--order-ids", help="Write order ids in plain text instead of as hashes."),
-    ] = False,
-    queries: Annotated[bool, typer.Option("--queries", help="Include search terms.")] = False,
+    order_ids: options.Flag = False,
+    queries: options.Flag = False,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
@@ -257,8 +248,11 @@ def export(
     Data that may identify a person is left out unless an option includes it.
 
       sightline events export --since 2026-01-01
-
       sightline events export --type SEARCH --queries
+
+    Args:
+        order_ids: Write order ids in plain text instead of as hashes.
+        queries: Include search terms.
     """
 
     async def ask(client: SightlineClient) -> job_pb2.Job:

@@ -48,15 +48,16 @@ app.call(
 def export(
     *,
     name: Name,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", dir_okay=False, help="CSV file to write.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)],
     suite: Suite = PATIENT,
 ) -> None:
     """Write the results of each counted unit to a CSV file. Unit ids are hashes that differ between
     experiments.
 
       sightline experiments export home-order units.csv
+
+    Args:
+        file: CSV file to write.
     """
     units = suite.run(lambda client: client.experiment_units(name))
 

@@ -65,39 +65,17 @@ app.command("bring")(bringing.command)
 @app.command()
 def train(
     *,
-    seed: Annotated[
-        int,
-        options.number("N", "Random seed: equal data and seeds give equal models.", 0, 2**32 - 1),
-    ] = 0,
-    promote: Annotated[
-        bool, typer.Option("--promote", help="Promote the model if its evaluation passed.")
-    ] = False,
+    seed: Annotated[int, options.number("N", 0, 2**32 - 1)] = 0,
+    promote: options.Flag = False,
     force: ForcePromotion = False,
-    search: Annotated[
-        int | None,
-        options.number("N", "Number of recipes to try on a validation split.", 0, 10_000),
-    ] = None,
-    search_seconds: Annotated[
-        float | None, options.number("S", "Seconds after which no new trial starts.", 1, 604_800)
-    ] = None,
-    ablation: Annotated[
-        bool | None,
-        typer.Option(help="Measure the contribution of each part; disable parts without one."),
-    ] = None,
-    incremental: Annotated[
-        bool, typer.Option("--incremental", help="Continue from the serving model.")
-    ] = False,
-    loss: Annotated[
-        TrainingLoss | None,
-        typer.Option(case_sensitive=False, metavar="LOSS", help="warp, bpr or logistic."),
-    ] = None,
-    dimension: Annotated[
-        int | None, options.number("N", "Dimension of the vectors.", 2, 512)
-    ] = None,
-    epochs: Annotated[int | None, options.number("N", "Training epochs.", 1, 1000)] = None,
-    threads: Annotated[
-        int | None, options.number("N", "Training threads; 1 gives reproducible results.", 1, 256)
-    ] = None,
+    search: Annotated[int | None, options.number("N", 0, 10_000)] = None,
+    search_seconds: Annotated[float | None, options.number("S", 1, 604_800)] = None,
+    ablation: Annotated[bool | None, typer.Option()] = None,
+    incremental: options.Flag = False,
+    loss: Annotated[TrainingLoss | None, typer.Option(case_sensitive=False, metavar="LOSS")] = None,
+    dimension: Annotated[int | None, options.number("N", 2, 512)] = None,
+    epochs: Annotated[int | None, options.number("N", 1, 1000)] = None,
+    threads: Annotated[int | None, options.number("N", 1, 256)] = None,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
@@ -109,12 +87,21 @@ def train(
     not serve; the command reports what is missing and exits with 0.
 
       sightline models train --promote
-
       sightline models train --search 40 --search-seconds 1800
-
       sightline models train --incremental
-
       sightline models train --no-wait --json | jq -r .jobId
+
+    Args:
+        seed: Random seed: equal data and seeds give equal models.
+        promote: Promote the model if its evaluation passed.
+        search: Number of recipes to try on a validation split.
+        search_seconds: Seconds after which no new trial starts.
+        ablation: Measure the contribution of each part; disable parts without one.
+        incremental: Continue from the serving model.
+        loss: warp, bpr or logistic.
+        dimension: Dimension of the vectors.
+        epochs: Training epochs.
+        threads: Training threads; 1 gives reproducible results.
     """
     following.check_promotion(later("model"), promote=promote, force=force, wait=wait)
     unproven: SightlineError | None = None
@@ -185,19 +172,15 @@ app.rows(
 @app.command()
 def show(
     *,
-    version: Annotated[
-        str,
-        typer.Argument(
-            metavar="VERSION",
-            help="Version, as shown by `models list`; default: the newest.",
-            callback=options.text,
-        ),
-    ] = "",
+    version: Annotated[str, typer.Argument(metavar="VERSION", callback=options.text)] = "",
     suite: Suite,
 ) -> None:
     """Show how a model was trained: its recipe, and the weight and contribution of each part.
 
     sightline models show
+
+    Args:
+        version: Version, as shown by `models list`; default: the newest.
     """
 
     async def ask(client: SightlineClient) -> model_service_pb2.Model | None:

@@ -34,9 +34,7 @@ def export(
     *,
     who: Who,
     visitor: Visitor = False,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write a JSON file, mode 0600.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE")] = None,
     suite: Suite,
 ) -> None:
     """Print everything that is stored on a shopper as JSON.
@@ -44,6 +42,9 @@ def export(
     sightline privacy export 1209683
 
     sightline privacy export 1209683 --out 1209683.json
+
+    Args:
+        out: Write a JSON file, mode 0600.
     """
     user, other = ids(who, visitor=visitor)
     found = suite.run(lambda client: client.export_user(user=user, visitor=other))
@@ -65,16 +66,16 @@ def erase(
     *,
     who: Who,
     visitor: Visitor = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Search models and exports although the record has nothing."),
-    ] = False,
+    force: options.Flag = False,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
     """Erase a shopper from all stores, and print the receipt. It can't be undone.
 
     sightline privacy erase 1209683
+
+    Args:
+        force: Search models and exports although the record has nothing.
     """
     user, other = ids(who, visitor=visitor)
 
@@ -102,25 +103,12 @@ def receipt(*, who: Who, visitor: Visitor = False, suite: Suite) -> None:
 @app.command()
 def consent(
     *,
-    who: Annotated[
-        str | None,
-        typer.Argument(metavar="[USER]", help="The customer's id; left out with --default."),
-    ] = None,
+    who: Annotated[str | None, typer.Argument(metavar="[USER]")] = None,
     visitor: Visitor = False,
-    default: Annotated[
-        bool, typer.Option("--default", help="The catalog's default instead of a shopper's.")
-    ] = False,
-    give: Annotated[
-        list[Purpose] | None,
-        typer.Option("--give", help="Store consent to this purpose. Repeatable."),
-    ] = None,
-    withdraw: Annotated[
-        list[Purpose] | None,
-        typer.Option("--withdraw", help="Store that it is withdrawn. Repeatable."),
-    ] = None,
-    source: Annotated[
-        str, typer.Option("--source", help="Where this was decided, such as 'cookie banner 3'.")
-    ] = "",
+    default: options.Flag = False,
+    give: Annotated[list[Purpose] | None, typer.Option()] = None,
+    withdraw: Annotated[list[Purpose] | None, typer.Option()] = None,
+    source: Annotated[str, typer.Option()] = "",
     suite: Suite,
 ) -> None:
     """Show what a shopper consents to, or store a decision.
@@ -130,6 +118,13 @@ def consent(
     sightline privacy consent 1209683 --withdraw TRAIN --source "account page"
 
     sightline privacy consent --default --withdraw EXPERIMENT --source "policy of 2026-12"
+
+    Args:
+        who: The customer's id; left out with --default.
+        default: The catalog's default instead of a shopper's.
+        give: Store consent to this purpose. Repeatable.
+        withdraw: Store that it is withdrawn. Repeatable.
+        source: Where this was decided, such as 'cookie banner 3'.
     """
     if bool(who) == default:
         raise typer.BadParameter(_("name a shopper, or --default"), param_hint="USER")
@@ -156,20 +151,14 @@ def consent(
 @app.command()
 def counts(
     *,
-    epsilon: Annotated[
-        float, typer.Option("--epsilon", help="Share of the budget to spend, above 0, at most 10.")
-    ],
+    epsilon: Annotated[float, typer.Option()],
     type: Types = None,
     since: Annotated[
         datetime | None, options.moment(f"Only events at or after this time{options.ZONE}")
     ] = None,
     before: Annotated[datetime | None, options.moment("Only events before this time.")] = None,
-    by: Annotated[
-        str, options.words(metavar="KEY", help="Count by an attribute that shoppers gave.")
-    ] = "",
-    most_products: Annotated[
-        int, typer.Option("--most-products", help="Products in which one shopper is counted.")
-    ] = 8,
+    by: Annotated[str, options.words(metavar="KEY")] = "",
+    most_products: Annotated[int, typer.Option()] = 8,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
@@ -178,6 +167,11 @@ def counts(
     sightline privacy counts --epsilon 0.5
 
     sightline privacy counts --epsilon 1 --type VIEW --by country
+
+    Args:
+        epsilon: Share of the budget to spend, above 0, at most 10.
+        by: Count by an attribute that shoppers gave.
+        most_products: Products in which one shopper is counted.
     """
 
     async def ask(client: SightlineClient) -> job_pb2.Job:

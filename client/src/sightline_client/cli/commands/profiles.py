@@ -57,19 +57,18 @@ app.call(
 def set_(
     *,
     who: Who,
-    attributes: Annotated[
-        list[str], options.argument("KEY=VALUE...", "All attributes to be stored.")
-    ],
-    consent: Annotated[
-        bool,
-        typer.Option("--consent", help="The shopper consents to storage and use."),
-    ] = False,
+    attributes: Annotated[list[str], options.argument("KEY=VALUE...")],
+    consent: options.Flag = False,
     visitor: Visitor = False,
     suite: Suite,
 ) -> None:
     """Replace the attributes that a shopper shared.
 
     sightline profiles set 1209683 age_band=25-34 size=M --consent
+
+    Args:
+        attributes: All attributes to be stored.
+        consent: The shopper consents to storage and use.
     """
     if not consent:
         problem = _("attributes may be stored only with the shopper's consent")

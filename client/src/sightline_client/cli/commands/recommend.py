@@ -32,22 +32,8 @@ class LeastQuality(StrEnum):
 def recommend(
     *,
     asked: RequestGroup,
-    explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain",
-            help="Show the origin of each part of a score, and what changed products' positions.",
-        ),
-    ] = False,
-    min_answer_quality: Annotated[
-        LeastQuality | None,
-        typer.Option(
-            "--min-answer-quality",
-            help="Minimum quality of the answer; a lower one is an error. snapshot: cached "
-            "products; fallback: popular products instead; reduced: computed without a part, "
-            "such as the ranker.",
-        ),
-    ] = None,
+    explain: options.Flag = False,
+    min_answer_quality: Annotated[LeastQuality | None, typer.Option()] = None,
     html: options.Html = None,
     batch: Annotated[
         Path | None,
@@ -62,10 +48,7 @@ def recommend(
             ),
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(dir_okay=False, metavar="OUT.jsonl", help="File for the answers of --batch."),
-    ] = None,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT.jsonl")] = None,
     in_flight: options.InFlight = 8,
     verbose: options.Verbose = False,
     suite: Suite,
@@ -77,22 +60,21 @@ def recommend(
     currency, 30 EUR; ':' tests for a tag.
 
       sightline recommend --image shelf.jpg --top 5
-
       sightline recommend --product 111478 --user 1209683 --explain
-
       sightline recommend --image shelf.jpg --filter 'category = "Red" AND price < 30 EUR'
-
       sightline recommend --filter '(brand = Aurora OR brand = Miolo) AND tags:Beef'
-
       sightline recommend --image shelf.jpg --html answer.html
-
       sightline recommend --image bag.jpg --not-text leather --not-product 111478
-
       sightline recommend --batch requests.jsonl --out answers.jsonl
-
       sightline recommend --scene cart --anchor 111478 --anchor 100062
-
       sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
+
+    Args:
+        explain: Show the origin of each part of a score, and what changed products' positions.
+        min_answer_quality: Minimum quality of the answer; a lower one is an error. snapshot: cached
+            products; fallback: popular products instead; reduced: computed without a part, such as
+            the ranker.
+        out: File for the answers of --batch.
     """
     if (batch is None) is not (out is None):
         raise typer.BadParameter(_("--batch and --out require each other"), param_hint="--out")

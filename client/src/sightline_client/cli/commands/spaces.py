@@ -41,28 +41,12 @@ Force = Annotated[
 @app.command()
 def fit(
     *,
-    backbone: Annotated[
-        str,
-        options.words(metavar="MODEL", help="E.g. efficientnet_lite2; default: as installed."),
-    ] = "",
-    dimension: Annotated[int, options.number("N", "Maximum dimension of a vector.", 16, 256)] = 256,
-    seed: Annotated[
-        int, options.number("N", "Random seed: equal data and seeds give equal spaces.", 0, 2**62)
-    ] = 0,
-    photos: Annotated[
-        int, options.number("N", "Maximum number of photos to fit on.", 100, 1_000_000)
-    ] = 50_000,
-    shopper_tag: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TAG",
-            help="Tag of products whose photos were taken by shoppers. Repeatable.",
-        ),
-    ] = None,
-    promote: Annotated[
-        bool,
-        typer.Option("--promote", help="Promote the space if it is better than the current one."),
-    ] = False,
+    backbone: Annotated[str, options.words(metavar="MODEL")] = "",
+    dimension: Annotated[int, options.number("N", 16, 256)] = 256,
+    seed: Annotated[int, options.number("N", 0, 2**62)] = 0,
+    photos: Annotated[int, options.number("N", 100, 1_000_000)] = 50_000,
+    shopper_tag: Annotated[list[str] | None, typer.Option(metavar="TAG")] = None,
+    promote: options.Flag = False,
     force: Force = False,
     wait: options.Wait = True,
     suite: Suite,
@@ -72,10 +56,16 @@ def fit(
     `spaces show` shows the result; `spaces promote` and `index upgrade` put it into service.
 
       sightline spaces fit --shopper-tag phone
-
       sightline spaces fit --promote
-
       sightline spaces fit --no-wait --json | jq -r .jobId
+
+    Args:
+        backbone: E.g. efficientnet_lite2; default: as installed.
+        dimension: Maximum dimension of a vector.
+        seed: Random seed: equal data and seeds give equal spaces.
+        photos: Maximum number of photos to fit on.
+        shopper_tag: Tag of products whose photos were taken by shoppers. Repeatable.
+        promote: Promote the space if it is better than the current one.
     """
     following.check_promotion(later("space"), promote=promote, force=force, wait=wait)
     refused: FailedPrecondition | None = None

@@ -48,29 +48,19 @@ def show(*, suite: Suite) -> None:
 @app.command("set")
 def set_(
     *,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="A rule a line: `sneaker, trainer, running shoe` mean the same; `vino => wine`:"
-            " vino also means wine. Empty lines, and what follows a #, are skipped.",
-        ),
-    ],
-    etag: Annotated[
-        str,
-        options.words(
-            metavar="ETAG",
-            help="Replace them only if they still have this etag, as shown with --json.",
-        ),
-    ] = "",
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)],
+    etag: Annotated[str, options.words(metavar="ETAG")] = "",
     suite: Suite,
 ) -> None:
     """Replace all synonyms of the catalog by those of a file. Searches use them after 5 seconds at
     most. An empty file removes all.
 
       sightline synonyms set synonyms.txt
+
+    Args:
+        file: A rule a line: `sneaker, trainer, running shoe` mean the same; `vino => wine`: vino
+            also means wine. Empty lines, and what follows a #, are skipped.
+        etag: Replace them only if they still have this etag, as shown with --json.
     """
     lines = _lines(file)
     rules = synonym_rules(lines)

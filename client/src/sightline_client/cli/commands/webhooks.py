@@ -128,7 +128,9 @@ app.call(
         "overlap_hours",
         Annotated[
             float,
-            options.number("HOURS", "For how long the former secret signs too, 0 to 168.", 0, 168),
+            options.number(
+                "HOURS", 0, 168, help="For how long the former secret signs too, 0 to 168."
+            ),
         ],
         24.0,
         to="overlap",

@@ -227,7 +227,7 @@ def number(
     name: str, metavar: str, help: str, least: float, most: float, *, default: float, to: str = ""
 ) -> Given:
     """Return an option that is a number, of the type of its default, within a range."""
-    kind = _annotated(type(default), options.number(metavar, help, least, most))
+    kind = _annotated(type(default), options.number(metavar, least, most, help))
     return Given(name, kind, default, to)
 
 
