@@ -4,11 +4,9 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from copy import copy
-from textwrap import dedent
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
@@ -298,7 +296,7 @@ class Commands(typer.Typer):
 
         def register(function: F) -> F:
             helped = settings | {"help": described(function.__doc__ or "")}
-            outer(name, **helped)(spread(with_helps(function)))
+            outer(name, **helped)(spread(function))
             return function
 
         return register
@@ -343,38 +341,6 @@ def described(text: str) -> str:
         return flowing(prose)
     heading = "[bold]Examples[/bold]" if len(examples) > 1 else "[bold]Example[/bold]"
     return "\n\n".join([flowing(prose), heading, *(f"  {each}" for each in examples)])
-
-
-def parameter_helps(text: str) -> dict[str, str]:
-    """Return what a docstring says of parameters, by their names."""
-    section = dedent(inspect.cleandoc(text).partition("\n\nArgs:\n")[2])
-    found = (each.partition(": ") for each in re.split(r"\n(?=\S)", section) if each)
-    return {name: " ".join(said.split()) for name, _colon, said in found}
-
-
-def with_helps(function: F) -> F:
-    """Give options and arguments without a help that of the docstring, and flags their names."""
-    helps = parameter_helps(function.__doc__ or "")
-    given = inspect.signature(function)
-    made = {
-        name: each.replace(annotation=_with_help(each, helps))
-        for name, each in given.parameters.items()
-    }
-    if unknown := helps.keys() - made.keys():
-        raise TypeError(f"{function.__name__} has no {', '.join(unknown)}")
-    function.__signature__ = given.replace(parameters=[*made.values()])  # type: ignore[attr-defined]
-    return function
-
-
-def _with_help(parameter: inspect.Parameter, helps: Mapping[str, str]) -> Any:
-    kind, name = parameter.annotation, parameter.name
-    if name not in helps:
-        return kind
-    declared = copy(kind.__metadata__[0])
-    declared.help = helps[name]
-    if declared.default == options.FLAG:  # where Typer keeps the first name
-        declared.default = f"--{name.replace('_', '-')}"
-    return Annotated[kind.__origin__, declared]
 
 
 def flowing(text: str) -> str:

@@ -9,6 +9,7 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sightline.filter_text import FilterSyntaxError
+from sightline_client.cli.base.option_groups import FLAG
 from sightline_client.cli.language import _, filled, later
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import parse_filter
@@ -95,8 +96,6 @@ def argument(metavar: str, help: str | None = None) -> Any:
     return typer.Argument(metavar=metavar, help=help, callback=named)
 
 
-FLAG = "--"
-"""Name of an option without a value, which is replaced by that of its parameter."""
 Flag: TypeAlias = Annotated[bool, typer.Option(FLAG)]
 
 CONNECTION = later("Connection and output")

@@ -44,7 +44,6 @@ def list_entries(
     """List administrative and destructive calls with their callers, newest first.
 
     sightline audit list --since 2026-11-01 --caller import
-
     sightline audit list --json | jq '.entries[] | select(.code != "OK")'
 
     Args:
@@ -90,9 +89,9 @@ def verify(
     exit code is 1. The end of each chain is printed: given to a later run with --head, it proves
     that the chain was not rebuilt since. Archives are verified without the suite.
 
-      sightline audit verify
-      sightline audit verify --head "$(cat head.txt)"
-      sightline audit verify archives/audit-default-retriever-1-1204.jsonl
+    sightline audit verify
+    sightline audit verify --head "$(cat head.txt)"
+    sightline audit verify archives/audit-default-retriever-1-1204.jsonl
 
     Args:
         archives: Archives to verify instead of the suite's entries, oldest first.
@@ -120,7 +119,7 @@ def archive(
 
     Nothing is deleted: see `sightline audit drop`.
 
-      sightline audit archive archives --before 2026-08-01
+    sightline audit archive archives --before 2026-08-01
 
     Args:
         folder: Existing folder for the archives.
@@ -152,7 +151,7 @@ def drop(
     The store keeps entries for RETRIEVER_AUDIT_DAYS or RANKER_AUDIT_DAYS, and rejects deletions of
     younger ones. Its chain continues from the archive's seal.
 
-      sightline audit drop archives/audit-default-retriever-1-1204.jsonl
+    sightline audit drop archives/audit-default-retriever-1-1204.jsonl
 
     Args:
         archive: Archive of the entries; it is verified first.

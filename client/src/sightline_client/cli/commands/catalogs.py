@@ -113,7 +113,7 @@ def copy(
 
     The new catalog can be used when the copy is complete.
 
-      sightline catalogs copy production staging
+    sightline catalogs copy production staging
 
     Args:
         catalog_id: Id of the catalog to copy.

@@ -24,8 +24,8 @@ def classify(
     Requires a space fitted on the catalog with its categories:
     `sightline spaces fit`.
 
-      sightline classify shelf.jpg
-      sightline classify shelf.jpg --json | jq -r '.proposals[0].text'
+    sightline classify shelf.jpg
+    sightline classify shelf.jpg --json | jq -r '.proposals[0].text'
 
     Args:
         photo: The photo's file.

@@ -60,7 +60,7 @@ def check(
     Exit code 0 = both hold, even when parts of the suite are down: `sightline status` shows
     those. With --service: 0 = each would start.
 
-      sightline config check --target shop.example:8600 --catalog shoes
+    sightline config check --target shop.example:8600 --catalog shoes
 
     Args:
         service: Check instead this service's settings in the environment, and the files of keys,

@@ -41,11 +41,11 @@ def detect(
 
     With --plan, say what is missing, too many, misplaced or out of order.
 
-      sightline detect shelf.jpg
-      sightline detect shelf.jpg --filter 'category = "Wine > Red"' --html shelf.html
-      sightline detect shelf.jpg --heat-maps --html shelf.html
-      sightline detect shelf.jpg --json | jq '.counts'
-      sightline detect shelf.jpg --plan plan.csv --reorder --html shelf.html
+    sightline detect shelf.jpg
+    sightline detect shelf.jpg --filter 'category = "Wine > Red"' --html shelf.html
+    sightline detect shelf.jpg --heat-maps --html shelf.html
+    sightline detect shelf.jpg --json | jq '.counts'
+    sightline detect shelf.jpg --plan plan.csv --reorder --html shelf.html
 
     Args:
         photo: The photo's file.

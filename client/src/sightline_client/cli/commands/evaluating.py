@@ -50,9 +50,9 @@ def command(
     With --events and --products no suite is needed: the ranker's package trains and measures the
     model on this machine. A clone of the project installs it (make setup), a release does not.
 
-      sightline models evaluate --html evaluation.html
-      sightline models evaluate lfm-6f1c… --show
-      sightline models evaluate --events clicks.csv --products shop.csv --split global --json
+    sightline models evaluate --html evaluation.html
+    sightline models evaluate lfm-6f1c… --show
+    sightline models evaluate --events clicks.csv --products shop.csv --split global --json
 
     Args:
         version: Version, as shown by `models list`; default: the newest.

@@ -79,9 +79,9 @@ def import_(
     with its error, in FILE.rejected.csv (.xlsx, .jsonl); fix that file and run the command that is
     printed. After an interrupt, run the command again: duplicates are not counted twice.
 
-      sightline events import clicks.csv --dry-run
-      sightline events import clicks.csv
-      sightline events import clicks.parquet --json | jq .writtenCount
+    sightline events import clicks.csv --dry-run
+    sightline events import clicks.csv
+    sightline events import clicks.parquet --json | jq .writtenCount
 
     Args:
         dry_run: Write nothing; check the columns and values of every row.
@@ -204,7 +204,6 @@ def purge(
     """Count the events that match every condition; with --force, delete them.
 
     sightline events purge --before 2024-01-01
-
     sightline events purge --type IMPRESSION --before 2024-01-01 --force
 
     Args:
@@ -247,8 +246,8 @@ def export(
 
     Data that may identify a person is left out unless an option includes it.
 
-      sightline events export --since 2026-01-01
-      sightline events export --type SEARCH --queries
+    sightline events export --since 2026-01-01
+    sightline events export --type SEARCH --queries
 
     Args:
         order_ids: Write order ids in plain text instead of as hashes.

@@ -54,7 +54,7 @@ def export(
     """Write the results of each counted unit to a CSV file. Unit ids are hashes that differ between
     experiments.
 
-      sightline experiments export home-order units.csv
+    sightline experiments export home-order units.csv
 
     Args:
         file: CSV file to write.

@@ -30,9 +30,9 @@ def explain(
     Takes the options of `sightline recommend`. Shows the condition that excluded the product, or
     its position and the parts of its score beside those of the last product shown.
 
-      sightline explain 111478 --image shelf.jpg
-      sightline explain 111478 --image shelf.jpg --heat-map out.png --html why.html
-      sightline explain 111478 --user 1209683 --filter 'price < 30 EUR' --language zh
+    sightline explain 111478 --image shelf.jpg
+    sightline explain 111478 --image shelf.jpg --heat-map out.png --html why.html
+    sightline explain 111478 --user 1209683 --filter 'price < 30 EUR' --language zh
 
     Args:
         shown: The product's id.

@@ -117,7 +117,7 @@ def verify(
     """Verify a generation: recall against exact search, photos embedded again, counts. Exit code 0
     = it passed.
 
-      sightline index verify visual-lite2
+    sightline index verify visual-lite2
 
     Args:
         sample: Photos to embed again; default 200.
@@ -177,8 +177,8 @@ def upgrade_(
     again to continue. The new generation has the kind, metric and parameters of the active one; for
     others, create it first.
 
-      sightline index upgrade
-      sightline index upgrade --version efficientnet_lite2
+    sightline index upgrade
+    sightline index upgrade --version efficientnet_lite2
 
     Args:
         version: Version of the space or name of its model, as shown by `status`; default: the

@@ -66,9 +66,9 @@ def fit(
     place and distance. With 19 photos, one of 20 good pieces may be called unlike; with 99, one of
     100. Run the command again to continue where it was interrupted.
 
-      sightline inspect fit bottle good/ --promote
-      sightline inspect fit bottle good/*.jpg --product 111478
-      sightline inspect fit bottle good/ --no-wait --json | jq -r .jobId
+    sightline inspect fit bottle good/ --promote
+    sightline inspect fit bottle good/*.jpg --product 111478
+    sightline inspect fit bottle good/ --no-wait --json | jq -r .jobId
 
     Args:
         photos: Photos of good pieces, or folders of them: 10 to 500, of one camera.
@@ -157,8 +157,8 @@ def photo(
 
     The exit code is 0 for every verdict; --json shows it to programs.
 
-      sightline inspect photo piece.jpg --reference bottle
-      sightline inspect photo piece.jpg --product 111478 --false-alarm-rate 0.01 --heat-map map.png
+    sightline inspect photo piece.jpg --reference bottle
+    sightline inspect photo piece.jpg --product 111478 --false-alarm-rate 0.01 --heat-map map.png
 
     Args:
         photo: The photo's file.

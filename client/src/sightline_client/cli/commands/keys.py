@@ -111,7 +111,7 @@ def new(
     Without --out it is the first line printed. GATEWAY_KEYS_FILE names the file of keys to the
     gateway, which reloads it without a restart.
 
-      sightline keys new --name shop --roles read,events --file keys.toml --out shop.token
+    sightline keys new --name shop --roles read,events --file keys.toml --out shop.token
 
     Args:
         name: Name of the caller; unique in a file.

@@ -71,14 +71,14 @@ def import_(
     that is printed. Unchanged rows are rejected again. An earlier file of rejected rows is kept as
     FILE.rejected.csv~.
 
-      sightline products import wines.csv --images photos/ --dry-run
-      sightline products import wines.csv --images photos/
-      sightline products import wines.parquet --mode full
-      sightline products import theirs.csv --map guess --dry-run
-      sightline products import theirs.csv --map Price_EUR=price --set currency=EUR
-      sightline products import --folder clothing/
-      sightline products import feed.xml --dry-run
-      sightline products import --pages saved/ --dry-run
+    sightline products import wines.csv --images photos/ --dry-run
+    sightline products import wines.csv --images photos/
+    sightline products import wines.parquet --mode full
+    sightline products import theirs.csv --map guess --dry-run
+    sightline products import theirs.csv --map Price_EUR=price --set currency=EUR
+    sightline products import --folder clothing/
+    sightline products import feed.xml --dry-run
+    sightline products import --pages saved/ --dry-run
 
     Args:
         file: A .csv, .tsv, .xlsx, .jsonl, .parquet, .xml (feed) or .html file.
@@ -140,8 +140,8 @@ def offers(
     Answers and filters use the new values at once, without new vectors. Exports and feeds of
     products are read too.
 
-      sightline products offers prices.csv
-      sightline products offers prices-de.csv --market de
+    sightline products offers prices.csv
+    sightline products offers prices-de.csv --market de
 
     Args:
         market: Market whose values are set, of products that list it; default: the products' own.

@@ -86,10 +86,10 @@ def train(
     nothing; another --seed trains. With --promote, a model without enough evidence is kept but does
     not serve; the command reports what is missing and exits with 0.
 
-      sightline models train --promote
-      sightline models train --search 40 --search-seconds 1800
-      sightline models train --incremental
-      sightline models train --no-wait --json | jq -r .jobId
+    sightline models train --promote
+    sightline models train --search 40 --search-seconds 1800
+    sightline models train --incremental
+    sightline models train --no-wait --json | jq -r .jobId
 
     Args:
         seed: Random seed: equal data and seeds give equal models.

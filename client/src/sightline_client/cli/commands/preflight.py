@@ -48,7 +48,7 @@ def preflight(
 
     Exit codes: 0 = all passed; 1 = something failed; 3 = nothing failed, something was not checked.
 
-      sightline preflight deploy/k8s/overlays/production-own-milvus
+    sightline preflight deploy/k8s/overlays/production-own-milvus
 
     Args:
         source: Folder of a kustomization, file of its output or of `helm template`, or - for

@@ -40,7 +40,6 @@ def export(
     """Print everything that is stored on a shopper as JSON.
 
     sightline privacy export 1209683
-
     sightline privacy export 1209683 --out 1209683.json
 
     Args:
@@ -114,9 +113,7 @@ def consent(
     """Show what a shopper consents to, or store a decision.
 
     sightline privacy consent 1209683
-
     sightline privacy consent 1209683 --withdraw TRAIN --source "account page"
-
     sightline privacy consent --default --withdraw EXPERIMENT --source "policy of 2026-12"
 
     Args:
@@ -165,7 +162,6 @@ def counts(
     """Count the shoppers of each product with differential privacy, into a file of the ranker.
 
     sightline privacy counts --epsilon 0.5
-
     sightline privacy counts --epsilon 1 --type VIEW --by country
 
     Args:

@@ -64,9 +64,7 @@ def list_(
     """List products.
 
     sightline products list --filter 'brand = Aurora' --top 10 --html aurora.html
-
     sightline products list --doubted
-
     sightline products list --top 0 --json | jq -r '.products[].productId'
 
     Args:
@@ -139,8 +137,8 @@ def misfits(
     """List photos that do not fit their product: those nearer to another product's photos, such as
     photos that were uploaded to the wrong product. Products with two photos or more are judged.
 
-      sightline products misfits
-      sightline products misfits --min-lead 0.4 --json
+    sightline products misfits
+    sightline products misfits --min-lead 0.4 --json
 
     Args:
         min_lead: Least difference of the similarities, as cosines, to the other product's and to
@@ -214,7 +212,6 @@ def purge(
     """Count the products that pass a filter; with --force, delete them.
 
     sightline products purge --filter 'category = "Wine > Rosé"'
-
     sightline products purge --filter 'category = "Wine > Rosé"' --force
 
     Args:
@@ -253,7 +250,6 @@ def status(
     """Show how many photos and texts of the catalog are in the index.
 
     sightline products status
-
     sightline products status --wait && echo ready
 
     Args:

@@ -32,7 +32,6 @@ def show(*, who: Who, visitor: Visitor = False, language: Language = "", suite: 
     """Show a shopper's profile, and the products it was inferred from.
 
     sightline profiles show 1209683
-
     sightline profiles show cookie-7 --visitor --language zh
     """
     user, other = ids(who, visitor=visitor)

@@ -59,15 +59,15 @@ def recommend(
     joins several = of one field; texts of several words are quoted; a price is an amount and its
     currency, 30 EUR; ':' tests for a tag.
 
-      sightline recommend --image shelf.jpg --top 5
-      sightline recommend --product 111478 --user 1209683 --explain
-      sightline recommend --image shelf.jpg --filter 'category = "Red" AND price < 30 EUR'
-      sightline recommend --filter '(brand = Aurora OR brand = Miolo) AND tags:Beef'
-      sightline recommend --image shelf.jpg --html answer.html
-      sightline recommend --image bag.jpg --not-text leather --not-product 111478
-      sightline recommend --batch requests.jsonl --out answers.jsonl
-      sightline recommend --scene cart --anchor 111478 --anchor 100062
-      sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
+    sightline recommend --image shelf.jpg --top 5
+    sightline recommend --product 111478 --user 1209683 --explain
+    sightline recommend --image shelf.jpg --filter 'category = "Red" AND price < 30 EUR'
+    sightline recommend --filter '(brand = Aurora OR brand = Miolo) AND tags:Beef'
+    sightline recommend --image shelf.jpg --html answer.html
+    sightline recommend --image bag.jpg --not-text leather --not-product 111478
+    sightline recommend --batch requests.jsonl --out answers.jsonl
+    sightline recommend --scene cart --anchor 111478 --anchor 100062
+    sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
 
     Args:
         explain: Show the origin of each part of a score, and what changed products' positions.

@@ -19,8 +19,8 @@ def replay(
     Lists what differs, and what is missing or has changed since. Searches are not repeated:
     photos are not stored.
 
-      sightline replay "$(sightline recommend --user ann --json | jq -r .attributionToken)"
-      sightline replay TOKEN --json | jq .differences
+    sightline replay "$(sightline recommend --user ann --json | jq -r .attributionToken)"
+    sightline replay TOKEN --json | jq .differences
 
     Args:
         answer: The answer's attribution token, as printed by `recommend --json`.

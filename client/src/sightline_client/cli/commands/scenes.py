@@ -69,8 +69,8 @@ def check(*, file: File, name: Name = "", suite: Suite = QUICK) -> None:
     """Check whether the gateway would accept a file, and show the entries it changes. The file is
     not applied.
 
-      sightline scenes check default.toml
-      sightline scenes check draft.toml --as home
+    sightline scenes check default.toml
+    sightline scenes check draft.toml --as home
     """
     request = pb.CheckSceneRequest(
         catalog_id=suite.catalog, scene=name or file.stem, toml=_text(file)
@@ -101,8 +101,8 @@ def diff(
     Shows the positions that change, and the products, brands and categories shown more or less
     often. Without a request of the last hour, recorded answers are ranked again.
 
-      sightline scenes diff default.toml --html diff.html
-      sightline scenes diff draft.toml --as home --answers 200 --places 10
+    sightline scenes diff default.toml --html diff.html
+    sightline scenes diff draft.toml --as home --answers 200 --places 10
 
     Args:
         answers: Number of answers, newest first.

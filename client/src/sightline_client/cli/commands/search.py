@@ -68,15 +68,10 @@ def search(
     """Find the most similar products, without ranking for a shopper.
 
     sightline search --image shelf.jpg
-
     sightline search --image shelf.jpg --filter 'availability = IN_STOCK' --json
-
     sightline search --text merlot --facet brand --facet price --sort price_rising
-
     sightline search --image shelf.jpg --not-text leather --box 0.1,0.2,0.6,0.9
-
     sightline search --image shelf.jpg --read-labels --html found.html
-
     sightline search --text Karotten --language de
 
     Args:
@@ -115,7 +110,6 @@ def similar(
     """Find the products that look like a product of the catalog.
 
     sightline similar wine-1 --top 5
-
     sightline similar wine-1 --filter 'price < 30 EUR' --html similar.html
 
     Args:
@@ -144,9 +138,7 @@ def listing(
     """List all products that pass a filter, in an order, page by page.
 
     sightline list --filter 'category = "Red"' --sort price_rising --facet brand
-
     sightline list --text merlot --sort rating --top 20 --json
-
     sightline list --filter 'price < 30 EUR' --visitor cookie-7
 
     Args:
@@ -195,9 +187,7 @@ def suggest(
     """Suggest how to continue a text of a search box.
 
     sightline suggest mer
-
     sightline suggest 'red wi' --top 5 --json
-
     sightline suggest 'vins rou' --language fr
 
     Args:

@@ -34,9 +34,9 @@ def values(
 
     Takes the options of `sightline recommend`; --top is the number of values, at most 50.
 
-      sightline values brand --user 1209683 --html brands.html
-      sightline values category --image shelf.jpg --top 5 --each 3
-      sightline values 'category:Wine' --visitor cookie-7 --json | jq -r '.values[].text'
+    sightline values brand --user 1209683 --html brands.html
+    sightline values category --image shelf.jpg --top 5 --each 3
+    sightline values 'category:Wine' --visitor cookie-7 --json | jq -r '.values[].text'
 
     Args:
         field: brand, category, tags or attributes.KEY; 'category:Wine > Red' ranks its
@@ -108,8 +108,8 @@ def shelves(
     Each shelf of the file is a request for recommendations, a search or a list:
     {"shelves": [{"shelfId": "for-you", "recommend": {"pageSize": 5}}]}.
 
-      sightline shelves home.json --user 1209683 --html home.html
-      sightline shelves home.json --visitor cookie-7 --json | jq '.shelves[].shelfId'
+    sightline shelves home.json --user 1209683 --html home.html
+    sightline shelves home.json --visitor cookie-7 --json | jq '.shelves[].shelfId'
 
     Args:
         file: The shelves as JSON: the body of recommendShelves over HTTP.

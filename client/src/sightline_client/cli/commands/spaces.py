@@ -55,9 +55,9 @@ def fit(
 
     `spaces show` shows the result; `spaces promote` and `index upgrade` put it into service.
 
-      sightline spaces fit --shopper-tag phone
-      sightline spaces fit --promote
-      sightline spaces fit --no-wait --json | jq -r .jobId
+    sightline spaces fit --shopper-tag phone
+    sightline spaces fit --promote
+    sightline spaces fit --no-wait --json | jq -r .jobId
 
     Args:
         backbone: E.g. efficientnet_lite2; default: as installed.

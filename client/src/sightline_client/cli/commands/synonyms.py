@@ -55,7 +55,7 @@ def set_(
     """Replace all synonyms of the catalog by those of a file. Searches use them after 5 seconds at
     most. An empty file removes all.
 
-      sightline synonyms set synonyms.txt
+    sightline synonyms set synonyms.txt
 
     Args:
         file: A rule a line: `sneaker, trainer, running shoe` mean the same; `vino => wine`: vino

@@ -186,7 +186,7 @@ def folder(
 
     A photo that is there already is not sent. The time of a frame is that of its file.
 
-      sightline watch folder shelf /srv/camera
+    sightline watch folder shelf /srv/camera
 
     Args:
         folder: Folder that the camera fills.
