@@ -78,6 +78,10 @@ def moment(help: str) -> Any:
     return typer.Option(formats=list(TIMES), metavar="TIME", help=help)
 
 
+Since: TypeAlias = Annotated[datetime | None, moment(f"Only events at or after this time{ZONE}")]
+Before: TypeAlias = Annotated[datetime | None, moment("Only events before this time.")]
+
+
 def in_zone(value: datetime) -> datetime:
     """Return the time, in UTC if it has no zone."""
     return value if value.tzinfo else value.replace(tzinfo=UTC)

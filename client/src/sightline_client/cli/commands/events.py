@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Group
 from rich.text import Text
 
-from sightline.common.v1 import event_pb2, job_pb2
+from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client.cli.base import options
 from sightline_client.cli.base.suite import LONG, PATIENT, Suite
@@ -21,7 +20,15 @@ from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import bulk, fixing, following, unmatched
 from sightline_client.cli.work.columns import FileColumns, FileLayout, again
-from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument, flag, text
+from sightline_client.cli.work.plain_commands import (
+    BEFORE,
+    SINCE,
+    Given,
+    PlainCommands,
+    argument,
+    flag,
+    text,
+)
 from sightline_client.cli.work.remembered import scope_of
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
@@ -229,53 +236,20 @@ def purge(
     )
 
 
-@app.command()
-def export(
-    *,
-    since: Annotated[
-        datetime | None, options.moment(f"Only events at or after this time{options.ZONE}")
-    ] = None,
-    before: Annotated[datetime | None, options.moment("Only events before this time.")] = None,
-    type: Types = None,
-    order_ids: options.Flag = False,
-    queries: options.Flag = False,
-    wait: options.Wait = True,
-    suite: Suite,
-) -> None:
+app.job(
+    "export",
     """Write events to Parquet files on the ranker's storage; users and visitors are pseudonymized.
 
-    Data that may identify a person is left out unless an option includes it.
-
-    sightline events export --since 2026-01-01
-    sightline events export --type SEARCH --queries
-
-    Args:
-        order_ids: Write order ids in plain text instead of as hashes.
-        queries: Include search terms.
-    """
-
-    async def ask(client: SightlineClient) -> job_pb2.Job:
-        job = await client.export_events(
-            since=None if since is None else options.in_zone(since),
-            before=None if before is None else options.in_zone(before),
-            types=type or (),
-            order_ids=order_ids,
-            queries=queries,
-        )
-        return await following.started(client, job, wait=wait)
-
-    message = suite.run(ask)
-    value = from_wire.job(message)
-    results = [
-        Text(f"{name} {value.results[name]}")
-        for name in ("folder", "event_count")
-        if name in value.results
-    ]
-    suite.show(message, lambda: Group(listings.jobs([value]), *results))
-    if wait:
-        following.check(value)
-
-
+    Data that may identify a person is left out unless an option includes it.""",
+    ("events export --since 2026-01-01", "events export --type SEARCH --queries"),
+    SightlineClient.export_events,
+    SINCE,
+    BEFORE,
+    Given("type", Types, None, to="types"),
+    flag("order_ids", "Write order ids in plain text instead of as hashes."),
+    flag("queries", "Include search terms."),
+    results=("folder", "event_count"),
+)
 app.call(
     "visitor",
     "Create an id for a visitor who has none yet, with the proof that `events merge` takes.",

@@ -94,8 +94,11 @@ def fit(
             return ended
         version = from_wire.job(ended).results["version"]
         if promote:
-            promotion = client.promote_reference(name, version, force=force)
-            refused = await following.refusal(promotion, REFUSED)
+            refused = await following.refusal(
+                ended,
+                lambda of: client.promote_reference(name, of["version"], force=force),
+                REFUSED,
+            )
         return await _version(client, name, version)
 
     message = suite.run(made, keeps=True)

@@ -120,14 +120,11 @@ def train(
             ablation=ablation,
             incremental=incremental,
         )
-        if not wait:
-            return await following.get(client, job.job_id)
-        message = await following.follow(client, job.job_id)
-        ended = from_wire.job(message)
-        if promote and ended.state is JobState.SUCCEEDED:
-            promotion = client.promote_model(ended.results["model_version"], force=force)
-            unproven = await following.refusal(promotion, UNPROVEN)
+        message = await following.started(client, job, wait=wait)
         if promote:
+            unproven = await following.refusal(
+                message, lambda of: client.promote_model(of["model_version"], force=force), UNPROVEN
+            )
             models = await client.list_models()
         return message
 

@@ -1,13 +1,10 @@
 """``sightline privacy``"""
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Group
-from rich.text import Text
 
 from sightline.common.v1 import job_pb2
 from sightline_client import SightlineClient
@@ -16,11 +13,10 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands.events import Types
 from sightline_client.cli.commands.profiles import Visitor, Who, ids
 from sightline_client.cli.language import _
-from sightline_client.cli.show import listings
 from sightline_client.cli.show import privacy as shown
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.work import following
-from sightline_client.cli.work.plain_commands import PlainCommands
+from sightline_client.cli.work.plain_commands import BEFORE, SINCE, Given, PlainCommands, text
 from sightline_client.convert import from_wire
 from sightline_client.values.privacy import Consents, Purpose
 
@@ -145,50 +141,26 @@ def consent(
     suite.answer(ask, shown.consents)
 
 
-@app.command()
-def counts(
-    *,
-    epsilon: Annotated[float, typer.Option()],
-    type: Types = None,
-    since: Annotated[
-        datetime | None, options.moment(f"Only events at or after this time{options.ZONE}")
-    ] = None,
-    before: Annotated[datetime | None, options.moment("Only events before this time.")] = None,
-    by: Annotated[str, options.words(metavar="KEY")] = "",
-    most_products: Annotated[int, typer.Option()] = 8,
-    wait: options.Wait = True,
-    suite: Suite,
-) -> None:
-    """Count the shoppers of each product with differential privacy, into a file of the ranker.
-
-    sightline privacy counts --epsilon 0.5
-    sightline privacy counts --epsilon 1 --type VIEW --by country
-
-    Args:
-        epsilon: Share of the budget to spend, above 0, at most 10.
-        by: Count by an attribute that shoppers gave.
-        most_products: Products in which one shopper is counted.
-    """
-
-    async def ask(client: SightlineClient) -> job_pb2.Job:
-        job = await client.export_counts(
-            epsilon=epsilon,
-            types=type or (),
-            since=None if since is None else options.in_zone(since),
-            before=None if before is None else options.in_zone(before),
-            attribute=by,
-            most_products=most_products,
-        )
-        return await following.started(client, job, wait=wait)
-
-    message = suite.run(ask)
-    value = from_wire.job(message)
-    results = [Text(f"{name} {text}") for name, text in value.results.items()]
-    suite.show(message, lambda: Group(listings.jobs([value]), *results))
-    if wait:
-        following.check(value)
-
-
+app.job(
+    "counts",
+    "Count the shoppers of each product with differential privacy, into a file of the ranker.",
+    ("privacy counts --epsilon 0.5", "privacy counts --epsilon 1 --type VIEW --by country"),
+    SightlineClient.export_counts,
+    Given(
+        "epsilon",
+        Annotated[float, typer.Option(help="Share of the budget to spend, above 0, at most 10.")],
+    ),
+    Given("type", Types, None, to="types"),
+    SINCE,
+    BEFORE,
+    text("by", "KEY", "Count by an attribute that shoppers gave.", to="attribute"),
+    Given(
+        "most_products",
+        Annotated[int, typer.Option(help="Products in which one shopper is counted.")],
+        8,
+    ),
+    results=None,
+)
 app.call(
     "budget",
     "Show what is left of the catalog's budget for counts, and what spent it.",

@@ -1,5 +1,6 @@
 """``sightline spaces``"""
 
+from collections.abc import Awaitable, Mapping
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from sightline_client.cli.work.plain_commands import Given, PlainCommands, flag
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import FailedPrecondition
-from sightline_client.values.operations import JobState
+from sightline_client.values.spaces import Space
 
 app = PlainCommands(
     help="Fit a space on the catalog's own photos, and promote it.", table=space_tables.spaces
@@ -79,14 +80,13 @@ def fit(
             max_photos=photos,
             shopper_photo_tags=shopper_tag or (),
         )
-        if not wait:
-            return await following.get(client, job.job_id)
-        message = await following.follow(client, job.job_id)
-        ended = from_wire.job(message)
-        if promote and ended.state is JobState.SUCCEEDED:
-            version = ended.results["space_version"]
-            promotion = client.promote_space(version, force=force, timeout=PROMOTION_SECONDS)
-            refused = await following.refusal(promotion, REFUSED)
+
+        def promoted(of: Mapping[str, str]) -> Awaitable[Space]:
+            return client.promote_space(of["space_version"], force=force, timeout=PROMOTION_SECONDS)
+
+        message = await following.started(client, job, wait=wait)
+        if promote:
+            refused = await following.refusal(message, promoted, REFUSED)
         return message
 
     message = suite.run(ask)
