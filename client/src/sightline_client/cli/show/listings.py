@@ -80,14 +80,14 @@ audit_entries = ValueTable(
 
 def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType:
     """Show entries of the audit log, a line each, and how to continue."""
-    table = audit_entries(map(from_wire.audit_entry, message.entries))
+    entries = [*map(from_wire.audit_entry, message.entries)]
     if not message.next_page_token:
-        return table
+        return audit_entries(entries)
     more = _(
         "for older entries repeat the command with --page {next_page_token}",
         next_page_token=message.next_page_token,
     )
-    return Group(table, Text(more))
+    return Group(audit_entries.grid(entries), Text(more))
 
 
 _chains = ValueTable(
@@ -236,8 +236,8 @@ def _verified(value: Generation) -> str:
     if found is None:
         return "–"
     if found.passed:
-        return f"{_('passed')}, {_('recall {recall:.3f}', recall=found.recall)}"
-    return f"{_('failed')}, {_('{findings} findings', findings=len(found.findings))}"
+        return ", ".join([_("passed"), _("recall {recall:.3f}", recall=found.recall)])
+    return ", ".join([_("failed"), _("{findings} findings", findings=len(found.findings))])
 
 
 def _active_since(value: Generation) -> str:
@@ -446,7 +446,7 @@ def _category(item: RecommendedProduct | FoundProduct) -> str:
 
 
 _ranked: Mapping[str, Column[RecommendedProduct | FoundProduct]] = {
-    "rank": "rank",
+    "rank": "rank:d",
     "product": "product.product_id",
     "title": tables.titled,
     "category": _category,

@@ -62,7 +62,7 @@ def _kind(value: answer_service_pb2.ReplayDifference) -> str:
 _places = ValueTable(
     pb.ReplayedPlace,
     {
-        "place": "place",
+        "place": "place:d",
         "recorded": "recorded.product_id or –",
         "score": lambda each: _score(each.recorded),
         "parts": lambda each: _parts(each.recorded),
