@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.text import Text
 
 from sightline.common.v1 import audit_service_pb2
 from sightline_client.cli.base import options, running
@@ -15,6 +14,7 @@ from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import listings
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import auditing
 from sightline_client.values.audit_chain import ChainBroken
 
@@ -133,11 +133,11 @@ def archive(
     for path, segment in written:
         entries = segment.count + segment.unchained
         running.show(
-            Text(_("{path}: {entries:,} entries", path=path, entries=entries)),
+            phrase("{path}: {entries:,} entries", path=path, entries=entries),
             whole_lines=True,
         )
     if not written:
-        running.show(Text(_("No chained entries are older.")))
+        running.show(phrase("No chained entries are older."))
 
 
 @app.command()
@@ -170,7 +170,7 @@ def drop(
         running.show_facts({"dropped": count})
     else:
         running.show(
-            Text(_("{count:,} entries dropped from the {store}", count=count, store=segment.store))
+            phrase("{count:,} entries dropped from the {store}", count=count, store=segment.store)
         )
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.grids import grid, phrase, plain
 from sightline_client.cli.work import offline_models
 
 BACKBONES: Final = Path("deploy/triton/triton_engine/backbones")
@@ -193,7 +193,7 @@ def _shown(report: Mapping[str, Any]) -> RenderableType:
 
 def _parity(found: Mapping[str, Any]) -> RenderableType:
     rows = ((plain(photo), f"{value:.4f}") for photo, value in found["cosines"].items())
-    mean = Text(_("mean cosine to the reference: {mean:.4f}", mean=found["mean"]))
+    mean = phrase("mean cosine to the reference: {mean:.4f}", mean=found["mean"])
     return Group(grid((_("photo"), _("cosine")), rows, right=(_("cosine"),)), mean)
 
 

@@ -18,6 +18,7 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.suite import LONG, PATIENT, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import bulk, fixing, following, unmatched
 from sightline_client.cli.work.columns import FileColumns, FileLayout, again
 from sightline_client.cli.work.plain_commands import (
@@ -255,8 +256,8 @@ app.call(
     "Create an id for a visitor who has none yet, with the proof that `events merge` takes.",
     "events visitor --json",
     SightlineClient.create_visitor,
-    shows=lambda made: Text(
-        _("visitor {visitor_id}\nproof {proof}", visitor_id=made.visitor_id, proof=made.proof)
+    shows=lambda made: phrase(
+        "visitor {visitor_id}\nproof {proof}", visitor_id=made.visitor_id, proof=made.proof
     ),
 )
 app.call(
@@ -270,7 +271,7 @@ app.call(
     argument("visitor", "VISITOR", "The visitor to merge."),
     argument("user", "USER", "The customer to merge into."),
     text("proof", "PROOF", "The proof that `events visitor` printed with the id."),
-    shows=lambda moved: Text(_("{events} moved.", events=tables.counted(moved, "event", "events"))),
+    shows=lambda moved: phrase("{events} moved.", events=tables.counted(moved, "event", "events")),
 )
 
 
@@ -279,13 +280,13 @@ def _purged(message: user_event.PurgeEventsResponse, *, force: bool) -> Text:
     events = tables.counted(value.event_count, "event", "events")
     end = _("{events} {purged}", events=events, purged=listings.purged(force=force))
     if value.first_event_time is None or value.last_event_time is None:
-        return Text(_("{end}.", end=end))
+        return phrase("{end}.", end=end)
     span = _(
         "from {first_event_time:%Y-%m-%d} to {last_event_time:%Y-%m-%d}",
         first_event_time=value.first_event_time,
         last_event_time=value.last_event_time,
     )
-    return Text(_("{end}: {span}.", end=end, span=span))
+    return phrase("{end}: {span}.", end=end, span=span)
 
 
 app.call(

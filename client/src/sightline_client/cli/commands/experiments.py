@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
-from rich.text import Text
 
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import PATIENT, Suite
-from sightline_client.cli.language import _
 from sightline_client.cli.show import experiments as shown
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.work.plain_commands import Given, PlainCommands
 from sightline_client.client import SightlineClient
@@ -76,5 +75,5 @@ def export(
 
     running.guarded(write)
     running.show(
-        Text(_("{units} written to {file}.", units=counted(len(units), "unit", "units"), file=file))
+        phrase("{units} written to {file}.", units=counted(len(units), "unit", "units"), file=file)
     )

@@ -10,6 +10,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import grids, listings
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import following, upgrade
 from sightline_client.cli.work.plain_commands import Given, PlainCommands, flag, text
 from sightline_client.client import SightlineClient
@@ -232,14 +233,11 @@ def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
     if found is not None and not found.passed and not made.done:
         running.show(listings.verification(found))
         running.show(
-            Text(
-                _(
-                    "Fix that and run it again, or: sightline index activate {name} --force",
-                    name=name,
-                )
+            phrase(
+                "Fix that and run it again, or: sightline index activate {name} --force", name=name
             )
         )
     if made.done:
         running.show(
-            Text(_("{name} is active. Back in one call: sightline index rollback", name=name))
+            phrase("{name} is active. Back in one call: sightline index rollback", name=name)
         )

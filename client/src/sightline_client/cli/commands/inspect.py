@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from sightline.common.v1 import job_pb2
 from sightline.embedder.v1 import inspection_service_pb2 as pb
@@ -14,6 +13,7 @@ from sightline_client.cli.base import options, query, running
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import inspected
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import following
 from sightline_client.cli.work.plain_commands import Given, PlainCommands
 from sightline_client.client import SightlineClient
@@ -103,7 +103,7 @@ def fit(
 
     message = suite.run(made, keeps=True)
     for file, why in problems:
-        running.say(Text(_("not used: {file}: {why}", file=file, why=why)))
+        running.say(phrase("not used: {file}: {why}", file=file, why=why))
     if isinstance(message, job_pb2.Job):
         return following.show(message, suite, wait=wait)
     value = from_wire.inspection_reference(message)
@@ -139,7 +139,7 @@ app.call(
     "inspect delete bottle --version 1f0c2a7b93d4e5f6",
     SightlineClient.delete_reference,
     *_NAMED,
-    shows=lambda count: Text(_("{count} deleted", count=count)),
+    shows=lambda count: phrase("{count} deleted", count=count),
 )
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from sightline.common.v1 import access_pb2
 from sightline_client.cli.base import running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.language import _, filled
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import keys
 
 app = Commands(no_args_is_help=True, help="Make keys, which identify callers to the gateway.")
@@ -136,16 +136,16 @@ def new(
     if out is None:
         typer.echo(token)
         running.say(
-            Text(
-                _("This is the token. It is shown only now: store it where only its user reads it.")
+            phrase(
+                "This is the token. It is shown only now: store it where only its user reads it."
             )
         )
     else:
-        running.say(Text(_("The token was written to {out}. It is stored nowhere else.", out=out)))
+        running.say(phrase("The token was written to {out}. It is stored nowhere else.", out=out))
     if file is not None:
-        running.say(Text(_("Its key was added to {file}.", file=file)))
+        running.say(phrase("Its key was added to {file}.", file=file))
         return
-    running.say(Text(_("Add its key to the file that GATEWAY_KEYS_FILE names:")))
+    running.say(phrase("Add its key to the file that GATEWAY_KEYS_FILE names:"))
     typer.echo(f"\n{entry}" if out is None else entry, nl=False)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import model_service_pb2
@@ -13,6 +12,7 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands import bringing, evaluating
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import grids, listings, online_report, trained
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import following
 from sightline_client.cli.work.plain_commands import (
     NEWEST,
@@ -153,7 +153,7 @@ def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
         running.show(trained.nothing_new(value.results["model_version"]))
     if serves and value.state is JobState.SUCCEEDED:
         version = grids.plain(value.results.get("model_version", ""))
-        running.show(Text(_("Model {version} is serving.", version=version)))
+        running.show(phrase("Model {version} is serving.", version=version))
 
 
 app.rows(
@@ -237,10 +237,8 @@ app.call(
     Nothing is deleted; `models promote` restores it.""",
     "models demote",
     SightlineClient.demote_model,
-    shows=lambda model: Text(
-        _(
-            "Model {model_version} no longer serves; no model does.",
-            model_version=grids.plain(model.model_version),
-        )
+    shows=lambda model: phrase(
+        "Model {model_version} no longer serves; no model does.",
+        model_version=grids.plain(model.model_version),
     ),
 )

@@ -16,6 +16,7 @@ from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.suite import PATIENT, QUICK, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import grids, listings, page, tables
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import answer_pages, following
 from sightline_client.cli.work.patience import Patience
 from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument
@@ -194,8 +195,8 @@ def delete(
     more = _("; {absent} did not exist", absent=absent) if absent > 0 else ""
     suite.show(
         response,
-        lambda: Text(
-            _("{deleted_count} deleted{more}.", deleted_count=response.deleted_count, more=more)
+        lambda: phrase(
+            "{deleted_count} deleted{more}.", deleted_count=response.deleted_count, more=more
         ),
     )
 
@@ -264,7 +265,7 @@ def status(
         if not wait:
             return message
         if _behind(message):
-            running.say(Text(_("Waiting for vectors. Ctrl-C ends the wait, not the embedding.")))
+            running.say(phrase("Waiting for vectors. Ctrl-C ends the wait, not the embedding."))
         patience = Patience()
         with progress.meter(_("photos and texts in the index")) as bar:
             while _behind(message):

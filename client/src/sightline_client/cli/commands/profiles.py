@@ -10,6 +10,7 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import profiles as shown
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument
 from sightline_client.client import SightlineClient
@@ -105,8 +106,8 @@ def _set(request: pb.SetShopperAttributesRequest, suite: Suite) -> None:
 
 def _kept(answer: pb.SetShopperAttributesResponse) -> Text:
     kept = counted(answer.kept_count, "attribute is", "attributes are")
-    return Text(
-        _("{kept} stored, {former_count:,} before.", kept=kept, former_count=answer.former_count)
+    return phrase(
+        "{kept} stored, {former_count:,} before.", kept=kept, former_count=answer.former_count
     )
 
 

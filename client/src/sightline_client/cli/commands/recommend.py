@@ -14,6 +14,7 @@ from sightline_client.cli.base.query import RequestGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, filled
 from sightline_client.cli.show import classified, explained, grids, page, tables
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import answer_pages, asking
 from sightline_client.cli.work import batch as batches
 from sightline_client.client import SightlineClient
@@ -147,13 +148,11 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
             else ""
         )
         running.show(
-            Text(
-                _(
-                    "{answered:,} answered in {out}{more}.",
-                    answered=outcome.answered,
-                    out=grids.plain(str(out)),
-                    more=more,
-                )
+            phrase(
+                "{answered:,} answered in {out}{more}.",
+                answered=outcome.answered,
+                out=grids.plain(str(out)),
+                more=more,
             )
         )
     if outcome.failed:

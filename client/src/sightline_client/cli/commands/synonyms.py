@@ -13,6 +13,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
+from sightline_client.cli.show.grids import phrase
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import InvalidRequest
@@ -73,7 +74,7 @@ def set_(
 
     suite.answer(
         store,
-        lambda made: Text(_("{rules:,} rules, etag {etag}", rules=len(made.rules), etag=made.etag)),
+        lambda made: phrase("{rules:,} rules, etag {etag}", rules=len(made.rules), etag=made.etag),
     )
 
 

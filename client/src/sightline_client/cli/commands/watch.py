@@ -19,7 +19,7 @@ from sightline.retriever.v1 import watch_service_pb2 as pb
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show.grids import plain
+from sightline_client.cli.show.grids import phrase, plain
 from sightline_client.cli.show.value_tables import ValueTable, written
 from sightline_client.cli.work.plain_commands import Given, PlainCommands, deleted
 from sightline_client.client import SightlineClient
@@ -85,13 +85,11 @@ def create(
     made = suite.run(store)
     suite.show(
         made,
-        lambda: Text(
-            _(
-                "watch {watch_id}: {rules} rules, etag {etag}",
-                watch_id=plain(made.watch_id),
-                rules=len(made.rules),
-                etag=made.etag,
-            )
+        lambda: phrase(
+            "watch {watch_id}: {rules} rules, etag {etag}",
+            watch_id=plain(made.watch_id),
+            rules=len(made.rules),
+            etag=made.etag,
         ),
     )
 
@@ -236,7 +234,7 @@ def photo(
     """
     data = suite.run(lambda client: client.get_alert_photo(image))
     running.guarded(lambda: file.write_bytes(data))
-    running.show(Text(_("{file}: {size:,} bytes", file=file, size=len(data))))
+    running.show(phrase("{file}: {size:,} bytes", file=file, size=len(data)))
 
 
 async def _send_new(client: SightlineClient, watch: str, folder: Path, suite: Suite) -> None:

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import grid
+from sightline_client.cli.show.grids import grid, phrase
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values import experiments as values
@@ -53,11 +53,9 @@ def listing(value: values.ExperimentList) -> RenderableType:
     found = [_experiments(value.experiments)]
     if value.problem:
         found.append(
-            Text(
-                _(
-                    "The files are invalid, the previous ones stay in use: {problem}",
-                    problem=value.problem,
-                ),
+            phrase(
+                "The files are invalid, the previous ones stay in use: {problem}",
+                problem=value.problem,
                 style="red",
             )
         )

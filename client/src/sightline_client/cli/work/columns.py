@@ -15,6 +15,7 @@ from rich.text import Text
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.language import _, later
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import remembered, typed
 from sightline_client.files.conversion import ExportDates, Shape, Shaped
@@ -227,7 +228,7 @@ class FileLayout:
         found = shape_of(names, self.shapes)
         if found is not None:
             hint = _("(--shape none to read it as it is)")
-            running.say(Text(_("Read as an export of {of} {hint}.", of=found.of, hint=hint)))
+            running.say(phrase("Read as an export of {of} {hint}.", of=found.of, hint=hint))
         return found
 
     def _proposal(
@@ -259,7 +260,7 @@ def _propose(context: typer.Context, chosen: ColumnMap) -> None:
         running.say(Text(plain(line)))
     own = ("map", "constants", "dry_run")
     command = typed.again(context, without=own, more=typed.of_map(chosen))
-    running.say(Text(_("To say it yourself, or to change it:")))
+    running.say(phrase("To say it yourself, or to change it:"))
     running.say_line(plain(shlex.join(command)))
 
 
@@ -343,14 +344,12 @@ def report(table: RowTable) -> None:
         return
     for reason, count in table.left_out.items():
         rows = counted(count, "row was", "rows were")
-        running.say(Text(_("{rows} left out: {reason}.", rows=rows, reason=_(reason))))
+        running.say(phrase("{rows} left out: {reason}.", rows=rows, reason=_(reason)))
     if table.foreign:
         running.say(
-            Text(
-                _(
-                    "Not read, as the export's documentation does not name them: {names}. "
-                    "--shape none with --map reads them.",
-                    names=plain(", ".join(table.foreign)),
-                )
+            phrase(
+                "Not read, as the export's documentation does not name them: {names}. "
+                "--shape none with --map reads them.",
+                names=plain(", ".join(table.foreign)),
             )
         )

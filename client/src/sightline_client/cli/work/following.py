@@ -17,6 +17,7 @@ from sightline_client.cli.base import progress, running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, for_programs
 from sightline_client.cli.show import grids, listings
+from sightline_client.cli.show.grids import phrase
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import FailedPrecondition
@@ -50,13 +51,11 @@ def ended_well(job: Job) -> bool:
         return False
     why = "" if job.error is None else f": {job.error}"
     running.say(
-        Text(
-            _(
-                "Job {job_id} ended as {state}{why}",
-                job_id=grids.plain(job.job_id),
-                state=job.state,
-                why=grids.plain(why),
-            )
+        phrase(
+            "Job {job_id} ended as {state}{why}",
+            job_id=grids.plain(job.job_id),
+            state=job.state,
+            why=grids.plain(why),
         )
     )
     if job.error is not None and (advice := failures.fix(job.error)):
