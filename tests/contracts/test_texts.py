@@ -57,7 +57,11 @@ def unmarked(code: str) -> Iterator[str]:
 def marked(code: str) -> Iterator[str]:
     """Yield texts that a module marks for translation by ``_``, ``later`` or ``phrase``."""
     for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("_", "later", "phrase") and node.args:
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("_", "later", "phrase")
+            and node.args
+        ):
             text = node.args[0]
             if isinstance(text, ast.Constant) and text.value:
                 yield text.value
