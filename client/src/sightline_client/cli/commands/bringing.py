@@ -11,6 +11,7 @@ from rich.text import Text
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.language import _
 from sightline_client.cli.show.grids import grid, phrase, plain
+from sightline_client.cli.show.value_tables import interval
 from sightline_client.cli.work import offline_models
 
 BACKBONES: Final = Path("deploy/triton/triton_engine/backbones")
@@ -208,7 +209,7 @@ def _held(found: Mapping[str, Any], name: str) -> RenderableType:
         (
             plain(label),
             f"{each['value']:.3f}",
-            _("{low:.3f} to {high:.3f}", low=each["low"], high=each["high"]),
+            interval(each["low"], each["high"], ".3f"),
             f"{each['baseline']:.3f}",
             _(
                 "{gain:+.3f} ({gain_low:+.3f} to {gain_high:+.3f})",

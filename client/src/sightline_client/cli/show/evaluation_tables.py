@@ -8,6 +8,7 @@ from rich.text import Text
 from sightline_client.cli.language import _
 from sightline_client.cli.show import evaluation_words as words
 from sightline_client.cli.show.grids import grid, phrase, plain
+from sightline_client.cli.show.value_tables import interval
 from sightline_client.values.evaluation import (
     EvaluatedSystem,
     Evaluation,
@@ -100,7 +101,7 @@ def _comparisons(trial: EvaluationTrial) -> RenderableType:
             Text(plain(one.against), style="bold" if one.decides else ""),
             words.asked(one) if one.decides else "",
             f"{one.difference:+.4f}",
-            _("{low:+.4f} to {high:+.4f}", low=one.low, high=one.high),
+            interval(one.low, one.high, "+.4f"),
             "–" if one.smallest_effect is None else f"{one.smallest_effect:.4f}",
             Text(one.verdict.value, style=STYLES[one.verdict]),
         )

@@ -8,6 +8,7 @@ from rich.text import Text
 from sightline_client.cli.language import _
 from sightline_client.cli.show.grids import grid, phrase, plain
 from sightline_client.cli.show.tables import counted
+from sightline_client.cli.show.value_tables import interval
 from sightline_client.values import online
 
 
@@ -81,7 +82,7 @@ def _group_rows(group: online.OnlineGroup) -> Iterable[tuple[str, ...]]:
 def _rate(rate: online.Rate) -> tuple[str, str, str]:
     return (
         f"{rate.value:.2%}",
-        _("{lower:.2%} to {upper:.2%}", lower=rate.lower, upper=rate.upper),
+        interval(rate.lower, rate.upper, ".2%"),
         f"{rate.count:,}",
     )
 
@@ -162,9 +163,7 @@ def _policy_rows(policy: online.PolicyEstimate) -> Iterable[tuple[str, ...]]:
 def _estimate(estimate: online.Estimate | None) -> tuple[str, str]:
     if estimate is None:
         return "–", "–"
-    return f"{estimate.value:.4f}", _(
-        "{lower:.4f} to {upper:.4f}", lower=estimate.lower, upper=estimate.upper
-    )
+    return f"{estimate.value:.4f}", interval(estimate.lower, estimate.upper, ".4f")
 
 
 def _drift_cells(item: online.DriftItem) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from rich.text import Text
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import listings
 from sightline_client.cli.show.grids import phrase, plain
+from sightline_client.cli.show.value_tables import interval
 from sightline_client.values.operations import Model
 from sightline_client.values.trainings import PartAddition, PartVerdict, TrainingRecipe
 
@@ -150,7 +151,7 @@ def _additions(values: tuple[PartAddition, ...]) -> Table:
             f"{one.metric} {one.with_it:.4f}",
             f"{one.without:.4f}",
             f"{one.addition:+.4f}",
-            _("{low:+.4f} to {high:+.4f}", low=one.low, high=one.high),
+            interval(one.low, one.high, "+.4f"),
             f"{one.shopper_count:,}",
             _(WORDS[one.verdict]),
         )
