@@ -42,6 +42,7 @@ KEYWORDS: Mapping[str, Any] = {
     "_": None,
     "later": None,
     "filled": None,
+    "phrase": None,
     "pgettext": ((1, "c"), 2),
 }
 """Functions that take a text, and the places of its context and of the text."""

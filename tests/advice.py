@@ -179,8 +179,12 @@ def advised() -> set[str]:
     }
 
 
+ENTRIES = {"app.call", "app.message", "app.rows", "app.job"}
+"""Entries of commands: their second argument is the help, their third the examples."""
+
+
 def _texts(tree: ast.Module) -> Iterator[str]:
-    """Yield all strings except docstrings and the help of options."""
+    """Yield all strings except docstrings and the help of commands and options."""
     passed: set[ast.AST] = set()
     for node in ast.walk(tree):
         if node in passed:
@@ -188,6 +192,8 @@ def _texts(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.Expr) or (isinstance(node, ast.keyword) and node.arg == "help"):
             is_text = isinstance(node, ast.keyword) or isinstance(node.value, ast.Constant)
             passed |= set(ast.iter_child_nodes(node)) if is_text else set()
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ENTRIES:
+            passed |= set(node.args[1:3])
         elif isinstance(node, ast.JoinedStr):
             passed |= set(ast.iter_child_nodes(node))
             yield "".join(_part(part) for part in node.values)

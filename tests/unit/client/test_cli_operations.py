@@ -122,6 +122,7 @@ def test_jobs_are_listed_watched_and_cancelled(line: Line, gateway: FakeGateway)
     assert "ranker/1 train SUCCEEDED 2 of 2" in flat(line("jobs", "list", "--kind", "train").stdout)
     assert gateway.requests["ListJobs"][0].kind == "train"
     assert line("jobs", "watch", "ranker/1").exit_code == 0
+    assert "ranker/1 train SUCCEEDED" in flat(line("jobs", "show", "ranker/1").stdout)
     assert "CANCELLED" in line("jobs", "cancel", "ranker/1").stdout
     gateway.job_states[-1].state = job_pb2.Job.STATE_CANCELLED
     assert line("jobs", "watch", "ranker/1").exit_code == 1

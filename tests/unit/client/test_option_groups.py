@@ -4,6 +4,10 @@ import inspect
 from dataclasses import dataclass
 from typing import Annotated
 
+import pytest
+import typer
+
+from sightline_client.cli.base import options
 from sightline_client.cli.base.option_groups import OptionGroup, spread
 
 
@@ -43,3 +47,36 @@ def test_a_command_without_groups_is_left_as_it_is() -> None:
         return name
 
     assert spread(plain) is plain
+
+
+def test_an_option_has_the_help_of_the_docstring_and_a_flag_its_own_name() -> None:
+    def command(
+        *, name: Annotated[str, typer.Option()] = "", dry_run: options.Flag = False
+    ) -> None:
+        """Do something.
+
+        sightline something --name this
+
+        Args:
+            name: A name
+                of two lines.
+            dry_run: Do nothing.
+        """
+
+    name, dry_run = inspect.signature(spread(command)).parameters.values()
+    assert name.annotation.__metadata__[0].help == "A name of two lines."
+    assert dry_run.annotation.__metadata__[0].help == "Do nothing."
+    assert dry_run.annotation.__metadata__[0].default == "--dry-run"
+    assert options.Flag.__metadata__[0].help is None  # type: ignore[attr-defined]
+
+
+def test_a_docstring_of_a_parameter_that_is_not_there_is_rejected() -> None:
+    def command(*, name: Annotated[str, typer.Option()] = "") -> None:
+        """Do something.
+
+        Args:
+            nome: A name.
+        """
+
+    with pytest.raises(TypeError, match="nome"):
+        spread(command)

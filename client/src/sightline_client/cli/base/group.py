@@ -6,7 +6,6 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from textwrap import dedent, indent
 from typing import Any, TypeAlias, TypeVar
 
 import typer
@@ -332,15 +331,16 @@ def in_words(message: str) -> str:
 
 
 def described(text: str) -> str:
-    """Return the help of a docstring, which ends with examples: a heading stands above them."""
-    paragraphs = inspect.cleandoc(text).split("\n\n")
-    examples = [each for each in paragraphs if each.startswith((" ", "sightline "))]
-    prose = "\n\n".join(paragraphs[: len(paragraphs) - len(examples)])
+    """Return the help of a docstring: without what it says of parameters, and with a heading above
+    the examples, which are at its end."""
+    paragraphs = inspect.cleandoc(text).partition("\n\nArgs:\n")[0].split("\n\n")
+    below = [each for each in paragraphs if each.startswith((" ", "sightline "))]
+    prose = "\n\n".join(paragraphs[: len(paragraphs) - len(below)])
+    examples = [line.strip() for each in below for line in each.split("\n")]
     if not examples:
         return flowing(prose)
     heading = "[bold]Examples[/bold]" if len(examples) > 1 else "[bold]Example[/bold]"
-    shown = (indent(dedent(each), "  ") for each in examples)
-    return "\n\n".join([flowing(prose), heading, *shown])
+    return "\n\n".join([flowing(prose), heading, *(f"  {each}" for each in examples)])
 
 
 def flowing(text: str) -> str:

@@ -9,6 +9,7 @@ import typer
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from sightline.filter_text import FilterSyntaxError
+from sightline_client.cli.base.option_groups import FLAG
 from sightline_client.cli.language import _, filled, later
 from sightline_client.convert import to_wire
 from sightline_client.convert.filter_text import parse_filter
@@ -55,12 +56,15 @@ def named(value: str | list[str]) -> str | list[str]:
     return value
 
 
-def words(*names: str, metavar: str, help: str) -> Any:
-    """Make an option that is text, or several texts."""
+def words(*names: str, metavar: str, help: str | None = None) -> Any:
+    """Make an option that is text, or several texts. Here and below: without ``help`` it is that of
+    the command's docstring."""
     return typer.Option(*names, metavar=metavar, help=help, callback=text)
 
 
-def number(metavar: str, help: str, least: float, most: float | None = None, **more: Any) -> Any:
+def number(
+    metavar: str, least: float, most: float | None = None, help: str | None = None, **more: Any
+) -> Any:
     """Make an option that is a number within a range."""
     return typer.Option(metavar=metavar, help=help, min=least, max=most, **more)
 
@@ -72,6 +76,10 @@ ZONE = ", e.g. 2026-03-01T12:00:00Z; UTC if it has no zone."
 def moment(help: str) -> Any:
     """Make an option that is a time."""
     return typer.Option(formats=list(TIMES), metavar="TIME", help=help)
+
+
+Since: TypeAlias = Annotated[datetime | None, moment(f"Only events at or after this time{ZONE}")]
+Before: TypeAlias = Annotated[datetime | None, moment("Only events before this time.")]
 
 
 def in_zone(value: datetime) -> datetime:
@@ -87,10 +95,12 @@ def timestamp(value: datetime, option: str) -> Timestamp:
         raise typer.BadParameter(error.message, param_hint=option) from None
 
 
-def argument(metavar: str, help: str) -> Any:
+def argument(metavar: str, help: str | None = None) -> Any:
     """Make an argument that is an id, or several."""
     return typer.Argument(metavar=metavar, help=help, callback=named)
 
+
+Flag: TypeAlias = Annotated[bool, typer.Option(FLAG)]
 
 CONNECTION = later("Connection and output")
 """Title of the options that every command of the suite has. The help of a command names them, and
@@ -240,7 +250,7 @@ File: TypeAlias = Annotated[
         metavar="FILE", exists=True, dir_okay=False, help="A .csv, .jsonl or .parquet file."
     ),
 ]
-Newest: TypeAlias = Annotated[int, number("N", "Maximum number, newest first.", 1, 1000)]
+Newest: TypeAlias = Annotated[int, number("N", 1, 1000, help="Maximum number, newest first.")]
 Force: TypeAlias = Annotated[
     bool,
     typer.Option(

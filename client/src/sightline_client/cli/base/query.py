@@ -65,67 +65,30 @@ Top: TypeAlias = Annotated[
 
 @dataclass(frozen=True)
 class SignalGroup(OptionGroup):
-    """Options for positive and negative query signals."""
+    """Options for positive and negative query signals.
 
-    image: Annotated[
-        list[Path] | None,
-        typer.Option("--image", help="Photo to search by. Repeatable.", **_PHOTOS),
-    ] = None
-    image_uri: Annotated[
-        list[str] | None,
-        options.words(
-            "--image-uri",
-            metavar="URI",
-            help="Address of a photo to search by; the suite fetches it if its settings allow "
-            "that.",
-        ),
-    ] = None
-    product: Annotated[
-        list[str] | None,
-        options.words("--product", metavar="ID", help="Product to search by. Repeatable."),
-    ] = None
-    text: Annotated[
-        str | None, options.words("--text", metavar="WORDS", help="Text to search by.")
-    ] = None
-    not_image: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--not-image",
-            help="Photo that results should differ from. Repeatable.",
-            **_PHOTOS,
-        ),
-    ] = None
-    not_text: Annotated[
-        list[str] | None,
-        options.words(
-            "--not-text",
-            metavar="WORDS",
-            help="Text that results should differ from. Repeatable.",
-        ),
-    ] = None
-    not_product: Annotated[
-        list[str] | None,
-        options.words(
-            "--not-product",
-            metavar="ID",
-            help="Product that results should differ from; it is also left out. Repeatable.",
-        ),
-    ] = None
-    not_weight: Annotated[
-        float,
-        typer.Option(
-            "--not-weight",
-            min=0.01,
-            max=100,
-            metavar="WEIGHT",
-            help="Weight of each --not-…, relative to 1 for what is searched by.",
-        ),
-    ] = AWAY_WEIGHT
+    Args:
+        image: Photo to search by. Repeatable.
+        image_uri: Address of a photo to search by; the suite fetches it if its settings allow that.
+        product: Product to search by. Repeatable.
+        text: Text to search by.
+        not_image: Photo that results should differ from. Repeatable.
+        not_text: Text that results should differ from. Repeatable.
+        not_product: Product that results should differ from; it is also left out. Repeatable.
+        not_weight: Weight of each --not-…, relative to 1 for what is searched by.
+        as_typed: Search the text without correction of typing errors.
+    """
+
+    image: Annotated[list[Path] | None, typer.Option(**_PHOTOS)] = None
+    image_uri: Annotated[list[str] | None, options.words(metavar="URI")] = None
+    product: Annotated[list[str] | None, options.words(metavar="ID")] = None
+    text: Annotated[str | None, options.words(metavar="WORDS")] = None
+    not_image: Annotated[list[Path] | None, typer.Option(**_PHOTOS)] = None
+    not_text: Annotated[list[str] | None, options.words(metavar="WORDS")] = None
+    not_product: Annotated[list[str] | None, options.words(metavar="ID")] = None
+    not_weight: Annotated[float, typer.Option(min=0.01, max=100, metavar="WEIGHT")] = AWAY_WEIGHT
     box: Part = None
-    as_typed: Annotated[
-        bool,
-        typer.Option("--as-typed", help="Search the text without correction of typing errors."),
-    ] = False
+    as_typed: options.Flag = False
 
     def query(self) -> QueryOptions:
         """Return the options of the call. A photo that can't be read is wrong usage."""
@@ -161,80 +124,41 @@ class FilterGroup(OptionGroup):
 
 @dataclass(frozen=True)
 class RequestGroup(FilterGroup, SignalGroup):
-    """Options of a recommendation."""
+    """Options of a recommendation.
 
-    user: Annotated[str | None, options.words(metavar="ID", help="Customer to recommend to.")] = (
-        None
-    )
-    visitor: Annotated[
-        str | None,
-        options.words(metavar="ID", help="Visitor (not logged in) to recommend to."),
-    ] = None
-    scene: Annotated[
-        str,
-        options.words(metavar="NAME", help="Plan of the answer; default: the default plan."),
-    ] = ""
-    exclude: Annotated[
-        list[str] | None,
-        options.words(metavar="ID", help="Product to leave out. Repeatable."),
-    ] = None
-    anchor: Annotated[
-        list[str] | None,
-        options.words(
-            metavar="ID",
-            help="Product of the page or cart that the request comes from. Repeatable.",
-        ),
-    ] = None
-    followed: Annotated[
-        list[str] | None,
-        options.words(
-            metavar="VALUE",
-            help="Value that the shopper follows, such as an author. Repeatable.",
-        ),
-    ] = None
-    language: Annotated[
-        str, options.words(metavar="CODE", help="Language of the reasons: en (default) or zh.")
-    ] = ""
-    pin: Annotated[
-        list[str] | None,
-        options.words(
-            metavar="ID=PLACE",
-            help="Product and its fixed position, 1 to 200. Repeatable.",
-        ),
-    ] = None
-    boost: Annotated[
-        list[str] | None,
-        options.words(
-            metavar="ID=AMOUNT",
-            help="Product and the amount to add to its relevance (0 to 1 among the best 100). "
-            "Repeatable.",
-        ),
-    ] = None
-    bury: Annotated[
-        list[str] | None,
-        options.words(metavar="ID", help="Product to show after all others. Repeatable."),
-    ] = None
+    Args:
+        user: Customer to recommend to.
+        visitor: Visitor (not logged in) to recommend to.
+        scene: Plan of the answer; default: the default plan.
+        exclude: Product to leave out. Repeatable.
+        anchor: Product of the page or cart that the request comes from. Repeatable.
+        followed: Value that the shopper follows, such as an author. Repeatable.
+        language: Language of the reasons: en (default) or zh.
+        pin: Product and its fixed position, 1 to 200. Repeatable.
+        boost: Product and the amount to add to its relevance (0 to 1 among the best 100).
+            Repeatable.
+        bury: Product to show after all others. Repeatable.
+        candidates: Products to rank, in place of products of the catalog: an id a line, and after a
+            tab its score, if it has one. Up to 2,000.
+        not_personal: Answer as for an unknown shopper; --user and --visitor are neither used nor
+            recorded.
+    """
+
+    user: Annotated[str | None, options.words(metavar="ID")] = None
+    visitor: Annotated[str | None, options.words(metavar="ID")] = None
+    scene: Annotated[str, options.words(metavar="NAME")] = ""
+    exclude: Annotated[list[str] | None, options.words(metavar="ID")] = None
+    anchor: Annotated[list[str] | None, options.words(metavar="ID")] = None
+    followed: Annotated[list[str] | None, options.words(metavar="VALUE")] = None
+    language: Annotated[str, options.words(metavar="CODE")] = ""
+    pin: Annotated[list[str] | None, options.words(metavar="ID=PLACE")] = None
+    boost: Annotated[list[str] | None, options.words(metavar="ID=AMOUNT")] = None
+    bury: Annotated[list[str] | None, options.words(metavar="ID")] = None
 
     candidates: Annotated[
-        Path | None,
-        typer.Option(
-            "--candidates",
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            metavar="FILE",
-            help="Products to rank, in place of products of the catalog: an id a line, and after a "
-            "tab its score, if it has one. Up to 2,000.",
-        ),
+        Path | None, typer.Option(exists=True, dir_okay=False, readable=True, metavar="FILE")
     ] = None
-    not_personal: Annotated[
-        bool,
-        typer.Option(
-            "--not-personal",
-            help="Answer as for an unknown shopper; --user and --visitor are neither used nor "
-            "recorded.",
-        ),
-    ] = False
+    not_personal: options.Flag = False
 
     def request(self) -> RecommendOptions:
         """Return the options of the call. A user and a visitor at once are wrong usage."""

@@ -18,7 +18,8 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from sightline_client.cli import failures
-from sightline_client.cli.language import _, for_programs
+from sightline_client.cli.language import for_programs
+from sightline_client.cli.show.grids import phrase
 from sightline_client.errors import Failure, SightlineError, make
 from sightline_client.files.model import FileRefused
 
@@ -41,9 +42,7 @@ def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
     except (KeyboardInterrupt, asyncio.CancelledError):
         if keeps:
             say(
-                Text(
-                    _("Interrupted. Acknowledged work is kept; run the command again to continue.")
-                )
+                phrase("Interrupted. Acknowledged work is kept; run the command again to continue.")
             )
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(1)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
-from rich.text import Text
 
 from sightline.common.v1 import audit_service_pb2
 from sightline_client.cli.base import options, running
@@ -15,6 +14,7 @@ from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import listings
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import auditing
 from sightline_client.values.audit_chain import ChainBroken
 
@@ -36,21 +36,19 @@ def list_entries(
         datetime | None, options.moment(f"Only at or after this time{options.ZONE}")
     ] = None,
     before: Annotated[datetime | None, options.moment("Only before this time.")] = None,
-    caller: Annotated[
-        str, options.words(metavar="NAME", help="Only calls of this caller; default: all callers.")
-    ] = "",
+    caller: Annotated[str, options.words(metavar="NAME")] = "",
     top: options.Newest = 50,
-    page: Annotated[
-        str,
-        options.words(metavar="TOKEN", help="Page token that the previous list printed."),
-    ] = "",
+    page: Annotated[str, options.words(metavar="TOKEN")] = "",
     suite: Suite,
 ) -> None:
     """List administrative and destructive calls with their callers, newest first.
 
     sightline audit list --since 2026-11-01 --caller import
-
     sightline audit list --json | jq '.entries[] | select(.code != "OK")'
+
+    Args:
+        caller: Only calls of this caller; default: all callers.
+        page: Page token that the previous list printed.
     """
     request = audit_service_pb2.ListAuditEntriesRequest(
         catalog_id=suite.catalog, caller=caller, page_size=top, page_token=page
@@ -81,20 +79,8 @@ def _heads(values: list[str]) -> dict[str, dict[int, bytes]]:
 @app.command()
 def verify(
     *,
-    archives: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[FILE]...",
-            help="Archives to verify instead of the suite's entries, oldest first.",
-        ),
-    ] = None,
-    head: Annotated[
-        list[str] | None,
-        options.words(
-            metavar="STORE:NUMBER:HASH",
-            help="End of a chain as it was printed or logged before; may be repeated.",
-        ),
-    ] = None,
+    archives: Annotated[list[Path] | None, typer.Argument(metavar="[FILE]...")] = None,
+    head: Annotated[list[str] | None, options.words(metavar="STORE:NUMBER:HASH")] = None,
     suite: Suite = LONG,
 ) -> None:
     """Verify that no audit entry is missing, changed, inserted or moved.
@@ -103,11 +89,13 @@ def verify(
     exit code is 1. The end of each chain is printed: given to a later run with --head, it proves
     that the chain was not rebuilt since. Archives are verified without the suite.
 
-      sightline audit verify
+    sightline audit verify
+    sightline audit verify --head "$(cat head.txt)"
+    sightline audit verify archives/audit-default-retriever-1-1204.jsonl
 
-      sightline audit verify --head "$(cat head.txt)"
-
-      sightline audit verify archives/audit-default-retriever-1-1204.jsonl
+    Args:
+        archives: Archives to verify instead of the suite's entries, oldest first.
+        head: End of a chain as it was printed or logged before; may be repeated.
     """
     known = _heads(head or [])
     if archives:
@@ -123,9 +111,7 @@ def verify(
 @app.command()
 def archive(
     *,
-    folder: Annotated[
-        Path, typer.Argument(metavar="FOLDER", help="Existing folder for the archives.")
-    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER")],
     before: Annotated[datetime, options.moment(f"Entries before this time{options.ZONE}")],
     suite: Suite = LONG,
 ) -> None:
@@ -133,7 +119,10 @@ def archive(
 
     Nothing is deleted: see `sightline audit drop`.
 
-      sightline audit archive archives --before 2026-08-01
+    sightline audit archive archives --before 2026-08-01
+
+    Args:
+        folder: Existing folder for the archives.
     """
     until = options.in_zone(before)
     written = _unbroken(lambda: suite.run(lambda client: auditing.archive(client, folder, until)))
@@ -144,19 +133,17 @@ def archive(
     for path, segment in written:
         entries = segment.count + segment.unchained
         running.show(
-            Text(_("{path}: {entries:,} entries", path=path, entries=entries)),
+            phrase("{path}: {entries:,} entries", path=path, entries=entries),
             whole_lines=True,
         )
     if not written:
-        running.show(Text(_("No chained entries are older.")))
+        running.show(phrase("No chained entries are older."))
 
 
 @app.command()
 def drop(
     *,
-    archive: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Archive of the entries; it is verified first.")
-    ],
+    archive: Annotated[Path, typer.Argument(metavar="FILE")],
     suite: Suite = LONG,
 ) -> None:
     """Delete the audit entries of an archive from their store.
@@ -164,7 +151,10 @@ def drop(
     The store keeps entries for RETRIEVER_AUDIT_DAYS or RANKER_AUDIT_DAYS, and rejects deletions of
     younger ones. Its chain continues from the archive's seal.
 
-      sightline audit drop archives/audit-default-retriever-1-1204.jsonl
+    sightline audit drop archives/audit-default-retriever-1-1204.jsonl
+
+    Args:
+        archive: Archive of the entries; it is verified first.
     """
     (segment,) = running.guarded(lambda: _unbroken(lambda: auditing.verify_files([archive])))
     if segment.catalog != suite.catalog:
@@ -180,7 +170,7 @@ def drop(
         running.show_facts({"dropped": count})
     else:
         running.show(
-            Text(_("{count:,} entries dropped from the {store}", count=count, store=segment.store))
+            phrase("{count:,} entries dropped from the {store}", count=count, store=segment.store)
         )
 
 

@@ -1,9 +1,7 @@
 """``sightline backup``"""
 
-from rich.text import Text
-
-from sightline_client.cli.language import _
 from sightline_client.cli.show import listings
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work.plain_commands import PlainCommands, argument, flag, text, top
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
@@ -37,7 +35,7 @@ app.message(
     "backup delete 20260131T120000Z-1f3a9c02",
     "admin.DeleteBackup",
     _BACKUP,
-    shows=lambda answer: Text(_("deleted {size:,.1f} MB", size=answer.size / 1000000.0)),
+    shows=lambda answer: phrase("deleted {size:,.1f} MB", size=answer.size / 1000000.0),
 )
 app.job(
     "restore",

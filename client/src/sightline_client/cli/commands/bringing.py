@@ -10,7 +10,8 @@ from rich.text import Text
 
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.grids import grid, phrase, plain
+from sightline_client.cli.show.value_tables import interval
 from sightline_client.cli.work import offline_models
 
 BACKBONES: Final = Path("deploy/triton/triton_engine/backbones")
@@ -50,132 +51,39 @@ def _one_of(*names: str) -> Any:
 
 def command(
     *,
-    file: Annotated[Path, typer.Argument(help="The network as an ONNX file.", **_FILE)],
-    name: Annotated[str, options.words(metavar="NAME", help="Name of the model in Triton.")],
-    licence: Annotated[
-        str, options.words(metavar="SPDX", help="License of the weights, e.g. Apache-2.0.")
-    ],
-    trained_on: Annotated[str, options.words(metavar="TEXT", help="Training data of the weights.")],
-    title: Annotated[
-        str, options.words(metavar="TEXT", help="Display name; default: its name.")
-    ] = "",
-    input: Annotated[
-        str, options.words(metavar="TENSOR", help="Input for photos, if there are several.")
-    ] = "",
-    vector: Annotated[
-        str,
-        options.words(
-            metavar="TENSOR", help="Tensor with the vector, which may lie inside the graph."
-        ),
-    ] = "",
-    pool: Annotated[
-        str,
-        typer.Option(
-            metavar="WAY",
-            help="Make the vector of several places: first (a class token) or mean.",
-            callback=_one_of("first", "mean"),
-        ),
-    ] = "",
-    layout: Annotated[
-        str,
-        typer.Option(
-            metavar="ORDER",
-            help="NCHW or NHWC, where the file does not say it.",
-            callback=_one_of(*LAYOUTS),
-        ),
-    ] = "",
-    size: Annotated[
-        int | None,
-        options.number("N", "Side of the input in pixels.", 32, 1024, rich_help_panel=SEES),
-    ] = None,
-    crop: Annotated[
-        float | None,
-        options.number(
-            "X", "Share of a photo's shorter side that is kept.", 0.1, 1, rich_help_panel=SEES
-        ),
-    ] = None,
+    file: Annotated[Path, typer.Argument(**_FILE)],
+    name: Annotated[str, options.words(metavar="NAME")],
+    licence: Annotated[str, options.words(metavar="SPDX")],
+    trained_on: Annotated[str, options.words(metavar="TEXT")],
+    title: Annotated[str, options.words(metavar="TEXT")] = "",
+    input: Annotated[str, options.words(metavar="TENSOR")] = "",
+    vector: Annotated[str, options.words(metavar="TENSOR")] = "",
+    pool: Annotated[str, typer.Option(metavar="WAY", callback=_one_of("first", "mean"))] = "",
+    layout: Annotated[str, typer.Option(metavar="ORDER", callback=_one_of(*LAYOUTS))] = "",
+    size: Annotated[int | None, options.number("N", 32, 1024, rich_help_panel=SEES)] = None,
+    crop: Annotated[float | None, options.number("X", 0.1, 1, rich_help_panel=SEES)] = None,
     mean: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C",
-            help="Mean of the channels.",
-            callback=_colours,
-            rich_help_panel=SEES,
-        ),
+        str | None, typer.Option(metavar="A,B,C", callback=_colours, rich_help_panel=SEES)
     ] = None,
     std: Annotated[
-        str | None,
-        typer.Option(
-            metavar="A,B,C",
-            help="Deviation of the channels.",
-            callback=_colours,
-            rich_help_panel=SEES,
-        ),
+        str | None, typer.Option(metavar="A,B,C", callback=_colours, rich_help_panel=SEES)
     ] = None,
-    rescale: Annotated[
-        float | None,
-        options.number(
-            "X",
-            "Factor of bytes before mean and deviation; default: 1/255.",
-            0.000001,
-            1,
-            rich_help_panel=SEES,
-        ),
-    ] = None,
+    rescale: Annotated[float | None, options.number("X", 0.000001, 1, rich_help_panel=SEES)] = None,
     channels: Annotated[
-        str,
-        typer.Option(
-            metavar="ORDER",
-            help="RGB or BGR; mean and deviation are in this order.",
-            callback=_one_of("RGB", "BGR"),
-            rich_help_panel=SEES,
-        ),
+        str, typer.Option(metavar="ORDER", callback=_one_of("RGB", "BGR"), rich_help_panel=SEES)
     ] = "RGB",
-    reference: Annotated[
-        Path | None,
-        typer.Option(
-            help="Vectors of some photos by the network's own tools, .npz or .npy.",
-            rich_help_panel=MEASURES,
-            **_FILE,
-        ),
-    ] = None,
+    reference: Annotated[Path | None, typer.Option(rich_help_panel=MEASURES, **_FILE)] = None,
     reference_photos: Annotated[
-        Path | None,
-        typer.Option(help="These photos.", rich_help_panel=MEASURES, **_FOLDER),
+        Path | None, typer.Option(rich_help_panel=MEASURES, **_FOLDER)
     ] = None,
-    least_cosine: Annotated[
-        float,
-        options.number("X", "Least mean cosine to the reference.", -1, 1, rich_help_panel=MEASURES),
-    ] = 0.98,
+    least_cosine: Annotated[float, options.number("X", -1, 1, rich_help_panel=MEASURES)] = 0.98,
     photos: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            metavar="PATH",
-            help="The shop's photos: a folder with a folder for each product, or a table with the"
-            " columns photo, product and perhaps upload.",
-            rich_help_panel=MEASURES,
-        ),
+        Path | None, typer.Option(exists=True, metavar="PATH", rich_help_panel=MEASURES)
     ] = None,
-    most_photos: Annotated[
-        int,
-        options.number("N", "Maximum number of photos.", 20, 10_000, rich_help_panel=MEASURES),
-    ] = 1000,
-    beside: Annotated[
-        Path,
-        typer.Option(
-            metavar="FOLDER",
-            help="Folder of the model in use, which is measured on the same photos.",
-            rich_help_panel=MEASURES,
-        ),
-    ] = DEFAULT,
-    seed: Annotated[
-        int,
-        options.number("N", "Seed of the draw of photos.", 0, 2**32 - 1, rich_help_panel=MEASURES),
-    ] = 0,
-    to: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Folder of the manifests.")
-    ] = BACKBONES,
+    most_photos: Annotated[int, options.number("N", 20, 10_000, rich_help_panel=MEASURES)] = 1000,
+    beside: Annotated[Path, typer.Option(metavar="FOLDER", rich_help_panel=MEASURES)] = DEFAULT,
+    seed: Annotated[int, options.number("N", 0, 2**32 - 1, rich_help_panel=MEASURES)] = 0,
+    to: Annotated[Path, typer.Option(metavar="FOLDER")] = BACKBONES,
     json: options.Json = False,
 ) -> None:
     """Check a photo model of your own, compare it with a reference and with the model in use, and
@@ -185,9 +93,34 @@ def command(
     reach no file and no network. How the network sees photos is read from preprocessor_config.json
     beside it, if there is one. No suite is needed, but a clone of the project (make setup).
 
-      sightline models bring net.onnx --name net --licence MIT --trained-on LAION-2B --photos shop/
+    sightline models bring net.onnx --name net --licence MIT --trained-on LAION-2B --photos shop/
+    sightline models bring net.onnx --name net --licence MIT --trained-on ours --mean 0 --std 1
 
-      sightline models bring net.onnx --name net --licence MIT --trained-on ours --mean 0 --std 1
+    Args:
+        file: The network as an ONNX file.
+        name: Name of the model in Triton.
+        licence: License of the weights, e.g. Apache-2.0.
+        trained_on: Training data of the weights.
+        title: Display name; default: its name.
+        input: Input for photos, if there are several.
+        vector: Tensor with the vector, which may lie inside the graph.
+        pool: Make the vector of several places: first (a class token) or mean.
+        layout: NCHW or NHWC, where the file does not say it.
+        size: Side of the input in pixels.
+        crop: Share of a photo's shorter side that is kept.
+        mean: Mean of the channels.
+        std: Deviation of the channels.
+        rescale: Factor of bytes before mean and deviation; default: 1/255.
+        channels: RGB or BGR; mean and deviation are in this order.
+        reference: Vectors of some photos by the network's own tools, .npz or .npy.
+        reference_photos: These photos.
+        least_cosine: Least mean cosine to the reference.
+        photos: The shop's photos: a folder with a folder for each product, or a table with the
+            columns photo, product and perhaps upload.
+        most_photos: Maximum number of photos.
+        beside: Folder of the model in use, which is measured on the same photos.
+        seed: Seed of the draw of photos.
+        to: Folder of the manifests.
     """
     if (reference is None) is not (reference_photos is None):
         raise typer.BadParameter(
@@ -261,7 +194,7 @@ def _shown(report: Mapping[str, Any]) -> RenderableType:
 
 def _parity(found: Mapping[str, Any]) -> RenderableType:
     rows = ((plain(photo), f"{value:.4f}") for photo, value in found["cosines"].items())
-    mean = Text(_("mean cosine to the reference: {mean:.4f}", mean=found["mean"]))
+    mean = phrase("mean cosine to the reference: {mean:.4f}", mean=found["mean"])
     return Group(grid((_("photo"), _("cosine")), rows, right=(_("cosine"),)), mean)
 
 
@@ -276,7 +209,7 @@ def _held(found: Mapping[str, Any], name: str) -> RenderableType:
         (
             plain(label),
             f"{each['value']:.3f}",
-            _("{low:.3f} to {high:.3f}", low=each["low"], high=each["high"]),
+            interval(each["low"], each["high"], ".3f"),
             f"{each['baseline']:.3f}",
             _(
                 "{gain:+.3f} ({gain_low:+.3f} to {gain_high:+.3f})",

@@ -64,7 +64,9 @@ _WRITTEN = (
     ),
     texts("label", "NAME=VALUE", "Label, for your tools. Repeatable.", to="labels", by=_labels),
     Given(
-        "quota_share", Annotated[float | None, options.number("FACTOR", _QUOTAS, 0.01, 100)], None
+        "quota_share",
+        Annotated[float | None, options.number("FACTOR", 0.01, 100, help=_QUOTAS)],
+        None,
     ),
 )
 app.call(
@@ -102,8 +104,8 @@ app.call(
 @app.command()
 def copy(
     *,
-    catalog_id: Annotated[str, options.argument("CATALOG", "Id of the catalog to copy.")],
-    new_id: Annotated[str, options.argument("NEW", "Id of the new catalog.")],
+    catalog_id: Annotated[str, options.argument("CATALOG")],
+    new_id: Annotated[str, options.argument("NEW")],
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
@@ -111,7 +113,11 @@ def copy(
 
     The new catalog can be used when the copy is complete.
 
-      sightline catalogs copy production staging
+    sightline catalogs copy production staging
+
+    Args:
+        catalog_id: Id of the catalog to copy.
+        new_id: Id of the new catalog.
     """
     following.carry_out(
         replace(suite, catalog=catalog_id), lambda client: client.copy_catalog(new_id), wait=wait

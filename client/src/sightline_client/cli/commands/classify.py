@@ -13,15 +13,10 @@ from sightline_client.cli.show import classified
 def classify(
     *,
     photo: Annotated[
-        Path,
-        typer.Argument(
-            exists=True, dir_okay=False, readable=True, metavar="PHOTO", help="The photo's file."
-        ),
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="PHOTO")
     ],
     box: query.Part = None,
-    top: Annotated[
-        int, typer.Option("--top", min=1, max=20, metavar="K", help="Maximum number of categories.")
-    ] = 5,
+    top: Annotated[int, typer.Option(min=1, max=20, metavar="K")] = 5,
     suite: Suite,
 ) -> None:
     """Say which categories a photo is of, and which filters it proposes.
@@ -29,9 +24,12 @@ def classify(
     Requires a space fitted on the catalog with its categories:
     `sightline spaces fit`.
 
-      sightline classify shelf.jpg
+    sightline classify shelf.jpg
+    sightline classify shelf.jpg --json | jq -r '.proposals[0].text'
 
-      sightline classify shelf.jpg --json | jq -r '.proposals[0].text'
+    Args:
+        photo: The photo's file.
+        top: Maximum number of categories.
     """
     (content,) = query.photos([photo])
     suite.answer(

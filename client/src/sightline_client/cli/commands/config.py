@@ -52,16 +52,7 @@ def _services(value: list[str] | None) -> list[str] | None:
 @app.command()
 def check(
     *,
-    service: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME",
-            callback=_services,
-            help="Check instead this service's settings in the environment, and the files of"
-            " keys, tokens and certificates that they name. The service must be installed here."
-            " May be given several times.",
-        ),
-    ] = None,
+    service: Annotated[list[str] | None, typer.Option(metavar="NAME", callback=_services)] = None,
     suite: Suite = QUICK,
 ) -> None:
     """Check that the gateway answers and has the catalog; print the versions.
@@ -69,7 +60,12 @@ def check(
     Exit code 0 = both hold, even when parts of the suite are down: `sightline status` shows
     those. With --service: 0 = each would start.
 
-      sightline config check --target shop.example:8600 --catalog shoes
+    sightline config check --target shop.example:8600 --catalog shoes
+
+    Args:
+        service: Check instead this service's settings in the environment, and the files of keys,
+            tokens and certificates that they name. The service must be installed here. May be given
+            several times.
     """
     if service:
         _would_start(service)

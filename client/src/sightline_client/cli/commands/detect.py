@@ -20,95 +20,46 @@ from sightline_client.values.shelf_plans import StockOptions
 def detect(
     *,
     photo: Annotated[
-        Path,
-        typer.Argument(
-            exists=True, dir_okay=False, readable=True, metavar="PHOTO", help="The photo's file."
-        ),
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="PHOTO")
     ],
     filter: options.Filter = "",
     currency: options.Currency = "",
     market: options.Market = "",
-    min_probability: Annotated[
-        float,
-        typer.Option(
-            "--min-probability",
-            min=0,
-            max=1,
-            metavar="P",
-            help="Probability that a detection needs for a product.",
-        ),
-    ] = 0.5,
-    top: Annotated[
-        int,
-        typer.Option("--top", min=1, max=300, metavar="K", help="Maximum number of detections."),
-    ] = 100,
+    min_probability: Annotated[float, typer.Option(min=0, max=1, metavar="P")] = 0.5,
+    top: Annotated[int, typer.Option(min=1, max=300, metavar="K")] = 100,
     html: options.Html = None,
-    heat_maps: Annotated[
-        bool,
-        typer.Option(
-            "--heat-maps",
-            help="Also draw which parts of the first 20 detections speak for their products, on the"
-            " page of --html or with --json.",
-        ),
-    ] = False,
-    heat_maps_of: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--heat-maps-of",
-            metavar="PRODUCT",
-            help="The same for the detections of this product alone; may be repeated.",
-        ),
-    ] = None,
+    heat_maps: options.Flag = False,
+    heat_maps_of: Annotated[list[str] | None, typer.Option(metavar="PRODUCT")] = None,
     plan: Annotated[
-        Path | None,
-        typer.Option(
-            "--plan",
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            metavar="FILE",
-            help="Compare with this plan of the shelf: CSV with product_id, facings, row and"
-            " position, or JSON.",
-        ),
+        Path | None, typer.Option(exists=True, dir_okay=False, readable=True, metavar="FILE")
     ] = None,
-    reorder: Annotated[
-        bool, typer.Option("--reorder", help="Say how much to reorder, by sales of 8 weeks.")
-    ] = False,
-    lead_time: Annotated[
-        float,
-        typer.Option(
-            "--lead-time",
-            min=0.01,
-            max=365,
-            metavar="DAYS",
-            help="With --reorder: days until a reorder stands on the shelf.",
-        ),
-    ] = 7.0,
-    service_level: Annotated[
-        float,
-        typer.Option(
-            "--service-level",
-            min=0.5,
-            max=0.999,
-            metavar="P",
-            help="With --reorder: probability that the stock lasts until then.",
-        ),
-    ] = 0.95,
+    reorder: options.Flag = False,
+    lead_time: Annotated[float, typer.Option(min=0.01, max=365, metavar="DAYS")] = 7.0,
+    service_level: Annotated[float, typer.Option(min=0.5, max=0.999, metavar="P")] = 0.95,
     suite: Suite = LONG,
 ) -> None:
     """Find and count the products in a photo, such as one of a shelf.
 
     With --plan, say what is missing, too many, misplaced or out of order.
 
-      sightline detect shelf.jpg
+    sightline detect shelf.jpg
+    sightline detect shelf.jpg --filter 'category = "Wine > Red"' --html shelf.html
+    sightline detect shelf.jpg --heat-maps --html shelf.html
+    sightline detect shelf.jpg --json | jq '.counts'
+    sightline detect shelf.jpg --plan plan.csv --reorder --html shelf.html
 
-      sightline detect shelf.jpg --filter 'category = "Wine > Red"' --html shelf.html
-
-      sightline detect shelf.jpg --heat-maps --html shelf.html
-
-      sightline detect shelf.jpg --json | jq '.counts'
-
-      sightline detect shelf.jpg --plan plan.csv --reorder --html shelf.html
+    Args:
+        photo: The photo's file.
+        min_probability: Probability that a detection needs for a product.
+        top: Maximum number of detections.
+        heat_maps: Also draw which parts of the first 20 detections speak for their products, on the
+            page of --html or with --json.
+        heat_maps_of: The same for the detections of this product alone; may be repeated.
+        plan: Compare with this plan of the shelf: CSV with product_id, facings, row and position,
+            or JSON.
+        reorder: Say how much to reorder, by sales of 8 weeks.
+        lead_time: With --reorder: days until a reorder stands on the shelf.
+        service_level: With --reorder: probability that the stock lasts until then.
     """
     drawn = HeatMapOptions(tuple(heat_maps_of or ())) if heat_maps or heat_maps_of else None
     if drawn is not None and html is None and not suite.json:

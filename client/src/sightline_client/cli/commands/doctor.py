@@ -293,7 +293,7 @@ def doctor(*, suite: Suite) -> None:
 
     Exit code 0 = no problem found, though there may be a next step.
 
-      sightline doctor
+    sightline doctor
     """
 
     async def ask(client: SightlineClient) -> tuple[admin.GetStatusResponse, str] | None:

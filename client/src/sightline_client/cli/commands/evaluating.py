@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from sightline.ranker.v1 import evaluation_pb2, model_service_pb2
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import evaluation_page, evaluation_tables
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import following, offline_evaluation
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
@@ -31,49 +31,16 @@ _FILE = {"exists": True, "dir_okay": False, "rich_help_panel": "Without a suite"
 
 def command(
     *,
-    version: Annotated[
-        str,
-        typer.Argument(
-            metavar="[VERSION]", help="Version, as shown by `models list`; default: the newest."
-        ),
-    ] = "",
-    show: Annotated[
-        bool, typer.Option("--show", help="Show the last evaluation without running a new one.")
-    ] = False,
-    html: Annotated[
-        Path | None, typer.Option("--html", dir_okay=False, help="Write a page with plots.")
-    ] = None,
-    events: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File of events, as for `events import`.", **_FILE),
-    ] = None,
-    products: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="File of products, as for `products import`.", **_FILE),
-    ] = None,
-    split: Annotated[
-        SplitChoice | None,
-        typer.Option(
-            help="Split at one time for all shoppers, or hold out the last events of each; "
-            "default: both.",
-            rich_help_panel="Without a suite",
-        ),
-    ] = None,
+    version: Annotated[str, typer.Argument(metavar="[VERSION]")] = "",
+    show: options.Flag = False,
+    html: Annotated[Path | None, typer.Option(dir_okay=False)] = None,
+    events: Annotated[Path | None, typer.Option(metavar="FILE", **_FILE)] = None,
+    products: Annotated[Path | None, typer.Option(metavar="FILE", **_FILE)] = None,
+    split: Annotated[SplitChoice | None, typer.Option(rich_help_panel="Without a suite")] = None,
     share: Annotated[
-        float,
-        typer.Option(
-            min=0.01,
-            max=0.9,
-            help="Share of the events to hold out.",
-            rich_help_panel="Without a suite",
-        ),
+        float, typer.Option(min=0.01, max=0.9, rich_help_panel="Without a suite")
     ] = 0.2,
-    seed: Annotated[
-        int,
-        typer.Option(
-            min=0, max=2**32 - 1, help="Seed of the training.", rich_help_panel="Without a suite"
-        ),
-    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, rich_help_panel="Without a suite")] = 0,
     ignore: options.Ignore = None,
     suite: Suite,
 ) -> None:
@@ -83,11 +50,20 @@ def command(
     With --events and --products no suite is needed: the ranker's package trains and measures the
     model on this machine. A clone of the project installs it (make setup), a release does not.
 
-      sightline models evaluate --html evaluation.html
+    sightline models evaluate --html evaluation.html
+    sightline models evaluate lfm-6f1c… --show
+    sightline models evaluate --events clicks.csv --products shop.csv --split global --json
 
-      sightline models evaluate lfm-6f1c… --show
-
-      sightline models evaluate --events clicks.csv --products shop.csv --split global --json
+    Args:
+        version: Version, as shown by `models list`; default: the newest.
+        show: Show the last evaluation without running a new one.
+        html: Write a page with plots.
+        events: File of events, as for `events import`.
+        products: File of products, as for `products import`.
+        split: Split at one time for all shoppers, or hold out the last events of each; default:
+            both.
+        share: Share of the events to hold out.
+        seed: Seed of the training.
     """
     if (events is None) is not (products is None):
         raise typer.BadParameter(_("give --events and --products together"), param_hint="--events")
@@ -108,7 +84,7 @@ def command(
         running.guarded(lambda: evaluation_page.write(html, evaluation(found)))
     suite.show(found, lambda: evaluation_tables.evaluation(evaluation(found)))
     if html is not None:
-        running.say(Text(_("The same as a page, with plots: {html}", html=html)))
+        running.say(phrase("The same as a page, with plots: {html}", html=html))
 
 
 async def _there(client: SightlineClient, version: str, *, show: bool) -> evaluation_pb2.Evaluation:

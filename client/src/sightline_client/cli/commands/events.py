@@ -10,18 +10,26 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Group
 from rich.text import Text
 
-from sightline.common.v1 import event_pb2, job_pb2
+from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client.cli.base import options
 from sightline_client.cli.base.suite import LONG, PATIENT, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import bulk, fixing, following, unmatched
 from sightline_client.cli.work.columns import FileColumns, FileLayout, again
-from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument, flag, text
+from sightline_client.cli.work.plain_commands import (
+    BEFORE,
+    SINCE,
+    Given,
+    PlainCommands,
+    argument,
+    flag,
+    text,
+)
 from sightline_client.cli.work.remembered import scope_of
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
@@ -60,13 +68,7 @@ class _Counts:
 def import_(
     *,
     file: options.File,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Write nothing; check the columns and values of every row.",
-        ),
-    ] = False,
+    dry_run: options.Flag = False,
     in_flight: options.InFlight = 4,
     columns: FileColumns,
     suite: Suite = LONG,
@@ -85,11 +87,12 @@ def import_(
     with its error, in FILE.rejected.csv (.xlsx, .jsonl); fix that file and run the command that is
     printed. After an interrupt, run the command again: duplicates are not counted twice.
 
-      sightline events import clicks.csv --dry-run
+    sightline events import clicks.csv --dry-run
+    sightline events import clicks.csv
+    sightline events import clicks.parquet --json | jq .writtenCount
 
-      sightline events import clicks.csv
-
-      sightline events import clicks.parquet --json | jq .writtenCount
+    Args:
+        dry_run: Write nothing; check the columns and values of every row.
     """
     counts = _Counts()
     named = unmatched.Products()
@@ -200,23 +203,21 @@ def purge(
         datetime | None, options.moment(f"Only events before this time{options.ZONE}")
     ] = None,
     type: Types = None,
-    product: Annotated[
-        str, options.words(metavar="ID", help="Only events with this product.")
-    ] = "",
-    user: Annotated[
-        str | None, options.words(metavar="ID", help="Only events of this customer.")
-    ] = None,
-    visitor: Annotated[
-        str | None, options.words(metavar="ID", help="Only events of this visitor.")
-    ] = None,
+    product: Annotated[str, options.words(metavar="ID")] = "",
+    user: Annotated[str | None, options.words(metavar="ID")] = None,
+    visitor: Annotated[str | None, options.words(metavar="ID")] = None,
     force: options.Force = False,
     suite: Suite = PATIENT,
 ) -> None:
     """Count the events that match every condition; with --force, delete them.
 
     sightline events purge --before 2024-01-01
-
     sightline events purge --type IMPRESSION --before 2024-01-01 --force
+
+    Args:
+        product: Only events with this product.
+        user: Only events of this customer.
+        visitor: Only events of this visitor.
     """
     if user and visitor:
         raise typer.BadParameter(_("give --user or --visitor, not both"), param_hint="--visitor")
@@ -236,60 +237,27 @@ def purge(
     )
 
 
-@app.command()
-def export(
-    *,
-    since: Annotated[
-        datetime | None, options.moment(f"Only events at or after this time{options.ZONE}")
-    ] = None,
-    before: Annotated[datetime | None, options.moment("Only events before this time.")] = None,
-    type: Types = None,
-    order_ids: Annotated[
-        bool,
-        typer.Option("--order-ids", help="Write order ids in plain text instead of as hashes."),
-    ] = False,
-    queries: Annotated[bool, typer.Option("--queries", help="Include search terms.")] = False,
-    wait: options.Wait = True,
-    suite: Suite,
-) -> None:
+app.job(
+    "export",
     """Write events to Parquet files on the ranker's storage; users and visitors are pseudonymized.
 
-    Data that may identify a person is left out unless an option includes it.
-
-      sightline events export --since 2026-01-01
-
-      sightline events export --type SEARCH --queries
-    """
-
-    async def ask(client: SightlineClient) -> job_pb2.Job:
-        job = await client.export_events(
-            since=None if since is None else options.in_zone(since),
-            before=None if before is None else options.in_zone(before),
-            types=type or (),
-            order_ids=order_ids,
-            queries=queries,
-        )
-        return await following.started(client, job, wait=wait)
-
-    message = suite.run(ask)
-    value = from_wire.job(message)
-    results = [
-        Text(f"{name} {value.results[name]}")
-        for name in ("folder", "event_count")
-        if name in value.results
-    ]
-    suite.show(message, lambda: Group(listings.jobs([value]), *results))
-    if wait:
-        following.check(value)
-
-
+    Data that may identify a person is left out unless an option includes it.""",
+    ("events export --since 2026-01-01", "events export --type SEARCH --queries"),
+    SightlineClient.export_events,
+    SINCE,
+    BEFORE,
+    Given("type", Types, None, to="types"),
+    flag("order_ids", "Write order ids in plain text instead of as hashes."),
+    flag("queries", "Include search terms."),
+    results=("folder", "event_count"),
+)
 app.call(
     "visitor",
     "Create an id for a visitor who has none yet, with the proof that `events merge` takes.",
     "events visitor --json",
     SightlineClient.create_visitor,
-    shows=lambda made: Text(
-        _("visitor {visitor_id}\nproof {proof}", visitor_id=made.visitor_id, proof=made.proof)
+    shows=lambda made: phrase(
+        "visitor {visitor_id}\nproof {proof}", visitor_id=made.visitor_id, proof=made.proof
     ),
 )
 app.call(
@@ -303,7 +271,7 @@ app.call(
     argument("visitor", "VISITOR", "The visitor to merge."),
     argument("user", "USER", "The customer to merge into."),
     text("proof", "PROOF", "The proof that `events visitor` printed with the id."),
-    shows=lambda moved: Text(_("{events} moved.", events=tables.counted(moved, "event", "events"))),
+    shows=lambda moved: phrase("{events} moved.", events=tables.counted(moved, "event", "events")),
 )
 
 
@@ -312,13 +280,13 @@ def _purged(message: user_event.PurgeEventsResponse, *, force: bool) -> Text:
     events = tables.counted(value.event_count, "event", "events")
     end = _("{events} {purged}", events=events, purged=listings.purged(force=force))
     if value.first_event_time is None or value.last_event_time is None:
-        return Text(_("{end}.", end=end))
+        return phrase("{end}.", end=end)
     span = _(
         "from {first_event_time:%Y-%m-%d} to {last_event_time:%Y-%m-%d}",
         first_event_time=value.first_event_time,
         last_event_time=value.last_event_time,
     )
-    return Text(_("{end}: {span}.", end=end, span=span))
+    return phrase("{end}: {span}.", end=end, span=span)
 
 
 app.call(

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
-from rich.text import Text
 
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import PATIENT, Suite
-from sightline_client.cli.language import _
 from sightline_client.cli.show import experiments as shown
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.work.plain_commands import Given, PlainCommands
 from sightline_client.client import SightlineClient
@@ -48,15 +47,16 @@ app.call(
 def export(
     *,
     name: Name,
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", dir_okay=False, help="CSV file to write.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)],
     suite: Suite = PATIENT,
 ) -> None:
     """Write the results of each counted unit to a CSV file. Unit ids are hashes that differ between
     experiments.
 
-      sightline experiments export home-order units.csv
+    sightline experiments export home-order units.csv
+
+    Args:
+        file: CSV file to write.
     """
     units = suite.run(lambda client: client.experiment_units(name))
 
@@ -75,5 +75,5 @@ def export(
 
     running.guarded(write)
     running.show(
-        Text(_("{units} written to {file}.", units=counted(len(units), "unit", "units"), file=file))
+        phrase("{units} written to {file}.", units=counted(len(units), "unit", "units"), file=file)
     )

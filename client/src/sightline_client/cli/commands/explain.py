@@ -19,17 +19,9 @@ from sightline_client.values.explanations import Explanation, HeatMap
 
 def explain(
     *,
-    shown: Annotated[str, options.argument("PRODUCT", "The product's id.")],
+    shown: Annotated[str, options.argument("PRODUCT")],
     asked: RequestGroup,
-    heat_map: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            help="Also draw which regions of the query image and of the product's photo make them"
-            " similar, into this PNG.",
-        ),
-    ] = None,
+    heat_map: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False)] = None,
     html: options.Html = None,
     suite: Suite,
 ) -> None:
@@ -38,11 +30,14 @@ def explain(
     Takes the options of `sightline recommend`. Shows the condition that excluded the product, or
     its position and the parts of its score beside those of the last product shown.
 
-      sightline explain 111478 --image shelf.jpg
+    sightline explain 111478 --image shelf.jpg
+    sightline explain 111478 --image shelf.jpg --heat-map out.png --html why.html
+    sightline explain 111478 --user 1209683 --filter 'price < 30 EUR' --language zh
 
-      sightline explain 111478 --image shelf.jpg --heat-map out.png --html why.html
-
-      sightline explain 111478 --user 1209683 --filter 'price < 30 EUR' --language zh
+    Args:
+        shown: The product's id.
+        heat_map: Also draw which regions of the query image and of the product's photo make them
+            similar, into this PNG.
     """
     request, photos = asked.request(), asked.photos()
     if heat_map is not None and len(photos) != 1:

@@ -10,6 +10,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import grids, listings
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import following, upgrade
 from sightline_client.cli.work.plain_commands import Given, PlainCommands, flag, text
 from sightline_client.client import SightlineClient
@@ -48,38 +49,30 @@ app.call(
 @app.command()
 def create(
     *,
-    name: Annotated[
-        str, options.words(metavar="NAME", help="Name of the generation; default: generated.")
-    ] = "",
+    name: Annotated[str, options.words(metavar="NAME")] = "",
     space: Space = "visual",
-    version: Annotated[
-        str,
-        options.words(
-            metavar="VERSION", help="Version of the space; default: the embedder's default."
-        ),
-    ] = "",
-    metric: Annotated[
-        str, typer.Option(metavar="|".join(_METRICS), help="Similarity metric.")
-    ] = "COSINE",
-    kind: Annotated[
-        str,
-        typer.Option(metavar="|".join(_KINDS), help="Index type: exact (FLAT) or graph (HNSW)."),
-    ] = "FLAT",
-    m: Annotated[int, typer.Option(min=0, help="HNSW: links per node; default 16.")] = 0,
-    ef_construction: Annotated[
-        int, typer.Option(min=0, help="HNSW: candidates when building; default 200.")
-    ] = 0,
-    ef: Annotated[
-        int, typer.Option(min=0, help="HNSW: minimum candidates of a search; default 128.")
-    ] = 0,
-    partitions: Annotated[
-        int, typer.Option(min=0, help="Partitions by top category; default: no partitions.")
-    ] = 0,
+    version: Annotated[str, options.words(metavar="VERSION")] = "",
+    metric: Annotated[str, typer.Option(metavar="|".join(_METRICS))] = "COSINE",
+    kind: Annotated[str, typer.Option(metavar="|".join(_KINDS))] = "FLAT",
+    m: Annotated[int, typer.Option(min=0)] = 0,
+    ef_construction: Annotated[int, typer.Option(min=0)] = 0,
+    ef: Annotated[int, typer.Option(min=0)] = 0,
+    partitions: Annotated[int, typer.Option(min=0)] = 0,
     suite: Suite,
 ) -> None:
     """Create a generation beside the active one. All writes reach it from then on.
 
     sightline index create --name visual-lite2 --version 3f9a1b22c4d1…
+
+    Args:
+        name: Name of the generation; default: generated.
+        version: Version of the space; default: the embedder's default.
+        metric: Similarity metric.
+        kind: Index type: exact (FLAT) or graph (HNSW).
+        m: HNSW: links per node; default 16.
+        ef_construction: HNSW: candidates when building; default 200.
+        ef: HNSW: minimum candidates of a search; default 128.
+        partitions: Partitions by top category; default: no partitions.
     """
     if metric.upper() not in _METRICS:
         raise typer.BadParameter(
@@ -117,19 +110,20 @@ app.job(
 def verify(
     *,
     name: Name,
-    sample: Annotated[
-        int, options.number("N", "Photos to embed again; default 200.", 0, 10_000)
-    ] = 0,
-    k: Annotated[int, options.number("N", "Neighbours per search; default 100.", 0, 1000)] = 0,
-    min_recall: Annotated[
-        float, options.number("SHARE", "Minimum recall; default 0.98.", 0, 1)
-    ] = 0.0,
+    sample: Annotated[int, options.number("N", 0, 10_000)] = 0,
+    k: Annotated[int, options.number("N", 0, 1000)] = 0,
+    min_recall: Annotated[float, options.number("SHARE", 0, 1)] = 0.0,
     suite: Suite,
 ) -> None:
     """Verify a generation: recall against exact search, photos embedded again, counts. Exit code 0
     = it passed.
 
-      sightline index verify visual-lite2
+    sightline index verify visual-lite2
+
+    Args:
+        sample: Photos to embed again; default 200.
+        k: Neighbours per search; default 100.
+        min_recall: Minimum recall; default 0.98.
     """
 
     async def ask(client: SightlineClient) -> pb.Generation | None:
@@ -177,23 +171,19 @@ app.call(
 def upgrade_(
     *,
     space: Space = "visual",
-    version: Annotated[
-        str,
-        options.words(
-            metavar="VERSION|MODEL",
-            help="Version of the space or name of its model, as shown by `status`; default: the "
-            "embedder's default.",
-        ),
-    ] = "",
+    version: Annotated[str, options.words(metavar="VERSION|MODEL")] = "",
     suite: Suite,
 ) -> None:
     """Roll out a version of a space: create, backfill, verify, activate. After an interrupt, run it
     again to continue. The new generation has the kind, metric and parameters of the active one; for
     others, create it first.
 
-      sightline index upgrade
+    sightline index upgrade
+    sightline index upgrade --version efficientnet_lite2
 
-      sightline index upgrade --version efficientnet_lite2
+    Args:
+        version: Version of the space or name of its model, as shown by `status`; default: the
+            embedder's default.
     """
     if space != "visual" and not version:
         raise typer.BadParameter(
@@ -243,14 +233,11 @@ def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
     if found is not None and not found.passed and not made.done:
         running.show(listings.verification(found))
         running.show(
-            Text(
-                _(
-                    "Fix that and run it again, or: sightline index activate {name} --force",
-                    name=name,
-                )
+            phrase(
+                "Fix that and run it again, or: sightline index activate {name} --force", name=name
             )
         )
     if made.done:
         running.show(
-            Text(_("{name} is active. Back in one call: sightline index rollback", name=name))
+            phrase("{name} is active. Back in one call: sightline index rollback", name=name)
         )

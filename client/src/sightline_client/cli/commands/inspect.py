@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from sightline.common.v1 import job_pb2
 from sightline.embedder.v1 import inspection_service_pb2 as pb
@@ -14,6 +13,7 @@ from sightline_client.cli.base import options, query, running
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import inspected
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import following
 from sightline_client.cli.work.plain_commands import Given, PlainCommands
 from sightline_client.client import SightlineClient
@@ -51,26 +51,11 @@ def fit(
     *,
     name: Reference,
     photos: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="PHOTO|DIR...",
-            exists=True,
-            help="Photos of good pieces, or folders of them: 10 to 500, of one camera.",
-        ),
+        list[Path] | None, typer.Argument(metavar="PHOTO|DIR...", exists=True)
     ] = None,
-    product: Annotated[
-        str, options.words(metavar="PRODUCT", help="Product that the pieces are.")
-    ] = "",
-    catalog_photos: Annotated[
-        bool,
-        typer.Option("--catalog-photos", help="Also use the photos of --product in the catalog."),
-    ] = False,
-    promote: Annotated[
-        bool,
-        typer.Option(
-            "--promote", help="Compare photos with it from now on, unless it is worse than before."
-        ),
-    ] = False,
+    product: Annotated[str, options.words(metavar="PRODUCT")] = "",
+    catalog_photos: options.Flag = False,
+    promote: options.Flag = False,
     force: Force = False,
     wait: options.Wait = True,
     suite: Suite = LONG,
@@ -81,11 +66,15 @@ def fit(
     place and distance. With 19 photos, one of 20 good pieces may be called unlike; with 99, one of
     100. Run the command again to continue where it was interrupted.
 
-      sightline inspect fit bottle good/ --promote
+    sightline inspect fit bottle good/ --promote
+    sightline inspect fit bottle good/*.jpg --product 111478
+    sightline inspect fit bottle good/ --no-wait --json | jq -r .jobId
 
-      sightline inspect fit bottle good/*.jpg --product 111478
-
-      sightline inspect fit bottle good/ --no-wait --json | jq -r .jobId
+    Args:
+        photos: Photos of good pieces, or folders of them: 10 to 500, of one camera.
+        product: Product that the pieces are.
+        catalog_photos: Also use the photos of --product in the catalog.
+        promote: Compare photos with it from now on, unless it is worse than before.
     """
     files = list(_files(photos or ()))
     if not files and not (product and catalog_photos):
@@ -105,13 +94,16 @@ def fit(
             return ended
         version = from_wire.job(ended).results["version"]
         if promote:
-            promotion = client.promote_reference(name, version, force=force)
-            refused = await following.refusal(promotion, REFUSED)
+            refused = await following.refusal(
+                ended,
+                lambda of: client.promote_reference(name, of["version"], force=force),
+                REFUSED,
+            )
         return await _version(client, name, version)
 
     message = suite.run(made, keeps=True)
     for file, why in problems:
-        running.say(Text(_("not used: {file}: {why}", file=file, why=why)))
+        running.say(phrase("not used: {file}: {why}", file=file, why=why))
     if isinstance(message, job_pb2.Job):
         return following.show(message, suite, wait=wait)
     value = from_wire.inspection_reference(message)
@@ -147,7 +139,7 @@ app.call(
     "inspect delete bottle --version 1f0c2a7b93d4e5f6",
     SightlineClient.delete_reference,
     *_NAMED,
-    shows=lambda count: Text(_("{count} deleted", count=count)),
+    shows=lambda count: phrase("{count} deleted", count=count),
 )
 
 
@@ -155,39 +147,28 @@ app.call(
 def photo(
     *,
     photo: Annotated[
-        Path,
-        typer.Argument(
-            exists=True, dir_okay=False, readable=True, metavar="PHOTO", help="The photo's file."
-        ),
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="PHOTO")
     ],
-    reference: Annotated[
-        str, options.words(metavar="NAME", help="Reference to compare with; or --product.")
-    ] = "",
-    product: Annotated[
-        str, options.words(metavar="PRODUCT", help="Product whose reference to compare with.")
-    ] = "",
+    reference: Annotated[str, options.words(metavar="NAME")] = "",
+    product: Annotated[str, options.words(metavar="PRODUCT")] = "",
     version: Version = "",
-    false_alarm_rate: Annotated[
-        float,
-        options.number("RATE", "Share of good pieces that may be called unlike.", 0.001, 0.5),
-    ] = 0.05,
-    heat_map: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            help="Also draw the anomalous parts, into this PNG.",
-        ),
-    ] = None,
+    false_alarm_rate: Annotated[float, options.number("RATE", 0.001, 0.5)] = 0.05,
+    heat_map: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False)] = None,
     suite: Suite,
 ) -> None:
     """Say whether the piece in a photo is like the good ones, and which parts are not.
 
     The exit code is 0 for every verdict; --json shows it to programs.
 
-      sightline inspect photo piece.jpg --reference bottle
+    sightline inspect photo piece.jpg --reference bottle
+    sightline inspect photo piece.jpg --product 111478 --false-alarm-rate 0.01 --heat-map map.png
 
-      sightline inspect photo piece.jpg --product 111478 --false-alarm-rate 0.01 --heat-map map.png
+    Args:
+        photo: The photo's file.
+        reference: Reference to compare with; or --product.
+        product: Product whose reference to compare with.
+        false_alarm_rate: Share of good pieces that may be called unlike.
+        heat_map: Also draw the anomalous parts, into this PNG.
     """
     if bool(reference) == bool(product):
         raise typer.BadParameter(

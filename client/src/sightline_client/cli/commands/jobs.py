@@ -15,6 +15,7 @@ app = PlainCommands(
 )
 
 JobId = Annotated[str, options.argument("JOB", "Job id, as shown by `jobs list`.")]
+_JOB = Given("job", JobId, to="job_id")
 
 app.rows(
     "list",
@@ -24,6 +25,9 @@ app.rows(
     text("kind", "KIND", "Only jobs of this kind, e.g. train; default: all kinds."),
     NEWEST,
     reads=from_wire.job,
+)
+app.call(
+    "show", "Show a job as it is now.", "jobs show ranker/0190…", SightlineClient.get_job, _JOB
 )
 
 
@@ -42,5 +46,5 @@ app.call(
     "Request the cancellation of a job; it ends soon afterwards.",
     "jobs cancel ranker/0190…",
     SightlineClient.cancel_job,
-    Given("job", JobId, to="job_id"),
+    _JOB,
 )

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from sightline.common.v1 import access_pb2
 from sightline_client.cli.base import running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.language import _, filled
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import keys
 
 app = Commands(no_args_is_help=True, help="Make keys, which identify callers to the gateway.")
@@ -87,10 +87,7 @@ def _listed(value: str) -> list[str]:
 @app.command()
 def new(
     *,
-    name: Annotated[
-        str,
-        typer.Option(metavar="NAME", callback=_named, help="Name of the caller; unique in a file."),
-    ],
+    name: Annotated[str, typer.Option(metavar="NAME", callback=_named)],
     roles: Annotated[
         str,
         typer.Option(
@@ -101,49 +98,12 @@ def new(
             ),
         ),
     ],
-    catalogs: Annotated[
-        str,
-        typer.Option(
-            metavar="LIST",
-            callback=_catalogs,
-            help="Catalogs that the key gives access to; '*' for all.",
-        ),
-    ] = "default",
-    shoppers: Annotated[
-        str,
-        typer.Option(
-            metavar="SCOPE",
-            callback=_shoppers,
-            help="Shoppers that requests may name: any, none, or own (the user of --user-id).",
-        ),
-    ] = keys.ANY_SHOPPER,
-    user_id: Annotated[str, typer.Option(metavar="ID", help="The user of '--shoppers own'.")] = "",
-    expires: Annotated[
-        str,
-        typer.Option(
-            metavar="DAY",
-            callback=_day,
-            help="First day (UTC) on which the key is invalid; default: it never expires.",
-        ),
-    ] = "",
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            help="The gateway's file of keys: the key is added, and the file is created if"
-            " missing. Without it the key is printed.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            dir_okay=False,
-            help="New file for the token, which only its owner may read (mode 0600). Without it the"
-            " token is printed.",
-        ),
-    ] = None,
+    catalogs: Annotated[str, typer.Option(metavar="LIST", callback=_catalogs)] = "default",
+    shoppers: Annotated[str, typer.Option(metavar="SCOPE", callback=_shoppers)] = keys.ANY_SHOPPER,
+    user_id: Annotated[str, typer.Option(metavar="ID")] = "",
+    expires: Annotated[str, typer.Option(metavar="DAY", callback=_day)] = "",
+    file: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False)] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", dir_okay=False)] = None,
 ) -> None:
     """Create a token for a caller of the gateway, and the key that identifies it.
 
@@ -151,7 +111,18 @@ def new(
     Without --out it is the first line printed. GATEWAY_KEYS_FILE names the file of keys to the
     gateway, which reloads it without a restart.
 
-      sightline keys new --name shop --roles read,events --file keys.toml --out shop.token
+    sightline keys new --name shop --roles read,events --file keys.toml --out shop.token
+
+    Args:
+        name: Name of the caller; unique in a file.
+        catalogs: Catalogs that the key gives access to; '*' for all.
+        shoppers: Shoppers that requests may name: any, none, or own (the user of --user-id).
+        user_id: The user of '--shoppers own'.
+        expires: First day (UTC) on which the key is invalid; default: it never expires.
+        file: The gateway's file of keys: the key is added, and the file is created if missing.
+            Without it the key is printed.
+        out: New file for the token, which only its owner may read (mode 0600). Without it the token
+            is printed.
     """
     if (shoppers == "own") != bool(user_id):
         raise typer.BadParameter(
@@ -165,16 +136,16 @@ def new(
     if out is None:
         typer.echo(token)
         running.say(
-            Text(
-                _("This is the token. It is shown only now: store it where only its user reads it.")
+            phrase(
+                "This is the token. It is shown only now: store it where only its user reads it."
             )
         )
     else:
-        running.say(Text(_("The token was written to {out}. It is stored nowhere else.", out=out)))
+        running.say(phrase("The token was written to {out}. It is stored nowhere else.", out=out))
     if file is not None:
-        running.say(Text(_("Its key was added to {file}.", file=file)))
+        running.say(phrase("Its key was added to {file}.", file=file))
         return
-    running.say(Text(_("Add its key to the file that GATEWAY_KEYS_FILE names:")))
+    running.say(phrase("Add its key to the file that GATEWAY_KEYS_FILE names:"))
     typer.echo(f"\n{entry}" if out is None else entry, nl=False)
 
 

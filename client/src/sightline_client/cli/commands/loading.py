@@ -39,80 +39,20 @@ class Mode(StrEnum):
 def import_(
     *,
     file: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="A .csv, .tsv, .xlsx, .jsonl, .parquet, .xml (feed) or .html file.",
-        ),
+        Path | None, typer.Argument(metavar="FILE", exists=True, dir_okay=False)
     ] = None,
     folder: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            metavar="DIR",
-            help="Instead of FILE: a folder of photos, category/…/photo.jpg. The id is the path"
-            " within it. Links to files outside the folder are not followed.",
-        ),
+        Path | None, typer.Option(exists=True, file_okay=False, metavar="DIR")
     ] = None,
-    pages: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            metavar="DIR",
-            help="Instead of FILE: a folder of saved pages with products of schema.org. With a "
-            "sitemap as FILE, only the pages that it lists.",
-        ),
-    ] = None,
+    pages: Annotated[Path | None, typer.Option(exists=True, file_okay=False, metavar="DIR")] = None,
     images: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            metavar="DIR",
-            help="Folder of the photos named in FILE; default: the folder of FILE. If FILE names "
-            "none: photos with the products' ids as names. Files outside it are not read.",
-        ),
+        Path | None, typer.Option(exists=True, file_okay=False, metavar="DIR")
     ] = None,
-    mode: Annotated[
-        Mode,
-        typer.Option(help="full: products missing from the file are deleted at the end."),
-    ] = Mode.INCREMENTAL,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Write nothing; check columns, values, photos' paths and sizes of every row."
-            " Photos are not decoded. With full, also count what would be deleted.",
-        ),
-    ] = False,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="With full: delete products even beyond the suite's limit (a share of the "
-            "catalog).",
-        ),
-    ] = False,
-    despite_rejected: Annotated[
-        bool,
-        typer.Option(
-            "--despite-rejected",
-            help="With full: delete also if rows of the file were rejected; their own products"
-            " stay. Otherwise nothing is deleted then.",
-        ),
-    ] = False,
-    import_id: Annotated[
-        str,
-        typer.Option(
-            metavar="ID",
-            help="Id of the import; default: derived from the content.",
-            callback=options.text,
-        ),
-    ] = "",
+    mode: Annotated[Mode, typer.Option()] = Mode.INCREMENTAL,
+    dry_run: options.Flag = False,
+    force: options.Flag = False,
+    despite_rejected: options.Flag = False,
+    import_id: Annotated[str, typer.Option(metavar="ID", callback=options.text)] = "",
     in_flight: options.InFlight = 4,
     columns: FileColumns,
     suite: Suite,
@@ -131,21 +71,30 @@ def import_(
     that is printed. Unchanged rows are rejected again. An earlier file of rejected rows is kept as
     FILE.rejected.csv~.
 
-      sightline products import wines.csv --images photos/ --dry-run
+    sightline products import wines.csv --images photos/ --dry-run
+    sightline products import wines.csv --images photos/
+    sightline products import wines.parquet --mode full
+    sightline products import theirs.csv --map guess --dry-run
+    sightline products import theirs.csv --map Price_EUR=price --set currency=EUR
+    sightline products import --folder clothing/
+    sightline products import feed.xml --dry-run
+    sightline products import --pages saved/ --dry-run
 
-      sightline products import wines.csv --images photos/
-
-      sightline products import wines.parquet --mode full
-
-      sightline products import theirs.csv --map guess --dry-run
-
-      sightline products import theirs.csv --map Price_EUR=price --set currency=EUR
-
-      sightline products import --folder clothing/
-
-      sightline products import feed.xml --dry-run
-
-      sightline products import --pages saved/ --dry-run
+    Args:
+        file: A .csv, .tsv, .xlsx, .jsonl, .parquet, .xml (feed) or .html file.
+        folder: Instead of FILE: a folder of photos, category/…/photo.jpg. The id is the path within
+            it. Links to files outside the folder are not followed.
+        pages: Instead of FILE: a folder of saved pages with products of schema.org. With a sitemap
+            as FILE, only the pages that it lists.
+        images: Folder of the photos named in FILE; default: the folder of FILE. If FILE names none:
+            photos with the products' ids as names. Files outside it are not read.
+        mode: full: products missing from the file are deleted at the end.
+        dry_run: Write nothing; check columns, values, photos' paths and sizes of every row. Photos
+            are not decoded. With full, also count what would be deleted.
+        force: With full: delete products even beyond the suite's limit (a share of the catalog).
+        despite_rejected: With full: delete also if rows of the file were rejected; their own
+            products stay. Otherwise nothing is deleted then.
+        import_id: Id of the import; default: derived from the content.
     """
     if sum(each is not None for each in (file if pages is None else None, folder, pages)) != 1:
         text = _("give one of FILE, --folder and --pages")
@@ -180,15 +129,7 @@ def import_(
 def offers(
     *,
     file: options.File,
-    market: Annotated[
-        str,
-        options.words(
-            "--market",
-            metavar="ID",
-            help="Market whose values are set, of products that list it; default: the products'"
-            " own.",
-        ),
-    ] = "",
+    market: Annotated[str, options.words(metavar="ID")] = "",
     in_flight: options.InFlight = 4,
     columns: FileColumns,
     suite: Suite = PATIENT,
@@ -199,9 +140,11 @@ def offers(
     Answers and filters use the new values at once, without new vectors. Exports and feeds of
     products are read too.
 
-      sightline products offers prices.csv
+    sightline products offers prices.csv
+    sightline products offers prices-de.csv --market de
 
-      sightline products offers prices-de.csv --market de
+    Args:
+        market: Market whose values are set, of products that list it; default: the products' own.
     """
     token = ""
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import model_service_pb2
@@ -13,6 +12,7 @@ from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands import bringing, evaluating
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import grids, listings, online_report, trained
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import following
 from sightline_client.cli.work.plain_commands import (
     NEWEST,
@@ -65,39 +65,17 @@ app.command("bring")(bringing.command)
 @app.command()
 def train(
     *,
-    seed: Annotated[
-        int,
-        options.number("N", "Random seed: equal data and seeds give equal models.", 0, 2**32 - 1),
-    ] = 0,
-    promote: Annotated[
-        bool, typer.Option("--promote", help="Promote the model if its evaluation passed.")
-    ] = False,
+    seed: Annotated[int, options.number("N", 0, 2**32 - 1)] = 0,
+    promote: options.Flag = False,
     force: ForcePromotion = False,
-    search: Annotated[
-        int | None,
-        options.number("N", "Number of recipes to try on a validation split.", 0, 10_000),
-    ] = None,
-    search_seconds: Annotated[
-        float | None, options.number("S", "Seconds after which no new trial starts.", 1, 604_800)
-    ] = None,
-    ablation: Annotated[
-        bool | None,
-        typer.Option(help="Measure the contribution of each part; disable parts without one."),
-    ] = None,
-    incremental: Annotated[
-        bool, typer.Option("--incremental", help="Continue from the serving model.")
-    ] = False,
-    loss: Annotated[
-        TrainingLoss | None,
-        typer.Option(case_sensitive=False, metavar="LOSS", help="warp, bpr or logistic."),
-    ] = None,
-    dimension: Annotated[
-        int | None, options.number("N", "Dimension of the vectors.", 2, 512)
-    ] = None,
-    epochs: Annotated[int | None, options.number("N", "Training epochs.", 1, 1000)] = None,
-    threads: Annotated[
-        int | None, options.number("N", "Training threads; 1 gives reproducible results.", 1, 256)
-    ] = None,
+    search: Annotated[int | None, options.number("N", 0, 10_000)] = None,
+    search_seconds: Annotated[float | None, options.number("S", 1, 604_800)] = None,
+    ablation: Annotated[bool | None, typer.Option()] = None,
+    incremental: options.Flag = False,
+    loss: Annotated[TrainingLoss | None, typer.Option(case_sensitive=False, metavar="LOSS")] = None,
+    dimension: Annotated[int | None, options.number("N", 2, 512)] = None,
+    epochs: Annotated[int | None, options.number("N", 1, 1000)] = None,
+    threads: Annotated[int | None, options.number("N", 1, 256)] = None,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
@@ -108,13 +86,22 @@ def train(
     nothing; another --seed trains. With --promote, a model without enough evidence is kept but does
     not serve; the command reports what is missing and exits with 0.
 
-      sightline models train --promote
+    sightline models train --promote
+    sightline models train --search 40 --search-seconds 1800
+    sightline models train --incremental
+    sightline models train --no-wait --json | jq -r .jobId
 
-      sightline models train --search 40 --search-seconds 1800
-
-      sightline models train --incremental
-
-      sightline models train --no-wait --json | jq -r .jobId
+    Args:
+        seed: Random seed: equal data and seeds give equal models.
+        promote: Promote the model if its evaluation passed.
+        search: Number of recipes to try on a validation split.
+        search_seconds: Seconds after which no new trial starts.
+        ablation: Measure the contribution of each part; disable parts without one.
+        incremental: Continue from the serving model.
+        loss: warp, bpr or logistic.
+        dimension: Dimension of the vectors.
+        epochs: Training epochs.
+        threads: Training threads; 1 gives reproducible results.
     """
     following.check_promotion(later("model"), promote=promote, force=force, wait=wait)
     unproven: SightlineError | None = None
@@ -133,14 +120,11 @@ def train(
             ablation=ablation,
             incremental=incremental,
         )
-        if not wait:
-            return await following.get(client, job.job_id)
-        message = await following.follow(client, job.job_id)
-        ended = from_wire.job(message)
-        if promote and ended.state is JobState.SUCCEEDED:
-            promotion = client.promote_model(ended.results["model_version"], force=force)
-            unproven = await following.refusal(promotion, UNPROVEN)
+        message = await following.started(client, job, wait=wait)
         if promote:
+            unproven = await following.refusal(
+                message, lambda of: client.promote_model(of["model_version"], force=force), UNPROVEN
+            )
             models = await client.list_models()
         return message
 
@@ -169,7 +153,7 @@ def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
         running.show(trained.nothing_new(value.results["model_version"]))
     if serves and value.state is JobState.SUCCEEDED:
         version = grids.plain(value.results.get("model_version", ""))
-        running.show(Text(_("Model {version} is serving.", version=version)))
+        running.show(phrase("Model {version} is serving.", version=version))
 
 
 app.rows(
@@ -185,19 +169,15 @@ app.rows(
 @app.command()
 def show(
     *,
-    version: Annotated[
-        str,
-        typer.Argument(
-            metavar="VERSION",
-            help="Version, as shown by `models list`; default: the newest.",
-            callback=options.text,
-        ),
-    ] = "",
+    version: Annotated[str, typer.Argument(metavar="VERSION", callback=options.text)] = "",
     suite: Suite,
 ) -> None:
     """Show how a model was trained: its recipe, and the weight and contribution of each part.
 
     sightline models show
+
+    Args:
+        version: Version, as shown by `models list`; default: the newest.
     """
 
     async def ask(client: SightlineClient) -> model_service_pb2.Model | None:
@@ -257,10 +237,8 @@ app.call(
     Nothing is deleted; `models promote` restores it.""",
     "models demote",
     SightlineClient.demote_model,
-    shows=lambda model: Text(
-        _(
-            "Model {model_version} no longer serves; no model does.",
-            model_version=grids.plain(model.model_version),
-        )
+    shows=lambda model: phrase(
+        "Model {model_version} no longer serves; no model does.",
+        model_version=grids.plain(model.model_version),
     ),
 )

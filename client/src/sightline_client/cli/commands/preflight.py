@@ -32,36 +32,11 @@ _MARKS = {Outcome.PASSED: "✓", Outcome.FAILED: "✗", Outcome.NOT_CHECKED: "?"
 
 def preflight(
     *,
-    source: Annotated[
-        str,
-        typer.Argument(
-            metavar="OVERLAY",
-            help="Folder of a kustomization, file of its output or of `helm template`, or - for"
-            " standard input.",
-        ),
-    ],
-    context: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="Context of the kubeconfig. Default: the current one."),
-    ] = "",
-    job: Annotated[
-        bool,
-        typer.Option(
-            "--job/--no-job",
-            help="Check images, ports, database, Milvus and buckets too, by Jobs in the cluster,"
-            " which are deleted afterwards.",
-        ),
-    ] = True,
-    print_jobs: Annotated[
-        bool,
-        typer.Option("--print-jobs", help="Print these Jobs for kubectl, and check nothing."),
-    ] = False,
-    timeout: Annotated[
-        int,
-        typer.Option(
-            "--wait", min=10, max=7200, metavar="SECONDS", help="Longest wait for the Jobs."
-        ),
-    ] = 900,
+    source: Annotated[str, typer.Argument(metavar="OVERLAY")],
+    context: Annotated[str, typer.Option(metavar="NAME")] = "",
+    job: Annotated[bool, typer.Option("--job/--no-job")] = True,
+    print_jobs: options.Flag = False,
+    timeout: Annotated[int, typer.Option("--wait", min=10, max=7200, metavar="SECONDS")] = 900,
     json: options.Json = False,
 ) -> None:
     """Check a cluster before an installation: Kubernetes, kinds of operators, storage class, GPUs,
@@ -73,7 +48,16 @@ def preflight(
 
     Exit codes: 0 = all passed; 1 = something failed; 3 = nothing failed, something was not checked.
 
-      sightline preflight deploy/k8s/overlays/production-own-milvus
+    sightline preflight deploy/k8s/overlays/production-own-milvus
+
+    Args:
+        source: Folder of a kustomization, file of its output or of `helm template`, or - for
+            standard input.
+        context: Context of the kubeconfig. Default: the current one.
+        job: Check images, ports, database, Milvus and buckets too, by Jobs in the cluster, which
+            are deleted afterwards.
+        print_jobs: Print these Jobs for kubectl, and check nothing.
+        timeout: Longest wait for the Jobs.
     """
     with language.english(wanted=json):
         try:

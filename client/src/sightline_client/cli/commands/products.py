@@ -16,6 +16,7 @@ from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.suite import PATIENT, QUICK, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import grids, listings, page, tables
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import answer_pages, following
 from sightline_client.cli.work.patience import Patience
 from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument
@@ -55,25 +56,22 @@ def list_(
     filter: options.Filter = "",
     currency: options.Currency = "",
     market: options.Market = "",
-    order: Annotated[ListOrder, typer.Option(help="Order: by id, or newest first.")] = ListOrder.ID,
-    mismatched: Annotated[
-        bool,
-        typer.Option(
-            "--doubted",
-            help="Only products with a photo that contradicts their category, with the reason.",
-        ),
-    ] = False,
-    top: Annotated[int, options.number("N", "Maximum number of products; 0 for all.", 0)] = 50,
+    order: Annotated[ListOrder, typer.Option()] = ListOrder.ID,
+    mismatched: Annotated[bool, typer.Option("--doubted")] = False,
+    top: Annotated[int, options.number("N", 0)] = 50,
     html: options.Html = None,
     suite: Suite,
 ) -> None:
     """List products.
 
     sightline products list --filter 'brand = Aurora' --top 10 --html aurora.html
-
     sightline products list --doubted
-
     sightline products list --top 0 --json | jq -r '.products[].productId'
+
+    Args:
+        order: Order: by id, or newest first.
+        mismatched: Only products with a photo that contradicts their category, with the reason.
+        top: Maximum number of products; 0 for all.
     """
     ordered = ProductOrder.NEWEST if order is ListOrder.NEWEST else ProductOrder.PRODUCT_ID
     request = catalog_pb2.ListProductsRequest(
@@ -134,23 +132,18 @@ def _as_page(
 @app.command()
 def misfits(
     *,
-    min_lead: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=2,
-            help="Least difference of the similarities, as cosines, to the other product's and to"
-            " its own product's photos.",
-        ),
-    ] = 0.2,
+    min_lead: Annotated[float, typer.Option(min=0, max=2)] = 0.2,
     suite: Suite,
 ) -> None:
     """List photos that do not fit their product: those nearer to another product's photos, such as
     photos that were uploaded to the wrong product. Products with two photos or more are judged.
 
-      sightline products misfits
+    sightline products misfits
+    sightline products misfits --min-lead 0.4 --json
 
-      sightline products misfits --min-lead 0.4 --json
+    Args:
+        min_lead: Least difference of the similarities, as cosines, to the other product's and to
+            its own product's photos.
     """
     request = catalog_pb2.ListMisfitsRequest(catalog_id=suite.catalog, min_lead=min_lead)
 
@@ -175,12 +168,15 @@ def misfits(
 @app.command()
 def delete(
     *,
-    products: Annotated[list[str], options.argument("ID…", "The products.")],
+    products: Annotated[list[str], options.argument("ID…")],
     suite: Suite,
 ) -> None:
     """Delete products by id. One that does not exist counts as deleted.
 
     sightline products delete wine-1 wine-2
+
+    Args:
+        products: The products.
     """
 
     async def ask(client: SightlineClient) -> catalog_pb2.DeleteProductsResponse:
@@ -199,8 +195,8 @@ def delete(
     more = _("; {absent} did not exist", absent=absent) if absent > 0 else ""
     suite.show(
         response,
-        lambda: Text(
-            _("{deleted_count} deleted{more}.", deleted_count=response.deleted_count, more=more)
+        lambda: phrase(
+            "{deleted_count} deleted{more}.", deleted_count=response.deleted_count, more=more
         ),
     )
 
@@ -209,9 +205,7 @@ def delete(
 def purge(
     *,
     filter: options.Filter = "",
-    everything: Annotated[
-        bool, typer.Option("--all", help="All products of the catalog, instead of --filter.")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all")] = False,
     force: options.Force = False,
     currency: options.Currency = "",
     suite: Suite = PATIENT,
@@ -219,8 +213,10 @@ def purge(
     """Count the products that pass a filter; with --force, delete them.
 
     sightline products purge --filter 'category = "Wine > Rosé"'
-
     sightline products purge --filter 'category = "Wine > Rosé"' --force
+
+    Args:
+        everything: All products of the catalog, instead of --filter.
     """
     condition = to_wire.filter_(options.condition(filter, currency))
     if (condition is None) is not everything:
@@ -249,21 +245,17 @@ def _purged(message: catalog_pb2.PurgeProductsResponse, *, force: bool) -> Text:
 @app.command()
 def status(
     *,
-    wait: Annotated[
-        bool,
-        typer.Option(
-            "--wait",
-            help="Wait until no photo or text is pending embedding. Ctrl-C ends the wait, not the "
-            "embedding. --timeout applies to each call.",
-        ),
-    ] = False,
+    wait: options.Flag = False,
     suite: Suite = QUICK,
 ) -> None:
     """Show how many photos and texts of the catalog are in the index.
 
     sightline products status
-
     sightline products status --wait && echo ready
+
+    Args:
+        wait: Wait until no photo or text is pending embedding. Ctrl-C ends the wait, not the
+            embedding. --timeout applies to each call.
     """
     request = admin.GetStatusRequest(catalog_id=suite.catalog)
 
@@ -273,7 +265,7 @@ def status(
         if not wait:
             return message
         if _behind(message):
-            running.say(Text(_("Waiting for vectors. Ctrl-C ends the wait, not the embedding.")))
+            running.say(phrase("Waiting for vectors. Ctrl-C ends the wait, not the embedding."))
         patience = Patience()
         with progress.meter(_("photos and texts in the index")) as bar:
             while _behind(message):

@@ -10,6 +10,7 @@ from sightline_client.cli.base import options
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import profiles as shown
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument
 from sightline_client.client import SightlineClient
@@ -32,7 +33,6 @@ def show(*, who: Who, visitor: Visitor = False, language: Language = "", suite: 
     """Show a shopper's profile, and the products it was inferred from.
 
     sightline profiles show 1209683
-
     sightline profiles show cookie-7 --visitor --language zh
     """
     user, other = ids(who, visitor=visitor)
@@ -57,19 +57,18 @@ app.call(
 def set_(
     *,
     who: Who,
-    attributes: Annotated[
-        list[str], options.argument("KEY=VALUE...", "All attributes to be stored.")
-    ],
-    consent: Annotated[
-        bool,
-        typer.Option("--consent", help="The shopper consents to storage and use."),
-    ] = False,
+    attributes: Annotated[list[str], options.argument("KEY=VALUE...")],
+    consent: options.Flag = False,
     visitor: Visitor = False,
     suite: Suite,
 ) -> None:
     """Replace the attributes that a shopper shared.
 
     sightline profiles set 1209683 age_band=25-34 size=M --consent
+
+    Args:
+        attributes: All attributes to be stored.
+        consent: The shopper consents to storage and use.
     """
     if not consent:
         problem = _("attributes may be stored only with the shopper's consent")
@@ -107,8 +106,8 @@ def _set(request: pb.SetShopperAttributesRequest, suite: Suite) -> None:
 
 def _kept(answer: pb.SetShopperAttributesResponse) -> Text:
     kept = counted(answer.kept_count, "attribute is", "attributes are")
-    return Text(
-        _("{kept} stored, {former_count:,} before.", kept=kept, former_count=answer.former_count)
+    return phrase(
+        "{kept} stored, {former_count:,} before.", kept=kept, former_count=answer.former_count
     )
 
 

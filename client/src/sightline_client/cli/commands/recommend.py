@@ -14,6 +14,7 @@ from sightline_client.cli.base.query import RequestGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, filled
 from sightline_client.cli.show import classified, explained, grids, page, tables
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import answer_pages, asking
 from sightline_client.cli.work import batch as batches
 from sightline_client.client import SightlineClient
@@ -32,22 +33,8 @@ class LeastQuality(StrEnum):
 def recommend(
     *,
     asked: RequestGroup,
-    explain: Annotated[
-        bool,
-        typer.Option(
-            "--explain",
-            help="Show the origin of each part of a score, and what changed products' positions.",
-        ),
-    ] = False,
-    min_answer_quality: Annotated[
-        LeastQuality | None,
-        typer.Option(
-            "--min-answer-quality",
-            help="Minimum quality of the answer; a lower one is an error. snapshot: cached "
-            "products; fallback: popular products instead; reduced: computed without a part, "
-            "such as the ranker.",
-        ),
-    ] = None,
+    explain: options.Flag = False,
+    min_answer_quality: Annotated[LeastQuality | None, typer.Option()] = None,
     html: options.Html = None,
     batch: Annotated[
         Path | None,
@@ -62,10 +49,7 @@ def recommend(
             ),
         ),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(dir_okay=False, metavar="OUT.jsonl", help="File for the answers of --batch."),
-    ] = None,
+    out: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT.jsonl")] = None,
     in_flight: options.InFlight = 8,
     verbose: options.Verbose = False,
     suite: Suite,
@@ -76,23 +60,22 @@ def recommend(
     joins several = of one field; texts of several words are quoted; a price is an amount and its
     currency, 30 EUR; ':' tests for a tag.
 
-      sightline recommend --image shelf.jpg --top 5
+    sightline recommend --image shelf.jpg --top 5
+    sightline recommend --product 111478 --user 1209683 --explain
+    sightline recommend --image shelf.jpg --filter 'category = "Red" AND price < 30 EUR'
+    sightline recommend --filter '(brand = Aurora OR brand = Miolo) AND tags:Beef'
+    sightline recommend --image shelf.jpg --html answer.html
+    sightline recommend --image bag.jpg --not-text leather --not-product 111478
+    sightline recommend --batch requests.jsonl --out answers.jsonl
+    sightline recommend --scene cart --anchor 111478 --anchor 100062
+    sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
 
-      sightline recommend --product 111478 --user 1209683 --explain
-
-      sightline recommend --image shelf.jpg --filter 'category = "Red" AND price < 30 EUR'
-
-      sightline recommend --filter '(brand = Aurora OR brand = Miolo) AND tags:Beef'
-
-      sightline recommend --image shelf.jpg --html answer.html
-
-      sightline recommend --image bag.jpg --not-text leather --not-product 111478
-
-      sightline recommend --batch requests.jsonl --out answers.jsonl
-
-      sightline recommend --scene cart --anchor 111478 --anchor 100062
-
-      sightline recommend --visitor cookie-7 --json | jq '.results[].product.title'
+    Args:
+        explain: Show the origin of each part of a score, and what changed products' positions.
+        min_answer_quality: Minimum quality of the answer; a lower one is an error. snapshot: cached
+            products; fallback: popular products instead; reduced: computed without a part, such as
+            the ranker.
+        out: File for the answers of --batch.
     """
     if (batch is None) is not (out is None):
         raise typer.BadParameter(_("--batch and --out require each other"), param_hint="--out")
@@ -165,13 +148,11 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
             else ""
         )
         running.show(
-            Text(
-                _(
-                    "{answered:,} answered in {out}{more}.",
-                    answered=outcome.answered,
-                    out=grids.plain(str(out)),
-                    more=more,
-                )
+            phrase(
+                "{answered:,} answered in {out}{more}.",
+                answered=outcome.answered,
+                out=grids.plain(str(out)),
+                more=more,
             )
         )
     if outcome.failed:

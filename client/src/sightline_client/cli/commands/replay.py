@@ -10,13 +10,8 @@ from sightline_client.cli.show import replayed
 
 def replay(
     *,
-    answer: Annotated[
-        str,
-        options.argument(
-            "TOKEN", "The answer's attribution token, as printed by `recommend --json`."
-        ),
-    ],
-    top: Annotated[int, options.number("N", "Number of positions to show.", 1, 200)] = 20,
+    answer: Annotated[str, options.argument("TOKEN")],
+    top: Annotated[int, options.number("N", 1, 200)] = 20,
     suite: Suite,
 ) -> None:
     """Compute an answer again from its record, and compare the two bit for bit.
@@ -24,9 +19,12 @@ def replay(
     Lists what differs, and what is missing or has changed since. Searches are not repeated:
     photos are not stored.
 
-      sightline replay "$(sightline recommend --user ann --json | jq -r .attributionToken)"
+    sightline replay "$(sightline recommend --user ann --json | jq -r .attributionToken)"
+    sightline replay TOKEN --json | jq .differences
 
-      sightline replay TOKEN --json | jq .differences
+    Args:
+        answer: The answer's attribution token, as printed by `recommend --json`.
+        top: Number of positions to show.
     """
     request = pb.ReplayRecommendationRequest(
         catalog_id=suite.catalog, attribution_token=answer, top_k=top

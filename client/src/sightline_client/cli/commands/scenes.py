@@ -44,14 +44,15 @@ app.message(
 @app.command()
 def show(
     *,
-    scene: Annotated[
-        str, typer.Argument(metavar="[SCENE]", help="Name, as shown by `scenes list`.")
-    ] = "default",
+    scene: Annotated[str, typer.Argument(metavar="[SCENE]")] = "default",
     suite: Suite = QUICK,
 ) -> None:
     """Print a scene's file, to copy and change it.
 
     sightline scenes show default > my-scene.toml
+
+    Args:
+        scene: Name, as shown by `scenes list`.
     """
     request = pb.GetSceneRequest(catalog_id=suite.catalog, scene=scene)
     found = suite.run(
@@ -68,9 +69,8 @@ def check(*, file: File, name: Name = "", suite: Suite = QUICK) -> None:
     """Check whether the gateway would accept a file, and show the entries it changes. The file is
     not applied.
 
-      sightline scenes check default.toml
-
-      sightline scenes check draft.toml --as home
+    sightline scenes check default.toml
+    sightline scenes check draft.toml --as home
     """
     request = pb.CheckSceneRequest(
         catalog_id=suite.catalog, scene=name or file.stem, toml=_text(file)
@@ -88,14 +88,12 @@ def diff(
     *,
     file: File,
     name: Name = "",
-    answers: Annotated[int, options.number("N", "Number of answers, newest first.", 1, 200)] = 100,
-    places: Annotated[int, options.number("N", "Number of positions to compare.", 1, 200)] = 20,
+    answers: Annotated[int, options.number("N", 1, 200)] = 100,
+    places: Annotated[int, options.number("N", 1, 200)] = 20,
     since: Annotated[
         datetime | None, options.moment(f"Only answers at or after this time{options.ZONE}")
     ] = None,
-    html: Annotated[
-        Path | None, typer.Option("--html", dir_okay=False, help="Write a page.")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(dir_okay=False)] = None,
     suite: Suite = DIFF,
 ) -> None:
     """Answer the last requests by a changed scene, and show the differences.
@@ -103,9 +101,13 @@ def diff(
     Shows the positions that change, and the products, brands and categories shown more or less
     often. Without a request of the last hour, recorded answers are ranked again.
 
-      sightline scenes diff default.toml --html diff.html
+    sightline scenes diff default.toml --html diff.html
+    sightline scenes diff draft.toml --as home --answers 200 --places 10
 
-      sightline scenes diff draft.toml --as home --answers 200 --places 10
+    Args:
+        answers: Number of answers, newest first.
+        places: Number of positions to compare.
+        html: Write a page.
     """
     request = pb.DiffSceneRequest(
         catalog_id=suite.catalog,

@@ -58,18 +58,9 @@ def search(
     query: SignalGroup,
     passing: FilterGroup,
     facet: _Facets = None,
-    sort: Annotated[
-        Sort, typer.Option(case_sensitive=False, help="Order of the nearest products.")
-    ] = Sort.NEAREST,
-    read_labels: Annotated[
-        bool,
-        typer.Option(
-            "--read-labels", help="Read the labels of photos, and search for their words too."
-        ),
-    ] = False,
-    language: Annotated[
-        str, options.words("--language", metavar="CODE", help="BCP 47 language of the text.")
-    ] = "",
+    sort: Annotated[Sort, typer.Option(case_sensitive=False)] = Sort.NEAREST,
+    read_labels: options.Flag = False,
+    language: Annotated[str, options.words(metavar="CODE")] = "",
     html: options.Html = None,
     verbose: options.Verbose = False,
     suite: Suite,
@@ -77,16 +68,16 @@ def search(
     """Find the most similar products, without ranking for a shopper.
 
     sightline search --image shelf.jpg
-
     sightline search --image shelf.jpg --filter 'availability = IN_STOCK' --json
-
     sightline search --text merlot --facet brand --facet price --sort price_rising
-
     sightline search --image shelf.jpg --not-text leather --box 0.1,0.2,0.6,0.9
-
     sightline search --image shelf.jpg --read-labels --html found.html
-
     sightline search --text Karotten --language de
+
+    Args:
+        sort: Order of the nearest products.
+        read_labels: Read the labels of photos, and search for their words too.
+        language: BCP 47 language of the text.
     """
     asked: SearchOptions = {
         **query.query(),
@@ -110,7 +101,7 @@ def search(
 
 def similar(
     *,
-    product: Annotated[str, options.argument("PRODUCT", "The product's id.")],
+    product: Annotated[str, options.argument("PRODUCT")],
     passing: FilterGroup,
     html: options.Html = None,
     verbose: options.Verbose = False,
@@ -119,8 +110,10 @@ def similar(
     """Find the products that look like a product of the catalog.
 
     sightline similar wine-1 --top 5
-
     sightline similar wine-1 --filter 'price < 30 EUR' --html similar.html
+
+    Args:
+        product: The product's id.
     """
     title = _("Products that look like {product}", product=product)
     head = page.Head(title, answer_pages.filtered(passing))
@@ -132,28 +125,12 @@ def similar(
 def listing(
     *,
     passing: FilterGroup,
-    text: Annotated[
-        str | None, options.words("--text", metavar="WORDS", help="Only products with these words.")
-    ] = None,
-    sort: Annotated[
-        Sort,
-        typer.Option(
-            case_sensitive=False,
-            help="Order of all products that pass; nearest: by relevance with --text, else most"
-            " popular first.",
-        ),
-    ] = Sort.NEAREST,
+    text: Annotated[str | None, options.words(metavar="WORDS")] = None,
+    sort: Annotated[Sort, typer.Option(case_sensitive=False)] = Sort.NEAREST,
     facet: _Facets = None,
-    user: Annotated[
-        str | None, options.words("--user", metavar="ID", help="Known customer.")
-    ] = None,
-    visitor: Annotated[
-        str | None, options.words("--visitor", metavar="ID", help="Visitor who is not logged in.")
-    ] = None,
-    page_token: Annotated[
-        str | None,
-        options.words("--page-token", metavar="TOKEN", help="next_page_token of the last page."),
-    ] = None,
+    user: Annotated[str | None, options.words(metavar="ID")] = None,
+    visitor: Annotated[str | None, options.words(metavar="ID")] = None,
+    page_token: Annotated[str | None, options.words(metavar="TOKEN")] = None,
     html: options.Html = None,
     verbose: options.Verbose = False,
     suite: Suite,
@@ -161,10 +138,16 @@ def listing(
     """List all products that pass a filter, in an order, page by page.
 
     sightline list --filter 'category = "Red"' --sort price_rising --facet brand
-
     sightline list --text merlot --sort rating --top 20 --json
-
     sightline list --filter 'price < 30 EUR' --visitor cookie-7
+
+    Args:
+        text: Only products with these words.
+        sort: Order of all products that pass; nearest: by relevance with --text, else most popular
+            first.
+        user: Known customer.
+        visitor: Visitor who is not logged in.
+        page_token: next_page_token of the last page.
     """
     asked: ListOptions = {
         "filter": passing.condition(),
@@ -196,22 +179,21 @@ def listing(
 
 def suggest(
     *,
-    prefix: Annotated[str, options.argument("TEXT", "What was typed so far.")],
-    top: Annotated[
-        int, typer.Option("--top", min=1, max=20, help="Maximum number of suggestions.")
-    ] = 10,
-    language: Annotated[
-        str, options.words("--language", metavar="CODE", help="BCP 47 language of the text.")
-    ] = "en",
+    prefix: Annotated[str, options.argument("TEXT")],
+    top: Annotated[int, typer.Option(min=1, max=20)] = 10,
+    language: Annotated[str, options.words(metavar="CODE")] = "en",
     suite: Suite,
 ) -> None:
     """Suggest how to continue a text of a search box.
 
     sightline suggest mer
-
     sightline suggest 'red wi' --top 5 --json
-
     sightline suggest 'vins rou' --language fr
+
+    Args:
+        prefix: What was typed so far.
+        top: Maximum number of suggestions.
+        language: BCP 47 language of the text.
     """
     suite.answer(
         lambda client: client.suggest(prefix, top=top, language=language), listings.suggested

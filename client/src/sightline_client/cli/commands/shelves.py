@@ -23,16 +23,9 @@ from sightline_client.values.answers import Listing, RecommendedValues, ShelfAns
 
 def values(
     *,
-    field: Annotated[
-        str,
-        options.argument(
-            "FIELD",
-            "brand, category, tags or attributes.KEY; 'category:Wine > Red' ranks its "
-            "subcategories.",
-        ),
-    ],
+    field: Annotated[str, options.argument("FIELD")],
     asked: RequestGroup,
-    each: Annotated[int, options.number("K", "Number of products of each value.", 1, 10)] = 4,
+    each: Annotated[int, options.number("K", 1, 10)] = 4,
     html: options.Html = None,
     verbose: options.Verbose = False,
     suite: Suite,
@@ -41,11 +34,14 @@ def values(
 
     Takes the options of `sightline recommend`; --top is the number of values, at most 50.
 
-      sightline values brand --user 1209683 --html brands.html
+    sightline values brand --user 1209683 --html brands.html
+    sightline values category --image shelf.jpg --top 5 --each 3
+    sightline values 'category:Wine' --visitor cookie-7 --json | jq -r '.values[].text'
 
-      sightline values category --image shelf.jpg --top 5 --each 3
-
-      sightline values 'category:Wine' --visitor cookie-7 --json | jq -r '.values[].text'
+    Args:
+        field: brand, category, tags or attributes.KEY; 'category:Wine > Red' ranks its
+            subcategories.
+        each: Number of products of each value.
     """
     name, _colon, path = field.partition(":")
     if path and name != "category":
@@ -100,19 +96,9 @@ def _of_values(answer: RecommendedValues) -> list[page.Section]:
 
 def shelves(
     *,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="The shelves as JSON: the body of recommendShelves over HTTP.",
-        ),
-    ],
-    user: Annotated[
-        str | None, options.words("--user", metavar="ID", help="Known customer.")
-    ] = None,
-    visitor: Annotated[
-        str | None, options.words("--visitor", metavar="ID", help="Visitor who is not logged in.")
-    ] = None,
+    file: Annotated[Path, typer.Argument(metavar="FILE")],
+    user: Annotated[str | None, options.words(metavar="ID")] = None,
+    visitor: Annotated[str | None, options.words(metavar="ID")] = None,
     html: options.Html = None,
     verbose: options.Verbose = False,
     suite: Suite,
@@ -122,9 +108,13 @@ def shelves(
     Each shelf of the file is a request for recommendations, a search or a list:
     {"shelves": [{"shelfId": "for-you", "recommend": {"pageSize": 5}}]}.
 
-      sightline shelves home.json --user 1209683 --html home.html
+    sightline shelves home.json --user 1209683 --html home.html
+    sightline shelves home.json --visitor cookie-7 --json | jq '.shelves[].shelfId'
 
-      sightline shelves home.json --visitor cookie-7 --json | jq '.shelves[].shelfId'
+    Args:
+        file: The shelves as JSON: the body of recommendShelves over HTTP.
+        user: Known customer.
+        visitor: Visitor who is not logged in.
     """
     if user and visitor:
         raise typer.BadParameter(_("give --user or --visitor, not both"), param_hint="--visitor")

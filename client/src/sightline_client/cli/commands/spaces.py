@@ -1,5 +1,6 @@
 """``sightline spaces``"""
 
+from collections.abc import Awaitable, Mapping
 from typing import Annotated
 
 import typer
@@ -16,7 +17,7 @@ from sightline_client.cli.work.plain_commands import Given, PlainCommands, flag
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import FailedPrecondition
-from sightline_client.values.operations import JobState
+from sightline_client.values.spaces import Space
 
 app = PlainCommands(
     help="Fit a space on the catalog's own photos, and promote it.", table=space_tables.spaces
@@ -41,28 +42,12 @@ Force = Annotated[
 @app.command()
 def fit(
     *,
-    backbone: Annotated[
-        str,
-        options.words(metavar="MODEL", help="E.g. efficientnet_lite2; default: as installed."),
-    ] = "",
-    dimension: Annotated[int, options.number("N", "Maximum dimension of a vector.", 16, 256)] = 256,
-    seed: Annotated[
-        int, options.number("N", "Random seed: equal data and seeds give equal spaces.", 0, 2**62)
-    ] = 0,
-    photos: Annotated[
-        int, options.number("N", "Maximum number of photos to fit on.", 100, 1_000_000)
-    ] = 50_000,
-    shopper_tag: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TAG",
-            help="Tag of products whose photos were taken by shoppers. Repeatable.",
-        ),
-    ] = None,
-    promote: Annotated[
-        bool,
-        typer.Option("--promote", help="Promote the space if it is better than the current one."),
-    ] = False,
+    backbone: Annotated[str, options.words(metavar="MODEL")] = "",
+    dimension: Annotated[int, options.number("N", 16, 256)] = 256,
+    seed: Annotated[int, options.number("N", 0, 2**62)] = 0,
+    photos: Annotated[int, options.number("N", 100, 1_000_000)] = 50_000,
+    shopper_tag: Annotated[list[str] | None, typer.Option(metavar="TAG")] = None,
+    promote: options.Flag = False,
     force: Force = False,
     wait: options.Wait = True,
     suite: Suite,
@@ -71,11 +56,17 @@ def fit(
 
     `spaces show` shows the result; `spaces promote` and `index upgrade` put it into service.
 
-      sightline spaces fit --shopper-tag phone
+    sightline spaces fit --shopper-tag phone
+    sightline spaces fit --promote
+    sightline spaces fit --no-wait --json | jq -r .jobId
 
-      sightline spaces fit --promote
-
-      sightline spaces fit --no-wait --json | jq -r .jobId
+    Args:
+        backbone: E.g. efficientnet_lite2; default: as installed.
+        dimension: Maximum dimension of a vector.
+        seed: Random seed: equal data and seeds give equal spaces.
+        photos: Maximum number of photos to fit on.
+        shopper_tag: Tag of products whose photos were taken by shoppers. Repeatable.
+        promote: Promote the space if it is better than the current one.
     """
     following.check_promotion(later("space"), promote=promote, force=force, wait=wait)
     refused: FailedPrecondition | None = None
@@ -89,14 +80,13 @@ def fit(
             max_photos=photos,
             shopper_photo_tags=shopper_tag or (),
         )
-        if not wait:
-            return await following.get(client, job.job_id)
-        message = await following.follow(client, job.job_id)
-        ended = from_wire.job(message)
-        if promote and ended.state is JobState.SUCCEEDED:
-            version = ended.results["space_version"]
-            promotion = client.promote_space(version, force=force, timeout=PROMOTION_SECONDS)
-            refused = await following.refusal(promotion, REFUSED)
+
+        def promoted(of: Mapping[str, str]) -> Awaitable[Space]:
+            return client.promote_space(of["space_version"], force=force, timeout=PROMOTION_SECONDS)
+
+        message = await following.started(client, job, wait=wait)
+        if promote:
+            refused = await following.refusal(message, promoted, REFUSED)
         return message
 
     message = suite.run(ask)

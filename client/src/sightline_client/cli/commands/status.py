@@ -11,9 +11,8 @@ def status(*, suite: Suite = QUICK) -> None:
 
     Exit code 0 = every part answers; 1 = some part, or the gateway itself, does not.
 
-      sightline status
-
-      sightline status --json | jq '.components[] | select(.status.code)'
+    sightline status
+    sightline status --json | jq '.components[] | select(.status.code)'
     """
     if not suite.answer(lambda client: client.status(), tables.status).healthy:
         raise typer.Exit(1)

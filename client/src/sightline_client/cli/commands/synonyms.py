@@ -13,6 +13,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
+from sightline_client.cli.show.grids import phrase
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import InvalidRequest
@@ -49,29 +50,19 @@ def show(*, suite: Suite) -> None:
 @app.command("set")
 def set_(
     *,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="A rule a line: `sneaker, trainer, running shoe` mean the same; `vino => wine`:"
-            " vino also means wine. Empty lines, and what follows a #, are skipped.",
-        ),
-    ],
-    etag: Annotated[
-        str,
-        options.words(
-            metavar="ETAG",
-            help="Replace them only if they still have this etag, as shown with --json.",
-        ),
-    ] = "",
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)],
+    etag: Annotated[str, options.words(metavar="ETAG")] = "",
     suite: Suite,
 ) -> None:
     """Replace all synonyms of the catalog by those of a file. Searches use them after 5 seconds at
     most. An empty file removes all.
 
-      sightline synonyms set synonyms.txt
+    sightline synonyms set synonyms.txt
+
+    Args:
+        file: A rule a line: `sneaker, trainer, running shoe` mean the same; `vino => wine`: vino
+            also means wine. Empty lines, and what follows a #, are skipped.
+        etag: Replace them only if they still have this etag, as shown with --json.
     """
     lines = _lines(file)
     rules = synonym_rules(lines)
@@ -84,7 +75,7 @@ def set_(
 
     suite.answer(
         store,
-        lambda made: Text(_("{rules:,} rules, etag {etag}", rules=len(made.rules), etag=made.etag)),
+        lambda made: phrase("{rules:,} rules, etag {etag}", rules=len(made.rules), etag=made.etag),
     )
 
 

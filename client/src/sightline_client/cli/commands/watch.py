@@ -19,7 +19,7 @@ from sightline.retriever.v1 import watch_service_pb2 as pb
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show.grids import plain
+from sightline_client.cli.show.grids import phrase, plain
 from sightline_client.cli.show.value_tables import ValueTable, written
 from sightline_client.cli.work.plain_commands import Given, PlainCommands, deleted
 from sightline_client.client import SightlineClient
@@ -53,24 +53,18 @@ OfWatch = Annotated[
 @app.command()
 def create(
     *,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            exists=True,
-            dir_okay=False,
-            help="The watch as JSON, as in the HTTP API. A target may name its photo as"
-            " `image_file`, relative to this file.",
-        ),
-    ],
-    replace: Annotated[
-        bool, typer.Option("--replace", help="Replace the watch of this id if there is one.")
-    ] = False,
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)],
+    replace: options.Flag = False,
     suite: Suite,
 ) -> None:
     """Create a watch: a camera's rules, such as that a product is gone.
 
     sightline watch create shelf.json
+
+    Args:
+        file: The watch as JSON, as in the HTTP API. A target may name its photo as `image_file`,
+            relative to this file.
+        replace: Replace the watch of this id if there is one.
     """
     watch = running.guarded(lambda: _read(file))
 
@@ -91,13 +85,11 @@ def create(
     made = suite.run(store)
     suite.show(
         made,
-        lambda: Text(
-            _(
-                "watch {watch_id}: {rules} rules, etag {etag}",
-                watch_id=plain(made.watch_id),
-                rules=len(made.rules),
-                etag=made.etag,
-            )
+        lambda: phrase(
+            "watch {watch_id}: {rules} rules, etag {etag}",
+            watch_id=plain(made.watch_id),
+            rules=len(made.rules),
+            etag=made.etag,
         ),
     )
 
@@ -139,16 +131,8 @@ app.rows(
 def send(
     *,
     watch: WatchId,
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", exists=True, file_okay=False, help="Photos, sent by their names."
-        ),
-    ],
-    interval: Annotated[
-        float,
-        options.number("SECONDS", "Seconds from one frame to the next.", 0.001, 86_400.0),
-    ] = 1.0,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False)],
+    interval: Annotated[float, options.number("SECONDS", 0.001, 86_400.0)] = 1.0,
     start: Annotated[
         datetime | None,
         options.moment(
@@ -161,6 +145,10 @@ def send(
     """Send the photos of a folder to a watch as frames of its camera, and show the alerts.
 
     sightline watch send shelf frames
+
+    Args:
+        folder: Photos, sent by their names.
+        interval: Seconds from one frame to the next.
     """
     files = running.guarded(lambda: _frames(folder))
     step = timedelta(seconds=interval)
@@ -189,19 +177,17 @@ def send(
 def folder(
     *,
     watch: WatchId,
-    folder: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FOLDER", exists=True, file_okay=False, help="Folder that the camera fills."
-        ),
-    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False)],
     suite: Suite = LONG,
 ) -> None:
     """Send the photos that a camera writes into a folder, as they appear, until Ctrl-C.
 
     A photo that is there already is not sent. The time of a frame is that of its file.
 
-      sightline watch folder shelf /srv/camera
+    sightline watch folder shelf /srv/camera
+
+    Args:
+        folder: Folder that the camera fills.
     """
     suite.run(lambda client: _send_new(client, watch, folder, suite))
 
@@ -211,14 +197,15 @@ def alerts(
     *,
     watch: OfWatch = "",
     top: options.Newest = 20,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Print new alerts as they are stored, until Ctrl-C.")
-    ] = False,
+    follow: options.Flag = False,
     suite: Suite,
 ) -> None:
     """List alerts, newest first.
 
     sightline watch alerts --watch shelf
+
+    Args:
+        follow: Print new alerts as they are stored, until Ctrl-C.
     """
     if follow:
         suite.run(lambda client: _follow(client, watch, suite))
@@ -233,17 +220,21 @@ def alerts(
 @app.command()
 def photo(
     *,
-    image: Annotated[str, options.argument("IMAGE", "Photo of an alert, as shown by `alerts`.")],
-    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False, help="JPEG to write.")],
+    image: Annotated[str, options.argument("IMAGE")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", dir_okay=False)],
     suite: Suite,
 ) -> None:
     """Save the frame of an alert, with faces blurred.
 
     sightline watch photo 0a5f0c7bd4a8a9d0a1d8a4c9e9cf4b3e2d1c0b9a8f7e6d5c4b3a291807f6e5d4 now.jpg
+
+    Args:
+        image: Photo of an alert, as shown by `alerts`.
+        file: JPEG to write.
     """
     data = suite.run(lambda client: client.get_alert_photo(image))
     running.guarded(lambda: file.write_bytes(data))
-    running.show(Text(_("{file}: {size:,} bytes", file=file, size=len(data))))
+    running.show(phrase("{file}: {size:,} bytes", file=file, size=len(data)))
 
 
 async def _send_new(client: SightlineClient, watch: str, folder: Path, suite: Suite) -> None:

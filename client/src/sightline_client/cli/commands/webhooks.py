@@ -8,6 +8,7 @@ from rich.text import Text
 
 from sightline_client.cli.base import options
 from sightline_client.cli.language import _, later
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.show.value_tables import ValueTable, moment
 from sightline_client.cli.work.plain_commands import (
@@ -25,14 +26,14 @@ from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, W
 
 def _tested(answer: WebhookTest) -> RenderableType:
     if answer.accepted:
-        return Text(_("accepted, status {status}", status=answer.http_status))
-    return Text(_("not accepted: {failure}", failure=answer.failure))
+        return phrase("accepted, status {status}", status=answer.http_status)
+    return phrase("not accepted: {failure}", failure=answer.failure)
 
 
 def _with_secret(made: WebhookWithSecret) -> RenderableType:
     if not made.secret:
-        return Text(
-            _("the webhook exists; if its secret was lost: {command}", command=_rotation(made))
+        return phrase(
+            "the webhook exists; if its secret was lost: {command}", command=_rotation(made)
         )
     return Text(
         _("secret, which is not shown again: {secret}", secret=made.secret), overflow="fold"
@@ -128,7 +129,9 @@ app.call(
         "overlap_hours",
         Annotated[
             float,
-            options.number("HOURS", "For how long the former secret signs too, 0 to 168.", 0, 168),
+            options.number(
+                "HOURS", 0, 168, help="For how long the former secret signs too, 0 to 168."
+            ),
         ],
         24.0,
         to="overlap",
@@ -166,7 +169,7 @@ app.call(
         "Only the dead letter of this alert. Repeatable. Default: all.",
         to="alert_ids",
     ),
-    shows=lambda count: Text(
-        _("{alerts} are being delivered again", alerts=counted(count, "alert", "alerts"))
+    shows=lambda count: phrase(
+        "{alerts} are being delivered again", alerts=counted(count, "alert", "alerts")
     ),
 )

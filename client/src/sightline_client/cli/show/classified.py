@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import plain
+from sightline_client.cli.show.grids import phrase, plain
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values.catalog import CategoryGuess
@@ -47,11 +47,11 @@ def classification(value: Classification) -> RenderableType:
 
 def _verdict(value: Classification) -> Text:
     if value.unknown:
-        return Text(_("The photo matches none of the catalog's categories."))
+        return phrase("The photo matches none of the catalog's categories.")
     if value.sure is None:
-        return Text(_("No category is likely."))
+        return phrase("No category is likely.")
     path, chance = " > ".join(value.sure.category_path), value.sure.probability
-    return Text(_("Most likely category: {path} ({chance:.1%}).", path=plain(path), chance=chance))
+    return phrase("Most likely category: {path} ({chance:.1%}).", path=plain(path), chance=chance)
 
 
 def label_lines(answer: _Labeled) -> list[str]:

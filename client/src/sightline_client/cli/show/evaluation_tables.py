@@ -7,7 +7,8 @@ from rich.text import Text
 
 from sightline_client.cli.language import _
 from sightline_client.cli.show import evaluation_words as words
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.grids import grid, phrase, plain
+from sightline_client.cli.show.value_tables import interval
 from sightline_client.values.evaluation import (
     EvaluatedSystem,
     Evaluation,
@@ -68,7 +69,7 @@ def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
         parts = ((system, system.slice(name)) for system in trial.systems)
         asked = [(system, part) for system, part in parts if part is not None and part.figures]
         if not asked:
-            yield Text(_("{name}: no shopper was measured.", name=name), style="dim")
+            yield phrase("{name}: no shopper was measured.", name=name, style="dim")
             continue
         count = asked[0][1].figures[0].sample_count
         rows: Iterable[Iterable[str | Text]] = (
@@ -79,8 +80,8 @@ def _slices(trial: EvaluationTrial) -> Iterable[RenderableType]:
             for system, part in asked
         )
         figures = tuple(map(_, COLUMNS.values()))
-        title = Text(
-            _("{name} ({count:,} shoppers): {meaning}", name=name, count=count, meaning=_(meaning))
+        title = phrase(
+            "{name} ({count:,} shoppers): {meaning}", name=name, count=count, meaning=_(meaning)
         )
         spare = figures[2:]
         yield grid(("", *figures), rows, right=figures, spare=spare, title=title)
@@ -100,14 +101,14 @@ def _comparisons(trial: EvaluationTrial) -> RenderableType:
             Text(plain(one.against), style="bold" if one.decides else ""),
             words.asked(one) if one.decides else "",
             f"{one.difference:+.4f}",
-            _("{low:+.4f} to {high:+.4f}", low=one.low, high=one.high),
+            interval(one.low, one.high, "+.4f"),
             "–" if one.smallest_effect is None else f"{one.smallest_effect:.4f}",
             Text(one.verdict.value, style=STYLES[one.verdict]),
         )
         for one in trial.comparisons
     )
-    title = Text(
-        _("Difference between the candidate's nDCG@10 and each system's, over the same shoppers")
+    title = phrase(
+        "Difference between the candidate's nDCG@10 and each system's, over the same shoppers"
     )
     return grid(columns, rows, right=columns[2:], title=title)
 

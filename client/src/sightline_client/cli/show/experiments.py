@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import grid
+from sightline_client.cli.show.grids import grid, phrase
 from sightline_client.cli.show.tables import counted
-from sightline_client.cli.show.value_tables import ValueTable
+from sightline_client.cli.show.value_tables import ValueTable, interval
 from sightline_client.values import experiments as values
 from sightline_client.values.experiments import ArmVerdict
 
@@ -53,11 +53,9 @@ def listing(value: values.ExperimentList) -> RenderableType:
     found = [_experiments(value.experiments)]
     if value.problem:
         found.append(
-            Text(
-                _(
-                    "The files are invalid, the previous ones stay in use: {problem}",
-                    problem=value.problem,
-                ),
+            phrase(
+                "The files are invalid, the previous ones stay in use: {problem}",
+                problem=value.problem,
                 style="red",
             )
         )
@@ -177,9 +175,7 @@ def _metric_rows(value: values.ExperimentReport) -> Iterator[tuple[str, ...]]:
 def _interval(effect: values.EffectInterval | None) -> tuple[str, str]:
     if effect is None:
         return "–", "–"
-    return f"{effect.value:+.4f}", _(
-        "{lower:+.4f} to {upper:+.4f}", lower=effect.lower, upper=effect.upper
-    )
+    return f"{effect.value:+.4f}", interval(effect.lower, effect.upper, "+.4f")
 
 
 def _uncounted(arms: Iterable[values.ArmReport]) -> Iterable[str]:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import classified
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.grids import grid, phrase, plain
 from sightline_client.cli.show.tables import PARTS, SEE, degraded
 from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values.answers import Move, MoveCause, RecommendedProduct, ScorePart
@@ -156,14 +156,12 @@ _branch_verdicts = ValueTable(
 
 def heat_map(value: HeatMap, file: str) -> Text:
     """Explain a heat map, and name its file."""
-    return Text(
-        _(
-            "Written: {file}. Top: your photo; bottom: the product's {image_id}. Orange "
-            "regions raise the similarity, blue ones lower it. The regions of a photo sum to "
-            "the similarity {similarity:.4f}, except {unplaced:+.4f} without a region.",
-            file=plain(file),
-            image_id=value.image_id[:12],
-            similarity=value.similarity,
-            unplaced=value.unplaced,
-        )
+    return phrase(
+        "Written: {file}. Top: your photo; bottom: the product's {image_id}. Orange "
+        "regions raise the similarity, blue ones lower it. The regions of a photo sum to "
+        "the similarity {similarity:.4f}, except {unplaced:+.4f} without a region.",
+        file=plain(file),
+        image_id=value.image_id[:12],
+        similarity=value.similarity,
+        unplaced=value.unplaced,
     )

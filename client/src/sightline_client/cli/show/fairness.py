@@ -4,6 +4,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.show.value_tables import ValueTable, interval
 from sightline_client.values.fairness import ExposureGroup, ExposureReport, ShopperOpportunity
@@ -49,7 +50,7 @@ def report(value: ExposureReport) -> RenderableType:
         end_time=value.end_time,
     )
     parts: list[RenderableType] = [
-        Text(_("{answers}, {period}, {source}.", answers=answers, period=period, source=source)),
+        phrase("{answers}, {period}, {source}.", answers=answers, period=period, source=source),
         _groups(value.groups),
         Text(outcomes),
     ]

@@ -158,3 +158,8 @@ def plain(text: str) -> str:
 def lines(text: str) -> Text:
     """Return a text of several lines, with unprintable characters in them replaced."""
     return Text("\n".join(map(plain, text.split("\n"))))
+
+
+def phrase(message: str, /, *, style: str = "", **values: object) -> Text:
+    """Return a text in the user's language, with values in place of its placeholders."""
+    return Text(_(message, **values), style=style)

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _, later
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values.inspection import (
     InspectedPiece,
@@ -81,16 +82,14 @@ def fitted(value: InspectionReference) -> RenderableType:
     if found is None:
         return references.one(value)
     verdict = _(_VERDICTS.get(found.verdict, found.verdict.lower()))
-    title = Text(
-        _(
-            "Compared with version {version}, which served at the fit: {verdict}. Gain in"
-            " separation {low:+.2f} to {high:+.2f}, on {photos} photos that it was not fitted on:",
-            verdict=verdict,
-            version=found.compared_version,
-            low=found.gain_low,
-            high=found.gain_high,
-            photos=found.photo_count,
-        )
+    title = phrase(
+        "Compared with version {version}, which served at the fit: {verdict}. Gain in"
+        " separation {low:+.2f} to {high:+.2f}, on {photos} photos that it was not fitted on:",
+        verdict=verdict,
+        version=found.compared_version,
+        low=found.gain_low,
+        high=found.gain_high,
+        photos=found.photo_count,
     )
     fits = ((value.version, found.fitted), (found.compared_version, found.compared))
     return Group(references.one(value), "", title, _compared(fits))
@@ -99,53 +98,44 @@ def fitted(value: InspectionReference) -> RenderableType:
 def advice(value: InspectionReference) -> Text:
     """Return what to do with a reference that was fitted."""
     if value.separation < LEAST_SEPARATION:
-        return Text(
-            _(
-                "The photos are too unlike one another for a verdict: take all with one camera, at"
-                " one place and distance, in the same light."
-            )
+        return phrase(
+            "The photos are too unlike one another for a verdict: take all with one camera, at"
+            " one place and distance, in the same light."
         )
     name = value.reference_id
     if value.state is ReferenceState.SERVING:
-        return Text(
-            _(
-                "`sightline inspect photo PHOTO --reference {name}` compares photos with it.",
-                name=name,
-            )
+        return phrase(
+            "`sightline inspect photo PHOTO --reference {name}` compares photos with it.", name=name
         )
-    return Text(_("`sightline inspect promote {name}` puts it into service.", name=name))
+    return phrase("`sightline inspect promote {name}` puts it into service.", name=name)
 
 
 def piece(value: InspectedPiece) -> RenderableType:
     """Show the comparison of a piece with a reference."""
     lines = [Text(_verdict(value), style=STYLES[value.verdict])]
     if value.threshold is None:
-        lines.append(Text(_("score {score:.2f}", score=value.score)))
+        lines.append(phrase("score {score:.2f}", score=value.score))
     else:
         lines.append(
-            Text(
-                _(
-                    "score {score:.2f}, threshold {threshold:.2f} ({low} to {high}), p-value"
-                    " {p:.3f}; good photos have 1 on average",
-                    score=value.score,
-                    threshold=value.threshold,
-                    low=_number(value.threshold_low),
-                    high=_number(value.threshold_high),
-                    p=value.p_value,
-                )
+            phrase(
+                "score {score:.2f}, threshold {threshold:.2f} ({low} to {high}), p-value"
+                " {p:.3f}; good photos have 1 on average",
+                score=value.score,
+                threshold=value.threshold,
+                low=_number(value.threshold_low),
+                high=_number(value.threshold_high),
+                p=value.p_value,
             )
         )
     lines += [
-        Text(
-            _(
-                "part {left:.0%} to {right:.0%} from the left, {top:.0%} to {bottom:.0%} from the"
-                " top: score {score:.2f}",
-                left=part.box.left,
-                right=part.box.right,
-                top=part.box.top,
-                bottom=part.box.bottom,
-                score=part.score,
-            )
+        phrase(
+            "part {left:.0%} to {right:.0%} from the left, {top:.0%} to {bottom:.0%} from the"
+            " top: score {score:.2f}",
+            left=part.box.left,
+            right=part.box.right,
+            top=part.box.top,
+            bottom=part.box.bottom,
+            score=part.score,
         )
         for part in value.parts
     ]

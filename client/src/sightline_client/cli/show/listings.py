@@ -11,7 +11,7 @@ from rich.text import Text
 from sightline.common.v1 import audit_service_pb2
 from sightline_client.cli.language import _
 from sightline_client.cli.show import grids, tables
-from sightline_client.cli.show.grids import grid, lines, plain
+from sightline_client.cli.show.grids import grid, lines, phrase, plain
 from sightline_client.cli.show.value_tables import Column, ValueTable, moment
 from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
@@ -80,14 +80,14 @@ audit_entries = ValueTable(
 
 def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType:
     """Show entries of the audit log, a line each, and how to continue."""
-    table = audit_entries(map(from_wire.audit_entry, message.entries))
+    entries = [*map(from_wire.audit_entry, message.entries)]
     if not message.next_page_token:
-        return table
+        return audit_entries(entries)
     more = _(
         "for older entries repeat the command with --page {next_page_token}",
         next_page_token=message.next_page_token,
     )
-    return Group(table, Text(more))
+    return Group(audit_entries.grid(entries), Text(more))
 
 
 _chains = ValueTable(
@@ -109,7 +109,7 @@ def audit_chains(segments: Sequence[AuditSegment]) -> RenderableType:
     notes = [Text(f"--head {head(each)}") for each in segments if each.end.number]
     if old:
         notes.append(
-            Text(_("{old:,} entries are from before there were chains: not verified", old=old))
+            phrase("{old:,} entries are from before there were chains: not verified", old=old)
         )
     return Group(_chains(segments), *notes)
 
@@ -236,8 +236,8 @@ def _verified(value: Generation) -> str:
     if found is None:
         return "–"
     if found.passed:
-        return f"{_('passed')}, {_('recall {recall:.3f}', recall=found.recall)}"
-    return f"{_('failed')}, {_('{findings} findings', findings=len(found.findings))}"
+        return ", ".join([_("passed"), _("recall {recall:.3f}", recall=found.recall)])
+    return ", ".join([_("failed"), _("{findings} findings", findings=len(found.findings))])
 
 
 def _active_since(value: Generation) -> str:
@@ -296,8 +296,8 @@ def verification(value: Verification) -> RenderableType:
             for share, cosine in zip(("1%", "2%", "5%", "10%"), value.nearest_cosines, strict=False)
         ),
     )
-    wrong = [Text(_("Wrong: {item}", item=plain(item)), style="yellow") for item in value.findings]
-    return Group(grid((_("check"), _("result")), rows), *(wrong or [Text(_("It passed."))]))
+    wrong = [phrase("Wrong: {item}", item=plain(item), style="yellow") for item in value.findings]
+    return Group(grid((_("check"), _("result")), rows), *(wrong or [phrase("It passed.")]))
 
 
 def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableType:
@@ -342,7 +342,7 @@ def products(
         return Text(
             _("No photos contradict their category.") if mismatched else _("No products match.")
         )
-    return Group(table, Text(_("There are more: raise --top."))) if more else table
+    return Group(table, phrase("There are more: raise --top.")) if more else table
 
 
 _misfits = ValueTable(
@@ -446,7 +446,7 @@ def _category(item: RecommendedProduct | FoundProduct) -> str:
 
 
 _ranked: Mapping[str, Column[RecommendedProduct | FoundProduct]] = {
-    "rank": "rank",
+    "rank": "rank:d",
     "product": "product.product_id",
     "title": tables.titled,
     "category": _category,
@@ -553,7 +553,7 @@ def facet(value: Facet) -> RenderableType:
         missing_count=value.missing_count,
     )
     return Group(
-        table, Text(_("{rest} Variants of one product count once.", rest=rest), style="dim")
+        table, phrase("{rest} Variants of one product count once.", rest=rest, style="dim")
     )
 
 

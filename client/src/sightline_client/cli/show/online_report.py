@@ -6,8 +6,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.grids import grid, phrase, plain
 from sightline_client.cli.show.tables import counted
+from sightline_client.cli.show.value_tables import interval
 from sightline_client.values import online
 
 
@@ -19,7 +20,7 @@ def report(value: online.OnlineReport) -> RenderableType:
         end_time=value.end_time,
     )
     return Group(
-        Text(_("Answers served from {between}.", between=between), style="bold"),
+        phrase("Answers served from {between}.", between=between, style="bold"),
         *_outcomes(value),
         Text(_attribution(value.attribution)),
         *_health(value.health),
@@ -28,7 +29,7 @@ def report(value: online.OnlineReport) -> RenderableType:
 
 def _outcomes(value: online.OnlineReport) -> Iterable[RenderableType]:
     if not value.groups:
-        yield Text(_("No answers are recorded."))
+        yield phrase("No answers are recorded.")
         return
     yield _table(
         (
@@ -45,26 +46,22 @@ def _outcomes(value: online.OnlineReport) -> Iterable[RenderableType]:
         (cells for group in value.groups for cells in _group_rows(group)),
         names=3,
     )
-    yield Text(
-        _(
-            "answers: served, and in parentheses those with an IMPRESSION event. shown: "
-            "products with an IMPRESSION event. clicked, bought, hidden: share of the shown "
-            "products, its 95% interval and the count; a product of an answer counts once. "
-            "bought: within {days} after the click, or after the impression if there was no "
-            "click.",
-            days=counted(value.conversion_window.days, "day", "days"),
-        )
+    yield phrase(
+        "answers: served, and in parentheses those with an IMPRESSION event. shown: "
+        "products with an IMPRESSION event. clicked, bought, hidden: share of the shown "
+        "products, its 95% interval and the count; a product of an answer counts once. "
+        "bought: within {days} after the click, or after the impression if there was no "
+        "click.",
+        days=counted(value.conversion_window.days, "day", "days"),
     )
     unseen = sum(group.clicks_without_impression for group in value.groups)
     bought = sum(group.conversions_without_impression for group in value.groups)
     if unseen or bought:
-        yield Text(
-            _(
-                "Not in any rate, because no impression is stored: {unseen:,} clicked and "
-                "{bought:,} bought products.",
-                unseen=unseen,
-                bought=bought,
-            ),
+        yield phrase(
+            "Not in any rate, because no impression is stored: {unseen:,} clicked and "
+            "{bought:,} bought products.",
+            unseen=unseen,
+            bought=bought,
             style="yellow",
         )
 
@@ -85,7 +82,7 @@ def _group_rows(group: online.OnlineGroup) -> Iterable[tuple[str, ...]]:
 def _rate(rate: online.Rate) -> tuple[str, str, str]:
     return (
         f"{rate.value:.2%}",
-        _("{lower:.2%} to {upper:.2%}", lower=rate.lower, upper=rate.upper),
+        interval(rate.lower, rate.upper, ".2%"),
         f"{rate.count:,}",
     )
 
@@ -111,17 +108,15 @@ def _attribution(counts: online.AttributionCounts) -> str:
 
 def _health(health: online.FeedbackHealth | None) -> Iterable[RenderableType]:
     if health is None:
-        yield Text(_("Estimates and drift: the ranker's worker has not computed them yet."))
+        yield phrase("Estimates and drift: the ranker's worker has not computed them yet.")
         return
-    yield Text(
-        _(
-            "\nComputed {compute_time:%Y-%m-%d %H:%M}Z from events since "
-            "{start_time:%Y-%m-%d}; the reference period before them begins "
-            "{reference_time:%Y-%m-%d}.",
-            compute_time=health.compute_time,
-            start_time=health.start_time,
-            reference_time=health.reference_time,
-        ),
+    yield phrase(
+        "\nComputed {compute_time:%Y-%m-%d %H:%M}Z from events since "
+        "{start_time:%Y-%m-%d}; the reference period before them begins "
+        "{reference_time:%Y-%m-%d}.",
+        compute_time=health.compute_time,
+        start_time=health.start_time,
+        reference_time=health.reference_time,
         style="bold",
     )
     if health.policies:
@@ -130,14 +125,12 @@ def _health(health: online.FeedbackHealth | None) -> Iterable[RenderableType]:
             (cells for policy in health.policies for cells in _policy_rows(policy)),
             names=1,
         )
-        yield Text(
-            _(
-                "clicks: per shown product, as measured for the served order and as "
-                "estimated for other orders. eff. size: effective sample size, in "
-                "impressions. support: about 1 if each product that the order shows had a "
-                "chance to be served; products that had none are in no estimate except the "
-                "doubly robust one (DR), which predicts their clicks."
-            )
+        yield phrase(
+            "clicks: per shown product, as measured for the served order and as "
+            "estimated for other orders. eff. size: effective sample size, in "
+            "impressions. support: about 1 if each product that the order shows had a "
+            "chance to be served; products that had none are in no estimate except the "
+            "doubly robust one (DR), which predicts their clicks."
         )
         for policy in health.policies:
             if policy.refusal:
@@ -147,12 +140,10 @@ def _health(health: online.FeedbackHealth | None) -> Iterable[RenderableType]:
         map(_drift_cells, health.drift),
         names=6,
     )
-    yield Text(
-        _(
-            "psi: population stability index, 0 = equal distributions. z: standard errors "
-            "from the reference. Flagged if the difference is significant and large enough "
-            "to matter."
-        )
+    yield phrase(
+        "psi: population stability index, 0 = equal distributions. z: standard errors "
+        "from the reference. Flagged if the difference is significant and large enough "
+        "to matter."
     )
 
 
@@ -172,9 +163,7 @@ def _policy_rows(policy: online.PolicyEstimate) -> Iterable[tuple[str, ...]]:
 def _estimate(estimate: online.Estimate | None) -> tuple[str, str]:
     if estimate is None:
         return "–", "–"
-    return f"{estimate.value:.4f}", _(
-        "{lower:.4f} to {upper:.4f}", lower=estimate.lower, upper=estimate.upper
-    )
+    return f"{estimate.value:.4f}", interval(estimate.lower, estimate.upper, ".4f")
 
 
 def _drift_cells(item: online.DriftItem) -> tuple[str, ...]:

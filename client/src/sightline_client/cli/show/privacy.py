@@ -1,10 +1,9 @@
 """Consents, receipts of erasures and budgets as text for people."""
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import plain
+from sightline_client.cli.show.grids import phrase, plain
 from sightline_client.cli.show.value_tables import ValueTable, moment
 from sightline_client.values.privacy import (
     ConsentDecision,
@@ -54,16 +53,12 @@ def receipt(value: Erasure) -> RenderableType:
     """Show the receipt of an erasure."""
     asked = moment(value.request_time)
     if value.complete_time is None:
-        return Text(
-            _(
-                "Requested {asked}; under way as job {job_id}.",
-                asked=asked,
-                job_id=plain(value.job_id),
-            )
+        return phrase(
+            "Requested {asked}; under way as job {job_id}.", asked=asked, job_id=plain(value.job_id)
         )
     done = moment(value.complete_time)
     return Group(
-        Text(_("Erased what was stored until {asked}; complete {done}.", asked=asked, done=done)),
+        phrase("Erased what was stored until {asked}; complete {done}.", asked=asked, done=done),
         _stores(value.stores),
     )
 
@@ -75,19 +70,17 @@ def consents(value: Consents) -> RenderableType:
         parts += ["", _decisions(value.history)]
     if value.job_id:
         parts.append(
-            Text(_("Popularity is counted again by job {job_id}.", job_id=plain(value.job_id)))
+            phrase("Popularity is counted again by job {job_id}.", job_id=plain(value.job_id))
         )
     return Group(*parts)
 
 
 def budget(value: PrivacyBudget) -> RenderableType:
     """Show what is left of a budget, and its expenses."""
-    left = Text(
-        _(
-            "Epsilon {left:g} of {epsilon:g} in {days:g} days is left.",
-            left=value.left,
-            epsilon=value.epsilon,
-            days=value.days,
-        )
+    left = phrase(
+        "Epsilon {left:g} of {epsilon:g} in {days:g} days is left.",
+        left=value.left,
+        epsilon=value.epsilon,
+        days=value.days,
     )
     return Group(left, _spendings(value.spendings)) if value.spendings else left

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _, pgettext
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.grids import grid, phrase, plain
 from sightline_client.cli.show.tables import counted
 from sightline_client.values import profiles
 
@@ -71,7 +71,7 @@ def _affinities(values: Sequence[profiles.Affinity]) -> Iterable[RenderableType]
         for one in values
     )
     yield grid(columns, rows, right=columns[1:5])
-    yield Text(_("strength: interest beyond the usual, 0 to 1. theirs, usual: share of interest."))
+    yield phrase("strength: interest beyond the usual, 0 to 1. theirs, usual: share of interest.")
 
 
 def product(value: profiles.ProductProfile) -> RenderableType:
@@ -93,10 +93,10 @@ def segments(value: profiles.Segments) -> RenderableType:
     """Show the groups of shoppers that the serving model knows."""
     if not value.segments:
         why = _("too few shoppers") if value.model_version else _("no model serves")
-        return Text(_("No groups are known: {why}.", why=why))
+        return phrase("No groups are known: {why}.", why=why)
     clear = _("clear groups") if value.silhouette >= 0.25 else _("no clear groups")
-    judged = Text(
-        _("Silhouette {silhouette:.2f}: {clear}.", silhouette=value.silhouette, clear=clear)
+    judged = phrase(
+        "Silhouette {silhouette:.2f}: {clear}.", silhouette=value.silhouette, clear=clear
     )
     return Group(*(Text(_segment(one)) for one in value.segments), judged)
 

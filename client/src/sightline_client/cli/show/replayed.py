@@ -9,7 +9,7 @@ from sightline.common.v1 import answer_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show.grids import plain
+from sightline_client.cli.show.grids import phrase, plain
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.show.value_tables import ValueTable
 
@@ -29,23 +29,19 @@ def replay(value: pb.ReplayRecommendationResponse) -> RenderableType:
         else (_("Not the same.") if computed else _("It can't be computed again."), "yellow")
     )
     return Group(
-        Text(
-            _(
-                "Answer {answer_id}, served {served}. {verdict}",
-                answer_id=plain(value.answer_id),
-                served=served,
-                verdict=verdict,
-            ),
+        phrase(
+            "Answer {answer_id}, served {served}. {verdict}",
+            answer_id=plain(value.answer_id),
+            served=served,
+            verdict=verdict,
             style=f"bold {style}",
         ),
         *(Text(f"{_kind(each)}{plain(each.text)}", style=style) for each in value.differences),
         _places(value.places),
-        Text(
-            _(
-                "{products} in all. {caption}",
-                products=counted(value.total_count, "product", "products"),
-                caption=_(CAPTION),
-            ),
+        phrase(
+            "{products} in all. {caption}",
+            products=counted(value.total_count, "product", "products"),
+            caption=_(CAPTION),
             style="dim",
         ),
         *map(Text, _facts(value)),
@@ -62,7 +58,7 @@ def _kind(value: answer_service_pb2.ReplayDifference) -> str:
 _places = ValueTable(
     pb.ReplayedPlace,
     {
-        "place": "place",
+        "place": "place:d",
         "recorded": "recorded.product_id or –",
         "score": lambda each: _score(each.recorded),
         "parts": lambda each: _parts(each.recorded),

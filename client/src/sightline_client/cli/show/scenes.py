@@ -7,7 +7,7 @@ from rich.text import Text
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show.grids import plain
+from sightline_client.cli.show.grids import phrase, plain
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.show.value_tables import ValueTable
 
@@ -110,12 +110,9 @@ def checked(value: pb.CheckSceneResponse) -> RenderableType:
     """Show whether a file would be accepted."""
     if not value.valid:
         wrong = [Text(plain(line(each)), style="red") for each in value.problems]
-        return Group(Text(_("It would be rejected, and the current scene stays in use:")), *wrong)
+        return Group(phrase("It would be rejected, and the current scene stays in use:"), *wrong)
     return Group(
-        Text(
-            _("It would be accepted as version {version}.", version=value.version),
-            style="green",
-        ),
+        phrase("It would be accepted as version {version}.", version=value.version, style="green"),
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),
         _changes(value.changes),
     )

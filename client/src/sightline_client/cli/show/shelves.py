@@ -20,7 +20,7 @@ from sightline_client.values.answers import (
 _values = ValueTable(
     RecommendedValue,
     {
-        "rank": "rank",
+        "rank": "rank:d",
         "value": "text",
         "score": "score:.3f",
         "products": lambda each: ", ".join(item.product.title for item in each.products),

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from sightline_client.cli.language import _
 from sightline_client.cli.show.grids import grid, plain
-from sightline_client.cli.show.value_tables import ValueTable
+from sightline_client.cli.show.value_tables import ValueTable, interval
 from sightline_client.values.spaces import Space, SpaceEvaluation, SpaceFigure, SpaceVerdict
 
 STYLES = {
@@ -101,7 +101,7 @@ def evaluation(value: SpaceEvaluation) -> RenderableType:
         (
             figure.name,
             f"{figure.value:.3f}",
-            _("{low:.3f} to {high:.3f}", low=figure.low, high=figure.high),
+            interval(figure.low, figure.high, ".3f"),
             "–" if figure.baseline is None else f"{figure.baseline:.3f}",
             _gain(figure),
             f"{figure.queries:,}",

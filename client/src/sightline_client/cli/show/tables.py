@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _, later, npgettext, pgettext
-from sightline_client.cli.show.grids import grid, lines
+from sightline_client.cli.show.grids import grid, lines, phrase
 from sightline_client.cli.show.grids import plain as plain  # noqa: PLC0414 (also imported from here)
 from sightline_client.cli.show.value_tables import ValueTable, written
 from sightline_client.values import answers, operations
@@ -153,7 +153,7 @@ def degradation(value: answers.Degradation) -> str:
 
 def degraded(values: Iterable[answers.Degradation]) -> list[Text]:
     """Show each degradation on a line."""
-    return [Text(_("Degraded: {item}", item=degradation(item)), style="yellow") for item in values]
+    return [phrase("Degraded: {item}", item=degradation(item), style="yellow") for item in values]
 
 
 _stages = ValueTable(
@@ -166,7 +166,7 @@ _stages = ValueTable(
 def timings(values: Sequence[answers.StageTiming]) -> RenderableType:
     """Show stage timings in milliseconds."""
     if not values:
-        return Text(_("No stage timings in this answer."))
+        return phrase("No stage timings in this answer.")
     # Below the table and not its caption, which would wrap to its narrow width.
     return Group(_stages(values), Text(_(TIMINGS_CAPTION), style="dim"))
 
@@ -257,7 +257,7 @@ def like_it_caption(results: Iterable[answers.RecommendedProduct | answers.Found
 
 def _results(results: Sequence[answers.RecommendedProduct], title: str) -> RenderableType:
     if not results:
-        return Text(_("{title}No products match.", title=title + ": " if title else ""))
+        return phrase("{title}No products match.", title=title + ": " if title else "")
     parts, score, category = _("parts"), _("raw score"), _("category")
     columns = (_("rank"), _("product"), _("title"), category, _("price"), score, parts, _("reason"))
     return grid(
@@ -309,12 +309,10 @@ def empty(value: answers.EmptyReason | None) -> list[Text]:
 def corrected(values: Iterable[answers.CorrectedQuery]) -> list[Text]:
     """Say which texts were corrected."""
     return [
-        Text(
-            _(
-                "Searched for “{text}” instead of “{original_text}”.",
-                text=plain(each.text),
-                original_text=plain(each.original_text),
-            )
+        phrase(
+            "Searched for “{text}” instead of “{original_text}”.",
+            text=plain(each.text),
+            original_text=plain(each.original_text),
         )
         for each in values
     ]
@@ -325,8 +323,10 @@ def _notes(value: answers.Recommendations) -> list[Text]:
     notes += degraded(value.degradations)
     if words := QUALITIES.get(value.quality):
         notes.append(
-            Text(
-                _("Quality: {words} [{quality}]", words=_(words), quality=value.quality),
+            phrase(
+                "Quality: {words} [{quality}]",
+                words=_(words),
+                quality=value.quality,
                 style="yellow",
             )
         )
@@ -334,34 +334,30 @@ def _notes(value: answers.Recommendations) -> list[Text]:
         notes.append(Text(poor(value), style="yellow"))
     if value.missing_product_ids:
         missing = ", ".join(plain(product_id) for product_id in value.missing_product_ids)
-        notes.append(Text(_("Not in the catalog: {missing}", missing=missing), style="yellow"))
+        notes.append(phrase("Not in the catalog: {missing}", missing=missing, style="yellow"))
     for each in value.control_outcomes:
         if each.outcome is not ControlResult.APPLIED:
             of = f"{each.scene}: {each.control}" if each.scene else each.control
             became = each.outcome.lower().replace("_", " ")
             notes.append(
-                Text(
-                    _(
-                        "Control {of}: {product_id} {became}",
-                        of=plain(of),
-                        product_id=plain(each.product_id),
-                        became=became,
-                    )
+                phrase(
+                    "Control {of}: {product_id} {became}",
+                    of=plain(of),
+                    product_id=plain(each.product_id),
+                    became=became,
                 )
             )
     notes += map(score_note, value.score_notes)
     if value.hidden_count:
         notes.append(
-            Text(
-                _(
-                    "Left out because the shopper hid them: {hidden_count}",
-                    hidden_count=value.hidden_count,
-                )
+            phrase(
+                "Left out because the shopper hid them: {hidden_count}",
+                hidden_count=value.hidden_count,
             )
         )
     if value.experiment_arms:
         arms = ", ".join(map(plain, value.experiment_arms))
-        notes.append(Text(_("Experiment arms: {arms}", arms=arms)))
+        notes.append(phrase("Experiment arms: {arms}", arms=arms))
     return notes
 
 
@@ -370,7 +366,7 @@ def score_note(value: answers.ScoreNote) -> Text:
     became = _(SCORE_NOTES[value.cause])
     if value.product_count:
         became += f" ({counted(value.product_count, 'candidate', 'candidates')})"
-    return Text(_("Score {part}: {became}", part=plain(value.part), became=became), style="yellow")
+    return phrase("Score {part}: {became}", part=plain(value.part), became=became, style="yellow")
 
 
 def poor(value: answers.Recommendations) -> str:

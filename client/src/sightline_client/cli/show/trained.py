@@ -9,7 +9,8 @@ from rich.text import Text
 
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import listings
-from sightline_client.cli.show.grids import plain
+from sightline_client.cli.show.grids import phrase, plain
+from sightline_client.cli.show.value_tables import interval
 from sightline_client.values.operations import Model
 from sightline_client.values.trainings import PartAddition, PartVerdict, TrainingRecipe
 
@@ -25,13 +26,13 @@ def model(value: Model) -> RenderableType:
     """Show the model's line, its recipe, its blend and the contribution of each part."""
     parts: list[RenderableType] = [listings.models([value])]
     if value.recipe is None:
-        parts.append(Text(_("It was trained by an older release, which stored no recipe.")))
+        parts.append(phrase("It was trained by an older release, which stored no recipe."))
         return Group(*parts)
     parts.append(_recipe(value, value.recipe))
     if value.additions:
         parts += [_additions(value.additions), Text(_(EXPLAINED), style="dim")]
     else:
-        parts.append(Text(_("The contribution of each part was not measured.")))
+        parts.append(phrase("The contribution of each part was not measured."))
     return Group(*parts)
 
 
@@ -48,21 +49,17 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
             product_count=made.product_count,
         )
     return Group(
-        Text(
-            _(
-                "Model {version} is trained and kept, and does not serve yet.{learned}",
-                version=plain(version),
-                learned=learned,
-            )
+        phrase(
+            "Model {version} is trained and kept, and does not serve yet.{learned}",
+            version=plain(version),
+            learned=learned,
         ),
         _serving(models),
-        Text(_("Evidence: {evidence}", evidence=plain(evidence))),
-        Text(
-            _(
-                "Train again with more events: each night, or when their number has doubled. "
-                "Shoppers with a history who return in the last fifth of the events decide; "
-                "fewer than 100 have to show more."
-            )
+        phrase("Evidence: {evidence}", evidence=plain(evidence)),
+        phrase(
+            "Train again with more events: each night, or when their number has doubled. "
+            "Shoppers with a history who return in the last fifth of the events decide; "
+            "fewer than 100 have to show more."
         ),
         Text.assemble(
             (_("Fix: "), "bold"),
@@ -77,30 +74,26 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
 
 def unmatched(events: int, of: int) -> RenderableType:
     """Show how many events of a training are of products that the catalog lacks."""
-    return Text(
-        _(
-            "{events:,} of {of:,} events are of products that the catalog lacks: answers will not "
-            "use them. Are they ids of another system?",
-            events=events,
-            of=of,
-        )
+    return phrase(
+        "{events:,} of {of:,} events are of products that the catalog lacks: answers will not "
+        "use them. Are they ids of another system?",
+        events=events,
+        of=of,
     )
 
 
 def nothing_new(version: str) -> RenderableType:
     """Show the result of a training that trained nothing."""
-    return Text(
-        _(
-            "Nothing has changed since model {version} was trained: no new model.",
-            version=plain(version),
-        )
+    return phrase(
+        "Nothing has changed since model {version} was trained: no new model.",
+        version=plain(version),
     )
 
 
 def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
     """Show the result of a training that had too little data."""
     return Group(
-        Text(_("No model was trained: {why}.", why=plain(why))),
+        phrase("No model was trained: {why}.", why=plain(why)),
         _serving(models),
         Text.assemble(
             (_("Fix: "), "bold"),
@@ -116,8 +109,8 @@ def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
 def _serving(models: Sequence[Model]) -> Text:
     serving = next((one.model_version for one in models if one.promoted), "")
     if serving:
-        return Text(_("Serving now: model {serving}.", serving=plain(serving)))
-    return Text(_("Serving now: no model yet; answers are those without one."))
+        return phrase("Serving now: model {serving}.", serving=plain(serving))
+    return phrase("Serving now: no model yet; answers are those without one.")
 
 
 EXPLAINED = later(
@@ -158,7 +151,7 @@ def _additions(values: tuple[PartAddition, ...]) -> Table:
             f"{one.metric} {one.with_it:.4f}",
             f"{one.without:.4f}",
             f"{one.addition:+.4f}",
-            _("{low:+.4f} to {high:+.4f}", low=one.low, high=one.high),
+            interval(one.low, one.high, "+.4f"),
             f"{one.shopper_count:,}",
             _(WORDS[one.verdict]),
         )

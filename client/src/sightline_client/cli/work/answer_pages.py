@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich.console import RenderableType
-from rich.text import Text
 
 from sightline_client.cli.base import running
 from sightline_client.cli.base.query import FilterGroup, RequestGroup, SignalGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import page
-from sightline_client.cli.show.grids import plain
+from sightline_client.cli.show.grids import phrase, plain
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.values.products import Product
@@ -53,7 +52,7 @@ def show(
 def written(suite: Suite, html: Path | None) -> None:
     """Say that a page was written."""
     if html is not None and not suite.json:
-        running.say(Text(_("Written: {html}", html=plain(str(html)))))
+        running.say(phrase("Written: {html}", html=plain(str(html))))
 
 
 async def write(

@@ -6,12 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.cli.base import progress, running
 from sightline_client.cli.language import _
 from sightline_client.cli.show import grids, tables
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import asking
 from sightline_client.cli.work.patience import UNREACHABLE, Patience, reach
 from sightline_client.client import SightlineClient
@@ -88,7 +87,7 @@ async def answer(
                 bar.at(table.done, rows=outcome.answered + outcome.failed, refused=outcome.failed)
     except SightlineError:
         done = tables.counted(outcome.answered + outcome.failed, "line is", "lines are")
-        running.say(Text(_("{done} done and kept in {out}.", done=done, out=grids.plain(str(out)))))
+        running.say(phrase("{done} done and kept in {out}.", done=done, out=grids.plain(str(out))))
         raise
     finally:
         table.close()

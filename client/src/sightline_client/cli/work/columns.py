@@ -15,6 +15,7 @@ from rich.text import Text
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.language import _, later
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import remembered, typed
 from sightline_client.files.conversion import ExportDates, Shape, Shaped
@@ -59,90 +60,42 @@ def _date_order(value: str) -> str:
 
 @dataclass(frozen=True)
 class FileColumns(OptionGroup):
-    """The options of a command that reads a file."""
+    """The options of a command that reads a file.
+
+    Args:
+        map: Map a column of the file to a column below, to attributes.NAME, or to nothing to leave
+            it out. Repeatable; remembered for files of this catalog with the same columns, once it
+            worked. guess: map the others by name and content, and print the command; none: forget
+            the remembered mapping.
+        constants: Value of a column in every row, such as currency=EUR or 'images={id}.jpg'.
+            Repeatable.
+        shape: Export format, if it is not recognized; none: read the columns as they are.
+        encoding: Encoding of a text file, if its bytes don't show it, such as mac_roman.
+        decimal: Decimal sign of the file's numbers, a point or a comma, if its columns don't show
+            it: 1.299 may be 1299.
+        values: What a value of a column means, such as 'Status:auf Lager=IN_STOCK'. Repeatable.
+            Usual words of seven languages are known.
+        time_zone: Zone of times that name none, such as Europe/Berlin.
+        date_order: dmy or mdy: what 04/11/2026 means, if no date of its column shows it.
+        forms: Form of a column where its rows don't show it: text, number, a decimal sign, dmy, mdy
+            or seconds, such as attributes.size=text. Repeatable; printed for rejected rows, of
+            which a few may look otherwise than all.
+    """
 
     context: typer.Context
     ignore: options.Ignore = None
-    map: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="THEIRS=OURS",
-            help="Map a column of the file to a column below, to attributes.NAME, or to nothing "
-            "to leave it out. Repeatable; remembered for files of this catalog with the same "
-            "columns, once it worked. guess: map the others by name and content, and print the "
-            "command; none: forget the remembered mapping.",
-        ),
-    ] = None
-    constants: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="OURS=VALUE",
-            help="Value of a column in every row, such as currency=EUR or 'images={id}.jpg'. "
-            "Repeatable.",
-        ),
-    ] = None
-    shape: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Export format, if it is not recognized; none: read the columns as they are.",
-        ),
-    ] = ""
-    encoding: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            help="Encoding of a text file, if its bytes don't show it, such as mac_roman.",
-        ),
-    ] = ""
-    decimal: Annotated[
-        str,
-        typer.Option(
-            metavar="SIGN",
-            help="Decimal sign of the file's numbers, a point or a comma, if its columns don't "
-            "show it: 1.299 may be 1299.",
-            parser=_decimal_sign,
-        ),
-    ] = ""
-    values: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--value",
-            metavar="COLUMN:VALUE=MEANING",
-            help="What a value of a column means, such as 'Status:auf Lager=IN_STOCK'. Repeatable. "
-            "Usual words of seven languages are known.",
-        ),
-    ] = None
-    time_zone: Annotated[
-        str,
-        typer.Option(
-            "--time-zone",
-            metavar="NAME",
-            help="Zone of times that name none, such as Europe/Berlin.",
-        ),
-    ] = ""
-    date_order: Annotated[
-        str,
-        typer.Option(
-            "--date-order",
-            metavar="ORDER",
-            help="dmy or mdy: what 04/11/2026 means, if no date of its column shows it.",
-            parser=_date_order,
-        ),
-    ] = ""
+    map: Annotated[list[str] | None, typer.Option(metavar="THEIRS=OURS")] = None
+    constants: Annotated[list[str] | None, typer.Option("--set", metavar="OURS=VALUE")] = None
+    shape: Annotated[str, typer.Option(metavar="NAME")] = ""
+    encoding: Annotated[str, typer.Option(metavar="NAME")] = ""
+    decimal: Annotated[str, typer.Option(metavar="SIGN", parser=_decimal_sign)] = ""
+    values: Annotated[list[str] | None, typer.Option("--value", metavar="COLUMN:VALUE=MEANING")] = (
+        None
+    )
+    time_zone: Annotated[str, typer.Option(metavar="NAME")] = ""
+    date_order: Annotated[str, typer.Option(metavar="ORDER", parser=_date_order)] = ""
 
-    forms: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--form",
-            metavar="OURS=FORM",
-            help="Form of a column where its rows don't show it: text, number, a decimal sign, "
-            "dmy, mdy or seconds, such as attributes.size=text. Repeatable; printed for rejected "
-            "rows, of which a few may look otherwise than all.",
-        ),
-    ] = None
+    forms: Annotated[list[str] | None, typer.Option("--form", metavar="OURS=FORM")] = None
 
     def noted(self, reading: Reading, known: Collection[str]) -> Reading:
         """Return how a file is read, with what the options say. FileRefused for invalid ones.
@@ -275,7 +228,7 @@ class FileLayout:
         found = shape_of(names, self.shapes)
         if found is not None:
             hint = _("(--shape none to read it as it is)")
-            running.say(Text(_("Read as an export of {of} {hint}.", of=found.of, hint=hint)))
+            running.say(phrase("Read as an export of {of} {hint}.", of=found.of, hint=hint))
         return found
 
     def _proposal(
@@ -307,7 +260,7 @@ def _propose(context: typer.Context, chosen: ColumnMap) -> None:
         running.say(Text(plain(line)))
     own = ("map", "constants", "dry_run")
     command = typed.again(context, without=own, more=typed.of_map(chosen))
-    running.say(Text(_("To say it yourself, or to change it:")))
+    running.say(phrase("To say it yourself, or to change it:"))
     running.say_line(plain(shlex.join(command)))
 
 
@@ -391,14 +344,12 @@ def report(table: RowTable) -> None:
         return
     for reason, count in table.left_out.items():
         rows = counted(count, "row was", "rows were")
-        running.say(Text(_("{rows} left out: {reason}.", rows=rows, reason=_(reason))))
+        running.say(phrase("{rows} left out: {reason}.", rows=rows, reason=_(reason)))
     if table.foreign:
         running.say(
-            Text(
-                _(
-                    "Not read, as the export's documentation does not name them: {names}. "
-                    "--shape none with --map reads them.",
-                    names=plain(", ".join(table.foreign)),
-                )
+            phrase(
+                "Not read, as the export's documentation does not name them: {names}. "
+                "--shape none with --map reads them.",
+                names=plain(", ".join(table.foreign)),
             )
         )

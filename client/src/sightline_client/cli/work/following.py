@@ -1,11 +1,11 @@
 """Follow a job to its end."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeVar
 
 import typer
 from grpc.aio import UnaryUnaryMultiCallable
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline.common.v1 import job_pb2
@@ -17,6 +17,7 @@ from sightline_client.cli.base import progress, running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, for_programs
 from sightline_client.cli.show import grids, listings
+from sightline_client.cli.show.grids import phrase
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import FailedPrecondition
@@ -50,13 +51,11 @@ def ended_well(job: Job) -> bool:
         return False
     why = "" if job.error is None else f": {job.error}"
     running.say(
-        Text(
-            _(
-                "Job {job_id} ended as {state}{why}",
-                job_id=grids.plain(job.job_id),
-                state=job.state,
-                why=grids.plain(why),
-            )
+        phrase(
+            "Job {job_id} ended as {state}{why}",
+            job_id=grids.plain(job.job_id),
+            state=job.state,
+            why=grids.plain(why),
         )
     )
     if job.error is not None and (advice := failures.fix(job.error)):
@@ -64,10 +63,18 @@ def ended_well(job: Job) -> bool:
     return False
 
 
-def show(message: job_pb2.Job, suite: Suite, *, wait: bool) -> None:
-    """Print a job. A followed one that did not succeed exits with 1."""
+def show(
+    message: job_pb2.Job, suite: Suite, *, wait: bool, results: Collection[str] | None = ()
+) -> None:
+    """Print a job, and these of its results a line each; None = all. A followed one that did not
+    succeed exits with 1."""
     value = from_wire.job(message)
-    suite.show(message, lambda: listings.jobs([value]))
+    lines = [
+        Text(f"{name} {text}")
+        for name, text in value.results.items()
+        if results is None or name in results
+    ]
+    suite.show(message, lambda: Group(listings.jobs.one(value), *lines))
     if wait:
         check(value)
 
@@ -83,11 +90,16 @@ async def started(client: SightlineClient, job: Job, *, wait: bool) -> job_pb2.J
     return await (follow if wait else get)(client, job.job_id)
 
 
-async def refusal(promotion: Awaitable[object], reason: str) -> FailedPrecondition | None:
-    """Await a promotion. Return its error if it was rejected for this reason, so that the finished
-    job can be shown first. Raises any other error."""
+async def refusal(
+    job: job_pb2.Job, promote: Callable[[Mapping[str, str]], Awaitable[object]], reason: str
+) -> FailedPrecondition | None:
+    """Promote what a job made, if it succeeded: ``promote`` takes its results. Return the error of
+    a promotion that was rejected for this reason, so that the finished job can be shown first.
+    Raises any other error."""
+    ended = from_wire.job(job)
     try:
-        await promotion
+        if ended.state is JobState.SUCCEEDED:
+            await promote(ended.results)
     except FailedPrecondition as error:
         if error.reason != reason:
             raise
@@ -101,13 +113,15 @@ def carry_out(
     *,
     wait: bool,
     keeps: bool = False,
+    results: Collection[str] | None = (),
 ) -> None:
-    """Start a job, follow it with ``wait``, and show it. ``keeps``: see ``running.guarded``."""
+    """Start a job, follow it with ``wait``, and show it with these results (see ``show``).
+    ``keeps``: see ``running.guarded``."""
 
     async def ask(client: SightlineClient) -> job_pb2.Job:
         return await started(client, await start(client), wait=wait)
 
-    show(suite.run(ask, keeps=keeps), suite, wait=wait)
+    show(suite.run(ask, keeps=keeps), suite, wait=wait, results=results)
 
 
 def purge(

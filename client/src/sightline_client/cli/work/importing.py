@@ -13,6 +13,7 @@ from sightline.common.v1 import import_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import progress, running
 from sightline_client.cli.language import _
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import columns, following
 from sightline_client.cli.work.columns import FileColumns, FileLayout
@@ -163,22 +164,17 @@ async def run(client: SightlineClient, source: ImportSource, plan: ImportPlan) -
     state = await _open(client, source, plan)
     if state.closed:
         running.say(
-            Text(
-                _(
-                    "Import {import_id} is already complete: nothing to do.",
-                    import_id=plain(state.import_id),
-                )
+            phrase(
+                "Import {import_id} is already complete: nothing to do.",
+                import_id=plain(state.import_id),
             )
         )
         outcome.closing.state.CopyFrom(state)
         return outcome
     if state.rows_done:
         running.say(
-            Text(
-                _(
-                    "Continuing after row {rows_done:,} of an earlier run.",
-                    rows_done=state.rows_done,
-                )
+            phrase(
+                "Continuing after row {rows_done:,} of an earlier run.", rows_done=state.rows_done
             )
         )
     await _send(client, source, plan, state, outcome)
@@ -198,7 +194,7 @@ async def _advise(client: SightlineClient) -> None:
     """Say what to do if the catalog has outgrown its engine."""
     with suppress(SightlineError):  # the import is over either way
         for line in (await client.status()).advice:
-            running.say(Text(_("This catalog has outgrown its engine: {line}.", line=plain(line))))
+            running.say(phrase("This catalog has outgrown its engine: {line}.", line=plain(line)))
 
 
 async def check(client: SightlineClient, source: ImportSource, plan: ImportPlan) -> ImportOutcome:
@@ -259,9 +255,7 @@ async def _open(
         )
         state = await client.calls(client.calls.catalog.OpenImport, request, client.timeout)
         if run_number == 2 and not plan.import_id:
-            running.say(
-                Text(_("This content was imported before: its products are written again."))
-            )
+            running.say(phrase("This content was imported before: its products are written again."))
         if plan.import_id or not state.closed:
             return state
     raise bad("--import-id", _("this content was imported too often: give an id with --import-id"))
@@ -344,21 +338,19 @@ def _report_photos(source: ImportSource, shared: SharedPhotos) -> None:
         have = counted(shared.lacking, "product has", "products have")
         names = ", ".join(map(plain, shared.without))
         running.say(
-            Text(
-                _("{have} no photo there with the id as its name: {names}.", have=have, names=names)
+            phrase(
+                "{have} no photo there with the id as its name: {names}.", have=have, names=names
             )
         )
     if shared.count:
         have = counted(shared.count, "product has", "products have")
         running.say(
-            Text(
-                _(
-                    "{have} a photo that another one has ({example}): products with the same "
-                    "photo take one place in an answer. Give each its own, or leave images "
-                    "empty where the photo is a placeholder.",
-                    have=have,
-                    example=plain(shared.example),
-                )
+            phrase(
+                "{have} a photo that another one has ({example}): products with the same "
+                "photo take one place in an answer. Give each its own, or leave images "
+                "empty where the photo is a placeholder.",
+                have=have,
+                example=plain(shared.example),
             )
         )
 
@@ -389,14 +381,12 @@ async def _may_close(
         rows = counted(outcome.refused, "row was rejected", "rows were rejected")
         unnamed = counted(outcome.unnamed, "has no readable id", "have no readable id")
         running.say(
-            Text(
-                _(
-                    "Nothing is deleted: {rows}, of which {unnamed}, and these products may be "
-                    "theirs. Fix the file, or run the command again with {option}.",
-                    rows=rows,
-                    unnamed=unnamed,
-                    option="--force" if outcome.unnamed else "--despite-rejected",
-                )
+            phrase(
+                "Nothing is deleted: {rows}, of which {unnamed}, and these products may be "
+                "theirs. Fix the file, or run the command again with {option}.",
+                rows=rows,
+                unnamed=unnamed,
+                option="--force" if outcome.unnamed else "--despite-rejected",
             )
         )
         return False
@@ -424,12 +414,10 @@ async def _closed(
 
 def _report_deletion(closing: catalog_pb2.CloseImportResponse) -> None:
     if not closing.delete_count:
-        running.say(Text(_("Every product of the catalog is in the file: nothing to delete.")))
+        running.say(phrase("Every product of the catalog is in the file: nothing to delete."))
         return
     some = ", ".join(plain(product_id) for product_id in closing.sample_product_ids[:_SAMPLE])
     gone = counted(closing.delete_count, "product", "products")
     running.say(
-        Text(
-            _("To be deleted, as missing from the file: {gone}, e.g. {some}", gone=gone, some=some)
-        )
+        phrase("To be deleted, as missing from the file: {gone}, e.g. {some}", gone=gone, some=some)
     )

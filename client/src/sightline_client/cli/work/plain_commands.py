@@ -1,7 +1,7 @@
 """Commands that make one call, or start one job, each described by one entry."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
@@ -162,17 +162,22 @@ class PlainCommands(Commands):
         method: Callable[..., Awaitable[Job]],
         *given: Given,
         keeps: bool = False,
+        results: Collection[str] | None = (),
         suite: Suite | None = None,
     ) -> None:
-        """Add a command that starts a job, and follows it with --wait. ``keeps``: see
-        ``running.guarded``."""
+        """Add a command that starts a job, and follows it with --wait. ``keeps``, ``results``: see
+        ``following.carry_out``."""
         _check(method, given)
 
         def work(suite: Suite, arguments: Arguments) -> None:
             rest = dict(arguments)
             wait = rest.pop("wait")
             following.carry_out(
-                suite, lambda client: method(client, **rest), wait=wait, keeps=keeps
+                suite,
+                lambda client: method(client, **rest),
+                wait=wait,
+                keeps=keeps,
+                results=results,
             )
 
         self._add(name, _doc(help, examples), (*given, WAIT), suite, work)
@@ -227,7 +232,7 @@ def number(
     name: str, metavar: str, help: str, least: float, most: float, *, default: float, to: str = ""
 ) -> Given:
     """Return an option that is a number, of the type of its default, within a range."""
-    kind = _annotated(type(default), options.number(metavar, help, least, most))
+    kind = _annotated(type(default), options.number(metavar, least, most, help))
     return Given(name, kind, default, to)
 
 
@@ -251,6 +256,8 @@ def etag(help: str) -> Given:
     return text("etag", "ETAG", help)
 
 
+SINCE = Given("since", options.Since, None, by=options.in_zone)
+BEFORE = Given("before", options.Before, None, by=options.in_zone)
 NEWEST = Given("top", options.Newest, 20, to="page_size")
 WAIT = Given("wait", options.Wait, default=True)
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sightline_client.cli.base.running import say
 from sightline_client.cli.language import _
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work.preflight import jobs
 from sightline_client.cli.work.preflight.findings import (
     Checked,
@@ -78,7 +79,7 @@ class JobRun:
             self._here("delete", "job,networkpolicy", chosen, "--wait=false", whole=True)
         except (KubectlFailed, RightMissing) as error:
             command = f"kubectl -n {self.where} delete job,networkpolicy -l {jobs.LABEL}"
-            say(Text(f"{error}\n") + Text(_("Delete what is left: {command}", command=command)))
+            say(Text(f"{error}\n") + phrase("Delete what is left: {command}", command=command))
 
     def _here(self, *arguments: str, given: str | None = None, whole: bool = False) -> str:
         return self.kubectl.ask("--namespace", self.where, *arguments, given=given, whole=whole)
