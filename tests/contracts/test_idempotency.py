@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from gateway.clients import embedder, ranker, retriever
 from ranker.adapters import retriever as read_by_ranker
+from servicekit.admission import access
 from servicekit.admission.access import PeerName
 from servicekit.rpc import owned
 from servicekit.rpc.former_names import FORMER
@@ -25,37 +26,34 @@ OWNERS = ("embedder", "ranker", "retriever")
 STARTS_A_JOB = "each request without a request_id starts another job"
 ONCE = {
     "embedder.v1.SpaceService/FitSpace": "a stream of photos, which is not kept to be sent again",
-    "ranker.v1.EventService/ExportEvents": STARTS_A_JOB,
-    "ranker.v1.EventService/PurgeEvents": STARTS_A_JOB,
-    "ranker.v1.ModelService/DemoteModel": "the second finds no model to demote",
-    "ranker.v1.ModelService/EvaluateModel": STARTS_A_JOB,
-    "ranker.v1.ModelService/PublishModel": STARTS_A_JOB,
-    "ranker.v1.ModelService/RollbackModel": "two go back two models",
-    "ranker.v1.ModelService/TrainModel": STARTS_A_JOB,
-    "retriever.v1.BackupService/CreateBackup": STARTS_A_JOB,
-    "retriever.v1.BackupService/RestoreBackup": STARTS_A_JOB,
-    "retriever.v1.CatalogRegistryService/CopyCatalog": "the second finds the first's catalog",
-    "retriever.v1.FitService/FitSpace": STARTS_A_JOB,
-    "retriever.v1.FitService/StartReferenceFit": STARTS_A_JOB,
-    "retriever.v1.IndexService/CreateGeneration": "the second meets the first's: GENERATION_EXISTS",
-    "retriever.v1.IndexService/RollbackGeneration": "two go back two generations",
-    "retriever.v1.ProductService/PurgeProducts": STARTS_A_JOB,
-    "retriever.v1.RebuildService/RebuildIndex": STARTS_A_JOB,
-    "retriever.v1.WebhookService/SendTestDelivery": "each sends a message",
-    "retriever.v1.WebhookService/RotateWebhookSecret": "the second ends the first's former secret",
+    "gateway.v1.AdminService/ExportEvents": STARTS_A_JOB,
+    "gateway.v1.UserEventService/PurgeEvents": STARTS_A_JOB,
+    "gateway.v1.AdminService/DemoteModel": "the second finds no model to demote",
+    "gateway.v1.AdminService/EvaluateModel": STARTS_A_JOB,
+    "gateway.v1.AdminService/PublishModel": STARTS_A_JOB,
+    "gateway.v1.AdminService/RollbackModel": "two go back two models",
+    "gateway.v1.AdminService/TrainModel": STARTS_A_JOB,
+    "gateway.v1.AdminService/CreateBackup": STARTS_A_JOB,
+    "gateway.v1.AdminService/RestoreBackup": STARTS_A_JOB,
+    "gateway.v1.AdminService/CopyCatalog": "the second finds the first's catalog",
+    "gateway.v1.AdminService/FitSpace": STARTS_A_JOB,
+    "gateway.v1.InspectionService/StartReferenceFit": STARTS_A_JOB,
+    "gateway.v1.AdminService/CreateGeneration": "the second meets the first's: GENERATION_EXISTS",
+    "gateway.v1.AdminService/RollbackGeneration": "two go back two generations",
+    "gateway.v1.CatalogService/PurgeProducts": STARTS_A_JOB,
+    "gateway.v1.AdminService/RebuildIndex": STARTS_A_JOB,
+    "gateway.v1.WebhookService/SendTestDelivery": "each sends a message",
+    "gateway.v1.WebhookService/RotateWebhookSecret": "the second ends the first's former secret",
 }
 """Calls between services that are not made again, and why."""
 
 TABLES = {
-    "gateway to embedder": (embedder.IDEMPOTENT, OWNERS[:1]),
+    "gateway to embedder": (embedder.IDEMPOTENT, ("embedder.v1.EmbeddingService",)),
     "gateway to ranker": (ranker.IDEMPOTENT, ("ranker", "common.v1.JobService")),
     "gateway to retriever": (retriever.IDEMPOTENT, ("retriever", "common.v1.JobService")),
     "ranker to retriever": (
-        read_by_ranker.IDEMPOTENT,
-        (
-            "common.v1.JobService",
-            *(f"retriever.v1.{name}Service" for name in ("Fit", "Index", "Product", "Vector")),
-        ),
+        {*read_by_ranker.IDEMPOTENT} - {*owned.idempotent_of(PeerName.RETRIEVER)},
+        ("common.v1.JobService", "retriever.v1.ProductService", "retriever.v1.VectorService"),
     ),
 }
 """Calls that a channel retries, and the packages and services called through it."""
@@ -74,6 +72,15 @@ def levels(*within: str) -> Iterator[tuple[str, int]]:
                     yield f"{name}/{method.name}", method.GetOptions().idempotency_level
 
 
+def owned_levels() -> Iterator[tuple[str, int]]:
+    """Yield each public call that an owner behind the gateway answers, in the same way."""
+    for owner in OWNERS:
+        for method in owned.methods_of(PeerName(owner)):
+            name = owned.path_of(method).removeprefix("sightline.")
+            once = access.rule(owned.path_of(method)).once
+            yield name, 0 if once else method.GetOptions().idempotency_level
+
+
 def shared(tree: ast.AST) -> Iterator[str]:
     """Yield the names of the calls of a module whose answer equal ones of a request share."""
     for node in ast.walk(tree):
@@ -84,7 +91,7 @@ def shared(tree: ast.AST) -> Iterator[str]:
 
 
 def test_every_call_between_services_says_whether_it_may_be_made_again() -> None:
-    undecided = {name for name, level in levels(*OWNERS) if not level}
+    undecided = {name for name, level in (*levels(*OWNERS), *owned_levels()) if not level}
     assert undecided == ONCE.keys()
 
 
@@ -110,7 +117,7 @@ def test_calls_that_share_an_answer_change_nothing() -> None:
     assert names > {"Search", "SearchKeywords", "BatchGetProducts"}
     changing = {
         name
-        for name, level in levels(*OWNERS)
+        for name, level in (*levels(*OWNERS), *owned_levels())
         if name.rpartition("/")[2] in names and level != MethodOptions.NO_SIDE_EFFECTS
     }
     assert changing == set()

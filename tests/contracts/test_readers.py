@@ -296,6 +296,7 @@ TRUSTED = {
     "servicekit.decoding.process": "a command of the suite's own process",
     "servicekit.jobs.queue": "a row of the suite's record",
     "servicekit.rpc.breaker": "answers of services",
+    "servicekit.rpc.server": "requests, as gRPC's generated code reads them",
     "servicekit.catalogs.known": "a file that the suite wrote",
     "servicekit.status": "the status of a service's answer",
 }

@@ -36,7 +36,9 @@ def answer_rest(bindings: list[Binding], script: Script, peer: str) -> None:
     served = {binding.full_name for binding in bindings}
     for package, stem in _files(peer):
         module: Any = import_module(f"sightline.{package}.v1.{stem}_pb2_grpc")
-        base = next(name for name in vars(module) if name.endswith("Servicer"))
+        base = next((name for name in vars(module) if name.endswith("Servicer")), None)
+        if base is None:  # a file of messages alone
+            continue
         binding = Binding.of(type(base, (getattr(module, base),), {})())
         if binding.full_name not in served:
             bindings.append(binding)

@@ -35,7 +35,7 @@ SERVICES = {
         "sightline.ranker.v1.RankingService",
         "sightline.ranker.v1.EventService",
         "sightline.ranker.v1.AnswerService",
-        "sightline.ranker.v1.ModelService",
+        "sightline.gateway.v1.AdminService",
         "sightline.common.v1.JobService",
     },
 }

@@ -100,6 +100,8 @@ class Offered:
             binding.add_to_server(binding.servicer, observed)
             short = binding.full_name.rpartition(".")[2]
             for method in pool.FindServiceByName(binding.full_name).methods:
+                if not hasattr(binding.servicer, method.name):  # another owner's
+                    continue
                 self.methods[f"{short}/{method.name}"] = method
 
     async def answer(self, name: str, request: Message) -> str:

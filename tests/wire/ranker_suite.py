@@ -192,7 +192,7 @@ async def suite(
                 peer_stub("ranker", channel, event_service_pb2_grpc.EventServiceStub),
                 answer_service_pb2_grpc.AnswerServiceStub(channel),
                 peer_stub("ranker", channel),
-                experiment_service_pb2_grpc.ExperimentServiceStub(channel),
+                peer_stub("ranker", channel, experiment_service_pb2_grpc.ExperimentServiceStub),
                 job_service_pb2_grpc.JobServiceStub(channel),
                 f"127.0.0.1:{server.port}",
                 queue,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from servicekit.admission import access
+from servicekit.admission.access import PeerName
+from servicekit.rpc import owned
 from servicekit.sql.database import Database
 
 PROTOS = Path(__file__).parents[2] / "protos" / "sightline"
@@ -29,7 +32,7 @@ NEWEST = {
 
 
 def methods(*packages: str, level: int = MethodOptions.IDEMPOTENT) -> dict[str, Any]:
-    """Return the descriptors of the methods that are declared idempotent, or of another level, as
+    """Return the descriptors of the methods that may be called again, or of another level, as
     SERVICE/NAME."""
 
     def found() -> Iterator[tuple[str, Any]]:
@@ -37,9 +40,17 @@ def methods(*packages: str, level: int = MethodOptions.IDEMPOTENT) -> dict[str, 
             for file in sorted((PROTOS / package / "v1").glob("*_service.proto")):
                 module: Any = import_module(f"sightline.{package}.v1.{file.stem}_pb2")
                 for service in module.DESCRIPTOR.services_by_name.values():
-                    for method in service.methods:
-                        if method.GetOptions().idempotency_level == level:
-                            yield f"{service.name}/{method.name}", method
+                    yield from chosen(service.methods)
+            if package not in ("common", "gateway"):
+                forwarded = owned.methods_of(PeerName(package))
+                yield from chosen(
+                    each for each in forwarded if not access.rule(owned.path_of(each)).once
+                )
+
+    def chosen(methods: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+        for method in methods:
+            if method.GetOptions().idempotency_level == level:
+                yield f"{method.containing_service.name}/{method.name}", method
 
     return dict(found())
 

@@ -15,9 +15,9 @@ from embedder.servicer.inspection import InspectionServicer
 from embedder.servicer.spaces import SpaceServicer
 from embedder.settings import EmbedderSettings
 from embedder.spaces.listing import SpaceListing
-from servicekit.rpc.server import Binding
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from tests.fakes.embedding import FakeRecord, embedder_of
+from tests.fakes.gateway_rest import scripted
 from tests.fakes.photos import photo
 from tests.fakes.pieces import piece
 from tests.fakes.triton import FakeInference, FakeModels, FakeNames
@@ -104,7 +104,7 @@ async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(
     version, _ = service.only()
     spaces = SpaceServicer(None, service.promotion, ("default",))  # type: ignore[arg-type]
     servicers = (embedding, InspectionServicer(made, inspector, ("default",)), spaces)
-    offered = Offered([*map(Binding.of, servicers)], EmbedderSettings(port=0))
+    offered = Offered(scripted("embedder", servicers), EmbedderSettings(port=0))
     for name in STREAM:
         del offered.methods[name]
     space = {"version": version.version}
@@ -112,8 +112,8 @@ async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(
     rows = {
         **ROWS,
         "EmbeddingService/Classify": {"items": [{"image": PHOTO, "space_version": visual.version}]},
-        "SpaceService/PromoteSpace": space,
-        "SpaceService/RetireSpace": space,
+        "AdminService/PromoteSpace": space,
+        "AdminService/RetireSpace": space,
     }
     awaits = await cancel_all(offered, {**VALUES, "image": PHOTO}, rows)
     assert all(awaits.values()), awaits

@@ -10,7 +10,7 @@ from embedder.inspection.references import References
 from embedder.servicer.inspection import InspectionServicer
 from embedder.servicer.spaces import SpaceServicer
 from embedder.settings import EmbedderSettings
-from servicekit.rpc.server import Binding
+from tests.fakes.gateway_rest import scripted
 from tests.fakes.pieces import piece
 from tests.unit.embedder.inspection.test_inspection_use_cases import (
     features,
@@ -34,8 +34,8 @@ ORDER = (
     "InspectionService/RunReferenceFit",
     "InspectionService/PromoteReference",
     "InspectionService/DeleteReference",
-    "SpaceService/PromoteSpace",
-    "SpaceService/RetireSpace",
+    "AdminService/PromoteSpace",
+    "AdminService/RetireSpace",
 )
 STREAM = {"SpaceService/FitSpace"}
 """Has a stream of photos: tests/unit/embedder/spaces/test_learn.py cancels it."""
@@ -54,11 +54,8 @@ def files(folder: Path) -> dict[str, bytes]:
 def offered(made: References, inspector: Inspector, service: Service) -> Offered:
     """Return the calls of an embedder that keep something."""
     spaces = SpaceServicer(None, service.promotion, ("default",))  # type: ignore[arg-type]
-    bindings = [
-        Binding.of(InspectionServicer(made, inspector, ("default",))),
-        Binding.of(spaces),
-    ]
-    found = Offered(bindings, EmbedderSettings(port=0))
+    servicers = (InspectionServicer(made, inspector, ("default",)), spaces)
+    found = Offered(scripted("embedder", servicers), EmbedderSettings(port=0))
     for name in STREAM:
         del found.methods[name]
     return found
@@ -69,8 +66,8 @@ def given(service: Service) -> dict[str, dict[str, Any]]:
     version, _ = service.only()
     return {
         "InspectionService/AddReferencePhotos": {"images": PHOTOS},
-        "SpaceService/PromoteSpace": {"version": version.version},
-        "SpaceService/RetireSpace": {"version": version.version},
+        "AdminService/PromoteSpace": {"version": version.version},
+        "AdminService/RetireSpace": {"version": version.version},
         "InspectionService/DeleteReference": {"version": ""},
     }
 

@@ -208,14 +208,6 @@ async def test_spaces_are_fitted_by_the_retriever_and_served_by_the_embedder(sui
     assert suite.embedder.script.requests("ListSpaces")[0].include_all
 
 
-async def test_a_space_is_no_longer_refined_by_clicks(suite):
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await suite.admin.FitSpace(fit_service_pb2.FitSpaceRequest(learn_from_clicks=True))
-    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "no longer refined by clicks" in raised.value.details()
-    assert not suite.retriever.script.requests("FitSpace")
-
-
 @pytest.mark.parametrize("wanted", ["v1", "m1"])
 async def test_a_space_that_a_generation_stands_on_is_not_retired(suite, wanted):
     error = await refused(

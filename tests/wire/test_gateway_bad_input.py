@@ -300,7 +300,6 @@ async def test_an_undeclared_catalog_is_not_found_in_any_call_and_reaches_no_pee
 async def test_page_sizes_out_of_range_are_refused_in_every_list(suite, page_size):
     for call, request in (
         (suite.catalog.ListProducts, catalog_service_pb2.ListProductsRequest),
-        (suite.admin.ListModels, model_service_pb2.ListModelsRequest),
         (suite.jobs.ListJobs, job_service_pb2.ListJobsRequest),
         (suite.recommendation.Search, pb.SearchRequest),
     ):

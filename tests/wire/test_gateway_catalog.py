@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.type import money_pb2
 
@@ -13,25 +12,7 @@ from servicekit.errors import FailedPrecondition, FieldViolation, ServiceError
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, import_pb2, job_service_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as pb
-from sightline.retriever.v1 import product_service_pb2 as retriever_pb
 from tests.fakes.gateway_wire import Suite, running
-
-SHARED = (
-    "UpdateProductsRequest",
-    "ProductUpdate",
-    "UpdateOffersRequest",
-    "UpdateOffersResponse",
-    "Offer",
-    "PurgeProductsRequest",
-    "PurgeProductsResponse",
-    "OpenImportRequest",
-    "ImportProductsRequest",
-    "ImportProductsResponse",
-    "ImportRow",
-    "CloseImportRequest",
-    "CloseImportResponse",
-    "UpsertResult",
-)
 
 
 @pytest.fixture
@@ -56,15 +37,6 @@ def passed_on(request, seen) -> None:
     assert seen.SerializeToString(deterministic=True) == request.SerializeToString(
         deterministic=True
     )
-
-
-@pytest.mark.parametrize("name", SHARED)
-def test_the_public_message_has_all_that_the_retrievers_has(name: str) -> None:
-    def fields(message: Descriptor) -> list[tuple[str, int]]:
-        return [(field.name, field.number) for field in message.fields]
-
-    ours, theirs = (file.DESCRIPTOR.message_types_by_name[name] for file in (pb, retriever_pb))
-    assert fields(ours) == fields(theirs)
 
 
 async def test_changes_in_part_are_passed_on_with_their_masks(suite):

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import grpc
 import pytest
 
-from gateway.clients.ranker import IDEMPOTENT
 from gateway.settings import GatewaySettings
 from gateway.state.scenes import SceneFiles
 from gateway.wiring import build
+from servicekit.admission.access import PeerName
 from servicekit.keys.keyring import open_keys
+from servicekit.rpc.owned import idempotent_of
 from servicekit.rpc.server import start
 from sightline.common.v1 import event_pb2, job_service_pb2, job_service_pb2_grpc
 from sightline.gateway.v1 import admin_service_pb2_grpc, user_event_service_pb2_grpc
@@ -118,6 +119,6 @@ async def test_an_undeclared_catalog_is_not_found(front: Front) -> None:
 
 
 def test_a_rollback_whose_answer_was_lost_is_not_repeated() -> None:
-    methods = {method for _, method in IDEMPOTENT}
+    methods = {method for _, method in idempotent_of(PeerName.RANKER)}
     assert "PromoteModel" in methods
     assert not methods & {"RollbackModel", "PurgeEvents"}

@@ -9,9 +9,11 @@ import pytest
 
 from gateway.model.price import FrameWork, frames_price
 from gateway.servicer import watches
+from servicekit.errors import Code
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
 from tests.fakes.gateway_wire import running
+from tests.fakes.gateway_wire_retriever import Watching
 from tests.wire.gateway_calls import refused, suite
 
 __all__ = ["suite"]  # fixtures
@@ -105,3 +107,46 @@ async def test_the_first_frames_are_charged_for_the_work_that_they_took(suite, m
     corrected = [round(each, 6) for each in spent]
     assert round(took, 6) in corrected
     assert corrected.count(round(took, 6)) == 1
+
+
+async def test_an_owner_that_is_down_is_named(suite):
+    await suite.retriever.down()
+    for call, request in (
+        (suite.watches.GetWatch, pb.GetWatchRequest(watch_id="shelf")),
+        (suite.watches.ListAlerts, pb.ListAlertsRequest()),
+    ):
+        assert (await refused(call(request))).reason == "RETRIEVER_UNAVAILABLE"
+
+
+async def test_an_owner_that_does_not_know_a_call_says_so(suite, monkeypatch):
+    monkeypatch.setattr(Watching, "GetWatch", _unknown)
+    async with running() as older:
+        error = await refused(older.watches.GetWatch(pb.GetWatchRequest(watch_id="shelf")))
+        assert error.code is Code.UNIMPLEMENTED
+
+
+async def test_an_answer_that_cannot_be_read_is_an_error_of_the_suite(monkeypatch):
+    monkeypatch.setattr(Watching, "ListAlerts", _damaged)
+    async with running() as suite:
+        error = await refused(suite.watches.ListAlerts(pb.ListAlertsRequest()))
+        assert error.code is Code.INTERNAL
+
+
+async def test_what_the_gateway_does_not_read_it_forwards_byte_by_byte(monkeypatch):
+    newer = watch_pb2.Watch(watch_id="shelf").SerializeToString() + b"\xba\x3e\x05newer"
+
+    async def answer(self, request, context):
+        return newer
+
+    monkeypatch.setattr(Watching, "GetWatch", answer)
+    async with running() as suite:
+        found = await suite.watches.GetWatch(pb.GetWatchRequest(watch_id="shelf"))
+        assert found.SerializeToString() == newer
+
+
+async def _damaged(self, request, context):
+    return b"\xff\xff\xff"
+
+
+async def _unknown(self, request, context):
+    raise NotImplementedError

@@ -29,13 +29,13 @@ VALUES = {
     "shopper": ANN,
 }
 REFUSED = {
-    "ModelService/RollbackModel": "goes back one model with each call",
-    "ModelService/DemoteModel": "the second finds no model that serves",
+    "AdminService/RollbackModel": "goes back one model with each call",
+    "AdminService/DemoteModel": "the second finds no model that serves",
 }
 IN_MEMORY = {
     *("RankingService/Rank", "RankingService/Nominate", "RankingService/GiveReasons"),
-    *("EventService/ListSearches", "ProfileService/GetProductProfile"),
-    "ProfileService/ListSegments",
+    *("EventService/ListSearches", "AdminService/GetProductProfile"),
+    "AdminService/ListSegments",
 }
 """Calls that have no await of their own, as what they need was read."""
 
@@ -48,7 +48,7 @@ async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(suite: Suite
     rows: dict[str, Any] = {
         **CALLS,
         "ExperimentService/RegisterExperiments": {"experiments": [experiment()]},
-        "ModelService/PromoteModel": {"model_version": version, "force": True},
+        "AdminService/PromoteModel": {"model_version": version, "force": True},
     }
     awaits = await cancel_all(
         Offered(suite.offered, suite.settings),

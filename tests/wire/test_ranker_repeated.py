@@ -33,18 +33,18 @@ CALLS: Mapping[str, Mapping[str, Any]] = {
     "AnswerService/RecordAnswers": {
         "answers": [answer_service_pb2.AnswerRecord(answer_id="a1", scene="home")]
     },
-    "EventService/AppendEvents": {"events": [event("r1", event_id="e1"), event("r2")]},
-    "EventService/MergeShopper": {"from": COOKIE, "to": ANN},
+    "UserEventService/WriteEvents": {"events": [event("r1", event_id="e1"), event("r2")]},
+    "UserEventService/MergeShopper": {"from": COOKIE, "to": ANN},
     "ExperimentService/RegisterExperiments": {"experiments": []},
-    "ModelService/PromoteModel": {"force": True},
-    "PrivacyService/EraseUser": {"shopper": ANN, "force": True},
-    "PrivacyService/ExportCounts": COUNTED,
-    "PrivacyService/SetConsent": {
+    "AdminService/PromoteModel": {"force": True},
+    "AdminService/EraseUser": {"shopper": ANN, "force": True},
+    "AdminService/ExportCounts": COUNTED,
+    "AdminService/SetConsent": {
         "shopper": ANN,
         "withdrawn": [privacy_service_pb2.PURPOSE_EXPERIMENT],
         "source": "banner",
     },
-    "ProfileService/SetShopperAttributes": {
+    "AdminService/SetShopperAttributes": {
         "shopper": ANN,
         "attributes": [profile_service_pb2.ShopperAttribute(key="size", text="42")],
         "consent": True,
@@ -72,7 +72,7 @@ def test_every_call_that_is_made_again_is_made_twice_here() -> None:
 async def test_a_call_that_is_made_again_has_one_effect(suite: Suite, name: str) -> None:
     await suite.append(*crowd(), event("r1"), event("w1", shopper=COOKIE))
     fields = dict(CALLS[name])
-    if name == "ModelService/PromoteModel":
+    if name == "AdminService/PromoteModel":
         fields["model_version"] = await suite.learn()
     elif name == "ExperimentService/RegisterExperiments":
         fields["experiments"] = [experiment()]
@@ -90,7 +90,7 @@ async def test_an_entry_of_the_audit_log_that_is_sent_again_is_stored_once(suite
 
 
 async def test_counts_whose_job_was_forgotten_are_paid_for_again(suite: Suite) -> None:
-    jobs, method = Jobs(suite.database, JOBS), methods("ranker")["PrivacyService/ExportCounts"]
+    jobs, method = Jobs(suite.database, JOBS), methods("ranker")["AdminService/ExportCounts"]
     answers = set[str]()
     async with grpc.aio.insecure_channel(suite.target) as channel:
         for _ in range(3):

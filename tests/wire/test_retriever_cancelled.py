@@ -32,17 +32,17 @@ VALUES = {
     "webhook_id": "hook",
 }
 ROWS: dict[str, dict[str, Any]] = {
-    "IndexService/CreateGeneration": {"name": "other"},
+    "AdminService/CreateGeneration": {"name": "other"},
     "ProductService/BrowseProducts": {"order": "NEWEST"},
     "ProductService/CountFacets": {"facets": [{"field": "brand"}]},
     "WatchService/SendFrames": {"frames": [{"image": photo(seed=1)}]},
-    "CatalogRegistryService/CopyCatalog": {"target_catalog_id": "copy"},
+    "AdminService/CopyCatalog": {"target_catalog_id": "copy"},
     "CatalogListService/ConfirmRemoval": {"service": "ranker"},
 }
 NO_BACKUP = "no worker made a backup"
 REFUSED = {
-    "BackupService/DeleteBackup": NO_BACKUP,
-    "BackupService/RestoreBackup": NO_BACKUP,
+    "AdminService/DeleteBackup": NO_BACKUP,
+    "AdminService/RestoreBackup": NO_BACKUP,
     "WatchService/GetAlertPhoto": "no frame raised an alert",
 }
 IN_MEMORY = {
@@ -71,7 +71,7 @@ async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(shop: Shop) 
     offered = Offered(shop.offered, shop.settings, catalogs=shop.catalogs)
     values = {**VALUES, "job_id": job.id}
     for each in ("Backfill", "Verify", "Activate", "Drop"):
-        name = f"IndexService/{each}Generation"
+        name = f"AdminService/{each}Generation"
         rows[name] = {**rows[name], "name": generation.name}
     awaits = await cancel_all(
         offered, values, rows, refused=REFUSED, endless={"WatchService/WatchAlerts"}

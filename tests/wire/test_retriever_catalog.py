@@ -6,11 +6,14 @@ No engine and no embedder run: neither is needed for what is asked here.
 from __future__ import annotations
 
 import signal
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.type import money_pb2
 
+from servicekit.status import from_status
 from sightline.common.v1 import filter_pb2, job_pb2, job_service_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from tests.waiting import until
@@ -283,3 +286,27 @@ async def test_jobs_are_listed_page_by_page_and_by_catalog(shop: Shop) -> None:
             await shop.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_token=bad))
     with refused("INVALID_ARGUMENT", "PAGE_SIZE_INVALID"):
         await shop.jobs.ListJobs(job_service_pb2.ListJobsRequest(page_size=1_001))
+
+
+async def test_the_newest_rejected_rows_of_open_imports_are_listed(shop: Shop) -> None:
+    assert not await rejected(shop)
+    for name in ("old", "new"):
+        await shop.open(name)
+        await shop.send(name, row(1, f"{name}-1", 1), *(row(n, "\n") for n in (2, 3)))
+    wanted = [("new", 3), ("new", 2), ("old", 3), ("old", 2)]
+    assert [(each.import_id, each.row_number) for each in await rejected(shop)] == wanted
+    newest, *others = await rejected(shop, page_size=1)
+    assert not others
+    assert (newest.product_id, from_status(newest.status).reason) == ("", "PRODUCT_INVALID")
+    assert not await rejected(shop, catalog_id="other")
+    await shop.close("new")
+    assert {each.import_id for each in await rejected(shop)} <= {"old", "new"}
+    for size in (-1, 101):
+        with refused("INVALID_ARGUMENT", "PAGE_SIZE_INVALID"):
+            await rejected(shop, page_size=size)
+
+
+async def rejected(shop: Shop, **fields: Any) -> Sequence[gateway_pb.RejectedRow]:
+    answer = await shop.products.ListRejectedRows(gateway_pb.ListRejectedRowsRequest(**fields))
+    found: Sequence[gateway_pb.RejectedRow] = answer.rows
+    return found

@@ -34,30 +34,30 @@ WATCH = watch_pb2.Watch(
 SHELF = {"watch_id": "shelf"}
 HOOK = {"webhook_id": "hook", "uri": "https://hooks.example.org/sightline"}
 CALLS: Sequence[tuple[str, dict[str, Any]]] = (
-    ("ProductService/UpsertProducts", {"products": [A, wine("b", 3)]}),
+    ("CatalogService/UpsertProducts", {"products": [A, wine("b", 3)]}),
     (
-        "ProductService/UpdateProducts",
+        "CatalogService/UpdateProducts",
         {"updates": [gateway_pb.ProductUpdate(product=wine("a", title="Better"))]},
     ),
     (
-        "ProductService/UpdateOffers",
+        "CatalogService/UpdateOffers",
         {"offers": [gateway_pb.Offer(product_id="a", price=PRICE)]},
     ),
     ("VectorService/UpsertVectors", {}),
-    ("PhotoService/TakeDownPhoto", {"image_id": PHOTO, "reason": "a face"}),
-    ("PhotoService/LiftTakedown", {"image_id": PHOTO}),
-    ("ProductService/OpenImport", {"import_id": "i1", "mode": 1}),
+    ("AdminService/TakeDownPhoto", {"image_id": PHOTO, "reason": "a face"}),
+    ("AdminService/LiftTakedown", {"image_id": PHOTO}),
+    ("CatalogService/OpenImport", {"import_id": "i1", "mode": 1}),
     (
-        "ProductService/ImportProducts",
+        "CatalogService/ImportProducts",
         {
             "import_id": "i1",
             "rows": [gateway_pb.ImportRow(row_number=1, product=wine("c"))],
         },
     ),
-    ("ProductService/CloseImport", {"import_id": "i1"}),
-    ("ProductService/DeleteProducts", {"product_ids": ["b", "unknown"]}),
+    ("CatalogService/CloseImport", {"import_id": "i1"}),
+    ("CatalogService/DeleteProducts", {"product_ids": ["b", "unknown"]}),
     (
-        "SynonymService/SetSynonyms",
+        "AdminService/SetSynonyms",
         {"rules": [synonyms_pb.SynonymRule(terms=["rosso"], replacements=["red"])]},
     ),
     ("WatchService/CreateWatch", {"watch": WATCH}),
@@ -67,31 +67,31 @@ CALLS: Sequence[tuple[str, dict[str, Any]]] = (
     ("WebhookService/ReplayDeliveries", {"webhook_id": "hook"}),
     ("WebhookService/DeleteWebhook", {"webhook_id": "hook"}),
     ("WatchService/DeleteWatch", SHELF),
-    ("IndexService/BackfillGeneration", {"request_id": "r1"}),
-    ("IndexService/VerifyGeneration", {"request_id": "r2"}),
-    ("IndexService/ActivateGeneration", {}),
-    ("IndexService/DropGeneration", {"request_id": "r3"}),
+    ("AdminService/BackfillGeneration", {"request_id": "r1"}),
+    ("AdminService/VerifyGeneration", {"request_id": "r2"}),
+    ("AdminService/ActivateGeneration", {}),
+    ("AdminService/DropGeneration", {"request_id": "r3"}),
     (
-        "CatalogRegistryService/CreateCatalog",
+        "AdminService/CreateCatalog",
         {"catalog_id": "new", "catalog": catalogs_pb.Catalog(display_name="New")},
     ),
     (
-        "CatalogRegistryService/UpdateCatalog",
+        "AdminService/UpdateCatalog",
         {
             "catalog_id": "new",
             "catalog": catalogs_pb.Catalog(display_name="Newer"),
             "update_mask": field_mask_pb2.FieldMask(paths=["display_name"]),
         },
     ),
-    ("CatalogRegistryService/SetCatalogAlias", {"catalog_id": "new", "alias_id": "live"}),
-    ("CatalogRegistryService/DeleteCatalogAlias", {"catalog_id": "new", "alias_id": "live"}),
-    ("CatalogRegistryService/DeleteCatalog", {"catalog_id": "new", "undo_days": 3}),
-    ("CatalogRegistryService/UndeleteCatalog", {"catalog_id": "new"}),
+    ("AdminService/SetCatalogAlias", {"catalog_id": "new", "alias_id": "live"}),
+    ("AdminService/DeleteCatalogAlias", {"catalog_id": "new", "alias_id": "live"}),
+    ("AdminService/DeleteCatalog", {"catalog_id": "new", "undo_days": 3}),
+    ("AdminService/UndeleteCatalog", {"catalog_id": "new"}),
 )
 INDEXED_AGAIN = ("changes", "outbox", "sequences", "vectors")
 """A vector that is given again is written to the index again."""
 ELSEWHERE = {
-    "BackupService/DeleteBackup": "unit/retriever/backup/test_backups.py",
+    "AdminService/DeleteBackup": "unit/retriever/backup/test_backups.py",
     "WatchService/SendFrames": "unit/retriever/watching/test_frames.py",
 }
 """Calls that are repeated by the tests in these files."""
@@ -117,7 +117,7 @@ async def test_a_call_that_is_made_again_has_one_effect(shop: Shop) -> None:
     known, refused = methods("retriever"), set[str]()
     for name, fields in CALLS:
         given = dict(fields)
-        if name.startswith("IndexService/"):
+        if name.endswith("Generation"):
             given["name"] = generation.name
         elif name == "VectorService/UpsertVectors":
             one = vectors_pb.ImageVector(
@@ -128,4 +128,4 @@ async def test_a_call_that_is_made_again_has_one_effect(shop: Shop) -> None:
         answer = await repeat(shop.channel, shop.db, metadata, known[name], given, beside)
         if answer.split(":")[0].isupper():
             refused.add(name)
-    assert refused == {"IndexService/DropGeneration"}, "the one that serves can't be dropped"
+    assert refused == {"AdminService/DropGeneration"}, "the one that serves can't be dropped"

@@ -196,6 +196,8 @@ class MethodRule:
     owner, and all callers are denied."""
     priced: bool = False
     """True: the gateway computes the price from the request; False: the price is a step's."""
+    once: bool = False
+    """True: the gateway makes the call once, even if its proto says that it is idempotent."""
 
     def is_callers(self, service: str) -> bool:
         """Return whether a service answers callers, and not the gateway, who make the call."""
@@ -228,6 +230,7 @@ def rule(method: str) -> MethodRule:
         frozenset(peers),
         owner,
         options.priced,
+        options.once,
     )
 
 

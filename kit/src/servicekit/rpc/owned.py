@@ -64,11 +64,12 @@ def methods_of(owner: PeerName) -> Iterator[Any]:
 
 
 def idempotent_of(owner: PeerName) -> tuple[tuple[str, str], ...]:
-    """Return the owner's public methods that may be made again, as (full service name, method), by
-    all their names."""
-    public = [path_of(method) for method in methods_of(owner) if is_idempotent(method)]
-    former = [FORMER[each] for each in public if each in FORMER]
-    return tuple(tuple(path.split("/")) for path in (*public, *former))  # type: ignore[misc]
+    """Return the owner's public methods that the gateway may call again, as (full service name,
+    method), by all their names."""
+    methods = (each for each in methods_of(owner) if is_idempotent(each))
+    paths = [path for each in methods if not access.rule(path := path_of(each)).once]
+    former = [FORMER[path] for path in paths if path in FORMER]
+    return tuple(tuple(path.split("/")) for path in (*paths, *former))  # type: ignore[misc]
 
 
 def bindings(owner: PeerName, servicers: Sequence[object]) -> list[Binding]:

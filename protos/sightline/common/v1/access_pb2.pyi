@@ -125,6 +125,7 @@ class Access(google.protobuf.message.Message):
     NO_ALIAS_FIELD_NUMBER: builtins.int
     OWNER_FIELD_NUMBER: builtins.int
     PRICED_FIELD_NUMBER: builtins.int
+    ONCE_FIELD_NUMBER: builtins.int
     admin: builtins.bool
     """If true, the call is served on the gateway's administrative port only, where that port is configured."""
     audited: builtins.bool
@@ -141,6 +142,10 @@ class Access(google.protobuf.message.Message):
     """
     priced: builtins.bool
     """If true, the gateway computes the call's price from the request. Otherwise the call is charged the price of one step."""
+    once: builtins.bool
+    """If true, the gateway does not make the call again when its owner's answer is lost: without a `request_id`, or in any
+    case, a second call has another effect.
+    """
     @property
     def roles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
         """Roles that permit the call. A caller needs one of them."""
@@ -154,8 +159,9 @@ class Access(google.protobuf.message.Message):
         no_alias: builtins.bool = ...,
         owner: Global___Peer.ValueType = ...,
         priced: builtins.bool = ...,
+        once: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["admin", b"admin", "audited", b"audited", "no_alias", b"no_alias", "owner", b"owner", "priced", b"priced", "roles", b"roles"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["admin", b"admin", "audited", b"audited", "no_alias", b"no_alias", "once", b"once", "owner", b"owner", "priced", b"priced", "roles", b"roles"]) -> None: ...
 
 Global___Access: typing_extensions.TypeAlias = Access
 

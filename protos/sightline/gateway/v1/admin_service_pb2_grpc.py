@@ -444,11 +444,12 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CopyCatalog(self, request, context):
-        """Starts a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the products of one commit,
-        while writes continue: with their ids, etags, times, photos, and the vectors of all generations that the embedder
-        can serve for it, texts' included, which are not embedded again. Display name, language, labels and quota share are
-        those of the copied catalog at the call. Events, consents, profiles, records of answers, models, vectors of
-        products that callers or models gave, fitted spaces, takedowns and imports are not copied.
+        """Starts a job that copies a catalog into a new one. Of kind "copy_catalog", it is a job of the copied catalog. It
+        fills a new catalog with the products of one commit, while writes continue: with their ids, etags, times, photos,
+        and the vectors of all generations that the embedder can serve for it, texts' included, which are not embedded
+        again. Display name, language, labels and quota share are those of the copied catalog at the call. Events,
+        consents, profiles, records of answers, models, vectors of products that callers or models gave, fitted spaces,
+        takedowns and imports are not copied.
 
         The new catalog can be used when the job succeeds, all at once; until then calls that name it are rejected with
         CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with the products of that
@@ -505,10 +506,11 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def EvaluateModel(self, request, context):
-        """Starts a job of kind "evaluate" that evaluates a model's recipe on held-out events and compares it with the model
-        in production and with classic baselines (results "model_version", "verdict"). GetEvaluation returns what it found.
-        Every training evaluates itself on the global split; this job adds per-user tails and compares with the model that
-        serves now. The serving model is not affected. MODEL_NOT_FOUND. The same request_id returns the same job.
+        """Starts a job that evaluates a model on held-out events. Of kind "evaluate", it evaluates the model's recipe and
+        compares it with the model in production and with classic baselines (results "model_version", "verdict").
+        GetEvaluation returns what it found. Every training evaluates itself on the global split; this job adds per-user
+        tails and compares with the model that serves now. The serving model is not affected. MODEL_NOT_FOUND. The same
+        request_id returns the same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -548,10 +550,11 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PublishModel(self, request, context):
-        """Starts a job of kind "publish" that writes the model's products into a generation of the retriever's
-        "collaborative" space, with the model's version as the space's version, and activates it if the model serves. The
-        previous generation is kept for a rollback. A product's vector is the model's vector with the product's bias as an
-        additional component; a shopper's vector ends with a 1, so that the inner product (METRIC_IP) is the score.
+        """Starts a job that publishes a model's products into the index's "collaborative" space. Of kind "publish", it writes
+        the products into a generation of the retriever's "collaborative" space, with the model's version as the space's
+        version, and activates it if the model serves. The previous generation is kept for a rollback. A product's vector
+        is the model's vector with the product's bias as an additional component; a shopper's vector ends with a 1, so that
+        the inner product (METRIC_IP) is the score.
 
         Follow the job with JobService (`done`: products; results "generation", "vector_count", "active"). It resumes after
         a crash and waits for a retriever that does not answer. It fails with PUBLISH_INCOMPLETE, GENERATIONS_FULL or
@@ -643,9 +646,9 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExportEvents(self, request, context):
-        """Starts a job that writes events to Parquet files in a folder or bucket of the worker (RANKER_EXPORT_STORE). Its
-        result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only.
-        Follow it with JobService.
+        """Starts a job that writes events to Parquet files. They go to a folder or bucket of the worker
+        (RANKER_EXPORT_STORE). Its result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the
+        files as pseudonyms only. Follow it with JobService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -696,7 +699,7 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExportCounts(self, request, context):
-        """Starts a job that counts the shoppers of each product with differential privacy and writes the counts to a file:
+        """Starts a job that counts the shoppers of each product with differential privacy. It writes the counts to a file:
         who reads it learns next to nothing on any one shopper. It spends `epsilon` of the catalog's budget.
         PRIVACY_BUDGET_SPENT if that is not left.
         """
@@ -777,9 +780,9 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateBackup(self, request, context):
-        """Starts a job of kind "backup": a snapshot of the catalog at one commit, while writes continue. Its results contain
-        the backup_id. A job that fails or is cancelled leaves no backup. The same request_id returns the same job.
-        BACKUP_QUOTA if the catalog has the maximum number or size of backups.
+        """Starts a job that writes the catalog to a backup. Of kind "backup", it writes a snapshot at one commit, while
+        writes continue. Its results contain the backup_id. A job that fails or is cancelled leaves no backup. The same
+        request_id returns the same job. BACKUP_QUOTA if the catalog has the maximum number or size of backups.
 
         A backup is a folder with products, photos, vectors and index generations, in a format that is independent of the
         engine. The setting RETRIEVER_BACKUPS names their location.
@@ -803,11 +806,11 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RestoreBackup(self, request, context):
-        """Starts a job of kind "restore". The job first checks the whole backup against its hashes. Then it restores the
-        products in batches, with their ids, etags, times, photos and vectors. The index is updated automatically; photos
-        whose vectors are in the backup are not embedded again. Products that are written completely during the restore
-        keep their new content. A cancelled job leaves what it has restored. A generation counts as verified only if it was
-        verified in this catalog.
+        """Starts a job that restores a backup. Of kind "restore", it first checks the whole backup against its hashes. Then
+        it restores the products in batches, with their ids, etags, times, photos and vectors. The index is updated
+        automatically; photos whose vectors are in the backup are not embedded again. Products that are written completely
+        during the restore keep their new content. A cancelled job leaves what it has restored. A generation counts as
+        verified only if it was verified in this catalog.
 
         BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog holds products and `force` is false; BACKUP_UNSIGNED if none of
         the operator's keys signed the backup (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is false;
@@ -858,19 +861,20 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def RebuildIndex(self, request, context):
-        """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record, creates
-        collections that the engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
-        when the index is complete; its results count the rows. SPACE_UNAVAILABLE if the space has no index in this
-        catalog. The same request_id returns the same job.
+        """Starts a job that rebuilds the index from the record. Of kind "rebuild_index": the worker compares every live
+        generation of a space with the record, creates collections that the engine lost, and writes missing and outdated
+        rows. No photo is embedded again. The job ends when the index is complete; its results count the rows.
+        SPACE_UNAVAILABLE if the space has no index in this catalog. The same request_id returns the same job.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FitSpace(self, request, context):
-        """Starts a job of kind "fit" (`done` and `total` count photos) that sends the catalog's photos and their labels to
-        the embedder, which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such a job is
-        running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
+        """Starts a job that fits a visual space on the catalog's photos. Of kind "fit" (`done` and `total` count photos), it
+        sends the catalog's photos and their labels to the embedder, which fits a space on them. Results: "space_version",
+        "model", "verdict", "skipped". If such a job is running, returns it. The job fails with the embedder's reason, e.g.
+        FIT_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -885,11 +889,11 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PromoteSpace(self, request, context):
-        """Makes Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is BETTER or `force` is set.
-        SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and `force` is not set.
-        SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire one first.
-        SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces served before are not affected). To roll the
-        space out, continue with CreateGeneration.
+        """Makes a fitted space available for embedding: Triton serves it. Rejected with PROMOTION_REFUSED unless its verdict
+        is BETTER or `force` is set. SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them
+        signed it, and `force` is not set. SPACES_FULL if eight spaces of the catalog are served (each is a process of
+        Triton): retire one first. SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces served before are not
+        affected). To roll the space out, continue with CreateGeneration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -92,6 +92,11 @@ class CatalogServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportResponse.FromString,
                 _registered_method=True)
+        self.ListRejectedRows = channel.unary_unary(
+                '/sightline.gateway.v1.CatalogService/ListRejectedRows',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsResponse.FromString,
+                _registered_method=True)
         self.GetImage = channel.unary_unary(
                 '/sightline.gateway.v1.CatalogService/GetImage',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.GetImageRequest.SerializeToString,
@@ -191,6 +196,14 @@ class CatalogServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRejectedRows(self, request, context):
+        """Lists the newest rows that open imports rejected, with the reasons: rows of the import that took rows last come first,
+        and of each import the highest row numbers. Closing an import deletes what is kept of its rows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetImage(self, request, context):
         """Returns the bytes of a photo. IMAGE_NOT_FOUND.
         """
@@ -255,6 +268,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.CloseImport,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportResponse.SerializeToString,
+            ),
+            'ListRejectedRows': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRejectedRows,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsResponse.SerializeToString,
             ),
             'GetImage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetImage,
@@ -560,6 +578,33 @@ class CatalogService(object):
             '/sightline.gateway.v1.CatalogService/CloseImport',
             sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.CloseImportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRejectedRows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.CatalogService/ListRejectedRows',
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_catalog__service__pb2.ListRejectedRowsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -203,6 +203,22 @@ _CatalogServiceCloseImportType = typing_extensions.TypeVar(
     ],
 )
 
+_CatalogServiceListRejectedRowsType = typing_extensions.TypeVar(
+    '_CatalogServiceListRejectedRowsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse,
+    ],
+)
+
 _CatalogServiceGetImageType = typing_extensions.TypeVar(
     '_CatalogServiceGetImageType',
     grpc.UnaryUnaryMultiCallable[
@@ -219,7 +235,7 @@ _CatalogServiceGetImageType = typing_extensions.TypeVar(
     ],
 )
 
-class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _CatalogServiceGetProductType, _CatalogServiceListProductsType, _CatalogServiceListMisfitsType, _CatalogServiceDeleteProductsType, _CatalogServiceUpdateProductsType, _CatalogServiceUpdateOffersType, _CatalogServicePurgeProductsType, _CatalogServiceOpenImportType, _CatalogServiceImportProductsType, _CatalogServiceCloseImportType, _CatalogServiceGetImageType]):
+class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _CatalogServiceGetProductType, _CatalogServiceListProductsType, _CatalogServiceListMisfitsType, _CatalogServiceDeleteProductsType, _CatalogServiceUpdateProductsType, _CatalogServiceUpdateOffersType, _CatalogServicePurgeProductsType, _CatalogServiceOpenImportType, _CatalogServiceImportProductsType, _CatalogServiceCloseImportType, _CatalogServiceListRejectedRowsType, _CatalogServiceGetImageType]):
     """Products of a catalog: writes, reads and imports."""
 
     @typing.overload
@@ -267,6 +283,10 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
             sightline.gateway.v1.catalog_service_pb2.CloseImportResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsRequest,
+            sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.GetImageRequest,
@@ -319,6 +339,10 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
             sightline.gateway.v1.catalog_service_pb2.CloseImportResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsRequest,
+            sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.catalog_service_pb2.GetImageRequest,
@@ -376,6 +400,11 @@ class CatalogServiceStub(typing.Generic[_CatalogServiceUpsertProductsType, _Cata
     (IMPORT_DELETES_TOO_MUCH).
     """
 
+    ListRejectedRows: _CatalogServiceListRejectedRowsType
+    """Lists the newest rows that open imports rejected, with the reasons: rows of the import that took rows last come first,
+    and of each import the highest row numbers. Closing an import deletes what is kept of its rows.
+    """
+
     GetImage: _CatalogServiceGetImageType
     """Returns the bytes of a photo. IMAGE_NOT_FOUND."""
 
@@ -423,6 +452,10 @@ CatalogServiceAsyncStub: typing_extensions.TypeAlias = CatalogServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.catalog_service_pb2.CloseImportRequest,
         sightline.gateway.v1.catalog_service_pb2.CloseImportResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsRequest,
+        sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.catalog_service_pb2.GetImageRequest,
@@ -536,6 +569,16 @@ class CatalogServiceServicer(metaclass=abc.ABCMeta):
         """Closes an import. With IMPORT_MODE_FULL it first counts the products that the import does not contain and returns
         some of their ids. A job deletes them, unless they exceed the configured share of the catalog and `force` is false
         (IMPORT_DELETES_TOO_MUCH).
+        """
+
+    @abc.abstractmethod
+    def ListRejectedRows(
+        self,
+        request: sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse, collections.abc.Awaitable[sightline.gateway.v1.catalog_service_pb2.ListRejectedRowsResponse]]:
+        """Lists the newest rows that open imports rejected, with the reasons: rows of the import that took rows last come first,
+        and of each import the highest row numbers. Closing an import deletes what is kept of its rows.
         """
 
     @abc.abstractmethod

@@ -224,7 +224,7 @@ def test_a_call_whose_price_is_not_computed_is_refused_at_the_start(channels, se
 def test_a_call_of_the_gateway_that_no_servicer_has_is_refused_at_the_start(channels):
     passthrough = Passthrough(KnownCatalogs(["default"]), ways_of(channels), open_keys)
     public = access.POOL.FindServiceByName("sightline.gateway.v1.DetectionService")
-    with pytest.raises(TypeError, match="no servicer of the gateway has it, no peer owns it"):
+    with pytest.raises(TypeError, match="no servicer of the gateway has it, and no peer owns it"):
         passthrough.serve(public, SimpleNamespace())
 
 

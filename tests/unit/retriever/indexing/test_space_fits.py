@@ -20,6 +20,7 @@ from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, Label
 from retriever.indexing import fits
 from retriever.indexing.fits import FIT, FitTools
 from retriever.record import Record
+from retriever.servicer.index import FitServicer
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.jobs.queue import Job, JobState
@@ -29,6 +30,7 @@ from servicekit.sql.database import Database
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import space_pb2, space_service_pb2, space_service_pb2_grpc
+from sightline.retriever.v1 import fit_service_pb2
 from sightline_rules.photos import image_id
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import VERSION
@@ -68,6 +70,12 @@ def test_what_is_out_of_range_is_named(field: str, value: object) -> None:
     with pytest.raises(RequestInvalid) as caught:
         plan(**{field: value})
     assert [violation.field for violation in caught.value.violations] == [field]
+
+
+async def test_a_space_is_no_longer_refined_by_clicks(db: Database) -> None:
+    fits = FitServicer(["default"], job_queue(db))
+    with pytest.raises(RequestInvalid, match="no longer refined by clicks"):
+        await fits.FitSpace(fit_service_pb2.FitSpaceRequest(learn_from_clicks=True), None)  # type: ignore[arg-type]
 
 
 def test_zeros_are_the_defaults() -> None:

@@ -252,6 +252,25 @@ def close_import(
     return Closing(_PROGRESS.of(known), count, tuple(ids), known.before_seq)
 
 
+def rejected_rows(
+    connection: Connection, catalog_id: str, limit: int
+) -> list[tuple[str, int, str, ServiceError]]:
+    """Return the newest rejected rows of open imports: import, number, product id and reason."""
+    c, of = import_rows.c, imports.c
+    query = (
+        sa.select(c.import_id, c.row_number, c.product_id, c.stored, c.outcome)
+        .join(imports)
+        .where(c.catalog_id == catalog_id, ~c.stored, ~of.closed)
+        .order_by(of.active_time.desc(), c.import_id, c.row_number.desc())
+        .limit(limit)
+    )
+    return [
+        (row.import_id, row.row_number, row.product_id, outcome)
+        for row in connection.execute(query)
+        if isinstance(outcome := _outcome(row), ServiceError)
+    ]
+
+
 def drop_rows(connection: Connection, catalog_id: str, import_id: str, limit: int) -> int:
     """Delete up to `limit` outcomes of a closed import; return their number. Raises
     ImportNotFound."""

@@ -236,6 +236,7 @@ class Record:
     decided = _reads(imports.decided_of)
     import_rows = _writes_now(imports.write_rows)
     close_import = _writes_now(imports.close_import)
+    rejected_rows = _reads(imports.rejected_rows)
     drop_rows = _writes(imports.drop_rows)
 
     # Retention

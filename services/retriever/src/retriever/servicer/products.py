@@ -23,9 +23,11 @@ from retriever.servicer import (
 from retriever.servicer import messages as wire
 from retriever.servicer.shown_products import PassingProducts, ShownProducts
 from retriever.servicer.table_columns import COSTS, LISTED, product_columns
+from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import enter
+from servicekit.rpc.requests import enter, page_size
 from servicekit.rpc.server import Context
+from servicekit.status import to_status
 from servicekit.tasks.off_loop import in_parts
 from sightline.common.v1 import facet_pb2, import_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
@@ -35,6 +37,8 @@ from sightline_core.columns import ProductColumns, gathered
 from sightline_core.lending import ReadFilter
 from sightline_core.search import ListingRequest, Rejection
 
+DEFAULT_REJECTED, MOST_REJECTED = 10, 100
+"""Rejected rows of a list."""
 ATTEMPTS = 3
 """Reads of what an answer needs at one commit."""
 
@@ -328,6 +332,25 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             delete_count=closed.delete_count,
             sample_product_ids=closed.sample,
             job=None if closed.job is None else wire.job(closed.job),
+        )
+
+    async def ListRejectedRows(
+        self, request: gateway_pb.ListRejectedRowsRequest, context: Context
+    ) -> gateway_pb.ListRejectedRowsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        size = page_size(request.page_size, DEFAULT_REJECTED, MOST_REJECTED)
+        return gateway_pb.ListRejectedRowsResponse(
+            rows=[
+                gateway_pb.RejectedRow(
+                    import_id=import_id,
+                    row_number=number,
+                    product_id=product_id,
+                    status=to_status(error),
+                )
+                for import_id, number, product_id, error in await self.record.rejected_rows(
+                    catalog, size
+                )
+            ]
         )
 
     async def GetImage(
