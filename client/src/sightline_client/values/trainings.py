@@ -57,6 +57,8 @@ class TrainingRecipe:
     """If true, words of titles become features of products."""
     user_ids: bool | None = None
     """If true, each shopper has an individual feature."""
+    shopper_attribute_keys: tuple[str, ...] = ()
+    """Attributes given by shoppers that become features of theirs; empty: those of the settings."""
     style_dimension: int | None = None
     """Length of the visual style; 0 disables it."""
     style_scale: float | None = None

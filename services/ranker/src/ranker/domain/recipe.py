@@ -105,6 +105,8 @@ class Recipe:
     slightly."""
     user_ids: bool = True
     """If true, each shopper has an individual feature in addition to those of given attributes."""
+    shopper_attribute_keys: tuple[str, ...] = ()
+    """Keys of the attributes given by shoppers that become features of theirs. Empty: all."""
     style_dimension: Annotated[int, Between(0, 512)] = 32
     """Length of the visual style, learned from the products' photos. 0 disables it."""
     style_scale: Annotated[float, Between(0, 100)] = 1.0
