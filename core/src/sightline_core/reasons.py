@@ -61,6 +61,8 @@ REASONS: Mapping[str, ReasonText] = MappingProxyType(
         "BUY_AGAIN": ReasonText("You bought this before", "您以前买过"),
         "LEFT_IN_CART": ReasonText("You put this into your cart", "您曾加入购物车"),
         "FOLLOWED": ReasonText("By someone you follow", "来自您关注的人"),
+        "RATING": ReasonText("Rated well", "评价良好"),
+        "STOCK": ReasonText("In stock", "现货充足"),
         "GIVEN": ReasonText("Selected for this page", "为此页面挑选"),
         "FEATURED": ReasonText("Picked by the shop", "店铺精选"),
     }

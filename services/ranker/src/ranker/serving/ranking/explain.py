@@ -37,16 +37,9 @@ import numpy as np
 from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.features import split
 from ranker.serving.ranking.breakdown import Evidence
-from ranker.serving.ranking.parts import (
-    BOUGHT_TOGETHER,
-    CONTENT,
-    ITEM_ITEM,
-    POPULARITY,
-    SESSION,
-    TASTE,
-    TREND,
-)
+from ranker.serving.ranking.parts import CONTENT, TASTE
 from sightline_core.branch import BRANCHES, Branch, BranchKind
+from sightline_core.parts import BEHAVIOUR
 from sightline_core.reasons import Reason, sentence
 
 Parameters = tuple[tuple[str, str], ...]
@@ -71,11 +64,6 @@ _BY_BRANCH: Mapping[str, tuple[str, str]] = {
     Branch.COLLABORATIVE: ("LIKED_TOGETHER", "cosine"),
 }
 """Code of a part that is a branch's score, and the name of the parameter that holds it."""
-PRODUCT_CODES = {
-    SESSION: "SIMILAR_TO_VIEWED",
-    ITEM_ITEM: "LIKED_TOGETHER",
-    BOUGHT_TOGETHER: "BOUGHT_WITH",
-}
 
 
 def explain(
@@ -135,15 +123,13 @@ def _evidence_of(
     evidence: Evidence, part: str, sources: Mapping[str, Sequence[str]], places: Ints
 ) -> Iterable[ReasonKey]:
     """Return code and parameters of a part's reason for the ranked products at `places`."""
-    if part in PRODUCT_CODES:
-        if part not in sources:  # the shopper has fewer events now than at the ranking
-            return repeat((PRODUCT_CODES[part], ()))
-        best = map(sources[part].__getitem__, places.tolist())
-        return map(_by_product, repeat(PRODUCT_CODES[part]), best)
     if part in (TASTE, CONTENT):
         return map(_by_feature, evidence.strongest(part, places))
-    if part in (POPULARITY, TREND):
-        return repeat(("POPULAR", ()))
+    if part in sources:
+        best = map(sources[part].__getitem__, places.tolist())
+        return map(_by_product, repeat(BEHAVIOUR[part]), best)
+    if part in BEHAVIOUR:  # of the last products' parts: the shopper has fewer events than then
+        return repeat((BEHAVIOUR[part], ()))
     similarities = evidence.candidates.similarities[part][evidence.ranking.rows[places]].tolist()
     code, named = _BY_BRANCH.get(part) or (part.upper(), "cosine")
     return [(code, ((named, f"{similarity:.3f}"),)) for similarity in similarities]
