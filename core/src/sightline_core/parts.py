@@ -22,11 +22,12 @@ BEHAVIOUR: Mapping[str, str] = MappingProxyType(
 """Codes of the reasons of parts that the ranker computes for every candidate."""
 
 FRESHNESS, RATING, STOCK, MARGIN = "freshness", "rating", "stock", "margin"
+LOW_PRICE = "low_price"
 
 FEATURED = "FEATURED"
 """Reason that says no more than that the shop prefers the product."""
 
 NUMBERS: Mapping[str, str] = MappingProxyType(
-    {FRESHNESS: "NEW", RATING: "RATING", STOCK: "STOCK", MARGIN: FEATURED}
+    {FRESHNESS: "NEW", RATING: "RATING", STOCK: "STOCK", MARGIN: FEATURED, LOW_PRICE: "LOW_PRICE"}
 )
 """Codes of the reasons of parts that the gateway computes from numbers of the product."""

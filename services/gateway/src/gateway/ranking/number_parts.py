@@ -6,10 +6,13 @@ Each is 0 to 1, and NaN for a product without the number::
     rating          mean of the rating and `ratings` more of `rating`, ÷ 5
     stock           min(1, stock ÷ plenty)
     margin          (price − cost) ÷ price; 0 if the cost is above the price
+    low_price       share of the other candidates that cost more; equal prices count half
     attribute.NAME  (value − least) ÷ (most − least), at least 0 and at most 1
 """
 
 import math
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any
@@ -18,7 +21,7 @@ from gateway.model.scene import ATTRIBUTE, AttributeScale, NumberScales
 from sightline_core.branch import BITS, Branch
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns
-from sightline_core.parts import FRESHNESS, MARGIN, RATING, STOCK
+from sightline_core.parts import FRESHNESS, LOW_PRICE, MARGIN, RATING, STOCK
 from sightline_core.score_notes import NoteCause, ScoreNote
 from sightline_rules.fast_dataclass import fast_dataclass
 
@@ -152,10 +155,37 @@ def margins(columns: ProductColumns, _: NumberScales) -> PartColumn:
     )
 
 
+def low_prices(columns: ProductColumns, _: NumberScales) -> PartColumn:
+    """Return the shares of the other candidates that cost more, among those whose price is in the
+    currency of most; 1 for a single one."""
+    currencies = columns.read("currencies", "")
+    priced = [*zip(columns.read("price_micros", -1), currencies, strict=True)]
+    counts = Counter(currency for price, currency in priced if price >= 0)
+    usual = max(counts, key=counts.__getitem__, default="")
+    ordered = sorted(price for price, currency in priced if price >= 0 and currency == usual)
+    count = len(ordered)
+
+    def dearer(price: int) -> float:
+        rank = (bisect_left(ordered, price) + bisect_right(ordered, price) - 1) / 2
+        return 1 - rank / (count - 1) if count > 1 else 1.0
+
+    return PartColumn(
+        [
+            dearer(price) if price >= 0 and currency == usual else math.nan
+            for price, currency in priced
+        ],
+        {
+            NoteCause.NUMBER_MISSING: len(priced) - sum(counts.values()),
+            NoteCause.OTHER_CURRENCY: sum(counts.values()) - count,
+        },
+    )
+
+
 _COMPUTED: Mapping[str, Callable[[ProductColumns, NumberScales], PartColumn]] = {
     RATING: ratings,
     STOCK: stocks,
     MARGIN: margins,
+    LOW_PRICE: low_prices,
 }
 """Computation of each of NUMBERS but freshness, which needs the time."""
 
