@@ -6,20 +6,13 @@ of the sum of positive parts. NEW, the reason of an exploration position, is fir
 code                 when                                                 parameters
 ===================  ===================================================  ==================
 NEW                  it was given an exploration place
-LOOKS_LIKE_QUERY     visual similarity                                    cosine
-MATCHES_TEXT         text similarity                                      cosine
-LOOKS_LIKE_TEXT      text_visual: similarity of its photos to a text      cosine
-MATCHES_WORDS        keywords: how well its words match, 0 to 1           match
-READS_LABEL          labels: how well words of a photo's label match      match
+of BRANCHES          a branch's score, by the kind of the branch          cosine, match
+                                                                          or score
 LIKED_TOGETHER       similarity of behaviour                              cosine
 LIKED_TOGETHER       item_item: the last product that adds most           product_id
 SIMILAR_TO_VIEWED    session: the last product that adds most             product_id
 VIEWED_RECENTLY      session, item_item: only the product itself adds
 BOUGHT_WITH          bought_together: the last product that adds most     product_id
-                     co_purchase: by counts                               score
-ALSO_VIEWED, TRENDING, BEST_SELLER, BUY_AGAIN, VIEWED_RECENTLY
-                     co_view, trending, best_sellers, reorder and
-                     recently_viewed: by counts                           score
 MATCHES_TASTE        taste, content: the feature that adds most to the    feature, value
                      score
 POPULAR              popularity, trend
