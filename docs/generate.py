@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import re
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -30,7 +32,7 @@ from docs import errors, exports, fields, personal_data, platforms, requests, re
 from embedder.settings import EmbedderSettings
 from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
-from ranker.settings import RankerSettings, RecipeFile, TrainSettings, WorkerSettings
+from ranker.settings import RECIPE_KEYS, RankerSettings, TrainSettings, WorkerSettings
 from retriever.search.recall.metrics import RecallCollector
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
@@ -108,6 +110,7 @@ def pages() -> dict[str, str]:
         f"{FACE}/requests.json": requests.file(),
         "../privacy.md": f"{personal_data.page()}\n",
         "../operate/retention.md": f"{retention.page()}\n",
+        "../../services/ranker/recipe.toml": _recipe_file(),
     }
 
 
@@ -153,8 +156,22 @@ def _settings() -> str:
 
 def _recipe() -> Iterator[list[str]]:
     """Yield a row for each key of a recipe's file."""
-    for name, field in sorted(RecipeFile.model_fields.items()):
+    for name, field in sorted(RECIPE_KEYS.model_fields.items()):
         yield [f"`{name}`", _default(field), _range(field), _line(field.description or "")]
+
+
+def _recipe_file() -> str:
+    """Return a recipe's file with every key and its default."""
+    parts = [
+        "# The recipe of the ranker's trainings: every key with its default. Name your copy by\n"
+        "# RANKER_RECIPE_FILE; a key that is left out keeps its default."
+    ]
+    for name, field in RECIPE_KEYS.model_fields.items():
+        limits = _range(field)
+        described = _line(field.description or "") + (f" Range: {limits}." if limits else "")
+        words = textwrap.fill(described, 100, initial_indent="# ", subsequent_indent="# ")
+        parts.append(f"{words}\n{name} = {json.dumps(field.default, ensure_ascii=False)}")
+    return "\n\n".join(parts) + "\n"
 
 
 def _variables(classes: Sequence[type[ProcessSettings]]) -> Iterator[list[str]]:

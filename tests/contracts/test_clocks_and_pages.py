@@ -76,7 +76,7 @@ CLOCK_NAMES = {
     "services/ranker/src/ranker/servicer/events.py:CountSales": "a sum over whole days (UTC)",
     "services/ranker/src/ranker/record/answers.py:_expose": "the term of a count by day",
     "services/ranker/src/ranker/record/answers.py:_write": "day of an answer's own time",
-    "services/ranker/src/ranker/serving/ranking/recommenders.py:lists": "days since a purchase",
+    "services/ranker/src/ranker/serving/ranking/recommenders.py:_reorder": "days since a purchase",
     "services/ranker/src/ranker/domain/counting.py:days": "day of an event's own time",
     "services/ranker/src/ranker/domain/counting.py:unit": "day of an event's own time",
     "services/ranker/src/ranker/domain/online.py:days": "whole days within a period",

@@ -86,38 +86,31 @@ class BranchTraits:
     """Weight in the fusion of a scene that has none."""
 
 
-def _by_counts(needs: BranchNeed, reason: str, finds: str) -> BranchTraits:
+def _searched(space: str, needs: BranchNeed, reason: str, finds: str) -> BranchTraits:
+    return BranchTraits(BranchKind.SPACE, needs, reason, finds, space, usual=1.0)
+
+
+def _counted(needs: BranchNeed, reason: str, finds: str) -> BranchTraits:
     return BranchTraits(BranchKind.COUNTS, needs, reason, finds)
 
 
+_WORDS, _NEWEST, _OTHER = BranchKind.WORDS, BranchKind.NEWEST, BranchKind.OTHER
+_TEXT, _ANCHOR, _SHOPPER = BranchNeed.TEXT, BranchNeed.ANCHOR, BranchNeed.SHOPPER
+_ALWAYS = BranchNeed.NOTHING
 BRANCHES: Mapping[Branch, BranchTraits] = MappingProxyType(
     {
-        Branch.VISUAL: BranchTraits(
-            *(BranchKind.SPACE, BranchNeed.PHOTO, "LOOKS_LIKE_QUERY"),
-            "products that look similar",
-            space="visual",
-            usual=1.0,
+        Branch.VISUAL: _searched(
+            "visual", BranchNeed.PHOTO, "LOOKS_LIKE_QUERY", "products that look similar"
         ),
-        Branch.TEXT: BranchTraits(
-            *(BranchKind.SPACE, BranchNeed.TEXT, "MATCHES_TEXT"),
-            "products that match the text",
-            space="text",
-            usual=1.0,
-        ),
-        Branch.TEXT_VISUAL: BranchTraits(
-            *(BranchKind.SPACE, BranchNeed.TEXT, "LOOKS_LIKE_TEXT"),
-            "products that look like the text",
-            space="visual",
-            usual=1.0,
+        Branch.TEXT: _searched("text", _TEXT, "MATCHES_TEXT", "products that match the text"),
+        Branch.TEXT_VISUAL: _searched(
+            "visual", _TEXT, "LOOKS_LIKE_TEXT", "products that look like the text"
         ),
         Branch.KEYWORDS: BranchTraits(
-            *(BranchKind.WORDS, BranchNeed.TEXT, "MATCHES_WORDS"),
-            "products that have words of the text",
-            usual=1.0,
+            _WORDS, _TEXT, "MATCHES_WORDS", "products that have words of the text", usual=1.0
         ),
         Branch.LABELS: BranchTraits(
-            *(BranchKind.WORDS, BranchNeed.LABEL, "READS_LABEL"),
-            "products that have words of the label",
+            _WORDS, BranchNeed.LABEL, "READS_LABEL", "products that have words of the label"
         ),
         Branch.COLLABORATIVE: BranchTraits(
             *(BranchKind.BEHAVIOUR, BranchNeed.LIKING, "MATCHES_TASTE"),
@@ -125,37 +118,26 @@ BRANCHES: Mapping[Branch, BranchTraits] = MappingProxyType(
             usual=1.0,
         ),
         Branch.NEW: BranchTraits(
-            *(BranchKind.NEWEST, BranchNeed.NOTHING, "NEW"),
-            "the newest products that pass the filter",
+            _NEWEST, _ALWAYS, "NEW", "the newest products that pass the filter"
         ),
-        Branch.TRENDING: _by_counts(BranchNeed.NOTHING, "TRENDING", "products that are trending"),
-        Branch.BEST_SELLERS: _by_counts(BranchNeed.NOTHING, "BEST_SELLER", "best sellers"),
+        Branch.TRENDING: _counted(_ALWAYS, "TRENDING", "products that are trending"),
+        Branch.BEST_SELLERS: _counted(_ALWAYS, "BEST_SELLER", "best sellers"),
         Branch.FOLLOWED: BranchTraits(
-            *(BranchKind.NEWEST, BranchNeed.FOLLOWED, "FOLLOWED"),
-            "the newest products that the shopper follows",
+            _NEWEST, BranchNeed.FOLLOWED, "FOLLOWED", "the newest products that the shopper follows"
         ),
-        Branch.CO_PURCHASE: _by_counts(
-            BranchNeed.ANCHOR, "BOUGHT_WITH", "products that are bought together"
+        Branch.CO_PURCHASE: _counted(_ANCHOR, "BOUGHT_WITH", "products that are bought together"),
+        Branch.CO_VIEW: _counted(_ANCHOR, "ALSO_VIEWED", "products that are viewed together"),
+        Branch.RECENTLY_VIEWED: _counted(
+            _SHOPPER, "VIEWED_RECENTLY", "products that the shopper viewed"
         ),
-        Branch.CO_VIEW: _by_counts(
-            BranchNeed.ANCHOR, "ALSO_VIEWED", "products that are viewed together"
-        ),
-        Branch.RECENTLY_VIEWED: _by_counts(
-            BranchNeed.SHOPPER, "VIEWED_RECENTLY", "products that the shopper viewed"
-        ),
-        Branch.REORDER: _by_counts(
-            BranchNeed.SHOPPER, "BUY_AGAIN", "products that the shopper bought before"
-        ),
-        Branch.LEFT_IN_CART: _by_counts(
-            BranchNeed.SHOPPER, "LEFT_IN_CART", "products that the shopper put into the cart"
+        Branch.REORDER: _counted(_SHOPPER, "BUY_AGAIN", "products that the shopper bought before"),
+        Branch.LEFT_IN_CART: _counted(
+            _SHOPPER, "LEFT_IN_CART", "products that the shopper put into the cart"
         ),
         Branch.POPULAR: BranchTraits(
-            *(BranchKind.OTHER, BranchNeed.NOTHING, "POPULAR"),
-            "popular products that pass the filter",
+            _OTHER, _ALWAYS, "POPULAR", "popular products that pass the filter"
         ),
-        Branch.GIVEN: BranchTraits(
-            *(BranchKind.OTHER, BranchNeed.NOTHING, "GIVEN"), "the request's candidates"
-        ),
+        Branch.GIVEN: BranchTraits(_OTHER, _ALWAYS, "GIVEN", "the request's candidates"),
     }
 )
 """Description of each branch, in the order in which plans name them."""

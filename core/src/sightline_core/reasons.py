@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from enum import IntEnum
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 
 class Reason(NamedTuple):
@@ -61,6 +63,9 @@ REASONS: Mapping[str, ReasonText] = MappingProxyType(
         "BUY_AGAIN": ReasonText("You bought this before", "您以前买过"),
         "LEFT_IN_CART": ReasonText("You put this into your cart", "您曾加入购物车"),
         "FOLLOWED": ReasonText("By someone you follow", "来自您关注的人"),
+        "RATING": ReasonText("Rated well", "评价良好"),
+        "STOCK": ReasonText("In stock", "现货充足"),
+        "LOW_PRICE": ReasonText("Costs less than similar products", "价格低于同类商品"),
         "GIVEN": ReasonText("Selected for this page", "为此页面挑选"),
         "FEATURED": ReasonText("Picked by the shop", "店铺精选"),
     }
@@ -72,10 +77,13 @@ def sentence(key: str, language_code: str) -> str | None:
     """Return the sentence of REASONS in a language (BCP 47), English in others than its own; None
     if no reason has this key."""
     texts = REASONS.get(key)
-    if texts is None:
-        return None
-    own = language_code.partition("-")[0].lower()
-    return texts[ReasonText._fields.index(own)] if own in ReasonText._fields else texts.en
+    return None if texts is None else in_language(texts._asdict(), language_code)
+
+
+def in_language(texts: Mapping[str, T], language_code: str) -> T:
+    """Return what is given for a language (BCP 47), English for one that is not among them."""
+    found = texts.get(language_code.partition("-")[0].lower())
+    return texts["en"] if found is None else found
 
 
 class MoveCause(IntEnum):

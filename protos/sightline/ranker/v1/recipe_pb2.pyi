@@ -121,6 +121,7 @@ class Recipe(google.protobuf.message.Message):
     SHARED_SCALE_FIELD_NUMBER: builtins.int
     TRANSITION_PENALTY_FIELD_NUMBER: builtins.int
     TITLE_WORDS_FIELD_NUMBER: builtins.int
+    SHOPPER_ATTRIBUTE_KEYS_FIELD_NUMBER: builtins.int
     loss: Global___Recipe.Loss.ValueType
     """Loss function of LightFM."""
     dimension: builtins.int
@@ -169,6 +170,12 @@ class Recipe(google.protobuf.message.Message):
         "country", "grape".
         """
 
+    @property
+    def shopper_attribute_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Keys of the attributes given by shoppers that become features of theirs, up to 100. If empty, those of the recipe
+        file; if it names none, all.
+        """
+
     def __init__(
         self,
         *,
@@ -191,9 +198,10 @@ class Recipe(google.protobuf.message.Message):
         shared_scale: builtins.float | None = ...,
         transition_penalty: builtins.float | None = ...,
         title_words: builtins.bool | None = ...,
+        shopper_attribute_keys: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_shared_scale", b"_shared_scale", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_title_words", b"_title_words", "_together_support", b"_together_support", "_transition_penalty", b"_transition_penalty", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "learning_rate", b"learning_rate", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "shared_scale", b"shared_scale", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "title_words", b"title_words", "together_support", b"together_support", "transition_penalty", b"transition_penalty", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_shared_scale", b"_shared_scale", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_title_words", b"_title_words", "_together_support", b"_together_support", "_transition_penalty", b"_transition_penalty", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "attribute_keys", b"attribute_keys", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "item_item", b"item_item", "learning_rate", b"learning_rate", "loss", b"loss", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "shared_scale", b"shared_scale", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "title_words", b"title_words", "together_support", b"together_support", "transition_penalty", b"transition_penalty", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_dimension", b"_dimension", "_ease_penalty", b"_ease_penalty", "_epochs", b"_epochs", "_item_alpha", b"_item_alpha", "_learning_rate", b"_learning_rate", "_max_sampled", b"_max_sampled", "_neighbours", b"_neighbours", "_shared_scale", b"_shared_scale", "_style_dimension", b"_style_dimension", "_style_scale", b"_style_scale", "_threads", b"_threads", "_title_words", b"_title_words", "_together_support", b"_together_support", "_transition_penalty", b"_transition_penalty", "_user_alpha", b"_user_alpha", "_user_ids", b"_user_ids", "attribute_keys", b"attribute_keys", "dimension", b"dimension", "ease_penalty", b"ease_penalty", "epochs", b"epochs", "item_alpha", b"item_alpha", "item_item", b"item_item", "learning_rate", b"learning_rate", "loss", b"loss", "max_sampled", b"max_sampled", "neighbours", b"neighbours", "shared_scale", b"shared_scale", "shopper_attribute_keys", b"shopper_attribute_keys", "style_dimension", b"style_dimension", "style_scale", b"style_scale", "threads", b"threads", "title_words", b"title_words", "together_support", b"together_support", "transition_penalty", b"transition_penalty", "user_alpha", b"user_alpha", "user_ids", b"user_ids"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_dimension", b"_dimension"]) -> typing.Literal["dimension"] | None: ...
     @typing.overload

@@ -5,9 +5,11 @@ import pytest
 from gateway.model.causes import Peer
 from gateway.model.peer_failures import BY_REASON, StageFailure, cause_of
 from gateway.ranking.fallbacks import degradations, reasons_for
+from gateway.ranking.wording import own_reason
 from servicekit.errors import BY_CODE, Code
 from sightline_core.branch import BITS, Branch
 from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.parts import NUMBERS
 from sightline_core.reasons import Reason
 
 REASON = Reason(code="MATCHES_TASTE", text="yes")
@@ -80,3 +82,13 @@ def test_only_the_gateway_knows_that_a_product_is_new():
 
 def test_every_branch_has_a_reason_of_its_own():
     assert len({item.code for item in reasons_for(sum(BITS.values()), ())}) == len(Branch)
+
+
+@pytest.mark.parametrize("part", NUMBERS)
+def test_a_reason_by_a_number_is_a_sentence_without_the_number(part: str) -> None:
+    """A margin would reveal the product's cost."""
+    given = Reason(part.upper(), part.upper(), (("cosine", "0.400"),))
+    (found,) = reasons_for(0, (given,), "en")
+    assert found == own_reason(NUMBERS[part], "en")
+    assert found.text != found.code
+    assert "MARGIN" not in {found.code, found.text}

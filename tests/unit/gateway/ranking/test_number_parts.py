@@ -9,6 +9,7 @@ from gateway.ranking.number_parts import ComputedParts, computed_parts
 from sightline.common.v1 import candidate_pb2, product_pb2
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns
+from sightline_core.parts import FRESHNESS, NUMBERS
 from sightline_core.score_notes import NoteCause, ScoreNote
 
 
@@ -87,6 +88,32 @@ def test_an_attribute_is_scaled_between_its_bounds_and_texts_have_no_number() ->
     )
     assert found.values["attribute.alcohol"] == near(0.0, 0.5, 1.0, NAN, NAN)
     assert ScoreNote("attribute.alcohol", NoteCause.NUMBER_MISSING, 2) in found.notes
+
+
+def test_a_low_price_is_rated_among_the_candidates_of_the_usual_currency() -> None:
+    found = computed(
+        None,
+        {"low_price": 1.0},
+        price_micros=[30, 10, 20, 20, 5, -1, 0],
+        currencies=["EUR", "EUR", "EUR", "EUR", "USD", "", "EUR"],
+    )
+    assert found.values["low_price"] == near(0.0, 0.75, 0.375, 0.375, NAN, NAN, 1.0)
+    assert found.notes == [
+        ScoreNote("low_price", NoteCause.NUMBER_MISSING, 1),
+        ScoreNote("low_price", NoteCause.OTHER_CURRENCY, 1),
+    ]
+    alone = computed(None, {"low_price": 1.0}, price_micros=[30], currencies=["EUR"])
+    assert alone.values["low_price"] == [1.0]
+    none = computed(None, {"low_price": 1.0}, price_micros=[-1], currencies=[""])
+    assert none.values == {}
+
+
+def test_every_number_is_computed_where_it_is_known() -> None:
+    known = {"rating_tenths": [40], "stocks": [3]}
+    known |= {"price_micros": [3], "currencies": ["EUR"]}
+    known |= {"cost_micros": [2], "cost_currencies": ["EUR"]}
+    found = computed(None, dict.fromkeys(NUMBERS, 1.0), **known)
+    assert found.values.keys() == NUMBERS.keys() - {FRESHNESS}
 
 
 def test_a_part_that_no_product_has_is_left_out_and_named() -> None:

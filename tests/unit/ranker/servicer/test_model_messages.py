@@ -25,6 +25,7 @@ ALL = recipe_pb2.Recipe(
     attribute_keys=["grape"],
     title_words=True,
     user_ids=False,
+    shopper_attribute_keys=["country"],
     style_dimension=0,
     style_scale=0.75,
     item_item=recipe_pb2.Recipe.ITEM_ITEM_KNN,

@@ -43,6 +43,7 @@ PARTS = MappingProxyType(
         "rating": "rated well",
         "stock": "units in stock",
         "margin": "share of the price above the cost",
+        "low_price": "costs less than the other candidates",
         "fusion": "position by similarity (the ranker did not answer)",
     }
 )

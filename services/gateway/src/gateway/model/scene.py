@@ -15,6 +15,7 @@ from gateway.model.diversity import Diversity, Share
 from gateway.model.match import Thresholds
 from gateway.model.quality import NamedQuality, Quality
 from sightline_core.branch import BRANCHES, BY_HISTORY, SCORED, WEIGHED, Branch
+from sightline_core.parts import BEHAVIOUR, NUMBERS
 from sightline_core.ranking import AnchorSource, AppliedObjective, Objective
 from sightline_rules.categories import MAX_LEVELS
 
@@ -44,26 +45,11 @@ LABELS_WEIGHT = 0.5
 """Weight of the branch `labels` in the fusion, where a request has labels read and its scene gives
 the branch no weight."""
 
-FRESHNESS = "freshness"
-"""Part of a raw score by the age of a product in the catalog."""
-
-RATING, STOCK, MARGIN = "rating", "stock", "margin"
-"""Parts of a raw score by numbers of a product."""
-
 ATTRIBUTE = "attribute."
 """Prefix of parts by number attributes."""
 
 AFFINITY = "affinity"
 """Part of a raw score by the categories and brands of a shopper's last products."""
-
-NUMBERS = (FRESHNESS, RATING, STOCK, MARGIN)
-"""Parts by numbers that every product may have."""
-
-BEHAVIOUR = (
-    *("taste", "session", "item_item", "bought_together"),
-    *("content", "trend", "popularity"),
-)
-"""Parts that the ranker computes for every candidate, independent of its branch."""
 
 
 def _each_branch(weights: Mapping[Branch, float]) -> Mapping[Branch, float]:

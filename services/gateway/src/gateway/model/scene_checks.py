@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Set
 
-from gateway.model.scene import AFFINITY, ATTRIBUTE, BEHAVIOUR, NUMBERS, Scene
+from gateway.model.scene import AFFINITY, ATTRIBUTE, Scene
 from sightline_core.branch import (
     ABOUT,
     ANCHORED,
@@ -12,6 +12,7 @@ from sightline_core.branch import (
     SCORED,
     Branch,
 )
+from sightline_core.parts import BEHAVIOUR, NUMBERS
 from sightline_core.ranking import AnchorSource, Objective
 
 HISTORY = "parts_with_history"

@@ -8,17 +8,13 @@ from gateway.model.peer_failures import StageFailure
 from gateway.ranking.wording import CACHED, own_reason
 from sightline_core.branch import BRANCHES, Branch, branches_of
 from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.parts import FEATURED, NUMBERS
 from sightline_core.reasons import Reason
-
-FEATURED = "FEATURED"
-"""Reason of a product that no branch found because a control pinned it."""
-
 
 OWN_PARTS: Mapping[str, str] = MappingProxyType(
     {
-        "FOLLOWED": BRANCHES[Branch.FOLLOWED].reason,
-        "FRESHNESS": BRANCHES[Branch.NEW].reason,
-        "GIVEN": BRANCHES[Branch.GIVEN].reason,
+        **{part.upper(): reason for part, reason in NUMBERS.items()},
+        **{each.upper(): BRANCHES[each].reason for each in (Branch.FOLLOWED, Branch.GIVEN)},
     }
 )
 """Reasons for parts that the gateway computes; the ranker reports these by the part's name."""
@@ -57,7 +53,9 @@ def reasons_for(
     new. `bits`: the branches that found the product."""
     branches = branches_of(bits)
     if not given:
-        codes = [BRANCHES[branch].reason for branch in branches] or [FEATURED]
+        codes = [BRANCHES[branch].reason for branch in branches] or [
+            FEATURED
+        ]  # a control pinned it
         return tuple(own_reason(code, language_code) for code in codes)
     given = tuple(
         [

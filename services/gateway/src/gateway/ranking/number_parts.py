@@ -6,36 +6,28 @@ Each is 0 to 1, and NaN for a product without the number::
     rating          mean of the rating and `ratings` more of `rating`, ÷ 5
     stock           min(1, stock ÷ plenty)
     margin          (price − cost) ÷ price; 0 if the cost is above the price
+    low_price       share of the other candidates that cost more; equal prices count half
     attribute.NAME  (value − least) ÷ (most − least), at least 0 and at most 1
 """
 
 import math
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from functools import partial
 from typing import Any
 
-from gateway.model.scene import (
-    ATTRIBUTE,
-    FRESHNESS,
-    MARGIN,
-    RATING,
-    STOCK,
-    AttributeScale,
-    NumberScales,
-)
+from gateway.model.scene import ATTRIBUTE, AttributeScale, NumberScales
 from sightline_core.branch import BITS, Branch
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns
+from sightline_core.parts import FRESHNESS, LOW_PRICE, MARGIN, RATING, STOCK
 from sightline_core.score_notes import NoteCause, ScoreNote
 from sightline_rules.fast_dataclass import fast_dataclass
 
 HOUR_MICROS = 3_600_000_000
 MOST_TENTHS = 50
 """The best rating, in tenths."""
-
-
-_NUMBERS = frozenset({RATING, STOCK, MARGIN})
 
 
 @fast_dataclass(slots=True)
@@ -80,12 +72,16 @@ def computed_parts(
     if weights.get(Branch.FOLLOWED):
         bit = BITS[Branch.FOLLOWED]
         values[Branch.FOLLOWED] = [1.0 if bits & bit else math.nan for bits in candidates.branches]
-    if not scales.attributes and _NUMBERS.isdisjoint(weights):
+    if not scales.attributes and _COMPUTED.keys().isdisjoint(weights):
         return ComputedParts(values, [])
     columns = {
-        part: compute(candidates.columns)
-        for part, compute in _numbers(scales).items()
+        part: compute(candidates.columns, scales)
+        for part, compute in _COMPUTED.items()
         if weights.get(part)
+    } | {
+        f"{ATTRIBUTE}{name}": attributes(candidates.columns, name, scale)
+        for name, scale in scales.attributes.items()
+        if weights.get(f"{ATTRIBUTE}{name}")
     }
     return ComputedParts(
         values | {part: column.values for part, column in columns.items() if column.known},
@@ -96,18 +92,6 @@ def computed_parts(
             if count
         ],
     )
-
-
-def _numbers(scales: NumberScales) -> Mapping[str, Callable[[ProductColumns], PartColumn]]:
-    return {
-        RATING: partial(ratings, scales=scales),
-        STOCK: partial(stocks, plenty=scales.plenty_of_stock),
-        MARGIN: margins,
-        **{
-            f"{ATTRIBUTE}{name}": partial(attributes, name=name, scale=scale)
-            for name, scale in scales.attributes.items()
-        },
-    }
 
 
 def ratings(columns: ProductColumns, scales: NumberScales) -> PartColumn:
@@ -133,15 +117,16 @@ def ratings(columns: ProductColumns, scales: NumberScales) -> PartColumn:
     )
 
 
-def stocks(columns: ProductColumns, plenty: int) -> PartColumn:
+def stocks(columns: ProductColumns, scales: NumberScales) -> PartColumn:
     """Return stocks as shares of a plentiful one, at most 1."""
+    plenty = scales.plenty_of_stock
     values = [
         math.nan if stock < 0 else min(stock / plenty, 1.0) for stock in columns.read("stocks", -1)
     ]
     return PartColumn(values, {NoteCause.NUMBER_MISSING: sum(map(math.isnan, values))})
 
 
-def margins(columns: ProductColumns) -> PartColumn:
+def margins(columns: ProductColumns, _: NumberScales) -> PartColumn:
     """Return margins as shares of the price, 0 if the cost is above it."""
     values, foreign, losses = list[float](), 0, 0
     rows = zip(
@@ -168,6 +153,41 @@ def margins(columns: ProductColumns) -> PartColumn:
             NoteCause.COST_ABOVE_PRICE: losses,
         },
     )
+
+
+def low_prices(columns: ProductColumns, _: NumberScales) -> PartColumn:
+    """Return the shares of the other candidates that cost more, among those whose price is in the
+    currency of most; 1 for a single one."""
+    currencies = columns.read("currencies", "")
+    priced = [*zip(columns.read("price_micros", -1), currencies, strict=True)]
+    counts = Counter(currency for price, currency in priced if price >= 0)
+    usual = max(counts, key=counts.__getitem__, default="")
+    ordered = sorted(price for price, currency in priced if price >= 0 and currency == usual)
+    count = len(ordered)
+
+    def dearer(price: int) -> float:
+        rank = (bisect_left(ordered, price) + bisect_right(ordered, price) - 1) / 2
+        return 1 - rank / (count - 1) if count > 1 else 1.0
+
+    return PartColumn(
+        [
+            dearer(price) if price >= 0 and currency == usual else math.nan
+            for price, currency in priced
+        ],
+        {
+            NoteCause.NUMBER_MISSING: len(priced) - sum(counts.values()),
+            NoteCause.OTHER_CURRENCY: sum(counts.values()) - count,
+        },
+    )
+
+
+_COMPUTED: Mapping[str, Callable[[ProductColumns, NumberScales], PartColumn]] = {
+    RATING: ratings,
+    STOCK: stocks,
+    MARGIN: margins,
+    LOW_PRICE: low_prices,
+}
+"""Computation of each of NUMBERS but freshness, which needs the time."""
 
 
 def attributes(columns: ProductColumns, name: str, scale: AttributeScale) -> PartColumn:

@@ -10,7 +10,7 @@ from itertools import chain
 
 from gateway.model.explanation import ProductExplanation, ProductOutcome
 from gateway.model.match import Match
-from sightline_core.reasons import Reason, sentence
+from sightline_core.reasons import Reason, in_language, sentence
 from sightline_core.search import UsedSynonym
 
 TITLED: Mapping[str, Mapping[str, str]] = {
@@ -185,7 +185,7 @@ def titled(
     """Return a product's reasons with the titles of the products that they name (`named`); one
     whose title is unknown stays unchanged."""
     known = dict(zip(named(reasons), titles, strict=True))
-    templates, found = _of(TITLED, language_code), list[Reason]()
+    templates, found = in_language(TITLED, language_code), list[Reason]()
     for reason in reasons:
         template, title = templates.get(reason.code), known.get(reason.product_id)
         if template and title:
@@ -199,7 +199,7 @@ def titled(
 def meant(reasons: tuple[Reason, ...], used: UsedSynonym, language_code: str) -> tuple[Reason, ...]:
     """Return reasons of a product that has a synonym of what was typed: MATCHES_WORDS says so, and
     is added if it is missing."""
-    text = SYNONYMS.get(language_code.partition("-")[0].lower(), SYNONYMS["en"])
+    text = in_language(SYNONYMS, language_code)
     parameters = (("typed", used.typed), ("synonym", used.term))
     own = Reason(WORDS, text.format(typed=used.typed, term=used.term), parameters)
     if all(reason.code != WORDS for reason in reasons):
@@ -210,7 +210,7 @@ def meant(reasons: tuple[Reason, ...], used: UsedSynonym, language_code: str) ->
 def read(reasons: tuple[Reason, ...], text: str, language_code: str) -> tuple[Reason, ...]:
     """Return reasons of a product that has words of a label, as the photo shows them: READS_LABEL
     says them, and is added if it is missing."""
-    template = LABELS.get(language_code.partition("-")[0].lower(), LABELS["en"])
+    template = in_language(LABELS, language_code)
     own = Reason(LABEL, template.format(text=text), (("text", text),))
     if all(reason.code != LABEL for reason in reasons):
         return (*reasons, own)
@@ -234,19 +234,12 @@ def outcome(value: ProductExplanation, language_code: str) -> str:
                 key = f"{ProductOutcome.NOT_A_CANDIDATE}/similarity"
                 known |= {"similarity": verdict.similarity, "last": verdict.last_similarity}
                 break
-    return _of(OUTCOMES, language_code)[key].format(**known)
+    return in_language(OUTCOMES, language_code)[key].format(**known)
 
 
 def matched(match: Match, language_code: str) -> str:
     """Return the quality of the best match, as a sentence."""
     name = match.outcome.name
-    texts = _of(MATCHES, language_code)
+    texts = in_language(MATCHES, language_code)
     text = texts.get(f"{name}/{match.branch}") or texts.get(name, "")
     return text.format(value=match.value or 0.0, threshold=match.threshold or 0.0)
-
-
-def _of(texts: Mapping[str, Mapping[str, str]], language_code: str) -> Mapping[str, str]:
-    found = texts.get(language_code)
-    return (
-        texts.get(language_code.partition("-")[0].lower(), texts["en"]) if found is None else found
-    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from gateway.model.errors import NothingAvailable
 from gateway.model.price import RequestPrice
 from gateway.model.query import RequestQuery
-from gateway.model.scene import MARGIN, Scene
+from gateway.model.scene import Scene
 from gateway.ports import SceneSource
 from gateway.recommend.charge import covered
 from gateway.recommend.controls.step import apply_controls
@@ -17,6 +17,7 @@ from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from sightline_core.candidates import CandidateList
+from sightline_core.parts import MARGIN
 from sightline_core.ranking import Objective
 
 

@@ -15,7 +15,6 @@ from gateway.model.filters import CallersFilter
 from gateway.model.quality import Quality, check_quality
 from gateway.model.query import RequestQuery
 from gateway.model.response import ListAnswer
-from gateway.model.scene import MARGIN
 from gateway.ranking.fallbacks import degradations, reasons_for
 from gateway.ranking.sorting import NEAREST, POPULARITY, RELEVANCE, in_order
 from gateway.recommend.answer_report import versions_of
@@ -38,6 +37,7 @@ from sightline_core.candidates import CandidateList
 from sightline_core.columns import Stamp
 from sightline_core.degradations import Degradation
 from sightline_core.opaque_messages import ProductRow
+from sightline_core.parts import MARGIN
 from sightline_core.ranking import Objective
 from sightline_core.score_notes import OBJECTIVE, NoteCause, ScoreNote
 from sightline_core.search import RANKED, ListedProducts, ListingRequest

@@ -29,13 +29,14 @@ from typing import Any
 from gateway.model.peers import ReplayRules
 from gateway.model.query import AnswerScope, RequestQuery
 from gateway.model.replay import ExpectedOutcome
-from gateway.model.scene import ATTRIBUTE, MARGIN, NUMBERS, Scene
+from gateway.model.scene import ATTRIBUTE, Scene
 from gateway.ports import RankerPort, RetrieverPort
 from gateway.recommend.expected_figures import ExpectedFigure, OutcomePair, expected_figures
 from gateway.recommend.plan_request import weights_of
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch, branches_of
 from sightline_core.opaque_messages import ProductRow
+from sightline_core.parts import MARGIN, NUMBERS
 from sightline_core.ranking import AnswerRange
 
 MOST_ANSWERS, DEFAULT_ANSWERS = 200, 100

@@ -12,10 +12,10 @@ from typing import Any
 
 from google.protobuf.descriptor import Descriptor
 
-from gateway.model.scene import MARGIN
 from gateway.servicer.requests import reads_costs
 from servicekit.admission import access
 from servicekit.rpc.server import Binding, Context
+from sightline_core.parts import MARGIN
 from sightline_core.ranking import Objective
 from sightline_core.score_notes import OBJECTIVE, NoteCause
 

@@ -5,9 +5,10 @@ the split.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from pydantic import TypeAdapter
 
@@ -63,53 +64,65 @@ class PartBlend:
     """Number of shoppers or impressions behind the weights; 0 for the default."""
 
 
-RANGES: Mapping[str, tuple[float, float]] = {
-    "dimension": (2, 512),
-    "epochs": (1, 1000),
-    "max_sampled": (1, 1000),
-    "learning_rate": (1e-6, 10),
-    "item_alpha": (0, 1),
-    "user_alpha": (0, 1),
-    "threads": (1, 256),
-    "style_dimension": (0, 512),
-    "style_scale": (0, 100),
-    "shared_scale": (1e-3, 100),
-    "transition_penalty": (1e-3, 1e9),
-    "ease_penalty": (1e-3, 1e9),
-    "neighbours": (1, 10_000),
-    "together_support": (1, 1_000_000),
-}
-"""Minimum and maximum of each number of a recipe that callers and settings may choose."""
+class Between(NamedTuple):
+    """Minimum and maximum of a number that callers and files may choose."""
+
+    least: float
+    most: float
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Parameters of a training; settings/recipe_file.py describes each."""
+    """Parameters of a training: the one place that describes them. Recipe files, their reference,
+    and what TrainModel accepts follow from its fields (KEYS), each with its docstring; the message
+    Recipe has the same fields."""
 
     loss: Loss = Loss.WARP
-    dimension: int = 30
-    epochs: int = 20
-    max_sampled: int = 50
-    learning_rate: float = 0.05
-    item_alpha: float = 0.0
-    user_alpha: float = 0.0
-    threads: int = 1
+    """Loss function of LightFM: warp (best for the first places of a list), bpr, or logistic, which
+    also learns from hides and low ratings."""
+    dimension: Annotated[int, Between(2, 512)] = 30
+    """Length of the vectors. 30 is best on MovieLens-100k; longer ones help from millions of
+    events."""
+    epochs: Annotated[int, Between(1, 1000)] = 20
+    """Passes over all interests."""
+    max_sampled: Annotated[int, Between(1, 1000)] = 50
+    """Maximum number of products that WARP samples to find a wrongly ranked one."""
+    learning_rate: Annotated[float, Between(1e-6, 10)] = 0.05
+    """Learning rate of Adagrad."""
+    item_alpha: Annotated[float, Between(0, 1)] = 0.0
+    """L2 penalty on features of products."""
+    user_alpha: Annotated[float, Between(0, 1)] = 0.0
+    """L2 penalty on features of shoppers."""
+    threads: Annotated[int, Between(1, 256)] = 1
+    """Threads of LightFM. With 1 the same data give the same model bit for bit; more are faster,
+    but give another model each time."""
     seed: int = 0
     attribute_keys: tuple[str, ...] = ("country", "grape")
+    """Keys of the text attributes that become features of a product."""
     title_words: bool = False
-    """Words gain for new products, and may cost AUC of known ones: lab/research/quality.md."""
+    """If true, words of titles become features of a product: up to 4,000 words that 2 products to
+    2% of the products have. They help products that no shopper likes yet, and may harm others
+    slightly."""
     user_ids: bool = True
-    style_dimension: int = 32
-    style_scale: float = 1.0
-    """Factor on what photos predict for products without interests: 1 as learned; 0 off."""
-    shared_scale: float = 0.2
-    """Scale of shared features of products relative to their own ids, which have 1. At 1 products
-    become too similar for a session: see lab/research/quality.md."""
+    """If true, each shopper has an individual feature in addition to those of given attributes."""
+    shopper_attribute_keys: tuple[str, ...] = ()
+    """Keys of the attributes given by shoppers that become features of theirs. Empty: all."""
+    style_dimension: Annotated[int, Between(0, 512)] = 32
+    """Length of the visual style, learned from the products' photos. 0 disables it."""
+    style_scale: Annotated[float, Between(0, 100)] = 1.0
+    """Factor on what photos predict for products without likes. 1: as learned. 0: off."""
+    shared_scale: Annotated[float, Between(1e-3, 100)] = 0.2
+    """Scale of features that products share, such as a brand, relative to 1 for the id."""
     item_item: ItemItem = ItemItem.TRANSITION
-    transition_penalty: float = 1600.0
-    ease_penalty: float = 350.0
-    neighbours: int = 200
-    together_support: int = 3
+    """Item-to-item model: transition, ease, cosine, knn or off."""
+    transition_penalty: Annotated[float, Between(1e-3, 1e9)] = 1600.0
+    """The transitions' λ."""
+    ease_penalty: Annotated[float, Between(1e-3, 1e9)] = 350.0
+    """EASE's λ."""
+    neighbours: Annotated[int, Between(1, 10_000)] = 200
+    """Maximum number of related products stored for each product."""
+    together_support: Annotated[int, Between(1, 1_000_000)] = 3
+    """Minimum number of baskets that two products must share to count as bought together."""
     blend: PartBlend = field(default_factory=PartBlend)
     newcomers: Mapping[str, float] = field(default_factory=lambda: {"trend": 0.0})
     """Weights that replace those of the blend for shoppers with few events who were not in
@@ -124,6 +137,16 @@ class Recipe:
     def json(self) -> dict[str, Any]:
         """Return the recipe for a manifest; `recipe_of` reads it back."""
         return asdict(self)
+
+
+_HINTS = get_type_hints(Recipe, include_extras=True)
+_APART = frozenset({"seed", "blend", "newcomers", "returning", "signals"})
+KEYS = tuple(one.name for one in fields(Recipe) if one.name not in _APART)
+"""What a recipe's file and callers may set."""
+RANGES: Mapping[str, Between] = MappingProxyType(
+    {name: _HINTS[name].__metadata__[0] for name in KEYS if hasattr(_HINTS[name], "__metadata__")}
+)
+"""Minimum and maximum of each number among KEYS."""
 
 
 _RECIPE = TypeAdapter(Recipe)

@@ -21,12 +21,15 @@ MOST_TRIALS = 10_000
 MOST_SECONDS = 7 * 86_400
 MOST_KEYS, MOST_KEY_LENGTH = 100, 128
 
-_ENUMS: Mapping[str, Any] = {
-    "loss": recipe_pb2.Recipe.Loss,
-    "item_item": recipe_pb2.Recipe.ItemItem,
+_FIELDS = recipe_pb2.Recipe.DESCRIPTOR.fields
+_ENUMS: Mapping[str, Mapping[int, str]] = {
+    one.name: {number: value.name for number, value in one.enum_type.values_by_number.items()}
+    for one in _FIELDS
+    if one.enum_type is not None
 }
-"""Enums whose names are those of Loss and ItemItem after a prefix."""
-_PLAIN = (*RANGES, "title_words", "user_ids")
+"""Enums whose names are those of the recipe's own after a prefix."""
+_LISTS = [one.name for one in _FIELDS if one.is_repeated]
+_PLAIN = [one.name for one in _FIELDS if one.name not in (*_ENUMS, *_LISTS)]
 """Fields that are equal in message and recipe."""
 
 
@@ -47,13 +50,11 @@ def params_of(request: pb.TrainModelRequest) -> dict[str, Any]:
 def _given(message: recipe_pb2.Recipe) -> dict[str, Any]:
     """Return the recipe values that the message sets, as JSON values."""
     given = {name: getattr(message, name) for name in _PLAIN if _has(message, name)}
-    for name, kind in _ENUMS.items():
+    for name, names in _ENUMS.items():
         number = getattr(message, name)
-        if number and number in kind.values():
-            given[name] = kind.Name(number).removeprefix(f"{name.upper()}_").lower()
-    if message.attribute_keys:
-        given["attribute_keys"] = list(message.attribute_keys)
-    return given
+        if number and number in names:
+            given[name] = names[number].removeprefix(f"{name.upper()}_").lower()
+    return given | {name: [*found] for name in _LISTS if (found := getattr(message, name))}
 
 
 def _problems(request: pb.TrainModelRequest) -> Iterable[tuple[str, str]]:
@@ -62,13 +63,14 @@ def _problems(request: pb.TrainModelRequest) -> Iterable[tuple[str, str]]:
         value = getattr(message, name)
         if _has(message, name) and not least <= value <= most:
             yield f"recipe.{name}", f"must be {least:g} to {most:,.15g}"
-    for name, kind in _ENUMS.items():
-        if getattr(message, name) not in kind.values():
+    for name, names in _ENUMS.items():
+        if getattr(message, name) not in names:
             yield f"recipe.{name}", "is not a known value"
-    keys = message.attribute_keys
-    if len(keys) > MOST_KEYS or not all(0 < len(key) <= MOST_KEY_LENGTH for key in keys):
-        problem = f"must be at most {MOST_KEYS} keys of 1 to {MOST_KEY_LENGTH} characters"
-        yield "recipe.attribute_keys", problem
+    for name in _LISTS:
+        keys = getattr(message, name)
+        if len(keys) > MOST_KEYS or not all(0 < len(key) <= MOST_KEY_LENGTH for key in keys):
+            problem = f"must be at most {MOST_KEYS} keys of 1 to {MOST_KEY_LENGTH} characters"
+            yield f"recipe.{name}", problem
     if not 0 <= request.search_trials <= MOST_TRIALS:
         yield "search_trials", f"must be 0 to {MOST_TRIALS:,}"
     seconds = request.search_seconds

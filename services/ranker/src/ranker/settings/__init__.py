@@ -6,10 +6,11 @@ from ranker.settings.process_settings import (
     TrainSettings,
     WorkerSettings,
 )
-from ranker.settings.recipe_file import RecipeFile
+from ranker.settings.recipe_file import RECIPE_KEYS, RecipeFile
 from ranker.settings.shared import LogSettings, RecordSettings
 
 __all__ = [
+    "RECIPE_KEYS",
     "BackupCommandSettings",
     "LogSettings",
     "RankerSettings",

@@ -212,12 +212,12 @@ class TrainSettings(WorkerSettings):
     @property
     def training(self) -> dict[str, Any]:
         """Return the default parameters of training jobs."""
-        file = self.recipe_file
+        keys = self.recipe_file.keys
         return {
             "recipe": self.recipe.json(),
-            "search_trials": file.search_trials,
-            "search_seconds": file.search_seconds,
-            "ablation": file.ablation,
+            "search_trials": keys.search_trials,
+            "search_seconds": keys.search_seconds,
+            "ablation": keys.ablation,
         }
 
     @property

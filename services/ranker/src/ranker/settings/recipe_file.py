@@ -1,89 +1,25 @@
 """The recipe of trainings: a TOML file, validated as a whole."""
 
+import ast
+import inspect
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic_core import CoreSchema, core_schema
 
-from ranker.domain.recipe import RANGES, ItemItem, Loss, Recipe
+from ranker.domain.recipe import KEYS, RANGES, Recipe
 from ranker.domain.signals import Signals
 
-DEFAULT = Recipe()
 
-
-def _ranged(name: str, default: float) -> Any:
-    """Return a field for a number of the recipe within the bounds of domain/recipe.py."""
-    least, most = RANGES[name]
-    return Field(default=default, ge=least, le=most)
-
-
-class RecipeFile(BaseModel):
-    """Recipe of trainings, unless TrainModel overrides it."""
+class TrainingKeys(BaseModel):
+    """Keys of a recipe's file beside those of the recipe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-    attribute_keys: tuple[str, ...] = DEFAULT.attribute_keys
-    """Keys of the text attributes that become features of a product."""
-
-    title_words: bool = DEFAULT.title_words
-    """If true, words of titles become features of a product: up to 4,000 words that 2 products to
-    2% of the products have. They help products that no shopper likes yet, and may harm others
-    slightly."""
-
-    loss: Loss = DEFAULT.loss
-    """Loss function of LightFM: warp (best for the first places of a list), bpr, or logistic, which
-    also learns from hides and low ratings."""
-
-    dimension: int = _ranged("dimension", DEFAULT.dimension)
-    """Length of the vectors. 30 is best on MovieLens-100k; longer ones help from millions of
-    events."""
-
-    epochs: int = _ranged("epochs", DEFAULT.epochs)
-    """Passes over all interests."""
-
-    max_sampled: int = _ranged("max_sampled", DEFAULT.max_sampled)
-    """Maximum number of products that WARP samples to find a wrongly ranked one."""
-
-    learning_rate: float = _ranged("learning_rate", DEFAULT.learning_rate)
-    """Learning rate of Adagrad."""
-
-    item_alpha: float = _ranged("item_alpha", DEFAULT.item_alpha)
-    """L2 penalty on features of products."""
-
-    user_alpha: float = _ranged("user_alpha", DEFAULT.user_alpha)
-    """L2 penalty on features of shoppers."""
-
-    threads: int = _ranged("threads", DEFAULT.threads)
-    """Threads of LightFM. With 1 the same data give the same model bit for bit; more are faster,
-    but give another model each time."""
-
-    user_ids: bool = DEFAULT.user_ids
-    """If true, each shopper has an individual feature in addition to those of given attributes."""
-
-    style_dimension: int = _ranged("style_dimension", DEFAULT.style_dimension)
-    """Length of the visual style, learned from the products' photos. 0 disables it."""
-
-    style_scale: float = _ranged("style_scale", DEFAULT.style_scale)
-    """Factor on what photos predict for products without likes. 1: as learned. 0: off."""
-
-    shared_scale: float = _ranged("shared_scale", DEFAULT.shared_scale)
-    """Scale of features that products share, such as a brand, relative to 1 for the id."""
-
-    item_item: ItemItem = DEFAULT.item_item
-    """Item-to-item model: transition, ease, cosine, knn or off."""
-
-    transition_penalty: float = _ranged("transition_penalty", DEFAULT.transition_penalty)
-    """The transitions' λ."""
-
-    ease_penalty: float = _ranged("ease_penalty", DEFAULT.ease_penalty)
-    """EASE's λ."""
-
-    neighbours: int = _ranged("neighbours", DEFAULT.neighbours)
-    """Maximum number of related products stored for each product."""
-
-    together_support: int = _ranged("together_support", DEFAULT.together_support)
-    """Minimum number of baskets that two products must share to count as bought together."""
 
     search_trials: int = Field(default=0, ge=0, le=10_000)
     """Number of recipes tried on a validation split before a model is trained. 0 disables the
@@ -96,10 +32,50 @@ class RecipeFile(BaseModel):
     """If true, a training measures what each part adds and turns off parts that add nothing. It
     needs up to five more fits."""
 
+
+def _described(kind: type) -> Mapping[str, str]:
+    """Return the docstrings of a class's fields."""
+    (found,) = ast.parse(inspect.getsource(kind)).body
+    return {
+        one.target.id: inspect.cleandoc(text.value.value)
+        for one, text in pairwise(cast(ast.ClassDef, found).body)
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+        if isinstance(text.value.value, str)
+    }
+
+
+def _keys() -> Mapping[str, Any]:
+    """Return type and field of each key of the recipe, as for create_model."""
+    hints, described, default = get_type_hints(Recipe), _described(Recipe), Recipe()
+    found = {}
+    for name in KEYS:
+        limits: Mapping[str, Any] = {}
+        if name in RANGES:
+            limits = {"ge": RANGES[name].least, "le": RANGES[name].most}
+        given = Field(default=getattr(default, name), description=described[name], **limits)
+        found[name] = (hints[name], given)
+    return found
+
+
+RECIPE_KEYS: type[TrainingKeys] = create_model("RecipeKeys", __base__=TrainingKeys, **_keys())
+"""All keys of a recipe's file, with their descriptions."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeFile:
+    """Recipe of trainings, unless TrainModel overrides it."""
+
+    keys: TrainingKeys = field(default_factory=RECIPE_KEYS)
+
     def recipe(self, signals: Signals) -> Recipe:
         """Return the recipe; `signals` holds the weights of events."""
-        names = (*RANGES, "loss", "title_words", "user_ids", "item_item", "attribute_keys")
-        return Recipe(**{name: getattr(self, name) for name in names}, signals=signals)
+        return Recipe(**{name: getattr(self.keys, name) for name in KEYS}, signals=signals)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        keys = handler.generate_schema(RECIPE_KEYS)
+        return core_schema.no_info_after_validator_function(cls, keys)
 
 
 def read_recipe(given: Any) -> Any:
@@ -107,8 +83,6 @@ def read_recipe(given: Any) -> Any:
 
     Raises ValueError if it is unreadable.
     """
-    if isinstance(given, RecipeFile):
-        return given
     if not given:
         return {}
     try:

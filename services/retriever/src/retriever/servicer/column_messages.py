@@ -4,7 +4,8 @@ to another one's constructor is copied."""
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from sightline_rules import kinds
 from sightline_rules.kinds import FieldKind
 
 KEPT = 20_000
-"""Maximum number of cached bytes of tag and attribute lists, which many products share."""
+"""Maximum number of cached lists of tags, and of attributes, which many products share."""
 
 PART_ROWS = 256
 """Products for which a column is filled between two runs of other tasks."""
@@ -79,26 +80,31 @@ async def _fill(
                 some = cells if count <= PART_ROWS else cells[begin : begin + PART_ROWS]
                 if kind in _LISTS:
                     # A list's `extend` would serialise and parse each message by itself.
-                    message.MergeFromString(b"".join(map(_LISTS[kind], some)))
+                    message.MergeFromString(
+                        b"".join(map(partial(_alone, name, VALUES[kind]), some))
+                    )
                 else:
-                    held = map(_NUMBERS[kind], some) if kind in _NUMBERS else some
+                    held = map(VALUES[kind], some) if kind in VALUES else some
                     getattr(message, name).extend(held)
                 if count > PART_ROWS:
                     await asyncio.sleep(0)
 
 
 @lru_cache(maxsize=KEPT)
-def _tags(text: str) -> bytes:
-    tags = candidate_pb2.TextList(values=json.loads(text))
-    return candidate_pb2.CandidateColumns(tags=[tags]).SerializeToString()
+def _tags(text: str) -> candidate_pb2.TextList:
+    return candidate_pb2.TextList(values=json.loads(text))
 
 
 @lru_cache(maxsize=KEPT)
-def _attributes(text: str) -> bytes:
-    attributes = candidate_pb2.AttributeList(
-        values=[attribute(key, value) for key, value in json.loads(text)]
-    )
-    return candidate_pb2.CandidateColumns(attributes=[attributes]).SerializeToString()
+def _attributes(text: str) -> candidate_pb2.AttributeList:
+    pairs = json.loads(text)
+    return candidate_pb2.AttributeList(values=[attribute(key, value) for key, value in pairs])
+
+
+@lru_cache(maxsize=2 * KEPT)
+def _alone(name: str, value_of: Callable[[str], Any], cell: str) -> bytes:
+    """Return the bytes of columns that have a list's cell alone."""
+    return candidate_pb2.CandidateColumns(**{name: [value_of(cell)]}).SerializeToString()
 
 
 def attribute(key: str, value: str | float | bool) -> product_pb2.Attribute:
@@ -113,12 +119,11 @@ def attribute(key: str, value: str | float | bool) -> product_pb2.Attribute:
     return message
 
 
-_LISTS: Mapping[type[FieldKind], Callable[[str], bytes]] = {
+VALUES: Mapping[type[FieldKind], Callable[[str], Any]] = {
     kinds.TextsKind: _tags,
     kinds.AttributesKind: _attributes,
+    kinds.ChoiceKind: AVAILABILITY_NUMBER.__getitem__,
 }
-"""By kind of field, the function that returns the bytes of columns with the cell alone."""
-_NUMBERS: Mapping[type[FieldKind], Callable[[str], int]] = {
-    kinds.ChoiceKind: AVAILABILITY_NUMBER.__getitem__
-}
-"""By kind of field, the function that returns the number of a cell's enum value."""
+"""By kind of field, the function that returns what a cell says. Its result is shared."""
+_LISTS = frozenset({kinds.TextsKind, kinds.AttributesKind})
+"""Kinds whose values are messages."""

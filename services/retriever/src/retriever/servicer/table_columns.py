@@ -1,21 +1,15 @@
 """Columns of candidates that stay in the table until they are read."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from retriever.columns.arrays import Ints
 from retriever.columns.table import ProductTable
-from retriever.servicer.column_messages import KEPT, NOTHING, attribute
-from retriever.servicer.messages import AVAILABILITY_NUMBER
-from sightline.common.v1 import candidate_pb2
+from retriever.servicer.column_messages import NOTHING, VALUES
 from sightline_core.columns import Block, ProductColumns, Stamp
-from sightline_rules import kinds
 from sightline_rules.fields import CANDIDATE
-from sightline_rules.kinds import FieldKind
 
 
 class TableColumns:
@@ -107,25 +101,8 @@ def product_columns(
     )
 
 
-@lru_cache(maxsize=KEPT)
-def _tags(text: str) -> candidate_pb2.TextList:
-    return candidate_pb2.TextList(values=json.loads(text))
-
-
-@lru_cache(maxsize=KEPT)
-def _attributes(text: str) -> candidate_pb2.AttributeList:
-    pairs = json.loads(text)
-    return candidate_pb2.AttributeList(values=[attribute(key, value) for key, value in pairs])
-
-
-_VALUES: Mapping[type[FieldKind], Callable[[str], Any]] = {
-    kinds.TextsKind: _tags,
-    kinds.AttributesKind: _attributes,
-    kinds.ChoiceKind: AVAILABILITY_NUMBER.__getitem__,
-}
-"""By kind of field, the function that returns what a cell says. Its result is shared."""
 _COLUMNS: Mapping[str, tuple[int, int, Callable[[str], Any] | None]] = {
-    name: (at, number, _VALUES.get(type(field.kind)))
+    name: (at, number, VALUES.get(type(field.kind)))
     for at, field in enumerate(CANDIDATE)
     for number, name in enumerate(field.candidate)
 }

@@ -244,6 +244,14 @@ def test_an_attribute_that_few_share_is_no_feature() -> None:
     assert taught(attributes=rare).shopper_feature_names == ()
 
 
+def test_only_attributes_that_the_recipe_names_are_features() -> None:
+    given = {actor: (*names, "postcode=75001") for actor, names in GIVEN.items()}
+    made = taught(dataclasses.replace(RECIPE, shopper_attribute_keys=("likes",)), attributes=given)
+    assert made.shopper_feature_names == ("likes=r", "likes=w")
+    assert "postcode=75001" in taught(attributes=given).shopper_feature_names
+    np.testing.assert_array_equal(made.actor_vectors, taught(attributes=GIVEN).actor_vectors)
+
+
 def test_without_ids_a_shopper_is_what_they_gave() -> None:
     made = taught(dataclasses.replace(RECIPE, user_ids=False), attributes=GIVEN)
     assert set(made.actor_rows) == set(GIVEN)

@@ -108,13 +108,19 @@ def training_matrices(
         vocabulary = vocabulary_of(products) if recipe.title_words else ()
     items = matrices.of_products(products, recipe.attribute_keys, recipe.shared_scale, vocabulary)
     actors = tuple(found.actors[one] for one in affinities.people.tolist())
+    attributes = given.attributes
+    if keys := recipe.shopper_attribute_keys:
+        attributes = {
+            actor: [name for name in names if name.partition("=")[0] in keys]
+            for actor, names in attributes.items()
+        }
     return TrainingMatrices(
         recipe=recipe,
         item_ids=ids,
         items=items.used_by(warm),
         warm=warm,
         actors=actors,
-        shoppers=matrices.of_shoppers(actors, given.attributes, with_ids=recipe.user_ids),
+        shoppers=matrices.of_shoppers(actors, attributes, with_ids=recipe.user_ids),
         liked=affinities.liked,
         times=affinities.times,
         photos=vectors,

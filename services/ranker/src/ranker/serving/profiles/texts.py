@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ranker.domain import features
+from sightline_core.reasons import in_language
 
 ATTRIBUTE, PRICE_BAND = "ATTRIBUTE", "PRICE_BAND"
 KINDS: Mapping[str, str] = {
@@ -81,7 +82,7 @@ class ProfileWords:
 
     def __init__(self, language_code: str) -> None:
         """`language_code`: BCP 47."""
-        self._texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
+        self._texts = in_language(TEXTS, language_code)
 
     def say(self, what: str, **named: object) -> str:
         """Format the sentence named `what` with these values."""

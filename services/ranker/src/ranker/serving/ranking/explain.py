@@ -6,20 +6,13 @@ of the sum of positive parts. NEW, the reason of an exploration position, is fir
 code                 when                                                 parameters
 ===================  ===================================================  ==================
 NEW                  it was given an exploration place
-LOOKS_LIKE_QUERY     visual similarity                                    cosine
-MATCHES_TEXT         text similarity                                      cosine
-LOOKS_LIKE_TEXT      text_visual: similarity of its photos to a text      cosine
-MATCHES_WORDS        keywords: how well its words match, 0 to 1           match
-READS_LABEL          labels: how well words of a photo's label match      match
+of BRANCHES          a branch's score, by the kind of the branch          cosine, match
+                                                                          or score
 LIKED_TOGETHER       similarity of behaviour                              cosine
 LIKED_TOGETHER       item_item: the last product that adds most           product_id
 SIMILAR_TO_VIEWED    session: the last product that adds most             product_id
 VIEWED_RECENTLY      session, item_item: only the product itself adds
 BOUGHT_WITH          bought_together: the last product that adds most     product_id
-                     co_purchase: by counts                               score
-ALSO_VIEWED, TRENDING, BEST_SELLER, BUY_AGAIN, VIEWED_RECENTLY
-                     co_view, trending, best_sellers, reorder and
-                     recently_viewed: by counts                           score
 MATCHES_TASTE        taste, content: the feature that adds most to the    feature, value
                      score
 POPULAR              popularity, trend
@@ -37,16 +30,9 @@ import numpy as np
 from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.features import split
 from ranker.serving.ranking.breakdown import Evidence
-from ranker.serving.ranking.parts import (
-    BOUGHT_TOGETHER,
-    CONTENT,
-    ITEM_ITEM,
-    POPULARITY,
-    SESSION,
-    TASTE,
-    TREND,
-)
+from ranker.serving.ranking.parts import CONTENT, TASTE
 from sightline_core.branch import BRANCHES, Branch, BranchKind
+from sightline_core.parts import BEHAVIOUR
 from sightline_core.reasons import Reason, sentence
 
 Parameters = tuple[tuple[str, str], ...]
@@ -71,11 +57,6 @@ _BY_BRANCH: Mapping[str, tuple[str, str]] = {
     Branch.COLLABORATIVE: ("LIKED_TOGETHER", "cosine"),
 }
 """Code of a part that is a branch's score, and the name of the parameter that holds it."""
-PRODUCT_CODES = {
-    SESSION: "SIMILAR_TO_VIEWED",
-    ITEM_ITEM: "LIKED_TOGETHER",
-    BOUGHT_TOGETHER: "BOUGHT_WITH",
-}
 
 
 def explain(
@@ -135,15 +116,13 @@ def _evidence_of(
     evidence: Evidence, part: str, sources: Mapping[str, Sequence[str]], places: Ints
 ) -> Iterable[ReasonKey]:
     """Return code and parameters of a part's reason for the ranked products at `places`."""
-    if part in PRODUCT_CODES:
-        if part not in sources:  # the shopper has fewer events now than at the ranking
-            return repeat((PRODUCT_CODES[part], ()))
-        best = map(sources[part].__getitem__, places.tolist())
-        return map(_by_product, repeat(PRODUCT_CODES[part]), best)
     if part in (TASTE, CONTENT):
         return map(_by_feature, evidence.strongest(part, places))
-    if part in (POPULARITY, TREND):
-        return repeat(("POPULAR", ()))
+    if part in sources:
+        best = map(sources[part].__getitem__, places.tolist())
+        return map(_by_product, repeat(BEHAVIOUR[part]), best)
+    if part in BEHAVIOUR:  # of the last products' parts: the shopper has fewer events than then
+        return repeat((BEHAVIOUR[part], ()))
     similarities = evidence.candidates.similarities[part][evidence.ranking.rows[places]].tolist()
     code, named = _BY_BRANCH.get(part) or (part.upper(), "cosine")
     return [(code, ((named, f"{similarity:.3f}"),)) for similarity in similarities]

@@ -35,6 +35,7 @@ from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
 from ranker.domain.content import Content
 from ranker.domain.model import Model
 from ranker.serving.ranking.fold_in import NOBODY, FoldIn, LastProducts
+from sightline_core.parts import BEHAVIOUR
 from sightline_rules.fast_dataclass import fast_dataclass
 
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
@@ -42,7 +43,7 @@ ITEM_ITEM, BOUGHT_TOGETHER, TREND = "item_item", "bought_together", "trend"
 CONTENT = "content"
 ANCHORED = (SESSION, ITEM_ITEM, BOUGHT_TOGETHER)
 """Parts that use a request's anchors, if it has any."""
-OWN_PARTS = (TASTE, SESSION, ITEM_ITEM, BOUGHT_TOGETHER, CONTENT, TREND, POPULARITY)
+OWN_PARTS = tuple(BEHAVIOUR)
 """Names of all parts that the ranker computes, as in answers."""
 
 DEFAULT_BLEND = {TASTE: 1.0, SESSION: 2.0, POPULARITY: 1.0}

@@ -37,6 +37,7 @@ which the shopper may no longer want, between them::
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from types import MappingProxyType
@@ -200,16 +201,16 @@ class Recommender:
     """True if the list is made of the shopper's newest events."""
 
 
-def _together(near: Iterable[Near], kind: str, anchors: Sequence[str]) -> Scores:
+def _together(kind: str, read: CountsRead) -> Scores:
     """Score products that occurred more often with the anchors than without them."""
     theirs: defaultdict[str, list[Near]] = defaultdict(list)
-    for one in near:
+    for one in read.counted.near:
         if one.kind == kind:
             theirs[one.product_id].append(one)
     days = next((one.days for one in theirs[ALL]), 0)
     missed: dict[str, float] = {}
-    asked = frozenset(anchors)
-    for place, anchor in enumerate(anchors):
+    asked = frozenset(read.anchors)
+    for place, anchor in enumerate(read.anchors):
         own = next((one.days for one in theirs[anchor] if one.other_id == anchor), 0)
         others = [one for one in theirs[anchor] if one.other_id not in asked]
         if others:
@@ -226,25 +227,27 @@ def likelier(days: int, anchors: int, others: Doubles, both: Doubles) -> Doubles
     return np.maximum(both / anchors - without, 0.0) * anchors / (anchors + WEIGHT)
 
 
-def _trending(counted: Counted, now_micros: int) -> Scores:
-    if not counted.trending:
+def _trending(read: CountsRead) -> Scores:
+    if not read.counted.trending:
         return {}
-    items, short, long = zip(*counted.trending, strict=True)
-    whole = counted.whole or (short[0], long[0])
-    recent = as_of([*short, whole[0]], SHORT_DAYS, now_micros)
-    usual = as_of([*long, whole[1]], LONG_DAYS, now_micros) * (SHORT_DAYS / LONG_DAYS)
+    items, short, long = zip(*read.counted.trending, strict=True)
+    whole = read.counted.whole or (short[0], long[0])
+    recent = as_of([*short, whole[0]], SHORT_DAYS, read.now_micros)
+    usual = as_of([*long, whole[1]], LONG_DAYS, read.now_micros) * (SHORT_DAYS / LONG_DAYS)
     usual *= min(max(recent[-1] / max(usual[-1], 1e-300), 1.0), FASTEST)
     return dict(zip(items, ((recent - usual) / (recent + PACE))[:-1].tolist(), strict=True))
 
 
-def _best_sellers(counted: Counted) -> Scores:
-    most = counted.best[0][1] if counted.best else 0.0
+def _best_sellers(read: CountsRead) -> Scores:
+    best = read.counted.best
+    most = best[0][1] if best else 0.0
     if most == float("-inf"):
         return {}
-    return {item: 2.0 ** (sold - most) for item, sold in counted.best}
+    return {item: 2.0 ** (sold - most) for item, sold in best}
 
 
-def _reorder(counted: Counted, today: int) -> Scores:
+def _reorder(read: CountsRead) -> Scores:
+    counted, today = read.counted, read.now_micros // DAY_MICROS
     days: defaultdict[str, list[int]] = defaultdict(list)
     for day, items in counted.purchases:
         for item in items:
@@ -271,37 +274,24 @@ def _median(gaps: Mapping[int, int]) -> float | None:
     return None
 
 
-def _newest(read: CountsRead, source: AnchorSource) -> Scores:
+def _newest(source: AnchorSource, read: CountsRead) -> Scores:
     items = [item for item in from_trail(source, read.trail) if item not in read.left_out]
     return {item: 1 / place for place, item in enumerate(items, 1)}
 
 
 MADE: Mapping[Branch, Recommender] = MappingProxyType(
     {
-        Branch.CO_VIEW: Recommender(
-            lambda read: _together(read.counted.near, VIEWED, read.anchors), pairs=VIEWED
-        ),
-        Branch.CO_PURCHASE: Recommender(
-            lambda read: _together(read.counted.near, BOUGHT, read.anchors), pairs=BOUGHT
-        ),
+        Branch.CO_VIEW: Recommender(partial(_together, VIEWED), pairs=VIEWED),
+        Branch.CO_PURCHASE: Recommender(partial(_together, BOUGHT), pairs=BOUGHT),
         Branch.TRENDING: Recommender(
-            lambda read: _trending(read.counted, read.now_micros),
-            lambda wanted, _: {"trending": MOST_RECENT + len(wanted.left_out)},
+            _trending, lambda wanted, _: {"trending": MOST_RECENT + len(wanted.left_out)}
         ),
         Branch.BEST_SELLERS: Recommender(
-            lambda read: _best_sellers(read.counted),
-            lambda wanted, _: {"best": wanted.top_k + len(wanted.left_out)},
+            _best_sellers, lambda wanted, _: {"best": wanted.top_k + len(wanted.left_out)}
         ),
-        Branch.REORDER: Recommender(
-            lambda read: _reorder(read.counted, read.now_micros // DAY_MICROS),
-            lambda _, actor: {"actor": actor},
-        ),
-        Branch.RECENTLY_VIEWED: Recommender(
-            lambda read: _newest(read, AnchorSource.VIEWED), by_trail=True
-        ),
-        Branch.LEFT_IN_CART: Recommender(
-            lambda read: _newest(read, AnchorSource.CART), by_trail=True
-        ),
+        Branch.REORDER: Recommender(_reorder, lambda _, actor: {"actor": actor}),
+        Branch.RECENTLY_VIEWED: Recommender(partial(_newest, AnchorSource.VIEWED), by_trail=True),
+        Branch.LEFT_IN_CART: Recommender(partial(_newest, AnchorSource.CART), by_trail=True),
     }
 )
 """How each of RECOMMENDERS is made."""
