@@ -1,10 +1,8 @@
-"""Writes values/products.py: the value Product, the fields of filters, the orders of a search, and
-the list of fields.
+"""Writes values/products.py: the fields of filters and the list of fields.
 
     .venv/bin/python client/generate_fields.py
 
-The fields come from the rules' table, their order from the contract's message. A test compares the
-file with both.
+The fields come from the rules' table. A test compares the file with it.
 """
 
 import subprocess
@@ -12,58 +10,33 @@ import sys
 import textwrap
 from pathlib import Path
 
-from google.protobuf.descriptor import FieldDescriptor
-
 from sightline.common.v1 import product_pb2
-from sightline.gateway.v1 import recommendation_service_pb2
 from sightline_rules.fields import FIELDS, Field
 from sightline_rules.filters import Availability
 from sightline_rules.kinds import ChoiceKind
 
 TARGET = Path(__file__).parent / "src/sightline_client/values/products.py"
 
-FIXED = {
-    "product_id": ("str", "The shop's own id: 1 to 128 bytes."),
-    "images": ("tuple[ProductImage, ...] = ()", "Best first, at most 20."),
-    "etag": (
-        'str = ""',
-        "Mark of this content. A write that gives it is rejected unless it is still current.",
-    ),
-    "category_doubt": (
-        "CategoryDoubt | None = None",
-        "Photo that contradicts the category; None: none does, or none was checked. Set by the"
-        " service.",
-    ),
-}
-"""Fields of the message that are not in the table: type, default, and text."""
-
+OTHERS = {"product_id", "images", "etag", "category_doubt"}
+"""Fields of the message that are not in the table."""
 NAMES = {"language_code": "language"}
 """Fields with another name in Product than in the message."""
 COLUMNS = {"availability": "available", "language_code": "language", "market": "markets"}
 """Fields with another name in files than in filters."""
 
 KINDS = {
-    "text": ('str = ""', '"" = none.', 'TextField("{0}")'),
-    "words": ('str = ""', '"" = none.', 'SearchedField("{0}")'),
-    "texts": ("tuple[str, ...] = ()", "", 'TextField("{0}")'),
-    "category path": ("tuple[str, ...] = ()", 'E.g. ("Wine", "Red").', 'TextField("{0}")'),
-    "money": ("Money | None = None", "None = unknown.", 'OrderedField[Money]("{0}")'),
-    "time": ("datetime | None = None", "", 'OrderedField[datetime]("{0}")'),
-    "number": ("float | None = None", "None = unknown.", 'OrderedField[float]("{0}")'),
-    "flag": ("bool | None = None", "None = unknown.", 'ComparedField[bool]("{0}")'),
-    "choice": (
-        "Availability = Availability.UNSPECIFIED",
-        "",
-        'ComparedField[Availability]("{0}")',
-    ),
-    "attributes": ("tuple[Attribute, ...] = ()", "", ""),
-    "markets": (
-        "tuple[MarketValues, ...] = ()",
-        "() = sold in all markets.",
-        'ComparedField[str]("{0}")',
-    ),
+    "text": 'TextField("{0}")',
+    "words": 'SearchedField("{0}")',
+    "texts": 'TextField("{0}")',
+    "category path": 'TextField("{0}")',
+    "money": 'OrderedField[Money]("{0}")',
+    "time": 'OrderedField[datetime]("{0}")',
+    "number": 'OrderedField[float]("{0}")',
+    "flag": 'ComparedField[bool]("{0}")',
+    "choice": 'ComparedField[Availability]("{0}")',
+    "markets": 'ComparedField[str]("{0}")',
 }
-"""By name of the kind: type and default in Product, description, and field of F."""
+"""Fields of F by the name of the kind."""
 
 MEMBERS = {"category path": "CATEGORY", "choice": "AVAILABILITY"}
 """Kinds whose member of FieldKind has another name."""
@@ -81,18 +54,9 @@ PAGE = '''"""Products, and conditions on their fields.
 Made from the table of fields by client/generate_fields.py: change that and run ``make proto``.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from sightline_client.values.catalog import (
-    Attribute,
-    Availability,
-    CategoryDoubt,
-    MarketValues,
-    Money,
-    ProductImage,
-)
+from sightline_client.values.catalog import Availability, Product, Sort
 from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.filters import (
     ATTRIBUTES,
@@ -102,13 +66,9 @@ from sightline_client.values.filters import (
     SearchedField,
     TextField,
 )
+from sightline_client.values.money import Money
 
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A thing a shop sells. Only ``product_id`` and ``title`` are needed to write one."""
-
-{product}
+__all__ = ["FACETED", "FIELDS", "FILTERED", "WRITTEN", "F", "Product", "Sort"]
 
 
 class F:
@@ -119,12 +79,6 @@ class F:
     def attribute(key: str) -> AttributeField:
         """Return an attribute's field: ``F.attribute("vintage") >= 2015``."""
         return AttributeField(f"{{ATTRIBUTES}}{{key}}")
-
-
-class Sort(StrEnum):
-    """Order of the nearest products of a search."""
-
-{sorts}
 
 
 FIELDS: tuple[ProductField, ...] = (
@@ -139,25 +93,14 @@ WRITTEN = tuple(field for field in FIELDS if field.written)
 
 def generate() -> str:
     """Return the text of the file. ValueError for a field of the message without a description."""
-    table = {field.wire: field for field in FIELDS}
-    wire = [field.name for field in product_pb2.Product.DESCRIPTOR.fields]
-    if unknown := set(wire) - set(table) - set(FIXED):
+    wire = {field.name for field in product_pb2.Product.DESCRIPTOR.fields}
+    if unknown := wire - {field.wire for field in FIELDS} - OTHERS:
         raise ValueError(f"product.proto has fields without a line in the table: {unknown}")
-    wire.sort(key=lambda name: (name != "product_id", not _required(table.get(name))))
     filtered = [field for field in FIELDS if field.filtered and _kind(field) != "attributes"]
     text = PAGE.format(
-        product="\n".join(_member(name, table.get(name)) for name in wire),
-        filters="\n".join(map(_filter, filtered)),
-        sorts="\n".join(f'    {name} = "{name}"' for name in _sorts()),
-        fields="\n".join(map(_line, FIELDS)),
+        filters="\n".join(map(_filter, filtered)), fields="\n".join(map(_line, FIELDS))
     )
     return _formatted(text)
-
-
-def _sorts() -> list[str]:
-    """Return the names of the contract's orders of a search, without their prefix."""
-    names = [name.removeprefix("SORT_") for name, _ in recommendation_service_pb2.Sort.items()]
-    return [name for name in names if name != "UNSPECIFIED"]
 
 
 def _kind(field: Field) -> str:
@@ -172,31 +115,10 @@ def _required(field: Field | None) -> bool:
     return field is not None and getattr(field.kind, "least", 0) > 0
 
 
-def _member(name: str, field: Field | None) -> str:
-    """Return the lines of one field of Product."""
-    if field is None:
-        hint, text = FIXED[name]
-    else:
-        hint, said, _ = KINDS[_kind(field)]
-        if field.kind.name == "number" and _whole(name):
-            hint = hint.replace("float", "int")
-        if _required(field):
-            hint, said = hint.partition(" = ")[0], ""
-        service = "" if field.written else "Set by the service."
-        shown = "" if field.shown else "No answer has it."
-        text = " ".join(filter(None, (field.summary, said, shown, service)))
-    return f"    {NAMES.get(name, name)}: {hint}\n{_doc(text)}"
-
-
-def _whole(name: str) -> bool:
-    kind = product_pb2.Product.DESCRIPTOR.fields_by_name[name].type
-    return kind not in {FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_DOUBLE}
-
-
 def _filter(field: Field) -> str:
     """Return the lines of one field of F."""
     text = " ".join(filter(None, (field.summary, HINTS.get(_kind(field), ""))))
-    return f"    {field.name} = {KINDS[_kind(field)][2].format(field.name)}\n{_doc(text)}"
+    return f"    {field.name} = {KINDS[_kind(field)].format(field.name)}\n{_doc(text)}"
 
 
 def _line(field: Field) -> str:

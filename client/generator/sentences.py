@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-import grpc
-
+from client.generator.table import PACKAGE
 from gateway.http.comments import comments
-from sightline_client.errors import BY_CODE
 
+_ERRORS = PACKAGE / "errors.py"
+"""Read as text: the client can't be imported while what is made lacks or names too much."""
 _NAME = re.compile(r"`([^`]+)`")
 _QUALIFIED = re.compile(r"\bsightline\.\w+\.v1\.(?=[A-Z])")
 _CONSTANT = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
@@ -76,8 +76,10 @@ def _kinds() -> Mapping[str, str]:
     """Return the class of the error with each reason."""
     table = tomllib.loads(resources.files("gateway.http").joinpath("errors.toml").read_text())
     rows = [row for section in table["sections"] for row in section["errors"]]
+    declared = re.findall(r'^class (\w+)\(.*codes="([A-Z_ ]+)"', _ERRORS.read_text(), re.M)
+    kinds = {code: name for name, codes in declared for code in codes.split()}
     return {
-        reason: BY_CODE[grpc.StatusCode[codes.split(", ")[0]]].__name__
+        reason: kinds[codes.split(", ")[0]]
         for reasons, codes, _ in rows
         for reason in reasons.split(", ")
         if codes

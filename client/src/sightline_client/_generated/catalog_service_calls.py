@@ -12,11 +12,11 @@ from sightline_client.values.catalog import (
     ImportMode,
     ImportState,
     PhotoMisfit,
+    Product,
     ProductImage,
 )
 from sightline_client.values.filters import Filter
 from sightline_client.values.operations import ImportClose, ProductPurge
-from sightline_client.values.products import Product
 
 
 class SyncCatalogServiceCalls(SyncConnected):

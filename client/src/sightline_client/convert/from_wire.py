@@ -74,8 +74,8 @@ from sightline_client.values.catalog import (
     Deletion,
     ImportState,
     MarketValues,
-    Money,
     PhotoMisfit,
+    Product,
     ProductImage,
     UpsertOutcome,
 )
@@ -119,6 +119,7 @@ from sightline_client.values.inspection import (
     ReferenceEvaluation,
     ReferenceFigures,
 )
+from sightline_client.values.money import Money
 from sightline_client.values.online import (
     AttributionCounts,
     DriftItem,
@@ -159,7 +160,6 @@ from sightline_client.values.privacy import (
     PrivacyBudget,
     PrivacySpending,
 )
-from sightline_client.values.products import Product
 from sightline_client.values.profiles import (
     Activity,
     Affinity,
@@ -295,17 +295,17 @@ rule_reading = reader(RuleReading, retriever_watch_pb2.RuleReading)
 webhook = reader(Webhook, retriever_webhook_service_pb2.Webhook)
 webhook_test = reader(WebhookTest, retriever_webhook_service_pb2.SendTestDeliveryResponse)
 dead_letter = reader(DeadLetter, retriever_webhook_service_pb2.DeadLetter)
-visitor = reader(
-    Visitor, gateway_user_event_service_pb2.CreateVisitorResponse, proof="visitor_proof"
-)
 attribute = reader(Attribute, common_product_pb2.Attribute, value=special.attribute_value)
 category_guess = reader(CategoryGuess, common_photo_pb2.CategoryGuess)
 deletion = reader(Deletion, gateway_catalog_service_pb2.DeleteProductsResponse)
 import_state = reader(ImportState, common_import_pb2.ImportState, mode=special.import_state_mode)
 photo_misfit = reader(PhotoMisfit, common_product_pb2.PhotoMisfit)
-money = reader(Money, google_money_pb2.Money, currency="currency_code", amount=special.money_amount)
 image = reader(ProductImage, common_product_pb2.ProductImage)
 upsert_outcome = reader(UpsertOutcome, gateway_catalog_service_pb2.UpsertResult, error="status")
+money = reader(Money, google_money_pb2.Money, currency="currency_code", amount=special.money_amount)
+visitor = reader(
+    Visitor, gateway_user_event_service_pb2.CreateVisitorResponse, proof="visitor_proof"
+)
 score_part = reader(ScorePart, common_answer_pb2.ScorePart)
 versions = reader(Versions, common_answer_pb2.Versions)
 match = reader(Match, gateway_recommendation_service_pb2.Match)

@@ -22,8 +22,9 @@ from sightline.retriever.v1 import catalog_registry_service_pb2
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import read
 from sightline_client.values.answers import Listing, Recommendations, SearchResults
-from sightline_client.values.catalog import ImportMode, Money
+from sightline_client.values.catalog import ImportMode
 from sightline_client.values.filters import Filter
+from sightline_client.values.money import Money
 from sightline_client.values.signals import LabelLine
 
 _Labelled: TypeAlias = (

@@ -36,6 +36,7 @@ from sightline_client.errors import invalid
 from sightline_client.values import catalog, filters, products, watches
 from sightline_client.values.controls import Control
 from sightline_client.values.events import Event, EventType
+from sightline_client.values.money import Money
 from sightline_client.values.operations import IndexParameters
 from sightline_client.values.parts import FacetQuery, Unlike
 from sightline_client.values.photos import Uri
@@ -116,7 +117,7 @@ def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
         return event_pb2.Shopper(visitor_id=visitor) if visitor else None
 
 
-def money(value: catalog.Money) -> MoneyMessage:
+def money(value: Money) -> MoneyMessage:
     """Convert an amount to units and nanos of one sign, exactly. InvalidRequest when they can't
     hold it."""
     if value.amount.is_finite() and value.amount.adjusted() >= _UNITS_DIGITS:
@@ -218,7 +219,7 @@ def catalog_labels(
 def _literal(value: filters.Value) -> filter_pb2.FilterValue:
     if isinstance(value, catalog.Availability):  # before str: it is one
         return filter_pb2.FilterValue(availability=_availability(value))
-    if isinstance(value, catalog.Money):
+    if isinstance(value, Money):
         return filter_pb2.FilterValue(money=money(value))
     if isinstance(value, datetime):
         return filter_pb2.FilterValue(time=timestamp(value))
@@ -289,8 +290,8 @@ _facet = writer(
     top="top_k",
     below="category_path",
     bounds=None,
-    price_bounds=lambda value: [money(b) for b in value.bounds if isinstance(b, catalog.Money)],
-    number_bounds=lambda value: [b for b in value.bounds if not isinstance(b, catalog.Money)],
+    price_bounds=lambda value: [money(b) for b in value.bounds if isinstance(b, Money)],
+    number_bounds=lambda value: [b for b in value.bounds if not isinstance(b, Money)],
 )
 register(Duration, duration)
 for _kind, _message in (

@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sightline_client.errors import SightlineError
+from sightline_client.values.catalog import Product
 from sightline_client.values.controls import ControlOutcome
 from sightline_client.values.events import EventType
 from sightline_client.values.facets import Facet
 from sightline_client.values.filters import Filter
 from sightline_client.values.methods import MatchMethods
-from sightline_client.values.products import Product
 from sightline_client.values.signals import LabelLine, ProductDetection
 
 

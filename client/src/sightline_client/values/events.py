@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from sightline_client.errors import SightlineError
-from sightline_client.values.catalog import Money
+from sightline_client.values.money import Money
 
 
 class EventType(StrEnum):

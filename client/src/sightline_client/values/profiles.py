@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sightline_client.values.catalog import Money
+from sightline_client.values.money import Money
 
 
 class AffinityKind(StrEnum):
