@@ -40,7 +40,7 @@ PACKAGES = {
 GENERATED = re.compile(
     r"_pb2|/_generated/|^docs/reference/|image\.binpb$|\.lock$|released\.toml$|\.svg$"
     r"|/sightline_client/(convert/from_wire|values/(answers|catalogs?|controls|detections"
-    r"|evaluation|experiments|explanations|exports|facets|fairness|inspection|online|operations|privacy"
+    r"|evaluation|events|experiments|explanations|exports|facets|fairness|inspection|online|operations|privacy"
     r"|products|profiles|shelf_plans|signals|spaces|suggestions|synonyms|trainings|watches"
     r"|webhooks))\.py$"
     r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^(bench|lab)/results/"

@@ -18,7 +18,7 @@ _NEVER = frozenset({"catalog_id", "page_size", "page_token"})
 """Fields of requests that the client sets, unless the table makes them parameters."""
 _MAXIMUM = re.compile(r"\b1 to ([\d,]+)")
 _DEFAULT = re.compile(r" ?(?:Default|None): .*?\.(?= |$)")
-_ELSEWHERE = re.compile(r"For (?:this|the) [^.]*methods? see [\w.]+\w\.?|See [\w.]+\.v1\.\w+\.")
+_ELSEWHERE = re.compile(r"For (?:this|the) [^.]*methods? see [\w.]+\w\.?|See \w+Service\.")
 """A sentence of a public method about where its description is."""
 
 
@@ -48,6 +48,8 @@ class CallRow:
     """True if the items of a list are yielded, False if they are returned together."""
     as_list: bool = False
     """True if a list is returned, False: a tuple."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of parameters in place of the contract's."""
     slow: bool = False
     """True if the call has the time of a batch."""
 
@@ -161,7 +163,7 @@ class _Call:
         """Fields of the request that are parameters, by the parameter's name."""
         row = self._row
         hidden = {*_NEVER, *row.omit.split()} - set(row.with_fields.split())
-        hidden -= {*row.renamed.values(), *(row.required or "").split()}
+        hidden -= {*row.renamed.values(), *f"{row.required or ''} {row.positional}".split()}
         said = self._sentences.of(f"{self._request.full_name}.request_id")
         if "the same id" not in said and "request_id" not in self._row.with_fields.split():
             hidden.add("request_id")
@@ -254,7 +256,9 @@ class _Call:
             text += " They are read page by page; ``timeout`` is that of one page."
         entries = []
         for name, each in self._fields.items():
-            said = self._sentences.field(each.full_name, self._names, optional=each.has_presence)
+            said = self._row.texts.get(name) or self._sentences.field(
+                each.full_name, self._names, optional=each.has_presence
+            )
             if _is_shopper(each):
                 entries += [
                     entry("user", "Id of a known customer; excludes ``visitor``.", 12),

@@ -59,6 +59,8 @@ class ValueRow:
     """Types that do not follow from the message."""
     defaults: Mapping[str, str] = field(default_factory=dict)
     """Defaults that are not the type's empty value."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of fields in place of the contract's; "" names the class."""
     hidden: str = ""
     """Fields that ``repr`` leaves out."""
     base: str = ""

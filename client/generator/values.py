@@ -93,7 +93,8 @@ class _Writer:
         base = f"({row.base})" if row.base else ""
         names = {wire: name for name, wire in row.renamed.items()}
         lines = ["@dataclass(frozen=True, slots=True)", f"class {row.name}{base}:"]
-        lines += [docstring(self._sentences.of(row.wire.full_name, names), 4), ""]
+        text = row.texts.get("") or self._sentences.of(row.wire.full_name, names)
+        lines += [docstring(text, 4), ""]
         for name, optional in fields_of(row):
             lines += self._field(row, name, names, optional=optional)
         return "\n".join(lines)
@@ -111,6 +112,7 @@ class _Writer:
         said = self._sentences.field(f"{row.wire.full_name}.{wire}", names, optional=none)
         if name in row.special.split():
             said = _special_functions()[special(row, name)][1]
+        said = row.texts.get(name, said)
         if says_more(said, name):
             yield docstring(said, 4)
 

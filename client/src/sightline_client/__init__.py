@@ -29,12 +29,6 @@ from sightline_client.transport.tls import tls_credentials as tls_credentials
 from sightline_client.transport.write_batches import Batches as Batches
 from sightline_client.values.classifications import Classification as Classification
 from sightline_client.values.classifications import FilterProposal as FilterProposal
-from sightline_client.values.events import Event as Event
-from sightline_client.values.events import EventBatch as EventBatch
-from sightline_client.values.events import EventFailure as EventFailure
-from sightline_client.values.events import EventReport as EventReport
-from sightline_client.values.events import EventType as EventType
-from sightline_client.values.events import Visitor as Visitor
 from sightline_client.values.exports import *  # noqa: F403 - each is exported
 from sightline_client.values.filters import Filter as Filter
 from sightline_client.values.filters import all_of as all_of
@@ -50,6 +44,9 @@ from sightline_client.values.photos import Uri as Uri
 from sightline_client.values.photos import product_image as product_image
 from sightline_client.values.products import F as F
 from sightline_client.values.reports import AddedPhotos as AddedPhotos
+from sightline_client.values.reports import EventBatch as EventBatch
+from sightline_client.values.reports import EventFailure as EventFailure
+from sightline_client.values.reports import EventReport as EventReport
 from sightline_client.values.reports import ImportBatch as ImportBatch
 from sightline_client.values.reports import ImportReport as ImportReport
 from sightline_client.values.reports import OfferBatch as OfferBatch

@@ -41,6 +41,17 @@ class SyncAdminServiceCalls(SyncConnected):
         down."""
         return self._loop.run(self._client.status(timeout=timeout))
 
+    def get_catalog(self, catalog_id: str = "", *, timeout: float | None = None) -> Catalog:
+        """Return a catalog. Fails with CATALOG_NOT_FOUND.
+
+        Args:
+            catalog_id: "" = that of this client.
+
+        Raises:
+            NotFound: CATALOG_NOT_FOUND.
+        """
+        return self._loop.run(self._client.get_catalog(catalog_id, timeout=timeout))
+
     def list_catalogs(self, *, timeout: float | None = None) -> tuple[Catalog, ...]:
         """Return the catalogs by id, those that settings declare included. ``timeout`` is that of
         one page."""
@@ -318,7 +329,7 @@ class SyncAdminServiceCalls(SyncConnected):
         activates it if the model serves. The previous generation is kept for a rollback. A
         product's vector is the model's vector with the product's bias as an additional component; a
         shopper's vector ends with a 1, so that the inner product (IP) is the score. Follow the job
-        with JobService (``done``: products; results "generation", "vector_count", "active"). It
+        with ``watch_job`` (``done``: products; results "generation", "vector_count", "active"). It
         resumes after a crash and waits for a retriever that does not answer. It fails with
         PUBLISH_INCOMPLETE, GENERATIONS_FULL or MODEL_CORRUPT. The same request_id returns the same
         job. Fails with MODEL_NOT_FOUND. With RANKER_PUBLISH the worker starts this job after each
@@ -454,7 +465,7 @@ class SyncAdminServiceCalls(SyncConnected):
         )
 
     def list_experiments(self, *, timeout: float | None = None) -> ExperimentList:
-        """Return the experiments of a catalog, latest start first. See ExperimentService."""
+        """Return the experiments of a catalog, latest start first."""
         return self._loop.run(self._client.list_experiments(timeout=timeout))
 
     def experiment_report(self, name: str, *, timeout: float | None = None) -> ExperimentReport:
@@ -495,11 +506,11 @@ class SyncAdminServiceCalls(SyncConnected):
     ) -> Job:
         """Start a job that writes events to Parquet files in a folder or bucket of the worker
         (RANKER_EXPORT_STORE). Its result names the folder; it may fail with EXPORT_UNWRITABLE.
-        Shoppers appear in the files as pseudonyms only. Follow it with JobService.
+        Shoppers appear in the files as pseudonyms only. Follow it with ``watch_job``.
 
         Args:
-            since: Earliest time of the events, inclusive (UTC). If unset, no lower bound.
-            before: Latest time of the events, exclusive (UTC). If unset, no upper bound.
+            since: Earliest time of the events, inclusive (UTC). If None, no lower bound.
+            before: Latest time of the events, exclusive (UTC). If None, no upper bound.
             types: Types of the events. If empty, all types.
             order_ids: If true, exports order ids as stored. By default they are hashed with a
                 salt of this export, which keeps purchases of one order together but hides the
@@ -543,7 +554,7 @@ class SyncAdminServiceCalls(SyncConnected):
             user: Id of a known customer; excludes ``visitor``.
             visitor: Id of a visitor who is not logged in.
             force: If true, searches all stores although the record has nothing on the shopper:
-                models and exports may, after a purge of their events. Default: false.
+                models and exports may, after a purge of their events. Default: False.
             request_id: The same id returns the same job.
 
         Raises:
@@ -591,8 +602,8 @@ class SyncAdminServiceCalls(SyncConnected):
                 result changes by a factor of at most e^epsilon if one shopper is added or left out.
                 Smaller values need more noise.
             types: Types of the events. If empty, PURCHASE.
-            since: Earliest time of the events, inclusive (UTC). If unset, no lower bound.
-            before: Latest time of the events, exclusive (UTC). If unset, no upper bound.
+            since: Earliest time of the events, inclusive (UTC). If None, no lower bound.
+            before: Latest time of the events, exclusive (UTC). If None, no upper bound.
             attribute: Key of an attribute that shoppers gave, such as "country": counts by its
                 values, of shoppers who gave it. If empty, of all shoppers.
             most_products: Maximum number of products in which one shopper is counted, 1 to 100.
@@ -666,7 +677,7 @@ class SyncAdminServiceCalls(SyncConnected):
         self, name: str, *, request_id: str = "", timeout: float | None = None
     ) -> Job:
         """Start a job that embeds every stored photo that the generation lacks; follow it with
-        JobService (``done``: photos). If such a job is running, returns it. Embedded photos are
+        ``watch_job`` (``done``: photos). If such a job is running, returns it. Embedded photos are
         kept: the next job resumes after a cancellation or crash. It ends when the index holds all
         photos except those that fail permanently (result "failing_count"). Fails with
         GENERATION_NOT_FOUND.
@@ -820,8 +831,8 @@ class SyncAdminServiceCalls(SyncConnected):
         again. Products that are written completely during the restore keep their new content. A
         cancelled job leaves what it has restored. A generation counts as verified only if it was
         verified in this catalog. Fails with BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog
-        holds products and ``force`` is false; BACKUP_UNSIGNED if none of the operator's keys signed
-        the backup (RETRIEVER_BACKUP_KEYS_FILE) and ``accept_unsigned`` is false;
+        holds products and ``force`` is False; BACKUP_UNSIGNED if none of the operator's keys signed
+        the backup (RETRIEVER_BACKUP_KEYS_FILE) and ``accept_unsigned`` is False;
         BACKUP_CATALOG_MISMATCH if the backup is of another catalog than ``source_catalog``. The
         same request_id returns the same job.
 
@@ -1013,8 +1024,8 @@ class SyncAdminServiceCalls(SyncConnected):
         first. They are read page by page; ``timeout`` is that of one page.
 
         Args:
-            since: Earliest time, inclusive (UTC). If unset, no lower bound.
-            before: Latest time, exclusive (UTC). If unset, no upper bound.
+            since: Earliest time, inclusive (UTC). If None, no lower bound.
+            before: Latest time, exclusive (UTC). If None, no upper bound.
             caller: Caller. If empty, all callers.
         """
         return self._loop.iterate(

@@ -45,11 +45,6 @@ class SyncCatalogCalls(SyncConnected):
             )
         )
 
-    def get_catalog(self, catalog_id: str = "", *, timeout: float | None = None) -> Catalog:
-        """Return a catalog; ``catalog_id`` "" = that of this client. NotFound
-        (CATALOG_NOT_FOUND)."""
-        return self._loop.run(self._client.get_catalog(catalog_id, timeout=timeout))
-
     def update_catalog(
         self,
         catalog_id: str = "",

@@ -295,17 +295,17 @@ rule_reading = reader(RuleReading, retriever_watch_pb2.RuleReading)
 webhook = reader(Webhook, retriever_webhook_service_pb2.Webhook)
 webhook_test = reader(WebhookTest, retriever_webhook_service_pb2.SendTestDeliveryResponse)
 dead_letter = reader(DeadLetter, retriever_webhook_service_pb2.DeadLetter)
-attribute = reader(Attribute, common_product_pb2.Attribute, value=special.attribute_value)
 category_guess = reader(CategoryGuess, common_photo_pb2.CategoryGuess)
 deletion = reader(Deletion, gateway_catalog_service_pb2.DeleteProductsResponse)
 import_state = reader(ImportState, common_import_pb2.ImportState, mode=special.import_state_mode)
 photo_misfit = reader(PhotoMisfit, common_product_pb2.PhotoMisfit)
+attribute = reader(Attribute, common_product_pb2.Attribute, value=special.attribute_value)
 image = reader(ProductImage, common_product_pb2.ProductImage)
 upsert_outcome = reader(UpsertOutcome, gateway_catalog_service_pb2.UpsertResult, error="status")
-money = reader(Money, google_money_pb2.Money, currency="currency_code", amount=special.money_amount)
 visitor = reader(
     Visitor, gateway_user_event_service_pb2.CreateVisitorResponse, proof="visitor_proof"
 )
+money = reader(Money, google_money_pb2.Money, currency="currency_code", amount=special.money_amount)
 score_part = reader(ScorePart, common_answer_pb2.ScorePart)
 versions = reader(Versions, common_answer_pb2.Versions)
 match = reader(Match, gateway_recommendation_service_pb2.Match)
@@ -383,8 +383,8 @@ space = reader(
     fitted=special.space_fitted,
 )
 watch_rule = reader(WatchRule, retriever_watch_pb2.WatchRule)
-followed_alert = reader(FollowedAlert, retriever_watch_service_pb2.WatchAlertsResponse)
 frames_answer = reader(FramesAnswer, retriever_watch_service_pb2.SendFramesResponse)
+followed_alert = reader(FollowedAlert, retriever_watch_service_pb2.WatchAlertsResponse)
 product = reader(Product, common_product_pb2.Product, language="language_code")
 recommended_product = reader(
     RecommendedProduct, gateway_recommendation_service_pb2.RecommendedProduct

@@ -437,7 +437,7 @@ class RecommendedProduct:
     """What the product is expected to bring each time that its place is looked at, by the scene's
     objective: clicks, purchases, or money in the currency of its price. Set with ``explain``, on
     the first page, if the objective has a strength and the product is among those that it reorders.
-    Expected margins reveal costs: only callers with ROLE_OPERATE see them."""
+    Expected margins reveal costs: only callers with the role ``operate`` see them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,17 +27,6 @@ class Availability(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Attribute:
-    """A typed, named property of a product, e.g. {key: "country", text: "Italy"}."""
-
-    key: str
-    """Name, 1 to 64 characters of [a-z0-9_.-]. Unique within the product, except that a key may
-    have several texts (a wine has several grapes)."""
-    value: str | float | bool
-    """the text, number or flag."""
-
-
-@dataclass(frozen=True, slots=True)
 class CategoryGuess:
     """A category that a photo may show, with its probability."""
 
@@ -124,6 +113,17 @@ class PhotoMisfit:
 
 
 @dataclass(frozen=True, slots=True)
+class Attribute:
+    """A typed, named property of a product, e.g. ``Attribute("country", "Italy")``."""
+
+    key: str
+    """Name, 1 to 64 characters of [a-z0-9_.-]. Unique within the product, except that a key may
+    have several texts (a wine has several grapes)."""
+    value: str | float | bool
+    """the text, number or flag."""
+
+
+@dataclass(frozen=True, slots=True)
 class ProductImage:
     """A photo of a product. A write gives ``content``, ``uri``, or the ``image_id`` of a photo that
     the catalog already holds. An ``image_id`` that is given with ``content`` or ``uri`` must match
@@ -184,17 +184,6 @@ class CategoryDoubt:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
-    """Price and availability of one product."""
-
-    product_id: str
-    price: Money | None = None
-    """New price. If unset, the price is kept."""
-    availability: Availability = Availability.UNSPECIFIED
-    """New availability. If UNSPECIFIED, the availability is kept."""
-
-
-@dataclass(frozen=True, slots=True)
 class ImportState:
     """Progress of an import."""
 
@@ -233,6 +222,17 @@ class MarketValues:
     """BCP 47 language of title and description, e.g. "de"."""
     uri: str = ""
     """Address of the product's page for the market (http or https), up to 2,048 characters."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Price and availability of one product."""
+
+    product_id: str
+    price: Money | None = None
+    """New price; None keeps the price."""
+    availability: Availability = Availability.UNSPECIFIED
+    """New availability. If UNSPECIFIED, the availability is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,8 +290,8 @@ class Product:
     whether the product can be bought."""
     cost: Money | None = None
     """Cost of one unit to the shop, not negative, at most six decimals. None if unknown or not
-    readable. Used in scores; never part of an answer. Only callers with ROLE_OPERATE can read it. A
-    write of the whole product without it removes it."""
+    readable. Used in scores; never part of an answer. Only callers with the role ``operate`` can
+    read it. A write of the whole product without it removes it."""
     markets: tuple[MarketValues, ...] = ()
     """Values by market, such as a country, at most 64, each ``market_id`` once. A market's values
     replace the product's own in requests with its ``market_id`` (see Filter). A product with a list

@@ -68,6 +68,9 @@ from sightline_client.values.evaluation import EvaluationVerdict as EvaluationVe
 from sightline_client.values.evaluation import ProductionForm as ProductionForm
 from sightline_client.values.evaluation import SplitProtocol as SplitProtocol
 from sightline_client.values.evaluation import SystemKind as SystemKind
+from sightline_client.values.events import Event as Event
+from sightline_client.values.events import EventType as EventType
+from sightline_client.values.events import Visitor as Visitor
 from sightline_client.values.experiments import ArmReport as ArmReport
 from sightline_client.values.experiments import ArmVerdict as ArmVerdict
 from sightline_client.values.experiments import EffectInterval as EffectInterval

@@ -454,7 +454,7 @@ class ProductPurge:
     sample_product_ids: tuple[str, ...]
     """Ids of up to 20 of these products."""
     job: Job | None
-    """With ``force``: the job that deletes them. Follow it with JobService."""
+    """With ``force``: the job that deletes them. Follow it with ``watch_job``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,7 +468,7 @@ class EventPurge:
     last_event_time: datetime | None
     """Time of the newest one (UTC). None if there are none."""
     job: Job | None
-    """With ``force``: the job that deletes them. Follow it with JobService."""
+    """With ``force``: the job that deletes them. Follow it with ``watch_job``."""
 
 
 @dataclass(frozen=True, slots=True)

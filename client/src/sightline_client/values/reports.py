@@ -91,6 +91,39 @@ class ImportReport:
 
 
 @dataclass(frozen=True, slots=True)
+class EventFailure:
+    """An event that was rejected."""
+
+    event_id: str
+    error: SightlineError
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Outcomes of one batch, yielded as soon as it is durable."""
+
+    written_count: int
+    """Number of new events."""
+    duplicate_count: int
+    """Number of events that were stored before."""
+    failures: tuple[EventFailure, ...]
+    done: int
+    """Number of events done so far, including this batch."""
+    withheld_count: int = 0
+    """Number of events that are not stored: their shoppers consent to no use of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventReport:
+    """Outcomes of all events."""
+
+    written_count: int
+    duplicate_count: int
+    failures: tuple[EventFailure, ...]
+    withheld_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class AddedPhotos:
     """Outcome of adding photos to a draft."""
 
