@@ -11,7 +11,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 
 from client.generator.sentences import Sentences, docstring, entry, raises
 from client.generator.table import ValueRow, call_rows, functions, load, members, snake
-from client.generator.values import EMPTY, KNOWN, MADE, SCALARS, SOURCES
+from client.generator.values import EMPTY, KNOWN, MADE, SCALARS, SOURCES, pair_of
 
 _SHOPPER = "sightline.common.v1.Shopper"
 _NEVER = frozenset({"catalog_id", "page_size", "page_token"})
@@ -45,7 +45,8 @@ class CallRow:
     returns: str = ""
     """Field of the answer that is returned, in place of the answer."""
     yields: bool = False
-    """True if the items of a list are yielded, False if they are returned together."""
+    """True if the items of a list, or its pages if these have a class, are yielded; False if they
+    are returned together."""
     as_list: bool = False
     """True if a list is returned, False: a tuple."""
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -97,6 +98,10 @@ class _Answer:
 
 def _answer(message: Descriptor, row: CallRow, *, paged: bool) -> _Answer:
     """Return the answer of a method: its value, or that of its only field."""
+    if row.yields and (value := _row(message)):
+        lines = ("async for page in {}:", f"    yield {_reader(message)}(page)")
+        body = "\n".join(f"        {line}" for line in lines)
+        return _Answer(f"AsyncIterator[{value.name}]", body)
     if not row.returns and (value := _row(message)):
         return _Answer(value.name, f"        return {_reader(message)}(await {{}})")
     names = [each.name for each in message.fields if each.name != "next_page_token"]
@@ -201,6 +206,8 @@ class _Call:
         if name in self._row.types:
             return self._row.types[name]
         wire = self._fields[name]
+        if pair := pair_of(wire):
+            return f"Mapping[{pair}]"
         kind = _kind(wire)
         return f"Iterable[{kind}]" if wire.is_repeated else kind
 
@@ -240,7 +247,8 @@ class _Call:
     def _paged(self) -> bool:
         """Whether all pages are read."""
         answer = self._method.output_type
-        return "page_token" in self._request.fields_by_name and not _row(answer)
+        paged = "page_token" in self._request.fields_by_name
+        return paged and (self._row.yields or not _row(answer))
 
     @cached_property
     def _answer(self) -> _Answer:

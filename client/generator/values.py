@@ -31,6 +31,7 @@ SCALARS = {
     FieldDescriptor.TYPE_FLOAT: "float",
     FieldDescriptor.TYPE_DOUBLE: "float",
 }
+_PLAIN = {*SCALARS, FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64}
 EMPTY = {"bool": "False", "str": '""', "bytes": 'b""', "float": "0.0", "int": "0"}
 KNOWN = {
     "google.protobuf.Timestamp": "datetime",
@@ -125,6 +126,8 @@ class _Writer:
         wire = row.wire.fields_by_name.get(row.renamed.get(name, name))
         if wire is None:
             raise ValueError(f"{row.wire.full_name} has no {name}: see {row.name} in the table")
+        if pair := pair_of(wire):
+            return f"Mapping[{pair}]"
         kind = self.kind(wire)
         if wire.is_repeated:
             return f"tuple[{kind}, ...]"
@@ -171,6 +174,18 @@ def exports() -> str:
     doc = f'"""The values that follow from the contract.\n\n{MADE}\n"""'
     noqa = "# ruff: noqa: PLC0414 - an alias makes a name public"
     return "\n".join([doc, "", noqa, "", *lines, ""])
+
+
+def pair_of(wire: FieldDescriptor) -> str:
+    """Return the types of key and value of a field that is a mapping here: messages of two plain
+    fields that have no class. "" for any other field."""
+    parts = wire.message_type.fields if wire.is_repeated and wire.message_type else []
+    if len(parts) != 2 or any(part.is_repeated or part.type not in _PLAIN for part in parts):
+        return ""
+    named = {row.wire.full_name for row in load().rows}
+    if wire.message_type.full_name in named:
+        return ""
+    return ", ".join(SCALARS.get(part.type, "int") for part in parts)
 
 
 def fields_of(row: ValueRow) -> Iterator[tuple[str, bool]]:

@@ -4,7 +4,7 @@ Made by generate_sync.py from
 api/_generated/admin_service_calls.py: change that one and run it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from sightline_client._generated.base import SyncConnected
@@ -16,6 +16,7 @@ from sightline_client.values.fairness import ExposureReport
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.operations import (
     AuditEntry,
+    AuditPage,
     Backup,
     Generation,
     IndexMetric,
@@ -25,7 +26,7 @@ from sightline_client.values.operations import (
     Status,
     Takedown,
 )
-from sightline_client.values.privacy import Erasure, PrivacyBudget
+from sightline_client.values.privacy import Consents, Erasure, PrivacyBudget, Purpose
 from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile
 from sightline_client.values.spaces import Space
 from sightline_client.values.suggestions import TopSearches
@@ -394,6 +395,36 @@ class SyncAdminServiceCalls(SyncConnected):
             self._client.product_profile(product_id, language=language, timeout=timeout)
         )
 
+    def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Replace the attributes that a shopper gave, or deletes them when the consent is
+        withdrawn. Fails with CONSENT_REQUIRED for attributes without consent. Idempotent.
+
+        Args:
+            attributes: All attributes to store, up to 20, with unique keys.
+            consent: True if the shopper consents that these attributes are stored and used for
+                recommendations. Required to store attributes, unless they consented before
+                (PrivacyService.``set_consent``). False without attributes withdraws the consent:
+                all stored attributes are deleted, and the next training removes them from models.
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+
+        Raises:
+            FailedPrecondition: CONSENT_REQUIRED.
+        """
+        return self._loop.run(
+            self._client.set_shopper_attributes(
+                attributes, consent=consent, user=user, visitor=visitor, timeout=timeout
+            )
+        )
+
     def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
         """Return the shopper segments (groups with similar interests) of the serving model, largest
         first. Empty without a model, or with too few shoppers.
@@ -580,6 +611,70 @@ class SyncAdminServiceCalls(SyncConnected):
             NotFound: ERASURE_NOT_FOUND.
         """
         return self._loop.run(self._client.get_erasure(user=user, visitor=visitor, timeout=timeout))
+
+    def set_consent(
+        self,
+        *,
+        source: str,
+        user: str | None = None,
+        visitor: str | None = None,
+        as_default: bool = False,
+        given: Iterable[Purpose] = (),
+        withdrawn: Iterable[Purpose] = (),
+        timeout: float | None = None,
+    ) -> Consents:
+        """Store what a shopper consents to, or a catalog's default, and returns the resulting
+        consents. It applies from the next call on: answers, events, trainings and experiments.
+        Within minutes, stored data that no consent covers any more is deleted: events without
+        PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
+        ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a
+        merge. Repeated with the same source, it changes nothing.
+
+        Args:
+            source: Where the decision was made, such as "cookie banner 3", 1 to 128 bytes
+                without control characters. It must not identify the shopper: it is kept, as proof
+                of a withdrawal, after their erasure.
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+            as_default: If true, stores the catalog's default, which applies to every shopper
+                who has not decided. Default: False.
+            given: Purposes that are consented to, up to 5.
+            withdrawn: Purposes whose consent is withdrawn, up to 5; none of ``given``. One
+                purpose in total is required.
+        """
+        return self._loop.run(
+            self._client.set_consent(
+                source=source,
+                user=user,
+                visitor=visitor,
+                as_default=as_default,
+                given=given,
+                withdrawn=withdrawn,
+                timeout=timeout,
+            )
+        )
+
+    def get_consent(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        as_default: bool = False,
+        timeout: float | None = None,
+    ) -> Consents:
+        """Return what a shopper consents to, or a catalog's default, with the history of their
+        decisions.
+
+        Args:
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+            as_default: If true, returns the catalog's default. Default: False.
+        """
+        return self._loop.run(
+            self._client.get_consent(
+                user=user, visitor=visitor, as_default=as_default, timeout=timeout
+            )
+        )
 
     def export_counts(
         self,
@@ -1031,6 +1126,15 @@ class SyncAdminServiceCalls(SyncConnected):
         return self._loop.iterate(
             self._client.list_audit(since=since, before=before, caller=caller, timeout=timeout)
         )
+
+    def read_audit_chain(self, store: str, *, timeout: float | None = None) -> Iterator[AuditPage]:
+        """Read a store's chain of the audit log, oldest entry first, to verify or archive it. They
+        are read page by page; ``timeout`` is that of one page.
+
+        Args:
+            store: Store of the chain: "retriever" or "ranker". Required by the gateway.
+        """
+        return self._loop.iterate(self._client.read_audit_chain(store, timeout=timeout))
 
     def retire_space(self, version: str, *, timeout: float | None = None) -> Space:
         """Take a fitted space out of service. Its files are kept, and it can be promoted again.

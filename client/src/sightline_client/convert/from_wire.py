@@ -209,19 +209,17 @@ from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, W
 score_feature = reader(ScoreFeature, common_answer_pb2.ScoreFeature)
 score_note = reader(ScoreNote, common_answer_pb2.ScoreNote)
 move = reader(Move, common_answer_pb2.Move)
-reason = reader(Reason, common_answer_pb2.Reason, parameters=special.reason_parameters)
 degradation = reader(Degradation, common_answer_pb2.Degradation)
 stage_timing = reader(StageTiming, common_answer_pb2.StageTiming)
 space_version = reader(SpaceVersion, common_answer_pb2.SpaceVersion)
 corrected_query = reader(CorrectedQuery, gateway_recommendation_service_pb2.CorrectedQuery)
 empty_reason = reader(EmptyReason, gateway_recommendation_service_pb2.EmptyReason)
+reason = reader(Reason, common_answer_pb2.Reason)
 freshness = reader(
     Freshness, common_answer_pb2.IndexFreshness, lag="index_lag", time=special.freshness_time
 )
 catalog_alias = reader(CatalogAlias, retriever_catalog_registry_service_pb2.CatalogAlias)
-registered_catalog = reader(
-    Catalog, retriever_catalog_registry_service_pb2.Catalog, labels=special.catalog_labels
-)
+registered_catalog = reader(Catalog, retriever_catalog_registry_service_pb2.Catalog)
 control_outcome = reader(ControlOutcome, gateway_control_pb2.ControlOutcome)
 product_count = reader(ProductCount, gateway_detection_service_pb2.ProductCount)
 evaluation_figure = reader(EvaluationFigure, ranker_evaluation_pb2.EvaluationFigure)
@@ -242,7 +240,6 @@ rate = reader(Rate, ranker_online_report_pb2.Rate)
 attribution_counts = reader(AttributionCounts, ranker_online_report_pb2.AttributionCounts)
 estimate = reader(Estimate, ranker_online_report_pb2.Estimate)
 drift_item = reader(DriftItem, ranker_online_report_pb2.DriftItem)
-job = reader(Job, common_job_pb2.Job, catalog="catalog_id", results=special.job_results)
 metric = reader(Metric, ranker_model_service_pb2.ModelMetric)
 index_parameters = reader(IndexParameters, retriever_index_service_pb2.IndexParameters)
 audit_entry = reader(AuditEntry, common_audit_service_pb2.AuditEntry, catalog="catalog_id")
@@ -252,6 +249,7 @@ embedder_space = reader(
     EmbedderSpace, gateway_admin_service_pb2.EmbedderSpace, default="default_version"
 )
 recall_estimate = reader(RecallEstimate, common_answer_pb2.RecallEstimate)
+job = reader(Job, common_job_pb2.Job, catalog="catalog_id")
 verification = reader(Verification, retriever_index_service_pb2.Verification)
 component_status = reader(
     ComponentStatus, gateway_admin_service_pb2.ComponentStatus, error="status"
@@ -331,7 +329,6 @@ model = reader(
     ranker_model_service_pb2.Model,
     promoted=special.model_promoted,
     pruned=special.model_pruned,
-    blend=special.model_blend,
 )
 generation = reader(Generation, retriever_index_service_pb2.Generation)
 status = reader(
@@ -369,11 +366,7 @@ inspection_reference = reader(
 )
 feedback_health = reader(FeedbackHealth, ranker_online_report_pb2.FeedbackHealth)
 segments = reader(Segments, ranker_profile_service_pb2.ListSegmentsResponse)
-shopper_profile = reader(
-    ShopperProfile,
-    ranker_profile_service_pb2.ShopperProfile,
-    attributes=special.shopper_profile_attributes,
-)
+shopper_profile = reader(ShopperProfile, ranker_profile_service_pb2.ShopperProfile)
 plan_comparison = reader(PlanComparison, gateway_shelf_pb2.PlanComparison)
 space = reader(
     Space,

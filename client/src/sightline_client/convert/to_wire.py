@@ -24,7 +24,7 @@ from sightline.common.v1 import (
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline.ranker.v1 import privacy_service_pb2, recipe_pb2
+from sightline.ranker.v1 import recipe_pb2
 from sightline.retriever.v1 import (
     catalog_registry_service_pb2,
     index_service_pb2,
@@ -40,7 +40,6 @@ from sightline_client.values.money import Money
 from sightline_client.values.operations import IndexParameters
 from sightline_client.values.parts import FacetQuery, Unlike
 from sightline_client.values.photos import Uri
-from sightline_client.values.privacy import Purpose
 from sightline_client.values.signals import Box
 from sightline_client.values.synonyms import SynonymRule
 from sightline_client.values.trainings import ItemItem, TrainingLoss, TrainingRecipe
@@ -196,11 +195,6 @@ def update(value: ProductUpdate) -> catalog_pb2.ProductUpdate:
 def import_mode(value: catalog.ImportMode) -> import_pb2.ImportMode.ValueType:
     """Convert a mode of imports."""
     return import_pb2.ImportMode.Value(f"IMPORT_MODE_{value}")
-
-
-def purpose(value: Purpose) -> privacy_service_pb2.Purpose.ValueType:
-    """Convert a purpose of consent."""
-    return privacy_service_pb2.Purpose.Value(f"PURPOSE_{value}")
 
 
 def event_type(value: EventType) -> event_pb2.EventType.ValueType:

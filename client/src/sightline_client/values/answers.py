@@ -90,22 +90,6 @@ class ScoreNoteCause(StrEnum):
     """The ranker did not answer: the objective was not applied."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a product is in the answer."""
-
-    code: str
-    """Machine-readable code in UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT,
-    MATCHES_WORDS, SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE,
-    POPULAR, NEW, ALSO_VIEWED, TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, FEATURED, GIVEN. New
-    codes may be added: show ``text`` for a code that you do not know."""
-    text: str
-    """A sentence for the shopper, in the request's language if it is supported, otherwise in
-    English."""
-    parameters: Mapping[str, str]
-    """what the code refers to, e.g. {"product_id": "wine-7"}."""
-
-
 class Cause(StrEnum):
     """Cause of the loss."""
 
@@ -247,6 +231,22 @@ class EmptyReason:
     near_category_paths: tuple[str, ...]
     """Paths of categories near to those that the condition names, as filters write them, e.g. "Wine
     > Red". Nearest first, up to 5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a product is in the answer."""
+
+    code: str
+    """Machine-readable code in UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT,
+    MATCHES_WORDS, SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE,
+    POPULAR, NEW, ALSO_VIEWED, TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, FEATURED, GIVEN. New
+    codes may be added: show ``text`` for a code that you do not know."""
+    text: str
+    """A sentence for the shopper, in the request's language if it is supported, otherwise in
+    English."""
+    parameters: Mapping[str, str]
+    """What the code refers to, e.g. {"product_id": "wine-7"}."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ class ShopperProfile:
     """Profile of a shopper."""
 
     attributes: Mapping[str, str]
-    """the attributes that the shopper gave with consent."""
+    """Attributes that the shopper gave with consent, by key, up to 20."""
     affinities: tuple[Affinity, ...]
     """Affinities, strongest first, up to 5 of each kind."""
     disliked_product_ids: tuple[str, ...]

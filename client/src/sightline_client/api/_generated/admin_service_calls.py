@@ -3,7 +3,7 @@
 Made from the contract by client/generator: change that or its tables, and run ``make proto``.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 
 from sightline.common.v1 import audit_service_pb2
@@ -37,6 +37,7 @@ from sightline_client.values.fairness import ExposureReport
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.operations import (
     AuditEntry,
+    AuditPage,
     Backup,
     Generation,
     IndexMetric,
@@ -46,7 +47,7 @@ from sightline_client.values.operations import (
     Status,
     Takedown,
 )
-from sightline_client.values.privacy import Erasure, PrivacyBudget
+from sightline_client.values.privacy import Consents, Erasure, PrivacyBudget, Purpose
 from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile
 from sightline_client.values.spaces import Space
 from sightline_client.values.suggestions import TopSearches
@@ -536,6 +537,41 @@ class AdminServiceCalls(Connected):
             )
         )
 
+    async def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Replace the attributes that a shopper gave, or deletes them when the consent is
+        withdrawn. Fails with CONSENT_REQUIRED for attributes without consent. Idempotent.
+
+        Args:
+            attributes: All attributes to store, up to 20, with unique keys.
+            consent: True if the shopper consents that these attributes are stored and used for
+                recommendations. Required to store attributes, unless they consented before
+                (PrivacyService.``set_consent``). False without attributes withdraws the consent:
+                all stored attributes are deleted, and the next training removes them from models.
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+
+        Raises:
+            FailedPrecondition: CONSENT_REQUIRED.
+        """
+        return (
+            await self._ask(
+                self.calls.admin.SetShopperAttributes,
+                profile_service_pb2.SetShopperAttributesRequest,
+                timeout,
+                attributes=attributes,
+                consent=consent,
+                shopper=to_wire.shopper(user, visitor),
+            )
+        ).kept_count
+
     async def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
         """Return the shopper segments (groups with similar interests) of the serving model, largest
         first. Empty without a model, or with too few shoppers.
@@ -786,6 +822,75 @@ class AdminServiceCalls(Connected):
                 privacy_service_pb2.GetErasureRequest,
                 timeout,
                 shopper=to_wire.shopper(user, visitor),
+            )
+        )
+
+    async def set_consent(
+        self,
+        *,
+        source: str,
+        user: str | None = None,
+        visitor: str | None = None,
+        as_default: bool = False,
+        given: Iterable[Purpose] = (),
+        withdrawn: Iterable[Purpose] = (),
+        timeout: float | None = None,
+    ) -> Consents:
+        """Store what a shopper consents to, or a catalog's default, and returns the resulting
+        consents. It applies from the next call on: answers, events, trainings and experiments.
+        Within minutes, stored data that no consent covers any more is deleted: events without
+        PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
+        ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a
+        merge. Repeated with the same source, it changes nothing.
+
+        Args:
+            source: Where the decision was made, such as "cookie banner 3", 1 to 128 bytes
+                without control characters. It must not identify the shopper: it is kept, as proof
+                of a withdrawal, after their erasure.
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+            as_default: If true, stores the catalog's default, which applies to every shopper
+                who has not decided. Default: False.
+            given: Purposes that are consented to, up to 5.
+            withdrawn: Purposes whose consent is withdrawn, up to 5; none of ``given``. One
+                purpose in total is required.
+        """
+        return from_wire.consents(
+            await self._ask(
+                self.calls.admin.SetConsent,
+                privacy_service_pb2.SetConsentRequest,
+                timeout,
+                source=source,
+                shopper=to_wire.shopper(user, visitor),
+                as_default=as_default,
+                given=given,
+                withdrawn=withdrawn,
+            )
+        )
+
+    async def get_consent(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        as_default: bool = False,
+        timeout: float | None = None,
+    ) -> Consents:
+        """Return what a shopper consents to, or a catalog's default, with the history of their
+        decisions.
+
+        Args:
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+            as_default: If true, returns the catalog's default. Default: False.
+        """
+        return from_wire.consents(
+            await self._ask(
+                self.calls.admin.GetConsent,
+                privacy_service_pb2.GetConsentRequest,
+                timeout,
+                shopper=to_wire.shopper(user, visitor),
+                as_default=as_default,
             )
         )
 
@@ -1391,6 +1496,24 @@ class AdminServiceCalls(Connected):
         ):
             for each in page.entries:
                 yield from_wire.audit_entry(each)
+
+    async def read_audit_chain(
+        self, store: str, *, timeout: float | None = None
+    ) -> AsyncIterator[AuditPage]:
+        """Read a store's chain of the audit log, oldest entry first, to verify or archive it. They
+        are read page by page; ``timeout`` is that of one page.
+
+        Args:
+            store: Store of the chain: "retriever" or "ranker". Required by the gateway.
+        """
+        async for page in self._ask_pages(
+            self.calls.admin.ReadAuditChain,
+            audit_service_pb2.ReadAuditChainRequest,
+            timeout,
+            store=store,
+            page_size=1000,
+        ):
+            yield from_wire.audit_page(page)
 
     async def retire_space(self, version: str, *, timeout: float | None = None) -> Space:
         """Take a fitted space out of service. Its files are kept, and it can be promoted again.
