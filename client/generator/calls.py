@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 
 from client.generator.sentences import Sentences, docstring, entry, raises
-from client.generator.table import ValueRow, call_rows, functions, load, members, snake
+from client.generator.table import POOL, ValueRow, call_rows, functions, load, members, snake
 from client.generator.values import EMPTY, KNOWN, MADE, SCALARS, SOURCES, pair_of
 
 _SHOPPER = "sightline.common.v1.Shopper"
@@ -64,8 +63,7 @@ def call_modules() -> Mapping[str, str]:
 
 
 def _module(name: str, rows: dict[str, Any], names: Mapping[str, str]) -> str:
-    pool = descriptor_pool.Default()
-    service = pool.FindServiceByName(f"sightline.{rows.pop('service')}")
+    service = POOL.FindServiceByName(f"sightline.{rows.pop('service')}")
     stub = rows.pop("stub")
     left_out = f"{rows.pop('by_hand', '')} {rows.pop('without', '')}".split()
     calls = [
@@ -99,8 +97,7 @@ class _Answer:
 def _answer(message: Descriptor, row: CallRow, *, paged: bool) -> _Answer:
     """Return the answer of a method: its value, or that of its only field."""
     if row.yields and (value := _row(message)):
-        lines = ("async for page in {}:", f"    yield {_reader(message)}(page)")
-        body = "\n".join(f"        {line}" for line in lines)
+        body = f"        async for page in {{}}:\n            yield {_reader(message)}(page)"
         return _Answer(f"AsyncIterator[{value.name}]", body)
     if not row.returns and (value := _row(message)):
         return _Answer(value.name, f"        return {_reader(message)}(await {{}})")
@@ -109,11 +106,14 @@ def _answer(message: Descriptor, row: CallRow, *, paged: bool) -> _Answer:
         raise ValueError(f"{message.full_name} has no class: add a line to values.toml")
     wire = message.fields_by_name[row.returns or names[0]]
     kind, value_of = _kind(wire), f"(await {{}}).{wire.name}"
-    if not wire.is_repeated:
-        return _Answer(kind, f"        return {value_of}")
     if wire.message_type is None:
-        return _Answer(f"tuple[{kind}, ...]", f"        return tuple({value_of})")
+        whole = f"tuple({value_of})" if wire.is_repeated else value_of
+        return _Answer(
+            f"tuple[{kind}, ...]" if wire.is_repeated else kind, f"        return {whole}"
+        )
     read = _reader(wire.message_type)
+    if not wire.is_repeated:
+        return _Answer(kind, f"        return {read}({value_of})")
     if row.yields:
         lines = (
             "async for page in {}:",

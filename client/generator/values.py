@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import TypeVar
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -19,6 +20,8 @@ from client.generator.table import (
     prefix_of,
     snake,
 )
+
+R = TypeVar("R", EnumRow, ValueRow, EnumRow | ValueRow)
 
 MADE = (
     "Made from the contract by client/generator: change that or its tables, and run ``make proto``."
@@ -262,17 +265,18 @@ def _pb2(wire: Descriptor) -> str:
     return "_".join([*(parts[1:-2] or parts[:1]), parts[-1], "pb2"])
 
 
-def _dependencies_first(rows: list[EnumRow | ValueRow]) -> Iterator[EnumRow | ValueRow]:
-    """Yield the rows so that what others contain comes first. ValueError for a circle."""
-    waiting = list(rows)
+def _dependencies_first(rows: list[R]) -> list[R]:
+    """Return the rows so that what others contain comes first. ValueError for a circle."""
+    waiting, done = list(rows), list[R]()
     names = {row.wire.full_name: row for row in rows}
     while waiting:
         left = {row.wire.full_name for row in waiting}
         ready = [row for row in waiting if not (_parts(row) & left & names.keys())]
         if not ready:
             raise ValueError(f"{', '.join(sorted(left))}: messages contain one another")
-        yield from ready
+        done += ready
         waiting = [row for row in waiting if row not in ready]
+    return done
 
 
 def _parts(row: EnumRow | ValueRow) -> set[str]:

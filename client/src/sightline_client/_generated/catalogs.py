@@ -1,7 +1,7 @@
 """Catalogs: created, changed and listed while the suite runs.
 
-Made by generate_sync.py from
-api/catalogs.py: change that one and run it.
+Made by client/generator from
+api/catalogs.py: change that and run ``make proto``.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Events of shoppers.
 
-Made by generate_sync.py from
-api/events.py: change that one and run it.
+Made by client/generator from
+api/events.py: change that and run ``make proto``.
 """
 
 from collections.abc import AsyncIterable, Iterable

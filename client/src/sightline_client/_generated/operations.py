@@ -1,7 +1,7 @@
 """Jobs, backups and the state of the suite.
 
-Made by generate_sync.py from
-api/operations.py: change that one and run it.
+Made by client/generator from
+api/operations.py: change that and run ``make proto``.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """The data of one shopper: a copy, its erasure, and consent to its use.
 
-Made by generate_sync.py from
-api/privacy.py: change that one and run it.
+Made by client/generator from
+api/privacy.py: change that and run ``make proto``.
 """
 
 from typing import Any

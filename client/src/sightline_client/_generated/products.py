@@ -1,7 +1,7 @@
 """Products: writes, imports, reads and deletions.
 
-Made by generate_sync.py from
-api/products.py: change that one and run it.
+Made by client/generator from
+api/products.py: change that and run ``make proto``.
 """
 
 from collections.abc import AsyncIterable, Iterable, Iterator

@@ -1,6 +1,6 @@
 """The client of Sightline's public API for programs without asyncio.
 
-Made from client.py by generate_sync.py: change that one and run it.
+Made from client.py by client/generator: change that and run ``make proto``.
 """
 
 from typing import Self

@@ -1,6 +1,6 @@
 """Products, and conditions on their fields.
 
-Made from the table of fields by client/generate_fields.py: change that and run ``make proto``.
+Made from the table of fields by client/generator: change that and run ``make proto``.
 """
 
 from datetime import datetime

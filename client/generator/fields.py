@@ -1,21 +1,10 @@
-"""Writes values/products.py: the fields of filters and the list of fields.
+"""Makes values/products.py from the table of fields: filters, and the list of fields."""
 
-    .venv/bin/python client/generate_fields.py
-
-The fields come from the rules' table. A test compares the file with it.
-"""
-
-import subprocess
-import sys
-import textwrap
-from pathlib import Path
-
+from client.generator.sentences import docstring
 from sightline.common.v1 import product_pb2
 from sightline_rules.fields import FIELDS, Field
 from sightline_rules.filters import Availability
 from sightline_rules.kinds import ChoiceKind
-
-TARGET = Path(__file__).parent / "src/sightline_client/values/products.py"
 
 OTHERS = {"product_id", "images", "etag", "category_doubt"}
 """Fields of the message that are not in the table."""
@@ -51,7 +40,7 @@ HINTS = {
 
 PAGE = '''"""Products, and conditions on their fields.
 
-Made from the table of fields by client/generate_fields.py: change that and run ``make proto``.
+Made from the table of fields by client/generator: change that and run ``make proto``.
 """
 
 from datetime import datetime
@@ -91,16 +80,16 @@ WRITTEN = tuple(field for field in FIELDS if field.written)
 '''
 
 
-def generate() -> str:
-    """Return the text of the file. ValueError for a field of the message without a description."""
+def products() -> str:
+    """Return the text of the module, not yet formatted. ValueError for a field of the message
+    without a description."""
     wire = {field.name for field in product_pb2.Product.DESCRIPTOR.fields}
     if unknown := wire - {field.wire for field in FIELDS} - OTHERS:
         raise ValueError(f"product.proto has fields without a line in the table: {unknown}")
     filtered = [field for field in FIELDS if field.filtered and _kind(field) != "attributes"]
-    text = PAGE.format(
+    return PAGE.format(
         filters="\n".join(map(_filter, filtered)), fields="\n".join(map(_line, FIELDS))
     )
-    return _formatted(text)
 
 
 def _kind(field: Field) -> str:
@@ -118,7 +107,7 @@ def _required(field: Field | None) -> bool:
 def _filter(field: Field) -> str:
     """Return the lines of one field of F."""
     text = " ".join(filter(None, (field.summary, HINTS.get(_kind(field), ""))))
-    return f"    {field.name} = {KINDS[_kind(field)].format(field.name)}\n{_doc(text)}"
+    return f"    {field.name} = {KINDS[_kind(field)].format(field.name)}\n{docstring(text, 4)}"
 
 
 def _line(field: Field) -> str:
@@ -141,23 +130,3 @@ def _line(field: Field) -> str:
     given.insert(1, f"kind=FieldKind.{MEMBERS.get(kind, kind.upper())}")
     given += [f"{name}={on}" for name, on in flags.items() if on is not usual.get(name, False)]
     return f"    ProductField({', '.join(given)}),"
-
-
-def _doc(text: str) -> str:
-    lines = textwrap.wrap(f'"""{text}', 96, break_on_hyphens=False)
-    if len(lines[-1]) + 3 > 96:
-        lines.append("")
-    return textwrap.indent("\n".join(lines) + '"""', "    ")
-
-
-def _formatted(text: str) -> str:
-    ruff = str(Path(sys.executable).with_name("ruff"))
-    for command in (["check", "--fix", "--quiet", "--select", "I,F401"], ["format", "--quiet"]):
-        line = [ruff, *command, "--stdin-filename", str(TARGET), "-"]
-        done = subprocess.run(line, input=text, capture_output=True, text=True, check=True)
-        text = done.stdout
-    return text
-
-
-if __name__ == "__main__":
-    TARGET.write_text(generate())
