@@ -21,7 +21,7 @@ _UNSET = re.compile(r"\bUnset\b|(?<=If )unset\b")
 _ROLE = re.compile(r"\b(with |of )?ROLE_(?!MISSING)([A-Z]+)\b")
 _LITERAL = re.compile(r"(?:(?<=Default: )|(?<=`` is ))(?:true|false)\b")
 _JOBS = re.compile(r"\bJobService\b")
-_VERB = re.compile(r"^[A-Z][a-z]+s\b|(?<=\. )Returns\b")
+_VERB = re.compile(r"^[A-Z][a-z]+s\b|(?<=\. )Returns\b|(?<= and )lists\b")
 _VERBS = {"Replaces": "Replace", "Classifies": "Classify", "Does": "Do"}
 _REASONS = re.compile(r"(?:^|(?<=[.] ))(?=[A-Z]+_[A-Z_]+\b)")
 _LIMIT = 100

@@ -180,10 +180,11 @@ def exports() -> str:
 
 
 def pair_of(wire: FieldDescriptor) -> str:
-    """Return the types of key and value of a field that is a mapping here: messages of two plain
-    fields that have no class. "" for any other field."""
+    """Return the types of key and value of a field that is a mapping here: messages of a name and a
+    value that have no class. "" for any other field."""
     parts = wire.message_type.fields if wire.is_repeated and wire.message_type else []
-    if len(parts) != 2 or any(part.is_repeated or part.type not in _PLAIN for part in parts):
+    plain = [part for part in parts if part.type in _PLAIN and not part.is_repeated]
+    if len(parts) != 2 or plain != list(parts) or parts[0].name not in {"name", "key", "part"}:
         return ""
     named = {row.wire.full_name for row in load().rows}
     if wire.message_type.full_name in named:
