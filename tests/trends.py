@@ -40,9 +40,9 @@ PACKAGES = {
 GENERATED = re.compile(
     r"_pb2|/_generated/|^docs/reference/|image\.binpb$|\.lock$|released\.toml$|\.svg$"
     r"|/sightline_client/(convert/from_wire|values/(answers|catalogs?|controls|detections"
-    r"|evaluation|events|experiments|explanations|exports|facets|fairness|inspection|online|operations|privacy"
-    r"|products|profiles|shelf_plans|signals|spaces|suggestions|synonyms|trainings|watches"
-    r"|webhooks))\.py$"
+    r"|evaluation|events|experiments|explanations|exports|facets|fairness|inspection|online"
+    r"|operations|privacy|products|profiles|scenes|shelf_plans|signals|spaces|suggestions"
+    r"|synonyms|trainings|watches|webhooks))\.py$"
     r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^(bench|lab)/results/"
 )
 MIGRATIONS = re.compile(r"/migrations/|/versions/\d")

@@ -28,6 +28,7 @@ from sightline_client.values.operations import (
 )
 from sightline_client.values.privacy import Consents, Erasure, PrivacyBudget, Purpose
 from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.values.scenes import SceneCheck, SceneDiff, SceneFile, SceneList
 from sightline_client.values.spaces import Space
 from sightline_client.values.suggestions import TopSearches
 from sightline_client.values.synonyms import SynonymRule, Synonyms
@@ -1148,3 +1149,71 @@ class SyncAdminServiceCalls(SyncConnected):
             NotFound: SPACE_NOT_FOUND.
         """
         return self._loop.run(self._client.retire_space(version, timeout=timeout))
+
+    def list_scenes(self, *, timeout: float | None = None) -> SceneList:
+        """Return the scenes by name."""
+        return self._loop.run(self._client.list_scenes(timeout=timeout))
+
+    def get_scene(self, scene: str = "", *, timeout: float | None = None) -> SceneFile:
+        """Return a scene with its file. Fails with SCENE_NOT_FOUND.
+
+        Args:
+            scene: Name of the scene. Default: "default".
+
+        Raises:
+            NotFound: SCENE_NOT_FOUND.
+        """
+        return self._loop.run(self._client.get_scene(scene, timeout=timeout))
+
+    def check_scene(
+        self, toml: str, *, scene: str = "", timeout: float | None = None
+    ) -> SceneCheck:
+        """Validate a scene file and list what it would change, without applying it.
+
+        Args:
+            toml: The file (TOML), at most 64 KiB in lines of up to 400 characters.
+            scene: Name of the scene. Default: "default". An invalid name is one of the
+                ``problems``, not an error.
+        """
+        return self._loop.run(self._client.check_scene(toml, scene=scene, timeout=timeout))
+
+    def diff_scene(
+        self,
+        *,
+        scene: str = "",
+        toml: str = "",
+        answer_count: int = 0,
+        since: datetime | None = None,
+        place_count: int = 0,
+        timeout: float | None = None,
+    ) -> SceneDiff:
+        """Compare a scene with a changed one: answers the last requests to the scene by both, and
+        returns which places change and which products gain exposure. Each process of the gateway
+        knows its own requests of the last hour; without one, the candidates of recorded answers are
+        ranked again. Fails with SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
+        RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
+
+        Args:
+            scene: Scene whose answers are compared. Default: "default".
+            toml: The changed file (TOML), at most 64 KiB in lines of up to 400 characters. If
+                empty, answers are compared with those of the current scene.
+            answer_count: Maximum number of answers, newest first, 1 to 200. Default: 100.
+            since: Earliest time at which the answers were served (UTC). If None, no lower
+                bound.
+            place_count: Number of first places to compare, 1 to 200. Default: 20.
+
+        Raises:
+            NotFound: SCENE_NOT_FOUND.
+            InvalidRequest: SCENE_INVALID.
+            Unavailable: RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
+        """
+        return self._loop.run(
+            self._client.diff_scene(
+                scene=scene,
+                toml=toml,
+                answer_count=answer_count,
+                since=since,
+                place_count=place_count,
+                timeout=timeout,
+            )
+        )

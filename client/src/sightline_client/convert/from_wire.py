@@ -168,6 +168,19 @@ from sightline_client.values.profiles import (
     Segments,
     ShopperProfile,
 )
+from sightline_client.values.scenes import (
+    ChangedAnswer,
+    EstimatedValue,
+    ExpectedFigure,
+    ExposureChange,
+    ExposureFigure,
+    SceneCheck,
+    SceneDiff,
+    SceneEntryChange,
+    SceneFile,
+    SceneList,
+    SceneProblem,
+)
 from sightline_client.values.shelf_plans import (
     PlanComparison,
     PlanCount,
@@ -281,6 +294,12 @@ suggestion = reader(
     highlights=special.suggestion_highlights,
     filter=special.suggestion_filter,
 )
+scene_problem = reader(SceneProblem, gateway_admin_service_pb2.SceneProblem)
+scene_entry_change = reader(SceneEntryChange, gateway_admin_service_pb2.SceneEntryChange)
+exposure_change = reader(ExposureChange, gateway_admin_service_pb2.ExposureChange)
+exposure_figure = reader(ExposureFigure, gateway_admin_service_pb2.ExposureFigure)
+changed_answer = reader(ChangedAnswer, gateway_admin_service_pb2.ChangedAnswer)
+estimated_value = reader(EstimatedValue, gateway_admin_service_pb2.EstimatedValue)
 synonym_rule = reader(SynonymRule, retriever_synonym_service_pb2.SynonymRule)
 part_addition = reader(PartAddition, ranker_recipe_pb2.PartAddition)
 training_recipe = reader(TrainingRecipe, ranker_recipe_pb2.Recipe)
@@ -346,6 +365,11 @@ product_detection = reader(ProductDetection, gateway_detection_service_pb2.Produ
 space_evaluation = reader(SpaceEvaluation, embedder_space_pb2.SpaceEvaluation)
 suggested = reader(Suggestions, gateway_recommendation_service_pb2.SuggestResponse)
 top_searches = reader(TopSearches, gateway_admin_service_pb2.ListTopSearchesResponse)
+scene_file = reader(SceneFile, gateway_admin_service_pb2.SceneFile)
+scene_check = reader(SceneCheck, gateway_admin_service_pb2.CheckSceneResponse)
+expected_figure = reader(
+    ExpectedFigure, gateway_admin_service_pb2.ExpectedFigure, currency="currency_code"
+)
 synonyms = reader(Synonyms, retriever_synonym_service_pb2.Synonyms)
 watch_region = reader(WatchRegion, retriever_watch_pb2.WatchRegion)
 presence_condition = reader(PresenceCondition, retriever_watch_pb2.PresenceCondition)
@@ -375,6 +399,8 @@ space = reader(
     categories="category_count",
     fitted=special.space_fitted,
 )
+scene_list = reader(SceneList, gateway_admin_service_pb2.ListScenesResponse)
+scene_diff = reader(SceneDiff, gateway_admin_service_pb2.DiffSceneResponse)
 watch_rule = reader(WatchRule, retriever_watch_pb2.WatchRule)
 frames_answer = reader(FramesAnswer, retriever_watch_service_pb2.SendFramesResponse)
 followed_alert = reader(FollowedAlert, retriever_watch_service_pb2.WatchAlertsResponse)

@@ -147,6 +147,17 @@ from sightline_client.values.profiles import ProductProfile as ProductProfile
 from sightline_client.values.profiles import Segment as Segment
 from sightline_client.values.profiles import Segments as Segments
 from sightline_client.values.profiles import ShopperProfile as ShopperProfile
+from sightline_client.values.scenes import ChangedAnswer as ChangedAnswer
+from sightline_client.values.scenes import EstimatedValue as EstimatedValue
+from sightline_client.values.scenes import ExpectedFigure as ExpectedFigure
+from sightline_client.values.scenes import ExposureChange as ExposureChange
+from sightline_client.values.scenes import ExposureFigure as ExposureFigure
+from sightline_client.values.scenes import SceneCheck as SceneCheck
+from sightline_client.values.scenes import SceneDiff as SceneDiff
+from sightline_client.values.scenes import SceneEntryChange as SceneEntryChange
+from sightline_client.values.scenes import SceneFile as SceneFile
+from sightline_client.values.scenes import SceneList as SceneList
+from sightline_client.values.scenes import SceneProblem as SceneProblem
 from sightline_client.values.shelf_plans import PlanComparison as PlanComparison
 from sightline_client.values.shelf_plans import PlanCount as PlanCount
 from sightline_client.values.shelf_plans import PlanFinding as PlanFinding
