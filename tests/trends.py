@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
@@ -37,12 +38,11 @@ PACKAGES = {
     "examples": "examples",
     "tests": "tests",
 }
+VALUES = tomllib.loads((ROOT / "client/generator/values.toml").read_text())
+MADE_VALUES = "|".join(["exports", "products", *(name for name in VALUES if "doc" in VALUES[name])])
 GENERATED = re.compile(
     r"_pb2|/_generated/|^docs/reference/|image\.binpb$|\.lock$|released\.toml$|\.svg$"
-    r"|/sightline_client/(convert/from_wire|values/(answers|catalogs|controls|detections|evaluation"
-    r"|experiments|explanations|exports|facets|fairness|inspection|online|operations|privacy"
-    r"|products|profiles|shelf_plans|signals|spaces|suggestions|synonyms|trainings|watches"
-    r"|webhooks))\.py$"
+    rf"|/sightline_client/(convert/from_wire|values/({MADE_VALUES}))\.py$"
     r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^(bench|lab)/results/"
 )
 MIGRATIONS = re.compile(r"/migrations/|/versions/\d")

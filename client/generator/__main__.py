@@ -1,4 +1,4 @@
-"""Writes the modules of the client that follow from the contract.
+"""Writes the modules of the client that follow from the contract, and the synchronous client.
 
     .venv/bin/python -m client.generator
 
@@ -12,18 +12,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from client.generator.calls import call_modules
+from client.generator.fields import products
+from client.generator.sync import sync_modules
 from client.generator.table import PACKAGE
 from client.generator.values import exports, readers, value_modules
 
 
 def generate() -> Mapping[Path, str]:
     """Return the text of each file by its path."""
-    made = {PACKAGE / f"values/{name}.py": text for name, text in value_modules().items()}
-    made |= {PACKAGE / f"api/_generated/{name}.py": text for name, text in call_modules().items()}
-    made[PACKAGE / "values/exports.py"] = exports()
-    made[PACKAGE / "convert/from_wire.py"] = readers()
+    texts = {f"values/{name}.py": text for name, text in value_modules().items()}
+    texts |= {"values/products.py": products(), "values/exports.py": exports()}
+    texts["convert/from_wire.py"] = readers()
+    texts |= {f"api/_generated/{name}.py": text for name, text in call_modules().items()}
+    made = {PACKAGE / name: text for name, text in texts.items()}
+    made |= {PACKAGE / f"_generated/{name}.py": text for name, text in sync_modules(made).items()}
     with ThreadPoolExecutor(2) as threads:
         return dict(zip(made, threads.map(formatted, made.values(), made), strict=True))
+
+
+def left_over(made: Mapping[Path, str]) -> list[Path]:
+    """Return files of folders of made files that are made no longer."""
+    folders = (PACKAGE / "_generated", PACKAGE / "api/_generated")
+    return [path for each in folders for path in each.glob("[a-z]*.py") if path not in made]
 
 
 def formatted(text: str, path: Path) -> str:
@@ -37,5 +47,8 @@ def formatted(text: str, path: Path) -> str:
 
 
 if __name__ == "__main__":
-    for path, text in generate().items():
+    made = generate()
+    for path in left_over(made):
+        path.unlink()
+    for path, text in made.items():
         path.write_text(text)

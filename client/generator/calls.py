@@ -6,19 +6,18 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
 
 from client.generator.sentences import Sentences, docstring, entry, raises
-from client.generator.table import ValueRow, call_rows, functions, load, members, snake
-from client.generator.values import EMPTY, KNOWN, MADE, SCALARS, SOURCES
+from client.generator.table import POOL, ValueRow, call_rows, functions, load, members, snake
+from client.generator.values import EMPTY, KNOWN, MADE, SCALARS, SOURCES, pair_of
 
 _SHOPPER = "sightline.common.v1.Shopper"
 _NEVER = frozenset({"catalog_id", "page_size", "page_token"})
 """Fields of requests that the client sets, unless the table makes them parameters."""
 _MAXIMUM = re.compile(r"\b1 to ([\d,]+)")
 _DEFAULT = re.compile(r" ?(?:Default|None): .*?\.(?= |$)")
-_ELSEWHERE = re.compile(r"For (?:this|the) [^.]*methods? see [\w.]+\w\.?|See [\w.]+\.v1\.\w+\.")
+_ELSEWHERE = re.compile(r"For (?:this|the) [^.]*methods? see [\w.]+\w\.?|See \w+Service\.")
 """A sentence of a public method about where its description is."""
 
 
@@ -45,9 +44,12 @@ class CallRow:
     returns: str = ""
     """Field of the answer that is returned, in place of the answer."""
     yields: bool = False
-    """True if the items of a list are yielded, False if they are returned together."""
+    """True if the items of a list, or its pages if these have a class, are yielded; False if they
+    are returned together."""
     as_list: bool = False
     """True if a list is returned, False: a tuple."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of parameters in place of the contract's."""
     slow: bool = False
     """True if the call has the time of a batch."""
 
@@ -61,8 +63,7 @@ def call_modules() -> Mapping[str, str]:
 
 
 def _module(name: str, rows: dict[str, Any], names: Mapping[str, str]) -> str:
-    pool = descriptor_pool.Default()
-    service = pool.FindServiceByName(f"sightline.{rows.pop('service')}")
+    service = POOL.FindServiceByName(f"sightline.{rows.pop('service')}")
     stub = rows.pop("stub")
     left_out = f"{rows.pop('by_hand', '')} {rows.pop('without', '')}".split()
     calls = [
@@ -95,6 +96,9 @@ class _Answer:
 
 def _answer(message: Descriptor, row: CallRow, *, paged: bool) -> _Answer:
     """Return the answer of a method: its value, or that of its only field."""
+    if row.yields and (value := _row(message)):
+        body = f"        async for page in {{}}:\n            yield {_reader(message)}(page)"
+        return _Answer(f"AsyncIterator[{value.name}]", body)
     if not row.returns and (value := _row(message)):
         return _Answer(value.name, f"        return {_reader(message)}(await {{}})")
     names = [each.name for each in message.fields if each.name != "next_page_token"]
@@ -102,11 +106,14 @@ def _answer(message: Descriptor, row: CallRow, *, paged: bool) -> _Answer:
         raise ValueError(f"{message.full_name} has no class: add a line to values.toml")
     wire = message.fields_by_name[row.returns or names[0]]
     kind, value_of = _kind(wire), f"(await {{}}).{wire.name}"
-    if not wire.is_repeated:
-        return _Answer(kind, f"        return {value_of}")
     if wire.message_type is None:
-        return _Answer(f"tuple[{kind}, ...]", f"        return tuple({value_of})")
+        whole = f"tuple({value_of})" if wire.is_repeated else value_of
+        return _Answer(
+            f"tuple[{kind}, ...]" if wire.is_repeated else kind, f"        return {whole}"
+        )
     read = _reader(wire.message_type)
+    if not wire.is_repeated:
+        return _Answer(kind, f"        return {read}({value_of})")
     if row.yields:
         lines = (
             "async for page in {}:",
@@ -161,7 +168,7 @@ class _Call:
         """Fields of the request that are parameters, by the parameter's name."""
         row = self._row
         hidden = {*_NEVER, *row.omit.split()} - set(row.with_fields.split())
-        hidden -= {*row.renamed.values(), *(row.required or "").split()}
+        hidden -= {*row.renamed.values(), *f"{row.required or ''} {row.positional}".split()}
         said = self._sentences.of(f"{self._request.full_name}.request_id")
         if "the same id" not in said and "request_id" not in self._row.with_fields.split():
             hidden.add("request_id")
@@ -199,6 +206,8 @@ class _Call:
         if name in self._row.types:
             return self._row.types[name]
         wire = self._fields[name]
+        if pair := pair_of(wire):
+            return f"Mapping[{pair}]"
         kind = _kind(wire)
         return f"Iterable[{kind}]" if wire.is_repeated else kind
 
@@ -238,7 +247,8 @@ class _Call:
     def _paged(self) -> bool:
         """Whether all pages are read."""
         answer = self._method.output_type
-        return "page_token" in self._request.fields_by_name and not _row(answer)
+        paged = "page_token" in self._request.fields_by_name
+        return paged and (self._row.yields or not _row(answer))
 
     @cached_property
     def _answer(self) -> _Answer:
@@ -254,7 +264,9 @@ class _Call:
             text += " They are read page by page; ``timeout`` is that of one page."
         entries = []
         for name, each in self._fields.items():
-            said = self._sentences.field(each.full_name, self._names, optional=each.has_presence)
+            said = self._row.texts.get(name) or self._sentences.field(
+                each.full_name, self._names, optional=each.has_presence
+            )
             if _is_shopper(each):
                 entries += [
                     entry("user", "Id of a known customer; excludes ``visitor``.", 12),

@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 
-import grpc
-
+from client.generator.table import PACKAGE
 from gateway.http.comments import comments
-from sightline_client.errors import BY_CODE
 
+_ERRORS = PACKAGE / "errors.py"
+"""Read as text: the client can't be imported while what is made lacks or names too much."""
 _NAME = re.compile(r"`([^`]+)`")
 _QUALIFIED = re.compile(r"\bsightline\.\w+\.v1\.(?=[A-Z])")
 _CONSTANT = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 _METHOD = re.compile(r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b")
 _REQUIRED = re.compile(r" ?\bRequired\.")
-_UNSET = re.compile(r"\bUnset\b")
-_VERB = re.compile(r"^[A-Z][a-z]+s\b|(?<=\. )Returns\b")
+_UNSET = re.compile(r"\bUnset\b|(?<=If )unset\b")
+_ROLE = re.compile(r"\b(with |of )?ROLE_(?!MISSING)([A-Z]+)\b")
+_LITERAL = re.compile(r"(?:(?<=Default: )|(?<=`` is ))(?:true|false)\b")
+_JOBS = re.compile(r"\bJobService\b")
+_VERB = re.compile(r"^[A-Z][a-z]+s\b|(?<=\. )Returns\b|(?<= and )lists\b")
 _VERBS = {"Replaces": "Replace", "Classifies": "Classify", "Does": "Do"}
 _REASONS = re.compile(r"(?:^|(?<=[.] ))(?=[A-Z]+_[A-Z_]+\b)")
 _LIMIT = 100
@@ -40,6 +43,8 @@ class Sentences:
         text = _NAME.sub(
             lambda found: f"``{renamed.get(found[1], found[1])}``", comments().get(name, "")
         )
+        text = _ROLE.sub(lambda found: f"{found[1] or ''}the role ``{found[2].lower()}``", text)
+        text = _LITERAL.sub(lambda found: found[0].capitalize(), _JOBS.sub("``watch_job``", text))
         text = _CONSTANT.sub(lambda found: self._members.get(found[0], found[0]), text)
         text = _METHOD.sub(lambda found: self._call(found[0]), text)
         return " ".join(_QUALIFIED.sub("", text).split())
@@ -76,8 +81,10 @@ def _kinds() -> Mapping[str, str]:
     """Return the class of the error with each reason."""
     table = tomllib.loads(resources.files("gateway.http").joinpath("errors.toml").read_text())
     rows = [row for section in table["sections"] for row in section["errors"]]
+    declared = re.findall(r'^class (\w+)\(.*codes="([A-Z_ ]+)"', _ERRORS.read_text(), re.M)
+    kinds = {code: name for name, codes in declared for code in codes.split()}
     return {
-        reason: BY_CODE[grpc.StatusCode[codes.split(", ")[0]]].__name__
+        reason: kinds[codes.split(", ")[0]]
         for reasons, codes, _ in rows
         for reason in reasons.split(", ")
         if codes

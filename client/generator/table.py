@@ -14,6 +14,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor
 
 from sightline.protos import OURS
 
+POOL: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
 TABLE = Path(__file__).with_name("values.toml")
 PACKAGE = Path(__file__).parents[1] / "src/sightline_client"
 
@@ -59,6 +60,8 @@ class ValueRow:
     """Types that do not follow from the message."""
     defaults: Mapping[str, str] = field(default_factory=dict)
     """Defaults that are not the type's empty value."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Descriptions of fields in place of the contract's; "" names the class."""
     hidden: str = ""
     """Fields that ``repr`` leaves out."""
     base: str = ""
@@ -87,7 +90,8 @@ class Table:
     def row(self, wire: str) -> EnumRow | ValueRow:
         """Return the row of a message or enum. ValueError without one."""
         for row in self.rows:
-            if wire in (row.wire.full_name, getattr(row, "also", "") and f"sightline.{row.also}"):
+            also = row.also if isinstance(row, ValueRow) else ""
+            if wire in (row.wire.full_name, f"sightline.{also}"):
                 return row
         raise ValueError(f"{wire} has no class: add a line to {TABLE.name}")
 
@@ -103,16 +107,15 @@ def load() -> Table:
 
 
 def _rows(given: Mapping[str, Mapping[str, object]]) -> Iterator[EnumRow | ValueRow]:
-    pool = descriptor_pool.Default()
     for module, rows in given.items():
         for name, row in rows.items():
             facts = {"wire": row} if isinstance(row, str) else dict(row)  # type: ignore[call-overload]
             wire = facts.pop("wire")
             wire = wire if wire.startswith("google.") else f"sightline.{wire}"
             try:
-                facts["wire"] = pool.FindEnumTypeByName(wire)
+                facts["wire"] = POOL.FindEnumTypeByName(wire)
             except KeyError:
-                facts["wire"] = pool.FindMessageTypeByName(wire)
+                facts["wire"] = POOL.FindMessageTypeByName(wire)
                 yield ValueRow(module=module, name=name, **facts)
             else:
                 yield EnumRow(module=module, name=name, **facts)
@@ -120,7 +123,7 @@ def _rows(given: Mapping[str, Mapping[str, object]]) -> Iterator[EnumRow | Value
 
 def members() -> dict[str, str]:
     """Return the members of the table's enums by the names of their values in the contract."""
-    found = {}
+    found: dict[str, str] = {}
     for row in load().rows:
         if isinstance(row, EnumRow):
             prefix = prefix_of(row.wire)
@@ -139,10 +142,10 @@ def call_rows() -> Mapping[str, Any]:
 def functions() -> dict[str, str]:
     """Return the names of the client's functions by those of the contract's methods."""
     load()
-    pool, found = descriptor_pool.Default(), {}
+    found: dict[str, str] = {}
     for name, rows in call_rows().items():
         if name != "names":
-            service = pool.FindServiceByName(f"sightline.{rows['service']}")
+            service = POOL.FindServiceByName(f"sightline.{rows['service']}")
             absent = rows.get("without", "").split()
             for method in service.methods:
                 if method.name not in absent:

@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from typing import TypeVar
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
@@ -20,6 +21,8 @@ from client.generator.table import (
     snake,
 )
 
+R = TypeVar("R", EnumRow, ValueRow, EnumRow | ValueRow)
+
 MADE = (
     "Made from the contract by client/generator: change that or its tables, and run ``make proto``."
 )
@@ -31,6 +34,7 @@ SCALARS = {
     FieldDescriptor.TYPE_FLOAT: "float",
     FieldDescriptor.TYPE_DOUBLE: "float",
 }
+_PLAIN = {*SCALARS, FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64}
 EMPTY = {"bool": "False", "str": '""', "bytes": 'b""', "float": "0.0", "int": "0"}
 KNOWN = {
     "google.protobuf.Timestamp": "datetime",
@@ -93,7 +97,8 @@ class _Writer:
         base = f"({row.base})" if row.base else ""
         names = {wire: name for name, wire in row.renamed.items()}
         lines = ["@dataclass(frozen=True, slots=True)", f"class {row.name}{base}:"]
-        lines += [docstring(self._sentences.of(row.wire.full_name, names), 4), ""]
+        text = row.texts.get("") or self._sentences.of(row.wire.full_name, names)
+        lines += [docstring(text, 4), ""]
         for name, optional in fields_of(row):
             lines += self._field(row, name, names, optional=optional)
         return "\n".join(lines)
@@ -111,6 +116,7 @@ class _Writer:
         said = self._sentences.field(f"{row.wire.full_name}.{wire}", names, optional=none)
         if name in row.special.split():
             said = _special_functions()[special(row, name)][1]
+        said = row.texts.get(name, said)
         if says_more(said, name):
             yield docstring(said, 4)
 
@@ -123,6 +129,8 @@ class _Writer:
         wire = row.wire.fields_by_name.get(row.renamed.get(name, name))
         if wire is None:
             raise ValueError(f"{row.wire.full_name} has no {name}: see {row.name} in the table")
+        if pair := pair_of(wire):
+            return f"Mapping[{pair}]"
         kind = self.kind(wire)
         if wire.is_repeated:
             return f"tuple[{kind}, ...]"
@@ -169,6 +177,19 @@ def exports() -> str:
     doc = f'"""The values that follow from the contract.\n\n{MADE}\n"""'
     noqa = "# ruff: noqa: PLC0414 - an alias makes a name public"
     return "\n".join([doc, "", noqa, "", *lines, ""])
+
+
+def pair_of(wire: FieldDescriptor) -> str:
+    """Return the types of key and value of a field that is a mapping here: messages of a name and a
+    value that have no class. "" for any other field."""
+    parts = wire.message_type.fields if wire.is_repeated and wire.message_type else []
+    plain = [part for part in parts if part.type in _PLAIN and not part.is_repeated]
+    if len(parts) != 2 or plain != list(parts) or parts[0].name not in {"name", "key", "part"}:
+        return ""
+    named = {row.wire.full_name for row in load().rows}
+    if wire.message_type.full_name in named:
+        return ""
+    return ", ".join(SCALARS.get(part.type, "int") for part in parts)
 
 
 def fields_of(row: ValueRow) -> Iterator[tuple[str, bool]]:
@@ -245,17 +266,18 @@ def _pb2(wire: Descriptor) -> str:
     return "_".join([*(parts[1:-2] or parts[:1]), parts[-1], "pb2"])
 
 
-def _dependencies_first(rows: list[EnumRow | ValueRow]) -> Iterator[EnumRow | ValueRow]:
-    """Yield the rows so that what others contain comes first. ValueError for a circle."""
-    waiting = list(rows)
+def _dependencies_first(rows: list[R]) -> list[R]:
+    """Return the rows so that what others contain comes first. ValueError for a circle."""
+    waiting, done = list(rows), list[R]()
     names = {row.wire.full_name: row for row in rows}
     while waiting:
         left = {row.wire.full_name for row in waiting}
         ready = [row for row in waiting if not (_parts(row) & left & names.keys())]
         if not ready:
             raise ValueError(f"{', '.join(sorted(left))}: messages contain one another")
-        yield from ready
+        done += ready
         waiting = [row for row in waiting if row not in ready]
+    return done
 
 
 def _parts(row: EnumRow | ValueRow) -> set[str]:

@@ -1,4 +1,4 @@
-"""The client's values and their readers follow from the contract and from a table."""
+"""The client's values, readers and plain calls follow from the contract and from tables."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from google.protobuf import descriptor_pool
 
 import sightline_client
 from client.generator import table as tables
-from client.generator.__main__ import generate
+from client.generator.__main__ import generate, left_over
 from client.generator.calls import call_modules
 from client.generator.sentences import Sentences, docstring, entry, raises, says_more
 from client.generator.values import fields_of
@@ -22,8 +22,10 @@ def rows() -> Iterator[tables.ValueRow]:
 
 
 def test_the_files_are_what_the_generator_writes_now() -> None:
-    stale = [path.name for path, text in generate().items() if path.read_text() != text]
+    made = generate()
+    stale = [path.name for path, text in made.items() if path.read_text() != text]
     assert not stale, "run make proto"
+    assert not left_over(made), "run make proto"
 
 
 def test_every_made_class_is_exported_and_has_the_fields_of_its_row() -> None:

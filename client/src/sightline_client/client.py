@@ -19,7 +19,6 @@ from sightline_client.api.models import ModelCalls
 from sightline_client.api.operations import OperationCalls
 from sightline_client.api.privacy import PrivacyCalls
 from sightline_client.api.products import ProductCalls
-from sightline_client.api.profiles import ProfileCalls
 from sightline_client.api.recommendations import RecommendationCalls
 from sightline_client.api.watches import WatchCalls
 from sightline_client.transport.calls import Calls
@@ -31,7 +30,6 @@ class SightlineClient(
     DetectionCalls,
     ProductCalls,
     EventCalls,
-    ProfileCalls,
     PrivacyCalls,
     ModelCalls,
     CatalogCalls,

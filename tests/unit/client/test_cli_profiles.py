@@ -132,7 +132,9 @@ async def test_the_client_gives_profiles_as_plain_values(gateway: FakeGateway) -
     async with SightlineClient(gateway.target) as client:
         shopper = await client.shopper_profile(visitor="cookie")
         product = await client.product_profile("r1")
-        kept = await client.set_shopper_attributes({"size": "M"}, consent=True, user="ann")
+        kept = await client.set_shopper_attributes(
+            {"size": "M", "age_band": "25-34"}, consent=True, user="ann"
+        )
         found = await client.list_segments(language="zh")
         gateway.shopper_profile = pb.ShopperProfile(affinities=[pb.Affinity()])
         bare = await client.shopper_profile(user="ann")
@@ -145,7 +147,7 @@ async def test_the_client_gives_profiles_as_plain_values(gateway: FakeGateway) -
     assert product.price_band is not None
     assert product.price_band[1].amount == Decimal("11.31")
     assert (product.trend, product.style) == (None, (0.5, -0.5))
-    assert kept == 1
+    assert kept == 2, "stored now, not before"
     assert gateway.requests["ListSegments"][-1].language_code == "zh"
     assert found.segments[0].share == pytest.approx(0.4)
     assert (bare.activity, bare.segment) == (None, None)

@@ -1,12 +1,13 @@
 """The client against a gateway with canned answers, over a real connection."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from google.rpc import code_pb2
 
+from sightline.gateway.v1 import admin_service_pb2
 from sightline_client import (
     CatalogState,
     DeadlineExceeded,
@@ -20,6 +21,7 @@ from sightline_client import (
     Product,
     ProductUpdate,
     ResourceExhausted,
+    SceneProblem,
     SightlineClient,
     Sort,
     SynonymRule,
@@ -176,6 +178,25 @@ async def test_synonyms_are_read_and_replaced(
     assert (made.rules, made.etag) == ((SynonymRule(("sofa", "couch")),), "e1")
     (sent,) = gateway.requests["SetSynonyms"]
     assert (sent.catalog_id, sent.etag) == ("default", "e0")
+
+
+async def test_scenes_are_read_checked_and_compared(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    problem = admin_service_pb2.SceneProblem(path="parts", text="unknown")
+    gateway.scene = admin_service_pb2.SceneFile(scene="home", version="v1", warnings=[problem])
+    gateway.checked_scene = admin_service_pb2.CheckSceneResponse(problems=[problem, problem])
+    figure = admin_service_pb2.ExpectedFigure(name="revenue", currency_code="EUR")
+    gateway.scene_diff = admin_service_pb2.DiffSceneResponse(answer_count=9, expected=[figure])
+    assert [each.scene for each in (await client.list_scenes()).scenes] == ["home"]
+    assert (await client.get_scene("home")).warnings == (SceneProblem("parts", "unknown"),)
+    checked = await client.check_scene("[parts]", scene="home")
+    assert (checked.valid, len(checked.problems)) == (False, 2)
+    found = await client.diff_scene(scene="home", since=datetime(2026, 1, 2, tzinfo=UTC))
+    assert (found.answer_count, found.expected[0].currency) == (9, "EUR")
+    assert found.expected[0].before is None
+    assert gateway.requests["CheckScene"][0].toml == "[parts]"
+    assert gateway.requests["DiffScene"][0].from_time.seconds == 1_767_312_000
 
 
 async def test_catalogs_are_created_changed_and_listed(

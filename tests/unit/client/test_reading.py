@@ -1,5 +1,7 @@
 """A value that can't be read from its message raises an error at the package's import."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -117,3 +119,32 @@ def test_a_reader_is_of_one_message_alone() -> None:
     reader(Corner, answer_pb2.ScorePart, x="value")
     with pytest.raises(TypeError, match=r"sightline\.common\.v1\.Box has no x"):
         reader(Corners, recommendation_service_pb2.QuerySignal)
+
+
+def test_pairs_are_read_as_a_mapping() -> None:
+    @dataclass(frozen=True)
+    class Named:
+        results: Mapping[str, str]
+
+    read = reader(Named, job_pb2.Job)
+    message = job_pb2.Job(results=[job_pb2.JobResult(name="model_version", value="m1")])
+    assert read(message).results == {"model_version": "m1"}
+    assert dataclasses.asdict(read(message)) == {"results": {"model_version": "m1"}}
+
+
+def test_pairs_of_other_types_are_refused_where_the_reader_is_made() -> None:
+    @dataclass(frozen=True)
+    class Counted:
+        results: Mapping[str, int]
+
+    with pytest.raises(TypeError, match=r"sightline\.common\.v1\.Job\.results is not of type"):
+        reader(Counted, job_pb2.Job)
+
+
+def test_a_count_that_is_negative_is_none_where_it_may_be() -> None:
+    @dataclass(frozen=True)
+    class Done:
+        done: int | None
+
+    read = reader(Done, job_pb2.Job)
+    assert [read(job_pb2.Job(done=count)).done for count in (-1, 0, 3)] == [None, 0, 3]

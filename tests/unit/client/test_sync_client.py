@@ -1,9 +1,7 @@
 """The synchronous client is the asynchronous one, call for call."""
 
-import importlib.util
 import inspect
 import threading
-from pathlib import Path
 
 import pytest
 from google.rpc import code_pb2
@@ -21,18 +19,6 @@ from sightline_client import (
 )
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
-
-ROOT = Path(__file__).parents[3]
-
-
-def test_the_files_are_what_the_generator_writes_now() -> None:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "client/generate_sync.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    made = {path.name: path.read_text() for path in module.TARGET.glob("[a-z]*.py")}
-    assert made == module.generate()
 
 
 def test_every_call_of_the_asynchronous_client_is_there() -> None:

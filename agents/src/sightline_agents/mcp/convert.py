@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from sightline_agents.catalog.texts import DESCRIPTION, identifier, shown
 from sightline_agents.mcp import outputs
-from sightline_client.values import answers, catalog, explanations, facets, products
+from sightline_client.values import answers, explanations, facets, products
+from sightline_client.values.money import Money
 
 PHOTO = "sightline://photos/{image_id}"
 PRODUCT = "sightline://products/{product_id}"
@@ -130,7 +131,7 @@ def _short(product: products.Product, image_id: str = "") -> dict[str, Any]:
     }
 
 
-def _price(price: catalog.Money) -> outputs.Price:
+def _price(price: Money) -> outputs.Price:
     """Return an amount with two decimals, or as many more as it has."""
     rounded = price.amount.quantize(_CENT)
     exact = rounded if rounded == price.amount else price.amount.normalize()

@@ -7,6 +7,7 @@ from sightline_agents.mcp import inputs, outputs
 from sightline_client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.values import catalog, events, products
+from sightline_client.values.money import Money
 
 
 class WriteTools:
@@ -73,7 +74,7 @@ def _product(given: inputs.ProductInput) -> products.Product:
         description=given.description,
         category_path=tuple(given.category_path),
         brand=given.brand,
-        price=None if price is None else catalog.Money(price.amount, price.currency),
+        price=None if price is None else Money(price.amount, price.currency),
         availability=given.availability,
         tags=tuple(given.tags),
         attributes=tuple(

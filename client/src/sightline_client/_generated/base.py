@@ -1,6 +1,6 @@
 """Base of the synchronous client's calls.
 
-Made from api by generate_sync.py: change that and run it.
+Made from api by client/generator: change that and run ``make proto``.
 """
 
 from sightline_client.client import SightlineClient

@@ -1,7 +1,7 @@
 """Calls of CatalogService.
 
-Made by generate_sync.py from
-api/_generated/catalog_service_calls.py: change that one and run it.
+Made by client/generator from
+api/_generated/catalog_service_calls.py: change that and run ``make proto``.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,11 +12,11 @@ from sightline_client.values.catalog import (
     ImportMode,
     ImportState,
     PhotoMisfit,
+    Product,
     ProductImage,
 )
 from sightline_client.values.filters import Filter
 from sightline_client.values.operations import ImportClose, ProductPurge
-from sightline_client.values.products import Product
 
 
 class SyncCatalogServiceCalls(SyncConnected):
@@ -81,7 +81,7 @@ class SyncCatalogServiceCalls(SyncConnected):
         starts a job that deletes them.
 
         Args:
-            filter: Filter of the products to delete. {all: {}} passes every product.
+            filter: Filter of the products to delete. ``all_of()`` passes every product.
             force: If true, deletes them. Default: only counts them.
             request_id: The same id returns the same job.
         """
@@ -114,7 +114,7 @@ class SyncCatalogServiceCalls(SyncConnected):
     ) -> ImportClose:
         """Close an import. With FULL it first counts the products that the import does not contain
         and returns some of their ids. A job deletes them, unless they exceed the configured share
-        of the catalog and ``force`` is false (IMPORT_DELETES_TOO_MUCH).
+        of the catalog and ``force`` is False (IMPORT_DELETES_TOO_MUCH).
 
         Args:
             import_id: Id of the import.

@@ -1,7 +1,7 @@
 """Catalogs: created, changed and listed while the suite runs.
 
-Made by generate_sync.py from
-api/catalogs.py: change that one and run it.
+Made by client/generator from
+api/catalogs.py: change that and run ``make proto``.
 """
 
 from collections.abc import Mapping
@@ -44,11 +44,6 @@ class SyncCatalogCalls(SyncConnected):
                 timeout=timeout,
             )
         )
-
-    def get_catalog(self, catalog_id: str = "", *, timeout: float | None = None) -> Catalog:
-        """Return a catalog; ``catalog_id`` "" = that of this client. NotFound
-        (CATALOG_NOT_FOUND)."""
-        return self._loop.run(self._client.get_catalog(catalog_id, timeout=timeout))
 
     def update_catalog(
         self,

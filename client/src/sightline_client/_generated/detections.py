@@ -1,7 +1,7 @@
 """Products in photos that show several.
 
-Made by generate_sync.py from
-api/detections.py: change that one and run it.
+Made by client/generator from
+api/detections.py: change that and run ``make proto``.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """Events of shoppers.
 
-Made by generate_sync.py from
-api/events.py: change that one and run it.
+Made by client/generator from
+api/events.py: change that and run ``make proto``.
 """
 
 from collections.abc import AsyncIterable, Iterable
@@ -9,7 +9,8 @@ from collections.abc import AsyncIterable, Iterable
 from sightline_client._generated.base import SyncConnected
 from sightline_client.transport import writing
 from sightline_client.transport.looping import SyncBatches
-from sightline_client.values.events import Event, EventBatch, EventReport
+from sightline_client.values.events import Event
+from sightline_client.values.reports import EventBatch, EventReport
 
 
 class SyncEventCalls(SyncConnected):

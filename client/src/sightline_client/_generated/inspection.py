@@ -1,7 +1,7 @@
 """Inspection: references of good pieces, and photos compared with them.
 
-Made by generate_sync.py from
-api/inspection.py: change that one and run it.
+Made by client/generator from
+api/inspection.py: change that and run ``make proto``.
 """
 
 from collections.abc import Iterable

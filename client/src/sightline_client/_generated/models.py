@@ -1,7 +1,7 @@
 """Ranking models: training, evaluation and promotion.
 
-Made by generate_sync.py from
-api/models.py: change that one and run it.
+Made by client/generator from
+api/models.py: change that and run ``make proto``.
 """
 
 from datetime import datetime

@@ -1,7 +1,7 @@
 """Products: writes, imports, reads and deletions.
 
-Made by generate_sync.py from
-api/products.py: change that one and run it.
+Made by client/generator from
+api/products.py: change that and run ``make proto``.
 """
 
 from collections.abc import AsyncIterable, Iterable, Iterator
@@ -12,6 +12,14 @@ from sightline_client.transport.looping import SyncBatches
 from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
 from sightline_client.values.products import Product
+from sightline_client.values.reports import (
+    ImportBatch,
+    ImportReport,
+    OfferBatch,
+    OfferReport,
+    UpsertBatch,
+    UpsertReport,
+)
 from sightline_client.values.updates import ProductUpdate
 
 
@@ -23,7 +31,7 @@ class SyncProductCalls(SyncConnected):
         products: Iterable[Product] | AsyncIterable[Product],
         *,
         batch_size: int = writing.MAX_PRODUCTS,
-    ) -> SyncBatches[catalog.UpsertBatch, catalog.UpsertReport]:
+    ) -> SyncBatches[UpsertBatch, UpsertReport]:
         """Create or replace whole products, in batches of up to ``batch_size`` (1 to 100) products
         and 32 MiB.
 
@@ -74,7 +82,7 @@ class SyncProductCalls(SyncConnected):
         *,
         market: str = "",
         batch_size: int = writing.MAX_OFFERS,
-    ) -> SyncBatches[catalog.OfferBatch, catalog.OfferReport]:
+    ) -> SyncBatches[OfferBatch, OfferReport]:
         """Set prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000). Answers
         and filters use them at once. ``market``: whose values are set, of products that list it
         (else MARKET_NOT_FOUND); "" = the products' own.
@@ -97,7 +105,7 @@ class SyncProductCalls(SyncConnected):
         after: int = 0,
         in_flight: int = 4,
         patience: float = 120.0,
-    ) -> SyncBatches[catalog.ImportBatch, catalog.ImportReport]:
+    ) -> SyncBatches[ImportBatch, ImportReport]:
         """Write the rows of an open import: the first product is row 1. Rows up to ``after`` (the
         state's ``rows_done``) are skipped. ``in_flight`` batches are sent at once; while the suite
         is unavailable, a batch is retried for up to ``patience`` seconds.

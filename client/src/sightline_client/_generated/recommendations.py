@@ -1,7 +1,7 @@
 """Recommendations, searches, and classification of photos.
 
-Made by generate_sync.py from
-api/recommendations.py: change that one and run it.
+Made by client/generator from
+api/recommendations.py: change that and run ``make proto``.
 """
 
 from collections.abc import Iterable, Iterator

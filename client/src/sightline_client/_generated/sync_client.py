@@ -1,6 +1,6 @@
 """The client of Sightline's public API for programs without asyncio.
 
-Made from client.py by generate_sync.py: change that one and run it.
+Made from client.py by client/generator: change that and run ``make proto``.
 """
 
 from typing import Self
@@ -19,7 +19,6 @@ from sightline_client._generated.models import SyncModelCalls
 from sightline_client._generated.operations import SyncOperationCalls
 from sightline_client._generated.privacy import SyncPrivacyCalls
 from sightline_client._generated.products import SyncProductCalls
-from sightline_client._generated.profiles import SyncProfileCalls
 from sightline_client._generated.recommendations import SyncRecommendationCalls
 from sightline_client._generated.user_event_service_calls import SyncUserEventServiceCalls
 from sightline_client._generated.watch_service_calls import SyncWatchServiceCalls
@@ -35,7 +34,6 @@ class SyncSightlineClient(
     SyncDetectionCalls,
     SyncProductCalls,
     SyncEventCalls,
-    SyncProfileCalls,
     SyncPrivacyCalls,
     SyncModelCalls,
     SyncCatalogCalls,

@@ -1,7 +1,7 @@
 """Calls of UserEventService.
 
-Made by generate_sync.py from
-api/_generated/user_event_service_calls.py: change that one and run it.
+Made by client/generator from
+api/_generated/user_event_service_calls.py: change that and run ``make proto``.
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ class SyncUserEventServiceCalls(SyncConnected):
         them.
 
         Args:
-            before: Latest time of the events, exclusive (UTC). If unset, no upper bound.
+            before: Latest time of the events, exclusive (UTC). If None, no upper bound.
             types: Types of the events. If empty, all types.
             product_id: Product of the events. If empty, all products.
             user: Id of a known customer; excludes ``visitor``.

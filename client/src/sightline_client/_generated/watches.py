@@ -1,7 +1,7 @@
 """Watches of cameras and their alerts.
 
-Made by generate_sync.py from
-api/watches.py: change that one and run it.
+Made by client/generator from
+api/watches.py: change that and run ``make proto``.
 """
 
 from collections.abc import Iterator

@@ -42,15 +42,6 @@ class CatalogCalls(Connected):
             await self._call(self.calls.admin.CreateCatalog, request, timeout)
         )
 
-    async def get_catalog(self, catalog_id: str = "", *, timeout: float | None = None) -> Catalog:
-        """Return a catalog; ``catalog_id`` "" = that of this client. NotFound
-        (CATALOG_NOT_FOUND)."""
-        with to_wire.sendable("request"):
-            request = pb.GetCatalogRequest(catalog_id=catalog_id or self.catalog)
-        return from_wire.registered_catalog(
-            await self._call(self.calls.admin.GetCatalog, request, timeout)
-        )
-
     async def update_catalog(
         self,
         catalog_id: str = "",

@@ -7,7 +7,8 @@ from sightline_client.api.base import Connected
 from sightline_client.convert import to_wire
 from sightline_client.transport import writing
 from sightline_client.transport.write_batches import Batches
-from sightline_client.values.events import Event, EventBatch, EventReport
+from sightline_client.values.events import Event
+from sightline_client.values.reports import EventBatch, EventReport
 
 
 class EventCalls(Connected):

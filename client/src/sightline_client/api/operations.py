@@ -9,12 +9,10 @@ from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import Unavailable
 from sightline_client.values.operations import (
     AuditDrop,
-    AuditPage,
     AuditSeal,
     Job,
 )
 
-_AUDIT_PAGE = 1_000
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5
 """Seconds before a broken watch is resumed."""
@@ -47,18 +45,6 @@ class OperationCalls(Connected):
                 await asyncio.sleep(_WATCH_PAUSE)
             else:
                 return
-
-    async def read_audit_chain(
-        self, store: str, *, timeout: float | None = None
-    ) -> AsyncIterator[AuditPage]:
-        """Yield the pages of the chain that a store ("retriever" or "ranker") has of the catalog,
-        oldest entry first. ``timeout`` is that of one page."""
-        with to_wire.sendable("request"):
-            request = audit_service_pb2.ReadAuditChainRequest(
-                catalog_id=self.catalog, store=store, page_size=_AUDIT_PAGE
-            )
-        async for page in self._pages(self.calls.admin.ReadAuditChain, request, timeout):
-            yield from_wire.audit_page(page)
 
     async def drop_audit_entries(
         self, store: str, seal: AuditSeal, *, timeout: float | None = None

@@ -11,6 +11,14 @@ from sightline_client.transport.write_batches import Batches
 from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
 from sightline_client.values.products import Product
+from sightline_client.values.reports import (
+    ImportBatch,
+    ImportReport,
+    OfferBatch,
+    OfferReport,
+    UpsertBatch,
+    UpsertReport,
+)
 from sightline_client.values.updates import ProductUpdate
 
 _PAGE = 200
@@ -24,7 +32,7 @@ class ProductCalls(Connected):
         products: Iterable[Product] | AsyncIterable[Product],
         *,
         batch_size: int = writing.MAX_PRODUCTS,
-    ) -> Batches[catalog.UpsertBatch, catalog.UpsertReport]:
+    ) -> Batches[UpsertBatch, UpsertReport]:
         """Create or replace whole products, in batches of up to ``batch_size`` (1 to 100) products
         and 32 MiB.
 
@@ -79,7 +87,7 @@ class ProductCalls(Connected):
         *,
         market: str = "",
         batch_size: int = writing.MAX_OFFERS,
-    ) -> Batches[catalog.OfferBatch, catalog.OfferReport]:
+    ) -> Batches[OfferBatch, OfferReport]:
         """Set prices and availabilities, in batches of up to ``batch_size`` (1 to 1,000). Answers
         and filters use them at once. ``market``: whose values are set, of products that list it
         (else MARKET_NOT_FOUND); "" = the products' own.
@@ -96,7 +104,7 @@ class ProductCalls(Connected):
         after: int = 0,
         in_flight: int = 4,
         patience: float = 120.0,
-    ) -> Batches[catalog.ImportBatch, catalog.ImportReport]:
+    ) -> Batches[ImportBatch, ImportReport]:
         """Write the rows of an open import: the first product is row 1. Rows up to ``after`` (the
         state's ``rows_done``) are skipped. ``in_flight`` batches are sent at once; while the suite
         is unavailable, a batch is retried for up to ``patience`` seconds.

@@ -6,7 +6,7 @@ from typing import Any
 
 from sightline import filter_text
 from sightline.common.v1 import filter_pb2
-from sightline_client.values.catalog import Availability, Money
+from sightline_client.values.catalog import Availability
 from sightline_client.values.fields import FieldKind
 from sightline_client.values.filters import (
     Comparison,
@@ -18,6 +18,7 @@ from sightline_client.values.filters import (
     all_of,
     any_of,
 )
+from sightline_client.values.money import Money
 from sightline_client.values.products import FILTERED
 
 FIELDS = {field.name: field.kind for field in FILTERED if field.kind is not FieldKind.ATTRIBUTES}

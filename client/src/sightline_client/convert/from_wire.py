@@ -74,8 +74,8 @@ from sightline_client.values.catalog import (
     Deletion,
     ImportState,
     MarketValues,
-    Money,
     PhotoMisfit,
+    Product,
     ProductImage,
     UpsertOutcome,
 )
@@ -119,6 +119,7 @@ from sightline_client.values.inspection import (
     ReferenceEvaluation,
     ReferenceFigures,
 )
+from sightline_client.values.money import Money
 from sightline_client.values.online import (
     AttributionCounts,
     DriftItem,
@@ -159,7 +160,6 @@ from sightline_client.values.privacy import (
     PrivacyBudget,
     PrivacySpending,
 )
-from sightline_client.values.products import Product
 from sightline_client.values.profiles import (
     Activity,
     Affinity,
@@ -167,6 +167,19 @@ from sightline_client.values.profiles import (
     Segment,
     Segments,
     ShopperProfile,
+)
+from sightline_client.values.scenes import (
+    ChangedAnswer,
+    EstimatedValue,
+    ExpectedFigure,
+    ExposureChange,
+    ExposureFigure,
+    SceneCheck,
+    SceneDiff,
+    SceneEntryChange,
+    SceneFile,
+    SceneList,
+    SceneProblem,
 )
 from sightline_client.values.shelf_plans import (
     PlanComparison,
@@ -209,19 +222,17 @@ from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, W
 score_feature = reader(ScoreFeature, common_answer_pb2.ScoreFeature)
 score_note = reader(ScoreNote, common_answer_pb2.ScoreNote)
 move = reader(Move, common_answer_pb2.Move)
-reason = reader(Reason, common_answer_pb2.Reason, parameters=special.reason_parameters)
 degradation = reader(Degradation, common_answer_pb2.Degradation)
 stage_timing = reader(StageTiming, common_answer_pb2.StageTiming)
 space_version = reader(SpaceVersion, common_answer_pb2.SpaceVersion)
 corrected_query = reader(CorrectedQuery, gateway_recommendation_service_pb2.CorrectedQuery)
 empty_reason = reader(EmptyReason, gateway_recommendation_service_pb2.EmptyReason)
+reason = reader(Reason, common_answer_pb2.Reason)
 freshness = reader(
     Freshness, common_answer_pb2.IndexFreshness, lag="index_lag", time=special.freshness_time
 )
 catalog_alias = reader(CatalogAlias, retriever_catalog_registry_service_pb2.CatalogAlias)
-registered_catalog = reader(
-    Catalog, retriever_catalog_registry_service_pb2.Catalog, labels=special.catalog_labels
-)
+registered_catalog = reader(Catalog, retriever_catalog_registry_service_pb2.Catalog)
 control_outcome = reader(ControlOutcome, gateway_control_pb2.ControlOutcome)
 product_count = reader(ProductCount, gateway_detection_service_pb2.ProductCount)
 evaluation_figure = reader(EvaluationFigure, ranker_evaluation_pb2.EvaluationFigure)
@@ -242,7 +253,6 @@ rate = reader(Rate, ranker_online_report_pb2.Rate)
 attribution_counts = reader(AttributionCounts, ranker_online_report_pb2.AttributionCounts)
 estimate = reader(Estimate, ranker_online_report_pb2.Estimate)
 drift_item = reader(DriftItem, ranker_online_report_pb2.DriftItem)
-job = reader(Job, common_job_pb2.Job, catalog="catalog_id", results=special.job_results)
 metric = reader(Metric, ranker_model_service_pb2.ModelMetric)
 index_parameters = reader(IndexParameters, retriever_index_service_pb2.IndexParameters)
 audit_entry = reader(AuditEntry, common_audit_service_pb2.AuditEntry, catalog="catalog_id")
@@ -252,6 +262,7 @@ embedder_space = reader(
     EmbedderSpace, gateway_admin_service_pb2.EmbedderSpace, default="default_version"
 )
 recall_estimate = reader(RecallEstimate, common_answer_pb2.RecallEstimate)
+job = reader(Job, common_job_pb2.Job, catalog="catalog_id")
 verification = reader(Verification, retriever_index_service_pb2.Verification)
 component_status = reader(
     ComponentStatus, gateway_admin_service_pb2.ComponentStatus, error="status"
@@ -283,6 +294,12 @@ suggestion = reader(
     highlights=special.suggestion_highlights,
     filter=special.suggestion_filter,
 )
+scene_problem = reader(SceneProblem, gateway_admin_service_pb2.SceneProblem)
+scene_entry_change = reader(SceneEntryChange, gateway_admin_service_pb2.SceneEntryChange)
+exposure_change = reader(ExposureChange, gateway_admin_service_pb2.ExposureChange)
+exposure_figure = reader(ExposureFigure, gateway_admin_service_pb2.ExposureFigure)
+changed_answer = reader(ChangedAnswer, gateway_admin_service_pb2.ChangedAnswer)
+estimated_value = reader(EstimatedValue, gateway_admin_service_pb2.EstimatedValue)
 synonym_rule = reader(SynonymRule, retriever_synonym_service_pb2.SynonymRule)
 part_addition = reader(PartAddition, ranker_recipe_pb2.PartAddition)
 training_recipe = reader(TrainingRecipe, ranker_recipe_pb2.Recipe)
@@ -295,17 +312,17 @@ rule_reading = reader(RuleReading, retriever_watch_pb2.RuleReading)
 webhook = reader(Webhook, retriever_webhook_service_pb2.Webhook)
 webhook_test = reader(WebhookTest, retriever_webhook_service_pb2.SendTestDeliveryResponse)
 dead_letter = reader(DeadLetter, retriever_webhook_service_pb2.DeadLetter)
-visitor = reader(
-    Visitor, gateway_user_event_service_pb2.CreateVisitorResponse, proof="visitor_proof"
-)
-attribute = reader(Attribute, common_product_pb2.Attribute, value=special.attribute_value)
 category_guess = reader(CategoryGuess, common_photo_pb2.CategoryGuess)
 deletion = reader(Deletion, gateway_catalog_service_pb2.DeleteProductsResponse)
 import_state = reader(ImportState, common_import_pb2.ImportState, mode=special.import_state_mode)
 photo_misfit = reader(PhotoMisfit, common_product_pb2.PhotoMisfit)
-money = reader(Money, google_money_pb2.Money, currency="currency_code", amount=special.money_amount)
+attribute = reader(Attribute, common_product_pb2.Attribute, value=special.attribute_value)
 image = reader(ProductImage, common_product_pb2.ProductImage)
 upsert_outcome = reader(UpsertOutcome, gateway_catalog_service_pb2.UpsertResult, error="status")
+visitor = reader(
+    Visitor, gateway_user_event_service_pb2.CreateVisitorResponse, proof="visitor_proof"
+)
+money = reader(Money, google_money_pb2.Money, currency="currency_code", amount=special.money_amount)
 score_part = reader(ScorePart, common_answer_pb2.ScorePart)
 versions = reader(Versions, common_answer_pb2.Versions)
 match = reader(Match, gateway_recommendation_service_pb2.Match)
@@ -331,7 +348,6 @@ model = reader(
     ranker_model_service_pb2.Model,
     promoted=special.model_promoted,
     pruned=special.model_pruned,
-    blend=special.model_blend,
 )
 generation = reader(Generation, retriever_index_service_pb2.Generation)
 status = reader(
@@ -349,6 +365,11 @@ product_detection = reader(ProductDetection, gateway_detection_service_pb2.Produ
 space_evaluation = reader(SpaceEvaluation, embedder_space_pb2.SpaceEvaluation)
 suggested = reader(Suggestions, gateway_recommendation_service_pb2.SuggestResponse)
 top_searches = reader(TopSearches, gateway_admin_service_pb2.ListTopSearchesResponse)
+scene_file = reader(SceneFile, gateway_admin_service_pb2.SceneFile)
+scene_check = reader(SceneCheck, gateway_admin_service_pb2.CheckSceneResponse)
+expected_figure = reader(
+    ExpectedFigure, gateway_admin_service_pb2.ExpectedFigure, currency="currency_code"
+)
 synonyms = reader(Synonyms, retriever_synonym_service_pb2.Synonyms)
 watch_region = reader(WatchRegion, retriever_watch_pb2.WatchRegion)
 presence_condition = reader(PresenceCondition, retriever_watch_pb2.PresenceCondition)
@@ -369,11 +390,7 @@ inspection_reference = reader(
 )
 feedback_health = reader(FeedbackHealth, ranker_online_report_pb2.FeedbackHealth)
 segments = reader(Segments, ranker_profile_service_pb2.ListSegmentsResponse)
-shopper_profile = reader(
-    ShopperProfile,
-    ranker_profile_service_pb2.ShopperProfile,
-    attributes=special.shopper_profile_attributes,
-)
+shopper_profile = reader(ShopperProfile, ranker_profile_service_pb2.ShopperProfile)
 plan_comparison = reader(PlanComparison, gateway_shelf_pb2.PlanComparison)
 space = reader(
     Space,
@@ -382,9 +399,11 @@ space = reader(
     categories="category_count",
     fitted=special.space_fitted,
 )
+scene_list = reader(SceneList, gateway_admin_service_pb2.ListScenesResponse)
+scene_diff = reader(SceneDiff, gateway_admin_service_pb2.DiffSceneResponse)
 watch_rule = reader(WatchRule, retriever_watch_pb2.WatchRule)
-followed_alert = reader(FollowedAlert, retriever_watch_service_pb2.WatchAlertsResponse)
 frames_answer = reader(FramesAnswer, retriever_watch_service_pb2.SendFramesResponse)
+followed_alert = reader(FollowedAlert, retriever_watch_service_pb2.WatchAlertsResponse)
 product = reader(Product, common_product_pb2.Product, language="language_code")
 recommended_product = reader(
     RecommendedProduct, gateway_recommendation_service_pb2.RecommendedProduct

@@ -3,12 +3,12 @@ same name; differences are given. Both sides are compared when a reader is creat
 that can't be read fails the import of this package, not a call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import NoneType
-from typing import Any, TypeVar, cast, get_args, get_type_hints
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
@@ -77,6 +77,8 @@ def _source(
         return given
     if (field := message.fields_by_name.get(given)) is None:
         raise TypeError(f"{message.full_name} has no {given}")
+    if get_origin(hint) is Mapping:
+        return _mapping(hint, field)
     if field.is_repeated:
         convert = _conversion(get_args(hint)[0], field)
         return lambda value: tuple(map(convert, getattr(value, given)))
@@ -92,6 +94,17 @@ def _source(
     if field.enum_type is None:
         raise TypeError(f"{field.full_name} is never None")
     return lambda value: convert(getattr(value, given))
+
+
+def _mapping(hint: Any, field: FieldDescriptor) -> Callable[[Any], object]:
+    """Return the function that reads pairs, such as names with their values, as a mapping."""
+    key, value = field.message_type.fields
+    if get_args(hint) != (_SCALARS.get(key.type), _SCALARS.get(value.type)):
+        raise TypeError(f"{field.full_name} is not of type {hint}")
+    first, second = key.name, value.name
+    return lambda message: {
+        getattr(pair, first): getattr(pair, second) for pair in getattr(message, field.name)
+    }
 
 
 def _conversion(kind: Any, field: FieldDescriptor) -> Callable[[Any], object]:

@@ -5,41 +5,29 @@ The return type is the field's, and the docstring its description where the mess
 field.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from types import MappingProxyType
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from google.type.money_pb2 import Money as MoneyMessage
 
-from sightline.common.v1 import answer_pb2, facet_pb2, import_pb2, job_pb2, product_pb2
+from sightline.common.v1 import answer_pb2, facet_pb2, import_pb2, product_pb2
 from sightline.embedder.v1 import embedding_service_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import model_service_pb2, profile_service_pb2
-from sightline.retriever.v1 import catalog_registry_service_pb2
 from sightline_client.convert.filter_text import parse_filter
 from sightline_client.convert.reading import read
 from sightline_client.values.answers import Listing, Recommendations, SearchResults
-from sightline_client.values.catalog import ImportMode, Money
+from sightline_client.values.catalog import ImportMode
 from sightline_client.values.filters import Filter
+from sightline_client.values.money import Money
 from sightline_client.values.signals import LabelLine
 
 _Labelled: TypeAlias = (
     rec.RecommendResponse | rec.SearchResponse | rec.ExplainRecommendationResponse
 )
-
-
-class _Named(Protocol):
-    """A parameter, a label, or a job's result."""
-
-    name: str
-    value: str
-
-
-def _by_name(messages: Iterable[_Named]) -> Mapping[str, str]:
-    return MappingProxyType({item.name: item.value for item in messages})
 
 
 def money_amount(message: MoneyMessage) -> Decimal:
@@ -59,21 +47,6 @@ def import_state_mode(message: import_pb2.ImportState) -> ImportMode:
     return ImportMode.FULL if full else ImportMode.INCREMENTAL
 
 
-def job_results(message: job_pb2.Job) -> Mapping[str, str]:
-    """Return the results, e.g. {"model_version": "…"}; empty until it has succeeded."""
-    return _by_name(message.results)
-
-
-def reason_parameters(message: answer_pb2.Reason) -> Mapping[str, str]:
-    """Return what the code refers to, e.g. {"product_id": "wine-7"}."""
-    return _by_name(message.parameters)
-
-
-def catalog_labels(message: catalog_registry_service_pb2.Catalog) -> Mapping[str, str]:
-    """Return up to 32 labels by name, for tools of the operator."""
-    return dict(_by_name(message.labels))
-
-
 def model_promoted(message: model_service_pb2.Model) -> bool:
     """Return True if it serves."""
     return message.state == model_service_pb2.Model.STATE_PROMOTED
@@ -82,11 +55,6 @@ def model_promoted(message: model_service_pb2.Model) -> bool:
 def model_pruned(message: model_service_pb2.Model) -> bool:
     """Return True if its files were deleted: it can't be promoted."""
     return message.state == model_service_pb2.Model.STATE_PRUNED
-
-
-def model_blend(message: model_service_pb2.Model) -> Mapping[str, float]:
-    """Return the weights of the parts of the raw score, to which those of a request are applied."""
-    return {one.part: one.weight for one in message.blend}
 
 
 def space_fitted(message: embedding_service_pb2.Space) -> bool:
@@ -166,11 +134,6 @@ def shelf_answer_answer(
             return read(Listing, message.list)
         case _:
             return None
-
-
-def shopper_profile_attributes(message: profile_service_pb2.ShopperProfile) -> Mapping[str, str]:
-    """Return the attributes that the shopper gave with consent."""
-    return {one.key: one.text for one in message.attributes}
 
 
 def product_profile_attributes(

@@ -24,7 +24,7 @@ from sightline.common.v1 import (
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline.ranker.v1 import privacy_service_pb2, recipe_pb2
+from sightline.ranker.v1 import recipe_pb2
 from sightline.retriever.v1 import (
     catalog_registry_service_pb2,
     index_service_pb2,
@@ -36,10 +36,10 @@ from sightline_client.errors import invalid
 from sightline_client.values import catalog, filters, products, watches
 from sightline_client.values.controls import Control
 from sightline_client.values.events import Event, EventType
+from sightline_client.values.money import Money
 from sightline_client.values.operations import IndexParameters
 from sightline_client.values.parts import FacetQuery, Unlike
 from sightline_client.values.photos import Uri
-from sightline_client.values.privacy import Purpose
 from sightline_client.values.signals import Box
 from sightline_client.values.synonyms import SynonymRule
 from sightline_client.values.trainings import ItemItem, TrainingLoss, TrainingRecipe
@@ -116,7 +116,7 @@ def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
         return event_pb2.Shopper(visitor_id=visitor) if visitor else None
 
 
-def money(value: catalog.Money) -> MoneyMessage:
+def money(value: Money) -> MoneyMessage:
     """Convert an amount to units and nanos of one sign, exactly. InvalidRequest when they can't
     hold it."""
     if value.amount.is_finite() and value.amount.adjusted() >= _UNITS_DIGITS:
@@ -197,11 +197,6 @@ def import_mode(value: catalog.ImportMode) -> import_pb2.ImportMode.ValueType:
     return import_pb2.ImportMode.Value(f"IMPORT_MODE_{value}")
 
 
-def purpose(value: Purpose) -> privacy_service_pb2.Purpose.ValueType:
-    """Convert a purpose of consent."""
-    return privacy_service_pb2.Purpose.Value(f"PURPOSE_{value}")
-
-
 def event_type(value: EventType) -> event_pb2.EventType.ValueType:
     """Convert a type of events."""
     return event_pb2.EventType.Value(f"EVENT_TYPE_{value}")
@@ -218,7 +213,7 @@ def catalog_labels(
 def _literal(value: filters.Value) -> filter_pb2.FilterValue:
     if isinstance(value, catalog.Availability):  # before str: it is one
         return filter_pb2.FilterValue(availability=_availability(value))
-    if isinstance(value, catalog.Money):
+    if isinstance(value, Money):
         return filter_pb2.FilterValue(money=money(value))
     if isinstance(value, datetime):
         return filter_pb2.FilterValue(time=timestamp(value))
@@ -289,8 +284,8 @@ _facet = writer(
     top="top_k",
     below="category_path",
     bounds=None,
-    price_bounds=lambda value: [money(b) for b in value.bounds if isinstance(b, catalog.Money)],
-    number_bounds=lambda value: [b for b in value.bounds if not isinstance(b, catalog.Money)],
+    price_bounds=lambda value: [money(b) for b in value.bounds if isinstance(b, Money)],
+    number_bounds=lambda value: [b for b in value.bounds if not isinstance(b, Money)],
 )
 register(Duration, duration)
 for _kind, _message in (

@@ -79,12 +79,16 @@ def options_writer(
 
 
 def field_converter(message: type[Message], name: str) -> Converter:
-    """Return the function that converts a plain value to the named field; None stays None. Raise
-    TypeError if the message has no such field.
+    """Return the function that converts a plain value to the named field; None stays None, and a
+    mapping becomes pairs. Raise TypeError if the message has no such field.
     """
     descriptor: Descriptor = message.DESCRIPTOR  # type: ignore[assignment]
     if (field := descriptor.fields_by_name.get(name)) is None:
         raise TypeError(f"{descriptor.full_name} has no {name}")
+    pair = field.message_type
+    if field.is_repeated and pair is not None and pair.full_name not in _converters:
+        key, value = (part.name for part in pair.fields)
+        return lambda given: [{key: first, value: second} for first, second in given.items()]
     one = _one(field)
     if field.is_repeated:
         return lambda value: [one(item) for item in ids(value)]

@@ -20,8 +20,8 @@ from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.transport.pipeline import in_flight, patiently
 from sightline_client.transport.threads import in_thread
 from sightline_client.transport.write_batches import Batches, each, split
-from sightline_client.values.catalog import ImportBatch, ImportReport, RowFailure
 from sightline_client.values.products import Product
+from sightline_client.values.reports import ImportBatch, ImportReport, RowFailure
 
 S = TypeVar("S")
 T = TypeVar("T")

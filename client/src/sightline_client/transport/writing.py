@@ -17,17 +17,19 @@ from sightline_client.transport.calls import Calls
 from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.transport.pipeline import in_flight
 from sightline_client.transport.write_batches import Batches, each, split, stored, too_large
-from sightline_client.values.catalog import (
-    Offer,
+from sightline_client.values.catalog import Offer, UpsertOutcome
+from sightline_client.values.events import Event
+from sightline_client.values.products import Product
+from sightline_client.values.reports import (
+    EventBatch,
+    EventFailure,
+    EventReport,
     OfferBatch,
     OfferFailure,
     OfferReport,
     UpsertBatch,
-    UpsertOutcome,
     UpsertReport,
 )
-from sightline_client.values.events import Event, EventBatch, EventFailure, EventReport
-from sightline_client.values.products import Product
 
 MAX_PRODUCTS = 100
 MAX_EVENTS = 1000

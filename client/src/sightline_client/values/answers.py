@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from sightline_client.errors import SightlineError
+from sightline_client.values.catalog import Product
 from sightline_client.values.controls import ControlOutcome
 from sightline_client.values.events import EventType
 from sightline_client.values.facets import Facet
 from sightline_client.values.filters import Filter
 from sightline_client.values.methods import MatchMethods
-from sightline_client.values.products import Product
 from sightline_client.values.signals import LabelLine, ProductDetection
 
 
@@ -88,22 +88,6 @@ class ScoreNoteCause(StrEnum):
     """
     NOT_APPLIED = "NOT_APPLIED"
     """The ranker did not answer: the objective was not applied."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a product is in the answer."""
-
-    code: str
-    """Machine-readable code in UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT,
-    MATCHES_WORDS, SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE,
-    POPULAR, NEW, ALSO_VIEWED, TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, FEATURED, GIVEN. New
-    codes may be added: show ``text`` for a code that you do not know."""
-    text: str
-    """A sentence for the shopper, in the request's language if it is supported, otherwise in
-    English."""
-    parameters: Mapping[str, str]
-    """what the code refers to, e.g. {"product_id": "wine-7"}."""
 
 
 class Cause(StrEnum):
@@ -247,6 +231,22 @@ class EmptyReason:
     near_category_paths: tuple[str, ...]
     """Paths of categories near to those that the condition names, as filters write them, e.g. "Wine
     > Red". Nearest first, up to 5."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a product is in the answer."""
+
+    code: str
+    """Machine-readable code in UPPER_SNAKE: LOOKS_LIKE_QUERY, MATCHES_TEXT, LOOKS_LIKE_TEXT,
+    MATCHES_WORDS, SIMILAR_TO_VIEWED, VIEWED_RECENTLY, LIKED_TOGETHER, BOUGHT_WITH, MATCHES_TASTE,
+    POPULAR, NEW, ALSO_VIEWED, TRENDING, BEST_SELLER, BUY_AGAIN, FOLLOWED, FEATURED, GIVEN. New
+    codes may be added: show ``text`` for a code that you do not know."""
+    text: str
+    """A sentence for the shopper, in the request's language if it is supported, otherwise in
+    English."""
+    parameters: Mapping[str, str]
+    """What the code refers to, e.g. {"product_id": "wine-7"}."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,7 +439,7 @@ class RecommendedProduct:
     """What the product is expected to bring each time that its place is looked at, by the scene's
     objective: clicks, purchases, or money in the currency of its price. Set with ``explain``, on
     the first page, if the objective has a strength and the product is among those that it reorders.
-    Expected margins reveal costs: only callers with ROLE_OPERATE see them."""
+    Expected margins reveal costs: only callers with the role ``operate`` see them."""
 
 
 @dataclass(frozen=True, slots=True)

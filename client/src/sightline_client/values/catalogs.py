@@ -55,7 +55,7 @@ class Catalog:
     """Language of answers to requests that name none (BCP 47), up to 35 characters, such as "de".
     Default: English."""
     labels: Mapping[str, str]
-    """up to 32 labels by name, for tools of the operator."""
+    """Labels, for tools of the operator. Names are unique."""
     quota_share: float
     """Factor of the quotas of each caller in this catalog (GATEWAY_QUOTA_…), 0.01 to 100. 0: the
     default, 1."""

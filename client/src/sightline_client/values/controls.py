@@ -101,11 +101,10 @@ class Control:
     boost: float = 0.0
     """For BOOST: more than 0, at most 10. Several boosts of a product are added."""
     start_time: datetime | None = None
-    """When the control starts to apply, inclusive (UTC). If unset, it applies from the
-    beginning."""
+    """When the control starts to apply, inclusive (UTC). If None, it applies from the beginning."""
     end_time: datetime | None = None
-    """When the control ceases to apply, exclusive (UTC), after ``start_time``. If unset, it does
-    not expire."""
+    """When the control ceases to apply, exclusive (UTC), after ``start_time``. If None, it does not
+    expire."""
     daily_budget: int = 0
     """For PIN and BOOST: maximum number of first pages per day (UTC) that show a product that the
     control pinned or moved up, up to 1e12. When it is used up, the control is inactive until the

@@ -6,7 +6,7 @@ Made from the contract by client/generator: change that or its tables, and run `
 from dataclasses import dataclass
 
 from sightline_client.values.answers import Degradation, SpaceVersion, StageTiming
-from sightline_client.values.products import Product
+from sightline_client.values.catalog import Product
 from sightline_client.values.shelf_plans import PlanComparison, StockSuggestion
 from sightline_client.values.signals import ProductDetection
 

@@ -1,31 +1,48 @@
-"""Events of shoppers, as plain values."""
+"""Events of shoppers, as plain values.
+
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sightline_client.errors import SightlineError
-from sightline_client.values.catalog import Money
+from sightline_client.values.money import Money
 
 
 class EventType(StrEnum):
-    """Type of an event."""
+    """What a shopper did."""
 
     IMPRESSION = "IMPRESSION"
-    """A product was shown in a list."""
+    """A product was shown in a list. Callers send it; it is never inferred."""
     VIEW = "VIEW"
     """A product's page was opened."""
     CLICK = "CLICK"
     """A product in a list was clicked."""
     ADD_TO_CART = "ADD_TO_CART"
+    """A product was added to the cart."""
     PURCHASE = "PURCHASE"
+    """A product was bought."""
     RATING = "RATING"
-    """A product was rated: ``value`` is required, 0 to 5."""
+    """A product was rated. ``value`` is required."""
     HIDE = "HIDE"
     """The shopper asked not to see the product again."""
     UNHIDE = "UNHIDE"
+    """The shopper undid an earlier HIDE."""
     SEARCH = "SEARCH"
-    """The shopper searched; ``product_id`` may be empty."""
+    """The shopper searched. ``product_id`` may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """A new visitor. Give both values to the visitor's browser or app only."""
+
+    visitor_id: str
+    proof: str
+    """Proof that the suite issued the id, which ``merge_shopper`` takes."""
+    expire_time: datetime | None
+    """When the proof expires (UTC): after 400 days, the longest time for which browsers store a
+    cookie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,74 +50,40 @@ class Event:
     """An action of a shopper. Set ``user`` or ``visitor``."""
 
     event_id: str
-    """The caller's id of this event: written again with the same content it counts once."""
+    """The caller's id of this event, 1 to 128 bytes. An event of a shopper that is written again
+    with the same content counts once. With different content it is rejected (EVENT_CONFLICT)."""
     type: EventType
+    """What the shopper did."""
     product_id: str = ""
     user: str = ""
     """A known customer: the shop's own id."""
     visitor: str = ""
     """A visitor who is not logged in, e.g. a cookie's value."""
     session: str = ""
+    """The visit, up to 128 bytes. Empty if unknown."""
     time: datetime | None = None
-    """When it happened; must have a time zone. `None`: now."""
+    """When it happened; must have a time zone. None: now. A time more than 5 minutes in the future
+    is rejected (EVENT_TIME_INVALID)."""
     value: float | None = None
-    """For RATING: 0 to 5, 5 = best."""
+    """For RATING: the rating, 0 to 5 (best). For other types: a strength defined by the caller, 0
+    to 1,000,000, stored for training. Must be finite. None if none."""
     quantity: int = 0
-    """For PURCHASE and ADD_TO_CART; 0: 1."""
+    """For PURCHASE and ADD_TO_CART: quantity, 1 to 1,000,000. Default: 1."""
     unit_price: Money | None = None
+    """For PURCHASE: price paid for one unit. None if unknown."""
     order_id: str = ""
+    """For PURCHASE: the order, up to 128 bytes. Empty if unknown. Identifies products that were
+    bought together."""
     position: int = 0
-    """For IMPRESSION and CLICK: position in the list, from 1; 0 if unknown."""
+    """For IMPRESSION and CLICK: position in the list, from 1. 0 if unknown."""
     scene: str = ""
+    """Scene of the answer that was shown, up to 64 characters. Empty if unknown."""
     attribution_token: str = ""
-    """Token of the answer that led to this event."""
+    """``attribution_token`` of the answer that led to this event, unchanged, up to 1,024 bytes.
+    Empty if none."""
     query: str = ""
-    """For SEARCH: the words typed."""
+    """For SEARCH: the words typed, up to 512 characters. Empty if unknown."""
     visitor_proof: str = ""
-    """Proof that the suite issued the visitor's id (`Visitor.proof`). Searches of a key for events
-    alone count for suggestions only with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """A visitor whose id the suite generated. Give both values to the visitor's browser or app
-    only."""
-
-    visitor_id: str
-    proof: str
-    """Proof that the suite issued the id, required to merge it into a user."""
-    expire_time: datetime | None
-    """When the proof expires."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventFailure:
-    """An event that was rejected."""
-
-    event_id: str
-    error: SightlineError
-
-
-@dataclass(frozen=True, slots=True)
-class EventBatch:
-    """Outcomes of one batch, yielded as soon as it is durable."""
-
-    written_count: int
-    """Number of new events."""
-    duplicate_count: int
-    """Number of events that were stored before."""
-    failures: tuple[EventFailure, ...]
-    done: int
-    """Number of events done so far, including this batch."""
-    withheld_count: int = 0
-    """Number of events that are not stored: their shoppers consent to no use of them."""
-
-
-@dataclass(frozen=True, slots=True)
-class EventReport:
-    """Outcomes of all events."""
-
-    written_count: int
-    duplicate_count: int
-    failures: tuple[EventFailure, ...]
-    withheld_count: int = 0
+    """The proof that ``create_visitor`` returned with the visitor's id, up to 256 characters. Write
+    only: it is not stored. If the caller's only role is the role ``events``, as that of a page, an
+    event without a valid one is ``unproven``. Callers with further roles need none."""

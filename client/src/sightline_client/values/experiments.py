@@ -109,7 +109,7 @@ class Experiment:
     start_time: datetime
     """When the experiment starts (UTC)."""
     end_time: datetime | None
-    """When the experiment ends (UTC). If unset, it ends when it is removed."""
+    """When the experiment ends (UTC). If None, it ends when it is removed."""
     metric: str
     """Primary metric: "click_rate", "clicks", "conversion_rate", "revenue", "hide_rate",
     "revenue_per_impression", "margin" or "margin_per_impression"."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sightline_client.values.answers import Degradation, Move, Reason, ScorePart, Versions
-from sightline_client.values.products import Product
+from sightline_client.values.catalog import Product
 from sightline_client.values.signals import LabelLine
 
 

@@ -16,7 +16,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, NoReturn, TypeAlias, TypeVar
 
-from sightline_client.values.catalog import Availability, Money
+from sightline_client.values.catalog import Availability
+from sightline_client.values.money import Money
 
 Value: TypeAlias = str | Money | Availability | datetime | float | bool
 """Value with which a field is compared."""

@@ -276,35 +276,6 @@ class ComponentStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Job(JobMethods):
-    """A long-running operation, which continues after the call that started it."""
-
-    job_id: str
-    """Id, prefixed with the service that owns the job: "ranker/…" or "retriever/…"."""
-    kind: str
-    """Kind: "train", "publish", "backfill", …; JobKind lists all kinds and who may see and cancel
-    jobs of each."""
-    catalog: str
-    """Catalog of the job."""
-    state: JobState
-    """State of the job."""
-    done: int
-    """Units of work done, 0 to ``total``. The unit depends on the kind (train: epochs)."""
-    total: int
-    """Units of work in total. 0 if not known yet."""
-    error: SightlineError | None
-    """Why the job failed. Set only with FAILED."""
-    results: Mapping[str, str]
-    """the results, e.g. {"model_version": "…"}; empty until it has succeeded."""
-    create_time: datetime | None
-    """When the job was created (UTC)."""
-    start_time: datetime | None
-    """When a worker first started it (UTC). None before that."""
-    end_time: datetime | None
-    """When it ended (UTC). None before that."""
-
-
-@dataclass(frozen=True, slots=True)
 class IndexParameters:
     """Parameters of the engine's index."""
 
@@ -347,6 +318,35 @@ class AuditDrop:
 
 
 @dataclass(frozen=True, slots=True)
+class Job(JobMethods):
+    """A long-running operation, which continues after the call that started it."""
+
+    job_id: str
+    """Id, prefixed with the service that owns the job: "ranker/…" or "retriever/…"."""
+    kind: str
+    """Kind: "train", "publish", "backfill", …; JobKind lists all kinds and who may see and cancel
+    jobs of each."""
+    catalog: str
+    """Catalog of the job."""
+    state: JobState
+    """State of the job."""
+    done: int
+    """Units of work done, 0 to ``total``. The unit depends on the kind (train: epochs)."""
+    total: int
+    """Units of work in total. 0 if not known yet."""
+    error: SightlineError | None
+    """Why the job failed. Set only with FAILED."""
+    results: Mapping[str, str]
+    """Results, e.g. {"model_version": "…"}; empty until it has succeeded."""
+    create_time: datetime | None
+    """When the job was created (UTC)."""
+    start_time: datetime | None
+    """When a worker first started it (UTC). None before that."""
+    end_time: datetime | None
+    """When it ended (UTC). None before that."""
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """A trained model."""
 
@@ -383,7 +383,7 @@ class Model:
     seed: int = 0
     """Seed of the training."""
     blend: Mapping[str, float] = field(default_factory=dict)
-    """the weights of the parts of the raw score, to which those of a request are applied."""
+    """Weights of the parts of the raw score, to which the weights of a request are applied."""
     blend_learned_from: str = ""
     """Source of these weights: "default", "validation" or "impressions"."""
     additions: tuple[PartAddition, ...] = ()
@@ -454,7 +454,7 @@ class ProductPurge:
     sample_product_ids: tuple[str, ...]
     """Ids of up to 20 of these products."""
     job: Job | None
-    """With ``force``: the job that deletes them. Follow it with JobService."""
+    """With ``force``: the job that deletes them. Follow it with ``watch_job``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,7 +468,7 @@ class EventPurge:
     last_event_time: datetime | None
     """Time of the newest one (UTC). None if there are none."""
     job: Job | None
-    """With ``force``: the job that deletes them. Follow it with JobService."""
+    """With ``force``: the job that deletes them. Follow it with ``watch_job``."""
 
 
 @dataclass(frozen=True, slots=True)

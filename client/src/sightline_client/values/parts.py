@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sightline_client.values.catalog import Money
+from sightline_client.values.money import Money
 from sightline_client.values.signals import Box
 
 if TYPE_CHECKING:

@@ -1,20 +1,11 @@
 """Products, and conditions on their fields.
 
-Made from the table of fields by client/generate_fields.py: change that and run ``make proto``.
+Made from the table of fields by client/generator: change that and run ``make proto``.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from sightline_client.values.catalog import (
-    Attribute,
-    Availability,
-    CategoryDoubt,
-    MarketValues,
-    Money,
-    ProductImage,
-)
+from sightline_client.values.catalog import Availability, Product, Sort
 from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.filters import (
     ATTRIBUTES,
@@ -24,57 +15,9 @@ from sightline_client.values.filters import (
     SearchedField,
     TextField,
 )
+from sightline_client.values.money import Money
 
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """A thing a shop sells. Only ``product_id`` and ``title`` are needed to write one."""
-
-    product_id: str
-    """The shop's own id: 1 to 128 bytes."""
-    title: str
-    """Name as shown to shoppers."""
-    parent_id: str = ""
-    """Product that this one is a variant of. "" = none."""
-    description: str = ""
-    """Longer text for shoppers. "" = none."""
-    category_path: tuple[str, ...] = ()
-    """Category path from the root down. E.g. ("Wine", "Red")."""
-    brand: str = ""
-    """Brand or maker. "" = none."""
-    price: Money | None = None
-    """Price of one unit. None = unknown."""
-    availability: Availability = Availability.UNSPECIFIED
-    """Availability for purchase."""
-    tags: tuple[str, ...] = ()
-    """Free labels."""
-    attributes: tuple[Attribute, ...] = ()
-    """Typed properties by key; filters name one as attributes.<key>."""
-    images: tuple[ProductImage, ...] = ()
-    """Best first, at most 20."""
-    language: str = ""
-    """BCP 47 code of title and description. "" = none."""
-    uri: str = ""
-    """The shop's page of the product. "" = none."""
-    create_time: datetime | None = None
-    """Time when the catalog first stored the product (UTC). Set by the service."""
-    update_time: datetime | None = None
-    """Time of the product's last change (UTC). Set by the service."""
-    etag: str = ""
-    """Mark of this content. A write that gives it is rejected unless it is still current."""
-    category_doubt: CategoryDoubt | None = None
-    """Photo that contradicts the category; None: none does, or none was checked. Set by the
-    service."""
-    rating: float | None = None
-    """Mean rating by shoppers, 0 to 5 with one decimal. None = unknown."""
-    rating_count: int | None = None
-    """Number of ratings. None = unknown."""
-    stock: int | None = None
-    """Units in stock. None = unknown."""
-    cost: Money | None = None
-    """Cost of one unit to the shop, for scores alone. None = unknown. No answer has it."""
-    markets: tuple[MarketValues, ...] = ()
-    """Values by market; filters ask where a product is sold. () = sold in all markets."""
+__all__ = ["FACETED", "FIELDS", "FILTERED", "WRITTEN", "F", "Product", "Sort"]
 
 
 class F:
@@ -111,19 +54,6 @@ class F:
     def attribute(key: str) -> AttributeField:
         """Return an attribute's field: ``F.attribute("vintage") >= 2015``."""
         return AttributeField(f"{ATTRIBUTES}{key}")
-
-
-class Sort(StrEnum):
-    """Order of the nearest products of a search."""
-
-    NEAREST = "NEAREST"
-    PRICE_RISING = "PRICE_RISING"
-    PRICE_FALLING = "PRICE_FALLING"
-    NEWEST = "NEWEST"
-    BRAND = "BRAND"
-    RATING = "RATING"
-    POPULARITY = "POPULARITY"
-    RELEVANCE = "RELEVANCE"
 
 
 FIELDS: tuple[ProductField, ...] = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sightline_client.values.catalog import Money
+from sightline_client.values.money import Money
 
 
 class AffinityKind(StrEnum):
@@ -141,7 +141,7 @@ class ShopperProfile:
     """Profile of a shopper."""
 
     attributes: Mapping[str, str]
-    """the attributes that the shopper gave with consent."""
+    """Attributes that the shopper gave with consent, by key, up to 20."""
     affinities: tuple[Affinity, ...]
     """Affinities, strongest first, up to 5 of each kind."""
     disliked_product_ids: tuple[str, ...]

@@ -111,10 +111,10 @@ class TrainingRecipe:
     title_words: bool | None = None
     """If true, words of titles become features of products: up to 4,000 words that 2 products to 2%
     of the products have. They help products that no shopper likes yet, and may harm others
-    slightly. Default: false."""
+    slightly. Default: False."""
     user_ids: bool | None = None
     """If true, each shopper has an individual feature in addition to those of given attributes.
-    Default: true."""
+    Default: True."""
     style_dimension: int | None = None
     """Length of the visual style learned from photos of products, 0 to 512. 0 disables it. Default:
     32."""

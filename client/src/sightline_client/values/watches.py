@@ -292,16 +292,6 @@ class WatchRule:
 
 
 @dataclass(frozen=True, slots=True)
-class FollowedAlert:
-    """An alert, or the sign that the stream is open."""
-
-    alert: Alert
-    """The alert. Unset in the first response, which is sent at once."""
-    resume_token: str
-    """Token of this place in the stream. It does not expire."""
-
-
-@dataclass(frozen=True, slots=True)
 class FramesAnswer:
     """Results of frames."""
 
@@ -317,6 +307,15 @@ class FramesAnswer:
     detected_view_count: int = 0
     """Number of views of these objects that were embedded, 0 or more: two of each, less of those
     that look alike. A view is a tenth of the work of a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class FollowedAlert:
+    """An alert of a stream."""
+
+    alert: Alert
+    resume_token: str
+    """Continues the stream behind this alert."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,4 +357,4 @@ class Watch:
     """State of ``snapshot_uri``. Set by the service; unset without an address."""
     whole_frames: bool = False
     """True if photos of alerts show the whole frame, not only the part that the alert is about.
-    Default: false."""
+    Default: False."""

@@ -238,10 +238,10 @@ class InspectionReference(google.protobuf.message.Message):
     photo_count: builtins.int
     """Number of photos of good pieces."""
     least_false_alarm_rate: builtins.float
-    """Least false-alarm rate that a verdict can be given for, 0 to 1: 1 / (`photo_count` + 1). Unset for a draft."""
+    """Least false-alarm rate that a verdict can be given for, 0 to 1: 1 / (`photo_count` + 1). 0 for a draft."""
     separation: builtins.float
     """Share of the middle-sized defects, drawn on good photos at the fit, that score higher than good photos: area under
-    the ROC curve, 0 to 1. Below 0.75 the photos are too unlike one another for a verdict. Unset for a draft.
+    the ROC curve, 0 to 1. Below 0.75 the photos are too unlike one another for a verdict. 0 for a draft.
     """
     size_bytes: builtins.int
     """Size of the version in bytes."""

@@ -3,7 +3,7 @@
 Made from the contract by client/generator: change that or its tables, and run ``make proto``.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 
 from sightline.common.v1 import audit_service_pb2
@@ -37,6 +37,7 @@ from sightline_client.values.fairness import ExposureReport
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.operations import (
     AuditEntry,
+    AuditPage,
     Backup,
     Generation,
     IndexMetric,
@@ -46,8 +47,9 @@ from sightline_client.values.operations import (
     Status,
     Takedown,
 )
-from sightline_client.values.privacy import Erasure, PrivacyBudget
+from sightline_client.values.privacy import Consents, Erasure, PrivacyBudget, Purpose
 from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.values.scenes import SceneCheck, SceneDiff, SceneFile, SceneList
 from sightline_client.values.spaces import Space
 from sightline_client.values.suggestions import TopSearches
 from sightline_client.values.synonyms import SynonymRule, Synonyms
@@ -62,6 +64,24 @@ class AdminServiceCalls(Connected):
         down."""
         return from_wire.status(
             await self._ask(self.calls.admin.GetStatus, admin_service_pb2.GetStatusRequest, timeout)
+        )
+
+    async def get_catalog(self, catalog_id: str = "", *, timeout: float | None = None) -> Catalog:
+        """Return a catalog. Fails with CATALOG_NOT_FOUND.
+
+        Args:
+            catalog_id: "" = that of this client.
+
+        Raises:
+            NotFound: CATALOG_NOT_FOUND.
+        """
+        return from_wire.registered_catalog(
+            await self._ask(
+                self.calls.admin.GetCatalog,
+                catalog_registry_service_pb2.GetCatalogRequest,
+                timeout,
+                catalog_id=catalog_id,
+            )
         )
 
     async def list_catalogs(self, *, timeout: float | None = None) -> tuple[Catalog, ...]:
@@ -438,7 +458,7 @@ class AdminServiceCalls(Connected):
         activates it if the model serves. The previous generation is kept for a rollback. A
         product's vector is the model's vector with the product's bias as an additional component; a
         shopper's vector ends with a 1, so that the inner product (IP) is the score. Follow the job
-        with JobService (``done``: products; results "generation", "vector_count", "active"). It
+        with ``watch_job`` (``done``: products; results "generation", "vector_count", "active"). It
         resumes after a crash and waits for a retriever that does not answer. It fails with
         PUBLISH_INCOMPLETE, GENERATIONS_FULL or MODEL_CORRUPT. The same request_id returns the same
         job. Fails with MODEL_NOT_FOUND. With RANKER_PUBLISH the worker starts this job after each
@@ -519,6 +539,41 @@ class AdminServiceCalls(Connected):
                 product_id=product_id,
             )
         )
+
+    async def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Replace the attributes that a shopper gave, or deletes them when the consent is
+        withdrawn. Fails with CONSENT_REQUIRED for attributes without consent. Idempotent.
+
+        Args:
+            attributes: All attributes to store, up to 20, with unique keys.
+            consent: True if the shopper consents that these attributes are stored and used for
+                recommendations. Required to store attributes, unless they consented before
+                (PrivacyService.``set_consent``). False without attributes withdraws the consent:
+                all stored attributes are deleted, and the next training removes them from models.
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+
+        Raises:
+            FailedPrecondition: CONSENT_REQUIRED.
+        """
+        return (
+            await self._ask(
+                self.calls.admin.SetShopperAttributes,
+                profile_service_pb2.SetShopperAttributesRequest,
+                timeout,
+                attributes=attributes,
+                consent=consent,
+                shopper=to_wire.shopper(user, visitor),
+            )
+        ).kept_count
 
     async def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
         """Return the shopper segments (groups with similar interests) of the serving model, largest
@@ -685,11 +740,11 @@ class AdminServiceCalls(Connected):
     ) -> Job:
         """Start a job that writes events to Parquet files in a folder or bucket of the worker
         (RANKER_EXPORT_STORE). Its result names the folder; it may fail with EXPORT_UNWRITABLE.
-        Shoppers appear in the files as pseudonyms only. Follow it with JobService.
+        Shoppers appear in the files as pseudonyms only. Follow it with ``watch_job``.
 
         Args:
-            since: Earliest time of the events, inclusive (UTC). If unset, no lower bound.
-            before: Latest time of the events, exclusive (UTC). If unset, no upper bound.
+            since: Earliest time of the events, inclusive (UTC). If None, no lower bound.
+            before: Latest time of the events, exclusive (UTC). If None, no upper bound.
             types: Types of the events. If empty, all types.
             order_ids: If true, exports order ids as stored. By default they are hashed with a
                 salt of this export, which keeps purchases of one order together but hides the
@@ -735,7 +790,7 @@ class AdminServiceCalls(Connected):
             user: Id of a known customer; excludes ``visitor``.
             visitor: Id of a visitor who is not logged in.
             force: If true, searches all stores although the record has nothing on the shopper:
-                models and exports may, after a purge of their events. Default: false.
+                models and exports may, after a purge of their events. Default: False.
             request_id: The same id returns the same job.
 
         Raises:
@@ -774,6 +829,75 @@ class AdminServiceCalls(Connected):
             )
         )
 
+    async def set_consent(
+        self,
+        *,
+        source: str,
+        user: str | None = None,
+        visitor: str | None = None,
+        as_default: bool = False,
+        given: Iterable[Purpose] = (),
+        withdrawn: Iterable[Purpose] = (),
+        timeout: float | None = None,
+    ) -> Consents:
+        """Store what a shopper consents to, or a catalog's default, and returns the resulting
+        consents. It applies from the next call on: answers, events, trainings and experiments.
+        Within minutes, stored data that no consent covers any more is deleted: events without
+        PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
+        ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a
+        merge. Repeated with the same source, it changes nothing.
+
+        Args:
+            source: Where the decision was made, such as "cookie banner 3", 1 to 128 bytes
+                without control characters. It must not identify the shopper: it is kept, as proof
+                of a withdrawal, after their erasure.
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+            as_default: If true, stores the catalog's default, which applies to every shopper
+                who has not decided. Default: False.
+            given: Purposes that are consented to, up to 5.
+            withdrawn: Purposes whose consent is withdrawn, up to 5; none of ``given``. One
+                purpose in total is required.
+        """
+        return from_wire.consents(
+            await self._ask(
+                self.calls.admin.SetConsent,
+                privacy_service_pb2.SetConsentRequest,
+                timeout,
+                source=source,
+                shopper=to_wire.shopper(user, visitor),
+                as_default=as_default,
+                given=given,
+                withdrawn=withdrawn,
+            )
+        )
+
+    async def get_consent(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        as_default: bool = False,
+        timeout: float | None = None,
+    ) -> Consents:
+        """Return what a shopper consents to, or a catalog's default, with the history of their
+        decisions.
+
+        Args:
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+            as_default: If true, returns the catalog's default. Default: False.
+        """
+        return from_wire.consents(
+            await self._ask(
+                self.calls.admin.GetConsent,
+                privacy_service_pb2.GetConsentRequest,
+                timeout,
+                shopper=to_wire.shopper(user, visitor),
+                as_default=as_default,
+            )
+        )
+
     async def export_counts(
         self,
         *,
@@ -795,8 +919,8 @@ class AdminServiceCalls(Connected):
                 result changes by a factor of at most e^epsilon if one shopper is added or left out.
                 Smaller values need more noise.
             types: Types of the events. If empty, PURCHASE.
-            since: Earliest time of the events, inclusive (UTC). If unset, no lower bound.
-            before: Latest time of the events, exclusive (UTC). If unset, no upper bound.
+            since: Earliest time of the events, inclusive (UTC). If None, no lower bound.
+            before: Latest time of the events, exclusive (UTC). If None, no upper bound.
             attribute: Key of an attribute that shoppers gave, such as "country": counts by its
                 values, of shoppers who gave it. If empty, of all shoppers.
             most_products: Maximum number of products in which one shopper is counted, 1 to 100.
@@ -883,7 +1007,7 @@ class AdminServiceCalls(Connected):
         self, name: str, *, request_id: str = "", timeout: float | None = None
     ) -> Job:
         """Start a job that embeds every stored photo that the generation lacks; follow it with
-        JobService (``done``: photos). If such a job is running, returns it. Embedded photos are
+        ``watch_job`` (``done``: photos). If such a job is running, returns it. Embedded photos are
         kept: the next job resumes after a cancellation or crash. It ends when the index holds all
         photos except those that fail permanently (result "failing_count"). Fails with
         GENERATION_NOT_FOUND.
@@ -1105,8 +1229,8 @@ class AdminServiceCalls(Connected):
         again. Products that are written completely during the restore keep their new content. A
         cancelled job leaves what it has restored. A generation counts as verified only if it was
         verified in this catalog. Fails with BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog
-        holds products and ``force`` is false; BACKUP_UNSIGNED if none of the operator's keys signed
-        the backup (RETRIEVER_BACKUP_KEYS_FILE) and ``accept_unsigned`` is false;
+        holds products and ``force`` is False; BACKUP_UNSIGNED if none of the operator's keys signed
+        the backup (RETRIEVER_BACKUP_KEYS_FILE) and ``accept_unsigned`` is False;
         BACKUP_CATALOG_MISMATCH if the backup is of another catalog than ``source_catalog``. The
         same request_id returns the same job.
 
@@ -1369,8 +1493,8 @@ class AdminServiceCalls(Connected):
         first. They are read page by page; ``timeout`` is that of one page.
 
         Args:
-            since: Earliest time, inclusive (UTC). If unset, no lower bound.
-            before: Latest time, exclusive (UTC). If unset, no upper bound.
+            since: Earliest time, inclusive (UTC). If None, no lower bound.
+            before: Latest time, exclusive (UTC). If None, no upper bound.
             caller: Caller. If empty, all callers.
         """
         async for page in self._ask_pages(
@@ -1384,6 +1508,24 @@ class AdminServiceCalls(Connected):
         ):
             for each in page.entries:
                 yield from_wire.audit_entry(each)
+
+    async def read_audit_chain(
+        self, store: str, *, timeout: float | None = None
+    ) -> AsyncIterator[AuditPage]:
+        """Read a store's chain of the audit log, oldest entry first, to verify or archive it. They
+        are read page by page; ``timeout`` is that of one page.
+
+        Args:
+            store: Store of the chain: "retriever" or "ranker". Required by the gateway.
+        """
+        async for page in self._ask_pages(
+            self.calls.admin.ReadAuditChain,
+            audit_service_pb2.ReadAuditChainRequest,
+            timeout,
+            store=store,
+            page_size=1000,
+        ):
+            yield from_wire.audit_page(page)
 
     async def retire_space(self, version: str, *, timeout: float | None = None) -> Space:
         """Take a fitted space out of service. Its files are kept, and it can be promoted again.
@@ -1403,5 +1545,91 @@ class AdminServiceCalls(Connected):
                 space_service_pb2.RetireSpaceRequest,
                 timeout,
                 version=version,
+            )
+        )
+
+    async def list_scenes(self, *, timeout: float | None = None) -> SceneList:
+        """Return the scenes by name."""
+        return from_wire.scene_list(
+            await self._ask(
+                self.calls.admin.ListScenes, admin_service_pb2.ListScenesRequest, timeout
+            )
+        )
+
+    async def get_scene(self, scene: str = "", *, timeout: float | None = None) -> SceneFile:
+        """Return a scene with its file. Fails with SCENE_NOT_FOUND.
+
+        Args:
+            scene: Name of the scene. Default: "default".
+
+        Raises:
+            NotFound: SCENE_NOT_FOUND.
+        """
+        return from_wire.scene_file(
+            await self._ask(
+                self.calls.admin.GetScene, admin_service_pb2.GetSceneRequest, timeout, scene=scene
+            )
+        )
+
+    async def check_scene(
+        self, toml: str, *, scene: str = "", timeout: float | None = None
+    ) -> SceneCheck:
+        """Validate a scene file and list what it would change, without applying it.
+
+        Args:
+            toml: The file (TOML), at most 64 KiB in lines of up to 400 characters.
+            scene: Name of the scene. Default: "default". An invalid name is one of the
+                ``problems``, not an error.
+        """
+        return from_wire.scene_check(
+            await self._ask(
+                self.calls.admin.CheckScene,
+                admin_service_pb2.CheckSceneRequest,
+                timeout,
+                toml=toml,
+                scene=scene,
+            )
+        )
+
+    async def diff_scene(
+        self,
+        *,
+        scene: str = "",
+        toml: str = "",
+        answer_count: int = 0,
+        since: datetime | None = None,
+        place_count: int = 0,
+        timeout: float | None = None,
+    ) -> SceneDiff:
+        """Compare a scene with a changed one: answers the last requests to the scene by both, and
+        returns which places change and which products gain exposure. Each process of the gateway
+        knows its own requests of the last hour; without one, the candidates of recorded answers are
+        ranked again. Fails with SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
+        RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
+
+        Args:
+            scene: Scene whose answers are compared. Default: "default".
+            toml: The changed file (TOML), at most 64 KiB in lines of up to 400 characters. If
+                empty, answers are compared with those of the current scene.
+            answer_count: Maximum number of answers, newest first, 1 to 200. Default: 100.
+            since: Earliest time at which the answers were served (UTC). If None, no lower
+                bound.
+            place_count: Number of first places to compare, 1 to 200. Default: 20.
+
+        Raises:
+            NotFound: SCENE_NOT_FOUND.
+            InvalidRequest: SCENE_INVALID.
+            Unavailable: RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
+        """
+        return from_wire.scene_diff(
+            await self._ask(
+                self.calls.admin.DiffScene,
+                admin_service_pb2.DiffSceneRequest,
+                timeout,
+                scene=scene,
+                toml=toml,
+                answer_count=answer_count,
+                from_time=since,
+                place_count=place_count,
             )
         )

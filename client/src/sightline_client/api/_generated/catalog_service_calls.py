@@ -13,11 +13,11 @@ from sightline_client.values.catalog import (
     ImportMode,
     ImportState,
     PhotoMisfit,
+    Product,
     ProductImage,
 )
 from sightline_client.values.filters import Filter
 from sightline_client.values.operations import ImportClose, ProductPurge
-from sightline_client.values.products import Product
 
 
 class CatalogServiceCalls(Connected):
@@ -105,7 +105,7 @@ class CatalogServiceCalls(Connected):
         starts a job that deletes them.
 
         Args:
-            filter: Filter of the products to delete. {all: {}} passes every product.
+            filter: Filter of the products to delete. ``all_of()`` passes every product.
             force: If true, deletes them. Default: only counts them.
             request_id: The same id returns the same job.
         """
@@ -153,7 +153,7 @@ class CatalogServiceCalls(Connected):
     ) -> ImportClose:
         """Close an import. With FULL it first counts the products that the import does not contain
         and returns some of their ids. A job deletes them, unless they exceed the configured share
-        of the catalog and ``force`` is false (IMPORT_DELETES_TOO_MUCH).
+        of the catalog and ``force`` is False (IMPORT_DELETES_TOO_MUCH).
 
         Args:
             import_id: Id of the import.

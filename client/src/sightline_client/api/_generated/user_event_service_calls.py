@@ -43,7 +43,7 @@ class UserEventServiceCalls(Connected):
         them.
 
         Args:
-            before: Latest time of the events, exclusive (UTC). If unset, no upper bound.
+            before: Latest time of the events, exclusive (UTC). If None, no upper bound.
             types: Types of the events. If empty, all types.
             product_id: Product of the events. If empty, all products.
             user: Id of a known customer; excludes ``visitor``.

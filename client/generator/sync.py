@@ -1,25 +1,14 @@
-"""Writes _generated from api and client.py: the same calls and docstrings, without await.
-
-    .venv/bin/python client/generate_sync.py
-
-A test compares the generated files with their sources.
-"""
+"""Makes _generated from api and client.py: the same calls and docstrings, without await."""
 
 import ast
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent / "src/sightline_client"
-TARGET = PACKAGE / "_generated"
-SOURCES = {
-    path.stem: path for path in sorted((PACKAGE / "api").rglob("[a-z]*.py")) if path.stem != "base"
-}
+from client.generator.table import PACKAGE
 
 BASE = '''"""Base of the synchronous client's calls.
 
-Made from api by generate_sync.py: change that and run it.
+Made from api by client/generator: change that and run ``make proto``.
 """
 
 from sightline_client.client import SightlineClient
@@ -35,8 +24,8 @@ class SyncConnected:
 
 SUBJECT = '''"""{doc}
 
-Made by generate_sync.py from
-{source}: change that one and run it.
+Made by client/generator from
+{source}: change that and run ``make proto``.
 """
 
 {imports}
@@ -53,7 +42,7 @@ RAISES = frozenset({"write_events"})
 
 CLIENT = '''"""The client of Sightline's public API for programs without asyncio.
 
-Made from client.py by generate_sync.py: change that one and run it.
+Made from client.py by client/generator: change that and run ``make proto``.
 """
 
 {imports}
@@ -86,15 +75,19 @@ FIXED = '''
 '''
 
 
-def generate() -> Mapping[str, str]:
-    """Return the text of each file of _generated, by its name."""
-    files = {subject: _subject(path) for subject, path in SOURCES.items()}
-    files |= {"base": BASE, "sync_client": _client()}
-    return {f"{name}.py": _formatted(text) for name, text in files.items()}
+def sync_modules(made: Mapping[Path, str]) -> Mapping[str, str]:
+    """Return the text of each module of _generated, not yet formatted, by its name. ``made``: texts
+    of modules that are made too, by their paths."""
+    written = {path: path.read_text() for path in (PACKAGE / "api").glob("[a-z]*.py")}
+    calls = {path: text for path, text in made.items() if path.parent == PACKAGE / "api/_generated"}
+    sources = {path.stem: (path, text) for path, text in sorted({**written, **calls}.items())}
+    del sources["base"]
+    files = {subject: _subject(*source) for subject, source in sources.items()}
+    return files | {"base": BASE, "sync_client": _client()}
 
 
-def _subject(path: Path) -> str:
-    tree, made = _read(path)
+def _subject(path: Path, text: str) -> str:
+    tree, made = _read(text)
     source = path.relative_to(PACKAGE)
     module = ".".join(("sightline_client", *source.with_suffix("").parts))
     body = "\n".join(
@@ -112,7 +105,7 @@ def _subject(path: Path) -> str:
 
 
 def _client() -> str:
-    tree, made = _read(PACKAGE / "client.py")
+    tree, made = _read((PACKAGE / "client.py").read_text())
     bases = [ast.unparse(base) for base in made.bases]
     constructor = next(node for node in made.body if isinstance(node, ast.FunctionDef))
     body = _constructor(constructor) + FIXED
@@ -131,9 +124,9 @@ def _client() -> str:
     return head + body
 
 
-def _read(path: Path) -> tuple[ast.Module, ast.ClassDef]:
+def _read(text: str) -> tuple[ast.Module, ast.ClassDef]:
     """Parse a module. Return it and its last class, which is the one to be made synchronous."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(text)
     return tree, [node for node in tree.body if isinstance(node, ast.ClassDef)][-1]
 
 
@@ -208,26 +201,3 @@ def _passed(arguments: ast.arguments, given: set[str] | None = None) -> list[str
     keyword = [f"{name.arg}={name.arg}" for name in arguments.kwonlyargs]
     rest = [f"**{arguments.kwarg.arg}"] if arguments.kwarg else []
     return positional + keyword + rest
-
-
-def _formatted(text: str) -> str:
-    for command in (["check", "--fix", "--quiet", "--select", "I,F401"], ["format", "--quiet"]):
-        text = subprocess.run(
-            [
-                str(Path(sys.executable).with_name("ruff")),
-                *command,
-                "--stdin-filename",
-                str(TARGET / "sync_client.py"),
-                "-",
-            ],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-    return text
-
-
-if __name__ == "__main__":
-    for name, text in generate().items():
-        (TARGET / name).write_text(text)
