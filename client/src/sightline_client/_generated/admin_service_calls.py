@@ -1,10 +1,10 @@
 """Calls of AdminService.
 
-Made by generate_sync.py from
-api/_generated/admin_service_calls.py: change that one and run it.
+Made by client/generator from
+api/_generated/admin_service_calls.py: change that and run ``make proto``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from sightline_client._generated.base import SyncConnected
@@ -16,6 +16,7 @@ from sightline_client.values.fairness import ExposureReport
 from sightline_client.values.online import OnlineReport
 from sightline_client.values.operations import (
     AuditEntry,
+    AuditPage,
     Backup,
     Generation,
     IndexMetric,
@@ -25,8 +26,9 @@ from sightline_client.values.operations import (
     Status,
     Takedown,
 )
-from sightline_client.values.privacy import Erasure, PrivacyBudget
+from sightline_client.values.privacy import Consents, Erasure, PrivacyBudget, Purpose
 from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.values.scenes import SceneCheck, SceneDiff, SceneFile, SceneList
 from sightline_client.values.spaces import Space
 from sightline_client.values.suggestions import TopSearches
 from sightline_client.values.synonyms import SynonymRule, Synonyms
@@ -40,6 +42,17 @@ class SyncAdminServiceCalls(SyncConnected):
         """Return the state of each service and of its dependencies. Answers even if services are
         down."""
         return self._loop.run(self._client.status(timeout=timeout))
+
+    def get_catalog(self, catalog_id: str = "", *, timeout: float | None = None) -> Catalog:
+        """Return a catalog. Fails with CATALOG_NOT_FOUND.
+
+        Args:
+            catalog_id: "" = that of this client.
+
+        Raises:
+            NotFound: CATALOG_NOT_FOUND.
+        """
+        return self._loop.run(self._client.get_catalog(catalog_id, timeout=timeout))
 
     def list_catalogs(self, *, timeout: float | None = None) -> tuple[Catalog, ...]:
         """Return the catalogs that the caller's token permits, by id, those that settings declare
@@ -92,19 +105,20 @@ class SyncAdminServiceCalls(SyncConnected):
     def copy_catalog(
         self, target_catalog: str, *, request_id: str = "", timeout: float | None = None
     ) -> Job:
-        """Start a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the
-        products of one commit, while writes continue: with their ids, etags, times, photos, and the
-        vectors of all generations that the embedder can serve for it, texts' included, which are
-        not embedded again. Display name, language, labels and quota share are those of the copied
-        catalog at the call. Events, consents, profiles, records of answers, models, vectors of
-        products that callers or models gave, fitted spaces, takedowns and imports are not copied.
-        The new catalog can be used when the job succeeds, all at once; until then calls that name
-        it are rejected with CATALOG_COPYING. Its index is then filled, as after writes. A killed
-        job begins again, with the products of that moment. If it is cancelled or fails, the new
-        catalog is deleted and all that was copied is removed; if its workers were killed 20 times,
-        it stays as it is, and ``delete_catalog`` removes it. Fails with CATALOG_EXISTS: there is a
-        catalog of the new id, even an empty one. Fails with CATALOG_IS_ALIAS, CATALOGS_FULL. The
-        same request_id returns the same job.
+        """Start a job that copies a catalog into a new one. Of kind "copy_catalog", it is a job of
+        the copied catalog. It fills a new catalog with the products of one commit, while writes
+        continue: with their ids, etags, times, photos, and the vectors of all generations that the
+        embedder can serve for it, texts' included, which are not embedded again. Display name,
+        language, labels and quota share are those of the copied catalog at the call. Events,
+        consents, profiles, records of answers, models, vectors of products that callers or models
+        gave, fitted spaces, takedowns and imports are not copied. The new catalog can be used when
+        the job succeeds, all at once; until then calls that name it are rejected with
+        CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with
+        the products of that moment. If it is cancelled or fails, the new catalog is deleted and all
+        that was copied is removed; if its workers were killed 20 times, it stays as it is, and
+        ``delete_catalog`` removes it. Fails with CATALOG_EXISTS: there is a catalog of the new id,
+        even an empty one. Fails with CATALOG_IS_ALIAS, CATALOGS_FULL. The same request_id returns
+        the same job.
 
         Args:
             target_catalog: Id of the new catalog, not an alias. The caller's token must permit
@@ -231,12 +245,12 @@ class SyncAdminServiceCalls(SyncConnected):
     def evaluate_model(
         self, model_version: str = "", *, request_id: str = "", timeout: float | None = None
     ) -> Job:
-        """Start a job of kind "evaluate" that evaluates a model's recipe on held-out events and
-        compares it with the model in production and with classic baselines (results
-        "model_version", "verdict"). ``get_evaluation`` returns what it found. Every training
-        evaluates itself on the global split; this job adds per-user tails and compares with the
-        model that serves now. The serving model is not affected. Fails with MODEL_NOT_FOUND. The
-        same request_id returns the same job.
+        """Start a job that evaluates a model on held-out events. Of kind "evaluate", it evaluates
+        the model's recipe and compares it with the model in production and with classic baselines
+        (results "model_version", "verdict"). ``get_evaluation`` returns what it found. Every
+        training evaluates itself on the global split; this job adds per-user tails and compares
+        with the model that serves now. The serving model is not affected. Fails with
+        MODEL_NOT_FOUND. The same request_id returns the same job.
 
         Args:
             model_version: The model. Default: the newest.
@@ -313,16 +327,17 @@ class SyncAdminServiceCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Start a job of kind "publish" that writes the model's products into a generation of the
-        retriever's "collaborative" space, with the model's version as the space's version, and
-        activates it if the model serves. The previous generation is kept for a rollback. A
-        product's vector is the model's vector with the product's bias as an additional component; a
-        shopper's vector ends with a 1, so that the inner product (IP) is the score. Follow the job
-        with JobService (``done``: products; results "generation", "vector_count", "active"). It
-        resumes after a crash and waits for a retriever that does not answer. It fails with
-        PUBLISH_INCOMPLETE, GENERATIONS_FULL or MODEL_CORRUPT. The same request_id returns the same
-        job. Fails with MODEL_NOT_FOUND. With RANKER_PUBLISH the worker starts this job after each
-        promotion and rollback.
+        """Start a job that publishes a model's products into the index's "collaborative" space. Of
+        kind "publish", it writes the products into a generation of the retriever's "collaborative"
+        space, with the model's version as the space's version, and activates it if the model
+        serves. The previous generation is kept for a rollback. A product's vector is the model's
+        vector with the product's bias as an additional component; a shopper's vector ends with a 1,
+        so that the inner product (IP) is the score. Follow the job with ``watch_job`` (``done``:
+        products; results "generation", "vector_count", "active"). It resumes after a crash and
+        waits for a retriever that does not answer. It fails with PUBLISH_INCOMPLETE,
+        GENERATIONS_FULL or MODEL_CORRUPT. The same request_id returns the same job. Fails with
+        MODEL_NOT_FOUND. With RANKER_PUBLISH the worker starts this job after each promotion and
+        rollback.
 
         Args:
             model_version: The model. Default: the serving one. A model that does not serve is
@@ -383,6 +398,36 @@ class SyncAdminServiceCalls(SyncConnected):
         """
         return self._loop.run(
             self._client.product_profile(product_id, language=language, timeout=timeout)
+        )
+
+    def set_shopper_attributes(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        consent: bool,
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> int:
+        """Replace the attributes that a shopper gave, or deletes them when the consent is
+        withdrawn. Fails with CONSENT_REQUIRED for attributes without consent. Idempotent.
+
+        Args:
+            attributes: All attributes to store, up to 20, with unique keys.
+            consent: True if the shopper consents that these attributes are stored and used for
+                recommendations. Required to store attributes, unless they consented before
+                (``set_consent``). False without attributes withdraws the consent: all stored
+                attributes are deleted, and the next training removes them from models.
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+
+        Raises:
+            FailedPrecondition: CONSENT_REQUIRED.
+        """
+        return self._loop.run(
+            self._client.set_shopper_attributes(
+                attributes, consent=consent, user=user, visitor=visitor, timeout=timeout
+            )
         )
 
     def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
@@ -496,13 +541,14 @@ class SyncAdminServiceCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Start a job that writes events to Parquet files in a folder or bucket of the worker
-        (RANKER_EXPORT_STORE). Its result names the folder; it may fail with EXPORT_UNWRITABLE.
-        Shoppers appear in the files as pseudonyms only. Follow it with JobService.
+        """Start a job that writes events to Parquet files. They go to a folder or bucket of the
+        worker (RANKER_EXPORT_STORE). Its result names the folder; it may fail with
+        EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only. Follow it with
+        ``watch_job``.
 
         Args:
-            since: Earliest time of the events, inclusive (UTC). If unset, no lower bound.
-            before: Latest time of the events, exclusive (UTC). If unset, no upper bound.
+            since: Earliest time of the events, inclusive (UTC). If None, no lower bound.
+            before: Latest time of the events, exclusive (UTC). If None, no upper bound.
             types: Types of the events. If empty, all types.
             order_ids: If true, exports order ids as stored. By default they are hashed with a
                 salt of this export, which keeps purchases of one order together but hides the
@@ -546,7 +592,7 @@ class SyncAdminServiceCalls(SyncConnected):
             user: Id of a known customer; excludes ``visitor``.
             visitor: Id of a visitor who is not logged in.
             force: If true, searches all stores although the record has nothing on the shopper:
-                models and exports may, after a purge of their events. Default: false.
+                models and exports may, after a purge of their events. Default: False.
             request_id: The same id returns the same job.
 
         Raises:
@@ -573,6 +619,70 @@ class SyncAdminServiceCalls(SyncConnected):
         """
         return self._loop.run(self._client.get_erasure(user=user, visitor=visitor, timeout=timeout))
 
+    def set_consent(
+        self,
+        *,
+        source: str,
+        user: str | None = None,
+        visitor: str | None = None,
+        as_default: bool = False,
+        given: Iterable[Purpose] = (),
+        withdrawn: Iterable[Purpose] = (),
+        timeout: float | None = None,
+    ) -> Consents:
+        """Store what a shopper consents to, or a catalog's default, and returns the resulting
+        consents. It applies from the next call on: answers, events, trainings and experiments.
+        Within minutes, stored data that no consent covers any more is deleted: events without
+        PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
+        ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a
+        merge. Repeated with the same source, it changes nothing.
+
+        Args:
+            source: Where the decision was made, such as "cookie banner 3", 1 to 128 bytes
+                without control characters. It must not identify the shopper: it is kept, as proof
+                of a withdrawal, after their erasure.
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+            as_default: If true, stores the catalog's default, which applies to every shopper
+                who has not decided. Default: False.
+            given: Purposes that are consented to, up to 5.
+            withdrawn: Purposes whose consent is withdrawn, up to 5; none of ``given``. One
+                purpose in total is required.
+        """
+        return self._loop.run(
+            self._client.set_consent(
+                source=source,
+                user=user,
+                visitor=visitor,
+                as_default=as_default,
+                given=given,
+                withdrawn=withdrawn,
+                timeout=timeout,
+            )
+        )
+
+    def get_consent(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        as_default: bool = False,
+        timeout: float | None = None,
+    ) -> Consents:
+        """Return what a shopper consents to, or a catalog's default, with the history of their
+        decisions.
+
+        Args:
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+            as_default: If true, returns the catalog's default. Default: False.
+        """
+        return self._loop.run(
+            self._client.get_consent(
+                user=user, visitor=visitor, as_default=as_default, timeout=timeout
+            )
+        )
+
     def export_counts(
         self,
         *,
@@ -585,7 +695,7 @@ class SyncAdminServiceCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Start a job that counts the shoppers of each product with differential privacy and writes
+        """Start a job that counts the shoppers of each product with differential privacy. It writes
         the counts to a file: who reads it learns next to nothing on any one shopper. It spends
         ``epsilon`` of the catalog's budget. Fails with PRIVACY_BUDGET_SPENT if that is not left.
 
@@ -594,8 +704,8 @@ class SyncAdminServiceCalls(SyncConnected):
                 result changes by a factor of at most e^epsilon if one shopper is added or left out.
                 Smaller values need more noise.
             types: Types of the events. If empty, PURCHASE.
-            since: Earliest time of the events, inclusive (UTC). If unset, no lower bound.
-            before: Latest time of the events, exclusive (UTC). If unset, no upper bound.
+            since: Earliest time of the events, inclusive (UTC). If None, no lower bound.
+            before: Latest time of the events, exclusive (UTC). If None, no upper bound.
             attribute: Key of an attribute that shoppers gave, such as "country": counts by its
                 values, of shoppers who gave it. If empty, of all shoppers.
             most_products: Maximum number of products in which one shopper is counted, 1 to 100.
@@ -672,7 +782,7 @@ class SyncAdminServiceCalls(SyncConnected):
         self, name: str, *, request_id: str = "", timeout: float | None = None
     ) -> Job:
         """Start a job that embeds every stored photo that the generation lacks; follow it with
-        JobService (``done``: photos). If such a job is running, returns it. Embedded photos are
+        ``watch_job`` (``done``: photos). If such a job is running, returns it. Embedded photos are
         kept: the next job resumes after a cancellation or crash. It ends when the index holds all
         photos except those that fail permanently (result "failing_count"). Fails with
         GENERATION_NOT_FOUND.
@@ -784,12 +894,12 @@ class SyncAdminServiceCalls(SyncConnected):
         )
 
     def create_backup(self, *, request_id: str = "", timeout: float | None = None) -> Job:
-        """Start a job of kind "backup": a snapshot of the catalog at one commit, while writes
-        continue. Its results contain the backup_id. A job that fails or is cancelled leaves no
-        backup. The same request_id returns the same job. Fails with BACKUP_QUOTA if the catalog has
-        the maximum number or size of backups. A backup is a folder with products, photos, vectors
-        and index generations, in a format that is independent of the engine. The setting
-        RETRIEVER_BACKUPS names their location.
+        """Start a job that writes the catalog to a backup. Of kind "backup", it writes a snapshot
+        at one commit, while writes continue. Its results contain the backup_id. A job that fails or
+        is cancelled leaves no backup. The same request_id returns the same job. Fails with
+        BACKUP_QUOTA if the catalog has the maximum number or size of backups. A backup is a folder
+        with products, photos, vectors and index generations, in a format that is independent of the
+        engine. The setting RETRIEVER_BACKUPS names their location.
 
         Args:
             request_id: The same id returns the same job.
@@ -822,16 +932,16 @@ class SyncAdminServiceCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Start a job of kind "restore". The job first checks the whole backup against its hashes.
-        Then it restores the products in batches, with their ids, etags, times, photos and vectors.
-        The index is updated automatically; photos whose vectors are in the backup are not embedded
-        again. Products that are written completely during the restore keep their new content. A
-        cancelled job leaves what it has restored. A generation counts as verified only if it was
-        verified in this catalog. Fails with BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog
-        holds products and ``force`` is false; BACKUP_UNSIGNED if none of the operator's keys signed
-        the backup (RETRIEVER_BACKUP_KEYS_FILE) and ``accept_unsigned`` is false;
-        BACKUP_CATALOG_MISMATCH if the backup is of another catalog than ``source_catalog``. The
-        same request_id returns the same job.
+        """Start a job that restores a backup. Of kind "restore", it first checks the whole backup
+        against its hashes. Then it restores the products in batches, with their ids, etags, times,
+        photos and vectors. The index is updated automatically; photos whose vectors are in the
+        backup are not embedded again. Products that are written completely during the restore keep
+        their new content. A cancelled job leaves what it has restored. A generation counts as
+        verified only if it was verified in this catalog. Fails with BACKUP_NOT_FOUND;
+        CATALOG_NOT_EMPTY if the catalog holds products and ``force`` is False; BACKUP_UNSIGNED if
+        none of the operator's keys signed the backup (RETRIEVER_BACKUP_KEYS_FILE) and
+        ``accept_unsigned`` is False; BACKUP_CATALOG_MISMATCH if the backup is of another catalog
+        than ``source_catalog``. The same request_id returns the same job.
 
         Args:
             backup_id: Id of the backup, from ``list_backups``.
@@ -920,11 +1030,11 @@ class SyncAdminServiceCalls(SyncConnected):
     def rebuild_index(
         self, *, space: str = "", request_id: str = "", timeout: float | None = None
     ) -> Job:
-        """Start a job of kind "rebuild_index": the worker compares every live generation of a space
-        with the record, creates collections that the engine lost, and writes missing and outdated
-        rows. No photo is embedded again. The job ends when the index is complete; its results count
-        the rows. Fails with SPACE_UNAVAILABLE if the space has no index in this catalog. The same
-        request_id returns the same job.
+        """Start a job that rebuilds the index from the record. Of kind "rebuild_index": the worker
+        compares every live generation of a space with the record, creates collections that the
+        engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
+        when the index is complete; its results count the rows. Fails with SPACE_UNAVAILABLE if the
+        space has no index in this catalog. The same request_id returns the same job.
 
         Args:
             space: Name of the space. Default: "visual".
@@ -948,10 +1058,11 @@ class SyncAdminServiceCalls(SyncConnected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Start a job of kind "fit" (``done`` and ``total`` count photos) that sends the catalog's
-        photos and their labels to the embedder, which fits a space on them. Results:
-        "space_version", "model", "verdict", "skipped". If such a job is running, returns it. The
-        job fails with the embedder's reason, e.g. Fails with FIT_INVALID.
+        """Start a job that fits a visual space on the catalog's photos. Of kind "fit" (``done`` and
+        ``total`` count photos), it sends the catalog's photos and their labels to the embedder,
+        which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such
+        a job is running, returns it. The job fails with the embedder's reason, e.g. Fails with
+        FIT_INVALID.
 
         Args:
             backbone: Backbone model, e.g. "efficientnet_lite2". Default: the embedder's
@@ -993,12 +1104,13 @@ class SyncAdminServiceCalls(SyncConnected):
     def promote_space(
         self, version: str, *, force: bool = False, timeout: float | None = None
     ) -> Space:
-        """Make Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is
-        BETTER or ``force`` is set. Fails with SPACE_UNSIGNED if the operator has keys
-        (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and ``force`` is not set. Fails with
-        SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire
-        one first. Fails with SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces
-        served before are not affected). To roll the space out, continue with ``create_generation``.
+        """Make a fitted space available for embedding: Triton serves it. Rejected with
+        PROMOTION_REFUSED unless its verdict is BETTER or ``force`` is set. Fails with
+        SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it,
+        and ``force`` is not set. Fails with SPACES_FULL if eight spaces of the catalog are served
+        (each is a process of Triton): retire one first. Fails with SPACE_NOT_FOUND, MODEL_NOT_READY
+        (Triton can't load it; the spaces served before are not affected). To roll the space out,
+        continue with ``create_generation``.
 
         Args:
             version: Version of the space, or name of its model.
@@ -1024,13 +1136,22 @@ class SyncAdminServiceCalls(SyncConnected):
         first. They are read page by page; ``timeout`` is that of one page.
 
         Args:
-            since: Earliest time, inclusive (UTC). If unset, no lower bound.
-            before: Latest time, exclusive (UTC). If unset, no upper bound.
+            since: Earliest time, inclusive (UTC). If None, no lower bound.
+            before: Latest time, exclusive (UTC). If None, no upper bound.
             caller: Caller. If empty, all callers.
         """
         return self._loop.iterate(
             self._client.list_audit(since=since, before=before, caller=caller, timeout=timeout)
         )
+
+    def read_audit_chain(self, store: str, *, timeout: float | None = None) -> Iterator[AuditPage]:
+        """Read a store's chain of the audit log, oldest entry first, to verify or archive it. They
+        are read page by page; ``timeout`` is that of one page.
+
+        Args:
+            store: Store of the chain: "retriever" or "ranker". Required by the gateway.
+        """
+        return self._loop.iterate(self._client.read_audit_chain(store, timeout=timeout))
 
     def retire_space(self, version: str, *, timeout: float | None = None) -> Space:
         """Take a fitted space out of service. Its files are kept, and it can be promoted again.
@@ -1045,3 +1166,71 @@ class SyncAdminServiceCalls(SyncConnected):
             FailedPrecondition: SPACE_IN_USE.
         """
         return self._loop.run(self._client.retire_space(version, timeout=timeout))
+
+    def list_scenes(self, *, timeout: float | None = None) -> SceneList:
+        """Return the scenes by name."""
+        return self._loop.run(self._client.list_scenes(timeout=timeout))
+
+    def get_scene(self, scene: str = "", *, timeout: float | None = None) -> SceneFile:
+        """Return a scene with its file. Fails with SCENE_NOT_FOUND.
+
+        Args:
+            scene: Name of the scene. Default: "default".
+
+        Raises:
+            NotFound: SCENE_NOT_FOUND.
+        """
+        return self._loop.run(self._client.get_scene(scene, timeout=timeout))
+
+    def check_scene(
+        self, toml: str, *, scene: str = "", timeout: float | None = None
+    ) -> SceneCheck:
+        """Validate a scene file and list what it would change, without applying it.
+
+        Args:
+            toml: The file (TOML), at most 64 KiB in lines of up to 400 characters.
+            scene: Name of the scene. Default: "default". An invalid name is one of the
+                ``problems``, not an error.
+        """
+        return self._loop.run(self._client.check_scene(toml, scene=scene, timeout=timeout))
+
+    def diff_scene(
+        self,
+        *,
+        scene: str = "",
+        toml: str = "",
+        answer_count: int = 0,
+        since: datetime | None = None,
+        place_count: int = 0,
+        timeout: float | None = None,
+    ) -> SceneDiff:
+        """Compare a scene with a changed one: answers the last requests to the scene by both, and
+        returns which places change and which products gain exposure. Each process of the gateway
+        knows its own requests of the last hour; without one, the candidates of recorded answers are
+        ranked again. Fails with SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
+        RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
+
+        Args:
+            scene: Scene whose answers are compared. Default: "default".
+            toml: The changed file (TOML), at most 64 KiB in lines of up to 400 characters. If
+                empty, answers are compared with those of the current scene.
+            answer_count: Maximum number of answers, newest first, 1 to 200. Default: 100.
+            since: Earliest time at which the answers were served (UTC). If None, no lower
+                bound.
+            place_count: Number of first places to compare, 1 to 200. Default: 20.
+
+        Raises:
+            NotFound: SCENE_NOT_FOUND.
+            InvalidRequest: SCENE_INVALID.
+            Unavailable: RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
+        """
+        return self._loop.run(
+            self._client.diff_scene(
+                scene=scene,
+                toml=toml,
+                answer_count=answer_count,
+                since=since,
+                place_count=place_count,
+                timeout=timeout,
+            )
+        )

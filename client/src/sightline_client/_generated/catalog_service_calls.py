@@ -16,7 +16,7 @@ from sightline_client.values.catalog import (
     ProductImage,
 )
 from sightline_client.values.filters import Filter
-from sightline_client.values.operations import ImportClose, ProductPurge
+from sightline_client.values.operations import ImportClose, ProductPurge, RejectedRow
 
 
 class SyncCatalogServiceCalls(SyncConnected):
@@ -129,6 +129,12 @@ class SyncCatalogServiceCalls(SyncConnected):
         return self._loop.run(
             self._client.close_import(import_id, force=force, dry_run=dry_run, timeout=timeout)
         )
+
+    def rejected_rows(self, *, timeout: float | None = None) -> tuple[RejectedRow, ...]:
+        """Return the newest rows that open imports rejected, with the reasons: rows of the import
+        that took rows last come first, and of each import the highest row numbers. Closing an
+        import deletes what is kept of its rows."""
+        return self._loop.run(self._client.rejected_rows(timeout=timeout))
 
     def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
         """Return the bytes of a photo. Fails with IMAGE_NOT_FOUND.

@@ -1,7 +1,7 @@
 """Calls of InspectionService.
 
-Made by generate_sync.py from
-api/_generated/inspection_service_calls.py: change that one and run it.
+Made by client/generator from
+api/_generated/inspection_service_calls.py: change that and run ``make proto``.
 """
 
 from sightline_client._generated.base import SyncConnected

@@ -1,7 +1,7 @@
 """Calls of WebhookService.
 
-Made by generate_sync.py from
-api/_generated/webhook_service_calls.py: change that one and run it.
+Made by client/generator from
+api/_generated/webhook_service_calls.py: change that and run ``make proto``.
 """
 
 from collections.abc import Iterable

@@ -147,6 +147,7 @@ from sightline_client.values.operations import (
     Model,
     ProductPurge,
     RecallEstimate,
+    RejectedRow,
     Status,
     Takedown,
     Verification,
@@ -262,6 +263,7 @@ embedder_space = reader(
     EmbedderSpace, gateway_admin_service_pb2.EmbedderSpace, default="default_version"
 )
 recall_estimate = reader(RecallEstimate, common_answer_pb2.RecallEstimate)
+rejected_row = reader(RejectedRow, gateway_catalog_service_pb2.RejectedRow, error="status")
 job = reader(Job, common_job_pb2.Job, catalog="catalog_id")
 verification = reader(Verification, retriever_index_service_pb2.Verification)
 component_status = reader(

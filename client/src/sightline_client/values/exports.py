@@ -129,6 +129,7 @@ from sightline_client.values.operations import Metric as Metric
 from sightline_client.values.operations import Model as Model
 from sightline_client.values.operations import ProductPurge as ProductPurge
 from sightline_client.values.operations import RecallEstimate as RecallEstimate
+from sightline_client.values.operations import RejectedRow as RejectedRow
 from sightline_client.values.operations import Status as Status
 from sightline_client.values.operations import Takedown as Takedown
 from sightline_client.values.operations import Verification as Verification

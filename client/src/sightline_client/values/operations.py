@@ -226,6 +226,19 @@ class RecallEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that an import rejected."""
+
+    import_id: str
+    row_number: int
+    """Number of the row in the import, 1 or more."""
+    product_id: str
+    """Id of the row's product. Empty if the id itself was rejected."""
+    error: SightlineError | None
+    """Why the row was rejected, as ``import_products`` answered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """Result of a verification."""
 

@@ -136,3 +136,6 @@ class TrainingRecipe:
     together_support: int | None = None
     """Minimum number of baskets that two products must share to count as bought together, 1 to
     1,000,000. Default: 3."""
+    shopper_attribute_keys: tuple[str, ...] = ()
+    """Keys of the attributes given by shoppers that become features of theirs, up to 100. If empty,
+    those of the recipe file; if it names none, all."""

@@ -89,7 +89,8 @@ class ScorePart(google.protobuf.message.Message):
     Recommenders by counts: "co_view" (viewed in the same visits as the anchors), "co_purchase" (bought or put into the
     cart together with the anchors), "trending" (recently more popular than usual), "best_sellers", "reorder" (bought
     before and due again), "recently_viewed", "left_in_cart" (put into the cart by the shopper and not bought since).
-    Numbers of the product, if the scene weighs them: "rating", "stock", "margin", "attribute.NAME".
+    Numbers of the product, if the scene weighs them: "rating", "stock", "margin", "low_price" (share of the other
+    candidates that cost more), "attribute.NAME".
     Other: "followed" (has a value that the shopper follows, such as an author), "freshness" (how new the product is),
     "given" (the caller's own score of a candidate), "fusion" (fused order of the branches, used when no ranker answered).
     """

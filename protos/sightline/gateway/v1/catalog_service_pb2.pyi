@@ -787,3 +787,82 @@ class CloseImportResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["delete_count", b"delete_count", "job", b"job", "sample_product_ids", b"sample_product_ids", "state", b"state"]) -> None: ...
 
 Global___CloseImportResponse: typing_extensions.TypeAlias = CloseImportResponse
+
+@typing.final
+class ListRejectedRowsRequest(google.protobuf.message.Message):
+    """Request for the newest rejected rows."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    page_size: builtins.int
+    """Maximum number of rows, 1 to 100. Default: 10. Other values are rejected with PAGE_SIZE_INVALID."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        page_size: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "page_size", b"page_size", "request_id", b"request_id"]) -> None: ...
+
+Global___ListRejectedRowsRequest: typing_extensions.TypeAlias = ListRejectedRowsRequest
+
+@typing.final
+class ListRejectedRowsResponse(google.protobuf.message.Message):
+    """The newest rejected rows."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: builtins.int
+    @property
+    def rows(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___RejectedRow]:
+        """The rows, newest first."""
+
+    def __init__(
+        self,
+        *,
+        rows: collections.abc.Iterable[Global___RejectedRow] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["rows", b"rows"]) -> None: ...
+
+Global___ListRejectedRowsResponse: typing_extensions.TypeAlias = ListRejectedRowsResponse
+
+@typing.final
+class RejectedRow(google.protobuf.message.Message):
+    """A row that an import rejected."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMPORT_ID_FIELD_NUMBER: builtins.int
+    ROW_NUMBER_FIELD_NUMBER: builtins.int
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    import_id: builtins.str
+    """Id of the import."""
+    row_number: builtins.int
+    """Number of the row in the import, 1 or more."""
+    product_id: builtins.str
+    """Id of the row's product. Empty if the id itself was rejected."""
+    @property
+    def status(self) -> google.rpc.status_pb2.Status:
+        """Why the row was rejected, as ImportProducts answered."""
+
+    def __init__(
+        self,
+        *,
+        import_id: builtins.str = ...,
+        row_number: builtins.int = ...,
+        product_id: builtins.str = ...,
+        status: google.rpc.status_pb2.Status | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["import_id", b"import_id", "product_id", b"product_id", "row_number", b"row_number", "status", b"status"]) -> None: ...
+
+Global___RejectedRow: typing_extensions.TypeAlias = RejectedRow

@@ -160,19 +160,20 @@ class AdminServiceCalls(Connected):
     async def copy_catalog(
         self, target_catalog: str, *, request_id: str = "", timeout: float | None = None
     ) -> Job:
-        """Start a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the
-        products of one commit, while writes continue: with their ids, etags, times, photos, and the
-        vectors of all generations that the embedder can serve for it, texts' included, which are
-        not embedded again. Display name, language, labels and quota share are those of the copied
-        catalog at the call. Events, consents, profiles, records of answers, models, vectors of
-        products that callers or models gave, fitted spaces, takedowns and imports are not copied.
-        The new catalog can be used when the job succeeds, all at once; until then calls that name
-        it are rejected with CATALOG_COPYING. Its index is then filled, as after writes. A killed
-        job begins again, with the products of that moment. If it is cancelled or fails, the new
-        catalog is deleted and all that was copied is removed; if its workers were killed 20 times,
-        it stays as it is, and ``delete_catalog`` removes it. Fails with CATALOG_EXISTS: there is a
-        catalog of the new id, even an empty one. Fails with CATALOG_IS_ALIAS, CATALOGS_FULL. The
-        same request_id returns the same job.
+        """Start a job that copies a catalog into a new one. Of kind "copy_catalog", it is a job of
+        the copied catalog. It fills a new catalog with the products of one commit, while writes
+        continue: with their ids, etags, times, photos, and the vectors of all generations that the
+        embedder can serve for it, texts' included, which are not embedded again. Display name,
+        language, labels and quota share are those of the copied catalog at the call. Events,
+        consents, profiles, records of answers, models, vectors of products that callers or models
+        gave, fitted spaces, takedowns and imports are not copied. The new catalog can be used when
+        the job succeeds, all at once; until then calls that name it are rejected with
+        CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with
+        the products of that moment. If it is cancelled or fails, the new catalog is deleted and all
+        that was copied is removed; if its workers were killed 20 times, it stays as it is, and
+        ``delete_catalog`` removes it. Fails with CATALOG_EXISTS: there is a catalog of the new id,
+        even an empty one. Fails with CATALOG_IS_ALIAS, CATALOGS_FULL. The same request_id returns
+        the same job.
 
         Args:
             target_catalog: Id of the new catalog, not an alias. The caller's token must permit
@@ -344,12 +345,12 @@ class AdminServiceCalls(Connected):
     async def evaluate_model(
         self, model_version: str = "", *, request_id: str = "", timeout: float | None = None
     ) -> Job:
-        """Start a job of kind "evaluate" that evaluates a model's recipe on held-out events and
-        compares it with the model in production and with classic baselines (results
-        "model_version", "verdict"). ``get_evaluation`` returns what it found. Every training
-        evaluates itself on the global split; this job adds per-user tails and compares with the
-        model that serves now. The serving model is not affected. Fails with MODEL_NOT_FOUND. The
-        same request_id returns the same job.
+        """Start a job that evaluates a model on held-out events. Of kind "evaluate", it evaluates
+        the model's recipe and compares it with the model in production and with classic baselines
+        (results "model_version", "verdict"). ``get_evaluation`` returns what it found. Every
+        training evaluates itself on the global split; this job adds per-user tails and compares
+        with the model that serves now. The serving model is not affected. Fails with
+        MODEL_NOT_FOUND. The same request_id returns the same job.
 
         Args:
             model_version: The model. Default: the newest.
@@ -453,16 +454,17 @@ class AdminServiceCalls(Connected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Start a job of kind "publish" that writes the model's products into a generation of the
-        retriever's "collaborative" space, with the model's version as the space's version, and
-        activates it if the model serves. The previous generation is kept for a rollback. A
-        product's vector is the model's vector with the product's bias as an additional component; a
-        shopper's vector ends with a 1, so that the inner product (IP) is the score. Follow the job
-        with ``watch_job`` (``done``: products; results "generation", "vector_count", "active"). It
-        resumes after a crash and waits for a retriever that does not answer. It fails with
-        PUBLISH_INCOMPLETE, GENERATIONS_FULL or MODEL_CORRUPT. The same request_id returns the same
-        job. Fails with MODEL_NOT_FOUND. With RANKER_PUBLISH the worker starts this job after each
-        promotion and rollback.
+        """Start a job that publishes a model's products into the index's "collaborative" space. Of
+        kind "publish", it writes the products into a generation of the retriever's "collaborative"
+        space, with the model's version as the space's version, and activates it if the model
+        serves. The previous generation is kept for a rollback. A product's vector is the model's
+        vector with the product's bias as an additional component; a shopper's vector ends with a 1,
+        so that the inner product (IP) is the score. Follow the job with ``watch_job`` (``done``:
+        products; results "generation", "vector_count", "active"). It resumes after a crash and
+        waits for a retriever that does not answer. It fails with PUBLISH_INCOMPLETE,
+        GENERATIONS_FULL or MODEL_CORRUPT. The same request_id returns the same job. Fails with
+        MODEL_NOT_FOUND. With RANKER_PUBLISH the worker starts this job after each promotion and
+        rollback.
 
         Args:
             model_version: The model. Default: the serving one. A model that does not serve is
@@ -556,8 +558,8 @@ class AdminServiceCalls(Connected):
             attributes: All attributes to store, up to 20, with unique keys.
             consent: True if the shopper consents that these attributes are stored and used for
                 recommendations. Required to store attributes, unless they consented before
-                (PrivacyService.``set_consent``). False without attributes withdraws the consent:
-                all stored attributes are deleted, and the next training removes them from models.
+                (``set_consent``). False without attributes withdraws the consent: all stored
+                attributes are deleted, and the next training removes them from models.
             user: Id of a known customer; excludes ``visitor``.
             visitor: Id of a visitor who is not logged in.
 
@@ -738,9 +740,10 @@ class AdminServiceCalls(Connected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Start a job that writes events to Parquet files in a folder or bucket of the worker
-        (RANKER_EXPORT_STORE). Its result names the folder; it may fail with EXPORT_UNWRITABLE.
-        Shoppers appear in the files as pseudonyms only. Follow it with ``watch_job``.
+        """Start a job that writes events to Parquet files. They go to a folder or bucket of the
+        worker (RANKER_EXPORT_STORE). Its result names the folder; it may fail with
+        EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only. Follow it with
+        ``watch_job``.
 
         Args:
             since: Earliest time of the events, inclusive (UTC). If None, no lower bound.
@@ -910,7 +913,7 @@ class AdminServiceCalls(Connected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Start a job that counts the shoppers of each product with differential privacy and writes
+        """Start a job that counts the shoppers of each product with differential privacy. It writes
         the counts to a file: who reads it learns next to nothing on any one shopper. It spends
         ``epsilon`` of the catalog's budget. Fails with PRIVACY_BUDGET_SPENT if that is not left.
 
@@ -1160,12 +1163,12 @@ class AdminServiceCalls(Connected):
         )
 
     async def create_backup(self, *, request_id: str = "", timeout: float | None = None) -> Job:
-        """Start a job of kind "backup": a snapshot of the catalog at one commit, while writes
-        continue. Its results contain the backup_id. A job that fails or is cancelled leaves no
-        backup. The same request_id returns the same job. Fails with BACKUP_QUOTA if the catalog has
-        the maximum number or size of backups. A backup is a folder with products, photos, vectors
-        and index generations, in a format that is independent of the engine. The setting
-        RETRIEVER_BACKUPS names their location.
+        """Start a job that writes the catalog to a backup. Of kind "backup", it writes a snapshot
+        at one commit, while writes continue. Its results contain the backup_id. A job that fails or
+        is cancelled leaves no backup. The same request_id returns the same job. Fails with
+        BACKUP_QUOTA if the catalog has the maximum number or size of backups. A backup is a folder
+        with products, photos, vectors and index generations, in a format that is independent of the
+        engine. The setting RETRIEVER_BACKUPS names their location.
 
         Args:
             request_id: The same id returns the same job.
@@ -1223,16 +1226,16 @@ class AdminServiceCalls(Connected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Start a job of kind "restore". The job first checks the whole backup against its hashes.
-        Then it restores the products in batches, with their ids, etags, times, photos and vectors.
-        The index is updated automatically; photos whose vectors are in the backup are not embedded
-        again. Products that are written completely during the restore keep their new content. A
-        cancelled job leaves what it has restored. A generation counts as verified only if it was
-        verified in this catalog. Fails with BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog
-        holds products and ``force`` is False; BACKUP_UNSIGNED if none of the operator's keys signed
-        the backup (RETRIEVER_BACKUP_KEYS_FILE) and ``accept_unsigned`` is False;
-        BACKUP_CATALOG_MISMATCH if the backup is of another catalog than ``source_catalog``. The
-        same request_id returns the same job.
+        """Start a job that restores a backup. Of kind "restore", it first checks the whole backup
+        against its hashes. Then it restores the products in batches, with their ids, etags, times,
+        photos and vectors. The index is updated automatically; photos whose vectors are in the
+        backup are not embedded again. Products that are written completely during the restore keep
+        their new content. A cancelled job leaves what it has restored. A generation counts as
+        verified only if it was verified in this catalog. Fails with BACKUP_NOT_FOUND;
+        CATALOG_NOT_EMPTY if the catalog holds products and ``force`` is False; BACKUP_UNSIGNED if
+        none of the operator's keys signed the backup (RETRIEVER_BACKUP_KEYS_FILE) and
+        ``accept_unsigned`` is False; BACKUP_CATALOG_MISMATCH if the backup is of another catalog
+        than ``source_catalog``. The same request_id returns the same job.
 
         Args:
             backup_id: Id of the backup, from ``list_backups``.
@@ -1361,11 +1364,11 @@ class AdminServiceCalls(Connected):
     async def rebuild_index(
         self, *, space: str = "", request_id: str = "", timeout: float | None = None
     ) -> Job:
-        """Start a job of kind "rebuild_index": the worker compares every live generation of a space
-        with the record, creates collections that the engine lost, and writes missing and outdated
-        rows. No photo is embedded again. The job ends when the index is complete; its results count
-        the rows. Fails with SPACE_UNAVAILABLE if the space has no index in this catalog. The same
-        request_id returns the same job.
+        """Start a job that rebuilds the index from the record. Of kind "rebuild_index": the worker
+        compares every live generation of a space with the record, creates collections that the
+        engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
+        when the index is complete; its results count the rows. Fails with SPACE_UNAVAILABLE if the
+        space has no index in this catalog. The same request_id returns the same job.
 
         Args:
             space: Name of the space. Default: "visual".
@@ -1395,10 +1398,11 @@ class AdminServiceCalls(Connected):
         request_id: str = "",
         timeout: float | None = None,
     ) -> Job:
-        """Start a job of kind "fit" (``done`` and ``total`` count photos) that sends the catalog's
-        photos and their labels to the embedder, which fits a space on them. Results:
-        "space_version", "model", "verdict", "skipped". If such a job is running, returns it. The
-        job fails with the embedder's reason, e.g. Fails with FIT_INVALID.
+        """Start a job that fits a visual space on the catalog's photos. Of kind "fit" (``done`` and
+        ``total`` count photos), it sends the catalog's photos and their labels to the embedder,
+        which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such
+        a job is running, returns it. The job fails with the embedder's reason, e.g. Fails with
+        FIT_INVALID.
 
         Args:
             backbone: Backbone model, e.g. "efficientnet_lite2". Default: the embedder's
@@ -1454,12 +1458,13 @@ class AdminServiceCalls(Connected):
     async def promote_space(
         self, version: str, *, force: bool = False, timeout: float | None = None
     ) -> Space:
-        """Make Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is
-        BETTER or ``force`` is set. Fails with SPACE_UNSIGNED if the operator has keys
-        (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and ``force`` is not set. Fails with
-        SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire
-        one first. Fails with SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces
-        served before are not affected). To roll the space out, continue with ``create_generation``.
+        """Make a fitted space available for embedding: Triton serves it. Rejected with
+        PROMOTION_REFUSED unless its verdict is BETTER or ``force`` is set. Fails with
+        SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it,
+        and ``force`` is not set. Fails with SPACES_FULL if eight spaces of the catalog are served
+        (each is a process of Triton): retire one first. Fails with SPACE_NOT_FOUND, MODEL_NOT_READY
+        (Triton can't load it; the spaces served before are not affected). To roll the space out,
+        continue with ``create_generation``.
 
         Args:
             version: Version of the space, or name of its model.

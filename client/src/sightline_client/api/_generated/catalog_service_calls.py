@@ -17,7 +17,7 @@ from sightline_client.values.catalog import (
     ProductImage,
 )
 from sightline_client.values.filters import Filter
-from sightline_client.values.operations import ImportClose, ProductPurge
+from sightline_client.values.operations import ImportClose, ProductPurge, RejectedRow
 
 
 class CatalogServiceCalls(Connected):
@@ -174,6 +174,23 @@ class CatalogServiceCalls(Connected):
                 force=force,
                 dry_run=dry_run,
             )
+        )
+
+    async def rejected_rows(self, *, timeout: float | None = None) -> tuple[RejectedRow, ...]:
+        """Return the newest rows that open imports rejected, with the reasons: rows of the import
+        that took rows last come first, and of each import the highest row numbers. Closing an
+        import deletes what is kept of its rows."""
+        return tuple(
+            [
+                from_wire.rejected_row(each)
+                for each in (
+                    await self._ask(
+                        self.calls.catalog.ListRejectedRows,
+                        catalog_service_pb2.ListRejectedRowsRequest,
+                        timeout,
+                    )
+                ).rows
+            ]
         )
 
     async def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
