@@ -211,7 +211,8 @@ class Shop:
 
     def __init__(self, gateway: Gateway) -> None:
         self.methods: dict[str, tuple[Any, Any]] = {}
-        for binding in gateway.bindings:
+        reads_first = sorted(gateway.bindings, key=lambda each: "Recommend" not in each.full_name)
+        for binding in reads_first:
             service = access.POOL.FindServiceByName(binding.full_name)
             for method in service.methods:
                 call = getattr(binding.servicer, method.name)
