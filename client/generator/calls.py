@@ -15,6 +15,7 @@ from client.generator.values import EMPTY, KNOWN, MADE, SCALARS, SOURCES, pair_o
 _SHOPPER = "sightline.common.v1.Shopper"
 _NEVER = frozenset({"catalog_id", "page_size", "page_token"})
 """Fields of requests that the client sets, unless the table makes them parameters."""
+_FEW = 200
 _MAXIMUM = re.compile(r"\b1 to ([\d,]+)")
 _DEFAULT = re.compile(r" ?(?:Default|None): .*?\.(?= |$)")
 _ELSEWHERE = re.compile(r"For (?:this|the) [^.]*methods? see [\w.]+\w\.?|See \w+Service\.")
@@ -236,12 +237,13 @@ class _Call:
 
     @cached_property
     def _page_size(self) -> int:
-        """Most items that a page may have."""
+        """Items of a page: as many as it may have, but few where a caller may stop early."""
         said = self._sentences.of(f"{self._request.full_name}.page_size")
         found = _MAXIMUM.search(said)
         if found is None:
             raise ValueError(f"{self._request.full_name}.page_size: the comment names no maximum")
-        return int(found[1].replace(",", ""))
+        most = int(found[1].replace(",", ""))
+        return min(most, _FEW) if self._row.yields and not _row(self._method.output_type) else most
 
     @cached_property
     def _paged(self) -> bool:

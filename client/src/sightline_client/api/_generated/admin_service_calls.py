@@ -1509,7 +1509,7 @@ class AdminServiceCalls(Connected):
             from_time=since,
             before_time=before,
             caller=caller,
-            page_size=1000,
+            page_size=200,
         ):
             for each in page.entries:
                 yield from_wire.audit_entry(each)

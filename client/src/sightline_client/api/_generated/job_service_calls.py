@@ -45,7 +45,7 @@ class JobServiceCalls(Connected):
             job_service_pb2.ListJobsRequest,
             timeout,
             kind=kind,
-            page_size=1000,
+            page_size=200,
         ):
             for each in page.jobs:
                 yield from_wire.job(each)
