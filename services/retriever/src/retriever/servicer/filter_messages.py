@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from retriever.domain.errors import FilterInvalid
-from retriever.servicer.messages import common_fields
+from retriever.servicer.messages import message_of
 from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import filter_pb2
 from sightline.retriever.v1 import product_service_pb2
@@ -58,8 +58,7 @@ def rejection(product_id: str, found: rejections.Rejection, sent: Any) -> Reject
 
 def rejection_message(found: Rejection) -> product_service_pb2.Rejection:
     """Return the message of why a product does not pass a filter."""
-    made = product_service_pb2.Rejection
-    return made(**common_fields(made.DESCRIPTOR, found))
+    return message_of(product_service_pb2.Rejection, found)
 
 
 def packed(message: filter_pb2.Filter) -> str:

@@ -1,13 +1,15 @@
 """Index generations: protos to values and back."""
 
+from dataclasses import asdict
+
 from retriever.domain.errors import IndexParametersInvalid
 from retriever.domain.generation import (
     EXACT,
+    Generation,
     GenerationStatus,
     IndexKind,
     IndexParameters,
     VectorMetric,
-    Verification,
 )
 from retriever.indexing.generations import (
     DEFAULT_K,
@@ -16,8 +18,7 @@ from retriever.indexing.generations import (
     Demand,
     GenerationRequest,
 )
-from retriever.servicer.messages import common_fields, values_by_number
-from servicekit.rpc.requests import timestamp
+from retriever.servicer.messages import message_of, values_by_number
 from sightline.retriever.v1 import index_service_pb2
 
 _METRIC = values_by_number(index_service_pb2.Metric.DESCRIPTOR, VectorMetric, VectorMetric.COSINE)
@@ -64,31 +65,20 @@ def demand(message: index_service_pb2.VerifyGenerationRequest) -> Demand:
 
 def generation(status: GenerationStatus) -> index_service_pb2.Generation:
     """Return a generation as a message."""
-    found = status.generation
-    kept = None if found.verification is None else _verification(found.verification)
-    fields = common_fields(index_service_pb2.Generation.DESCRIPTOR, found) | {
-        "metric": f"METRIC_{found.parameters.metric.name}",
-        "parameters": _parameters(found.parameters),
-        "verification": kept,
-    }
-    return index_service_pb2.Generation(
-        **fields,
-        previous=status.previous,
-        indexed_count=status.indexed,
-        pending_count=status.pending,
-        failed_count=status.failed,
-        create_time=timestamp(found.created),
-        activate_time=timestamp(found.activated) if found.activated else None,
-    )
+    return _generation(status, status.generation)
 
 
-def _parameters(found: IndexParameters) -> index_service_pb2.IndexParameters:
-    fields = common_fields(index_service_pb2.IndexParameters.DESCRIPTOR, found)
-    if found.kind is IndexKind.FLAT:  # a flat index has no other parameters
-        fields = {name: fields[name] for name in ("kind", "partitions")}
-    return index_service_pb2.IndexParameters(**fields)
+def _parameters(_: GenerationStatus, found: Generation) -> dict[str, object]:
+    given = found.parameters
+    if given.kind is IndexKind.FLAT:  # a flat index has no other parameters
+        return {"kind": given.kind, "partitions": given.partitions}
+    return asdict(given)
 
 
-def _verification(found: Verification) -> index_service_pb2.Verification:
-    fields = common_fields(index_service_pb2.Verification.DESCRIPTOR, found)
-    return index_service_pb2.Verification(**fields | {"end_time": timestamp(found.end_time)})
+_generation = message_of.writer(
+    index_service_pb2.Generation,
+    GenerationStatus,
+    Generation,
+    metric=lambda _, found: found.parameters.metric,
+    parameters=_parameters,
+)

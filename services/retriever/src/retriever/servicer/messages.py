@@ -5,12 +5,13 @@ from enum import Enum
 from typing import Any as Anything
 from typing import TypeVar
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor
+from google.protobuf.descriptor import EnumDescriptor
 from google.rpc import code_pb2, status_pb2
 
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Job
 from servicekit.rpc.job_service import job_message
+from servicekit.rpc.messages import MessageWriter
 from servicekit.rpc.requests import RequestInvalid, duration
 from servicekit.status import to_status
 from servicekit.telemetry import Stage
@@ -37,6 +38,22 @@ AVAILABILITY = values_by_number(product_pb2.Availability.DESCRIPTOR, Availabilit
 AVAILABILITY_NUMBER: Mapping[str, Anything] = {value: n for n, value in AVAILABILITY.items()}
 JOB_OWNER = "retriever/"
 """Prefix of the ids of the retriever's jobs."""
+message_of = MessageWriter(
+    {
+        "create_time": "created",
+        "activate_time": "activated",
+        "category_path": "path",
+        "pending_services": "pending",
+        "row_count": "rows",
+        # webhooks
+        "attempt_count": "attempts",
+        "failing_watch_count": "failing_watches",
+        "next_attempt_time": "next_micros",
+        "dead_letter_count": "dead_letters",
+        "http_status": "status",
+    }
+)
+"""Converts values to messages; see MessageWriter."""
 
 
 def value_of(values: Mapping[int, E], number: int, field: str) -> E:
@@ -44,15 +61,6 @@ def value_of(values: Mapping[int, E], number: int, field: str) -> E:
     if number not in values:
         raise RequestInvalid.at(field, "is not one of the known values")
     return values[number]
-
-
-def common_fields(message: Descriptor, value: object) -> dict[str, Anything]:
-    """Return the fields of a message that `value` has under the same names, enums as their
-    labels."""
-    common = [field for field in message.fields if hasattr(value, field.name)]
-    found = {field.name: getattr(value, field.name) for field in common}
-    enums = {field.name: field.enum_type for field in common if field.enum_type}
-    return found | {name: _label(of, found[name]) for name, of in enums.items()}
 
 
 def status(outcome: object) -> status_pb2.Status:

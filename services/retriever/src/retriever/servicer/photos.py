@@ -7,7 +7,8 @@ from retriever.catalog import takedowns
 from retriever.domain.product import Takedown
 from retriever.ports.catalog import TakedownRecord
 from retriever.ports.photos import Photos
-from servicekit.rpc.requests import enter, timestamp
+from retriever.servicer.messages import message_of
+from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import photo_service_pb2 as pb
 from sightline.retriever.v1 import photo_service_pb2_grpc
@@ -47,7 +48,4 @@ class PhotoServicer(photo_service_pb2_grpc.PhotoServiceServicer):
         return pb.ListTakedownsResponse(takedowns=map(_takedown, found), next_page_token=token)
 
 
-def _takedown(value: Takedown) -> pb.Takedown:
-    return pb.Takedown(
-        image_id=value.image_id, reason=value.reason, create_time=timestamp(value.create_time)
-    )
+_takedown = message_of.writer(pb.Takedown, Takedown)

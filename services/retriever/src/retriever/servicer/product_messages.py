@@ -26,7 +26,7 @@ from retriever.servicer.column_messages import attribute
 from retriever.servicer.facet_messages import money_message
 from servicekit.errors import ServiceError
 from servicekit.rpc.requests import RequestInvalid, timestamp
-from sightline.common.v1 import candidate_pb2, import_pb2, photo_pb2, product_pb2
+from sightline.common.v1 import candidate_pb2, import_pb2, product_pb2
 from sightline.retriever.v1 import product_service_pb2
 from sightline_rules import kinds
 from sightline_rules.fields import FIELDS, WRITTEN, Field, check_columns
@@ -161,8 +161,11 @@ def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_p
         **_shown(product.content),
     )
     if mismatch is not None:
-        message.category_doubt.CopyFrom(_mismatch(mismatch))
+        message.category_doubt.CopyFrom(_doubt(mismatch))
     return message
+
+
+_doubt = messages.message_of.writer(product_pb2.CategoryDoubt, CategoryMismatch)
 
 
 def _encoder(kind: FieldKind) -> Callable[[Any], Any] | None:
@@ -221,18 +224,6 @@ def with_unshown(message: product_pb2.Product, product: Product) -> product_pb2.
     return made
 
 
-def _mismatch(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
-    guess = value.instead
-    return product_pb2.CategoryDoubt(
-        image_id=value.image_id,
-        probability=value.probability,
-        instead=None
-        if guess is None
-        else photo_pb2.CategoryGuess(category_path=guess.path, probability=guess.probability),
-        space_version=value.space_version,
-    )
-
-
 def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImage:
     """Return a photo, with or without its bytes."""
     values = dict(zip(_OF_IMAGE, _image_values(image), strict=True))
@@ -256,8 +247,7 @@ def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2
 
 def import_state(progress: ImportProgress) -> import_pb2.ImportState:
     """Return the state of an import."""
-    fields = messages.common_fields(import_pb2.ImportState.DESCRIPTOR, progress)
-    return import_pb2.ImportState(**fields)
+    return messages.message_of(import_pb2.ImportState, progress)
 
 
 def order(number: int) -> ProductOrder:

@@ -7,10 +7,10 @@ from retriever.catalog.registry import UNDO_DAYS, Registry
 from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.servicer import messages as wire
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.list_service import list_message, state_message
+from servicekit.catalogs.list_service import list_message
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import enter, take_request_id, timestamp
+from servicekit.rpc.requests import enter, take_request_id
 from servicekit.rpc.server import Context
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1 import catalog_list_service_pb2_grpc, job_pb2
@@ -127,33 +127,17 @@ class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryS
         return pb.DeleteCatalogAliasResponse(deleted=deleted)
 
     def _message(self, entry: CatalogEntry) -> pb.Catalog:
-        values = entry.values
-        return pb.Catalog(
-            catalog_id=entry.catalog_id,
-            display_name=values.display_name,
-            language_code=values.language_code,
-            labels=[pb.CatalogLabel(name=name, value=value) for name, value in values.labels],
-            quota_share=values.quota_share,
-            etag=values.etag,
-            state=state_message(entry.state),
-            declared=entry.catalog_id in self.registry.declared,
-            create_time=timestamp(entry.create_micros) if entry.create_micros else None,
-            update_time=timestamp(entry.update_micros) if entry.update_micros else None,
-            delete_time=timestamp(entry.delete_micros) if entry.delete_micros else None,
-            purge_time=timestamp(entry.purge_micros) if entry.purge_micros else None,
-            pending_services=entry.pending,
-            copied_from=entry.copied_from,
-        )
+        return _catalog(entry, entry.values, declared=entry.catalog_id in self.registry.declared)
 
 
-def _alias(value: CatalogAlias) -> pb.CatalogAlias:
-    return pb.CatalogAlias(
-        alias_id=value.alias_id,
-        catalog_id=value.catalog_id,
-        etag=value.etag,
-        create_time=timestamp(value.create_micros),
-        update_time=timestamp(value.update_micros),
-    )
+_catalog = wire.message_of.writer(
+    pb.Catalog,
+    CatalogEntry,
+    CatalogValues,
+    labels=lambda _, values: [{"name": name, "value": value} for name, value in values.labels],
+    declared=None,
+)
+_alias = wire.message_of.writer(pb.CatalogAlias, CatalogAlias)
 
 
 def _values(message: pb.Catalog) -> CatalogValues:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.domain.synonyms import StoredSynonyms
-from servicekit.rpc.requests import enter, timestamp
+from retriever.servicer.messages import message_of
+from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import synonym_service_pb2 as pb
 from sightline.retriever.v1 import synonym_service_pb2_grpc
@@ -29,7 +30,4 @@ class SynonymServicer(synonym_service_pb2_grpc.SynonymServiceServicer):
         return _message(await self.synonyms.replace(catalog, rules, request.etag))
 
 
-def _message(value: StoredSynonyms) -> pb.Synonyms:
-    rules = [pb.SynonymRule(terms=r.terms, replacements=r.replacements) for r in value.rules]
-    time = timestamp(value.update_micros) if value.update_micros else None
-    return pb.Synonyms(rules=rules, etag=value.etag, update_time=time)
+_message = message_of.writer(pb.Synonyms, StoredSynonyms)

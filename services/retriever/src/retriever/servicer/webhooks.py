@@ -4,8 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from retriever.delivery.webhooks import Webhooks
-from retriever.domain.webhooks import DEFAULT_OVERLAP_MICROS, DeadLetter, WebhookState
-from servicekit.rpc.requests import enter, timestamp
+from retriever.domain.webhooks import DEFAULT_OVERLAP_MICROS, DeadLetter, Webhook, WebhookState
+from retriever.servicer.messages import message_of
+from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import webhook_service_pb2 as pb
 from sightline.retriever.v1 import webhook_service_pb2_grpc
@@ -38,12 +39,7 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
     ) -> pb.SendTestDeliveryResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         sent = await self.webhooks.send_test(catalog, request.webhook_id)
-        return pb.SendTestDeliveryResponse(
-            accepted=not sent.failure,
-            http_status=sent.status,
-            failure=sent.failure,
-            message_id=sent.message_id,
-        )
+        return message_of(pb.SendTestDeliveryResponse, sent, accepted=not sent.failure)
 
     async def ListWebhooks(
         self, request: pb.ListWebhooksRequest, context: Context
@@ -89,29 +85,14 @@ class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
 
 
 def _webhook(state: WebhookState) -> pb.Webhook:
-    webhook = state.webhook
-    newest, former = webhook.secrets[0], [*webhook.secrets[1:]]
-    return pb.Webhook(
-        webhook_id=webhook.webhook_id,
-        uri=webhook.uri,
-        watch_ids=webhook.watch_ids,
-        create_time=timestamp(webhook.create_micros),
-        secret_create_time=timestamp(newest.create_micros),
-        former_secret_expire_time=timestamp(former[0].end_micros) if former else None,
-        failing_watch_count=state.failing_watches,
-        attempt_count=state.attempts,
-        failure=state.failure,
-        next_attempt_time=timestamp(state.next_micros) if state.next_micros else None,
-        dead_letter_count=state.dead_letters,
-    )
+    return _message(state, state.webhook)
 
 
-def _dead_letter(value: DeadLetter) -> pb.DeadLetter:
-    return pb.DeadLetter(
-        watch_id=value.watch_id,
-        sequence=value.sequence,
-        alert_id=value.alert_id,
-        create_time=timestamp(value.create_micros),
-        failure=value.failure,
-        replaying=value.replaying,
-    )
+_message = message_of.writer(
+    pb.Webhook,
+    WebhookState,
+    Webhook,
+    secret_create_time=lambda _, webhook: webhook.secrets[0].create_micros,
+    former_secret_expire_time=lambda _, webhook: sum(s.end_micros for s in webhook.secrets[1:]),
+)
+_dead_letter = message_of.writer(pb.DeadLetter, DeadLetter)
