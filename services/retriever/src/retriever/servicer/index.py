@@ -12,6 +12,7 @@ from retriever.ports.search import SearchRecord
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs.queue import Jobs
+from servicekit.rpc.messages import value_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
@@ -59,7 +60,7 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
         job = await generations.verify(
             catalog,
             request.name,
-            generation_messages.demand(request),
+            value_of(generations.Demand, request),
             self.record,
             self.jobs,
             request_id=request.request_id,
@@ -127,14 +128,7 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
         self, request: fit_service_pb2.FitSpaceRequest, context: Context
     ) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        given = FitPlan(
-            request.backbone,
-            request.max_dimension,
-            request.seed,
-            request.max_photos,
-            tuple(request.shopper_photo_tags),
-        )
-        wanted = space_fits.plan(given)
+        wanted = space_fits.plan(value_of(FitPlan, request))
         job = await space_fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)
 
@@ -142,7 +136,7 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
         self, request: fit_service_pb2.StartReferenceFitRequest, context: Context
     ) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        wanted = ReferencePlan(request.reference_id, request.product_id)
+        wanted = value_of(ReferencePlan, request)
         reference_fits.check(wanted)
         job = await reference_fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)

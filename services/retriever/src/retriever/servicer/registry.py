@@ -10,6 +10,7 @@ from servicekit.catalogs.known import KnownCatalogs
 from servicekit.catalogs.list_service import list_message
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.jobs.queue import Jobs
+from servicekit.rpc.messages import value_of
 from servicekit.rpc.requests import enter, take_request_id
 from servicekit.rpc.server import Context
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
@@ -141,9 +142,5 @@ _alias = wire.message_of.writer(pb.CatalogAlias, CatalogAlias)
 
 
 def _values(message: pb.Catalog) -> CatalogValues:
-    return CatalogValues(
-        message.display_name,
-        message.language_code,
-        tuple(sorted((each.name, each.value) for each in message.labels)),
-        message.quota_share or 1.0,
-    )
+    labels = sorted((each.name, each.value) for each in message.labels)
+    return value_of(CatalogValues, message, labels=tuple(labels))
