@@ -10,15 +10,7 @@ from servicekit.errors import ServiceError
 from sightline_core.columns import Stamp
 
 
-class UploadRecord(Protocol):
-    """The record, as uploads of photos use it."""
-
-    async def unknown_for_good(self, catalog_id: str, image_ids: Sequence[str]) -> list[str]:
-        """Return the photos that the record does not know, once all writes to the catalog in
-        progress have ended."""
-
-
-class CatalogRecord(UploadRecord, Protocol):
+class CatalogRecord(Protocol):
     """The record, as the catalog's use cases use it."""
 
     async def write(
@@ -74,7 +66,7 @@ class CatalogRecord(UploadRecord, Protocol):
         """Return the record of a photo, or None."""
 
 
-class ImportRecord(UploadRecord, Protocol):
+class ImportRecord(Protocol):
     """The record, as imports use it. Calls raise ImportNotFound unless stated otherwise."""
 
     async def open_import(
