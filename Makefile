@@ -163,6 +163,7 @@ protolint: .cache/googleapis
 proto: .cache/googleapis ## Generate the contract's Python code
 	$(BIN)/python protos/generate.py
 	$(BIN)/python client/generate_fields.py
+	$(BIN)/python -m client.generator
 	$(BIN)/python client/generate_sync.py
 
 docs: .venv/.synced ## Build the site of docs/ into .cache/site; a broken link or anchor fails

@@ -13,7 +13,9 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent / "src/sightline_client"
 TARGET = PACKAGE / "_generated"
-SUBJECTS = sorted(path.stem for path in (PACKAGE / "api").glob("[a-z]*.py") if path.stem != "base")
+SOURCES = {
+    path.stem: path for path in sorted((PACKAGE / "api").rglob("[a-z]*.py")) if path.stem != "base"
+}
 
 BASE = '''"""Base of the synchronous client's calls.
 
@@ -33,7 +35,8 @@ class SyncConnected:
 
 SUBJECT = '''"""{doc}
 
-Made from api/{subject}.py by generate_sync.py: change that one and run it.
+Made by generate_sync.py from
+{source}: change that one and run it.
 """
 
 {imports}
@@ -85,23 +88,25 @@ FIXED = '''
 
 def generate() -> Mapping[str, str]:
     """Return the text of each file of _generated, by its name."""
-    files = {subject: _subject(subject) for subject in SUBJECTS}
+    files = {subject: _subject(path) for subject, path in SOURCES.items()}
     files |= {"base": BASE, "sync_client": _client()}
     return {f"{name}.py": _formatted(text) for name, text in files.items()}
 
 
-def _subject(subject: str) -> str:
-    tree, made = _read(PACKAGE / f"api/{subject}.py")
+def _subject(path: Path) -> str:
+    tree, made = _read(path)
+    source = path.relative_to(PACKAGE)
+    module = ".".join(("sightline_client", *source.with_suffix("").parts))
     body = "\n".join(
         _method(node)
         for node in made.body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     )
     head = SUBJECT.format(
-        doc=ast.get_docstring(tree),
-        subject=subject,
+        doc=(ast.get_docstring(tree) or "").partition("\n")[0],
+        source=source,
         name=f"Sync{made.name}",
-        imports=_imports(tree, body, f"sightline_client.api.{subject}"),
+        imports=_imports(tree, body, module),
     )
     return head + body
 
@@ -112,7 +117,7 @@ def _client() -> str:
     constructor = next(node for node in made.body if isinstance(node, ast.FunctionDef))
     body = _constructor(constructor) + FIXED
     subjects = [
-        f"from {node.module.replace('.api.', '._generated.')} import Sync{name.name}"
+        f"from sightline_client._generated.{node.module.rpartition('.')[2]} import Sync{name.name}"
         for node in tree.body
         if isinstance(node, ast.ImportFrom) and node.module is not None
         for name in node.names

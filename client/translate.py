@@ -32,6 +32,7 @@ from sightline_client.cli.show import (
     space_tables,
     tables,
     trained,
+    value_tables,
 )
 
 CODE = Path(language.__file__).parent
@@ -140,6 +141,10 @@ def _read(path: Path, method: str, place: str) -> Iterator[tuple[EnglishText, st
 def _tabled() -> Iterator[tuple[EnglishText, str]]:
     for table in TABLES:
         for text in table.values():
+            if re.search("[a-z]{2}", text):
+                yield EnglishText(text), "tables"
+    for made in value_tables.MADE:
+        for text in made.texts():
             if re.search("[a-z]{2}", text):
                 yield EnglishText(text), "tables"
     for text in listings.labels():

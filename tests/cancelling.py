@@ -14,15 +14,19 @@ MOST = 200
 class _Counted:
     """A call whose awaits are counted, with those of the tasks that it begins."""
 
-    def __init__(self, at: int) -> None:
-        self.at, self.found = at, 0
+    def __init__(self, at: int, *, late: bool) -> None:
+        self.at, self.late, self.found = at, late, 0
         self._task = asyncio.current_task()
 
-    def count(self) -> None:
-        """Count an await; cancel the call at the one it is to be cancelled at."""
+    def count(self, awaited: object) -> None:
+        """Count an await; cancel the call at the one it is to be cancelled at: at once, or `late`,
+        as what it awaits has its outcome but its task did not run since."""
         self.found += 1
         if self.found == self.at and self._task is not None:
-            self._task.cancel()
+            if self.late and isinstance(awaited, asyncio.Future):
+                awaited.add_done_callback(lambda _: self._task and self._task.cancel())
+            else:
+                self._task.cancel()
 
     @types.coroutine
     def run(self, work: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -33,7 +37,7 @@ class _Counted:
                 awaited = step()
             except StopIteration as ended:
                 return ended.value
-            self.count()
+            self.count(awaited)
             try:
                 yield awaited
                 step = lambda: work.send(None)  # noqa: E731
@@ -72,9 +76,12 @@ async def cancelled_at_each_await(
     call: Callable[[], Coroutine[Any, Any, Any]],
     check: Callable[[], Awaitable[None]],
     most: int = MOST,
+    *,
+    late: bool = False,
 ) -> int:
     """Make a call again and again, each time cancelled one await later, until it ends by itself.
-    `check` is called after each. Return the number of awaits.
+    `check` is called after each. Return the number of awaits. `late`: it is cancelled in the turn
+    of the event loop in which the await ends.
 
     The call may also end at the await: what was cancelled has its result already. It ends within
     `most` awaits; one that never does is cancelled at so many.
@@ -84,7 +91,7 @@ async def cancelled_at_each_await(
 
         async def run(at: int = at) -> None:
             nonlocal found
-            _CALL.set(counted := _Counted(at))
+            _CALL.set(counted := _Counted(at, late=late))
             try:
                 await counted.run(call())
             finally:

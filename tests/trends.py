@@ -38,7 +38,11 @@ PACKAGES = {
     "tests": "tests",
 }
 GENERATED = re.compile(
-    r"_pb2|/_generated/|/values/products\.py$|^docs/reference/|image\.binpb$|\.lock$|released\.toml$|\.svg$"
+    r"_pb2|/_generated/|^docs/reference/|image\.binpb$|\.lock$|released\.toml$|\.svg$"
+    r"|/sightline_client/(convert/from_wire|values/(answers|catalogs|controls|detections|evaluation"
+    r"|experiments|explanations|exports|facets|fairness|inspection|online|operations|privacy"
+    r"|products|profiles|shelf_plans|signals|spaces|suggestions|synonyms|trainings|watches"
+    r"|webhooks))\.py$"
     r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^(bench|lab)/results/"
 )
 MIGRATIONS = re.compile(r"/migrations/|/versions/\d")

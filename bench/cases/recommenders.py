@@ -26,7 +26,7 @@ from bench.harness.machine import ROOT
 from bench.harness.model import BenchResult, BenchTable, Interval
 from bench.harness.statistics import percentile
 from ranker.domain.events import DAY_MICROS, Event, EventType, StoredEvent
-from ranker.domain.recommenders import CountScope, Recommender
+from ranker.domain.recommenders import CountScope
 from ranker.domain.signals import DEFAULTS, sessions
 from ranker.learning.evaluation import baselines
 from ranker.learning.evaluation.bootstrap import intervals
@@ -37,6 +37,7 @@ from ranker.record.events import EventRecord
 from ranker.record.tables import CHECKPOINT_PAGES, MIGRATIONS
 from ranker.serving.ranking import recommenders
 from servicekit.sql.database import Database
+from sightline_core.branch import Branch
 
 PLACES = 10
 CASES = 500
@@ -45,8 +46,8 @@ FOLDS = 5
 SEED = 0
 BATCH = 1_000
 RATINGS = ROOT / "examples" / "wines" / "ratings.csv"
-OF_VIEWS = (Recommender.CO_VIEW, Recommender.TRENDING)
-OF_ORDERS = (Recommender.CO_PURCHASE, Recommender.BEST_SELLERS, Recommender.TRENDING)
+OF_VIEWS = (Branch.CO_VIEW, Branch.TRENDING)
+OF_ORDERS = (Branch.CO_PURCHASE, Branch.BEST_SELLERS, Branch.TRENDING)
 POPULARITY, KNN = "popularity", "item-kNN"
 
 Say: TypeAlias = Callable[[str], None]
@@ -70,7 +71,7 @@ class RecommenderSplit:
     events: Sequence[StoredEvent]
     """Events by time."""
     cases: Sequence[RecommenderCase]
-    names: Sequence[Recommender]
+    names: Sequence[Branch]
 
 
 @dataclass(slots=True)

@@ -24,9 +24,11 @@ from bench.harness.statistics import percentile
 from lab.harness.rig import Filled, Floats, fill, points, product, server, worker
 from retriever.domain.generation import IndexKind, IndexParameters
 from sightline.common.v1 import product_pb2, vector_pb2
-from sightline.retriever.v1 import product_service_pb2, vector_service_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
+from sightline.retriever.v1 import vector_service_pb2
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
+from tests.peer_stubs import peer_stub
 
 if TYPE_CHECKING:
     from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceAsyncStub
@@ -99,7 +101,9 @@ async def _measure(engine: str, uri: str, folder: Path) -> ConsistencyFigures:
     with server(filled) as port, worker(filled) as metrics:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             ends = ConsistencyPeers(
-                ProductServiceStub(channel), VectorServiceStub(channel), metrics
+                peer_stub("retriever", channel, ProductServiceStub),
+                VectorServiceStub(channel),
+                metrics,
             )
             await _first_write(filled, ends)
             await _upserts(found, filled, ends)
@@ -162,9 +166,7 @@ async def _upsert(
         for number in numbers
         for content in [product(number).content]
     ]
-    answer = await ends.products.UpsertProducts(
-        product_service_pb2.UpsertProductsRequest(products=items)
-    )
+    answer = await ends.products.UpsertProducts(gateway_pb.UpsertProductsRequest(products=items))
     given = [
         vector_service_pb2.ImageVector(
             product_id=product_id(number), image_id=image_id(number), vector=_vector(values)
@@ -235,13 +237,13 @@ async def _offers(found: ConsistencyFigures, ends: ConsistencyPeers) -> None:
     for number in range(OFFER_BATCHES):
         first = number * OFFERS % COUNT
         offers = [
-            product_service_pb2.Offer(
+            gateway_pb.Offer(
                 product_id=f"p{n}",
                 price=money_pb2.Money(currency_code="EUR", units=n, nanos=10**7 * (number + 1)),
             )
             for n in range(first, first + OFFERS)
         ]
-        request = product_service_pb2.UpdateOffersRequest(offers=offers)
+        request = gateway_pb.UpdateOffersRequest(offers=offers)
         begun = time.perf_counter()
         answer = await ends.products.UpdateOffers(request)
         found.offers_per_second.append(OFFERS / (time.perf_counter() - begun))

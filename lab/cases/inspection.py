@@ -36,6 +36,7 @@ from sightline.embedder.v1 import (
 )
 from sightline.embedder.v1 import inspection_service_pb2 as pb
 from sightline_rules.photos import PhotoLimits
+from tests.peer_stubs import peer_stub
 
 Say: TypeAlias = Callable[[str], None]
 Scores: TypeAlias = npt.NDArray[np.float32]
@@ -330,7 +331,7 @@ async def _times(
     source = unique.unique(unique.photos(unique.SMALL, 40, 2.0))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         embedding = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
-        stub = inspection_service_pb2_grpc.InspectionServiceStub(channel)
+        stub = peer_stub("embedder", channel, inspection_service_pb2_grpc.InspectionServiceStub)
         await _fit(stub, "table", 32)
         await stub.PromoteReference(pb.PromoteReferenceRequest(reference_id="table"))
         say("fits")

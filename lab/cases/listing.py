@@ -24,8 +24,8 @@ from retriever.columns.column import AskedFacet
 from retriever.columns.column_cache import EXACT_ROWS, View
 from retriever.columns.table import ProductTable
 from retriever.columns.word_index import WordIndex, indexed
+from retriever.domain.column_rows import ProductRow
 from retriever.domain.words import Words
-from retriever.ports.columns import ProductRow
 from retriever.search.listing import RANKED, RELEVANCE, ListingPage, ListingQuery, browse
 from sightline_rules import fields
 from sightline_rules.filters import Comparison, Operator

@@ -17,7 +17,7 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.counting import ALL, VIEWED
 from ranker.domain.events import EventType, Interaction
 from ranker.domain.log import EventColumns
-from ranker.domain.recommenders import Counted, CountScope, Near, Recommender
+from ranker.domain.recommenders import Counted, CountScope, Near
 from ranker.domain.report import Protocol
 from ranker.domain.signals import Signals
 from ranker.learning.evaluation import baselines
@@ -30,6 +30,7 @@ from ranker.learning.training.training_data import Given
 from ranker.serving.ranking import recommenders
 from ranker.serving.ranking.parts import SESSION, TASTE
 from ranker.serving.ranking.recommenders import MOST_LAST
+from sightline_core.branch import Branch
 
 EVENTS = (1, 3, 5)
 ALL_EVENTS = 0
@@ -63,7 +64,7 @@ class Untrained:
         return shown
 
     def _viewed_with(self, last: Sequence[str]) -> Sequence[tuple[str, float]]:
-        names = [Recommender.CO_VIEW]
+        names = [Branch.CO_VIEW]
         near = [one for film in (*last, ALL) for one in self.near.get(film, ())]
         wanted = recommenders.Wanted(names, CountScope(), len(self.ids), last)
         (found,) = recommenders.lists(wanted, Counted(near), {names[0]: last}, (), 0)

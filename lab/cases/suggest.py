@@ -20,7 +20,7 @@ from bench.harness.statistics import percentile
 from retriever.columns.column_cache import View
 from retriever.columns.suggestion_index import SuggestionIndexes
 from retriever.columns.table import ProductTable
-from retriever.ports.columns import ProductRow
+from retriever.domain.column_rows import ProductRow
 from retriever.search.suggest import SuggestionQuery, suggest
 from tests.unit.retriever.rows import row
 

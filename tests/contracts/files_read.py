@@ -309,6 +309,8 @@ NO_FILES = {
     "retriever.backup.archive.reading": "a member of a backup, by servicekit.artefacts",
     "retriever.backup.backups": "a backup, by servicekit.artefacts",
     "servicekit.artefacts.backup_command": "a backup, by servicekit.artefacts.backups",
+    "servicekit.artefacts.store": "a file of its caller's",
+    "servicekit.whole_files": "a file of its caller's",
     "servicekit.preflight": "an object of a bucket, which it wrote",
     "servicekit.sql.commits": "a file without content: that it is closed is noticed",
     "servicekit.artefacts.backup_files": "a file of a backup, by servicekit.artefacts.backups",

@@ -12,7 +12,7 @@ from tests.contracts.test_tasks import modules
 
 ROOT = Path(__file__).parents[2]
 HOLDS = re.compile(
-    r"Promise(\[|\()|create_future\(|\.acquire\(|Semaphore\(|asyncio\.Lock|NewestTurns\(|FairTurns\("
+    r"Promise(\[|\()|create_future\(|\.acquire\(|Semaphore\(|asyncio\.Lock|[^r]Turns\(|FairTurns\("
     r"|Refreshed\[|ByteBudget\("
 )
 """How a class gets what it must give back, or makes what others wait for."""
@@ -34,8 +34,7 @@ TESTED = {
     "servicekit.admission.fair_permits.FairSemaphore": "tests/unit/kit/test_cancellation.py",
     "servicekit.admission.fair_turns.FairTurns": "tests/unit/kit/test_cancellation.py",
     "servicekit.admission.memory_budget.ByteBudget": "tests/unit/kit/test_cancellation.py",
-    "servicekit.admission.newest_turns.NewestTurns": "tests/unit/kit/test_cancellation.py",
-    "servicekit.tasks.priority.PrioritySemaphore": "tests/unit/kit/test_cancellation.py",
+    "servicekit.tasks.turns.Turns": "tests/unit/kit/test_cancellation.py",
     "gateway.state.expensive_requests.ExpensiveRequestLimiter": (
         "tests/unit/gateway/state/test_expensive_requests.py"
     ),
@@ -89,8 +88,6 @@ ACQUIRES = {
     "kit/src/servicekit/admission/limits.py",
     "kit/src/servicekit/admission/memory_budget.py",
     "kit/src/servicekit/rpc/loans.py",
-    "kit/src/servicekit/tasks/off_loop.py",
-    "kit/src/servicekit/tasks/priority.py",
     "services/embedder/src/embedder/serving/priority.py",
     "services/gateway/src/gateway/state/expensive_requests.py",
     "services/ranker/src/ranker/learning/kept_models.py",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CALLS = sorted((ROOT / "client/src/sightline_client/api").glob("[a-z]*.py"))
+CALLS = sorted((ROOT / "client/src/sightline_client/api").rglob("[a-z]*.py"))
 SHARED = {"timeout"}
 """Parameters of every call, which SightlineClient describes."""
 
@@ -27,7 +27,9 @@ def faults(function: Function) -> Iterator[str]:
     if arguments.kwarg is not None:
         optional.append(arguments.kwarg.arg)
         known.add(arguments.kwarg.arg)
-    entries = re.findall(r"^ +\**(\w+): ", text.partition("Args:")[2], re.MULTILINE)
+    entries = re.findall(
+        r"^ {4}\**(\w+): ", text.partition("Args:")[2].partition("Raises:")[0], re.M
+    )
     described = Counter([*entries, *re.findall(r'``(\w+)``(?=:| "" =| None =| \d+ =)', text)])
     named = {*described, *re.findall(r"``(\w+)``", text)}
     for name in optional:

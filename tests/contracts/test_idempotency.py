@@ -3,7 +3,7 @@ a call, or shares its answer, follows the declaration.
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,10 @@ import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from gateway.clients import embedder, ranker, retriever
-from gateway.servicer.passthrough import ROUTES
 from ranker.adapters import retriever as read_by_ranker
+from servicekit.admission.access import PeerName
+from servicekit.rpc import owned
+from servicekit.rpc.former_names import FORMER
 from tests.code import tree
 
 ROOT = Path(__file__).parents[2]
@@ -93,19 +95,14 @@ def test_what_is_tried_again_is_what_the_protos_say(table: str) -> None:
     assert tried == {name for name, level in levels(*called) if level}
 
 
-@pytest.mark.parametrize(
-    ("peer", "table"),
-    [(each, TABLES[f"gateway to {each}"][0]) for each in OWNERS],
-)
-def test_what_a_gateway_passes_on_is_tried_again_by_its_own_level(
-    peer: str, table: Sequence[tuple[str, str]]
-) -> None:
-    routes = [route for calls in ROUTES.values() for route in calls.values() if route.peer == peer]
-    assert routes
-    for route in routes:
-        service, _, method = route.path.partition("/")
-        once = route.path.removeprefix("sightline.") in ONCE
-        assert ((service, method) in table) != once, route.path
+@pytest.mark.parametrize("peer", OWNERS)
+def test_what_a_gateway_forwards_is_tried_again_by_its_own_level(peer: str) -> None:
+    table = owned.idempotent_of(PeerName(peer))
+    for method in owned.methods_of(PeerName(peer)):
+        path = owned.path_of(method)
+        again = not any(path == f"sightline.{each}" for each in ONCE)
+        for name in (path, FORMER[path]) if path in FORMER else (path,):
+            assert (tuple(name.split("/")) in table) == again, name
 
 
 def test_calls_that_share_an_answer_change_nothing() -> None:

@@ -184,7 +184,7 @@ VIOLATIONS = [
     (
         "services/retriever/src/retriever/indexing/outbox.py",
         "import retriever.adapters.photos",
-        "The retriever's use cases know ports alone",
+        "The retriever's use cases reach engine, photos and embedder through ports",
     ),
     (
         "services/retriever/src/retriever/columns/table.py",

@@ -10,9 +10,9 @@ from gateway.callers.job_access import RULES
 from ranker.domain.errors import RefinementFailed
 from ranker.learning.publish import PUBLISH
 from ranker.wiring.worker import jobs_of
-from ranker.workers.jobs import Do
 from retriever.workers import jobs as retriever_jobs
 from servicekit.admission.access import POOL, Role, rule
+from servicekit.jobs.worker import Do
 from servicekit.processes.background import Priority
 from sightline.common.v1 import job_kind_pb2
 

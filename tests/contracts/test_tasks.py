@@ -21,7 +21,6 @@ FUTURES = {
     "kit/src/servicekit/admission/fair_permits.py",
     "kit/src/servicekit/rpc/local_channel.py",
     "kit/src/servicekit/admission/memory_budget.py",
-    "kit/src/servicekit/tasks/priority.py",
     "kit/src/servicekit/tasks/batch_queue.py",
     "kit/src/servicekit/deadlines.py",
 }
@@ -30,14 +29,12 @@ these."""
 LOOPS = {
     "kit/src/servicekit/liveness.py: _heartbeat": "two steps that can't fail",
     "services/retriever/src/retriever/watching/alerts.py: follow": "a stream of one caller",
-    "services/ranker/src/ranker/workers/landing.py: _until": "a step of a supervised loop",
 }
 """Loops without an end of their own outside servicekit.tasks.supervision, each with the reason."""
 OF_CALLERS = {
     "services/embedder/src/embedder/embedding/photos.py: create_task(seeing)": "of one call",
     "services/gateway/src/gateway/http/calls.py: "
     "ensure_future(self._read(admitted))": "of one call",
-    "services/retriever/src/retriever/catalog/uploads.py: ensure_future(putting)": "of one call",
     "kit/src/servicekit/rpc/interceptors.py: ensure_future(_follow(begun, span))": "of one call",
 }
 """Tasks that are kept in an attribute though they run in the context that started them, each with

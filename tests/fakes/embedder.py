@@ -12,8 +12,7 @@ from google.rpc import status_pb2
 from retriever.domain.category_mismatch import CategoryPath, Classification
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import EmbedderUnavailable, VersionMismatch
-from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
-from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, ReferencePlan
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.rpc.interceptors import ObservedServer
@@ -21,6 +20,7 @@ from servicekit.status import to_status
 from sightline.common.v1 import photo_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as embedder_pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as embedder_grpc
+from tests.fakes.gateway_rest import scripted
 from tests.fakes.index import DIMENSION, VERSION, vector_of
 
 SHOPPERS = b" by a shopper"
@@ -116,14 +116,14 @@ class FakeEmbedder:
 
     async def fit_reference(
         self, catalog_id: str, plan: ReferencePlan
-    ) -> AsyncIterator[ReferenceProgress]:
-        yield ReferenceProgress(32, 84)
+    ) -> AsyncIterator[FitProgress]:
+        yield FitProgress(32, total=84)
         if self.fit_lasts:
             await asyncio.Event().wait()
         if self.unfit:
             raise self.unfit.pop(0)
         self.fitted_references.append(plan)
-        yield ReferenceProgress(84, 84, "e" * 16, self.reference_verdict)
+        yield FitProgress(84, version="e" * 16, verdict=self.reference_verdict, total=84)
 
     async def categories(
         self, catalog_id: str, space: str, version: str
@@ -275,5 +275,6 @@ def embedder_server(embedder: FakeEmbedder) -> tuple[grpc.aio.Server, int]:
     """Return a server, not started yet, and its port on 127.0.0.1."""
     server = grpc.aio.server()
     observing = ObservedServer(server, "embedder")
-    embedder_grpc.add_EmbeddingServiceServicer_to_server(FakeEmbedderServicer(embedder), observing)
+    for binding in scripted("embedder", [FakeEmbedderServicer(embedder)]):
+        binding.add_to_server(binding.servicer, observing)
     return server, server.add_insecure_port("127.0.0.1:0")

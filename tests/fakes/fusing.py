@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.model.scene import SCORED
 from gateway.ranking.fuse import K
-from sightline_core.branch import BY_WORDS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
+from sightline_core.branch import BY_WORDS, COSINE_BRANCHES, SCORED, SIMILARITY_BRANCHES, Branch
 from sightline_core.candidates import CandidateList, Contributions
 
 

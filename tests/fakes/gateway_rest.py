@@ -1,18 +1,34 @@
 """Calls that the gateway's scripted peers don't script: each is answered with an empty message."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from google.protobuf import descriptor_pool
 from google.protobuf.message_factory import GetMessageClass
 
+from servicekit.admission.access import PeerName
+from servicekit.rpc import owned
 from servicekit.rpc.server import Binding
 from tests.fakes.gateway_script import Script
 
 PROTOS = Path(__file__).parents[2] / "protos" / "sightline"
 COMMON = ("audit_service",)
 """Services that both stores have."""
+
+
+def scripted(peer: str, servicers: Sequence[object]) -> list[Binding]:
+    """Return the bindings of a peer's servicers, and of those public methods that they have."""
+    found: dict[Any, SimpleNamespace] = {}
+    for method in owned.methods_of(PeerName(peer)):
+        public = found.setdefault(method.containing_service, SimpleNamespace())
+        for each in servicers:
+            if owned.defines(each, method.name):
+                setattr(public, method.name, getattr(each, method.name))
+    between = [Binding.of(each) for each in servicers if Binding.base_of(each)]
+    return [*(Binding.by_name(service, each) for service, each in found.items()), *between]
 
 
 def answer_rest(bindings: list[Binding], script: Script, peer: str) -> None:
@@ -36,9 +52,10 @@ def _files(peer: str) -> list[tuple[str, str]]:
 def _complete(binding: Binding, script: Script) -> None:
     servicer: Any = binding.servicer
     pool: Any = descriptor_pool.Default()  # type: ignore[no-untyped-call]
-    base = next(kind for kind in type(servicer).__mro__ if kind.__module__.endswith("_pb2_grpc"))
+    public = isinstance(servicer, SimpleNamespace)
     for method in pool.FindServiceByName(binding.full_name).methods:
-        if getattr(type(servicer), method.name) is getattr(base, method.name):
+        known = hasattr(servicer, method.name) if public else owned.defines(servicer, method.name)
+        if not known:
             kind = GetMessageClass(method.output_type)
             setattr(servicer, method.name, _answering(method, kind, script))
 

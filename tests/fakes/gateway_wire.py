@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import grpc
 
@@ -23,7 +24,7 @@ from sightline.gateway.v1 import (
     watch_service_pb2_grpc,
     webhook_service_pb2_grpc,
 )
-from tests.fakes.gateway_rest import answer_rest
+from tests.fakes.gateway_rest import answer_rest, scripted
 from tests.fakes.gateway_script import PRODUCTS, Jobs, Script
 from tests.fakes.gateway_wire_embedder import Embedding, FittedSpaces
 from tests.fakes.gateway_wire_ranker import Answers, Events, Models, Privacy, Profiles, Ranking
@@ -52,6 +53,10 @@ class Peer:
     name: str
     server: RunningServer | None = None
     port: int = 0
+
+    @classmethod
+    def of(cls, name: str, script: Script, *servicers: object) -> Self:
+        return cls(scripted(name, servicers), script, name)
 
     async def up(self) -> None:
         self.server = await start(self.bindings, ServerSettings(port=self.port), self.name)
@@ -173,43 +178,32 @@ def _peers(
 ) -> tuple[Peer, Peer, Peer]:
     embedding, retrieving, ranking = Script(), Script(), answers.script
     return (
-        Peer(
-            [
-                Binding.of(Embedding(embedding)),
-                Binding.of(FittedSpaces(embedding)),
-            ],
-            embedding,
-            "embedder",
-        ),
-        Peer(
-            [
-                Binding.of(Keywords(retrieving)),
-                Binding.of(Vectors(retrieving, products)),
-                Binding.of(Products(retrieving, products)),
-                Binding.of(Index(retrieving)),
-                Binding.of(Jobs(retrieving, "retriever", retriever_jobs)),
-                Binding.of(Backups(retrieving)),
-                Binding.of(Rebuilds(retrieving)),
-                Binding.of(TakenDown(retrieving)),
-                Binding.of(SetSynonyms(retrieving)),
-                Binding.of(Webhooks(retrieving)),
-                Binding.of(Fits(retrieving)),
-                Binding.of(Watching(retrieving)),
-            ],
-            retrieving,
+        Peer.of("embedder", embedding, Embedding(embedding), FittedSpaces(embedding)),
+        Peer.of(
             "retriever",
+            retrieving,
+            Keywords(retrieving),
+            Vectors(retrieving, products),
+            Products(retrieving, products),
+            Index(retrieving),
+            Jobs(retrieving, "retriever", retriever_jobs),
+            Backups(retrieving),
+            Rebuilds(retrieving),
+            TakenDown(retrieving),
+            SetSynonyms(retrieving),
+            Webhooks(retrieving),
+            Fits(retrieving),
+            Watching(retrieving),
         ),
-        Peer(
-            [
-                Binding.of(Ranking(ranking, answers)),
-                Binding.of(answers),
-                Binding.of(Events(ranking)),
-                Binding.of(Privacy(ranking)),
-                Binding.of(Models(ranking)),
-                Binding.of(Profiles(ranking)),
-                Binding.of(Jobs(ranking, "ranker", ranker_jobs)),
-            ],
-            ranking,
+        Peer.of(
             "ranker",
+            ranking,
+            Ranking(ranking, answers),
+            answers,
+            Events(ranking),
+            Privacy(ranking),
+            Models(ranking),
+            Profiles(ranking),
+            Jobs(ranking, "ranker", ranker_jobs),
         ),
     )

@@ -9,6 +9,7 @@ from google.rpc import status_pb2
 from servicekit.errors import InvalidArgument, NotFound
 from servicekit.status import to_status
 from sightline.common.v1 import answer_pb2, event_pb2, job_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
 from sightline.ranker.v1 import (
     answer_service_pb2,
     answer_service_pb2_grpc,
@@ -16,12 +17,10 @@ from sightline.ranker.v1 import (
     event_service_pb2,
     event_service_pb2_grpc,
     model_service_pb2,
-    model_service_pb2_grpc,
     online_report_pb2,
     privacy_service_pb2,
     privacy_service_pb2_grpc,
     profile_service_pb2,
-    profile_service_pb2_grpc,
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
@@ -342,16 +341,16 @@ class Events(event_service_pb2_grpc.EventServiceServicer):
             ],
         )
 
-    async def AppendEvents(self, request, context):
-        await self.script.take("AppendEvents", request, context)
+    async def WriteEvents(self, request, context):
+        await self.script.take("WriteEvents", request, context)
         if self.script.times_valid:
             count = len(request.events)
-            return event_service_pb2.AppendEventsResponse(
+            return gateway_pb.WriteEventsResponse(
                 statuses=[status_pb2.Status()] * count, written_count=count
             )
         late = InvalidArgument("too far ahead", reason="EVENT_TIME_INVALID")
         fine = [status_pb2.Status() for _ in request.events[:-1]]
-        return event_service_pb2.AppendEventsResponse(
+        return gateway_pb.WriteEventsResponse(
             statuses=[*fine, to_status(late)], written_count=len(fine)
         )
 
@@ -376,7 +375,7 @@ class Privacy(privacy_service_pb2_grpc.PrivacyServiceServicer):
         return self.last
 
 
-class Models(model_service_pb2_grpc.ModelServiceServicer):
+class Models:
     """Fake model service with one model, which serves."""
 
     def __init__(self, script: Script) -> None:
@@ -416,7 +415,7 @@ class Models(model_service_pb2_grpc.ModelServiceServicer):
         return model_service_pb2.Model(model_version=request.model_version)
 
 
-class Profiles(profile_service_pb2_grpc.ProfileServiceServicer):
+class Profiles:
     """Fake profile service with the same answer to every request."""
 
     def __init__(self, script: Script) -> None:

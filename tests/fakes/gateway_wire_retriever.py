@@ -12,28 +12,21 @@ from sightline.common.v1 import (
     job_pb2,
     product_pb2,
 )
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import (
     backup_service_pb2,
-    backup_service_pb2_grpc,
-    fit_service_pb2_grpc,
     index_service_pb2,
-    index_service_pb2_grpc,
     keyword_service_pb2,
     keyword_service_pb2_grpc,
     photo_service_pb2,
-    photo_service_pb2_grpc,
     product_service_pb2,
     product_service_pb2_grpc,
-    rebuild_service_pb2_grpc,
     synonym_service_pb2,
-    synonym_service_pb2_grpc,
     vector_service_pb2,
     vector_service_pb2_grpc,
     watch_pb2,
     watch_service_pb2,
-    watch_service_pb2_grpc,
     webhook_service_pb2,
-    webhook_service_pb2_grpc,
 )
 from tests.fakes.gateway_script import NEAREST, PRODUCTS, SPACE, Script, columns, stage_timing
 
@@ -51,7 +44,7 @@ RECALL = answer_pb2.RecallEstimate(
 )
 
 
-class Fits(fit_service_pb2_grpc.FitServiceServicer):
+class Fits:
     """Every job is new."""
 
     def __init__(self, script: Script) -> None:
@@ -208,40 +201,36 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
     async def UpsertProducts(self, request, context):
         await self.script.take("UpsertProducts", request, context)
         results = [
-            product_service_pb2.UpsertResult(
-                product_id=item.product_id, etag="e1", image_ids=["i1"]
-            )
+            gateway_pb.UpsertResult(product_id=item.product_id, etag="e1", image_ids=["i1"])
             for item in request.products
         ]
         bad: ServiceError = InvalidArgument("no title", reason="PRODUCT_INVALID")
         if request.products[-1].etag not in ("", "e1"):
             bad = Aborted("the product has changed", reason="ETAG_MISMATCH")
-        results[-1] = product_service_pb2.UpsertResult(
+        results[-1] = gateway_pb.UpsertResult(
             product_id=request.products[-1].product_id, status=to_status(bad)
         )
-        return product_service_pb2.UpsertProductsResponse(results=results, index_token="t2")
+        return gateway_pb.UpsertProductsResponse(results=results, index_token="t2")
 
     async def DeleteProducts(self, request, context):
         await self.script.take("DeleteProducts", request, context)
-        return product_service_pb2.DeleteProductsResponse(deleted_count=1, index_token="t3")
+        return gateway_pb.DeleteProductsResponse(deleted_count=1, index_token="t3")
 
     async def UpdateProducts(self, request, context):
         await self.script.take("UpdateProducts", request, context)
         gone = NotFound("no such product", reason="PRODUCT_NOT_FOUND")
-        result = product_service_pb2.UpsertResult(product_id="p9", status=to_status(gone))
-        return product_service_pb2.UpsertProductsResponse(results=[result], index_token="t4")
+        result = gateway_pb.UpsertResult(product_id="p9", status=to_status(gone))
+        return gateway_pb.UpsertProductsResponse(results=[result], index_token="t4")
 
     async def UpdateOffers(self, request, context):
         await self.script.take("UpdateOffers", request, context)
         bad = InvalidArgument("negative", reason="OFFER_INVALID")
         fine = [status_pb2.Status() for _ in request.offers[:-1]]
-        return product_service_pb2.UpdateOffersResponse(
-            statuses=[*fine, to_status(bad)], index_token="t5"
-        )
+        return gateway_pb.UpdateOffersResponse(statuses=[*fine, to_status(bad)], index_token="t5")
 
     async def PurgeProducts(self, request, context):
         await self.script.take("PurgeProducts", request, context)
-        return product_service_pb2.PurgeProductsResponse(
+        return gateway_pb.PurgeProductsResponse(
             product_count=2,
             sample_product_ids=["p1", "p2"],
             job=job_pb2.Job(job_id="retriever/9") if request.force else None,
@@ -254,19 +243,17 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
     async def ImportProducts(self, request, context):
         await self.script.take("ImportProducts", request, context)
         results = [
-            product_service_pb2.UpsertResult(
+            gateway_pb.UpsertResult(
                 product_id=row.product.product_id, etag=f"e{row.row_number}", image_ids=["i1"]
             )
             for row in request.rows
         ]
         state = import_pb2.ImportState(import_id=request.import_id, rows_done=8)
-        return product_service_pb2.ImportProductsResponse(
-            results=results, state=state, index_token="t6"
-        )
+        return gateway_pb.ImportProductsResponse(results=results, state=state, index_token="t6")
 
     async def CloseImport(self, request, context):
         await self.script.take("CloseImport", request, context)
-        return product_service_pb2.CloseImportResponse(
+        return gateway_pb.CloseImportResponse(
             state=import_pb2.ImportState(import_id=request.import_id, closed=True),
             delete_count=3,
             sample_product_ids=["p3"],
@@ -279,7 +266,7 @@ class Products(product_service_pb2_grpc.ProductServiceServicer):
         return product_service_pb2.GetImageResponse(image=image)
 
 
-class Index(index_service_pb2_grpc.IndexServiceServicer):
+class Index:
     """Fake index service with one generation, "g1", that accepts every call."""
 
     def __init__(self, script: Script) -> None:
@@ -318,7 +305,7 @@ class Index(index_service_pb2_grpc.IndexServiceServicer):
         )
 
 
-class Backups(backup_service_pb2_grpc.BackupServiceServicer):
+class Backups:
     """Every job is new, and there is one backup."""
 
     def __init__(self, script: Script) -> None:
@@ -361,7 +348,7 @@ class CatalogLists(catalog_list_service_pb2_grpc.CatalogListServiceServicer):
         return found
 
 
-class TakenDown(photo_service_pb2_grpc.PhotoServiceServicer):
+class TakenDown:
     """Fake list of taken-down photos, with one entry."""
 
     def __init__(self, script: Script) -> None:
@@ -383,7 +370,7 @@ class TakenDown(photo_service_pb2_grpc.PhotoServiceServicer):
         )
 
 
-class SetSynonyms(synonym_service_pb2_grpc.SynonymServiceServicer):
+class SetSynonyms:
     """Fake synonyms of a catalog: those of the last request."""
 
     def __init__(self, script: Script) -> None:
@@ -398,7 +385,7 @@ class SetSynonyms(synonym_service_pb2_grpc.SynonymServiceServicer):
         return synonym_service_pb2.Synonyms(rules=request.rules, etag="e1")
 
 
-class Watching(watch_service_pb2_grpc.WatchServiceServicer):
+class Watching:
     """Every frame is processed with three parts; a stream has two alerts."""
 
     def __init__(self, script: Script) -> None:
@@ -454,7 +441,7 @@ class Watching(watch_service_pb2_grpc.WatchServiceServicer):
         return product_pb2.ProductImage(image_id=request.image_id, content=b"a frame")
 
 
-class Webhooks(webhook_service_pb2_grpc.WebhookServiceServicer):
+class Webhooks:
     """Fake webhooks of a catalog, with the id of the last request."""
 
     def __init__(self, script: Script) -> None:
@@ -498,7 +485,7 @@ class Webhooks(webhook_service_pb2_grpc.WebhookServiceServicer):
         return webhook_service_pb2.ReplayDeliveriesResponse(replayed_count=1)
 
 
-class Rebuilds(rebuild_service_pb2_grpc.RebuildServiceServicer):
+class Rebuilds:
     """Every job is new."""
 
     def __init__(self, script: Script) -> None:

@@ -23,7 +23,6 @@ from servicekit.admission.concurrency import ConcurrencyLimit
 from servicekit.admission.fair_permits import FairSemaphore
 from servicekit.admission.limits import CallLimits
 from servicekit.admission.memory_budget import ByteBudget, StreamSlots, UnreadAnswers
-from servicekit.admission.newest_turns import NewestTurns
 from servicekit.audit.entries import Audit
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.config import ServerSettings
@@ -31,7 +30,7 @@ from servicekit.rpc.interceptors import ObservedServer
 from servicekit.rpc.local_channel import LocalServer, _Context
 from servicekit.rpc.server import Binding
 from servicekit.sql.database import Database
-from servicekit.tasks.priority import PrioritySemaphore
+from servicekit.tasks.turns import Turns
 from tests.cancelling import MOST, cancelled_at_each_await
 from tests.waiting import SECONDS, until
 from tests.wire.repeated_calls import TOLD
@@ -47,9 +46,8 @@ HELD: Mapping[type, Callable[[Any], object]] = {
     EmbeddingCache: lambda cache: dict(cache._making),
     FairSemaphore: lambda permits: (permits._free, permits._free_memory),
     ModelQueue: lambda queue: [dict(each) for each in queue._inside.values() if each],
-    NewestTurns: lambda turns: not turns.idle,
-    PrioritySemaphore: lambda permits: (permits._free,),
     StreamSlots: lambda slots: dict(+slots._open),
+    Turns: lambda turns: not turns.idle,
     UnreadAnswers: lambda answers: dict(answers._held),
 }
 """What is held of each kind of permit, budget, lock and store of this process: false if nothing is;

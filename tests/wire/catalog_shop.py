@@ -27,9 +27,11 @@ from servicekit.sql.database import Database
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, import_pb2, job_pb2, job_service_pb2, product_pb2
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import product_service_pb2 as pb
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from tests.fakes.photos import photo
+from tests.peer_stubs import peer_stub
 from tests.waiting import SECONDS
 
 FULL = import_pb2.IMPORT_MODE_FULL
@@ -99,19 +101,21 @@ class Shop:
 
     async def open(self, name: str, mode: int = 0) -> import_pb2.ImportState:
         state: import_pb2.ImportState = await self.products.OpenImport(
-            pb.OpenImportRequest(import_id=name, mode=mode)
+            gateway_pb.OpenImportRequest(import_id=name, mode=mode)
         )
         return state
 
-    async def send(self, name: str, *rows: pb.ImportRow) -> pb.ImportProductsResponse:
-        answer: pb.ImportProductsResponse = await self.products.ImportProducts(
-            pb.ImportProductsRequest(import_id=name, rows=rows), timeout=SECONDS
+    async def send(
+        self, name: str, *rows: gateway_pb.ImportRow
+    ) -> gateway_pb.ImportProductsResponse:
+        answer: gateway_pb.ImportProductsResponse = await self.products.ImportProducts(
+            gateway_pb.ImportProductsRequest(import_id=name, rows=rows), timeout=SECONDS
         )
         return answer
 
-    async def close(self, name: str, **fields: Any) -> pb.CloseImportResponse:
-        answer: pb.CloseImportResponse = await self.products.CloseImport(
-            pb.CloseImportRequest(import_id=name, **fields)
+    async def close(self, name: str, **fields: Any) -> gateway_pb.CloseImportResponse:
+        answer: gateway_pb.CloseImportResponse = await self.products.CloseImport(
+            gateway_pb.CloseImportRequest(import_id=name, **fields)
         )
         return answer
 
@@ -142,7 +146,13 @@ async def shop(tmp_path: Path, record_url: str) -> AsyncIterator[Shop]:
     offered = bindings(settings, Record(db), photos, index, job_queue(db), backups=backups)
     running = await server.start(offered, settings, "retriever")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
-        yield Shop(ProductServiceStub(channel), JobServiceStub(channel), db, settings, environment)
+        yield Shop(
+            peer_stub("retriever", channel, ProductServiceStub),
+            JobServiceStub(channel),
+            db,
+            settings,
+            environment,
+        )
     await running.stop()
     await index.close()
     photos.close()
@@ -178,8 +188,8 @@ def wine(product_id: str, *seeds: int, **fields: Any) -> product_pb2.Product:
     return product_pb2.Product(product_id=product_id, **(given | fields))
 
 
-def row(number: int, product_id: str, *seeds: int, **fields: Any) -> pb.ImportRow:
-    return pb.ImportRow(row_number=number, product=wine(product_id, *seeds, **fields))
+def row(number: int, product_id: str, *seeds: int, **fields: Any) -> gateway_pb.ImportRow:
+    return gateway_pb.ImportRow(row_number=number, product=wine(product_id, *seeds, **fields))
 
 
 def brand(name: str) -> filter_pb2.Filter:

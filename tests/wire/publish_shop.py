@@ -48,14 +48,12 @@ from servicekit.jobs.queue import Job, Jobs, JobState
 from servicekit.rpc import server
 from servicekit.sql.database import Database
 from sightline.common.v1 import event_pb2, product_pb2, vector_pb2
-from sightline.ranker.v1 import event_service_pb2
+from sightline.gateway.v1 import catalog_service_pb2, user_event_service_pb2
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.ranker.v1 import model_service_pb2 as model_pb
 from sightline.ranker.v1.event_service_pb2_grpc import EventServiceStub
-from sightline.ranker.v1.model_service_pb2_grpc import ModelServiceStub
 from sightline.retriever.v1 import index_service_pb2 as index_pb
-from sightline.retriever.v1 import product_service_pb2 as product_service_pb
 from sightline.retriever.v1 import vector_service_pb2 as vector_pb
-from sightline.retriever.v1.index_service_pb2_grpc import IndexServiceStub
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
 from sightline_core.branch import Branch
@@ -63,6 +61,7 @@ from sightline_core.ranking import NominateRequest
 from sightline_core.shoppers import Identity, Shopper
 from tests.engines import MilvusLite, free_port
 from tests.fakes.ranker import model, record
+from tests.peer_stubs import peer_stub
 from tests.stores import NewStore
 from tests.waiting import until
 
@@ -89,8 +88,8 @@ QUERY = np.random.default_rng(9).normal(size=DIMENSION).astype(np.float32)
 class Shop:
     """A running ranker and retriever, and ends to see and move them by."""
 
-    models: ModelServiceStub
-    index: IndexServiceStub
+    models: AdminServiceStub
+    index: AdminServiceStub
     vectors: VectorServiceStub
     products: ProductServiceStub
     record: Record
@@ -116,7 +115,7 @@ class Shop:
 
     async def stock(self) -> None:
         for start in range(0, COUNT, 100):
-            request = product_service_pb.UpsertProductsRequest(
+            request = catalog_service_pb2.UpsertProductsRequest(
                 products=[
                     product_pb2.Product(product_id=item, title="A wine", brand=f"b{item[-1]}")
                     for item in PRODUCTS[start : start + 100]
@@ -165,8 +164,8 @@ class Shop:
         return hidden
 
     async def _append(self, *acts: tuple[event_pb2.EventType.ValueType, str]) -> None:
-        answer = await self.events.AppendEvents(
-            event_service_pb2.AppendEventsRequest(
+        answer = await self.events.WriteEvents(
+            user_event_service_pb2.WriteEventsRequest(
                 events=[
                     event_pb2.Event(
                         event_id=f"{kind} {item}",
@@ -334,13 +333,13 @@ async def shop(tmp_path: Path, new_store: NewStore, engine: MilvusLite) -> Async
         ]
         target = {"RANKER_RETRIEVER_TARGET": f"127.0.0.1:{retriever_port}"}
         yield Shop(
-            ModelServiceStub(to_ranker),
-            IndexServiceStub(to_retriever),
+            peer_stub("ranker", to_ranker),
+            peer_stub("retriever", to_retriever),
             VectorServiceStub(to_retriever),
-            ProductServiceStub(to_retriever),
+            peer_stub("retriever", to_retriever, ProductServiceStub),
             held,
             Jobs(db, JOBS),
             deps(to_retriever, to_ranker),
-            EventServiceStub(to_ranker),
+            peer_stub("ranker", to_ranker, EventServiceStub),
             for_retriever | for_ranker | target,
         )

@@ -36,29 +36,31 @@ from ranker.settings import RankerSettings, TrainSettings
 from ranker.wiring.server import bindings, open_key
 from ranker.wiring.worker import noted, noted_erasure
 from ranker.workers.counting import count
-from ranker.workers.jobs import Do, train_command, trainings, work
-from ranker.workers.loops import repeat
+from ranker.workers.jobs import train_command, trainings, work
 from servicekit.artefacts.backups import Backups
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Jobs, now_micros
+from servicekit.jobs.worker import Do
 from servicekit.processes.background import Priority
 from servicekit.rpc.channel import connect
 from servicekit.rpc.server import Binding, start
 from servicekit.sql.database import Database
 from servicekit.status import from_rpc_error
+from servicekit.tasks.loops import Loop
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2, job_service_pb2_grpc
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.ranker.v1 import (
     answer_service_pb2_grpc,
-    event_service_pb2,
     event_service_pb2_grpc,
     experiment_service_pb2_grpc,
     model_service_pb2,
-    model_service_pb2_grpc,
     ranking_service_pb2,
     ranking_service_pb2_grpc,
 )
 from tests import pseudonyms
 from tests.fakes.ranker import FakeProducts, columns, product, serving
+from tests.peer_stubs import peer_stub
 from tests.stores import NewStore
 from tests.waiting import until
 
@@ -81,7 +83,7 @@ class Suite:
     ranking: ranking_service_pb2_grpc.RankingServiceStub
     events: event_service_pb2_grpc.EventServiceStub
     answers: answer_service_pb2_grpc.AnswerServiceStub
-    models: model_service_pb2_grpc.ModelServiceStub
+    models: AdminServiceStub
     experiments: experiment_service_pb2_grpc.ExperimentServiceStub
     jobs: job_service_pb2_grpc.JobServiceStub
     target: str
@@ -94,8 +96,8 @@ class Suite:
         await until(lambda: not self.queue._queued._waiting)
 
     async def append(self, *events: event_pb2.Event, catalog: str = ""):
-        request = event_service_pb2.AppendEventsRequest(catalog_id=catalog, events=events)
-        return await self.events.AppendEvents(request)
+        request = gateway_pb.WriteEventsRequest(catalog_id=catalog, events=events)
+        return await self.events.WriteEvents(request)
 
     async def rank(self, products=PRODUCTS, weights=WEIGHTS, **fields):
         request = ranking_service_pb2.RankRequest(
@@ -187,9 +189,9 @@ async def suite(
                 database,
                 retriever,
                 ranking_service_pb2_grpc.RankingServiceStub(channel),
-                event_service_pb2_grpc.EventServiceStub(channel),
+                peer_stub("ranker", channel, event_service_pb2_grpc.EventServiceStub),
                 answer_service_pb2_grpc.AnswerServiceStub(channel),
-                model_service_pb2_grpc.ModelServiceStub(channel),
+                peer_stub("ranker", channel),
                 experiment_service_pb2_grpc.ExperimentServiceStub(channel),
                 job_service_pb2_grpc.JobServiceStub(channel),
                 f"127.0.0.1:{server.port}",
@@ -231,7 +233,7 @@ async def at_work(suite: Suite, exported_to: str = "exports") -> AsyncIterator[N
     counting = partial(count, suite.database, DEFAULTS, stop)
     tasks = [
         asyncio.create_task(work(jobs, does, 30.0, 0.02, stop)),
-        asyncio.create_task(repeat(counting, 0.02, stop, "nothing counted")),
+        asyncio.create_task(Loop("nothing counted", counting, 0.02).run(stop)),
     ]
     yield
     stop.set()

@@ -49,17 +49,18 @@ from servicekit.sql.leases import Lease, worker_id
 from servicekit.sql.retention import forget_jobs
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import filter_pb2, product_pb2, vector_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
-from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1.keyword_service_pb2_grpc import KeywordServiceStub
-from sightline.retriever.v1.photo_service_pb2_grpc import PhotoServiceStub
 from sightline.retriever.v1.product_service_pb2_grpc import ProductServiceStub
 from sightline.retriever.v1.vector_service_pb2_grpc import VectorServiceStub
 from tests.engines import MilvusLite
 from tests.fakes.embedder import FakeEmbedder, embedder_server
 from tests.fakes.index import DIMENSION, VERSION, vector_of
 from tests.fakes.photos import photo
+from tests.peer_stubs import peer_stub
 from tests.waiting import SECONDS, until
 
 PRICE = money_pb2.Money(currency_code="EUR", units=12, nanos=500_000_000)
@@ -72,7 +73,7 @@ class Shop:
     products: ProductServiceStub
     vectors: VectorServiceStub
     words: KeywordServiceStub
-    photos: PhotoServiceStub
+    photos: AdminServiceStub
     embedder: FakeEmbedder
     db: Database
     index: MilvusIndex
@@ -87,9 +88,9 @@ class Shop:
     offered: Sequence[Binding]
     catalogs: KnownCatalogs
 
-    async def upsert(self, *items: product_pb2.Product) -> products_pb.UpsertProductsResponse:
-        answer: products_pb.UpsertProductsResponse = await self.products.UpsertProducts(
-            products_pb.UpsertProductsRequest(products=items), timeout=SECONDS
+    async def upsert(self, *items: product_pb2.Product) -> gateway_pb.UpsertProductsResponse:
+        answer: gateway_pb.UpsertProductsResponse = await self.products.UpsertProducts(
+            gateway_pb.UpsertProductsRequest(products=items), timeout=SECONDS
         )
         return answer
 
@@ -198,10 +199,10 @@ async def shop(
     target = f"127.0.0.1:{running.port}"
     async with grpc.aio.insecure_channel(target) as channel:
         yield Shop(
-            ProductServiceStub(channel),
+            peer_stub("retriever", channel, ProductServiceStub),
             VectorServiceStub(channel),
             KeywordServiceStub(channel),
-            PhotoServiceStub(channel),
+            peer_stub("retriever", channel),
             embedder,
             db,
             index,

@@ -32,6 +32,7 @@ from tests.fakes.photos import (
     turned,
 )
 from tests.fakes.triton import LITE0, LITE2, FakeTriton
+from tests.peer_stubs import peer_stub
 from tests.waiting import SECONDS
 from tests.wire.embedder_server import (
     NAME,
@@ -64,7 +65,9 @@ async def test_photos_are_fetched_from_where_it_is_allowed_and_from_nowhere_else
     request = batch(photo(200, 150))
     for uri in uris:
         request.items.add(image_uri=uri)
-    response = await pb_grpc.EmbeddingServiceStub(connected).BatchEmbed(request)
+    response = await peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub).BatchEmbed(
+        request
+    )
     assert reasons(response) == ["", *uris.values()]
     assert response.results[0].vector == response.results[1].vector
     assert "fetch" in {timing.stage for timing in response.stage_timings}
@@ -102,7 +105,9 @@ async def test_bad_items_are_refused_each_for_its_reason_and_the_rest_goes_throu
     request = batch(*good.values(), *bad)
     request.items.add(text="a dry white wine")
     request.items.add(image=whole, space="x-ray")
-    response = await pb_grpc.EmbeddingServiceStub(connected).BatchEmbed(request)
+    response = await peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub).BatchEmbed(
+        request
+    )
     assert reasons(response) == [
         *[""] * len(good),
         *bad.values(),
@@ -118,7 +123,7 @@ async def test_bad_items_are_refused_each_for_its_reason_and_the_rest_goes_throu
 async def test_every_vector_carries_the_version_that_the_space_is_listed_with(
     connected: grpc.aio.Channel,
 ) -> None:
-    stub = pb_grpc.EmbeddingServiceStub(connected)
+    stub = peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub)
     space, second = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
     assert (space.space, space.ready, space.dimension) == ("visual", True, 1280)
     assert (space.model, space.licence) == ("efficientnet_lite0", "Apache-2.0")
@@ -133,7 +138,7 @@ async def test_every_vector_carries_the_version_that_the_space_is_listed_with(
 async def test_an_item_goes_to_the_model_of_the_version_that_it_names(
     connected: grpc.aio.Channel, triton: FakeTriton
 ) -> None:
-    stub = pb_grpc.EmbeddingServiceStub(connected)
+    stub = peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub)
     spaces = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
     triton.requests.clear()
     first, second = (space.version for space in spaces)
@@ -155,7 +160,7 @@ async def test_an_item_goes_to_the_model_of_the_version_that_it_names(
 async def test_a_model_that_is_down_or_hangs_costs_only_its_own_version(
     connected: grpc.aio.Channel, triton: FakeTriton, down: str
 ) -> None:
-    stub = pb_grpc.EmbeddingServiceStub(connected)
+    stub = peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub)
     spaces = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
     of = {space.model: space.version for space in spaces}
     up = next(name for name in of if name != down)
@@ -188,7 +193,7 @@ async def test_a_model_that_is_down_or_hangs_costs_only_its_own_version(
 async def test_polling_the_spaces_costs_the_models_a_few_inferences_a_second(
     connected: grpc.aio.Channel, triton: FakeTriton
 ) -> None:
-    stub = pb_grpc.EmbeddingServiceStub(connected)
+    stub = peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub)
     started = time.monotonic()
     answers = await asyncio.gather(
         *(stub.ListSpaces(pb.ListSpacesRequest(), timeout=SECONDS) for _ in range(100))
@@ -201,7 +206,7 @@ async def test_polling_the_spaces_costs_the_models_a_few_inferences_a_second(
 async def test_a_new_model_version_gives_a_new_space_version_in_the_next_answer(
     connected: grpc.aio.Channel, triton: FakeTriton
 ) -> None:
-    stub = pb_grpc.EmbeddingServiceStub(connected)
+    stub = peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub)
     before = (await stub.BatchEmbed(batch(photo()))).results[0].vector.space_version
     triton.config.parameters["version_2_sha256"].string_value = "0" * 64
     triton.version = "2"
@@ -212,7 +217,9 @@ async def test_a_new_model_version_gives_a_new_space_version_in_the_next_answer(
 async def test_the_pixels_that_triton_gets_are_the_upright_crop_s(
     connected: grpc.aio.Channel, triton: FakeTriton
 ) -> None:
-    await pb_grpc.EmbeddingServiceStub(connected).BatchEmbed(batch(photo(), photo(9, 9)))
+    await peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub).BatchEmbed(
+        batch(photo(), photo(9, 9))
+    )
     shapes = [list(request.inputs[0].shape) for request in triton.requests]
     assert sum(rows for rows, *_ in shapes) == 2
     assert {tuple(sides) for _, *sides in shapes} == {(224, 224, 3)}
@@ -222,7 +229,7 @@ async def test_the_pixels_that_triton_gets_are_the_upright_crop_s(
 async def test_while_triton_is_down_items_say_so_and_the_service_is_ready(
     alone: grpc.aio.Channel,
 ) -> None:
-    stub = pb_grpc.EmbeddingServiceStub(alone)
+    stub = peer_stub("embedder", alone, pb_grpc.EmbeddingServiceStub)
     response = await stub.BatchEmbed(batch(photo(), b"text"))
     assert reasons(response) == ["EMBEDDER_UNAVAILABLE", "IMAGE_UNDECODABLE"]
     lost = from_status(response.results[0].status)
@@ -239,7 +246,7 @@ async def test_while_triton_is_down_items_say_so_and_the_service_is_ready(
 async def test_a_triton_that_fails_and_recovers_needs_no_restart_of_the_embedder(
     connected: grpc.aio.Channel, triton: FakeTriton
 ) -> None:
-    stub = pb_grpc.EmbeddingServiceStub(connected)
+    stub = peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub)
     assert reasons(await stub.BatchEmbed(batch(photo()))) == [""]
     triton.failure = (grpc.StatusCode.INTERNAL, "Stub process 'm_0_0' is not healthy.")
     assert reasons(await stub.BatchEmbed(batch(photo()))) == ["EMBEDDER_UNAVAILABLE"]
@@ -252,7 +259,7 @@ async def test_an_answer_comes_within_the_deadline_with_what_is_done(
 ) -> None:
     # 20 ms suffice to answer in where a shop runs, not beside two other tests on two cores.
     monkeypatch.setattr(embedding, "RESERVE", 1.0)
-    stub = pb_grpc.EmbeddingServiceStub(connected)
+    stub = peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub)
     assert reasons(await stub.BatchEmbed(batch(photo()))) == [""]
     triton.delay = 60
     response = await stub.BatchEmbed(batch(photo(), b"text"), timeout=2)
@@ -264,7 +271,7 @@ async def test_a_photo_that_its_decoder_dies_of_costs_its_own_item_only(triton_p
     # A good photo that takes a second or more, and 144 MB, to decode.
     slow = encoded(Image.new("LA", (6_000, 6_000), (200, 100)), "PNG", compress_level=1)
     async for channel in served(triton_port, max_pixels=36_000_000, decode_seconds=SECONDS):
-        stub = pb_grpc.EmbeddingServiceStub(channel)
+        stub = peer_stub("embedder", channel, pb_grpc.EmbeddingServiceStub)
         neighbours = [photo(seed=seed) for seed in range(8)]
         assert reasons(await stub.BatchEmbed(batch(*neighbours))) == [""] * 8
         rest = max(map(resident, decoding_processes()))
@@ -331,7 +338,9 @@ async def test_a_request_that_is_wrong_as_a_whole_is_refused_as_a_whole(
     reason: str,
 ) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await pb_grpc.EmbeddingServiceStub(connected).BatchEmbed(request_of())
+        await peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub).BatchEmbed(
+            request_of()
+        )
     error = from_rpc_error(caught.value)
     assert (error.code, error.reason) == (code, reason)
     assert error.violations
@@ -341,7 +350,7 @@ async def test_a_request_that_is_wrong_as_a_whole_is_refused_as_a_whole(
 async def test_bulk_and_interactive_batches_of_full_size_all_succeed_side_by_side(
     connected: grpc.aio.Channel,
 ) -> None:
-    stub = pb_grpc.EmbeddingServiceStub(connected)
+    stub = peer_stub("embedder", connected, pb_grpc.EmbeddingServiceStub)
     photos = [photo(seed=i) for i in range(64)]
     calls = [
         stub.BatchEmbed(batch(*photos, priority=priority))

@@ -38,6 +38,7 @@ from sightline_rules.photos import PhotoLimits
 from tests import fitted
 from tests.engines import ROOT, free_port
 from tests.fakes.triton import LITE0
+from tests.peer_stubs import peer_stub
 from tests.triton import MODELS, triton_kept_up
 from tests.waiting import SECONDS
 
@@ -97,7 +98,13 @@ async def served(folder: Path) -> AsyncIterator[Served]:
         running = await server.start(offered, settings, "embedder")
         target = f"127.0.0.1:{running.port}"
         async with grpc.aio.insecure_channel(target) as channel:
-            found = Served(pb_grpc.EmbeddingServiceStub(channel), *made, folder, target, triton)
+            found = Served(
+                peer_stub("embedder", channel, pb_grpc.EmbeddingServiceStub),
+                *made,
+                folder,
+                target,
+                triton,
+            )
             for model in (name for space in made for name in (space.name, f"{space.name}_text")):
                 await loaded(triton, model)
             await ready(found)

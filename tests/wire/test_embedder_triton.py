@@ -32,6 +32,7 @@ from tests.engines import ROOT, free_port
 from tests.fakes.detectors import detector, manifest
 from tests.fakes.photos import photo
 from tests.fakes.triton import LITE0, LITE2
+from tests.peer_stubs import peer_stub
 from tests.triton import TRITON, processes_of, triton_kept_up
 from tests.waiting import SECONDS
 from tests.wire.embedder_server import RECOVERY, batch, reasons, served
@@ -73,7 +74,7 @@ async def test_a_model_process_that_was_killed_shows_in_typed_errors_in_time_and
     port = free_port()
     async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2]) as triton:
         async for channel in served(port):
-            stub = pb_grpc.EmbeddingServiceStub(channel)
+            stub = peer_stub("embedder", channel, pb_grpc.EmbeddingServiceStub)
             await until(stub, BOTH, SECONDS)
             (process,) = processes_of(LITE0, triton.pid)
             os.kill(process, signal.SIGKILL)
@@ -110,7 +111,7 @@ async def test_the_real_server_serves_both_versions_with_each_model_s_own_vector
     photos = [path.read_bytes() for path in sorted(WINES.glob("*.jpg"))[:5]]
     async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2]):
         async for channel in served(port):
-            stub = pb_grpc.EmbeddingServiceStub(channel)
+            stub = peer_stub("embedder", channel, pb_grpc.EmbeddingServiceStub)
             await until(stub, BOTH, SECONDS)
             spaces = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces
             assert [space.model for space in spaces] == [LITE0, LITE2]
@@ -141,7 +142,7 @@ async def test_the_regions_of_two_photos_sum_to_the_similarity_of_their_vectors(
     port = free_port()
     async with triton_kept_up(port, tmp_path / "triton.log", (LITE0,)):
         async for channel in served(port, models=(LITE0,), max_pixels=50_000_000):
-            stub = pb_grpc.EmbeddingServiceStub(channel)
+            stub = peer_stub("embedder", channel, pb_grpc.EmbeddingServiceStub)
             await until(stub, {LITE0: True}, SECONDS)
             embedded = await stub.BatchEmbed(batch(*files), timeout=SECONDS)
             vectors = [np.frombuffer(each.vector.data, "<f4") for each in embedded.results]
@@ -174,7 +175,7 @@ async def test_the_face_in_a_photo_is_found_by_a_detector_that_is_loaded_for_it(
     port = free_port()
     async with triton_kept_up(port, tmp_path / "triton.log", (LITE0,)):
         async for channel in served(port, models=(LITE0,), max_pixels=50_000_000):
-            stub = pb_grpc.EmbeddingServiceStub(channel)
+            stub = peer_stub("embedder", channel, pb_grpc.EmbeddingServiceStub)
             await until(stub, {LITE0: True}, SECONDS)
             photos = [FACE.read_bytes(), turned.getvalue(), next(WINES.iterdir()).read_bytes()]
             asked = [pb.FindFacesRequest(image=data) for data in photos]
@@ -205,7 +206,7 @@ async def test_labels_are_read_by_models_that_are_loaded_with_the_first_photo(
     port = free_port()
     async with triton_kept_up(port, tmp_path / "triton.log", (LITE0,)) as triton:
         async for channel in served(port, models=(LITE0,), max_pixels=50_000_000):
-            stub = pb_grpc.EmbeddingServiceStub(channel)
+            stub = peer_stub("embedder", channel, pb_grpc.EmbeddingServiceStub)
             await until(stub, {LITE0: True}, SECONDS)
             assert not processes_of(DETECTOR, triton.pid)
             photos = [wine, turned.getvalue(), blank.getvalue()]
@@ -257,7 +258,7 @@ async def test_lines_of_scripts_that_are_not_read_are_counted_and_others_are_rea
     port = free_port()
     async with triton_kept_up(port, tmp_path / "triton.log", (LITE0,)):
         async for channel in served(port, models=(LITE0,), max_pixels=50_000_000):
-            stub = pb_grpc.EmbeddingServiceStub(channel)
+            stub = peer_stub("embedder", channel, pb_grpc.EmbeddingServiceStub)
             await until(stub, {LITE0: True}, SECONDS)
             asked = [pb.ReadLabelsRequest(image=label) for label in labels]
             read = [await stub.ReadLabels(each, timeout=SECONDS) for each in asked]
@@ -319,7 +320,7 @@ async def test_bottles_that_look_alike_share_a_vector_and_two_views(tmp_path: Pa
     port = free_port()
     async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2]):
         async for channel in served(port):
-            stub = pb_grpc.EmbeddingServiceStub(channel)
+            stub = peer_stub("embedder", channel, pb_grpc.EmbeddingServiceStub)
             await until(stub, BOTH, SECONDS)
             asked = pb.EmbedRegionsRequest(image=shelf(60, 60, 60, 5))
             found = await stub.EmbedRegions(asked, timeout=SECONDS)
@@ -371,7 +372,7 @@ async def test_objects_are_found_by_a_detector_that_the_operator_brings(tmp_path
     port = free_port()
     async with triton_kept_up(port, tmp_path / "log", [LITE0, LITE2], models):
         async for channel in served(port, object_model="tiny"):
-            stub = pb_grpc.EmbeddingServiceStub(channel)
+            stub = peer_stub("embedder", channel, pb_grpc.EmbeddingServiceStub)
             await until(stub, BOTH, SECONDS)
             asked = pb.EmbedRegionsRequest(image=photo(200, 200))
             found = await stub.EmbedRegions(asked, timeout=SECONDS)

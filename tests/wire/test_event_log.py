@@ -24,6 +24,7 @@ from ranker.workers.landing import Landing
 from servicekit.clock import now_micros
 from servicekit.keys.keyring import KeyRing
 from sightline.common.v1 import event_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
 from sightline.ranker.v1 import event_service_pb2 as pb
 from tests.fakes.ranker import stored as stored_event
 from tests.kafka import Cluster, cluster
@@ -226,7 +227,7 @@ async def test_forged_and_unsigned_entries_never_come_to_the_record(
 @only_sqlite
 async def test_a_purge_wins_over_events_that_still_wait(suite: Suite, topic: Access) -> None:
     await suite.append(event(event_id="old"), *crowd(5))
-    request = pb.PurgeEventsRequest(shopper=ANN, force=True)
+    request = gateway_pb.PurgeEventsRequest(shopper=ANN, force=True)
     answer = await suite.events.PurgeEvents(request)
     assert answer.event_count == 0  # it counts what is in the record
     await suite.append(event(event_id="new"))
@@ -243,7 +244,7 @@ async def test_a_purge_deletes_what_came_to_the_record_while_it_was_asked_for(
 ) -> None:
     """Add events after the purge was counted, and before its job is visible."""
     await suite.append(event(event_id="old"))
-    await suite.events.PurgeEvents(pb.PurgeEventsRequest(shopper=ANN, force=True))
+    await suite.events.PurgeEvents(gateway_pb.PurgeEventsRequest(shopper=ANN, force=True))
     straight = EventRecord(suite.database).append  # as if no job had been there
     log = EventLog(topic, GROUP, more=SHORT)
     one = Landing(log, straight, now_micros, topic.signatures.check)

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from sightline.common.v1 import event_pb2, job_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2
-from sightline.ranker.v1 import event_service_pb2
 from sightline.ranker.v1 import experiment_service_pb2 as pb
 from sightline_client.cli import app
 from tests.fakes.gateway_wire import Suite as Front
@@ -176,7 +175,7 @@ async def test_who_is_merged_counts_in_the_first_arm_and_who_is_purged_in_none(s
     )
     assert [arm.unit_count for arm in (await report(suite)).arms] == [1, 3]
 
-    merge = event_service_pb2.MergeShopperRequest(to=event_pb2.Shopper(user_id="ann"))
+    merge = user_event_service_pb2.MergeShopperRequest(to=event_pb2.Shopper(user_id="ann"))
     getattr(merge, "from").CopyFrom(visitor)
     await suite.events.MergeShopper(merge)
 
@@ -184,7 +183,7 @@ async def test_who_is_merged_counts_in_the_first_arm_and_who_is_purged_in_none(s
     assert [arm.unit_count for arm in found.arms] == [0, 3]
     assert found.mixed_unit_count == 1
 
-    purge = event_service_pb2.PurgeEventsRequest(shopper=event_pb2.Shopper(user_id="cat"))
+    purge = user_event_service_pb2.PurgeEventsRequest(shopper=event_pb2.Shopper(user_id="cat"))
     purge.force = True
     async with at_work(suite):
         job = (await suite.events.PurgeEvents(purge)).job

@@ -26,7 +26,6 @@ from servicekit.admission import access
 from servicekit.admission.access import Caller, Role
 from servicekit.errors import ServiceError
 from servicekit.keys.keyring import signing_keys
-from servicekit.rpc.server import Binding
 from sightline.common.v1 import product_pb2
 from sightline.ranker.v1.answer_service_pb2 import AnswerRecord
 from sightline.ranker.v1.privacy_service_pb2 import ExportUserResponse, PersonalRecord
@@ -184,9 +183,7 @@ async def world(folder: Path, costs: Mapping[str, int | None]) -> AsyncIterator[
     for name, text in SCENES.items():
         (scenes / f"{name}.toml").write_text(text)
     script = Script()
-    embedder = Peer(
-        [*map(Binding.of, (Embedding(script), FittedSpaces(script)))], script, "embedder"
-    )
+    embedder = Peer.of("embedder", script, Embedding(script), FittedSpaces(script))
     answer_rest(embedder.bindings, script, "embedder")
     async with AsyncExitStack() as stack:
         await embedder.up()

@@ -7,6 +7,7 @@ from gateway.state import recent_requests
 from sightline.gateway.v1 import admin_service_pb2
 from sightline.ranker.v1 import privacy_service_pb2, privacy_service_pb2_grpc
 from tests.fakes.gateway_wire import Suite, running
+from tests.peer_stubs import peer_stub
 from tests.waiting import until
 from tests.wire.gateway_calls import ANN, photo
 
@@ -32,7 +33,9 @@ async def test_an_erasure_drops_the_requests_that_name_a_shopper(
             assert await kept(suite) == 1
             return
         async with grpc.aio.insecure_channel(f"127.0.0.1:{suite.ranker.port}") as channel:
-            await privacy_service_pb2_grpc.PrivacyServiceStub(channel).EraseUser(request)
+            await peer_stub(
+                "ranker", channel, privacy_service_pb2_grpc.PrivacyServiceStub
+            ).EraseUser(request)
 
         async def dropped() -> bool:
             return await kept(suite) == 1

@@ -19,6 +19,7 @@ from sightline.embedder.v1 import inspection_service_pb2 as pb
 from sightline.embedder.v1 import inspection_service_pb2_grpc
 from tests.engines import free_port
 from tests.fakes.pieces import piece
+from tests.peer_stubs import peer_stub
 from tests.triton import triton_kept_up
 from tests.waiting import SECONDS, until
 from tests.wire.test_embedder import LITE0
@@ -52,7 +53,9 @@ async def serving(
         running = await server.start(offered, settings, "e")
         try:
             async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
-                yield inspection_service_pb2_grpc.InspectionServiceStub(channel)
+                yield peer_stub(
+                    "embedder", channel, inspection_service_pb2_grpc.InspectionServiceStub
+                )
         finally:
             await running.stop()
             await sources.close()

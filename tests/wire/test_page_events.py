@@ -76,7 +76,7 @@ async def open_page(page: Page, pages: Pages, port: int, name: str = "a.html", *
 
 def stored(suite: Suite) -> list[event_pb2.Event]:
     """Return all events that reached the ranker."""
-    requests = suite.ranker.script.requests("AppendEvents")
+    requests = suite.ranker.script.requests("WriteEvents")
     return [event for request in requests for event in request.events]
 
 
@@ -158,7 +158,7 @@ async def test_events_are_sent_in_batches(
     await open_page(page, pages, face.port, shopper={"userId": "ann"})
     await page.evaluate(many(70))
     await until(lambda: len(stored(suite)) == 70)
-    sizes = [len(each.events) for each in suite.ranker.script.requests("AppendEvents")]
+    sizes = [len(each.events) for each in suite.ranker.script.requests("WriteEvents")]
     assert sizes == [30, 30, 10]
     assert [each.product_id for each in stored(suite)] == [f"p{i}" for i in range(70)]
     assert {each.shopper.user_id for each in stored(suite)} == {"ann"}
@@ -253,13 +253,13 @@ async def test_events_wait_for_a_gateway_that_is_down(
     page: Page, pages: Pages, face: Face, suite: Suite
 ) -> None:
     await open_page(page, pages, face.port, shopper={"visitorId": "v"})
-    suite.ranker.script.errors["AppendEvents"] = Unavailable("busy", reason="STORE_BUSY")
+    suite.ranker.script.errors["WriteEvents"] = Unavailable("busy", reason="STORE_BUSY")
     await page.evaluate(many(400))
     await page.wait_for_function("errors.length >= 2")
-    tried = suite.ranker.script.requests("AppendEvents")
+    tried = suite.ranker.script.requests("WriteEvents")
     assert {each.events[0].event_id for each in tried} == {tried[0].events[0].event_id}
     suite.ranker.script.seen.clear()
-    del suite.ranker.script.errors["AppendEvents"]
+    del suite.ranker.script.errors["WriteEvents"]
     await until(lambda: len(stored(suite)) >= 300)
     await page.evaluate("events.flush()")
     assert [each.product_id for each in stored(suite)] == [f"p{i}" for i in range(100, 400)]

@@ -14,9 +14,9 @@ import pytest
 from servicekit.jobs.queue import JobState
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import filter_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.ranker.v1 import model_service_pb2 as model_pb
 from sightline.retriever.v1 import index_service_pb2 as index_pb
-from sightline.retriever.v1 import product_service_pb2 as product_service_pb
 from tests.stores import only_sqlite
 from tests.waiting import until
 from tests.wire.publish_shop import COUNT, Shop, best, shop
@@ -107,8 +107,6 @@ async def test_a_publication_whose_worker_is_killed_goes_on(shop: Shop) -> None:
         assert await shop.search("lfm-one") == pytest.approx(best("lfm-one"), abs=1e-4)
 
         first = next(iter(best("lfm-one")))
-        await shop.products.DeleteProducts(
-            product_service_pb.DeleteProductsRequest(product_ids=[first])
-        )
+        await shop.products.DeleteProducts(gateway_pb.DeleteProductsRequest(product_ids=[first]))
         rest = best("lfm-one", lambda item: item != first)
         assert await shop.search("lfm-one") == pytest.approx(rest, abs=1e-4)

@@ -28,18 +28,19 @@ from ranker.record.tables import ANSWERS, EVENTS, JOBS, POPULARITY
 from servicekit.clock import now_micros
 from servicekit.jobs.queue import Jobs
 from sightline.common.v1 import event_pb2
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.ranker.v1 import (
     answer_service_pb2,
     event_service_pb2,
     experiment_service_pb2,
     model_service_pb2,
     profile_service_pb2,
-    profile_service_pb2_grpc,
     ranking_service_pb2,
 )
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 from sightline.ranker.v1 import privacy_service_pb2_grpc as pb_grpc
 from tests.fakes.ranker import columns
+from tests.peer_stubs import peer_stub
 from tests.wire.ranker_suite import (
     ANN,
     PRODUCTS,
@@ -98,13 +99,13 @@ def names_a_shopper(message: Descriptor, known: frozenset[str] = frozenset()) ->
 @pytest.fixture
 async def privacy(suite: Suite) -> AsyncIterator[pb_grpc.PrivacyServiceStub]:
     async with grpc.aio.insecure_channel(suite.target) as channel:
-        yield pb_grpc.PrivacyServiceStub(channel)
+        yield peer_stub("ranker", channel, pb_grpc.PrivacyServiceStub)
 
 
 @pytest.fixture
-async def profiles(suite: Suite) -> AsyncIterator[profile_service_pb2_grpc.ProfileServiceStub]:
+async def profiles(suite: Suite) -> AsyncIterator[AdminServiceStub]:
     async with grpc.aio.insecure_channel(suite.target) as channel:
-        yield profile_service_pb2_grpc.ProfileServiceStub(channel)
+        yield peer_stub("ranker", channel)
 
 
 def deciding(*withdrawn: str, given: tuple[str, ...] = (), **fields) -> pb.SetConsentRequest:
@@ -154,7 +155,7 @@ async def shopped(suite: Suite) -> None:
 class Asked:
     """Each bound call, for Ann and for a shopper without data."""
 
-    def __init__(self, suite: Suite, profiles: profile_service_pb2_grpc.ProfileServiceStub) -> None:
+    def __init__(self, suite: Suite, profiles: AdminServiceStub) -> None:
         self.suite, self.profiles = suite, profiles
 
     async def Rank(self, **who) -> Message:
@@ -210,7 +211,7 @@ def test_every_call_that_names_a_shopper_is_bound_to_a_purpose_or_says_why_not()
 async def test_a_call_answers_who_refuses_personal_answers_as_a_stranger(
     suite: Suite,
     privacy: pb_grpc.PrivacyServiceStub,
-    profiles: profile_service_pb2_grpc.ProfileServiceStub,
+    profiles: AdminServiceStub,
     call: str,
 ) -> None:
     await shopped(suite)
@@ -250,7 +251,7 @@ async def test_answers_without_consent_are_recorded_without_the_shopper(
 
 
 async def test_attributes_need_consent_and_go_with_it(
-    privacy: pb_grpc.PrivacyServiceStub, profiles: profile_service_pb2_grpc.ProfileServiceStub
+    privacy: pb_grpc.PrivacyServiceStub, profiles: AdminServiceStub
 ) -> None:
     size = profile_service_pb2.ShopperAttribute(key="size", text="M")
     request = profile_service_pb2.SetShopperAttributesRequest(shopper=ANN, attributes=[size])

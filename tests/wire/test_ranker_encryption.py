@@ -14,10 +14,12 @@ from pathlib import Path
 import grpc
 import pytest
 
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import event_service_pb2_grpc
 from tests import pseudonyms
 from tests.engines import ROOT, free_port
+from tests.peer_stubs import peer_stub
 from tests.waiting import SECONDS, until
 from tests.wire.ranker_suite import ANN, event
 
@@ -78,14 +80,14 @@ async def ranker(folder: Path) -> AsyncIterator[event_service_pb2_grpc.EventServ
     with process("ranker", folder, folder / "ranker.log", RANKER_PORT=str(port)):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             await asyncio.wait_for(channel.channel_ready(), SECONDS)
-            yield event_service_pb2_grpc.EventServiceStub(channel)
+            yield peer_stub("ranker", channel, event_service_pb2_grpc.EventServiceStub)
 
 
 async def search(folder: Path) -> None:
     """Let Ann search."""
     async with ranker(folder) as events:
         one = event("", "SEARCH", query=WORDS)
-        answer = await events.AppendEvents(pb.AppendEventsRequest(events=[one]))
+        answer = await events.WriteEvents(gateway_pb.WriteEventsRequest(events=[one]))
         assert answer.written_count == 1
 
 

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ranker.events import purge
 from servicekit.clock import now_micros
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import model_service_pb2
 from tests.wire.ranker_suite import ANN, HOUR, Suite, at_work, crowd, event, refusal, suite
@@ -26,9 +27,9 @@ async def purging(suite: Suite) -> AsyncIterator[Suite]:
         yield suite
 
 
-def merging(source=COOKIE, target=ANN, **fields) -> pb.MergeShopperRequest:
+def merging(source=COOKIE, target=ANN, **fields) -> gateway_pb.MergeShopperRequest:
     """Return the request that merges the cookie into Ann; "from" is a keyword of Python."""
-    return pb.MergeShopperRequest(**{"from": source, "to": target}, **fields)
+    return gateway_pb.MergeShopperRequest(**{"from": source, "to": target}, **fields)
 
 
 async def ids(suite: Suite, who=ANN, **fields) -> list[str]:
@@ -143,13 +144,15 @@ async def test_a_purge_counts_first_and_deletes_only_with_force(purging: Suite) 
     await purging.append(event(event_id="elsewhere", ago=HOUR), catalog="other")
     conditions = {"before_time": ago(60), "product_id": "r0"}
 
-    counted = await purging.events.PurgeEvents(pb.PurgeEventsRequest(**conditions))
+    counted = await purging.events.PurgeEvents(gateway_pb.PurgeEventsRequest(**conditions))
     assert (counted.event_count, counted.HasField("job")) == (1, False)
     assert counted.first_event_time == counted.last_event_time
     assert abs(counted.first_event_time.seconds - ago(HOUR).seconds) <= 2
     assert await ids(purging) == ["new", "old"]
 
-    forced = await purging.events.PurgeEvents(pb.PurgeEventsRequest(**conditions, force=True))
+    forced = await purging.events.PurgeEvents(
+        gateway_pb.PurgeEventsRequest(**conditions, force=True)
+    )
     assert (forced.event_count, forced.job.kind) == (1, "purge_events")
     job = await followed(purging, forced.job.job_id)
     assert (job.state, job.done, job.total) == (job_pb2.Job.STATE_SUCCEEDED, 1, 1)
@@ -164,7 +167,7 @@ async def test_many_events_go_in_batches_and_what_they_counted_goes_with_them(
     monkeypatch.setattr(purge, "BATCH", 100)
     await purging.append(*(event(f"r{n % 6}", event_id=f"e{n}", ago=n) for n in range(1000)))
     await purging.append(event("w1", shopper=COOKIE))
-    request = pb.PurgeEventsRequest(shopper=ANN, force=True)
+    request = gateway_pb.PurgeEventsRequest(shopper=ANN, force=True)
     answer = await purging.events.PurgeEvents(request)
     job = await followed(purging, answer.job.job_id)
     assert (job.state, job.done) == (job_pb2.Job.STATE_SUCCEEDED, 1000)
@@ -177,7 +180,7 @@ async def test_a_cancelled_purge_leaves_the_rest_and_says_how_far_it_came(
 ) -> None:
     monkeypatch.setattr(purge, "BATCH", 10)
     await suite.append(*(event(event_id=f"e{n}", ago=n) for n in range(500)))
-    answer = await suite.events.PurgeEvents(pb.PurgeEventsRequest(shopper=ANN, force=True))
+    answer = await suite.events.PurgeEvents(gateway_pb.PurgeEventsRequest(shopper=ANN, force=True))
     get = job_service_pb2.GetJobRequest(job_id=answer.job.job_id)
     async with at_work(suite):
         while (await suite.jobs.GetJob(get)).done == 0:  # noqa: ASYNC110
@@ -191,7 +194,7 @@ async def test_a_cancelled_purge_leaves_the_rest_and_says_how_far_it_came(
 
 async def test_events_that_come_in_after_the_count_stay(suite: Suite) -> None:
     await suite.append(event(event_id="before"))
-    answer = await suite.events.PurgeEvents(pb.PurgeEventsRequest(shopper=ANN, force=True))
+    answer = await suite.events.PurgeEvents(gateway_pb.PurgeEventsRequest(shopper=ANN, force=True))
     await suite.append(event(event_id="after", ago=HOUR))
     async with at_work(suite):
         await followed(suite, answer.job.job_id)
@@ -202,7 +205,7 @@ async def test_the_same_request_asks_for_one_purge_and_another_one_for_another(
     suite: Suite,
 ) -> None:
     async def asked(**fields) -> str:
-        request = pb.PurgeEventsRequest(request_id="r1", force=True, **fields)
+        request = gateway_pb.PurgeEventsRequest(request_id="r1", force=True, **fields)
         return (await suite.events.PurgeEvents(request)).job.job_id
 
     first = await asked(product_id="r1")
@@ -216,19 +219,31 @@ EVERYTHING = {"before_time", "types", "product_id", "shopper"}
 @pytest.mark.parametrize(
     ("request_", "fields"),
     [
-        (pb.PurgeEventsRequest(), EVERYTHING),
-        (pb.PurgeEventsRequest(force=True), EVERYTHING),
-        (pb.PurgeEventsRequest(shopper=event_pb2.Shopper()), {"shopper"}),
-        (pb.PurgeEventsRequest(shopper=event_pb2.Shopper(user_id="")), {"shopper.user_id"}),
-        (pb.PurgeEventsRequest(types=[event_pb2.EVENT_TYPE_VIEW, 0]), {"types[1]"}),
-        (pb.PurgeEventsRequest(types=[77]), {"types[0]"}),
-        (pb.PurgeEventsRequest(product_id="a\nb"), {"product_id"}),
-        (pb.PurgeEventsRequest(before_time=Timestamp(seconds=2**62)), {"before_time"}),
-        (pb.PurgeEventsRequest(product_id="a", request_id="r" * 129), {"request_id"}),
+        (gateway_pb.PurgeEventsRequest(), EVERYTHING),
+        (gateway_pb.PurgeEventsRequest(force=True), EVERYTHING),
+        (gateway_pb.PurgeEventsRequest(shopper=event_pb2.Shopper()), {"shopper"}),
+        (
+            gateway_pb.PurgeEventsRequest(shopper=event_pb2.Shopper(user_id="")),
+            {"shopper.user_id"},
+        ),
+        (
+            gateway_pb.PurgeEventsRequest(types=[event_pb2.EVENT_TYPE_VIEW, 0]),
+            {"types[1]"},
+        ),
+        (gateway_pb.PurgeEventsRequest(types=[77]), {"types[0]"}),
+        (gateway_pb.PurgeEventsRequest(product_id="a\nb"), {"product_id"}),
+        (
+            gateway_pb.PurgeEventsRequest(before_time=Timestamp(seconds=2**62)),
+            {"before_time"},
+        ),
+        (
+            gateway_pb.PurgeEventsRequest(product_id="a", request_id="r" * 129),
+            {"request_id"},
+        ),
     ],
 )
 async def test_a_purge_without_a_sound_condition_is_refused(
-    suite: Suite, request_: pb.PurgeEventsRequest, fields: set[str]
+    suite: Suite, request_: gateway_pb.PurgeEventsRequest, fields: set[str]
 ) -> None:
     await suite.append(event())
     error = await refusal(suite.events.PurgeEvents(request_))

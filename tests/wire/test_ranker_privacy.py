@@ -32,16 +32,17 @@ from ranker.record.tables import EVENTS, JOBS, METADATA
 from servicekit.jobs.queue import Jobs
 from servicekit.sql.database import Database
 from sightline.common.v1 import event_pb2, job_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
 from sightline.ranker.v1 import (
     answer_service_pb2,
     event_service_pb2,
     profile_service_pb2,
-    profile_service_pb2_grpc,
     ranking_service_pb2,
 )
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 from sightline.ranker.v1 import privacy_service_pb2_grpc as pb_grpc
 from tests import pseudonyms
+from tests.peer_stubs import peer_stub
 from tests.stores import only_sqlite
 from tests.waiting import until
 from tests.wire.ranker_suite import (
@@ -72,13 +73,13 @@ BOB = event_pb2.Shopper(user_id="bob")
 async def privacy_of_suite(suite: Suite) -> AsyncIterator[pb_grpc.PrivacyServiceStub]:
     """Yield a stub of a ranker without a worker."""
     async with grpc.aio.insecure_channel(suite.target) as channel:
-        yield pb_grpc.PrivacyServiceStub(channel)
+        yield peer_stub("ranker", channel, pb_grpc.PrivacyServiceStub)
 
 
 @pytest.fixture
 async def privacy(working: Suite) -> AsyncIterator[pb_grpc.PrivacyServiceStub]:
     async with grpc.aio.insecure_channel(working.target) as channel:
-        yield pb_grpc.PrivacyServiceStub(channel)
+        yield peer_stub("ranker", channel, pb_grpc.PrivacyServiceStub)
 
 
 async def live(suite: Suite) -> str:
@@ -92,7 +93,7 @@ async def live(suite: Suite) -> str:
     )
     await suite.events.MergeShopper(merging())
     async with grpc.aio.insecure_channel(suite.target) as channel:
-        stub = profile_service_pb2_grpc.ProfileServiceStub(channel)
+        stub = peer_stub("ranker", channel)
         given = profile_service_pb2.ShopperAttribute(key="size", text=SIZE)
         request = profile_service_pb2.SetShopperAttributesRequest(
             shopper=ANN, attributes=[given], consent=True
@@ -105,9 +106,7 @@ async def live(suite: Suite) -> str:
     asked = event_service_pb2.ExportEventsRequest(include_order_ids=True, include_queries=True)
     export = await suite.events.ExportEvents(asked)
     assert (await followed(suite, export.job_id)).state == job_pb2.Job.STATE_SUCCEEDED
-    some = event_service_pb2.PurgeEventsRequest(
-        shopper=ANN, types=[event_pb2.EVENT_TYPE_HIDE], force=True
-    )
+    some = gateway_pb.PurgeEventsRequest(shopper=ANN, types=[event_pb2.EVENT_TYPE_HIDE], force=True)
     await followed(suite, (await suite.events.PurgeEvents(some)).job.job_id)
     await ConsentNotes(suite.notes()[1], ConsentRecord(suite.database))("default")
     return export.job_id

@@ -7,13 +7,14 @@ import pytest
 
 from servicekit.errors import Code
 from sightline.common.v1 import event_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.ranker.v1 import (
-    event_service_pb2,
     model_service_pb2,
-    profile_service_pb2_grpc,
     ranking_service_pb2,
 )
 from sightline.ranker.v1 import profile_service_pb2 as pb
+from tests.peer_stubs import peer_stub
 from tests.wire.ranker_suite import ANN, HOUR, USER, Suite, crowd, event, refusal, suite
 from tests.wire.test_ranker_events import followed, purging
 
@@ -25,9 +26,9 @@ AGE = pb.ShopperAttribute(key="age_band", text="25-34")
 
 
 @pytest.fixture
-async def profiles(suite: Suite) -> AsyncIterator[profile_service_pb2_grpc.ProfileServiceStub]:
+async def profiles(suite: Suite) -> AsyncIterator[AdminServiceStub]:
     async with grpc.aio.insecure_channel(suite.target) as channel:
-        yield profile_service_pb2_grpc.ProfileServiceStub(channel)
+        yield peer_stub("ranker", channel)
 
 
 def asking(shopper: event_pb2.Shopper = ANN, **fields) -> pb.GetShopperProfileRequest:
@@ -67,7 +68,7 @@ async def test_a_profile_follows_the_events_and_is_gone_with_them(
     chinese = await profiles.GetShopperProfile(asking(language_code="zh-CN"))
     assert "您常选Red类商品" in {one.text for one in chinese.affinities}
 
-    purge = event_service_pb2.PurgeEventsRequest(shopper=ANN, force=True)
+    purge = gateway_pb.PurgeEventsRequest(shopper=ANN, force=True)
     await followed(purging, (await suite.events.PurgeEvents(purge)).job.job_id)
     purged = await profiles.GetShopperProfile(asking())
     assert (purged.event_count, list(purged.affinities)) == (0, [])
@@ -155,7 +156,7 @@ async def test_somebody_is_served_by_what_they_shown_of_themselves_alone(
 async def test_a_visitors_attributes_become_the_users(suite: Suite, profiles) -> None:
     await profiles.SetShopperAttributes(telling(AGE, shopper=COOKIE))
     merge = {"from": COOKIE, "to": ANN}
-    await suite.events.MergeShopper(event_service_pb2.MergeShopperRequest(**merge))
+    await suite.events.MergeShopper(gateway_pb.MergeShopperRequest(**merge))
     for who in (ANN, COOKIE):
         assert list((await profiles.GetShopperProfile(asking(who))).attributes) == [AGE]
 

@@ -81,10 +81,13 @@ async def test_a_purchase_leaves_the_cart_and_is_to_be_ordered_again(suite: Suit
     await suite.append(*crowd(), event("r1", "ADD_TO_CART", ago=20), event("r2", ago=10))
     cart = {"shopper": ann, "anchors": Anchors(source=Anchors.SOURCE_CART)}
     assert list((await suite.generate(**cart)).anchor_product_ids) == ["r1"]
+    await counted(suite)
+    assert await listed(suite, "left_in_cart", shopper=ann) == ["r1"]
     await suite.append(event("r1", "PURCHASE"))
     assert not (await suite.generate(**cart)).anchor_product_ids
     await counted(suite)
     assert await listed(suite, "reorder", shopper=ann) == ["r1"]
+    assert await listed(suite, "left_in_cart", shopper=ann) == []
     assert await listed(suite, "recently_viewed", shopper=ann) == ["r2"]
     assert await listed(suite, "reorder") == []
 

@@ -15,10 +15,11 @@ from ranker.domain.features import shopper_feature_names
 from ranker.domain.model import Calibration, Model
 from ranker.record.models import ModelRegistry
 from sightline.common.v1 import event_pb2
-from sightline.ranker.v1 import profile_service_pb2, profile_service_pb2_grpc
+from sightline.ranker.v1 import profile_service_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from tests.fakes.ranker import columns, product, record
 from tests.fakes.ranker import model as tiny
+from tests.peer_stubs import peer_stub
 from tests.wire.ranker_suite import ANN, USER, Suite, event, refusal, suite
 
 __all__ = ["suite"]
@@ -71,7 +72,7 @@ async def serving(suite: Suite) -> Suite:
     made = learned(key.of("default", Shopper(Identity.USER, USER)))
     await promoted(suite, made)
     async with grpc.aio.insecure_channel(suite.target) as channel:
-        profiles = profile_service_pb2_grpc.ProfileServiceStub(channel)
+        profiles = peer_stub("ranker", channel)
         colour = profile_service_pb2.ShopperAttribute(key="colour", text="white")
         request = profile_service_pb2.SetShopperAttributesRequest(
             shopper=EVE, attributes=[colour], consent=True

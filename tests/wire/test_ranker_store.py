@@ -24,6 +24,7 @@ from servicekit.rpc.server import start
 from servicekit.sql.database import Database
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import event_pb2, job_pb2, job_service_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import event_service_pb2_grpc
 from tests.engines import free_port
@@ -109,7 +110,7 @@ async def test_a_killed_postgresql_is_shown_and_what_was_acknowledged_is_there_a
         while not stop.is_set():
             one = event(event_id=f"{name}-{number}", ago=number)
             try:
-                await events.AppendEvents(pb.AppendEventsRequest(events=[one]))
+                await events.WriteEvents(gateway_pb.WriteEventsRequest(events=[one]))
             except grpc.aio.AioRpcError as error:
                 refusals.add(from_rpc_error(error).reason)
                 await asyncio.sleep(0.02)
@@ -192,7 +193,7 @@ async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_
                 for n in range(100)
             ]
             try:
-                await events.AppendEvents(pb.AppendEventsRequest(events=batch))
+                await events.WriteEvents(gateway_pb.WriteEventsRequest(events=batch))
             except grpc.aio.AioRpcError as error:
                 full = from_rpc_error(error)
                 break
@@ -204,7 +205,7 @@ async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_
         inside = ["nsenter", "--target", str(pid), "--mount", *NOT_ROOT]
         larger = ["mount", "-o", "remount,size=16m", str(disk)]
         await asyncio.to_thread(subprocess.run, [*inside, *larger], check=True)
-        await events.AppendEvents(pb.AppendEventsRequest(events=[event(event_id="room")]))
+        await events.WriteEvents(gateway_pb.WriteEventsRequest(events=[event(event_id="room")]))
         assert "room" in await ids(events)
 
 
@@ -226,12 +227,12 @@ async def test_of_a_share_of_the_shoppers_impressions_are_stored_and_all_are_ack
         for m in range(5)
     ]
     async with serving(url, tmp_path, impression_share=0.5) as events:
-        request = pb.AppendEventsRequest(events=[*shown, event(event_id="v")])
-        answer = await events.AppendEvents(request)
+        request = gateway_pb.WriteEventsRequest(events=[*shown, event(event_id="v")])
+        answer = await events.WriteEvents(request)
         assert answer.written_count == 201
         assert {one.code for one in answer.statuses} == {0}
         found = [each for one in (ANN, *shoppers) for each in await ids(events, one)]
-        again = await events.AppendEvents(request)
+        again = await events.WriteEvents(request)
         assert again.written_count + again.duplicate_count == 201
         after = [each for one in (ANN, *shoppers) for each in await ids(events, one)]
         assert after == found

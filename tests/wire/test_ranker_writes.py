@@ -12,6 +12,7 @@ from servicekit.jobs.queue import now_micros
 from servicekit.rpc.requests import page_token
 from servicekit.status import from_status
 from sightline.common.v1 import event_pb2, job_service_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
 from sightline.ranker.v1 import answer_service_pb2, event_service_pb2, model_service_pb2
 from tests.stores import address, only_sqlite
 from tests.wire.ranker_suite import ANN, USER, Suite, event, refusal, suite
@@ -141,8 +142,8 @@ async def test_an_undeclared_catalog_is_refused_by_every_call(suite: Suite) -> N
     calls = [
         suite.append(event(), catalog="nobodys"),
         suite.events.GetEvents(event_service_pb2.GetEventsRequest(**one)),
-        suite.events.MergeShopper(event_service_pb2.MergeShopperRequest(**one)),
-        suite.events.PurgeEvents(event_service_pb2.PurgeEventsRequest(**one)),
+        suite.events.MergeShopper(gateway_pb.MergeShopperRequest(**one)),
+        suite.events.PurgeEvents(gateway_pb.PurgeEventsRequest(**one)),
         suite.rank(**one),
         suite.generate(**one),
         suite.answers.RecordAnswers(answer_service_pb2.RecordAnswersRequest(**one)),

@@ -30,20 +30,21 @@ from servicekit.rpc.server import RunningServer
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import job_pb2, job_service_pb2, job_service_pb2_grpc, product_pb2
 from sightline.common.v1.vector_pb2 import Vector
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.retriever.v1 import backup_service_pb2 as backups_pb
+from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import (
-    backup_service_pb2_grpc,
     product_service_pb2_grpc,
-    rebuild_service_pb2_grpc,
     vector_service_pb2_grpc,
 )
-from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1.rebuild_service_pb2 import RebuildIndexRequest
 from tests.engines import MilvusLite, milvus_lite
 from tests.fakes.embedder import FakeEmbedder, embedder_server
 from tests.fakes.index import DIMENSION, VERSION, vector_of
 from tests.fakes.photos import photo
+from tests.peer_stubs import peer_stub
 from tests.waiting import SECONDS, until
 
 pytestmark = pytest.mark.full
@@ -66,8 +67,8 @@ class Shop:
     environment: dict[str, str]
     products: product_service_pb2_grpc.ProductServiceStub
     vectors: vector_service_pb2_grpc.VectorServiceStub
-    backups: backup_service_pb2_grpc.BackupServiceStub
-    rebuilds: rebuild_service_pb2_grpc.RebuildServiceStub
+    backups: AdminServiceStub
+    rebuilds: AdminServiceStub
     jobs: job_service_pb2_grpc.JobServiceStub
     queue: Jobs
     workers: list[asyncio.subprocess.Process] = field(default_factory=list)
@@ -88,7 +89,7 @@ class Shop:
     async def stock(self) -> None:
         """Write wines with a photo each, and wait until they are indexed."""
         for start in range(0, NUMBER, 50):
-            request = products_pb.UpsertProductsRequest(
+            request = gateway_pb.UpsertProductsRequest(
                 products=[wine(n) for n in range(start, start + 50)]
             )
             token = (await self.products.UpsertProducts(request, timeout=SECONDS)).index_token
@@ -205,10 +206,10 @@ async def shop(
         made = Shop(
             settings,
             environment,
-            product_service_pb2_grpc.ProductServiceStub(channel),
+            peer_stub("retriever", channel, product_service_pb2_grpc.ProductServiceStub),
             vector_service_pb2_grpc.VectorServiceStub(channel),
-            backup_service_pb2_grpc.BackupServiceStub(channel),
-            rebuild_service_pb2_grpc.RebuildServiceStub(channel),
+            peer_stub("retriever", channel),
+            peer_stub("retriever", channel),
             job_service_pb2_grpc.JobServiceStub(channel),
             job_queue(db),
         )

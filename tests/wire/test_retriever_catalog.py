@@ -12,7 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.type import money_pb2
 
 from sightline.common.v1 import filter_pb2, job_pb2, job_service_pb2, product_pb2
-from sightline.retriever.v1 import product_service_pb2 as pb
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from tests.waiting import until
 from tests.wire.catalog_shop import (
     ENDED,
@@ -31,20 +31,24 @@ __all__ = ["shop"]  # fixtures
 
 
 async def test_a_change_keeps_what_its_mask_does_not_name(shop: Shop) -> None:
-    request = pb.UpsertProductsRequest(products=[wine("a", 1, 2, brand="Estate", tags=["x"])])
+    request = gateway_pb.UpsertProductsRequest(
+        products=[wine("a", 1, 2, brand="Estate", tags=["x"])]
+    )
     await shop.products.UpsertProducts(request)
     before = await shop.get("a")
 
-    change = pb.ProductUpdate(
+    change = gateway_pb.ProductUpdate(
         product=product_pb2.Product(product_id="a", title="New", brand="not named"),
         update_mask=FieldMask(paths=["title", "tags"]),
     )
     answer = await shop.products.UpdateProducts(
-        pb.UpdateProductsRequest(
+        gateway_pb.UpdateProductsRequest(
             updates=[
                 change,
-                pb.ProductUpdate(product=wine("no"), update_mask=FieldMask(paths=["price.units"])),
-                pb.ProductUpdate(product=wine("unknown")),
+                gateway_pb.ProductUpdate(
+                    product=wine("no"), update_mask=FieldMask(paths=["price.units"])
+                ),
+                gateway_pb.ProductUpdate(product=wine("unknown")),
             ]
         )
     )
@@ -62,7 +66,7 @@ async def test_a_change_keeps_what_its_mask_does_not_name(shop: Shop) -> None:
     assert answer.index_token
 
     # What was read can be sent back as it is: read-only fields are passed over.
-    after.title, whole = "Newer", pb.UpdateProductsRequest()
+    after.title, whole = "Newer", gateway_pb.UpdateProductsRequest()
     whole.updates.add().product.CopyFrom(after)
     again = await shop.products.UpdateProducts(whole)
     assert reported(again.results[0].status) == "OK"
@@ -75,17 +79,23 @@ async def test_a_change_keeps_what_its_mask_does_not_name(shop: Shop) -> None:
 
 
 async def test_offers_follow_at_once_in_filters_and_answers(shop: Shop) -> None:
-    await shop.products.UpsertProducts(pb.UpsertProductsRequest(products=[wine("a"), wine("b")]))
+    await shop.products.UpsertProducts(
+        gateway_pb.UpsertProductsRequest(products=[wine("a"), wine("b")])
+    )
     sold_out = product_pb2.AVAILABILITY_OUT_OF_STOCK
     answer = await shop.products.UpdateOffers(
-        pb.UpdateOffersRequest(
+        gateway_pb.UpdateOffersRequest(
             offers=[
-                pb.Offer(product_id="a", price=money_pb2.Money(currency_code="EUR", units=9)),
-                pb.Offer(product_id="b", availability=sold_out),
-                pb.Offer(product_id="c", availability=sold_out),
-                pb.Offer(product_id="d", price=money_pb2.Money(currency_code="€", units=1)),
-                pb.Offer(product_id="e", price=money_pb2.Money(currency_code="EUR", nanos=-1)),
-                pb.Offer(product_id="f", availability=99),
+                gateway_pb.Offer(
+                    product_id="a", price=money_pb2.Money(currency_code="EUR", units=9)
+                ),
+                gateway_pb.Offer(product_id="b", availability=sold_out),
+                gateway_pb.Offer(product_id="c", availability=sold_out),
+                gateway_pb.Offer(product_id="d", price=money_pb2.Money(currency_code="€", units=1)),
+                gateway_pb.Offer(
+                    product_id="e", price=money_pb2.Money(currency_code="EUR", nanos=-1)
+                ),
+                gateway_pb.Offer(product_id="f", availability=99),
             ]
         )
     )
@@ -110,7 +120,7 @@ async def test_an_import_goes_on_where_it_stopped_and_its_end_deletes_what_is_go
     shop: Shop,
 ) -> None:
     for name in ("a", "b", "gone"):
-        await shop.products.UpsertProducts(pb.UpsertProductsRequest(products=[wine(name)]))
+        await shop.products.UpsertProducts(gateway_pb.UpsertProductsRequest(products=[wine(name)]))
     opened = await shop.open("i", FULL)
     assert (opened.import_id, opened.mode, opened.rows_done) == ("i", FULL, 0)
     first = await shop.send("i", row(1, "a", 1), row(2, "bad", title=""))
@@ -167,17 +177,21 @@ async def test_an_end_that_deletes_too_much_takes_force(shop: Shop) -> None:
 async def test_a_purge_takes_a_filter_that_says_something(shop: Shop) -> None:
     for given in (None, filter_pb2.Filter()):
         with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "filter"):
-            await shop.products.PurgeProducts(pb.PurgeProductsRequest(filter=given, force=True))
+            await shop.products.PurgeProducts(
+                gateway_pb.PurgeProductsRequest(filter=given, force=True)
+            )
     with refused("INVALID_ARGUMENT", "FILTER_INVALID", "filter.comparison.field"):
         unknown = brand("x")
         unknown.comparison.field = "colour"
-        await shop.products.PurgeProducts(pb.PurgeProductsRequest(filter=unknown, force=True))
+        await shop.products.PurgeProducts(
+            gateway_pb.PurgeProductsRequest(filter=unknown, force=True)
+        )
 
 
 async def test_a_purge_is_cancelled_before_a_worker_takes_it(shop: Shop) -> None:
     await shop.stock(30)
     found = await shop.products.PurgeProducts(
-        pb.PurgeProductsRequest(filter=brand("Estate"), force=True)
+        gateway_pb.PurgeProductsRequest(filter=brand("Estate"), force=True)
     )
     assert (found.product_count, len(found.sample_product_ids)) == (30, 20)
     cancel = job_service_pb2.CancelJobRequest(job_id=found.job.job_id)
@@ -190,7 +204,7 @@ async def test_a_purge_survives_kill_9_of_its_worker_and_then_a_cancel_ends_it(s
     await shop.stock(40_000)
     await shop.stock(10, "other")
     found = await shop.products.PurgeProducts(
-        pb.PurgeProductsRequest(filter=EVERYTHING, force=True)
+        gateway_pb.PurgeProductsRequest(filter=EVERYTHING, force=True)
     )
     job_id = found.job.job_id
 
@@ -219,7 +233,7 @@ async def test_a_purge_survives_kill_9_of_its_worker_and_then_a_cancel_ends_it(s
 async def test_a_purge_that_runs_stops_when_it_is_cancelled(shop: Shop) -> None:
     await shop.stock(40_000)
     found = await shop.products.PurgeProducts(
-        pb.PurgeProductsRequest(filter=EVERYTHING, force=True)
+        gateway_pb.PurgeProductsRequest(filter=EVERYTHING, force=True)
     )
 
     async def begun() -> bool:
@@ -240,9 +254,9 @@ async def test_a_purge_that_runs_stops_when_it_is_cancelled(shop: Shop) -> None:
 async def test_jobs_are_listed_page_by_page_and_by_catalog(shop: Shop) -> None:
     made = []
     for _ in range(5):
-        request = pb.PurgeProductsRequest(filter=EVERYTHING, force=True)
+        request = gateway_pb.PurgeProductsRequest(filter=EVERYTHING, force=True)
         made.append((await shop.products.PurgeProducts(request)).job.job_id)
-    other = pb.PurgeProductsRequest(filter=EVERYTHING, force=True, catalog_id="other")
+    other = gateway_pb.PurgeProductsRequest(filter=EVERYTHING, force=True, catalog_id="other")
     theirs = (await shop.products.PurgeProducts(other)).job.job_id
 
     listed, token = [], ""

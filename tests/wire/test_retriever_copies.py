@@ -8,10 +8,11 @@ from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1 import job_pb2
 from sightline.common.v1 import job_service_pb2 as jobs_pb
 from sightline.common.v1.job_service_pb2_grpc import JobServiceStub
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
-from sightline.retriever.v1 import product_service_pb2 as products_pb
-from sightline.retriever.v1.catalog_registry_service_pb2_grpc import CatalogRegistryServiceStub
 from tests.fakes.photos import photo
+from tests.peer_stubs import peer_stub
 from tests.waiting import until
 from tests.wire.retriever_shop import (
     Shop,
@@ -29,8 +30,8 @@ GET = pb.GetCatalogRequest(catalog_id="copy")
 
 
 @pytest.fixture
-def registry(shop: Shop) -> CatalogRegistryServiceStub:
-    return CatalogRegistryServiceStub(shop.channel)
+def registry(shop: Shop) -> AdminServiceStub:
+    return peer_stub("retriever", shop.channel)
 
 
 async def state_of(shop: Shop, job: job_pb2.Job) -> job_pb2.Job.State.ValueType:
@@ -51,7 +52,7 @@ async def nearest(shop: Shop, catalog: str, token: str = "") -> list[tuple[str, 
 @pytest.mark.full
 @either_way
 async def test_a_copy_s_searches_equal_the_original_s_and_nothing_is_embedded_again(
-    shop: Shop, registry: CatalogRegistryServiceStub
+    shop: Shop, registry: AdminServiceStub
 ) -> None:
     written = await shop.upsert(*(wine(f"w{n}", n) for n in range(1, 8)))
     expected = await nearest(shop, "default", written.index_token)
@@ -67,12 +68,12 @@ async def test_a_copy_s_searches_equal_the_original_s_and_nothing_is_embedded_ag
 
     await until(succeeded)
     again = await shop.products.UpsertProducts(
-        products_pb.UpsertProductsRequest(catalog_id="copy", products=[wine("w9", 9)])
+        gateway_pb.UpsertProductsRequest(catalog_id="copy", products=[wine("w9", 9)])
     )
     await until(lambda: all_embedded(shop, "copy"))
     assert len(shop.embedder.embedded) == embedded + 1  # w9's photo
     await shop.products.DeleteProducts(
-        products_pb.DeleteProductsRequest(catalog_id="copy", product_ids=["w9"])
+        gateway_pb.DeleteProductsRequest(catalog_id="copy", product_ids=["w9"])
     )
     found = [each for each in await nearest(shop, "copy", again.index_token) if each[0] != "w9"]
     assert found == expected
@@ -90,14 +91,14 @@ async def all_embedded(shop: Shop, catalog: str) -> bool:
 
 @pytest.mark.full
 async def test_a_copy_that_no_worker_began_is_refused_to_all_and_can_be_deleted(
-    shop: Shop, registry: CatalogRegistryServiceStub
+    shop: Shop, registry: AdminServiceStub
 ) -> None:
     await shop.stop_worker()
     await shop.upsert(wine("w1", 1))
     job = await registry.CopyCatalog(COPY)
     found = await registry.GetCatalog(GET)
     assert (found.state, found.copied_from) == (list_pb.CATALOG_STATE_COPYING, "default")
-    write = products_pb.UpsertProductsRequest(catalog_id="copy", products=[wine("w2", 2)])
+    write = gateway_pb.UpsertProductsRequest(catalog_id="copy", products=[wine("w2", 2)])
     with refused("FAILED_PRECONDITION", "CATALOG_COPYING", "catalog_id"):
         await shop.products.UpsertProducts(write)
     with refused("FAILED_PRECONDITION", "CATALOG_COPYING"):
@@ -119,7 +120,7 @@ async def test_a_copy_that_no_worker_began_is_refused_to_all_and_can_be_deleted(
 
 
 async def test_aliases_are_changed_and_read_by_services(
-    shop: Shop, registry: CatalogRegistryServiceStub
+    shop: Shop, registry: AdminServiceStub
 ) -> None:
     request = pb.SetCatalogAliasRequest(alias_id="shop", catalog_id="other")
     made = await registry.SetCatalogAlias(request)
@@ -134,7 +135,7 @@ async def test_aliases_are_changed_and_read_by_services(
     # Only the gateway replaces aliases: other services know catalogs alone.
     with refused("NOT_FOUND", "CATALOG_NOT_FOUND"):
         await shop.products.UpsertProducts(
-            products_pb.UpsertProductsRequest(catalog_id="shop", products=[wine("w1", 1)])
+            gateway_pb.UpsertProductsRequest(catalog_id="shop", products=[wine("w1", 1)])
         )
     delete = pb.DeleteCatalogAliasRequest(alias_id="shop", etag=made.etag)
     assert (await registry.DeleteCatalogAlias(delete)).deleted

@@ -10,6 +10,7 @@ from google.type import money_pb2
 
 from servicekit.status import from_status
 from sightline.common.v1 import facet_pb2, filter_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import product_service_pb2 as pb
 from tests.wire.retriever_shop import (
     Shop,
@@ -101,8 +102,8 @@ async def test_old_requests_see_what_they_saw_before(shop: Shop) -> None:
     again = await shop.upsert(product)
     assert again.results[0].status.code == 0
     assert len((await read(shop, "de-fr")).markets) == 2
-    update = pb.ProductUpdate(product=product_pb2.Product(product_id="de-fr", title="New"))
-    await shop.products.UpdateProducts(pb.UpdateProductsRequest(updates=[update]))
+    update = gateway_pb.ProductUpdate(product=product_pb2.Product(product_id="de-fr", title="New"))
+    await shop.products.UpdateProducts(gateway_pb.UpdateProductsRequest(updates=[update]))
     changed = await read(shop, "de-fr")
     assert (changed.title, len(changed.markets)) == ("New", 2)
 
@@ -209,12 +210,12 @@ async def test_a_text_finds_products_by_their_titles_in_the_market(shop: Shop) -
 async def test_offers_of_one_market_change_its_values_alone(shop: Shop) -> None:
     await stocked(shop)
     answer = await shop.products.UpdateOffers(
-        pb.UpdateOffersRequest(
+        gateway_pb.UpdateOffersRequest(
             market_id="de",
             offers=[
-                pb.Offer(product_id="de-fr", price=euros(7), availability=OUT),
-                pb.Offer(product_id="everywhere", price=euros(7)),
-                pb.Offer(product_id="fr", price=euros(7)),
+                gateway_pb.Offer(product_id="de-fr", price=euros(7), availability=OUT),
+                gateway_pb.Offer(product_id="everywhere", price=euros(7)),
+                gateway_pb.Offer(product_id="fr", price=euros(7)),
             ],
         )
     )
@@ -225,7 +226,9 @@ async def test_offers_of_one_market_change_its_values_alone(shop: Shop) -> None:
     own = await read(shop, "de-fr")
     assert (own.price.units, own.availability) == (20, IN_STOCK)
     wrong = await shop.products.UpdateOffers(
-        pb.UpdateOffersRequest(market_id="DE", offers=[pb.Offer(product_id="de-fr")])
+        gateway_pb.UpdateOffersRequest(
+            market_id="DE", offers=[gateway_pb.Offer(product_id="de-fr")]
+        )
     )
     assert from_status(wrong.statuses[0]).reason == "OFFER_INVALID"
 

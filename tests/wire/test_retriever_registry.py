@@ -11,11 +11,12 @@ from servicekit.catalogs.list_service import RemoteRegistry
 from servicekit.catalogs.removal import RemovalNotes
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1.catalog_list_service_pb2_grpc import CatalogListServiceStub
+from sightline.gateway.v1 import catalog_service_pb2
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.gateway.v1.catalog_service_pb2 import ListProductsRequest
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
-from sightline.retriever.v1 import product_service_pb2 as products_pb
-from sightline.retriever.v1.catalog_registry_service_pb2_grpc import CatalogRegistryServiceStub
 from tests.fakes.gateway_wire import running
+from tests.peer_stubs import peer_stub
 from tests.waiting import until
 from tests.wire.retriever_shop import Shop, either_way, exact_rows, reason, refused, shop, wine
 
@@ -24,21 +25,21 @@ SHARE = "quota_share"
 
 
 @pytest.fixture
-def registry(shop: Shop) -> CatalogRegistryServiceStub:
-    return CatalogRegistryServiceStub(shop.channel)
+def registry(shop: Shop) -> AdminServiceStub:
+    return peer_stub("retriever", shop.channel)
 
 
 async def test_products_of_a_new_catalog_are_written_and_indexed(
-    shop: Shop, registry: CatalogRegistryServiceStub
+    shop: Shop, registry: AdminServiceStub
 ) -> None:
     with refused("NOT_FOUND", "CATALOG_NOT_FOUND"):
         await shop.products.UpsertProducts(
-            products_pb.UpsertProductsRequest(catalog_id="new", products=[wine("w1", 1)])
+            catalog_service_pb2.UpsertProductsRequest(catalog_id="new", products=[wine("w1", 1)])
         )
     made = await registry.CreateCatalog(pb.CreateCatalogRequest(catalog_id="new"))
     assert (made.quota_share, made.declared) == (1.0, False)
     written = await shop.products.UpsertProducts(
-        products_pb.UpsertProductsRequest(catalog_id="new", products=[wine("w1", 1)])
+        catalog_service_pb2.UpsertProductsRequest(catalog_id="new", products=[wine("w1", 1)])
     )
     assert [reason(each.status) for each in written.results] == ["OK"]
     found = await shop.seen(written.index_token, catalog_id="new")
@@ -46,7 +47,7 @@ async def test_products_of_a_new_catalog_are_written_and_indexed(
 
 
 async def test_services_read_the_list_once_for_each_change(
-    shop: Shop, registry: CatalogRegistryServiceStub
+    shop: Shop, registry: AdminServiceStub
 ) -> None:
     stub = CatalogListServiceStub(shop.channel)
     first = await stub.ReadCatalogList(list_pb.ReadCatalogListRequest())
@@ -65,7 +66,7 @@ async def test_services_read_the_list_once_for_each_change(
     assert entry.state == list_pb.CATALOG_STATE_ACTIVE
 
 
-async def test_a_catalog_is_listed_and_changed(registry: CatalogRegistryServiceStub) -> None:
+async def test_a_catalog_is_listed_and_changed(registry: AdminServiceStub) -> None:
     await registry.CreateCatalog(pb.CreateCatalogRequest(catalog_id="new"))
     page = await registry.ListCatalogs(pb.ListCatalogsRequest(page_size=2))
     assert [(each.catalog_id, each.declared) for each in page.catalogs] == [
@@ -89,7 +90,7 @@ async def test_a_catalog_is_listed_and_changed(registry: CatalogRegistryServiceS
 
 
 async def test_a_gateway_refuses_calls_above_the_share_of_quotas_that_a_catalog_is_given(
-    shop: Shop, registry: CatalogRegistryServiceStub
+    shop: Shop, registry: AdminServiceStub
 ) -> None:
     """A burst of 100 calls in a catalog, of which one call is left by a share of a hundredth."""
     quotas = {"quota_calls": 1.0, "quota_burst_seconds": 100.0}
@@ -122,10 +123,10 @@ def files_with(folder: Path, word: bytes) -> list[Path]:
 
 
 async def test_a_deleted_catalog_is_refused_restored_and_removed(
-    shop: Shop, registry: CatalogRegistryServiceStub, tmp_path: Path
+    shop: Shop, registry: AdminServiceStub, tmp_path: Path
 ) -> None:
     made = await registry.CreateCatalog(pb.CreateCatalogRequest(catalog_id="new"))
-    request = products_pb.UpsertProductsRequest(catalog_id="new", products=[wine("w1", 1)])
+    request = catalog_service_pb2.UpsertProductsRequest(catalog_id="new", products=[wine("w1", 1)])
     request.products[0].title = "Zanzibarquux"
     written = await shop.products.UpsertProducts(request)
     await shop.seen(written.index_token, catalog_id="new")

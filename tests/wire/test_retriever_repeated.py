@@ -11,8 +11,8 @@ import pytest
 from google.protobuf import field_mask_pb2
 
 from retriever.record.tables import metadata
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import catalog_registry_service_pb2 as catalogs_pb
-from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import synonym_service_pb2 as synonyms_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import watch_pb2
@@ -37,11 +37,11 @@ CALLS: Sequence[tuple[str, dict[str, Any]]] = (
     ("ProductService/UpsertProducts", {"products": [A, wine("b", 3)]}),
     (
         "ProductService/UpdateProducts",
-        {"updates": [products_pb.ProductUpdate(product=wine("a", title="Better"))]},
+        {"updates": [gateway_pb.ProductUpdate(product=wine("a", title="Better"))]},
     ),
     (
         "ProductService/UpdateOffers",
-        {"offers": [products_pb.Offer(product_id="a", price=PRICE)]},
+        {"offers": [gateway_pb.Offer(product_id="a", price=PRICE)]},
     ),
     ("VectorService/UpsertVectors", {}),
     ("PhotoService/TakeDownPhoto", {"image_id": PHOTO, "reason": "a face"}),
@@ -49,7 +49,10 @@ CALLS: Sequence[tuple[str, dict[str, Any]]] = (
     ("ProductService/OpenImport", {"import_id": "i1", "mode": 1}),
     (
         "ProductService/ImportProducts",
-        {"import_id": "i1", "rows": [products_pb.ImportRow(row_number=1, product=wine("c"))]},
+        {
+            "import_id": "i1",
+            "rows": [gateway_pb.ImportRow(row_number=1, product=wine("c"))],
+        },
     ),
     ("ProductService/CloseImport", {"import_id": "i1"}),
     ("ProductService/DeleteProducts", {"product_ids": ["b", "unknown"]}),

@@ -12,6 +12,7 @@ from PIL import Image
 
 from retriever.servicer import vectors
 from sightline.common.v1 import filter_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline_rules.duplicates import same_picture
@@ -200,11 +201,11 @@ async def test_price_and_availability_are_exact_before_the_index_knows(
 
     await shop.stop_worker()
     offers = [
-        products_pb.Offer(product_id="a", price=dear),
-        products_pb.Offer(product_id="dear", price=PRICE),
-        products_pb.Offer(product_id="sold", availability=product_pb2.AVAILABILITY_IN_STOCK),
+        gateway_pb.Offer(product_id="a", price=dear),
+        gateway_pb.Offer(product_id="dear", price=PRICE),
+        gateway_pb.Offer(product_id="sold", availability=product_pb2.AVAILABILITY_IN_STOCK),
     ]
-    changed = await shop.products.UpdateOffers(products_pb.UpdateOffersRequest(offers=offers))
+    changed = await shop.products.UpdateOffers(gateway_pb.UpdateOffersRequest(offers=offers))
     assert [reason(status) for status in changed.statuses] == ["OK"] * 3
     # What passes no more is left out at once; what newly passes waits for the engine's index.
     now = {"b", "sold", "dear"} if exact_rows else {"b"}
@@ -227,7 +228,7 @@ async def test_price_and_availability_are_exact_before_the_index_knows(
 async def test_a_deleted_product_is_found_nowhere(shop: Shop) -> None:
     await shop.seen((await shop.upsert(wine("a", 1), wine("b", 2))).index_token)
     await shop.stop_worker()
-    request = products_pb.DeleteProductsRequest(product_ids=["a", "never"])
+    request = gateway_pb.DeleteProductsRequest(product_ids=["a", "never"])
     deleted = await shop.products.DeleteProducts(request)
     assert deleted.deleted_count == 1
     stale = await shop.search(vector=vector(photo(seed=1)))
@@ -249,7 +250,7 @@ async def test_a_replaced_photo_finds_the_product_no_more(shop: Shop) -> None:
 
 async def test_catalogs_hold_their_own(shop: Shop) -> None:
     there = await shop.products.UpsertProducts(
-        products_pb.UpsertProductsRequest(catalog_id="other", products=[wine("theirs", 1)])
+        gateway_pb.UpsertProductsRequest(catalog_id="other", products=[wine("theirs", 1)])
     )
     mine = await shop.upsert(wine("mine", 1))
     found = await shop.seen(mine.index_token)
@@ -258,7 +259,7 @@ async def test_catalogs_hold_their_own(shop: Shop) -> None:
     assert list(theirs.candidates.product_ids) == ["theirs"]
     with refused("INVALID_ARGUMENT", "INDEX_TOKEN_INVALID"):
         await shop.seen(there.index_token)
-    await shop.products.DeleteProducts(products_pb.DeleteProductsRequest(product_ids=["mine"]))
+    await shop.products.DeleteProducts(gateway_pb.DeleteProductsRequest(product_ids=["mine"]))
     photo_id = there.results[0].image_ids[0]
     fetched = await shop.products.GetImage(
         products_pb.GetImageRequest(catalog_id="other", image_id=photo_id)

@@ -7,10 +7,11 @@ from functools import partial
 import pytest
 
 from sightline.common.v1 import product_pb2
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import synonym_service_pb2 as pb
-from sightline.retriever.v1.synonym_service_pb2_grpc import SynonymServiceStub
+from tests.peer_stubs import peer_stub
 from tests.waiting import SECONDS, until
 from tests.wire.retriever_shop import Shop, either_way, exact_rows, refused, shop
 
@@ -21,8 +22,8 @@ SHELF = {"p0": "Blue sneaker", "p1": "Trainer", "p2": "Shoe for running", "p3": 
 
 
 @pytest.fixture
-def synonyms(shop: Shop) -> SynonymServiceStub:
-    return SynonymServiceStub(shop.channel)
+def synonyms(shop: Shop) -> AdminServiceStub:
+    return peer_stub("retriever", shop.channel)
 
 
 async def _stock(shop: Shop) -> None:
@@ -31,7 +32,7 @@ async def _stock(shop: Shop) -> None:
 
 
 @either_way
-async def test_a_search_finds_and_names_synonyms(shop: Shop, synonyms: SynonymServiceStub) -> None:
+async def test_a_search_finds_and_names_synonyms(shop: Shop, synonyms: AdminServiceStub) -> None:
     await _stock(shop)
     assert list((await shop.find("trainers")).candidates.product_ids) == []
     await synonyms.SetSynonyms(pb.SetSynonymsRequest(rules=[SHOES]))
@@ -50,7 +51,7 @@ async def test_a_search_finds_and_names_synonyms(shop: Shop, synonyms: SynonymSe
 
 
 async def test_listings_and_suggestions_use_synonyms(
-    shop: Shop, synonyms: SynonymServiceStub
+    shop: Shop, synonyms: AdminServiceStub
 ) -> None:
     await _stock(shop)
     await synonyms.SetSynonyms(pb.SetSynonymsRequest(rules=[SHOES]))
@@ -75,7 +76,7 @@ async def test_listings_and_suggestions_use_synonyms(
     await until(partial(all_of_them))
 
 
-async def test_wrong_rules_change_nothing_and_are_named(synonyms: SynonymServiceStub) -> None:
+async def test_wrong_rules_change_nothing_and_are_named(synonyms: AdminServiceStub) -> None:
     stored = await synonyms.SetSynonyms(pb.SetSynonymsRequest(rules=[SHOES]))
     assert stored.HasField("update_time")
     with refused("INVALID_ARGUMENT", "SYNONYMS_INVALID", "rules[1].terms[0]"):

@@ -16,10 +16,11 @@ from servicekit.errors import Unavailable
 from servicekit.rpc.requests import timestamp
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2
+from sightline.gateway.v1.watch_service_pb2_grpc import WatchServiceStub
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
-from sightline.retriever.v1.watch_service_pb2_grpc import WatchServiceStub
 from tests.fakes.photos import encoded, photo, picture
+from tests.peer_stubs import peer_stub
 from tests.waiting import SECONDS
 from tests.wire.retriever_shop import Shop, exact_rows, refused, shop
 
@@ -32,7 +33,7 @@ NOW = Duration()
 
 @pytest.fixture
 def watches(shop: Shop) -> WatchServiceStub:
-    return WatchServiceStub(shop.channel)
+    return peer_stub("retriever", shop.channel)
 
 
 def gone(image: bytes = SHELF, **target: Any) -> watch_pb2.WatchRule:

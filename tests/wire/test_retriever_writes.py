@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from retriever.domain.category_mismatch import CategoryGuess, Classification
 from sightline.common.v1 import product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import photo_service_pb2 as photos_pb
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
@@ -134,7 +135,7 @@ async def test_photos_of_writes_that_fail_are_found_by_a_later_write(shop: Shop)
     ]
     going = threading.Event()  # the record writes nothing until then
     held = asyncio.create_task(shop.db.write(lambda _: going.wait(10)))
-    late = products_pb.UpsertProductsRequest(products=[wine("late", 4, 1)])
+    late = gateway_pb.UpsertProductsRequest(products=[wine("late", 4, 1)])
     with pytest.raises(grpc.aio.AioRpcError, match="DEADLINE_EXCEEDED"):
         await shop.products.UpsertProducts(late, timeout=1)
     assert stored_photos(shop) >= {image_id(good.content), image_id(photo(seed=4))}

@@ -27,6 +27,7 @@ from sightline.embedder.v1 import embedding_service_pb2_grpc, space_pb2, space_s
 from sightline.embedder.v1 import space_service_pb2 as space
 from sightline_rules.photos import image_id
 from tests.engines import free_port
+from tests.peer_stubs import peer_stub
 from tests.triton import TRITON, KeptUp, triton_kept_up
 from tests.waiting import SECONDS
 from tests.wire.test_embedder import LITE0
@@ -64,8 +65,10 @@ class Service:
     def __init__(self, channel: grpc.aio.Channel, trainer: EmbedderClient, triton: KeptUp) -> None:
         self.trainer = trainer
         self.triton = triton
-        self.embedding = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
-        self.spaces = space_service_pb2_grpc.SpaceServiceStub(channel)
+        self.embedding = peer_stub(
+            "embedder", channel, embedding_service_pb2_grpc.EmbeddingServiceStub
+        )
+        self.spaces = peer_stub("embedder", channel, space_service_pb2_grpc.SpaceServiceStub)
 
     async def fit(self, *photos: FitPhoto, backbone: str = "") -> FitProgress:
         async def some() -> AsyncIterator[FitPhoto]:

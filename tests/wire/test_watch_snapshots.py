@@ -9,11 +9,12 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from PIL import Image
 
+from sightline.gateway.v1.watch_service_pb2_grpc import WatchServiceStub
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
-from sightline.retriever.v1.watch_service_pb2_grpc import WatchServiceStub
 from tests.fakes.photos import encoded, photo
 from tests.fakes.web import FakeWeb, answer
+from tests.peer_stubs import peer_stub
 from tests.waiting import until
 from tests.wire.catalog_shop import Shop, refused, serving, shop
 
@@ -41,7 +42,7 @@ async def watches(
         "RETRIEVER_SNAPSHOT_NETWORKS": '["127.0.0.0/8"]',
     }
     async with serving(shop, monkeypatch) as channel:
-        yield WatchServiceStub(channel)
+        yield peer_stub("retriever", channel)
 
 
 def watch(uri: str) -> pb.CreateWatchRequest:

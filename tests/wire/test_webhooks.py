@@ -15,11 +15,12 @@ import pytest
 
 from servicekit.outbound.fetch import FetchPolicy
 from servicekit.outbound.posting import Poster
+from sightline.gateway.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from sightline.retriever.v1 import webhook_service_pb2 as pb
-from sightline.retriever.v1.webhook_service_pb2_grpc import WebhookServiceStub
 from sightline_client import verify_webhook
 from tests.fakes.watch_alerts import raise_alert
 from tests.fakes.web import FakeWeb, Writer, answer
+from tests.peer_stubs import peer_stub
 from tests.receivers import page_receiver
 from tests.waiting import SECONDS, until
 from tests.wire.catalog_shop import Shop, refused, serving, shop
@@ -70,7 +71,7 @@ async def webhooks(
     """Return the calls of a server on the shop's record, with the settings of webhooks."""
     shop.environment.update(environment)
     async with serving(shop, monkeypatch) as channel:
-        yield WebhookServiceStub(channel)
+        yield peer_stub("retriever", channel)
 
 
 async def create(webhooks: WebhookServiceStub, receiver: Receiver, **fields: Any) -> str:

@@ -4,11 +4,16 @@ from typing import Self
 
 import grpc
 
+from sightline_client.api._generated.admin_service_calls import AdminServiceCalls
+from sightline_client.api._generated.catalog_service_calls import CatalogServiceCalls
+from sightline_client.api._generated.inspection_service_calls import InspectionServiceCalls
+from sightline_client.api._generated.job_service_calls import JobServiceCalls
+from sightline_client.api._generated.user_event_service_calls import UserEventServiceCalls
+from sightline_client.api._generated.watch_service_calls import WatchServiceCalls
+from sightline_client.api._generated.webhook_service_calls import WebhookServiceCalls
 from sightline_client.api.catalogs import CatalogCalls
 from sightline_client.api.detections import DetectionCalls
 from sightline_client.api.events import EventCalls
-from sightline_client.api.experiments import ExperimentCalls
-from sightline_client.api.index import IndexCalls
 from sightline_client.api.inspection import InspectionCalls
 from sightline_client.api.models import ModelCalls
 from sightline_client.api.operations import OperationCalls
@@ -16,10 +21,7 @@ from sightline_client.api.privacy import PrivacyCalls
 from sightline_client.api.products import ProductCalls
 from sightline_client.api.profiles import ProfileCalls
 from sightline_client.api.recommendations import RecommendationCalls
-from sightline_client.api.spaces import SpaceCalls
-from sightline_client.api.synonyms import SynonymCalls
 from sightline_client.api.watches import WatchCalls
-from sightline_client.api.webhooks import WebhookCalls
 from sightline_client.transport.calls import Calls
 from sightline_client.transport.token import Token
 
@@ -32,15 +34,17 @@ class SightlineClient(
     ProfileCalls,
     PrivacyCalls,
     ModelCalls,
-    ExperimentCalls,
-    IndexCalls,
-    SpaceCalls,
     CatalogCalls,
-    SynonymCalls,
     InspectionCalls,
     WatchCalls,
-    WebhookCalls,
     OperationCalls,
+    AdminServiceCalls,
+    CatalogServiceCalls,
+    InspectionServiceCalls,
+    JobServiceCalls,
+    UserEventServiceCalls,
+    WatchServiceCalls,
+    WebhookServiceCalls,
 ):
     """A typed, asynchronous client. Use it as an async context manager, from one event loop::
 

@@ -24,6 +24,7 @@ from sightline.common.v1 import vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStub
 from tests.chaos.model import NotMeasured
+from tests.peer_stubs import peer_stub
 
 WINES: Final = sorted(
     (Path(__file__).resolve().parents[3] / "examples/wines/images").glob("*.jpg")
@@ -187,7 +188,7 @@ class Load:
             else:
                 text = TEXTS[number - len(WINES)]
                 request.items.add(text=f"{text}, {self._mark().decode()}")
-        stub = EmbeddingServiceStub(self.channel)
+        stub = peer_stub("embedder", self.channel, EmbeddingServiceStub)
         response = await stub.BatchEmbed(request, timeout=asker.seconds)
         return list(zip(numbers, response.results, strict=True))
 
@@ -224,7 +225,7 @@ class Load:
 
     async def _listens(self) -> None:
         """Record Triton's state in ListSpaces, from which GetStatus is computed."""
-        stub = EmbeddingServiceStub(self.channel)
+        stub = peer_stub("embedder", self.channel, EmbeddingServiceStub)
         while True:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 answer = await stub.ListSpaces(pb.ListSpacesRequest(), timeout=LISTEN_SECONDS)

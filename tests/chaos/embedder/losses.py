@@ -24,6 +24,7 @@ from tests.chaos.embedder.stage import VISUAL, Repository, control_key, stage
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.stage import channel_to
 from tests.chaos.watching import hung
+from tests.peer_stubs import peer_stub
 from tests.triton import processes_of
 
 T = TypeVar("T")
@@ -289,7 +290,7 @@ async def _second_version(scene: Scene) -> str:
     """Serve the negated version for a moment, and return its version in the embedder."""
 
     async def version() -> str:
-        answer = await EmbeddingServiceStub(scene.load.channel).ListSpaces(
+        answer = await peer_stub("embedder", scene.load.channel, EmbeddingServiceStub).ListSpaces(
             pb.ListSpacesRequest(), timeout=10
         )
         return next(s.version for s in answer.spaces if s.space == "visual")

@@ -16,13 +16,15 @@ from google.rpc import code_pb2, status_pb2
 
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import index_service_pb2 as index_pb
-from sightline.retriever.v1 import index_service_pb2_grpc, product_service_pb2_grpc
 from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline.retriever.v1 import product_service_pb2_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 from tests.chaos.model import NotMeasured
 from tests.chaos.retriever.ledger import SPACE, values, vector
+from tests.peer_stubs import peer_stub
 
 ALLOWED = {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
 """Codes that a caller may meet while a process is killed: it tries again."""
@@ -48,9 +50,11 @@ class Retriever:
     """Writes, in calls."""
 
     def __post_init__(self) -> None:
-        self.products = product_service_pb2_grpc.ProductServiceStub(self.channel)
+        self.products = peer_stub(
+            "retriever", self.channel, product_service_pb2_grpc.ProductServiceStub
+        )
         self.vectors = vectors_grpc.VectorServiceStub(self.channel)
-        self.index = index_service_pb2_grpc.IndexServiceStub(self.channel)
+        self.index = peer_stub("retriever", self.channel)
 
     @property
     def rude(self) -> dict[str, int]:
@@ -102,7 +106,7 @@ class Retriever:
         them."""
         for start in range(0, len(names), 100):
             some = names[start : start + 100]
-            stock = products_pb.UpsertProductsRequest(
+            stock = gateway_pb.UpsertProductsRequest(
                 products=[
                     product_pb2.Product(product_id=name, title=name, brand=brand) for name in some
                 ]

@@ -14,6 +14,7 @@ from PIL import Image
 
 from local_suite.suite import Suite
 from sightline.common.v1 import product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from tests.chaos.model import ENGINES, Report
@@ -111,7 +112,7 @@ async def _photos(retriever: Retriever, disk: Disk, report: Report) -> None:
     retriever.met.clear()
     product = product_pb2.Product(product_id="photographed", title="A thing")
     product.images.add(content=noise(seed=7))
-    request = products_pb.UpsertProductsRequest(products=[product])
+    request = gateway_pb.UpsertProductsRequest(products=[product])
     disk.fill()
     asked = asyncio.create_task(retriever.write(retriever.products.UpsertProducts, request))
     await disk.stay_full(CALM_SECONDS)
@@ -127,7 +128,7 @@ async def _photos(retriever: Retriever, disk: Disk, report: Report) -> None:
         f"while full: {_words(while_full)}; then the photo is "
         f"{'there whole' if kept == product.images[0].content else 'DAMAGED'}",
     )
-    gone = products_pb.DeleteProductsRequest(product_ids=["photographed"])
+    gone = gateway_pb.DeleteProductsRequest(product_ids=["photographed"])
     await retriever.write(retriever.products.DeleteProducts, gone)
 
 

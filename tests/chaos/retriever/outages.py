@@ -19,9 +19,9 @@ import grpc
 from local_suite.suite import Suite
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import answer_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as gateway_pb
 from sightline.gateway.v1.recommendation_service_pb2_grpc import RecommendationServiceStub
-from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from tests.chaos.model import ENGINES, NotMeasured, Report
 from tests.chaos.retriever import bare
@@ -106,7 +106,7 @@ async def _outages(suite: Suite, engine: str, turns: int, seed: int, report: Rep
 
 async def _open_shop(retriever: Retriever) -> None:
     """Write products that can be found by their photos."""
-    stock = products_pb.UpsertProductsRequest(
+    stock = catalog_service_pb2.UpsertProductsRequest(
         products=[
             product_pb2.Product(
                 product_id=f"p{number}",

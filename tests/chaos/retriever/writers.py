@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from google.type import money_pb2
 
 from sightline.common.v1 import product_pb2
-from sightline.retriever.v1 import product_service_pb2 as products_pb
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from tests.chaos.retriever.calls import Retriever
 from tests.chaos.retriever.ledger import Ledger, values, vector
@@ -51,7 +51,7 @@ class Writer:
 
     async def _upsert(self) -> None:
         ids = self.chance.sample([f"{self.name}-{n:03}" for n in range(PRODUCTS)], BATCH)
-        request = products_pb.UpsertProductsRequest(
+        request = gateway_pb.UpsertProductsRequest(
             products=[self._product(product_id) for product_id in ids]
         )
         await self.retriever.write(self.retriever.products.UpsertProducts, request)
@@ -67,7 +67,7 @@ class Writer:
         )
 
     async def _offers(self) -> None:
-        request = products_pb.UpdateOffersRequest()
+        request = gateway_pb.UpdateOffersRequest()
         for product_id in self._some():
             offer = request.offers.add(product_id=product_id)
             offer.price.CopyFrom(money_pb2.Money(currency_code="EUR", units=self.number))
@@ -94,7 +94,7 @@ class Writer:
     async def _delete(self) -> None:
         ids = self._some(2)
         if ids:
-            request = products_pb.DeleteProductsRequest(product_ids=ids)
+            request = gateway_pb.DeleteProductsRequest(product_ids=ids)
             await self.retriever.write(self.retriever.products.DeleteProducts, request)
         for product_id in ids:
             self.ledger.states[product_id] = None

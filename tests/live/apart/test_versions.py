@@ -16,6 +16,7 @@ from sightline.embedder.v1.embedding_service_pb2_grpc import EmbeddingServiceStu
 from sightline_client import SightlineClient
 from tests.fakes.photos import photo
 from tests.live.hands import Hands
+from tests.peer_stubs import peer_stub
 from tests.waiting import SECONDS
 
 pytestmark = pytest.mark.full
@@ -25,7 +26,7 @@ async def test_the_suite_embeds_into_two_versions_and_its_default_one_is_the_sho
     suite: Suite, gateway: str
 ) -> None:
     async with grpc.aio.insecure_channel(suite.addresses()["embedder"]) as channel:
-        stub = EmbeddingServiceStub(channel)
+        stub = peer_stub("embedder", channel, EmbeddingServiceStub)
         async with asyncio.timeout(SECONDS):
             while True:
                 listed = (await stub.ListSpaces(pb.ListSpacesRequest())).spaces

@@ -65,11 +65,11 @@ def test_unknown_outcomes_are_shown_as_such_and_not_as_zero(gateway: FakeGateway
     result = CliRunner().invoke(app, ["fairness", "report", *where])
     assert result.exit_code == 0, result.output
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert ["Aurora", "7", "100.0%", "0.0%", "to", "100.0%", "-"] in lines
-    assert ["25-34", "40", "90", "-", "-"] in lines
+    assert ["Aurora", "7", "100.0%", "0.0%", "to", "100.0%", "–"] in lines
+    assert ["25-34", "40", "90", "–", "–"] in lines
     text = " ".join(result.stdout.split())
     assert "no impressions were reported" in text
-    assert "- = unknown, since they are counted for products with a reported impression" in text
+    assert "– = unknown, since they are counted for products with a reported impression" in text
 
 
 async def test_programs_read_plain_values(gateway: FakeGateway) -> None:

@@ -12,16 +12,16 @@ from sightline.common.v1 import photo_pb2
 from sightline.gateway.v1 import shelf_pb2
 from sightline_client.cli import app
 from sightline_client.cli.show import shelf_page, shelf_plan
-from sightline_client.convert import shelf_plans
+from sightline_client.convert import from_wire, shelf_plans
 from sightline_client.errors import InvalidRequest
 from sightline_client.files.model import FileRefused
 from sightline_client.files.shelf_plans import read
+from sightline_client.values.parts import PlannedProduct
 from sightline_client.values.shelf_plans import (
     PlanComparison,
     PlanCount,
     PlanFinding,
     PlanFindingKind,
-    PlannedProduct,
     StockLack,
     StockOptions,
     StockSuggestion,
@@ -97,7 +97,7 @@ def test_a_number_that_no_message_holds_names_its_entry() -> None:
 
 def test_a_comparison_becomes_a_value() -> None:
     kinds = shelf_pb2.PlanFinding
-    found = shelf_plans.comparison(
+    found = from_wire.plan_comparison(
         shelf_pb2.PlanComparison(
             findings=[
                 kinds(
@@ -128,8 +128,8 @@ def test_a_comparison_becomes_a_value() -> None:
 
 def test_a_suggestion_without_a_quantity_says_what_is_missing() -> None:
     lacks = shelf_pb2.StockSuggestion
-    some = shelf_plans.suggestion(lacks(product_id="w1", quantity=0, quantity_low=0))
-    none = shelf_plans.suggestion(lacks(product_id="w1", lack=lacks.LACK_SALES))
+    some = from_wire.stock_suggestion(lacks(product_id="w1", quantity=0, quantity_low=0))
+    none = from_wire.stock_suggestion(lacks(product_id="w1", lack=lacks.LACK_SALES))
 
     assert (some.quantity, some.lack) == (0, None)
     assert (none.quantity, none.lack) == (None, StockLack.SALES)

@@ -12,11 +12,10 @@ from google.protobuf.wrappers_pb2 import StringValue
 from servicekit.admission.fair_permits import FairSemaphore, Party
 from servicekit.admission.fair_turns import FairTurns
 from servicekit.admission.memory_budget import ByteBudget
-from servicekit.admission.newest_turns import NewestTurns
 from servicekit.rpc import equal_calls
 from servicekit.tasks.off_loop import off_loop
-from servicekit.tasks.priority import PrioritySemaphore
 from servicekit.tasks.refreshed import Refreshed, RefreshRules
+from servicekit.tasks.turns import Turns
 from tests.cancelling import cancelled_at_each_await
 
 Call = Callable[[], Coroutine[Any, Any, None]]
@@ -68,22 +67,22 @@ def fair_turns() -> tuple[Call, Callable[[], bool]]:
     return call, lambda: turns._permits._free == 1
 
 
-def priority_semaphore() -> tuple[Call, Callable[[], bool]]:
-    permits = PrioritySemaphore(1)
+def urgent_turns() -> tuple[Call, Callable[[], bool]]:
+    turns = Turns()
 
     async def call() -> None:
-        await permits.acquire(1)
+        await turns.take(1)
         held = True
         try:
             await some_work()
             held = False
-            await permits.pass_on(1)
+            await turns.pass_on(1)
             held = True
         finally:
             if held:
-                permits.release()
+                turns.give_back()
 
-    return call, lambda: permits._free == 1 and not permits._waiting
+    return call, lambda: turns.idle and not turns._waiting
 
 
 def byte_budget() -> tuple[Call, Callable[[], bool]]:
@@ -97,7 +96,7 @@ def byte_budget() -> tuple[Call, Callable[[], bool]]:
 
 
 def newest_turns() -> tuple[Call, Callable[[], bool]]:
-    turns = NewestTurns(3)
+    turns = Turns(3)
 
     async def call() -> None:
         async with turns.turn() as granted:
@@ -147,37 +146,38 @@ PRIMITIVES = {
     "fair_permits.FairSemaphore": fair_semaphore,
     "fair_turns.FairTurns": fair_turns,
     "memory_budget.ByteBudget": byte_budget,
-    "newest_turns.NewestTurns": newest_turns,
     "off_loop.off_loop": threads,
-    "priority.PrioritySemaphore": priority_semaphore,
     "refreshed.Refreshed": refreshed,
+    "turns.Turns": newest_turns,
+    "turns.Turns.pass_on": urgent_turns,
 }
 """What holds something for a call, by module and name; see tests/contracts/test_cancellation.py."""
 
 
 @pytest.mark.parametrize("made", PRIMITIVES.values(), ids=PRIMITIVES)
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "contended"])
+@pytest.mark.parametrize("late", [False, True], ids=["", "as it is granted"])
 async def test_a_call_that_is_cancelled_at_any_await_holds_nothing(
-    made: Callable[[], tuple[Call, Callable[[], bool]]], alone: bool
+    made: Callable[[], tuple[Call, Callable[[], bool]]], alone: bool, late: bool
 ) -> None:
     with equal_calls.shared():
         call, free = made()
         awaits = await cancelled_at_each_await(
-            call if alone else lambda: contended(call), lambda: check(call, free)
+            call if alone else lambda: contended(call), lambda: check(call, free), late=late
         )
     assert awaits > 0
 
 
 async def test_a_permit_that_is_not_given_back_is_found() -> None:
-    permits = PrioritySemaphore(1)
+    turns = Turns()
 
     async def careless() -> None:
-        await permits.acquire(1)
+        await turns.take()
         await asyncio.sleep(0)
-        permits.release()
+        turns.give_back()
 
     async def look() -> None:
-        assert permits._free == 1
+        assert turns.idle
 
     with pytest.raises(AssertionError):
         await cancelled_at_each_await(careless, look)

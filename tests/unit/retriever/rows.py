@@ -6,8 +6,8 @@ from typing import Any
 
 from retriever.columns.column_cache import Columns
 from retriever.domain import field_codecs
+from retriever.domain.column_rows import HELD, ProductRow
 from retriever.domain.product import Attribute
-from retriever.ports.columns import HELD, ProductRow
 from retriever.ports.engine import VectorIndex
 from retriever.record import Record
 from retriever.search.search import Searcher

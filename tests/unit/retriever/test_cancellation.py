@@ -23,7 +23,7 @@ async def test_a_watch_takes_frames_after_each_cancelled_call(record: Record, cl
     clock.now = 10 * DAY
     photos = FakeFramePhotos()
     checks = FrameChecks(record, photos, FakeFrameEmbedder(), NoFaces(), clock)
-    watches = Watches(record, record, photos, NoFaces(), clock, lambda _: None)
+    watches = Watches(record, photos, NoFaces(), clock, lambda _: None)
     draft = WatchDraft(Watch("shelf", rules=(GONE,)), images={"gone": WINE})
     await watches.create("default", draft)
 

@@ -22,9 +22,9 @@ from gateway.ranking.passing import passing as passing_candidates
 from retriever.adapters.milvus import filters as engine
 from retriever.columns.conditions import Conditions
 from retriever.columns.table import ProductTable
+from retriever.domain.column_rows import HELD, ProductRow
 from retriever.domain.filter_parts import indexed_parts
 from retriever.domain.product import Product
-from retriever.ports.columns import HELD, ProductRow
 from retriever.record.filter_matches import holds
 from retriever.record.products import FACTS, content_values, passing
 from retriever.record.tables import products as table

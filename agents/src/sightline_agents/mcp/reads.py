@@ -12,10 +12,9 @@ from sightline_agents.mcp.fields import FIELDS
 from sightline_client import SightlineClient, Sort
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.convert.filter_text import parse_filter
-from sightline_client.values.facets import FacetQuery
 from sightline_client.values.filters import Filter
+from sightline_client.values.parts import FacetQuery, Unlike
 from sightline_client.values.requests import RecommendOptions
-from sightline_client.values.signals import Unlike
 
 MAX_SHOWN_PHOTO = 2**20
 """Maximum bytes of a photo within the answer of a tool; larger ones are resources alone."""

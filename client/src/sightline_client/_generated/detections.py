@@ -1,15 +1,17 @@
 """Products in photos that show several.
 
-Made from api/detections.py by generate_sync.py: change that one and run it.
+Made by generate_sync.py from
+api/detections.py: change that one and run it.
 """
 
 from collections.abc import Iterable
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.detections import Detections, HeatMapOptions
+from sightline_client.values.detections import Detections
 from sightline_client.values.filters import Filter
+from sightline_client.values.parts import HeatMapOptions, PlannedProduct
 from sightline_client.values.photos import Photo
-from sightline_client.values.shelf_plans import PlannedProduct, StockOptions
+from sightline_client.values.shelf_plans import StockOptions
 
 
 class SyncDetectionCalls(SyncConnected):

@@ -1,6 +1,7 @@
 """Products: writes, imports, reads and deletions.
 
-Made from api/products.py by generate_sync.py: change that one and run it.
+Made by generate_sync.py from
+api/products.py: change that one and run it.
 """
 
 from collections.abc import AsyncIterable, Iterable, Iterator
@@ -10,7 +11,6 @@ from sightline_client.transport import writing
 from sightline_client.transport.looping import SyncBatches
 from sightline_client.values import catalog
 from sightline_client.values.filters import Filter
-from sightline_client.values.operations import ImportClose, ProductPurge, Takedown
 from sightline_client.values.products import Product
 from sightline_client.values.updates import ProductUpdate
 
@@ -39,13 +39,6 @@ class SyncProductCalls(SyncConnected):
             products,
         )
 
-    def get_product(
-        self, product_id: str, *, market: str = "", timeout: float | None = None
-    ) -> Product:
-        """Return a product. NotFound (PRODUCT_NOT_FOUND). ``market``: with the values of a market,
-        which can't be written back; "" = as stored, with those of all markets."""
-        return self._loop.run(self._client.get_product(product_id, market=market, timeout=timeout))
-
     def list_products(
         self,
         *,
@@ -67,20 +60,6 @@ class SyncProductCalls(SyncConnected):
                 timeout=timeout,
             )
         )
-
-    def list_misfits(
-        self, *, min_lead: float | None = None, timeout: float | None = None
-    ) -> Iterator[catalog.PhotoMisfit]:
-        """Yield the photos of the catalog that do not fit their product, read page by page: each
-        is nearer to another product's photos. ``min_lead``: least ``lead``; `None`: 0.2.
-        ``timeout`` is that of one page."""
-        return self._loop.iterate(self._client.list_misfits(min_lead=min_lead, timeout=timeout))
-
-    def delete_products(
-        self, product_ids: str | Iterable[str], *, timeout: float | None = None
-    ) -> catalog.Deletion:
-        """Delete up to 1,000 products. An id that does not exist counts as deleted."""
-        return self._loop.run(self._client.delete_products(product_ids, timeout=timeout))
 
     def update_products(
         self, updates: Iterable[ProductUpdate], *, timeout: float | None = None
@@ -110,31 +89,6 @@ class SyncProductCalls(SyncConnected):
             offers,
         )
 
-    def purge_products(
-        self,
-        filter: Filter,
-        *,
-        force: bool = False,
-        request_id: str = "",
-        timeout: float | None = None,
-    ) -> ProductPurge:
-        """Count the products that pass and name some; with ``force``, start a job that deletes
-        them. ``all_of()`` passes every product. The same ``request_id`` returns the same job."""
-        return self._loop.run(
-            self._client.purge_products(filter, force=force, request_id=request_id, timeout=timeout)
-        )
-
-    def open_import(
-        self,
-        import_id: str,
-        *,
-        mode: catalog.ImportMode = catalog.ImportMode.INCREMENTAL,
-        timeout: float | None = None,
-    ) -> catalog.ImportState:
-        """Open an import, or return the progress of the open one with this id. ``mode``: what
-        happens to products that it does not mention."""
-        return self._loop.run(self._client.open_import(import_id, mode=mode, timeout=timeout))
-
     def import_products(
         self,
         import_id: str,
@@ -160,40 +114,3 @@ class SyncProductCalls(SyncConnected):
             ),
             products,
         )
-
-    def close_import(
-        self,
-        import_id: str,
-        *,
-        dry_run: bool = False,
-        force: bool = False,
-        timeout: float | None = None,
-    ) -> ImportClose:
-        """Close an import. A FULL one starts a job that deletes the products it did not mention:
-        ``dry_run`` only counts them and names some; ``force`` allows more than the suite's limit, a
-        share of the catalog (else FailedPrecondition, IMPORT_DELETES_TOO_MUCH)."""
-        return self._loop.run(
-            self._client.close_import(import_id, dry_run=dry_run, force=force, timeout=timeout)
-        )
-
-    def take_down_photo(
-        self, image_id: str, *, reason: str = "", timeout: float | None = None
-    ) -> tuple[str, ...]:
-        """Take a photo down: remove it from every product and delete its bytes and vectors. The
-        same bytes are rejected (IMAGE_TAKEN_DOWN) until ``lift_takedown``. ``reason`` is kept.
-        Return the ids of the products that had it, which stay."""
-        return self._loop.run(
-            self._client.take_down_photo(image_id, reason=reason, timeout=timeout)
-        )
-
-    def lift_takedown(self, image_id: str, *, timeout: float | None = None) -> bool:
-        """Allow a photo to be stored again. Return whether it had been taken down."""
-        return self._loop.run(self._client.lift_takedown(image_id, timeout=timeout))
-
-    def list_takedowns(self, *, timeout: float | None = None) -> tuple[Takedown, ...]:
-        """Return every active takedown of the catalog. ``timeout`` is that of one page."""
-        return self._loop.run(self._client.list_takedowns(timeout=timeout))
-
-    def get_image(self, image_id: str, *, timeout: float | None = None) -> catalog.ProductImage:
-        """Return a photo with its bytes. NotFound (IMAGE_NOT_FOUND)."""
-        return self._loop.run(self._client.get_image(image_id, timeout=timeout))

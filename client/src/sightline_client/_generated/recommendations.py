@@ -1,6 +1,7 @@
 """Recommendations, searches, and classification of photos.
 
-Made from api/recommendations.py by generate_sync.py: change that one and run it.
+Made by generate_sync.py from
+api/recommendations.py: change that one and run it.
 """
 
 from collections.abc import Iterable, Iterator

@@ -7,22 +7,24 @@ from typing import Self
 
 import grpc
 
+from sightline_client._generated.admin_service_calls import SyncAdminServiceCalls
+from sightline_client._generated.catalog_service_calls import SyncCatalogServiceCalls
 from sightline_client._generated.catalogs import SyncCatalogCalls
 from sightline_client._generated.detections import SyncDetectionCalls
 from sightline_client._generated.events import SyncEventCalls
-from sightline_client._generated.experiments import SyncExperimentCalls
-from sightline_client._generated.index import SyncIndexCalls
 from sightline_client._generated.inspection import SyncInspectionCalls
+from sightline_client._generated.inspection_service_calls import SyncInspectionServiceCalls
+from sightline_client._generated.job_service_calls import SyncJobServiceCalls
 from sightline_client._generated.models import SyncModelCalls
 from sightline_client._generated.operations import SyncOperationCalls
 from sightline_client._generated.privacy import SyncPrivacyCalls
 from sightline_client._generated.products import SyncProductCalls
 from sightline_client._generated.profiles import SyncProfileCalls
 from sightline_client._generated.recommendations import SyncRecommendationCalls
-from sightline_client._generated.spaces import SyncSpaceCalls
-from sightline_client._generated.synonyms import SyncSynonymCalls
+from sightline_client._generated.user_event_service_calls import SyncUserEventServiceCalls
+from sightline_client._generated.watch_service_calls import SyncWatchServiceCalls
 from sightline_client._generated.watches import SyncWatchCalls
-from sightline_client._generated.webhooks import SyncWebhookCalls
+from sightline_client._generated.webhook_service_calls import SyncWebhookServiceCalls
 from sightline_client.client import SightlineClient
 from sightline_client.transport.looping import Loop
 from sightline_client.transport.token import Token
@@ -36,15 +38,17 @@ class SyncSightlineClient(
     SyncProfileCalls,
     SyncPrivacyCalls,
     SyncModelCalls,
-    SyncExperimentCalls,
-    SyncIndexCalls,
-    SyncSpaceCalls,
     SyncCatalogCalls,
-    SyncSynonymCalls,
     SyncInspectionCalls,
     SyncWatchCalls,
-    SyncWebhookCalls,
     SyncOperationCalls,
+    SyncAdminServiceCalls,
+    SyncCatalogServiceCalls,
+    SyncInspectionServiceCalls,
+    SyncJobServiceCalls,
+    SyncUserEventServiceCalls,
+    SyncWatchServiceCalls,
+    SyncWebhookServiceCalls,
 ):
     """``SightlineClient`` for programs without asyncio: the same calls, which block.
     May be used from several threads. Use it as a context manager::

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from sightline.gateway.v1 import detection_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, shelf_plans, to_wire
-from sightline_client.values.detections import Detections, HeatMapOptions
+from sightline_client.values.detections import Detections
 from sightline_client.values.filters import Filter
+from sightline_client.values.parts import HeatMapOptions, PlannedProduct
 from sightline_client.values.photos import Photo, Uri, load
-from sightline_client.values.shelf_plans import PlannedProduct, StockOptions
+from sightline_client.values.shelf_plans import StockOptions
 
 
 class DetectionCalls(Connected):

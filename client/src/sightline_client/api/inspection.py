@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 
 from sightline.embedder.v1 import inspection_service_pb2 as pb
-from sightline.retriever.v1 import fit_service_pb2
 from sightline_client.api.base import Connected
-from sightline_client.convert import from_wire, requests, to_wire
+from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import from_status
-from sightline_client.values.inspection import AddedPhotos, InspectedPiece, InspectionReference
-from sightline_client.values.operations import Job
+from sightline_client.values.inspection import InspectedPiece
 from sightline_client.values.photos import Photo, Uri, load
+from sightline_client.values.reports import AddedPhotos
 
 MOST_AT_ONCE = 16
 """Photos of one request, at most."""
@@ -104,94 +103,3 @@ class InspectionCalls(Connected):
         if batch:
             await send()
         return AddedPhotos(count, tuple(failures))
-
-    async def start_reference_fit(
-        self,
-        reference_id: str,
-        *,
-        product_id: str = "",
-        request_id: str = "",
-        timeout: float | None = None,
-    ) -> Job:
-        """Start a job that fits the draft of a reference, or return the one that is running; follow
-        it with ``watch_job``. Its results name the ``version``, a candidate, and the ``verdict`` of
-        its comparison with the version that serves, if one does.
-
-        The job fails with REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED or REFERENCE_NOT_FOUND.
-
-        Args:
-            reference_id: Name of the reference.
-            product_id: The product that the pieces are; "" = none.
-            request_id: The same id returns the same job.
-        """
-        with to_wire.sendable("request"):
-            request = fit_service_pb2.StartReferenceFitRequest(
-                catalog_id=self.catalog,
-                request_id=requests.own_id(request_id),
-                reference_id=reference_id,
-                product_id=product_id,
-            )
-        method = self.calls.inspection.StartReferenceFit
-        return from_wire.job(await self._call(method, request, timeout))
-
-    async def fit_reference(
-        self, reference_id: str, *, product_id: str = "", timeout: float | None = None
-    ) -> InspectionReference:
-        """Fit the draft of a reference as ``start_reference_fit`` does, while the call waits.
-
-        FailedPrecondition (REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED).
-
-        Args:
-            reference_id: Name of the reference.
-            product_id: The product that the pieces are; "" = none.
-            timeout: Seconds; None = the client's ``batch_timeout``.
-        """
-        with to_wire.sendable("request"):
-            request = pb.FitReferenceRequest(
-                catalog_id=self.catalog, reference_id=reference_id, product_id=product_id
-            )
-        method = self.calls.inspection.FitReference
-        seconds = self.batch_timeout if timeout is None else timeout
-        return from_wire.inspection_reference(await self._call(method, request, seconds))
-
-    async def list_references(
-        self, reference_id: str = "", *, timeout: float | None = None
-    ) -> list[InspectionReference]:
-        """Return drafts and versions of references: drafts first, then the newest.
-        ``reference_id``: those of one reference; "" = of all."""
-        with to_wire.sendable("request"):
-            request = pb.ListReferencesRequest(catalog_id=self.catalog, reference_id=reference_id)
-        answer = await self._call(self.calls.inspection.ListReferences, request, timeout)
-        return [from_wire.inspection_reference(each) for each in answer.references]
-
-    async def promote_reference(
-        self,
-        reference_id: str,
-        version: str = "",
-        *,
-        force: bool = False,
-        timeout: float | None = None,
-    ) -> InspectionReference:
-        """Have photos compared with a version of a reference. ``version``: "" = the newest.
-
-        FailedPrecondition (PROMOTION_REFUSED) if its ``evaluation`` says that it is worse than the
-        one that serves, unless ``force``.
-        """
-        with to_wire.sendable("request"):
-            request = pb.PromoteReferenceRequest(
-                catalog_id=self.catalog, reference_id=reference_id, version=version, force=force
-            )
-        method = self.calls.inspection.PromoteReference
-        return from_wire.inspection_reference(await self._call(method, request, timeout))
-
-    async def delete_reference(
-        self, reference_id: str, version: str = "", *, timeout: float | None = None
-    ) -> int:
-        """Delete a reference, or one version of it. Return how many versions and drafts that were.
-        ``version``: "" = all of them."""
-        with to_wire.sendable("request"):
-            request = pb.DeleteReferenceRequest(
-                catalog_id=self.catalog, reference_id=reference_id, version=version
-            )
-        answer = await self._call(self.calls.inspection.DeleteReference, request, timeout)
-        return answer.deleted_count

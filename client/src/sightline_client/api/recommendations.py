@@ -6,7 +6,7 @@ from typing import Any, TypeVar, Unpack, cast
 
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.api.base import Connected
-from sightline_client.convert import from_wire, requests, to_wire
+from sightline_client.convert import classifying, from_wire, requests, to_wire
 from sightline_client.values.answers import (
     Listing,
     Recommendations,
@@ -16,6 +16,7 @@ from sightline_client.values.answers import (
 )
 from sightline_client.values.classifications import Classification
 from sightline_client.values.explanations import Explanation, HeatMap
+from sightline_client.values.parts import Unlike
 from sightline_client.values.photos import Photo, Uri, load
 from sightline_client.values.requests import (
     ListOptions,
@@ -25,7 +26,7 @@ from sightline_client.values.requests import (
     Shelf,
     ShelvesOptions,
 )
-from sightline_client.values.signals import Box, Unlike
+from sightline_client.values.signals import Box
 from sightline_client.values.suggestions import Suggestions
 
 Options = TypeVar("Options", bound=QueryOptions)
@@ -245,7 +246,7 @@ class RecommendationCalls(Connected):
             else:
                 request.image = photo
         response = await self._call(self.calls.recommendation.Classify, request, timeout)
-        return from_wire.classification(response)
+        return classifying.classification(response)
 
 
 async def _loaded(options: Options) -> Options:

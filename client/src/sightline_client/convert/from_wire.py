@@ -1,375 +1,433 @@
 """Convert the contract's messages to plain values. A value that this client is too old to know
-becomes UNKNOWN or UNSPECIFIED, never an error."""
+becomes UNKNOWN or UNSPECIFIED, never an error.
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
+"""
 
-from google.protobuf.message import Message
-from google.type.money_pb2 import Money as MoneyMessage
+from google.type import money_pb2 as google_money_pb2
 
-from sightline.common.v1 import (
-    answer_pb2,
-    audit_service_pb2,
-    facet_pb2,
-    import_pb2,
-    job_pb2,
-    photo_pb2,
-    product_pb2,
-)
-from sightline.embedder.v1 import embedding_service_pb2, inspection_service_pb2
-from sightline.gateway.v1 import admin_service_pb2 as admin
-from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
-from sightline.gateway.v1 import detection_service_pb2
-from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from sightline.gateway.v1 import user_event_service_pb2 as user_event
-from sightline.ranker.v1 import (
-    evaluation_pb2,
-    experiment_service_pb2,
-    exposure_report_pb2,
-    model_service_pb2,
-    online_report_pb2,
-)
-from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb2
-from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
+from sightline.common.v1 import answer_pb2 as common_answer_pb2
+from sightline.common.v1 import audit_service_pb2 as common_audit_service_pb2
+from sightline.common.v1 import facet_pb2 as common_facet_pb2
+from sightline.common.v1 import import_pb2 as common_import_pb2
+from sightline.common.v1 import job_pb2 as common_job_pb2
+from sightline.common.v1 import photo_pb2 as common_photo_pb2
+from sightline.common.v1 import product_pb2 as common_product_pb2
+from sightline.embedder.v1 import embedding_service_pb2 as embedder_embedding_service_pb2
+from sightline.embedder.v1 import inspection_service_pb2 as embedder_inspection_service_pb2
+from sightline.embedder.v1 import space_pb2 as embedder_space_pb2
+from sightline.gateway.v1 import admin_service_pb2 as gateway_admin_service_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_catalog_service_pb2
+from sightline.gateway.v1 import control_pb2 as gateway_control_pb2
+from sightline.gateway.v1 import detection_service_pb2 as gateway_detection_service_pb2
+from sightline.gateway.v1 import recommendation_service_pb2 as gateway_recommendation_service_pb2
+from sightline.gateway.v1 import shelf_pb2 as gateway_shelf_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_user_event_service_pb2
+from sightline.ranker.v1 import evaluation_pb2 as ranker_evaluation_pb2
+from sightline.ranker.v1 import experiment_service_pb2 as ranker_experiment_service_pb2
+from sightline.ranker.v1 import exposure_report_pb2 as ranker_exposure_report_pb2
+from sightline.ranker.v1 import model_service_pb2 as ranker_model_service_pb2
+from sightline.ranker.v1 import online_report_pb2 as ranker_online_report_pb2
+from sightline.ranker.v1 import privacy_service_pb2 as ranker_privacy_service_pb2
+from sightline.ranker.v1 import profile_service_pb2 as ranker_profile_service_pb2
+from sightline.ranker.v1 import recipe_pb2 as ranker_recipe_pb2
+from sightline.retriever.v1 import backup_service_pb2 as retriever_backup_service_pb2
 from sightline.retriever.v1 import (
-    backup_service_pb2,
-    catalog_registry_service_pb2,
-    index_service_pb2,
-    photo_service_pb2,
-    synonym_service_pb2,
-    watch_pb2,
-    watch_service_pb2,
-    webhook_service_pb2,
+    catalog_registry_service_pb2 as retriever_catalog_registry_service_pb2,
 )
-from sightline_client.convert.filter_text import parse_filter
+from sightline.retriever.v1 import index_service_pb2 as retriever_index_service_pb2
+from sightline.retriever.v1 import photo_service_pb2 as retriever_photo_service_pb2
+from sightline.retriever.v1 import synonym_service_pb2 as retriever_synonym_service_pb2
+from sightline.retriever.v1 import watch_pb2 as retriever_watch_pb2
+from sightline.retriever.v1 import watch_service_pb2 as retriever_watch_service_pb2
+from sightline.retriever.v1 import webhook_service_pb2 as retriever_webhook_service_pb2
+from sightline_client.convert import special
 from sightline_client.convert.reading import reader
-from sightline_client.values import (
-    answers,
-    catalog,
-    classifications,
-    events,
-    facets,
-    fairness,
-    operations,
-    privacy,
-    profiles,
-    signals,
-    suggestions,
+from sightline_client.values.answers import (
+    CorrectedQuery,
+    Degradation,
+    EmptyReason,
+    FoundProduct,
+    Freshness,
+    Listing,
+    Match,
+    Move,
+    Reason,
+    Recommendations,
+    RecommendedProduct,
+    RecommendedValue,
+    RecommendedValues,
+    ScoreFeature,
+    ScoreNote,
+    ScorePart,
+    SearchResults,
+    ShelfAnswer,
+    Shelves,
+    SpaceVersion,
+    StageTiming,
+    Versions,
+)
+from sightline_client.values.catalog import (
+    Attribute,
+    CategoryDoubt,
+    CategoryGuess,
+    Deletion,
+    ImportState,
+    MarketValues,
+    Money,
+    PhotoMisfit,
+    ProductImage,
+    UpsertOutcome,
 )
 from sightline_client.values.catalogs import Catalog, CatalogAlias
-from sightline_client.values.detections import Detections
-from sightline_client.values.evaluation import Evaluation
-from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
-from sightline_client.values.explanations import Explanation, HeatMap
-from sightline_client.values.inspection import InspectedPiece, InspectionReference
-from sightline_client.values.online import OnlineReport
-from sightline_client.values.products import FIELDS, Product
-from sightline_client.values.spaces import Space
+from sightline_client.values.controls import ControlOutcome
+from sightline_client.values.detections import Detections, ProductCount
+from sightline_client.values.evaluation import (
+    BrandExposure,
+    EvaluatedSystem,
+    Evaluation,
+    EvaluationComparison,
+    EvaluationFigure,
+    EvaluationSlice,
+    EvaluationTrial,
+)
+from sightline_client.values.events import Visitor
+from sightline_client.values.experiments import (
+    ArmReport,
+    EffectInterval,
+    Experiment,
+    ExperimentArm,
+    ExperimentList,
+    ExperimentReport,
+    ExperimentUnit,
+    Guardrail,
+    MetricReport,
+)
+from sightline_client.values.explanations import (
+    BranchVerdict,
+    ExplainedScore,
+    Explanation,
+    FilterRejection,
+    HeatMap,
+)
+from sightline_client.values.facets import Facet, FacetValue
+from sightline_client.values.fairness import ExposureGroup, ExposureReport, ShopperOpportunity
+from sightline_client.values.inspection import (
+    AnomalousPart,
+    InspectedPiece,
+    InspectionReference,
+    ReferenceEvaluation,
+    ReferenceFigures,
+)
+from sightline_client.values.online import (
+    AttributionCounts,
+    DriftItem,
+    Estimate,
+    FeedbackHealth,
+    OnlineGroup,
+    OnlineReport,
+    PolicyEstimate,
+    Rate,
+)
+from sightline_client.values.operations import (
+    AuditDrop,
+    AuditEntry,
+    AuditPage,
+    AuditSeal,
+    Backup,
+    ComponentStatus,
+    EmbedderSpace,
+    EventPurge,
+    Generation,
+    ImportClose,
+    IndexParameters,
+    Job,
+    Metric,
+    Model,
+    ProductPurge,
+    RecallEstimate,
+    Status,
+    Takedown,
+    Verification,
+)
+from sightline_client.values.privacy import (
+    ConsentDecision,
+    Consents,
+    ConsentState,
+    ErasedStore,
+    Erasure,
+    PrivacyBudget,
+    PrivacySpending,
+)
+from sightline_client.values.products import Product
+from sightline_client.values.profiles import (
+    Activity,
+    Affinity,
+    ProductProfile,
+    Segment,
+    Segments,
+    ShopperProfile,
+)
+from sightline_client.values.shelf_plans import (
+    PlanComparison,
+    PlanCount,
+    PlanFinding,
+    StockSuggestion,
+)
+from sightline_client.values.signals import (
+    AlternativeProduct,
+    Box,
+    DetectionHeatMap,
+    LabelLine,
+    PhotoPoint,
+    ProductDetection,
+)
+from sightline_client.values.spaces import Space, SpaceEvaluation, SpaceFigure
+from sightline_client.values.suggestions import Suggestion, Suggestions, TopSearch, TopSearches
 from sightline_client.values.synonyms import SynonymRule, Synonyms
-from sightline_client.values.watches import Alert, FramesAnswer, Watch
-from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest
-
-
-class _Named(Protocol):
-    """A parameter, or a job's result."""
-
-    name: str
-    value: str
-
-
-def _by_name(messages: Iterable[_Named]) -> Mapping[str, str]:
-    return MappingProxyType({item.name: item.value for item in messages})
-
-
-# Products and events
-
-
-def _amount(message: MoneyMessage) -> Decimal:
-    """Return the exact amount: units and nanos are integers."""
-    return Decimal(message.units) + Decimal(message.nanos).scaleb(-9)
-
-
-def _attribute_value(message: product_pb2.Attribute) -> object:
-    return getattr(message, message.WhichOneof("value") or "text")
-
-
-money = reader(catalog.Money, MoneyMessage, amount=_amount, currency="currency_code")
-_attribute = reader(catalog.Attribute, product_pb2.Attribute, value=_attribute_value)
-image = reader(catalog.ProductImage, product_pb2.ProductImage)
-reader(catalog.MarketValues, product_pb2.MarketValues, language="language_code")
-product = reader(
-    Product,
-    product_pb2.Product,
-    **{field.attribute: field.wire for field in FIELDS},
+from sightline_client.values.trainings import PartAddition, TrainingRecipe
+from sightline_client.values.watches import (
+    Alert,
+    CountCondition,
+    DetectedCondition,
+    FaultCondition,
+    FollowedAlert,
+    FrameResult,
+    FramesAnswer,
+    PresenceCondition,
+    RuleReading,
+    SnapshotStatus,
+    UnusualCondition,
+    Watch,
+    WatchCounts,
+    WatchRegion,
+    WatchRule,
+    WatchTarget,
 )
-category_guess = reader(catalog.CategoryGuess, photo_pb2.CategoryGuess)
-photo_misfit = reader(catalog.PhotoMisfit, product_pb2.PhotoMisfit)
-deletion = reader(catalog.Deletion, catalog_pb2.DeleteProductsResponse)
-upsert_outcome = reader(catalog.UpsertOutcome, catalog_pb2.UpsertResult, error="status")
+from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, WebhookWithSecret
 
-
-# Long work: jobs, imports, backups
-
-job = reader(
-    operations.Job,
-    job_pb2.Job,
-    catalog="catalog_id",
-    results=lambda message: _by_name(message.results),
+score_feature = reader(ScoreFeature, common_answer_pb2.ScoreFeature)
+score_note = reader(ScoreNote, common_answer_pb2.ScoreNote)
+move = reader(Move, common_answer_pb2.Move)
+reason = reader(Reason, common_answer_pb2.Reason, parameters=special.reason_parameters)
+degradation = reader(Degradation, common_answer_pb2.Degradation)
+stage_timing = reader(StageTiming, common_answer_pb2.StageTiming)
+space_version = reader(SpaceVersion, common_answer_pb2.SpaceVersion)
+corrected_query = reader(CorrectedQuery, gateway_recommendation_service_pb2.CorrectedQuery)
+empty_reason = reader(EmptyReason, gateway_recommendation_service_pb2.EmptyReason)
+freshness = reader(
+    Freshness, common_answer_pb2.IndexFreshness, lag="index_lag", time=special.freshness_time
 )
-_FULL = import_pb2.IMPORT_MODE_FULL
-import_state = reader(
-    catalog.ImportState,
-    import_pb2.ImportState,
-    mode=lambda message: (
-        catalog.ImportMode.FULL if message.mode == _FULL else catalog.ImportMode.INCREMENTAL
-    ),
-)
-import_close = reader(operations.ImportClose, catalog_pb2.CloseImportResponse)
-product_purge = reader(operations.ProductPurge, catalog_pb2.PurgeProductsResponse)
-visitor = reader(events.Visitor, user_event.CreateVisitorResponse, proof="visitor_proof")
-event_purge = reader(operations.EventPurge, user_event.PurgeEventsResponse)
+catalog_alias = reader(CatalogAlias, retriever_catalog_registry_service_pb2.CatalogAlias)
 registered_catalog = reader(
-    Catalog,
-    catalog_registry_service_pb2.Catalog,
-    labels=lambda message: {each.name: each.value for each in message.labels},
+    Catalog, retriever_catalog_registry_service_pb2.Catalog, labels=special.catalog_labels
 )
-catalog_alias = reader(CatalogAlias, catalog_registry_service_pb2.CatalogAlias)
-synonym_rule = reader(SynonymRule, synonym_service_pb2.SynonymRule)
-synonyms = reader(Synonyms, synonym_service_pb2.Synonyms)
-watch = reader(Watch, watch_pb2.Watch)
-alert = reader(Alert, watch_pb2.Alert)
-frames_answer = reader(FramesAnswer, watch_service_pb2.SendFramesResponse)
-webhook = reader(Webhook, webhook_service_pb2.Webhook)
-webhook_test = reader(WebhookTest, webhook_service_pb2.SendTestDeliveryResponse)
-dead_letter = reader(DeadLetter, webhook_service_pb2.DeadLetter)
-takedown = reader(operations.Takedown, photo_service_pb2.Takedown)
-audit_entry = reader(operations.AuditEntry, audit_service_pb2.AuditEntry, catalog="catalog_id")
-audit_seal = reader(operations.AuditSeal, audit_service_pb2.AuditSeal)
-audit_page = reader(operations.AuditPage, audit_service_pb2.ReadAuditChainResponse)
-audit_drop = reader(operations.AuditDrop, audit_service_pb2.DropAuditEntriesResponse)
-backup = reader(operations.Backup, backup_service_pb2.Backup, catalog="catalog_id", error="status")
-
-# Models
-
-
-_State = model_service_pb2.Model.State
+control_outcome = reader(ControlOutcome, gateway_control_pb2.ControlOutcome)
+product_count = reader(ProductCount, gateway_detection_service_pb2.ProductCount)
+evaluation_figure = reader(EvaluationFigure, ranker_evaluation_pb2.EvaluationFigure)
+brand_exposure = reader(BrandExposure, ranker_evaluation_pb2.BrandExposure)
+evaluation_comparison = reader(EvaluationComparison, ranker_evaluation_pb2.EvaluationComparison)
+experiment_arm = reader(ExperimentArm, ranker_experiment_service_pb2.ExperimentArm)
+guardrail = reader(Guardrail, ranker_experiment_service_pb2.Guardrail)
+effect_interval = reader(EffectInterval, ranker_experiment_service_pb2.EffectInterval)
+experiment_unit = reader(ExperimentUnit, ranker_experiment_service_pb2.ExperimentUnit)
+filter_rejection = reader(FilterRejection, gateway_recommendation_service_pb2.FilterRejection)
+heat_map = reader(HeatMap, gateway_recommendation_service_pb2.DrawHeatMapResponse)
+branch_verdict = reader(BranchVerdict, gateway_recommendation_service_pb2.BranchVerdict)
+facet_value = reader(FacetValue, common_facet_pb2.FacetValue, filter=special.filter_)
+exposure_group = reader(ExposureGroup, ranker_exposure_report_pb2.ExposureGroup)
+shopper_opportunity = reader(ShopperOpportunity, ranker_exposure_report_pb2.ShopperOpportunity)
+reference_figures = reader(ReferenceFigures, embedder_inspection_service_pb2.ReferenceFigures)
+rate = reader(Rate, ranker_online_report_pb2.Rate)
+attribution_counts = reader(AttributionCounts, ranker_online_report_pb2.AttributionCounts)
+estimate = reader(Estimate, ranker_online_report_pb2.Estimate)
+drift_item = reader(DriftItem, ranker_online_report_pb2.DriftItem)
+job = reader(Job, common_job_pb2.Job, catalog="catalog_id", results=special.job_results)
+metric = reader(Metric, ranker_model_service_pb2.ModelMetric)
+index_parameters = reader(IndexParameters, retriever_index_service_pb2.IndexParameters)
+audit_entry = reader(AuditEntry, common_audit_service_pb2.AuditEntry, catalog="catalog_id")
+audit_seal = reader(AuditSeal, common_audit_service_pb2.AuditSeal)
+takedown = reader(Takedown, retriever_photo_service_pb2.Takedown)
+embedder_space = reader(
+    EmbedderSpace, gateway_admin_service_pb2.EmbedderSpace, default="default_version"
+)
+recall_estimate = reader(RecallEstimate, common_answer_pb2.RecallEstimate)
+verification = reader(Verification, retriever_index_service_pb2.Verification)
+component_status = reader(
+    ComponentStatus, gateway_admin_service_pb2.ComponentStatus, error="status"
+)
+erased_store = reader(ErasedStore, ranker_privacy_service_pb2.ErasedStore)
+consent_state = reader(ConsentState, ranker_privacy_service_pb2.ConsentState)
+consent_decision = reader(ConsentDecision, ranker_privacy_service_pb2.ConsentDecision)
+privacy_spending = reader(PrivacySpending, ranker_privacy_service_pb2.PrivacySpending)
+affinity = reader(Affinity, ranker_profile_service_pb2.Affinity)
+activity = reader(Activity, ranker_profile_service_pb2.Activity)
+product_profile = reader(
+    ProductProfile,
+    ranker_profile_service_pb2.ProductProfile,
+    category="category_path",
+    price_band=special.product_profile_price_band,
+    attributes=special.product_profile_attributes,
+)
+plan_count = reader(PlanCount, gateway_shelf_pb2.PlanCount)
+stock_suggestion = reader(StockSuggestion, gateway_shelf_pb2.StockSuggestion)
+box = reader(Box, common_photo_pb2.Box)
+photo_point = reader(PhotoPoint, common_photo_pb2.PhotoPoint)
+alternative_product = reader(AlternativeProduct, gateway_detection_service_pb2.AlternativeProduct)
+detection_heat_map = reader(DetectionHeatMap, gateway_detection_service_pb2.DetectionHeatMap)
+space_figure = reader(SpaceFigure, embedder_space_pb2.Figure)
+top_search = reader(TopSearch, gateway_admin_service_pb2.TopSearch)
+suggestion = reader(
+    Suggestion,
+    gateway_recommendation_service_pb2.Suggestion,
+    highlights=special.suggestion_highlights,
+    filter=special.suggestion_filter,
+)
+synonym_rule = reader(SynonymRule, retriever_synonym_service_pb2.SynonymRule)
+part_addition = reader(PartAddition, ranker_recipe_pb2.PartAddition)
+training_recipe = reader(TrainingRecipe, ranker_recipe_pb2.Recipe)
+watch_target = reader(WatchTarget, retriever_watch_pb2.WatchTarget)
+unusual_condition = reader(UnusualCondition, retriever_watch_pb2.UnusualCondition)
+fault_condition = reader(FaultCondition, retriever_watch_pb2.FaultCondition)
+watch_counts = reader(WatchCounts, retriever_watch_pb2.WatchCounts)
+snapshot_status = reader(SnapshotStatus, retriever_watch_pb2.SnapshotStatus)
+rule_reading = reader(RuleReading, retriever_watch_pb2.RuleReading)
+webhook = reader(Webhook, retriever_webhook_service_pb2.Webhook)
+webhook_test = reader(WebhookTest, retriever_webhook_service_pb2.SendTestDeliveryResponse)
+dead_letter = reader(DeadLetter, retriever_webhook_service_pb2.DeadLetter)
+visitor = reader(
+    Visitor, gateway_user_event_service_pb2.CreateVisitorResponse, proof="visitor_proof"
+)
+attribute = reader(Attribute, common_product_pb2.Attribute, value=special.attribute_value)
+category_guess = reader(CategoryGuess, common_photo_pb2.CategoryGuess)
+deletion = reader(Deletion, gateway_catalog_service_pb2.DeleteProductsResponse)
+import_state = reader(ImportState, common_import_pb2.ImportState, mode=special.import_state_mode)
+photo_misfit = reader(PhotoMisfit, common_product_pb2.PhotoMisfit)
+money = reader(Money, google_money_pb2.Money, currency="currency_code", amount=special.money_amount)
+image = reader(ProductImage, common_product_pb2.ProductImage)
+upsert_outcome = reader(UpsertOutcome, gateway_catalog_service_pb2.UpsertResult, error="status")
+score_part = reader(ScorePart, common_answer_pb2.ScorePart)
+versions = reader(Versions, common_answer_pb2.Versions)
+match = reader(Match, gateway_recommendation_service_pb2.Match)
+evaluation_slice = reader(EvaluationSlice, ranker_evaluation_pb2.EvaluationSlice)
+experiment = reader(Experiment, ranker_experiment_service_pb2.Experiment)
+metric_report = reader(MetricReport, ranker_experiment_service_pb2.MetricReport)
+facet = reader(Facet, common_facet_pb2.Facet)
+exposure_report = reader(ExposureReport, ranker_exposure_report_pb2.ExposureReport)
+reference_evaluation = reader(
+    ReferenceEvaluation, embedder_inspection_service_pb2.ReferenceEvaluation
+)
+anomalous_part = reader(AnomalousPart, embedder_inspection_service_pb2.AnomalousPart)
+online_group = reader(OnlineGroup, ranker_online_report_pb2.OnlineGroup)
+policy_estimate = reader(PolicyEstimate, ranker_online_report_pb2.PolicyEstimate)
+audit_page = reader(AuditPage, common_audit_service_pb2.ReadAuditChainResponse)
+audit_drop = reader(AuditDrop, common_audit_service_pb2.DropAuditEntriesResponse)
+backup = reader(Backup, retriever_backup_service_pb2.Backup, catalog="catalog_id", error="status")
+product_purge = reader(ProductPurge, gateway_catalog_service_pb2.PurgeProductsResponse)
+event_purge = reader(EventPurge, gateway_user_event_service_pb2.PurgeEventsResponse)
+import_close = reader(ImportClose, gateway_catalog_service_pb2.CloseImportResponse)
 model = reader(
-    operations.Model,
-    model_service_pb2.Model,
-    promoted=lambda message: message.state == _State.STATE_PROMOTED,
-    pruned=lambda message: message.state == _State.STATE_PRUNED,
-    blend=lambda message: {one.part: one.weight for one in message.blend},
+    Model,
+    ranker_model_service_pb2.Model,
+    promoted=special.model_promoted,
+    pruned=special.model_pruned,
+    blend=special.model_blend,
 )
-evaluation = reader(Evaluation, evaluation_pb2.Evaluation)
-online_report = reader(OnlineReport, online_report_pb2.OnlineReport)
-experiments = reader(ExperimentList, experiment_service_pb2.ListExperimentsResponse)
-experiment_report = reader(ExperimentReport, experiment_service_pb2.ExperimentReport)
-experiment_unit = reader(ExperimentUnit, experiment_service_pb2.ExperimentUnit)
-
-
-# Spaces, the index and the suite
-
-
-def _count(name: str) -> Callable[[Message], int | None]:
-    """Return a reader of a count, which is negative when it is not known."""
-
-    def read(message: Message) -> int | None:
-        value: int = getattr(message, name)
-        return None if value < 0 else value
-
-    return read
-
-
-def _indexed_until(message: answer_pb2.IndexFreshness) -> datetime | None:
-    """Convert microseconds since 1970 to a time; None for 0 and for what no datetime can hold."""
-    try:
-        time = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=message.index_time_micros)
-    except OverflowError:
-        return None
-    return time if message.index_time_micros else None
-
-
+generation = reader(Generation, retriever_index_service_pb2.Generation)
+status = reader(
+    Status,
+    gateway_admin_service_pb2.GetStatusResponse,
+    scene_problems=special.status_scene_problems,
+)
+erasure = reader(Erasure, ranker_privacy_service_pb2.Erasure)
+consents = reader(Consents, ranker_privacy_service_pb2.Consents)
+privacy_budget = reader(PrivacyBudget, ranker_privacy_service_pb2.PrivacyBudget)
+segment = reader(Segment, ranker_profile_service_pb2.Segment)
+plan_finding = reader(PlanFinding, gateway_shelf_pb2.PlanFinding)
+label_line = reader(LabelLine, common_photo_pb2.LabelLine)
+product_detection = reader(ProductDetection, gateway_detection_service_pb2.ProductDetection)
+space_evaluation = reader(SpaceEvaluation, embedder_space_pb2.SpaceEvaluation)
+suggested = reader(Suggestions, gateway_recommendation_service_pb2.SuggestResponse)
+top_searches = reader(TopSearches, gateway_admin_service_pb2.ListTopSearchesResponse)
+synonyms = reader(Synonyms, retriever_synonym_service_pb2.Synonyms)
+watch_region = reader(WatchRegion, retriever_watch_pb2.WatchRegion)
+presence_condition = reader(PresenceCondition, retriever_watch_pb2.PresenceCondition)
+count_condition = reader(CountCondition, retriever_watch_pb2.CountCondition)
+detected_condition = reader(DetectedCondition, retriever_watch_pb2.DetectedCondition)
+frame_result = reader(FrameResult, retriever_watch_pb2.FrameResult)
+alert = reader(Alert, retriever_watch_pb2.Alert)
+webhook_with_secret = reader(WebhookWithSecret, retriever_webhook_service_pb2.CreateWebhookResponse)
+category_doubt = reader(CategoryDoubt, common_product_pb2.CategoryDoubt)
+market_values = reader(MarketValues, common_product_pb2.MarketValues, language="language_code")
+evaluated_system = reader(EvaluatedSystem, ranker_evaluation_pb2.EvaluatedSystem)
+experiments = reader(ExperimentList, ranker_experiment_service_pb2.ListExperimentsResponse)
+arm_report = reader(ArmReport, ranker_experiment_service_pb2.ArmReport)
+explained_score = reader(ExplainedScore, gateway_recommendation_service_pb2.ExplainedScore)
+inspected_piece = reader(InspectedPiece, embedder_inspection_service_pb2.InspectResponse)
+inspection_reference = reader(
+    InspectionReference, embedder_inspection_service_pb2.InspectionReference
+)
+feedback_health = reader(FeedbackHealth, ranker_online_report_pb2.FeedbackHealth)
+segments = reader(Segments, ranker_profile_service_pb2.ListSegmentsResponse)
+shopper_profile = reader(
+    ShopperProfile,
+    ranker_profile_service_pb2.ShopperProfile,
+    attributes=special.shopper_profile_attributes,
+)
+plan_comparison = reader(PlanComparison, gateway_shelf_pb2.PlanComparison)
 space = reader(
     Space,
-    embedding_service_pb2.Space,
+    embedder_embedding_service_pb2.Space,
     default="default_version",
-    fitted=lambda message: bool(message.catalog_id),
     categories="category_count",
+    fitted=special.space_fitted,
 )
-generation = reader(
-    operations.Generation,
-    index_service_pb2.Generation,
-    **{name: _count(name) for name in ("indexed_count", "pending_count", "failed_count")},
+watch_rule = reader(WatchRule, retriever_watch_pb2.WatchRule)
+followed_alert = reader(FollowedAlert, retriever_watch_service_pb2.WatchAlertsResponse)
+frames_answer = reader(FramesAnswer, retriever_watch_service_pb2.SendFramesResponse)
+product = reader(Product, common_product_pb2.Product, language="language_code")
+recommended_product = reader(
+    RecommendedProduct, gateway_recommendation_service_pb2.RecommendedProduct
 )
-freshness = reader(
-    answers.Freshness, answer_pb2.IndexFreshness, lag="index_lag", time=_indexed_until
+found_product = reader(FoundProduct, gateway_recommendation_service_pb2.FoundProduct)
+detections = reader(Detections, gateway_detection_service_pb2.DetectProductsResponse)
+evaluation_trial = reader(EvaluationTrial, ranker_evaluation_pb2.EvaluationTrial)
+experiment_report = reader(ExperimentReport, ranker_experiment_service_pb2.ExperimentReport)
+explanation = reader(
+    Explanation,
+    gateway_recommendation_service_pb2.ExplainRecommendationResponse,
+    labels=special.labels,
+    unread_labels=special.unread_labels,
+    unsure_label_lines=special.unsure_label_lines,
 )
-_component = reader(operations.ComponentStatus, admin.ComponentStatus, error="status")
-_embedder_space = reader(operations.EmbedderSpace, admin.EmbedderSpace, default="default_version")
-_COUNTS = (
-    *("products", "indexed_images", "pending_images", "failed_images"),
-    *("indexed_texts", "pending_texts", "failed_texts"),
+online_report = reader(OnlineReport, ranker_online_report_pb2.OnlineReport)
+watch = reader(Watch, retriever_watch_pb2.Watch)
+recommended_value = reader(
+    RecommendedValue, gateway_recommendation_service_pb2.RecommendedValue, filter=special.filter_
 )
-status = reader(
-    operations.Status,
-    admin.GetStatusResponse,
-    scene_problems=lambda message: tuple(
-        f"{each.path}: {each.text}" for each in message.scene_problems
-    ),
-    **{name: _count(name) for name in _COUNTS},
+recommendations = reader(
+    Recommendations,
+    gateway_recommendation_service_pb2.RecommendResponse,
+    labels=special.labels,
+    unread_labels=special.unread_labels,
+    unsure_label_lines=special.unsure_label_lines,
 )
-
-# Answers
-
-
-_reason = reader(
-    answers.Reason,
-    answer_pb2.Reason,
-    parameters=lambda message: _by_name(message.parameters),
+listing = reader(Listing, gateway_recommendation_service_pb2.ListResponse)
+found = reader(
+    SearchResults,
+    gateway_recommendation_service_pb2.SearchResponse,
+    labels=special.labels,
+    unread_labels=special.unread_labels,
+    unsure_label_lines=special.unsure_label_lines,
 )
-_facet_value = reader(
-    facets.FacetValue,
-    facet_pb2.FacetValue,
-    filter=lambda message: parse_filter(message.filter_text),
+evaluation = reader(Evaluation, ranker_evaluation_pb2.Evaluation)
+recommended_values = reader(
+    RecommendedValues, gateway_recommendation_service_pb2.RecommendValuesResponse
 )
-corrected_query = reader(answers.CorrectedQuery, rec.CorrectedQuery)
-reader(signals.PhotoPoint, photo_pb2.PhotoPoint)
-reader(answers.EmptyReason, rec.EmptyReason)
-label_line = reader(signals.LabelLine, photo_pb2.LabelLine)
-_Labelled: TypeAlias = (
-    rec.RecommendResponse | rec.SearchResponse | rec.ExplainRecommendationResponse
+shelf_answer = reader(
+    ShelfAnswer, gateway_recommendation_service_pb2.ShelfAnswer, answer=special.shelf_answer_answer
 )
-
-
-def _labels(message: _Labelled) -> Mapping[int, tuple[signals.LabelLine, ...]]:
-    return {
-        item.signal: tuple(map(label_line, item.lines))
-        for item in message.labels
-        if not item.left_out
-    }
-
-
-def _unread(message: _Labelled) -> tuple[int, ...]:
-    return tuple(item.signal for item in message.labels if item.left_out)
-
-
-def _unsure(message: _Labelled) -> Mapping[int, int]:
-    return {
-        item.signal: item.unsure_line_count for item in message.labels if item.unsure_line_count
-    }
-
-
-_OF_LABELS: Final = {
-    "labels": _labels,
-    "unread_labels": _unread,
-    "unsure_label_lines": _unsure,
-}
-recommendations = reader(answers.Recommendations, rec.RecommendResponse, **_OF_LABELS)
-
-
-def _highlights(value: rec.Suggestion) -> tuple[slice, ...]:
-    """Convert parts in UTF-16 code units to parts in code points."""
-    units = value.text.encode("utf-16-le")
-
-    def place(unit: int) -> int:
-        return len(units[: 2 * unit].decode("utf-16-le", "ignore"))
-
-    return tuple(slice(place(each.start), place(each.end)) for each in value.highlights)
-
-
-_suggestion = reader(
-    suggestions.Suggestion,
-    rec.Suggestion,
-    highlights=_highlights,
-    filter=lambda message: parse_filter(message.filter_text) if message.filter_text else None,
+shelves = reader(Shelves, gateway_recommendation_service_pb2.RecommendShelvesResponse)
+rotate_webhook_secret_response = reader(
+    WebhookWithSecret, retriever_webhook_service_pb2.RotateWebhookSecretResponse
 )
-top_searches = reader(suggestions.TopSearches, admin.ListTopSearchesResponse)
-suggested = reader(suggestions.Suggestions, rec.SuggestResponse)
-listing = reader(answers.Listing, rec.ListResponse)
-found = reader(answers.SearchResults, rec.SearchResponse, **_OF_LABELS)
-reader(
-    answers.RecommendedValue,
-    rec.RecommendedValue,
-    filter=lambda message: parse_filter(message.filter_text),
-)
-recommended_values = reader(answers.RecommendedValues, rec.RecommendValuesResponse)
-
-
-def _shelf_answer(
-    message: rec.ShelfAnswer,
-) -> answers.Recommendations | answers.SearchResults | answers.Listing | None:
-    match message.WhichOneof("answer"):
-        case "recommend":
-            return recommendations(message.recommend)
-        case "search":
-            return found(message.search)
-        case "list":
-            return listing(message.list)
-        case _:
-            return None
-
-
-reader(answers.ShelfAnswer, rec.ShelfAnswer, answer=_shelf_answer)
-shelves = reader(answers.Shelves, rec.RecommendShelvesResponse)
-explanation = reader(Explanation, rec.ExplainRecommendationResponse, **_OF_LABELS)
-heat_map = reader(HeatMap, rec.DrawHeatMapResponse)
-inspected_piece = reader(InspectedPiece, inspection_service_pb2.InspectResponse)
-inspection_reference = reader(InspectionReference, inspection_service_pb2.InspectionReference)
-
-
-def classification(message: rec.ClassifyResponse) -> classifications.Classification:
-    """Convert an answer of Classify."""
-    inner = message.classification
-    return classifications.Classification(
-        guesses=tuple(map(category_guess, inner.guesses)),
-        unknown_probability=inner.unknown_probability,
-        unknown=inner.unknown,
-        sure=category_guess(inner.sure) if inner.HasField("sure") else None,
-        proposals=tuple(
-            classifications.FilterProposal(parse_filter(item.text), item.text, item.probability)
-            for item in message.proposals
-        ),
-        space_version=inner.space_version,
-        request_id=message.request_id,
-    )
-
-
-detections = reader(Detections, detection_service_pb2.DetectProductsResponse)
-
-# Profiles
-
-
-def _price_band(message: profile_pb2.ProductProfile) -> tuple[catalog.Money, catalog.Money] | None:
-    band = message.price_band
-    return (money(band.least), money(band.below)) if message.HasField("price_band") else None
-
-
-shopper_profile = reader(
-    profiles.ShopperProfile,
-    profile_pb2.ShopperProfile,
-    attributes=lambda message: {one.key: one.text for one in message.attributes},
-)
-product_profile = reader(
-    profiles.ProductProfile,
-    profile_pb2.ProductProfile,
-    category="category_path",
-    price_band=_price_band,
-    attributes=lambda message: tuple((one.key, one.text) for one in message.attributes),
-)
-segments = reader(profiles.Segments, profile_pb2.ListSegmentsResponse)
-
-# Privacy
-
-reader(privacy.ErasedStore, privacy_pb2.ErasedStore)
-reader(fairness.ExposureGroup, exposure_report_pb2.ExposureGroup)
-reader(fairness.ShopperOpportunity, exposure_report_pb2.ShopperOpportunity)
-exposure_report = reader(fairness.ExposureReport, exposure_report_pb2.ExposureReport)
-erasure = reader(privacy.Erasure, privacy_pb2.Erasure)
-reader(privacy.ConsentState, privacy_pb2.ConsentState)
-reader(privacy.ConsentDecision, privacy_pb2.ConsentDecision)
-consents = reader(privacy.Consents, privacy_pb2.Consents)
-reader(privacy.PrivacySpending, privacy_pb2.PrivacySpending)
-privacy_budget = reader(privacy.PrivacyBudget, privacy_pb2.PrivacyBudget)

@@ -41,9 +41,15 @@ def reader(
     kind: type[V], message: type[M], **given: str | Callable[[M], object]
 ) -> Callable[[M], V]:
     """Return a function that converts a message to a value of this dataclass. ``given``: for a
-    field of the value, the name of the message's field, or a function of the whole message.
-    TypeError for a field that can't be read."""
+    field of the value, the name of the message's field, or a function of the whole message. A
+    negative number is None where the value may be. TypeError for a field that can't be read."""
     return _reader(kind, cast("Descriptor", message.DESCRIPTOR), given)
+
+
+def read(kind: type[V], message: Message) -> V:
+    """Convert a message by the reader of this value. KeyError without one."""
+    value: V = _readers[kind, message.DESCRIPTOR.full_name](message)
+    return value
 
 
 def _reader(
@@ -81,6 +87,8 @@ def _source(
     convert = _conversion(kind, field)
     if field.has_presence:
         return lambda value: convert(getattr(value, given)) if value.HasField(given) else None
+    if kind is int:
+        return lambda value: count if (count := getattr(value, given)) >= 0 else None
     if field.enum_type is None:
         raise TypeError(f"{field.full_name} is never None")
     return lambda value: convert(getattr(value, given))

@@ -4,18 +4,10 @@ from collections.abc import Iterable
 
 from sightline.common.v1 import photo_pb2
 from sightline.gateway.v1 import shelf_pb2
-from sightline_client.convert.reading import reader
 from sightline_client.convert.to_wire import sendable
-from sightline_client.values.shelf_plans import (
-    PlanComparison,
-    PlannedProduct,
-    StockOptions,
-    StockSuggestion,
-)
+from sightline_client.values.parts import PlannedProduct
+from sightline_client.values.shelf_plans import StockOptions
 from sightline_client.values.signals import Box
-
-comparison = reader(PlanComparison, shelf_pb2.PlanComparison)
-suggestion = reader(StockSuggestion, shelf_pb2.StockSuggestion)
 
 
 def plan(products: Iterable[PlannedProduct]) -> shelf_pb2.ShelfPlan:

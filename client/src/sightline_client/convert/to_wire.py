@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import cast
+from typing import Any, TypeVar, cast
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -25,19 +25,27 @@ from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.ranker.v1 import privacy_service_pb2, recipe_pb2
-from sightline.retriever.v1 import catalog_registry_service_pb2, index_service_pb2, watch_pb2
-from sightline_client.convert.writing import ids, register, writer
+from sightline.retriever.v1 import (
+    catalog_registry_service_pb2,
+    index_service_pb2,
+    synonym_service_pb2,
+    watch_pb2,
+)
+from sightline_client.convert.writing import field_converter, ids, register, writer
 from sightline_client.errors import invalid
 from sightline_client.values import catalog, filters, products, watches
 from sightline_client.values.controls import Control
 from sightline_client.values.events import Event, EventType
-from sightline_client.values.facets import FacetQuery
-from sightline_client.values.operations import IndexMetric, IndexParameters
+from sightline_client.values.operations import IndexParameters
+from sightline_client.values.parts import FacetQuery, Unlike
 from sightline_client.values.photos import Uri
 from sightline_client.values.privacy import Purpose
-from sightline_client.values.signals import Box, Unlike
+from sightline_client.values.signals import Box
+from sightline_client.values.synonyms import SynonymRule
 from sightline_client.values.trainings import ItemItem, TrainingLoss, TrainingRecipe
 from sightline_client.values.updates import ProductUpdate
+
+Q = TypeVar("Q")
 
 _NANOS = Decimal(1_000_000_000)
 _INT64_MAX = 2**63 - 1
@@ -102,9 +110,10 @@ def shopper(user: str | None, visitor: str | None) -> event_pb2.Shopper | None:
     """Return the shopper; None = no user and no visitor. InvalidRequest for both at once."""
     if user and visitor:
         raise invalid("shopper", "give a user or a visitor, not both")
-    if user:
-        return event_pb2.Shopper(user_id=user)
-    return event_pb2.Shopper(visitor_id=visitor) if visitor else None
+    with sendable("shopper"):
+        if user:
+            return event_pb2.Shopper(user_id=user)
+        return event_pb2.Shopper(visitor_id=visitor) if visitor else None
 
 
 def money(value: catalog.Money) -> MoneyMessage:
@@ -198,11 +207,6 @@ def event_type(value: EventType) -> event_pb2.EventType.ValueType:
     return event_pb2.EventType.Value(f"EVENT_TYPE_{value}")
 
 
-def index_metric(value: IndexMetric) -> index_service_pb2.Metric.ValueType:
-    """Convert a metric of an index."""
-    return index_service_pb2.Metric.Value(f"METRIC_{value}")
-
-
 def catalog_labels(
     labels: Mapping[str, str],
 ) -> list[catalog_registry_service_pb2.CatalogLabel]:
@@ -255,6 +259,7 @@ def _attribute(value: catalog.Attribute) -> product_pb2.Attribute:
 
 
 register(MoneyMessage, money)
+register(event_pb2.Shopper, lambda value: value)
 register(Timestamp, timestamp)
 register(filter_pb2.Filter, filter_)
 register(product_pb2.Attribute, _attribute)
@@ -299,18 +304,20 @@ for _kind, _message in (
     (watches.WatchRule, watch_pb2.WatchRule),
 ):
     writer(_kind, _message)
-watch = writer(
-    *(watches.Watch, watch_pb2.Watch),
+writer(
+    watches.Watch,
+    watch_pb2.Watch,
     create_time=None,
     update_time=None,
     counts=None,
     snapshot=None,
 )
-watch_frame = writer(watches.WatchFrame, watch_pb2.WatchFrame)
-index_parameters = writer(IndexParameters, index_service_pb2.IndexParameters)
+writer(watches.WatchFrame, watch_pb2.WatchFrame)
+writer(SynonymRule, synonym_service_pb2.SynonymRule)
+writer(IndexParameters, index_service_pb2.IndexParameters)
 control = writer(Control, control_pb2.Control, products="product_ids")
 _LOSSES, _ITEM_ITEMS = recipe_pb2.Recipe.Loss, recipe_pb2.Recipe.ItemItem
-recipe = writer(
+writer(
     TrainingRecipe,
     recipe_pb2.Recipe,
     loss=lambda value: _LOSSES.Value(f"LOSS_{_open(value.loss)}"),
@@ -324,3 +331,15 @@ def facet(value: FacetQuery | str) -> facet_pb2.FacetRequest:
 
 
 register(facet_pb2.FacetRequest, facet)
+
+
+def request(kind: type[Q], catalog: str, given: Mapping[str, object]) -> Q:
+    """Return a request with plain values in its fields; None leaves a field unset. InvalidRequest
+    names the field that can't hold its value."""
+    message: Any = kind
+    made = message(catalog_id=catalog)
+    for name, value in given.items():
+        with sendable(name):
+            made.MergeFrom(message(**{name: field_converter(message, name)(value)}))
+    result: Q = made
+    return result

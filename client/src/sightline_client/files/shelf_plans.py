@@ -17,7 +17,7 @@ from sightline_client.files.accounts import accounted
 from sightline_client.files.cells import Cells
 from sightline_client.files.delimited import Delimited
 from sightline_client.files.model import FileRefused, Row, bad, checked
-from sightline_client.values.shelf_plans import PlannedProduct
+from sightline_client.values.parts import PlannedProduct
 from sightline_client.values.signals import Box
 
 EDGES = ("left", "top", "right", "bottom")

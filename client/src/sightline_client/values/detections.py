@@ -1,4 +1,7 @@
-"""Products found in a photo, as plain values."""
+"""Products found in a photo, as plain values.
+
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
+"""
 
 from dataclasses import dataclass
 
@@ -9,21 +12,12 @@ from sightline_client.values.signals import ProductDetection
 
 
 @dataclass(frozen=True, slots=True)
-class HeatMapOptions:
-    """Detections that get a heat map."""
-
-    product_ids: tuple[str, ...] = ()
-    """Their products, up to 20; () = all."""
-    max_heat_maps: int = 0
-    """Maximum number of heat maps, 1 to 20; 0 = 20. The first detections get them."""
-
-
-@dataclass(frozen=True, slots=True)
 class ProductCount:
     """Number of detections of a product."""
 
     product_id: str
     count: int
+    """Number of detections, at least 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +25,32 @@ class Detections:
     """The products in a photo."""
 
     detections: tuple[ProductDetection, ...]
-    """In reading order."""
+    """Detections in reading order: from the top, those beside one another from the left. Empty if
+    the photo shows none."""
     counts: tuple[ProductCount, ...]
-    """Products with their numbers of detections, most first."""
+    """Number of detections of each product, most first."""
     unknown_count: int
     """Number of detections without a product."""
     products: tuple[Product, ...]
-    """The products of ``counts``, in their order, then those of the plan that were not found."""
+    """The products of ``counts``, as currently stored, in their order; then those of the plan that
+    were not found."""
     space: SpaceVersion | None
-    """Space in which the detections were searched; `None` if nothing was found."""
+    """Space in which the detections were searched, with the index generation."""
     degradations: tuple[Degradation, ...]
+    """Degradations. Empty if there are none."""
     stage_timings: tuple[StageTiming, ...]
+    """Durations of the stages: "embed", "retrieve", "hydrate" and "heat_maps"."""
     truncated: bool
-    """True if the photo shows more products than were asked for."""
+    """True if the photo shows more than ``max_detections``: the most probable ones are returned,
+    and counts are too low."""
     small_objects: bool
-    """True if the objects are so small that others were probably missed."""
+    """True if half of the objects found have a shorter side below 1/16 of the photo's longer side:
+    the built-in model misses some of this size, so counts may be too low. Send photos of parts of
+    the shelf."""
     plan_comparison: PlanComparison | None
-    """Comparison with the request's plan; None without one."""
+    """Comparison with the request's ``plan``. None without one."""
     stock_suggestions: tuple[StockSuggestion, ...]
-    """Quantities to reorder, if requested, in the order of the plan, then of ``counts``."""
+    """With the request's ``stock``: a suggestion for each product that was planned or found, in the
+    order of the plan, then of ``counts``."""
     request_id: str
+    """Id of this request in logs."""

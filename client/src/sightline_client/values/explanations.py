@@ -1,4 +1,7 @@
-"""Explanations of a product's rank in an answer, as plain values."""
+"""Explanations of a product's rank in an answer, as plain values.
+
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,58 +16,46 @@ class ProductOutcome(StrEnum):
     """Result for the product: the first of these that applies."""
 
     UNKNOWN = "UNKNOWN"
+    """Not set, or a value that this client is too old to know."""
     SHOWN = "SHOWN"
-    """It is on the first page."""
+    """The product is on the first page: see ``rank``, ``score``."""
     PRODUCT_NOT_FOUND = "PRODUCT_NOT_FOUND"
     """The product is not in the catalog."""
     EXCLUDED = "EXCLUDED"
-    """The request excludes it."""
+    """The request excludes the product: by ``exclude_product_ids``, as one of its own signals, or
+    as an anchor that the scene does not show."""
     FILTERED = "FILTERED"
-    """The product does not pass the request's filter: see ``rejection``."""
+    """The product does not pass the request's filter, or is outside the scene's categories: see
+    ``rejection``."""
     UNAVAILABLE = "UNAVAILABLE"
-    """The product can't be bought now, and the scene excludes such products."""
+    """The product can't be bought now, and the scene excludes such products: see ``rejection``."""
     HIDDEN = "HIDDEN"
-    """The shopper hid it."""
+    """The shopper hid the product."""
     SEEN = "SEEN"
     """The shopper has seen the product, and the scene excludes such products."""
     COLLAPSED = "COLLAPSED"
-    """The product is a near-duplicate of ``collapsed_into_product_id`` and collapsed into it."""
+    """The product is a near-duplicate of ``collapsed_into_product_id`` and is, or would be,
+    collapsed into it."""
     NOT_A_CANDIDATE = "NOT_A_CANDIDATE"
-    """No branch found it: see ``branches``. ``rank`` and ``score`` say where it would be placed."""
+    """No branch found the product, or it was too far down in their lists. ``branches`` compares it
+    with the last product found; ``score`` and ``rank`` show where it would be placed."""
+    OUTRANKED = "OUTRANKED"
+    """Other products rank higher: compare ``rank`` and ``score`` with ``last_shown``."""
     EXCLUDED_BY_CONTROL = "EXCLUDED_BY_CONTROL"
     """A control of the request or of its scene excludes the product."""
-    OUTRANKED = "OUTRANKED"
-    """Other products rank higher: compare ``score`` with ``last_shown``."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilterRejection:
-    """Condition of a filter that the product fails."""
+    """Why a filter excludes a product."""
 
     path: str
-    """The condition that decides, e.g. "filter.all.filters[1].comparison"; "" if the scene sets it.
-    """
+    """Innermost condition that decides, e.g. "filter.all.filters[1].comparison". Empty if the scene
+    sets the condition."""
     condition: str
-    """The condition in the syntax of the command line: "price < 30 EUR"."""
+    """That condition in the syntax of the command line: "price < 30 EUR"."""
     held: tuple[str, ...]
-    """The product's values: "price: 45 EUR"."""
-
-
-@dataclass(frozen=True, slots=True)
-class BranchVerdict:
-    """The product's position in one list of candidates."""
-
-    branch: str
-    """ "visual", "text", "text_visual", "keywords", "collaborative", "popular", "new"."""
-    signal: int | None
-    """Index of the list's signal in the request, from 0; `None` if it has no signal."""
-    named: bool
-    named_count: int
-    """Number of products in the list."""
-    similarity: float | None
-    """Similarity of the product, −1 to 1; `None` if unknown."""
-    last_similarity: float | None
-    """Similarity of the last product in the list."""
+    """The product's values of the fields in the condition: "price: 45 EUR"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +63,59 @@ class ExplainedScore:
     """A score and its explanation."""
 
     product_id: str
+    """Product that was scored."""
     raw_score: float
+    """Sum of ``parts``."""
     parts: tuple[ScorePart, ...]
-    """Split by feature."""
+    """Parts of the raw score, split by feature."""
     score_rank: int
     """Rank by ``raw_score`` alone, from 1."""
     moves: tuple[Move, ...]
     """Why the rank differs from ``score_rank``."""
     reasons: tuple[Reason, ...]
+    """Reasons, strongest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatMap:
+    """Heat map of a photo and a product."""
+
+    png: bytes = field(repr=False)
+    """The picture (PNG). The shopper's photo is above, the product's photo below, each as the model
+    sees it: a wide crop and, if the space uses two views, a narrow one. Orange regions increase the
+    similarity, blue ones decrease it; the intensity shows how much. In each photo the contributions
+    of the regions sum to the similarity, less ``unplaced``."""
+    similarity: float
+    """Cosine of the two photos, −1 to 1."""
+    unplaced: float
+    """Part of the similarity that has no position in the shopper's photo, such as overall colour.
+    In the unit of the similarity; may be negative."""
+    image_id: str
+    """Photo of the product that was compared."""
+    space_version: str
+    """Version of the space in which they were compared."""
+    request_id: str
+    """Id of this request in logs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BranchVerdict:
+    """Position of a product in one branch's list."""
+
+    branch: str
+    """Name of the branch; see RecommendedProduct.branches."""
+    signal: int | None
+    """Index of the list's signal in the request, from 0. None if the list has no signal."""
+    named: bool
+    """True if the list contains the product."""
+    named_count: int
+    """Number of products in the list."""
+    similarity: float | None
+    """Similarity of the product (cosine, −1 to 1), its match of words ("keywords", 0 to 1) or its
+    score by a recommender (0 to 1). None if the branch has no such value, or none for the product.
+    """
+    last_similarity: float | None
+    """The same value of the last product in the list. None if the branch has no such value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,46 +123,37 @@ class Explanation:
     """Position of a product in the answer to a request, with the explanation."""
 
     outcome: ProductOutcome
+    """Result for the product."""
     text: str
-    """The outcome as a sentence, in the request's language."""
+    """The result in a sentence, in the request's language if it is supported (English, Chinese),
+    otherwise in English."""
     product: Product | None
-    """`None` if it is not in the catalog."""
+    """The product as currently stored. None if it is not found."""
     rejection: FilterRejection | None
+    """The condition that the product does not pass."""
     collapsed_into_product_id: str
+    """With COLLAPSED: the product into which it is collapsed, which may be one of the request's
+    signals."""
     branches: tuple[BranchVerdict, ...]
+    """Lists of the branches: one for each signal, and one for the shopper."""
     rank: int
-    """Rank in the whole answer, or the rank that it would have; 0 if none."""
+    """Rank in the whole answer, from 1; with NOT_A_CANDIDATE the rank that it would have. 0 if
+    none."""
     score: ExplainedScore | None
-    """`None` if it was not scored."""
+    """Score with its parts by feature and its moves. None if the product was not scored."""
     last_shown: ExplainedScore | None
-    """The last product of the first page."""
+    """The last product of the first page. None if the answer is empty."""
     degradations: tuple[Degradation, ...]
     """Degradations of the answer that is explained."""
     versions: Versions
+    """Versions that produced the answer that is explained."""
     request_id: str
+    """Id of this request in logs."""
     labels: Mapping[int, tuple[LabelLine, ...]] = field(default_factory=dict)
-    """Texts read in photos, by index of the signal, where the scene has the branch ``labels``.
-    Without lines: the photo was read and has no text."""
+    """texts read in photos, by index of the signal, if they were asked for or the scene has the
+    branch ``labels``. Without lines: the photo was read and has no text."""
     unread_labels: tuple[int, ...] = ()
-    """Signals whose labels were left out: too costly, too late or not readable now."""
+    """the signals whose labels were left out: too costly, too late or not readable now."""
     unsure_label_lines: Mapping[int, int] = field(default_factory=dict)
-    """Numbers of lines that were found in photos and not read with confidence, by index of the
+    """the numbers of lines that were found in photos and not read with confidence, by index of the
     signal: 1 to 64."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeatMap:
-    """Regions of a photo and of a product's photo that make them similar."""
-
-    png: bytes = field(repr=False)
-    """The picture: your photo above, the product's photo below, as the model sees them. Orange
-    regions increase the similarity, blue ones decrease it."""
-    similarity: float
-    """Cosine of the two photos, −1 to 1: the sum of the contributions of each photo's regions and
-    ``unplaced``."""
-    unplaced: float
-    """Part of the similarity without a position in your photo, such as overall colour."""
-    image_id: str
-    """The product's photo that was compared."""
-    space_version: str
-    request_id: str

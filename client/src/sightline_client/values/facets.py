@@ -1,25 +1,11 @@
-"""Facets of a search: counts of products by the values of a field."""
+"""Facets of a search: counts of products by the values of a field.
+
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
+"""
 
 from dataclasses import dataclass
 
-from sightline_client.values.catalog import Money
 from sightline_client.values.filters import Filter
-
-
-@dataclass(frozen=True, slots=True)
-class FacetQuery:
-    """A field whose values are to be counted."""
-
-    field: str
-    """One of ``FACETED``, or ``attributes.<key>``."""
-    top: int = 0
-    """Maximum number of values, 1 to 200; 0: 20."""
-    below: tuple[str, ...] = ()
-    """For ``category``: count the categories directly below this path; (): the topmost ones."""
-    bounds: tuple[Money, ...] | tuple[float, ...] = ()
-    """For ``price`` and numbers: lower bounds of ranges, ascending. Empty: each unit of a rating,
-    else 0, 1, 2, 5, 10, 20 and so on.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,22 +13,25 @@ class FacetValue:
     """One value of a field."""
 
     text: str
+    """The value as display text: "Wine > Red", "Casa Valduga", "20–50 EUR"."""
     product_count: int
-    """Number of products with the value; variants of one parent count once."""
+    """Number of products with the value. Variants of one parent count once for each value."""
     filter: Filter
-    """Filter that passes these products: join it to the search's filter with ``&``."""
+    """the filter that products with the value pass: join it to another with ``&``."""
     filter_text: str
-    """The same filter in the syntax of the command line."""
+    """The same filter in the syntax of the command line: ``category = "Wine > Red"``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """Counts of products that pass a search's filter, by the values of a field."""
+    """The values of a field and the number of products with each value."""
 
     field: str
     values: tuple[FacetValue, ...]
-    """Those of most products first, ranges from the lowest."""
+    """Values, ordered by descending number of products, then by ``text``. Ranges of prices and
+    numbers are in ascending order."""
     more_count: int
     """Number of further values."""
     missing_count: int
-    """Number of products without a value."""
+    """Number of products without a value: no brand, no price in this currency, or no category below
+    the requested one."""

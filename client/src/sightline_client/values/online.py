@@ -1,4 +1,7 @@
-"""Responses of shoppers to answers, as plain values (docs/operate/online.md explains figures)."""
+"""Responses of shoppers to answers, as plain values (docs/operate/online.md explains figures).
+
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,81 +9,42 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share of impressions."""
+    """A share of impressions. If impressions are sampled (RANKER_IMPRESSION_SHARE), each is
+    weighted with 1 / share, so that the rate estimates that of all impressions."""
 
     count: int
-    """Number of impressions with the event."""
+    """Number of sampled impressions with the event."""
     value: float
-    """0 to 1; 0 without impressions."""
+    """The share, 0 to 1. 0 without impressions."""
     lower: float
+    """Lower bound of the 95% interval (Wilson 1927), 0 to 1. It uses the effective number of
+    independent impressions, because those of one shopper depend on each other."""
     upper: float
-    """Bounds of the 95% interval."""
-
-
-@dataclass(frozen=True, slots=True)
-class OnlineGroup:
-    """Answers of one model version, scene and arm. Each product of an answer counts once."""
-
-    model_version: str
-    """"" if no model served."""
-    scene: str
-    arm: str
-    """"" if no experiment ran."""
-    answer_count: int
-    shown_answer_count: int
-    """Number of answers with a reported impression."""
-    impression_count: int
-    click_through: Rate
-    conversion: Rate
-    """Share bought within the window after a click, or without one after an impression."""
-    hide: Rate
-    clicks_without_impression: int
-    """Number of products clicked without a reported impression; they are in no rate."""
-    conversions_without_impression: int
+    """Upper bound of the 95% interval, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttributionCounts:
-    """Number of events attributed to answers."""
+    """Number of events that were attributed to answers."""
 
     token_count: int
-    """Number of events with an attribution token."""
+    """Number of events in the report's period with an attribution token."""
     named_count: int
-    """Number of these whose token names an answer of this catalog."""
+    """Number of these whose token is valid, of this catalog and had not expired."""
     joined_count: int
     """Number of these whose answer is still recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An estimate in clicks for each product shown."""
+    """An estimate with its 95% interval, in reward for each product shown."""
 
     value: float
+    """The estimate."""
     lower: float
+    """Lower bound."""
     upper: float
-    """Bounds of the 95% interval."""
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyEstimate:
-    """Estimate of what an order of products earns, or would have earned."""
-
-    policy: str
-    """"served", "raw_score" or "blend of …"."""
-    impression_count: int
-    effective_sample_size: float
-    support: float
-    """Mean weight: about 1 if everything that the policy shows had a chance to be shown."""
-    clip: float
-    """Maximum weight; greater weights were clipped to it."""
-    clipped_share: float
-    """Share of the impressions whose weight was clipped, 0 to 1."""
-    ips: Estimate | None
-    snips: Estimate | None
-    doubly_robust: Estimate | None
-    """`None` if there is no estimate: see ``refusal``."""
-    refusal: str
-    """"NOT MEASURED: …"; "" if there are estimates."""
+    """Upper bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,29 +52,102 @@ class DriftItem:
     """A quantity that is checked for drift."""
 
     item: str
-    """"event_types", "events_per_day", "category", …"""
+    """Name: "event_types", "events_per_day", "rating_mean", "unknown_product_share",
+    "new_shopper_share", "category", "brand", "price_band" or "raw_score"."""
     measure: str
-    """"psi" or "z"."""
+    """Unit of the difference: "psi" (population stability index; 0 is no difference, no upper
+    bound) or "z" (standard errors, either sign)."""
     value: float
+    """The difference."""
     threshold: float
+    """Threshold for ``flagged``, in the same unit. Differences due to chance alone are smaller."""
     flagged: bool
+    """True if |value| is at or above the threshold."""
     text: str
-    """Reference and current value, in words."""
+    """Reference and current value, in words. "NOT MEASURED: …" if there is too little data."""
     reference_count: int
+    """Number of events, products of answers, or days in the reference period."""
     count: int
+    """Number of events, products of answers, or days in the current period."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineGroup:
+    """Answers of one model version, scene and arm. Each product of an answer counts once, even if
+    several impressions, clicks, purchases or hides were reported. An answer with several arms
+    counts in each."""
+
+    model_version: str
+    """Ranking model. Empty if none served."""
+    scene: str
+    """Name of the scene."""
+    arm: str
+    """Arm of an experiment. Empty if no experiment ran."""
+    answer_count: int
+    """Number of answers served."""
+    shown_answer_count: int
+    """Number of answers with at least one reported impression."""
+    impression_count: int
+    """Number of products of answers with a reported impression."""
+    click_through: Rate
+    """Share of impressions that were clicked."""
+    conversion: Rate
+    """Share of impressions that were bought within the window."""
+    hide: Rate
+    """Share of impressions that were hidden."""
+    clicks_without_impression: int
+    """Number of products clicked without a reported impression. They are not included in the
+    rates."""
+    conversions_without_impression: int
+    """Number of products bought within the window after a click, without a reported impression.
+    They are not included in the rates."""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyEstimate:
+    """Off-policy estimate of a ranking policy: expected clicks for each product shown, estimated
+    from impressions of the served policy."""
+
+    policy: str
+    """"served" (what was shown; measured, not estimated), "raw_score" (the recorded candidates by
+    raw score alone, without diversity and exploration), or "blend of …" (by the weights of another
+    model's parts)."""
+    impression_count: int
+    """Number of products of answers with a reported impression."""
+    effective_sample_size: float
+    """Effective sample size, (Σw)² / Σw²: number of impressions of the policy itself that would
+    give the same precision."""
+    support: float
+    """Mean weight. About 1 if all products that the policy would show had a chance of being shown;
+    lower if some had none."""
+    clip: float
+    """Maximum weight. Greater weights were clipped to it."""
+    clipped_share: float
+    """Share of the impressions whose weight was clipped, 0 to 1."""
+    ips: Estimate | None
+    """Inverse propensity scoring."""
+    snips: Estimate | None
+    """Self-normalised inverse propensity scoring (Swaminathan, Joachims 2015)."""
+    doubly_robust: Estimate | None
+    """Doubly robust estimate (Dudík, Langford, Li 2011)."""
+    refusal: str
+    """Why there is no estimate: "NOT MEASURED: …". Empty if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackHealth:
-    """Newest off-policy estimates and drift of the worker."""
+    """Off-policy estimates and drift, computed periodically by the worker."""
 
     compute_time: datetime
+    """When they were computed (UTC)."""
     start_time: datetime
-    """Start of the current period."""
+    """Start of the current period (UTC). The reference period ends here."""
     reference_time: datetime
-    """Start of the reference period."""
+    """Start of the reference period (UTC)."""
     policies: tuple[PolicyEstimate, ...]
+    """Estimated rewards of ranking policies."""
     drift: tuple[DriftItem, ...]
+    """Items checked for drift, with and without a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +155,15 @@ class OnlineReport:
     """Responses of shoppers to answers."""
 
     start_time: datetime
+    """Start of the period in which the answers were served, inclusive (UTC)."""
     end_time: datetime
-    """Period in which the answers were served."""
+    """End of the period, exclusive (UTC)."""
     conversion_window: timedelta
+    """Time in which a purchase counts, after a click or, without a click, after an impression."""
     groups: tuple[OnlineGroup, ...]
+    """Results for each model version, scene and arm, sorted by these names."""
     attribution: AttributionCounts
+    """Number of events attributed to answers."""
     health: FeedbackHealth | None
-    """`None` until a worker has computed it."""
+    """Newest off-policy estimates and drift. None until a worker has computed them, which it does
+    every RANKER_HEALTH_SECONDS."""

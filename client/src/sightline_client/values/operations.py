@@ -1,4 +1,7 @@
-"""Jobs, models, index generations and the state of the suite, as plain values."""
+"""Jobs, models, index generations and the state of the suite, as plain values.
+
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +12,7 @@ from sightline_client.errors import SightlineError
 from sightline_client.values.answers import Freshness, SpaceVersion
 from sightline_client.values.catalog import ImportState
 from sightline_client.values.evaluation import EvaluationVerdict
+from sightline_client.values.methods import JobMethods, StatusMethods
 from sightline_client.values.trainings import PartAddition, TrainingRecipe
 
 
@@ -16,41 +20,17 @@ class JobState(StrEnum):
     """State of a job."""
 
     UNKNOWN = "UNKNOWN"
+    """Not set, or a value that this client is too old to know."""
     PENDING = "PENDING"
+    """Waiting for a worker."""
     RUNNING = "RUNNING"
+    """Running in a worker."""
     SUCCEEDED = "SUCCEEDED"
+    """Succeeded; see ``results``."""
     FAILED = "FAILED"
+    """Failed; see ``error``."""
     CANCELLED = "CANCELLED"
-
-
-_ENDED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A long-running operation, which continues after the call that started it."""
-
-    job_id: str
-    kind: str
-    """"train", "backfill", …"""
-    catalog: str
-    state: JobState
-    done: int
-    """Units of work done, 0 to ``total``."""
-    total: int
-    """Units of work in total; 0 if not known yet."""
-    error: SightlineError | None
-    """Why it failed; `None` unless FAILED."""
-    results: Mapping[str, str]
-    """Results, e.g. {"model_version": "…"}; empty until it has succeeded."""
-    create_time: datetime | None
-    start_time: datetime | None
-    end_time: datetime | None
-
-    @property
-    def ended(self) -> bool:
-        """Nothing more will happen to it."""
-        return self.state in _ENDED
+    """Cancelled on request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,67 +38,35 @@ class Metric:
     """A quality figure of a model."""
 
     name: str
-    """With its cut-off, e.g. "ndcg@10"."""
+    """Name with cut-off, e.g. "ndcg@10"."""
     value: float
+    """Value. The name implies its unit and range."""
     sample_count: int
     """Number of shoppers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Model:
-    """A trained ranking model."""
-
-    model_version: str
-    promoted: bool
-    """True if it serves."""
-    train_time: datetime | None
-    promote_time: datetime | None
-    event_count: int
-    """Number of events in the training."""
-    shopper_count: int
-    product_count: int
-    first_event_time: datetime | None
-    last_event_time: datetime | None
-    metrics: tuple[Metric, ...]
-    verdict: EvaluationVerdict = EvaluationVerdict.UNKNOWN
-    """Verdict of its newest evaluation; UNKNOWN if it was not evaluated."""
-    verdict_summary: str = ""
-    """Reasons for the verdict."""
-    forced: bool = False
-    """True if its last promotion was forced."""
-    pruned: bool = False
-    """True if its files were deleted: it can't be promoted."""
-    recipe: TrainingRecipe | None = None
-    """Recipe of its training; `None` for models of older releases."""
-    seed: int = 0
-    blend: Mapping[str, float] = field(default_factory=dict)
-    """Weights of the parts of the raw score, to which the weights of a request are applied."""
-    blend_learned_from: str = ""
-    """"default", "validation" or "impressions"."""
-    additions: tuple[PartAddition, ...] = ()
-    """What each part adds; empty if it was not measured, or there were no events to measure it."""
-    base_version: str = ""
-    """Model from which the training continued; empty if none."""
-    search_trial_count: int = 0
-    """Number of recipes tried; 0 if none was searched."""
-
-
 class GenerationState(StrEnum):
-    """State of an index generation."""
+    """State of a generation."""
 
     UNKNOWN = "UNKNOWN"
+    """Not set, or a value that this client is too old to know."""
     BUILDING = "BUILDING"
     """It may lack photos that were stored before it was created."""
     READY = "READY"
+    """A backfill has ended, or it was the catalog's first."""
     DROPPED = "DROPPED"
+    """Deleted; listed for information."""
 
 
 class IndexMetric(StrEnum):
-    """Similarity of two vectors."""
+    """Similarity metric of vectors."""
 
     UNKNOWN = "UNKNOWN"
+    """Not set, or a value that this client is too old to know."""
     COSINE = "COSINE"
+    """Cosine of the angle, −1 to 1."""
     L2 = "L2"
+    """Euclidean distance."""
     IP = "IP"
     """Inner product."""
 
@@ -127,167 +75,93 @@ class IndexKind(StrEnum):
     """Kind of index."""
 
     UNKNOWN = "UNKNOWN"
+    """Not set, or a value that this client is too old to know."""
     FLAT = "FLAT"
-    """Compares every vector: exact."""
+    """Compares every vector. Exact, also with a filter; the time grows with the catalog. For up to
+    about 10,000 photos of 1,280 dimensions on Milvus Lite, 100,000 on a server."""
     HNSW = "HNSW"
-    """A graph: approximate, for large catalogs."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexParameters:
-    """Parameters of a generation's index; numbers are for HNSW only, 0: the suite's default."""
-
-    kind: IndexKind = IndexKind.FLAT
-    m: int = 0
-    """Links of a node, 4 to 64."""
-    ef_construction: int = 0
-    """Candidates while building, 8 to 512."""
-    ef: int = 0
-    """Minimum number of candidates of a search, 1 to 32,768."""
-    partitions: int = 0
-    """Number of partitions by top-level category, 0 to 64, for FLAT and HNSW; 0 or 1: none."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """Results of a generation's verification."""
-
-    passed: bool
-    findings: tuple[str, ...]
-    """Faults, one sentence each."""
-    sample_count: int
-    """Number of photos that were embedded again from the stored bytes."""
-    least_agreement: float
-    """Smallest cosine between a stored vector and the new embedding, −1 to 1."""
-    recall: float
-    """Share of the exact nearest neighbours that the index finds, 0 to 1."""
-    filtered_recall: float | None
-    """The same recall under a filter; `None` if no suitable filter exists."""
-    k: int
-    """Number of neighbours searched."""
-    record_count: int
-    """Number of rows that the index should hold."""
-    index_count: int
-    """Number of rows in the index."""
-    unsound_count: int
-    """Number of vectors that are not finite or all zero."""
-    end_time: datetime | None
-    nearest_cosines: tuple[float, ...] = ()
-    """Cosines below which 1%, 2%, 5%, 10%, 20% and 50% of the sampled photos have their nearest
-    other product; () if not measured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """An index generation: a catalog's vectors in one version of a space, in one collection of the
-    engine."""
-
-    name: str
-    space: str
-    space_version: str
-    dimension: int
-    metric: IndexMetric
-    parameters: IndexParameters
-    state: GenerationState
-    active: bool
-    """True if searches use it."""
-    previous: bool
-    """True if a rollback would activate it."""
-    indexed_count: int | None
-    """Number of photos with a vector of its version."""
-    pending_count: int | None
-    """Number of photos that wait for their vector."""
-    failed_count: int | None
-    """Number of photos that could not be embedded."""
-    verification: Verification | None
-    """Newest verification; `None` if there was none."""
-    create_time: datetime | None
-    activate_time: datetime | None
-    """When it was last activated; `None` if never."""
-    forced: bool
-    """True if its last activation was forced although it was not verified."""
+    """A graph (HNSW): approximate, for larger catalogs. See SearchResponse.plan for searches with a
+    filter."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """An administrative or destructive call, several rejected ones, or an alert of a watch."""
+    """One audited call, or several rejected calls of a caller to a method: the caller, the method
+    and the result. Or an alert of a watch, which no caller made."""
 
     entry_id: str
+    """UUID version 7; sorts by time."""
     time: datetime | None
-    """Time at which the call ended, or the alert was stored."""
+    """When the call ended, or the alert was stored (UTC)."""
     caller: str
-    """Name of the caller's key, or the ``sub`` of its token; "anyone": the gateway has no keys. Of
-    an alert "watch:" and the watch."""
+    """The caller: name of its key, or ``sub`` of its token. "anyone" if authentication is off. Of
+    an alert "watch:" and the id of the watch."""
     method: str
-    """E.g. "sightline.gateway.v1.AdminService/DropGeneration"; of an alert
-    "watch.alert/RULE:started", or "ended"."""
+    """Method, e.g. "AdminService/``drop_generation``". Of an alert "watch.alert/", the rule, ":"
+    and "started" or "ended"."""
     catalog: str
+    """Catalog that the request named. "?" if it is not declared, or was not read before the call
+    was rejected."""
     code: str
-    """gRPC status code of the result, e.g. "OK"."""
+    """gRPC status code of the result, e.g. "OK", "PERMISSION_DENIED". After "CANCELLED" and
+    "DEADLINE_EXCEEDED" the change may have been made."""
     reason: str
-    """Reason of the error; "" if the call succeeded."""
+    """Reason of the error, e.g. "ROLE_MISSING". Empty if the call succeeded."""
     request_id: str
-    """Id of the request in logs and jobs, or of the alert."""
+    """Id of the request in logs and jobs. Of an alert its ``alert_id``."""
     left_out: int
-    """Number of similar rejected calls since the entry before that have no entry."""
+    """Number of rejected calls without an entry of their own: calls of the same caller to the same
+    method and catalog since the previous entry. Rejected calls get one entry per minute, which
+    describes the last of them. Default: 0."""
     store: str
-    """The service that stores it: "retriever" or "ranker"."""
+    """Store of the entry: "retriever" or "ranker". Set in responses of the gateway."""
     number: int
-    """Position in the chain of its store and catalog, from 1; 0: it is not chained."""
+    """Position in the chain of its store and catalog, from 1. 0 if the entry is not chained:
+    release 0.16 or earlier stored it."""
     hash: bytes
-    """Hash in the chain; empty if it is not chained."""
+    """Hash in the chain, 32 bytes: SHA-256 of these values as netstrings: the previous entry's hash
+    (32 zero bytes before number 1), number, entry_id, time (microseconds since 1970), caller,
+    method, catalog_id, code, reason, request_id and left_out. Numbers are written in decimal
+    digits. Empty if the entry is not chained."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditSeal:
-    """A position in a chain of audit entries, and the hash there."""
+    """A position in a chain and the hash of the entry there, which covers all entries before it."""
 
     number: int
-    """Number of the entry; 0: before the first one."""
+    """Number of the entry. 0: before the first entry."""
     hash: bytes
+    """Hash of the entry, 32 bytes. 32 zero bytes for number 0."""
     drop_time: datetime | None = None
-    """When the entries up to it were dropped; `None`: they were not."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    """A page of a chain, oldest entry first; those that are not chained come first."""
-
-    entries: tuple[AuditEntry, ...]
-    seal: AuditSeal
-    """Seal from which the chain continues."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuditDrop:
-    """Outcome of dropping audit entries."""
-
-    dropped_count: int
-    seal: AuditSeal
-    """Seal from which the chain continues."""
-    unfinished: bool
-    """True if dropped entries are left to delete."""
+    """When the entries up to this position were deleted (UTC). None if they were not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy of a catalog."""
+    """A backup, as described by its manifest."""
 
     backup_id: str
+    """Id: creation time and a random suffix, "20260131T120000Z-1f3a9c02". Sorts by time."""
     catalog: str
-    """Catalog of the backup; "" if its manifest can't be read."""
+    """Catalog of the backup."""
     create_time: datetime | None
-    """Time of the snapshot."""
+    """Time of the snapshot (UTC)."""
     size: int
-    """Size in bytes."""
+    """Size of all its files in bytes."""
     product_count: int
+    """Number of products."""
     image_count: int
+    """Number of photos in the record. Photos whose files were lost are not in the backup."""
     vector_count: int
+    """Number of vectors of all spaces and versions."""
     spaces: tuple[SpaceVersion, ...]
-    """Index generations that were live."""
+    """Index generations that were live, with the versions of their spaces."""
     service_version: str
+    """Version of the service that wrote the backup."""
     error: SightlineError | None
-    """Why it can't be restored; `None` if its manifest is valid."""
+    """Code 0 if the manifest is valid. Otherwise the error; only id and size are then known. The
+    other files are checked on restore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,24 +169,11 @@ class Takedown:
     """A takedown: a photo that may not be stored."""
 
     image_id: str
+    """Id of the photo."""
     reason: str
-    """Reason as given; may be ""."""
+    """Reason, as given."""
     create_time: datetime | None
-    """When it was taken down."""
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentStatus:
-    """Status of one part of the suite."""
-
-    component: str
-    """"gateway", "embedder", "triton", "retriever", "milvus", "ranker"."""
-    error: SightlineError | None
-    """Why it does not answer; `None` if it does."""
-    latency: timedelta | None
-    """Response time of the check."""
-    version: str = ""
-    """Release of the component; "" if unknown."""
+    """When the photo was taken down (UTC)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,78 +181,268 @@ class EmbedderSpace:
     """A version of a space that the embedder serves."""
 
     space: str
+    """Name of the space, e.g. "visual"."""
     version: str
-    """"" until the model has answered."""
+    """Version. Empty until the model has answered."""
     model: str
-    """E.g. "efficientnet_lite0"."""
+    """Model of the space, e.g. "efficientnet_lite0"."""
     dimension: int
-    """Length of its vectors; 0 until the model has answered."""
+    """Length of its vectors. 0 until the model has answered."""
     ready: bool
     """True if the model answers now."""
     default: bool
-    """True if this version embeds items that do not specify one."""
+    """True if items without a version are embedded with this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecallEstimate:
-    """Recall of live searches of one kind in the last hour."""
+    """Estimated recall of recent live searches. The retriever's watchdog compares a sample of the
+    searches with an exact search in a random subset of the index."""
 
     plan: str
-    """"flat", "graph", "slices" or "exact"."""
+    """Search plan: "flat", "graph", "slices" or "exact"."""
     filter_class: str
     """Share of the catalog that passes the filter: "none" (no filter), "wide" (20% or more),
     "middle" or "narrow" (less than 1%)."""
     k: int
     """Median number of rows requested."""
     recall: float
-    """0 to 1."""
+    """Estimated recall, 0 to 1: share found of the rows that are nearer than the last row
+    returned."""
     lower: float
+    """Lower bound of the 95% interval, 0 to 1."""
     upper: float
-    """Bounds of the estimate's 95% interval."""
+    """Upper bound of the 95% interval, 0 to 1."""
     search_count: int
+    """Number of searches in the estimate."""
     row_count: int
-    """Number of rows, of those that the watchdog compares, that the searches should have found."""
+    """Number of rows of the subset that these searches should have found, summed over the
+    searches."""
     below_floor: bool
-    """True if ``upper`` is below the floor, which signals a fault."""
+    """True if ``upper`` is below RETRIEVER_WATCH_FLOOR after at least 20 searches."""
     ef_factor: float
-    """Always 1; releases up to 0.5.6 multiplied ``ef`` by it."""
+    """Always 1: the watchdog changes no search. Releases up to 0.5.6 multiplied ef by this factor
+    after rows were missed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """Status of the suite. Counts are `None` while their owner does not answer."""
+class Verification:
+    """Result of a verification."""
+
+    passed: bool
+    """True if the generation may be activated."""
+    findings: tuple[str, ...]
+    """Faults, one sentence each. Empty if it passed."""
+    sample_count: int
+    """Number of photos that were embedded again from the stored bytes."""
+    least_agreement: float
+    """Smallest cosine between a stored vector and the new embedding, −1 to 1."""
+    recall: float
+    """Share of the exact nearest neighbours that the index finds, at ``k``, 0 to 1."""
+    filtered_recall: float | None
+    """The same recall under a filter that about a tenth of the catalog passes. None if there is no
+    such filter."""
+    k: int
+    """Number of neighbours searched."""
+    record_count: int
+    """Number of rows that the index should hold: one for each photo of each product with a vector
+    of the version."""
+    index_count: int
+    """Number of rows in the engine."""
+    unsound_count: int
+    """Number of vectors that are not finite or all zero."""
+    end_time: datetime | None
+    """When it ended (UTC)."""
+    nearest_cosines: tuple[float, ...] = ()
+    """Distribution of the similarity of good matches: cosines, −1 to 1, below which 1%, 2%, 5%,
+    10%, 20% and 50% of the sampled photos have their nearest photo of another product, without
+    variants and equal pictures. Empty if not measured: fewer than 20 such photos, a metric other
+    than the cosine, or an older release."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentStatus:
+    """State of one component."""
+
+    component: str
+    """"gateway", "embedder", "triton", "retriever", "milvus" or "ranker"."""
+    error: SightlineError | None
+    """Code 0 if the component answers, otherwise the error."""
+    latency: timedelta | None
+    """Response time of the check."""
+    version: str = ""
+    """Release of the component, e.g. "0.14.0". Empty if unknown: an engine, or a service that does
+    not answer or predates this field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job(JobMethods):
+    """A long-running operation, which continues after the call that started it."""
+
+    job_id: str
+    """Id, prefixed with the service that owns the job: "ranker/…" or "retriever/…"."""
+    kind: str
+    """Kind: "train", "publish", "backfill", …; JobKind lists all kinds and who may see and cancel
+    jobs of each."""
+    catalog: str
+    """Catalog of the job."""
+    state: JobState
+    """State of the job."""
+    done: int
+    """Units of work done, 0 to ``total``. The unit depends on the kind (train: epochs)."""
+    total: int
+    """Units of work in total. 0 if not known yet."""
+    error: SightlineError | None
+    """Why the job failed. Set only with FAILED."""
+    results: Mapping[str, str]
+    """the results, e.g. {"model_version": "…"}; empty until it has succeeded."""
+    create_time: datetime | None
+    """When the job was created (UTC)."""
+    start_time: datetime | None
+    """When a worker first started it (UTC). None before that."""
+    end_time: datetime | None
+    """When it ended (UTC). None before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexParameters:
+    """Parameters of the engine's index."""
+
+    kind: IndexKind = IndexKind.FLAT
+    """Kind of index. Default: flat."""
+    m: int = 0
+    """HNSW: number of links of a node, 4 to 64. Default: 16."""
+    ef_construction: int = 0
+    """HNSW: number of candidates while building the graph, 8 to 512. Default: 200."""
+    ef: int = 0
+    """HNSW: minimum number of candidates of a search, 1 to 32,768. Default: 128. A search for more
+    products, or with a filter that few products pass, uses more."""
+    partitions: int = 0
+    """Number of partitions by top-level category, 0 to 64. 0 or 1: no partitions. A search whose
+    filter names categories reads their partitions only; any other search reads all partitions and
+    takes longer. Useful if most searches name a category of a large catalog."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """A page of a chain."""
+
+    entries: tuple[AuditEntry, ...]
+    """Entries that are not chained, by id, then chained ones, by number."""
+    seal: AuditSeal
+    """Newest seal: the chain continues from it. Number 0 if nothing was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditDrop:
+    """Response after entries were deleted."""
+
+    dropped_count: int
+    """Number of entries that this call deleted."""
+    seal: AuditSeal
+    """The seal from which the chain continues."""
+    unfinished: bool
+    """True if entries before the seal are left: repeat the call. They no longer belong to the
+    chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A trained model."""
+
+    model_version: str
+    """Version: a hash of the artefact."""
+    promoted: bool
+    """True if it serves."""
+    train_time: datetime | None
+    """When it was trained (UTC)."""
+    promote_time: datetime | None
+    """When it was last promoted (UTC). None if never."""
+    event_count: int
+    """Number of events in the training."""
+    shopper_count: int
+    """Number of shoppers in the training."""
+    product_count: int
+    """Number of products in the model."""
+    first_event_time: datetime | None
+    """Time of the oldest event in the training (UTC)."""
+    last_event_time: datetime | None
+    """Time of the newest event in the training (UTC)."""
+    metrics: tuple[Metric, ...]
+    """Quality of its ranking on events held out in time."""
+    verdict: EvaluationVerdict = EvaluationVerdict.UNKNOWN
+    """Verdict of its newest evaluation. UNKNOWN if it was not evaluated."""
+    verdict_summary: str = ""
+    """Reasons for the verdict, in English sentences. Empty if it was not evaluated."""
+    forced: bool = False
+    """True if its last promotion was forced."""
+    pruned: bool = False
+    """True if its files were deleted: it can't be promoted."""
+    recipe: TrainingRecipe | None = None
+    """Recipe, after search and ablation. None for models of older releases."""
+    seed: int = 0
+    """Seed of the training."""
+    blend: Mapping[str, float] = field(default_factory=dict)
+    """the weights of the parts of the raw score, to which those of a request are applied."""
+    blend_learned_from: str = ""
+    """Source of these weights: "default", "validation" or "impressions"."""
+    additions: tuple[PartAddition, ...] = ()
+    """Contribution of each part. Empty if it was not measured, or if there were no events to
+    measure it."""
+    base_version: str = ""
+    """Model from which the training continued. Empty if none."""
+    search_trial_count: int = 0
+    """Number of recipes tried. 0 if none was searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status(StatusMethods):
+    """The state of the suite."""
 
     components: tuple[ComponentStatus, ...]
+    """State of gateway, embedder, triton, retriever, milvus and ranker, each as seen by the service
+    that calls it."""
     visual_space: SpaceVersion | None
+    """Visual space that both the embedder and the index serve."""
     embedder_space_version: str
-    """Default version in the embedder; differs from ``visual_space.version`` during a roll-out."""
+    """Default version of the visual space in the embedder. It differs from ``visual_space`` after a
+    roll-out until the embedder lists the new model first, and while a new default waits for its
+    roll-out."""
     products: int | None
+    """Number of products in the record; -1 if unknown."""
     indexed_images: int | None
+    """Number of photos in the index; -1 if unknown."""
     pending_images: int | None
-    """Number of photos that wait for their embedding."""
+    """Number of photos that wait for their embedding; -1 if unknown."""
     failed_images: int | None
-    """Number of photos that could not be embedded."""
+    """Number of photos that could not be embedded; -1 if unknown."""
     freshness: Freshness | None
+    """How far the index is behind the catalog. None if unknown."""
     model_version: str
-    """Serving ranking model; "" if none."""
+    """Serving ranking model. Empty if none."""
     scenes: tuple[str, ...]
+    """Names of the available scenes."""
     embedder_spaces: tuple[EmbedderSpace, ...] = ()
-    """All versions of spaces that the embedder serves; empty if unknown, or with an older suite."""
+    """All versions of spaces that the embedder serves, in its order: the versions that can be
+    rolled out. Empty if unknown."""
     indexed_texts: int | None = 0
+    """Number of products whose text is in the text index; 0 in a catalog without one; -1 if
+    unknown."""
     pending_texts: int | None = 0
-    """Number of products whose text waits for its embedding."""
+    """Number of products whose text waits for its vector; 0 in a catalog without a text index; -1
+    if unknown."""
     failed_texts: int | None = 0
+    """Number of products whose text could not be embedded; 0 in a catalog without a text index; -1
+    if unknown."""
     recall: tuple[RecallEstimate, ...] = ()
-    """Estimated recall of searches in the visual space; empty if unknown."""
+    """Estimated recall of searches in the visual space during the last hour, by plan and class of
+    filter, as measured by the watchdog of one retriever replica. ``below_floor`` signals a fault.
+    Empty if unknown."""
     advice: tuple[str, ...] = ()
-    """Recommended actions after the catalog has outgrown its engine; empty if none."""
+    """Recommended actions after the catalog has outgrown its engine, one human-readable line each.
+    Empty if none."""
     scene_problems: tuple[str, ...] = ()
-    """Invalid scene files, each with its problem: their former content stays in use."""
-
-    @property
-    def healthy(self) -> bool:
-        """Every part answers."""
-        return bool(self.components) and all(c.error is None for c in self.components)
+    """invalid scene files, each with its problem: their former content stays in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -399,10 +450,11 @@ class ProductPurge:
     """Products that are, or would be, deleted."""
 
     product_count: int
+    """Number of products that pass the filter."""
     sample_product_ids: tuple[str, ...]
-    """Up to 20 of them."""
+    """Ids of up to 20 of these products."""
     job: Job | None
-    """The job that deletes them; `None` if they were only counted."""
+    """With ``force``: the job that deletes them. Follow it with JobService."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,20 +462,61 @@ class EventPurge:
     """Events that are, or would be, deleted."""
 
     event_count: int
+    """Number of events that meet the conditions."""
     first_event_time: datetime | None
+    """Time of the oldest one (UTC). None if there are none."""
     last_event_time: datetime | None
+    """Time of the newest one (UTC). None if there are none."""
     job: Job | None
-    """The job that deletes them; `None` if they were only counted."""
+    """With ``force``: the job that deletes them. Follow it with JobService."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportClose:
-    """Products that a closed import deletes."""
+    """Result of closing an import."""
 
     state: ImportState
+    """Progress of the import."""
     delete_count: int
-    """Number of products that the import does not contain."""
+    """Number of products that the import does not contain and that are, or would be, deleted."""
     sample_product_ids: tuple[str, ...]
-    """Up to 20 of them."""
+    """Ids of up to 20 of these products."""
     job: Job | None
-    """The job that deletes them; `None` if there is nothing to delete, or with a dry run."""
+    """The job that deletes them. None if there is nothing to delete, or with ``dry_run``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """An index generation."""
+
+    name: str
+    """Name, unique in its catalog, e.g. "visual-3f9a1b22c4d1-1"."""
+    space: str
+    """Name of the space, e.g. "visual"."""
+    space_version: str
+    dimension: int
+    """Length of its vectors."""
+    metric: IndexMetric
+    """Similarity metric."""
+    parameters: IndexParameters
+    """Parameters of its index."""
+    state: GenerationState
+    """State of the generation."""
+    active: bool
+    """True if searches without a generation use it."""
+    previous: bool
+    """True if ``rollback_generation`` would activate it."""
+    indexed_count: int | None
+    """Number of photos with a vector of its version; −1 if unknown."""
+    pending_count: int | None
+    """Number of photos that wait for their embedding; −1 if unknown."""
+    failed_count: int | None
+    """Number of photos that could not be embedded; −1 if unknown."""
+    verification: Verification | None
+    """Newest verification. None if none."""
+    create_time: datetime | None
+    """When it was created (UTC)."""
+    activate_time: datetime | None
+    """When it was last activated (UTC). None if never."""
+    forced: bool
+    """True if its last activation was forced although it was not verified."""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypedDict
 
 from sightline_client.values.answers import AnswerQuality
 from sightline_client.values.controls import Control
-from sightline_client.values.facets import FacetQuery
 from sightline_client.values.filters import Filter
+from sightline_client.values.parts import FacetQuery, Unlike
 from sightline_client.values.products import Sort
-from sightline_client.values.signals import Box, Unlike
+from sightline_client.values.signals import Box
 
 if TYPE_CHECKING:
     from sightline_client.values.photos import Photo

@@ -1,4 +1,7 @@
-"""Plans of shelves, comparisons of photos with them, and quantities to reorder, as plain values."""
+"""Plans of shelves, comparisons of photos with them, and quantities to reorder, as plain values.
+
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,99 +10,58 @@ from sightline_client.values.signals import Box
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedProduct:
-    """Facings of a product that belong together, in a plan of a shelf.
-
-    They stand anywhere, in a row, or in a part of the photo.
-    """
-
-    product_id: str
-    facings: int = 1
-    """Number of units beside one another as seen from the front, 1 to 300."""
-    row: int = 0
-    """Row, 1 to 100, 1 = the topmost; 0 = not in a row."""
-    position: int = 0
-    """Position among the products of the row, 1 to 300, 1 = the leftmost; 0 = after the row's
-    former entries."""
-    box: Box | None = None
-    """Part of the photo, for a camera that does not move; None = anywhere. Not with a row."""
-
-
-@dataclass(frozen=True, slots=True)
 class StockOptions:
-    """Lead time, service level and history of quantities to reorder."""
+    """Request for quantities to reorder."""
 
     lead_time_days: float = 7.0
-    """Days until a reorder stands on the shelf, above 0, at most 365."""
+    """Time in days until a reorder stands on the shelf, above 0, at most 365. Default: 7."""
     service_level: float = 0.95
-    """Probability that the stock lasts until then, 0.5 to 0.999."""
+    """Probability, 0.5 to 0.999, that the stock lasts until then. Default: 0.95."""
     history_days: int = 56
-    """Number of last whole days whose purchases are read, 14 to 366."""
+    """Number of last whole days (UTC) whose purchases are read, 14 to 366. Default: 56."""
 
 
 class PlanFindingKind(StrEnum):
-    """Outcome for a detection or a planned facing."""
+    """Outcome of the comparison."""
 
     UNSPECIFIED = "UNSPECIFIED"
-    """An outcome of a newer gateway."""
+    """Not set, or a value that this client is too old to know."""
     PRESENT = "PRESENT"
     """The product stands where it is planned."""
     MISSING = "MISSING"
     """No detection fills the planned facing."""
     SURPLUS = "SURPLUS"
-    """More facings than planned, or a product that is not planned."""
+    """More facings of the product than are planned, or a product that is not planned."""
     MISPLACED = "MISPLACED"
-    """The product is planned elsewhere, where one is missing."""
+    """The product is planned in another row, or outside of this part of the photo, where one is
+    missing."""
     OUT_OF_ORDER = "OUT_OF_ORDER"
-    """The product stands in its row, but not between the planned neighbours."""
+    """The product stands in its row, but not between the neighbours that are planned: it is not
+    part of the longest sequence that row and plan have in common."""
     UNIDENTIFIED = "UNIDENTIFIED"
-    """The detection has no product of the catalog."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlanFinding:
-    """A detection or a planned facing, compared."""
-
-    kind: PlanFindingKind
-    product_id: str
-    """Empty if UNIDENTIFIED."""
-    detection: int | None
-    """Index of the detection, from 0; None if MISSING."""
-    box: Box | None
-    """The detection's rectangle, or the one in which a missing facing is expected; None if
-    unknown."""
-    row: int
-    """Row of the photo, from 1; 0 = unknown."""
-    planned: int | None
-    """Index, from 0, of the plan's entry that it fills, or whose facing is missing; None if
-    there is none."""
+    """The detection has no product: an object that is not in the catalog, or that can't be told
+    from other products."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanCount:
-    """Facings of a product, by outcome."""
+    """Facings of a product, counted by the outcome of the comparison. ``planned`` is the sum of
+    ``present``, ``misplaced``, ``out_of_order`` and ``missing``; the number of detections is the
+    sum of all but ``missing``."""
 
     product_id: str
     planned: int
+    """Number of planned facings."""
     present: int
+    """Number of facings that stand where they are planned."""
     missing: int
+    """Number of planned facings without a detection."""
     surplus: int
+    """Number of detections beyond the planned facings."""
     misplaced: int
+    """Number of facings in another row, or outside of the planned part of the photo."""
     out_of_order: int
-
-
-@dataclass(frozen=True, slots=True)
-class PlanComparison:
-    """A photo compared with a plan."""
-
-    findings: tuple[PlanFinding, ...]
-    """Detections in their order, then missing facings in the order of the plan."""
-    counts: tuple[PlanCount, ...]
-    """By product: the plan's in its order, then others, most first."""
-    row_count: int
-    """Number of rows in the photo."""
-    compliance: float
-    """Share of planned facings that are present, 0 to 1."""
+    """Number of facings in their row, but not in the planned order."""
 
 
 class StockLack(StrEnum):
@@ -110,28 +72,70 @@ class StockLack(StrEnum):
     SALES = "SALES"
     """Fewer than 5 units were sold."""
     UNAVAILABLE = "UNAVAILABLE"
-    """Sales could not be read."""
+    """The ranker, which counts sales, did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanFinding:
+    """A detection or a planned facing, compared."""
+
+    kind: PlanFindingKind
+    """Outcome."""
+    product_id: str
+    """The product. Empty for UNIDENTIFIED."""
+    detection: int | None
+    """Index in ``detections``, from 0. None for MISSING."""
+    box: Box | None
+    """The detection's rectangle; for MISSING the one where the facing is expected: that of the
+    plan, or the gap between its neighbours. None if unknown."""
+    row: int
+    """Row of the photo in which it stands or is expected, from 1. 0 if unknown."""
+    planned: int | None
+    """Index in the plan's ``products``, from 0, of the entry that it fills, or whose facing is
+    missing here. None for SURPLUS and UNIDENTIFIED."""
 
 
 @dataclass(frozen=True, slots=True)
 class StockSuggestion:
-    """Quantity of a product to reorder."""
+    """Quantity of a product to reorder: the demand that is not exceeded with the requested
+    probability until the reorder arrives, less the units on the photo. Sales are counted as
+    recommenders count them, see docs/integrate/shelf-plans.md; units behind one another are not
+    seen."""
 
     product_id: str
     on_shelf: int
-    """Number of units on the photo."""
+    """Number of units on the photo: its detections."""
     quantity: int | None
-    """None if there are not enough data."""
+    """Suggested quantity, at least 0. None if there are not enough data."""
     quantity_low: int | None
-    """Quantity for the lowest rate of sales of the 95% credible interval."""
+    """Quantities for the lowest and the highest rate of sales of the 95% credible interval. None
+    without a quantity."""
     quantity_high: int | None
-    """Quantity for the highest rate."""
+    """See ``quantity_low``."""
     expected_demand: float
-    """Units expected to be sold until the reorder arrives."""
+    """Expected number of units sold until the reorder arrives. 0 without a quantity."""
     safety_stock: float
-    """Units beyond, for the service level."""
+    """Units beyond the expected demand, for the requested service level. 0 without a quantity."""
     sold_units: int
+    """Number of units sold in the days below."""
     observed_days: int
+    """Number of days with events since the product exists, of those requested."""
     lack: StockLack | None
+    """Reason why there is no quantity."""
     text: str
-    """The calculation with its numbers, or what is missing."""
+    """The calculation with its numbers, in English; or what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanComparison:
+    """A photo compared with a plan. Each detection and each planned facing has one finding, except
+    that a facing and the detection which fills it share one."""
+
+    findings: tuple[PlanFinding, ...]
+    """Detections in the order of ``detections``, then missing facings in the order of the plan."""
+    counts: tuple[PlanCount, ...]
+    """Numbers by product: those of the plan in its order, then others, most first."""
+    row_count: int
+    """Number of rows that were found in the photo."""
+    compliance: float
+    """Share of planned facings that are present, 0 to 1."""

@@ -1,57 +1,36 @@
-"""Signals of a request: parts of photos, and negative signals."""
+"""Signals of a request: parts of photos, and negative signals.
 
-from collections.abc import Iterable
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
+"""
+
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sightline_client.values.photos import Photo
-
-AWAY_WEIGHT = 0.5
-"""Default weight of negative signals; docs/integrate/signals.md gives the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in an upright photo, in fractions of its width and height."""
+    """A rectangle in an upright photo (after its orientation is applied), in fractions of the
+    photo's width and height: 0 ≤ left < right ≤ 1 from the left edge, 0 ≤ top < bottom ≤ 1 from the
+    top edge."""
 
     left: float
-    """Left edge, 0 to 1, as are all edges."""
+    """Left edge, 0 to 1."""
     top: float
+    """Top edge, 0 to 1."""
     right: float
-    """Above ``left``."""
+    """Right edge, 0 to 1, greater than ``left``."""
     bottom: float
-    """Above ``top``."""
+    """Bottom edge, 0 to 1, greater than ``top``."""
 
 
 @dataclass(frozen=True, slots=True)
 class PhotoPoint:
-    """A point in an upright photo, as fractions of its width and height from the top left."""
+    """A point in an upright photo, in fractions of the photo's width and height from its top
+    left."""
 
     x: float
+    """From the left edge, 0 to 1."""
     y: float
-
-
-@dataclass(frozen=True, slots=True)
-class LabelLine:
-    """A line of text that was read in a photo."""
-
-    text: str
-    confidence: float
-    """Mean probability of its characters, 0.6 to 1."""
-    corners: tuple[PhotoPoint, ...]
-    """Top left, top right, bottom right, bottom left."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unlike:
-    """Photos, texts and products to be far from: ``Unlike(texts="leather")``."""
-
-    images: "Iterable[Photo]" = ()
-    texts: str | Iterable[str] = ()
-    products: str | Iterable[str] = ()
-    weight: float = AWAY_WEIGHT
-    """Weight of each, relative to 1 for positive signals; up to 100."""
+    """From the top edge, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +39,7 @@ class AlternativeProduct:
 
     product_id: str
     similarity: float
-    """Cosine, −1 to 1."""
+    """Similarity: cosine, −1 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +47,29 @@ class DetectionHeatMap:
     """Parts of a detection that make it similar to a photo of its product."""
 
     png: bytes = field(repr=False)
-    """The picture: the detection above, whole on white and its middle; the product's photo below.
-    Orange regions increase the similarity, blue ones decrease it."""
+    """The picture (PNG). The detection is above, whole on white and its middle; the product's photo
+    ``matched_image_id`` is below, as the model sees it. Orange regions increase the similarity,
+    blue ones decrease it; the intensity shows how much. In each photo the contributions of the
+    regions sum to the similarity, less those without a position."""
     similarity: float
-    """Cosine of the detection and the photo, −1 to 1: the sum of ``unplaced`` and the contributions
-    of the detection's regions."""
+    """Cosine of the detection and the product's photo, −1 to 1. It may differ a little from the
+    detection's ``similarity``, as of facings that look alike one is searched for all."""
     unplaced: float
-    """Part of the similarity without a position in the detection, such as overall colour."""
+    """Part of the similarity that has no position in the detection, such as overall colour. In the
+    unit of the similarity; may be negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelLine:
+    """A line of text that was read in a photo."""
+
+    text: str
+    """The text, at most 128 bytes of UTF-8. It may have errors: small, blurred and ornate letters
+    are misread."""
+    confidence: float
+    """Mean probability of its characters, by the model: at least 0.6, at most 1."""
+    corners: tuple[PhotoPoint, ...]
+    """The line's corners, always 4: top left, top right, bottom right, bottom left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +77,24 @@ class ProductDetection:
     """A place of a photo that shows a product."""
 
     box: Box
+    """The rectangle."""
     product_id: str
-    """"" = none is probable enough: an object that is not in the catalog, or that can't be told
-    from other products."""
+    """Product of the catalog. Empty: none is probable enough, so the detection is an object that is
+    not in the catalog, or that can't be told from other products."""
     probability: float
-    """Probability, 0 to 1, that it shows the nearest product."""
+    """Probability, 0 to 1, that the detection shows the nearest product, which is ``product_id`` or
+    the first of the alternatives. Calibrated on composites of groceries; see
+    docs/integrate/detect.md."""
     similarity: float
-    """Cosine to the nearest product, −1 to 1."""
+    """Similarity to the nearest product: cosine, −1 to 1."""
     alternatives: tuple[AlternativeProduct, ...]
-    """The next products, nearest first, at most 3; without a ``product_id`` they begin with the
+    """The next products, nearest first, at most 3. Without a ``product_id`` they begin with the
     nearest."""
     matched_image_id: str
     """Photo of the nearest product that matched best."""
     objectness: float
-    """Score, 0 to 1, by which the box shows one object."""
+    """Score, 0 to 1, by which the rectangle shows one object, without knowledge of products."""
     heat_map: DetectionHeatMap | None
-    """`None` if none was requested for it, or drawn."""
+    """With the request's ``heat_maps``. None for a detection without a product or beyond the
+    maximum number, if the product's photo was deleted meanwhile, and if it could not be drawn,
+    which ``degradations`` reports."""

@@ -1,4 +1,7 @@
-"""Spaces for embedding photos and texts, as plain values."""
+"""Spaces for embedding photos and texts, as plain values.
+
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,58 +12,76 @@ class SpaceState(StrEnum):
     """State of a space."""
 
     UNKNOWN = "UNKNOWN"
+    """Not set, or a value that this client is too old to know."""
     SERVING = "SERVING"
+    """Served as soon as its model answers."""
     CANDIDATE = "CANDIDATE"
-    """Fitted, but not promoted: it can't be used for embedding."""
+    """Fitted, but not promoted. It can't be used for embedding."""
     RETIRED = "RETIRED"
-    """Taken out of service; it can be promoted again."""
+    """Taken out of service."""
 
 
 class SpaceVerdict(StrEnum):
-    """Verdict on a fitted space against the baseline space."""
+    """Whether the fitted space is better than the baseline."""
 
     UNKNOWN = "UNKNOWN"
+    """Not set, or a value that this client is too old to know."""
     BETTER = "BETTER"
-    """The whole interval of the gain is above 0."""
+    """The whole interval of the gain in 1-NN is above 0. It may be promoted."""
     INCONCLUSIVE = "INCONCLUSIVE"
-    """The interval contains 0: too few photos to decide, or no difference."""
+    """The interval contains 0: too few photos to decide, or no difference. It is promoted only with
+    ``force``."""
     WORSE = "WORSE"
-    """The whole interval is below 0."""
+    """The whole interval is below 0. It is promoted only with ``force``."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceFigure:
-    """A quality figure with its 95% interval; the contract defines each name."""
+    """A quality figure with its 95% interval by resampling of queries."""
 
     name: str
-    """E.g. "1-NN"."""
+    """Name: "1-NN", "hit@5", "mAP", "category", "1-NN one catalog photo", "1-NN unseen products",
+    "text hit@10", "cosine of a good match": cosine of the nearest photo that 5% of the queries stay
+    below, a threshold for good matches. "hit@1 of clicks", of a space that a release before 0.40
+    refined: share of clicks whose product is the nearest, by their weights."""
     value: float
     """Value with the fitted space, 0 to 1; of "cosine of a good match", −1 to 1."""
     low: float
+    """Lower bound of its interval."""
     high: float
+    """Upper bound of its interval."""
     baseline: float | None
-    """Value with the baseline space; `None` if the baseline has no such figure."""
+    """Value with the baseline space, on the same queries. None if the baseline has no such
+    figure."""
     gain_low: float | None
+    """Lower bound of the interval of fitted minus baseline, on the same resampled queries."""
     gain_high: float | None
-    """Bounds of fitted minus baseline, on the same queries."""
+    """Upper bound of the same interval."""
     queries: int
     """Number of queries."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpaceEvaluation:
-    """Results of a fit, by cross-validation."""
+    """Evaluation of a fitted space by cross-validation on the catalog's photos. Folds keep
+    near-duplicates together, so the map never sees the photos on which it is measured."""
 
     verdict: SpaceVerdict
+    """Whether the fitted space is better than the baseline."""
     text: str
     """Reason for the verdict, in a sentence."""
     figures: tuple[SpaceFigure, ...]
+    """Quality figures."""
     baseline_model: str
     """Model of the baseline space."""
     photos: int
+    """Number of photos in the fit."""
     products: int
+    """Number of products that these photos show."""
     categories: int
+    """Number of categories with enough photos for the classification head."""
     seed: int
+    """Seed of folds, augmentation and resampling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +89,37 @@ class Space:
     """A version of a space."""
 
     space: str
-    """"visual", "text", …"""
+    """Name of the space, e.g. "visual"."""
     version: str
-    """"" until the model has answered."""
+    """Version. Empty until the model has answered."""
     model: str
-    """E.g. "efficientnet_lite0", or a fitted one, "visual_1f0c…"."""
+    """Model of the space, e.g. "efficientnet_lite0"."""
     dimension: int
-    """Length of its vectors."""
+    """Length of its vectors. 0 until the model has answered."""
     state: SpaceState
+    """State. Only serving spaces can be used for embedding."""
     ready: bool
-    """True if a test inference succeeds now."""
+    """True if a test inference of a blank image succeeds now."""
     default: bool
-    """True if this version embeds items that do not specify one."""
+    """True if items without a version are embedded with this one."""
     fitted: bool
-    """True if it was fitted on this catalog's photos."""
+    """True if it was fitted on the photos of a catalog."""
     forced: bool
     """True if its promotion was forced although its evaluation did not pass."""
     takes_texts: bool
+    """True if texts can be embedded into it too: a fitted visual space accepts texts only if it was
+    fitted with titles."""
     categories: int
-    """Number of categories of its classification head; 0 without one."""
+    """Number of categories of its classification head. 0 without one."""
     shopper_views: int
+    """Default number of views of a shopper's photo."""
     catalogue_views: int
-    """Default numbers of views of a shopper's and of a catalog photo."""
+    """Default number of views of a catalog photo."""
     preprocessing: str
+    """Preprocessing of photos, in words."""
     licence: str
-    """Licence of the model's weights (SPDX)."""
+    """Licence of the model's weights (SPDX), e.g. "Apache-2.0"."""
     evaluation: SpaceEvaluation | None
-    """`None` if it was not fitted."""
+    """Evaluation from its fit. None if it was not fitted."""
     create_time: datetime | None
-    """When it was fitted; `None` if it was not fitted."""
+    """When it was fitted (UTC). None if it was not fitted."""

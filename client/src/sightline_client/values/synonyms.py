@@ -1,48 +1,35 @@
 """Synonyms of a catalog, as plain values and as text: a rule a line.
 
-``sneaker, trainer, running shoe`` mean the same; ``vino, vin => wine`` find wine too, but not the
-other way round. Empty lines, and what follows a #, are skipped.
+Made from the contract by client/generator: change that or its tables, and run ``make proto``.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sightline_client.values.methods import SynonymRuleMethods
+
 
 @dataclass(frozen=True, slots=True)
-class SynonymRule:
-    """Terms that mean the same, or what they also mean."""
+class SynonymRule(SynonymRuleMethods):
+    """A rule: terms that mean the same, or what terms also mean. A term has 1 to 64 characters and
+    1 to 4 words, and contains no comma, =, > or #. Letters are compared without case and accents.
+    """
 
     terms: tuple[str, ...]
+    """Without replacements: 2 to 10 terms that mean the same. With replacements: at least one term
+    that also means them."""
     replacements: tuple[str, ...] = ()
-    """Empty: the terms mean the same."""
-
-    def __str__(self) -> str:
-        """Return the rule as a line of text."""
-        terms = ", ".join(self.terms)
-        return f"{terms} => {', '.join(self.replacements)}" if self.replacements else terms
+    """Terms that ``terms`` also mean, but not the other way round. Terms and replacements are at
+    most 10 together. Rules with replacements must not lead from a term back to itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Synonyms:
-    """The rules of a catalog."""
+    """The synonyms of a catalog."""
 
     rules: tuple[SynonymRule, ...]
+    """0 to 2,000 rules. A rule says something that no other rule says."""
     etag: str
+    """Version of the rules."""
     update_time: datetime | None
-    """None: they were never set."""
-
-
-def synonym_rules(lines: Iterable[str]) -> list[tuple[int, SynonymRule]]:
-    """Return the rules of a text's lines, each with the number of its line, from 1."""
-    found = []
-    for number, line in enumerate(lines, 1):
-        terms, arrow, others = line.partition("#")[0].partition("=>")
-        if terms.strip() or arrow:
-            replacements = _terms(others) if arrow else ()
-            found.append((number, SynonymRule(_terms(terms), replacements)))
-    return found
-
-
-def _terms(text: str) -> tuple[str, ...]:
-    return tuple(each.strip() for each in text.split(","))
+    """When they were set (UTC). None if they never were."""

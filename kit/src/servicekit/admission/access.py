@@ -189,7 +189,17 @@ class MethodRule:
     no_alias: bool = False
     """True: the catalog of a request is an id, never an alias."""
     peers: frozenset[PeerName] = frozenset()
-    """Services that may make the call; empty: none."""
+    """Services that may make the call; empty: none. A public method of an owner names the gateway
+    so."""
+    owner: PeerName | None = None
+    """Service that serves a public method. `None`: the method is not public, or its proto names no
+    owner, and all callers are denied."""
+    priced: bool = False
+    """True: the gateway computes the price from the request; False: the price is a step's."""
+
+    def is_callers(self, service: str) -> bool:
+        """Return whether a service answers callers, and not the gateway, who make the call."""
+        return bool(self.roles) and (self.owner is PeerName.GATEWAY or self.owner != service)
 
 
 @cache
@@ -202,19 +212,28 @@ def rule(method: str) -> MethodRule:
     except KeyError:
         return MethodRule()
     options = described.Extensions[access_pb2.access]
+    owner = _peer(options.owner) if options.owner else None
     given = (access_pb2.Role.Name(role).removeprefix("ROLE_").lower() for role in options.roles)
     changes = described.idempotency_level != MethodOptions.NO_SIDE_EFFECTS
     audited = options.audited or (options.admin and changes)
-    names = map(access_pb2.Peer.Name, described.Extensions[access_pb2.peers])
-    peers = (name.removeprefix("PEER_").lower().replace("_", "-") for name in names)
+    peers = {*map(_peer, described.Extensions[access_pb2.peers])}
+    if owner not in (None, PeerName.GATEWAY):
+        peers.add(PeerName.GATEWAY)
     return MethodRule(
-        frozenset(map(Role, given)),
+        frozenset(map(Role, given) if owner else ()),
         options.admin,
         audited,
         changes,
         options.no_alias,
-        frozenset(map(PeerName, peers)),
+        frozenset(peers),
+        owner,
+        options.priced,
     )
+
+
+def _peer(number: int) -> PeerName:
+    name = access_pb2.Peer.Name(number)  # type: ignore[arg-type]
+    return PeerName(name.removeprefix("PEER_").lower().replace("_", "-"))
 
 
 def bearer(metadata: Mapping[str, str]) -> str:

@@ -274,7 +274,7 @@ class CallAdmission:
         self._held = min(self._most, limits.bytes.each)
         """Bytes that are held until a request has arrived."""
         # Calls between services are not counted: their callers are services of the suite.
-        public = found is not None and access.rule(method).roles
+        public = found is not None and access.rule(method).is_callers(limits.service)
         self._counts = EntryLimits(found.input_type, rule.entries or ENTRIES) if public else None
         self._writes = found is not None and _writes(found)
         self._no_alias = access.rule(method).no_alias

@@ -1,11 +1,9 @@
 """Files of a backup: hashed as they are written, and checked as they are read."""
 
-import errno
-import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import TracebackType
-from typing import IO, Protocol, Self, TypeAlias
+from typing import IO, Protocol, Self
 
 from servicekit.artefacts.backup_errors import (
     BackupDamaged,
@@ -14,55 +12,31 @@ from servicekit.artefacts.backup_errors import (
     BackupsUnavailable,
 )
 from servicekit.artefacts.manifest import BackupFile, Manifest
+from servicekit.artefacts.store import CHUNK, FULL, Digest, Draft, as_os_errors
 from servicekit.errors import ServiceError
-
-CHUNK = 2**20
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def meaning(error: OSError) -> ServiceError:
     """Map an error of files to a ServiceError."""
-    return BackupsFull() if error.errno in _FULL else BackupsUnavailable()
+    return BackupsFull() if error.errno in FULL else BackupsUnavailable()
 
 
 @contextmanager
 def translated() -> Iterator[None]:
     """Translate errors of files and of bucket drivers to BackupsFull or BackupsUnavailable."""
     try:
-        yield
-    except (ServiceError, ValueError, TypeError, KeyError):
-        raise
+        with as_os_errors():
+            yield
     except OSError as error:
         raise meaning(error) from error
-    except Exception as error:  # drivers of buckets raise errors of their vendors
-        raise BackupsUnavailable from error
-
-
-class Digest:
-    """Size and SHA-256 of the bytes seen so far."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._sha256 = hashlib.sha256()
-
-    def take(self, data: bytes) -> None:
-        """Count these bytes."""
-        self._sha256.update(data)
-        self.size += len(data)
-
-    @property
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
 
 
 class NewFile:
     """A file that is being written. `done` adds it to the backup."""
 
-    def __init__(
-        self, name: str, file: IO[bytes], publish: Callable[[], None], files: list[BackupFile]
-    ) -> None:
-        """`publish`: makes the file durable; `files`: receives its entry then."""
-        self._name, self._file, self._publish, self._files = name, file, publish, files
+    def __init__(self, draft: Draft, path: str, name: str, files: list[BackupFile]) -> None:
+        """`path`: where the file is stored; `files`: receives its entry, of this name, then."""
+        self._draft, self._path, self._name, self._files = draft, path, name, files
         self._digest = Digest()
         self.rows = 0
         """Set by the writer of a table."""
@@ -70,7 +44,7 @@ class NewFile:
     def write(self, data: bytes) -> int:
         """Write all of `data`. Raise BackupsFull, BackupsUnavailable."""
         with translated():
-            self._file.write(data)
+            self._draft.write(data)
         self._digest.take(data)
         return len(data)
 
@@ -80,20 +54,21 @@ class NewFile:
     def done(self) -> None:
         """Make the file durable. Raise BackupsFull, BackupsUnavailable."""
         with translated():
-            self._publish()
+            self._draft.publish(self._path)
         size, sha256 = self._digest.size, self._digest.sha256
         self._files.append(BackupFile(name=self._name, rows=self.rows, size=size, sha256=sha256))
 
     def discard(self) -> None:
-        """Close the file without adding it to the backup."""
-        with suppress(Exception):  # a full disk rejects the buffered bytes
-            self._file.close()
+        """Delete the file unless it is done."""
+        self._draft.discard()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self.done() if kind is None else self.discard()
+        with self._draft:
+            if kind is None:
+                self.done()
 
 
 class Source(Protocol):
@@ -152,26 +127,25 @@ class CheckedFile:
             self.close()
 
 
-NewEntry: TypeAlias = Callable[[str, list[BackupFile]], NewFile]
-
-
 class BackupWriter:
     """A backup in progress. Every call blocks."""
 
     def __init__(
-        self, new: NewEntry, finish: Callable[[Manifest], None], delete: Callable[[], object]
+        self,
+        begin: Callable[[str, list[BackupFile]], NewFile],
+        finish: Callable[[Manifest], None],
+        delete: Callable[[], object],
     ) -> None:
-        """Set how files and the manifest are stored: `new` begins a file, `finish` stores the
-        manifest."""
+        """`begin` creates a file, `finish` stores the manifest, `delete` deletes all files."""
         self.files: list[BackupFile] = []
         self.finish = finish
         """Stores the manifest: from there on the backup is complete."""
-        self._new, self._delete = new, delete
+        self._begin, self._delete = begin, delete
         self._last: NewFile | None = None
 
     def file(self, name: str) -> NewFile:
         """Begin a file. It belongs to the backup once `done` was called."""
-        self._last = self._new(name, self.files)
+        self._last = self._begin(name, self.files)
         return self._last
 
     def abort(self) -> None:
@@ -201,15 +175,6 @@ class BackupReader:
         """Return the content of a small file. Raise BackupDamaged."""
         with self.open(name) as file:
             return file.read(self.manifest.file(name).size + 1)
-
-    def close(self) -> None:
-        """Close what is open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def check(self) -> None:
         """Read all files. Raise BackupDamaged if one differs from its entry in the manifest."""

@@ -4,17 +4,13 @@ import asyncio
 import contextlib
 import contextvars
 import json
-import os
 import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast
-
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
+from typing import IO, Any, TypeVar
 
 from servicekit.artefacts.backup_errors import (
     BackupDamaged,
@@ -25,6 +21,7 @@ from servicekit.artefacts.backup_errors import (
 )
 from servicekit.artefacts.backup_files import BackupReader, BackupWriter, NewFile, translated
 from servicekit.artefacts.manifest import FORMER, MANIFEST, BackupFile, Manifest, parse_manifest
+from servicekit.artefacts.store import Store
 from servicekit.clock import now_micros
 from servicekit.keys.keyring import KeyRing, SignatureInvalid, SigningKeys, open_keys
 
@@ -63,8 +60,7 @@ class Backups:
         if not url:
             raise BackupsUnset
         self.keys, self.service = keys, service
-        self._files, self._root = fsspec.core.url_to_fs(url)
-        self._local = isinstance(self._files, LocalFileSystem)
+        self._store = Store(url)
         self._io = ThreadPoolExecutor(2, "backup-io")
 
     def close(self) -> None:
@@ -78,7 +74,7 @@ class Backups:
 
     def spool_folder(self) -> Path | None:
         """Return the folder of large temporary files; None: the system's default."""
-        return Path(self._root) if self._local else None
+        return self._store.folder
 
     # Backups
 
@@ -91,7 +87,7 @@ class Backups:
         """Return the ids of all backups, newest first, each with whether it is complete."""
         names = self.names(_checked(_CATALOG, catalog_id))
         return {
-            one: self._files.exists(self._at(_path(catalog_id, one), MANIFEST))
+            one: self._store.exists(f"{_path(catalog_id, one)}/{MANIFEST}")
             for one in sorted(filter(_ID.fullmatch, names), reverse=True)
         }
 
@@ -103,18 +99,16 @@ class Backups:
     @translated()
     def size(self, catalog_id: str, backup_id: str) -> int:
         """Return the bytes of all files of a backup; 0 if it does not exist."""
-        path = self._at(_path(catalog_id, backup_id))
-        self._files.invalidate_cache()
-        return int(self._files.du(path))
+        return self._store.size(_path(catalog_id, backup_id))
 
     @translated()
     def delete(self, catalog_id: str, backup_id: str) -> int:
         """Delete a backup, complete or not. Return its bytes, 0 if it did not exist."""
-        path, size = self._at(_path(catalog_id, backup_id)), self.size(catalog_id, backup_id)
+        path, size = _path(catalog_id, backup_id), self.size(catalog_id, backup_id)
         # The manifest is deleted first: without it the remaining files do not count as a backup.
-        for each in (f"{path}/{MANIFEST}", path):
-            with contextlib.suppress(FileNotFoundError):
-                self._files.rm(each, recursive=each == path)
+        with contextlib.suppress(FileNotFoundError):
+            self._store.remove(f"{path}/{MANIFEST}")
+        self._store.delete(path)
         return size
 
     def keep_newest(self, catalog_id: str, keep: int) -> list[str]:
@@ -136,7 +130,7 @@ class Backups:
         try:
             found = self.get_signed(f"{path}/{MANIFEST}", unsigned=unsigned)
         except BackupNotFound:
-            if self._files.exists(self._at(f"{path}.tar")):  # one file, as 0.15 wrote it
+            if self._store.exists(f"{path}.tar"):  # one file, as 0.15 wrote it
                 raise BackupVersionUnsupported("release 0.15 made it", FORMER) from None
             raise
         manifest = parse_manifest(found, self.service)
@@ -147,8 +141,6 @@ class Backups:
         """Begin a backup. Files of an earlier attempt are deleted."""
         self.delete(catalog_id, backup_id)
         path = _path(catalog_id, backup_id)
-        if self._local:
-            Path(self._at(path)).mkdir(parents=True)
 
         def finish(manifest: Manifest) -> None:
             self.put_signed(f"{path}/{MANIFEST}", manifest.model_dump())
@@ -195,18 +187,12 @@ class Backups:
         """Delete a signed document, if it exists."""
         for each in (path, path + SIGNATURE):
             with contextlib.suppress(FileNotFoundError):
-                self._files.rm_file(self._at(each))
+                self._store.remove(each)
 
     @translated()
     def names(self, folder: str) -> Sequence[str]:
         """Return the names in a folder below the root, in order."""
-        path = self._at(folder)
-        self._files.invalidate_cache(path)
-        try:
-            found = self._files.ls(path, detail=False)
-        except FileNotFoundError:
-            return []
-        return sorted(str(each).rstrip("/").rpartition("/")[2] for each in found)
+        return self._store.names(folder)
 
     # Files
 
@@ -231,35 +217,17 @@ class Backups:
     def _open(self, path: str) -> IO[bytes]:
         """Open a file for reading. Raise BackupNotFound."""
         try:
-            return cast(IO[bytes], self._files.open(self._at(path), "rb"))
+            return self._store.open(path)
         except (FileNotFoundError, IsADirectoryError) as error:
             raise BackupNotFound from error
 
     @translated()
     def _new(self, folder: str, name: str, files: list[BackupFile]) -> NewFile:
         """Begin a file. `files` receives its entry once it is durable."""
-        path = self._at(folder, name)
-        draft = f"{path}.part" if self._local else path
-        self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        file = self._open_new(draft)
-
-        def publish() -> None:
-            if self._local:
-                file.flush()
-                os.fsync(file.fileno())
-            file.close()
-            if self._local:
-                Path(draft).replace(path)
-                _sync(Path(path).parent)
-
-        return NewFile(name, file, publish, files)
-
-    def _open_new(self, path: str) -> IO[bytes]:
-        """Open a file for writing. It is closed when it is done or discarded."""
-        return Path(path).open("wb") if self._local else self._files.open(path, "wb")
-
-    def _at(self, *parts: str) -> str:
-        return "/".join([self._root, *filter(None, parts)])
+        path = f"{folder}/{name}"
+        # An object of a bucket is complete or absent by itself.
+        draft = path if self._store.folder is None else f"{path}.part"
+        return NewFile(self._store.begin(draft), path, name, files)
 
 
 def _path(catalog_id: str, backup_id: str) -> str:
@@ -272,12 +240,3 @@ def _checked(pattern: re.Pattern[str], name: str) -> str:
     if not pattern.fullmatch(name):
         raise BackupNotFound
     return name
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

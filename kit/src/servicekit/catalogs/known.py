@@ -10,7 +10,6 @@ last list stays in use, and a file keeps it for the next start. Declared catalog
 import asyncio
 import contextvars
 import json
-import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -30,6 +29,7 @@ from servicekit.errors import (
 )
 from servicekit.tasks.supervision import supervised, until_tick
 from servicekit.telemetry import get_logger
+from servicekit.whole_files import write_whole
 
 POLL_SECONDS: Final = 2.0
 """Seconds between two reads of the registry."""
@@ -396,11 +396,8 @@ def _save(file: Path, found: CatalogList) -> None:
         "catalogs": rows,
         "aliases": found.aliases,
     }
-    draft = file.with_name(f"{file.name}.{os.getpid()}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.touch(0o600)
-        draft.write_text(json.dumps(content))
-        draft.replace(file)
+        write_whole(file, json.dumps(content).encode(), durable=False)
     except OSError as error:
         get_logger().warning("list of catalogs not written", file=str(file), problem=str(error))

@@ -26,7 +26,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 from weakref import WeakValueDictionary
 
 import httpx
@@ -43,6 +43,7 @@ PORTS = {"http": 80, "https": 443}
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+T = TypeVar("T")
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The IP addresses of a host, as text, best first. Raises OSError."""
 
@@ -272,6 +273,21 @@ class GuardedClient:
                 raise UriForbidden("its host is not on the public internet")
         return found
 
+    async def _asked(self, url: httpx.URL, ask: Callable[[httpx.URL, Address], Awaitable[T]]) -> T:
+        """Return the answer of the first of the host's addresses that can be reached."""
+        addresses = await self._addresses(url)
+        for last, address in enumerate(addresses, 1 - len(addresses)):
+            try:
+                return await ask(url, address)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                if not last:
+                    raise UriUnreadable("the host can't be reached") from error
+            except httpx.HTTPError as error:
+                raise UriUnreadable(
+                    "the host closed the connection, or does not speak HTTP"
+                ) from error
+        raise UriUnreadable("the host has no address")
+
     async def _request(
         self, method: str, url: httpx.URL, address: Address, headers: Mapping[str, str], body: bytes
     ) -> httpx.Response:
@@ -347,29 +363,14 @@ class Fetcher(GuardedClient):
         for _ in range(self._policy.redirects + 1):
             # The host's permit first: waiting for a slow host takes no permit from other hosts.
             async with self._host(target.host), self._places:
-                answer = await self._get(target)
+                answer = await self._asked(target, self._get)
             if isinstance(answer, FetchedFile):
                 return answer
             target = self._judge(answer)
         raise UriUnreadable(f"the host redirects more than {self._policy.redirects} times")
 
-    async def _get(self, url: httpx.URL) -> FetchedFile | str:
+    async def _get(self, url: httpx.URL, address: Address) -> FetchedFile | str:
         """Return the file, or the address that it redirects to."""
-        addresses = await self._addresses(url)
-        for last, address in enumerate(addresses, 1 - len(addresses)):
-            try:
-                return await self._get_from(url, address)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                if not last:
-                    raise UriUnreadable("the host can't be reached") from error
-            except httpx.HTTPError as error:
-                raise UriUnreadable(
-                    "the host closed the connection, or does not speak HTTP"
-                ) from error
-        raise UriUnreadable("the host has no address")
-
-    async def _get_from(self, url: httpx.URL, address: Address) -> FetchedFile | str:
-        """Make one request to one address, under the host's name."""
         response = await self._request("GET", url, address, {"Accept": "image/*"}, b"")
         try:
             if response.status_code in REDIRECTS and (place := response.headers.get("location")):

@@ -5,6 +5,7 @@ import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_network
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from pydantic import AfterValidator, Field, IPvAnyNetwork
 
 from servicekit.config import ServiceSettings
 from servicekit.outbound.fetch import (
+    Address,
     FetchPolicy,
     GuardedClient,
     Network,
@@ -122,28 +124,18 @@ class Poster(GuardedClient):
         async with self._host(target.host), self._places:
             try:
                 async with asyncio.timeout(self._policy.seconds):
-                    return await self._post(target, headers(), body)
+                    return await self._asked(target, partial(self._post, headers(), body))
             except TimeoutError:
                 raise UriUnreadable(
                     f"the host did not answer within {self._policy.seconds:g} s"
                 ) from None
 
-    async def _post(self, url: httpx.URL, headers: Mapping[str, str], body: bytes) -> PostAnswer:
-        addresses = await self._addresses(url)
-        for last, address in enumerate(addresses, 1 - len(addresses)):
-            try:
-                response = await self._request("POST", url, address, headers, body)
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                if not last:
-                    raise UriUnreadable("the host can't be reached") from error
-            except httpx.HTTPError as error:
-                raise UriUnreadable(
-                    "the host closed the connection, or does not speak HTTP"
-                ) from error
-            else:
-                await response.aclose()
-                return PostAnswer(response.status_code, _seconds(response.headers))
-        raise UriUnreadable("the host has no address")
+    async def _post(
+        self, headers: Mapping[str, str], body: bytes, url: httpx.URL, address: Address
+    ) -> PostAnswer:
+        response = await self._request("POST", url, address, headers, body)
+        await response.aclose()
+        return PostAnswer(response.status_code, _seconds(response.headers))
 
 
 def webhook_policy(settings: WebhookSettings) -> FetchPolicy:

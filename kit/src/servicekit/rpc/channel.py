@@ -13,6 +13,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from servicekit.config import LOCAL
 from servicekit.rpc import hosting
+from servicekit.rpc.former_names import or_former
 from servicekit.rpc.interceptors import passing_on
 from servicekit.rpc.loans import Loan
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
@@ -100,7 +101,7 @@ def _passing_on(
     """Wrap a channel's factory of calls: calls propagate request id and trace context."""
 
     def made(method: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
-        call = make(method, *arguments, **options)
+        call = or_former(method, lambda path: make(path, *arguments, **options))
         return passing_on(_limited(call, method) if patient else call, peers.metadata, method)
 
     return made
@@ -207,8 +208,14 @@ def idempotent(*modules: Any) -> tuple[tuple[str, str], ...]:
         for module in modules
         for service in module.DESCRIPTOR.services_by_name.values()
         for method in service.methods
-        if method.GetOptions().idempotency_level != MethodOptions.IDEMPOTENCY_UNKNOWN
+        if is_idempotent(method)
     )
+
+
+def is_idempotent(method: Any) -> bool:
+    """Return whether a method, given by its descriptor, may be called again."""
+    level: int = method.GetOptions().idempotency_level
+    return level != MethodOptions.IDEMPOTENCY_UNKNOWN
 
 
 def service_config(idempotent: Iterable[tuple[str, str]]) -> str:
@@ -219,7 +226,9 @@ def service_config(idempotent: Iterable[tuple[str, str]]) -> str:
         # process works on at a time: all of them may wait for a replica that hangs.
         "retryThrottling": {"maxTokens": 400, "tokenRatio": 0.5},
     }
-    names = [{"service": service, "method": method} for service, method in idempotent]
+    names = [
+        {"service": service, "method": method} for service, method in dict.fromkeys(idempotent)
+    ]
     if names:
         config["methodConfig"] = [
             {

@@ -5,7 +5,7 @@ import os
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Self, TypeVar
 
 import grpc
 import uvloop
+from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
@@ -26,7 +27,7 @@ from servicekit.config import ServerSettings, SharedServerSettings
 from servicekit.liveness import with_heartbeat
 from servicekit.processes import process_group
 from servicekit.processes.memory import keep_memory, keep_objects
-from servicekit.rpc import hosting
+from servicekit.rpc import former_names, hosting
 from servicekit.rpc.interceptors import ObservedServer
 from servicekit.rpc.local_channel import LocalServer
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
@@ -75,12 +76,24 @@ class Binding:
     def of(cls, servicer: object) -> Self:
         """Return the binding of a servicer, named after its generated base class: a proto's package
         is that of its Python code."""
-        base = next(
-            kind for kind in type(servicer).__mro__ if kind.__module__.endswith("_pb2_grpc")
-        )
+        base = cls.base_of(servicer)
+        if base is None:
+            raise TypeError(f"{type(servicer).__name__} has no generated base class")
         add = getattr(sys.modules[base.__module__], f"add_{base.__name__}_to_server")
         package = base.__module__.rpartition(".")[0]
         return cls(add, servicer, f"{package}.{base.__name__.removesuffix('Servicer')}")
+
+    @staticmethod
+    def base_of(servicer: object) -> type | None:
+        """Return the generated base class of a servicer."""
+        kinds = type(servicer).__mro__
+        return next((kind for kind in kinds if kind.__module__.endswith("_pb2_grpc")), None)
+
+    @classmethod
+    def by_name(cls, service: Any, servicer: object) -> Self:
+        """Return the binding of those methods of a service, given by its descriptor, that a
+        servicer has. A method may return bytes in place of a message."""
+        return cls(partial(_add_methods, service), servicer, service.full_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +239,37 @@ async def _renew(certificates: Collection[Certificates]) -> None:
 
     if certificates:
         await supervised("certificates", renew)
+
+
+def _add_methods(service: Any, servicer: object, server: Any) -> None:
+    """Add the methods of a service that a servicer has, by their former names too."""
+    handlers = {}
+    for method in service.methods:
+        if hasattr(servicer, method.name):
+            path = f"{service.full_name}/{method.name}"
+            for name in (path, former_names.FORMER.get(path, path)):
+                handlers[f"/{name}"] = _handler(method, getattr(servicer, method.name))
+    server.add_generic_rpc_handlers((_Methods(handlers),))
+
+
+def _handler(method: Any, inner: Any) -> Any:
+    kinds = (grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler)
+    request, answer = map(GetMessageClass, (method.input_type, method.output_type))
+
+    def written(found: Any) -> bytes:
+        return found if type(found) is bytes else answer.SerializeToString(found)
+
+    return kinds[method.server_streaming](inner, request.FromString, written)
+
+
+class _Methods(grpc.GenericRpcHandler):  # type: ignore[type-arg]
+    """Handlers by the path of their method."""
+
+    def __init__(self, handlers: Mapping[str, Any]) -> None:
+        self._handlers = handlers
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
+        return self._handlers.get(handler_call_details.method)
 
 
 def _listen(

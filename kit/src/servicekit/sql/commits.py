@@ -12,8 +12,6 @@ import os
 from pathlib import Path
 from typing import Final
 
-from servicekit.tasks.supervision import until_tick
-
 CLOSE_WRITE: Final = 0x8
 """IN_CLOSE_WRITE: a file that was open for writing was closed."""
 PAUSE_SECONDS: Final = 0.02
@@ -81,17 +79,3 @@ def _watch(folder: Path) -> int:
         os.close(watch)
         return -1
     return watch
-
-
-async def pause(least: float, commits: asyncio.Event | None, most: float) -> None:
-    """Wait `least` seconds, then for a commit, `most` seconds at the longest.
-
-    `commits`: an event of `Commits`, which is clear afterwards; None: commits are not reported, so
-    nothing is waited for.
-    """
-    await asyncio.sleep(least)
-    if commits is not None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(until_tick(most)):
-                await commits.wait()
-        commits.clear()

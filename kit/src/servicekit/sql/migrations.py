@@ -10,13 +10,20 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Literal, NoReturn
 
+from pydantic import SecretStr
 from sqlalchemy import MetaData
 from sqlalchemy.exc import DBAPIError
 
-from servicekit.config import ServiceSettings
+from servicekit.config import Secret, ServiceSettings
 from servicekit.errors import ServiceError
 from servicekit.liveness import may_block
-from servicekit.sql.database import Database, StoreBusy, StoreUnavailable
+from servicekit.sql.database import (
+    Database,
+    StoreBusy,
+    StoreUnavailable,
+    has_guessable_password,
+    tls_remedy,
+)
 from servicekit.sql.revisions import SchemaRevision, SchemaTooOld
 from servicekit.telemetry import get_logger
 
@@ -44,6 +51,16 @@ class MigrationSettings(ServiceSettings):
     plain_stores: bool = False
     """If true, production mode accepts plain text to PostgreSQL and Milvus on other machines: where
     the network itself encrypts, as a service mesh does."""
+
+    database_url: Secret = SecretStr("")
+    """SQLAlchemy URL of the store."""
+
+    def unsafe(self) -> Iterator[str]:
+        yield from super().unsafe()
+        url, variable = self.database_url.get_secret_value(), self.variable("database_url")
+        if has_guessable_password(url):
+            yield f"{variable}: has a well-known password: change it"
+        yield from self.unsafe_store(variable, tls_remedy(url))
 
     def unsafe_store(self, variable: str, remedy: str) -> Iterator[str]:
         """Yield that a store's address is unsafe, unless that is accepted. An empty `remedy`: it is

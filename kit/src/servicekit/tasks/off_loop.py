@@ -14,7 +14,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from servicekit import deadlines
-from servicekit.tasks.priority import PrioritySemaphore
+from servicekit.tasks.turns import Turns
 
 INLINE_STEPS = 4_000
 """Steps of work that run on the event loop, some 2 ms; a step compares a value or 64 characters."""
@@ -26,7 +26,7 @@ PART = 8
 
 T = TypeVar("T")
 
-_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, PrioritySemaphore] = WeakKeyDictionary()
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
 
 
 async def off_loop(steps: int, work: Generator[None, None, T]) -> T:
@@ -36,19 +36,19 @@ async def off_loop(steps: int, work: Generator[None, None, T]) -> T:
     """
     if steps <= INLINE_STEPS:
         return _finished(work)
-    permits, urgency = _permits(), steps.bit_length()
+    turns, urgency = _turns.setdefault(asyncio.get_running_loop(), Turns()), steps.bit_length()
     deadlines.check()
-    await permits.acquire(urgency)
+    await turns.take(urgency)
     held = True
     try:
         while (result := await deadlines.in_thread(partial(_turn, work))) is None:
             deadlines.check()
             held = False
-            await permits.pass_on(urgency)
+            await turns.pass_on(urgency)
             held = True
     finally:
         if held:
-            permits.release()
+            turns.give_back()
     return result[0]
 
 
@@ -60,14 +60,6 @@ async def in_parts(items: Iterable[T], size: int = PART) -> list[T]:
         found.append(item)
         if number % size == 0:
             await asyncio.sleep(0)
-    return found
-
-
-def _permits() -> PrioritySemaphore:
-    loop = asyncio.get_running_loop()
-    found = _turns.get(loop)
-    if found is None:
-        found = _turns[loop] = PrioritySemaphore(1)
     return found
 
 

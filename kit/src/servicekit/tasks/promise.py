@@ -50,9 +50,11 @@ class Promise(Generic[T]):
         try:
             return await self._future
         except BaseException:
-            # The error's traceback has the frames of those who hold the promise: all would stay.
-            self._future = self._future.get_loop().create_future()
-            self._future.cancel()
+            if self.given is None:
+                # The error's traceback has the frames of those who hold the promise: all would
+                # stay.
+                self._future = self._future.get_loop().create_future()
+                self._future.cancel()
             raise
 
     async def shared(self) -> T:

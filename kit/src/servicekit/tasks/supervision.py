@@ -152,6 +152,18 @@ def until_tick(seconds: float) -> float:
     return left if left > _CLOCK_SECONDS else left + seconds
 
 
+async def pause(least: float, wake: asyncio.Event | None, most: float | None) -> None:
+    """Wait `least` seconds, then for an event, `most` seconds at the longest; None: no limit.
+
+    `wake`: such as one of the commits of a store; it is clear afterwards. None: nothing else is
+    waited for.
+    """
+    await asyncio.sleep(least)
+    if wake is not None:
+        await rest(most and until_tick(most), wake)
+        wake.clear()
+
+
 async def rest(seconds: float | None, until: asyncio.Event | None) -> None:
     """Sleep for some seconds, or until an event is set. None: without a limit."""
     if until is None:

@@ -123,6 +123,8 @@ class Access(google.protobuf.message.Message):
     ADMIN_FIELD_NUMBER: builtins.int
     AUDITED_FIELD_NUMBER: builtins.int
     NO_ALIAS_FIELD_NUMBER: builtins.int
+    OWNER_FIELD_NUMBER: builtins.int
+    PRICED_FIELD_NUMBER: builtins.int
     admin: builtins.bool
     """If true, the call is served on the gateway's administrative port only, where that port is configured."""
     audited: builtins.bool
@@ -133,6 +135,12 @@ class Access(google.protobuf.message.Message):
     """If true, `catalog_id` is the id of a catalog, not of an alias: the gateway does not replace an alias in it by the
     catalog that the alias stands for.
     """
+    owner: Global___Peer.ValueType
+    """The service that decides the call. Another one than the gateway serves it under its public name, to the gateway, which
+    forwards it after its checks. A public call without an owner is denied to every caller.
+    """
+    priced: builtins.bool
+    """If true, the gateway computes the call's price from the request. Otherwise the call is charged the price of one step."""
     @property
     def roles(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Role.ValueType]:
         """Roles that permit the call. A caller needs one of them."""
@@ -144,8 +152,10 @@ class Access(google.protobuf.message.Message):
         admin: builtins.bool = ...,
         audited: builtins.bool = ...,
         no_alias: builtins.bool = ...,
+        owner: Global___Peer.ValueType = ...,
+        priced: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["admin", b"admin", "audited", b"audited", "no_alias", b"no_alias", "roles", b"roles"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["admin", b"admin", "audited", b"audited", "no_alias", b"no_alias", "owner", b"owner", "priced", b"priced", "roles", b"roles"]) -> None: ...
 
 Global___Access: typing_extensions.TypeAlias = Access
 
@@ -155,5 +165,6 @@ access: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google
 """Access rules of a public method of the gateway."""
 peers: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Peer.ValueType]]
 """Peers that may call a method of the embedder, the retriever or the ranker. A method without this option is denied
-to every peer. It has no effect on the gateway, whose callers have roles.
+to every peer, but for public methods: the gateway may call those of their owner, other peers those that name them.
+It has no effect on the gateway, whose callers have roles.
 """

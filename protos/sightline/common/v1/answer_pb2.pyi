@@ -86,7 +86,9 @@ class ScorePart(google.protobuf.message.Message):
     holds of the product for anybody).
     If the request names nothing but a shopper whom no model knows, "visual" and "text" are similarities to their last
     products, and "affinity" is how much the product's category and brand are those of these.
-    Recommenders by counts: "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed".
+    Recommenders by counts: "co_view" (viewed in the same visits as the anchors), "co_purchase" (bought or put into the
+    cart together with the anchors), "trending" (recently more popular than usual), "best_sellers", "reorder" (bought
+    before and due again), "recently_viewed", "left_in_cart" (put into the cart by the shopper and not bought since).
     Numbers of the product, if the scene weighs them: "rating", "stock", "margin", "attribute.NAME".
     Other: "followed" (has a value that the shopper follows, such as an author), "freshness" (how new the product is),
     "given" (the caller's own score of a candidate), "fusion" (fused order of the branches, used when no ranker answered).

@@ -33,7 +33,7 @@ class GetJobRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs. If empty, the service generates one."""
     job_id: builtins.str
-    """Id of the job."""
+    """Id of the job. Required."""
     def __init__(
         self,
         *,
@@ -123,7 +123,7 @@ class CancelJobRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs. If empty, the service generates one."""
     job_id: builtins.str
-    """Id of the job."""
+    """Id of the job. Required."""
     def __init__(
         self,
         *,
@@ -149,7 +149,7 @@ class WatchJobRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs. If empty, the service generates one."""
     job_id: builtins.str
-    """Id of the job."""
+    """Id of the job. Required."""
     def __init__(
         self,
         *,

@@ -65,11 +65,6 @@ class EmbeddingServiceStub(object):
                 request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsResponse.FromString,
                 _registered_method=True)
-        self.ListSpaces = channel.unary_unary(
-                '/sightline.embedder.v1.EmbeddingService/ListSpaces',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesResponse.FromString,
-                _registered_method=True)
 
 
 class EmbeddingServiceServicer(object):
@@ -128,13 +123,6 @@ class EmbeddingServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListSpaces(self, request, context):
-        """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_EmbeddingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -167,11 +155,6 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.EmbedRegions,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsResponse.SerializeToString,
-            ),
-            'ListSpaces': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListSpaces,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -337,33 +320,6 @@ class EmbeddingService(object):
             '/sightline.embedder.v1.EmbeddingService/EmbedRegions',
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.EmbedRegionsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListSpaces(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.embedder.v1.EmbeddingService/ListSpaces',
-            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.ListSpacesResponse.FromString,
             options,
             channel_credentials,
             insecure,

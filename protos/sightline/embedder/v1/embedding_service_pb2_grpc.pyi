@@ -121,23 +121,7 @@ _EmbeddingServiceEmbedRegionsType = typing_extensions.TypeVar(
     ],
 )
 
-_EmbeddingServiceListSpacesType = typing_extensions.TypeVar(
-    '_EmbeddingServiceListSpacesType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
-        sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
-        sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
-        sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
-    ],
-)
-
-class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceFindFacesType, _EmbeddingServiceReadLabelsType, _EmbeddingServiceEmbedRegionsType, _EmbeddingServiceListSpacesType]):
+class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _EmbeddingServiceClassifyType, _EmbeddingServiceComparePhotosType, _EmbeddingServiceFindFacesType, _EmbeddingServiceReadLabelsType, _EmbeddingServiceEmbedRegionsType]):
     """Embedding of photos and texts. Stateless."""
 
     @typing.overload
@@ -166,10 +150,6 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
             sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
             sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
         ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
-            sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
-        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -197,10 +177,6 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
             sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
-            sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -238,9 +214,6 @@ class EmbeddingServiceStub(typing.Generic[_EmbeddingServiceBatchEmbedType, _Embe
     SPACE_VERSION_UNAVAILABLE, and MODEL_NOT_READY if Triton can't load the model that finds objects.
     """
 
-    ListSpaces: _EmbeddingServiceListSpacesType
-    """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false."""
-
 EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.BatchEmbedRequest,
@@ -265,10 +238,6 @@ EmbeddingServiceAsyncStub: typing_extensions.TypeAlias = EmbeddingServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.embedder.v1.embedding_service_pb2.EmbedRegionsRequest,
         sightline.embedder.v1.embedding_service_pb2.EmbedRegionsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
-        sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse,
     ],
 ]
 
@@ -338,13 +307,5 @@ class EmbeddingServiceServicer(metaclass=abc.ABCMeta):
         IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, BOX_INVALID, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL,
         SPACE_VERSION_UNAVAILABLE, and MODEL_NOT_READY if Triton can't load the model that finds objects.
         """
-
-    @abc.abstractmethod
-    def ListSpaces(
-        self,
-        request: sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse]]:
-        """Lists the spaces that are available now. A space whose model does not answer is listed with `ready` false."""
 
 def add_EmbeddingServiceServicer_to_server(servicer: EmbeddingServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -38,40 +38,10 @@ class InspectionServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.AddReferencePhotos = channel.unary_unary(
-                '/sightline.embedder.v1.InspectionService/AddReferencePhotos',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.FromString,
-                _registered_method=True)
-        self.FitReference = channel.unary_unary(
-                '/sightline.embedder.v1.InspectionService/FitReference',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
-                _registered_method=True)
         self.RunReferenceFit = channel.unary_stream(
                 '/sightline.embedder.v1.InspectionService/RunReferenceFit',
                 request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitResponse.FromString,
-                _registered_method=True)
-        self.ListReferences = channel.unary_unary(
-                '/sightline.embedder.v1.InspectionService/ListReferences',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesResponse.FromString,
-                _registered_method=True)
-        self.PromoteReference = channel.unary_unary(
-                '/sightline.embedder.v1.InspectionService/PromoteReference',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.PromoteReferenceRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
-                _registered_method=True)
-        self.DeleteReference = channel.unary_unary(
-                '/sightline.embedder.v1.InspectionService/DeleteReference',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceResponse.FromString,
-                _registered_method=True)
-        self.Inspect = channel.unary_unary(
-                '/sightline.embedder.v1.InspectionService/Inspect',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectResponse.FromString,
                 _registered_method=True)
 
 
@@ -82,25 +52,6 @@ class InspectionServiceServicer(object):
     last of them was added.
     """
 
-    def AddReferencePhotos(self, request, context):
-        """Adds photos of good pieces to the draft of a reference. Each photo has its own status, and a photo that was added
-        before (the same bytes) is not added again, so that a call may be repeated. FIT_UNAVAILABLE (no folder for spaces is
-        configured), REFERENCES_FULL (the catalog has 100 references), INVALID_ARGUMENT.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def FitReference(self, request, context):
-        """Fits the draft of a reference. The result is a candidate, which is promoted next. A replica runs one fit at a time.
-        REFERENCE_TOO_FEW_PHOTOS (fewer than 10), REFERENCE_MIXED (the photos show two different things),
-        REFERENCE_NOT_FOUND, FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the
-        draft is as before.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def RunReferenceFit(self, request, context):
         """Fits the draft of a reference as FitReference does, and reports the progress. A job of kind "fit_reference" in the
         retriever's worker calls it. The fit ends with the call: if the caller cancels it, the draft is as before. Errors:
@@ -110,74 +61,13 @@ class InspectionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListReferences(self, request, context):
-        """Lists the references of a catalog with all their versions: drafts first, then the newest.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def PromoteReference(self, request, context):
-        """Makes a version of a reference the one that photos are compared with. The version that served before is retired, and
-        can be promoted again. REFERENCE_NOT_FOUND. Rejected with PROMOTION_REFUSED if the version is a candidate whose
-        evaluation says that it is worse than the version that serves, unless `force` is set.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DeleteReference(self, request, context):
-        """Deletes a reference, or one version of it. Without it, 0 versions are deleted.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def Inspect(self, request, context):
-        """Compares a photo with a reference. REFERENCE_NOT_FOUND (no version of it serves), IMAGE_UNDECODABLE,
-        IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_InspectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'AddReferencePhotos': grpc.unary_unary_rpc_method_handler(
-                    servicer.AddReferencePhotos,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.SerializeToString,
-            ),
-            'FitReference': grpc.unary_unary_rpc_method_handler(
-                    servicer.FitReference,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.SerializeToString,
-            ),
             'RunReferenceFit': grpc.unary_stream_rpc_method_handler(
                     servicer.RunReferenceFit,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitResponse.SerializeToString,
-            ),
-            'ListReferences': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListReferences,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesResponse.SerializeToString,
-            ),
-            'PromoteReference': grpc.unary_unary_rpc_method_handler(
-                    servicer.PromoteReference,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.PromoteReferenceRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.SerializeToString,
-            ),
-            'DeleteReference': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeleteReference,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceResponse.SerializeToString,
-            ),
-            'Inspect': grpc.unary_unary_rpc_method_handler(
-                    servicer.Inspect,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -193,60 +83,6 @@ class InspectionService(object):
     beside the spaces of the service. The photos themselves are deleted when the reference is fitted, or a day after the
     last of them was added.
     """
-
-    @staticmethod
-    def AddReferencePhotos(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.embedder.v1.InspectionService/AddReferencePhotos',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.AddReferencePhotosResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def FitReference(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.embedder.v1.InspectionService/FitReference',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.FitReferenceRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def RunReferenceFit(request,
@@ -265,114 +101,6 @@ class InspectionService(object):
             '/sightline.embedder.v1.InspectionService/RunReferenceFit',
             sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.RunReferenceFitResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListReferences(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.embedder.v1.InspectionService/ListReferences',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.ListReferencesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def PromoteReference(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.embedder.v1.InspectionService/PromoteReference',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.PromoteReferenceRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectionReference.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DeleteReference(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.embedder.v1.InspectionService/DeleteReference',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.DeleteReferenceResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def Inspect(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.embedder.v1.InspectionService/Inspect',
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_inspection__service__pb2.InspectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -25,38 +25,6 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
-_InspectionServiceAddReferencePhotosType = typing_extensions.TypeVar(
-    '_InspectionServiceAddReferencePhotosType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
-    ],
-)
-
-_InspectionServiceFitReferenceType = typing_extensions.TypeVar(
-    '_InspectionServiceFitReferenceType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-    ],
-)
-
 _InspectionServiceRunReferenceFitType = typing_extensions.TypeVar(
     '_InspectionServiceRunReferenceFitType',
     grpc.UnaryStreamMultiCallable[
@@ -73,71 +41,7 @@ _InspectionServiceRunReferenceFitType = typing_extensions.TypeVar(
     ],
 )
 
-_InspectionServiceListReferencesType = typing_extensions.TypeVar(
-    '_InspectionServiceListReferencesType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
-    ],
-)
-
-_InspectionServicePromoteReferenceType = typing_extensions.TypeVar(
-    '_InspectionServicePromoteReferenceType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-    ],
-)
-
-_InspectionServiceDeleteReferenceType = typing_extensions.TypeVar(
-    '_InspectionServiceDeleteReferenceType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
-    ],
-)
-
-_InspectionServiceInspectType = typing_extensions.TypeVar(
-    '_InspectionServiceInspectType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectResponse,
-    ],
-)
-
-class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosType, _InspectionServiceFitReferenceType, _InspectionServiceRunReferenceFitType, _InspectionServiceListReferencesType, _InspectionServicePromoteReferenceType, _InspectionServiceDeleteReferenceType, _InspectionServiceInspectType]):
+class InspectionServiceStub(typing.Generic[_InspectionServiceRunReferenceFitType]):
     """Comparison of a photo of a piece with photos of good pieces, taken by the same camera at the same place. A reference
     is fitted on the good photos: features of their patches, and the scores of good photos that were left out. It is stored
     beside the spaces of the service. The photos themselves are deleted when the reference is fitted, or a day after the
@@ -146,80 +50,19 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosT
 
     @typing.overload
     def __init__(self: InspectionServiceStub[
-        grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-            sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-        ],
         grpc.UnaryStreamMultiCallable[
             sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
             sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-            sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
     def __init__(self: InspectionServiceStub[
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-            sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-        ],
         grpc.aio.UnaryStreamMultiCallable[
             sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
             sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
         ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-            sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-            sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-            sightline.embedder.v1.inspection_service_pb2.InspectResponse,
-        ],
     ], channel: grpc.aio.Channel) -> None: ...
-
-    AddReferencePhotos: _InspectionServiceAddReferencePhotosType
-    """Adds photos of good pieces to the draft of a reference. Each photo has its own status, and a photo that was added
-    before (the same bytes) is not added again, so that a call may be repeated. FIT_UNAVAILABLE (no folder for spaces is
-    configured), REFERENCES_FULL (the catalog has 100 references), INVALID_ARGUMENT.
-    """
-
-    FitReference: _InspectionServiceFitReferenceType
-    """Fits the draft of a reference. The result is a candidate, which is promoted next. A replica runs one fit at a time.
-    REFERENCE_TOO_FEW_PHOTOS (fewer than 10), REFERENCE_MIXED (the photos show two different things),
-    REFERENCE_NOT_FOUND, FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the
-    draft is as before.
-    """
 
     RunReferenceFit: _InspectionServiceRunReferenceFitType
     """Fits the draft of a reference as FitReference does, and reports the progress. A job of kind "fit_reference" in the
@@ -227,51 +70,10 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceAddReferencePhotosT
     those of FitReference.
     """
 
-    ListReferences: _InspectionServiceListReferencesType
-    """Lists the references of a catalog with all their versions: drafts first, then the newest."""
-
-    PromoteReference: _InspectionServicePromoteReferenceType
-    """Makes a version of a reference the one that photos are compared with. The version that served before is retired, and
-    can be promoted again. REFERENCE_NOT_FOUND. Rejected with PROMOTION_REFUSED if the version is a candidate whose
-    evaluation says that it is worse than the version that serves, unless `force` is set.
-    """
-
-    DeleteReference: _InspectionServiceDeleteReferenceType
-    """Deletes a reference, or one version of it. Without it, 0 versions are deleted."""
-
-    Inspect: _InspectionServiceInspectType
-    """Compares a photo with a reference. REFERENCE_NOT_FOUND (no version of it serves), IMAGE_UNDECODABLE,
-    IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL.
-    """
-
 InspectionServiceAsyncStub: typing_extensions.TypeAlias = InspectionServiceStub[
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-        sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-    ],
     grpc.aio.UnaryStreamMultiCallable[
         sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
         sightline.embedder.v1.inspection_service_pb2.RunReferenceFitResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-        sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectionReference,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-        sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-        sightline.embedder.v1.inspection_service_pb2.InspectResponse,
     ],
 ]
 
@@ -283,29 +85,6 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
     """
 
     @abc.abstractmethod
-    def AddReferencePhotos(
-        self,
-        request: sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse]]:
-        """Adds photos of good pieces to the draft of a reference. Each photo has its own status, and a photo that was added
-        before (the same bytes) is not added again, so that a call may be repeated. FIT_UNAVAILABLE (no folder for spaces is
-        configured), REFERENCES_FULL (the catalog has 100 references), INVALID_ARGUMENT.
-        """
-
-    @abc.abstractmethod
-    def FitReference(
-        self,
-        request: sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectionReference]]:
-        """Fits the draft of a reference. The result is a candidate, which is promoted next. A replica runs one fit at a time.
-        REFERENCE_TOO_FEW_PHOTOS (fewer than 10), REFERENCE_MIXED (the photos show two different things),
-        REFERENCE_NOT_FOUND, FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the
-        draft is as before.
-        """
-
-    @abc.abstractmethod
     def RunReferenceFit(
         self,
         request: sightline.embedder.v1.inspection_service_pb2.RunReferenceFitRequest,
@@ -314,43 +93,6 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         """Fits the draft of a reference as FitReference does, and reports the progress. A job of kind "fit_reference" in the
         retriever's worker calls it. The fit ends with the call: if the caller cancels it, the draft is as before. Errors:
         those of FitReference.
-        """
-
-    @abc.abstractmethod
-    def ListReferences(
-        self,
-        request: sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse]]:
-        """Lists the references of a catalog with all their versions: drafts first, then the newest."""
-
-    @abc.abstractmethod
-    def PromoteReference(
-        self,
-        request: sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectionReference]]:
-        """Makes a version of a reference the one that photos are compared with. The version that served before is retired, and
-        can be promoted again. REFERENCE_NOT_FOUND. Rejected with PROMOTION_REFUSED if the version is a candidate whose
-        evaluation says that it is worse than the version that serves, unless `force` is set.
-        """
-
-    @abc.abstractmethod
-    def DeleteReference(
-        self,
-        request: sightline.embedder.v1.inspection_service_pb2.DeleteReferenceRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.DeleteReferenceResponse]]:
-        """Deletes a reference, or one version of it. Without it, 0 versions are deleted."""
-
-    @abc.abstractmethod
-    def Inspect(
-        self,
-        request: sightline.embedder.v1.inspection_service_pb2.InspectRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectResponse]]:
-        """Compares a photo with a reference. REFERENCE_NOT_FOUND (no version of it serves), IMAGE_UNDECODABLE,
-        IMAGE_TOO_LARGE, URI_FORBIDDEN, URI_UNREADABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE, EMBED_QUEUE_FULL.
         """
 
 def add_InspectionServiceServicer_to_server(servicer: InspectionServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -3,7 +3,6 @@
 import grpc
 import warnings
 
-from sightline.embedder.v1 import embedding_service_pb2 as sightline_dot_embedder_dot_v1_dot_embedding__service__pb2
 from sightline.embedder.v1 import space_service_pb2 as sightline_dot_embedder_dot_v1_dot_space__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -42,16 +41,6 @@ class SpaceServiceStub(object):
                 request_serializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.FitSpaceRequest.SerializeToString,
                 response_deserializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.FitSpaceResponse.FromString,
                 _registered_method=True)
-        self.PromoteSpace = channel.unary_unary(
-                '/sightline.embedder.v1.SpaceService/PromoteSpace',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.PromoteSpaceRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
-                _registered_method=True)
-        self.RetireSpace = channel.unary_unary(
-                '/sightline.embedder.v1.SpaceService/RetireSpace',
-                request_serializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.RetireSpaceRequest.SerializeToString,
-                response_deserializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
-                _registered_method=True)
 
 
 class SpaceServiceServicer(object):
@@ -71,24 +60,6 @@ class SpaceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def PromoteSpace(self, request, context):
-        """Makes Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is BETTER or `force` is set.
-        SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and `force` is not set.
-        SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire one first.
-        SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces served before are not affected).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RetireSpace(self, request, context):
-        """Takes a fitted space out of service. Its files are kept, and it can be promoted again. SPACE_NOT_FOUND. The caller
-        must check that no index generation uses it, because this service does not know generations.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_SpaceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -96,16 +67,6 @@ def add_SpaceServiceServicer_to_server(servicer, server):
                     servicer.FitSpace,
                     request_deserializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.FitSpaceRequest.FromString,
                     response_serializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.FitSpaceResponse.SerializeToString,
-            ),
-            'PromoteSpace': grpc.unary_unary_rpc_method_handler(
-                    servicer.PromoteSpace,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.PromoteSpaceRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.SerializeToString,
-            ),
-            'RetireSpace': grpc.unary_unary_rpc_method_handler(
-                    servicer.RetireSpace,
-                    request_deserializer=sightline_dot_embedder_dot_v1_dot_space__service__pb2.RetireSpaceRequest.FromString,
-                    response_serializer=sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,60 +98,6 @@ class SpaceService(object):
             '/sightline.embedder.v1.SpaceService/FitSpace',
             sightline_dot_embedder_dot_v1_dot_space__service__pb2.FitSpaceRequest.SerializeToString,
             sightline_dot_embedder_dot_v1_dot_space__service__pb2.FitSpaceResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def PromoteSpace(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.embedder.v1.SpaceService/PromoteSpace',
-            sightline_dot_embedder_dot_v1_dot_space__service__pb2.PromoteSpaceRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RetireSpace(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.embedder.v1.SpaceService/RetireSpace',
-            sightline_dot_embedder_dot_v1_dot_space__service__pb2.RetireSpaceRequest.SerializeToString,
-            sightline_dot_embedder_dot_v1_dot_embedding__service__pb2.Space.FromString,
             options,
             channel_credentials,
             insecure,

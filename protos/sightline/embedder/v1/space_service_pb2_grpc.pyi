@@ -7,7 +7,6 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
-import sightline.embedder.v1.embedding_service_pb2
 import sightline.embedder.v1.space_service_pb2
 import sys
 import typing
@@ -42,39 +41,7 @@ _SpaceServiceFitSpaceType = typing_extensions.TypeVar(
     ],
 )
 
-_SpaceServicePromoteSpaceType = typing_extensions.TypeVar(
-    '_SpaceServicePromoteSpaceType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
-        sightline.embedder.v1.embedding_service_pb2.Space,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
-        sightline.embedder.v1.embedding_service_pb2.Space,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
-        sightline.embedder.v1.embedding_service_pb2.Space,
-    ],
-)
-
-_SpaceServiceRetireSpaceType = typing_extensions.TypeVar(
-    '_SpaceServiceRetireSpaceType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
-        sightline.embedder.v1.embedding_service_pb2.Space,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
-        sightline.embedder.v1.embedding_service_pb2.Space,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
-        sightline.embedder.v1.embedding_service_pb2.Space,
-    ],
-)
-
-class SpaceServiceStub(typing.Generic[_SpaceServiceFitSpaceType, _SpaceServicePromoteSpaceType, _SpaceServiceRetireSpaceType]):
+class SpaceServiceStub(typing.Generic[_SpaceServiceFitSpaceType]):
     """Fitting of spaces on a catalog's labelled photos. A job of kind "fit" in the retriever's worker calls it. A fitted
     candidate is reviewed, promoted, and rolled out as an index generation like any other version of the space.
     """
@@ -85,14 +52,6 @@ class SpaceServiceStub(typing.Generic[_SpaceServiceFitSpaceType, _SpaceServicePr
             sightline.embedder.v1.space_service_pb2.FitSpaceRequest,
             sightline.embedder.v1.space_service_pb2.FitSpaceResponse,
         ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
-            sightline.embedder.v1.embedding_service_pb2.Space,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
-            sightline.embedder.v1.embedding_service_pb2.Space,
-        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -100,14 +59,6 @@ class SpaceServiceStub(typing.Generic[_SpaceServiceFitSpaceType, _SpaceServicePr
         grpc.aio.StreamStreamMultiCallable[
             sightline.embedder.v1.space_service_pb2.FitSpaceRequest,
             sightline.embedder.v1.space_service_pb2.FitSpaceResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
-            sightline.embedder.v1.embedding_service_pb2.Space,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
-            sightline.embedder.v1.embedding_service_pb2.Space,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -120,30 +71,10 @@ class SpaceServiceStub(typing.Generic[_SpaceServiceFitSpaceType, _SpaceServicePr
     FIT_UNAVAILABLE (no folder for spaces is configured), MODEL_NOT_READY (no such backbone).
     """
 
-    PromoteSpace: _SpaceServicePromoteSpaceType
-    """Makes Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is BETTER or `force` is set.
-    SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and `force` is not set.
-    SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire one first.
-    SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces served before are not affected).
-    """
-
-    RetireSpace: _SpaceServiceRetireSpaceType
-    """Takes a fitted space out of service. Its files are kept, and it can be promoted again. SPACE_NOT_FOUND. The caller
-    must check that no index generation uses it, because this service does not know generations.
-    """
-
 SpaceServiceAsyncStub: typing_extensions.TypeAlias = SpaceServiceStub[
     grpc.aio.StreamStreamMultiCallable[
         sightline.embedder.v1.space_service_pb2.FitSpaceRequest,
         sightline.embedder.v1.space_service_pb2.FitSpaceResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
-        sightline.embedder.v1.embedding_service_pb2.Space,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
-        sightline.embedder.v1.embedding_service_pb2.Space,
     ],
 ]
 
@@ -164,28 +95,6 @@ class SpaceServiceServicer(metaclass=abc.ABCMeta):
         send the next 8: otherwise a failure may arrive as a broken stream (INTERNAL), without its reason. FIT_INVALID (too
         few photos, or too few products with several photos; the message says what is needed), FIT_IN_PROGRESS,
         FIT_UNAVAILABLE (no folder for spaces is configured), MODEL_NOT_READY (no such backbone).
-        """
-
-    @abc.abstractmethod
-    def PromoteSpace(
-        self,
-        request: sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
-        """Makes Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is BETTER or `force` is set.
-        SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and `force` is not set.
-        SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire one first.
-        SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces served before are not affected).
-        """
-
-    @abc.abstractmethod
-    def RetireSpace(
-        self,
-        request: sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
-        """Takes a fitted space out of service. Its files are kept, and it can be promoted again. SPACE_NOT_FOUND. The caller
-        must check that no index generation uses it, because this service does not know generations.
         """
 
 def add_SpaceServiceServicer_to_server(servicer: SpaceServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -1619,76 +1619,136 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     """Returns the state of each service and of its dependencies. Answers even if services are down."""
 
     CreateCatalog: _AdminServiceCreateCatalogType
-    """Creates a catalog, without a restart of any service. For this and the next nine methods see
-    sightline.retriever.v1.CatalogRegistryService.
+    """Creates a catalog. Repeated with the same values it returns the catalog; with others it is rejected with
+    CATALOG_EXISTS. CATALOGS_FULL: the installation has as many catalogs as RETRIEVER_MAX_CATALOGS permits.
+    CATALOG_IS_ALIAS: the id is an alias.
+
+    A change of a catalog is durable before the call returns, and needs no restart. All services know it within 5
+    seconds, and a call for a new catalog waits until its service does.
     """
 
     GetCatalog: _AdminServiceGetCatalogType
-    """Returns a catalog."""
+    """Returns a catalog. CATALOG_NOT_FOUND."""
 
     ListCatalogs: _AdminServiceListCatalogsType
-    """Lists the catalogs that the caller's token permits."""
+    """Lists the catalogs that the caller's token permits, by id, those that settings declare included."""
 
     UpdateCatalog: _AdminServiceUpdateCatalogType
-    """Changes a catalog's display name, language, labels or quota share."""
+    """Changes fields of a catalog, also of one that settings declare. CATALOG_NOT_FOUND, ETAG_MISMATCH."""
 
     DeleteCatalog: _AdminServiceDeleteCatalogType
-    """Deletes a catalog, at once for its callers; it can be restored for a term, and is then removed from all services."""
+    """Deletes a catalog. From then on calls that name it are rejected with CATALOG_DELETED, everywhere within 5 seconds.
+    At `purge_time` all services remove what they have of it; until then UndeleteCatalog restores it. A repeated call
+    changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), CATALOG_HAS_ALIAS (an alias stands for
+    it), CATALOG_IS_ALIAS, ETAG_MISMATCH.
+    """
 
     UndeleteCatalog: _AdminServiceUndeleteCatalogType
-    """Restores a deleted catalog within its term."""
+    """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
+    CATALOG_REMOVING (its removal has begun).
+    """
 
     CopyCatalog: _AdminServiceCopyCatalogType
-    """Starts a job that copies a catalog's products, photos, vectors and settings into a new catalog."""
+    """Starts a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the products of one commit,
+    while writes continue: with their ids, etags, times, photos, and the vectors of all generations that the embedder
+    can serve for it, texts' included, which are not embedded again. Display name, language, labels and quota share are
+    those of the copied catalog at the call. Events, consents, profiles, records of answers, models, vectors of
+    products that callers or models gave, fitted spaces, takedowns and imports are not copied.
+
+    The new catalog can be used when the job succeeds, all at once; until then calls that name it are rejected with
+    CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with the products of that
+    moment. If it is cancelled or fails, the new catalog is deleted and all that was copied is removed; if its workers
+    were killed 20 times, it stays as it is, and DeleteCatalog removes it.
+
+    CATALOG_EXISTS: there is a catalog of the new id, even an empty one. CATALOG_IS_ALIAS, CATALOGS_FULL. The same
+    request_id returns the same job.
+    """
 
     SetCatalogAlias: _AdminServiceSetCatalogAliasType
-    """Lets a name stand for a catalog: requests that name it are requests to the catalog."""
+    """Lets a name stand for a catalog, in place of the catalog that it stood for. A repeated call changes nothing.
+    CATALOG_EXISTS (the name is the id of a catalog), CATALOG_NOT_FOUND, CATALOG_DELETED, CATALOG_IS_ALIAS
+    (`catalog_id` is an alias), ETAG_MISMATCH, CATALOG_ALIASES_FULL (there are 200).
+    """
 
     ListCatalogAliases: _AdminServiceListCatalogAliasesType
-    """Lists the aliases that stand for catalogs that the caller's token permits."""
+    """Lists the aliases that stand for catalogs that the caller's token permits, by name."""
 
     DeleteCatalogAlias: _AdminServiceDeleteCatalogAliasType
-    """Deletes an alias; its catalog stays."""
+    """Deletes an alias; its catalog stays. A repeated call changes nothing. ETAG_MISMATCH."""
 
     TrainModel: _AdminServiceTrainModelType
-    """Starts a training job; follow it with JobService."""
+    """Starts a training job over all events and products. If requested, the job searches for a recipe and measures what
+    each part adds. It evaluates the recipe on events held out in time, then fits a model on all events. The model does
+    not serve until it is promoted, and the serving model is not affected. Result: "model_version". If nothing has
+    changed since a model was trained alike (same seed, recipe and options), the job trains nothing and its results are
+    that "model_version" and "nothing_new": "true". Errors: TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED,
+    TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id returns the same job.
+    """
 
     ListModels: _AdminServiceListModelsType
     """Lists the ranking models, newest first."""
 
     EvaluateModel: _AdminServiceEvaluateModelType
-    """Starts a job that evaluates a model on held-out events; follow it with JobService."""
+    """Starts a job of kind "evaluate" that evaluates a model's recipe on held-out events and compares it with the model
+    in production and with classic baselines (results "model_version", "verdict"). GetEvaluation returns what it found.
+    Every training evaluates itself on the global split; this job adds per-user tails and compares with the model that
+    serves now. The serving model is not affected. MODEL_NOT_FOUND. The same request_id returns the same job.
+    """
 
     GetEvaluation: _AdminServiceGetEvaluationType
-    """Returns the newest evaluation of a model."""
+    """Returns the newest evaluation of a model. MODEL_NOT_FOUND, EVALUATION_NOT_FOUND."""
 
     PromoteModel: _AdminServicePromoteModelType
-    """Makes a model the serving one, if its evaluation passed."""
+    """Makes a model the serving one, immediately and without failing a request. MODEL_UNPROVEN unless its evaluation
+    against the current serving model passed, or `force` is set; MODEL_NOT_FOUND, also if its files were pruned;
+    MODEL_CORRUPT if the files do not match the hashes in its manifest.
+    """
 
     RollbackModel: _AdminServiceRollbackModelType
-    """Restores the model that served before the current one."""
+    """Restores the model that served before the current one. MODEL_NOT_FOUND if there is none: to undo a first promotion
+    use DemoteModel.
+    """
 
     DemoteModel: _AdminServiceDemoteModelType
-    """Takes the serving model out of service. Products are ranked by similarity, popularity and novelty until a model is
-    promoted. Returns the model that served. MODEL_NOT_FOUND if no model serves.
+    """Takes the serving model out of service. Products are ranked by similarity, popularity and novelty, as before the
+    first promotion, until a model is promoted. Returns the model that served, which is not deleted and can be promoted
+    again. MODEL_NOT_FOUND if no model serves.
     """
 
     PublishModel: _AdminServicePublishModelType
-    """Starts a job that publishes a model's products into the index's "collaborative" space."""
+    """Starts a job of kind "publish" that writes the model's products into a generation of the retriever's
+    "collaborative" space, with the model's version as the space's version, and activates it if the model serves. The
+    previous generation is kept for a rollback. A product's vector is the model's vector with the product's bias as an
+    additional component; a shopper's vector ends with a 1, so that the inner product (METRIC_IP) is the score.
+
+    Follow the job with JobService (`done`: products; results "generation", "vector_count", "active"). It resumes after
+    a crash and waits for a retriever that does not answer. It fails with PUBLISH_INCOMPLETE, GENERATIONS_FULL or
+    MODEL_CORRUPT. The same request_id returns the same job. MODEL_NOT_FOUND.
+
+    With RANKER_PUBLISH the worker starts this job after each promotion and rollback.
+    """
 
     GetShopperProfile: _AdminServiceGetShopperProfileType
-    """Returns the profile of a shopper and its evidence. For this and the next three methods see
-    sightline.ranker.v1.ProfileService.
+    """Returns the profile of a shopper. A shopper without events has an empty profile.
+
+    Profiles are computed on request, from the shopper's current events and the serving model's data about products.
+    They are not stored, so purged events leave no trace in them.
     """
 
     GetProductProfile: _AdminServiceGetProductProfileType
-    """Returns the profile of a product."""
+    """Returns the profile of a product. PRODUCT_NOT_FOUND if no model serves, or the model was trained before the product
+    was added.
+    """
 
     SetShopperAttributes: _AdminServiceSetShopperAttributesType
-    """Stores attributes that a shopper gave with consent, or deletes them."""
+    """Replaces the attributes that a shopper gave, or deletes them when the consent is withdrawn. CONSENT_REQUIRED for
+    attributes without consent. Idempotent.
+    """
 
     ListSegments: _AdminServiceListSegmentsType
-    """Lists the shopper segments of the serving model, largest first."""
+    """Lists the shopper segments (groups with similar interests) of the serving model, largest first. Empty without a
+    model, or with too few shoppers.
+    """
 
     ListTopSearches: _AdminServiceListTopSearchesType
     """Lists the texts that most shoppers searched for, with the number of products that have their words: what sells, and
@@ -1697,110 +1757,181 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     """
 
     GetOnlineReport: _AdminServiceGetOnlineReportType
-    """Returns how shoppers responded to answers: clicks, conversions, hides, off-policy estimates, drift."""
+    """Returns how shoppers responded to answers: click-through, conversion and hide rate by model version, scene and arm,
+    off-policy estimates, and drift. Based on attributed events. Changes nothing.
+    """
 
     GetExposureReport: _AdminServiceGetExposureReportType
     """Returns how much exposure groups of products got, and what groups of shoppers got."""
 
     ListExperiments: _AdminServiceListExperimentsType
-    """Lists the experiments of a catalog, latest start first. See sightline.ranker.v1.ExperimentService."""
+    """Lists the experiments of a catalog, latest start first."""
 
     GetExperimentReport: _AdminServiceGetExperimentReportType
     """Returns the results of an experiment by arm."""
 
     ListExperimentUnits: _AdminServiceListExperimentUnitsType
-    """Lists the units of an experiment, hashed."""
+    """Lists the units counted in an experiment, hashed, for your own analysis. EXPERIMENT_NOT_FOUND."""
 
     ExportEvents: _AdminServiceExportEventsType
-    """Starts a job that writes events to Parquet files. Shoppers appear in them as pseudonyms only."""
+    """Starts a job that writes events to Parquet files in a folder or bucket of the worker (RANKER_EXPORT_STORE). Its
+    result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only.
+    Follow it with JobService.
+    """
 
     ExportUser: _AdminServiceExportUserType
-    """Returns everything that is stored on a shopper, in pages. For this and the next four methods see
-    sightline.ranker.v1.PrivacyService.
+    """Returns everything that is stored on a shopper, in pages. A visitor who was merged into a user is answered as the
+    user. SHOPPER_NOT_FOUND if nothing is stored.
     """
 
     EraseUser: _AdminServiceEraseUserType
-    """Starts a job that erases a shopper from all stores."""
+    """Starts a job that erases a shopper, with all visitors merged into them; a merged visitor stands for the user. It
+    covers events, answers, attributes, merges, parameters of jobs, rows of exported files, and vectors in models. A
+    restore of an older backup erases them again. What the shopper does after this call is new data and stays. If an
+    erasure is under way, or nothing was stored since a complete one, the earlier job is returned. SHOPPER_NOT_FOUND if
+    nothing is stored, without `force`. Idempotent.
+    """
 
     GetErasure: _AdminServiceGetErasureType
-    """Returns the receipt of a shopper's newest erasure."""
+    """Returns the receipt of a shopper's newest erasure. ERASURE_NOT_FOUND if there was none."""
 
     SetConsent: _AdminServiceSetConsentType
-    """Stores what a shopper consents to, or a catalog's default."""
+    """Stores what a shopper consents to, or a catalog's default, and returns the resulting consents. It applies from the
+    next call on: answers, events, trainings and experiments. Within minutes, stored data that no consent covers any
+    more is deleted: events without PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
+    ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a merge. Repeated with the
+    same source, it changes nothing.
+    """
 
     GetConsent: _AdminServiceGetConsentType
-    """Returns what a shopper consents to, or a catalog's default."""
+    """Returns what a shopper consents to, or a catalog's default, with the history of their decisions."""
 
     ExportCounts: _AdminServiceExportCountsType
-    """Starts a job that counts the shoppers of each product with differential privacy. For this and the next method see
-    sightline.ranker.v1.PrivacyService.
+    """Starts a job that counts the shoppers of each product with differential privacy and writes the counts to a file:
+    who reads it learns next to nothing on any one shopper. It spends `epsilon` of the catalog's budget.
+    PRIVACY_BUDGET_SPENT if that is not left.
     """
 
     GetPrivacyBudget: _AdminServiceGetPrivacyBudgetType
     """Returns what is left of a catalog's budget for counts, and what spent it."""
 
     CreateGeneration: _AdminServiceCreateGenerationType
-    """Registers an index generation. For this and the next six methods see sightline.retriever.v1.IndexService."""
+    """Registers a generation. The worker creates its collection within about a second. From then on it receives every
+    write; existing products need a backfill. The first generation of a space is active and ready immediately, unless
+    its vectors are written by a client (`dimension`). GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve
+    this version at the worker's last check, every five seconds; the message lists the served versions),
+    INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (the space has eight live generations).
+
+    A generation is a catalog's vectors in one version of one space, in one collection of the engine. A new version of
+    a space is rolled out beside the old one: create, backfill, verify, activate. One call rolls it back. Searches
+    without a generation use the active one of their space.
+    """
 
     BackfillGeneration: _AdminServiceBackfillGenerationType
-    """Starts a job that embeds every stored photo that the generation lacks."""
+    """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`: photos).
+    If such a job is running, returns it. Embedded photos are kept: the next job resumes after a cancellation or crash.
+    It ends when the index holds all photos except those that fail permanently (result "failing_count").
+    GENERATION_NOT_FOUND.
+    """
 
     VerifyGeneration: _AdminServiceVerifyGenerationType
-    """Starts a job that verifies a generation."""
+    """Starts a job that verifies a generation and stores its findings in Generation. If such a job is running, returns
+    it. GENERATION_NOT_FOUND.
+    """
 
     ActivateGeneration: _AdminServiceActivateGenerationType
-    """Makes a generation the active one of its space."""
+    """Makes a generation the active one of its space. The previous one stays loaded for a rollback. Rejected with
+    GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write has waited for it
+    for more than 30 s, or `force` is set. Has no effect if the generation is already active. GENERATION_NOT_FOUND.
+    """
 
     RollbackGeneration: _AdminServiceRollbackGenerationType
-    """Restores the generation that was active before the current one."""
+    """Restores the generation that was active before the current one. Two calls go back two generations.
+    ROLLBACK_UNAVAILABLE if there is none, or it was dropped.
+    """
 
     DropGeneration: _AdminServiceDropGenerationType
-    """Drops a generation that is not active."""
+    """Takes a generation out of service. A job of kind "drop_generation" deletes its collection and, unless another
+    generation has its version, its vectors. GENERATION_ACTIVE if it is the active one, GENERATION_NOT_FOUND.
+    """
 
     ListGenerations: _AdminServiceListGenerationsType
     """Lists the generations of a catalog, oldest first."""
 
     CreateBackup: _AdminServiceCreateBackupType
-    """Starts a job that writes the catalog to a backup; follow it with JobService."""
+    """Starts a job of kind "backup": a snapshot of the catalog at one commit, while writes continue. Its results contain
+    the backup_id. A job that fails or is cancelled leaves no backup. The same request_id returns the same job.
+    BACKUP_QUOTA if the catalog has the maximum number or size of backups.
+
+    A backup is a folder with products, photos, vectors and index generations, in a format that is independent of the
+    engine. The setting RETRIEVER_BACKUPS names their location.
+    """
 
     ListBackups: _AdminServiceListBackupsType
     """Lists the backups of a catalog, newest first."""
 
     DeleteBackup: _AdminServiceDeleteBackupType
-    """Deletes a backup."""
+    """Deletes a backup. A backup that does not exist counts as deleted. A restore that reads it continues."""
 
     RestoreBackup: _AdminServiceRestoreBackupType
-    """Starts a job that restores a backup; see BackupService for what it replaces."""
+    """Starts a job of kind "restore". The job first checks the whole backup against its hashes. Then it restores the
+    products in batches, with their ids, etags, times, photos and vectors. The index is updated automatically; photos
+    whose vectors are in the backup are not embedded again. Products that are written completely during the restore
+    keep their new content. A cancelled job leaves what it has restored. A generation counts as verified only if it was
+    verified in this catalog.
+
+    BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog holds products and `force` is false; BACKUP_UNSIGNED if none of
+    the operator's keys signed the backup (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is false;
+    BACKUP_CATALOG_MISMATCH if the backup is of another catalog than `source_catalog_id`. The same request_id returns
+    the same job.
+    """
 
     TakeDownPhoto: _AdminServiceTakeDownPhotoType
-    """Takes a photo down immediately, until the takedown is lifted. For this and the next two methods see
-    sightline.retriever.v1.PhotoService.
+    """Takes a photo down immediately: it can't be read, is removed from all products, and its bytes and vectors are
+    deleted. The products keep their other photos. Writes of the same bytes are rejected with IMAGE_TAKEN_DOWN, and
+    restores skip them, until the takedown is lifted. Backups made before still contain the photo.
     """
 
     LiftTakedown: _AdminServiceLiftTakedownType
-    """Lifts a takedown: the photo may be stored again."""
+    """Lifts a takedown: the photo may be stored again. It is not restored."""
 
     ListTakedowns: _AdminServiceListTakedownsType
-    """Lists the takedowns of a catalog that are in force."""
+    """Lists the takedowns of a catalog that are in force, by photo id."""
 
     GetSynonyms: _AdminServiceGetSynonymsType
-    """Returns the synonyms of a catalog. For this and the next method see sightline.retriever.v1.SynonymService."""
+    """Returns the synonyms of a catalog: words and phrases that mean the same to its shoppers; none if they were never
+    set. Searches by words and suggestions use them everywhere within 5 seconds after a change.
+    """
 
     SetSynonyms: _AdminServiceSetSynonymsType
-    """Replaces the synonyms of a catalog."""
+    """Replaces all synonyms of a catalog. If they are the stored ones, nothing changes and the etag is not compared.
+    SYNONYMS_INVALID (names each rule, at most 50), ETAG_MISMATCH.
+    """
 
     RebuildIndex: _AdminServiceRebuildIndexType
-    """Starts a job that restores missing vectors and rebuilds the index from the record."""
+    """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record, creates
+    collections that the engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
+    when the index is complete; its results count the rows. SPACE_UNAVAILABLE if the space has no index in this
+    catalog. The same request_id returns the same job.
+    """
 
     FitSpace: _AdminServiceFitSpaceType
-    """Starts a job that fits a visual space on the catalog's photos; follow it with JobService."""
+    """Starts a job of kind "fit" (`done` and `total` count photos) that sends the catalog's photos and their labels to
+    the embedder, which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such a job is
+    running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
+    """
 
     ListSpaces: _AdminServiceListSpacesType
-    """Lists serving, candidate and retired spaces with their evaluations."""
+    """Lists serving, candidate and retired spaces with their evaluations. A space whose model does not answer is listed
+    with `ready` false.
+    """
 
     PromoteSpace: _AdminServicePromoteSpaceType
-    """Makes a fitted space available for embedding, if its evaluation is better. To roll it out, continue with
-    CreateGeneration.
+    """Makes Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is BETTER or `force` is set.
+    SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and `force` is not set.
+    SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire one first.
+    SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces served before are not affected). To roll the
+    space out, continue with CreateGeneration.
     """
 
     ListAuditEntries: _AdminServiceListAuditEntriesType
@@ -1815,7 +1946,9 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     """
 
     RetireSpace: _AdminServiceRetireSpaceType
-    """Takes a fitted space out of service. Rejected with SPACE_IN_USE while a generation that is not dropped uses it."""
+    """Takes a fitted space out of service. Its files are kept, and it can be promoted again. SPACE_NOT_FOUND. Rejected with
+    SPACE_IN_USE while a generation that is not dropped uses it.
+    """
 
     ListScenes: _AdminServiceListScenesType
     """Lists the scenes by name."""
@@ -2113,8 +2246,12 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.CreateCatalogRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
-        """Creates a catalog, without a restart of any service. For this and the next nine methods see
-        sightline.retriever.v1.CatalogRegistryService.
+        """Creates a catalog. Repeated with the same values it returns the catalog; with others it is rejected with
+        CATALOG_EXISTS. CATALOGS_FULL: the installation has as many catalogs as RETRIEVER_MAX_CATALOGS permits.
+        CATALOG_IS_ALIAS: the id is an alias.
+
+        A change of a catalog is durable before the call returns, and needs no restart. All services know it within 5
+        seconds, and a call for a new catalog waits until its service does.
         """
 
     @abc.abstractmethod
@@ -2123,7 +2260,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.GetCatalogRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
-        """Returns a catalog."""
+        """Returns a catalog. CATALOG_NOT_FOUND."""
 
     @abc.abstractmethod
     def ListCatalogs(
@@ -2131,7 +2268,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsResponse, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogsResponse]]:
-        """Lists the catalogs that the caller's token permits."""
+        """Lists the catalogs that the caller's token permits, by id, those that settings declare included."""
 
     @abc.abstractmethod
     def UpdateCatalog(
@@ -2139,7 +2276,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.UpdateCatalogRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
-        """Changes a catalog's display name, language, labels or quota share."""
+        """Changes fields of a catalog, also of one that settings declare. CATALOG_NOT_FOUND, ETAG_MISMATCH."""
 
     @abc.abstractmethod
     def DeleteCatalog(
@@ -2147,7 +2284,11 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
-        """Deletes a catalog, at once for its callers; it can be restored for a term, and is then removed from all services."""
+        """Deletes a catalog. From then on calls that name it are rejected with CATALOG_DELETED, everywhere within 5 seconds.
+        At `purge_time` all services remove what they have of it; until then UndeleteCatalog restores it. A repeated call
+        changes nothing. CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), CATALOG_HAS_ALIAS (an alias stands for
+        it), CATALOG_IS_ALIAS, ETAG_MISMATCH.
+        """
 
     @abc.abstractmethod
     def UndeleteCatalog(
@@ -2155,7 +2296,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.UndeleteCatalogRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.Catalog, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.Catalog]]:
-        """Restores a deleted catalog within its term."""
+        """Restores a deleted catalog, with all its content. A repeated call changes nothing. CATALOG_NOT_FOUND,
+        CATALOG_REMOVING (its removal has begun).
+        """
 
     @abc.abstractmethod
     def CopyCatalog(
@@ -2163,7 +2306,20 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.CopyCatalogRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that copies a catalog's products, photos, vectors and settings into a new catalog."""
+        """Starts a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the products of one commit,
+        while writes continue: with their ids, etags, times, photos, and the vectors of all generations that the embedder
+        can serve for it, texts' included, which are not embedded again. Display name, language, labels and quota share are
+        those of the copied catalog at the call. Events, consents, profiles, records of answers, models, vectors of
+        products that callers or models gave, fitted spaces, takedowns and imports are not copied.
+
+        The new catalog can be used when the job succeeds, all at once; until then calls that name it are rejected with
+        CATALOG_COPYING. Its index is then filled, as after writes. A killed job begins again, with the products of that
+        moment. If it is cancelled or fails, the new catalog is deleted and all that was copied is removed; if its workers
+        were killed 20 times, it stays as it is, and DeleteCatalog removes it.
+
+        CATALOG_EXISTS: there is a catalog of the new id, even an empty one. CATALOG_IS_ALIAS, CATALOGS_FULL. The same
+        request_id returns the same job.
+        """
 
     @abc.abstractmethod
     def SetCatalogAlias(
@@ -2171,7 +2327,10 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.SetCatalogAliasRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.CatalogAlias]]:
-        """Lets a name stand for a catalog: requests that name it are requests to the catalog."""
+        """Lets a name stand for a catalog, in place of the catalog that it stood for. A repeated call changes nothing.
+        CATALOG_EXISTS (the name is the id of a catalog), CATALOG_NOT_FOUND, CATALOG_DELETED, CATALOG_IS_ALIAS
+        (`catalog_id` is an alias), ETAG_MISMATCH, CATALOG_ALIASES_FULL (there are 200).
+        """
 
     @abc.abstractmethod
     def ListCatalogAliases(
@@ -2179,7 +2338,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.ListCatalogAliasesResponse]]:
-        """Lists the aliases that stand for catalogs that the caller's token permits."""
+        """Lists the aliases that stand for catalogs that the caller's token permits, by name."""
 
     @abc.abstractmethod
     def DeleteCatalogAlias(
@@ -2187,7 +2346,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse, collections.abc.Awaitable[sightline.retriever.v1.catalog_registry_service_pb2.DeleteCatalogAliasResponse]]:
-        """Deletes an alias; its catalog stays."""
+        """Deletes an alias; its catalog stays. A repeated call changes nothing. ETAG_MISMATCH."""
 
     @abc.abstractmethod
     def TrainModel(
@@ -2195,7 +2354,13 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.TrainModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a training job; follow it with JobService."""
+        """Starts a training job over all events and products. If requested, the job searches for a recipe and measures what
+        each part adds. It evaluates the recipe on events held out in time, then fits a model on all events. The model does
+        not serve until it is promoted, and the serving model is not affected. Result: "model_version". If nothing has
+        changed since a model was trained alike (same seed, recipe and options), the job trains nothing and its results are
+        that "model_version" and "nothing_new": "true". Errors: TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED,
+        TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id returns the same job.
+        """
 
     @abc.abstractmethod
     def ListModels(
@@ -2211,7 +2376,11 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.EvaluateModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that evaluates a model on held-out events; follow it with JobService."""
+        """Starts a job of kind "evaluate" that evaluates a model's recipe on held-out events and compares it with the model
+        in production and with classic baselines (results "model_version", "verdict"). GetEvaluation returns what it found.
+        Every training evaluates itself on the global split; this job adds per-user tails and compares with the model that
+        serves now. The serving model is not affected. MODEL_NOT_FOUND. The same request_id returns the same job.
+        """
 
     @abc.abstractmethod
     def GetEvaluation(
@@ -2219,7 +2388,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.GetEvaluationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.evaluation_pb2.Evaluation, collections.abc.Awaitable[sightline.ranker.v1.evaluation_pb2.Evaluation]]:
-        """Returns the newest evaluation of a model."""
+        """Returns the newest evaluation of a model. MODEL_NOT_FOUND, EVALUATION_NOT_FOUND."""
 
     @abc.abstractmethod
     def PromoteModel(
@@ -2227,7 +2396,10 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.PromoteModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
-        """Makes a model the serving one, if its evaluation passed."""
+        """Makes a model the serving one, immediately and without failing a request. MODEL_UNPROVEN unless its evaluation
+        against the current serving model passed, or `force` is set; MODEL_NOT_FOUND, also if its files were pruned;
+        MODEL_CORRUPT if the files do not match the hashes in its manifest.
+        """
 
     @abc.abstractmethod
     def RollbackModel(
@@ -2235,7 +2407,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.RollbackModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
-        """Restores the model that served before the current one."""
+        """Restores the model that served before the current one. MODEL_NOT_FOUND if there is none: to undo a first promotion
+        use DemoteModel.
+        """
 
     @abc.abstractmethod
     def DemoteModel(
@@ -2243,8 +2417,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.DemoteModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.model_service_pb2.Model, collections.abc.Awaitable[sightline.ranker.v1.model_service_pb2.Model]]:
-        """Takes the serving model out of service. Products are ranked by similarity, popularity and novelty until a model is
-        promoted. Returns the model that served. MODEL_NOT_FOUND if no model serves.
+        """Takes the serving model out of service. Products are ranked by similarity, popularity and novelty, as before the
+        first promotion, until a model is promoted. Returns the model that served, which is not deleted and can be promoted
+        again. MODEL_NOT_FOUND if no model serves.
         """
 
     @abc.abstractmethod
@@ -2253,7 +2428,17 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.model_service_pb2.PublishModelRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that publishes a model's products into the index's "collaborative" space."""
+        """Starts a job of kind "publish" that writes the model's products into a generation of the retriever's
+        "collaborative" space, with the model's version as the space's version, and activates it if the model serves. The
+        previous generation is kept for a rollback. A product's vector is the model's vector with the product's bias as an
+        additional component; a shopper's vector ends with a 1, so that the inner product (METRIC_IP) is the score.
+
+        Follow the job with JobService (`done`: products; results "generation", "vector_count", "active"). It resumes after
+        a crash and waits for a retriever that does not answer. It fails with PUBLISH_INCOMPLETE, GENERATIONS_FULL or
+        MODEL_CORRUPT. The same request_id returns the same job. MODEL_NOT_FOUND.
+
+        With RANKER_PUBLISH the worker starts this job after each promotion and rollback.
+        """
 
     @abc.abstractmethod
     def GetShopperProfile(
@@ -2261,8 +2446,10 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.GetShopperProfileRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ShopperProfile, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ShopperProfile]]:
-        """Returns the profile of a shopper and its evidence. For this and the next three methods see
-        sightline.ranker.v1.ProfileService.
+        """Returns the profile of a shopper. A shopper without events has an empty profile.
+
+        Profiles are computed on request, from the shopper's current events and the serving model's data about products.
+        They are not stored, so purged events leave no trace in them.
         """
 
     @abc.abstractmethod
@@ -2271,7 +2458,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.GetProductProfileRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ProductProfile, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ProductProfile]]:
-        """Returns the profile of a product."""
+        """Returns the profile of a product. PRODUCT_NOT_FOUND if no model serves, or the model was trained before the product
+        was added.
+        """
 
     @abc.abstractmethod
     def SetShopperAttributes(
@@ -2279,7 +2468,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.SetShopperAttributesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.SetShopperAttributesResponse]]:
-        """Stores attributes that a shopper gave with consent, or deletes them."""
+        """Replaces the attributes that a shopper gave, or deletes them when the consent is withdrawn. CONSENT_REQUIRED for
+        attributes without consent. Idempotent.
+        """
 
     @abc.abstractmethod
     def ListSegments(
@@ -2287,7 +2478,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.profile_service_pb2.ListSegmentsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse, collections.abc.Awaitable[sightline.ranker.v1.profile_service_pb2.ListSegmentsResponse]]:
-        """Lists the shopper segments of the serving model, largest first."""
+        """Lists the shopper segments (groups with similar interests) of the serving model, largest first. Empty without a
+        model, or with too few shoppers.
+        """
 
     @abc.abstractmethod
     def ListTopSearches(
@@ -2306,7 +2499,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.online_report_pb2.GetOnlineReportRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.online_report_pb2.OnlineReport, collections.abc.Awaitable[sightline.ranker.v1.online_report_pb2.OnlineReport]]:
-        """Returns how shoppers responded to answers: clicks, conversions, hides, off-policy estimates, drift."""
+        """Returns how shoppers responded to answers: click-through, conversion and hide rate by model version, scene and arm,
+        off-policy estimates, and drift. Based on attributed events. Changes nothing.
+        """
 
     @abc.abstractmethod
     def GetExposureReport(
@@ -2322,7 +2517,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse]]:
-        """Lists the experiments of a catalog, latest start first. See sightline.ranker.v1.ExperimentService."""
+        """Lists the experiments of a catalog, latest start first."""
 
     @abc.abstractmethod
     def GetExperimentReport(
@@ -2338,7 +2533,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse]]:
-        """Lists the units of an experiment, hashed."""
+        """Lists the units counted in an experiment, hashed, for your own analysis. EXPERIMENT_NOT_FOUND."""
 
     @abc.abstractmethod
     def ExportEvents(
@@ -2346,7 +2541,10 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that writes events to Parquet files. Shoppers appear in them as pseudonyms only."""
+        """Starts a job that writes events to Parquet files in a folder or bucket of the worker (RANKER_EXPORT_STORE). Its
+        result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only.
+        Follow it with JobService.
+        """
 
     @abc.abstractmethod
     def ExportUser(
@@ -2354,8 +2552,8 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.ExportUserResponse, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.ExportUserResponse]]:
-        """Returns everything that is stored on a shopper, in pages. For this and the next four methods see
-        sightline.ranker.v1.PrivacyService.
+        """Returns everything that is stored on a shopper, in pages. A visitor who was merged into a user is answered as the
+        user. SHOPPER_NOT_FOUND if nothing is stored.
         """
 
     @abc.abstractmethod
@@ -2364,7 +2562,12 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that erases a shopper from all stores."""
+        """Starts a job that erases a shopper, with all visitors merged into them; a merged visitor stands for the user. It
+        covers events, answers, attributes, merges, parameters of jobs, rows of exported files, and vectors in models. A
+        restore of an older backup erases them again. What the shopper does after this call is new data and stays. If an
+        erasure is under way, or nothing was stored since a complete one, the earlier job is returned. SHOPPER_NOT_FOUND if
+        nothing is stored, without `force`. Idempotent.
+        """
 
     @abc.abstractmethod
     def GetErasure(
@@ -2372,7 +2575,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Erasure, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Erasure]]:
-        """Returns the receipt of a shopper's newest erasure."""
+        """Returns the receipt of a shopper's newest erasure. ERASURE_NOT_FOUND if there was none."""
 
     @abc.abstractmethod
     def SetConsent(
@@ -2380,7 +2583,12 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Consents, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Consents]]:
-        """Stores what a shopper consents to, or a catalog's default."""
+        """Stores what a shopper consents to, or a catalog's default, and returns the resulting consents. It applies from the
+        next call on: answers, events, trainings and experiments. Within minutes, stored data that no consent covers any
+        more is deleted: events without PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
+        ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a merge. Repeated with the
+        same source, it changes nothing.
+        """
 
     @abc.abstractmethod
     def GetConsent(
@@ -2388,7 +2596,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Consents, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Consents]]:
-        """Returns what a shopper consents to, or a catalog's default."""
+        """Returns what a shopper consents to, or a catalog's default, with the history of their decisions."""
 
     @abc.abstractmethod
     def ExportCounts(
@@ -2396,8 +2604,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that counts the shoppers of each product with differential privacy. For this and the next method see
-        sightline.ranker.v1.PrivacyService.
+        """Starts a job that counts the shoppers of each product with differential privacy and writes the counts to a file:
+        who reads it learns next to nothing on any one shopper. It spends `epsilon` of the catalog's budget.
+        PRIVACY_BUDGET_SPENT if that is not left.
         """
 
     @abc.abstractmethod
@@ -2414,7 +2623,16 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.CreateGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Registers an index generation. For this and the next six methods see sightline.retriever.v1.IndexService."""
+        """Registers a generation. The worker creates its collection within about a second. From then on it receives every
+        write; existing products need a backfill. The first generation of a space is active and ready immediately, unless
+        its vectors are written by a client (`dimension`). GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve
+        this version at the worker's last check, every five seconds; the message lists the served versions),
+        INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (the space has eight live generations).
+
+        A generation is a catalog's vectors in one version of one space, in one collection of the engine. A new version of
+        a space is rolled out beside the old one: create, backfill, verify, activate. One call rolls it back. Searches
+        without a generation use the active one of their space.
+        """
 
     @abc.abstractmethod
     def BackfillGeneration(
@@ -2422,7 +2640,11 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.BackfillGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that embeds every stored photo that the generation lacks."""
+        """Starts a job that embeds every stored photo that the generation lacks; follow it with JobService (`done`: photos).
+        If such a job is running, returns it. Embedded photos are kept: the next job resumes after a cancellation or crash.
+        It ends when the index holds all photos except those that fail permanently (result "failing_count").
+        GENERATION_NOT_FOUND.
+        """
 
     @abc.abstractmethod
     def VerifyGeneration(
@@ -2430,7 +2652,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.VerifyGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that verifies a generation."""
+        """Starts a job that verifies a generation and stores its findings in Generation. If such a job is running, returns
+        it. GENERATION_NOT_FOUND.
+        """
 
     @abc.abstractmethod
     def ActivateGeneration(
@@ -2438,7 +2662,10 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.ActivateGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Makes a generation the active one of its space."""
+        """Makes a generation the active one of its space. The previous one stays loaded for a rollback. Rejected with
+        GENERATION_NOT_VERIFIED unless a backfill has ended, its newest verification passed and no write has waited for it
+        for more than 30 s, or `force` is set. Has no effect if the generation is already active. GENERATION_NOT_FOUND.
+        """
 
     @abc.abstractmethod
     def RollbackGeneration(
@@ -2446,7 +2673,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.RollbackGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Restores the generation that was active before the current one."""
+        """Restores the generation that was active before the current one. Two calls go back two generations.
+        ROLLBACK_UNAVAILABLE if there is none, or it was dropped.
+        """
 
     @abc.abstractmethod
     def DropGeneration(
@@ -2454,7 +2683,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.index_service_pb2.DropGenerationRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.index_service_pb2.Generation, collections.abc.Awaitable[sightline.retriever.v1.index_service_pb2.Generation]]:
-        """Drops a generation that is not active."""
+        """Takes a generation out of service. A job of kind "drop_generation" deletes its collection and, unless another
+        generation has its version, its vectors. GENERATION_ACTIVE if it is the active one, GENERATION_NOT_FOUND.
+        """
 
     @abc.abstractmethod
     def ListGenerations(
@@ -2470,7 +2701,13 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.CreateBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that writes the catalog to a backup; follow it with JobService."""
+        """Starts a job of kind "backup": a snapshot of the catalog at one commit, while writes continue. Its results contain
+        the backup_id. A job that fails or is cancelled leaves no backup. The same request_id returns the same job.
+        BACKUP_QUOTA if the catalog has the maximum number or size of backups.
+
+        A backup is a folder with products, photos, vectors and index generations, in a format that is independent of the
+        engine. The setting RETRIEVER_BACKUPS names their location.
+        """
 
     @abc.abstractmethod
     def ListBackups(
@@ -2486,7 +2723,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.DeleteBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse, collections.abc.Awaitable[sightline.retriever.v1.backup_service_pb2.DeleteBackupResponse]]:
-        """Deletes a backup."""
+        """Deletes a backup. A backup that does not exist counts as deleted. A restore that reads it continues."""
 
     @abc.abstractmethod
     def RestoreBackup(
@@ -2494,7 +2731,17 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.backup_service_pb2.RestoreBackupRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that restores a backup; see BackupService for what it replaces."""
+        """Starts a job of kind "restore". The job first checks the whole backup against its hashes. Then it restores the
+        products in batches, with their ids, etags, times, photos and vectors. The index is updated automatically; photos
+        whose vectors are in the backup are not embedded again. Products that are written completely during the restore
+        keep their new content. A cancelled job leaves what it has restored. A generation counts as verified only if it was
+        verified in this catalog.
+
+        BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog holds products and `force` is false; BACKUP_UNSIGNED if none of
+        the operator's keys signed the backup (RETRIEVER_BACKUP_KEYS_FILE) and `accept_unsigned` is false;
+        BACKUP_CATALOG_MISMATCH if the backup is of another catalog than `source_catalog_id`. The same request_id returns
+        the same job.
+        """
 
     @abc.abstractmethod
     def TakeDownPhoto(
@@ -2502,8 +2749,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.photo_service_pb2.TakeDownPhotoRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.TakeDownPhotoResponse]]:
-        """Takes a photo down immediately, until the takedown is lifted. For this and the next two methods see
-        sightline.retriever.v1.PhotoService.
+        """Takes a photo down immediately: it can't be read, is removed from all products, and its bytes and vectors are
+        deleted. The products keep their other photos. Writes of the same bytes are rejected with IMAGE_TAKEN_DOWN, and
+        restores skip them, until the takedown is lifted. Backups made before still contain the photo.
         """
 
     @abc.abstractmethod
@@ -2512,7 +2760,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.photo_service_pb2.LiftTakedownRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.LiftTakedownResponse]]:
-        """Lifts a takedown: the photo may be stored again."""
+        """Lifts a takedown: the photo may be stored again. It is not restored."""
 
     @abc.abstractmethod
     def ListTakedowns(
@@ -2520,7 +2768,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.photo_service_pb2.ListTakedownsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse, collections.abc.Awaitable[sightline.retriever.v1.photo_service_pb2.ListTakedownsResponse]]:
-        """Lists the takedowns of a catalog that are in force."""
+        """Lists the takedowns of a catalog that are in force, by photo id."""
 
     @abc.abstractmethod
     def GetSynonyms(
@@ -2528,7 +2776,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.synonym_service_pb2.GetSynonymsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.synonym_service_pb2.Synonyms, collections.abc.Awaitable[sightline.retriever.v1.synonym_service_pb2.Synonyms]]:
-        """Returns the synonyms of a catalog. For this and the next method see sightline.retriever.v1.SynonymService."""
+        """Returns the synonyms of a catalog: words and phrases that mean the same to its shoppers; none if they were never
+        set. Searches by words and suggestions use them everywhere within 5 seconds after a change.
+        """
 
     @abc.abstractmethod
     def SetSynonyms(
@@ -2536,7 +2786,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.synonym_service_pb2.SetSynonymsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.synonym_service_pb2.Synonyms, collections.abc.Awaitable[sightline.retriever.v1.synonym_service_pb2.Synonyms]]:
-        """Replaces the synonyms of a catalog."""
+        """Replaces all synonyms of a catalog. If they are the stored ones, nothing changes and the etag is not compared.
+        SYNONYMS_INVALID (names each rule, at most 50), ETAG_MISMATCH.
+        """
 
     @abc.abstractmethod
     def RebuildIndex(
@@ -2544,7 +2796,11 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that restores missing vectors and rebuilds the index from the record."""
+        """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record, creates
+        collections that the engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
+        when the index is complete; its results count the rows. SPACE_UNAVAILABLE if the space has no index in this
+        catalog. The same request_id returns the same job.
+        """
 
     @abc.abstractmethod
     def FitSpace(
@@ -2552,7 +2808,10 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.fit_service_pb2.FitSpaceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that fits a visual space on the catalog's photos; follow it with JobService."""
+        """Starts a job of kind "fit" (`done` and `total` count photos) that sends the catalog's photos and their labels to
+        the embedder, which fits a space on them. Results: "space_version", "model", "verdict", "skipped". If such a job is
+        running, returns it. The job fails with the embedder's reason, e.g. FIT_INVALID.
+        """
 
     @abc.abstractmethod
     def ListSpaces(
@@ -2560,7 +2819,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.embedding_service_pb2.ListSpacesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.ListSpacesResponse]]:
-        """Lists serving, candidate and retired spaces with their evaluations."""
+        """Lists serving, candidate and retired spaces with their evaluations. A space whose model does not answer is listed
+        with `ready` false.
+        """
 
     @abc.abstractmethod
     def PromoteSpace(
@@ -2568,8 +2829,11 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.space_service_pb2.PromoteSpaceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
-        """Makes a fitted space available for embedding, if its evaluation is better. To roll it out, continue with
-        CreateGeneration.
+        """Makes Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is BETTER or `force` is set.
+        SPACE_UNSIGNED if the operator has keys (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and `force` is not set.
+        SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire one first.
+        SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces served before are not affected). To roll the
+        space out, continue with CreateGeneration.
         """
 
     @abc.abstractmethod
@@ -2604,7 +2868,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.space_service_pb2.RetireSpaceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.embedding_service_pb2.Space, collections.abc.Awaitable[sightline.embedder.v1.embedding_service_pb2.Space]]:
-        """Takes a fitted space out of service. Rejected with SPACE_IN_USE while a generation that is not dropped uses it."""
+        """Takes a fitted space out of service. Its files are kept, and it can be promoted again. SPACE_NOT_FOUND. Rejected with
+        SPACE_IN_USE while a generation that is not dropped uses it.
+        """
 
     @abc.abstractmethod
     def ListScenes(

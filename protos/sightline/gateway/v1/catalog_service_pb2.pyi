@@ -129,7 +129,7 @@ class GetProductRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     product_id: builtins.str
-    """Id of the product."""
+    """Id of the product. Required."""
     market_id: builtins.str
     """Market whose values the product has in the response (see Filter.market_id); a product that is not sold there is
     PRODUCT_NOT_FOUND. Default: the product as stored, with all its markets.
@@ -377,7 +377,7 @@ class GetImageRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     image_id: builtins.str
-    """Id of the photo: 64 hexadecimal digits."""
+    """Id of the photo: 64 hexadecimal digits. Required."""
     def __init__(
         self,
         *,
@@ -733,7 +733,7 @@ class CloseImportRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     import_id: builtins.str
-    """Id of the import."""
+    """Id of the import. Required."""
     force: builtins.bool
     """With IMPORT_MODE_FULL: if true, deletes products even if they exceed the configured share of the catalog."""
     dry_run: builtins.bool

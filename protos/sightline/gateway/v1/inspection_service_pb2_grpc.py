@@ -30,7 +30,7 @@ if _version_not_supported:
 class InspectionServiceStub(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
-    new photo with it.
+    new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
     """
 
     def __init__(self, channel):
@@ -79,7 +79,7 @@ class InspectionServiceStub(object):
 class InspectionServiceServicer(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
-    new photo with it.
+    new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
     """
 
     def Inspect(self, request, context):
@@ -93,45 +93,46 @@ class InspectionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def AddReferencePhotos(self, request, context):
-        """Adds photos of good pieces to the draft of a reference, which is created with its first photo. Each photo has its
-        own status; photos that were added before are not added again. The draft is deleted a day after its last photo.
-        FIT_UNAVAILABLE, REFERENCES_FULL.
+        """Adds photos of good pieces to the draft of a reference. Each photo has its own status, and a photo that was added
+        before (the same bytes) is not added again, so that a call may be repeated. FIT_UNAVAILABLE (no folder for spaces
+        is configured), REFERENCES_FULL (the catalog has 100 references), INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartReferenceFit(self, request, context):
-        """Starts a job of kind "fit_reference" that fits the draft of a reference; follow it with WatchJob. The result is a
-        candidate: results "reference_id", "version" and, if another version served, "verdict" of the comparison with it. If
-        such a job is running for this reference, returns it. The job fails with the reasons of FitReference.
-        FIT_IN_PROGRESS if 8 references of the catalog are being fitted.
+        """Starts a job of kind "fit_reference" (`done` and `total` count photos, those with a drawn defect included) in which
+        the embedder fits the draft of a reference. Results: "reference_id", "version" and, if another version served,
+        "verdict". If such a job is running for this reference, returns it. The job fails with the embedder's reason, e.g.
+        REFERENCE_MIXED. It waits while the embedder fits another reference. FIT_IN_PROGRESS if 8 references of the catalog
+        are being fitted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def FitReference(self, request, context):
-        """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and 11
-        for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
+        """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and
+        11 for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
         REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things), REFERENCE_NOT_FOUND,
-        FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE.
+        FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the draft is as before.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListReferences(self, request, context):
-        """Lists references with their versions and drafts.
+        """Lists the references of a catalog with all their versions: drafts first, then the newest.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PromoteReference(self, request, context):
-        """Makes a version of a reference the one that photos are compared with; the former one is retired, and can be promoted
-        again. REFERENCE_NOT_FOUND. PROMOTION_REFUSED if the version is a candidate that is worse than the one that serves,
-        by its evaluation, unless `force` is set.
+        """Makes a version of a reference the one that photos are compared with. The version that served before is retired,
+        and can be promoted again. REFERENCE_NOT_FOUND. Rejected with PROMOTION_REFUSED if the version is a candidate whose
+        evaluation says that it is worse than the version that serves, unless `force` is set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -193,7 +194,7 @@ def add_InspectionServiceServicer_to_server(servicer, server):
 class InspectionService(object):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
-    new photo with it.
+    new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
     """
 
     @staticmethod

@@ -142,7 +142,7 @@ _InspectionServiceDeleteReferenceType = typing_extensions.TypeVar(
 class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _InspectionServiceAddReferencePhotosType, _InspectionServiceStartReferenceFitType, _InspectionServiceFitReferenceType, _InspectionServiceListReferencesType, _InspectionServicePromoteReferenceType, _InspectionServiceDeleteReferenceType]):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
-    new photo with it.
+    new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
     """
 
     @typing.overload
@@ -217,32 +217,33 @@ class InspectionServiceStub(typing.Generic[_InspectionServiceInspectType, _Inspe
     """
 
     AddReferencePhotos: _InspectionServiceAddReferencePhotosType
-    """Adds photos of good pieces to the draft of a reference, which is created with its first photo. Each photo has its
-    own status; photos that were added before are not added again. The draft is deleted a day after its last photo.
-    FIT_UNAVAILABLE, REFERENCES_FULL.
+    """Adds photos of good pieces to the draft of a reference. Each photo has its own status, and a photo that was added
+    before (the same bytes) is not added again, so that a call may be repeated. FIT_UNAVAILABLE (no folder for spaces
+    is configured), REFERENCES_FULL (the catalog has 100 references), INVALID_ARGUMENT.
     """
 
     StartReferenceFit: _InspectionServiceStartReferenceFitType
-    """Starts a job of kind "fit_reference" that fits the draft of a reference; follow it with WatchJob. The result is a
-    candidate: results "reference_id", "version" and, if another version served, "verdict" of the comparison with it. If
-    such a job is running for this reference, returns it. The job fails with the reasons of FitReference.
-    FIT_IN_PROGRESS if 8 references of the catalog are being fitted.
+    """Starts a job of kind "fit_reference" (`done` and `total` count photos, those with a drawn defect included) in which
+    the embedder fits the draft of a reference. Results: "reference_id", "version" and, if another version served,
+    "verdict". If such a job is running for this reference, returns it. The job fails with the embedder's reason, e.g.
+    REFERENCE_MIXED. It waits while the embedder fits another reference. FIT_IN_PROGRESS if 8 references of the catalog
+    are being fitted.
     """
 
     FitReference: _InspectionServiceFitReferenceType
-    """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and 11
-    for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
+    """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and
+    11 for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
     REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things), REFERENCE_NOT_FOUND,
-    FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE.
+    FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the draft is as before.
     """
 
     ListReferences: _InspectionServiceListReferencesType
-    """Lists references with their versions and drafts."""
+    """Lists the references of a catalog with all their versions: drafts first, then the newest."""
 
     PromoteReference: _InspectionServicePromoteReferenceType
-    """Makes a version of a reference the one that photos are compared with; the former one is retired, and can be promoted
-    again. REFERENCE_NOT_FOUND. PROMOTION_REFUSED if the version is a candidate that is worse than the one that serves,
-    by its evaluation, unless `force` is set.
+    """Makes a version of a reference the one that photos are compared with. The version that served before is retired,
+    and can be promoted again. REFERENCE_NOT_FOUND. Rejected with PROMOTION_REFUSED if the version is a candidate whose
+    evaluation says that it is worse than the version that serves, unless `force` is set.
     """
 
     DeleteReference: _InspectionServiceDeleteReferenceType
@@ -282,7 +283,7 @@ InspectionServiceAsyncStub: typing_extensions.TypeAlias = InspectionServiceStub[
 class InspectionServiceServicer(metaclass=abc.ABCMeta):
     """Inspection of photos of pieces: is this one like the good ones? A reference is made of 10 to 500 photos of good pieces
     that one camera took at one place: AddReferencePhotos, StartReferenceFit, PromoteReference. Inspect then compares each
-    new photo with it.
+    new photo with it. The photos of a reference are deleted when it is fitted, or a day after the last of them was added.
     """
 
     @abc.abstractmethod
@@ -303,9 +304,9 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.AddReferencePhotosResponse]]:
-        """Adds photos of good pieces to the draft of a reference, which is created with its first photo. Each photo has its
-        own status; photos that were added before are not added again. The draft is deleted a day after its last photo.
-        FIT_UNAVAILABLE, REFERENCES_FULL.
+        """Adds photos of good pieces to the draft of a reference. Each photo has its own status, and a photo that was added
+        before (the same bytes) is not added again, so that a call may be repeated. FIT_UNAVAILABLE (no folder for spaces
+        is configured), REFERENCES_FULL (the catalog has 100 references), INVALID_ARGUMENT.
         """
 
     @abc.abstractmethod
@@ -314,10 +315,11 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.fit_service_pb2.StartReferenceFitRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job of kind "fit_reference" that fits the draft of a reference; follow it with WatchJob. The result is a
-        candidate: results "reference_id", "version" and, if another version served, "verdict" of the comparison with it. If
-        such a job is running for this reference, returns it. The job fails with the reasons of FitReference.
-        FIT_IN_PROGRESS if 8 references of the catalog are being fitted.
+        """Starts a job of kind "fit_reference" (`done` and `total` count photos, those with a drawn defect included) in which
+        the embedder fits the draft of a reference. Results: "reference_id", "version" and, if another version served,
+        "verdict". If such a job is running for this reference, returns it. The job fails with the embedder's reason, e.g.
+        REFERENCE_MIXED. It waits while the embedder fits another reference. FIT_IN_PROGRESS if 8 references of the catalog
+        are being fitted.
         """
 
     @abc.abstractmethod
@@ -326,10 +328,10 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.inspection_service_pb2.FitReferenceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectionReference]]:
-        """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and 11
-        for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
+        """Fits the draft of a reference as StartReferenceFit does, while the call waits: 4 seconds for a hundred photos and
+        11 for three hundred, three times as long on a busy machine. Set a deadline of a minute. The result is a candidate.
         REFERENCE_TOO_FEW_PHOTOS, REFERENCE_MIXED (the photos show two different things), REFERENCE_NOT_FOUND,
-        FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE.
+        FIT_IN_PROGRESS, FIT_UNAVAILABLE, MODEL_NOT_READY, EMBEDDER_UNAVAILABLE. After an error the draft is as before.
         """
 
     @abc.abstractmethod
@@ -338,7 +340,7 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.inspection_service_pb2.ListReferencesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.ListReferencesResponse]]:
-        """Lists references with their versions and drafts."""
+        """Lists the references of a catalog with all their versions: drafts first, then the newest."""
 
     @abc.abstractmethod
     def PromoteReference(
@@ -346,9 +348,9 @@ class InspectionServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.embedder.v1.inspection_service_pb2.PromoteReferenceRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.embedder.v1.inspection_service_pb2.InspectionReference, collections.abc.Awaitable[sightline.embedder.v1.inspection_service_pb2.InspectionReference]]:
-        """Makes a version of a reference the one that photos are compared with; the former one is retired, and can be promoted
-        again. REFERENCE_NOT_FOUND. PROMOTION_REFUSED if the version is a candidate that is worse than the one that serves,
-        by its evaluation, unless `force` is set.
+        """Makes a version of a reference the one that photos are compared with. The version that served before is retired,
+        and can be promoted again. REFERENCE_NOT_FOUND. Rejected with PROMOTION_REFUSED if the version is a candidate whose
+        evaluation says that it is worse than the version that serves, unless `force` is set.
         """
 
     @abc.abstractmethod

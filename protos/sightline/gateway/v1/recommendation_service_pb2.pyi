@@ -819,9 +819,8 @@ class RecommendedProduct(google.protobuf.message.Message):
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Branches that found the product: "visual", "text", "text_visual", "keywords", "labels", "collaborative", "popular", "new",
-        "co_view", "co_purchase", "trending", "best_sellers", "reorder", "recently_viewed", "followed", "given" (one of the
-        request's `candidates`).
+        """Branches that found the product: "popular", "new", "given" (one of the request's `candidates`), "followed", or a
+        similarity signal or recommender that sightline.common.v1.ScorePart.name lists.
         """
 
     @property

@@ -78,8 +78,8 @@ class UserEventServiceServicer(object):
 
     def MergeShopper(self, request, context):
         """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
-        for the user too. Idempotent. Served on both ports of the gateway, as shops merge at each login. Written to the audit
-        log unless the request has a proof.
+        for the user too. Idempotent. Served on both ports of the gateway, as shops merge at each login. Written to the
+        audit log unless the request has a proof.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -142,8 +142,8 @@ class UserEventServiceStub(typing.Generic[_UserEventServiceWriteEventsType, _Use
 
     MergeShopper: _UserEventServiceMergeShopperType
     """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
-    for the user too. Idempotent. Served on both ports of the gateway, as shops merge at each login. Written to the audit
-    log unless the request has a proof.
+    for the user too. Idempotent. Served on both ports of the gateway, as shops merge at each login. Written to the
+    audit log unless the request has a proof.
     """
 
     PurgeEvents: _UserEventServicePurgeEventsType
@@ -196,8 +196,8 @@ class UserEventServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse, collections.abc.Awaitable[sightline.gateway.v1.user_event_service_pb2.MergeShopperResponse]]:
         """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
-        for the user too. Idempotent. Served on both ports of the gateway, as shops merge at each login. Written to the audit
-        log unless the request has a proof.
+        for the user too. Idempotent. Served on both ports of the gateway, as shops merge at each login. Written to the
+        audit log unless the request has a proof.
         """
 
     @abc.abstractmethod

@@ -28,8 +28,7 @@ if _version_not_supported:
 
 
 class WatchServiceStub(object):
-    """Watches: what cameras see, checked by rules, and the alerts that follow. For the methods see
-    sightline.retriever.v1.WatchService.
+    """Watches: what cameras see, checked by rules, and the alerts that follow.
     """
 
     def __init__(self, channel):
@@ -86,68 +85,72 @@ class WatchServiceStub(object):
 
 
 class WatchServiceServicer(object):
-    """Watches: what cameras see, checked by rules, and the alerts that follow. For the methods see
-    sightline.retriever.v1.WatchService.
+    """Watches: what cameras see, checked by rules, and the alerts that follow.
     """
 
     def CreateWatch(self, request, context):
-        """Creates a watch: rules that are checked on the frames of one camera.
+        """Creates a watch: rules that are checked on the frames of one camera. Returns the stored one if it is the same.
+        WATCH_INVALID (names each field), WATCH_EXISTS, WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE,
+        IMAGE_TOO_LARGE, URI_FORBIDDEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateWatch(self, request, context):
-        """Replaces a watch.
+        """Replaces a watch. Rules whose condition did not change keep their state; alerts of the others end. WATCH_NOT_FOUND,
+        ETAG_MISMATCH, and the errors of CreateWatch.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetWatch(self, request, context):
-        """Returns a watch.
+        """Returns a watch. WATCH_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWatches(self, request, context):
-        """Lists the watches of a catalog.
+        """Lists the watches of a catalog, at most 100, by id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWatch(self, request, context):
-        """Deletes a watch with its alerts and photos.
+        """Deletes a watch with its alerts and photos. A watch that does not exist counts as deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SendFrames(self, request, context):
-        """Checks the rules of a watch on frames.
+        """Checks the rules of a watch on frames, one after the other. State and alerts are durable before the response. Each
+        frame has its own result. WATCH_NOT_FOUND, EMBEDDER_UNAVAILABLE, PHOTO_STORE_UNAVAILABLE. After an error none of
+        them was checked: repeat the call. Frames that were checked are ignored if they are sent again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAlerts(self, request, context):
-        """Lists alerts, newest first.
+        """Lists alerts, newest first. PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchAlerts(self, request, context):
-        """Streams alerts as they are stored.
+        """Streams alerts as they are stored, each once and in the order of `sequence`. RESUME_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAlertPhoto(self, request, context):
-        """Returns the photo of an alert.
+        """Returns the photo of an alert, a JPEG. IMAGE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,8 +213,7 @@ def add_WatchServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WatchService(object):
-    """Watches: what cameras see, checked by rules, and the alerts that follow. For the methods see
-    sightline.retriever.v1.WatchService.
+    """Watches: what cameras see, checked by rules, and the alerts that follow.
     """
 
     @staticmethod

@@ -172,9 +172,7 @@ _WatchServiceGetAlertPhotoType = typing_extensions.TypeVar(
 )
 
 class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServiceUpdateWatchType, _WatchServiceGetWatchType, _WatchServiceListWatchesType, _WatchServiceDeleteWatchType, _WatchServiceSendFramesType, _WatchServiceListAlertsType, _WatchServiceWatchAlertsType, _WatchServiceGetAlertPhotoType]):
-    """Watches: what cameras see, checked by rules, and the alerts that follow. For the methods see
-    sightline.retriever.v1.WatchService.
-    """
+    """Watches: what cameras see, checked by rules, and the alerts that follow."""
 
     @typing.overload
     def __init__(self: WatchServiceStub[
@@ -257,31 +255,39 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
     ], channel: grpc.aio.Channel) -> None: ...
 
     CreateWatch: _WatchServiceCreateWatchType
-    """Creates a watch: rules that are checked on the frames of one camera."""
+    """Creates a watch: rules that are checked on the frames of one camera. Returns the stored one if it is the same.
+    WATCH_INVALID (names each field), WATCH_EXISTS, WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE,
+    IMAGE_TOO_LARGE, URI_FORBIDDEN.
+    """
 
     UpdateWatch: _WatchServiceUpdateWatchType
-    """Replaces a watch."""
+    """Replaces a watch. Rules whose condition did not change keep their state; alerts of the others end. WATCH_NOT_FOUND,
+    ETAG_MISMATCH, and the errors of CreateWatch.
+    """
 
     GetWatch: _WatchServiceGetWatchType
-    """Returns a watch."""
+    """Returns a watch. WATCH_NOT_FOUND."""
 
     ListWatches: _WatchServiceListWatchesType
-    """Lists the watches of a catalog."""
+    """Lists the watches of a catalog, at most 100, by id."""
 
     DeleteWatch: _WatchServiceDeleteWatchType
-    """Deletes a watch with its alerts and photos."""
+    """Deletes a watch with its alerts and photos. A watch that does not exist counts as deleted."""
 
     SendFrames: _WatchServiceSendFramesType
-    """Checks the rules of a watch on frames."""
+    """Checks the rules of a watch on frames, one after the other. State and alerts are durable before the response. Each
+    frame has its own result. WATCH_NOT_FOUND, EMBEDDER_UNAVAILABLE, PHOTO_STORE_UNAVAILABLE. After an error none of
+    them was checked: repeat the call. Frames that were checked are ignored if they are sent again.
+    """
 
     ListAlerts: _WatchServiceListAlertsType
-    """Lists alerts, newest first."""
+    """Lists alerts, newest first. PAGE_TOKEN_INVALID."""
 
     WatchAlerts: _WatchServiceWatchAlertsType
-    """Streams alerts as they are stored."""
+    """Streams alerts as they are stored, each once and in the order of `sequence`. RESUME_TOKEN_INVALID."""
 
     GetAlertPhoto: _WatchServiceGetAlertPhotoType
-    """Returns the photo of an alert."""
+    """Returns the photo of an alert, a JPEG. IMAGE_NOT_FOUND."""
 
 WatchServiceAsyncStub: typing_extensions.TypeAlias = WatchServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -323,9 +329,7 @@ WatchServiceAsyncStub: typing_extensions.TypeAlias = WatchServiceStub[
 ]
 
 class WatchServiceServicer(metaclass=abc.ABCMeta):
-    """Watches: what cameras see, checked by rules, and the alerts that follow. For the methods see
-    sightline.retriever.v1.WatchService.
-    """
+    """Watches: what cameras see, checked by rules, and the alerts that follow."""
 
     @abc.abstractmethod
     def CreateWatch(
@@ -333,7 +337,10 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.watch_service_pb2.CreateWatchRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.watch_pb2.Watch, collections.abc.Awaitable[sightline.retriever.v1.watch_pb2.Watch]]:
-        """Creates a watch: rules that are checked on the frames of one camera."""
+        """Creates a watch: rules that are checked on the frames of one camera. Returns the stored one if it is the same.
+        WATCH_INVALID (names each field), WATCH_EXISTS, WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE,
+        IMAGE_TOO_LARGE, URI_FORBIDDEN.
+        """
 
     @abc.abstractmethod
     def UpdateWatch(
@@ -341,7 +348,9 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.watch_service_pb2.UpdateWatchRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.watch_pb2.Watch, collections.abc.Awaitable[sightline.retriever.v1.watch_pb2.Watch]]:
-        """Replaces a watch."""
+        """Replaces a watch. Rules whose condition did not change keep their state; alerts of the others end. WATCH_NOT_FOUND,
+        ETAG_MISMATCH, and the errors of CreateWatch.
+        """
 
     @abc.abstractmethod
     def GetWatch(
@@ -349,7 +358,7 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.watch_service_pb2.GetWatchRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.watch_pb2.Watch, collections.abc.Awaitable[sightline.retriever.v1.watch_pb2.Watch]]:
-        """Returns a watch."""
+        """Returns a watch. WATCH_NOT_FOUND."""
 
     @abc.abstractmethod
     def ListWatches(
@@ -357,7 +366,7 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.watch_service_pb2.ListWatchesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.watch_service_pb2.ListWatchesResponse, collections.abc.Awaitable[sightline.retriever.v1.watch_service_pb2.ListWatchesResponse]]:
-        """Lists the watches of a catalog."""
+        """Lists the watches of a catalog, at most 100, by id."""
 
     @abc.abstractmethod
     def DeleteWatch(
@@ -365,7 +374,7 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.watch_service_pb2.DeleteWatchRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.watch_service_pb2.DeleteWatchResponse, collections.abc.Awaitable[sightline.retriever.v1.watch_service_pb2.DeleteWatchResponse]]:
-        """Deletes a watch with its alerts and photos."""
+        """Deletes a watch with its alerts and photos. A watch that does not exist counts as deleted."""
 
     @abc.abstractmethod
     def SendFrames(
@@ -373,7 +382,10 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.watch_service_pb2.SendFramesResponse, collections.abc.Awaitable[sightline.retriever.v1.watch_service_pb2.SendFramesResponse]]:
-        """Checks the rules of a watch on frames."""
+        """Checks the rules of a watch on frames, one after the other. State and alerts are durable before the response. Each
+        frame has its own result. WATCH_NOT_FOUND, EMBEDDER_UNAVAILABLE, PHOTO_STORE_UNAVAILABLE. After an error none of
+        them was checked: repeat the call. Frames that were checked are ignored if they are sent again.
+        """
 
     @abc.abstractmethod
     def ListAlerts(
@@ -381,7 +393,7 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.watch_service_pb2.ListAlertsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.watch_service_pb2.ListAlertsResponse, collections.abc.Awaitable[sightline.retriever.v1.watch_service_pb2.ListAlertsResponse]]:
-        """Lists alerts, newest first."""
+        """Lists alerts, newest first. PAGE_TOKEN_INVALID."""
 
     @abc.abstractmethod
     def WatchAlerts(
@@ -389,7 +401,7 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.watch_service_pb2.WatchAlertsRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[sightline.retriever.v1.watch_service_pb2.WatchAlertsResponse], collections.abc.AsyncIterator[sightline.retriever.v1.watch_service_pb2.WatchAlertsResponse]]:
-        """Streams alerts as they are stored."""
+        """Streams alerts as they are stored, each once and in the order of `sequence`. RESUME_TOKEN_INVALID."""
 
     @abc.abstractmethod
     def GetAlertPhoto(
@@ -397,6 +409,6 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.watch_service_pb2.GetAlertPhotoRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.product_pb2.ProductImage, collections.abc.Awaitable[sightline.common.v1.product_pb2.ProductImage]]:
-        """Returns the photo of an alert."""
+        """Returns the photo of an alert, a JPEG. IMAGE_NOT_FOUND."""
 
 def add_WatchServiceServicer_to_server(servicer: WatchServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

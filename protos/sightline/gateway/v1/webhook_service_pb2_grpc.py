@@ -26,8 +26,16 @@ if _version_not_supported:
 
 
 class WebhookServiceStub(object):
-    """Webhooks: addresses to which the alerts of a catalog's watches are delivered. See
-    sightline.retriever.v1.WebhookService for messages, signatures and attempts.
+    """Webhooks of a catalog: addresses to which the alerts of its watches are delivered by HTTP POST. Each alert is
+    delivered at least once, those of one watch in the order of their sequence. A receiver has accepted an alert when it
+    answers with a status of 200 to 299; any other answer, a redirect among them, and no answer within the service's time
+    limit is a failure. After a failure the alert is sent again, after 5 seconds first and up to an hour later, until it is
+    older than the service's setting (72 hours by default); then it becomes a dead letter, which is kept for 30 days and can
+    be replayed.
+
+    A message is a JSON object with `type`, `timestamp` and `data`, and is signed as the Standard Webhooks say: its headers
+    are `webhook-id` (the same at each attempt of a webhook to deliver an alert), `webhook-timestamp` (seconds since 1970) and
+    `webhook-signature`, base64 of HMAC-SHA256 with each valid secret.
     """
 
     def __init__(self, channel):
@@ -79,61 +87,77 @@ class WebhookServiceStub(object):
 
 
 class WebhookServiceServicer(object):
-    """Webhooks: addresses to which the alerts of a catalog's watches are delivered. See
-    sightline.retriever.v1.WebhookService for messages, signatures and attempts.
+    """Webhooks of a catalog: addresses to which the alerts of its watches are delivered by HTTP POST. Each alert is
+    delivered at least once, those of one watch in the order of their sequence. A receiver has accepted an alert when it
+    answers with a status of 200 to 299; any other answer, a redirect among them, and no answer within the service's time
+    limit is a failure. After a failure the alert is sent again, after 5 seconds first and up to an hour later, until it is
+    older than the service's setting (72 hours by default); then it becomes a dead letter, which is kept for 30 days and can
+    be replayed.
+
+    A message is a JSON object with `type`, `timestamp` and `data`, and is signed as the Standard Webhooks say: its headers
+    are `webhook-id` (the same at each attempt of a webhook to deliver an alert), `webhook-timestamp` (seconds since 1970) and
+    `webhook-signature`, base64 of HMAC-SHA256 with each valid secret.
     """
 
     def CreateWebhook(self, request, context):
-        """Creates a webhook. Its secret is shown only in this answer.
+        """Creates a webhook. It gets the alerts that are raised from then on. A repeated request with the same values returns
+        the webhook without its secret. WEBHOOK_INVALID, URI_FORBIDDEN (the address is not allowed by the service's
+        settings), WEBHOOK_EXISTS (has other values), WEBHOOKS_FULL (20 a catalog), WEBHOOK_KEYS_MISSING (the service has
+        no file of keys). The secret is shown only in this answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateWebhook(self, request, context):
-        """Replaces the address and the watches of a webhook.
+        """Replaces the address and the watches of a webhook; its secrets stay. Failed deliveries to a former address are made
+        again at once, to the new one. Of watches that it did not have before it gets the alerts that are raised from then
+        on. WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, URI_FORBIDDEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SendTestDelivery(self, request, context):
-        """Sends a test message to a webhook. Returns what its receiver answered.
+        """Sends a signed message of type `webhook.test` to a webhook once, and returns what its receiver answered. Alerts are
+        not affected. WEBHOOK_NOT_FOUND, WEBHOOK_KEYS_MISSING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListWebhooks(self, request, context):
-        """Lists the webhooks of a catalog with the state of their deliveries.
+        """Lists the webhooks of a catalog by id, at most 20, with the state of their deliveries.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RotateWebhookSecret(self, request, context):
-        """Adds a secret to a webhook. The former one stays valid for a while.
+        """Adds a secret to a webhook. Messages are signed with both secrets until the former one ends; one of before it ends
+        immediately. WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, WEBHOOK_KEYS_MISSING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteWebhook(self, request, context):
-        """Deletes a webhook with its dead letters.
+        """Deletes a webhook with its dead letters. Alerts that were not delivered yet are no longer sent to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDeadLetters(self, request, context):
-        """Lists alerts that could not be delivered to a webhook in time.
+        """Lists alerts that could not be delivered in time, by watch and sequence. WEBHOOK_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ReplayDeliveries(self, request, context):
-        """Delivers dead letters of a webhook again.
+        """Delivers dead letters again, those of one watch in order, beside newer alerts. Each has the time of a new alert for
+        that. WEBHOOK_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -191,8 +215,16 @@ def add_WebhookServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class WebhookService(object):
-    """Webhooks: addresses to which the alerts of a catalog's watches are delivered. See
-    sightline.retriever.v1.WebhookService for messages, signatures and attempts.
+    """Webhooks of a catalog: addresses to which the alerts of its watches are delivered by HTTP POST. Each alert is
+    delivered at least once, those of one watch in the order of their sequence. A receiver has accepted an alert when it
+    answers with a status of 200 to 299; any other answer, a redirect among them, and no answer within the service's time
+    limit is a failure. After a failure the alert is sent again, after 5 seconds first and up to an hour later, until it is
+    older than the service's setting (72 hours by default); then it becomes a dead letter, which is kept for 30 days and can
+    be replayed.
+
+    A message is a JSON object with `type`, `timestamp` and `data`, and is signed as the Standard Webhooks say: its headers
+    are `webhook-id` (the same at each attempt of a webhook to deliver an alert), `webhook-timestamp` (seconds since 1970) and
+    `webhook-signature`, base64 of HMAC-SHA256 with each valid secret.
     """
 
     @staticmethod

@@ -154,8 +154,16 @@ _WebhookServiceReplayDeliveriesType = typing_extensions.TypeVar(
 )
 
 class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _WebhookServiceUpdateWebhookType, _WebhookServiceSendTestDeliveryType, _WebhookServiceListWebhooksType, _WebhookServiceRotateWebhookSecretType, _WebhookServiceDeleteWebhookType, _WebhookServiceListDeadLettersType, _WebhookServiceReplayDeliveriesType]):
-    """Webhooks: addresses to which the alerts of a catalog's watches are delivered. See
-    sightline.retriever.v1.WebhookService for messages, signatures and attempts.
+    """Webhooks of a catalog: addresses to which the alerts of its watches are delivered by HTTP POST. Each alert is
+    delivered at least once, those of one watch in the order of their sequence. A receiver has accepted an alert when it
+    answers with a status of 200 to 299; any other answer, a redirect among them, and no answer within the service's time
+    limit is a failure. After a failure the alert is sent again, after 5 seconds first and up to an hour later, until it is
+    older than the service's setting (72 hours by default); then it becomes a dead letter, which is kept for 30 days and can
+    be replayed.
+
+    A message is a JSON object with `type`, `timestamp` and `data`, and is signed as the Standard Webhooks say: its headers
+    are `webhook-id` (the same at each attempt of a webhook to deliver an alert), `webhook-timestamp` (seconds since 1970) and
+    `webhook-signature`, base64 of HMAC-SHA256 with each valid secret.
     """
 
     @typing.overload
@@ -231,28 +239,41 @@ class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _Webho
     ], channel: grpc.aio.Channel) -> None: ...
 
     CreateWebhook: _WebhookServiceCreateWebhookType
-    """Creates a webhook. Its secret is shown only in this answer."""
+    """Creates a webhook. It gets the alerts that are raised from then on. A repeated request with the same values returns
+    the webhook without its secret. WEBHOOK_INVALID, URI_FORBIDDEN (the address is not allowed by the service's
+    settings), WEBHOOK_EXISTS (has other values), WEBHOOKS_FULL (20 a catalog), WEBHOOK_KEYS_MISSING (the service has
+    no file of keys). The secret is shown only in this answer.
+    """
 
     UpdateWebhook: _WebhookServiceUpdateWebhookType
-    """Replaces the address and the watches of a webhook."""
+    """Replaces the address and the watches of a webhook; its secrets stay. Failed deliveries to a former address are made
+    again at once, to the new one. Of watches that it did not have before it gets the alerts that are raised from then
+    on. WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, URI_FORBIDDEN.
+    """
 
     SendTestDelivery: _WebhookServiceSendTestDeliveryType
-    """Sends a test message to a webhook. Returns what its receiver answered."""
+    """Sends a signed message of type `webhook.test` to a webhook once, and returns what its receiver answered. Alerts are
+    not affected. WEBHOOK_NOT_FOUND, WEBHOOK_KEYS_MISSING.
+    """
 
     ListWebhooks: _WebhookServiceListWebhooksType
-    """Lists the webhooks of a catalog with the state of their deliveries."""
+    """Lists the webhooks of a catalog by id, at most 20, with the state of their deliveries."""
 
     RotateWebhookSecret: _WebhookServiceRotateWebhookSecretType
-    """Adds a secret to a webhook. The former one stays valid for a while."""
+    """Adds a secret to a webhook. Messages are signed with both secrets until the former one ends; one of before it ends
+    immediately. WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, WEBHOOK_KEYS_MISSING.
+    """
 
     DeleteWebhook: _WebhookServiceDeleteWebhookType
-    """Deletes a webhook with its dead letters."""
+    """Deletes a webhook with its dead letters. Alerts that were not delivered yet are no longer sent to it."""
 
     ListDeadLetters: _WebhookServiceListDeadLettersType
-    """Lists alerts that could not be delivered to a webhook in time."""
+    """Lists alerts that could not be delivered in time, by watch and sequence. WEBHOOK_NOT_FOUND."""
 
     ReplayDeliveries: _WebhookServiceReplayDeliveriesType
-    """Delivers dead letters of a webhook again."""
+    """Delivers dead letters again, those of one watch in order, beside newer alerts. Each has the time of a new alert for
+    that. WEBHOOK_NOT_FOUND.
+    """
 
 WebhookServiceAsyncStub: typing_extensions.TypeAlias = WebhookServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
@@ -290,8 +311,16 @@ WebhookServiceAsyncStub: typing_extensions.TypeAlias = WebhookServiceStub[
 ]
 
 class WebhookServiceServicer(metaclass=abc.ABCMeta):
-    """Webhooks: addresses to which the alerts of a catalog's watches are delivered. See
-    sightline.retriever.v1.WebhookService for messages, signatures and attempts.
+    """Webhooks of a catalog: addresses to which the alerts of its watches are delivered by HTTP POST. Each alert is
+    delivered at least once, those of one watch in the order of their sequence. A receiver has accepted an alert when it
+    answers with a status of 200 to 299; any other answer, a redirect among them, and no answer within the service's time
+    limit is a failure. After a failure the alert is sent again, after 5 seconds first and up to an hour later, until it is
+    older than the service's setting (72 hours by default); then it becomes a dead letter, which is kept for 30 days and can
+    be replayed.
+
+    A message is a JSON object with `type`, `timestamp` and `data`, and is signed as the Standard Webhooks say: its headers
+    are `webhook-id` (the same at each attempt of a webhook to deliver an alert), `webhook-timestamp` (seconds since 1970) and
+    `webhook-signature`, base64 of HMAC-SHA256 with each valid secret.
     """
 
     @abc.abstractmethod
@@ -300,7 +329,11 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse]]:
-        """Creates a webhook. Its secret is shown only in this answer."""
+        """Creates a webhook. It gets the alerts that are raised from then on. A repeated request with the same values returns
+        the webhook without its secret. WEBHOOK_INVALID, URI_FORBIDDEN (the address is not allowed by the service's
+        settings), WEBHOOK_EXISTS (has other values), WEBHOOKS_FULL (20 a catalog), WEBHOOK_KEYS_MISSING (the service has
+        no file of keys). The secret is shown only in this answer.
+        """
 
     @abc.abstractmethod
     def UpdateWebhook(
@@ -308,7 +341,10 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.Webhook, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.Webhook]]:
-        """Replaces the address and the watches of a webhook."""
+        """Replaces the address and the watches of a webhook; its secrets stay. Failed deliveries to a former address are made
+        again at once, to the new one. Of watches that it did not have before it gets the alerts that are raised from then
+        on. WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, URI_FORBIDDEN.
+        """
 
     @abc.abstractmethod
     def SendTestDelivery(
@@ -316,7 +352,9 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse]]:
-        """Sends a test message to a webhook. Returns what its receiver answered."""
+        """Sends a signed message of type `webhook.test` to a webhook once, and returns what its receiver answered. Alerts are
+        not affected. WEBHOOK_NOT_FOUND, WEBHOOK_KEYS_MISSING.
+        """
 
     @abc.abstractmethod
     def ListWebhooks(
@@ -324,7 +362,7 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse]]:
-        """Lists the webhooks of a catalog with the state of their deliveries."""
+        """Lists the webhooks of a catalog by id, at most 20, with the state of their deliveries."""
 
     @abc.abstractmethod
     def RotateWebhookSecret(
@@ -332,7 +370,9 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretResponse]]:
-        """Adds a secret to a webhook. The former one stays valid for a while."""
+        """Adds a secret to a webhook. Messages are signed with both secrets until the former one ends; one of before it ends
+        immediately. WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, WEBHOOK_KEYS_MISSING.
+        """
 
     @abc.abstractmethod
     def DeleteWebhook(
@@ -340,7 +380,7 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.webhook_service_pb2.DeleteWebhookRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.DeleteWebhookResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.DeleteWebhookResponse]]:
-        """Deletes a webhook with its dead letters."""
+        """Deletes a webhook with its dead letters. Alerts that were not delivered yet are no longer sent to it."""
 
     @abc.abstractmethod
     def ListDeadLetters(
@@ -348,7 +388,7 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.webhook_service_pb2.ListDeadLettersRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.ListDeadLettersResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.ListDeadLettersResponse]]:
-        """Lists alerts that could not be delivered to a webhook in time."""
+        """Lists alerts that could not be delivered in time, by watch and sequence. WEBHOOK_NOT_FOUND."""
 
     @abc.abstractmethod
     def ReplayDeliveries(
@@ -356,6 +396,8 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesResponse]]:
-        """Delivers dead letters of a webhook again."""
+        """Delivers dead letters again, those of one watch in order, beside newer alerts. Each has the time of a new alert for
+        that. WEBHOOK_NOT_FOUND.
+        """
 
 def add_WebhookServiceServicer_to_server(servicer: WebhookServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

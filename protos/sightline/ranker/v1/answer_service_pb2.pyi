@@ -255,7 +255,7 @@ class AnsweredColumns(google.protobuf.message.Message):
 
     @property
     def branch_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Names of branches, up to 16."""
+        """Names of branches, up to 32; a ranker before 0.41 accepts 16."""
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:

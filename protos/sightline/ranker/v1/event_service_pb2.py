@@ -23,14 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import event_pb2 as sightline_dot_common_dot_v1_dot_event__pb2
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/ranker/v1/event_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/access.proto\x1a\x1fsightline/common/v1/event.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\"e\n\x11\x43ountSalesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\x0bproduct_ids\x18\x03 \x03(\tB\x05\x80\xc9\x18\xe8\x07\x12\x0c\n\x04\x64\x61ys\x18\x04 \x01(\x05\"n\n\x12\x43ountSalesResponse\x12\x11\n\tfirst_day\x18\x01 \x01(\x05\x12\x10\n\x08last_day\x18\x02 \x01(\x05\x12\x33\n\x08products\x18\x03 \x03(\x0b\x32!.sightline.ranker.v1.ProductSales\">\n\x0cProductSales\x12\x11\n\tfirst_day\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ys\x18\x02 \x03(\x05\x12\r\n\x05units\x18\x03 \x03(\x05\"L\n\x13ListSearchesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"\x92\x01\n\x14ListSearchesResponse\x12\x32\n\x08searches\x18\x01 \x03(\x0b\x32 .sightline.ranker.v1.SearchCount\x12\x16\n\x0eleast_shoppers\x18\x02 \x01(\x05\x12.\n\ncount_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"2\n\x0bSearchCount\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x15\n\rshopper_count\x18\x02 \x01(\x05\"i\n\x13\x41ppendEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12*\n\x06\x65vents\x18\x03 \x03(\x0b\x32\x1a.sightline.common.v1.Event\"\x84\x01\n\x14\x41ppendEventsResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x15\n\rwritten_count\x18\x02 \x01(\x05\x12\x17\n\x0f\x64uplicate_count\x18\x03 \x01(\x05\x12\x16\n\x0ewithheld_count\x18\x04 \x01(\x05\"\x90\x01\n\x10GetEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"X\n\x11GetEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1a.sightline.common.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xaa\x01\n\x13MergeShopperRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12*\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12(\n\x02to\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x15\n\rvisitor_proof\x18\x05 \x01(\t\"+\n\x14MergeShopperResponse\x12\x13\n\x0bmoved_count\x18\x01 \x01(\x03\"\xee\x01\n\x12PurgeEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12/\n\x0b\x62\x65\x66ore_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x05types\x18\x04 \x03(\x0e\x32\x1e.sightline.common.v1.EventType\x12\x12\n\nproduct_id\x18\x05 \x01(\t\x12-\n\x07shopper\x18\x06 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\r\n\x05\x66orce\x18\x07 \x01(\x08\"\xbc\x01\n\x13PurgeEventsResponse\x12\x13\n\x0b\x65vent_count\x18\x01 \x01(\x03\x12\x34\n\x10\x66irst_event_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_event_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job\"\x86\x02\n\x13\x45xportEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x62\x65\x66ore_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x05types\x18\x05 \x03(\x0e\x32\x1e.sightline.common.v1.EventTypeB\x04\x80\xc9\x18\x64\x12\x19\n\x11include_order_ids\x18\x06 \x01(\x08\x12\x17\n\x0finclude_queries\x18\x07 \x01(\x08\x32\xef\x05\n\x0c\x45ventService\x12s\n\x0c\x41ppendEvents\x12(.sightline.ranker.v1.AppendEventsRequest\x1a).sightline.ranker.v1.AppendEventsResponse\"\x0e\x90\x02\x02\xfa\xc8\x18\x02\x08\x08\x8a\xc9\x18\x01\x01\x12_\n\tGetEvents\x12%.sightline.ranker.v1.GetEventsRequest\x1a&.sightline.ranker.v1.GetEventsResponse\"\x03\x90\x02\x01\x12m\n\x0cMergeShopper\x12(.sightline.ranker.v1.MergeShopperRequest\x1a).sightline.ranker.v1.MergeShopperResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12g\n\x0bPurgeEvents\x12\'.sightline.ranker.v1.PurgeEventsRequest\x1a(.sightline.ranker.v1.PurgeEventsResponse\"\x05\x8a\xc9\x18\x01\x01\x12Y\n\x0c\x45xportEvents\x12(.sightline.ranker.v1.ExportEventsRequest\x1a\x18.sightline.common.v1.Job\"\x05\x8a\xc9\x18\x01\x01\x12m\n\x0cListSearches\x12(.sightline.ranker.v1.ListSearchesRequest\x1a).sightline.ranker.v1.ListSearchesResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12g\n\nCountSales\x12&.sightline.ranker.v1.CountSalesRequest\x1a\'.sightline.ranker.v1.CountSalesResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42H\n\x13sightline.ranker.v1B\x11\x45ventServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/ranker/v1/event_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\"e\n\x11\x43ountSalesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1a\n\x0bproduct_ids\x18\x03 \x03(\tB\x05\x80\xc9\x18\xe8\x07\x12\x0c\n\x04\x64\x61ys\x18\x04 \x01(\x05\"n\n\x12\x43ountSalesResponse\x12\x11\n\tfirst_day\x18\x01 \x01(\x05\x12\x10\n\x08last_day\x18\x02 \x01(\x05\x12\x33\n\x08products\x18\x03 \x03(\x0b\x32!.sightline.ranker.v1.ProductSales\">\n\x0cProductSales\x12\x11\n\tfirst_day\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ys\x18\x02 \x03(\x05\x12\r\n\x05units\x18\x03 \x03(\x05\"L\n\x13ListSearchesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"\x92\x01\n\x14ListSearchesResponse\x12\x32\n\x08searches\x18\x01 \x03(\x0b\x32 .sightline.ranker.v1.SearchCount\x12\x16\n\x0eleast_shoppers\x18\x02 \x01(\x05\x12.\n\ncount_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"2\n\x0bSearchCount\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x15\n\rshopper_count\x18\x02 \x01(\x05\"\x90\x01\n\x10GetEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"X\n\x11GetEventsResponse\x12*\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1a.sightline.common.v1.Event\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x86\x02\n\x13\x45xportEventsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\tfrom_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x62\x65\x66ore_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x05types\x18\x05 \x03(\x0e\x32\x1e.sightline.common.v1.EventTypeB\x04\x80\xc9\x18\x64\x12\x19\n\x11include_order_ids\x18\x06 \x01(\x08\x12\x17\n\x0finclude_queries\x18\x07 \x01(\x08\x32\xc7\x02\n\x0c\x45ventService\x12_\n\tGetEvents\x12%.sightline.ranker.v1.GetEventsRequest\x1a&.sightline.ranker.v1.GetEventsResponse\"\x03\x90\x02\x01\x12m\n\x0cListSearches\x12(.sightline.ranker.v1.ListSearchesRequest\x1a).sightline.ranker.v1.ListSearchesResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12g\n\nCountSales\x12&.sightline.ranker.v1.CountSalesRequest\x1a\'.sightline.ranker.v1.CountSalesResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42H\n\x13sightline.ranker.v1B\x11\x45ventServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,50 +40,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUNTSALESREQUEST'].fields_by_name['product_ids']._serialized_options = b'\200\311\030\350\007'
   _globals['_EXPORTEVENTSREQUEST'].fields_by_name['types']._loaded_options = None
   _globals['_EXPORTEVENTSREQUEST'].fields_by_name['types']._serialized_options = b'\200\311\030d'
-  _globals['_EVENTSERVICE'].methods_by_name['AppendEvents']._loaded_options = None
-  _globals['_EVENTSERVICE'].methods_by_name['AppendEvents']._serialized_options = b'\220\002\002\372\310\030\002\010\010\212\311\030\001\001'
   _globals['_EVENTSERVICE'].methods_by_name['GetEvents']._loaded_options = None
   _globals['_EVENTSERVICE'].methods_by_name['GetEvents']._serialized_options = b'\220\002\001'
-  _globals['_EVENTSERVICE'].methods_by_name['MergeShopper']._loaded_options = None
-  _globals['_EVENTSERVICE'].methods_by_name['MergeShopper']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_EVENTSERVICE'].methods_by_name['PurgeEvents']._loaded_options = None
-  _globals['_EVENTSERVICE'].methods_by_name['PurgeEvents']._serialized_options = b'\212\311\030\001\001'
-  _globals['_EVENTSERVICE'].methods_by_name['ExportEvents']._loaded_options = None
-  _globals['_EVENTSERVICE'].methods_by_name['ExportEvents']._serialized_options = b'\212\311\030\001\001'
   _globals['_EVENTSERVICE'].methods_by_name['ListSearches']._loaded_options = None
   _globals['_EVENTSERVICE'].methods_by_name['ListSearches']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_EVENTSERVICE'].methods_by_name['CountSales']._loaded_options = None
   _globals['_EVENTSERVICE'].methods_by_name['CountSales']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_COUNTSALESREQUEST']._serialized_start=254
-  _globals['_COUNTSALESREQUEST']._serialized_end=355
-  _globals['_COUNTSALESRESPONSE']._serialized_start=357
-  _globals['_COUNTSALESRESPONSE']._serialized_end=467
-  _globals['_PRODUCTSALES']._serialized_start=469
-  _globals['_PRODUCTSALES']._serialized_end=531
-  _globals['_LISTSEARCHESREQUEST']._serialized_start=533
-  _globals['_LISTSEARCHESREQUEST']._serialized_end=609
-  _globals['_LISTSEARCHESRESPONSE']._serialized_start=612
-  _globals['_LISTSEARCHESRESPONSE']._serialized_end=758
-  _globals['_SEARCHCOUNT']._serialized_start=760
-  _globals['_SEARCHCOUNT']._serialized_end=810
-  _globals['_APPENDEVENTSREQUEST']._serialized_start=812
-  _globals['_APPENDEVENTSREQUEST']._serialized_end=917
-  _globals['_APPENDEVENTSRESPONSE']._serialized_start=920
-  _globals['_APPENDEVENTSRESPONSE']._serialized_end=1052
-  _globals['_GETEVENTSREQUEST']._serialized_start=1055
-  _globals['_GETEVENTSREQUEST']._serialized_end=1199
-  _globals['_GETEVENTSRESPONSE']._serialized_start=1201
-  _globals['_GETEVENTSRESPONSE']._serialized_end=1289
-  _globals['_MERGESHOPPERREQUEST']._serialized_start=1292
-  _globals['_MERGESHOPPERREQUEST']._serialized_end=1462
-  _globals['_MERGESHOPPERRESPONSE']._serialized_start=1464
-  _globals['_MERGESHOPPERRESPONSE']._serialized_end=1507
-  _globals['_PURGEEVENTSREQUEST']._serialized_start=1510
-  _globals['_PURGEEVENTSREQUEST']._serialized_end=1748
-  _globals['_PURGEEVENTSRESPONSE']._serialized_start=1751
-  _globals['_PURGEEVENTSRESPONSE']._serialized_end=1939
-  _globals['_EXPORTEVENTSREQUEST']._serialized_start=1942
-  _globals['_EXPORTEVENTSREQUEST']._serialized_end=2204
-  _globals['_EVENTSERVICE']._serialized_start=2207
-  _globals['_EVENTSERVICE']._serialized_end=2958
+  _globals['_COUNTSALESREQUEST']._serialized_start=198
+  _globals['_COUNTSALESREQUEST']._serialized_end=299
+  _globals['_COUNTSALESRESPONSE']._serialized_start=301
+  _globals['_COUNTSALESRESPONSE']._serialized_end=411
+  _globals['_PRODUCTSALES']._serialized_start=413
+  _globals['_PRODUCTSALES']._serialized_end=475
+  _globals['_LISTSEARCHESREQUEST']._serialized_start=477
+  _globals['_LISTSEARCHESREQUEST']._serialized_end=553
+  _globals['_LISTSEARCHESRESPONSE']._serialized_start=556
+  _globals['_LISTSEARCHESRESPONSE']._serialized_end=702
+  _globals['_SEARCHCOUNT']._serialized_start=704
+  _globals['_SEARCHCOUNT']._serialized_end=754
+  _globals['_GETEVENTSREQUEST']._serialized_start=757
+  _globals['_GETEVENTSREQUEST']._serialized_end=901
+  _globals['_GETEVENTSRESPONSE']._serialized_start=903
+  _globals['_GETEVENTSRESPONSE']._serialized_end=991
+  _globals['_EXPORTEVENTSREQUEST']._serialized_start=994
+  _globals['_EXPORTEVENTSREQUEST']._serialized_end=1256
+  _globals['_EVENTSERVICE']._serialized_start=1259
+  _globals['_EVENTSERVICE']._serialized_end=1586
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,6 @@
 import grpc
 import warnings
 
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.ranker.v1 import event_service_pb2 as sightline_dot_ranker_dot_v1_dot_event__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -36,30 +35,10 @@ class EventServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.AppendEvents = channel.unary_unary(
-                '/sightline.ranker.v1.EventService/AppendEvents',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.AppendEventsRequest.SerializeToString,
-                response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.AppendEventsResponse.FromString,
-                _registered_method=True)
         self.GetEvents = channel.unary_unary(
                 '/sightline.ranker.v1.EventService/GetEvents',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsResponse.FromString,
-                _registered_method=True)
-        self.MergeShopper = channel.unary_unary(
-                '/sightline.ranker.v1.EventService/MergeShopper',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperRequest.SerializeToString,
-                response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperResponse.FromString,
-                _registered_method=True)
-        self.PurgeEvents = channel.unary_unary(
-                '/sightline.ranker.v1.EventService/PurgeEvents',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsRequest.SerializeToString,
-                response_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsResponse.FromString,
-                _registered_method=True)
-        self.ExportEvents = channel.unary_unary(
-                '/sightline.ranker.v1.EventService/ExportEvents',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.SerializeToString,
-                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
                 _registered_method=True)
         self.ListSearches = channel.unary_unary(
                 '/sightline.ranker.v1.EventService/ListSearches',
@@ -77,40 +56,8 @@ class EventServiceServicer(object):
     """Events of shoppers. An acknowledged event survives the loss of any process and is used in the next request.
     """
 
-    def AppendEvents(self, request, context):
-        """Writes up to 1,000 events. Each has its own status: EVENT_INVALID, EVENT_TIME_INVALID, EVENT_CONFLICT. Idempotent
-        by event_id. Events are durable before the response.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def GetEvents(self, request, context):
         """Returns the events of a shopper, newest first.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def MergeShopper(self, request, context):
-        """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
-        for the user too. Idempotent.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def PurgeEvents(self, request, context):
-        """Counts the events that meet the conditions. With `force`, starts a job that deletes them.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ExportEvents(self, request, context):
-        """Starts a job that writes events to Parquet files in a folder or bucket of the worker (RANKER_EXPORT_STORE). Its
-        result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only.
-        Follow it with JobService.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,30 +83,10 @@ class EventServiceServicer(object):
 
 def add_EventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'AppendEvents': grpc.unary_unary_rpc_method_handler(
-                    servicer.AppendEvents,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.AppendEventsRequest.FromString,
-                    response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.AppendEventsResponse.SerializeToString,
-            ),
             'GetEvents': grpc.unary_unary_rpc_method_handler(
                     servicer.GetEvents,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsResponse.SerializeToString,
-            ),
-            'MergeShopper': grpc.unary_unary_rpc_method_handler(
-                    servicer.MergeShopper,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperRequest.FromString,
-                    response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperResponse.SerializeToString,
-            ),
-            'PurgeEvents': grpc.unary_unary_rpc_method_handler(
-                    servicer.PurgeEvents,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsRequest.FromString,
-                    response_serializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsResponse.SerializeToString,
-            ),
-            'ExportEvents': grpc.unary_unary_rpc_method_handler(
-                    servicer.ExportEvents,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.FromString,
-                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
             ),
             'ListSearches': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSearches,
@@ -184,33 +111,6 @@ class EventService(object):
     """
 
     @staticmethod
-    def AppendEvents(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.EventService/AppendEvents',
-            sightline_dot_ranker_dot_v1_dot_event__service__pb2.AppendEventsRequest.SerializeToString,
-            sightline_dot_ranker_dot_v1_dot_event__service__pb2.AppendEventsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
     def GetEvents(request,
             target,
             options=(),
@@ -227,87 +127,6 @@ class EventService(object):
             '/sightline.ranker.v1.EventService/GetEvents',
             sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_event__service__pb2.GetEventsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def MergeShopper(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.EventService/MergeShopper',
-            sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperRequest.SerializeToString,
-            sightline_dot_ranker_dot_v1_dot_event__service__pb2.MergeShopperResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def PurgeEvents(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.EventService/PurgeEvents',
-            sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsRequest.SerializeToString,
-            sightline_dot_ranker_dot_v1_dot_event__service__pb2.PurgeEventsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ExportEvents(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.EventService/ExportEvents',
-            sightline_dot_ranker_dot_v1_dot_event__service__pb2.ExportEventsRequest.SerializeToString,
-            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
             options,
             channel_credentials,
             insecure,

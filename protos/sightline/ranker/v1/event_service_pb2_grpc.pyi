@@ -7,7 +7,6 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
-import sightline.common.v1.job_pb2
 import sightline.ranker.v1.event_service_pb2
 import sys
 import typing
@@ -26,22 +25,6 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
-_EventServiceAppendEventsType = typing_extensions.TypeVar(
-    '_EventServiceAppendEventsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
-        sightline.ranker.v1.event_service_pb2.AppendEventsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
-        sightline.ranker.v1.event_service_pb2.AppendEventsResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
-        sightline.ranker.v1.event_service_pb2.AppendEventsResponse,
-    ],
-)
-
 _EventServiceGetEventsType = typing_extensions.TypeVar(
     '_EventServiceGetEventsType',
     grpc.UnaryUnaryMultiCallable[
@@ -55,54 +38,6 @@ _EventServiceGetEventsType = typing_extensions.TypeVar(
     default=grpc.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.GetEventsRequest,
         sightline.ranker.v1.event_service_pb2.GetEventsResponse,
-    ],
-)
-
-_EventServiceMergeShopperType = typing_extensions.TypeVar(
-    '_EventServiceMergeShopperType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
-        sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
-        sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
-        sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
-    ],
-)
-
-_EventServicePurgeEventsType = typing_extensions.TypeVar(
-    '_EventServicePurgeEventsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
-        sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
-        sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
-        sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
-    ],
-)
-
-_EventServiceExportEventsType = typing_extensions.TypeVar(
-    '_EventServiceExportEventsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
-        sightline.common.v1.job_pb2.Job,
     ],
 )
 
@@ -138,30 +73,14 @@ _EventServiceCountSalesType = typing_extensions.TypeVar(
     ],
 )
 
-class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServiceGetEventsType, _EventServiceMergeShopperType, _EventServicePurgeEventsType, _EventServiceExportEventsType, _EventServiceListSearchesType, _EventServiceCountSalesType]):
+class EventServiceStub(typing.Generic[_EventServiceGetEventsType, _EventServiceListSearchesType, _EventServiceCountSalesType]):
     """Events of shoppers. An acknowledged event survives the loss of any process and is used in the next request."""
 
     @typing.overload
     def __init__(self: EventServiceStub[
         grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
-            sightline.ranker.v1.event_service_pb2.AppendEventsResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.GetEventsRequest,
             sightline.ranker.v1.event_service_pb2.GetEventsResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
-            sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
-            sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
-            sightline.common.v1.job_pb2.Job,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
@@ -176,24 +95,8 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
     @typing.overload
     def __init__(self: EventServiceStub[
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
-            sightline.ranker.v1.event_service_pb2.AppendEventsResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.GetEventsRequest,
             sightline.ranker.v1.event_service_pb2.GetEventsResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
-            sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
-            sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
-            sightline.common.v1.job_pb2.Job,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
@@ -205,27 +108,8 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
-    AppendEvents: _EventServiceAppendEventsType
-    """Writes up to 1,000 events. Each has its own status: EVENT_INVALID, EVENT_TIME_INVALID, EVENT_CONFLICT. Idempotent
-    by event_id. Events are durable before the response.
-    """
-
     GetEvents: _EventServiceGetEventsType
     """Returns the events of a shopper, newest first."""
-
-    MergeShopper: _EventServiceMergeShopperType
-    """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
-    for the user too. Idempotent.
-    """
-
-    PurgeEvents: _EventServicePurgeEventsType
-    """Counts the events that meet the conditions. With `force`, starts a job that deletes them."""
-
-    ExportEvents: _EventServiceExportEventsType
-    """Starts a job that writes events to Parquet files in a folder or bucket of the worker (RANKER_EXPORT_STORE). Its
-    result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only.
-    Follow it with JobService.
-    """
 
     ListSearches: _EventServiceListSearchesType
     """Returns the texts that most shoppers searched for, by SEARCH events of shoppers who consent to PURPOSE_TRAIN. Texts
@@ -240,24 +124,8 @@ class EventServiceStub(typing.Generic[_EventServiceAppendEventsType, _EventServi
 
 EventServiceAsyncStub: typing_extensions.TypeAlias = EventServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
-        sightline.ranker.v1.event_service_pb2.AppendEventsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.GetEventsRequest,
         sightline.ranker.v1.event_service_pb2.GetEventsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
-        sightline.ranker.v1.event_service_pb2.MergeShopperResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
-        sightline.ranker.v1.event_service_pb2.PurgeEventsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
-        sightline.common.v1.job_pb2.Job,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.event_service_pb2.ListSearchesRequest,
@@ -273,51 +141,12 @@ class EventServiceServicer(metaclass=abc.ABCMeta):
     """Events of shoppers. An acknowledged event survives the loss of any process and is used in the next request."""
 
     @abc.abstractmethod
-    def AppendEvents(
-        self,
-        request: sightline.ranker.v1.event_service_pb2.AppendEventsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.ranker.v1.event_service_pb2.AppendEventsResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.AppendEventsResponse]]:
-        """Writes up to 1,000 events. Each has its own status: EVENT_INVALID, EVENT_TIME_INVALID, EVENT_CONFLICT. Idempotent
-        by event_id. Events are durable before the response.
-        """
-
-    @abc.abstractmethod
     def GetEvents(
         self,
         request: sightline.ranker.v1.event_service_pb2.GetEventsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.event_service_pb2.GetEventsResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.GetEventsResponse]]:
         """Returns the events of a shopper, newest first."""
-
-    @abc.abstractmethod
-    def MergeShopper(
-        self,
-        request: sightline.ranker.v1.event_service_pb2.MergeShopperRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.ranker.v1.event_service_pb2.MergeShopperResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.MergeShopperResponse]]:
-        """Merges the events and attributes of a visitor into a user, after a login. Later events with the visitor's id count
-        for the user too. Idempotent.
-        """
-
-    @abc.abstractmethod
-    def PurgeEvents(
-        self,
-        request: sightline.ranker.v1.event_service_pb2.PurgeEventsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.ranker.v1.event_service_pb2.PurgeEventsResponse, collections.abc.Awaitable[sightline.ranker.v1.event_service_pb2.PurgeEventsResponse]]:
-        """Counts the events that meet the conditions. With `force`, starts a job that deletes them."""
-
-    @abc.abstractmethod
-    def ExportEvents(
-        self,
-        request: sightline.ranker.v1.event_service_pb2.ExportEventsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that writes events to Parquet files in a folder or bucket of the worker (RANKER_EXPORT_STORE). Its
-        result names the folder; it may fail with EXPORT_UNWRITABLE. Shoppers appear in the files as pseudonyms only.
-        Follow it with JobService.
-        """
 
     @abc.abstractmethod
     def ListSearches(

@@ -40,11 +40,6 @@ class ExperimentServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.RegisterExperimentsRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.RegisterExperimentsResponse.FromString,
                 _registered_method=True)
-        self.ListExperiments = channel.unary_unary(
-                '/sightline.ranker.v1.ExperimentService/ListExperiments',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsRequest.SerializeToString,
-                response_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsResponse.FromString,
-                _registered_method=True)
         self.GetExperimentReport = channel.unary_unary(
                 '/sightline.ranker.v1.ExperimentService/GetExperimentReport',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.GetExperimentReportRequest.SerializeToString,
@@ -60,11 +55,6 @@ class ExperimentServiceStub(object):
                 request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.CountExperimentRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.FromString,
                 _registered_method=True)
-        self.ListExperimentUnits = channel.unary_unary(
-                '/sightline.ranker.v1.ExperimentService/ListExperimentUnits',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsRequest.SerializeToString,
-                response_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsResponse.FromString,
-                _registered_method=True)
 
 
 class ExperimentServiceServicer(object):
@@ -75,13 +65,6 @@ class ExperimentServiceServicer(object):
         """Registers all experiments of a catalog. A registered, running experiment that is not in the request ends now.
         EXPERIMENT_CHANGED if an experiment that has started differs from its registration. The error lists every field
         that differs, and nothing is stored.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListExperiments(self, request, context):
-        """Lists the experiments of a catalog, latest start first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,13 +93,6 @@ class ExperimentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListExperimentUnits(self, request, context):
-        """Lists the units counted in an experiment, for your own analysis. EXPERIMENT_NOT_FOUND.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_ExperimentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -124,11 +100,6 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
                     servicer.RegisterExperiments,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.RegisterExperimentsRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.RegisterExperimentsResponse.SerializeToString,
-            ),
-            'ListExperiments': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListExperiments,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsRequest.FromString,
-                    response_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsResponse.SerializeToString,
             ),
             'GetExperimentReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetExperimentReport,
@@ -144,11 +115,6 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
                     servicer.CountExperiment,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.CountExperimentRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.SerializeToString,
-            ),
-            'ListExperimentUnits': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListExperimentUnits,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsRequest.FromString,
-                    response_serializer=sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,33 +145,6 @@ class ExperimentService(object):
             '/sightline.ranker.v1.ExperimentService/RegisterExperiments',
             sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.RegisterExperimentsRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.RegisterExperimentsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListExperiments(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.ExperimentService/ListExperiments',
-            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsRequest.SerializeToString,
-            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -287,33 +226,6 @@ class ExperimentService(object):
             '/sightline.ranker.v1.ExperimentService/CountExperiment',
             sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.CountExperimentRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ExperimentReport.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListExperimentUnits(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.ExperimentService/ListExperimentUnits',
-            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsRequest.SerializeToString,
-            sightline_dot_ranker_dot_v1_dot_experiment__service__pb2.ListExperimentUnitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

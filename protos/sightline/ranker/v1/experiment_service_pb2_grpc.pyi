@@ -41,22 +41,6 @@ _ExperimentServiceRegisterExperimentsType = typing_extensions.TypeVar(
     ],
 )
 
-_ExperimentServiceListExperimentsType = typing_extensions.TypeVar(
-    '_ExperimentServiceListExperimentsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
-    ],
-)
-
 _ExperimentServiceGetExperimentReportType = typing_extensions.TypeVar(
     '_ExperimentServiceGetExperimentReportType',
     grpc.UnaryUnaryMultiCallable[
@@ -105,23 +89,7 @@ _ExperimentServiceCountExperimentType = typing_extensions.TypeVar(
     ],
 )
 
-_ExperimentServiceListExperimentUnitsType = typing_extensions.TypeVar(
-    '_ExperimentServiceListExperimentUnitsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
-    ],
-)
-
-class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperimentsType, _ExperimentServiceListExperimentsType, _ExperimentServiceGetExperimentReportType, _ExperimentServiceListExperimentProductsType, _ExperimentServiceCountExperimentType, _ExperimentServiceListExperimentUnitsType]):
+class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperimentsType, _ExperimentServiceGetExperimentReportType, _ExperimentServiceListExperimentProductsType, _ExperimentServiceCountExperimentType]):
     """Registered experiments and their reports."""
 
     @typing.overload
@@ -129,10 +97,6 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.experiment_service_pb2.RegisterExperimentsRequest,
             sightline.ranker.v1.experiment_service_pb2.RegisterExperimentsResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
-            sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
@@ -145,10 +109,6 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
         grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.experiment_service_pb2.CountExperimentRequest,
             sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
-            sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
@@ -159,10 +119,6 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
             sightline.ranker.v1.experiment_service_pb2.RegisterExperimentsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
-            sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
             sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
         ],
@@ -174,10 +130,6 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
             sightline.ranker.v1.experiment_service_pb2.CountExperimentRequest,
             sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
         ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
-            sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
-        ],
     ], channel: grpc.aio.Channel) -> None: ...
 
     RegisterExperiments: _ExperimentServiceRegisterExperimentsType
@@ -185,9 +137,6 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
     EXPERIMENT_CHANGED if an experiment that has started differs from its registration. The error lists every field
     that differs, and nothing is stored.
     """
-
-    ListExperiments: _ExperimentServiceListExperimentsType
-    """Lists the experiments of a catalog, latest start first."""
 
     GetExperimentReport: _ExperimentServiceGetExperimentReportType
     """Returns the results of an experiment by arm. EXPERIMENT_NOT_FOUND."""
@@ -202,17 +151,10 @@ class ExperimentServiceStub(typing.Generic[_ExperimentServiceRegisterExperiments
     EXPERIMENT_NOT_FOUND.
     """
 
-    ListExperimentUnits: _ExperimentServiceListExperimentUnitsType
-    """Lists the units counted in an experiment, for your own analysis. EXPERIMENT_NOT_FOUND."""
-
 ExperimentServiceAsyncStub: typing_extensions.TypeAlias = ExperimentServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.experiment_service_pb2.RegisterExperimentsRequest,
         sightline.ranker.v1.experiment_service_pb2.RegisterExperimentsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.experiment_service_pb2.GetExperimentReportRequest,
@@ -225,10 +167,6 @@ ExperimentServiceAsyncStub: typing_extensions.TypeAlias = ExperimentServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.experiment_service_pb2.CountExperimentRequest,
         sightline.ranker.v1.experiment_service_pb2.ExperimentReport,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
-        sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse,
     ],
 ]
 
@@ -245,14 +183,6 @@ class ExperimentServiceServicer(metaclass=abc.ABCMeta):
         EXPERIMENT_CHANGED if an experiment that has started differs from its registration. The error lists every field
         that differs, and nothing is stored.
         """
-
-    @abc.abstractmethod
-    def ListExperiments(
-        self,
-        request: sightline.ranker.v1.experiment_service_pb2.ListExperimentsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentsResponse]]:
-        """Lists the experiments of a catalog, latest start first."""
 
     @abc.abstractmethod
     def GetExperimentReport(
@@ -281,13 +211,5 @@ class ExperimentServiceServicer(metaclass=abc.ABCMeta):
         """Returns the results of an experiment as GetExperimentReport does, with money by the prices and costs of the request.
         EXPERIMENT_NOT_FOUND.
         """
-
-    @abc.abstractmethod
-    def ListExperimentUnits(
-        self,
-        request: sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse, collections.abc.Awaitable[sightline.ranker.v1.experiment_service_pb2.ListExperimentUnitsResponse]]:
-        """Lists the units counted in an experiment, for your own analysis. EXPERIMENT_NOT_FOUND."""
 
 def add_ExperimentServiceServicer_to_server(servicer: ExperimentServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -23,15 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.ranker.v1 import evaluation_pb2 as sightline_dot_ranker_dot_v1_dot_evaluation__pb2
-from sightline.ranker.v1 import exposure_report_pb2 as sightline_dot_ranker_dot_v1_dot_exposure__report__pb2
-from sightline.ranker.v1 import online_report_pb2 as sightline_dot_ranker_dot_v1_dot_online__report__pb2
 from sightline.ranker.v1 import recipe_pb2 as sightline_dot_ranker_dot_v1_dot_recipe__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/ranker/v1/model_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a\x1dsightline/common/v1/job.proto\x1a$sightline/ranker/v1/evaluation.proto\x1a)sightline/ranker/v1/exposure_report.proto\x1a\'sightline/ranker/v1/online_report.proto\x1a sightline/ranker/v1/recipe.proto\"\x8d\x02\n\x11TrainModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12+\n\x06recipe\x18\x04 \x01(\x0b\x32\x1b.sightline.ranker.v1.Recipe\x12\x1a\n\rsearch_trials\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0esearch_seconds\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08\x61\x62lation\x18\x07 \x01(\x08H\x02\x88\x01\x01\x12\x13\n\x0bincremental\x18\x08 \x01(\x08\x42\x10\n\x0e_search_trialsB\x11\n\x0f_search_secondsB\x0b\n\t_ablation\"\xbc\x06\n\x05Model\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .sightline.ranker.v1.Model.State\x12.\n\ntrain_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cpromote_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65vent_count\x18\x05 \x01(\x03\x12\x15\n\rshopper_count\x18\x06 \x01(\x03\x12\x15\n\rproduct_count\x18\x07 \x01(\x03\x12\x34\n\x10\x66irst_event_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_event_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x07metrics\x18\n \x03(\x0b\x32 .sightline.ranker.v1.ModelMetric\x12+\n\x06recipe\x18\x0b \x01(\x0b\x32\x1b.sightline.ranker.v1.Recipe\x12\x0c\n\x04seed\x18\x0c \x01(\r\x12/\n\x05\x62lend\x18\r \x03(\x0b\x32 .sightline.ranker.v1.BlendWeight\x12\x1a\n\x12\x62lend_learned_from\x18\x0e \x01(\t\x12\x34\n\tadditions\x18\x0f \x03(\x0b\x32!.sightline.ranker.v1.PartAddition\x12\x14\n\x0c\x62\x61se_version\x18\x10 \x01(\t\x12\x1a\n\x12search_trial_count\x18\x11 \x01(\x05\x12\x38\n\x07verdict\x18\x14 \x01(\x0e\x32\'.sightline.ranker.v1.Evaluation.Verdict\x12\x17\n\x0fverdict_summary\x18\x15 \x01(\t\x12\x0e\n\x06\x66orced\x18\x16 \x01(\x08\"U\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_READY\x10\x01\x12\x12\n\x0eSTATE_PROMOTED\x10\x02\x12\x10\n\x0cSTATE_PRUNED\x10\x03\"@\n\x0bModelMetric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0csample_count\x18\x03 \x01(\x03\"b\n\x11ListModelsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\x91\x01\n\x12ListModelsResponse\x12*\n\x06models\x18\x01 \x03(\x0b\x32\x1a.sightline.ranker.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x36\n\x12next_training_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x13PromoteModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"U\n\x14\x45valuateModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\"U\n\x14GetEvaluationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\"<\n\x12\x44\x65moteModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\">\n\x14RollbackModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"e\n\x13PublishModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x0f\n\x07rewrite\x18\x04 \x01(\x08\x32\xe7\x07\n\x0cModelService\x12U\n\nTrainModel\x12&.sightline.ranker.v1.TrainModelRequest\x1a\x18.sightline.common.v1.Job\"\x05\x8a\xc9\x18\x01\x01\x12g\n\nListModels\x12&.sightline.ranker.v1.ListModelsRequest\x1a\'.sightline.ranker.v1.ListModelsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12[\n\rEvaluateModel\x12).sightline.ranker.v1.EvaluateModelRequest\x1a\x18.sightline.common.v1.Job\"\x05\x8a\xc9\x18\x01\x01\x12\x65\n\rGetEvaluation\x12).sightline.ranker.v1.GetEvaluationRequest\x1a\x1f.sightline.ranker.v1.Evaluation\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12^\n\x0cPromoteModel\x12(.sightline.ranker.v1.PromoteModelRequest\x1a\x1a.sightline.ranker.v1.Model\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12]\n\rRollbackModel\x12).sightline.ranker.v1.RollbackModelRequest\x1a\x1a.sightline.ranker.v1.Model\"\x05\x8a\xc9\x18\x01\x01\x12Y\n\x0b\x44\x65moteModel\x12\'.sightline.ranker.v1.DemoteModelRequest\x1a\x1a.sightline.ranker.v1.Model\"\x05\x8a\xc9\x18\x01\x01\x12Y\n\x0cPublishModel\x12(.sightline.ranker.v1.PublishModelRequest\x1a\x18.sightline.common.v1.Job\"\x05\x8a\xc9\x18\x01\x01\x12k\n\x0fGetOnlineReport\x12+.sightline.ranker.v1.GetOnlineReportRequest\x1a!.sightline.ranker.v1.OnlineReport\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12q\n\x11GetExposureReport\x12-.sightline.ranker.v1.GetExposureReportRequest\x1a#.sightline.ranker.v1.ExposureReport\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42H\n\x13sightline.ranker.v1B\x11ModelServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/ranker/v1/model_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$sightline/ranker/v1/evaluation.proto\x1a sightline/ranker/v1/recipe.proto\"\x8d\x02\n\x11TrainModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\r\x12+\n\x06recipe\x18\x04 \x01(\x0b\x32\x1b.sightline.ranker.v1.Recipe\x12\x1a\n\rsearch_trials\x18\x05 \x01(\x05H\x00\x88\x01\x01\x12\x1b\n\x0esearch_seconds\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08\x61\x62lation\x18\x07 \x01(\x08H\x02\x88\x01\x01\x12\x13\n\x0bincremental\x18\x08 \x01(\x08\x42\x10\n\x0e_search_trialsB\x11\n\x0f_search_secondsB\x0b\n\t_ablation\"\xbc\x06\n\x05Model\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12/\n\x05state\x18\x02 \x01(\x0e\x32 .sightline.ranker.v1.Model.State\x12.\n\ntrain_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cpromote_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65vent_count\x18\x05 \x01(\x03\x12\x15\n\rshopper_count\x18\x06 \x01(\x03\x12\x15\n\rproduct_count\x18\x07 \x01(\x03\x12\x34\n\x10\x66irst_event_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_event_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\x07metrics\x18\n \x03(\x0b\x32 .sightline.ranker.v1.ModelMetric\x12+\n\x06recipe\x18\x0b \x01(\x0b\x32\x1b.sightline.ranker.v1.Recipe\x12\x0c\n\x04seed\x18\x0c \x01(\r\x12/\n\x05\x62lend\x18\r \x03(\x0b\x32 .sightline.ranker.v1.BlendWeight\x12\x1a\n\x12\x62lend_learned_from\x18\x0e \x01(\t\x12\x34\n\tadditions\x18\x0f \x03(\x0b\x32!.sightline.ranker.v1.PartAddition\x12\x14\n\x0c\x62\x61se_version\x18\x10 \x01(\t\x12\x1a\n\x12search_trial_count\x18\x11 \x01(\x05\x12\x38\n\x07verdict\x18\x14 \x01(\x0e\x32\'.sightline.ranker.v1.Evaluation.Verdict\x12\x17\n\x0fverdict_summary\x18\x15 \x01(\t\x12\x0e\n\x06\x66orced\x18\x16 \x01(\x08\"U\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bSTATE_READY\x10\x01\x12\x12\n\x0eSTATE_PROMOTED\x10\x02\x12\x10\n\x0cSTATE_PRUNED\x10\x03\"@\n\x0bModelMetric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x14\n\x0csample_count\x18\x03 \x01(\x03\"b\n\x11ListModelsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\x91\x01\n\x12ListModelsResponse\x12*\n\x06models\x18\x01 \x03(\x0b\x32\x1a.sightline.ranker.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x36\n\x12next_training_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x13PromoteModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"U\n\x14\x45valuateModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\"U\n\x14GetEvaluationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\"<\n\x12\x44\x65moteModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\">\n\x14RollbackModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"e\n\x13PublishModelRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x0f\n\x07rewrite\x18\x04 \x01(\x08\x42H\n\x13sightline.ranker.v1B\x11ModelServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,50 +35,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.ranker.v1.model_s
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.ranker.v1B\021ModelServiceProtoP\001Z\034sightline/ranker/v1;rankerv1'
-  _globals['_MODELSERVICE'].methods_by_name['TrainModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['TrainModel']._serialized_options = b'\212\311\030\001\001'
-  _globals['_MODELSERVICE'].methods_by_name['ListModels']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['ListModels']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_MODELSERVICE'].methods_by_name['EvaluateModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['EvaluateModel']._serialized_options = b'\212\311\030\001\001'
-  _globals['_MODELSERVICE'].methods_by_name['GetEvaluation']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['GetEvaluation']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_MODELSERVICE'].methods_by_name['PromoteModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['PromoteModel']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_MODELSERVICE'].methods_by_name['RollbackModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['RollbackModel']._serialized_options = b'\212\311\030\001\001'
-  _globals['_MODELSERVICE'].methods_by_name['DemoteModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['DemoteModel']._serialized_options = b'\212\311\030\001\001'
-  _globals['_MODELSERVICE'].methods_by_name['PublishModel']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['PublishModel']._serialized_options = b'\212\311\030\001\001'
-  _globals['_MODELSERVICE'].methods_by_name['GetOnlineReport']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['GetOnlineReport']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_MODELSERVICE'].methods_by_name['GetExposureReport']._loaded_options = None
-  _globals['_MODELSERVICE'].methods_by_name['GetExposureReport']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_TRAINMODELREQUEST']._serialized_start=319
-  _globals['_TRAINMODELREQUEST']._serialized_end=588
-  _globals['_MODEL']._serialized_start=591
-  _globals['_MODEL']._serialized_end=1419
-  _globals['_MODEL_STATE']._serialized_start=1334
-  _globals['_MODEL_STATE']._serialized_end=1419
-  _globals['_MODELMETRIC']._serialized_start=1421
-  _globals['_MODELMETRIC']._serialized_end=1485
-  _globals['_LISTMODELSREQUEST']._serialized_start=1487
-  _globals['_LISTMODELSREQUEST']._serialized_end=1585
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1588
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1733
-  _globals['_PROMOTEMODELREQUEST']._serialized_start=1735
-  _globals['_PROMOTEMODELREQUEST']._serialized_end=1834
-  _globals['_EVALUATEMODELREQUEST']._serialized_start=1836
-  _globals['_EVALUATEMODELREQUEST']._serialized_end=1921
-  _globals['_GETEVALUATIONREQUEST']._serialized_start=1923
-  _globals['_GETEVALUATIONREQUEST']._serialized_end=2008
-  _globals['_DEMOTEMODELREQUEST']._serialized_start=2010
-  _globals['_DEMOTEMODELREQUEST']._serialized_end=2070
-  _globals['_ROLLBACKMODELREQUEST']._serialized_start=2072
-  _globals['_ROLLBACKMODELREQUEST']._serialized_end=2134
-  _globals['_PUBLISHMODELREQUEST']._serialized_start=2136
-  _globals['_PUBLISHMODELREQUEST']._serialized_end=2237
-  _globals['_MODELSERVICE']._serialized_start=2240
-  _globals['_MODELSERVICE']._serialized_end=3239
+  _globals['_TRAINMODELREQUEST']._serialized_start=170
+  _globals['_TRAINMODELREQUEST']._serialized_end=439
+  _globals['_MODEL']._serialized_start=442
+  _globals['_MODEL']._serialized_end=1270
+  _globals['_MODEL_STATE']._serialized_start=1185
+  _globals['_MODEL_STATE']._serialized_end=1270
+  _globals['_MODELMETRIC']._serialized_start=1272
+  _globals['_MODELMETRIC']._serialized_end=1336
+  _globals['_LISTMODELSREQUEST']._serialized_start=1338
+  _globals['_LISTMODELSREQUEST']._serialized_end=1436
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1439
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1584
+  _globals['_PROMOTEMODELREQUEST']._serialized_start=1586
+  _globals['_PROMOTEMODELREQUEST']._serialized_end=1685
+  _globals['_EVALUATEMODELREQUEST']._serialized_start=1687
+  _globals['_EVALUATEMODELREQUEST']._serialized_end=1772
+  _globals['_GETEVALUATIONREQUEST']._serialized_start=1774
+  _globals['_GETEVALUATIONREQUEST']._serialized_end=1859
+  _globals['_DEMOTEMODELREQUEST']._serialized_start=1861
+  _globals['_DEMOTEMODELREQUEST']._serialized_end=1921
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=1923
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=1985
+  _globals['_PUBLISHMODELREQUEST']._serialized_start=1987
+  _globals['_PUBLISHMODELREQUEST']._serialized_end=2088
 # @@protoc_insertion_point(module_scope)

@@ -328,7 +328,7 @@ class PromoteModelRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs. If empty, the service generates one."""
     model_version: builtins.str
-    """The model to promote."""
+    """The model to promote. Required."""
     force: builtins.bool
     """If true, the model is promoted even if its evaluation did not pass. Forced promotions are logged."""
     def __init__(

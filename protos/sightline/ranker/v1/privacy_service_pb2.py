@@ -25,11 +25,10 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import event_pb2 as sightline_dot_common_dot_v1_dot_event__pb2
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/ranker/v1/privacy_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a\x1fsightline/common/v1/event.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\"\x91\x01\n\x11\x45xportUserRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"c\n\x12\x45xportUserResponse\x12\x34\n\x07records\x18\x01 \x03(\x0b\x32#.sightline.ranker.v1.PersonalRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x0ePersonalRecord\x12\r\n\x05store\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t\"x\n\x10\x45raseUserRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"j\n\x11GetErasureRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\"?\n\x15GetLastErasureRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"J\n\x16GetLastErasureResponse\x12\x30\n\x0crequest_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x07\x45rasure\x12\x30\n\x0crequest_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x30\n\x06stores\x18\x04 \x03(\x0b\x32 .sightline.ranker.v1.ErasedStore\"n\n\x0b\x45rasedStore\x12\r\n\x05store\x18\x01 \x01(\t\x12\x14\n\x0c\x65rased_count\x18\x02 \x01(\x03\x12,\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x04 \x01(\t\"\xf8\x01\n\x11SetConsentRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nas_default\x18\x04 \x01(\x08\x12\x31\n\x05given\x18\x05 \x03(\x0e\x32\x1c.sightline.ranker.v1.PurposeB\x04\x80\xc9\x18\x05\x12\x35\n\twithdrawn\x18\x06 \x03(\x0e\x32\x1c.sightline.ranker.v1.PurposeB\x04\x80\xc9\x18\x05\x12\x0e\n\x06source\x18\x07 \x01(\t\"~\n\x11GetConsentRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nas_default\x18\x04 \x01(\x08\"\x84\x01\n\x08\x43onsents\x12\x31\n\x06states\x18\x01 \x03(\x0b\x32!.sightline.ranker.v1.ConsentState\x12\x35\n\x07history\x18\x02 \x03(\x0b\x32$.sightline.ranker.v1.ConsentDecision\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"b\n\x0c\x43onsentState\x12-\n\x07purpose\x18\x01 \x01(\x0e\x32\x1c.sightline.ranker.v1.Purpose\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12\x12\n\nby_default\x18\x03 \x01(\x08\"\x92\x01\n\x0f\x43onsentDecision\x12-\n\x07purpose\x18\x01 \x01(\x0e\x32\x1c.sightline.ranker.v1.Purpose\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12/\n\x0b\x64\x65\x63ide_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x04 \x01(\t\"\x8d\x02\n\x13\x45xportCountsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\x01\x12\x33\n\x05types\x18\x04 \x03(\x0e\x32\x1e.sightline.common.v1.EventTypeB\x04\x80\xc9\x18\x64\x12-\n\tfrom_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x62\x65\x66ore_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tattribute\x18\x07 \x01(\t\x12\x15\n\rmost_products\x18\x08 \x01(\x05\"A\n\x17GetPrivacyBudgetRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"u\n\rPrivacyBudget\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x01\x12\x0c\n\x04\x64\x61ys\x18\x02 \x01(\x01\x12\x0c\n\x04left\x18\x03 \x01(\x01\x12\x37\n\tspendings\x18\x04 \x03(\x0b\x32$.sightline.ranker.v1.PrivacySpending\"o\n\x0fPrivacySpending\x12.\n\nspend_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x65psilon\x18\x02 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t*\x92\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x17\n\x13PURPOSE_PERSONALISE\x10\x01\x12\x11\n\rPURPOSE_TRAIN\x10\x02\x12\x16\n\x12PURPOSE_EXPERIMENT\x10\x03\x12\x16\n\x12PURPOSE_ATTRIBUTES\x10\x04\x12\x12\n\x0ePURPOSE_PHOTOS\x10\x05\x32\xb0\x06\n\x0ePrivacyService\x12g\n\nExportUser\x12&.sightline.ranker.v1.ExportUserRequest\x1a\'.sightline.ranker.v1.ExportUserResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12V\n\tEraseUser\x12%.sightline.ranker.v1.EraseUserRequest\x1a\x18.sightline.common.v1.Job\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12\\\n\nGetErasure\x12&.sightline.ranker.v1.GetErasureRequest\x1a\x1c.sightline.ranker.v1.Erasure\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12s\n\x0eGetLastErasure\x12*.sightline.ranker.v1.GetLastErasureRequest\x1a+.sightline.ranker.v1.GetLastErasureResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12]\n\nSetConsent\x12&.sightline.ranker.v1.SetConsentRequest\x1a\x1d.sightline.ranker.v1.Consents\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12\\\n\x0c\x45xportCounts\x12(.sightline.ranker.v1.ExportCountsRequest\x1a\x18.sightline.common.v1.Job\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12n\n\x10GetPrivacyBudget\x12,.sightline.ranker.v1.GetPrivacyBudgetRequest\x1a\".sightline.ranker.v1.PrivacyBudget\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12]\n\nGetConsent\x12&.sightline.ranker.v1.GetConsentRequest\x1a\x1d.sightline.ranker.v1.Consents\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42J\n\x13sightline.ranker.v1B\x13PrivacyServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/ranker/v1/privacy_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\"\x91\x01\n\x11\x45xportUserRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"c\n\x12\x45xportUserResponse\x12\x34\n\x07records\x18\x01 \x03(\x0b\x32#.sightline.ranker.v1.PersonalRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x0ePersonalRecord\x12\r\n\x05store\x18\x01 \x01(\t\x12\x0c\n\x04json\x18\x02 \x01(\t\"x\n\x10\x45raseUserRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"j\n\x11GetErasureRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\"?\n\x15GetLastErasureRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"J\n\x16GetLastErasureResponse\x12\x30\n\x0crequest_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x07\x45rasure\x12\x30\n\x0crequest_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rcomplete_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x30\n\x06stores\x18\x04 \x03(\x0b\x32 .sightline.ranker.v1.ErasedStore\"n\n\x0b\x45rasedStore\x12\r\n\x05store\x18\x01 \x01(\t\x12\x14\n\x0c\x65rased_count\x18\x02 \x01(\x03\x12,\n\x08\x64ue_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x04 \x01(\t\"\xf8\x01\n\x11SetConsentRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nas_default\x18\x04 \x01(\x08\x12\x31\n\x05given\x18\x05 \x03(\x0e\x32\x1c.sightline.ranker.v1.PurposeB\x04\x80\xc9\x18\x05\x12\x35\n\twithdrawn\x18\x06 \x03(\x0e\x32\x1c.sightline.ranker.v1.PurposeB\x04\x80\xc9\x18\x05\x12\x0e\n\x06source\x18\x07 \x01(\t\"~\n\x11GetConsentRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12\x12\n\nas_default\x18\x04 \x01(\x08\"\x84\x01\n\x08\x43onsents\x12\x31\n\x06states\x18\x01 \x03(\x0b\x32!.sightline.ranker.v1.ConsentState\x12\x35\n\x07history\x18\x02 \x03(\x0b\x32$.sightline.ranker.v1.ConsentDecision\x12\x0e\n\x06job_id\x18\x03 \x01(\t\"b\n\x0c\x43onsentState\x12-\n\x07purpose\x18\x01 \x01(\x0e\x32\x1c.sightline.ranker.v1.Purpose\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12\x12\n\nby_default\x18\x03 \x01(\x08\"\x92\x01\n\x0f\x43onsentDecision\x12-\n\x07purpose\x18\x01 \x01(\x0e\x32\x1c.sightline.ranker.v1.Purpose\x12\x0f\n\x07granted\x18\x02 \x01(\x08\x12/\n\x0b\x64\x65\x63ide_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06source\x18\x04 \x01(\t\"\x8d\x02\n\x13\x45xportCountsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x65psilon\x18\x03 \x01(\x01\x12\x33\n\x05types\x18\x04 \x03(\x0e\x32\x1e.sightline.common.v1.EventTypeB\x04\x80\xc9\x18\x64\x12-\n\tfrom_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x62\x65\x66ore_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tattribute\x18\x07 \x01(\t\x12\x15\n\rmost_products\x18\x08 \x01(\x05\"A\n\x17GetPrivacyBudgetRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"u\n\rPrivacyBudget\x12\x0f\n\x07\x65psilon\x18\x01 \x01(\x01\x12\x0c\n\x04\x64\x61ys\x18\x02 \x01(\x01\x12\x0c\n\x04left\x18\x03 \x01(\x01\x12\x37\n\tspendings\x18\x04 \x03(\x0b\x32$.sightline.ranker.v1.PrivacySpending\"o\n\x0fPrivacySpending\x12.\n\nspend_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x65psilon\x18\x02 \x01(\x01\x12\r\n\x05\x64\x65lta\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t*\x92\x01\n\x07Purpose\x12\x17\n\x13PURPOSE_UNSPECIFIED\x10\x00\x12\x17\n\x13PURPOSE_PERSONALISE\x10\x01\x12\x11\n\rPURPOSE_TRAIN\x10\x02\x12\x16\n\x12PURPOSE_EXPERIMENT\x10\x03\x12\x16\n\x12PURPOSE_ATTRIBUTES\x10\x04\x12\x12\n\x0ePURPOSE_PHOTOS\x10\x05\x32\x85\x01\n\x0ePrivacyService\x12s\n\x0eGetLastErasure\x12*.sightline.ranker.v1.GetLastErasureRequest\x1a+.sightline.ranker.v1.GetLastErasureResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42J\n\x13sightline.ranker.v1B\x13PrivacyServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,60 +42,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETCONSENTREQUEST'].fields_by_name['withdrawn']._serialized_options = b'\200\311\030\005'
   _globals['_EXPORTCOUNTSREQUEST'].fields_by_name['types']._loaded_options = None
   _globals['_EXPORTCOUNTSREQUEST'].fields_by_name['types']._serialized_options = b'\200\311\030d'
-  _globals['_PRIVACYSERVICE'].methods_by_name['ExportUser']._loaded_options = None
-  _globals['_PRIVACYSERVICE'].methods_by_name['ExportUser']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_PRIVACYSERVICE'].methods_by_name['EraseUser']._loaded_options = None
-  _globals['_PRIVACYSERVICE'].methods_by_name['EraseUser']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_PRIVACYSERVICE'].methods_by_name['GetErasure']._loaded_options = None
-  _globals['_PRIVACYSERVICE'].methods_by_name['GetErasure']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_PRIVACYSERVICE'].methods_by_name['GetLastErasure']._loaded_options = None
   _globals['_PRIVACYSERVICE'].methods_by_name['GetLastErasure']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_PRIVACYSERVICE'].methods_by_name['SetConsent']._loaded_options = None
-  _globals['_PRIVACYSERVICE'].methods_by_name['SetConsent']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_PRIVACYSERVICE'].methods_by_name['ExportCounts']._loaded_options = None
-  _globals['_PRIVACYSERVICE'].methods_by_name['ExportCounts']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_PRIVACYSERVICE'].methods_by_name['GetPrivacyBudget']._loaded_options = None
-  _globals['_PRIVACYSERVICE'].methods_by_name['GetPrivacyBudget']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_PRIVACYSERVICE'].methods_by_name['GetConsent']._loaded_options = None
-  _globals['_PRIVACYSERVICE'].methods_by_name['GetConsent']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_PURPOSE']._serialized_start=2524
-  _globals['_PURPOSE']._serialized_end=2670
-  _globals['_EXPORTUSERREQUEST']._serialized_start=232
-  _globals['_EXPORTUSERREQUEST']._serialized_end=377
-  _globals['_EXPORTUSERRESPONSE']._serialized_start=379
-  _globals['_EXPORTUSERRESPONSE']._serialized_end=478
-  _globals['_PERSONALRECORD']._serialized_start=480
-  _globals['_PERSONALRECORD']._serialized_end=525
-  _globals['_ERASEUSERREQUEST']._serialized_start=527
-  _globals['_ERASEUSERREQUEST']._serialized_end=647
-  _globals['_GETERASUREREQUEST']._serialized_start=649
-  _globals['_GETERASUREREQUEST']._serialized_end=755
-  _globals['_GETLASTERASUREREQUEST']._serialized_start=757
-  _globals['_GETLASTERASUREREQUEST']._serialized_end=820
-  _globals['_GETLASTERASURERESPONSE']._serialized_start=822
-  _globals['_GETLASTERASURERESPONSE']._serialized_end=896
-  _globals['_ERASURE']._serialized_start=899
-  _globals['_ERASURE']._serialized_end=1075
-  _globals['_ERASEDSTORE']._serialized_start=1077
-  _globals['_ERASEDSTORE']._serialized_end=1187
-  _globals['_SETCONSENTREQUEST']._serialized_start=1190
-  _globals['_SETCONSENTREQUEST']._serialized_end=1438
-  _globals['_GETCONSENTREQUEST']._serialized_start=1440
-  _globals['_GETCONSENTREQUEST']._serialized_end=1566
-  _globals['_CONSENTS']._serialized_start=1569
-  _globals['_CONSENTS']._serialized_end=1701
-  _globals['_CONSENTSTATE']._serialized_start=1703
-  _globals['_CONSENTSTATE']._serialized_end=1801
-  _globals['_CONSENTDECISION']._serialized_start=1804
-  _globals['_CONSENTDECISION']._serialized_end=1950
-  _globals['_EXPORTCOUNTSREQUEST']._serialized_start=1953
-  _globals['_EXPORTCOUNTSREQUEST']._serialized_end=2222
-  _globals['_GETPRIVACYBUDGETREQUEST']._serialized_start=2224
-  _globals['_GETPRIVACYBUDGETREQUEST']._serialized_end=2289
-  _globals['_PRIVACYBUDGET']._serialized_start=2291
-  _globals['_PRIVACYBUDGET']._serialized_end=2408
-  _globals['_PRIVACYSPENDING']._serialized_start=2410
-  _globals['_PRIVACYSPENDING']._serialized_end=2521
-  _globals['_PRIVACYSERVICE']._serialized_start=2673
-  _globals['_PRIVACYSERVICE']._serialized_end=3489
+  _globals['_PURPOSE']._serialized_start=2493
+  _globals['_PURPOSE']._serialized_end=2639
+  _globals['_EXPORTUSERREQUEST']._serialized_start=201
+  _globals['_EXPORTUSERREQUEST']._serialized_end=346
+  _globals['_EXPORTUSERRESPONSE']._serialized_start=348
+  _globals['_EXPORTUSERRESPONSE']._serialized_end=447
+  _globals['_PERSONALRECORD']._serialized_start=449
+  _globals['_PERSONALRECORD']._serialized_end=494
+  _globals['_ERASEUSERREQUEST']._serialized_start=496
+  _globals['_ERASEUSERREQUEST']._serialized_end=616
+  _globals['_GETERASUREREQUEST']._serialized_start=618
+  _globals['_GETERASUREREQUEST']._serialized_end=724
+  _globals['_GETLASTERASUREREQUEST']._serialized_start=726
+  _globals['_GETLASTERASUREREQUEST']._serialized_end=789
+  _globals['_GETLASTERASURERESPONSE']._serialized_start=791
+  _globals['_GETLASTERASURERESPONSE']._serialized_end=865
+  _globals['_ERASURE']._serialized_start=868
+  _globals['_ERASURE']._serialized_end=1044
+  _globals['_ERASEDSTORE']._serialized_start=1046
+  _globals['_ERASEDSTORE']._serialized_end=1156
+  _globals['_SETCONSENTREQUEST']._serialized_start=1159
+  _globals['_SETCONSENTREQUEST']._serialized_end=1407
+  _globals['_GETCONSENTREQUEST']._serialized_start=1409
+  _globals['_GETCONSENTREQUEST']._serialized_end=1535
+  _globals['_CONSENTS']._serialized_start=1538
+  _globals['_CONSENTS']._serialized_end=1670
+  _globals['_CONSENTSTATE']._serialized_start=1672
+  _globals['_CONSENTSTATE']._serialized_end=1770
+  _globals['_CONSENTDECISION']._serialized_start=1773
+  _globals['_CONSENTDECISION']._serialized_end=1919
+  _globals['_EXPORTCOUNTSREQUEST']._serialized_start=1922
+  _globals['_EXPORTCOUNTSREQUEST']._serialized_end=2191
+  _globals['_GETPRIVACYBUDGETREQUEST']._serialized_start=2193
+  _globals['_GETPRIVACYBUDGETREQUEST']._serialized_end=2258
+  _globals['_PRIVACYBUDGET']._serialized_start=2260
+  _globals['_PRIVACYBUDGET']._serialized_end=2377
+  _globals['_PRIVACYSPENDING']._serialized_start=2379
+  _globals['_PRIVACYSPENDING']._serialized_end=2490
+  _globals['_PRIVACYSERVICE']._serialized_start=2642
+  _globals['_PRIVACYSERVICE']._serialized_end=2775
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,6 @@
 import grpc
 import warnings
 
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.ranker.v1 import privacy_service_pb2 as sightline_dot_ranker_dot_v1_dot_privacy__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -36,77 +35,16 @@ class PrivacyServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.ExportUser = channel.unary_unary(
-                '/sightline.ranker.v1.PrivacyService/ExportUser',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserRequest.SerializeToString,
-                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserResponse.FromString,
-                _registered_method=True)
-        self.EraseUser = channel.unary_unary(
-                '/sightline.ranker.v1.PrivacyService/EraseUser',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.EraseUserRequest.SerializeToString,
-                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
-                _registered_method=True)
-        self.GetErasure = channel.unary_unary(
-                '/sightline.ranker.v1.PrivacyService/GetErasure',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.SerializeToString,
-                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.FromString,
-                _registered_method=True)
         self.GetLastErasure = channel.unary_unary(
                 '/sightline.ranker.v1.PrivacyService/GetLastErasure',
                 request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureRequest.SerializeToString,
                 response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureResponse.FromString,
-                _registered_method=True)
-        self.SetConsent = channel.unary_unary(
-                '/sightline.ranker.v1.PrivacyService/SetConsent',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.SerializeToString,
-                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
-                _registered_method=True)
-        self.ExportCounts = channel.unary_unary(
-                '/sightline.ranker.v1.PrivacyService/ExportCounts',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportCountsRequest.SerializeToString,
-                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
-                _registered_method=True)
-        self.GetPrivacyBudget = channel.unary_unary(
-                '/sightline.ranker.v1.PrivacyService/GetPrivacyBudget',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetPrivacyBudgetRequest.SerializeToString,
-                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.PrivacyBudget.FromString,
-                _registered_method=True)
-        self.GetConsent = channel.unary_unary(
-                '/sightline.ranker.v1.PrivacyService/GetConsent',
-                request_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.SerializeToString,
-                response_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
                 _registered_method=True)
 
 
 class PrivacyServiceServicer(object):
     """The data of one shopper: a copy of all of it, and its erasure.
     """
-
-    def ExportUser(self, request, context):
-        """Returns everything that is stored on a shopper, in pages. A visitor who was merged into a user is answered as the
-        user. SHOPPER_NOT_FOUND if nothing is stored.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def EraseUser(self, request, context):
-        """Starts a job that erases a shopper, with all visitors merged into them; a merged visitor stands for the user. It
-        covers events, answers, attributes, merges, parameters of jobs, rows of exported files, and vectors in models. A
-        restore of an older backup erases them again. What the shopper does after this call is new data and stays. If an
-        erasure is under way, or nothing was stored since a complete one, the earlier job is returned. SHOPPER_NOT_FOUND if
-        nothing is stored, without `force`. Idempotent.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetErasure(self, request, context):
-        """Returns the receipt of a shopper's newest erasure. ERASURE_NOT_FOUND if there was none.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def GetLastErasure(self, request, context):
         """Returns when the newest erasure in a catalog was requested: gateways then drop the requests that they keep.
@@ -115,82 +53,13 @@ class PrivacyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def SetConsent(self, request, context):
-        """Stores what a shopper consents to, or a catalog's default, and returns the resulting consents. It applies from the
-        next call on: answers, events, trainings and experiments. Within minutes, stored data that no consent covers any
-        more is deleted: events without PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
-        ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a merge. Repeated with the
-        same source, it changes nothing.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ExportCounts(self, request, context):
-        """Starts a job that counts the shoppers of each product with differential privacy and writes the counts to a file: who
-        reads it learns next to nothing on any one shopper. It spends `epsilon` of the catalog's budget. PRIVACY_BUDGET_SPENT
-        if that is not left.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetPrivacyBudget(self, request, context):
-        """Returns what is left of a catalog's budget for counts, and what spent it.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetConsent(self, request, context):
-        """Returns what a shopper consents to, or a catalog's default, with the history of their decisions.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_PrivacyServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'ExportUser': grpc.unary_unary_rpc_method_handler(
-                    servicer.ExportUser,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserRequest.FromString,
-                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserResponse.SerializeToString,
-            ),
-            'EraseUser': grpc.unary_unary_rpc_method_handler(
-                    servicer.EraseUser,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.EraseUserRequest.FromString,
-                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
-            ),
-            'GetErasure': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetErasure,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.FromString,
-                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.SerializeToString,
-            ),
             'GetLastErasure': grpc.unary_unary_rpc_method_handler(
                     servicer.GetLastErasure,
                     request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureRequest.FromString,
                     response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureResponse.SerializeToString,
-            ),
-            'SetConsent': grpc.unary_unary_rpc_method_handler(
-                    servicer.SetConsent,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.FromString,
-                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.SerializeToString,
-            ),
-            'ExportCounts': grpc.unary_unary_rpc_method_handler(
-                    servicer.ExportCounts,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportCountsRequest.FromString,
-                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
-            ),
-            'GetPrivacyBudget': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetPrivacyBudget,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetPrivacyBudgetRequest.FromString,
-                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.PrivacyBudget.SerializeToString,
-            ),
-            'GetConsent': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetConsent,
-                    request_deserializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.FromString,
-                    response_serializer=sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -203,87 +72,6 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
 class PrivacyService(object):
     """The data of one shopper: a copy of all of it, and its erasure.
     """
-
-    @staticmethod
-    def ExportUser(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.PrivacyService/ExportUser',
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserRequest.SerializeToString,
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportUserResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def EraseUser(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.PrivacyService/EraseUser',
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.EraseUserRequest.SerializeToString,
-            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetErasure(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.PrivacyService/GetErasure',
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetErasureRequest.SerializeToString,
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Erasure.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def GetLastErasure(request,
@@ -302,114 +90,6 @@ class PrivacyService(object):
             '/sightline.ranker.v1.PrivacyService/GetLastErasure',
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureRequest.SerializeToString,
             sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetLastErasureResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def SetConsent(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.PrivacyService/SetConsent',
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.SetConsentRequest.SerializeToString,
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ExportCounts(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.PrivacyService/ExportCounts',
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.ExportCountsRequest.SerializeToString,
-            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetPrivacyBudget(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.PrivacyService/GetPrivacyBudget',
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetPrivacyBudgetRequest.SerializeToString,
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.PrivacyBudget.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetConsent(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.ranker.v1.PrivacyService/GetConsent',
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.GetConsentRequest.SerializeToString,
-            sightline_dot_ranker_dot_v1_dot_privacy__service__pb2.Consents.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,7 +7,6 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
-import sightline.common.v1.job_pb2
 import sightline.ranker.v1.privacy_service_pb2
 import sys
 import typing
@@ -26,54 +25,6 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
-_PrivacyServiceExportUserType = typing_extensions.TypeVar(
-    '_PrivacyServiceExportUserType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
-        sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
-        sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
-        sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
-    ],
-)
-
-_PrivacyServiceEraseUserType = typing_extensions.TypeVar(
-    '_PrivacyServiceEraseUserType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-)
-
-_PrivacyServiceGetErasureType = typing_extensions.TypeVar(
-    '_PrivacyServiceGetErasureType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
-        sightline.ranker.v1.privacy_service_pb2.Erasure,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
-        sightline.ranker.v1.privacy_service_pb2.Erasure,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
-        sightline.ranker.v1.privacy_service_pb2.Erasure,
-    ],
-)
-
 _PrivacyServiceGetLastErasureType = typing_extensions.TypeVar(
     '_PrivacyServiceGetLastErasureType',
     grpc.UnaryUnaryMultiCallable[
@@ -90,252 +41,37 @@ _PrivacyServiceGetLastErasureType = typing_extensions.TypeVar(
     ],
 )
 
-_PrivacyServiceSetConsentType = typing_extensions.TypeVar(
-    '_PrivacyServiceSetConsentType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
-        sightline.ranker.v1.privacy_service_pb2.Consents,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
-        sightline.ranker.v1.privacy_service_pb2.Consents,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
-        sightline.ranker.v1.privacy_service_pb2.Consents,
-    ],
-)
-
-_PrivacyServiceExportCountsType = typing_extensions.TypeVar(
-    '_PrivacyServiceExportCountsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-)
-
-_PrivacyServiceGetPrivacyBudgetType = typing_extensions.TypeVar(
-    '_PrivacyServiceGetPrivacyBudgetType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
-        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
-        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
-        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
-    ],
-)
-
-_PrivacyServiceGetConsentType = typing_extensions.TypeVar(
-    '_PrivacyServiceGetConsentType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
-        sightline.ranker.v1.privacy_service_pb2.Consents,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
-        sightline.ranker.v1.privacy_service_pb2.Consents,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
-        sightline.ranker.v1.privacy_service_pb2.Consents,
-    ],
-)
-
-class PrivacyServiceStub(typing.Generic[_PrivacyServiceExportUserType, _PrivacyServiceEraseUserType, _PrivacyServiceGetErasureType, _PrivacyServiceGetLastErasureType, _PrivacyServiceSetConsentType, _PrivacyServiceExportCountsType, _PrivacyServiceGetPrivacyBudgetType, _PrivacyServiceGetConsentType]):
+class PrivacyServiceStub(typing.Generic[_PrivacyServiceGetLastErasureType]):
     """The data of one shopper: a copy of all of it, and its erasure."""
 
     @typing.overload
     def __init__(self: PrivacyServiceStub[
         grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
-            sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
-            sightline.common.v1.job_pb2.Job,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
-            sightline.ranker.v1.privacy_service_pb2.Erasure,
-        ],
-        grpc.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.GetLastErasureRequest,
             sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
-            sightline.ranker.v1.privacy_service_pb2.Consents,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
-            sightline.common.v1.job_pb2.Job,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
-            sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
-            sightline.ranker.v1.privacy_service_pb2.Consents,
         ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
     def __init__(self: PrivacyServiceStub[
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
-            sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
-            sightline.common.v1.job_pb2.Job,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
-            sightline.ranker.v1.privacy_service_pb2.Erasure,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
             sightline.ranker.v1.privacy_service_pb2.GetLastErasureRequest,
             sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse,
         ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
-            sightline.ranker.v1.privacy_service_pb2.Consents,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
-            sightline.common.v1.job_pb2.Job,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
-            sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
-            sightline.ranker.v1.privacy_service_pb2.Consents,
-        ],
     ], channel: grpc.aio.Channel) -> None: ...
-
-    ExportUser: _PrivacyServiceExportUserType
-    """Returns everything that is stored on a shopper, in pages. A visitor who was merged into a user is answered as the
-    user. SHOPPER_NOT_FOUND if nothing is stored.
-    """
-
-    EraseUser: _PrivacyServiceEraseUserType
-    """Starts a job that erases a shopper, with all visitors merged into them; a merged visitor stands for the user. It
-    covers events, answers, attributes, merges, parameters of jobs, rows of exported files, and vectors in models. A
-    restore of an older backup erases them again. What the shopper does after this call is new data and stays. If an
-    erasure is under way, or nothing was stored since a complete one, the earlier job is returned. SHOPPER_NOT_FOUND if
-    nothing is stored, without `force`. Idempotent.
-    """
-
-    GetErasure: _PrivacyServiceGetErasureType
-    """Returns the receipt of a shopper's newest erasure. ERASURE_NOT_FOUND if there was none."""
 
     GetLastErasure: _PrivacyServiceGetLastErasureType
     """Returns when the newest erasure in a catalog was requested: gateways then drop the requests that they keep."""
 
-    SetConsent: _PrivacyServiceSetConsentType
-    """Stores what a shopper consents to, or a catalog's default, and returns the resulting consents. It applies from the
-    next call on: answers, events, trainings and experiments. Within minutes, stored data that no consent covers any
-    more is deleted: events without PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
-    ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a merge. Repeated with the
-    same source, it changes nothing.
-    """
-
-    ExportCounts: _PrivacyServiceExportCountsType
-    """Starts a job that counts the shoppers of each product with differential privacy and writes the counts to a file: who
-    reads it learns next to nothing on any one shopper. It spends `epsilon` of the catalog's budget. PRIVACY_BUDGET_SPENT
-    if that is not left.
-    """
-
-    GetPrivacyBudget: _PrivacyServiceGetPrivacyBudgetType
-    """Returns what is left of a catalog's budget for counts, and what spent it."""
-
-    GetConsent: _PrivacyServiceGetConsentType
-    """Returns what a shopper consents to, or a catalog's default, with the history of their decisions."""
-
 PrivacyServiceAsyncStub: typing_extensions.TypeAlias = PrivacyServiceStub[
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
-        sightline.ranker.v1.privacy_service_pb2.ExportUserResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
-        sightline.ranker.v1.privacy_service_pb2.Erasure,
-    ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.ranker.v1.privacy_service_pb2.GetLastErasureRequest,
         sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
-        sightline.ranker.v1.privacy_service_pb2.Consents,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
-        sightline.ranker.v1.privacy_service_pb2.PrivacyBudget,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
-        sightline.ranker.v1.privacy_service_pb2.Consents,
     ],
 ]
 
 class PrivacyServiceServicer(metaclass=abc.ABCMeta):
     """The data of one shopper: a copy of all of it, and its erasure."""
-
-    @abc.abstractmethod
-    def ExportUser(
-        self,
-        request: sightline.ranker.v1.privacy_service_pb2.ExportUserRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.ExportUserResponse, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.ExportUserResponse]]:
-        """Returns everything that is stored on a shopper, in pages. A visitor who was merged into a user is answered as the
-        user. SHOPPER_NOT_FOUND if nothing is stored.
-        """
-
-    @abc.abstractmethod
-    def EraseUser(
-        self,
-        request: sightline.ranker.v1.privacy_service_pb2.EraseUserRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that erases a shopper, with all visitors merged into them; a merged visitor stands for the user. It
-        covers events, answers, attributes, merges, parameters of jobs, rows of exported files, and vectors in models. A
-        restore of an older backup erases them again. What the shopper does after this call is new data and stays. If an
-        erasure is under way, or nothing was stored since a complete one, the earlier job is returned. SHOPPER_NOT_FOUND if
-        nothing is stored, without `force`. Idempotent.
-        """
-
-    @abc.abstractmethod
-    def GetErasure(
-        self,
-        request: sightline.ranker.v1.privacy_service_pb2.GetErasureRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Erasure, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Erasure]]:
-        """Returns the receipt of a shopper's newest erasure. ERASURE_NOT_FOUND if there was none."""
 
     @abc.abstractmethod
     def GetLastErasure(
@@ -344,45 +80,5 @@ class PrivacyServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.GetLastErasureResponse]]:
         """Returns when the newest erasure in a catalog was requested: gateways then drop the requests that they keep."""
-
-    @abc.abstractmethod
-    def SetConsent(
-        self,
-        request: sightline.ranker.v1.privacy_service_pb2.SetConsentRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Consents, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Consents]]:
-        """Stores what a shopper consents to, or a catalog's default, and returns the resulting consents. It applies from the
-        next call on: answers, events, trainings and experiments. Within minutes, stored data that no consent covers any
-        more is deleted: events without PERSONALISE and TRAIN, records of answers without PERSONALISE, attributes without
-        ATTRIBUTES, vectors in models without TRAIN. A visitor's consents become the user's by a merge. Repeated with the
-        same source, it changes nothing.
-        """
-
-    @abc.abstractmethod
-    def ExportCounts(
-        self,
-        request: sightline.ranker.v1.privacy_service_pb2.ExportCountsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job that counts the shoppers of each product with differential privacy and writes the counts to a file: who
-        reads it learns next to nothing on any one shopper. It spends `epsilon` of the catalog's budget. PRIVACY_BUDGET_SPENT
-        if that is not left.
-        """
-
-    @abc.abstractmethod
-    def GetPrivacyBudget(
-        self,
-        request: sightline.ranker.v1.privacy_service_pb2.GetPrivacyBudgetRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.PrivacyBudget, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.PrivacyBudget]]:
-        """Returns what is left of a catalog's budget for counts, and what spent it."""
-
-    @abc.abstractmethod
-    def GetConsent(
-        self,
-        request: sightline.ranker.v1.privacy_service_pb2.GetConsentRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.ranker.v1.privacy_service_pb2.Consents, collections.abc.Awaitable[sightline.ranker.v1.privacy_service_pb2.Consents]]:
-        """Returns what a shopper consents to, or a catalog's default, with the history of their decisions."""
 
 def add_PrivacyServiceServicer_to_server(servicer: PrivacyServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

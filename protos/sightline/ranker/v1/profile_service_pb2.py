@@ -24,12 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.type import money_pb2 as google_dot_type_dot_money__pb2
-from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import event_pb2 as sightline_dot_common_dot_v1_dot_event__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/ranker/v1/profile_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a sightline/common/v1/access.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\"\x88\x01\n\x18GetShopperProfileRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\"\xb7\x02\n\x0eShopperProfile\x12\x39\n\nattributes\x18\x01 \x03(\x0b\x32%.sightline.ranker.v1.ShopperAttribute\x12\x31\n\naffinities\x18\x02 \x03(\x0b\x32\x1d.sightline.ranker.v1.Affinity\x12\x1c\n\x14\x64isliked_product_ids\x18\x03 \x03(\t\x12/\n\x08\x61\x63tivity\x18\x04 \x01(\x0b\x32\x1d.sightline.ranker.v1.Activity\x12-\n\x07segment\x18\x05 \x01(\x0b\x32\x1c.sightline.ranker.v1.Segment\x12\r\n\x05robot\x18\x06 \x01(\x08\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x13\n\x0b\x65vent_count\x18\x08 \x01(\x05\"-\n\x10ShopperAttribute\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xcf\x02\n\x08\x41\x66\x66inity\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\".sightline.ranker.v1.Affinity.Kind\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x10\n\x08strength\x18\x04 \x01(\x01\x12\r\n\x05share\x18\x05 \x01(\x01\x12\x13\n\x0busual_share\x18\x06 \x01(\x01\x12\x13\n\x0b\x65vent_count\x18\x07 \x01(\x05\x12\x13\n\x0bproduct_ids\x18\x08 \x03(\t\x12\x0c\n\x04text\x18\t \x01(\t\"\x86\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x11\n\rKIND_CATEGORY\x10\x01\x12\x0e\n\nKIND_BRAND\x10\x02\x12\x13\n\x0fKIND_PRICE_BAND\x10\x03\x12\x0c\n\x08KIND_TAG\x10\x04\x12\x12\n\x0eKIND_ATTRIBUTE\x10\x05\x12\x0e\n\nKIND_STYLE\x10\x06\"\xe6\x01\n\x08\x41\x63tivity\x12\x34\n\x10\x66irst_event_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_event_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15\x64\x61ys_since_last_event\x18\x03 \x01(\x01\x12\x13\n\x0bvisit_count\x18\x04 \x01(\x05\x12\x15\n\rvisits_a_week\x18\x05 \x01(\x01\x12\x16\n\x0epurchase_count\x18\x06 \x01(\x05\x12\x0c\n\x04text\x18\x07 \x01(\t\"m\n\x07Segment\x12\x12\n\nsegment_id\x18\x01 \x01(\x05\x12\x31\n\naffinities\x18\x02 \x03(\x0b\x32\x1d.sightline.ranker.v1.Affinity\x12\r\n\x05share\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\"m\n\x18GetProductProfileRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12\x12\n\nproduct_id\x18\x04 \x01(\t\"\xee\x02\n\x0eProductProfile\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x15\n\rcategory_path\x18\x02 \x01(\t\x12\r\n\x05\x62rand\x18\x03 \x01(\t\x12\x32\n\nprice_band\x18\x04 \x01(\x0b\x32\x1e.sightline.ranker.v1.PriceBand\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x39\n\nattributes\x18\x06 \x03(\x0b\x32%.sightline.ranker.v1.ShopperAttribute\x12\x12\n\npopularity\x18\x07 \x01(\x01\x12\x12\n\x05trend\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05style\x18\t \x03(\x02\x12\x1b\n\x13style_space_version\x18\n \x01(\t\x12!\n\x19similar_style_product_ids\x18\x0b \x03(\t\x12\r\n\x05texts\x18\x0c \x03(\t\x12\x15\n\rmodel_version\x18\r \x01(\tB\x08\n\x06_trend\"Q\n\tPriceBand\x12!\n\x05least\x18\x01 \x01(\x0b\x32\x12.google.type.Money\x12!\n\x05\x62\x65low\x18\x02 \x01(\x0b\x32\x12.google.type.Money\"\xc6\x01\n\x1bSetShopperAttributesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12?\n\nattributes\x18\x04 \x03(\x0b\x32%.sightline.ranker.v1.ShopperAttributeB\x04\x80\xc9\x18\x14\x12\x0f\n\x07\x63onsent\x18\x05 \x01(\x08\"H\n\x1cSetShopperAttributesResponse\x12\x12\n\nkept_count\x18\x01 \x01(\x05\x12\x14\n\x0c\x66ormer_count\x18\x02 \x01(\x05\"T\n\x13ListSegmentsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\"q\n\x14ListSegmentsResponse\x12.\n\x08segments\x18\x01 \x03(\x0b\x32\x1c.sightline.ranker.v1.Segment\x12\x12\n\nsilhouette\x18\x02 \x01(\x01\x12\x15\n\rmodel_version\x18\x03 \x01(\t2\xed\x03\n\x0eProfileService\x12q\n\x11GetShopperProfile\x12-.sightline.ranker.v1.GetShopperProfileRequest\x1a#.sightline.ranker.v1.ShopperProfile\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12q\n\x11GetProductProfile\x12-.sightline.ranker.v1.GetProductProfileRequest\x1a#.sightline.ranker.v1.ProductProfile\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x85\x01\n\x14SetShopperAttributes\x12\x30.sightline.ranker.v1.SetShopperAttributesRequest\x1a\x31.sightline.ranker.v1.SetShopperAttributesResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12m\n\x0cListSegments\x12(.sightline.ranker.v1.ListSegmentsRequest\x1a).sightline.ranker.v1.ListSegmentsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42J\n\x13sightline.ranker.v1B\x13ProfileServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)sightline/ranker/v1/profile_service.proto\x12\x13sightline.ranker.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/type/money.proto\x1a\x1fsightline/common/v1/event.proto\x1a sightline/common/v1/limits.proto\"\x88\x01\n\x18GetShopperProfileRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12-\n\x07shopper\x18\x04 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\"\xb7\x02\n\x0eShopperProfile\x12\x39\n\nattributes\x18\x01 \x03(\x0b\x32%.sightline.ranker.v1.ShopperAttribute\x12\x31\n\naffinities\x18\x02 \x03(\x0b\x32\x1d.sightline.ranker.v1.Affinity\x12\x1c\n\x14\x64isliked_product_ids\x18\x03 \x03(\t\x12/\n\x08\x61\x63tivity\x18\x04 \x01(\x0b\x32\x1d.sightline.ranker.v1.Activity\x12-\n\x07segment\x18\x05 \x01(\x0b\x32\x1c.sightline.ranker.v1.Segment\x12\r\n\x05robot\x18\x06 \x01(\x08\x12\x15\n\rmodel_version\x18\x07 \x01(\t\x12\x13\n\x0b\x65vent_count\x18\x08 \x01(\x05\"-\n\x10ShopperAttribute\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xcf\x02\n\x08\x41\x66\x66inity\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\".sightline.ranker.v1.Affinity.Kind\x12\x0b\n\x03key\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x10\n\x08strength\x18\x04 \x01(\x01\x12\r\n\x05share\x18\x05 \x01(\x01\x12\x13\n\x0busual_share\x18\x06 \x01(\x01\x12\x13\n\x0b\x65vent_count\x18\x07 \x01(\x05\x12\x13\n\x0bproduct_ids\x18\x08 \x03(\t\x12\x0c\n\x04text\x18\t \x01(\t\"\x86\x01\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x11\n\rKIND_CATEGORY\x10\x01\x12\x0e\n\nKIND_BRAND\x10\x02\x12\x13\n\x0fKIND_PRICE_BAND\x10\x03\x12\x0c\n\x08KIND_TAG\x10\x04\x12\x12\n\x0eKIND_ATTRIBUTE\x10\x05\x12\x0e\n\nKIND_STYLE\x10\x06\"\xe6\x01\n\x08\x41\x63tivity\x12\x34\n\x10\x66irst_event_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_event_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x15\x64\x61ys_since_last_event\x18\x03 \x01(\x01\x12\x13\n\x0bvisit_count\x18\x04 \x01(\x05\x12\x15\n\rvisits_a_week\x18\x05 \x01(\x01\x12\x16\n\x0epurchase_count\x18\x06 \x01(\x05\x12\x0c\n\x04text\x18\x07 \x01(\t\"m\n\x07Segment\x12\x12\n\nsegment_id\x18\x01 \x01(\x05\x12\x31\n\naffinities\x18\x02 \x03(\x0b\x32\x1d.sightline.ranker.v1.Affinity\x12\r\n\x05share\x18\x03 \x01(\x01\x12\x0c\n\x04text\x18\x04 \x01(\t\"m\n\x18GetProductProfileRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12\x12\n\nproduct_id\x18\x04 \x01(\t\"\xee\x02\n\x0eProductProfile\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x15\n\rcategory_path\x18\x02 \x01(\t\x12\r\n\x05\x62rand\x18\x03 \x01(\t\x12\x32\n\nprice_band\x18\x04 \x01(\x0b\x32\x1e.sightline.ranker.v1.PriceBand\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12\x39\n\nattributes\x18\x06 \x03(\x0b\x32%.sightline.ranker.v1.ShopperAttribute\x12\x12\n\npopularity\x18\x07 \x01(\x01\x12\x12\n\x05trend\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05style\x18\t \x03(\x02\x12\x1b\n\x13style_space_version\x18\n \x01(\t\x12!\n\x19similar_style_product_ids\x18\x0b \x03(\t\x12\r\n\x05texts\x18\x0c \x03(\t\x12\x15\n\rmodel_version\x18\r \x01(\tB\x08\n\x06_trend\"Q\n\tPriceBand\x12!\n\x05least\x18\x01 \x01(\x0b\x32\x12.google.type.Money\x12!\n\x05\x62\x65low\x18\x02 \x01(\x0b\x32\x12.google.type.Money\"\xc6\x01\n\x1bSetShopperAttributesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x07shopper\x18\x03 \x01(\x0b\x32\x1c.sightline.common.v1.Shopper\x12?\n\nattributes\x18\x04 \x03(\x0b\x32%.sightline.ranker.v1.ShopperAttributeB\x04\x80\xc9\x18\x14\x12\x0f\n\x07\x63onsent\x18\x05 \x01(\x08\"H\n\x1cSetShopperAttributesResponse\x12\x12\n\nkept_count\x18\x01 \x01(\x05\x12\x14\n\x0c\x66ormer_count\x18\x02 \x01(\x05\"T\n\x13ListSegmentsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\"q\n\x14ListSegmentsResponse\x12.\n\x08segments\x18\x01 \x03(\x0b\x32\x1c.sightline.ranker.v1.Segment\x12\x12\n\nsilhouette\x18\x02 \x01(\x01\x12\x15\n\rmodel_version\x18\x03 \x01(\tBJ\n\x13sightline.ranker.v1B\x13ProfileServiceProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,42 +38,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.ranker.v1B\023ProfileServiceProtoP\001Z\034sightline/ranker/v1;rankerv1'
   _globals['_SETSHOPPERATTRIBUTESREQUEST'].fields_by_name['attributes']._loaded_options = None
   _globals['_SETSHOPPERATTRIBUTESREQUEST'].fields_by_name['attributes']._serialized_options = b'\200\311\030\024'
-  _globals['_PROFILESERVICE'].methods_by_name['GetShopperProfile']._loaded_options = None
-  _globals['_PROFILESERVICE'].methods_by_name['GetShopperProfile']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_PROFILESERVICE'].methods_by_name['GetProductProfile']._loaded_options = None
-  _globals['_PROFILESERVICE'].methods_by_name['GetProductProfile']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_PROFILESERVICE'].methods_by_name['SetShopperAttributes']._loaded_options = None
-  _globals['_PROFILESERVICE'].methods_by_name['SetShopperAttributes']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_PROFILESERVICE'].methods_by_name['ListSegments']._loaded_options = None
-  _globals['_PROFILESERVICE'].methods_by_name['ListSegments']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_GETSHOPPERPROFILEREQUEST']._serialized_start=226
-  _globals['_GETSHOPPERPROFILEREQUEST']._serialized_end=362
-  _globals['_SHOPPERPROFILE']._serialized_start=365
-  _globals['_SHOPPERPROFILE']._serialized_end=676
-  _globals['_SHOPPERATTRIBUTE']._serialized_start=678
-  _globals['_SHOPPERATTRIBUTE']._serialized_end=723
-  _globals['_AFFINITY']._serialized_start=726
-  _globals['_AFFINITY']._serialized_end=1061
-  _globals['_AFFINITY_KIND']._serialized_start=927
-  _globals['_AFFINITY_KIND']._serialized_end=1061
-  _globals['_ACTIVITY']._serialized_start=1064
-  _globals['_ACTIVITY']._serialized_end=1294
-  _globals['_SEGMENT']._serialized_start=1296
-  _globals['_SEGMENT']._serialized_end=1405
-  _globals['_GETPRODUCTPROFILEREQUEST']._serialized_start=1407
-  _globals['_GETPRODUCTPROFILEREQUEST']._serialized_end=1516
-  _globals['_PRODUCTPROFILE']._serialized_start=1519
-  _globals['_PRODUCTPROFILE']._serialized_end=1885
-  _globals['_PRICEBAND']._serialized_start=1887
-  _globals['_PRICEBAND']._serialized_end=1968
-  _globals['_SETSHOPPERATTRIBUTESREQUEST']._serialized_start=1971
-  _globals['_SETSHOPPERATTRIBUTESREQUEST']._serialized_end=2169
-  _globals['_SETSHOPPERATTRIBUTESRESPONSE']._serialized_start=2171
-  _globals['_SETSHOPPERATTRIBUTESRESPONSE']._serialized_end=2243
-  _globals['_LISTSEGMENTSREQUEST']._serialized_start=2245
-  _globals['_LISTSEGMENTSREQUEST']._serialized_end=2329
-  _globals['_LISTSEGMENTSRESPONSE']._serialized_start=2331
-  _globals['_LISTSEGMENTSRESPONSE']._serialized_end=2444
-  _globals['_PROFILESERVICE']._serialized_start=2447
-  _globals['_PROFILESERVICE']._serialized_end=2940
+  _globals['_GETSHOPPERPROFILEREQUEST']._serialized_start=192
+  _globals['_GETSHOPPERPROFILEREQUEST']._serialized_end=328
+  _globals['_SHOPPERPROFILE']._serialized_start=331
+  _globals['_SHOPPERPROFILE']._serialized_end=642
+  _globals['_SHOPPERATTRIBUTE']._serialized_start=644
+  _globals['_SHOPPERATTRIBUTE']._serialized_end=689
+  _globals['_AFFINITY']._serialized_start=692
+  _globals['_AFFINITY']._serialized_end=1027
+  _globals['_AFFINITY_KIND']._serialized_start=893
+  _globals['_AFFINITY_KIND']._serialized_end=1027
+  _globals['_ACTIVITY']._serialized_start=1030
+  _globals['_ACTIVITY']._serialized_end=1260
+  _globals['_SEGMENT']._serialized_start=1262
+  _globals['_SEGMENT']._serialized_end=1371
+  _globals['_GETPRODUCTPROFILEREQUEST']._serialized_start=1373
+  _globals['_GETPRODUCTPROFILEREQUEST']._serialized_end=1482
+  _globals['_PRODUCTPROFILE']._serialized_start=1485
+  _globals['_PRODUCTPROFILE']._serialized_end=1851
+  _globals['_PRICEBAND']._serialized_start=1853
+  _globals['_PRICEBAND']._serialized_end=1934
+  _globals['_SETSHOPPERATTRIBUTESREQUEST']._serialized_start=1937
+  _globals['_SETSHOPPERATTRIBUTESREQUEST']._serialized_end=2135
+  _globals['_SETSHOPPERATTRIBUTESRESPONSE']._serialized_start=2137
+  _globals['_SETSHOPPERATTRIBUTESRESPONSE']._serialized_end=2209
+  _globals['_LISTSEGMENTSREQUEST']._serialized_start=2211
+  _globals['_LISTSEGMENTSREQUEST']._serialized_end=2295
+  _globals['_LISTSEGMENTSRESPONSE']._serialized_start=2297
+  _globals['_LISTSEGMENTSRESPONSE']._serialized_end=2410
 # @@protoc_insertion_point(module_scope)

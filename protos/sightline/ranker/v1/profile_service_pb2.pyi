@@ -466,7 +466,7 @@ class SetShopperAttributesRequest(google.protobuf.message.Message):
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     consent: builtins.bool
     """True if the shopper consents that these attributes are stored and used for recommendations. Required to store
-    attributes, unless they consented before (PrivacyService.SetConsent). False without attributes withdraws the consent: all stored attributes are deleted, and the next
+    attributes, unless they consented before (SetConsent). False without attributes withdraws the consent: all stored attributes are deleted, and the next
     training removes them from models.
     """
     @property

@@ -360,7 +360,7 @@ class AnswerDraft(google.protobuf.message.Message):
 
     @property
     def branch_names(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Names of branches, up to 16."""
+        """Names of branches, up to 32; a ranker before 0.41 accepts 16."""
 
     @property
     def branches(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
@@ -935,10 +935,8 @@ class NominateRequest(google.protobuf.message.Message):
 
     @property
     def recommenders(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Recommenders by counts, which need no model. Each returns its own list of candidates. Up to 8:
-        "co_view" (viewed in the same visits as the anchors), "co_purchase" (bought or put into the cart together with the
-        anchors), "trending" (recently more popular than usual), "best_sellers", "reorder" (bought before and due again),
-        "recently_viewed".
+        """Recommenders by counts, which need no model, as sightline.common.v1.ScorePart.name lists them. Each returns its own
+        list of candidates. Up to 8.
         Without anchors "co_view" uses the shopper's last products, and "co_purchase" those bought or put into the cart.
         """
 

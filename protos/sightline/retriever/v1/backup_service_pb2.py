@@ -24,12 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
-from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_answer__pb2
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+sightline/retriever/v1/backup_service.proto\x12\x16sightline.retriever.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/answer.proto\x1a\x1dsightline/common/v1/job.proto\"=\n\x13\x43reateBackupRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"c\n\x12ListBackupsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x13ListBackupsResponse\x12/\n\x07\x62\x61\x63kups\x18\x01 \x03(\x0b\x32\x1e.sightline.retriever.v1.Backup\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa0\x02\n\x06\x42\x61\x63kup\x12\x11\n\tbackup_id\x18\x01 \x01(\t\x12\x12\n\ncatalog_id\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x15\n\rproduct_count\x18\x05 \x01(\x03\x12\x13\n\x0bimage_count\x18\x06 \x01(\x03\x12\x14\n\x0cvector_count\x18\x07 \x01(\x03\x12\x31\n\x06spaces\x18\x08 \x03(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x17\n\x0fservice_version\x18\t \x01(\t\x12\"\n\x06status\x18\n \x01(\x0b\x32\x12.google.rpc.Status\"P\n\x13\x44\x65leteBackupRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tbackup_id\x18\x03 \x01(\t\"$\n\x14\x44\x65leteBackupResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\"\x94\x01\n\x14RestoreBackupRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tbackup_id\x18\x03 \x01(\t\x12\x19\n\x11source_catalog_id\x18\x04 \x01(\t\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\x12\x17\n\x0f\x61\x63\x63\x65pt_unsigned\x18\x06 \x01(\x08\x32\xb4\x03\n\rBackupService\x12\\\n\x0c\x43reateBackup\x12+.sightline.retriever.v1.CreateBackupRequest\x1a\x18.sightline.common.v1.Job\"\x05\x8a\xc9\x18\x01\x01\x12p\n\x0bListBackups\x12*.sightline.retriever.v1.ListBackupsRequest\x1a+.sightline.retriever.v1.ListBackupsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12s\n\x0c\x44\x65leteBackup\x12+.sightline.retriever.v1.DeleteBackupRequest\x1a,.sightline.retriever.v1.DeleteBackupResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12^\n\rRestoreBackup\x12,.sightline.retriever.v1.RestoreBackupRequest\x1a\x18.sightline.common.v1.Job\"\x05\x8a\xc9\x18\x01\x01\x42R\n\x16sightline.retriever.v1B\x12\x42\x61\x63kupServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+sightline/retriever/v1/backup_service.proto\x12\x16sightline.retriever.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sightline/common/v1/answer.proto\"=\n\x13\x43reateBackupRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"c\n\x12ListBackupsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x13ListBackupsResponse\x12/\n\x07\x62\x61\x63kups\x18\x01 \x03(\x0b\x32\x1e.sightline.retriever.v1.Backup\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa0\x02\n\x06\x42\x61\x63kup\x12\x11\n\tbackup_id\x18\x01 \x01(\t\x12\x12\n\ncatalog_id\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04size\x18\x04 \x01(\x03\x12\x15\n\rproduct_count\x18\x05 \x01(\x03\x12\x13\n\x0bimage_count\x18\x06 \x01(\x03\x12\x14\n\x0cvector_count\x18\x07 \x01(\x03\x12\x31\n\x06spaces\x18\x08 \x03(\x0b\x32!.sightline.common.v1.SpaceVersion\x12\x17\n\x0fservice_version\x18\t \x01(\t\x12\"\n\x06status\x18\n \x01(\x0b\x32\x12.google.rpc.Status\"P\n\x13\x44\x65leteBackupRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tbackup_id\x18\x03 \x01(\t\"$\n\x14\x44\x65leteBackupResponse\x12\x0c\n\x04size\x18\x01 \x01(\x03\"\x94\x01\n\x14RestoreBackupRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tbackup_id\x18\x03 \x01(\t\x12\x19\n\x11source_catalog_id\x18\x04 \x01(\t\x12\r\n\x05\x66orce\x18\x05 \x01(\x08\x12\x17\n\x0f\x61\x63\x63\x65pt_unsigned\x18\x06 \x01(\x08\x42R\n\x16sightline.retriever.v1B\x12\x42\x61\x63kupServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,28 +35,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.retriever.v1.back
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\022BackupServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
-  _globals['_BACKUPSERVICE'].methods_by_name['CreateBackup']._loaded_options = None
-  _globals['_BACKUPSERVICE'].methods_by_name['CreateBackup']._serialized_options = b'\212\311\030\001\001'
-  _globals['_BACKUPSERVICE'].methods_by_name['ListBackups']._loaded_options = None
-  _globals['_BACKUPSERVICE'].methods_by_name['ListBackups']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_BACKUPSERVICE'].methods_by_name['DeleteBackup']._loaded_options = None
-  _globals['_BACKUPSERVICE'].methods_by_name['DeleteBackup']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_BACKUPSERVICE'].methods_by_name['RestoreBackup']._loaded_options = None
-  _globals['_BACKUPSERVICE'].methods_by_name['RestoreBackup']._serialized_options = b'\212\311\030\001\001'
-  _globals['_CREATEBACKUPREQUEST']._serialized_start=228
-  _globals['_CREATEBACKUPREQUEST']._serialized_end=289
-  _globals['_LISTBACKUPSREQUEST']._serialized_start=291
-  _globals['_LISTBACKUPSREQUEST']._serialized_end=390
-  _globals['_LISTBACKUPSRESPONSE']._serialized_start=392
-  _globals['_LISTBACKUPSRESPONSE']._serialized_end=487
-  _globals['_BACKUP']._serialized_start=490
-  _globals['_BACKUP']._serialized_end=778
-  _globals['_DELETEBACKUPREQUEST']._serialized_start=780
-  _globals['_DELETEBACKUPREQUEST']._serialized_end=860
-  _globals['_DELETEBACKUPRESPONSE']._serialized_start=862
-  _globals['_DELETEBACKUPRESPONSE']._serialized_end=898
-  _globals['_RESTOREBACKUPREQUEST']._serialized_start=901
-  _globals['_RESTOREBACKUPREQUEST']._serialized_end=1049
-  _globals['_BACKUPSERVICE']._serialized_start=1052
-  _globals['_BACKUPSERVICE']._serialized_end=1488
+  _globals['_CREATEBACKUPREQUEST']._serialized_start=163
+  _globals['_CREATEBACKUPREQUEST']._serialized_end=224
+  _globals['_LISTBACKUPSREQUEST']._serialized_start=226
+  _globals['_LISTBACKUPSREQUEST']._serialized_end=325
+  _globals['_LISTBACKUPSRESPONSE']._serialized_start=327
+  _globals['_LISTBACKUPSRESPONSE']._serialized_end=422
+  _globals['_BACKUP']._serialized_start=425
+  _globals['_BACKUP']._serialized_end=713
+  _globals['_DELETEBACKUPREQUEST']._serialized_start=715
+  _globals['_DELETEBACKUPREQUEST']._serialized_end=795
+  _globals['_DELETEBACKUPRESPONSE']._serialized_start=797
+  _globals['_DELETEBACKUPRESPONSE']._serialized_end=833
+  _globals['_RESTOREBACKUPREQUEST']._serialized_start=836
+  _globals['_RESTOREBACKUPREQUEST']._serialized_end=984
 # @@protoc_insertion_point(module_scope)

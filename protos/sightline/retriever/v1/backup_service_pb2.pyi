@@ -174,7 +174,7 @@ class DeleteBackupRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     backup_id: builtins.str
-    """Id of the backup, from ListBackups."""
+    """Id of the backup, from ListBackups. Required."""
     def __init__(
         self,
         *,
@@ -221,7 +221,7 @@ class RestoreBackupRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Makes the call idempotent: the same id returns the same job. If empty, a new job is started."""
     backup_id: builtins.str
-    """Id of the backup, from ListBackups."""
+    """Id of the backup, from ListBackups. Required."""
     source_catalog_id: builtins.str
     """Catalog of the backup. Default: the one to restore into. It need not be declared in the settings, but a token must
     permit both catalogs (CATALOG_FORBIDDEN).

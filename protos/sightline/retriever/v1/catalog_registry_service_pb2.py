@@ -24,13 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import catalog_list_service_pb2 as sightline_dot_common_dot_v1_dot_catalog__list__service__pb2
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5sightline/retriever/v1/catalog_registry_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a.sightline/common/v1/catalog_list_service.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\"\xe5\x03\n\x07\x43\x61talog\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12:\n\x06labels\x18\x04 \x03(\x0b\x32$.sightline.retriever.v1.CatalogLabelB\x04\x80\xc9\x18 \x12\x13\n\x0bquota_share\x18\x05 \x01(\x01\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x30\n\x05state\x18\x07 \x01(\x0e\x32!.sightline.common.v1.CatalogState\x12\x10\n\x08\x64\x65\x63lared\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\npurge_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x10pending_services\x18\r \x03(\tB\x04\x80\xc9\x18\x03\x12\x13\n\x0b\x63opied_from\x18\x0e \x01(\t\"+\n\x0c\x43\x61talogLabel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"p\n\x14\x43reateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\";\n\x11GetCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"d\n\x13ListCatalogsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"b\n\x14ListCatalogsResponse\x12\x31\n\x08\x63\x61talogs\x18\x01 \x03(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x14UpdateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"r\n\x14\x44\x65leteCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x16\n\tundo_days\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04\x65tag\x18\x04 \x01(\tB\x0c\n\n_undo_days\"@\n\x16UndeleteCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"W\n\x12\x43opyCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x19\n\x11target_catalog_id\x18\x03 \x01(\t\"\xa4\x01\n\x0c\x43\x61talogAlias\x12\x10\n\x08\x61lias_id\x18\x01 \x01(\t\x12\x12\n\ncatalog_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x16SetCatalogAliasRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x61lias_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"C\n\x19ListCatalogAliasesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"S\n\x1aListCatalogAliasesResponse\x12\x35\n\x07\x61liases\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.CatalogAlias\"c\n\x19\x44\x65leteCatalogAliasRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x61lias_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"-\n\x1a\x44\x65leteCatalogAliasResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x32\xfc\x08\n\x16\x43\x61talogRegistryService\x12h\n\rCreateCatalog\x12,.sightline.retriever.v1.CreateCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12\x62\n\nGetCatalog\x12).sightline.retriever.v1.GetCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12s\n\x0cListCatalogs\x12+.sightline.retriever.v1.ListCatalogsRequest\x1a,.sightline.retriever.v1.ListCatalogsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12h\n\rUpdateCatalog\x12,.sightline.retriever.v1.UpdateCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12h\n\rDeleteCatalog\x12,.sightline.retriever.v1.DeleteCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12l\n\x0fUndeleteCatalog\x12..sightline.retriever.v1.UndeleteCatalogRequest\x1a\x1f.sightline.retriever.v1.Catalog\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12Z\n\x0b\x43opyCatalog\x12*.sightline.retriever.v1.CopyCatalogRequest\x1a\x18.sightline.common.v1.Job\"\x05\x8a\xc9\x18\x01\x01\x12q\n\x0fSetCatalogAlias\x12..sightline.retriever.v1.SetCatalogAliasRequest\x1a$.sightline.retriever.v1.CatalogAlias\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12\x85\x01\n\x12ListCatalogAliases\x12\x31.sightline.retriever.v1.ListCatalogAliasesRequest\x1a\x32.sightline.retriever.v1.ListCatalogAliasesResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x85\x01\n\x12\x44\x65leteCatalogAlias\x12\x31.sightline.retriever.v1.DeleteCatalogAliasRequest\x1a\x32.sightline.retriever.v1.DeleteCatalogAliasResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x42[\n\x16sightline.retriever.v1B\x1b\x43\x61talogRegistryServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5sightline/retriever/v1/catalog_registry_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.sightline/common/v1/catalog_list_service.proto\x1a sightline/common/v1/limits.proto\"\xe5\x03\n\x07\x43\x61talog\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12:\n\x06labels\x18\x04 \x03(\x0b\x32$.sightline.retriever.v1.CatalogLabelB\x04\x80\xc9\x18 \x12\x13\n\x0bquota_share\x18\x05 \x01(\x01\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x30\n\x05state\x18\x07 \x01(\x0e\x32!.sightline.common.v1.CatalogState\x12\x10\n\x08\x64\x65\x63lared\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\npurge_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x10pending_services\x18\r \x03(\tB\x04\x80\xc9\x18\x03\x12\x13\n\x0b\x63opied_from\x18\x0e \x01(\t\"+\n\x0c\x43\x61talogLabel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"p\n\x14\x43reateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\";\n\x11GetCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"d\n\x13ListCatalogsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"b\n\x14ListCatalogsResponse\x12\x31\n\x08\x63\x61talogs\x18\x01 \x03(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x14UpdateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"r\n\x14\x44\x65leteCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x16\n\tundo_days\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04\x65tag\x18\x04 \x01(\tB\x0c\n\n_undo_days\"@\n\x16UndeleteCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"W\n\x12\x43opyCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x19\n\x11target_catalog_id\x18\x03 \x01(\t\"\xa4\x01\n\x0c\x43\x61talogAlias\x12\x10\n\x08\x61lias_id\x18\x01 \x01(\t\x12\x12\n\ncatalog_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x16SetCatalogAliasRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x61lias_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"C\n\x19ListCatalogAliasesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"S\n\x1aListCatalogAliasesResponse\x12\x35\n\x07\x61liases\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.CatalogAlias\"c\n\x19\x44\x65leteCatalogAliasRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x61lias_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"-\n\x1a\x44\x65leteCatalogAliasResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x42[\n\x16sightline.retriever.v1B\x1b\x43\x61talogRegistryServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,58 +40,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOG'].fields_by_name['labels']._serialized_options = b'\200\311\030 '
   _globals['_CATALOG'].fields_by_name['pending_services']._loaded_options = None
   _globals['_CATALOG'].fields_by_name['pending_services']._serialized_options = b'\200\311\030\003'
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['CreateCatalog']._loaded_options = None
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['CreateCatalog']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['GetCatalog']._loaded_options = None
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['GetCatalog']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['ListCatalogs']._loaded_options = None
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['ListCatalogs']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['UpdateCatalog']._loaded_options = None
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['UpdateCatalog']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['DeleteCatalog']._loaded_options = None
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['DeleteCatalog']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['UndeleteCatalog']._loaded_options = None
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['UndeleteCatalog']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['CopyCatalog']._loaded_options = None
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['CopyCatalog']._serialized_options = b'\212\311\030\001\001'
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['SetCatalogAlias']._loaded_options = None
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['SetCatalogAlias']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['ListCatalogAliases']._loaded_options = None
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['ListCatalogAliases']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['DeleteCatalogAlias']._loaded_options = None
-  _globals['_CATALOGREGISTRYSERVICE'].methods_by_name['DeleteCatalogAlias']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_CATALOG']._serialized_start=296
-  _globals['_CATALOG']._serialized_end=781
-  _globals['_CATALOGLABEL']._serialized_start=783
-  _globals['_CATALOGLABEL']._serialized_end=826
-  _globals['_CREATECATALOGREQUEST']._serialized_start=828
-  _globals['_CREATECATALOGREQUEST']._serialized_end=940
-  _globals['_GETCATALOGREQUEST']._serialized_start=942
-  _globals['_GETCATALOGREQUEST']._serialized_end=1001
-  _globals['_LISTCATALOGSREQUEST']._serialized_start=1003
-  _globals['_LISTCATALOGSREQUEST']._serialized_end=1103
-  _globals['_LISTCATALOGSRESPONSE']._serialized_start=1105
-  _globals['_LISTCATALOGSRESPONSE']._serialized_end=1203
-  _globals['_UPDATECATALOGREQUEST']._serialized_start=1206
-  _globals['_UPDATECATALOGREQUEST']._serialized_end=1367
-  _globals['_DELETECATALOGREQUEST']._serialized_start=1369
-  _globals['_DELETECATALOGREQUEST']._serialized_end=1483
-  _globals['_UNDELETECATALOGREQUEST']._serialized_start=1485
-  _globals['_UNDELETECATALOGREQUEST']._serialized_end=1549
-  _globals['_COPYCATALOGREQUEST']._serialized_start=1551
-  _globals['_COPYCATALOGREQUEST']._serialized_end=1638
-  _globals['_CATALOGALIAS']._serialized_start=1641
-  _globals['_CATALOGALIAS']._serialized_end=1805
-  _globals['_SETCATALOGALIASREQUEST']._serialized_start=1807
-  _globals['_SETCATALOGALIASREQUEST']._serialized_end=1903
-  _globals['_LISTCATALOGALIASESREQUEST']._serialized_start=1905
-  _globals['_LISTCATALOGALIASESREQUEST']._serialized_end=1972
-  _globals['_LISTCATALOGALIASESRESPONSE']._serialized_start=1974
-  _globals['_LISTCATALOGALIASESRESPONSE']._serialized_end=2057
-  _globals['_DELETECATALOGALIASREQUEST']._serialized_start=2059
-  _globals['_DELETECATALOGALIASREQUEST']._serialized_end=2158
-  _globals['_DELETECATALOGALIASRESPONSE']._serialized_start=2160
-  _globals['_DELETECATALOGALIASRESPONSE']._serialized_end=2205
-  _globals['_CATALOGREGISTRYSERVICE']._serialized_start=2208
-  _globals['_CATALOGREGISTRYSERVICE']._serialized_end=3356
+  _globals['_CATALOG']._serialized_start=231
+  _globals['_CATALOG']._serialized_end=716
+  _globals['_CATALOGLABEL']._serialized_start=718
+  _globals['_CATALOGLABEL']._serialized_end=761
+  _globals['_CREATECATALOGREQUEST']._serialized_start=763
+  _globals['_CREATECATALOGREQUEST']._serialized_end=875
+  _globals['_GETCATALOGREQUEST']._serialized_start=877
+  _globals['_GETCATALOGREQUEST']._serialized_end=936
+  _globals['_LISTCATALOGSREQUEST']._serialized_start=938
+  _globals['_LISTCATALOGSREQUEST']._serialized_end=1038
+  _globals['_LISTCATALOGSRESPONSE']._serialized_start=1040
+  _globals['_LISTCATALOGSRESPONSE']._serialized_end=1138
+  _globals['_UPDATECATALOGREQUEST']._serialized_start=1141
+  _globals['_UPDATECATALOGREQUEST']._serialized_end=1302
+  _globals['_DELETECATALOGREQUEST']._serialized_start=1304
+  _globals['_DELETECATALOGREQUEST']._serialized_end=1418
+  _globals['_UNDELETECATALOGREQUEST']._serialized_start=1420
+  _globals['_UNDELETECATALOGREQUEST']._serialized_end=1484
+  _globals['_COPYCATALOGREQUEST']._serialized_start=1486
+  _globals['_COPYCATALOGREQUEST']._serialized_end=1573
+  _globals['_CATALOGALIAS']._serialized_start=1576
+  _globals['_CATALOGALIAS']._serialized_end=1740
+  _globals['_SETCATALOGALIASREQUEST']._serialized_start=1742
+  _globals['_SETCATALOGALIASREQUEST']._serialized_end=1838
+  _globals['_LISTCATALOGALIASESREQUEST']._serialized_start=1840
+  _globals['_LISTCATALOGALIASESREQUEST']._serialized_end=1907
+  _globals['_LISTCATALOGALIASESRESPONSE']._serialized_start=1909
+  _globals['_LISTCATALOGALIASESRESPONSE']._serialized_end=1992
+  _globals['_DELETECATALOGALIASREQUEST']._serialized_start=1994
+  _globals['_DELETECATALOGALIASREQUEST']._serialized_end=2093
+  _globals['_DELETECATALOGALIASRESPONSE']._serialized_start=2095
+  _globals['_DELETECATALOGALIASRESPONSE']._serialized_end=2140
 # @@protoc_insertion_point(module_scope)

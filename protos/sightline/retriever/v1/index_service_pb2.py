@@ -23,11 +23,9 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/retriever/v1/index_service.proto\x12\x16sightline.retriever.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a\x1dsightline/common/v1/job.proto\"\xcd\x01\n\x0fIndexParameters\x12:\n\x04kind\x18\x01 \x01(\x0e\x32,.sightline.retriever.v1.IndexParameters.Kind\x12\t\n\x01m\x18\x02 \x01(\x05\x12\x17\n\x0f\x65\x66_construction\x18\x03 \x01(\x05\x12\n\n\x02\x65\x66\x18\x04 \x01(\x05\x12\x12\n\npartitions\x18\x05 \x01(\x05\":\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_FLAT\x10\x01\x12\r\n\tKIND_HNSW\x10\x02\"\xfc\x04\n\nGeneration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05space\x18\x02 \x01(\t\x12\x15\n\rspace_version\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\x12.\n\x06metric\x18\x05 \x01(\x0e\x32\x1e.sightline.retriever.v1.Metric\x12;\n\nparameters\x18\x06 \x01(\x0b\x32\'.sightline.retriever.v1.IndexParameters\x12\x37\n\x05state\x18\x07 \x01(\x0e\x32(.sightline.retriever.v1.Generation.State\x12\x0e\n\x06\x61\x63tive\x18\x08 \x01(\x08\x12\x10\n\x08previous\x18\t \x01(\x08\x12\x15\n\rindexed_count\x18\n \x01(\x03\x12\x15\n\rpending_count\x18\x0b \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x0c \x01(\x03\x12:\n\x0cverification\x18\r \x01(\x0b\x32$.sightline.retriever.v1.Verification\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\ractivate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66orced\x18\x10 \x01(\x08\x12\x13\n\x0bof_products\x18\x11 \x01(\x08\"V\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_BUILDING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x11\n\rSTATE_DROPPED\x10\x03\"\xb5\x02\n\x0cVerification\x12\x0e\n\x06passed\x18\x01 \x01(\x08\x12\x10\n\x08\x66indings\x18\x02 \x03(\t\x12\x14\n\x0csample_count\x18\x03 \x01(\x05\x12\x17\n\x0fleast_agreement\x18\x04 \x01(\x02\x12\x0e\n\x06recall\x18\x05 \x01(\x02\x12\x1c\n\x0f\x66iltered_recall\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\t\n\x01k\x18\x07 \x01(\x05\x12\x14\n\x0crecord_count\x18\x08 \x01(\x03\x12\x13\n\x0bindex_count\x18\t \x01(\x03\x12\x15\n\runsound_count\x18\n \x01(\x03\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fnearest_cosines\x18\x0c \x03(\x02\x42\x12\n\x10_filtered_recall\"\xf5\x01\n\x17\x43reateGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05space\x18\x04 \x01(\t\x12\x15\n\rspace_version\x18\x05 \x01(\t\x12.\n\x06metric\x18\x06 \x01(\x0e\x32\x1e.sightline.retriever.v1.Metric\x12;\n\nparameters\x18\x07 \x01(\x0b\x32\'.sightline.retriever.v1.IndexParameters\x12\x11\n\tdimension\x18\x08 \x01(\x05\"Q\n\x19\x42\x61\x63kfillGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x83\x01\n\x17VerifyGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0bsample_size\x18\x04 \x01(\x05\x12\t\n\x01k\x18\x05 \x01(\x05\x12\x12\n\nmin_recall\x18\x06 \x01(\x02\"`\n\x19\x41\x63tivateGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"R\n\x19RollbackGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\"M\n\x15\x44ropGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"h\n\x16ListGenerationsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\x12\x17\n\x0finclude_dropped\x18\x04 \x01(\x08\"R\n\x17ListGenerationsResponse\x12\x37\n\x0bgenerations\x18\x01 \x03(\x0b\x32\".sightline.retriever.v1.Generation*Q\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\r\n\tMETRIC_L2\x10\x02\x12\r\n\tMETRIC_IP\x10\x03\x32\xb2\x06\n\x0cIndexService\x12o\n\x10\x43reateGeneration\x12/.sightline.retriever.v1.CreateGenerationRequest\x1a\".sightline.retriever.v1.Generation\"\x06\x8a\xc9\x18\x02\x01\x06\x12l\n\x12\x42\x61\x63kfillGeneration\x12\x31.sightline.retriever.v1.BackfillGenerationRequest\x1a\x18.sightline.common.v1.Job\"\t\x90\x02\x02\x8a\xc9\x18\x02\x01\x06\x12h\n\x10VerifyGeneration\x12/.sightline.retriever.v1.VerifyGenerationRequest\x1a\x18.sightline.common.v1.Job\"\t\x90\x02\x02\x8a\xc9\x18\x02\x01\x06\x12v\n\x12\x41\x63tivateGeneration\x12\x31.sightline.retriever.v1.ActivateGenerationRequest\x1a\".sightline.retriever.v1.Generation\"\t\x90\x02\x02\x8a\xc9\x18\x02\x01\x06\x12r\n\x12RollbackGeneration\x12\x31.sightline.retriever.v1.RollbackGenerationRequest\x1a\".sightline.retriever.v1.Generation\"\x05\x8a\xc9\x18\x01\x01\x12n\n\x0e\x44ropGeneration\x12-.sightline.retriever.v1.DropGenerationRequest\x1a\".sightline.retriever.v1.Generation\"\t\x90\x02\x02\x8a\xc9\x18\x02\x01\x06\x12}\n\x0fListGenerations\x12..sightline.retriever.v1.ListGenerationsRequest\x1a/.sightline.retriever.v1.ListGenerationsResponse\"\t\x90\x02\x01\x8a\xc9\x18\x02\x01\x06\x42Q\n\x16sightline.retriever.v1B\x11IndexServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/retriever/v1/index_service.proto\x12\x16sightline.retriever.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xcd\x01\n\x0fIndexParameters\x12:\n\x04kind\x18\x01 \x01(\x0e\x32,.sightline.retriever.v1.IndexParameters.Kind\x12\t\n\x01m\x18\x02 \x01(\x05\x12\x17\n\x0f\x65\x66_construction\x18\x03 \x01(\x05\x12\n\n\x02\x65\x66\x18\x04 \x01(\x05\x12\x12\n\npartitions\x18\x05 \x01(\x05\":\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\r\n\tKIND_FLAT\x10\x01\x12\r\n\tKIND_HNSW\x10\x02\"\xfc\x04\n\nGeneration\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05space\x18\x02 \x01(\t\x12\x15\n\rspace_version\x18\x03 \x01(\t\x12\x11\n\tdimension\x18\x04 \x01(\x05\x12.\n\x06metric\x18\x05 \x01(\x0e\x32\x1e.sightline.retriever.v1.Metric\x12;\n\nparameters\x18\x06 \x01(\x0b\x32\'.sightline.retriever.v1.IndexParameters\x12\x37\n\x05state\x18\x07 \x01(\x0e\x32(.sightline.retriever.v1.Generation.State\x12\x0e\n\x06\x61\x63tive\x18\x08 \x01(\x08\x12\x10\n\x08previous\x18\t \x01(\x08\x12\x15\n\rindexed_count\x18\n \x01(\x03\x12\x15\n\rpending_count\x18\x0b \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x0c \x01(\x03\x12:\n\x0cverification\x18\r \x01(\x0b\x32$.sightline.retriever.v1.Verification\x12/\n\x0b\x63reate_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\ractivate_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x66orced\x18\x10 \x01(\x08\x12\x13\n\x0bof_products\x18\x11 \x01(\x08\"V\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x12\n\x0eSTATE_BUILDING\x10\x01\x12\x0f\n\x0bSTATE_READY\x10\x02\x12\x11\n\rSTATE_DROPPED\x10\x03\"\xb5\x02\n\x0cVerification\x12\x0e\n\x06passed\x18\x01 \x01(\x08\x12\x10\n\x08\x66indings\x18\x02 \x03(\t\x12\x14\n\x0csample_count\x18\x03 \x01(\x05\x12\x17\n\x0fleast_agreement\x18\x04 \x01(\x02\x12\x0e\n\x06recall\x18\x05 \x01(\x02\x12\x1c\n\x0f\x66iltered_recall\x18\x06 \x01(\x02H\x00\x88\x01\x01\x12\t\n\x01k\x18\x07 \x01(\x05\x12\x14\n\x0crecord_count\x18\x08 \x01(\x03\x12\x13\n\x0bindex_count\x18\t \x01(\x03\x12\x15\n\runsound_count\x18\n \x01(\x03\x12,\n\x08\x65nd_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fnearest_cosines\x18\x0c \x03(\x02\x42\x12\n\x10_filtered_recall\"\xf5\x01\n\x17\x43reateGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05space\x18\x04 \x01(\t\x12\x15\n\rspace_version\x18\x05 \x01(\t\x12.\n\x06metric\x18\x06 \x01(\x0e\x32\x1e.sightline.retriever.v1.Metric\x12;\n\nparameters\x18\x07 \x01(\x0b\x32\'.sightline.retriever.v1.IndexParameters\x12\x11\n\tdimension\x18\x08 \x01(\x05\"Q\n\x19\x42\x61\x63kfillGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\x83\x01\n\x17VerifyGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0bsample_size\x18\x04 \x01(\x05\x12\t\n\x01k\x18\x05 \x01(\x05\x12\x12\n\nmin_recall\x18\x06 \x01(\x02\"`\n\x19\x41\x63tivateGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"R\n\x19RollbackGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\"M\n\x15\x44ropGenerationRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"h\n\x16ListGenerationsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t\x12\x17\n\x0finclude_dropped\x18\x04 \x01(\x08\"R\n\x17ListGenerationsResponse\x12\x37\n\x0bgenerations\x18\x01 \x03(\x0b\x32\".sightline.retriever.v1.Generation*Q\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x11\n\rMETRIC_COSINE\x10\x01\x12\r\n\tMETRIC_L2\x10\x02\x12\r\n\tMETRIC_IP\x10\x03\x42Q\n\x16sightline.retriever.v1B\x11IndexServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,48 +33,32 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.retriever.v1.inde
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\021IndexServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
-  _globals['_INDEXSERVICE'].methods_by_name['CreateGeneration']._loaded_options = None
-  _globals['_INDEXSERVICE'].methods_by_name['CreateGeneration']._serialized_options = b'\212\311\030\002\001\006'
-  _globals['_INDEXSERVICE'].methods_by_name['BackfillGeneration']._loaded_options = None
-  _globals['_INDEXSERVICE'].methods_by_name['BackfillGeneration']._serialized_options = b'\220\002\002\212\311\030\002\001\006'
-  _globals['_INDEXSERVICE'].methods_by_name['VerifyGeneration']._loaded_options = None
-  _globals['_INDEXSERVICE'].methods_by_name['VerifyGeneration']._serialized_options = b'\220\002\002\212\311\030\002\001\006'
-  _globals['_INDEXSERVICE'].methods_by_name['ActivateGeneration']._loaded_options = None
-  _globals['_INDEXSERVICE'].methods_by_name['ActivateGeneration']._serialized_options = b'\220\002\002\212\311\030\002\001\006'
-  _globals['_INDEXSERVICE'].methods_by_name['RollbackGeneration']._loaded_options = None
-  _globals['_INDEXSERVICE'].methods_by_name['RollbackGeneration']._serialized_options = b'\212\311\030\001\001'
-  _globals['_INDEXSERVICE'].methods_by_name['DropGeneration']._loaded_options = None
-  _globals['_INDEXSERVICE'].methods_by_name['DropGeneration']._serialized_options = b'\220\002\002\212\311\030\002\001\006'
-  _globals['_INDEXSERVICE'].methods_by_name['ListGenerations']._loaded_options = None
-  _globals['_INDEXSERVICE'].methods_by_name['ListGenerations']._serialized_options = b'\220\002\001\212\311\030\002\001\006'
-  _globals['_METRIC']._serialized_start=2243
-  _globals['_METRIC']._serialized_end=2324
-  _globals['_INDEXPARAMETERS']._serialized_start=169
-  _globals['_INDEXPARAMETERS']._serialized_end=374
-  _globals['_INDEXPARAMETERS_KIND']._serialized_start=316
-  _globals['_INDEXPARAMETERS_KIND']._serialized_end=374
-  _globals['_GENERATION']._serialized_start=377
-  _globals['_GENERATION']._serialized_end=1013
-  _globals['_GENERATION_STATE']._serialized_start=927
-  _globals['_GENERATION_STATE']._serialized_end=1013
-  _globals['_VERIFICATION']._serialized_start=1016
-  _globals['_VERIFICATION']._serialized_end=1325
-  _globals['_CREATEGENERATIONREQUEST']._serialized_start=1328
-  _globals['_CREATEGENERATIONREQUEST']._serialized_end=1573
-  _globals['_BACKFILLGENERATIONREQUEST']._serialized_start=1575
-  _globals['_BACKFILLGENERATIONREQUEST']._serialized_end=1656
-  _globals['_VERIFYGENERATIONREQUEST']._serialized_start=1659
-  _globals['_VERIFYGENERATIONREQUEST']._serialized_end=1790
-  _globals['_ACTIVATEGENERATIONREQUEST']._serialized_start=1792
-  _globals['_ACTIVATEGENERATIONREQUEST']._serialized_end=1888
-  _globals['_ROLLBACKGENERATIONREQUEST']._serialized_start=1890
-  _globals['_ROLLBACKGENERATIONREQUEST']._serialized_end=1972
-  _globals['_DROPGENERATIONREQUEST']._serialized_start=1974
-  _globals['_DROPGENERATIONREQUEST']._serialized_end=2051
-  _globals['_LISTGENERATIONSREQUEST']._serialized_start=2053
-  _globals['_LISTGENERATIONSREQUEST']._serialized_end=2157
-  _globals['_LISTGENERATIONSRESPONSE']._serialized_start=2159
-  _globals['_LISTGENERATIONSRESPONSE']._serialized_end=2241
-  _globals['_INDEXSERVICE']._serialized_start=2327
-  _globals['_INDEXSERVICE']._serialized_end=3145
+  _globals['_METRIC']._serialized_start=2178
+  _globals['_METRIC']._serialized_end=2259
+  _globals['_INDEXPARAMETERS']._serialized_start=104
+  _globals['_INDEXPARAMETERS']._serialized_end=309
+  _globals['_INDEXPARAMETERS_KIND']._serialized_start=251
+  _globals['_INDEXPARAMETERS_KIND']._serialized_end=309
+  _globals['_GENERATION']._serialized_start=312
+  _globals['_GENERATION']._serialized_end=948
+  _globals['_GENERATION_STATE']._serialized_start=862
+  _globals['_GENERATION_STATE']._serialized_end=948
+  _globals['_VERIFICATION']._serialized_start=951
+  _globals['_VERIFICATION']._serialized_end=1260
+  _globals['_CREATEGENERATIONREQUEST']._serialized_start=1263
+  _globals['_CREATEGENERATIONREQUEST']._serialized_end=1508
+  _globals['_BACKFILLGENERATIONREQUEST']._serialized_start=1510
+  _globals['_BACKFILLGENERATIONREQUEST']._serialized_end=1591
+  _globals['_VERIFYGENERATIONREQUEST']._serialized_start=1594
+  _globals['_VERIFYGENERATIONREQUEST']._serialized_end=1725
+  _globals['_ACTIVATEGENERATIONREQUEST']._serialized_start=1727
+  _globals['_ACTIVATEGENERATIONREQUEST']._serialized_end=1823
+  _globals['_ROLLBACKGENERATIONREQUEST']._serialized_start=1825
+  _globals['_ROLLBACKGENERATIONREQUEST']._serialized_end=1907
+  _globals['_DROPGENERATIONREQUEST']._serialized_start=1909
+  _globals['_DROPGENERATIONREQUEST']._serialized_end=1986
+  _globals['_LISTGENERATIONSREQUEST']._serialized_start=1988
+  _globals['_LISTGENERATIONSREQUEST']._serialized_end=2092
+  _globals['_LISTGENERATIONSRESPONSE']._serialized_start=2094
+  _globals['_LISTGENERATIONSRESPONSE']._serialized_end=2176
 # @@protoc_insertion_point(module_scope)

@@ -23,10 +23,9 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/retriever/v1/photo_service.proto\x12\x16sightline.retriever.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\"`\n\x14TakeDownPhotoRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"`\n\x15TakeDownPhotoResponse\x12\x32\n\x08takedown\x18\x01 \x01(\x0b\x32 .sightline.retriever.v1.Takedown\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\"]\n\x08Takedown\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x13LiftTakedownRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"&\n\x14LiftTakedownResponse\x12\x0e\n\x06lifted\x18\x01 \x01(\x08\"e\n\x14ListTakedownsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"e\n\x15ListTakedownsResponse\x12\x33\n\ttakedowns\x18\x01 \x03(\x0b\x32 .sightline.retriever.v1.Takedown\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xf3\x02\n\x0cPhotoService\x12v\n\rTakeDownPhoto\x12,.sightline.retriever.v1.TakeDownPhotoRequest\x1a-.sightline.retriever.v1.TakeDownPhotoResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12s\n\x0cLiftTakedown\x12+.sightline.retriever.v1.LiftTakedownRequest\x1a,.sightline.retriever.v1.LiftTakedownResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12v\n\rListTakedowns\x12,.sightline.retriever.v1.ListTakedownsRequest\x1a-.sightline.retriever.v1.ListTakedownsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42Q\n\x16sightline.retriever.v1B\x11PhotoServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/retriever/v1/photo_service.proto\x12\x16sightline.retriever.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"`\n\x14TakeDownPhotoRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"`\n\x15TakeDownPhotoResponse\x12\x32\n\x08takedown\x18\x01 \x01(\x0b\x32 .sightline.retriever.v1.Takedown\x12\x13\n\x0bproduct_ids\x18\x02 \x03(\t\"]\n\x08Takedown\x12\x10\n\x08image_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"O\n\x13LiftTakedownRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"&\n\x14LiftTakedownResponse\x12\x0e\n\x06lifted\x18\x01 \x01(\x08\"e\n\x14ListTakedownsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"e\n\x15ListTakedownsResponse\x12\x33\n\ttakedowns\x18\x01 \x03(\x0b\x32 .sightline.retriever.v1.Takedown\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\tBQ\n\x16sightline.retriever.v1B\x11PhotoServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,26 +33,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.retriever.v1.phot
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\021PhotoServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
-  _globals['_PHOTOSERVICE'].methods_by_name['TakeDownPhoto']._loaded_options = None
-  _globals['_PHOTOSERVICE'].methods_by_name['TakeDownPhoto']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_PHOTOSERVICE'].methods_by_name['LiftTakedown']._loaded_options = None
-  _globals['_PHOTOSERVICE'].methods_by_name['LiftTakedown']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_PHOTOSERVICE'].methods_by_name['ListTakedowns']._loaded_options = None
-  _globals['_PHOTOSERVICE'].methods_by_name['ListTakedowns']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_TAKEDOWNPHOTOREQUEST']._serialized_start=137
-  _globals['_TAKEDOWNPHOTOREQUEST']._serialized_end=233
-  _globals['_TAKEDOWNPHOTORESPONSE']._serialized_start=235
-  _globals['_TAKEDOWNPHOTORESPONSE']._serialized_end=331
-  _globals['_TAKEDOWN']._serialized_start=333
-  _globals['_TAKEDOWN']._serialized_end=426
-  _globals['_LIFTTAKEDOWNREQUEST']._serialized_start=428
-  _globals['_LIFTTAKEDOWNREQUEST']._serialized_end=507
-  _globals['_LIFTTAKEDOWNRESPONSE']._serialized_start=509
-  _globals['_LIFTTAKEDOWNRESPONSE']._serialized_end=547
-  _globals['_LISTTAKEDOWNSREQUEST']._serialized_start=549
-  _globals['_LISTTAKEDOWNSREQUEST']._serialized_end=650
-  _globals['_LISTTAKEDOWNSRESPONSE']._serialized_start=652
-  _globals['_LISTTAKEDOWNSRESPONSE']._serialized_end=753
-  _globals['_PHOTOSERVICE']._serialized_start=756
-  _globals['_PHOTOSERVICE']._serialized_end=1127
+  _globals['_TAKEDOWNPHOTOREQUEST']._serialized_start=103
+  _globals['_TAKEDOWNPHOTOREQUEST']._serialized_end=199
+  _globals['_TAKEDOWNPHOTORESPONSE']._serialized_start=201
+  _globals['_TAKEDOWNPHOTORESPONSE']._serialized_end=297
+  _globals['_TAKEDOWN']._serialized_start=299
+  _globals['_TAKEDOWN']._serialized_end=392
+  _globals['_LIFTTAKEDOWNREQUEST']._serialized_start=394
+  _globals['_LIFTTAKEDOWNREQUEST']._serialized_end=473
+  _globals['_LIFTTAKEDOWNRESPONSE']._serialized_start=475
+  _globals['_LIFTTAKEDOWNRESPONSE']._serialized_end=513
+  _globals['_LISTTAKEDOWNSREQUEST']._serialized_start=515
+  _globals['_LISTTAKEDOWNSREQUEST']._serialized_end=616
+  _globals['_LISTTAKEDOWNSRESPONSE']._serialized_start=618
+  _globals['_LISTTAKEDOWNSRESPONSE']._serialized_end=719
 # @@protoc_insertion_point(module_scope)

@@ -34,7 +34,7 @@ class TakeDownPhotoRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     image_id: builtins.str
-    """Id of the photo: the SHA-256 of its bytes, 64 characters of 0-9 and a-f. It need not be stored."""
+    """Id of the photo: the SHA-256 of its bytes, 64 characters of 0-9 and a-f. It need not be stored. Required."""
     reason: builtins.str
     """Reason, for readers of the list, up to 500 characters. Optional."""
     def __init__(
@@ -119,7 +119,7 @@ class LiftTakedownRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     image_id: builtins.str
-    """Id of the photo."""
+    """Id of the photo. Required."""
     def __init__(
         self,
         *,

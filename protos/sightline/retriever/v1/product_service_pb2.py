@@ -22,20 +22,15 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
-from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
-from google.type import money_pb2 as google_dot_type_dot_money__pb2
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import candidate_pb2 as sightline_dot_common_dot_v1_dot_candidate__pb2
 from sightline.common.v1 import facet_pb2 as sightline_dot_common_dot_v1_dot_facet__pb2
 from sightline.common.v1 import filter_pb2 as sightline_dot_common_dot_v1_dot_filter__pb2
-from sightline.common.v1 import import_pb2 as sightline_dot_common_dot_v1_dot_import__pb2
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/product_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x17google/type/money.proto\x1a sightline/common/v1/access.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/facet.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/import.proto\x1a\x1dsightline/common/v1/job.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"o\n\x15UpsertProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12.\n\x08products\x18\x03 \x03(\x0b\x32\x1c.sightline.common.v1.Product\"d\n\x16UpsertProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"g\n\x0cUpsertResult\x12\"\n\x06status\x18\x01 \x01(\x0b\x32\x12.google.rpc.Status\x12\x12\n\nproduct_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x11\n\timage_ids\x18\x04 \x03(\t\"\xfa\x01\n\x17\x42\x61tchGetProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x04view\x18\x05 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x16\n\x0e\x65xplain_filter\x18\x06 \x01(\x08\x12\x19\n\x11title_product_ids\x18\x07 \x03(\t\x12\x0f\n\x07unshown\x18\x08 \x01(\x08\"\xec\x02\n\x18\x42\x61tchGetProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x1b\n\x13missing_product_ids\x18\x03 \x03(\t\x12\x1c\n\x14\x66iltered_product_ids\x18\x04 \x03(\t\x12\x35\n\nrejections\x18\x05 \x03(\x0b\x32!.sightline.retriever.v1.Rejection\x12\x0e\n\x06titles\x18\x06 \x03(\t\x12\x1d\n\x15\x63\x61talog_product_count\x18\x07 \x01(\x03\x12\x30\n\x05stamp\x18\x08 \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\x12\x15\n\rnewest_commit\x18\t \x01(\x03\"N\n\tRejection\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tcondition\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x03(\t\"\x9c\x01\n\x12\x43ountFacetsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x06\x66\x61\x63\x65ts\x18\x04 \x03(\x0b\x32!.sightline.common.v1.FacetRequest\"X\n\x13\x43ountFacetsResponse\x12*\n\x06\x66\x61\x63\x65ts\x18\x01 \x03(\x0b\x32\x1a.sightline.common.v1.Facet\x12\x15\n\rproduct_count\x18\x02 \x01(\x05\"\xc7\x03\n\x15\x42rowseProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05order\x18\x04 \x01(\t\x12\x1a\n\x12ranked_product_ids\x18\x05 \x03(\t\x12\x30\n\x0blast_filter\x18\x06 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x1b\n\x13\x65xclude_product_ids\x18\x08 \x03(\t\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\x12\x31\n\x06\x66\x61\x63\x65ts\x18\x0b \x03(\x0b\x32!.sightline.common.v1.FacetRequest\x12\x13\n\x0bknown_state\x18\x0c \x01(\t\x12\x18\n\x10last_product_ids\x18\r \x03(\t\x12\"\n\x1a\x65xclude_family_product_ids\x18\x0e \x03(\t\x12\x15\n\rlanguage_code\x18\x0f \x01(\t\x12\r\n\x05\x63osts\x18\x10 \x01(\x08\"\xfe\x02\n\x16\x42rowseProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x34\n\x08variants\x18\x02 \x03(\x0b\x32\".sightline.retriever.v1.VariantIds\x12\x15\n\rproduct_count\x18\x03 \x01(\x05\x12*\n\x06\x66\x61\x63\x65ts\x18\x04 \x03(\x0b\x32\x1a.sightline.common.v1.Facet\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x14\n\x0cnot_modified\x18\x07 \x01(\x08\x12\x1d\n\x15\x63\x61talog_product_count\x18\x08 \x01(\x03\x12\x13\n\x0b\x63ost_micros\x18\t \x03(\x03\x12\x17\n\x0f\x63ost_currencies\x18\n \x03(\t\x12\x30\n\x05stamp\x18\x0b \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\"!\n\nVariantIds\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"\xf5\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12@\n\x05order\x18\x04 \x01(\x0e\x32\x31.sightline.retriever.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x31\n\x04view\x18\x07 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x14\n\x0c\x64oubted_only\x18\x08 \x01(\x08\x12\x0f\n\x07unshown\x18\t \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"\xc9\x01\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x30\n\x05stamp\x18\x04 \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\"T\n\x15\x44\x65leteProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\"D\n\x16\x44\x65leteProductsResponse\x12\x15\n\rdeleted_count\x18\x01 \x01(\x05\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"D\n\x10GetImageResponse\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sightline.common.v1.ProductImage\"w\n\x15UpdateProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x36\n\x07updates\x18\x03 \x03(\x0b\x32%.sightline.retriever.v1.ProductUpdate\"o\n\rProductUpdate\x12-\n\x07product\x18\x01 \x01(\x0b\x32\x1c.sightline.common.v1.Product\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"\x7f\n\x13UpdateOffersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x06offers\x18\x03 \x03(\x0b\x32\x1d.sightline.retriever.v1.Offer\x12\x11\n\tmarket_id\x18\x04 \x01(\t\"w\n\x05Offer\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12!\n\x05price\x18\x02 \x01(\x0b\x32\x12.google.type.Money\x12\x37\n\x0c\x61vailability\x18\x03 \x01(\x0e\x32!.sightline.common.v1.Availability\"Q\n\x14UpdateOffersResponse\x12$\n\x08statuses\x18\x01 \x03(\x0b\x32\x12.google.rpc.Status\x12\x13\n\x0bindex_token\x18\x02 \x01(\t\"z\n\x14PurgeProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\"q\n\x15PurgeProductsResponse\x12\x15\n\rproduct_count\x18\x01 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x02 \x03(\t\x12%\n\x03job\x18\x03 \x01(\x0b\x32\x18.sightline.common.v1.Job\"}\n\x11OpenImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12-\n\x04mode\x18\x04 \x01(\x0e\x32\x1f.sightline.common.v1.ImportMode\"\x83\x01\n\x15ImportProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12/\n\x04rows\x18\x04 \x03(\x0b\x32!.sightline.retriever.v1.ImportRow\"N\n\tImportRow\x12\x12\n\nrow_number\x18\x01 \x01(\x03\x12-\n\x07product\x18\x02 \x01(\x0b\x32\x1c.sightline.common.v1.Product\"\x95\x01\n\x16ImportProductsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.UpsertResult\x12/\n\x05state\x18\x02 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x13\n\x0bindex_token\x18\x03 \x01(\t\"o\n\x12\x43loseImportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\timport_id\x18\x03 \x01(\t\x12\r\n\x05\x66orce\x18\x04 \x01(\x08\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\"\x9f\x01\n\x13\x43loseImportResponse\x12/\n\x05state\x18\x01 \x01(\x0b\x32 .sightline.common.v1.ImportState\x12\x14\n\x0c\x64\x65lete_count\x18\x02 \x01(\x03\x12\x1a\n\x12sample_product_ids\x18\x03 \x03(\t\x12%\n\x03job\x18\x04 \x01(\x0b\x32\x18.sightline.common.v1.Job*\\\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x01\x12\x18\n\x14PRODUCT_VIEW_COLUMNS\x10\x02\x32\xaa\x0c\n\x0eProductService\x12\x7f\n\x0eUpsertProducts\x12-.sightline.retriever.v1.UpsertProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\"\x0e\x90\x02\x02\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x12\x86\x01\n\x10\x42\x61tchGetProducts\x12/.sightline.retriever.v1.BatchGetProductsRequest\x1a\x30.sightline.retriever.v1.BatchGetProductsResponse\"\x0f\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x02\x01\x06\x12t\n\x0cListProducts\x12+.sightline.retriever.v1.ListProductsRequest\x1a,.sightline.retriever.v1.ListProductsResponse\"\t\x90\x02\x01\x8a\xc9\x18\x02\x01\x06\x12p\n\x0b\x43ountFacets\x12*.sightline.retriever.v1.CountFacetsRequest\x1a+.sightline.retriever.v1.CountFacetsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x7f\n\x0e\x42rowseProducts\x12-.sightline.retriever.v1.BrowseProductsRequest\x1a..sightline.retriever.v1.BrowseProductsResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x01\x01\x12y\n\x0e\x44\x65leteProducts\x12-.sightline.retriever.v1.DeleteProductsRequest\x1a..sightline.retriever.v1.DeleteProductsResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12\x7f\n\x0eUpdateProducts\x12-.sightline.retriever.v1.UpdateProductsRequest\x1a..sightline.retriever.v1.UpsertProductsResponse\"\x0e\x90\x02\x02\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x12s\n\x0cUpdateOffers\x12+.sightline.retriever.v1.UpdateOffersRequest\x1a,.sightline.retriever.v1.UpdateOffersResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12s\n\rPurgeProducts\x12,.sightline.retriever.v1.PurgeProductsRequest\x1a-.sightline.retriever.v1.PurgeProductsResponse\"\x05\x8a\xc9\x18\x01\x01\x12\x63\n\nOpenImport\x12).sightline.retriever.v1.OpenImportRequest\x1a .sightline.common.v1.ImportState\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12\x7f\n\x0eImportProducts\x12-.sightline.retriever.v1.ImportProductsRequest\x1a..sightline.retriever.v1.ImportProductsResponse\"\x0e\x90\x02\x02\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x12p\n\x0b\x43loseImport\x12*.sightline.retriever.v1.CloseImportRequest\x1a+.sightline.retriever.v1.CloseImportResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12g\n\x08GetImage\x12\'.sightline.retriever.v1.GetImageRequest\x1a(.sightline.retriever.v1.GetImageResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42S\n\x16sightline.retriever.v1B\x13ProductServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/product_service.proto\x12\x16sightline.retriever.v1\x1a sightline/common/v1/access.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/facet.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"\xfa\x01\n\x17\x42\x61tchGetProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x04view\x18\x05 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x16\n\x0e\x65xplain_filter\x18\x06 \x01(\x08\x12\x19\n\x11title_product_ids\x18\x07 \x03(\t\x12\x0f\n\x07unshown\x18\x08 \x01(\x08\"\xec\x02\n\x18\x42\x61tchGetProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x1b\n\x13missing_product_ids\x18\x03 \x03(\t\x12\x1c\n\x14\x66iltered_product_ids\x18\x04 \x03(\t\x12\x35\n\nrejections\x18\x05 \x03(\x0b\x32!.sightline.retriever.v1.Rejection\x12\x0e\n\x06titles\x18\x06 \x03(\t\x12\x1d\n\x15\x63\x61talog_product_count\x18\x07 \x01(\x03\x12\x30\n\x05stamp\x18\x08 \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\x12\x15\n\rnewest_commit\x18\t \x01(\x03\"N\n\tRejection\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tcondition\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x03(\t\"\x9c\x01\n\x12\x43ountFacetsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x06\x66\x61\x63\x65ts\x18\x04 \x03(\x0b\x32!.sightline.common.v1.FacetRequest\"X\n\x13\x43ountFacetsResponse\x12*\n\x06\x66\x61\x63\x65ts\x18\x01 \x03(\x0b\x32\x1a.sightline.common.v1.Facet\x12\x15\n\rproduct_count\x18\x02 \x01(\x05\"\xc7\x03\n\x15\x42rowseProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05order\x18\x04 \x01(\t\x12\x1a\n\x12ranked_product_ids\x18\x05 \x03(\t\x12\x30\n\x0blast_filter\x18\x06 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x1b\n\x13\x65xclude_product_ids\x18\x08 \x03(\t\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\x12\x31\n\x06\x66\x61\x63\x65ts\x18\x0b \x03(\x0b\x32!.sightline.common.v1.FacetRequest\x12\x13\n\x0bknown_state\x18\x0c \x01(\t\x12\x18\n\x10last_product_ids\x18\r \x03(\t\x12\"\n\x1a\x65xclude_family_product_ids\x18\x0e \x03(\t\x12\x15\n\rlanguage_code\x18\x0f \x01(\t\x12\r\n\x05\x63osts\x18\x10 \x01(\x08\"\xfe\x02\n\x16\x42rowseProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x34\n\x08variants\x18\x02 \x03(\x0b\x32\".sightline.retriever.v1.VariantIds\x12\x15\n\rproduct_count\x18\x03 \x01(\x05\x12*\n\x06\x66\x61\x63\x65ts\x18\x04 \x03(\x0b\x32\x1a.sightline.common.v1.Facet\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x14\n\x0cnot_modified\x18\x07 \x01(\x08\x12\x1d\n\x15\x63\x61talog_product_count\x18\x08 \x01(\x03\x12\x13\n\x0b\x63ost_micros\x18\t \x03(\x03\x12\x17\n\x0f\x63ost_currencies\x18\n \x03(\t\x12\x30\n\x05stamp\x18\x0b \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\"!\n\nVariantIds\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"\xf5\x02\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12@\n\x05order\x18\x04 \x01(\x0e\x32\x31.sightline.retriever.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x31\n\x04view\x18\x07 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x14\n\x0c\x64oubted_only\x18\x08 \x01(\x08\x12\x0f\n\x07unshown\x18\t \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"\xc9\x01\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x30\n\x05stamp\x18\x04 \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"D\n\x10GetImageResponse\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sightline.common.v1.ProductImage*\\\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x01\x12\x18\n\x14PRODUCT_VIEW_COLUMNS\x10\x02\x32\xeb\x04\n\x0eProductService\x12\x86\x01\n\x10\x42\x61tchGetProducts\x12/.sightline.retriever.v1.BatchGetProductsRequest\x1a\x30.sightline.retriever.v1.BatchGetProductsResponse\"\x0f\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x02\x01\x06\x12t\n\x0cListProducts\x12+.sightline.retriever.v1.ListProductsRequest\x1a,.sightline.retriever.v1.ListProductsResponse\"\t\x90\x02\x01\x8a\xc9\x18\x02\x01\x06\x12p\n\x0b\x43ountFacets\x12*.sightline.retriever.v1.CountFacetsRequest\x1a+.sightline.retriever.v1.CountFacetsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x7f\n\x0e\x42rowseProducts\x12-.sightline.retriever.v1.BrowseProductsRequest\x1a..sightline.retriever.v1.BrowseProductsResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x01\x01\x12g\n\x08GetImage\x12\'.sightline.retriever.v1.GetImageRequest\x1a(.sightline.retriever.v1.GetImageResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42S\n\x16sightline.retriever.v1B\x13ProductServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,8 +38,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.retriever.v1.prod
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\023ProductServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
-  _globals['_PRODUCTSERVICE'].methods_by_name['UpsertProducts']._loaded_options = None
-  _globals['_PRODUCTSERVICE'].methods_by_name['UpsertProducts']._serialized_options = b'\220\002\002\372\310\030\002\010 \212\311\030\001\001'
   _globals['_PRODUCTSERVICE'].methods_by_name['BatchGetProducts']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['BatchGetProducts']._serialized_options = b'\220\002\001\372\310\030\002\010\014\212\311\030\002\001\006'
   _globals['_PRODUCTSERVICE'].methods_by_name['ListProducts']._loaded_options = None
@@ -53,86 +46,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRODUCTSERVICE'].methods_by_name['CountFacets']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_PRODUCTSERVICE'].methods_by_name['BrowseProducts']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['BrowseProducts']._serialized_options = b'\220\002\001\372\310\030\002\010\014\212\311\030\001\001'
-  _globals['_PRODUCTSERVICE'].methods_by_name['DeleteProducts']._loaded_options = None
-  _globals['_PRODUCTSERVICE'].methods_by_name['DeleteProducts']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_PRODUCTSERVICE'].methods_by_name['UpdateProducts']._loaded_options = None
-  _globals['_PRODUCTSERVICE'].methods_by_name['UpdateProducts']._serialized_options = b'\220\002\002\372\310\030\002\010 \212\311\030\001\001'
-  _globals['_PRODUCTSERVICE'].methods_by_name['UpdateOffers']._loaded_options = None
-  _globals['_PRODUCTSERVICE'].methods_by_name['UpdateOffers']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_PRODUCTSERVICE'].methods_by_name['PurgeProducts']._loaded_options = None
-  _globals['_PRODUCTSERVICE'].methods_by_name['PurgeProducts']._serialized_options = b'\212\311\030\001\001'
-  _globals['_PRODUCTSERVICE'].methods_by_name['OpenImport']._loaded_options = None
-  _globals['_PRODUCTSERVICE'].methods_by_name['OpenImport']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_PRODUCTSERVICE'].methods_by_name['ImportProducts']._loaded_options = None
-  _globals['_PRODUCTSERVICE'].methods_by_name['ImportProducts']._serialized_options = b'\220\002\002\372\310\030\002\010 \212\311\030\001\001'
-  _globals['_PRODUCTSERVICE'].methods_by_name['CloseImport']._loaded_options = None
-  _globals['_PRODUCTSERVICE'].methods_by_name['CloseImport']._serialized_options = b'\220\002\002\212\311\030\001\001'
   _globals['_PRODUCTSERVICE'].methods_by_name['GetImage']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['GetImage']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_PRODUCTVIEW']._serialized_start=5032
-  _globals['_PRODUCTVIEW']._serialized_end=5124
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_start=428
-  _globals['_UPSERTPRODUCTSREQUEST']._serialized_end=539
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_start=541
-  _globals['_UPSERTPRODUCTSRESPONSE']._serialized_end=641
-  _globals['_UPSERTRESULT']._serialized_start=643
-  _globals['_UPSERTRESULT']._serialized_end=746
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=749
-  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=999
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=1002
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=1366
-  _globals['_REJECTION']._serialized_start=1368
-  _globals['_REJECTION']._serialized_end=1446
-  _globals['_COUNTFACETSREQUEST']._serialized_start=1449
-  _globals['_COUNTFACETSREQUEST']._serialized_end=1605
-  _globals['_COUNTFACETSRESPONSE']._serialized_start=1607
-  _globals['_COUNTFACETSRESPONSE']._serialized_end=1695
-  _globals['_BROWSEPRODUCTSREQUEST']._serialized_start=1698
-  _globals['_BROWSEPRODUCTSREQUEST']._serialized_end=2153
-  _globals['_BROWSEPRODUCTSRESPONSE']._serialized_start=2156
-  _globals['_BROWSEPRODUCTSRESPONSE']._serialized_end=2538
-  _globals['_VARIANTIDS']._serialized_start=2540
-  _globals['_VARIANTIDS']._serialized_end=2573
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=2576
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=2949
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=2879
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=2949
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=2952
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=3153
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_start=3155
-  _globals['_DELETEPRODUCTSREQUEST']._serialized_end=3239
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_start=3241
-  _globals['_DELETEPRODUCTSRESPONSE']._serialized_end=3309
-  _globals['_GETIMAGEREQUEST']._serialized_start=3311
-  _globals['_GETIMAGEREQUEST']._serialized_end=3386
-  _globals['_GETIMAGERESPONSE']._serialized_start=3388
-  _globals['_GETIMAGERESPONSE']._serialized_end=3456
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_start=3458
-  _globals['_UPDATEPRODUCTSREQUEST']._serialized_end=3577
-  _globals['_PRODUCTUPDATE']._serialized_start=3579
-  _globals['_PRODUCTUPDATE']._serialized_end=3690
-  _globals['_UPDATEOFFERSREQUEST']._serialized_start=3692
-  _globals['_UPDATEOFFERSREQUEST']._serialized_end=3819
-  _globals['_OFFER']._serialized_start=3821
-  _globals['_OFFER']._serialized_end=3940
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_start=3942
-  _globals['_UPDATEOFFERSRESPONSE']._serialized_end=4023
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_start=4025
-  _globals['_PURGEPRODUCTSREQUEST']._serialized_end=4147
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_start=4149
-  _globals['_PURGEPRODUCTSRESPONSE']._serialized_end=4262
-  _globals['_OPENIMPORTREQUEST']._serialized_start=4264
-  _globals['_OPENIMPORTREQUEST']._serialized_end=4389
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_start=4392
-  _globals['_IMPORTPRODUCTSREQUEST']._serialized_end=4523
-  _globals['_IMPORTROW']._serialized_start=4525
-  _globals['_IMPORTROW']._serialized_end=4603
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_start=4606
-  _globals['_IMPORTPRODUCTSRESPONSE']._serialized_end=4755
-  _globals['_CLOSEIMPORTREQUEST']._serialized_start=4757
-  _globals['_CLOSEIMPORTREQUEST']._serialized_end=4868
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_start=4871
-  _globals['_CLOSEIMPORTRESPONSE']._serialized_end=5030
-  _globals['_PRODUCTSERVICE']._serialized_start=5127
-  _globals['_PRODUCTSERVICE']._serialized_end=6705
+  _globals['_PRODUCTVIEW']._serialized_start=2833
+  _globals['_PRODUCTVIEW']._serialized_end=2925
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=280
+  _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=530
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=533
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=897
+  _globals['_REJECTION']._serialized_start=899
+  _globals['_REJECTION']._serialized_end=977
+  _globals['_COUNTFACETSREQUEST']._serialized_start=980
+  _globals['_COUNTFACETSREQUEST']._serialized_end=1136
+  _globals['_COUNTFACETSRESPONSE']._serialized_start=1138
+  _globals['_COUNTFACETSRESPONSE']._serialized_end=1226
+  _globals['_BROWSEPRODUCTSREQUEST']._serialized_start=1229
+  _globals['_BROWSEPRODUCTSREQUEST']._serialized_end=1684
+  _globals['_BROWSEPRODUCTSRESPONSE']._serialized_start=1687
+  _globals['_BROWSEPRODUCTSRESPONSE']._serialized_end=2069
+  _globals['_VARIANTIDS']._serialized_start=2071
+  _globals['_VARIANTIDS']._serialized_end=2104
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=2107
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=2480
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=2410
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=2480
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=2483
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=2684
+  _globals['_GETIMAGEREQUEST']._serialized_start=2686
+  _globals['_GETIMAGEREQUEST']._serialized_end=2761
+  _globals['_GETIMAGERESPONSE']._serialized_start=2763
+  _globals['_GETIMAGERESPONSE']._serialized_end=2831
+  _globals['_PRODUCTSERVICE']._serialized_start=2928
+  _globals['_PRODUCTSERVICE']._serialized_end=3547
 # @@protoc_insertion_point(module_scope)

@@ -3,7 +3,6 @@
 import grpc
 import warnings
 
-from sightline.common.v1 import import_pb2 as sightline_dot_common_dot_v1_dot_import__pb2
 from sightline.retriever.v1 import product_service_pb2 as sightline_dot_retriever_dot_v1_dot_product__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -36,11 +35,6 @@ class ProductServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.UpsertProducts = channel.unary_unary(
-                '/sightline.retriever.v1.ProductService/UpsertProducts',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpsertProductsRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpsertProductsResponse.FromString,
-                _registered_method=True)
         self.BatchGetProducts = channel.unary_unary(
                 '/sightline.retriever.v1.ProductService/BatchGetProducts',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BatchGetProductsRequest.SerializeToString,
@@ -61,41 +55,6 @@ class ProductServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsResponse.FromString,
                 _registered_method=True)
-        self.DeleteProducts = channel.unary_unary(
-                '/sightline.retriever.v1.ProductService/DeleteProducts',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.DeleteProductsRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.DeleteProductsResponse.FromString,
-                _registered_method=True)
-        self.UpdateProducts = channel.unary_unary(
-                '/sightline.retriever.v1.ProductService/UpdateProducts',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpdateProductsRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpsertProductsResponse.FromString,
-                _registered_method=True)
-        self.UpdateOffers = channel.unary_unary(
-                '/sightline.retriever.v1.ProductService/UpdateOffers',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpdateOffersRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpdateOffersResponse.FromString,
-                _registered_method=True)
-        self.PurgeProducts = channel.unary_unary(
-                '/sightline.retriever.v1.ProductService/PurgeProducts',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.PurgeProductsRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.PurgeProductsResponse.FromString,
-                _registered_method=True)
-        self.OpenImport = channel.unary_unary(
-                '/sightline.retriever.v1.ProductService/OpenImport',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.OpenImportRequest.SerializeToString,
-                response_deserializer=sightline_dot_common_dot_v1_dot_import__pb2.ImportState.FromString,
-                _registered_method=True)
-        self.ImportProducts = channel.unary_unary(
-                '/sightline.retriever.v1.ProductService/ImportProducts',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.ImportProductsRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.ImportProductsResponse.FromString,
-                _registered_method=True)
-        self.CloseImport = channel.unary_unary(
-                '/sightline.retriever.v1.ProductService/CloseImport',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CloseImportRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CloseImportResponse.FromString,
-                _registered_method=True)
         self.GetImage = channel.unary_unary(
                 '/sightline.retriever.v1.ProductService/GetImage',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.GetImageRequest.SerializeToString,
@@ -106,15 +65,6 @@ class ProductServiceStub(object):
 class ProductServiceServicer(object):
     """The catalog's record of products. An acknowledged write survives the loss of any process.
     """
-
-    def UpsertProducts(self, request, context):
-        """Creates or replaces up to 100 whole products. Each has its own status: an invalid product does not affect the
-        others. Record and photos are durable before the response; vectors follow. Per item: PRODUCT_INVALID,
-        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGE_NOT_FOUND, ETAG_MISMATCH.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
 
     def BatchGetProducts(self, request, context):
         """Returns up to 1,000 products by id, in the requested order.
@@ -147,60 +97,6 @@ class ProductServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def DeleteProducts(self, request, context):
-        """Deletes up to 1,000 products. A product that does not exist counts as deleted.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UpdateProducts(self, request, context):
-        """Changes fields of up to 100 products. Each has its own status: PRODUCT_NOT_FOUND, PRODUCT_INVALID,
-        FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UpdateOffers(self, request, context):
-        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID,
-        MARKET_NOT_FOUND. Answers and filters use the new values immediately; no photo is embedded again.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def PurgeProducts(self, request, context):
-        """Counts the products that pass a filter and returns some of their ids. With `force`, starts a job that deletes them.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def OpenImport(self, request, context):
-        """Opens an import, or returns the progress of an existing one.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ImportProducts(self, request, context):
-        """Writes up to 100 rows of an open import. Each has its own status. Rows that were done before keep their status and
-        change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def CloseImport(self, request, context):
-        """Closes an import. With IMPORT_MODE_FULL it first counts the products that the import does not contain and returns
-        some of their ids. A job deletes them, unless they exceed the configured share of the catalog and `force` is false
-        (IMPORT_DELETES_TOO_MUCH).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def GetImage(self, request, context):
         """Returns the bytes of a stored photo. IMAGE_NOT_FOUND if the catalog has no photo with this id.
         """
@@ -211,11 +107,6 @@ class ProductServiceServicer(object):
 
 def add_ProductServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'UpsertProducts': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpsertProducts,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpsertProductsRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpsertProductsResponse.SerializeToString,
-            ),
             'BatchGetProducts': grpc.unary_unary_rpc_method_handler(
                     servicer.BatchGetProducts,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BatchGetProductsRequest.FromString,
@@ -236,41 +127,6 @@ def add_ProductServiceServicer_to_server(servicer, server):
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsResponse.SerializeToString,
             ),
-            'DeleteProducts': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeleteProducts,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.DeleteProductsRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.DeleteProductsResponse.SerializeToString,
-            ),
-            'UpdateProducts': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpdateProducts,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpdateProductsRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpsertProductsResponse.SerializeToString,
-            ),
-            'UpdateOffers': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpdateOffers,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpdateOffersRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpdateOffersResponse.SerializeToString,
-            ),
-            'PurgeProducts': grpc.unary_unary_rpc_method_handler(
-                    servicer.PurgeProducts,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.PurgeProductsRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.PurgeProductsResponse.SerializeToString,
-            ),
-            'OpenImport': grpc.unary_unary_rpc_method_handler(
-                    servicer.OpenImport,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.OpenImportRequest.FromString,
-                    response_serializer=sightline_dot_common_dot_v1_dot_import__pb2.ImportState.SerializeToString,
-            ),
-            'ImportProducts': grpc.unary_unary_rpc_method_handler(
-                    servicer.ImportProducts,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.ImportProductsRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.ImportProductsResponse.SerializeToString,
-            ),
-            'CloseImport': grpc.unary_unary_rpc_method_handler(
-                    servicer.CloseImport,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CloseImportRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.CloseImportResponse.SerializeToString,
-            ),
             'GetImage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetImage,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.GetImageRequest.FromString,
@@ -287,33 +143,6 @@ def add_ProductServiceServicer_to_server(servicer, server):
 class ProductService(object):
     """The catalog's record of products. An acknowledged write survives the loss of any process.
     """
-
-    @staticmethod
-    def UpsertProducts(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.retriever.v1.ProductService/UpsertProducts',
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpsertProductsRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpsertProductsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
 
     @staticmethod
     def BatchGetProducts(request,
@@ -413,195 +242,6 @@ class ProductService(object):
             '/sightline.retriever.v1.ProductService/BrowseProducts',
             sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DeleteProducts(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.retriever.v1.ProductService/DeleteProducts',
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.DeleteProductsRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.DeleteProductsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UpdateProducts(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.retriever.v1.ProductService/UpdateProducts',
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpdateProductsRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpsertProductsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UpdateOffers(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.retriever.v1.ProductService/UpdateOffers',
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpdateOffersRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.UpdateOffersResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def PurgeProducts(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.retriever.v1.ProductService/PurgeProducts',
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.PurgeProductsRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.PurgeProductsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def OpenImport(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.retriever.v1.ProductService/OpenImport',
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.OpenImportRequest.SerializeToString,
-            sightline_dot_common_dot_v1_dot_import__pb2.ImportState.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ImportProducts(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.retriever.v1.ProductService/ImportProducts',
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.ImportProductsRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.ImportProductsResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CloseImport(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.retriever.v1.ProductService/CloseImport',
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.CloseImportRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_product__service__pb2.CloseImportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,7 +7,6 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
-import sightline.common.v1.import_pb2
 import sightline.retriever.v1.product_service_pb2
 import sys
 import typing
@@ -26,22 +25,6 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
-_ProductServiceUpsertProductsType = typing_extensions.TypeVar(
-    '_ProductServiceUpsertProductsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpsertProductsRequest,
-        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpsertProductsRequest,
-        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpsertProductsRequest,
-        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-    ],
-)
-
 _ProductServiceBatchGetProductsType = typing_extensions.TypeVar(
     '_ProductServiceBatchGetProductsType',
     grpc.UnaryUnaryMultiCallable[
@@ -106,118 +89,6 @@ _ProductServiceBrowseProductsType = typing_extensions.TypeVar(
     ],
 )
 
-_ProductServiceDeleteProductsType = typing_extensions.TypeVar(
-    '_ProductServiceDeleteProductsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
-        sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
-        sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
-        sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
-    ],
-)
-
-_ProductServiceUpdateProductsType = typing_extensions.TypeVar(
-    '_ProductServiceUpdateProductsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
-        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
-        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
-        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-    ],
-)
-
-_ProductServiceUpdateOffersType = typing_extensions.TypeVar(
-    '_ProductServiceUpdateOffersType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
-        sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
-        sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
-        sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
-    ],
-)
-
-_ProductServicePurgeProductsType = typing_extensions.TypeVar(
-    '_ProductServicePurgeProductsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
-        sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
-        sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
-        sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
-    ],
-)
-
-_ProductServiceOpenImportType = typing_extensions.TypeVar(
-    '_ProductServiceOpenImportType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.OpenImportRequest,
-        sightline.common.v1.import_pb2.ImportState,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.OpenImportRequest,
-        sightline.common.v1.import_pb2.ImportState,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.OpenImportRequest,
-        sightline.common.v1.import_pb2.ImportState,
-    ],
-)
-
-_ProductServiceImportProductsType = typing_extensions.TypeVar(
-    '_ProductServiceImportProductsType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
-        sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
-        sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
-        sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
-    ],
-)
-
-_ProductServiceCloseImportType = typing_extensions.TypeVar(
-    '_ProductServiceCloseImportType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.CloseImportRequest,
-        sightline.retriever.v1.product_service_pb2.CloseImportResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.CloseImportRequest,
-        sightline.retriever.v1.product_service_pb2.CloseImportResponse,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.CloseImportRequest,
-        sightline.retriever.v1.product_service_pb2.CloseImportResponse,
-    ],
-)
-
 _ProductServiceGetImageType = typing_extensions.TypeVar(
     '_ProductServiceGetImageType',
     grpc.UnaryUnaryMultiCallable[
@@ -234,15 +105,11 @@ _ProductServiceGetImageType = typing_extensions.TypeVar(
     ],
 )
 
-class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceCountFacetsType, _ProductServiceBrowseProductsType, _ProductServiceDeleteProductsType, _ProductServiceUpdateProductsType, _ProductServiceUpdateOffersType, _ProductServicePurgeProductsType, _ProductServiceOpenImportType, _ProductServiceImportProductsType, _ProductServiceCloseImportType, _ProductServiceGetImageType]):
+class ProductServiceStub(typing.Generic[_ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceCountFacetsType, _ProductServiceBrowseProductsType, _ProductServiceGetImageType]):
     """The catalog's record of products. An acknowledged write survives the loss of any process."""
 
     @typing.overload
     def __init__(self: ProductServiceStub[
-        grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.UpsertProductsRequest,
-            sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-        ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.BatchGetProductsRequest,
             sightline.retriever.v1.product_service_pb2.BatchGetProductsResponse,
@@ -258,34 +125,6 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.BrowseProductsRequest,
             sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
-            sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
-            sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
-            sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
-            sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.OpenImportRequest,
-            sightline.common.v1.import_pb2.ImportState,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
-            sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
-        ],
-        grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.CloseImportRequest,
-            sightline.retriever.v1.product_service_pb2.CloseImportResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.GetImageRequest,
@@ -296,10 +135,6 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
     @typing.overload
     def __init__(self: ProductServiceStub[
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.UpsertProductsRequest,
-            sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.BatchGetProductsRequest,
             sightline.retriever.v1.product_service_pb2.BatchGetProductsResponse,
         ],
@@ -316,44 +151,10 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
             sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
-            sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
-            sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
-            sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
-            sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.OpenImportRequest,
-            sightline.common.v1.import_pb2.ImportState,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
-            sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.product_service_pb2.CloseImportRequest,
-            sightline.retriever.v1.product_service_pb2.CloseImportResponse,
-        ],
-        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.GetImageRequest,
             sightline.retriever.v1.product_service_pb2.GetImageResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
-
-    UpsertProducts: _ProductServiceUpsertProductsType
-    """Creates or replaces up to 100 whole products. Each has its own status: an invalid product does not affect the
-    others. Record and photos are durable before the response; vectors follow. Per item: PRODUCT_INVALID,
-    IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGE_NOT_FOUND, ETAG_MISMATCH.
-    """
 
     BatchGetProducts: _ProductServiceBatchGetProductsType
     """Returns up to 1,000 products by id, in the requested order."""
@@ -372,44 +173,10 @@ class ProductServiceStub(typing.Generic[_ProductServiceUpsertProductsType, _Prod
     neither repeated nor the cause that another product is skipped. COLUMNS_UNAVAILABLE as for CountFacets.
     """
 
-    DeleteProducts: _ProductServiceDeleteProductsType
-    """Deletes up to 1,000 products. A product that does not exist counts as deleted."""
-
-    UpdateProducts: _ProductServiceUpdateProductsType
-    """Changes fields of up to 100 products. Each has its own status: PRODUCT_NOT_FOUND, PRODUCT_INVALID,
-    FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
-    """
-
-    UpdateOffers: _ProductServiceUpdateOffersType
-    """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID,
-    MARKET_NOT_FOUND. Answers and filters use the new values immediately; no photo is embedded again.
-    """
-
-    PurgeProducts: _ProductServicePurgeProductsType
-    """Counts the products that pass a filter and returns some of their ids. With `force`, starts a job that deletes them."""
-
-    OpenImport: _ProductServiceOpenImportType
-    """Opens an import, or returns the progress of an existing one."""
-
-    ImportProducts: _ProductServiceImportProductsType
-    """Writes up to 100 rows of an open import. Each has its own status. Rows that were done before keep their status and
-    change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
-    """
-
-    CloseImport: _ProductServiceCloseImportType
-    """Closes an import. With IMPORT_MODE_FULL it first counts the products that the import does not contain and returns
-    some of their ids. A job deletes them, unless they exceed the configured share of the catalog and `force` is false
-    (IMPORT_DELETES_TOO_MUCH).
-    """
-
     GetImage: _ProductServiceGetImageType
     """Returns the bytes of a stored photo. IMAGE_NOT_FOUND if the catalog has no photo with this id."""
 
 ProductServiceAsyncStub: typing_extensions.TypeAlias = ProductServiceStub[
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpsertProductsRequest,
-        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-    ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.product_service_pb2.BatchGetProductsRequest,
         sightline.retriever.v1.product_service_pb2.BatchGetProductsResponse,
@@ -427,34 +194,6 @@ ProductServiceAsyncStub: typing_extensions.TypeAlias = ProductServiceStub[
         sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
-        sightline.retriever.v1.product_service_pb2.DeleteProductsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
-        sightline.retriever.v1.product_service_pb2.UpsertProductsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
-        sightline.retriever.v1.product_service_pb2.UpdateOffersResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
-        sightline.retriever.v1.product_service_pb2.PurgeProductsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.OpenImportRequest,
-        sightline.common.v1.import_pb2.ImportState,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
-        sightline.retriever.v1.product_service_pb2.ImportProductsResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.product_service_pb2.CloseImportRequest,
-        sightline.retriever.v1.product_service_pb2.CloseImportResponse,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.product_service_pb2.GetImageRequest,
         sightline.retriever.v1.product_service_pb2.GetImageResponse,
     ],
@@ -462,17 +201,6 @@ ProductServiceAsyncStub: typing_extensions.TypeAlias = ProductServiceStub[
 
 class ProductServiceServicer(metaclass=abc.ABCMeta):
     """The catalog's record of products. An acknowledged write survives the loss of any process."""
-
-    @abc.abstractmethod
-    def UpsertProducts(
-        self,
-        request: sightline.retriever.v1.product_service_pb2.UpsertProductsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.UpsertProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.UpsertProductsResponse]]:
-        """Creates or replaces up to 100 whole products. Each has its own status: an invalid product does not affect the
-        others. Record and photos are durable before the response; vectors follow. Per item: PRODUCT_INVALID,
-        IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, IMAGE_NOT_FOUND, ETAG_MISMATCH.
-        """
 
     @abc.abstractmethod
     def BatchGetProducts(
@@ -509,71 +237,6 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         """Returns a page of all products that pass, in an order, with their number and facets. A page behind any other costs
         as much as the first. A product whose value changes keeps the place that it had at the first page, so that it is
         neither repeated nor the cause that another product is skipped. COLUMNS_UNAVAILABLE as for CountFacets.
-        """
-
-    @abc.abstractmethod
-    def DeleteProducts(
-        self,
-        request: sightline.retriever.v1.product_service_pb2.DeleteProductsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.DeleteProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.DeleteProductsResponse]]:
-        """Deletes up to 1,000 products. A product that does not exist counts as deleted."""
-
-    @abc.abstractmethod
-    def UpdateProducts(
-        self,
-        request: sightline.retriever.v1.product_service_pb2.UpdateProductsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.UpsertProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.UpsertProductsResponse]]:
-        """Changes fields of up to 100 products. Each has its own status: PRODUCT_NOT_FOUND, PRODUCT_INVALID,
-        FIELD_MASK_INVALID, ETAG_MISMATCH, and those of UpsertProducts.
-        """
-
-    @abc.abstractmethod
-    def UpdateOffers(
-        self,
-        request: sightline.retriever.v1.product_service_pb2.UpdateOffersRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.UpdateOffersResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.UpdateOffersResponse]]:
-        """Sets price and availability of up to 1,000 products. Each has its own status: PRODUCT_NOT_FOUND, OFFER_INVALID,
-        MARKET_NOT_FOUND. Answers and filters use the new values immediately; no photo is embedded again.
-        """
-
-    @abc.abstractmethod
-    def PurgeProducts(
-        self,
-        request: sightline.retriever.v1.product_service_pb2.PurgeProductsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.PurgeProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.PurgeProductsResponse]]:
-        """Counts the products that pass a filter and returns some of their ids. With `force`, starts a job that deletes them."""
-
-    @abc.abstractmethod
-    def OpenImport(
-        self,
-        request: sightline.retriever.v1.product_service_pb2.OpenImportRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.common.v1.import_pb2.ImportState, collections.abc.Awaitable[sightline.common.v1.import_pb2.ImportState]]:
-        """Opens an import, or returns the progress of an existing one."""
-
-    @abc.abstractmethod
-    def ImportProducts(
-        self,
-        request: sightline.retriever.v1.product_service_pb2.ImportProductsRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.ImportProductsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.ImportProductsResponse]]:
-        """Writes up to 100 rows of an open import. Each has its own status. Rows that were done before keep their status and
-        change nothing. IMPORT_NOT_FOUND, IMPORT_CLOSED.
-        """
-
-    @abc.abstractmethod
-    def CloseImport(
-        self,
-        request: sightline.retriever.v1.product_service_pb2.CloseImportRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.CloseImportResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.CloseImportResponse]]:
-        """Closes an import. With IMPORT_MODE_FULL it first counts the products that the import does not contain and returns
-        some of their ids. A job deletes them, unless they exceed the configured share of the catalog and `force` is false
-        (IMPORT_DELETES_TOO_MUCH).
         """
 
     @abc.abstractmethod

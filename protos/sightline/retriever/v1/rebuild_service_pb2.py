@@ -22,11 +22,9 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/rebuild_service.proto\x12\x16sightline.retriever.v1\x1a sightline/common/v1/access.proto\x1a\x1dsightline/common/v1/job.proto\"L\n\x13RebuildIndexRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\t2n\n\x0eRebuildService\x12\\\n\x0cRebuildIndex\x12+.sightline.retriever.v1.RebuildIndexRequest\x1a\x18.sightline.common.v1.Job\"\x05\x8a\xc9\x18\x01\x01\x42S\n\x16sightline.retriever.v1B\x13RebuildServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/rebuild_service.proto\x12\x16sightline.retriever.v1\"L\n\x13RebuildIndexRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\r\n\x05space\x18\x03 \x01(\tBS\n\x16sightline.retriever.v1B\x13RebuildServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,10 +32,6 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.retriever.v1.rebu
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\023RebuildServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
-  _globals['_REBUILDSERVICE'].methods_by_name['RebuildIndex']._loaded_options = None
-  _globals['_REBUILDSERVICE'].methods_by_name['RebuildIndex']._serialized_options = b'\212\311\030\001\001'
-  _globals['_REBUILDINDEXREQUEST']._serialized_start=137
-  _globals['_REBUILDINDEXREQUEST']._serialized_end=213
-  _globals['_REBUILDSERVICE']._serialized_start=215
-  _globals['_REBUILDSERVICE']._serialized_end=325
+  _globals['_REBUILDINDEXREQUEST']._serialized_start=72
+  _globals['_REBUILDINDEXREQUEST']._serialized_end=148
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,6 @@
 import grpc
 import warnings
 
-from sightline.common.v1 import job_pb2 as sightline_dot_common_dot_v1_dot_job__pb2
-from sightline.retriever.v1 import rebuild_service_pb2 as sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -24,82 +22,3 @@ if _version_not_supported:
         + f' Please upgrade your grpc module to grpcio>={GRPC_GENERATED_VERSION}'
         + f' or downgrade your generated code using grpcio-tools<={GRPC_VERSION}.'
     )
-
-
-class RebuildServiceStub(object):
-    """Repair of an index that lost data.
-    """
-
-    def __init__(self, channel):
-        """Constructor.
-
-        Args:
-            channel: A grpc.Channel.
-        """
-        self.RebuildIndex = channel.unary_unary(
-                '/sightline.retriever.v1.RebuildService/RebuildIndex',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2.RebuildIndexRequest.SerializeToString,
-                response_deserializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
-                _registered_method=True)
-
-
-class RebuildServiceServicer(object):
-    """Repair of an index that lost data.
-    """
-
-    def RebuildIndex(self, request, context):
-        """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record, creates
-        collections that the engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
-        when the index is complete; its results count the rows. SPACE_UNAVAILABLE if the space has no index in this
-        catalog. The same request_id returns the same job.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-
-def add_RebuildServiceServicer_to_server(servicer, server):
-    rpc_method_handlers = {
-            'RebuildIndex': grpc.unary_unary_rpc_method_handler(
-                    servicer.RebuildIndex,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2.RebuildIndexRequest.FromString,
-                    response_serializer=sightline_dot_common_dot_v1_dot_job__pb2.Job.SerializeToString,
-            ),
-    }
-    generic_handler = grpc.method_handlers_generic_handler(
-            'sightline.retriever.v1.RebuildService', rpc_method_handlers)
-    server.add_generic_rpc_handlers((generic_handler,))
-    server.add_registered_method_handlers('sightline.retriever.v1.RebuildService', rpc_method_handlers)
-
-
- # This class is part of an EXPERIMENTAL API.
-class RebuildService(object):
-    """Repair of an index that lost data.
-    """
-
-    @staticmethod
-    def RebuildIndex(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/sightline.retriever.v1.RebuildService/RebuildIndex',
-            sightline_dot_retriever_dot_v1_dot_rebuild__service__pb2.RebuildIndexRequest.SerializeToString,
-            sightline_dot_common_dot_v1_dot_job__pb2.Job.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)

@@ -7,15 +7,7 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
-import sightline.common.v1.job_pb2
-import sightline.retriever.v1.rebuild_service_pb2
-import sys
 import typing
-
-if sys.version_info >= (3, 13):
-    import typing as typing_extensions
-else:
-    import typing_extensions
 
 _T = typing.TypeVar("_T")
 
@@ -26,68 +18,3 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
 
 GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
-_RebuildServiceRebuildIndexType = typing_extensions.TypeVar(
-    '_RebuildServiceRebuildIndexType',
-    grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-    default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-)
-
-class RebuildServiceStub(typing.Generic[_RebuildServiceRebuildIndexType]):
-    """Repair of an index that lost data."""
-
-    @typing.overload
-    def __init__(self: RebuildServiceStub[
-        grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
-            sightline.common.v1.job_pb2.Job,
-        ],
-    ], channel: grpc.Channel) -> None: ...
-
-    @typing.overload
-    def __init__(self: RebuildServiceStub[
-        grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
-            sightline.common.v1.job_pb2.Job,
-        ],
-    ], channel: grpc.aio.Channel) -> None: ...
-
-    RebuildIndex: _RebuildServiceRebuildIndexType
-    """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record, creates
-    collections that the engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
-    when the index is complete; its results count the rows. SPACE_UNAVAILABLE if the space has no index in this
-    catalog. The same request_id returns the same job.
-    """
-
-RebuildServiceAsyncStub: typing_extensions.TypeAlias = RebuildServiceStub[
-    grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
-        sightline.common.v1.job_pb2.Job,
-    ],
-]
-
-class RebuildServiceServicer(metaclass=abc.ABCMeta):
-    """Repair of an index that lost data."""
-
-    @abc.abstractmethod
-    def RebuildIndex(
-        self,
-        request: sightline.retriever.v1.rebuild_service_pb2.RebuildIndexRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[sightline.common.v1.job_pb2.Job, collections.abc.Awaitable[sightline.common.v1.job_pb2.Job]]:
-        """Starts a job of kind "rebuild_index": the worker compares every live generation of a space with the record, creates
-        collections that the engine lost, and writes missing and outdated rows. No photo is embedded again. The job ends
-        when the index is complete; its results count the rows. SPACE_UNAVAILABLE if the space has no index in this
-        catalog. The same request_id returns the same job.
-        """
-
-def add_RebuildServiceServicer_to_server(servicer: RebuildServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

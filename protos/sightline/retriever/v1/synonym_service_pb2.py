@@ -23,11 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/synonym_service.proto\x12\x16sightline.retriever.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/limits.proto\"2\n\x0bSynonymRule\x12\r\n\x05terms\x18\x01 \x03(\t\x12\x14\n\x0creplacements\x18\x02 \x03(\t\"}\n\x08Synonyms\x12\x32\n\x05rules\x18\x01 \x03(\x0b\x32#.sightline.retriever.v1.SynonymRule\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x12GetSynonymsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x85\x01\n\x12SetSynonymsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x39\n\x05rules\x18\x03 \x03(\x0b\x32#.sightline.retriever.v1.SynonymRuleB\x05\x80\xc9\x18\xd0\x0f\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t2\xe4\x01\n\x0eSynonymService\x12\x65\n\x0bGetSynonyms\x12*.sightline.retriever.v1.GetSynonymsRequest\x1a .sightline.retriever.v1.Synonyms\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12k\n\x0bSetSynonyms\x12*.sightline.retriever.v1.SetSynonymsRequest\x1a .sightline.retriever.v1.Synonyms\"\x0e\x90\x02\x02\xfa\xc8\x18\x02\x08\x08\x8a\xc9\x18\x01\x01\x42S\n\x16sightline.retriever.v1B\x13SynonymServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/synonym_service.proto\x12\x16sightline.retriever.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/limits.proto\"2\n\x0bSynonymRule\x12\r\n\x05terms\x18\x01 \x03(\t\x12\x14\n\x0creplacements\x18\x02 \x03(\t\"}\n\x08Synonyms\x12\x32\n\x05rules\x18\x01 \x03(\x0b\x32#.sightline.retriever.v1.SynonymRule\x12\x0c\n\x04\x65tag\x18\x02 \x01(\t\x12/\n\x0bupdate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x12GetSynonymsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x85\x01\n\x12SetSynonymsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x39\n\x05rules\x18\x03 \x03(\x0b\x32#.sightline.retriever.v1.SynonymRuleB\x05\x80\xc9\x18\xd0\x0f\x12\x0c\n\x04\x65tag\x18\x04 \x01(\tBS\n\x16sightline.retriever.v1B\x13SynonymServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,18 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\023SynonymServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
   _globals['_SETSYNONYMSREQUEST'].fields_by_name['rules']._loaded_options = None
   _globals['_SETSYNONYMSREQUEST'].fields_by_name['rules']._serialized_options = b'\200\311\030\320\017'
-  _globals['_SYNONYMSERVICE'].methods_by_name['GetSynonyms']._loaded_options = None
-  _globals['_SYNONYMSERVICE'].methods_by_name['GetSynonyms']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_SYNONYMSERVICE'].methods_by_name['SetSynonyms']._loaded_options = None
-  _globals['_SYNONYMSERVICE'].methods_by_name['SetSynonyms']._serialized_options = b'\220\002\002\372\310\030\002\010\010\212\311\030\001\001'
-  _globals['_SYNONYMRULE']._serialized_start=173
-  _globals['_SYNONYMRULE']._serialized_end=223
-  _globals['_SYNONYMS']._serialized_start=225
-  _globals['_SYNONYMS']._serialized_end=350
-  _globals['_GETSYNONYMSREQUEST']._serialized_start=352
-  _globals['_GETSYNONYMSREQUEST']._serialized_end=412
-  _globals['_SETSYNONYMSREQUEST']._serialized_start=415
-  _globals['_SETSYNONYMSREQUEST']._serialized_end=548
-  _globals['_SYNONYMSERVICE']._serialized_start=551
-  _globals['_SYNONYMSERVICE']._serialized_end=779
+  _globals['_SYNONYMRULE']._serialized_start=139
+  _globals['_SYNONYMRULE']._serialized_end=189
+  _globals['_SYNONYMS']._serialized_start=191
+  _globals['_SYNONYMS']._serialized_end=316
+  _globals['_GETSYNONYMSREQUEST']._serialized_start=318
+  _globals['_GETSYNONYMSREQUEST']._serialized_end=378
+  _globals['_SETSYNONYMSREQUEST']._serialized_start=381
+  _globals['_SETSYNONYMSREQUEST']._serialized_end=514
 # @@protoc_insertion_point(module_scope)

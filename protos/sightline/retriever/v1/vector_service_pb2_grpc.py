@@ -80,6 +80,10 @@ class VectorServiceServicer(object):
         """Stores up to 1,000 vectors, made by the caller, of photos of products or of products. Each has its own status:
         VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, INDEX_VERSION_MISMATCH. The vector of a product is deleted with
         the product.
+
+        So a client publishes a space that the embedder does not serve, as the ranker its model's vectors as "collaborative":
+        CreateGeneration (with `dimension` and `space_version`), this call, BackfillGeneration (which waits until the index
+        holds all written vectors), VerifyGeneration, ActivateGeneration.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

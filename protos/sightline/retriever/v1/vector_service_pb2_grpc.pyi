@@ -167,6 +167,10 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
     """Stores up to 1,000 vectors, made by the caller, of photos of products or of products. Each has its own status:
     VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, INDEX_VERSION_MISMATCH. The vector of a product is deleted with
     the product.
+
+    So a client publishes a space that the embedder does not serve, as the ranker its model's vectors as "collaborative":
+    CreateGeneration (with `dimension` and `space_version`), this call, BackfillGeneration (which waits until the index
+    holds all written vectors), VerifyGeneration, ActivateGeneration.
     """
 
     ListVectors: _VectorServiceListVectorsType
@@ -230,6 +234,10 @@ class VectorServiceServicer(metaclass=abc.ABCMeta):
         """Stores up to 1,000 vectors, made by the caller, of photos of products or of products. Each has its own status:
         VECTOR_INVALID, PRODUCT_NOT_FOUND, IMAGE_NOT_FOUND, INDEX_VERSION_MISMATCH. The vector of a product is deleted with
         the product.
+
+        So a client publishes a space that the embedder does not serve, as the ranker its model's vectors as "collaborative":
+        CreateGeneration (with `dimension` and `space_version`), this call, BackfillGeneration (which waits until the index
+        holds all written vectors), VerifyGeneration, ActivateGeneration.
         """
 
     @abc.abstractmethod

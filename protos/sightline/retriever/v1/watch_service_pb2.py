@@ -22,13 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
-from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 from sightline.retriever.v1 import watch_pb2 as sightline_dot_retriever_dot_v1_dot_watch__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/retriever/v1/watch_service.proto\x12\x16sightline.retriever.v1\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\x1a\"sightline/retriever/v1/watch.proto\"j\n\x12\x43reateWatchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12,\n\x05watch\x18\x03 \x01(\x0b\x32\x1d.sightline.retriever.v1.Watch\"j\n\x12UpdateWatchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12,\n\x05watch\x18\x03 \x01(\x0b\x32\x1d.sightline.retriever.v1.Watch\"K\n\x0fGetWatchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08watch_id\x18\x03 \x01(\t\"<\n\x12ListWatchesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"E\n\x13ListWatchesResponse\x12.\n\x07watches\x18\x01 \x03(\x0b\x32\x1d.sightline.retriever.v1.Watch\"N\n\x12\x44\x65leteWatchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08watch_id\x18\x03 \x01(\t\"&\n\x13\x44\x65leteWatchResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"\x9e\x01\n\x11SendFramesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08watch_id\x18\x03 \x01(\t\x12\x38\n\x06\x66rames\x18\x04 \x03(\x0b\x32\".sightline.retriever.v1.WatchFrameB\x04\x80\xc9\x18\x08\x12\x15\n\rdropped_count\x18\x05 \x01(\x05\"\xdb\x01\n\x12SendFramesResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.sightline.retriever.v1.FrameResult\x12-\n\x06\x61lerts\x18\x02 \x03(\x0b\x32\x1d.sightline.retriever.v1.Alert\x12\x16\n\x0e\x65mbedded_count\x18\x03 \x01(\x05\x12\x16\n\x0e\x64\x65tected_count\x18\x04 \x01(\x05\x12\x1b\n\x13\x64\x65tected_view_count\x18\x05 \x01(\x05J\x04\x08\x06\x10\x07R\rdropped_count\"t\n\x11ListAlertsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08watch_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\\\n\x12ListAlertsResponse\x12-\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1d.sightline.retriever.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x12WatchAlertsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08watch_id\x18\x03 \x01(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\"Y\n\x13WatchAlertsResponse\x12,\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x1d.sightline.retriever.v1.Alert\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"P\n\x14GetAlertPhotoRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t2\xea\x07\n\x0cWatchService\x12h\n\x0b\x43reateWatch\x12*.sightline.retriever.v1.CreateWatchRequest\x1a\x1d.sightline.retriever.v1.Watch\"\x0e\x90\x02\x02\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x12h\n\x0bUpdateWatch\x12*.sightline.retriever.v1.UpdateWatchRequest\x1a\x1d.sightline.retriever.v1.Watch\"\x0e\x90\x02\x02\xfa\xc8\x18\x02\x08 \x8a\xc9\x18\x01\x01\x12\\\n\x08GetWatch\x12\'.sightline.retriever.v1.GetWatchRequest\x1a\x1d.sightline.retriever.v1.Watch\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12p\n\x0bListWatches\x12*.sightline.retriever.v1.ListWatchesRequest\x1a+.sightline.retriever.v1.ListWatchesResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12p\n\x0b\x44\x65leteWatch\x12*.sightline.retriever.v1.DeleteWatchRequest\x1a+.sightline.retriever.v1.DeleteWatchResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12u\n\nSendFrames\x12).sightline.retriever.v1.SendFramesRequest\x1a*.sightline.retriever.v1.SendFramesResponse\"\x10\x90\x02\x02\xfa\xc8\x18\x04\x08  \x01\x8a\xc9\x18\x01\x01\x12m\n\nListAlerts\x12).sightline.retriever.v1.ListAlertsRequest\x1a*.sightline.retriever.v1.ListAlertsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12r\n\x0bWatchAlerts\x12*.sightline.retriever.v1.WatchAlertsRequest\x1a+.sightline.retriever.v1.WatchAlertsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x30\x01\x12j\n\rGetAlertPhoto\x12,.sightline.retriever.v1.GetAlertPhotoRequest\x1a!.sightline.common.v1.ProductImage\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42Q\n\x16sightline.retriever.v1B\x11WatchServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*sightline/retriever/v1/watch_service.proto\x12\x16sightline.retriever.v1\x1a sightline/common/v1/limits.proto\x1a\"sightline/retriever/v1/watch.proto\"j\n\x12\x43reateWatchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12,\n\x05watch\x18\x03 \x01(\x0b\x32\x1d.sightline.retriever.v1.Watch\"j\n\x12UpdateWatchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12,\n\x05watch\x18\x03 \x01(\x0b\x32\x1d.sightline.retriever.v1.Watch\"K\n\x0fGetWatchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08watch_id\x18\x03 \x01(\t\"<\n\x12ListWatchesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"E\n\x13ListWatchesResponse\x12.\n\x07watches\x18\x01 \x03(\x0b\x32\x1d.sightline.retriever.v1.Watch\"N\n\x12\x44\x65leteWatchRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08watch_id\x18\x03 \x01(\t\"&\n\x13\x44\x65leteWatchResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"\x9e\x01\n\x11SendFramesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08watch_id\x18\x03 \x01(\t\x12\x38\n\x06\x66rames\x18\x04 \x03(\x0b\x32\".sightline.retriever.v1.WatchFrameB\x04\x80\xc9\x18\x08\x12\x15\n\rdropped_count\x18\x05 \x01(\x05\"\xdb\x01\n\x12SendFramesResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.sightline.retriever.v1.FrameResult\x12-\n\x06\x61lerts\x18\x02 \x03(\x0b\x32\x1d.sightline.retriever.v1.Alert\x12\x16\n\x0e\x65mbedded_count\x18\x03 \x01(\x05\x12\x16\n\x0e\x64\x65tected_count\x18\x04 \x01(\x05\x12\x1b\n\x13\x64\x65tected_view_count\x18\x05 \x01(\x05J\x04\x08\x06\x10\x07R\rdropped_count\"t\n\x11ListAlertsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08watch_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\\\n\x12ListAlertsResponse\x12-\n\x06\x61lerts\x18\x01 \x03(\x0b\x32\x1d.sightline.retriever.v1.Alert\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"d\n\x12WatchAlertsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08watch_id\x18\x03 \x01(\t\x12\x14\n\x0cresume_token\x18\x04 \x01(\t\"Y\n\x13WatchAlertsResponse\x12,\n\x05\x61lert\x18\x01 \x01(\x0b\x32\x1d.sightline.retriever.v1.Alert\x12\x14\n\x0cresume_token\x18\x02 \x01(\t\"P\n\x14GetAlertPhotoRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\tBQ\n\x16sightline.retriever.v1B\x11WatchServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,52 +36,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\021WatchServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
   _globals['_SENDFRAMESREQUEST'].fields_by_name['frames']._loaded_options = None
   _globals['_SENDFRAMESREQUEST'].fields_by_name['frames']._serialized_options = b'\200\311\030\010'
-  _globals['_WATCHSERVICE'].methods_by_name['CreateWatch']._loaded_options = None
-  _globals['_WATCHSERVICE'].methods_by_name['CreateWatch']._serialized_options = b'\220\002\002\372\310\030\002\010 \212\311\030\001\001'
-  _globals['_WATCHSERVICE'].methods_by_name['UpdateWatch']._loaded_options = None
-  _globals['_WATCHSERVICE'].methods_by_name['UpdateWatch']._serialized_options = b'\220\002\002\372\310\030\002\010 \212\311\030\001\001'
-  _globals['_WATCHSERVICE'].methods_by_name['GetWatch']._loaded_options = None
-  _globals['_WATCHSERVICE'].methods_by_name['GetWatch']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_WATCHSERVICE'].methods_by_name['ListWatches']._loaded_options = None
-  _globals['_WATCHSERVICE'].methods_by_name['ListWatches']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_WATCHSERVICE'].methods_by_name['DeleteWatch']._loaded_options = None
-  _globals['_WATCHSERVICE'].methods_by_name['DeleteWatch']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_WATCHSERVICE'].methods_by_name['SendFrames']._loaded_options = None
-  _globals['_WATCHSERVICE'].methods_by_name['SendFrames']._serialized_options = b'\220\002\002\372\310\030\004\010  \001\212\311\030\001\001'
-  _globals['_WATCHSERVICE'].methods_by_name['ListAlerts']._loaded_options = None
-  _globals['_WATCHSERVICE'].methods_by_name['ListAlerts']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_WATCHSERVICE'].methods_by_name['WatchAlerts']._loaded_options = None
-  _globals['_WATCHSERVICE'].methods_by_name['WatchAlerts']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_WATCHSERVICE'].methods_by_name['GetAlertPhoto']._loaded_options = None
-  _globals['_WATCHSERVICE'].methods_by_name['GetAlertPhoto']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_CREATEWATCHREQUEST']._serialized_start=209
-  _globals['_CREATEWATCHREQUEST']._serialized_end=315
-  _globals['_UPDATEWATCHREQUEST']._serialized_start=317
-  _globals['_UPDATEWATCHREQUEST']._serialized_end=423
-  _globals['_GETWATCHREQUEST']._serialized_start=425
-  _globals['_GETWATCHREQUEST']._serialized_end=500
-  _globals['_LISTWATCHESREQUEST']._serialized_start=502
-  _globals['_LISTWATCHESREQUEST']._serialized_end=562
-  _globals['_LISTWATCHESRESPONSE']._serialized_start=564
-  _globals['_LISTWATCHESRESPONSE']._serialized_end=633
-  _globals['_DELETEWATCHREQUEST']._serialized_start=635
-  _globals['_DELETEWATCHREQUEST']._serialized_end=713
-  _globals['_DELETEWATCHRESPONSE']._serialized_start=715
-  _globals['_DELETEWATCHRESPONSE']._serialized_end=753
-  _globals['_SENDFRAMESREQUEST']._serialized_start=756
-  _globals['_SENDFRAMESREQUEST']._serialized_end=914
-  _globals['_SENDFRAMESRESPONSE']._serialized_start=917
-  _globals['_SENDFRAMESRESPONSE']._serialized_end=1136
-  _globals['_LISTALERTSREQUEST']._serialized_start=1138
-  _globals['_LISTALERTSREQUEST']._serialized_end=1254
-  _globals['_LISTALERTSRESPONSE']._serialized_start=1256
-  _globals['_LISTALERTSRESPONSE']._serialized_end=1348
-  _globals['_WATCHALERTSREQUEST']._serialized_start=1350
-  _globals['_WATCHALERTSREQUEST']._serialized_end=1450
-  _globals['_WATCHALERTSRESPONSE']._serialized_start=1452
-  _globals['_WATCHALERTSRESPONSE']._serialized_end=1541
-  _globals['_GETALERTPHOTOREQUEST']._serialized_start=1543
-  _globals['_GETALERTPHOTOREQUEST']._serialized_end=1623
-  _globals['_WATCHSERVICE']._serialized_start=1626
-  _globals['_WATCHSERVICE']._serialized_end=2628
+  _globals['_CREATEWATCHREQUEST']._serialized_start=140
+  _globals['_CREATEWATCHREQUEST']._serialized_end=246
+  _globals['_UPDATEWATCHREQUEST']._serialized_start=248
+  _globals['_UPDATEWATCHREQUEST']._serialized_end=354
+  _globals['_GETWATCHREQUEST']._serialized_start=356
+  _globals['_GETWATCHREQUEST']._serialized_end=431
+  _globals['_LISTWATCHESREQUEST']._serialized_start=433
+  _globals['_LISTWATCHESREQUEST']._serialized_end=493
+  _globals['_LISTWATCHESRESPONSE']._serialized_start=495
+  _globals['_LISTWATCHESRESPONSE']._serialized_end=564
+  _globals['_DELETEWATCHREQUEST']._serialized_start=566
+  _globals['_DELETEWATCHREQUEST']._serialized_end=644
+  _globals['_DELETEWATCHRESPONSE']._serialized_start=646
+  _globals['_DELETEWATCHRESPONSE']._serialized_end=684
+  _globals['_SENDFRAMESREQUEST']._serialized_start=687
+  _globals['_SENDFRAMESREQUEST']._serialized_end=845
+  _globals['_SENDFRAMESRESPONSE']._serialized_start=848
+  _globals['_SENDFRAMESRESPONSE']._serialized_end=1067
+  _globals['_LISTALERTSREQUEST']._serialized_start=1069
+  _globals['_LISTALERTSREQUEST']._serialized_end=1185
+  _globals['_LISTALERTSRESPONSE']._serialized_start=1187
+  _globals['_LISTALERTSRESPONSE']._serialized_end=1279
+  _globals['_WATCHALERTSREQUEST']._serialized_start=1281
+  _globals['_WATCHALERTSREQUEST']._serialized_end=1381
+  _globals['_WATCHALERTSRESPONSE']._serialized_start=1383
+  _globals['_WATCHALERTSRESPONSE']._serialized_end=1472
+  _globals['_GETALERTPHOTOREQUEST']._serialized_start=1474
+  _globals['_GETALERTPHOTOREQUEST']._serialized_end=1554
 # @@protoc_insertion_point(module_scope)

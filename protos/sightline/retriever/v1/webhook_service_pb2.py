@@ -24,11 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/webhook_service.proto\x12\x16sightline.retriever.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/access.proto\x1a sightline/common/v1/limits.proto\"\xfc\x02\n\x07Webhook\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x11\n\twatch_ids\x18\x03 \x03(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12secret_create_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x19\x66ormer_secret_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x66\x61iling_watch_count\x18\x07 \x01(\x05\x12\x15\n\rattempt_count\x18\x08 \x01(\x05\x12\x0f\n\x07\x66\x61ilure\x18\t \x01(\t\x12\x35\n\x11next_attempt_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x64\x65\x61\x64_letter_count\x18\x0b \x01(\x03\"x\n\x14\x43reateWebhookRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x17\n\twatch_ids\x18\x05 \x03(\tB\x04\x80\xc9\x18\x64\"Y\n\x15\x43reateWebhookResponse\x12\x30\n\x07webhook\x18\x01 \x01(\x0b\x32\x1f.sightline.retriever.v1.Webhook\x12\x0e\n\x06secret\x18\x02 \x01(\t\"x\n\x14UpdateWebhookRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x17\n\twatch_ids\x18\x05 \x03(\tB\x04\x80\xc9\x18\x64\"U\n\x17SendTestDeliveryRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\"f\n\x18SendTestDeliveryResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x13\n\x0bhttp_status\x18\x02 \x01(\x05\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\"=\n\x13ListWebhooksRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x14ListWebhooksResponse\x12\x31\n\x08webhooks\x18\x01 \x03(\x0b\x32\x1f.sightline.retriever.v1.Webhook\"\x84\x01\n\x1aRotateWebhookSecretRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12*\n\x07overlap\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"_\n\x1bRotateWebhookSecretResponse\x12\x30\n\x07webhook\x18\x01 \x01(\x0b\x32\x1f.sightline.retriever.v1.Webhook\x12\x0e\n\x06secret\x18\x02 \x01(\t\"R\n\x14\x44\x65leteWebhookRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\"(\n\x15\x44\x65leteWebhookResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"{\n\x16ListDeadLettersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"l\n\x17ListDeadLettersResponse\x12\x38\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\".sightline.retriever.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x97\x01\n\nDeadLetter\x12\x10\n\x08watch_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x10\n\x08\x61lert_id\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x11\n\treplaying\x18\x06 \x01(\x08\"o\n\x17ReplayDeliveriesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12\x18\n\talert_ids\x18\x04 \x03(\tB\x05\x80\xc9\x18\xf4\x03\"2\n\x18ReplayDeliveriesResponse\x12\x16\n\x0ereplayed_count\x18\x01 \x01(\x03\x32\xe4\x07\n\x0eWebhookService\x12v\n\rCreateWebhook\x12,.sightline.retriever.v1.CreateWebhookRequest\x1a-.sightline.retriever.v1.CreateWebhookResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12h\n\rUpdateWebhook\x12,.sightline.retriever.v1.UpdateWebhookRequest\x1a\x1f.sightline.retriever.v1.Webhook\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12|\n\x10SendTestDelivery\x12/.sightline.retriever.v1.SendTestDeliveryRequest\x1a\x30.sightline.retriever.v1.SendTestDeliveryResponse\"\x05\x8a\xc9\x18\x01\x01\x12s\n\x0cListWebhooks\x12+.sightline.retriever.v1.ListWebhooksRequest\x1a,.sightline.retriever.v1.ListWebhooksResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x85\x01\n\x13RotateWebhookSecret\x12\x32.sightline.retriever.v1.RotateWebhookSecretRequest\x1a\x33.sightline.retriever.v1.RotateWebhookSecretResponse\"\x05\x8a\xc9\x18\x01\x01\x12v\n\rDeleteWebhook\x12,.sightline.retriever.v1.DeleteWebhookRequest\x1a-.sightline.retriever.v1.DeleteWebhookResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x12|\n\x0fListDeadLetters\x12..sightline.retriever.v1.ListDeadLettersRequest\x1a/.sightline.retriever.v1.ListDeadLettersResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x7f\n\x10ReplayDeliveries\x12/.sightline.retriever.v1.ReplayDeliveriesRequest\x1a\x30.sightline.retriever.v1.ReplayDeliveriesResponse\"\x08\x90\x02\x02\x8a\xc9\x18\x01\x01\x42S\n\x16sightline.retriever.v1B\x13WebhookServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/webhook_service.proto\x12\x16sightline.retriever.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/limits.proto\"\xfc\x02\n\x07Webhook\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0b\n\x03uri\x18\x02 \x01(\t\x12\x11\n\twatch_ids\x18\x03 \x03(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x12secret_create_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x19\x66ormer_secret_expire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x13\x66\x61iling_watch_count\x18\x07 \x01(\x05\x12\x15\n\rattempt_count\x18\x08 \x01(\x05\x12\x0f\n\x07\x66\x61ilure\x18\t \x01(\t\x12\x35\n\x11next_attempt_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x64\x65\x61\x64_letter_count\x18\x0b \x01(\x03\"x\n\x14\x43reateWebhookRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x17\n\twatch_ids\x18\x05 \x03(\tB\x04\x80\xc9\x18\x64\"Y\n\x15\x43reateWebhookResponse\x12\x30\n\x07webhook\x18\x01 \x01(\x0b\x32\x1f.sightline.retriever.v1.Webhook\x12\x0e\n\x06secret\x18\x02 \x01(\t\"x\n\x14UpdateWebhookRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12\x0b\n\x03uri\x18\x04 \x01(\t\x12\x17\n\twatch_ids\x18\x05 \x03(\tB\x04\x80\xc9\x18\x64\"U\n\x17SendTestDeliveryRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\"f\n\x18SendTestDeliveryResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x08\x12\x13\n\x0bhttp_status\x18\x02 \x01(\x05\x12\x0f\n\x07\x66\x61ilure\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\"=\n\x13ListWebhooksRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x14ListWebhooksResponse\x12\x31\n\x08webhooks\x18\x01 \x03(\x0b\x32\x1f.sightline.retriever.v1.Webhook\"\x84\x01\n\x1aRotateWebhookSecretRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12*\n\x07overlap\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\"_\n\x1bRotateWebhookSecretResponse\x12\x30\n\x07webhook\x18\x01 \x01(\x0b\x32\x1f.sightline.retriever.v1.Webhook\x12\x0e\n\x06secret\x18\x02 \x01(\t\"R\n\x14\x44\x65leteWebhookRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\"(\n\x15\x44\x65leteWebhookResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\"{\n\x16ListDeadLettersRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"l\n\x17ListDeadLettersResponse\x12\x38\n\x0c\x64\x65\x61\x64_letters\x18\x01 \x03(\x0b\x32\".sightline.retriever.v1.DeadLetter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x97\x01\n\nDeadLetter\x12\x10\n\x08watch_id\x18\x01 \x01(\t\x12\x10\n\x08sequence\x18\x02 \x01(\x03\x12\x10\n\x08\x61lert_id\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x66\x61ilure\x18\x05 \x01(\t\x12\x11\n\treplaying\x18\x06 \x01(\x08\"o\n\x17ReplayDeliveriesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x12\n\nwebhook_id\x18\x03 \x01(\t\x12\x18\n\talert_ids\x18\x04 \x03(\tB\x05\x80\xc9\x18\xf4\x03\"2\n\x18ReplayDeliveriesResponse\x12\x16\n\x0ereplayed_count\x18\x01 \x01(\x03\x42S\n\x16sightline.retriever.v1B\x13WebhookServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,56 +41,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEWEBHOOKREQUEST'].fields_by_name['watch_ids']._serialized_options = b'\200\311\030d'
   _globals['_REPLAYDELIVERIESREQUEST'].fields_by_name['alert_ids']._loaded_options = None
   _globals['_REPLAYDELIVERIESREQUEST'].fields_by_name['alert_ids']._serialized_options = b'\200\311\030\364\003'
-  _globals['_WEBHOOKSERVICE'].methods_by_name['CreateWebhook']._loaded_options = None
-  _globals['_WEBHOOKSERVICE'].methods_by_name['CreateWebhook']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_WEBHOOKSERVICE'].methods_by_name['UpdateWebhook']._loaded_options = None
-  _globals['_WEBHOOKSERVICE'].methods_by_name['UpdateWebhook']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_WEBHOOKSERVICE'].methods_by_name['SendTestDelivery']._loaded_options = None
-  _globals['_WEBHOOKSERVICE'].methods_by_name['SendTestDelivery']._serialized_options = b'\212\311\030\001\001'
-  _globals['_WEBHOOKSERVICE'].methods_by_name['ListWebhooks']._loaded_options = None
-  _globals['_WEBHOOKSERVICE'].methods_by_name['ListWebhooks']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_WEBHOOKSERVICE'].methods_by_name['RotateWebhookSecret']._loaded_options = None
-  _globals['_WEBHOOKSERVICE'].methods_by_name['RotateWebhookSecret']._serialized_options = b'\212\311\030\001\001'
-  _globals['_WEBHOOKSERVICE'].methods_by_name['DeleteWebhook']._loaded_options = None
-  _globals['_WEBHOOKSERVICE'].methods_by_name['DeleteWebhook']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_WEBHOOKSERVICE'].methods_by_name['ListDeadLetters']._loaded_options = None
-  _globals['_WEBHOOKSERVICE'].methods_by_name['ListDeadLetters']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_WEBHOOKSERVICE'].methods_by_name['ReplayDeliveries']._loaded_options = None
-  _globals['_WEBHOOKSERVICE'].methods_by_name['ReplayDeliveries']._serialized_options = b'\220\002\002\212\311\030\001\001'
-  _globals['_WEBHOOK']._serialized_start=206
-  _globals['_WEBHOOK']._serialized_end=586
-  _globals['_CREATEWEBHOOKREQUEST']._serialized_start=588
-  _globals['_CREATEWEBHOOKREQUEST']._serialized_end=708
-  _globals['_CREATEWEBHOOKRESPONSE']._serialized_start=710
-  _globals['_CREATEWEBHOOKRESPONSE']._serialized_end=799
-  _globals['_UPDATEWEBHOOKREQUEST']._serialized_start=801
-  _globals['_UPDATEWEBHOOKREQUEST']._serialized_end=921
-  _globals['_SENDTESTDELIVERYREQUEST']._serialized_start=923
-  _globals['_SENDTESTDELIVERYREQUEST']._serialized_end=1008
-  _globals['_SENDTESTDELIVERYRESPONSE']._serialized_start=1010
-  _globals['_SENDTESTDELIVERYRESPONSE']._serialized_end=1112
-  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=1114
-  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=1175
-  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=1177
-  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=1250
-  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_start=1253
-  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_end=1385
-  _globals['_ROTATEWEBHOOKSECRETRESPONSE']._serialized_start=1387
-  _globals['_ROTATEWEBHOOKSECRETRESPONSE']._serialized_end=1482
-  _globals['_DELETEWEBHOOKREQUEST']._serialized_start=1484
-  _globals['_DELETEWEBHOOKREQUEST']._serialized_end=1566
-  _globals['_DELETEWEBHOOKRESPONSE']._serialized_start=1568
-  _globals['_DELETEWEBHOOKRESPONSE']._serialized_end=1608
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=1610
-  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1733
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1735
-  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1843
-  _globals['_DEADLETTER']._serialized_start=1846
-  _globals['_DEADLETTER']._serialized_end=1997
-  _globals['_REPLAYDELIVERIESREQUEST']._serialized_start=1999
-  _globals['_REPLAYDELIVERIESREQUEST']._serialized_end=2110
-  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_start=2112
-  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_end=2162
-  _globals['_WEBHOOKSERVICE']._serialized_start=2165
-  _globals['_WEBHOOKSERVICE']._serialized_end=3161
+  _globals['_WEBHOOK']._serialized_start=172
+  _globals['_WEBHOOK']._serialized_end=552
+  _globals['_CREATEWEBHOOKREQUEST']._serialized_start=554
+  _globals['_CREATEWEBHOOKREQUEST']._serialized_end=674
+  _globals['_CREATEWEBHOOKRESPONSE']._serialized_start=676
+  _globals['_CREATEWEBHOOKRESPONSE']._serialized_end=765
+  _globals['_UPDATEWEBHOOKREQUEST']._serialized_start=767
+  _globals['_UPDATEWEBHOOKREQUEST']._serialized_end=887
+  _globals['_SENDTESTDELIVERYREQUEST']._serialized_start=889
+  _globals['_SENDTESTDELIVERYREQUEST']._serialized_end=974
+  _globals['_SENDTESTDELIVERYRESPONSE']._serialized_start=976
+  _globals['_SENDTESTDELIVERYRESPONSE']._serialized_end=1078
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_start=1080
+  _globals['_LISTWEBHOOKSREQUEST']._serialized_end=1141
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_start=1143
+  _globals['_LISTWEBHOOKSRESPONSE']._serialized_end=1216
+  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_start=1219
+  _globals['_ROTATEWEBHOOKSECRETREQUEST']._serialized_end=1351
+  _globals['_ROTATEWEBHOOKSECRETRESPONSE']._serialized_start=1353
+  _globals['_ROTATEWEBHOOKSECRETRESPONSE']._serialized_end=1448
+  _globals['_DELETEWEBHOOKREQUEST']._serialized_start=1450
+  _globals['_DELETEWEBHOOKREQUEST']._serialized_end=1532
+  _globals['_DELETEWEBHOOKRESPONSE']._serialized_start=1534
+  _globals['_DELETEWEBHOOKRESPONSE']._serialized_end=1574
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_start=1576
+  _globals['_LISTDEADLETTERSREQUEST']._serialized_end=1699
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_start=1701
+  _globals['_LISTDEADLETTERSRESPONSE']._serialized_end=1809
+  _globals['_DEADLETTER']._serialized_start=1812
+  _globals['_DEADLETTER']._serialized_end=1963
+  _globals['_REPLAYDELIVERIESREQUEST']._serialized_start=1965
+  _globals['_REPLAYDELIVERIESREQUEST']._serialized_end=2076
+  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_start=2078
+  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_end=2128
 # @@protoc_insertion_point(module_scope)

@@ -105,9 +105,9 @@ class CreateWebhookRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     webhook_id: builtins.str
-    """Id of the webhook, 1 to 128 bytes."""
+    """Id of the webhook, 1 to 128 bytes. Required."""
     uri: builtins.str
-    """Address, 1 to 2,048 characters, of a scheme and host that the service's settings allow."""
+    """Address, 1 to 2,048 characters, of a scheme and host that the service's settings allow. Required."""
     @property
     def watch_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Watches whose alerts are delivered, 0 to 100. Empty: all."""
@@ -168,9 +168,9 @@ class UpdateWebhookRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     webhook_id: builtins.str
-    """Webhook."""
+    """Webhook. Required."""
     uri: builtins.str
-    """Address, 1 to 2,048 characters, of a scheme and host that the service's settings allow."""
+    """Address, 1 to 2,048 characters, of a scheme and host that the service's settings allow. Required."""
     @property
     def watch_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Watches whose alerts are delivered, 0 to 100. Empty: all."""
@@ -202,7 +202,7 @@ class SendTestDeliveryRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     webhook_id: builtins.str
-    """Webhook."""
+    """Webhook. Required."""
     def __init__(
         self,
         *,
@@ -301,7 +301,7 @@ class RotateWebhookSecretRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     webhook_id: builtins.str
-    """Webhook."""
+    """Webhook. Required."""
     @property
     def overlap(self) -> google.protobuf.duration_pb2.Duration:
         """For how long the former secret signs too, 0 to 7 days. Default: 24 hours."""
@@ -358,7 +358,7 @@ class DeleteWebhookRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     webhook_id: builtins.str
-    """Webhook."""
+    """Webhook. Required."""
     def __init__(
         self,
         *,
@@ -404,7 +404,7 @@ class ListDeadLettersRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     webhook_id: builtins.str
-    """Webhook."""
+    """Webhook. Required."""
     page_size: builtins.int
     """Maximum number of dead letters, 1 to 500. Default: 50."""
     page_token: builtins.str
@@ -502,7 +502,7 @@ class ReplayDeliveriesRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     webhook_id: builtins.str
-    """Webhook."""
+    """Webhook. Required."""
     @property
     def alert_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Alerts, 0 to 500. Those that are no dead letters of the webhook are skipped. Empty: all dead letters."""

@@ -49,15 +49,15 @@ from embedder.spaces import fit_process
 from embedder.spaces.learn import Learner
 from embedder.spaces.listing import SpaceListing
 from embedder.spaces.promote import Promotion
-from embedder.spaces.removal import SpaceRemoval
 from embedder.spaces.sources import ModelSources
 from servicekit import startup
 from servicekit.admission.access import PeerName
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.removal import RemovalNotes
+from servicekit.catalogs.removal import CatalogRemoval, RemovalNotes
 from servicekit.decoding.decoders import Decoders
 from servicekit.keys.keyring import SigningKeys, signing_keys
 from servicekit.outbound.fetch import Fetcher, FetchPolicy
+from servicekit.rpc import owned
 from servicekit.rpc.catalog_registry import registry_of
 from servicekit.rpc.channel import connect
 from servicekit.rpc.peers import PeerCredentials
@@ -106,11 +106,7 @@ async def known_catalogs(
         if references is not None:
             await asyncio.to_thread(references.delete_catalog, catalog_id)
 
-    removal = SpaceRemoval(
-        catalogs,
-        remove,
-        RemovalNotes(channel, "embedder").confirm,
-    )
+    removal = CatalogRemoval(catalogs, remove, RemovalNotes(channel, "embedder").confirm)
     removing = asyncio.create_task(removal.run())
     try:
         yield catalogs
@@ -273,22 +269,20 @@ def bind(
     promotion = Promotion(store, engine, engine.inference)
     listing = SpaceListing(spaces, metadata)
     known = settings.catalogs if catalogs is None else catalogs
-    offered = [
-        Binding.of(
-            EmbeddingServicer(
-                embedder,
-                comparison,
-                listing,
-                known,
-                faces=faces,
-                labels=labels,
-                regions=RegionEmbedder(embedder, finder, views),
-            )
+    servicers = (
+        EmbeddingServicer(
+            embedder,
+            comparison,
+            listing,
+            known,
+            faces=faces,
+            labels=labels,
+            regions=RegionEmbedder(embedder, finder, views),
         ),
-        Binding.of(SpaceServicer(learner, promotion, known)),
-        Binding.of(InspectionServicer(references, Inspector(references, features, fetch), known)),
-    ]
-    return offered, recovery, sources
+        SpaceServicer(learner, promotion, known),
+        InspectionServicer(references, Inspector(references, features, fetch), known),
+    )
+    return owned.bindings(PeerName.EMBEDDER, servicers), recovery, sources
 
 
 def _served(

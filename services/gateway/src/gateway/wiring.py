@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from types import SimpleNamespace
 from typing import TypeVar
 
 from gateway.callers.admission import Admission, Public, TokenKind
@@ -31,7 +32,7 @@ from gateway.servicer import (
     jobs,
     recommendation,
     watches,
-    webhooks,
+    write_prices,
 )
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.passthrough import Connection, Passthrough
@@ -53,6 +54,7 @@ from servicekit.catalogs.known import AlsoNamed, CatalogChange, KnownCatalogs
 from servicekit.decoding.untrusted_toml import TomlParser
 from servicekit.keys.keyring import SigningKeys
 from servicekit.processes import process_group
+from servicekit.rpc import owned
 from servicekit.rpc.breaker import CircuitBreaker, by_health
 from servicekit.rpc.catalog_registry import registry_of
 from servicekit.rpc.channel import borrowing, connect
@@ -152,12 +154,18 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
             experiments=experiments,
             deps=deps,
         ),
-        *_routed(catalogs, passthrough, connections, keys, deps),
+        catalog.CatalogServicer(  # type: ignore[abstract]
+            *(catalogs, *connections[Peer.RETRIEVER], keys),
+            prices=prices,
+            retriever=clients.retriever,
+        ),
+        events.UserEventServicer(catalogs, passthrough, keys),  # type: ignore[abstract]
+        jobs.JobProxyServicer(catalogs, connections, keys),
     )
     _follow(catalogs, deps, snapshots, experiments)
     bindings = [
-        concealment.serve(charging.serve(filter_texts.serve(Binding.of(servicer)), prices))
-        for servicer in servicers
+        concealment.serve(charging.serve(filter_texts.serve(binding), prices))
+        for binding in public_bindings(servicers, passthrough, prices)
     ]
     channels = [*connections.values(), *beside.values()]
     audit = Audit(log.append, AlsoNamed(catalogs))
@@ -198,29 +206,21 @@ def _follow(
         catalogs.on_change(experiments.follow)
 
 
-def _routed(
-    catalogs: KnownCatalogs,
-    passthrough: Passthrough,
-    connections: Mapping[Peer, Connection],
-    keys: SigningKeys,
-    deps: RequestDependencies,
-) -> tuple[object, ...]:
-    """Return the servicers that pass calls on to peers."""
-    prices = deps.prices
-    return (
-        catalog.CatalogServicer(  # type: ignore[abstract]
-            *(catalogs, passthrough, *connections[Peer.RETRIEVER], keys),
-            prices=prices,
-            retriever=deps.peers.retriever,
-        ),
-        events.UserEventServicer(catalogs, passthrough, keys),  # type: ignore[abstract]
-        jobs.JobProxyServicer(catalogs, connections, keys),
-        inspection.InspectionServicer(catalogs, passthrough, prices),  # type: ignore[abstract]
-        watches.WatchProxyServicer(  # type: ignore[abstract]
-            catalogs, passthrough, *connections[Peer.RETRIEVER], prices=prices
-        ),
-        webhooks.WebhookServicer(passthrough),  # type: ignore[abstract]
-    )
+def public_bindings(
+    servicers: Sequence[object], passthrough: Passthrough, prices: RequestPrices
+) -> list[Binding]:
+    """Return the bindings of the public services. Their owners answer what no servicer has.
+
+    Raises TypeError if a method has no owner, no role or no price.
+    """
+    owned.check_declared()
+    own = {Binding.of(each).full_name: each for each in servicers}
+    priced = (watches, inspection, write_prices)
+    around = {name: each for of in priced for name, each in of.around(prices).items()}
+    return [
+        passthrough.serve(each, own.get(each.full_name, SimpleNamespace()), around)
+        for each in owned.public_services()
+    ]
 
 
 def _admin(
@@ -378,7 +378,8 @@ def _connect(
 ) -> Connection:
     target = getattr(settings, f"{peer}_target")
     most = settings.max_message_bytes
-    channel = connect(target, peers=known, service_configs=idempotent, max_message_bytes=most)
+    configs = [*idempotent, *owned.idempotent_of(PeerName(peer))]
+    channel = connect(target, peers=known, service_configs=configs, max_message_bytes=most)
     caller = PeerCaller(
         peer,
         reserve=settings.reserve_seconds,

@@ -58,6 +58,7 @@ from retriever.wiring import (
     watch,
     webhook_keys,
 )
+from servicekit.admission.access import PeerName
 from servicekit.artefacts.backups import Backups
 from servicekit.audit.record import AuditRecord
 from servicekit.catalogs.known import KnownCatalogs
@@ -65,13 +66,13 @@ from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Jobs
 from servicekit.outbound.posting import Poster
+from servicekit.rpc import owned
 from servicekit.rpc.audit_service import AuditServicer
 from servicekit.rpc.job_service import JobServicer
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding, run, serve
-from servicekit.sql.commits import pause
 from servicekit.startup import check_engine, load, observe
-from servicekit.tasks.supervision import confined, supervised
+from servicekit.tasks.supervision import confined, pause, supervised
 
 
 def bindings(
@@ -133,7 +134,6 @@ def bindings(
             catalogs,
             Watches(
                 record,
-                record,
                 PermittedPhotos(photos, record),
                 checks.private,
                 now_micros,
@@ -146,7 +146,7 @@ def bindings(
         CatalogRegistryServicer(registry, catalogs, jobs),
         CatalogListServicer(registry),
     )
-    return [Binding.of(servicer) for servicer in servicers]
+    return owned.bindings(PeerName.RETRIEVER, servicers)
 
 
 def columns_of(settings: RetrieverSettings, record: Record) -> Columns:

@@ -27,7 +27,7 @@ from servicekit.config import Place, Secret, ServerSettings, is_guessable, is_lo
 from servicekit.decoding.limits import DecodingSettings
 from servicekit.outbound.fetch import FetchSettings
 from servicekit.outbound.posting import WebhookSettings, private_networks
-from servicekit.sql.database import check_secret_url, has_guessable_password, tls_remedy
+from servicekit.sql.database import check_secret_url
 from servicekit.sql.migrations import MigrationSettings
 from servicekit.sql.retention import AuditSettings, JobSettings
 
@@ -48,13 +48,6 @@ class RecordSettings(MigrationSettings):
         "sqlite:///.data/retriever/record.db"
     )
     """SQLAlchemy URL of the record: `sqlite:////dir/record.db` or `postgresql+psycopg://…`."""
-
-    def unsafe(self) -> Iterator[str]:
-        yield from super().unsafe()
-        url, variable = self.database_url.get_secret_value(), self.variable("database_url")
-        if has_guessable_password(url):
-            yield f"{variable}: has a well-known password: change it"
-        yield from self.unsafe_store(variable, tls_remedy(url))
 
 
 class RetrieverSettings(

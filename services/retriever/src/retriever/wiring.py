@@ -16,9 +16,6 @@ from retriever.catalog.registry import RecordedCatalogs
 from retriever.delivery.deliverer import Deliverer
 from retriever.domain.deliveries import RetryRules
 from retriever.domain.faces import FacePolicy
-from retriever.ports.generations import RowsRecord
-from retriever.ports.registry import CatalogRecord
-from retriever.ports.webhooks import DeliveryRecord
 from retriever.record import Record
 from retriever.record.tables import jobs, metadata, products
 from retriever.search.recall.watchdog import Watchdog
@@ -72,7 +69,7 @@ def job_queue(db: Database) -> Jobs:
     return Jobs(db, jobs)
 
 
-def known_catalogs(settings: RetrieverSettings, record: CatalogRecord) -> KnownCatalogs:
+def known_catalogs(settings: RetrieverSettings, record: Record) -> KnownCatalogs:
     """Return the catalogs of settings and record."""
     return KnownCatalogs(settings.catalogs, RecordedCatalogs(record))
 
@@ -166,7 +163,7 @@ def webhook_keys(settings: RetrieverSettings) -> SigningKeys:
 
 
 def deliverer(
-    settings: RetrieverSettings, catalogs: Collection[str], record: DeliveryRecord
+    settings: RetrieverSettings, catalogs: Collection[str], record: Record
 ) -> tuple[Deliverer, list[Poster]]:
     """Return what delivers alerts, and its clients to close."""
     steady, retrying = Poster.of(settings), Poster.of(settings)
@@ -180,7 +177,7 @@ def backup_keys(settings: RetrieverSettings) -> SigningKeys:
     return signing_keys(settings.backup_keys_file)
 
 
-def watch(settings: RetrieverSettings, record: RowsRecord) -> Watchdog:
+def watch(settings: RetrieverSettings, record: Record) -> Watchdog:
     """Return the watchdog of live searches."""
     return Watchdog(
         record, share=settings.watch_share, floor=settings.watch_floor, rows=settings.watch_rows

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedder.adapters import space_store
 from embedder.adapters.space_store import SpaceStore
 from embedder.domain.errors import (
     EmbedderUnavailable,
@@ -29,6 +28,7 @@ from embedder.domain.manifest import ServingState, SpaceManifest
 from embedder.domain.photos import Camera
 from embedder.fitting import process
 from embedder.spaces.learn import Learner
+from servicekit import whole_files
 from tests.broken_files import BROKEN
 from tests.engines import ROOT
 from tests.fakes import features
@@ -118,7 +118,7 @@ async def test_a_candidate_is_all_that_triton_needs_with_a_manifest(bench: Bench
     text_folder = bench.store.folder(found.text_name, ServingState.CANDIDATE)
     assert bench.store.find("default", found.version) == (found, ServingState.CANDIDATE)
     bench.store.check(found, ServingState.CANDIDATE)
-    assert found.name == f"visual_{space_store.sha256(folder / '1/model.onnx')[:12]}"
+    assert found.name == f"visual_{whole_files.sha256_of(folder / '1/model.onnx')[:12]}"
     assert (found.backbone, found.dimension, found.categories) == ("tiny", 8, 2)
     assert (found.takes_texts, found.licence, found.forced) == (True, "Apache-2.0", False)
     assert found.shopper_photo_tags == ("phone",)

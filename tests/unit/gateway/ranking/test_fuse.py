@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.model.scene import SCORED
 from gateway.ranking.fuse import by_signal, fuse
-from sightline_core.branch import SIMILARITY_BRANCHES, Branch, branches_of
+from sightline_core.branch import SCORED, SIMILARITY_BRANCHES, Branch, branches_of
 from sightline_core.candidates import CandidateList
 from tests.fakes import fusing
 from tests.fakes.gateway_values import columns

@@ -8,7 +8,7 @@ from gateway.model.filters import CallersFilter
 from gateway.model.query import RequestQuery
 from gateway.recommend.plan_request import make_plan, scened, weights_of
 from gateway.retrieval.history import most_searches
-from sightline_core.branch import Branch
+from sightline_core.branch import OF_SHOPPERS, Branch
 from sightline_core.ranking import AnchorSource
 from tests.fakes.gateway_values import ANN, DEFAULT, near, photo, words
 
@@ -125,6 +125,13 @@ def test_products_are_hydrated_within_the_longer_of_two_budgets():
 
     assert make_plan(RequestQuery(), DEFAULT, 2.0).ends.hydrate == 1.9
     assert make_plan(RequestQuery(), shorter, 2.0).ends.hydrate == 1.8
+
+
+@pytest.mark.parametrize("branch", sorted(OF_SHOPPERS))
+def test_lists_of_a_shoppers_own_events_are_for_known_shoppers(branch):
+    scene = replace(DEFAULT, branches={branch: 1.0})
+    assert branch in make_plan(RequestQuery(shopper=ANN), scene, 1.0).branches
+    assert branch not in make_plan(RequestQuery(signals=(near("p1"),)), scene, 1.0).branches
 
 
 @pytest.mark.parametrize("branch", [Branch.NEW, Branch.TRENDING, Branch.BEST_SELLERS])

@@ -1,12 +1,12 @@
-"""Each public call reaches the peer that the table names, unchanged."""
+"""Each public call reaches the owner that its proto names, unchanged."""
 
 from collections.abc import Generator
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
-from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
-from google.protobuf.descriptor_pool import Default
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.clients.embedder import EmbedderClient
@@ -14,16 +14,23 @@ from gateway.clients.peer_calls import PeerCaller
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model.causes import Peer
-from gateway.servicer import admin, catalog, events, inspection, watches, webhooks
+from gateway.servicer import admin, catalog, events, watches
 from gateway.servicer.audit import AuditLog
+from gateway.servicer.detection import DetectionServicer
+from gateway.servicer.jobs import JobProxyServicer
 from gateway.servicer.list_tokens import GOOD_MICROS
-from gateway.servicer.passthrough import ROUTES, Passthrough, PublicRoute
+from gateway.servicer.passthrough import Passthrough
+from gateway.servicer.recommendation import RecommendationServicer
 from gateway.servicer.registry import NAMES
 from gateway.state.prices import RequestPrices
+from gateway.wiring import public_bindings
+from servicekit.admission import access
+from servicekit.admission.access import PeerName
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.clock import now_micros
 from servicekit.errors import NotFound
 from servicekit.keys.keyring import open_keys
+from servicekit.rpc import owned
 from servicekit.rpc.requests import PageTokenInvalid
 from sightline.common.v1 import event_pb2
 from sightline.common.v1.limits_pb2 import max_items
@@ -33,50 +40,9 @@ from sightline.retriever.v1 import product_service_pb2
 from tests.fakes.gateway_peers import Shop
 from tests.fakes.toml import parsed
 
-SERVICES = {
-    service.full_name: service
-    for service in (
-        admin.SERVICE,
-        catalog.SERVICE,
-        events.SERVICE,
-        inspection.SERVICE,
-        watches.SERVICE,
-        webhooks.SERVICE,
-    )
-}
-HERE = {
-    "sightline.gateway.v1.AdminService": {
-        "GetStatus",
-        "EraseUser",
-        "ListModels",
-        "ListTopSearches",
-        "DropAuditEntries",
-        "ListAuditEntries",
-        "ReadAuditChain",
-        "RetireSpace",
-        "ListScenes",
-        "GetScene",
-        "CheckScene",
-        "DiffScene",
-        "GetExperimentReport",
-    },
-    "sightline.gateway.v1.CatalogService": {
-        "GetProduct",
-        "ListProducts",
-        "ListMisfits",
-        "GetImage",
-    },
-    "sightline.gateway.v1.UserEventService": {"WriteEvents", "CreateVisitor", "MergeShopper"},
-    "sightline.gateway.v1.InspectionService": set(),
-    "sightline.gateway.v1.WatchService": {"WatchAlerts"},
-    "sightline.gateway.v1.WebhookService": set(),
-}
-"""Calls with code of their own."""
-ROUTED = [
-    (SERVICES[service].methods_by_name[name], route)
-    for service, routes in ROUTES.items()
-    for name, route in routes.items()
-]
+CALLS = [method for peer in Peer for method in owned.methods_of(PeerName(peer))]
+UNARY = [method for method in CALLS if not method.server_streaming]
+"""Calls that a peer answers."""
 
 
 def str_of(part: object) -> str:
@@ -107,7 +73,7 @@ class FakeChannel:
     def unary_unary(self, path: str, **codecs: Any) -> Any:
         def call(request: Any, **deadline: Any) -> FakeCall:
             self.sent.append((path, codecs["request_serializer"](request)))
-            return FakeCall(codecs["response_deserializer"](self.content))
+            return FakeCall((codecs["response_deserializer"] or bytes)(self.content))
 
         return call
 
@@ -119,16 +85,20 @@ def channels() -> dict[Peer, FakeChannel]:
     return {peer: FakeChannel() for peer in Peer}
 
 
-def served(channels: dict[Peer, Any]) -> dict[str, Any]:
-    """Return the public servicers by service."""
-    ways = {
+def ways_of(channels: dict[Peer, Any]) -> dict[Peer, tuple[Any, PeerCaller]]:
+    return {
         peer: (channel, PeerCaller(peer, reserve=0.0, longest=1.0))
         for peer, channel in channels.items()
     }
-    catalogs = KnownCatalogs(["default"])
+
+
+def served(channels: dict[Peer, Any]) -> dict[str, Any]:
+    """Return the public servicers by service."""
+    ways = ways_of(channels)
+    catalogs, prices = KnownCatalogs(["default"]), RequestPrices()
     passthrough = Passthrough(catalogs, ways, open_keys)
-    return {
-        admin.SERVICE.full_name: admin.AdminServicer(
+    servicers = (
+        admin.AdminServicer(
             catalogs,
             passthrough,
             scenes=None,  # type: ignore[arg-type]
@@ -141,20 +111,18 @@ def served(channels: dict[Peer, Any]) -> dict[str, Any]:
             service_version="0",
             deps=Shop().deps,
         ),
-        catalog.SERVICE.full_name: catalog.CatalogServicer(
-            *(catalogs, passthrough, *ways[Peer.RETRIEVER], open_keys),
-            prices=RequestPrices(),
+        catalog.CatalogServicer(
+            *(catalogs, *ways[Peer.RETRIEVER], open_keys),
+            prices=prices,
             retriever=RetrieverClient(*ways[Peer.RETRIEVER]),
         ),
-        events.SERVICE.full_name: events.UserEventServicer(catalogs, passthrough, open_keys),
-        inspection.SERVICE.full_name: inspection.InspectionServicer(
-            catalogs, passthrough, RequestPrices()
-        ),
-        watches.SERVICE.full_name: watches.WatchProxyServicer(
-            catalogs, passthrough, *ways[Peer.RETRIEVER], prices=RequestPrices()
-        ),
-        webhooks.SERVICE.full_name: webhooks.WebhookServicer(passthrough),
-    }
+        events.UserEventServicer(catalogs, passthrough, open_keys),
+        JobProxyServicer(catalogs, ways, open_keys),
+        RecommendationServicer(Shop().deps),
+        DetectionServicer(Shop().deps),
+    )
+    bindings = public_bindings(servicers, passthrough, prices)
+    return {each.full_name: each.servicer for each in bindings}
 
 
 def request_of(method: MethodDescriptor, **fields: str) -> Any:
@@ -176,59 +144,38 @@ def lists(method: MethodDescriptor) -> list[FieldDescriptor]:
     return [item for item in method.input_type.fields if item.is_repeated]
 
 
-def peers_method(route: PublicRoute) -> MethodDescriptor:
-    service, _, name = route.path.partition("/")
-    return Default().FindServiceByName(service).methods_by_name[name]
+def message_of(method: MethodDescriptor, answer: Any) -> Any:
+    """Return an answer, which the gateway may forward as bytes, as a message."""
+    kind = GetMessageClass(method.output_type)
+    return kind.FromString(answer) if isinstance(answer, bytes) else answer
 
 
-def shape(message: Descriptor) -> Any:
-    """Return the wire form of a message: its fields, and those of the messages in them."""
-    return {item.number: field_shape(item) for item in message.fields}
+def of_peer(method: MethodDescriptor) -> Peer:
+    return Peer(str(access.rule(owned.path_of(method)).owner))
 
 
-def field_shape(item: FieldDescriptor) -> Any:
-    inner = item.message_type
-    if inner is not None:
-        inner = inner.full_name if ".common." in inner.full_name else shape(inner)
-    values = (
-        [(value.name, value.number) for value in item.enum_type.values] if item.enum_type else ()
-    )
-    oneof = item.containing_oneof.name if item.containing_oneof else ""
-    return item.name, item.type, item.is_repeated, inner, values, oneof
-
-
-def test_every_public_call_is_routed_or_answered_here(channels):
+def test_every_public_call_is_answered(channels):
     for full_name, servicer in served(channels).items():
-        names = set(SERVICES[full_name].methods_by_name)
-        assert names == ROUTES[full_name].keys() | HERE[full_name]
-        assert all(callable(getattr(servicer, name)) for name in names)
+        for method in access.POOL.FindServiceByName(full_name).methods:
+            assert owned.defines(servicer, method.name) or method in CALLS
 
 
-@pytest.mark.parametrize(("method", "route"), ROUTED, ids=str_of)
-def test_a_routed_call_is_the_same_on_the_wire(method, route):
-    theirs = peers_method(route)
-    assert shape(method.input_type) == shape(theirs.input_type)
-    assert shape(method.output_type) == shape(theirs.output_type)
-
-
-@pytest.mark.parametrize(("method", "route"), ROUTED, ids=str_of)
-async def test_a_routed_call_goes_to_its_peer_as_it_came(method, route, channels):
+@pytest.mark.parametrize("method", UNARY, ids=str_of)
+async def test_a_call_goes_to_its_owner_as_it_came(method, channels):
     servicer = served(channels)[method.containing_service.full_name]
     request = request_of(method, request_id="once")
 
     answer = await getattr(servicer, method.name)(request, None)
 
-    assert answer == GetMessageClass(method.output_type)()
+    assert message_of(method, answer) == GetMessageClass(method.output_type)()
     if method.name not in NAMES:
         request.catalog_id = "default"
-    path, content = channels[route.peer].sent[-1]
-    assert (path, content) == (f"/{route.path}", request.SerializeToString())
+    path, content = channels[of_peer(method)].sent[-1]
+    assert (path, content) == (f"/{owned.path_of(method)}", request.SerializeToString())
 
 
-@pytest.mark.parametrize(
-    ("method", "route"), [pair for pair in ROUTED if pair[0].name not in NAMES], ids=str_of
-)
-async def test_a_call_for_another_catalog_goes_nowhere(method, route, channels):
+@pytest.mark.parametrize("method", [each for each in UNARY if each.name not in NAMES], ids=str_of)
+async def test_a_call_for_another_catalog_goes_nowhere(method, channels):
     servicer = served(channels)[method.containing_service.full_name]
     with pytest.raises(NotFound) as caught:
         await getattr(servicer, method.name)(request_of(method, catalog_id="x"), None)
@@ -237,18 +184,18 @@ async def test_a_call_for_another_catalog_goes_nowhere(method, route, channels):
     assert not any(channel.sent for channel in channels.values())
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", owned.public_services(), ids=str_of)
 def test_each_list_of_a_public_request_says_how_long_it_may_be(service):
     bare = [
         f"{method.name}.{item.name}"
-        for method in SERVICES[service].methods
+        for method in service.methods
         for item in lists(method)
         if not item.GetOptions().Extensions[max_items]
     ]
     assert not bare
 
 
-LISTS = [pair for pair in ROUTED if "next_page_token" in pair[0].output_type.fields_by_name]
+LISTS = [each for each in UNARY if "next_page_token" in each.output_type.fields_by_name]
 
 
 async def test_an_erasure_leaves_nothing_of_the_shopper_in_this_gateway(channels):
@@ -257,14 +204,34 @@ async def test_an_erasure_leaves_nothing_of_the_shopper_in_this_gateway(channels
     request = privacy_service_pb2.EraseUserRequest(shopper=event_pb2.Shopper(user_id="u1"))
     await servicer.EraseUser(request, None)
     ((path, _),) = channels[Peer.RANKER].sent
-    assert path.endswith("PrivacyService/EraseUser")
+    assert path.endswith("AdminService/EraseUser")
     assert len(servicer._history_reads._seen) == 0
 
 
-@pytest.mark.parametrize(("method", "route"), LISTS, ids=str_of)
-async def test_a_lists_token_is_signed_for_its_call_and_catalog(method, route, channels):
+@pytest.mark.parametrize("servicer", ["without", "with"])
+def test_a_call_whose_price_is_not_computed_is_refused_at_the_start(channels, servicer):
+    passthrough = Passthrough(KnownCatalogs(["default"]), ways_of(channels), open_keys)
+    around = watches.around(RequestPrices())
+    public = access.POOL.FindServiceByName("sightline.gateway.v1.WatchService")
+    if servicer == "without":
+        around = {name: each for name, each in around.items() if name != "SendFrames"}
+    else:
+        around = {**around, "GetWatch": around["SendFrames"]}
+    with pytest.raises(TypeError, match="differ in a price"):
+        passthrough.serve(public, SimpleNamespace(), around)
+
+
+def test_a_call_of_the_gateway_that_no_servicer_has_is_refused_at_the_start(channels):
+    passthrough = Passthrough(KnownCatalogs(["default"]), ways_of(channels), open_keys)
+    public = access.POOL.FindServiceByName("sightline.gateway.v1.DetectionService")
+    with pytest.raises(TypeError, match="no servicer of the gateway has it, no peer owns it"):
+        passthrough.serve(public, SimpleNamespace())
+
+
+@pytest.mark.parametrize("method", LISTS, ids=str_of)
+async def test_a_lists_token_is_signed_for_its_call_and_catalog(method, channels):
     servicer = served(channels)[method.containing_service.full_name]
-    channels[route.peer].content = GetMessageClass(method.output_type)(
+    channels[of_peer(method)].content = GetMessageClass(method.output_type)(
         next_page_token="theirs"
     ).SerializeToString()
     call = getattr(servicer, method.name)
@@ -272,7 +239,7 @@ async def test_a_lists_token_is_signed_for_its_call_and_catalog(method, route, c
     first = await call(request_of(method), None)
     assert "theirs" not in first.next_page_token
     await call(request_of(method, page_token=first.next_page_token), None)
-    sent = GetMessageClass(method.input_type).FromString(channels[route.peer].sent[-1][1])
+    sent = GetMessageClass(method.input_type).FromString(channels[of_peer(method)].sent[-1][1])
     assert sent.page_token == "theirs"
 
     end = now_micros() + GOOD_MICROS
@@ -282,7 +249,7 @@ async def test_a_lists_token_is_signed_for_its_call_and_catalog(method, route, c
     for token in others:
         with pytest.raises(PageTokenInvalid):
             await call(request_of(method, page_token=token), None)
-    assert len(channels[route.peer].sent) == 2
+    assert len(channels[of_peer(method)].sent) == 2
 
 
 def test_the_orders_of_a_list_have_the_same_numbers():

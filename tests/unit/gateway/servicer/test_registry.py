@@ -7,16 +7,13 @@ from typing import Any
 
 import pytest
 
-import gateway.wiring  # noqa: F401 - it imports all public services
-from gateway.servicer.passthrough import ROUTES
 from gateway.servicer.registry import RegistryCalls
-from servicekit.admission import access
 from servicekit.admission.access import ANYONE, Caller, CatalogForbidden, Role, caller
 from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
+from servicekit.rpc.owned import public_services
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 
 NAMES = ("a", "b", "default")
-JOBS = "sightline.common.v1.JobService"
 
 
 class Calls(RegistryCalls):
@@ -149,8 +146,8 @@ def test_every_list_says_whose_entries_it_pages() -> None:
     """A new list is added to one of the tables: a page token may name the last entry of a page."""
     paged = {
         method.name
-        for name in (*ROUTES, "sightline.gateway.v1.RecommendationService", JOBS)
-        for method in access.POOL.FindServiceByName(name).methods
+        for service in public_services()
+        for method in service.methods
         if "next_page_token" in method.output_type.fields_by_name
     }
     assert paged == LISTS.keys() | OF_ONE_CATALOG

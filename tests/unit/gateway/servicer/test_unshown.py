@@ -32,11 +32,6 @@ class Retriever:
     call_idempotent = call
 
 
-class NothingPassedOn:
-    def serve(self, *_: object) -> None:
-        pass
-
-
 @pytest.mark.parametrize(
     ("roles", "unshown"),
     [
@@ -49,7 +44,6 @@ async def test_only_operators_read_what_is_not_shown(roles: frozenset[Role], uns
     async with grpc.aio.insecure_channel("127.0.0.1:1") as channel:
         servicer = CatalogServicer(
             ["default"],
-            NothingPassedOn(),  # type: ignore[arg-type]
             channel,
             retriever,  # type: ignore[arg-type]
             open_keys,

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from google.protobuf.descriptor_pb2 import MethodOptions
 
 from gateway.model.filters import of_words
 from gateway.model.price import (
@@ -16,7 +15,6 @@ from gateway.model.price import (
     TEXT_MODEL_CHARACTER,
     RequestPrice,
 )
-from gateway.servicer import catalog
 from gateway.servicer.write_prices import PRICES
 from sightline.common.v1.product_pb2 import Product, ProductImage
 from sightline.gateway.v1 import catalog_service_pb2 as pb
@@ -38,15 +36,6 @@ def upsert(*products: Product) -> RequestPrice:
 
 def many(count: int, **fields: Any) -> Sequence[Product]:
     return [described(number, **fields) for number in range(count)]
-
-
-def test_every_call_that_changes_the_catalog_has_a_price() -> None:
-    writes = {
-        method.name
-        for method in catalog.SERVICE.methods
-        if method.GetOptions().idempotency_level != MethodOptions.NO_SIDE_EFFECTS
-    }
-    assert set(PRICES) == writes
 
 
 def test_a_hundred_new_texts_cost_what_the_model_takes_for_them() -> None:

@@ -30,6 +30,17 @@ async def test_an_outcome_after_a_cancellation_is_ignored() -> None:
     assert promise.given is None
 
 
+async def test_a_value_that_was_given_as_its_call_was_cancelled_is_known() -> None:
+    promise = Promise[int]()
+    waiting = asyncio.create_task(promise.value())
+    await asyncio.sleep(0)
+    assert promise.keep(1)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    assert waiting.cancelled()
+    assert promise.given == 1
+
+
 async def test_a_value_outlasts_a_cancelled_call_that_shares_it() -> None:
     promise = Promise[int]()
     first, second = (asyncio.create_task(promise.shared()) for _ in range(2))

@@ -357,7 +357,7 @@ class Away(MemoryFileSystem):
     def _fail(self, *_: object, **__: object) -> None:
         raise EndpointConnectionError(endpoint_url="https://s3.example")
 
-    makedirs = pipe_file = cat_file = rm = rm_file = find = ls = _fail
+    makedirs = open = cat_file = rm = rm_file = find = ls = _fail
 
 
 async def test_a_bucket_that_does_not_answer_is_an_error_of_ours() -> None:

@@ -83,7 +83,7 @@ def test_a_range_is_the_same_of_every_form(
         ({"raw_scores": bytes(16)}, "raw_scores"),
         ({"parts": [pb.PackedPart(name="taste")]}, "parts[0].values"),
         ({"matched_image_ids": ["a", "b"]}, "matched_image_ids"),
-        ({"branch_names": [f"b{n}" for n in range(17)]}, "branch_names"),
+        ({"branch_names": [f"b{n}" for n in range(33)]}, "branch_names"),
         ({"branches": [1, 2]}, "branches"),
         ({"collapsed_counts": [2]}, "collapsed_counts"),
         ({"collapsed_counts": [-1]}, "collapsed_counts"),

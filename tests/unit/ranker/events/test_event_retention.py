@@ -17,8 +17,8 @@ from ranker.record.consent_changes import ConsentRecord
 from ranker.record.events import EventRecord
 from ranker.record.selections import SelectionRecord, expired
 from ranker.record.tables import ANSWERS
-from ranker.workers.loops import repeat
 from servicekit.sql.database import Database, StoreBusy
+from servicekit.tasks.loops import Loop
 from tests.fakes.ranker import KEY, NOW, stored, with_photos
 from tests.stores import only_sqlite
 
@@ -182,7 +182,7 @@ async def test_a_busy_store_is_tried_again(db: Database) -> None:
             return 0
 
     busy = Sweeper((), {}, SelectionRecord(db).expire, Busy().sweep, lambda: NOW)
-    await repeat(partial(busy.sweep, stop), 0.01, stop, "nothing swept")
+    await Loop("nothing swept", partial(busy.sweep, stop), 0.01).run(stop)
     assert len(tries) == 2
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from ranker.adapters.export_store import UNFINISHED, ExportFile, ExportStore
 from ranker.domain.erasure import Person
-from ranker.domain.errors import ExportUnwritable, Interrupted
+from ranker.domain.errors import ExportUnwritable
 from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.features import Money
 from ranker.domain.selection import COLUMNS, Selection, params, request_key, selection_of
@@ -24,6 +24,7 @@ from ranker.record.selections import SelectionRecord
 from ranker.record.tables import JOBS
 from servicekit.clock import new_id
 from servicekit.jobs.queue import Job, Jobs
+from servicekit.jobs.worker import JobLeft
 from servicekit.sql.database import Database
 from tests.broken_files import BROKEN
 from tests.fakes.ranker import HOUR, NOW, stored
@@ -199,7 +200,7 @@ async def test_taken_up_again_it_goes_on_after_the_last_whole_file(
         stop.set()
 
     monkeypatch.setattr(ExportFile, "commit", stopping)
-    with pytest.raises(Interrupted):
+    with pytest.raises(JobLeft):
         await run(db, jobs, job, tmp_path, stop)
     folder = tmp_path / "default" / job.id
     (first,) = folder.glob("*.parquet")

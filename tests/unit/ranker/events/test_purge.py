@@ -8,6 +8,7 @@ from ranker.domain.selection import PurgeCount, Purged, PurgePlace, Selection, r
 from ranker.events import purge
 from ranker.record.tables import JOBS
 from servicekit.jobs.queue import Job, JobCancelled, Jobs
+from servicekit.jobs.worker import JobLeft
 from servicekit.sql.database import Database, StoreBusy
 from tests.fakes.ranker import NOW
 
@@ -85,7 +86,7 @@ async def test_cancelled_it_stops_after_the_batch_it_is_at(jobs: Jobs) -> None:
 async def test_a_stopping_worker_leaves_the_rest(jobs: Jobs) -> None:
     job, purger, stop = await claimed(jobs, 10), FakePurger(10), asyncio.Event()
     purger.on_batch = stop.set
-    with pytest.raises(purge.Interrupted):
+    with pytest.raises(JobLeft):
         await purge.run(job, purger, jobs, stop)
     assert purger.events == 8
 

@@ -9,7 +9,7 @@ import pytest
 
 from ranker.adapters.retriever import Published
 from ranker.domain.arrays import Floats
-from ranker.domain.errors import Interrupted, ModelCorrupt, ModelNotFound, PublishIncomplete
+from ranker.domain.errors import ModelCorrupt, ModelNotFound, PublishIncomplete
 from ranker.domain.model import Model
 from ranker.learning import publish
 from ranker.learning.publish import PUBLISH, Publication
@@ -20,6 +20,7 @@ from ranker.workers.jobs import work
 from ranker.workers.publishing import Publisher
 from servicekit.errors import AlreadyExists, Unavailable
 from servicekit.jobs.queue import Job, JobCancelled, Jobs, JobState
+from servicekit.jobs.worker import JobLeft
 from servicekit.sql.database import Database
 from tests.fakes.ranker import model, record
 from tests.waiting import SECONDS
@@ -203,7 +204,7 @@ async def test_products_that_are_gone_and_such_without_a_vector_are_left_out(ben
 async def test_a_stopped_job_goes_on_where_it_was(bench: Bench, db: Database) -> None:
     bench.retriever.stop, bench.retriever.stop_after = bench.stop, 2
     job = await bench.ask()
-    with pytest.raises(Interrupted):
+    with pytest.raises(JobLeft):
         await bench.run(job)
     assert (await bench.jobs.get(job.id)).done == 6
     bench.stop.clear()

@@ -4,10 +4,11 @@ import pytest
 
 from ranker.domain.events import History
 from ranker.domain.model import Model
-from ranker.domain.recommenders import Counted, CountsQuery, Recommender
+from ranker.domain.recommenders import Counted, CountsQuery
 from ranker.serving.nominate import Nominate, Nominated, NominateQuery
 from ranker.serving.ranking.generate import CandidateBasis
 from ranker.serving.ranking.shopper_reads import Shoppers
+from sightline_core.branch import Branch
 from tests.fakes.ranker import NOW, FakeReader, did, model
 
 VIEWED = History(recent=(did("ann", "b", at=-1), did("ann", "a", at=-2)))
@@ -60,29 +61,29 @@ async def nominated(
 
 
 async def test_recently_viewed_products_are_listed_newest_first() -> None:
-    found = await nominated(VIEWED, Counts(), recommenders=[Recommender.RECENTLY_VIEWED])
+    found = await nominated(VIEWED, Counts(), recommenders=[Branch.RECENTLY_VIEWED])
     assert [one.product_ids for one in found.lists] == [("b", "a")]
 
 
 async def test_recommenders_of_last_products_are_for_shoppers_who_were_not_in_training() -> None:
     asked = {
-        "recommenders": [Recommender.TRENDING],
+        "recommenders": [Branch.TRENDING],
         "last_products": 2,
-        "last_product_recommenders": [Recommender.CO_VIEW],
+        "last_product_recommenders": [Branch.CO_VIEW],
     }
     known = await nominated(VIEWED, Counts(), serving=TRAINED, **asked)
-    assert [one.recommender for one in known.lists] == [Recommender.TRENDING]
+    assert [one.recommender for one in known.lists] == [Branch.TRENDING]
     assert known.last_products == {}
 
     beside = await nominated(VIEWED, Counts(), **asked)
     assert beside.behaviour.found.basis is CandidateBasis.SESSION
-    assert [one.recommender for one in beside.lists] == [Recommender.TRENDING, Recommender.CO_VIEW]
+    assert [one.recommender for one in beside.lists] == [Branch.TRENDING, Branch.CO_VIEW]
     assert beside.last_products == {}
 
     strange = History(recent=tuple(did("ann", item, at=-place) for place, item in enumerate("zyx")))
     counts = Counts()
     unknown = await nominated(strange, counts, **asked)
-    assert [one.recommender for one in unknown.lists] == [Recommender.TRENDING, Recommender.CO_VIEW]
+    assert [one.recommender for one in unknown.lists] == [Branch.TRENDING, Branch.CO_VIEW]
     assert unknown.last_products == pytest.approx({"z": 0.3, "y": 0.27})
     assert [item for _, item in counts.asked[0].near] == ["z", "y", "x"]
 
@@ -94,15 +95,15 @@ async def test_recommenders_of_last_products_are_for_shoppers_who_were_not_in_tr
 )
 async def test_products_to_reorder_come_from_purchases_of(owner: str, expected: str) -> None:
     counts = Counts()
-    await nominated(History(actor=owner), counts, recommenders=[Recommender.REORDER])
+    await nominated(History(actor=owner), counts, recommenders=[Branch.REORDER])
     assert [one.actor for one in counts.asked] == [expected]
 
 
 @pytest.mark.parametrize(
-    ("recommenders", "lag"), [([Recommender.BEST_SELLERS], 7), ([], 0)], ids=["counts", "none"]
+    ("recommenders", "lag"), [([Branch.BEST_SELLERS], 7), ([], 0)], ids=["counts", "none"]
 )
 async def test_the_lag_is_that_of_the_counts_that_were_read(
-    recommenders: list[Recommender], lag: int
+    recommenders: list[Branch], lag: int
 ) -> None:
     found = await nominated(VIEWED, Counts(), recommenders=recommenders)
     assert found.count_lag_micros == lag

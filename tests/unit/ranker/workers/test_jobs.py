@@ -17,6 +17,7 @@ from ranker.record.tables import JOBS
 from ranker.workers import jobs as worker
 from servicekit import liveness
 from servicekit.jobs.queue import Job, Jobs, JobState
+from servicekit.jobs.worker import JobWorker
 from servicekit.processes.background import Priority
 from servicekit.sql.database import Database, StoreBusy
 from tests.fakes.ranker import NOW, stored
@@ -24,6 +25,8 @@ from tests.waiting import SECONDS, until
 
 pytestmark = pytest.mark.slow
 
+ASKING = "asking for train jobs"
+"""Name of the step in which a worker claims a job; see servicekit.liveness."""
 PACE = (4.0, 0.05)
 """Seconds of a claim, and between two looks for a job."""
 
@@ -205,9 +208,8 @@ async def test_a_store_that_is_busy_for_a_moment_costs_no_training(db: Database)
     code = "\n".join(f"print({line!r})" for line in [*lines, '{"result": {}}'])
     jobs, stop = BusyJobs(db, JOBS), asyncio.Event()
     await jobs.create("train", "default", {})
-    job = await jobs.claim(("train",), "me", 30)
+    job = await JobWorker(jobs, "me", 30, stop).next(worker.trainings(jobs, python(code), stop))
     assert job is not None
-    await worker.run_job(jobs, job, worker.trainings(jobs, python(code), stop)["train"], stop)
     done = await jobs.get(job.id)
     assert (done.state, done.attempts, done.done) == (JobState.SUCCEEDED, 1, 3)
 
@@ -230,9 +232,8 @@ print('{"result": {}}')
 
     monkeypatch.setattr(jobs, "progress", noting)
     await jobs.create("train", "default", {})
-    job = await jobs.claim(("train",), "me", 30)
+    job = await JobWorker(jobs, "me", 30, stop).next(worker.trainings(jobs, python(code), stop))
     assert job is not None
-    await worker.run_job(jobs, job, worker.trainings(jobs, python(code), stop)["train"], stop)
     assert written == [1, 300]
     assert (await jobs.get(job.id)).done == 300
 
@@ -299,9 +300,9 @@ async def test_a_worker_is_alive_through_a_long_job_and_not_where_asking_for_one
     task = asyncio.create_task(worker.work(jobs, {"train": long}, 30, 0.01, stop, name="lives"))
     await reached(jobs, job, (JobState.RUNNING,))
     await asyncio.sleep(0.4)
-    assert "lives" not in liveness.LIVENESS.overdue()
+    assert ASKING not in liveness.LIVENESS.overdue()
     monkeypatch.setattr(jobs, "claim", never)
     end.set()
-    await until(lambda: "lives" in liveness.LIVENESS.overdue())
+    await until(lambda: ASKING in liveness.LIVENESS.overdue())
     task.cancel()
-    liveness.LIVENESS.suspend("lives")
+    liveness.LIVENESS.suspend(ASKING)

@@ -8,7 +8,7 @@ import io
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pytest
 
@@ -16,6 +16,7 @@ from retriever.backup import backups
 from retriever.domain.archive import ArchiveTable
 from retriever.domain.errors import BackupQuota
 from retriever.record.snapshots import RecordSnapshot
+from servicekit.artefacts import store
 from servicekit.artefacts.backup_errors import (
     BackupDamaged,
     BackupNotFound,
@@ -155,26 +156,17 @@ async def test_the_same_commit_gives_the_same_bytes(here: Place, tmp_path: Path)
     assert names == sorted(names)
 
 
-class FullDisk(Backups):
-    """Folder on a full disk; data written before it was full stays until it is deleted."""
+async def test_a_full_disk_is_reported_and_nothing_is_left(
+    here: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
-    def _open_new(self, path: str) -> IO[bytes]:
-        file = super()._open_new(path)
-
-        class Full(io.FileIO):
-            def write(self, data: Any) -> int:
-                raise OSError(errno.ENOSPC, "No space left on device")
-
-        file.close()
-        return Full(path, "w")
-
-
-async def test_a_full_disk_is_reported_and_nothing_is_left(here: Place, tmp_path: Path) -> None:
-    here.store = FullDisk(str(tmp_path / "backups"), "retriever")
+    monkeypatch.setattr(store, "opened", lambda _, path, __, **___: Full(path, "w"))
     with pytest.raises(BackupsFull):
         await here.back_up()
     assert list((tmp_path / "backups/default").iterdir()) == []
-    here.store.close()
 
 
 async def test_a_place_that_can_not_be_written_is_reported(here: Place, tmp_path: Path) -> None:

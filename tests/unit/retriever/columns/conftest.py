@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from retriever.columns.column_cache import Columns
+from retriever.domain.column_rows import Changes
 from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Generation
 from retriever.domain.words import Words
-from retriever.ports.columns import Changes
 from retriever.record import Record
 from servicekit.sql.database import Database
 from sightline_rules.filters import All, Comparison, Money, Operator

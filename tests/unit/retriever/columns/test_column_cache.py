@@ -10,11 +10,11 @@ import pytest
 
 from retriever.columns import column_cache
 from retriever.columns.column_cache import Columns
+from retriever.domain.column_rows import Changes, PhotoRow
 from retriever.domain.generation import Generation
 from retriever.domain.product import Offer, ProductChange, ProductContent
 from retriever.domain.vectors import VectorWrite
 from retriever.domain.words import Words
-from retriever.ports.columns import Changes, PhotoRow
 from retriever.record import Record
 from servicekit.sql.database import Database
 from servicekit.sql.errors import StoreUnavailable

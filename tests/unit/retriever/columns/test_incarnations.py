@@ -7,8 +7,8 @@ import asyncio
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.column_cache import Columns
 from retriever.columns.suggestion_index import SuggestionIndexes
+from retriever.domain.column_rows import Changes
 from retriever.domain.registry import REMOVERS, CatalogValues
-from retriever.ports.columns import Changes
 from retriever.record import Record
 from retriever.search.listing import ListingQuery, browse
 from servicekit.catalogs.known import CatalogChange

@@ -13,7 +13,7 @@ from retriever.columns.facets import Counting
 from retriever.columns.ordering import OrderedColumn
 from retriever.columns.table import ProductTable
 from retriever.domain import field_codecs
-from retriever.ports.columns import ProductRow
+from retriever.domain.column_rows import ProductRow
 from sightline_rules.evaluation.work import finish
 from sightline_rules.fields import MARKETS
 from sightline_rules.filters import (

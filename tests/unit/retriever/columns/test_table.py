@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from retriever.columns.numeric import NONE, MoneyColumn, NumberColumn
 from retriever.columns.table import ProductTable
-from retriever.ports.columns import ProductRow
+from retriever.domain.column_rows import ProductRow
 from sightline_rules.fields import MARKETS
 from tests.unit.retriever.rows import row
 

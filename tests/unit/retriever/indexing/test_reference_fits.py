@@ -10,9 +10,9 @@ import pytest
 
 from retriever.adapters.embedder import EmbedderClient
 from retriever.domain.errors import EmbedderUnavailable, FitRunning
-from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
-from retriever.indexing import reference_fits
-from retriever.indexing.reference_fits import MOST_OPEN
+from retriever.domain.fit_plan import FitProgress, ReferencePlan
+from retriever.indexing import fits
+from retriever.indexing.fits import MOST_OPEN
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
 from servicekit.jobs.queue import Job, Jobs, JobState
@@ -28,7 +28,7 @@ PLAN = ReferencePlan("bottle", "wine-1")
 
 
 async def ask(jobs: Jobs, name: str = "bottle", request_id: str = "") -> Job:
-    return await reference_fits.ask(
+    return await fits.ask_reference(
         "default", ReferencePlan(name, "wine-1"), jobs, request_id=request_id
     )
 
@@ -52,7 +52,7 @@ async def ended(jobs: Jobs, job: Job, state: JobState) -> Job:
 )
 def test_what_is_out_of_range_is_named(plan: ReferencePlan, field: str) -> None:
     with pytest.raises(RequestInvalid) as caught:
-        reference_fits.check(plan)
+        fits.check(plan)
     assert [violation.field for violation in caught.value.violations] == [field]
 
 
@@ -100,7 +100,7 @@ async def test_progress_is_seen_and_a_cancelled_job_ends(db: Database) -> None:
 async def test_a_job_of_a_worker_that_was_killed_is_done_by_the_next(db: Database) -> None:
     bench, jobs = Bench(db), job_queue(db)
     job = await ask(jobs)
-    taken = await jobs.claim([reference_fits.FIT_REFERENCE], "killed", 0.01)
+    taken = await jobs.claim([fits.FIT_REFERENCE], "killed", 0.01)
     assert taken is not None
     async with bench.working("next"):
         found = await ended(jobs, job, JobState.SUCCEEDED)
@@ -172,7 +172,10 @@ async def test_the_embedder_reports_progress_and_the_version(
     server, client = trainer
     server.fitted.evaluation.verdict = pb.ReferenceEvaluation.VERDICT_WORSE
     reported = [each async for each in client.fit_reference("shop", PLAN)]
-    assert reported == [ReferenceProgress(32, 84), ReferenceProgress(84, 84, "e" * 16, "WORSE")]
+    assert reported == [
+        FitProgress(32, total=84),
+        FitProgress(84, version="e" * 16, verdict="WORSE", total=84),
+    ]
     (asked,) = server.asked
     assert (asked.catalog_id, asked.reference_id, asked.product_id) == ("shop", "bottle", "wine-1")
 

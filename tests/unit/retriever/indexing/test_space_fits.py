@@ -17,8 +17,8 @@ from retriever.domain.errors import (
     RefinementFailed,
 )
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, Label
-from retriever.indexing import space_fits
-from retriever.indexing.space_fits import FIT, FitTools
+from retriever.indexing import fits
+from retriever.indexing.fits import FIT, FitTools
 from retriever.record import Record
 from retriever.wiring import job_queue
 from servicekit.errors import FailedPrecondition, ServiceError
@@ -48,7 +48,7 @@ ANY: dict[str, Any] = {
 
 
 def plan(**fields: Any) -> FitPlan:
-    return space_fits.plan(FitPlan(**{**ANY, **fields}))
+    return fits.plan(FitPlan(**{**ANY, **fields}))
 
 
 @pytest.mark.parametrize(
@@ -114,11 +114,11 @@ class Shop:
         self.photos.stored.update({("default", image_id(data)): data for data in photos})
 
     async def fit(self, **fields: Any) -> tuple[Job, list[FitPhoto]]:
-        await space_fits.ask("default", plan(**fields), self.jobs, request_id="")
+        await fits.ask("default", plan(**fields), self.jobs, request_id="")
         job = await self.jobs.claim([FIT], "me", 60)
         assert job is not None
         deps = FitTools(self.record, self.photos, self.embedder, self.jobs)
-        await self.jobs.finish(job, await space_fits.fit(job, deps))
+        await self.jobs.finish(job, await fits.fit(job, deps))
         return await self.jobs.get(job.id), self.embedder.fitted[-1][1]
 
 
@@ -161,9 +161,9 @@ async def test_a_stored_job_of_the_last_release_is_done_or_ended(shop: Shop, ref
     deps = FitTools(shop.record, shop.photos, shop.embedder, shop.jobs)
     if refined:
         with pytest.raises(RefinementFailed, match="no longer refined by clicks"):
-            await space_fits.fit(job, deps)
+            await fits.fit(job, deps)
     else:
-        assert (await space_fits.fit(job, deps))["space_version"] == "f" * 16
+        assert (await fits.fit(job, deps))["space_version"] == "f" * 16
 
 
 async def test_the_same_picture_under_two_products_is_one_group(shop: Shop) -> None:
@@ -257,13 +257,13 @@ async def test_a_photo_that_is_lost_is_left_out_and_counted(shop: Shop) -> None:
 
 
 async def test_who_asks_while_a_fit_is_under_way_is_shown_it(shop: Shop) -> None:
-    first = await space_fits.ask("default", plan(), shop.jobs, request_id="r1")
-    again = await space_fits.ask("default", plan(seed=9), shop.jobs, request_id="r2")
-    other = await space_fits.ask("other", plan(), shop.jobs, request_id="r1")
+    first = await fits.ask("default", plan(), shop.jobs, request_id="r1")
+    again = await fits.ask("default", plan(seed=9), shop.jobs, request_id="r2")
+    other = await fits.ask("other", plan(), shop.jobs, request_id="r1")
     assert first.id == again.id != other.id
     await shop.jobs.cancel(first.id)
-    assert (await space_fits.ask("default", plan(), shop.jobs, request_id="r1")).id == first.id
-    assert (await space_fits.ask("default", plan(), shop.jobs, request_id="r3")).id != first.id
+    assert (await fits.ask("default", plan(), shop.jobs, request_id="r1")).id == first.id
+    assert (await fits.ask("default", plan(), shop.jobs, request_id="r3")).id != first.id
 
 
 @pytest.mark.full
@@ -274,7 +274,7 @@ async def test_the_worker_waits_for_an_embedder_that_was_killed_and_fits_anew(db
     await bench.record.write("default", [write("a", b"1")])
     bench.embedder.unfit = [EmbedderUnavailable()]
     async with bench.working():
-        job = await space_fits.ask("default", plan(), jobs, request_id="")
+        job = await fits.ask("default", plan(), jobs, request_id="")
 
         async def done() -> bool:
             return (await jobs.get(job.id)).state is JobState.SUCCEEDED
@@ -290,7 +290,7 @@ async def test_photos_that_teach_nothing_end_the_job_with_the_embedders_reason(
     jobs = job_queue(db)
     bench.embedder.unfit = [FailedPrecondition("too few photos", reason="FIT_INVALID")]
     async with bench.working():
-        job = await space_fits.ask("default", plan(), jobs, request_id="")
+        job = await fits.ask("default", plan(), jobs, request_id="")
 
         async def failed() -> bool:
             return (await jobs.get(job.id)).state is JobState.FAILED

@@ -11,9 +11,9 @@ import pytest
 from retriever.columns.column_cache import View
 from retriever.columns.table import ProductTable
 from retriever.columns.vectors import Vectors, loaded
+from retriever.domain.column_rows import PhotoRow
 from retriever.domain.generation import IndexParameters, VectorMetric
 from retriever.domain.vectors import Floats
-from retriever.ports.columns import PhotoRow
 from sightline_rules.duplicates import CERTAIN, COLOUR_BITS, same_picture
 from sightline_rules.facts import Facts, passes
 from sightline_rules.filters import (

@@ -13,11 +13,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from retriever.columns.column_cache import Columns
+from retriever.domain.column_rows import PhotoRow
 from retriever.domain.generation import Generation, VectorMetric
 from retriever.domain.index_values import Collapse
 from retriever.domain.product import Image, ProductContent, ProductWrite
 from retriever.domain.vectors import Floats, GivenVector, VectorWrite
-from retriever.ports.columns import PhotoRow
 from retriever.record import Record
 from retriever.search import exact, search
 from retriever.search.candidates import Candidates, most_marked

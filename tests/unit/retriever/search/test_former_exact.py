@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from retriever.columns import unique_pictures
 from retriever.columns.column_cache import View
 from retriever.columns.vectors import Vectors
+from retriever.domain.column_rows import PhotoRow
 from retriever.domain.generation import VectorMetric
 from retriever.domain.index_values import Collapse
 from retriever.domain.vectors import Floats
-from retriever.ports.columns import PhotoRow
 from retriever.search import collapse, exact
 from retriever.search.candidates import Candidates
 from sightline_rules.duplicates import CERTAIN, COLOUR_BITS

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from retriever.columns.table import ProductTable
-from retriever.ports.columns import ProductRow
+from retriever.domain.column_rows import ProductRow
 from retriever.servicer import column_messages
 from retriever.servicer.table_columns import TableColumns, product_columns
 from sightline.common.v1.candidate_pb2 import CandidateColumns

@@ -161,7 +161,7 @@ async def shop(record: Record, clock: Clock) -> Shop:
     clock.now = 10 * DAY
     photos, embedder = FakeFramePhotos(), FakeFrameEmbedder()
     checks = FrameChecks(record, photos, embedder, NoFaces(), clock)
-    watches = Watches(record, record, photos, NoFaces(), clock, lambda _: None)
+    watches = Watches(record, photos, NoFaces(), clock, lambda _: None)
     made = Shop(record, clock, photos, embedder, checks, watches)
     draft = WatchDraft(Watch("shelf", rules=(GONE,)), images={"gone": WINE})
     await made.watches.create("default", draft)

@@ -78,7 +78,7 @@ async def door(record: Record, clock: Clock) -> Door:
     clock.now = 10 * DAY
     photos = FakeFramePhotos()
     frames = FrameChecks(record, photos, FakeFrameEmbedder(), NoFaces(), clock)
-    watches = Watches(record, record, photos, NoFaces(), clock, lambda _: None)
+    watches = Watches(record, photos, NoFaces(), clock, lambda _: None)
     silence = SilenceChecks(record, ["default"], clock)
     await watches.create("default", WatchDraft(Watch("door", rules=(RULE,), photo_days=1)))
     return Door(record, clock, frames, watches, silence)

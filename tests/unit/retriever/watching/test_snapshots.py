@@ -101,7 +101,7 @@ async def door(record: Record, clock: Clock) -> Door:
     checks = FrameChecks(record, photos, embedder, NoFaces(), clock)
     camera, retried = FakeCamera(), FakeCamera()
     poller = SnapshotPoller(record, checks, camera, retried, ["default"], clock)
-    watches = Watches(record, record, photos, NoFaces(), clock, lambda _: None)
+    watches = Watches(record, photos, NoFaces(), clock, lambda _: None)
     watch = Watch("door", rules=(GONE,), snapshot_uri=URI, snapshot_seconds=5)
     await watches.create("default", WatchDraft(watch, images={"gone": WINE}))
     (source,) = await record.snapshot_sources()

@@ -18,12 +18,14 @@ from retriever.domain.index_values import Waiting
 from retriever.indexing import generations, rebuild
 from retriever.wiring import job_queue
 from retriever.workers import jobs as worker_jobs
-from retriever.workers import leader_loops, tasks
+from retriever.workers import leader_loops
 from retriever.workers.collection_loop import BUSY_SECONDS, CollectionStatus
 from retriever.workers.leader_loops import Loops, lead_in_turn
-from retriever.workers.tasks import Backoff, KeyedBackoff, Tasks
+from retriever.workers.tasks import KeyedBackoff, Tasks
 from servicekit.jobs.queue import Job, Jobs, JobState
 from servicekit.sql.database import Database, StoreBusy
+from servicekit.tasks import loops as worker_loops
+from servicekit.tasks.supervision import Backoff
 from sightline_rules.photos import image_id
 from tests.unit.retriever.conftest import generation, vectors, write
 from tests.unit.retriever.workers.conftest import PHOTOS, Bench, applied
@@ -97,7 +99,7 @@ async def test_a_record_that_failed_is_looked_at_as_often_as_before(
             raise StoreBusy
         return await waiting(*given)
 
-    monkeypatch.setattr(tasks, "Backoff", Impatient)
+    monkeypatch.setattr(worker_loops, "Backoff", Impatient)
     bench.record.waiting = looked  # type: ignore[method-assign]
     bench.record.version = lambda: next(version)  # type: ignore[method-assign]
     async with bench.working():

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from textwrap import dedent, indent
 from typing import Any, TypeAlias, TypeVar
 
 import typer
@@ -295,8 +296,8 @@ class Commands(typer.Typer):
         outer = super().command
 
         def register(function: F) -> F:
-            described = settings | {"help": flowing(function.__doc__ or "")}
-            outer(name, **described)(spread(function))
+            helped = settings | {"help": described(function.__doc__ or "")}
+            outer(name, **helped)(spread(function))
             return function
 
         return register
@@ -328,6 +329,18 @@ def in_words(message: str) -> str:
         if found := pattern.match(message):
             return _(words, **found.groupdict()) + message[found.end() :]
     return message
+
+
+def described(text: str) -> str:
+    """Return the help of a docstring, which ends with examples: a heading stands above them."""
+    paragraphs = inspect.cleandoc(text).split("\n\n")
+    examples = [each for each in paragraphs if each.startswith((" ", "sightline "))]
+    prose = "\n\n".join(paragraphs[: len(paragraphs) - len(examples)])
+    if not examples:
+        return flowing(prose)
+    heading = "[bold]Examples[/bold]" if len(examples) > 1 else "[bold]Example[/bold]"
+    shown = (indent(dedent(each), "  ") for each in examples)
+    return "\n\n".join([flowing(prose), heading, *shown])
 
 
 def flowing(text: str) -> str:

@@ -13,9 +13,10 @@ from sightline_client.cli.language import _
 from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.values.controls import Control, ControlKind
 from sightline_client.values.filters import Filter
+from sightline_client.values.parts import AWAY_WEIGHT, Unlike
 from sightline_client.values.photos import Uri
 from sightline_client.values.requests import QueryOptions, RecommendOptions
-from sightline_client.values.signals import AWAY_WEIGHT, Box, Unlike
+from sightline_client.values.signals import Box
 
 _OF_THE_CALL = {"product": "products", "anchor": "anchors", "top": "page_size"}
 """Options whose parameter of the call has another name."""

@@ -48,11 +48,9 @@ def list_entries(
 ) -> None:
     """List administrative and destructive calls with their callers, newest first.
 
-    [bold]Examples[/bold]
+    sightline audit list --since 2026-11-01 --caller import
 
-      sightline audit list --since 2026-11-01 --caller import
-
-      sightline audit list --json | jq '.entries[] | select(.code != "OK")'
+    sightline audit list --json | jq '.entries[] | select(.code != "OK")'
     """
     request = audit_service_pb2.ListAuditEntriesRequest(
         catalog_id=suite.catalog, caller=caller, page_size=top, page_token=page
@@ -105,8 +103,6 @@ def verify(
     exit code is 1. The end of each chain is printed: given to a later run with --head, it proves
     that the chain was not rebuilt since. Archives are verified without the suite.
 
-    [bold]Examples[/bold]
-
       sightline audit verify
 
       sightline audit verify --head "$(cat head.txt)"
@@ -136,8 +132,6 @@ def archive(
     """Write verified archives of old audit entries, a file for each store that has some.
 
     Nothing is deleted: see `sightline audit drop`.
-
-    [bold]Example[/bold]
 
       sightline audit archive archives --before 2026-08-01
     """
@@ -169,8 +163,6 @@ def drop(
 
     The store keeps entries for RETRIEVER_AUDIT_DAYS or RANKER_AUDIT_DAYS, and rejects deletions of
     younger ones. Its chain continues from the archive's seal.
-
-    [bold]Example[/bold]
 
       sightline audit drop archives/audit-default-retriever-1-1204.jsonl
     """

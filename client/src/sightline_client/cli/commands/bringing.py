@@ -185,8 +185,6 @@ def command(
     reach no file and no network. How the network sees photos is read from preprocessor_config.json
     beside it, if there is one. No suite is needed, but a clone of the project (make setup).
 
-    [bold]Examples[/bold]
-
       sightline models bring net.onnx --name net --licence MIT --trained-on LAION-2B --photos shop/
 
       sightline models bring net.onnx --name net --licence MIT --trained-on ours --mean 0 --std 1

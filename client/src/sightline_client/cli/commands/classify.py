@@ -29,8 +29,6 @@ def classify(
     Requires a space fitted on the catalog with its categories:
     `sightline spaces fit`.
 
-    [bold]Examples[/bold]
-
       sightline classify shelf.jpg
 
       sightline classify shelf.jpg --json | jq -r '.proposals[0].text'

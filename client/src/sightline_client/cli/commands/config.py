@@ -69,8 +69,6 @@ def check(
     Exit code 0 = both hold, even when parts of the suite are down: `sightline status` shows
     those. With --service: 0 = each would start.
 
-    [bold]Example[/bold]
-
       sightline config check --target shop.example:8600 --catalog shoes
     """
     if service:

@@ -12,7 +12,8 @@ from sightline_client.cli.show import detected, shelf_page
 from sightline_client.cli.work import answer_pages
 from sightline_client.client import SightlineClient
 from sightline_client.files import shelf_plans
-from sightline_client.values.detections import Detections, HeatMapOptions
+from sightline_client.values.detections import Detections
+from sightline_client.values.parts import HeatMapOptions
 from sightline_client.values.shelf_plans import StockOptions
 
 
@@ -98,8 +99,6 @@ def detect(
     """Find and count the products in a photo, such as one of a shelf.
 
     With --plan, say what is missing, too many, misplaced or out of order.
-
-    [bold]Examples[/bold]
 
       sightline detect shelf.jpg
 

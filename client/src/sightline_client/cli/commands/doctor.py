@@ -293,8 +293,6 @@ def doctor(*, suite: Suite) -> None:
 
     Exit code 0 = no problem found, though there may be a next step.
 
-    [bold]Example[/bold]
-
       sightline doctor
     """
 

@@ -83,8 +83,6 @@ def command(
     With --events and --products no suite is needed: the ranker's package trains and measures the
     model on this machine. A clone of the project installs it (make setup), a release does not.
 
-    [bold]Examples[/bold]
-
       sightline models evaluate --html evaluation.html
 
       sightline models evaluate lfm-6f1c… --show

@@ -16,12 +16,12 @@ from rich.text import Text
 from sightline.common.v1 import event_pb2, job_pb2
 from sightline.gateway.v1 import user_event_service_pb2 as user_event
 from sightline_client.cli.base import options
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, PATIENT, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import listings, tables
 from sightline_client.cli.work import bulk, fixing, following, unmatched
 from sightline_client.cli.work.columns import FileColumns, FileLayout, again
+from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument, flag, text
 from sightline_client.cli.work.remembered import scope_of
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
@@ -38,7 +38,7 @@ Types = Annotated[
 
 EVENTS = FileLayout(event_rows.COLUMNS, event_rows.NEEDED, shapes.EVENTS)
 
-app = Commands(no_args_is_help=True, help="Import, export and delete events.")
+app = PlainCommands(help="Import, export and delete events.")
 
 
 @dataclass(slots=True)
@@ -84,8 +84,6 @@ def import_(
     An invalid row does not stop the import: it is reported with its number and kept as it came,
     with its error, in FILE.rejected.csv (.xlsx, .jsonl); fix that file and run the command that is
     printed. After an interrupt, run the command again: duplicates are not counted twice.
-
-    [bold]Examples[/bold]
 
       sightline events import clicks.csv --dry-run
 
@@ -216,11 +214,9 @@ def purge(
 ) -> None:
     """Count the events that match every condition; with --force, delete them.
 
-    [bold]Examples[/bold]
+    sightline events purge --before 2024-01-01
 
-      sightline events purge --before 2024-01-01
-
-      sightline events purge --type IMPRESSION --before 2024-01-01 --force
+    sightline events purge --type IMPRESSION --before 2024-01-01 --force
     """
     if user and visitor:
         raise typer.BadParameter(_("give --user or --visitor, not both"), param_hint="--visitor")
@@ -260,8 +256,6 @@ def export(
 
     Data that may identify a person is left out unless an option includes it.
 
-    [bold]Examples[/bold]
-
       sightline events export --since 2026-01-01
 
       sightline events export --type SEARCH --queries
@@ -289,45 +283,28 @@ def export(
         following.check(value)
 
 
-@app.command()
-def visitor(*, suite: Suite) -> None:
-    """Create an id for a visitor who has none yet, with the proof that `events merge` takes.
-
-    [bold]Example[/bold]
-
-      sightline events visitor --json
-    """
-    suite.answer(
-        lambda client: client.create_visitor(),
-        lambda made: Text(
-            _("visitor {visitor_id}\nproof {proof}", visitor_id=made.visitor_id, proof=made.proof)
-        ),
-    )
-
-
-@app.command()
-def merge(
-    *,
-    visitor: Annotated[str, options.argument("VISITOR", "The visitor to merge.")],
-    user: Annotated[str, options.argument("USER", "The customer to merge into.")],
-    proof: Annotated[
-        str,
-        options.words(metavar="PROOF", help="The proof that `events visitor` printed with the id."),
-    ] = "",
-    suite: Suite,
-) -> None:
+app.call(
+    "visitor",
+    "Create an id for a visitor who has none yet, with the proof that `events merge` takes.",
+    "events visitor --json",
+    SightlineClient.create_visitor,
+    shows=lambda made: Text(
+        _("visitor {visitor_id}\nproof {proof}", visitor_id=made.visitor_id, proof=made.proof)
+    ),
+)
+app.call(
+    "merge",
     """Merge a visitor into a customer after login: past and later events are the customer's.
 
-    A suite with keys requires the visitor's proof, unless the caller's key has the role privacy.
-
-    [bold]Example[/bold]
-
-      sightline events merge cookie-7 1209683
-    """
-    suite.answer(
-        lambda client: client.merge_shopper(visitor, user, proof=proof),
-        lambda moved: Text(_("{events} moved.", events=tables.counted(moved, "event", "events"))),
-    )
+    A suite with keys requires the visitor's proof, unless the caller's key has the role
+    privacy.""",
+    "events merge cookie-7 1209683",
+    SightlineClient.merge_shopper,
+    argument("visitor", "VISITOR", "The visitor to merge."),
+    argument("user", "USER", "The customer to merge into."),
+    text("proof", "PROOF", "The proof that `events visitor` printed with the id."),
+    shows=lambda moved: Text(_("{events} moved.", events=tables.counted(moved, "event", "events"))),
+)
 
 
 def _purged(message: user_event.PurgeEventsResponse, *, force: bool) -> Text:
@@ -344,27 +321,16 @@ def _purged(message: user_event.PurgeEventsResponse, *, force: bool) -> Text:
     return Text(_("{end}: {span}.", end=end, span=span))
 
 
-@app.command()
-def searches(
-    *,
-    top: Annotated[
-        int, typer.Option("--top", min=1, max=200, help="Maximum number of texts.")
-    ] = 50,
-    nothing_found: Annotated[
-        bool,
-        typer.Option("--nothing-found", help="Only those that find no product by their words."),
-    ] = False,
-    suite: Suite,
-) -> None:
-    """List what most shoppers searched for, and how many products have the words.
-
-    [bold]Examples[/bold]
-
-      sightline events searches
-
-      sightline events searches --top 200 --nothing-found --json
-    """
-    suite.answer(
-        lambda client: client.top_searches(top=top, nothing_found=nothing_found),
-        listings.searched,
-    )
+app.call(
+    "searches",
+    "List what most shoppers searched for, and how many products have the words.",
+    ("events searches", "events searches --top 200 --nothing-found --json"),
+    SightlineClient.top_searches,
+    Given(
+        "top",
+        Annotated[int, typer.Option("--top", min=1, max=200, help="Maximum number of texts.")],
+        50,
+    ),
+    flag("nothing_found", "Only those that find no product by their words."),
+    shows=listings.searched,
+)

@@ -9,42 +9,39 @@ import typer
 from rich.text import Text
 
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import PATIENT, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import experiments as shown
 from sightline_client.cli.show.tables import counted
+from sightline_client.cli.work.plain_commands import Given, PlainCommands
+from sightline_client.client import SightlineClient
 from sightline_client.files.formulas import escape
 from sightline_client.values.experiments import ExperimentUnit
 
-app = Commands(no_args_is_help=True, help="Show experiments: split tests of scenes.")
+app = PlainCommands(help="Show experiments: split tests of scenes.")
 
 Name: TypeAlias = Annotated[str, options.argument("NAME", "The experiment.")]
 
-
-@app.command("list")
-def list_(*, suite: Suite) -> None:
-    """List the experiments, latest start first.
-
-    [bold]Example[/bold]
-
-      sightline experiments list
-    """
-    suite.answer(lambda client: client.list_experiments(), shown.listing)
-
-
-@app.command()
-def show(*, name: Name, suite: Suite = PATIENT) -> None:
+app.call(
+    "list",
+    "List the experiments, latest start first.",
+    "experiments list",
+    SightlineClient.list_experiments,
+    shows=shown.listing,
+)
+app.call(
+    "show",
     """Show how the arms perform, and the conclusion. The intervals stay valid however often they
-    are read.
-
-    [bold]Examples[/bold]
-
-      sightline experiments show home-order
-
-      sightline experiments show home-order --json | jq '.arms[].verdict'
-    """
-    suite.answer(lambda client: client.experiment_report(name), shown.report)
+    are read.""",
+    (
+        "experiments show home-order",
+        "experiments show home-order --json | jq '.arms[].verdict'",
+    ),
+    SightlineClient.experiment_report,
+    Given("name", Name),
+    shows=shown.report,
+    suite=PATIENT,
+)
 
 
 @app.command()
@@ -58,8 +55,6 @@ def export(
 ) -> None:
     """Write the results of each counted unit to a CSV file. Unit ids are hashes that differ between
     experiments.
-
-    [bold]Example[/bold]
 
       sightline experiments export home-order units.csv
     """

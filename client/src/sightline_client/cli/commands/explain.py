@@ -38,8 +38,6 @@ def explain(
     Takes the options of `sightline recommend`. Shows the condition that excluded the product, or
     its position and the parts of its score beside those of the last product shown.
 
-    [bold]Examples[/bold]
-
       sightline explain 111478 --image shelf.jpg
 
       sightline explain 111478 --image shelf.jpg --heat-map out.png --html why.html

@@ -3,23 +3,22 @@
 from typing import Annotated
 
 import typer
-from rich.console import RenderableType
 from rich.text import Text
 
 from sightline.retriever.v1 import index_service_pb2 as pb
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import grids, listings
 from sightline_client.cli.work import following, upgrade
+from sightline_client.cli.work.plain_commands import Given, PlainCommands, flag, text
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
-from sightline_client.values.operations import Generation, IndexKind, IndexMetric, IndexParameters
+from sightline_client.values.operations import IndexKind, IndexMetric, IndexParameters
 
-app = Commands(
-    no_args_is_help=True,
+app = PlainCommands(
     help="Roll out a new version of the embedding model, roll it back, repair an index.",
+    table=listings.generations,
 )
 
 Name = Annotated[
@@ -33,25 +32,17 @@ _METRICS = [str(each) for each in IndexMetric if each is not IndexMetric.UNKNOWN
 _KINDS = [str(each) for each in IndexKind if each is not IndexKind.UNKNOWN]
 
 
-@app.command("list")
-def list_(
-    *,
-    space: Space = "",
-    dropped: Annotated[
-        bool, typer.Option("--dropped", help="Include dropped generations.")
-    ] = False,
-    suite: Suite,
-) -> None:
-    """List the generations, oldest first, and mark the active one.
+_NAME = Given("name", Name)
+_VISUAL = Given("space", Space, "visual")
 
-    [bold]Example[/bold]
-
-      sightline index list
-    """
-    suite.answer(
-        lambda client: client.list_generations(space=space, include_dropped=dropped),
-        listings.generations,
-    )
+app.call(
+    "list",
+    "List the generations, oldest first, and mark the active one.",
+    "index list",
+    SightlineClient.list_generations,
+    Given("space", Space, ""),
+    flag("dropped", "Include dropped generations.", to="include_dropped"),
+)
 
 
 @app.command()
@@ -88,9 +79,7 @@ def create(
 ) -> None:
     """Create a generation beside the active one. All writes reach it from then on.
 
-    [bold]Example[/bold]
-
-      sightline index create --name visual-lite2 --version 3f9a1b22c4d1…
+    sightline index create --name visual-lite2 --version 3f9a1b22c4d1…
     """
     if metric.upper() not in _METRICS:
         raise typer.BadParameter(
@@ -109,22 +98,19 @@ def create(
             metric=IndexMetric(metric.upper()),
             parameters=parameters,
         ),
-        _generation,
+        listings.generations.one,
     )
 
 
-@app.command()
-def backfill(*, name: Name, wait: options.Wait = True, suite: Suite) -> None:
+app.job(
+    "backfill",
     """Embed every stored photo that a generation lacks. After an interrupt or a cancellation, run
-    it again to continue.
-
-    [bold]Example[/bold]
-
-      sightline index backfill visual-lite2
-    """
-    following.carry_out(
-        suite, lambda client: client.backfill_generation(name), wait=wait, keeps=True
-    )
+    it again to continue.""",
+    "index backfill visual-lite2",
+    SightlineClient.backfill_generation,
+    _NAME,
+    keeps=True,
+)
 
 
 @app.command()
@@ -142,8 +128,6 @@ def verify(
 ) -> None:
     """Verify a generation: recall against exact search, photos embedded again, counts. Exit code 0
     = it passed.
-
-    [bold]Example[/bold]
 
       sightline index verify visual-lite2
     """
@@ -165,48 +149,28 @@ def verify(
         raise typer.Exit(1)
 
 
-@app.command()
-def activate(
-    *,
-    name: Name,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="Activate even if the verification failed or is missing; this is logged.",
-        ),
-    ] = False,
-    suite: Suite,
-) -> None:
-    """Activate a generation: searches use it at once, without downtime.
-
-    [bold]Example[/bold]
-
-      sightline index activate visual-lite2
-    """
-    suite.answer(lambda client: client.activate_generation(name, force=force), _generation)
-
-
-@app.command()
-def rollback(*, space: Space = "visual", suite: Suite) -> None:
-    """Reactivate the previously active generation.
-
-    [bold]Example[/bold]
-
-      sightline index rollback
-    """
-    suite.answer(lambda client: client.rollback_generation(space=space), _generation)
-
-
-@app.command()
-def drop(*, name: Name, suite: Suite) -> None:
-    """Drop an inactive generation, and its vectors unless another generation uses them.
-
-    [bold]Example[/bold]
-
-      sightline index drop visual-3f9a1b22c4d1-1
-    """
-    suite.answer(lambda client: client.drop_generation(name), _generation)
+app.call(
+    "activate",
+    "Activate a generation: searches use it at once, without downtime.",
+    "index activate visual-lite2",
+    SightlineClient.activate_generation,
+    _NAME,
+    flag("force", "Activate even if the verification failed or is missing; this is logged."),
+)
+app.call(
+    "rollback",
+    "Reactivate the previously active generation.",
+    "index rollback",
+    SightlineClient.rollback_generation,
+    _VISUAL,
+)
+app.call(
+    "drop",
+    "Drop an inactive generation, and its vectors unless another generation uses them.",
+    "index drop visual-3f9a1b22c4d1-1",
+    SightlineClient.drop_generation,
+    _NAME,
+)
 
 
 @app.command("upgrade")
@@ -226,8 +190,6 @@ def upgrade_(
     """Roll out a version of a space: create, backfill, verify, activate. After an interrupt, run it
     again to continue. The new generation has the kind, metric and parameters of the active one; for
     others, create it first.
-
-    [bold]Examples[/bold]
 
       sightline index upgrade
 
@@ -250,24 +212,15 @@ def upgrade_(
         raise typer.Exit(1)
 
 
-@app.command()
-def rebuild(
-    *,
-    space: Annotated[str, options.words(metavar="SPACE", help="The space to rebuild.")] = "visual",
-    wait: options.Wait = True,
-    suite: Suite,
-) -> None:
+app.job(
+    "rebuild",
     """Rebuild an index that lost its data, from the stored vectors.
 
-    No photo is embedded again. The command ends when the index is complete.
-
-    [bold]Examples[/bold]
-
-      sightline index rebuild
-
-      sightline index rebuild --space visual --catalog shop
-    """
-    following.carry_out(suite, lambda client: client.rebuild_index(space=space), wait=wait)
+    No photo is embedded again. The command ends when the index is complete.""",
+    ("index rebuild", "index rebuild --space visual --catalog shop"),
+    SightlineClient.rebuild_index,
+    text("space", "SPACE", "The space to rebuild.", default="visual"),
+)
 
 
 def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
@@ -301,7 +254,3 @@ def _show_upgrade(made: upgrade.Upgrade, *, json: bool) -> None:
         running.show(
             Text(_("{name} is active. Back in one call: sightline index rollback", name=name))
         )
-
-
-def _generation(value: Generation) -> RenderableType:
-    return listings.generations([value])

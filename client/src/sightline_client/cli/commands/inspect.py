@@ -11,20 +11,20 @@ from rich.text import Text
 from sightline.common.v1 import job_pb2
 from sightline.embedder.v1 import inspection_service_pb2 as pb
 from sightline_client.cli.base import options, query, running
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import inspected
 from sightline_client.cli.work import following
+from sightline_client.cli.work.plain_commands import Given, PlainCommands
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import FailedPrecondition
 from sightline_client.values.inspection import InspectedPiece
 from sightline_client.values.operations import JobState
 
-app = Commands(
-    no_args_is_help=True,
+app = PlainCommands(
     help="Compare photos of pieces with photos of good ones, taken by the same camera.",
+    table=inspected.references,
 )
 
 SUFFIXES = frozenset(
@@ -81,8 +81,6 @@ def fit(
     place and distance. With 19 photos, one of 20 good pieces may be called unlike; with 99, one of
     100. Run the command again to continue where it was interrupted.
 
-    [bold]Examples[/bold]
-
       sightline inspect fit bottle good/ --promote
 
       sightline inspect fit bottle good/*.jpg --product 111478
@@ -125,45 +123,32 @@ def fit(
         running.say(inspected.advice(value))
 
 
-@app.command("list")
-def list_(*, suite: Suite) -> None:
-    """List references with their versions, and drafts.
-
-    [bold]Example[/bold]
-
-      sightline inspect list
-    """
-    suite.answer(lambda client: client.list_references(), inspected.references)
-
-
-@app.command()
-def promote(*, name: Reference, version: Version = "", force: Force = False, suite: Suite) -> None:
+_NAMED = (Given("name", Reference, to="reference_id"), Given("version", Version, ""))
+app.call(
+    "list",
+    "List references with their versions, and drafts.",
+    "inspect list",
+    SightlineClient.list_references,
+)
+app.call(
+    "promote",
     """Compare photos with a version of a reference from now on; default: its newest.
 
-    A version that was compared with the one that serves, and is worse, is rejected.
-
-    [bold]Example[/bold]
-
-      sightline inspect promote bottle
-    """
-    suite.answer(
-        lambda client: client.promote_reference(name, version, force=force),
-        inspected.fitted,
-    )
-
-
-@app.command()
-def delete(*, name: Reference, version: Version = "", suite: Suite) -> None:
-    """Delete a reference with all its versions and its draft, or one version.
-
-    [bold]Example[/bold]
-
-      sightline inspect delete bottle --version 1f0c2a7b93d4e5f6
-    """
-    suite.answer(
-        lambda client: client.delete_reference(name, version),
-        lambda count: Text(_("{count} deleted", count=count)),
-    )
+    A version that was compared with the one that serves, and is worse, is rejected.""",
+    "inspect promote bottle",
+    SightlineClient.promote_reference,
+    *_NAMED,
+    Given("force", Force, default=False),
+    shows=inspected.fitted,
+)
+app.call(
+    "delete",
+    "Delete a reference with all its versions and its draft, or one version.",
+    "inspect delete bottle --version 1f0c2a7b93d4e5f6",
+    SightlineClient.delete_reference,
+    *_NAMED,
+    shows=lambda count: Text(_("{count} deleted", count=count)),
+)
 
 
 @app.command()
@@ -199,8 +184,6 @@ def photo(
     """Say whether the piece in a photo is like the good ones, and which parts are not.
 
     The exit code is 0 for every verdict; --json shows it to programs.
-
-    [bold]Examples[/bold]
 
       sightline inspect photo piece.jpg --reference bottle
 

@@ -151,8 +151,6 @@ def new(
     Without --out it is the first line printed. GATEWAY_KEYS_FILE names the file of keys to the
     gateway, which reloads it without a restart.
 
-    [bold]Example[/bold]
-
       sightline keys new --name shop --roles read,events --file keys.toml --out shop.token
     """
     if (shoppers == "own") != bool(user_id):

@@ -131,8 +131,6 @@ def import_(
     that is printed. Unchanged rows are rejected again. An earlier file of rejected rows is kept as
     FILE.rejected.csv~.
 
-    [bold]Examples[/bold]
-
       sightline products import wines.csv --images photos/ --dry-run
 
       sightline products import wines.csv --images photos/
@@ -200,8 +198,6 @@ def offers(
     [bold]Columns[/bold]: id; price with currency; available. Empty cells leave the value unchanged.
     Answers and filters use the new values at once, without new vectors. Exports and feeds of
     products are read too.
-
-    [bold]Examples[/bold]
 
       sightline products offers prices.csv
 

@@ -4,25 +4,33 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import RenderableType
 from rich.text import Text
 
 from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import model_service_pb2
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
-from sightline_client.cli.commands import bringing, evaluating, online
+from sightline_client.cli.commands import bringing, evaluating
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show import grids, listings, trained
+from sightline_client.cli.show import grids, listings, online_report, trained
 from sightline_client.cli.work import following
+from sightline_client.cli.work.plain_commands import (
+    NEWEST,
+    Given,
+    PlainCommands,
+    argument,
+    flag,
+    number,
+)
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import SightlineError
 from sightline_client.values.operations import JobState, Model
 from sightline_client.values.trainings import TrainingLoss, TrainingRecipe
 
-app = Commands(no_args_is_help=True, help="Train ranking models and choose the one that serves.")
+app = PlainCommands(
+    help="Train ranking models and choose the one that serves.", table=listings.models
+)
 
 UNPROVEN, INSUFFICIENT = "MODEL_UNPROVEN", "TRAINING_DATA_INSUFFICIENT"
 
@@ -34,7 +42,23 @@ ForcePromotion = Annotated[
 ]
 
 app.command("evaluate")(evaluating.command)
-app.command("online")(online.command)
+app.call(
+    "online",
+    """Report on answers: clicks, purchases and hides by model, estimates for other orders, and
+    drift.""",
+    ("models online --days 28", "models online --json | jq .groups"),
+    SightlineClient.online_report,
+    number("days", "N", "Days of answers to report on.", 1, 365, default=7),
+    number(
+        "conversion_days",
+        "N",
+        "Days after a click within which a purchase counts.",
+        1,
+        90,
+        default=7,
+    ),
+    shows=online_report.report,
+)
 app.command("bring")(bringing.command)
 
 
@@ -83,8 +107,6 @@ def train(
     If nothing has changed since a model was trained alike, the command names that model and trains
     nothing; another --seed trains. With --promote, a model without enough evidence is kept but does
     not serve; the command reports what is missing and exits with 0.
-
-    [bold]Examples[/bold]
 
       sightline models train --promote
 
@@ -150,23 +172,14 @@ def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
         running.show(Text(_("Model {version} is serving.", version=version)))
 
 
-@app.command("list")
-def list_(
-    *,
-    top: options.Newest = 20,
-    suite: Suite,
-) -> None:
-    """List the models, newest first, with how well each orders events held out in time.
-
-    [bold]Example[/bold]
-
-      sightline models list
-    """
-    suite.call(
-        lambda calls: calls.admin.ListModels,
-        model_service_pb2.ListModelsRequest(catalog_id=suite.catalog, page_size=top),
-        lambda answer: listings.models(list(map(from_wire.model, answer.models))),
-    )
+app.rows(
+    "list",
+    "List the models, newest first, with how well each orders events held out in time.",
+    "models list",
+    "admin.ListModels",
+    NEWEST,
+    reads=from_wire.model,
+)
 
 
 @app.command()
@@ -184,9 +197,7 @@ def show(
 ) -> None:
     """Show how a model was trained: its recipe, and the weight and contribution of each part.
 
-    [bold]Example[/bold]
-
-      sightline models show
+    sightline models show
     """
 
     async def ask(client: SightlineClient) -> model_service_pb2.Model | None:
@@ -206,80 +217,50 @@ def show(
     suite.show(message, lambda: trained.model(from_wire.model(message)))
 
 
-@app.command()
-def promote(
-    *,
-    version: Annotated[str, options.argument("VERSION", "Version, as shown by `models list`.")],
-    force: ForcePromotion = False,
-    suite: Suite,
-) -> None:
+app.call(
+    "promote",
     """Promote a model, at once and without downtime, if its evaluation passed against the serving
-    model.
-
-    [bold]Example[/bold]
-
-      sightline models promote lfm-6f1c…
-    """
-    suite.answer(lambda client: client.promote_model(version, force=force), _model)
-
-
-@app.command()
-def publish(
-    *,
-    version: Annotated[
-        str,
-        typer.Argument(
-            metavar="[VERSION]",
-            help="Version, as shown by `models list`; default: the serving model.",
-        ),
-    ] = "",
-    rewrite: Annotated[
-        bool, typer.Option("--rewrite", help="Publish again even if already published.")
-    ] = False,
-    wait: options.Wait = True,
-    suite: Suite,
-) -> None:
-    """Put a model's products into the index's collaborative space.
-
-    [bold]Example[/bold]
-
-      sightline models publish
-    """
-    following.carry_out(
-        suite, lambda client: client.publish_model(version, rewrite=rewrite), wait=wait
-    )
-
-
-@app.command()
-def rollback(*, suite: Suite) -> None:
-    """Promote the previously serving model again.
-
-    [bold]Example[/bold]
-
-      sightline models rollback
-    """
-    suite.answer(lambda client: client.rollback_model(), _model)
-
-
-@app.command()
-def demote(*, suite: Suite) -> None:
+    model.""",
+    "models promote lfm-6f1c…",
+    SightlineClient.promote_model,
+    argument("version", "VERSION", "Version, as shown by `models list`.", to="model_version"),
+    Given("force", ForcePromotion, default=False),
+)
+app.job(
+    "publish",
+    "Put a model's products into the index's collaborative space.",
+    "models publish",
+    SightlineClient.publish_model,
+    Given(
+        "version",
+        Annotated[
+            str,
+            typer.Argument(
+                metavar="[VERSION]",
+                help="Version, as shown by `models list`; default: the serving model.",
+            ),
+        ],
+        "",
+        to="model_version",
+    ),
+    flag("rewrite", "Publish again even if already published."),
+)
+app.call(
+    "rollback",
+    "Promote the previously serving model again.",
+    "models rollback",
+    SightlineClient.rollback_model,
+)
+app.call(
+    "demote",
     """Take the serving model out of service: answers come from similarity, popularity and novelty.
-    Nothing is deleted; `models promote` restores it.
-
-    [bold]Example[/bold]
-
-      sightline models demote
-    """
-    suite.answer(
-        lambda client: client.demote_model(),
-        lambda model: Text(
-            _(
-                "Model {model_version} no longer serves; no model does.",
-                model_version=grids.plain(model.model_version),
-            )
-        ),
-    )
-
-
-def _model(value: Model) -> RenderableType:
-    return listings.models([value])
+    Nothing is deleted; `models promote` restores it.""",
+    "models demote",
+    SightlineClient.demote_model,
+    shows=lambda model: Text(
+        _(
+            "Model {model_version} no longer serves; no model does.",
+            model_version=grids.plain(model.model_version),
+        )
+    ),
+)

@@ -73,8 +73,6 @@ def preflight(
 
     Exit codes: 0 = all passed; 1 = something failed; 3 = nothing failed, something was not checked.
 
-    [bold]Example[/bold]
-
       sightline preflight deploy/k8s/overlays/production-own-milvus
     """
     with language.english(wanted=json):

@@ -12,7 +12,6 @@ from rich.text import Text
 from sightline.common.v1 import job_pb2
 from sightline_client import SightlineClient
 from sightline_client.cli.base import options
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands.events import Types
 from sightline_client.cli.commands.profiles import Visitor, Who, ids
@@ -21,12 +20,12 @@ from sightline_client.cli.show import listings
 from sightline_client.cli.show import privacy as shown
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.work import following
+from sightline_client.cli.work.plain_commands import PlainCommands
 from sightline_client.convert import from_wire
 from sightline_client.values.privacy import Consents, Purpose
 
-app = Commands(
-    no_args_is_help=True,
-    help="Give a shopper a copy of their data, erase it, or store what they consent to.",
+app = PlainCommands(
+    help="Give a shopper a copy of their data, erase it, or store what they consent to."
 )
 
 
@@ -42,11 +41,9 @@ def export(
 ) -> None:
     """Print everything that is stored on a shopper as JSON.
 
-    [bold]Examples[/bold]
+    sightline privacy export 1209683
 
-      sightline privacy export 1209683
-
-      sightline privacy export 1209683 --out 1209683.json
+    sightline privacy export 1209683 --out 1209683.json
     """
     user, other = ids(who, visitor=visitor)
     found = suite.run(lambda client: client.export_user(user=user, visitor=other))
@@ -77,9 +74,7 @@ def erase(
 ) -> None:
     """Erase a shopper from all stores, and print the receipt. It can't be undone.
 
-    [bold]Example[/bold]
-
-      sightline privacy erase 1209683
+    sightline privacy erase 1209683
     """
     user, other = ids(who, visitor=visitor)
 
@@ -99,9 +94,7 @@ def erase(
 def receipt(*, who: Who, visitor: Visitor = False, suite: Suite) -> None:
     """Show the receipt of a shopper's newest erasure.
 
-    [bold]Example[/bold]
-
-      sightline privacy receipt 1209683
+    sightline privacy receipt 1209683
     """
     _receipt(suite, *ids(who, visitor=visitor))
 
@@ -132,13 +125,11 @@ def consent(
 ) -> None:
     """Show what a shopper consents to, or store a decision.
 
-    [bold]Examples[/bold]
+    sightline privacy consent 1209683
 
-      sightline privacy consent 1209683
+    sightline privacy consent 1209683 --withdraw TRAIN --source "account page"
 
-      sightline privacy consent 1209683 --withdraw TRAIN --source "account page"
-
-      sightline privacy consent --default --withdraw EXPERIMENT --source "policy of 2026-12"
+    sightline privacy consent --default --withdraw EXPERIMENT --source "policy of 2026-12"
     """
     if bool(who) == default:
         raise typer.BadParameter(_("name a shopper, or --default"), param_hint="USER")
@@ -184,11 +175,9 @@ def counts(
 ) -> None:
     """Count the shoppers of each product with differential privacy, into a file of the ranker.
 
-    [bold]Examples[/bold]
+    sightline privacy counts --epsilon 0.5
 
-      sightline privacy counts --epsilon 0.5
-
-      sightline privacy counts --epsilon 1 --type VIEW --by country
+    sightline privacy counts --epsilon 1 --type VIEW --by country
     """
 
     async def ask(client: SightlineClient) -> job_pb2.Job:
@@ -210,15 +199,13 @@ def counts(
         following.check(value)
 
 
-@app.command()
-def budget(*, suite: Suite) -> None:
-    """Show what is left of the catalog's budget for counts, and what spent it.
-
-    [bold]Example[/bold]
-
-      sightline privacy budget
-    """
-    suite.answer(lambda client: client.get_privacy_budget(), shown.budget)
+app.call(
+    "budget",
+    "Show what is left of the catalog's budget for counts, and what spent it.",
+    "privacy budget",
+    SightlineClient.get_privacy_budget,
+    shows=shown.budget,
+)
 
 
 def _receipt(suite: Suite, user: str | None, visitor: str | None) -> None:

@@ -13,17 +13,17 @@ from sightline.common.v1 import filter_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import options, progress, running
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import PATIENT, QUICK, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import grids, listings, page, tables
 from sightline_client.cli.work import answer_pages, following
 from sightline_client.cli.work.patience import Patience
+from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
 from sightline_client.values.catalog import ProductOrder
 
-app = Commands(no_args_is_help=True, help="Import, read, change and delete products.")
+app = PlainCommands(help="Import, read, change and delete products.")
 
 _PAGE = 200
 _DELETE = 1000
@@ -38,22 +38,15 @@ class ListOrder(StrEnum):
     NEWEST = "newest"
 
 
-@app.command()
-def get(
-    *,
-    product: Annotated[str, options.argument("ID", "The product.")],
-    market: options.Market = "",
-    suite: Suite,
-) -> None:
-    """Show one product.
-
-    [bold]Examples[/bold]
-
-      sightline products get wine-1
-
-      sightline products get wine-1 --market de
-    """
-    suite.answer(lambda client: client.get_product(product, market=market), listings.product)
+app.call(
+    "get",
+    "Show one product.",
+    ("products get wine-1", "products get wine-1 --market de"),
+    SightlineClient.get_product,
+    argument("product", "ID", "The product.", to="product_id"),
+    Given("market", options.Market, ""),
+    shows=listings.product,
+)
 
 
 @app.command("list")
@@ -76,13 +69,11 @@ def list_(
 ) -> None:
     """List products.
 
-    [bold]Examples[/bold]
+    sightline products list --filter 'brand = Aurora' --top 10 --html aurora.html
 
-      sightline products list --filter 'brand = Aurora' --top 10 --html aurora.html
+    sightline products list --doubted
 
-      sightline products list --doubted
-
-      sightline products list --top 0 --json | jq -r '.products[].productId'
+    sightline products list --top 0 --json | jq -r '.products[].productId'
     """
     ordered = ProductOrder.NEWEST if order is ListOrder.NEWEST else ProductOrder.PRODUCT_ID
     request = catalog_pb2.ListProductsRequest(
@@ -157,8 +148,6 @@ def misfits(
     """List photos that do not fit their product: those nearer to another product's photos, such as
     photos that were uploaded to the wrong product. Products with two photos or more are judged.
 
-    [bold]Examples[/bold]
-
       sightline products misfits
 
       sightline products misfits --min-lead 0.4 --json
@@ -191,9 +180,7 @@ def delete(
 ) -> None:
     """Delete products by id. One that does not exist counts as deleted.
 
-    [bold]Example[/bold]
-
-      sightline products delete wine-1 wine-2
+    sightline products delete wine-1 wine-2
     """
 
     async def ask(client: SightlineClient) -> catalog_pb2.DeleteProductsResponse:
@@ -231,11 +218,9 @@ def purge(
 ) -> None:
     """Count the products that pass a filter; with --force, delete them.
 
-    [bold]Examples[/bold]
+    sightline products purge --filter 'category = "Wine > Rosé"'
 
-      sightline products purge --filter 'category = "Wine > Rosé"'
-
-      sightline products purge --filter 'category = "Wine > Rosé"' --force
+    sightline products purge --filter 'category = "Wine > Rosé"' --force
     """
     condition = to_wire.filter_(options.condition(filter, currency))
     if (condition is None) is not everything:
@@ -276,11 +261,9 @@ def status(
 ) -> None:
     """Show how many photos and texts of the catalog are in the index.
 
-    [bold]Examples[/bold]
+    sightline products status
 
-      sightline products status
-
-      sightline products status --wait && echo ready
+    sightline products status --wait && echo ready
     """
     request = admin.GetStatusRequest(catalog_id=suite.catalog)
 

@@ -7,14 +7,15 @@ from rich.text import Text
 
 from sightline.ranker.v1 import profile_service_pb2 as pb
 from sightline_client.cli.base import options
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import profiles as shown
 from sightline_client.cli.show.tables import counted
+from sightline_client.cli.work.plain_commands import Given, PlainCommands, argument
+from sightline_client.client import SightlineClient
 from sightline_client.convert import to_wire
 
-app = Commands(no_args_is_help=True, help="Show profiles of shoppers and products.")
+app = PlainCommands(help="Show profiles of shoppers and products.")
 
 Who: TypeAlias = Annotated[str, options.argument("USER", "The customer's id.")]
 Visitor: TypeAlias = Annotated[
@@ -23,17 +24,16 @@ Visitor: TypeAlias = Annotated[
 Language: TypeAlias = Annotated[
     str, typer.Option(metavar="CODE", help="Language of the sentences: en or zh.")
 ]
+_LANGUAGE = Given("language", Language, "")
 
 
 @app.command()
 def show(*, who: Who, visitor: Visitor = False, language: Language = "", suite: Suite) -> None:
     """Show a shopper's profile, and the products it was inferred from.
 
-    [bold]Examples[/bold]
+    sightline profiles show 1209683
 
-      sightline profiles show 1209683
-
-      sightline profiles show cookie-7 --visitor --language zh
+    sightline profiles show cookie-7 --visitor --language zh
     """
     user, other = ids(who, visitor=visitor)
     suite.answer(
@@ -42,22 +42,15 @@ def show(*, who: Who, visitor: Visitor = False, language: Language = "", suite: 
     )
 
 
-@app.command()
-def product(
-    *,
-    product_id: Annotated[str, options.argument("ID", "The product.")],
-    language: Language = "",
-    suite: Suite,
-) -> None:
-    """Show the serving model's profile of a product.
-
-    [bold]Example[/bold]
-
-      sightline profiles product 100062
-    """
-    suite.answer(
-        lambda client: client.product_profile(product_id, language=language), shown.product
-    )
+app.call(
+    "product",
+    "Show the serving model's profile of a product.",
+    "profiles product 100062",
+    SightlineClient.product_profile,
+    argument("product_id", "ID", "The product."),
+    _LANGUAGE,
+    shows=shown.product,
+)
 
 
 @app.command("set")
@@ -76,9 +69,7 @@ def set_(
 ) -> None:
     """Replace the attributes that a shopper shared.
 
-    [bold]Example[/bold]
-
-      sightline profiles set 1209683 age_band=25-34 size=M --consent
+    sightline profiles set 1209683 age_band=25-34 size=M --consent
     """
     if not consent:
         problem = _("attributes may be stored only with the shopper's consent")
@@ -93,23 +84,20 @@ def set_(
 def clear(*, who: Who, visitor: Visitor = False, suite: Suite) -> None:
     """Delete a shopper's attributes and withdraw the consent.
 
-    [bold]Example[/bold]
-
-      sightline profiles clear 1209683
+    sightline profiles clear 1209683
     """
     shopper = to_wire.shopper(*ids(who, visitor=visitor))
     _set(pb.SetShopperAttributesRequest(shopper=shopper), suite)
 
 
-@app.command()
-def segments(*, language: Language = "", suite: Suite) -> None:
-    """Show the groups of shoppers with similar interests that the serving model knows.
-
-    [bold]Example[/bold]
-
-      sightline profiles segments
-    """
-    suite.answer(lambda client: client.list_segments(language=language), shown.segments)
+app.call(
+    "segments",
+    "Show the groups of shoppers with similar interests that the serving model knows.",
+    "profiles segments",
+    SightlineClient.list_segments,
+    _LANGUAGE,
+    shows=shown.segments,
+)
 
 
 def _set(request: pb.SetShopperAttributesRequest, suite: Suite) -> None:

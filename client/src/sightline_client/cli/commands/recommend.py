@@ -76,8 +76,6 @@ def recommend(
     joins several = of one field; texts of several words are quoted; a price is an amount and its
     currency, 30 EUR; ':' tests for a tag.
 
-    [bold]Examples[/bold]
-
       sightline recommend --image shelf.jpg --top 5
 
       sightline recommend --product 111478 --user 1209683 --explain

@@ -24,8 +24,6 @@ def replay(
     Lists what differs, and what is missing or has changed since. Searches are not repeated:
     photos are not stored.
 
-    [bold]Examples[/bold]
-
       sightline replay "$(sightline recommend --user ann --json | jq -r .attributionToken)"
 
       sightline replay TOKEN --json | jq .differences

@@ -8,15 +8,15 @@ import typer
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import QUICK, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import scene_page, scenes
 from sightline_client.cli.work import answer_pages
+from sightline_client.cli.work.plain_commands import PlainCommands
 from sightline_client.client import SightlineClient
 from sightline_client.files.model import FileRefused
 
-app = Commands(no_args_is_help=True, help="Show scenes, and the effect of a change.")
+app = PlainCommands(help="Show scenes, and the effect of a change.")
 
 DIFF_SECONDS = 120.0
 DIFF = Suite(timeout=DIFF_SECONDS)
@@ -31,16 +31,14 @@ Name = Annotated[
 ]
 
 
-@app.command("list")
-def list_(*, suite: Suite = QUICK) -> None:
-    """List the scenes.
-
-    [bold]Examples[/bold]
-
-      sightline scenes list
-    """
-    request = pb.ListScenesRequest(catalog_id=suite.catalog)
-    suite.call(lambda calls: calls.admin.ListScenes, request, scenes.listing)
+app.message(
+    "list",
+    "List the scenes.",
+    "scenes list",
+    "admin.ListScenes",
+    shows=scenes.listing,
+    suite=QUICK,
+)
 
 
 @app.command()
@@ -53,9 +51,7 @@ def show(
 ) -> None:
     """Print a scene's file, to copy and change it.
 
-    [bold]Examples[/bold]
-
-      sightline scenes show default > my-scene.toml
+    sightline scenes show default > my-scene.toml
     """
     request = pb.GetSceneRequest(catalog_id=suite.catalog, scene=scene)
     found = suite.run(
@@ -71,8 +67,6 @@ def show(
 def check(*, file: File, name: Name = "", suite: Suite = QUICK) -> None:
     """Check whether the gateway would accept a file, and show the entries it changes. The file is
     not applied.
-
-    [bold]Examples[/bold]
 
       sightline scenes check default.toml
 
@@ -108,8 +102,6 @@ def diff(
 
     Shows the positions that change, and the products, brands and categories shown more or less
     often. Without a request of the last hour, recorded answers are ranked again.
-
-    [bold]Examples[/bold]
 
       sightline scenes diff default.toml --html diff.html
 

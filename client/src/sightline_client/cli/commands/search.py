@@ -18,8 +18,8 @@ from sightline_client.cli.show import classified, listings, page, tables
 from sightline_client.cli.work import answer_pages
 from sightline_client.client import SightlineClient
 from sightline_client.values.answers import Listing, SearchResults
-from sightline_client.values.facets import FacetQuery
 from sightline_client.values.fields import FieldKind
+from sightline_client.values.parts import FacetQuery
 from sightline_client.values.products import FACETED, Sort
 from sightline_client.values.requests import ListOptions, SearchOptions
 
@@ -76,19 +76,17 @@ def search(
 ) -> None:
     """Find the most similar products, without ranking for a shopper.
 
-    [bold]Examples[/bold]
+    sightline search --image shelf.jpg
 
-      sightline search --image shelf.jpg
+    sightline search --image shelf.jpg --filter 'availability = IN_STOCK' --json
 
-      sightline search --image shelf.jpg --filter 'availability = IN_STOCK' --json
+    sightline search --text merlot --facet brand --facet price --sort price_rising
 
-      sightline search --text merlot --facet brand --facet price --sort price_rising
+    sightline search --image shelf.jpg --not-text leather --box 0.1,0.2,0.6,0.9
 
-      sightline search --image shelf.jpg --not-text leather --box 0.1,0.2,0.6,0.9
+    sightline search --image shelf.jpg --read-labels --html found.html
 
-      sightline search --image shelf.jpg --read-labels --html found.html
-
-      sightline search --text Karotten --language de
+    sightline search --text Karotten --language de
     """
     asked: SearchOptions = {
         **query.query(),
@@ -120,11 +118,9 @@ def similar(
 ) -> None:
     """Find the products that look like a product of the catalog.
 
-    [bold]Examples[/bold]
+    sightline similar wine-1 --top 5
 
-      sightline similar wine-1 --top 5
-
-      sightline similar wine-1 --filter 'price < 30 EUR' --html similar.html
+    sightline similar wine-1 --filter 'price < 30 EUR' --html similar.html
     """
     title = _("Products that look like {product}", product=product)
     head = page.Head(title, answer_pages.filtered(passing))
@@ -164,13 +160,11 @@ def listing(
 ) -> None:
     """List all products that pass a filter, in an order, page by page.
 
-    [bold]Examples[/bold]
+    sightline list --filter 'category = "Red"' --sort price_rising --facet brand
 
-      sightline list --filter 'category = "Red"' --sort price_rising --facet brand
+    sightline list --text merlot --sort rating --top 20 --json
 
-      sightline list --text merlot --sort rating --top 20 --json
-
-      sightline list --filter 'price < 30 EUR' --visitor cookie-7
+    sightline list --filter 'price < 30 EUR' --visitor cookie-7
     """
     asked: ListOptions = {
         "filter": passing.condition(),
@@ -213,13 +207,11 @@ def suggest(
 ) -> None:
     """Suggest how to continue a text of a search box.
 
-    [bold]Examples[/bold]
+    sightline suggest mer
 
-      sightline suggest mer
+    sightline suggest 'red wi' --top 5 --json
 
-      sightline suggest 'red wi' --top 5 --json
-
-      sightline suggest 'vins rou' --language fr
+    sightline suggest 'vins rou' --language fr
     """
     suite.answer(
         lambda client: client.suggest(prefix, top=top, language=language), listings.suggested

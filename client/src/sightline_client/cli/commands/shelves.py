@@ -41,8 +41,6 @@ def values(
 
     Takes the options of `sightline recommend`; --top is the number of values, at most 50.
 
-    [bold]Examples[/bold]
-
       sightline values brand --user 1209683 --html brands.html
 
       sightline values category --image shelf.jpg --top 5 --each 3
@@ -123,8 +121,6 @@ def shelves(
 
     Each shelf of the file is a request for recommendations, a search or a list:
     {"shelves": [{"shelfId": "for-you", "recommend": {"pageSize": 5}}]}.
-
-    [bold]Examples[/bold]
 
       sightline shelves home.json --user 1209683 --html home.html
 

@@ -8,19 +8,18 @@ from rich.text import Text
 from sightline.common.v1 import job_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import grids, space_tables
 from sightline_client.cli.work import following
+from sightline_client.cli.work.plain_commands import Given, PlainCommands, flag
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import FailedPrecondition
 from sightline_client.values.operations import JobState
 
-app = Commands(
-    no_args_is_help=True,
-    help="Fit a space on the catalog's own photos, and promote it.",
+app = PlainCommands(
+    help="Fit a space on the catalog's own photos, and promote it.", table=space_tables.spaces
 )
 
 REFUSED = "PROMOTION_REFUSED"
@@ -72,8 +71,6 @@ def fit(
 
     `spaces show` shows the result; `spaces promote` and `index upgrade` put it into service.
 
-    [bold]Examples[/bold]
-
       sightline spaces fit --shopper-tag phone
 
       sightline spaces fit --promote
@@ -122,30 +119,20 @@ def fit(
         raise typer.Exit(1)
 
 
-@app.command("list")
-def list_(
-    *,
-    all_: Annotated[
-        bool, typer.Option("--all", help="Include candidates and retired spaces.")
-    ] = False,
-    suite: Suite,
-) -> None:
-    """List the spaces that the embedder serves.
-
-    [bold]Example[/bold]
-
-      sightline spaces list --all
-    """
-    suite.answer(lambda client: client.list_spaces(include_all=all_), space_tables.spaces)
+app.call(
+    "list",
+    "List the spaces that the embedder serves.",
+    "spaces list --all",
+    SightlineClient.list_spaces,
+    flag("all_", "Include candidates and retired spaces.", option="--all", to="include_all"),
+)
 
 
 @app.command()
 def show(*, version: Version, suite: Suite) -> None:
     """Show a space, and the results of its fit.
 
-    [bold]Example[/bold]
-
-      sightline spaces show visual_1f0c2a7b93d4
+    sightline spaces show visual_1f0c2a7b93d4
     """
 
     async def ask(client: SightlineClient) -> pb.Space | None:
@@ -162,24 +149,23 @@ def show(*, version: Version, suite: Suite) -> None:
     suite.show(found, lambda: space_tables.space(from_wire.space(found)))
 
 
-@app.command()
-def promote(*, version: Version, force: Force = False, suite: Suite = PROMOTION) -> None:
+app.call(
+    "promote",
     """Promote a fitted space, if it is better than the one it was compared with. Searches use it
-    after `index upgrade`.
-
-    [bold]Example[/bold]
-
-      sightline spaces promote visual_1f0c2a7b93d4
-    """
-    suite.answer(lambda client: client.promote_space(version, force=force), space_tables.space)
-
-
-@app.command()
-def retire(*, version: Version, suite: Suite = PROMOTION) -> None:
-    """Take a fitted space out of service. Rejected while an index generation uses it.
-
-    [bold]Example[/bold]
-
-      sightline spaces retire visual_1f0c2a7b93d4
-    """
-    suite.answer(lambda client: client.retire_space(version), space_tables.space)
+    after `index upgrade`.""",
+    "spaces promote visual_1f0c2a7b93d4",
+    SightlineClient.promote_space,
+    Given("version", Version),
+    Given("force", Force, default=False),
+    shows=space_tables.space,
+    suite=PROMOTION,
+)
+app.call(
+    "retire",
+    "Take a fitted space out of service. Rejected while an index generation uses it.",
+    "spaces retire visual_1f0c2a7b93d4",
+    SightlineClient.retire_space,
+    Given("version", Version),
+    shows=space_tables.space,
+    suite=PROMOTION,
+)

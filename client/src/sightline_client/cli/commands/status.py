@@ -11,8 +11,6 @@ def status(*, suite: Suite = QUICK) -> None:
 
     Exit code 0 = every part answers; 1 = some part, or the gateway itself, does not.
 
-    [bold]Examples[/bold]
-
       sightline status
 
       sightline status --json | jq '.components[] | select(.status.code)'

@@ -17,7 +17,8 @@ from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import InvalidRequest
 from sightline_client.files.model import FileRefused
-from sightline_client.values.synonyms import Synonyms, synonym_rules
+from sightline_client.values.synonym_text import synonym_rules
+from sightline_client.values.synonyms import Synonyms
 
 app = Commands(
     no_args_is_help=True,
@@ -32,9 +33,7 @@ _RULE = re.compile(r"rules\[(\d+)\]")
 def show(*, suite: Suite) -> None:
     """Show the synonyms of the catalog: a rule a line, as `synonyms set` reads them.
 
-    [bold]Example[/bold]
-
-      sightline synonyms show > synonyms.txt
+    sightline synonyms show > synonyms.txt
     """
     request = pb.GetSynonymsRequest(catalog_id=suite.catalog)
     found = suite.run(
@@ -71,8 +70,6 @@ def set_(
 ) -> None:
     """Replace all synonyms of the catalog by those of a file. Searches use them after 5 seconds at
     most. An empty file removes all.
-
-    [bold]Example[/bold]
 
       sightline synonyms set synonyms.txt
     """

@@ -17,18 +17,18 @@ from rich.text import Text
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
 from sightline_client.cli.base import options, running
-from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import LONG, Suite
-from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.language import _, later
+from sightline_client.cli.show.grids import plain
+from sightline_client.cli.show.value_tables import ValueTable, written
+from sightline_client.cli.work.plain_commands import Given, PlainCommands, deleted
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import DeadlineExceeded, Unavailable
 from sightline_client.files.model import FileRefused
 from sightline_client.values.watches import Alert, FrameOutcome, FramesAnswer, Watch, WatchFrame
 
-app = Commands(
-    no_args_is_help=True,
+app = PlainCommands(
     help="Watch shelves by cameras: rules about frames, and the alerts that follow. Not for"
     " people.",
 )
@@ -41,6 +41,8 @@ LOOK_SECONDS = 1.0
 """Seconds between two looks at a folder."""
 IMAGE_FILE = "image_file"
 """Key of a target: path of its photo, relative to the file of the watch."""
+
+FRAME_TIME = "frame_time:%Y-%m-%d %H:%M:%S"
 
 WatchId = Annotated[str, options.argument("WATCH", "Watch id, as shown by `watch list`.")]
 OfWatch = Annotated[
@@ -68,9 +70,7 @@ def create(
 ) -> None:
     """Create a watch: a camera's rules, such as that a product is gone.
 
-    [bold]Example[/bold]
-
-      sightline watch create shelf.json
+    sightline watch create shelf.json
     """
     watch = running.guarded(lambda: _read(file))
 
@@ -102,19 +102,37 @@ def create(
     )
 
 
-@app.command("list")
-def list_(*, suite: Suite) -> None:
-    """List the watches of the catalog.
+def _address(watch: Watch) -> str:
+    """Return how the address of a watch works: its last failure while it fails."""
+    status = watch.snapshot
+    if not watch.snapshot_uri or status is None:
+        return "–"
+    if status.failure_count:
+        return f"{status.error_reason} ×{status.failure_count:,}"
+    return _("works") if status.fetch_time else _("not fetched yet")
 
-    [bold]Example[/bold]
 
-      sightline watch list
-    """
-    suite.call(
-        lambda calls: calls.watches.ListWatches,
-        pb.ListWatchesRequest(catalog_id=suite.catalog),
-        lambda answer: _watches([from_wire.watch(each) for each in answer.watches]),
-    )
+_watches = ValueTable(
+    Watch,
+    {
+        "watch": "watch_id",
+        "name": "display_name",
+        "rules": lambda each: ", ".join(rule.rule_id for rule in each.rules),
+        "checked": lambda each: "0" if each.counts is None else f"{each.counts.processed:,}",
+        "dropped": lambda each: "0" if each.counts is None else f"{each.counts.dropped:,}",
+        "newest frame": f"counts.{FRAME_TIME}",
+        "address": _address,
+    },
+    empty="No watches.",
+)
+app.rows(
+    "list",
+    "List the watches of the catalog.",
+    "watch list",
+    "watches.ListWatches",
+    reads=from_wire.watch,
+    shows=_watches,
+)
 
 
 @app.command()
@@ -142,9 +160,7 @@ def send(
 ) -> None:
     """Send the photos of a folder to a watch as frames of its camera, and show the alerts.
 
-    [bold]Example[/bold]
-
-      sightline watch send shelf frames
+    sightline watch send shelf frames
     """
     files = running.guarded(lambda: _frames(folder))
     step = timedelta(seconds=interval)
@@ -185,8 +201,6 @@ def folder(
 
     A photo that is there already is not sent. The time of a frame is that of its file.
 
-    [bold]Example[/bold]
-
       sightline watch folder shelf /srv/camera
     """
     suite.run(lambda client: _send_new(client, watch, folder, suite))
@@ -204,9 +218,7 @@ def alerts(
 ) -> None:
     """List alerts, newest first.
 
-    [bold]Example[/bold]
-
-      sightline watch alerts --watch shelf
+    sightline watch alerts --watch shelf
     """
     if follow:
         suite.run(lambda client: _follow(client, watch, suite))
@@ -227,28 +239,11 @@ def photo(
 ) -> None:
     """Save the frame of an alert, with faces blurred.
 
-    [bold]Example[/bold]
-
-      sightline watch photo 0a5f0c7bd4a8a9d0a1d8a4c9e9cf4b3e2d1c0b9a8f7e6d5c4b3a291807f6e5d4 now.jpg
+    sightline watch photo 0a5f0c7bd4a8a9d0a1d8a4c9e9cf4b3e2d1c0b9a8f7e6d5c4b3a291807f6e5d4 now.jpg
     """
     data = suite.run(lambda client: client.get_alert_photo(image))
     running.guarded(lambda: file.write_bytes(data))
     running.show(Text(_("{file}: {size:,} bytes", file=file, size=len(data))))
-
-
-@app.command()
-def delete(*, watch: WatchId, suite: Suite) -> None:
-    """Delete a watch with its alerts and photos.
-
-    [bold]Example[/bold]
-
-      sightline watch delete shelf
-    """
-    suite.call(
-        lambda calls: calls.watches.DeleteWatch,
-        pb.DeleteWatchRequest(catalog_id=suite.catalog, watch_id=watch),
-        lambda answer: Text(_("deleted") if answer.deleted else _("there was no such watch")),
-    )
 
 
 async def _send_new(client: SightlineClient, watch: str, folder: Path, suite: Suite) -> None:
@@ -340,45 +335,24 @@ def _facts(alert: Alert) -> dict[str, Any]:
 def _line(alert: Alert) -> str:
     product = f" {plain(alert.product_id)}" if alert.product_id else ""
     return (
-        f"{_time(alert.frame_time)} {plain(alert.watch_id)}/{plain(alert.rule_id)}"
+        f"{written(alert, FRAME_TIME)} {plain(alert.watch_id)}/{plain(alert.rule_id)}"
         f" {alert.kind.value}{product} {alert.score:.3g}"
     )
 
 
-def _watches(watches: Sequence[Watch]) -> RenderableType:
-    table = grid(
-        (
-            *(_("watch"), _("name"), _("rules"), _("checked"), _("dropped")),
-            *(_("newest frame"), _("address")),
-        )
-    )
-    for each in watches:
-        rules = ", ".join(rule.rule_id for rule in each.rules)
-        counts = each.counts
-        numbers = ("0", "0") if counts is None else (f"{counts.processed:,}", f"{counts.dropped:,}")
-        newest = _time(None if counts is None else counts.frame_time)
-        table.add_row(each.watch_id, each.display_name, rules, *numbers, newest, _address(each))
-    return table if watches else Text(_("No watches."))
-
-
-def _address(watch: Watch) -> str:
-    """Return how the address of a watch works: its last failure while it fails."""
-    status = watch.snapshot
-    if not watch.snapshot_uri or status is None:
-        return "–"
-    if status.failure_count:
-        return f"{status.error_reason} ×{status.failure_count:,}"
-    return _("works") if status.fetch_time else _("not fetched yet")
-
-
-def _alerts(found: Sequence[Alert]) -> RenderableType:
-    table = grid(
-        (_("frame"), _("watch"), _("rule"), _("alert"), _("product"), _("score"), _("photo"))
-    )
-    for each in found:
-        names = (each.watch_id, each.rule_id, each.kind.value, each.product_id or "–")
-        table.add_row(_time(each.frame_time), *names, f"{each.score:.3g}", each.image_id or "–")
-    return table if found else Text(_("No alerts."))
+_alerts = ValueTable(
+    Alert,
+    {
+        "frame": FRAME_TIME,
+        "watch": "watch_id",
+        "rule": "rule_id",
+        "alert": "kind",
+        "product": "product_id or –",
+        "score": "score:.3g",
+        "photo": "image_id or –",
+    },
+    empty="No alerts.",
+)
 
 
 def _sent(answer: FramesAnswer) -> RenderableType:
@@ -392,10 +366,6 @@ def _sent(answer: FramesAnswer) -> RenderableType:
         rejected=counts[FrameOutcome.REJECTED],
     )
     return Group(Text(line), _alerts(answer.alerts))
-
-
-def _time(value: datetime | None) -> str:
-    return "–" if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _batches(files: Sequence[Path]) -> list[list[int]]:
@@ -459,3 +429,13 @@ def _fill(values: Any, folder: Path) -> None:
     elif isinstance(values, list):
         for each in values:
             _fill(each, folder)
+
+
+app.call(
+    "delete",
+    "Delete a watch with its alerts and photos.",
+    "watch delete shelf",
+    SightlineClient.delete_watch,
+    Given("watch", WatchId, to="watch_id"),
+    shows=deleted(later("there was no such watch")),
+)

@@ -7,9 +7,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.grids import plain
 from sightline_client.cli.show.tables import counted
-from sightline_client.values.classifications import Classification
+from sightline_client.cli.show.value_tables import ValueTable
+from sightline_client.values.catalog import CategoryGuess
+from sightline_client.values.classifications import Classification, FilterProposal
 from sightline_client.values.signals import LabelLine
 
 
@@ -26,15 +28,21 @@ class _Labeled(Protocol):
     def unsure_label_lines(self) -> Mapping[int, int]: ...
 
 
+_guesses = ValueTable(
+    CategoryGuess,
+    {"category": lambda one: " > ".join(one.category_path), "chance": "probability:.1%"},
+)
+_proposals = ValueTable(
+    FilterProposal, {"narrow with --filter": "text", "chance": "probability:.1%"}
+)
+
+
 def classification(value: Classification) -> RenderableType:
     """Show a photo's likely categories, then filters to search with."""
-    guesses = [(" > ".join(one.category_path), f"{one.probability:.1%}") for one in value.guesses]
-    guesses.append((_("none of these"), f"{value.unknown_probability:.1%}"))
-    parts: list[RenderableType] = [grid((_("category"), _("chance")), guesses), _verdict(value)]
-    if value.proposals:
-        proposals = ((one.text, f"{one.probability:.1%}") for one in value.proposals)
-        parts.append(grid((_("narrow with --filter"), _("chance")), proposals))
-    return Group(*parts)
+    guesses = _guesses.grid(value.guesses)
+    guesses.add_row(_("none of these"), f"{value.unknown_probability:.1%}")
+    found: list[RenderableType] = [guesses, _verdict(value)]
+    return Group(*found, _proposals(value.proposals)) if value.proposals else Group(*found)
 
 
 def _verdict(value: Classification) -> Text:

@@ -9,6 +9,7 @@ from rich.text import Text
 from sightline_client.cli.language import _
 from sightline_client.cli.show.grids import grid
 from sightline_client.cli.show.tables import counted
+from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values import experiments as values
 from sightline_client.values.experiments import ArmVerdict
 
@@ -24,25 +25,32 @@ MEANINGS = {
 }
 
 
+def _state(one: values.Experiment) -> str:
+    now = datetime.now(UTC)
+    if one.end_time is not None and one.end_time <= now:
+        return _("ended {end_time:%Y-%m-%d}", end_time=one.end_time)
+    if one.start_time > now:
+        return _("begins {start_time:%Y-%m-%d}", start_time=one.start_time)
+    return _("since {start_time:%Y-%m-%d}", start_time=one.start_time)
+
+
+_experiments = ValueTable(
+    values.Experiment,
+    {
+        "name": "name",
+        "state": _state,
+        "scenes": "scenes",
+        "arms": lambda one: ", ".join(f"{arm.name} {arm.share:.0%}" for arm in one.arms),
+        "layer": lambda one: f"{one.layer} {one.layer_start:g}–{one.layer_end:g}",
+        "decided by": "metric",
+    },
+    empty="No experiments.",
+)
+
+
 def listing(value: values.ExperimentList) -> RenderableType:
     """Show a row for each experiment, and the errors in the files."""
-    now = datetime.now(UTC)
-    rows = [
-        (
-            one.name,
-            _state(one, now),
-            ", ".join(one.scenes),
-            ", ".join(f"{arm.name} {arm.share:.0%}" for arm in one.arms),
-            f"{one.layer} {one.layer_start:g}–{one.layer_end:g}",
-            one.metric,
-        )
-        for one in value.experiments
-    ]
-    found: list[RenderableType] = [
-        grid((_("name"), _("state"), _("scenes"), _("arms"), _("layer"), _("decided by")), rows)
-        if rows
-        else Text(_("No experiments."))
-    ]
+    found = [_experiments(value.experiments)]
     if value.problem:
         found.append(
             Text(
@@ -54,14 +62,6 @@ def listing(value: values.ExperimentList) -> RenderableType:
             )
         )
     return Group(*found)
-
-
-def _state(one: values.Experiment, now: datetime) -> str:
-    if one.end_time is not None and one.end_time <= now:
-        return _("ended {end_time:%Y-%m-%d}", end_time=one.end_time)
-    if one.start_time > now:
-        return _("begins {start_time:%Y-%m-%d}", start_time=one.start_time)
-    return _("since {start_time:%Y-%m-%d}", start_time=one.start_time)
 
 
 def report(value: values.ExperimentReport) -> RenderableType:

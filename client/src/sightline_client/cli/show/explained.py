@@ -10,6 +10,7 @@ from sightline_client.cli.language import _, later
 from sightline_client.cli.show import classified
 from sightline_client.cli.show.grids import grid, plain
 from sightline_client.cli.show.tables import PARTS, SEE, degraded
+from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values.answers import Move, MoveCause, RecommendedProduct, ScorePart
 from sightline_client.values.explanations import (
     BranchVerdict,
@@ -72,7 +73,7 @@ def explanation(value: Explanation) -> RenderableType:
     lines += [Text(f"  {plain(line)}") for line in reasons(value)]
     lines += map(Text, classified.label_lines(value))
     if value.branches:
-        lines.append(_branches(value.branches))
+        lines += [_branch_verdicts(value.branches), Text(_(BRANCHES_CAPTION), style="dim")]
     lines += _compared(value)
     return Group(*lines)
 
@@ -138,29 +139,19 @@ def _score(title: str, parts: Sequence[ScorePart], moved: str) -> RenderableType
     return Group(*lines, Text(moved)) if moved else Group(*lines)
 
 
-def _branches(verdicts: Sequence[BranchVerdict]) -> RenderableType:
-    columns = (
-        _("list"),
-        _("products in it"),
-        _("named it"),
-        _("its similarity"),
-        _("the last one's"),
-    )
-    rows = (
-        (
-            item.branch + ("" if item.signal is None else f", signals[{item.signal}]"),
-            f"{item.named_count:,}",
-            _("yes") if item.named else _("no"),
-            _similarity(item.similarity),
-            _similarity(item.last_similarity),
-        )
-        for item in verdicts
-    )
-    return Group(grid(columns, rows, right=columns[1:]), Text(_(BRANCHES_CAPTION), style="dim"))
-
-
-def _similarity(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+_branch_verdicts = ValueTable(
+    BranchVerdict,
+    {
+        "list": lambda item: (
+            item.branch + ("" if item.signal is None else f", signals[{item.signal}]")
+        ),
+        "products in it": "named_count",
+        "named it": lambda item: _("yes") if item.named else _("no"),
+        "its similarity": "similarity:.4f",
+        "the last one's": "last_similarity:.4f",
+    },
+    right=("products in it", "named it", "its similarity", "the last one's"),
+)
 
 
 def heat_map(value: HeatMap, file: str) -> Text:

@@ -1,17 +1,17 @@
 """References and inspected pieces on a terminal."""
 
-from collections.abc import Sequence
 from types import MappingProxyType
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import grid
+from sightline_client.cli.language import _, later
+from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values.inspection import (
     InspectedPiece,
     InspectionReference,
     PieceVerdict,
+    ReferenceFigures,
     ReferenceState,
     ReferenceVerdict,
     VerdictDoubt,
@@ -29,46 +29,58 @@ STYLES = MappingProxyType(
 )
 
 
-def references(values: Sequence[InspectionReference]) -> RenderableType:
-    """Show references, a line each."""
-    if not values:
-        return Text(_("No references: `sightline inspect fit NAME DIR` makes one."))
-    rows = (
-        (
-            value.reference_id,
-            value.version or "–",
-            _state(value.state),
-            value.product_id or "–",
-            f"{value.photo_count:,}",
-            f"{value.least_false_alarm_rate:.3f}" if value.version else "–",
-            f"{value.separation:.2f}" if value.version else "–",
-            "–" if value.create_time is None else f"{value.create_time:%Y-%m-%d %H:%M}",
-        )
-        for value in values
-    )
-    columns = (
-        _("reference"),
-        _("version"),
-        _("state"),
-        _("product"),
-        _("photos"),
-        _("least rate"),
-        _("separation"),
-        _("fitted"),
-    )
-    return grid(columns, rows, spare=(_("product"), _("least rate"), _("photos"), _("fitted")))
+_STATES = MappingProxyType(
+    {
+        ReferenceState.DRAFT: later("draft"),
+        ReferenceState.CANDIDATE: later("candidate"),
+        ReferenceState.SERVING: later("serving"),
+        ReferenceState.RETIRED: later("retired"),
+    }
+)
+_VERDICTS = MappingProxyType(
+    {
+        ReferenceVerdict.BETTER: later("better"),
+        ReferenceVerdict.INCONCLUSIVE: later("no proven difference"),
+        ReferenceVerdict.WORSE: later("worse"),
+    }
+)
+references = ValueTable(
+    InspectionReference,
+    {
+        "reference": "reference_id",
+        "version": "version or –",
+        "state": lambda each: _(_STATES.get(each.state, each.state.lower())),
+        "product": "product_id or –",
+        "photos": "photo_count",
+        "least rate": lambda each: f"{each.least_false_alarm_rate:.3f}" if each.version else "–",
+        "separation": lambda each: f"{each.separation:.2f}" if each.version else "–",
+        "fitted": "create_time:%Y-%m-%d %H:%M",
+    },
+    empty="No references: `sightline inspect fit NAME DIR` makes one.",
+    spare=("product", "least rate", "photos", "fitted"),
+)
+_compared = ValueTable[tuple[str, ReferenceFigures]](
+    tuple,
+    {
+        "version": lambda each: each[0],
+        "separation": lambda each: f"{each[1].separation:.2f}",
+        "false alarms": lambda each: _number(each[1].false_alarms),
+        "threshold": lambda each: _(
+            "{threshold} ({low} to {high})",
+            threshold=_number(each[1].threshold),
+            low=_number(each[1].threshold_low),
+            high=_number(each[1].threshold_high),
+        ),
+    },
+)
 
 
 def fitted(value: InspectionReference) -> RenderableType:
     """Show a version, and its comparison with the one that served at its fit."""
     found = value.evaluation
     if found is None:
-        return references([value])
-    verdict = {
-        ReferenceVerdict.BETTER: _("better"),
-        ReferenceVerdict.INCONCLUSIVE: _("no proven difference"),
-        ReferenceVerdict.WORSE: _("worse"),
-    }.get(found.verdict, found.verdict.value.lower())
+        return references.one(value)
+    verdict = _(_VERDICTS.get(found.verdict, found.verdict.lower()))
     title = Text(
         _(
             "Compared with version {version}, which served at the fit: {verdict}. Gain in"
@@ -80,25 +92,8 @@ def fitted(value: InspectionReference) -> RenderableType:
             photos=found.photo_count,
         )
     )
-    rows = (
-        (
-            version,
-            f"{each.separation:.2f}",
-            _number(each.false_alarms),
-            _(
-                "{threshold} ({low} to {high})",
-                threshold=_number(each.threshold),
-                low=_number(each.threshold_low),
-                high=_number(each.threshold_high),
-            ),
-        )
-        for version, each in (
-            (value.version, found.fitted),
-            (found.compared_version, found.compared),
-        )
-    )
-    columns = (_("version"), _("separation"), _("false alarms"), _("threshold"))
-    return Group(references([value]), "", title, grid(columns, rows))
+    fits = ((value.version, found.fitted), (found.compared_version, found.compared))
+    return Group(references.one(value), "", title, _compared(fits))
 
 
 def advice(value: InspectionReference) -> Text:
@@ -173,15 +168,6 @@ def _verdict(value: InspectedPiece) -> str:
     if value.doubt is VerdictDoubt.PHOTOS_TOO_UNLIKE:
         return _("cannot say: the photos of the reference are too unlike one another")
     return _("a verdict that this client does not know: update it")
-
-
-def _state(value: ReferenceState) -> str:
-    return {
-        ReferenceState.DRAFT: _("draft"),
-        ReferenceState.CANDIDATE: _("candidate"),
-        ReferenceState.SERVING: _("serving"),
-        ReferenceState.RETIRED: _("retired"),
-    }.get(value, value.value.lower())
 
 
 def _number(value: float | None) -> str:

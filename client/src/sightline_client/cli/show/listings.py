@@ -1,6 +1,6 @@
 """Products, jobs, models and index generations as tables for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from rich import box
@@ -12,15 +12,17 @@ from sightline.common.v1 import audit_service_pb2
 from sightline_client.cli.language import _
 from sightline_client.cli.show import grids, tables
 from sightline_client.cli.show.grids import grid, lines, plain
+from sightline_client.cli.show.value_tables import Column, ValueTable, moment
 from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
-from sightline_client.values.answers import Listing, SearchResults
+from sightline_client.values.answers import FoundProduct, Listing, RecommendedProduct, SearchResults
 from sightline_client.values.catalog import CategoryDoubt, PhotoMisfit
 from sightline_client.values.catalogs import Catalog, CatalogAlias
 from sightline_client.values.evaluation import EvaluationVerdict
 from sightline_client.values.facets import Facet
 from sightline_client.values.fields import FieldKind, ProductField
 from sightline_client.values.operations import (
+    AuditEntry,
     Backup,
     Generation,
     Job,
@@ -29,61 +31,87 @@ from sightline_client.values.operations import (
     Verification,
 )
 from sightline_client.values.products import FIELDS, Product
-from sightline_client.values.suggestions import Suggestions, TopSearches
+from sightline_client.values.suggestions import Suggestion, Suggestions, TopSearch, TopSearches
 
 
-def jobs(values: Sequence[Job]) -> RenderableType:
-    """Show jobs, a line each."""
-    table = grid(
-        (_("job"), _("kind"), _("state"), _("done"), _("result"), _("created"), _("ended")),
-        spare=(_("created"), _("done")),
-    )
-    for job in values:
-        of = f"{job.done:,}" + (_(" of {total:,}", total=job.total) if job.total else "")
-        made = ", ".join(f"{name} {value}" for name, value in job.results.items())
-        why = str(job.error) if job.error is not None else made
-        times = (_time(job.create_time), _time(job.end_time))
-        table.add_row(job.job_id, job.kind, job.state, of, why or "–", *times)
-    return table if values else Text(_("No jobs."))
+def _result(job: Job) -> str:
+    made = ", ".join(f"{name} {value}" for name, value in job.results.items())
+    return (str(job.error) if job.error is not None else made) or "–"
+
+
+def _done(job: Job) -> str:
+    return f"{job.done:,}" + (_(" of {total:,}", total=job.total) if job.total else "")
+
+
+jobs = ValueTable(
+    Job,
+    {
+        "job": "job_id",
+        "kind": "kind",
+        "state": "state",
+        "done": _done,
+        "result": _result,
+        "created": "create_time",
+        "ended": "end_time",
+    },
+    empty="No jobs.",
+    spare=("created", "done"),
+)
+
+
+def _outcome(entry: AuditEntry) -> str:
+    more = _(" and {left_out:,} more", left_out=entry.left_out) if entry.left_out else ""
+    return (entry.reason or entry.code) + more
+
+
+audit_entries = ValueTable(
+    AuditEntry,
+    {
+        "time": "time",
+        "caller": "caller",
+        "call": lambda entry: entry.method.rpartition("/")[2],
+        "outcome": _outcome,
+        "request": "request_id",
+    },
+    empty="No audit entries.",
+    spare=("request",),
+)
 
 
 def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType:
     """Show entries of the audit log, a line each, and how to continue."""
-    table = grid(
-        (_("time"), _("caller"), _("call"), _("outcome"), _("request")), spare=(_("request"),)
-    )
-    for entry in map(from_wire.audit_entry, message.entries):
-        call = entry.method.rpartition("/")[2]
-        outcome = entry.reason or entry.code
-        if entry.left_out:
-            outcome += _(" and {left_out:,} more", left_out=entry.left_out)
-        table.add_row(_time(entry.time), entry.caller, call, outcome, entry.request_id)
+    table = audit_entries(map(from_wire.audit_entry, message.entries))
     if not message.next_page_token:
-        return table if message.entries else Text(_("No audit entries."))
-    return Group(
-        table,
-        Text(
-            _(
-                "for older entries repeat the command with --page {next_page_token}",
-                next_page_token=message.next_page_token,
-            )
-        ),
+        return table
+    more = _(
+        "for older entries repeat the command with --page {next_page_token}",
+        next_page_token=message.next_page_token,
     )
+    return Group(table, Text(more))
+
+
+_chains = ValueTable(
+    AuditSegment,
+    {
+        "store": "store",
+        "catalog": "catalog",
+        "entries": "count",
+        "from": lambda segment: f"{segment.begin.number + 1:,}",
+        "to": "end.number",
+        "not chained": "unchained",
+    },
+)
 
 
 def audit_chains(segments: Sequence[AuditSegment]) -> RenderableType:
     """Show verified chains of the audit log, and how to verify them later."""
-    table = grid((_("store"), _("catalog"), _("entries"), _("from"), _("to"), _("not chained")))
-    for each in segments:
-        numbers = (each.count, each.begin.number + 1, each.end.number, each.unchained)
-        table.add_row(each.store, each.catalog, *(f"{number:,}" for number in numbers))
     old = sum(each.unchained for each in segments)
     notes = [Text(f"--head {head(each)}") for each in segments if each.end.number]
     if old:
         notes.append(
             Text(_("{old:,} entries are from before there were chains: not verified", old=old))
         )
-    return Group(table, *notes)
+    return Group(_chains(segments), *notes)
 
 
 def head(segment: AuditSegment) -> str:
@@ -103,109 +131,72 @@ def chain_facts(segment: AuditSegment) -> dict[str, object]:
     }
 
 
-def backups(values: Sequence[Backup]) -> RenderableType:
-    """Show backups, a line each."""
-    table = grid(
-        (_("backup"), _("taken"), _("products"), _("photos"), _("vectors"), "MB", _("spaces")),
-        spare=(_("photos"), _("vectors")),
-    )
-    for backup in values:
-        spaces = ", ".join(f"{space.space} {space.generation}" for space in backup.spaces)
-        table.add_row(
-            backup.backup_id,
-            _time(backup.create_time),
-            *(f"{n:,}" for n in (backup.product_count, backup.image_count, backup.vector_count)),
-            f"{backup.size / 1e6:,.1f}",
-            str(backup.error) if backup.error is not None else spaces or "–",
-        )
-    return table if values else Text(_("No backups: `sightline backup create` makes one."))
+def _spaces(backup: Backup) -> str:
+    spaces = ", ".join(f"{space.space} {space.generation}" for space in backup.spaces)
+    return str(backup.error) if backup.error is not None else spaces or "–"
 
 
-def takedowns(values: Sequence[Takedown]) -> RenderableType:
-    """Show photos that were taken down, a line each."""
-    table = grid((_("photo"), _("taken down"), _("reason")))
-    for each in values:
-        table.add_row(each.image_id, _time(each.create_time), each.reason)
-    return table if values else Text(_("No photos were taken down."))
+backups = ValueTable(
+    Backup,
+    {
+        "backup": "backup_id",
+        "taken": "create_time",
+        "products": "product_count",
+        "photos": "image_count",
+        "vectors": "vector_count",
+        "MB": lambda backup: f"{backup.size / 1e6:,.1f}",
+        "spaces": _spaces,
+    },
+    empty="No backups: `sightline backup create` makes one.",
+    spare=("photos", "vectors"),
+)
+takedowns = ValueTable(
+    Takedown,
+    {"photo": "image_id", "taken down": "create_time", "reason": "reason"},
+    empty="No photos were taken down.",
+)
 
 
-def catalogs(values: Sequence[Catalog]) -> RenderableType:
-    """Show catalogs, a line each."""
-    table = grid(
-        (
-            _("catalog"),
-            _("name"),
-            _("state"),
-            _("language"),
-            _("quota share"),
-            _("labels"),
-            _("created"),
-        ),
-        spare=(_("created"), _("language"), _("quota share"), _("labels")),
-    )
-    for each in values:
-        labels = ", ".join(f"{name}={value}" for name, value in each.labels.items())
-        created = _("in the settings") if each.declared else _time(each.create_time)
-        language, share = each.language_code or "–", f"{each.quota_share:g}"
-        state = each.state.lower()
-        if each.purge_time is not None:
-            state += _(", removal {purge_time}", purge_time=_time(each.purge_time))
-        if each.copied_from:
-            state += _(", copied from {copied_from}", copied_from=each.copied_from)
-        if each.pending_services:
-            state += _(
-                ", not yet: {pending_services}", pending_services=", ".join(each.pending_services)
-            )
-        table.add_row(
-            *(each.catalog_id, each.display_name, state),
-            *(language, share, labels, created),
-        )
-    return table if values else Text(_("No catalogs are permitted by the token."))
+def _catalog_state(catalog: Catalog) -> str:
+    state = catalog.state.lower()
+    if catalog.purge_time is not None:
+        state += _(", removal {purge_time}", purge_time=moment(catalog.purge_time))
+    if catalog.copied_from:
+        state += _(", copied from {copied_from}", copied_from=catalog.copied_from)
+    if catalog.pending_services:
+        pending = ", ".join(catalog.pending_services)
+        state += _(", not yet: {pending_services}", pending_services=pending)
+    return state
 
 
-def catalog_aliases(values: Sequence[CatalogAlias]) -> RenderableType:
-    """Show aliases, a line each."""
-    table = grid((_("alias"), _("catalog"), _("since")))
-    for each in values:
-        table.add_row(each.alias_id, each.catalog_id, _time(each.update_time))
-    return table if values else Text(_("No aliases of catalogs that the token permits."))
-
+catalogs = ValueTable(
+    Catalog,
+    {
+        "catalog": "catalog_id",
+        "name": "display_name",
+        "state": _catalog_state,
+        "language": "language_code or –",
+        "quota share": "quota_share:g",
+        "labels": lambda each: ", ".join(f"{name}={value}" for name, value in each.labels.items()),
+        "created": lambda each: _("in the settings") if each.declared else moment(each.create_time),
+    },
+    empty="No catalogs are permitted by the token.",
+    spare=("created", "language", "quota share", "labels"),
+)
+catalog_aliases = ValueTable(
+    CatalogAlias,
+    {"alias": "alias_id", "catalog": "catalog_id", "since": "update_time"},
+    empty="No aliases of catalogs that the token permits.",
+)
 
 BESIDE = "popularity_"
 """Prefix of the popularity baseline's metrics, which `models evaluate --show` compares with."""
 
 
-def models(values: Sequence[Model]) -> RenderableType:
-    """Show models, a line each."""
-    table = grid(
-        (
-            _("model"),
-            _("state"),
-            _("evidence"),
-            _("trained"),
-            _("events"),
-            _("people"),
-            _("products"),
-            _("quality"),
-        ),
-        spare=(_("trained"), _("events"), _("people"), _("products")),
-    )
-    for model in values:
-        own = [metric for metric in model.metrics if not metric.name.startswith(BESIDE)]
-        quality = ", ".join(f"{metric.name} {metric.value:.3f}" for metric in own)
-        if own:
-            quality += f" (n={max(metric.sample_count for metric in own):,})"
-        table.add_row(
-            model.model_version,
-            _model_state(model),
-            "–" if model.verdict is EvaluationVerdict.UNKNOWN else model.verdict.value.lower(),
-            _time(model.train_time),
-            f"{model.event_count:,}",
-            f"{model.shopper_count:,}",
-            f"{model.product_count:,}",
-            quality or "–",
-        )
-    return table if values else Text(_("No models: `sightline models train` makes one."))
+def _quality(model: Model) -> str:
+    own = [metric for metric in model.metrics if not metric.name.startswith(BESIDE)]
+    quality = ", ".join(f"{metric.name} {metric.value:.3f}" for metric in own)
+    return quality + f" (n={max(each.sample_count for each in own):,})" if own else "–"
 
 
 def _model_state(model: Model) -> str:
@@ -214,36 +205,65 @@ def _model_state(model: Model) -> str:
     return _("pruned") if model.pruned else _("ready")
 
 
-def generations(values: Sequence[Generation]) -> RenderableType:
-    """Show index generations, a line each."""
-    names = (
-        _("generation"),
-        _("version"),
-        _("index"),
-        _("state"),
-        _("photos"),
-        _("waiting"),
-        _("failed"),
-    )
-    spare = (_("verified"), _("failed"), _("waiting"), _("active since"), _("index"))
-    table = grid((*names, _("verified"), _("active since")), spare=spare)
-    for value in values:
-        since = _time(value.activate_time) if value.active else "–"
-        table.add_row(
-            value.name,
-            f"{value.space} {value.space_version}",
-            f"{value.parameters.kind.lower()} {value.metric.lower()}, {value.dimension}-d",
-            _place(value),
-            *(_count(count) for count in (value.indexed_count, value.pending_count)),
-            _count(value.failed_count),
-            _verified(value.verification),
-            since + (_(" (forced)") if value.active and value.forced else ""),
-        )
-    return (
-        table
-        if values
-        else Text(_("No generations: the retriever's worker creates the first one."))
-    )
+models = ValueTable(
+    Model,
+    {
+        "model": "model_version",
+        "state": _model_state,
+        "evidence": lambda model: (
+            "–" if model.verdict is EvaluationVerdict.UNKNOWN else model.verdict.lower()
+        ),
+        "trained": "train_time",
+        "events": "event_count",
+        "people": "shopper_count",
+        "products": "product_count",
+        "quality": _quality,
+    },
+    empty="No models: `sightline models train` makes one.",
+    spare=("trained", "events", "people", "products"),
+)
+
+
+def _place(value: Generation) -> str:
+    if value.active:
+        return _("active")
+    state = value.state.lower()
+    return _("{state}, before the active one", state=state) if value.previous else state
+
+
+def _verified(value: Generation) -> str:
+    found = value.verification
+    if found is None:
+        return "–"
+    if found.passed:
+        return f"{_('passed')}, {_('recall {recall:.3f}', recall=found.recall)}"
+    return f"{_('failed')}, {_('{findings} findings', findings=len(found.findings))}"
+
+
+def _active_since(value: Generation) -> str:
+    if not value.active:
+        return "–"
+    return moment(value.activate_time) + (_(" (forced)") if value.forced else "")
+
+
+generations = ValueTable(
+    Generation,
+    {
+        "generation": "name",
+        "version": lambda each: f"{each.space} {each.space_version}",
+        "index": lambda each: (
+            f"{each.parameters.kind.lower()} {each.metric.lower()}, {each.dimension}-d"
+        ),
+        "state": _place,
+        "photos": lambda each: _count(each.indexed_count),
+        "waiting": lambda each: _count(each.pending_count),
+        "failed": lambda each: _count(each.failed_count),
+        "verified": _verified,
+        "active since": _active_since,
+    },
+    empty="No generations: the retriever's worker creates the first one.",
+    spare=("verified", "failed", "waiting", "active since", "index"),
+)
 
 
 def verification(value: Verification) -> RenderableType:
@@ -283,35 +303,14 @@ def verification(value: Verification) -> RenderableType:
 def timeline(steps: Sequence[tuple[datetime, str, str, float]]) -> RenderableType:
     """Show steps with their start, result, and duration in seconds."""
     rows = (
-        (_time(began), _(name), result, f"{seconds:,.1f} s")
+        (moment(began), _(name), result, f"{seconds:,.1f} s")
         for began, name, result, seconds in steps
     )
     return grid((_("began"), _("step"), _("result"), _("took")), rows)
 
 
-def _place(value: Generation) -> str:
-    if value.active:
-        return _("active")
-    return (
-        _("{state}, before the active one", state=value.state.lower())
-        if value.previous
-        else value.state.lower()
-    )
-
-
 def _count(value: int | None) -> str:
     return "?" if value is None else f"{value:,}"
-
-
-def _verified(value: Verification | None) -> str:
-    if value is None:
-        return "–"
-    outcome = (
-        _("recall {recall:.3f}", recall=value.recall)
-        if value.passed
-        else _("{findings} findings", findings=len(value.findings))
-    )
-    return f"{_('passed') if value.passed else _('failed')}, {outcome}"
 
 
 _LISTED = ("title", "category", "brand", "price", "availability")
@@ -346,25 +345,28 @@ def products(
     return Group(table, Text(_("There are more: raise --top."))) if more else table
 
 
+_misfits = ValueTable(
+    PhotoMisfit,
+    {
+        "product": "product_id",
+        "photo": lambda each: f"{each.image_id[:12]}…",
+        "own": "similarity:.2f",
+        "nearest other": "other_product_id",
+        "other": "other_similarity:.2f",
+        "lead": "lead:.2f",
+    },
+)
+
+
 def misfits(rows: Sequence[PhotoMisfit], examined: int) -> RenderableType:
     """Return the photos that do not fit their product, of so many products."""
-    table = grid((_("product"), _("photo"), _("own"), _("nearest other"), _("other"), _("lead")))
-    for each in rows:
-        table.add_row(
-            each.product_id,
-            f"{each.image_id[:12]}…",
-            f"{each.similarity:.2f}",
-            each.other_product_id,
-            f"{each.other_similarity:.2f}",
-            f"{each.lead:.2f}",
-        )
     summary = _(
         "Photos that fit another product better: {count}. Products with two photos or more that"
         " were compared: {examined}.",
         count=len(rows),
         examined=examined,
     )
-    return Group(table, Text(summary)) if rows else Text(summary)
+    return Group(_misfits(rows), Text(summary)) if rows else Text(summary)
 
 
 def mismatch(value: CategoryDoubt | None) -> str:
@@ -436,23 +438,37 @@ def _fact(field: ProductField, product: Product) -> str:
         return ", ".join(f"{item.key}={item.value}" for item in value)
     if field.kind is FieldKind.MARKETS:
         return ", ".join(item.market_id for item in value)
-    return _time(value) if field.kind is FieldKind.TIME else str(value)
+    return moment(value) if field.kind is FieldKind.TIME else str(value)
+
+
+def _category(item: RecommendedProduct | FoundProduct) -> str:
+    return " > ".join(item.product.category_path) or "–"
+
+
+_ranked: Mapping[str, Column[RecommendedProduct | FoundProduct]] = {
+    "rank": "rank",
+    "product": "product.product_id",
+    "title": tables.titled,
+    "category": _category,
+    "price": "product.price",
+}
+ranked = ValueTable[RecommendedProduct | FoundProduct](
+    FoundProduct, _ranked, empty="No further products."
+)
+_passing = ValueTable[RecommendedProduct | FoundProduct](
+    RecommendedProduct, {**_ranked, "title": "product.title"}, empty="No products pass."
+)
+_found = ValueTable[RecommendedProduct | FoundProduct](
+    FoundProduct,
+    {**_ranked, "similarity": "similarity:.4f"},
+    empty="No products match.",
+    spare=("category",),
+)
 
 
 def listed(value: Listing, *, verbose: bool = False) -> RenderableType:
     """Show a page of a listing, with degradations and the token of the next page. ``verbose``: with
     stage timings and versions."""
-    rows = (
-        (
-            str(item.rank),
-            item.product.product_id,
-            grids.plain(item.product.title),
-            " > ".join(item.product.category_path) or "–",
-            str(item.product.price or "–"),
-        )
-        for item in value.results
-    )
-    table = grid((_("rank"), _("product"), _("title"), _("category"), _("price")), rows)
     more = _(
         "; --page-token {next_page_token} shows the next page",
         next_page_token=value.next_page_token,
@@ -462,10 +478,10 @@ def listed(value: Listing, *, verbose: bool = False) -> RenderableType:
         product_count=value.product_count,
         more=more if value.next_page_token else "",
     )
-    results = table if value.results else Text(_("No products pass."))
     notes = [*tables.degraded(value.degradations), *map(tables.score_note, value.score_notes)]
     computed = tables.computed(value, verbose=verbose)
-    return Group(results, *tables.empty(value.empty_reason), Text(count, "dim"), *notes, *computed)
+    empty = tables.empty(value.empty_reason)
+    return Group(_passing(value.results), *empty, Text(count, "dim"), *notes, *computed)
 
 
 def found(value: SearchResults, *, verbose: bool = False) -> RenderableType:
@@ -474,68 +490,57 @@ def found(value: SearchResults, *, verbose: bool = False) -> RenderableType:
     lost = [*tables.empty(value.empty_reason), *tables.degraded(value.degradations)]
     if value.match is not None and value.match.poor:
         lost.append(Text(grids.plain(tables.why(value.match)), style="yellow"))
-    rows = (
-        (
-            str(item.rank),
-            item.product.product_id,
-            tables.titled(item),
-            " > ".join(item.product.category_path) or "–",
-            str(item.product.price or "–"),
-            f"{item.similarity:.4f}",
-        )
-        for item in value.results
-    )
-    table = grid(
-        (_("rank"), _("product"), _("title"), _("category"), _("price"), _("similarity")),
-        rows,
-        spare=(_("category"),),
-    )
-    results = table if value.results else Text(_("No products match."))
     similarity = _("similarity: cosine to the nearest signal of the query, −1 to 1.")
     like = tables.like_it_caption(value.results)
     caption = Text(f"{similarity} {like}".rstrip(), style="dim")
-    return Group(
-        results,
-        caption,
-        *lost,
-        *tables.computed(value, verbose=verbose),
-    )
+    computed = tables.computed(value, verbose=verbose)
+    return Group(_found(value.results), caption, *lost, *computed)
+
+
+def _suggested_text(one: Suggestion) -> Text:
+    text = Text(plain(one.text))
+    for part in one.highlights:
+        text.stylize("bold", part.start, part.stop)
+    return text
+
+
+def _then(one: Suggestion) -> Text:
+    narrowed = one.filter_text and f"--filter '{one.filter_text}'"
+    return Text(plain(one.product_id or narrowed or "–"))
+
+
+_suggestions = ValueTable(
+    Suggestion,
+    {
+        "suggestion": lambda one: one.kind.lower().replace("_", " "),
+        "text": _suggested_text,
+        "products": lambda one: f"{one.product_count:,}" if one.product_count else "–",
+        "then": _then,
+    },
+    empty="No suggestions.",
+)
+_searches = ValueTable(
+    TopSearch,
+    {"text": "text", "shoppers": "shopper_count", "products": "product_count"},
+    empty="No searches.",
+)
 
 
 def suggested(value: Suggestions) -> RenderableType:
     """Show suggestions with the typed parts in bold, corrections and degradations."""
-    table = grid((_("suggestion"), _("text"), _("products"), _("then")))
-    for one in value.suggestions:
-        text = Text(plain(one.text))
-        for part in one.highlights:
-            text.stylize("bold", part.start, part.stop)
-        then = one.filter_text and f"--filter '{one.filter_text}'"
-        count = f"{one.product_count:,}" if one.product_count else "–"
-        kind = one.kind.lower().replace("_", " ")
-        table.add_row(kind, text, count, Text(plain(one.product_id or then or "–")))
     notes = (
         [Text(_("Nothing has the words as typed: corrected."), "dim")] if value.corrected else []
     )
-    shown = table if value.suggestions else Text(_("No suggestions."))
-    return Group(shown, *notes, *tables.degraded(value.degradations))
+    return Group(_suggestions(value.suggestions), *notes, *tables.degraded(value.degradations))
 
 
 def searched(value: TopSearches) -> RenderableType:
     """Show what most shoppers searched for."""
-    rows = (
-        (plain(one.text), f"{one.shopper_count:,}", f"{one.product_count:,}")
-        for one in value.searches
-    )
     floor = _(
         "Texts of at least {least_shoppers} shoppers in the last 90 days.",
         least_shoppers=value.least_shoppers,
     )
-    shown = (
-        grid((_("text"), _("shoppers"), _("products")), rows)
-        if value.searches
-        else Text(_("No searches."))
-    )
-    return Group(shown, Text(floor, "dim"))
+    return Group(_searches(value.searches), Text(floor, "dim"))
 
 
 def facet(value: Facet) -> RenderableType:
@@ -555,7 +560,3 @@ def facet(value: Facet) -> RenderableType:
 def purged(*, force: bool) -> str:
     """Say what happens to the products or events that a purge counted."""
     return _("deleted") if force else _("would be deleted; --force deletes them")
-
-
-def _time(value: datetime | None) -> str:
-    return "–" if value is None else f"{value:%Y-%m-%d %H:%M:%S}Z"

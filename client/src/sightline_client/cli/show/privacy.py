@@ -4,13 +4,55 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import grid, plain
-from sightline_client.values.privacy import Consents, Erasure, PrivacyBudget
+from sightline_client.cli.show.grids import plain
+from sightline_client.cli.show.value_tables import ValueTable, moment
+from sightline_client.values.privacy import (
+    ConsentDecision,
+    Consents,
+    ConsentState,
+    ErasedStore,
+    Erasure,
+    PrivacyBudget,
+    PrivacySpending,
+)
+
+_stores = ValueTable(
+    ErasedStore,
+    {
+        "store": "store",
+        "erased": "erased_count",
+        "until": "due_time:%Y-%m-%d",
+        "what is left": "text",
+    },
+    right=("erased",),
+)
+_states = ValueTable(
+    ConsentState,
+    {
+        "purpose": lambda one: one.purpose.lower(),
+        "consent": lambda one: _("granted") if one.granted else _("refused"),
+        "": lambda one: _("by default") if one.by_default else "",
+    },
+)
+_decisions = ValueTable(
+    ConsentDecision,
+    {
+        "decided": "decide_time",
+        "purpose": lambda one: one.purpose.lower(),
+        "consent": lambda one: _("given") if one.granted else _("withdrawn"),
+        "source": "source",
+    },
+)
+_spendings = ValueTable(
+    PrivacySpending,
+    {"spent": "spend_time", "epsilon": "epsilon:g", "delta": "delta:g", "for": "text"},
+    right=("epsilon", "delta"),
+)
 
 
 def receipt(value: Erasure) -> RenderableType:
     """Show the receipt of an erasure."""
-    asked = f"{value.request_time:%Y-%m-%d %H:%M:%S}Z"
+    asked = moment(value.request_time)
     if value.complete_time is None:
         return Text(
             _(
@@ -19,47 +61,18 @@ def receipt(value: Erasure) -> RenderableType:
                 job_id=plain(value.job_id),
             )
         )
-    rows = (
-        (
-            one.store,
-            f"{one.erased_count:,}",
-            f"{one.due_time:%Y-%m-%d}" if one.due_time else "",
-            plain(one.text),
-        )
-        for one in value.stores
-    )
-    table = grid(
-        (_("store"), _("erased"), _("until"), _("what is left")), rows, right=(_("erased"),)
-    )
-    done = f"{value.complete_time:%Y-%m-%d %H:%M:%S}Z"
+    done = moment(value.complete_time)
     return Group(
         Text(_("Erased what was stored until {asked}; complete {done}.", asked=asked, done=done)),
-        table,
+        _stores(value.stores),
     )
 
 
 def consents(value: Consents) -> RenderableType:
     """Show what a shopper consents to, and their decisions."""
-    states = (
-        (
-            one.purpose.lower(),
-            _("granted") if one.granted else _("refused"),
-            _("by default") if one.by_default else "",
-        )
-        for one in value.states
-    )
-    parts: list[RenderableType] = [grid((_("purpose"), _("consent"), ""), states)]
+    parts = [_states(value.states)]
     if value.history:
-        decisions = (
-            (
-                f"{one.decide_time:%Y-%m-%d %H:%M:%S}Z" if one.decide_time else "",
-                one.purpose.lower(),
-                _("given") if one.granted else _("withdrawn"),
-                plain(one.source),
-            )
-            for one in value.history
-        )
-        parts += ["", grid((_("decided"), _("purpose"), _("consent"), _("source")), decisions)]
+        parts += ["", _decisions(value.history)]
     if value.job_id:
         parts.append(
             Text(_("Popularity is counted again by job {job_id}.", job_id=plain(value.job_id)))
@@ -77,18 +90,4 @@ def budget(value: PrivacyBudget) -> RenderableType:
             days=value.days,
         )
     )
-    rows = (
-        (
-            f"{one.spend_time:%Y-%m-%d %H:%M:%S}Z" if one.spend_time else "",
-            f"{one.epsilon:g}",
-            f"{one.delta:g}",
-            plain(one.text),
-        )
-        for one in value.spendings
-    )
-    columns = (_("spent"), _("epsilon"), _("delta"), _("for"))
-    return (
-        Group(left, grid(columns, rows, right=(_("epsilon"), _("delta"))))
-        if value.spendings
-        else left
-    )
+    return Group(left, _spendings(value.spendings)) if value.spendings else left

@@ -9,8 +9,9 @@ from sightline.common.v1 import answer_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.ranker.v1 import answer_service_pb2
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.grids import plain
 from sightline_client.cli.show.tables import counted
+from sightline_client.cli.show.value_tables import ValueTable
 
 CAPTION = later(
     "score: the raw score, the sum of its parts. The recorded order is the ranker's, and includes"
@@ -58,31 +59,23 @@ def _kind(value: answer_service_pb2.ReplayDifference) -> str:
     return f"{head}: " if head else ""
 
 
-def _places(places: Iterable[pb.ReplayedPlace]) -> RenderableType:
-    columns = (
-        _("place"),
-        _("recorded"),
-        _("score"),
-        _("parts"),
-        _("computed now"),
-        _("its score"),
-        "",
-    )
-    rows = (
-        (
-            str(each.place),
-            *_product(each.recorded),
-            _parts(each.recorded),
-            *_product(each.recomputed),
-            "" if each.equal else _("differs"),
-        )
-        for each in places
-    )
-    return grid(columns, rows, right=(_("place"), _("score"), _("its score")))
+_places = ValueTable(
+    pb.ReplayedPlace,
+    {
+        "place": "place",
+        "recorded": "recorded.product_id or –",
+        "score": lambda each: _score(each.recorded),
+        "parts": lambda each: _parts(each.recorded),
+        "computed now": "recomputed.product_id or –",
+        "its score": lambda each: _score(each.recomputed),
+        "": lambda each: "" if each.equal else _("differs"),
+    },
+    right=("place", "score", "its score"),
+)
 
 
-def _product(value: answer_service_pb2.AnsweredProduct) -> tuple[str, str]:
-    return (value.product_id, f"{value.raw_score:.6f}") if value.product_id else ("–", "–")
+def _score(value: answer_service_pb2.AnsweredProduct) -> str:
+    return f"{value.raw_score:.6f}" if value.product_id else "–"
 
 
 def _parts(value: answer_service_pb2.AnsweredProduct) -> str:

@@ -7,8 +7,9 @@ from rich.text import Text
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.grids import plain
 from sightline_client.cli.show.tables import counted
+from sightline_client.cli.show.value_tables import ValueTable
 
 FIGURES = {
     "gini_products": "inequality of exposure (Gini: 0 = all equal, 1 = one product has all)",
@@ -35,16 +36,65 @@ RECORDED = later(
 NOT_REPLAYED = later("no: it selects the candidates")
 
 
+_scenes = ValueTable(
+    pb.SceneFile,
+    {
+        "scene": "scene",
+        "version": "version",
+        "warnings": lambda each: str(len(each.warnings) or "–"),
+    },
+    right=("warnings",),
+)
+_changes = ValueTable(
+    pb.SceneEntryChange,
+    {
+        "entry": "path",
+        "now": "before",
+        "changed": "after",
+        "shown by scenes diff": lambda each: _("yes") if each.replayed else _(NOT_REPLAYED),
+    },
+    empty="It equals the scene in use.",
+)
+_exposures = ValueTable(
+    pb.ExposureChange,
+    {
+        "of": "dimension",
+        "name": lambda each: each.name or _("unknown"),
+        "before": "before:.2%",
+        "after": "after:.2%",
+        "points": lambda each: f"{100 * (each.after - each.before):+.2f}",
+    },
+    right=("before", "after", "points"),
+)
+_figures = ValueTable(
+    pb.ExposureFigure,
+    {
+        "total": lambda each: _(FIGURES.get(each.name, each.name)),
+        "before": lambda each: figure(each.name, each.before),
+        "after": lambda each: figure(each.name, each.after),
+    },
+    right=("before", "after"),
+)
+_expected = ValueTable(
+    pb.ExpectedFigure,
+    {
+        "expected": lambda each: f"{each.name} {each.currency_code}".strip(),
+        "before": lambda each: estimated(each.before),
+        "after": lambda each: estimated(each.after),
+        "change": lambda each: estimated(each.change, sign="+"),
+    },
+    right=("before", "after", "change"),
+)
+
+
 def listing(value: pb.ListScenesResponse) -> RenderableType:
     """Show the scenes, a line each, and the problems of their files."""
-    rows = ((each.scene, each.version, str(len(each.warnings) or "–")) for each in value.scenes)
-    table = grid((_("scene"), _("version"), _("warnings")), rows, right=(_("warnings"),))
     rejected = (
         Text(plain(_("scene file rejected: {problem}", problem=line(each))), style="red")
         for each in value.problems
     )
     warnings = (_problem(one, each) for one in value.scenes for each in one.warnings)
-    return Group(table, *rejected, *warnings)
+    return Group(_scenes(value.scenes), *rejected, *warnings)
 
 
 def _problem(scene: pb.SceneFile, value: pb.SceneProblem) -> Text:
@@ -67,19 +117,8 @@ def checked(value: pb.CheckSceneResponse) -> RenderableType:
             style="green",
         ),
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),
-        changes(value.changes),
+        _changes(value.changes),
     )
-
-
-def changes(entries: Iterable[pb.SceneEntryChange]) -> RenderableType:
-    """Show the entries that differ from those in use."""
-    rows = [
-        (each.path, each.before, each.after, _("yes") if each.replayed else _(NOT_REPLAYED))
-        for each in entries
-    ]
-    if not rows:
-        return Text(_("It equals the scene in use."))
-    return grid((_("entry"), _("now"), _("changed"), _("shown by scenes diff")), rows)
 
 
 def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
@@ -118,32 +157,14 @@ def figure(name: str, value: float) -> str:
 
 def difference(value: pb.DiffSceneResponse) -> RenderableType:
     """Show what a changed scene would have answered."""
-    shown = (
-        (
-            each.dimension,
-            each.name or _("unknown"),
-            f"{each.before:.2%}",
-            f"{each.after:.2%}",
-            f"{100 * (each.after - each.before):+.2f}",
-        )
-        for each in value.exposures
-        if each.before != each.after
-    )
-    figures = (
-        (
-            _(FIGURES.get(each.name, each.name)),
-            *(figure(each.name, one) for one in (each.before, each.after)),
-        )
-        for each in value.figures
-    )
-    columns = (_("of"), _("name"), _("before"), _("after"), _("points"))
+    shown = (each for each in value.exposures if each.before != each.after)
     return Group(
         *(Text(each, style="bold") for each in summary(value)),
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),
-        changes(value.changes),
-        grid((_("total"), _("before"), _("after")), figures, right=(_("before"), _("after"))),
+        _changes(value.changes),
+        _figures(value.figures),
         *expected(value),
-        grid(columns, shown, right=columns[2:]),
+        _exposures(shown),
         Text(_(EXPOSURE), style="dim"),
     )
 
@@ -153,12 +174,7 @@ def expected(value: pb.DiffSceneResponse) -> Iterable[RenderableType]:
     if value.answer_count and not value.expected:
         yield Text(_(NO_EXPECTED), style="dim")
     if value.expected:
-        columns = (_("expected"), _("before"), _("after"), _("change"))
-        rows = (
-            (f"{each.name} {each.currency_code}".strip(), *expected_cells(each))
-            for each in value.expected
-        )
-        yield grid(columns, rows, right=columns[1:])
+        yield _expected(value.expected)
         yield Text(_(EXPECTED), style="dim")
 
 

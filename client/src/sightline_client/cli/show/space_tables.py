@@ -1,12 +1,11 @@
 """Spaces as tables on a terminal."""
 
-from collections.abc import Sequence
-
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
 from sightline_client.cli.show.grids import grid, plain
+from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values.spaces import Space, SpaceEvaluation, SpaceFigure, SpaceVerdict
 
 STYLES = {
@@ -27,36 +26,38 @@ MEANINGS = {
 }
 
 
-def spaces(values: Sequence[Space]) -> RenderableType:
-    """Show spaces, a line each."""
-    if not values:
-        return Text(_("No spaces: the embedder serves none."))
-    rows = (
-        (
-            value.space,
-            value.version or "–",
-            value.model,
-            _state(value),
-            f"{value.dimension:,}-d",
-            _takes(value),
-            "–" if value.evaluation is None else value.evaluation.verdict.value.lower(),
-            "–" if value.create_time is None else f"{value.create_time:%Y-%m-%d %H:%M}",
-        )
-        for value in values
-    )
-    columns = (
-        _("space"),
-        _("version"),
-        _("model"),
-        _("state"),
-        _("vector"),
-        _("takes"),
-        _("evidence"),
-        _("fitted"),
-    )
-    return grid(
-        columns, rows, spare=(_("model"), _("evidence"), _("takes"), _("vector"), _("fitted"))
-    )
+def _state(value: Space) -> str:
+    state = value.state.value.lower()
+    if value.default:
+        state += _(", default")
+    if value.forced:
+        state += _(", forced")
+    return state if value.ready or state != "serving" else _("serving, not ready")
+
+
+def _takes(value: Space) -> str:
+    if value.space == "text":
+        return _("texts")
+    return _("photos, texts") if value.takes_texts else _("photos")
+
+
+spaces = ValueTable(
+    Space,
+    {
+        "space": "space",
+        "version": "version or –",
+        "model": "model",
+        "state": _state,
+        "vector": lambda each: f"{each.dimension:,}-d",
+        "takes": _takes,
+        "evidence": lambda each: (
+            "–" if each.evaluation is None else each.evaluation.verdict.value.lower()
+        ),
+        "fitted": "create_time:%Y-%m-%d %H:%M",
+    },
+    empty="No spaces: the embedder serves none.",
+    spare=("model", "evidence", "takes", "vector", "fitted"),
+)
 
 
 def space(value: Space) -> RenderableType:
@@ -123,21 +124,6 @@ def evaluation(value: SpaceEvaluation) -> RenderableType:
     ]
     verdict = Text.assemble((value.verdict.value, STYLES[value.verdict]), ": ", plain(value.text))
     return Group(verdict, table, Text(learned), *meanings)
-
-
-def _state(value: Space) -> str:
-    state = value.state.value.lower()
-    if value.default:
-        state += _(", default")
-    if value.forced:
-        state += _(", forced")
-    return state if value.ready or state != "serving" else _("serving, not ready")
-
-
-def _takes(value: Space) -> str:
-    if value.space == "text":
-        return _("texts")
-    return _("photos, texts") if value.takes_texts else _("photos")
 
 
 def _gain(figure: SpaceFigure) -> str:

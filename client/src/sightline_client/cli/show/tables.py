@@ -1,7 +1,6 @@
 """Tables of answers and states for a terminal. Each table explains its figures."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
 from types import MappingProxyType
 
 from rich.console import Group, RenderableType
@@ -10,6 +9,7 @@ from rich.text import Text
 from sightline_client.cli.language import _, later, npgettext, pgettext
 from sightline_client.cli.show.grids import grid, lines
 from sightline_client.cli.show.grids import plain as plain  # noqa: PLC0414 (also imported from here)
+from sightline_client.cli.show.value_tables import ValueTable, written
 from sightline_client.values import answers, operations
 from sightline_client.values.catalog import Availability
 from sightline_client.values.controls import ControlResult
@@ -36,6 +36,7 @@ PARTS = MappingProxyType(
         "best_sellers": "bought most",
         "reorder": "bought before, and due to be bought again",
         "recently_viewed": "viewed recently",
+        "left_in_cart": "put into the cart, and not bought",
         "followed": "has a value that the shopper follows",
         "given": "score that the request gives",
         "freshness": "new in the catalog",
@@ -122,7 +123,9 @@ def computed(
 def status(value: operations.Status) -> RenderableType:
     """Show the suite's state: each part, the catalog and its index, the model, the scenes."""
     columns = (pgettext("component", "part"), _("state"), _("answered in ms"))
-    rows = ((one.component, _component_state(one), _ms(one.latency)) for one in value.components)
+    rows = (
+        (one.component, _component_state(one), written(one, "latency")) for one in value.components
+    )
     table = grid(columns, rows, right=columns[2:])
     return Group(table, *(Text(line) for line in (_(STATUS_CAPTION), *_status_lines(value))))
 
@@ -153,14 +156,19 @@ def degraded(values: Iterable[answers.Degradation]) -> list[Text]:
     return [Text(_("Degraded: {item}", item=degradation(item)), style="yellow") for item in values]
 
 
+_stages = ValueTable(
+    answers.StageTiming,
+    {name: name for name in ("stage", "start", "total", "network", "work")},
+    right=("start", "total", "network", "work"),
+)
+
+
 def timings(values: Sequence[answers.StageTiming]) -> RenderableType:
     """Show stage timings in milliseconds."""
     if not values:
         return Text(_("No stage timings in this answer."))
-    columns = (_("stage"), _("start"), _("total"), _("network"), _("work"))
-    rows = ((it.stage, *map(_ms, (it.start, it.total, it.network, it.work))) for it in values)
     # Below the table and not its caption, which would wrap to its narrow width.
-    return Group(grid(columns, rows, right=columns[1:]), Text(_(TIMINGS_CAPTION), style="dim"))
+    return Group(_stages(values), Text(_(TIMINGS_CAPTION), style="dim"))
 
 
 TIMINGS_CAPTION = later(
@@ -502,7 +510,3 @@ def count(value: int | None) -> str:
 def counted(number: int, one: str, many: str) -> str:
     """Write a number with its noun: 1 product, 2 products."""
     return f"{number:,} {npgettext('number', one, many, number)}"
-
-
-def _ms(value: timedelta | None) -> str:
-    return "–" if value is None else f"{value / timedelta(milliseconds=1):.1f}"

@@ -2,6 +2,7 @@
 photos."""
 
 import contextlib
+import io
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ import numpy as np
 
 from embedder.domain.fitted import Floats
 from servicekit.telemetry import get_logger
+from servicekit.whole_files import write_whole
 
 log = get_logger()
 
@@ -52,10 +54,9 @@ class FeatureFolder:
         """Store a photo's features atomically."""
         path = self._path(photo)
         path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        with fresh.open("wb") as file:
-            np.save(file, np.ascontiguousarray(features, np.float32), allow_pickle=False)
-        fresh.replace(path)
+        file = io.BytesIO()
+        np.save(file, np.ascontiguousarray(features, np.float32), allow_pickle=False)
+        write_whole(path, file.getvalue(), durable=False)
 
     def _path(self, photo: str) -> Path:
         return self.path / photo[:2] / f"{photo}.npy"

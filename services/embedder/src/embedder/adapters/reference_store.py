@@ -31,7 +31,6 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
-from embedder.adapters.whole_files import delete_whole, write_whole
 from embedder.domain import errors
 from embedder.domain.inspection import MOST_PHOTOS, PatchMemory
 from embedder.domain.photos import Pixels
@@ -50,6 +49,7 @@ from embedder.domain.references import (
 )
 from servicekit.keys.keyring import SigningKeys, open_keys
 from servicekit.telemetry import get_logger
+from servicekit.whole_files import delete_whole, write_whole
 
 log = get_logger()
 
@@ -371,12 +371,11 @@ class ReferenceStore:
 
     def _write(self, path: Path, data: bytes) -> None:
         """Write a file, and make its folder."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._work.mkdir(parents=True, exist_ok=True)
+        for folder in (path.parent, self._work):
+            folder.mkdir(parents=True, exist_ok=True)
         write_whole(path, data, self._work)
 
     def _delete(self, folder: Path) -> None:
-        self._work.mkdir(parents=True, exist_ok=True)
         delete_whole(folder, self._work)
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -21,6 +22,9 @@ from embedder.domain.manifest import (
 )
 from embedder.ports import MatchCosines, Repository
 from servicekit.telemetry import get_logger
+from servicekit.whole_files import sha256_of
+
+T = TypeVar("T")
 
 log = get_logger()
 
@@ -37,9 +41,8 @@ class SpaceMetadata:
         """`store` None: no fitted spaces. `repository`: the model server's."""
         self._store = store
         self._repository = repository
-        self._categories: dict[str, Sequence[tuple[str, ...]]] = {}
-        self._cosines: dict[str, MatchCosines] = {}
-        self._maps: dict[str, tuple[str, FittedSpace]] = {}
+        self._known: dict[tuple[object, str], Any] = {}
+        """Content of models' files, by reader and model: a name identifies its files."""
 
     async def spaces(self, catalog: str) -> Sequence[tuple[SpaceManifest, ServingState]]:
         return [] if self._store is None else await asyncio.to_thread(_spaces, self._store, catalog)
@@ -59,31 +62,28 @@ class SpaceMetadata:
         return set() if self._store is None else await asyncio.to_thread(_in_service, self._store)
 
     async def categories(self, model: str) -> Sequence[tuple[str, ...]]:
-        """Return the categories of a model, cached: its name identifies its files.
-
-        See ports.Names.
-        """
+        """Return the categories of a model, cached. See ports.Names."""
         if self._store is None:
             raise ClassifierUnavailable("set EMBEDDER_SPACES to a folder of spaces")
-        if model not in self._categories:
-            self._categories[model] = await asyncio.to_thread(_names, self._store, model)
-        return self._categories[model]
+        return await self._content(_names, self._store, model)
 
     async def match_cosines(self, model: str) -> MatchCosines:
         """Return the cosines of good matches of a model, cached. See ports.Names."""
-        if self._store is None:
-            return ()
-        if model not in self._cosines:
-            self._cosines[model] = await asyncio.to_thread(_cosines, self._store, model)
-        return self._cosines[model]
+        return () if self._store is None else await self._content(_cosines, self._store, model)
 
     async def fitted_map(self, model: str) -> tuple[str, FittedSpace]:
         """Return the map of a model, cached. See ports.Names."""
         if self._store is None:
             raise HeatMapUnavailable("set EMBEDDER_SPACES to a folder of spaces")
-        if model not in self._maps:
-            self._maps[model] = await asyncio.to_thread(_map, self._store, model)
-        return self._maps[model]
+        return await self._content(_map, self._store, model)
+
+    async def _content(
+        self, read: Callable[[SpaceStore, str], T], store: SpaceStore, model: str
+    ) -> T:
+        if (read, model) not in self._known:
+            self._known[read, model] = await asyncio.to_thread(read, store, model)
+        found: T = self._known[read, model]
+        return found
 
 
 def _spaces(store: SpaceStore, catalog: str) -> Sequence[tuple[SpaceManifest, ServingState]]:
@@ -138,7 +138,7 @@ def _map(store: SpaceStore, model: str) -> tuple[str, FittedSpace]:
             raise HeatMapUnavailable(
                 f"{model} was fitted by a release before 0.14: fit the space again"
             )
-        if space_store.sha256(folder / MAP_FILE) != manifest.files[MAP_FILE]:
+        if sha256_of(folder / MAP_FILE) != manifest.files[MAP_FILE]:
             raise HeatMapUnavailable(f"{model}/{MAP_FILE} was changed")
         with np.load(folder / MAP_FILE, allow_pickle=False) as arrays:
             return manifest.backbone, FittedSpace(

@@ -12,9 +12,7 @@ happens while a promotion is in progress or after one was interrupted.
 """
 
 import contextlib
-import hashlib
 import json
-import os
 import shutil
 import tempfile
 import time
@@ -25,11 +23,11 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from embedder.adapters.whole_files import delete_whole, write_whole
 from embedder.domain import manifest
 from embedder.domain.errors import SpaceNotFound
 from servicekit.keys.keyring import SigningKeys, open_keys
 from servicekit.telemetry import get_logger
+from servicekit.whole_files import delete_whole, move_whole, sha256_of, write_whole
 
 log = get_logger()
 
@@ -77,6 +75,7 @@ class SpaceStore:
             with contextlib.suppress(OSError):
                 if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
                     shutil.rmtree(path, ignore_errors=True)
+                    path.unlink(missing_ok=True)
 
     def spaces(
         self, catalog_id: str
@@ -112,8 +111,7 @@ class SpaceStore:
             self.find(found.catalog_id, found.name)
             return
         for name in found.models:
-            _sync(work / name)
-            _replace(work / name, self.folder(name, manifest.ServingState.CANDIDATE))
+            self._move(work / name, self.folder(name, manifest.ServingState.CANDIDATE))
 
     def trusts(self, found: manifest.SpaceManifest, standing: manifest.ServingState) -> bool:
         """Return whether a key signed a space; true without keys."""
@@ -158,8 +156,7 @@ class SpaceStore:
         for name in found.models:
             copy = self.work() / name
             shutil.copytree(self.folder(name, standing), copy)
-            _sync(copy)
-            _replace(copy, self.folder(name, manifest.ServingState.SERVING))
+            self._move(copy, self.folder(name, manifest.ServingState.SERVING))
             copy.parent.rmdir()
 
     def withdraw(self, found: manifest.SpaceManifest) -> None:
@@ -180,16 +177,17 @@ class SpaceStore:
     def retire(self, found: manifest.SpaceManifest) -> None:
         """Move a serving space to the retired ones."""
         for name in found.models:
-            _replace(
-                self.folder(name, manifest.ServingState.SERVING),
-                self.folder(name, manifest.ServingState.RETIRED),
-            )
+            serving = self.folder(name, manifest.ServingState.SERVING)
+            self._move(serving, self.folder(name, manifest.ServingState.RETIRED))
 
     def delete(self, found: manifest.SpaceManifest) -> None:
         """Delete a space in every state."""
         for standing in manifest.ServingState:
             for name in found.models:
                 delete_whole(self.folder(name, standing), self._work)
+
+    def _move(self, source: Path, target: Path) -> None:
+        move_whole(source, target, self._work)
 
     def _signed(self, found: manifest.SpaceManifest) -> manifest.SpaceManifest:
         keys = self._keys()
@@ -237,31 +235,6 @@ def _changed(path: Path) -> int:
         return 0
 
 
-def _replace(source: Path, target: Path) -> None:
-    """Rename a folder, and replace the target if it exists."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        delete_whole(target, target.parent.parent / WORK)
-    source.rename(target)
-    _sync_folder(target.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Flush a folder's files to disk."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
 def read(folder: Path) -> manifest.SpaceManifest:
     """Return the manifest in a folder. Raises SpaceDamaged."""
     path = folder / manifest.MANIFEST
@@ -278,7 +251,7 @@ def read(folder: Path) -> manifest.SpaceManifest:
 
 def hashes(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of a folder's files by their paths in it, without its manifest's."""
-    found = {path.relative_to(folder).as_posix(): sha256(path) for path in _files(folder)}
+    found = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder)}
     found.pop(manifest.MANIFEST, None)
     return found
 
@@ -293,12 +266,6 @@ def check(folder: Path, wanted: dict[str, str]) -> None:
         raise manifest.SpaceDamaged(
             f"{folder.name}: missing, changed or added files: {', '.join(dict.fromkeys(wrong))}"
         )
-
-
-def sha256(path: Path) -> str:
-    """Return a file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _files(folder: Path) -> Iterator[Path]:

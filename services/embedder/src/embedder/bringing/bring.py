@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from embedder.adapters.whole_files import write_whole
 from embedder.bringing import held_photos, parity
 from embedder.bringing.held_photos import TriedModel
 from embedder.bringing.parity import ParityReport
@@ -23,6 +22,7 @@ from embedder.domain.brought import Fit, Look, ModelRefused, Refusal, Wanted
 from embedder.domain.errors import FitInvalid
 from embedder.domain.models import FEATURES, VISUAL
 from embedder.domain.recipes import PreprocessStep
+from servicekit.whole_files import write_whole
 
 ZEROS: Final = "0" * 64
 """In place of the hash of the graph, which the build computes."""

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 from pydantic import TypeAdapter
 
-from embedder.adapters.onnxruntime import brought_file
+from embedder.adapters.onnxruntime import brought_file, frames
 from embedder.domain.brought import Fit, Look, ModelRefused, ResizeFilter, Wanted
 from embedder.domain.photos import WHOLE
 from embedder.domain.recipes import PhotoRecipe, PreprocessStep
@@ -142,8 +142,8 @@ def _confined(memory: int) -> tuple[str, ...]:
 def _received(link: socket.socket) -> tuple[Mapping[str, Any], bytearray] | None:
     """Return the next order and its bytes; None when the socket is closed."""
     try:
-        text, size = SIZES.unpack(_exactly(link, SIZES.size))
-        return json.loads(_exactly(link, text)), _exactly(link, size)
+        text, size = SIZES.unpack(frames.exactly(link, SIZES.size))
+        return json.loads(frames.exactly(link, text)), frames.exactly(link, size)
     except (EOFError, OSError):
         return None
 
@@ -152,16 +152,6 @@ def _send(link: socket.socket, head: Mapping[str, Any], data: bytes = b"") -> No
     text = json.dumps(head).encode()
     link.sendall(SIZES.pack(len(text), len(data)) + text)
     link.sendall(data)
-
-
-def _exactly(link: socket.socket, size: int) -> bytearray:
-    data = bytearray(size)
-    left = memoryview(data)
-    while left:
-        if not (got := link.recv_into(left)):
-            raise EOFError
-        left = left[got:]
-    return data
 
 
 if __name__ == "__main__":

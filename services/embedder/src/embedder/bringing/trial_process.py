@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
+from embedder.adapters.onnxruntime import frames
 from embedder.adapters.onnxruntime.model_process import environment
 from embedder.domain.brought import FileFacts, Look, ModelRefused, Refusal, Wanted
 from servicekit.decoding.confinement import LAYERS
@@ -156,13 +157,7 @@ class TrialProcess:
     def _exactly(self, size: int, most: int = MOST_HEAD) -> bytearray:
         if size > most:
             raise EOFError("its answer is longer than asked for")
-        data = bytearray(size)
-        left = memoryview(data)
-        while left:
-            if not (got := self._link.recv_into(left)):
-                raise EOFError
-            left = left[got:]
-        return data
+        return frames.exactly(self._link, size)
 
 
 def confined(layers: Collection[str]) -> bool:

@@ -21,7 +21,6 @@ from embedder.embedding.fetched import photo_of
 from embedder.embedding.photos import PhotoEmbedder, look_of
 from embedder.ports import Inference, ModelsOnDemand
 from embedder.serving.model_routes import VersionRoute
-from servicekit import deadlines
 from servicekit.admission.fair_permits import Party
 from servicekit.telemetry import Stages
 
@@ -158,10 +157,9 @@ class PhotoComparer:
         priority = urgency.get() or Priority.INTERACTIVE
         queue = photos.queues.of(name)
         party, stages = work.party, work.stages
-        with queue.place(priority, party, deadlines.remaining()):
-            async with queue.running(priority, party, stages):
-                seen = await photos.intake.see(item.photo, recipe, look, stages, party.catalog)
-                return seen.pixels, await self._positions(name, seen.pixels, recipe, stages)
+        async with queue.turn(priority, party, stages):
+            seen = await photos.intake.see(item.photo, recipe, look, stages, party.catalog)
+            return seen.pixels, await self._positions(name, seen.pixels, recipe, stages)
 
     async def _positions(
         self, name: str, pixels: Pixels, recipe: PhotoRecipe, stages: Stages

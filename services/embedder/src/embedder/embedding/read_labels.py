@@ -15,7 +15,6 @@ from embedder.domain.recipes import PhotoRecipe, has_opencv
 from embedder.domain.urgency import asking
 from embedder.ports import Inference, Intake, LineImages, ModelsOnDemand
 from embedder.serving.priority import ModelQueues
-from servicekit import deadlines
 from servicekit.admission.fair_permits import Party
 from servicekit.telemetry import Stages
 
@@ -73,15 +72,14 @@ class LabelReader:
     async def _read(
         self, photo: bytes, look: PhotoView, catalog: str, priority: Priority, stages: Stages
     ) -> Label:
-        party, queue = Party.of(catalog), self._queues.of(self._detector.model)
-        with queue.place(priority, party, deadlines.remaining()):
-            async with queue.running(priority, party, stages):
-                recipe = self._recipe = self._recipe or await self._described()
-                seen = await self._intake.see(photo, recipe, look, stages, catalog)
-                with stages.measure("infer"):
-                    found = await self._found(seen, recipe.side)
-                    cuts = await asyncio.to_thread(self._images.cut, seen.pixels[0], found)
-                    texts = await self._texts(cuts)
+        queue = self._queues.of(self._detector.model)
+        async with queue.turn(priority, Party.of(catalog), stages):
+            recipe = self._recipe = self._recipe or await self._described()
+            seen = await self._intake.see(photo, recipe, look, stages, catalog)
+            with stages.measure("infer"):
+                found = await self._found(seen, recipe.side)
+                cuts = await asyncio.to_thread(self._images.cut, seen.pixels[0], found)
+                texts = await self._texts(cuts)
         lines = [
             LabelLine(text, confidence, labels.in_photo(corners, recipe.side, seen.ratio))
             for corners, (text, confidence) in zip(found, texts, strict=True)

@@ -11,7 +11,7 @@ import numpy as np
 from embedder.domain import errors
 from embedder.domain.facings import like, middles_of, shown
 from embedder.domain.items import Item, Priority, Vectors
-from embedder.domain.models import VISUAL, Description
+from embedder.domain.models import VISUAL
 from embedder.domain.objects import MAPS, FoundObject, are_small, boxed_objects, objects
 from embedder.domain.photos import (
     PART_VIEWS,
@@ -26,11 +26,9 @@ from embedder.domain.urgency import asking
 from embedder.embedding.call import EMBEDDED
 from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.fetched import photo_of
+from embedder.embedding.on_demand import OnDemandModel, PhotoOutput
 from embedder.embedding.photos import averaged, check_box
-from embedder.ports import Inference, Intake, ModelsOnDemand
 from embedder.serving.model_routes import VersionRoute
-from embedder.serving.priority import ModelQueues
-from servicekit import deadlines
 from servicekit.admission.fair_permits import Party
 from servicekit.telemetry import Stages
 
@@ -60,45 +58,18 @@ class EmbeddedRegions:
         return are_small(self.regions)
 
 
-class ObjectFinder:
+class ObjectFinder(OnDemandModel):
     """Use case: find the objects in a photo. The model is loaded with the first photo."""
-
-    def __init__(
-        self, intake: Intake, queues: ModelQueues, model: Inference, models: ModelsOnDemand
-    ) -> None:
-        """Search with `model`, which is one of `models`."""
-        self._intake, self._queues = intake, queues
-        self._model, self._models = model, models
-        self._described: Description | None = None
-        """The model's description, cached while it is loaded."""
 
     async def find(
         self, item: Item, catalog: str, priority: Priority, stages: Stages
     ) -> list[FoundObject]:
         """Return the objects in an item's photo, highest score first, at most one more than
         MOST_OBJECTS. Raises as embedding a photo does, and ModelNotReady."""
-        with asking(priority), self._models.kept(self._model.model):
-            try:
-                return await self._found(item, catalog, priority, stages)
-            except errors.ModelAbsent:  # checking its state first would slow each call
-                async with self._models.loaded(self._model.model):
-                    self._described = None
-            return await self._found(item, catalog, priority, stages)
-
-    async def _found(
-        self, item: Item, catalog: str, priority: Priority, stages: Stages
-    ) -> list[FoundObject]:
         look = PhotoView(camera=item.camera)
-        party, queue = Party.of(catalog), self._queues.of(self._model.model)
-        with queue.place(priority, party, deadlines.remaining()):
-            async with queue.running(priority, party, stages):
-                described = self._described or await self._model.describe()
-                self._described, recipe = described, _input(described)
-                seen = await self._intake.see(item.photo or b"", recipe, look, stages, catalog)
-                with stages.measure("infer"):
-                    (output,) = (await self._model.infer({"image": seen.pixels})).vectors
+        found = await self.output(item.photo or b"", look, catalog, priority, stages)
         with stages.measure("propose"):
-            return await asyncio.to_thread(_objects, output, described, seen.ratio)
+            return await asyncio.to_thread(_objects, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,19 +161,18 @@ class RegionEmbedder:
         photo, stages = item.photo or b"", call.stages
         look = PhotoView(camera=item.camera, parts=tuple(boxes), part_views=self._views)
         party, queue = Party.of(call.catalog), photos.queues.of(route.served.model)
-        with queue.place(call.priority, party, deadlines.remaining()):
-            async with queue.running(call.priority, party, stages):
-                seen = await photos.intake.see(photo, recipe, look, stages, call.catalog)
-                first = list(range(len(boxes)))
-                if merge:
-                    with stages.measure("compare"):
-                        first = await asyncio.to_thread(_alike, boxes, seen, look, recipe)
-                rows = shown(first, self._views)
-                inputs: dict[str, Any] = {"image": seen.pixels[[*chain(*rows.values())]]}
-                if route.described.cameras:
-                    inputs["kind"] = np.full((len(inputs["image"]), 1), item.camera, np.float32)
-                with stages.measure("infer"):
-                    answer = await route.embed(inputs)
+        async with queue.turn(call.priority, party, stages):
+            seen = await photos.intake.see(photo, recipe, look, stages, call.catalog)
+            first = list(range(len(boxes)))
+            if merge:
+                with stages.measure("compare"):
+                    first = await asyncio.to_thread(_alike, boxes, seen, look, recipe)
+            rows = shown(first, self._views)
+            inputs: dict[str, Any] = {"image": seen.pixels[[*chain(*rows.values())]]}
+            if route.described.cameras:
+                inputs["kind"] = np.full((len(inputs["image"]), 1), item.camera, np.float32)
+            with stages.measure("infer"):
+                answer = await route.embed(inputs)
         views = answer.vectors.reshape(len(rows), len(self._views), -1)
         vectors = {place: averaged(each) for place, each in zip(rows, views, strict=True)}
         found = np.stack([vectors[place] for place in first])
@@ -244,18 +214,12 @@ def _joined(answers: Sequence[_Part], route: VersionRoute) -> tuple[str, Vectors
     return answers[0].version, np.concatenate([each.vectors for each in answers])
 
 
-def _input(described: Description) -> PhotoRecipe:
-    """Return the model's preprocessing. Raises ModelNotReady."""
-    if not isinstance(described.recipe, PhotoRecipe):
-        raise errors.ModelNotReady(f"{described.model} does not accept photos")
-    return described.recipe
-
-
-def _objects(output: Vectors, described: Description, ratio: float) -> list[FoundObject]:
+def _objects(found: PhotoOutput) -> list[FoundObject]:
     """Return the objects in a model's output, which has boxes or maps. Raises ModelFailed."""
+    output, described = found.values, found.described
     if output.size != described.dimension or not np.isfinite(output).all():
         raise errors.ModelFailed("the model returned no objects")
     if described.boxes:
-        return boxed_objects(output.reshape(-1, 5), ratio)
+        return boxed_objects(output.reshape(-1, 5), found.ratio)
     side = int((described.dimension // MAPS) ** 0.5)
-    return objects(output.reshape(MAPS, side, side), ratio)
+    return objects(output.reshape(MAPS, side, side), found.ratio)

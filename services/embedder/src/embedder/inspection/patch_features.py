@@ -17,7 +17,6 @@ from embedder.domain.recipes import PhotoRecipe, PreprocessStep
 from embedder.domain.urgency import asking
 from embedder.ports import Inference, Intake, ModelsOnDemand
 from embedder.serving.priority import ModelQueues
-from servicekit import deadlines
 from servicekit.admission.fair_permits import Party
 from servicekit.telemetry import Stages
 
@@ -75,8 +74,8 @@ class PatchFeatures:
         size = min(described.max_batch, TOGETHER)
         for start in range(0, len(photos), size):
             rows = np.stack(photos[start : start + size])
-            with asking(priority), queue.place(priority, party, deadlines.remaining(), len(rows)):
-                async with queue.running(priority, party, stages):
+            with asking(priority):
+                async with queue.turn(priority, party, stages, len(rows)):
                     with stages.measure("infer"):
                         answer = await self._infer(rows)
             _check(answer, len(rows))

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from embedder.domain.errors import QueueFull
 from embedder.domain.items import Priority
+from servicekit import deadlines
 from servicekit.admission.fair_permits import FairSemaphore, Party
 from servicekit.telemetry import Stages
 
@@ -84,6 +85,15 @@ class ModelQueue:
             yield
         finally:
             self._permits.release(permit, self._clock() - began)
+
+    @asynccontextmanager
+    async def turn(
+        self, priority: Priority, party: Party, stages: Stages, count: int = 1
+    ) -> AsyncIterator[None]:
+        """Run the block of `count` items, of this call, when it is their turn. Raises QueueFull."""
+        with self.place(priority, party, deadlines.remaining(), count):
+            async with self.running(priority, party, stages):
+                yield
 
     def wait(self, priority: Priority, party: Party) -> float:
         """Return the seconds that an item of this priority and party would wait now."""

@@ -21,13 +21,13 @@ from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
-from sightline.embedder.v1 import inspection_service_pb2, space_service_pb2
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline_core.embedding import EmbeddedSignals
 from sightline_core.opaque_messages import Classification, EmbedderSpace, Vector
 
 A = TypeVar("A")
 
-IDEMPOTENT = idempotent(pb, space_service_pb2, inspection_service_pb2)
+IDEMPOTENT = idempotent(pb)
 VISUAL = "visual"
 """Space of regions."""
 MOST_CATEGORIES = 1000
@@ -39,6 +39,7 @@ class EmbedderClient(EmbedderPort):
 
     def __init__(self, channel: grpc.aio.Channel, caller: PeerCaller) -> None:
         self._stub = pb_grpc.EmbeddingServiceStub(channel)
+        self._admin = AdminServiceStub(channel)
         self._caller = caller
 
     async def embed(
@@ -165,7 +166,7 @@ class EmbedderClient(EmbedderPort):
 
     async def spaces(self, catalog_id: str) -> Sequence[EmbedderSpace]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
-        response = await self._caller.call(self._stub.ListSpaces, request, note=True)
+        response = await self._caller.call(self._admin.ListSpaces, request, note=True)
         return response.spaces
 
 

@@ -22,6 +22,7 @@ from servicekit.errors import Internal
 from servicekit.rpc.channel import idempotent
 from servicekit.rpc.requests import timestamp
 from sightline.common.v1 import job_service_pb2
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.ranker.v1 import answer_service_pb2 as answers_pb
 from sightline.ranker.v1 import answer_service_pb2_grpc as answers_grpc
 from sightline.ranker.v1 import event_service_pb2 as events_pb
@@ -29,8 +30,7 @@ from sightline.ranker.v1 import event_service_pb2_grpc as events_grpc
 from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import experiment_service_pb2_grpc as experiments_grpc
 from sightline.ranker.v1 import model_service_pb2 as models_pb
-from sightline.ranker.v1 import model_service_pb2_grpc as models_grpc
-from sightline.ranker.v1 import privacy_service_pb2, profile_service_pb2
+from sightline.ranker.v1 import privacy_service_pb2
 from sightline.ranker.v1 import privacy_service_pb2_grpc as privacy_grpc
 from sightline.ranker.v1 import ranking_service_pb2 as ranking_pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc as ranking_grpc
@@ -44,8 +44,7 @@ from sightline_core.shoppers import Shopper
 from sightline_rules.controls import ControlKind
 
 IDEMPOTENT = idempotent(
-    *(job_service_pb2, answers_pb, events_pb, experiments_pb, models_pb, privacy_service_pb2),
-    *(profile_service_pb2, ranking_pb),
+    *(job_service_pb2, answers_pb, events_pb, experiments_pb, privacy_service_pb2, ranking_pb)
 )
 MOST_MODELS = 1_000
 MOST_SEARCHES = 10_000
@@ -69,7 +68,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
         self._ranking = ranking_grpc.RankingServiceStub(channel)
         self._answers = answers_grpc.AnswerServiceStub(channel)
         self._events = events_grpc.EventServiceStub(channel)
-        self._models = models_grpc.ModelServiceStub(channel)
+        self._admin = AdminServiceStub(channel)
         self._experiments = experiments_grpc.ExperimentServiceStub(channel)
         self._privacy = privacy_grpc.PrivacyServiceStub(channel)
         self._caller = caller
@@ -235,14 +234,14 @@ class RankerClient(RankerPort, ExperimentKeeper):
 
     async def experiments(self, catalog_id: str) -> Sequence[RunningExperiment]:
         request = experiments_pb.ListExperimentsRequest(catalog_id=catalog_id)
-        answer = await self._caller.call(self._experiments.ListExperiments, request)
+        answer = await self._caller.call(self._admin.ListExperiments, request)
         return [running_of(each) for each in answer.experiments]
 
     async def in_experiments(self, catalog_id: str, shopper: Shopper) -> bool:
         request = privacy_service_pb2.GetConsentRequest(
             catalog_id=catalog_id, shopper=messages.shopper_message(shopper)
         )
-        answer = await self._caller.call(self._privacy.GetConsent, request)
+        answer = await self._caller.call(self._admin.GetConsent, request)
         experiment = privacy_service_pb2.PURPOSE_EXPERIMENT
         return any(one.granted for one in answer.states if one.purpose == experiment)
 
@@ -269,7 +268,7 @@ class RankerClient(RankerPort, ExperimentKeeper):
     ) -> Mapping[str, models_pb.Model.State.ValueType]:
         """Return the states of the newest models, by version."""
         request = models_pb.ListModelsRequest(catalog_id=catalog_id, page_size=MOST_MODELS)
-        answer = await self._caller.call(self._models.ListModels, request, note=note)
+        answer = await self._caller.call(self._admin.ListModels, request, note=note)
         return {item.model_version: item.state for item in answer.models}
 
 

@@ -17,17 +17,8 @@ from gateway.ports import RetrieverPort
 from servicekit.errors import FieldViolation, Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import idempotent
 from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, vector_pb2
-from sightline.retriever.v1 import (
-    backup_service_pb2,
-    catalog_registry_service_pb2,
-    photo_service_pb2,
-    synonym_service_pb2,
-    watch_service_pb2,
-    webhook_service_pb2,
-)
-from sightline.retriever.v1 import fit_service_pb2 as fit_pb
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.retriever.v1 import index_service_pb2 as index_pb
-from sightline.retriever.v1 import index_service_pb2_grpc as index_grpc
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
 from sightline.retriever.v1 import keyword_service_pb2_grpc as keywords_grpc
 from sightline.retriever.v1 import product_service_pb2 as products_pb
@@ -51,20 +42,7 @@ from sightline_core.search import (
 )
 from sightline_rules.messages import written
 
-IDEMPOTENT = idempotent(
-    fit_pb,
-    job_service_pb2,
-    products_pb,
-    vectors_pb,
-    keywords_pb,
-    index_pb,
-    backup_service_pb2,
-    catalog_registry_service_pb2,
-    photo_service_pb2,
-    synonym_service_pb2,
-    watch_service_pb2,
-    webhook_service_pb2,
-)
+IDEMPOTENT = idempotent(job_service_pb2, products_pb, vectors_pb, keywords_pb)
 MOST_PAGES = 4
 """Maximum number of pages of a list read to find the newest products that pass a filter."""
 MOST_CONJUNCTS = 64
@@ -89,7 +67,7 @@ class RetrieverClient(RetrieverPort):
         self._sized = sized
         self._products = products_grpc.ProductServiceStub(channel)
         self._vectors = vectors_grpc.VectorServiceStub(channel)
-        self._index = index_grpc.IndexServiceStub(channel)
+        self._admin = AdminServiceStub(channel)
         self._keywords = keywords_grpc.KeywordServiceStub(channel)
         self._caller = caller
 
@@ -387,7 +365,7 @@ class RetrieverClient(RetrieverPort):
     async def holding(self, catalog_id: str, space_version: str) -> tuple[str, ...]:
         """Return the names of a version's index generations that are not dropped."""
         request = index_pb.ListGenerationsRequest(catalog_id=catalog_id)
-        answer = await self._caller.call(self._index.ListGenerations, request)
+        answer = await self._caller.call(self._admin.ListGenerations, request)
         return tuple(
             each.name for each in answer.generations if each.space_version == space_version
         )

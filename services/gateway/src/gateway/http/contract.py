@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from google.api import annotations_pb2
@@ -15,12 +12,8 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 
 from servicekit.admission.limits import ENTRIES, request_bytes
-from sightline.common import v1 as common
-from sightline.common.v1 import access_pb2, limits_pb2
-from sightline.gateway import v1 as gateway
-
-PACKAGES = (gateway, common)
-"""Packages whose methods are public if they name roles."""
+from servicekit.rpc.owned import public_services
+from sightline.common.v1 import limits_pb2
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +54,14 @@ class PublicMethod:
 
 
 def public_methods() -> tuple[PublicMethod, ...]:
-    """Return the calls that name roles, in the order of their files, without those that have a
-    stream of requests: HTTP has none."""
+    """Return the public calls, in the order of their files, without those that have a stream of
+    requests: HTTP has none."""
     return tuple(
         _method(method)
-        for package in PACKAGES
-        for module in _modules(package)
-        for service in module.DESCRIPTOR.services_by_name.values()
+        for service in public_services()
         for method in service.methods
-        if method.GetOptions().Extensions[access_pb2.access].roles and not method.client_streaming
+        if not method.client_streaming
     )
-
-
-def _modules(package: ModuleType) -> Iterator[Any]:
-    for each in pkgutil.iter_modules(package.__path__):
-        if each.name.endswith("_service_pb2"):
-            yield import_module(f"{package.__name__}.{each.name}")
 
 
 def _method(method: Any) -> PublicMethod:

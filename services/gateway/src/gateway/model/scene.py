@@ -14,7 +14,7 @@ from gateway.model.controls import ControlRule, consistent
 from gateway.model.diversity import Diversity, Share
 from gateway.model.match import Thresholds
 from gateway.model.quality import NamedQuality, Quality
-from sightline_core.branch import BY_HISTORY, RECOMMENDERS, SIMILARITY_BRANCHES, Branch
+from sightline_core.branch import BRANCHES, BY_HISTORY, SCORED, WEIGHED, Branch
 from sightline_core.ranking import AnchorSource, AppliedObjective, Objective
 from sightline_rules.categories import MAX_LEVELS
 
@@ -65,21 +65,13 @@ BEHAVIOUR = (
 )
 """Parts that the ranker computes for every candidate, independent of its branch."""
 
-SCORED = (*SIMILARITY_BRANCHES, *RECOMMENDERS, Branch.FOLLOWED)
-"""Branches that are parts of raw scores."""
-
-_SEARCHED = (*SIMILARITY_BRANCHES, Branch.COLLABORATIVE)
-
-_WEIGHED = (*_SEARCHED, *RECOMMENDERS, Branch.FOLLOWED, Branch.NEW)
-
 
 def _each_branch(weights: Mapping[Branch, float]) -> Mapping[Branch, float]:
-    if unknown := weights.keys() - set(_WEIGHED):
+    if unknown := weights.keys() - set(WEIGHED):
         raise ValueError(
-            f"{sorted(map(str, unknown))} have no weight; there are {list(map(str, _WEIGHED))}"
+            f"{sorted(map(str, unknown))} have no weight; there are {list(map(str, WEIGHED))}"
         )
-    usual = {*_SEARCHED} - {Branch.LABELS}
-    return {branch: weights.get(branch, float(branch in usual)) for branch in _WEIGHED}
+    return {branch: weights.get(branch, BRANCHES[branch].usual) for branch in WEIGHED}
 
 
 PARTS = frozenset({*SCORED, Branch.COLLABORATIVE, Branch.GIVEN, AFFINITY, *NUMBERS, *BEHAVIOUR})

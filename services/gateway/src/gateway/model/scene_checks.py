@@ -2,13 +2,22 @@
 
 from collections.abc import Iterator, Mapping, Set
 
-from gateway.model.scene import AFFINITY, ATTRIBUTE, BEHAVIOUR, NUMBERS, SCORED, Scene
-from sightline_core.branch import ABOUT, ANCHORED, BY_HISTORY, OF_SHOPPERS, RECOMMENDERS, Branch
+from gateway.model.scene import AFFINITY, ATTRIBUTE, BEHAVIOUR, NUMBERS, Scene
+from sightline_core.branch import (
+    ABOUT,
+    ANCHORED,
+    BY_HISTORY,
+    OF_SHOPPERS,
+    RECOMMENDERS,
+    SCORED,
+    Branch,
+)
 from sightline_core.ranking import AnchorSource, Objective
 
 HISTORY = "parts_with_history"
 _BY_LAST = ("session", "item_item", "bought_together")
 """Parts that use anchors if there are any."""
+ANCHORS = ", ".join(each for each in RECOMMENDERS if each in ANCHORED)
 
 
 def problems(scene: Scene) -> Iterator[str]:
@@ -27,7 +36,7 @@ def problems(scene: Scene) -> Iterator[str]:
     if scene.anchors_look_alike and Branch.VISUAL not in used:
         yield "anchors_look_alike: needs the branch visual, which is not used"
     if scene.other_categories and not (used & ANCHORED or scene.anchors_look_alike):
-        yield "other_categories: no branch uses anchors: use co_view, co_purchase or visual"
+        yield f"other_categories: no branch uses anchors: use {ANCHORS} or {Branch.VISUAL}"
     if scene.other_categories and scene.answer_anchors:
         yield "other_categories: excludes the anchors, which contradicts answer_anchors"
     if scene.answer_anchors and scene.anchors_look_alike:

@@ -6,31 +6,9 @@ from types import MappingProxyType
 
 from gateway.model.peer_failures import StageFailure
 from gateway.ranking.wording import CACHED, own_reason
-from sightline_core.branch import Branch, branches_of
+from sightline_core.branch import BRANCHES, Branch, branches_of
 from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.reasons import Reason
-
-OWN_CODES: Mapping[Branch, str] = MappingProxyType(
-    {
-        Branch.VISUAL: "LOOKS_LIKE_QUERY",
-        Branch.TEXT: "MATCHES_TEXT",
-        Branch.TEXT_VISUAL: "LOOKS_LIKE_TEXT",
-        Branch.KEYWORDS: "MATCHES_WORDS",
-        Branch.COLLABORATIVE: "MATCHES_TASTE",
-        Branch.POPULAR: "POPULAR",
-        Branch.NEW: "NEW",
-        Branch.CO_VIEW: "ALSO_VIEWED",
-        Branch.CO_PURCHASE: "BOUGHT_WITH",
-        Branch.TRENDING: "TRENDING",
-        Branch.BEST_SELLERS: "BEST_SELLER",
-        Branch.REORDER: "BUY_AGAIN",
-        Branch.RECENTLY_VIEWED: "VIEWED_RECENTLY",
-        Branch.FOLLOWED: "FOLLOWED",
-        Branch.GIVEN: "GIVEN",
-        Branch.LABELS: "READS_LABEL",
-    }
-)
-"""Reason used if the ranker returned none."""
 
 FEATURED = "FEATURED"
 """Reason of a product that no branch found because a control pinned it."""
@@ -38,9 +16,9 @@ FEATURED = "FEATURED"
 
 OWN_PARTS: Mapping[str, str] = MappingProxyType(
     {
-        "FOLLOWED": OWN_CODES[Branch.FOLLOWED],
-        "FRESHNESS": OWN_CODES[Branch.NEW],
-        "GIVEN": OWN_CODES[Branch.GIVEN],
+        "FOLLOWED": BRANCHES[Branch.FOLLOWED].reason,
+        "FRESHNESS": BRANCHES[Branch.NEW].reason,
+        "GIVEN": BRANCHES[Branch.GIVEN].reason,
     }
 )
 """Reasons for parts that the gateway computes; the ranker reports these by the part's name."""
@@ -79,7 +57,7 @@ def reasons_for(
     new. `bits`: the branches that found the product."""
     branches = branches_of(bits)
     if not given:
-        codes = [OWN_CODES[branch] for branch in branches] or [FEATURED]
+        codes = [BRANCHES[branch].reason for branch in branches] or [FEATURED]
         return tuple(own_reason(code, language_code) for code in codes)
     given = tuple(
         [
@@ -89,7 +67,7 @@ def reasons_for(
             for reason in given
         ]
     )
-    new = OWN_CODES[Branch.NEW]
+    new = BRANCHES[Branch.NEW].reason
     if Branch.NEW in branches and all(reason.code != new for reason in given):
         return (*given, own_reason(new, language_code))
     return given
@@ -122,26 +100,4 @@ def _substitute(failure: StageFailure, named: Sequence[Branch]) -> str:
             return "the products that could be read"
     if not named:
         return "nothing"
-    return " and ".join(_FALLBACKS[branch] for branch in named)
-
-
-_FALLBACKS: Mapping[Branch, str] = MappingProxyType(
-    {
-        Branch.VISUAL: "products that look similar",
-        Branch.TEXT: "products that match the text",
-        Branch.TEXT_VISUAL: "products that look like the text",
-        Branch.KEYWORDS: "products that have words of the text",
-        Branch.COLLABORATIVE: "products that fit the shopper",
-        Branch.POPULAR: "popular products that pass the filter",
-        Branch.NEW: "the newest products that pass the filter",
-        Branch.CO_VIEW: "products that are viewed together",
-        Branch.CO_PURCHASE: "products that are bought together",
-        Branch.TRENDING: "products that are trending",
-        Branch.BEST_SELLERS: "best sellers",
-        Branch.REORDER: "products that the shopper bought before",
-        Branch.RECENTLY_VIEWED: "products that the shopper viewed",
-        Branch.FOLLOWED: "the newest products that the shopper follows",
-        Branch.GIVEN: "the request's candidates",
-        Branch.LABELS: "products that have words of the label",
-    }
-)
+    return " and ".join(BRANCHES[branch].finds for branch in named)

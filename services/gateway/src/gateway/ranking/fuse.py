@@ -23,8 +23,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.model.query import FIRST_ANCHOR, FIRST_GROUP
-from gateway.model.scene import SCORED
-from sightline_core.branch import BITS, BY_WORDS, COSINE_BRANCHES, SIMILARITY_BRANCHES, Branch
+from sightline_core.branch import (
+    BITS,
+    BY_WORDS,
+    COSINE_BRANCHES,
+    SCORED,
+    SIMILARITY_BRANCHES,
+    Branch,
+)
 from sightline_core.candidates import (
     NOTHING_LESS,
     CandidateList,

@@ -10,52 +10,8 @@ from itertools import chain
 
 from gateway.model.explanation import ProductExplanation, ProductOutcome
 from gateway.model.match import Match
-from sightline_core.reasons import Reason
+from sightline_core.reasons import Reason, sentence
 from sightline_core.search import UsedSynonym
-
-OWN: Mapping[str, Mapping[str, str]] = {
-    "en": {
-        "LOOKS_LIKE_QUERY": "Looks like what you showed us",
-        "MATCHES_TEXT": "Matches what you asked for",
-        "LOOKS_LIKE_TEXT": "Looks like what you asked for",
-        "MATCHES_WORDS": "Has the words that you typed",
-        "MATCHES_TASTE": "Fits your taste",
-        "POPULAR": "Popular right now",
-        "NEW": "New in the shop",
-        "SIMILAR_TO_VIEWED": "Similar to something you looked at",
-        "ALSO_VIEWED": "Viewed by people who looked at the same things",
-        "BOUGHT_WITH": "Often bought with something you chose",
-        "TRENDING": "Wanted more than usual these days",
-        "BEST_SELLER": "Sells best these weeks",
-        "BUY_AGAIN": "You bought this before",
-        "VIEWED_RECENTLY": "You looked at this recently",
-        "FOLLOWED": "By someone you follow",
-        "GIVEN": "Selected for this page",
-        "READS_LABEL": "Has words of the label in your photo",
-        "FEATURED": "Picked by the shop",
-    },
-    "zh": {
-        "LOOKS_LIKE_QUERY": "与您提供的图片相似",
-        "MATCHES_TEXT": "符合您的描述",
-        "LOOKS_LIKE_TEXT": "外观符合您的描述",
-        "MATCHES_WORDS": "包含您输入的词语",
-        "MATCHES_TASTE": "符合您的喜好",
-        "POPULAR": "当前热门",
-        "NEW": "新品上架",
-        "SIMILAR_TO_VIEWED": "与您看过的商品相似",
-        "ALSO_VIEWED": "看过同样商品的人也看了它",
-        "BOUGHT_WITH": "常与您选过的商品一起购买",
-        "TRENDING": "近来关注上升",
-        "BEST_SELLER": "近期畅销",
-        "BUY_AGAIN": "您以前买过",
-        "VIEWED_RECENTLY": "您最近看过",
-        "FOLLOWED": "来自您关注的人",
-        "GIVEN": "为此页面挑选",
-        "READS_LABEL": "包含照片标签上的词语",
-        "FEATURED": "店铺精选",
-    },
-}
-"""Reason used if the ranker returned none."""
 
 TITLED: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -76,8 +32,6 @@ AFFINITY_CODE = "AFFINITY"
 """The ranker's code of the gateway's own part."""
 OF_LAST_PRODUCTS = {"LOOKS_LIKE_QUERY": SIMILAR, "MATCHES_TEXT": SIMILAR}
 """Codes of parts by similarity, if a shopper's last products were searched by: code to give."""
-TASTES: Mapping[str, str] = {"en": "Fits your taste: {value}", "zh": "符合您的喜好：{value}"}
-"""Reason MATCHES_TASTE with a feature."""
 
 WORDS = "MATCHES_WORDS"
 SYNONYMS: Mapping[str, str] = {
@@ -176,7 +130,8 @@ CACHED = 4_096
 @lru_cache(CACHED)
 def own_reason(code: str, language_code: str) -> Reason:
     """Return a reason of the gateway's own."""
-    return Reason(code=code, text=_of(OWN, language_code)[code])
+    text = sentence(f"{code}/", language_code) or sentence(code, language_code)
+    return Reason(code, text or code)
 
 
 @lru_cache(CACHED)
@@ -207,7 +162,7 @@ def _taste(language_code: str, feature: tuple[str, str] | None) -> Reason:
     if feature is None:
         return own_reason(TASTE, language_code)
     kind, value = feature
-    text = TASTES.get(language_code.partition("-")[0].lower(), TASTES["en"])
+    text = sentence(TASTE, language_code) or TASTE
     return Reason(TASTE, text.format(value=value), (("feature", kind), ("value", value)))
 
 

@@ -1,6 +1,6 @@
 """Planning of a request: scene × request → branches, counts and time. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import lru_cache
 from typing import NamedTuple, Self
 
@@ -8,7 +8,15 @@ from gateway.model.plan import MOST_ASKED, MOST_RANKED, NO_TIME, RequestPlan, St
 from gateway.model.query import PHOTO_KINDS, AnswerScope, RequestQuery, SignalKind
 from gateway.model.scene import AFFINITY, Scene
 from servicekit.rpc.requests import RequestInvalid
-from sightline_core.branch import ABOUT, ANCHORED, OF_SHOPPERS, SIMILARITY_BRANCHES, Branch
+from sightline_core.branch import (
+    ABOUT,
+    ANCHORED,
+    BRANCHES,
+    SIMILARITY_BRANCHES,
+    WEIGHED,
+    Branch,
+    BranchNeed,
+)
 from sightline_core.changed import changed
 
 SPARE = 10
@@ -111,31 +119,29 @@ def _branches_of(shape: RequestShape, scene: Scene) -> tuple[Branch, ...]:
         return (Branch.GIVEN,)
     personal = scene.new_candidates and shape.personal
     explores = (bool(scene.diversity.exploration_places) or personal) and not shape.signalled
+    met = _met(shape, scene)
     return tuple(
         branch
-        for branch, asked in _asked(shape, scene).items()
-        if asked and (scene.branches[branch] > 0 or (branch is Branch.NEW and explores))
+        for branch in WEIGHED
+        if BRANCHES[branch].needs in met
+        and (scene.branches[branch] > 0 or (branch is Branch.NEW and explores))
     )
 
 
-def _asked(shape: RequestShape, scene: Scene) -> Mapping[Branch, bool]:
-    """Return the branches for which a request has an input, in the branches' order."""
-    kinds = shape.kinds
-    anchored = shape.about or (scene.anchors_from.is_history and shape.personal)
-    return {
-        Branch.VISUAL: bool(kinds & {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}),
-        Branch.TEXT: SignalKind.TEXT in kinds,
-        Branch.TEXT_VISUAL: SignalKind.TEXT in kinds,
-        Branch.KEYWORDS: SignalKind.TEXT in kinds,
-        Branch.LABELS: shape.labelled,
-        Branch.COLLABORATIVE: shape.personal or shape.anchored,
-        Branch.NEW: True,
-        Branch.TRENDING: True,
-        Branch.BEST_SELLERS: True,
-        Branch.FOLLOWED: shape.followed,
-        **dict.fromkeys(sorted(ANCHORED), anchored),
-        **dict.fromkeys(sorted(OF_SHOPPERS), shape.personal),
+def _met(shape: RequestShape, scene: Scene) -> Set[BranchNeed]:
+    """Return what branches can need and the request has."""
+    photos = {SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT}
+    met = {
+        BranchNeed.PHOTO: not photos.isdisjoint(shape.kinds),
+        BranchNeed.TEXT: SignalKind.TEXT in shape.kinds,
+        BranchNeed.LABEL: shape.labelled,
+        BranchNeed.LIKING: shape.personal or shape.anchored,
+        BranchNeed.ANCHOR: shape.about or (scene.anchors_from.is_history and shape.personal),
+        BranchNeed.SHOPPER: shape.personal,
+        BranchNeed.FOLLOWED: shape.followed,
+        BranchNeed.NOTHING: True,
     }
+    return {need for need, given in met.items() if given}
 
 
 def _follows_history(shape: RequestShape, scene: Scene) -> bool:

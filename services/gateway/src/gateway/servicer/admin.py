@@ -28,7 +28,7 @@ from gateway.state.request_context import RequestDependencies
 from gateway.state.scenes.texts import ParseToml
 from servicekit.audit.entries import UNDECLARED
 from servicekit.catalogs.known import AlsoNamed, KnownCatalogs
-from servicekit.rpc.requests import RequestInvalid, page_size
+from servicekit.rpc.requests import page_size
 from servicekit.rpc.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import answer_pb2, job_pb2
@@ -38,19 +38,16 @@ from sightline.embedder.v1 import space_service_pb2 as space_pb
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import admin_service_pb2_grpc
 from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
-from sightline.ranker.v1 import model_service_pb2 as ranker_pb
 from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb
-from sightline.retriever.v1 import fit_service_pb2 as fit_pb
 from sightline_core.opaque_messages import EmbedderSpace
 
 SERVICE = pb.DESCRIPTOR.services_by_name["AdminService"]
-MOST_LISTED = 1_000
 DEFAULT_SEARCHES, MOST_SEARCHES = 50, 200
 
 
 class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServiceServicer):
-    """Servicer of the suite's status and scenes, and of calls passed on for models, profiles,
-    exports, the index, backups, spaces and catalogs."""
+    """Servicer of the suite's status and scenes, and of what the gateway decides about calls that
+    their owners answer."""
 
     def __init__(
         self,
@@ -75,18 +72,16 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         self._deps, self._prices = deps, deps.prices
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
         self._audit = audit
-        self._list_models = passthrough.call(SERVICE, "ListModels")
         self._experiments, self._history_reads = experiments, deps.history_reads
-        self._erase_user = passthrough.call(SERVICE, "EraseUser")
+        calls = SERVICE.methods_by_name
+        self._erase_user = passthrough.call(calls["EraseUser"])
         self._reports = ExperimentReports(ranker, retriever)
-        self._list_experiments = passthrough.call(SERVICE, "ListExperiments")
-        self._retire_space = passthrough.call(SERVICE, "RetireSpace")
-        self._fit_space = passthrough.call(SERVICE, "FitSpace")
-        self._registry = {name: passthrough.call(SERVICE, name, admit_any) for name in NAMES}
+        self._list_experiments = passthrough.call(calls["ListExperiments"])
+        self._retire_space = passthrough.call(calls["RetireSpace"])
+        self._registry = {name: passthrough.call(calls[name], admit_any) for name in NAMES}
         self._seconds = status_seconds
         self._version = service_version
         self._peer_versions = passthrough.versions
-        passthrough.serve(self, SERVICE)
 
     async def GetStatus(
         self, request: pb.GetStatusRequest, context: Context
@@ -105,14 +100,6 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         answer.scene_problems.extend(file_problems(self._scenes, catalog_id))
         return answer
 
-    async def ListModels(
-        self, request: ranker_pb.ListModelsRequest, context: Context
-    ) -> ranker_pb.ListModelsResponse:
-        """List the ranking models, newest first."""
-        page_size(request.page_size, 0, MOST_LISTED)
-        answer: ranker_pb.ListModelsResponse = await self._list_models(request)
-        return answer
-
     async def EraseUser(
         self, request: privacy_pb.EraseUserRequest, context: Context
     ) -> job_pb2.Job:
@@ -125,14 +112,6 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         whom = messages.shopper(request.shopper)
         if whom is not None and self._experiments is not None:
             self._experiments.forget(request.catalog_id, whom)
-        return job
-
-    async def FitSpace(self, request: fit_pb.FitSpaceRequest, context: Context) -> job_pb2.Job:
-        """Start a job that fits a space to photos."""
-        if request.learn_from_clicks:
-            gone = "spaces are no longer refined by clicks, since 0.40: leave it out"
-            raise RequestInvalid.at("learn_from_clicks", gone)
-        job: job_pb2.Job = await self._fit_space(request)
         return job
 
     async def ListTopSearches(

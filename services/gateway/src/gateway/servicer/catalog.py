@@ -1,7 +1,7 @@
-"""CatalogService: the retriever's ProductService under the public contract."""
+"""Reads of the catalog. The retriever answers writes."""
 
 from collections.abc import Collection
-from typing import Any, cast
+from typing import cast
 
 import grpc
 
@@ -12,9 +12,7 @@ from gateway.model.price import list_price, misfits_price
 from gateway.model.query import AnswerScope
 from gateway.ports import RetrieverPort
 from gateway.servicer.list_tokens import ListTokens
-from gateway.servicer.passthrough import Call, Passthrough
 from gateway.servicer.requests import admit, reads_costs
-from gateway.servicer.write_prices import PRICES
 from gateway.state.prices import RequestPrices
 from servicekit.keys.keyring import SigningKeys
 from servicekit.rpc.requests import page_size
@@ -27,18 +25,16 @@ from sightline.retriever.v1 import product_service_pb2_grpc as retriever_grpc
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 
-SERVICE = pb.DESCRIPTOR.services_by_name["CatalogService"]
 MOST_LISTED, DEFAULT_LISTED = 1_000, 100
 MOST_JUDGED, DEFAULT_JUDGED = 200, 50
 
 
 class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
-    """Servicer that passes calls about the catalog to the retriever."""
+    """Servicer of reads of the catalog."""
 
     def __init__(
         self,
         catalogs: Collection[str],
-        passthrough: Passthrough,
         channel: grpc.aio.Channel,
         caller: PeerCaller,
         keys: SigningKeys,
@@ -54,7 +50,6 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         self._vectors = vectors_grpc.VectorServiceStub(channel)
         self._products = retriever_grpc.ProductServiceStub(channel)
         self._call = caller.call
-        passthrough.serve(self, SERVICE, self._charged)
 
     async def GetProduct(
         self, request: pb.GetProductRequest, context: Context
@@ -116,18 +111,6 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             next_page_token=self._misfit_tokens.sealed(request, answer.next_page_token),
             space=answer.space,
         )
-
-    def _charged(self, name: str, call: Call) -> Call:
-        """Return a call that is passed on, with its price charged to its caller."""
-        price_of = PRICES[name]
-
-        async def charged(request: Any) -> Any:
-            request.catalog_id = admit(request, self._catalogs)
-            price = price_of(request, self._prices.products(request.catalog_id))
-            async with self._prices.charged(price, request.catalog_id):
-                return await call(request)
-
-        return charged
 
     async def GetImage(
         self, request: pb.GetImageRequest, context: Context

@@ -1,48 +1,27 @@
 """The charge of every public call: by a price of its own, or by what it did cost.
 
 Calls that look at many products, decode photos or use models know their prices before they run, and
-charge themselves. All others are charged here, so that no call is free.
+are charged where these are computed. All others are charged a step, so that no call is free.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from types import MappingProxyType
 from typing import Any
 
 from gateway.model.price import step_price
-from gateway.servicer.passthrough import ROUTES
 from gateway.state.prices import RequestPrices
 from servicekit.admission import access, quotas
+from servicekit.rpc.owned import path_of
 from servicekit.rpc.server import Binding, Context
 
-_PACKAGE = "sightline.gateway.v1"
-_OWN = {
-    "RecommendationService": "Recommend Search List RecommendValues RecommendShelves Suggest"
-    " ExplainRecommendation Classify DrawHeatMap",
-    "DetectionService": "DetectProducts",
-    "CatalogService": "ListProducts ListMisfits",
-    "WatchService": "WatchAlerts",
-    "AdminService": "DiffScene",
-}
-_ROUTED = ("CatalogService", "InspectionService", "WatchService")
-"""Services whose routed calls all have a price."""
-
-OWN: Mapping[str, frozenset[str]] = MappingProxyType(
-    {
-        full: frozenset((*_OWN.get(name, "").split(), *(ROUTES[full] if name in _ROUTED else ())))
-        for name in {*_OWN, *_ROUTED}
-        for full in (f"{_PACKAGE}.{name}",)
-    }
-)
-"""Calls that charge themselves, by service."""
 _STEP = step_price()
 
 
 def serve(binding: Binding, prices: RequestPrices) -> Binding:
-    """Charge the calls of a servicer that have no price of their own."""
-    own = OWN.get(binding.full_name, frozenset())
+    """Charge the calls of a servicer that have no price of their own: their protos don't say that
+    they are priced."""
     for method in access.POOL.FindServiceByName(binding.full_name).methods:
-        if method.name not in own:
+        if not access.rule(path_of(method)).priced:
             charging = _streaming if method.server_streaming else _charging
             inner = getattr(binding.servicer, method.name)
             setattr(binding.servicer, method.name, charging(inner, prices))

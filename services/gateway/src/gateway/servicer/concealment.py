@@ -32,7 +32,7 @@ def serve(binding: Binding) -> Binding:
     Raises TypeError for a stream of such answers.
     """
     for method in access.POOL.FindServiceByName(binding.full_name).methods:
-        if _plan(method.output_type).ways:
+        if has_scores(method.output_type):
             if method.server_streaming:
                 raise TypeError(f"{method.full_name}: scores of streams are not concealed")
             inner = getattr(binding.servicer, method.name)
@@ -52,6 +52,11 @@ def _concealing(
         return (inner if reads_costs() else concealed)(request, context)
 
     return method
+
+
+def has_scores(kind: Descriptor) -> bool:
+    """Return whether a message has scores, of which something may have to be concealed."""
+    return bool(_plan(kind).ways)
 
 
 def conceal(message: Any, *, by_margin: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""UserEventService: the ranker's EventService under the public contract."""
+"""What the gateway decides about events: whose they are, and to which answers they belong."""
 
 import time
 from collections.abc import Collection
@@ -68,9 +68,8 @@ class UserEventServicer(user_event_service_pb2_grpc.UserEventServiceServicer):
     ) -> None:
         """`keys` verify attribution tokens."""
         self._catalogs, self._keys = catalogs, keys
-        self._append = passthrough.call(SERVICE, "WriteEvents")
-        self._merge = passthrough.call(SERVICE, "MergeShopper")
-        passthrough.serve(self, SERVICE)
+        self._append = passthrough.call(SERVICE.methods_by_name["WriteEvents"])
+        self._merge = passthrough.call(SERVICE.methods_by_name["MergeShopper"])
 
     async def WriteEvents(
         self, request: pb.WriteEventsRequest, context: Context

@@ -1,25 +1,19 @@
-"""InspectionService: the embedder's InspectionService under the public contract, and the job that
-fits a reference."""
+"""Prices of calls about references, and what the gateway counts of their answers."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 from prometheus_client import Counter
 
 from gateway.model.price import RequestPrice, inspection_price, photos_price, reference_price
-from gateway.model.price import step_price as step
-from gateway.servicer.passthrough import Call, Passthrough
-from gateway.servicer.requests import admit
+from gateway.servicer.passthrough import Around, Call
 from gateway.state.prices import RequestPrices
 from servicekit.admission import quotas
 from servicekit.admission.quotas import QuotaKind
 from sightline.embedder.v1 import inspection_service_pb2 as embedder_pb
-from sightline.gateway.v1 import inspection_service_pb2 as pb
-from sightline.gateway.v1 import inspection_service_pb2_grpc
-
-SERVICE = pb.DESCRIPTOR.services_by_name["InspectionService"]
 
 INSPECTIONS = Counter(
     "sightline_gateway_inspections_total",
@@ -38,43 +32,34 @@ PRICES: Mapping[str, Callable[[Any], RequestPrice]] = MappingProxyType(
         "AddReferencePhotos": lambda request: photos_price(request.images),
         "FitReference": lambda _: reference_price(),
         "StartReferenceFit": lambda _: reference_price(),
-        "ListReferences": lambda _: step(),
-        "PromoteReference": lambda _: step(),
-        "DeleteReference": lambda _: step(),
     }
 )
 """By call: the price of a request."""
 
 
-class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
-    """Servicer that passes on calls about references."""
+def around(prices: RequestPrices) -> Mapping[str, Around]:
+    """Return what charges the calls about references that are priced, and notes their answers."""
+    return {name: partial(_charged, prices, name) for name in PRICES}
 
-    def __init__(
-        self, catalogs: Collection[str], passthrough: Passthrough, prices: RequestPrices
-    ) -> None:
-        self._catalogs, self._prices = catalogs, prices
-        passthrough.serve(self, SERVICE, self._charged)
 
-    def _charged(self, name: str, call: Call) -> Call:
-        """Return a call that is passed on, with its price charged to its caller, and the time of
-        decoding its photos."""
-        price_of = PRICES[name]
+def _charged(prices: RequestPrices, name: str, call: Call) -> Call:
+    """Return a call that is charged to its caller, with the time of decoding its photos."""
+    price_of = PRICES[name]
 
-        async def charged(request: Any) -> Any:
-            request.catalog_id = admit(request, self._catalogs)
-            quotas.check(QuotaKind.DECODE_SECONDS)
-            price = price_of(request)
-            async with self._prices.charged(price, request.catalog_id):
-                began = time.perf_counter()
-                answer = await call(request)
-                seconds = time.perf_counter() - began
-                if name == "FitReference":
-                    took = min(reference_price(answer.photo_count).models, seconds)
-                    quotas.spend(QuotaKind.PROCESSOR_SECONDS, took - price.models)
-                _note(answer, seconds)
-                return answer
+    async def charged(request: Any) -> Any:
+        quotas.check(QuotaKind.DECODE_SECONDS)
+        price = price_of(request)
+        async with prices.charged(price, request.catalog_id):
+            began = time.perf_counter()
+            answer = await call(request)
+            seconds = time.perf_counter() - began
+            if name == "FitReference":
+                took = min(reference_price(answer.photo_count).models, seconds)
+                quotas.spend(QuotaKind.PROCESSOR_SECONDS, took - price.models)
+            _note(answer, seconds)
+            return answer
 
-        return charged
+    return charged
 
 
 def _note(answer: Any, seconds: float) -> None:

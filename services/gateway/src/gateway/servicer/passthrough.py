@@ -1,142 +1,52 @@
-"""Calls that are passed on unchanged: a peer's calls under the public contract.
+"""Calls that are forwarded to their owners, the services that their protos name.
 
-The public messages are the peer's own, or the same on the wire field by field (a test compares
-them), so nothing is translated.
+The gateway admits a request, replaces what only it knows (the default catalog, an alias, a signed
+page token), and sends it on. Answers are forwarded as bytes unless the gateway reads them.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import aclosing
 from functools import partial
 from types import MappingProxyType
 from typing import Any
 
 import grpc
-from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
+from gateway.model.price import RequestPrice
+from gateway.servicer import concealment
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.requests import admit
+from gateway.state.prices import RequestPrices
+from servicekit.admission import access
 from servicekit.keys.keyring import SigningKeys
-from servicekit.rpc.server import Context
+from servicekit.rpc import owned
+from servicekit.rpc.server import Binding, Context
 
 Call = Callable[[Any], Awaitable[Any]]
 Connection = tuple[grpc.aio.Channel, PeerCaller]
+Around = Callable[[Call], Call]
+"""Wraps a forwarded call, which gets admitted requests."""
+NOTHING: Mapping[str, Around] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class PublicRoute:
-    """Destination of a public call."""
+def priced(prices: RequestPrices, price_of: Callable[[Any, int], RequestPrice], call: Call) -> Call:
+    """Return a call that is charged to its caller. `price_of`: the price of a request on a catalog
+    with a number of products."""
 
-    peer: Peer
-    path: str
-    """Path of the peer's call: package.Service/Method."""
+    async def charged(request: Any) -> Any:
+        price = price_of(request, prices.products(request.catalog_id))
+        async with prices.charged(price, request.catalog_id):
+            return await call(request)
 
-
-def _routes(peer: Peer, service: str, names: str) -> dict[str, PublicRoute]:
-    """Return routes to calls of the same names, of a peer's service."""
-    return {
-        name: PublicRoute(peer, f"sightline.{peer}.v1.{service}/{name}") for name in names.split()
-    }
-
-
-ROUTES: Mapping[str, Mapping[str, PublicRoute]] = MappingProxyType(
-    {
-        "sightline.gateway.v1.CatalogService": {
-            **_routes(
-                Peer.RETRIEVER,
-                "ProductService",
-                "UpsertProducts UpdateProducts UpdateOffers DeleteProducts PurgeProducts"
-                " OpenImport ImportProducts CloseImport",
-            ),
-        },
-        "sightline.gateway.v1.UserEventService": {
-            **_routes(Peer.RANKER, "EventService", "MergeShopper PurgeEvents"),
-            "WriteEvents": PublicRoute(
-                Peer.RANKER, "sightline.ranker.v1.EventService/AppendEvents"
-            ),
-        },
-        "sightline.gateway.v1.InspectionService": {
-            **_routes(
-                Peer.EMBEDDER,
-                "InspectionService",
-                "Inspect AddReferencePhotos FitReference ListReferences PromoteReference"
-                " DeleteReference",
-            ),
-            **_routes(Peer.RETRIEVER, "FitService", "StartReferenceFit"),
-        },
-        "sightline.gateway.v1.WatchService": {
-            **_routes(
-                Peer.RETRIEVER,
-                "WatchService",
-                "CreateWatch UpdateWatch GetWatch ListWatches DeleteWatch SendFrames ListAlerts"
-                " GetAlertPhoto",
-            ),
-        },
-        "sightline.gateway.v1.WebhookService": {
-            **_routes(
-                Peer.RETRIEVER,
-                "WebhookService",
-                "CreateWebhook ListWebhooks RotateWebhookSecret DeleteWebhook ListDeadLetters"
-                " ReplayDeliveries UpdateWebhook SendTestDelivery",
-            ),
-        },
-        "sightline.gateway.v1.AdminService": {
-            **_routes(
-                Peer.RANKER,
-                "ModelService",
-                "TrainModel EvaluateModel GetEvaluation PromoteModel RollbackModel DemoteModel"
-                " PublishModel GetOnlineReport GetExposureReport ListModels",
-            ),
-            **_routes(
-                Peer.RANKER,
-                "ProfileService",
-                "GetShopperProfile GetProductProfile SetShopperAttributes ListSegments",
-            ),
-            **_routes(Peer.RANKER, "EventService", "ExportEvents"),
-            **_routes(
-                Peer.RANKER,
-                "PrivacyService",
-                "ExportUser EraseUser GetErasure SetConsent GetConsent ExportCounts"
-                " GetPrivacyBudget",
-            ),
-            **_routes(
-                Peer.RANKER,
-                "ExperimentService",
-                "ListExperiments ListExperimentUnits",
-            ),
-            **_routes(
-                Peer.RETRIEVER,
-                "IndexService",
-                "CreateGeneration BackfillGeneration VerifyGeneration ActivateGeneration"
-                " RollbackGeneration DropGeneration ListGenerations",
-            ),
-            **_routes(
-                Peer.RETRIEVER,
-                "BackupService",
-                "CreateBackup ListBackups DeleteBackup RestoreBackup",
-            ),
-            **_routes(Peer.RETRIEVER, "PhotoService", "TakeDownPhoto LiftTakedown ListTakedowns"),
-            **_routes(
-                Peer.RETRIEVER,
-                "CatalogRegistryService",
-                "CreateCatalog GetCatalog ListCatalogs UpdateCatalog DeleteCatalog UndeleteCatalog"
-                " CopyCatalog SetCatalogAlias ListCatalogAliases DeleteCatalogAlias",
-            ),
-            **_routes(Peer.RETRIEVER, "SynonymService", "GetSynonyms SetSynonyms"),
-            **_routes(Peer.RETRIEVER, "RebuildService", "RebuildIndex"),
-            **_routes(Peer.RETRIEVER, "FitService", "FitSpace"),
-            **_routes(Peer.EMBEDDER, "EmbeddingService", "ListSpaces"),
-            **_routes(Peer.EMBEDDER, "SpaceService", "PromoteSpace RetireSpace"),
-        },
-    }
-)
-"""Routes by public service and call."""
+    return charged
 
 
 class Passthrough:
-    """Calls passed on to peers, for the declared catalogs."""
+    """Calls forwarded to their owners, for the declared catalogs."""
 
     def __init__(
         self,
@@ -151,63 +61,98 @@ class Passthrough:
 
     def serve(
         self,
-        servicer: object,
         public: ServiceDescriptor,
-        around: Callable[[str, Call], Call] = lambda _, call: call,
-    ) -> None:
-        """Add the routed methods of its service to a servicer that lacks them. `around` may wrap
-        each call, given with its name."""
-        for name in ROUTES[public.full_name]:
-            if not _defines(servicer, name):
-                setattr(servicer, name, _method(around(name, self.call(public, name))))
+        servicer: Any,
+        around: Mapping[str, Around] = NOTHING,
+    ) -> Binding:
+        """Return the binding of a service: a servicer answers the methods that it has, the owners
+        answer all others. `around`: what wraps a forwarded method, by its name."""
+        for method in public.methods:
+            if not owned.defines(servicer, method.name):
+                forwarded = self._method(method, around.get(method.name))
+                if access.rule(owned.path_of(method)).priced != (method.name in around):
+                    raise TypeError(f"{method.full_name}: its proto and `around` differ in a price")
+                setattr(servicer, method.name, forwarded)
+        return Binding.by_name(public, servicer)
 
     def call(
-        self, public: ServiceDescriptor, name: str, admitting: Callable[[Any], str] | None = None
+        self,
+        method: MethodDescriptor,
+        admitting: Callable[[Any], str] | None = None,
+        around: Around | None = None,
+        *,
+        read: bool = True,
     ) -> Call:
-        """Return the routed call of that name, in the public messages. It raises ServiceError.
+        """Return the forwarded call of a public method, which raises ServiceError.
 
-        `admitting`: returns the catalog of a request; None: it rejects unknown catalogs.
+        `admitting`: returns the catalog of a request; None: it rejects unknown catalogs. `read`:
+        whether answers are messages; otherwise they may be bytes.
         """
         admitted = admitting or partial(admit, catalogs=self._catalogs)
-        route, method = ROUTES[public.full_name][name], public.methods_by_name[name]
-        channel, caller = self._connections[route.peer]
-        passed = channel.unary_unary(
-            f"/{route.path}",
-            request_serializer=GetMessageClass(method.input_type).SerializeToString,
-            response_deserializer=GetMessageClass(method.output_type).FromString,
-        )
+        lists = "next_page_token" in method.output_type.fields_by_name
+        read = read or lists or around is not None or concealment.has_scores(method.output_type)
+        channel, caller = self._connections[_owner(method)]
+        passed = channel.unary_unary(*_path(method), **_codecs(method, read=read))
+        send: Call = partial(caller.call, passed)
+        send = around(send) if around is not None else send
+        tokens = ListTokens(method.name, self._keys)
 
         async def call(request: Any) -> Any:
             request.catalog_id = admitted(request)
-            return await caller.call(passed, request)
+            if not lists:
+                return await send(request)
+            request.page_token = tokens.opened(request)
+            answer = await send(request)
+            answer.next_page_token = tokens.sealed(request, answer.next_page_token)
+            return answer
 
-        pages = "next_page_token" in method.output_type.fields_by_name
-        return _paged(call, ListTokens(name, self._keys), admitted) if pages else call
+        return call
 
     def versions(self) -> dict[str, str]:
         """Return the version that each peer last reported with its status; empty if unknown."""
         return {peer.value: caller.version for peer, (_, caller) in self._connections.items()}
 
+    def _method(self, method: MethodDescriptor, around: Around | None) -> Any:
+        if method.server_streaming:
+            return self._stream(method)
+        call = self.call(method, around=around, read=False)
 
-def _paged(call: Call, tokens: ListTokens, admitted: Callable[[Any], str]) -> Call:
-    async def paged(request: Any) -> Any:
-        request.catalog_id = admitted(request)
-        request.page_token = tokens.opened(request)
-        answer = await call(request)
-        answer.next_page_token = tokens.sealed(request, answer.next_page_token)
-        return answer
+        async def forwarded(request: Any, _: Context) -> Any:
+            return await call(request)
 
-    return paged
+        return forwarded
+
+    def _stream(self, method: MethodDescriptor) -> Any:
+        channel, caller = self._connections[_owner(method)]
+        passed = channel.unary_stream(*_path(method), **_codecs(method, read=False))
+
+        async def forwarded(request: Any, _: Context) -> AsyncIterator[bytes]:
+            request.catalog_id = admit(request, self._catalogs)
+            async with aclosing(caller.stream(passed, request)) as answers:
+                async for answer in answers:
+                    yield answer
+
+        return forwarded
 
 
-def _defines(servicer: object, name: str) -> bool:
-    """Return whether a servicer has a method of its own, beside the generated one."""
-    own = (kind for kind in type(servicer).__mro__ if not kind.__module__.endswith("_pb2_grpc"))
-    return any(name in vars(kind) for kind in own)
+def _owner(method: MethodDescriptor) -> Peer:
+    """Return the owner of a method. Raises TypeError if it is the gateway, which lacks it."""
+    owner = access.rule(owned.path_of(method)).owner
+    peers = {peer.value: peer for peer in Peer}
+    if owner is None or owner.value not in peers:
+        raise TypeError(
+            f"{method.full_name}: no servicer of the gateway has it, and no peer owns it"
+        )
+    return peers[owner.value]
 
 
-def _method(call: Call) -> Any:
-    async def method(request: Any, _: Context) -> Any:
-        return await call(request)
+def _path(method: MethodDescriptor) -> tuple[str]:
+    return (f"/{owned.path_of(method)}",)
 
-    return method
+
+def _codecs(method: MethodDescriptor, *, read: bool) -> dict[str, Any]:
+    request, answer = map(GetMessageClass, (method.input_type, method.output_type))
+    return {
+        "request_serializer": request.SerializeToString,
+        "response_deserializer": answer.FromString if read else None,
+    }

@@ -1,6 +1,7 @@
 """Prices of calls that change products, from the sizes of their requests."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -12,9 +13,10 @@ from gateway.model.price import (
     deletion_price,
     offers_price,
     purge_price,
-    step_price,
     write_price,
 )
+from gateway.servicer.passthrough import Around, priced
+from gateway.state.prices import RequestPrices
 from sightline.common.v1.product_pb2 import Product
 from sightline.gateway.v1 import catalog_service_pb2 as pb
 from sightline_rules.fields import EMBEDDED
@@ -46,10 +48,6 @@ def _purge(request: pb.PurgeProductsRequest, products: int) -> RequestPrice:
     return purge_price(carried(request.filter), products)
 
 
-def _step(_: object, __: int) -> RequestPrice:
-    return step_price()
-
-
 PRICES: Mapping[str, Callable[[Any, int], RequestPrice]] = MappingProxyType(
     {
         "UpsertProducts": _upsert,
@@ -58,11 +56,14 @@ PRICES: Mapping[str, Callable[[Any, int], RequestPrice]] = MappingProxyType(
         "UpdateOffers": _offers,
         "DeleteProducts": _deletion,
         "PurgeProducts": _purge,
-        "OpenImport": _step,
-        "CloseImport": _step,
     }
 )
 """By call: the price of a request on a catalog with a number of products."""
+
+
+def around(prices: RequestPrices) -> Mapping[str, Around]:
+    """Return what charges the calls that change products."""
+    return {name: partial(priced, prices, price_of) for name, price_of in PRICES.items()}
 
 
 def _whole(products: Iterable[Product]) -> WriteSizes:

@@ -1,6 +1,6 @@
 """Meter of how many shoppers' histories each caller reads.
 
-Two recommenders, recently viewed and reorder, answer what a shopper did, and answers that follow a
+Recommenders of a shopper's own events answer what the shopper did, and answers that follow a
 shopper's last products or anchors name these as reasons. A token for any shopper can therefore read
 all histories, one request each. The meter shows such a sweep.
 """
@@ -15,6 +15,7 @@ from prometheus_client import Counter as Total
 
 from gateway.state.caller_names import OTHERS, CallerNames
 from servicekit.tasks.expiring import ExpiringValues
+from sightline_core.branch import OF_SHOPPERS
 
 SECONDS: Final = 3_600.0
 """Seconds for which a shopper counts once for a caller."""
@@ -22,9 +23,11 @@ MOST_KEPT: Final = 50_000
 """Maximum number of shoppers in memory (about 300 bytes each). The oldest make room, and count
 again at their next read."""
 
+_OWN = ", ".join(sorted(OF_SHOPPERS))
+
 READ = Total(
     "sightline_gateway_history_shoppers_total",
-    "Shoppers whose history a caller read: through the recommenders recently_viewed and reorder,"
+    f"Shoppers whose history a caller read: through the recommenders {_OWN},"
     " or answers that follow their last products or anchors from their history; each once an hour,"
     " by caller. Callers with a JWT count as one.",
     ("caller",),

@@ -6,26 +6,19 @@ A file is written under a temporary name and renamed once it is complete and dur
 import asyncio
 import contextlib
 import functools
-import hashlib
 import io
-import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, ParamSpec, TypeVar
 
-import fsspec
-from fsspec.implementations.local import LocalFileSystem
-
-from ranker.adapters.drivers import as_os_errors
 from ranker.domain.errors import ExportUnwritable
+from servicekit.artefacts.store import CHUNK, Digest, Draft, Store, as_os_errors
 from servicekit.telemetry import get_logger
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 UNFINISHED = "unfinished.part"
-CHUNK_BYTES = 2**20
 
 
 def apart(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
@@ -57,63 +50,56 @@ class Part:
 class ExportStore:
     def __init__(self, url: str) -> None:
         """`url` is a folder or any URL that fsspec knows, such as s3://bucket/exports."""
-        self._files, self._root = fsspec.core.url_to_fs(url)
+        self._store = Store(url)
 
     def folder(self, catalog_id: str, job_id: str) -> "ExportFolder":
-        return ExportFolder(self._files, f"{self._root}/{catalog_id}/{job_id}")
+        return ExportFolder(self._store, f"{catalog_id}/{job_id}")
 
     @apart
     def catalogs(self) -> Sequence[str]:
         """Return the catalogs with exports."""
-        return _names(self._files, self._root)
+        return self._store.names()
 
-    async def jobs(self, catalog_id: str) -> Sequence[str]:
-        """Return the ids of the jobs that wrote exports of a catalog. Raise ExportUnwritable."""
-        return await self._jobs(catalog_id)
+    @apart
+    def jobs(self, catalog_id: str) -> Sequence[str]:
+        """Return the ids of the jobs that wrote exports of a catalog."""
+        return self._store.names(catalog_id)
 
     @apart
     def delete(self, catalog_id: str, job_id: str) -> None:
         """Delete an export."""
-        with contextlib.suppress(FileNotFoundError):
-            self._files.rm(f"{self._root}/{catalog_id}/{job_id}", recursive=True)
+        self._store.delete(f"{catalog_id}/{job_id}")
 
     @apart
     def delete_all(self, catalog_id: str) -> None:
         """Delete all exports of a catalog."""
-        with contextlib.suppress(FileNotFoundError):
-            self._files.rm(f"{self._root}/{catalog_id}", recursive=True)
-
-    @apart
-    def _jobs(self, catalog_id: str) -> Sequence[str]:
-        return _names(self._files, f"{self._root}/{catalog_id}")
+        self._store.delete(catalog_id)
 
 
 class ExportFolder:
     """The folder of one export. Its coroutines raise ExportUnwritable."""
 
-    def __init__(self, files: Any, path: str) -> None:
-        self._files = files
-        self._path = path
-        self._local = isinstance(files, LocalFileSystem)
-        self.url: str = files.unstrip_protocol(path)
+    def __init__(self, store: Store, path: str) -> None:
+        self._store, self._path = store, path
+        self.url = store.url(path)
         """Address of the files, for people."""
 
     @apart
     def names(self) -> Sequence[str]:
         """Return the names of complete files."""
-        return _names(self._files, self._path)
+        return self._store.names(self._path)
 
     @apart
     def begin(self) -> "ExportFile":
         """Open a new file, after deleting what a killed attempt left."""
-        return ExportFile(self, self._open())
+        return ExportFile(self._draft(), self._at)
 
     @apart
     def describe(self, name: str) -> Part | None:
         """Return the facts of a stored file; None: it is damaged, and was deleted."""
         from ranker.adapters.parquet import FileDamaged, row_count
 
-        digest = hashlib.sha256()
+        digest = Digest()
         with self._whole(name) as file:
             try:
                 rows = row_count(file)
@@ -121,20 +107,19 @@ class ExportFolder:
                 self._drop(name, error)
                 return None
             file.seek(0)
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-            return Part(name, rows, int(file.tell()), digest.hexdigest())
+            while chunk := file.read(CHUNK):
+                digest.take(chunk)
+            return Part(name, rows, digest.size, digest.sha256)
 
     @apart
     def get(self, name: str) -> bytes:
         """Return a small file's content."""
-        content: bytes = self._files.cat_file(self._at(name))
-        return content
+        return self._store.read(self._at(name))
 
     @apart
     def remove(self, name: str) -> None:
         """Delete a file."""
-        self._files.rm_file(self._at(name))
+        self._store.remove(self._at(name))
 
     @apart
     def without(self, name: str, actors: Collection[str]) -> int:
@@ -143,90 +128,50 @@ class ExportFolder:
         from ranker.adapters.parquet import FileDamaged, copy_without
 
         count = 0
-        with self._whole(name) as old, self._open() as new:
+        with self._whole(name) as old, self._draft() as new:
             try:
-                count = copy_without(old, new, actors)
+                count = copy_without(old, new.file, actors)
             except FileDamaged as error:
                 self._drop(name, error)
             if count:
-                self.publish(new, name)
-        if not count:
-            self.forget(new)
+                new.publish(self._at(name))
         return count
 
     @apart
     def put(self, name: str, content: bytes) -> None:
         """Write a small file durably."""
-        with self._open() as file:
+        with self._draft() as file:
             file.write(content)
-            self.publish(file, name)
-
-    def publish(self, file: IO[bytes], name: str) -> None:
-        """Close the file and rename it to its final name. Blocking."""
-        if self._local:
-            file.flush()
-            os.fsync(file.fileno())
-        file.close()
-        if not self._local:
-            self._files.mv(self._at(UNFINISHED), self._at(name))
-            return
-        Path(self._at(UNFINISHED)).replace(self._at(name))
-        folder = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def forget(self, file: IO[bytes]) -> None:
-        """Close the file and delete it. Blocking."""
-        with contextlib.suppress(OSError):  # a full disk may reject unwritten data
-            file.close()
-        with contextlib.suppress(FileNotFoundError):
-            self._files.rm_file(self._at(UNFINISHED))
+            file.publish(self._at(name))
 
     def _drop(self, name: str, error: Exception) -> None:
-        path = self._at(name)
-        get_logger().error("damaged file of an export deleted", file=path, problem=str(error))
-        self._files.rm_file(path)
+        told = {"file": f"{self.url}/{name}", "problem": str(error)}
+        get_logger().error("damaged file of an export deleted", **told)
+        self._store.remove(self._at(name))
 
     def _whole(self, name: str) -> IO[bytes]:
         """Open a stored file. One of a bucket is read at once: while it is parsed, an error of the
         bucket would look like damage."""
-        if not self._local:
-            return io.BytesIO(self._files.cat_file(self._at(name)))
-        return Path(self._at(name)).open("rb")
+        path = self._at(name)
+        return self._store.open(path) if self._store.folder else io.BytesIO(self._store.read(path))
 
-    def _open(self) -> IO[bytes]:
-        self._files.makedirs(self._path, exist_ok=True)
-        if self._local:
-            return Path(self._at(UNFINISHED)).open("wb")
-        made: IO[bytes] = self._files.open(self._at(UNFINISHED), "wb")
-        return made
+    def _draft(self) -> Draft:
+        return self._store.begin(self._at(UNFINISHED))
 
     def _at(self, name: str) -> str:
         return f"{self._path}/{name}"
 
 
-def _names(files: Any, path: str) -> list[str]:
-    """Return the names in a folder, none if it does not exist."""
-    files.invalidate_cache(path)
-    try:
-        found = files.ls(path, detail=False)
-    except FileNotFoundError:
-        return []
-    return [str(each).rpartition("/")[2] for each in found]
-
-
 class ExportFile:
     """A file being written under a temporary name. Its coroutines raise ExportUnwritable."""
 
-    def __init__(self, folder: ExportFolder, file: IO[bytes]) -> None:
+    def __init__(self, draft: Draft, path_of: Callable[[str], str]) -> None:
+        """`path_of`: returns the path of a file by its name."""
         # Imported here: pyarrow is needed for exports only.
         from ranker.adapters.parquet import ParquetWriter
 
-        self._folder = folder
-        self._file = file
-        self._writer = ParquetWriter(file)
+        self._draft, self._path_of = draft, path_of
+        self._writer = ParquetWriter(draft.file)
 
     @apart
     def add(self, rows: Sequence[Sequence[Any]]) -> None:
@@ -237,11 +182,11 @@ class ExportFile:
     def commit(self, name: str) -> None:
         """Complete the file and store it durably under this name."""
         self._writer.close()
-        self._folder.publish(self._file, name)
+        self._draft.publish(self._path_of(name))
 
     @apart
     def abort(self) -> None:
         # Otherwise it would write its footer when it is garbage-collected.
         with contextlib.suppress(OSError):
             self._writer.close()
-        self._folder.forget(self._file)
+        self._draft.discard()

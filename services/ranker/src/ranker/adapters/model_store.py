@@ -10,22 +10,17 @@ files are written anew, with hashes in their names, so that the former ones serv
 names the new ones.
 """
 
-import contextlib
 import hashlib
 import io
 import json
-import posixpath
 import re
-import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, cast
 
-import fsspec
 import numpy as np
 
-from ranker.adapters.drivers import as_os_errors
 from ranker.adapters.packing import (
     arrays_of,
     joined,
@@ -39,6 +34,7 @@ from ranker.adapters.packing import (
 from ranker.domain.arrays import AnyArray
 from ranker.domain.errors import ModelCorrupt, StoreUnwritable
 from ranker.domain.model import Model
+from servicekit.artefacts.store import Store
 
 FORMAT, SPLIT_FORMAT = 2, 3
 READABLE = (1, FORMAT, SPLIT_FORMAT)
@@ -56,7 +52,7 @@ class ModelStore:
 
     def __init__(self, url: str) -> None:
         """`url` is a folder or any URL that fsspec knows, such as s3://bucket/models."""
-        self._files, self._root = fsspec.core.url_to_fs(url)
+        self.store = Store(url)
 
     def write(
         self,
@@ -91,12 +87,9 @@ class ModelStore:
 
     def _put_all(self, catalog_id: str, version: str, files: Mapping[str, bytes]) -> None:
         """Write the files in this order. Raise StoreUnwritable."""
-        folder = self._folder(catalog_id, version)
         try:
-            with as_os_errors():
-                self._files.makedirs(folder, exist_ok=True)
             for name, blob in files.items():
-                self._put(posixpath.join(folder, name), blob)
+                self.put(catalog_id, version, name, blob)
         except OSError as error:
             why = error.strerror or "the store does not answer"
             raise StoreUnwritable(f"the model can't be written: {why}") from error
@@ -122,10 +115,9 @@ class ModelStore:
     def _manifest(self, catalog_id: str, version: str, manifest_sha256: str) -> bytes:
         """Return the manifest with this hash; ModelCorrupt. That of a rewritten model has the
         hash in its name."""
-        folder = self._folder(catalog_id, version)
         for name in (MANIFEST, edition(MANIFEST, manifest_sha256)):
             with suppress(FileNotFoundError):
-                content = self._get(posixpath.join(folder, name))
+                content = self._get(catalog_id, version, name)
                 if hashlib.sha256(content).hexdigest() == manifest_sha256:
                     return content
         raise ModelCorrupt(f"the manifest of model {version} does not match the recorded one")
@@ -176,7 +168,7 @@ class ModelStore:
     def _checked(self, catalog_id: str, version: str, name: str, sha256: str) -> bytes:
         """Return a file of this hash; ModelCorrupt."""
         try:
-            blob = self._get(posixpath.join(self._folder(catalog_id, version), name))
+            blob = self._get(catalog_id, version, name)
         except FileNotFoundError as error:
             raise ModelCorrupt(f"{name} can't be read") from error
         if hashlib.sha256(blob).hexdigest() != sha256:
@@ -266,63 +258,29 @@ class ModelStore:
         """Delete the files that this manifest does not name. Raise ModelCorrupt, OSError."""
         manifest = self.manifest(catalog_id, version, manifest_sha256)
         current = {*manifest["files"], _manifest_name(manifest, manifest_sha256)}
-        folder = self._folder(catalog_id, version)
-        with as_os_errors():
-            self._files.invalidate_cache(folder)
-            for path in self._files.ls(folder, detail=False):
-                if posixpath.basename(str(path)) not in current:
-                    self._files.rm_file(path)
+        for name in self.store.names(f"{catalog_id}/{version}"):
+            if name not in current:
+                self.store.remove(f"{catalog_id}/{version}/{name}")
 
     def put(self, catalog_id: str, version: str, name: str, content: bytes) -> None:
-        """Restore a file of a model. Raise OSError."""
-        folder = self._folder(catalog_id, version)
-        self._files.makedirs(folder, exist_ok=True)
-        self._put(posixpath.join(folder, name), content)
+        """Write a file of a model. Raise OSError."""
+        self.store.write(f"{catalog_id}/{version}/{name}", content)
 
     def delete(self, catalog_id: str, version: str) -> bool:
         """Delete the model's files. Return whether any existed."""
-        try:
-            with as_os_errors():
-                self._files.rm(self._folder(catalog_id, version), recursive=True)
-        except FileNotFoundError:
-            return False
-        return True
+        return self.store.delete(f"{catalog_id}/{version}")
 
     def delete_all(self, catalog_id: str) -> None:
         """Delete the files of all models of a catalog. Raise OSError."""
-        with contextlib.suppress(FileNotFoundError), as_os_errors():
-            self._files.rm(posixpath.join(self._root, catalog_id), recursive=True)
+        self.store.delete(catalog_id)
 
-    def _folder(self, catalog_id: str, version: str) -> str:
-        return posixpath.join(self._root, catalog_id, version)
-
-    def _put(self, path: str, content: bytes) -> None:
-        """Write to a temporary name and rename, so that readers never see a partial file. After a
-        lost claim two trainings may write the same model concurrently.
-        """
-        draft = f"{path}.{uuid.uuid4().hex[:16]}.tmp"
+    def _get(self, catalog_id: str, version: str, name: str) -> bytes:
         try:
-            with as_os_errors():
-                self._files.pipe_file(draft, content)
-                self._files.mv(draft, path)
-        except OSError:
-            # A partial draft would waste a full disk.
-            with (
-                suppress(OSError),
-                as_os_errors(),
-            ):
-                self._files.rm_file(draft)
-            raise
-
-    def _get(self, path: str) -> bytes:
-        try:
-            with as_os_errors():
-                content: bytes = self._files.cat_file(path)
+            return self.store.read(f"{catalog_id}/{version}/{name}")
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise ModelCorrupt(f"{posixpath.basename(path)} can't be read") from error
-        return content
+            raise ModelCorrupt(f"{name} can't be read") from error
 
 
 @contextmanager

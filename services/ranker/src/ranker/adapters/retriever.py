@@ -12,8 +12,10 @@ from ranker.domain.arrays import Floats
 from ranker.domain.columns import products_of
 from ranker.domain.errors import PublishIncomplete
 from ranker.domain.features import PhotoVectors, Product
+from servicekit.admission.access import PeerName
 from servicekit.errors import ServiceError
 from servicekit.rpc.channel import idempotent
+from servicekit.rpc.owned import idempotent_of
 from servicekit.status import from_rpc_error, from_status
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import (
@@ -22,9 +24,9 @@ from sightline.common.v1 import (
     job_service_pb2_grpc,
     vector_pb2,
 )
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.retriever.v1 import (
     index_service_pb2,
-    index_service_pb2_grpc,
     product_service_pb2,
     product_service_pb2_grpc,
     vector_service_pb2,
@@ -62,7 +64,7 @@ class CollaborativeIndex:
     """Generations of the collaborative space with their vectors. Calls may raise Unavailable."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._index = index_service_pb2_grpc.IndexServiceStub(channel)
+        self._admin = AdminServiceStub(channel)
         self._vectors = vector_service_pb2_grpc.VectorServiceStub(channel)
         self._jobs = job_service_pb2_grpc.JobServiceStub(channel)
 
@@ -71,7 +73,7 @@ class CollaborativeIndex:
         request = index_service_pb2.ListGenerationsRequest(
             catalog_id=catalog_id, space=SPACE, include_dropped=True
         )
-        answer = await answered(self._index.ListGenerations(request, timeout=CALL_SECONDS))
+        answer = await answered(self._admin.ListGenerations(request, timeout=CALL_SECONDS))
         return [_published(one) for one in answer.generations]
 
     async def create(
@@ -88,7 +90,7 @@ class CollaborativeIndex:
             metric=index_service_pb2.METRIC_IP,
             parameters=parameters(kind=parameters.KIND_HNSW if graph else parameters.KIND_FLAT),
         )
-        await answered(self._index.CreateGeneration(request, timeout=CALL_SECONDS))
+        await answered(self._admin.CreateGeneration(request, timeout=CALL_SECONDS))
 
     async def write(
         self, catalog_id: str, version: str, product_ids: Sequence[str], vectors: Floats
@@ -124,13 +126,13 @@ class CollaborativeIndex:
     async def settle(self, catalog_id: str, name: str) -> str:
         """Request a job that ends when the index holds all written vectors. Return its id."""
         request = index_service_pb2.BackfillGenerationRequest(catalog_id=catalog_id, name=name)
-        job = await answered(self._index.BackfillGeneration(request, timeout=CALL_SECONDS))
+        job = await answered(self._admin.BackfillGeneration(request, timeout=CALL_SECONDS))
         return str(job.job_id)
 
     async def verify(self, catalog_id: str, name: str) -> str:
         """Request a job that verifies the generation. Return its id."""
         request = index_service_pb2.VerifyGenerationRequest(catalog_id=catalog_id, name=name)
-        job = await answered(self._index.VerifyGeneration(request, timeout=CALL_SECONDS))
+        job = await answered(self._admin.VerifyGeneration(request, timeout=CALL_SECONDS))
         return str(job.job_id)
 
     async def ended(self, catalog_id: str, job_id: str) -> bool:
@@ -146,11 +148,11 @@ class CollaborativeIndex:
 
     async def activate(self, catalog_id: str, name: str) -> None:
         request = index_service_pb2.ActivateGenerationRequest(catalog_id=catalog_id, name=name)
-        await answered(self._index.ActivateGeneration(request, timeout=CALL_SECONDS))
+        await answered(self._admin.ActivateGeneration(request, timeout=CALL_SECONDS))
 
     async def drop(self, catalog_id: str, name: str) -> None:
         request = index_service_pb2.DropGenerationRequest(catalog_id=catalog_id, name=name)
-        await answered(self._index.DropGeneration(request, timeout=CALL_SECONDS))
+        await answered(self._admin.DropGeneration(request, timeout=CALL_SECONDS))
 
 
 async def answered(call: Awaitable[T]) -> T:
@@ -175,7 +177,10 @@ def _published(made: index_service_pb2.Generation) -> Published:
     )
 
 
-IDEMPOTENT = idempotent(index_service_pb2, job_service_pb2, product_service_pb2, vector_service_pb2)
+IDEMPOTENT = (
+    *idempotent(job_service_pb2, product_service_pb2, vector_service_pb2),
+    *idempotent_of(PeerName.RETRIEVER),
+)
 """Calls that the channel may retry."""
 
 PAGE_SIZE = 1000

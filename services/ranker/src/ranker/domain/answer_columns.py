@@ -13,7 +13,8 @@ from sightline.ranker.v1 import answer_service_pb2 as pb
 UNKNOWN = event_pb2.EVENT_TYPE_UNSPECIFIED
 
 MOST_PRODUCTS = 2000
-MOST_BRANCHES = 16
+MOST_BRANCHES = 32
+"""As many as a set of branches has bits."""
 MARGIN = "margin"
 """Part of scores that is computed from prices and costs."""
 

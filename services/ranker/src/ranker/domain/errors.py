@@ -226,9 +226,5 @@ class BackupRefused(FailedPrecondition):
         super().__init__(why, reason=reason)
 
 
-class Interrupted(Exception):
-    """The worker is stopping; another worker continues the job."""
-
-
 class KeyUnusable(Exception):
     """A key is missing, malformed or not the one with which the store was written."""

@@ -12,17 +12,6 @@ from ranker.domain.counting import ALL
 from sightline_rules.fast_dataclass import fast_dataclass
 
 
-class Recommender(StrEnum):
-    """Recommenders, as requests name them."""
-
-    BEST_SELLERS = "best_sellers"
-    CO_PURCHASE = "co_purchase"
-    CO_VIEW = "co_view"
-    RECENTLY_VIEWED = "recently_viewed"
-    REORDER = "reorder"
-    TRENDING = "trending"
-
-
 class AnchorSource(StrEnum):
     """Source of a shopper's anchors, as Anchors.Source without its prefix."""
 

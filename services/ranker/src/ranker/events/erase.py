@@ -13,7 +13,6 @@ from typing import Self
 
 from ranker.domain import personal_data
 from ranker.domain.erasure import ErasedStore, Person, person_of
-from ranker.domain.errors import Interrupted
 from ranker.domain.selection import PurgePlace, Selection
 from ranker.events.purge import BATCH
 from ranker.record.consent_changes import ConsentRecord
@@ -23,6 +22,7 @@ from ranker.record.selections import SelectionRecord
 from servicekit.clock import now_micros
 from servicekit.errors import FailedPrecondition
 from servicekit.jobs.queue import Job, Jobs
+from servicekit.jobs.worker import leave_on
 from servicekit.personal_data import PersonalStore
 from servicekit.sql.database import Database
 from servicekit.tasks.supervision import first_raised
@@ -68,7 +68,7 @@ class ErasePerson:
 
     async def run(self, job: Job) -> dict[str, str]:
         """Run the job and return its result. Raise the errors of `jobs.progress` and of the stores,
-        and Interrupted."""
+        and JobLeft."""
         if (known := await self.erasures.erased_count(job.id)) is not None:
             await self.settle()
             return _result(known)  # interrupted after the receipt was written
@@ -153,8 +153,7 @@ class ErasePerson:
         return ErasedStore(personal_data.JOBS.name, count)
 
     def _check(self) -> None:
-        if self.stop.is_set():
-            raise Interrupted
+        leave_on(self.stop)
 
 
 def _result(count: int) -> dict[str, str]:

@@ -21,7 +21,7 @@ from uuid import UUID
 
 from ranker.adapters.export_store import ExportFolder, ExportStore, Part
 from ranker.domain.erasure import ErasedStore, Person
-from ranker.domain.errors import ExportUnwritable, Interrupted
+from ranker.domain.errors import ExportUnwritable
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.personal_data import EXPORTS
 from ranker.domain.selection import COLUMNS, Selection, params, selection_of
@@ -29,6 +29,7 @@ from ranker.record.events import given_id
 from ranker.record.selections import SelectionRecord
 from servicekit.clock import now_micros
 from servicekit.jobs.queue import Job, Jobs, JobState
+from servicekit.jobs.worker import leave_on
 from servicekit.tasks.supervision import confined, first_raised
 from servicekit.telemetry import get_logger
 
@@ -73,7 +74,7 @@ async def run(
     job: Job, rows: SelectionRecord, files: ExportFolder, jobs: Jobs, stop: asyncio.Event
 ) -> dict[str, str]:
     """Run the job and return its result. Raise the errors of `jobs.progress`, ExportUnwritable, and
-    Interrupted on `stop`."""
+    JobLeft on `stop`."""
     extent = selection_of(job.catalog_id, job.params)
     parts = await _whole(files)
     place = _last(parts[-1].name) if parts else 0
@@ -193,7 +194,7 @@ async def _file(  # noqa: PLR0917 - a step of `run`
     writing, count = await files.begin(), 0
     try:
         while group:
-            _go_on(stop)
+            leave_on(stop)
             await writing.add([_shown(job, row) for row in group])
             place, count = group[-1][0], count + len(group)
             if count >= FILE_ROWS or len(group) < GROUP_ROWS:
@@ -205,11 +206,6 @@ async def _file(  # noqa: PLR0917 - a step of `run`
         await writing.abort()
         raise
     return name
-
-
-def _go_on(stop: asyncio.Event) -> None:
-    if stop.is_set():
-        raise Interrupted
 
 
 def _last(name: str) -> int:

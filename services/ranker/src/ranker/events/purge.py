@@ -13,11 +13,11 @@ from dataclasses import replace
 from typing import Any
 
 from ranker.domain import selection as selected
-from ranker.domain.errors import Interrupted
 from ranker.domain.selection import PurgeCount, PurgePlace, Selection
 from ranker.record.selections import SelectionRecord
 from servicekit.errors import Unavailable
 from servicekit.jobs.queue import Job, Jobs
+from servicekit.jobs.worker import leave_on
 
 PURGE = selected.PURGE
 BATCH = 2000
@@ -39,7 +39,7 @@ def params(
 
 
 async def run(job: Job, purger: SelectionRecord, jobs: Jobs, stop: asyncio.Event) -> dict[str, str]:
-    """Run the job and return its result. Raise the errors of `jobs.progress`, and Interrupted on
+    """Run the job and return its result. Raise the errors of `jobs.progress`, and JobLeft on
     `stop`."""
     selection = selected.selection_of(job.catalog_id, job.params)
     left = (await purger.count(selection)).event_count
@@ -48,8 +48,7 @@ async def run(job: Job, purger: SelectionRecord, jobs: Jobs, stop: asyncio.Event
     place: PurgePlace | None = PurgePlace()
     await jobs.progress(job, done, total)
     while place is not None:
-        if stop.is_set():
-            raise Interrupted
+        leave_on(stop)
         began = time.monotonic()
         try:
             batch = await purger.delete(selection, place, BATCH)

@@ -7,9 +7,9 @@ so that the job can be repeated after an interruption.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from ranker.domain.errors import Interrupted
 from ranker.record.recounting import RecountRecord
 from servicekit.jobs.queue import Job, Jobs
+from servicekit.jobs.worker import leave_on
 
 RECOUNT = "recount"
 PRODUCTS, SHOPPERS = 20, 100
@@ -17,7 +17,7 @@ PRODUCTS, SHOPPERS = 20, 100
 
 
 async def run(job: Job, record: RecountRecord, jobs: Jobs, stop: asyncio.Event) -> dict[str, str]:
-    """Run the job and return its result. Raise the errors of `jobs.progress`, and Interrupted on
+    """Run the job and return its result. Raise the errors of `jobs.progress`, and JobLeft on
     `stop`."""
     total = sum(await record.sizes(job.catalog_id))
     done = 0
@@ -26,8 +26,7 @@ async def run(job: Job, record: RecountRecord, jobs: Jobs, stop: asyncio.Event) 
         nonlocal done
         after, all_of_them = "", 0
         while True:
-            if stop.is_set():
-                raise Interrupted
+            leave_on(stop)
             last, count = await step(job.catalog_id, after, of)
             all_of_them, done = all_of_them + count, done + count
             await jobs.progress(job, min(done, total), total)

@@ -17,12 +17,13 @@ import numpy as np
 
 from ranker.adapters.model_store import ModelStore
 from ranker.adapters.retriever import SPACE, CollaborativeIndex, Published
-from ranker.domain.errors import Interrupted, PublishIncomplete
+from ranker.domain.errors import PublishIncomplete
 from ranker.domain.model import Model
 from ranker.record.models import ModelRegistry
 from ranker.serving.vectors import item_vectors
 from servicekit.errors import AlreadyExists, DeadlineExceeded, Unavailable
 from servicekit.jobs.queue import Job, Jobs
+from servicekit.jobs.worker import leave_on
 from servicekit.telemetry import get_logger
 
 PUBLISH = "publish"
@@ -80,7 +81,7 @@ class Publication:
     async def run(self) -> dict[str, str]:
         """Execute the job. Return its result.
 
-        Raises what `jobs.progress` does, Interrupted on `stop`, PublishIncomplete, ModelNotFound,
+        Raises what `jobs.progress` does, JobLeft on `stop`, PublishIncomplete, ModelNotFound,
         ModelCorrupt, and errors of the retriever.
         """
         catalog_id, version = self.job.catalog_id, str(self.job.params["model_version"])
@@ -198,8 +199,7 @@ class Publication:
     ) -> T:
         """Call the retriever on this catalog until it answers, and return the answer."""
         while True:
-            if self.stop.is_set():
-                raise Interrupted
+            leave_on(self.stop)
             try:
                 return await call(self.job.catalog_id, *args, **kwargs)
             except (Unavailable, DeadlineExceeded) as error:

@@ -39,6 +39,7 @@ from servicekit.rpc.requests import (
 from servicekit.rpc.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import event_pb2, job_pb2
+from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import event_service_pb2_grpc
 from sightline.ranker.v1.privacy_service_pb2 import ExportCountsRequest
@@ -69,9 +70,9 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     """Share of the answers whose impressions are stored, above 0, at most 1."""
     texts: StoredTexts = PLAIN
 
-    async def AppendEvents(
-        self, request: pb.AppendEventsRequest, context: Context
-    ) -> pb.AppendEventsResponse:
+    async def WriteEvents(
+        self, request: gateway_pb.WriteEventsRequest, context: Context
+    ) -> gateway_pb.WriteEventsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         requests.check_range("events", len(request.events), 1, MOST_EVENTS)
         events = [_event(message) for message in request.events]
@@ -84,7 +85,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
             impression_share=self.impression_share,
             texts=self.texts,
         )
-        return pb.AppendEventsResponse(
+        return gateway_pb.WriteEventsResponse(
             statuses=[to_status(error) if error else status_pb2.Status() for error in done.errors],
             written_count=done.written_count,
             duplicate_count=done.duplicate_count,
@@ -151,8 +152,8 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         )
 
     async def MergeShopper(
-        self, request: pb.MergeShopperRequest, context: Context
-    ) -> pb.MergeShopperResponse:
+        self, request: gateway_pb.MergeShopperRequest, context: Context
+    ) -> gateway_pb.MergeShopperResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         # "from" is a keyword of Python: the field is read by name.
         visitor = self._named(catalog_id, "from", getattr(request, "from"), Identity.VISITOR)
@@ -160,16 +161,16 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         moved = await self.shoppers.merge(
             catalog_id, visitor, user, key_id=self.pseudonyms.key_id, now_micros=now_micros()
         )
-        return pb.MergeShopperResponse(moved_count=moved)
+        return gateway_pb.MergeShopperResponse(moved_count=moved)
 
     async def PurgeEvents(
-        self, request: pb.PurgeEventsRequest, context: Context
-    ) -> pb.PurgeEventsResponse:
+        self, request: gateway_pb.PurgeEventsRequest, context: Context
+    ) -> gateway_pb.PurgeEventsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         requests.check_request_id(request.request_id)
         selection = await self._selection(catalog_id, request)
         counted = await self.selections.count(selection)
-        answer = pb.PurgeEventsResponse(event_count=counted.event_count)
+        answer = gateway_pb.PurgeEventsResponse(event_count=counted.event_count)
         if counted.first_micros is not None and counted.last_micros is not None:
             answer.first_event_time.CopyFrom(timestamp(counted.first_micros))
             answer.last_event_time.CopyFrom(timestamp(counted.last_micros))
@@ -209,7 +210,9 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
         requests.check_shopper(path, who)
         return self.pseudonyms.of(catalog_id, who)
 
-    async def _selection(self, catalog_id: str, request: pb.PurgeEventsRequest) -> Selection:
+    async def _selection(
+        self, catalog_id: str, request: gateway_pb.PurgeEventsRequest
+    ) -> Selection:
         """Return the selection; RequestInvalid, also without any condition."""
         given = bool(request.types or request.product_id)
         if not (given or request.HasField("before_time") or request.HasField("shopper")):
@@ -232,7 +235,7 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
 
 
 def time_of(
-    request: pb.PurgeEventsRequest | pb.ExportEventsRequest | ExportCountsRequest,
+    request: gateway_pb.PurgeEventsRequest | pb.ExportEventsRequest | ExportCountsRequest,
     field: Literal["from_time", "before_time"],
 ) -> int | None:
     """Return the field's time in microseconds since 1970. Raise RequestInvalid."""
@@ -246,7 +249,7 @@ def time_of(
 
 
 def types_of(
-    request: pb.PurgeEventsRequest | pb.ExportEventsRequest | ExportCountsRequest,
+    request: gateway_pb.PurgeEventsRequest | pb.ExportEventsRequest | ExportCountsRequest,
 ) -> tuple[EventType, ...]:
     """Return the types of the request, sorted. Raise RequestInvalid."""
     for place, number in enumerate(request.types):

@@ -13,7 +13,7 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.events import Identity
 from ranker.domain.events import Shopper as KnownShopper
 from ranker.domain.features import CATEGORY_KIND, Money, Product
-from ranker.domain.recommenders import AnchorSource, CountScope, Recommender
+from ranker.domain.recommenders import AnchorSource, CountScope
 from ranker.domain.recommenders import RequestAnchors as Anchors
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.candidates import collapse_keys, read_candidates
@@ -71,11 +71,11 @@ class Lent(LentRanker):
         query = read_nominate(
             *(order, self._whose(order.catalog_id, order.shopper)),
             anchors=_anchors(asked.anchors),
-            recommenders=tuple(map(Recommender, asked.names)),
+            recommenders=tuple(map(Branch, asked.names)),
             scope=_scope(asked.category_path),
             recommenders_only=asked.only,
             last_products=asked.last_products,
-            last_product_recommenders=tuple(map(Recommender, asked.of_last_products)),
+            last_product_recommenders=tuple(map(Branch, asked.of_last_products)),
         )
         found = await self.ranking.nominate(query)
         last = zip(found.last_products, single([*found.last_products.values()]), strict=True)

@@ -26,14 +26,13 @@ from sightline.common.v1 import job_pb2
 from sightline.ranker.v1 import (
     evaluation_pb2,
     exposure_report_pb2,
-    model_service_pb2_grpc,
     online_report_pb2,
 )
 from sightline.ranker.v1 import model_service_pb2 as pb
 
 
 @dataclass(eq=False)
-class ModelServicer(model_service_pb2_grpc.ModelServiceServicer):
+class ModelServicer:
     catalogs: Collection[str]
     jobs: Jobs
     registry: ModelRegistry

@@ -16,7 +16,6 @@ from servicekit.clock import now_micros
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.ranker.v1 import profile_service_pb2 as pb
-from sightline.ranker.v1 import profile_service_pb2_grpc
 from sightline_rules.texts import composed
 
 MOST_ATTRIBUTES = 20
@@ -25,7 +24,7 @@ MOST_TEXT_BYTES = 128
 
 
 @dataclass(eq=False)
-class ProfileServicer(profile_service_pb2_grpc.ProfileServiceServicer):
+class ProfileServicer:
     catalogs: Collection[str]
     pseudonyms: Pseudonyms
     reader: HistoryReader

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, price_range
-from ranker.domain.recommenders import AnchorSource, CountScope, Recommender, RequestAnchors
+from ranker.domain.recommenders import AnchorSource, CountScope, RequestAnchors
 from ranker.servicer.requests import check_range, refuse
 from ranker.serving.ranking.recommenders import MOST_ANCHORS
 from sightline.ranker.v1 import ranking_service_pb2 as pb
+from sightline_core.branch import RECOMMENDERS, Branch
 from sightline_rules.categories import CategoryInvalidError, check_path, join
 from sightline_rules.ids import IdInvalidError, check_id
 
@@ -43,12 +44,12 @@ def _anchor_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
             yield f"anchors.product_ids[{place}]", "is repeated"
 
 
-_KNOWN = {one.value: one for one in Recommender}
+_KNOWN = {one.value: one for one in sorted(RECOMMENDERS)}
 
 
 def recommenders_of(
-    names: Sequence[str], path: str = "recommenders", among: Sequence[Recommender] = ()
-) -> tuple[Recommender, ...]:
+    names: Sequence[str], path: str = "recommenders", among: Sequence[Branch] = ()
+) -> tuple[Branch, ...]:
     """Return the recommenders of these names; RequestInvalid if one is repeated or `among` others.
 
     `path`: field of the request.

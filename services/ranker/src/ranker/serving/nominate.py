@@ -5,7 +5,7 @@ from dataclasses import field
 
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
-from ranker.domain.recommenders import CountScope, Recommender, RequestAnchors
+from ranker.domain.recommenders import CountScope, RequestAnchors
 from ranker.domain.signals import last_interests
 from ranker.ports import CountReader, HistoryReader, Models
 from ranker.serving.ranking import generate, parts, recommenders
@@ -15,6 +15,7 @@ from ranker.serving.ranking.recommenders import RecommenderList
 from ranker.serving.ranking.shopper_reads import KnownShopper, ResolvedAnchors, Shoppers
 from ranker.serving.request_model import RequestModel, choose_model
 from ranker.serving.vectors import query_vector
+from sightline_core.branch import Branch
 from sightline_rules.fast_dataclass import fast_dataclass
 
 MOST_GENERATED = 1000
@@ -32,7 +33,7 @@ class NominateQuery:
     exclude: Sequence[str] = ()
     """Ids of products to exclude."""
     anchors: RequestAnchors | None = None
-    recommenders: Sequence[Recommender] = ()
+    recommenders: Sequence[Branch] = ()
     scope: CountScope = CountScope()
     recommenders_only: bool = False
     accepts_vectors: bool = False
@@ -40,7 +41,7 @@ class NominateQuery:
     model_version: str = ""
     last_products: int = 0
     """Number of the shopper's last products to return if no model knows the shopper."""
-    last_product_recommenders: Sequence[Recommender] = ()
+    last_product_recommenders: Sequence[Branch] = ()
     """Recommenders to ask then, and beside a model that was not trained with the shopper."""
 
 
@@ -115,9 +116,9 @@ class Nominate:
             history, count, signals = read.history, query.last_products, self._shoppers.signals
             given = (history.recent, history.hidden, count, signals)
             last = history.once(("last", count, signals), last_interests, *given)
-        views = Recommender.RECENTLY_VIEWED in names
+        with_trail = not recommenders.BY_TRAIL.isdisjoint(names)
         known, resolved = await self._shoppers.resolve(
-            *whose, read, query.anchors, with_trail=views
+            *whose, read, query.anchors, with_trail=with_trail
         )
         behaviour = NO_BEHAVIOUR
         if not query.recommenders_only:
@@ -128,7 +129,7 @@ class Nominate:
     async def _by_counts(
         self,
         query: NominateQuery,
-        names: Sequence[Recommender],
+        names: Sequence[Branch],
         read: KnownShopper,
         resolved: ResolvedAnchors,
     ) -> tuple[Sequence[RecommenderList], int]:

@@ -14,7 +14,7 @@ from ranker.domain.signals import DEFAULTS, MOST_STARS, Signals
 from servicekit.artefacts.backup_settings import known_store
 from servicekit.config import Place, Secret, ServiceSettings, is_local
 from servicekit.keys.wrapping import KeyWrapper, key_wrapper
-from servicekit.sql.database import check_secret_url, has_guessable_password, tls_remedy
+from servicekit.sql.database import check_secret_url
 from servicekit.sql.migrations import MigrationSettings
 
 PREFIX = SettingsConfigDict(env_prefix="RANKER_")
@@ -29,13 +29,6 @@ class RecordSettings(MigrationSettings):
         "sqlite:///.data/ranker/ranker.db"
     )
     """SQLAlchemy URL of the record: `sqlite:////dir/ranker.db` or `postgresql+psycopg://…`."""
-
-    def unsafe(self) -> Iterator[str]:
-        yield from super().unsafe()
-        url, variable = self.database_url.get_secret_value(), self.variable("database_url")
-        if has_guessable_password(url):
-            yield f"{variable}: has a well-known password: change it"
-        yield from self.unsafe_store(variable, tls_remedy(url))
 
 
 class StoreSettings(RecordSettings):

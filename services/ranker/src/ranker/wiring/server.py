@@ -51,10 +51,12 @@ from ranker.serving.replay_answer import LoadVersion, ReplayAnswer
 from ranker.settings import RankerSettings
 from ranker.wiring.backend import log_access, to_retriever
 from ranker.wiring.record import open_record, prepare_keys, sealer_of
+from servicekit.admission.access import PeerName
 from servicekit.audit.record import AuditRecord
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.clock import now_micros
 from servicekit.jobs.queue import Jobs
+from servicekit.rpc import owned
 from servicekit.rpc.audit_service import AuditServicer
 from servicekit.rpc.catalog_registry import registry_of
 from servicekit.rpc.channel import connect
@@ -179,7 +181,7 @@ def bindings(
         JobServicer(OWNER, catalogs, jobs),
         AuditServicer(catalogs, AuditRecord(database), settings.audit_days),
     )
-    return [Binding.of(each) for each in services]
+    return owned.bindings(PeerName.RANKER, services)
 
 
 def _loader(registry: ModelRegistry, store: ModelStore) -> LoadVersion:

@@ -1,7 +1,7 @@
 """The loops of the ranker's worker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -45,20 +45,21 @@ from ranker.settings import WorkerSettings
 from ranker.wiring.backend import Backend, log_access
 from ranker.workers.counting import COUNTING, GROUPING, Grouper, count
 from ranker.workers.feedback_health import Watch
-from ranker.workers.jobs import Do, train_command, trainings, work
+from ranker.workers.jobs import train_command, trainings, work
 from ranker.workers.landing import Landing
-from ranker.workers.loops import in_each, repeat
 from ranker.workers.night_jobs import NightJobs
 from ranker.workers.nightly import Nightly, NightTrainings
 from ranker.workers.publishing import Publisher
-from ranker.workers.removing import CatalogRemoval
+from ranker.workers.removing import StoredCatalogs
 from ranker.workers.unlearning import Unlearning
 from servicekit.artefacts.backups import Backups
-from servicekit.catalogs.removal import RemovalNotes
+from servicekit.catalogs.removal import CatalogRemoval, RemovalNotes
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Job
+from servicekit.jobs.worker import Do
 from servicekit.sql.retention import forget_jobs
+from servicekit.tasks.loops import Loop, in_each
 
 REFINE = "refine_space"
 """Kind of jobs of releases before 0.40 that refined a space by clicks."""
@@ -95,7 +96,7 @@ def loops(
     )
     counting = partial(count, made.database, settings.signals, stop)
     seconds = settings.count_seconds
-    yield repeat(counting, seconds, stop, "nothing counted", COUNTING, commits=commits())
+    yield Loop("nothing counted", counting, seconds, commits(), alive=COUNTING).run(stop)
     grouper = Grouper(
         GroupRecord(made.database),
         catalogs,
@@ -103,7 +104,7 @@ def loops(
         settings.count_refresh_seconds,
     )
     failed = "products not grouped"
-    yield repeat(grouper.look, seconds, stop, failed, GROUPING, commits=commits())
+    yield Loop(failed, grouper.look, seconds, commits(), alive=GROUPING).run(stop)
     forget = partial(forget_jobs, made.database, JOBS, settings.job_days)
     exports = ExportStore(settings.export_store)
     expire = partial(export.expire, catalogs, exports, settings.export_days, now_micros)
@@ -113,16 +114,12 @@ def loops(
         *([(expire, "")] if settings.export_days else []),
     ]
     for sweep, alive in sweeps:
-        yield repeat(sweep, settings.sweep_seconds, stop, "nothing swept", alive)
+        yield Loop("nothing swept", sweep, settings.sweep_seconds, alive=alive).run(stop)
     yield consent_loop(settings, made, selections, stop)
-    removal = CatalogRemoval(
-        catalogs,
-        RemovedCatalogRecord(made.database),
-        made.store,
-        exports,
-        RemovalNotes(made.channel, "ranker").confirm,
-    )
-    yield repeat(removal.look, REMOVAL_SECONDS, stop, "catalogs not removed", REMOVING)
+    stored = StoredCatalogs(RemovedCatalogRecord(made.database), made.store, exports)
+    confirm = RemovalNotes(made.channel, "ranker").confirm
+    removal = CatalogRemoval(catalogs, stored.remove, confirm)
+    yield Loop("catalogs not removed", removal.look, REMOVAL_SECONDS, alive=REMOVING).run(stop)
     yield from unlearning_loops(settings, made, models, stop)
     yield from optional_loops(settings, made, models, stop)
 
@@ -221,7 +218,7 @@ def noted(notes: ShopperNotes | None, do: Do) -> Do:
     if notes is None:
         return do
 
-    async def done(job: Job) -> dict[str, str]:
+    async def done(job: Job) -> Mapping[str, Any]:
         result = await do(job)
         try:
             await notes.note_purge(job)
@@ -255,7 +252,7 @@ def consent_loop(
         note,
     )
     seconds = settings.sweep_seconds
-    return repeat(retention.look, seconds, stop, "consents not applied", CONSENTS)
+    return Loop("consents not applied", retention.look, seconds, alive=CONSENTS).run(stop)
 
 
 def night_trainings(made: Backend, models: PublishedModels) -> NightTrainings:
@@ -278,7 +275,7 @@ def unlearning_loops(
     )
     failed = "nothing unlearned"
     look = in_each(made.catalogs, unlearning.look, failed, UNLEARNING)
-    yield repeat(look, LOOK_SECONDS, stop, failed, UNLEARNING)
+    yield Loop(failed, look, LOOK_SECONDS, alive=UNLEARNING).run(stop)
 
 
 def optional_loops(
@@ -289,20 +286,20 @@ def optional_loops(
     if made.sealer is not None:
         days = settings.data_key_days
         rotation = KeyRotation(DataKeyRecord(made.database), made.sealer, days, stop, now_micros)
-        failed = "data keys not rotated"
-        yield repeat(rotation.look, settings.sweep_seconds, stop, failed, ENCRYPTION)
+        failed, seconds = "data keys not rotated", settings.sweep_seconds
+        yield Loop(failed, rotation.look, seconds, alive=ENCRYPTION).run(stop)
     if settings.publish:
         publisher = Publisher(jobs, registry, catalogs)
-        yield repeat(
-            *(publisher.follow, settings.poll_seconds, stop, "models not published", "publishing"),
-            commits=made.database.commits(),
-        )
+        failed, commits = "models not published", made.database.commits()
+        yield Loop(
+            failed, publisher.follow, settings.poll_seconds, commits, alive="publishing"
+        ).run(stop)
     if settings.auto_promote:
         hour, events = settings.auto_promote_hour, EventRecord(made.database)
         nightly = Nightly(hour, night_trainings(made, models), events, now_micros)
         failed = "nightly training failed"
         look = in_each(catalogs, nightly.look, failed, NIGHTS)
-        yield repeat(look, LOOK_SECONDS, stop, failed, NIGHTS)
+        yield Loop(failed, look, LOOK_SECONDS, alive=NIGHTS).run(stop)
     if (access := log_access(settings)) is not None:
         from ranker.adapters.kafka import EventLog  # the extra `kafka`
 
@@ -313,4 +310,4 @@ def optional_loops(
         days, reference = settings.health_days, settings.health_reference_days
         compared = partial(health.windows, days=days, reference_days=reference)
         watch = Watch(made.database, made.store, catalogs, every, compared)
-        yield repeat(watch.look, min(every, LOOK_SECONDS), stop, "feedback check failed")
+        yield Loop("feedback check failed", watch.look, min(every, LOOK_SECONDS)).run(stop)

@@ -1,4 +1,4 @@
-"""`python -m ranker.worker`: runs the ranker's jobs, one at a time.
+"""`python -m ranker.worker`: runs the ranker's jobs, one at a time (servicekit.jobs.worker).
 
 Purges and exports of events run in this process (see events/). So do publications of models (see
 learning/publish.py), beside the other jobs, because they may wait for the retriever. Expired data
@@ -22,15 +22,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from functools import partial
 from typing import Any
 
-from ranker.domain.errors import Interrupted
 from ranker.domain.model import EVALUATE, TRAIN, UNLEARN
-from ranker.workers.loops import LATEST_SECONDS, repeat
-from servicekit import telemetry, tracing
-from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
-from servicekit.jobs.queue import Job, JobCancelled, JobClaimLost, Jobs
-from servicekit.liveness import LIVENESS
+from servicekit import tracing
+from servicekit.errors import FailedPrecondition, Unavailable
+from servicekit.jobs.queue import Job, JobCancelled, Jobs
+from servicekit.jobs.worker import Do, JobLeft, JobWorker
 from servicekit.processes.background import Priority, half_the_cores
 from servicekit.sql.leases import worker_id
+from servicekit.tasks.loops import LATEST_SECONDS, Loop
 
 MAX_ATTEMPTS = 3
 """Maximum number of attempts: a training that killed three workers will kill a fourth."""
@@ -41,14 +40,10 @@ TERMINATE_SECONDS = 5.0
 PROGRESS_SECONDS = 1.0
 """Minimum seconds between two writes of a training's progress: small ones report it many times a
 second."""
-FINISH_SECONDS = 1.0
-"""Seconds between two attempts to report a result to a busy store."""
 
 Command = Callable[[str], Sequence[str]]
 """Command line of the process that runs the job with this id."""
 
-Do = Callable[[Job], Awaitable[dict[str, str]]]
-"""Runs a claimed job and returns its result."""
 Tidy = Callable[[str], Awaitable[None]]
 """Deletes old models of a catalog."""
 
@@ -60,8 +55,11 @@ class TrainingFailed(FailedPrecondition):
         super().__init__(message, reason=reason)
 
 
-class TrainingDied(Exception):
+class TrainingDied(JobLeft):
     """The training ended without a result: killed, or out of memory."""
+
+    def __init__(self) -> None:
+        super().__init__("its process died")
 
 
 def train_command(priority: Priority) -> Command:
@@ -87,58 +85,17 @@ async def work(
     commits: asyncio.Event | None = None,
 ) -> None:
     """Claim and run jobs of these kinds until `stop` is set; a running job is then left to be
-    claimed again. `tidy` is called after each training. `commits`: see `repeat`."""
-    me = worker_id(name)
+    claimed again. `tidy` is called after each training. `commits`: an event of the record."""
+    worker = JobWorker(jobs, worker_id(name), lease_seconds, stop)
 
-    async def look() -> None:
-        while not stop.is_set():
-            LIVENESS.report(name)
-            job = await jobs.claim(tuple(does), me, lease_seconds)
-            if job is None:
-                return
-            LIVENESS.suspend(name)  # a training may take hours
-            await run_job(jobs, job, does[job.kind], stop)
-            if tidy is not None and job.kind == TRAIN:
-                await tidy(job.catalog_id)
+    async def look() -> bool:
+        job = await worker.next(does)
+        if tidy is not None and job is not None and job.kind == TRAIN:
+            await tidy(job.catalog_id)
+        return job is not None
 
     latest = min(LATEST_SECONDS, lease_seconds / 2)  # a claim of a dead worker expires
-    failed = "claiming a job failed"
-    await repeat(look, poll_seconds, stop, failed, commits=commits, latest=latest)
-
-
-async def run_job(jobs: Jobs, job: Job, do: Do, stop: asyncio.Event) -> None:
-    """Run one claimed job until it ends, is lost or has to be left."""
-    log = telemetry.get_logger().bind(job_id=job.id, kind=job.kind, attempt=job.attempts)
-    log.info("job begun")
-    try:
-        with tracing.job(job.kind, job.catalog_id, job.id):
-            async with jobs.renewing(job):
-                result = await do(job)
-                await finish(jobs, job, result, stop)
-        log.info("job done", **result)
-    except JobClaimLost:
-        log.warning("job lost to another worker")
-    except Interrupted:
-        log.info("job interrupted; it can be claimed again after its claim expires")
-    except TrainingDied:
-        log.warning("training died; its job can be claimed again after its claim expires")
-    except Unavailable:
-        raise  # the store is down: the job can be claimed again after its claim expires
-    except Exception as error:
-        named = isinstance(error, ServiceError)
-        log.warning("job ended", reason=getattr(error, "reason", ""), exc_info=not named)
-        await jobs.fail(job, error)
-
-
-async def finish(jobs: Jobs, job: Job, result: dict[str, str], stop: asyncio.Event) -> None:
-    """Report the result, with retries, because a training may have taken hours."""
-    while True:
-        try:
-            return await jobs.finish(job, result)
-        except Unavailable:
-            if stop.is_set():
-                raise
-            await asyncio.sleep(FINISH_SECONDS)
+    await Loop("claiming a job failed", look, poll_seconds, commits, latest).run(stop)
 
 
 async def _supervise(jobs: Jobs, command: Command, stop: asyncio.Event, job: Job) -> dict[str, str]:

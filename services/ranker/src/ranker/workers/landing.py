@@ -9,7 +9,6 @@ import asyncio
 from collections import Counter as Count
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Protocol, TypeAlias
 
 from prometheus_client import Counter, Gauge
@@ -17,9 +16,8 @@ from prometheus_client import Counter, Gauge
 from ranker.domain.events import Identity, Shopper, StoredEvent, Written
 from ranker.domain.logged import SIGNATURE, Forged, Illegible, unpacked
 from ranker.events.intake import check
-from ranker.workers.loops import repeat
 from servicekit import telemetry
-from servicekit.liveness import LIVENESS
+from servicekit.tasks.loops import Loop
 
 BATCH = 2000
 """Events per transaction."""
@@ -27,6 +25,8 @@ WAIT_SECONDS = 0.5
 AGAIN_SECONDS = 1.0
 LANDING = "event log"
 """Name of the loop; see servicekit.liveness."""
+FAILED = "events not copied from the log"
+"""Name for servicekit.tasks.supervision."""
 
 LANDED = Counter(
     "sightline_ranker_sink_events_total",
@@ -78,22 +78,17 @@ class Landing:
         """Copy events until `stop` is set, with retries while the log or the record is
         unavailable."""
         try:
-            look = partial(self._until, stop)
-            await repeat(look, AGAIN_SECONDS, stop, "events not copied from the log", LANDING)
+            await Loop(FAILED, self.look, AGAIN_SECONDS, alive=LANDING).run(stop)
         finally:
             await asyncio.to_thread(self.log.close)
 
-    async def _until(self, stop: asyncio.Event) -> None:
-        while not stop.is_set():
-            await self.look()
-
-    async def look(self) -> None:
-        """Store one batch: the one held for a retry, else the next."""
-        LIVENESS.report(LANDING)
+    async def look(self) -> bool:
+        """Store one batch: the one held for a retry, else the next. Return True: the next one is
+        waited for at once."""
         self._held = self._held or await asyncio.to_thread(self.log.next, BATCH, WAIT_SECONDS)
         if not self._held:
             LAG.set(0)
-            return
+            return True
         events = [event for one in self._signed() if (event := _event(one)) is not None]
         if events:
             oldest = min(event.received_micros for event in events)
@@ -102,6 +97,7 @@ class Landing:
                 LANDED.labels(outcome.value).inc(count)
         self._held = ()
         await asyncio.to_thread(self.log.commit)
+        return True
 
     def _signed(self) -> list[LogMessage]:
         """Return the messages of the batch that rankers signed; the others are counted, and logged

@@ -14,11 +14,12 @@ from retriever.domain.errors import (
     ImageRejected,
     VersionMismatch,
 )
-from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
-from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, ReferencePlan
 from retriever.domain.vectors import GivenVector
+from servicekit.admission.access import PeerName
 from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import connect, idempotent
+from servicekit.rpc.owned import idempotent_of
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
@@ -31,6 +32,7 @@ from sightline.embedder.v1 import (
     space_service_pb2,
     space_service_pb2_grpc,
 )
+from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 
 _GONE = frozenset(
     {
@@ -59,9 +61,10 @@ class EmbedderClient:
     ) -> None:
         """Prepare a channel of the worker, which connects on first use. `seconds`: timeout of calls
         except fits."""
-        configs = idempotent(pb)
+        configs = (*idempotent(pb), *idempotent_of(PeerName.EMBEDDER))
         self._channel = connect(target, peers=peers, service_configs=configs, patient=True)
         self._stub = pb_grpc.EmbeddingServiceStub(self._channel)
+        self._admin = AdminServiceStub(self._channel)
         # Fits have no deadline: pings alone notice an embedder that hangs.
         self._fits = connect(target, peers=peers, service_configs=configs)
         self._spaces = space_service_pb2_grpc.SpaceServiceStub(self._fits)
@@ -77,7 +80,7 @@ class EmbedderClient:
         """See Embedder. A version whose model has not answered yet is not offered."""
         request = pb.ListSpacesRequest(catalog_id=catalog_id)
         with translated():
-            answer = await self._stub.ListSpaces(request, timeout=self._seconds)
+            answer = await self._admin.ListSpaces(request, timeout=self._seconds)
         first = {found.space: found for found in reversed(answer.spaces)}
         # An embedder of one version a space says of none that it is the default one.
         by_default = first | {
@@ -103,7 +106,7 @@ class EmbedderClient:
     ) -> frozenset[CategoryPath]:
         request = pb.ListSpacesRequest(catalog_id=catalog_id, include_categories=True)
         with translated():
-            answer = await self._stub.ListSpaces(request, timeout=self._seconds)
+            answer = await self._admin.ListSpaces(request, timeout=self._seconds)
         return frozenset(
             tuple(path.levels)
             for found in answer.spaces
@@ -190,7 +193,7 @@ class EmbedderClient:
 
     async def fit_reference(
         self, catalog_id: str, plan: ReferencePlan
-    ) -> AsyncIterator[ReferenceProgress]:
+    ) -> AsyncIterator[FitProgress]:
         request = inspection_service_pb2.RunReferenceFitRequest(
             catalog_id=catalog_id, reference_id=plan.reference_id, product_id=plan.product_id
         )
@@ -243,17 +246,15 @@ def _fit_progress(answer: space_service_pb2.FitSpaceResponse) -> FitProgress:
     )
 
 
-def _reference_progress(
-    answer: inspection_service_pb2.RunReferenceFitResponse,
-) -> ReferenceProgress:
+def _reference_progress(answer: inspection_service_pb2.RunReferenceFitResponse) -> FitProgress:
     if not answer.HasField("reference"):
-        return ReferenceProgress(answer.done, answer.total)
+        return FitProgress(answer.done, total=answer.total)
     found = answer.reference
     verdict = ""
     if found.HasField("evaluation"):
         name = inspection_service_pb2.ReferenceEvaluation.Verdict.Name(found.evaluation.verdict)
         verdict = name.removeprefix("VERDICT_")
-    return ReferenceProgress(answer.done, answer.total, found.version, verdict)
+    return FitProgress(answer.done, 0, found.version, verdict=verdict, total=answer.total)
 
 
 _KINDS = {False: photo_pb2.PHOTO_KIND_CATALOGUE, True: photo_pb2.PHOTO_KIND_SHOPPER}

@@ -7,7 +7,6 @@ record or an open import may still name them.
 
 import asyncio
 import contextvars
-import errno
 import hashlib
 import re
 import time
@@ -27,6 +26,7 @@ from retriever.domain.faces import FaceBox
 from retriever.domain.watch_state import FrameFacts
 from retriever.domain.watches import WatchBox
 from servicekit.admission.fair_permits import Party
+from servicekit.artefacts.store import FULL, as_os_errors
 from servicekit.clock import in_utc
 from servicekit.decoding.decoders import (
     Decoders,
@@ -47,7 +47,6 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 RENEW_SECONDS = 3_600.0
 """Age, in seconds, from which an object in a bucket is written again when the same photo is
 uploaded."""
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class PhotoStore:
@@ -222,17 +221,13 @@ def _decoding() -> Iterator[None]:
 
 def _translated(work: Callable[[], T]) -> T:
     try:
-        return work()
-    except ServiceError:
-        raise
+        with as_os_errors():
+            return work()
     except FileNotFoundError as error:
         raise errors.ImageNotFound from error
     except OSError as error:
         raise _meaning(error) from error
-    except Exception as error:
-        # fsspec's drivers raise errors of their vendors: botocore, aiohttp, gcsfs, …
-        raise errors.PhotosUnavailable from error
 
 
 def _meaning(error: OSError) -> ServiceError:
-    return errors.PhotosFull() if error.errno in _FULL else errors.PhotosUnavailable()
+    return errors.PhotosFull() if error.errno in FULL else errors.PhotosUnavailable()

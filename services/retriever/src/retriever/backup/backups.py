@@ -17,8 +17,9 @@ from retriever.domain.archive import PHOTOS, WATCH_PHOTOS, CatalogContent, Row, 
 from retriever.domain.errors import BackupQuota, CatalogNotEmpty
 from retriever.domain.jobs import Progress, reporting, request_key
 from retriever.domain.product import CatalogPart
-from retriever.ports.backup import BackupRecord, Snapshot
 from retriever.ports.photos import Photos
+from retriever.record import Record
+from retriever.record.snapshots import RecordSnapshot
 from servicekit.artefacts.backup_errors import BackupCatalogMismatch
 from servicekit.artefacts.backup_files import BackupWriter
 from servicekit.artefacts.backups import Backups, new_id
@@ -52,7 +53,7 @@ class Listed:
 class BackupTools:
     """Collaborators of both jobs."""
 
-    record: BackupRecord
+    record: Record
     photos: Photos
     store: Backups
     jobs: Jobs
@@ -114,14 +115,13 @@ def manifest_of(
     catalog_id: str, backup_id: str, store: Backups, *, unsigned: bool = False
 ) -> Manifest:
     """Return the manifest of a backup. Blocks; raises as Backups.open."""
-    with store.open(catalog_id, backup_id, unsigned=unsigned) as found:
-        return found.manifest
+    return store.open(catalog_id, backup_id, unsigned=unsigned).manifest
 
 
 async def ask_restore(
     catalog_id: str,
     backup_id: str,
-    record: BackupRecord,
+    record: Record,
     store: Backups,
     jobs: Jobs,
     *,
@@ -170,13 +170,11 @@ def check_catalog(manifest: Manifest, source: str) -> None:
 
 async def back_up(job: Job, deps: BackupTools, service_version: str) -> Mapping[str, Any]:
     """Do a job of kind BACKUP. Return its results. Raise JobCancelled, JobClaimLost."""
-    progress = Progress()
-    work = _back_up(job, deps, progress, service_version)
-    return await reporting(work, job, progress, deps.jobs)
+    return await reporting(partial(_back_up, job, deps, service_version), job, deps.jobs)
 
 
 async def _back_up(
-    job: Job, deps: BackupTools, progress: Progress, service_version: str
+    job: Job, deps: BackupTools, service_version: str, progress: Progress
 ) -> Mapping[str, Any]:
     store, backup_id = deps.store, job.params["backup_id"]
     writer = await store.run(lambda: store.begin(job.catalog_id, backup_id))
@@ -203,7 +201,7 @@ async def _write(
     """Write tables and photos. Return the manifest."""
     tables, store = deps.record.archived(), deps.store
 
-    def take(found: Snapshot) -> tuple[Snapshot, Mapping[str, int]]:
+    def take(found: RecordSnapshot) -> tuple[RecordSnapshot, Mapping[str, int]]:
         return found, fill(spool, tables, found, progress)
 
     with Spool(store.spool_folder()) as spool:

@@ -8,11 +8,11 @@ new commit lacks is deleted.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, groupby
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from retriever.backup.archive.writing import Spool, fill
 from retriever.backup.backups import BackupTools, affordable
@@ -24,10 +24,9 @@ from retriever.domain.archive import ArchiveTable, Row
 from retriever.domain.errors import CatalogExists, ImageTakenDown
 from retriever.domain.generation import Generation
 from retriever.domain.jobs import Progress, reporting, request_key
-from retriever.domain.registry import CatalogEntry
-from retriever.ports.backup import BackupRecord, Snapshot
 from retriever.ports.embedder import Embedder
-from retriever.ports.registry import CatalogRecord
+from retriever.record import Record
+from retriever.record.snapshots import RecordSnapshot
 from servicekit.catalogs.known import CatalogDeleted, CatalogState
 from servicekit.clock import new_id, now_micros
 from servicekit.errors import Unavailable
@@ -41,25 +40,12 @@ PATIENCE_SECONDS = 1.0
 """Seconds between two questions to an embedder that does not answer."""
 
 
-class CopyingRecord(BackupRecord, Protocol):
-    """The record, as copies use it."""
-
-    async def catalog_entry(self, catalog_id: str) -> CatalogEntry | None:
-        """See CatalogRecord."""
-
-    async def complete_copy(self, target: str, uid: str) -> None:
-        """See CatalogRecord."""
-
-    async def abandon_copy(self, target: str, uid: str, term_micros: int) -> None:
-        """See CatalogRecord."""
-
-
 @dataclass(frozen=True, slots=True)
 class CopyTools:
     """Collaborators of a copy."""
 
     tools: BackupTools
-    record: CopyingRecord
+    record: Record
     embedder: Embedder
     settle_seconds: float
     """Seconds between the deletion of an abandoned copy and its removal."""
@@ -94,7 +80,7 @@ class CopyRules:
 async def ask_copy(
     source: str,
     target: str,
-    record: CatalogRecord,
+    record: Record,
     jobs: Jobs,
     *,
     rules: CopyRules,
@@ -128,10 +114,8 @@ async def copy(job: Job, deps: CopyTools, prefix: str) -> Mapping[str, Any]:
     The new catalog is deleted unless the copy succeeds, or another attempt follows. `prefix`: what
     the names of collections begin with.
     """
-    progress = Progress()
     try:
-        work = _copy(job, deps, prefix, progress)
-        return await reporting(work, job, progress, deps.tools.jobs)
+        return await reporting(partial(_copy, job, deps, prefix), job, deps.tools.jobs)
     except (Unavailable, JobClaimLost):
         raise
     except Exception:
@@ -148,7 +132,7 @@ async def _copy(job: Job, deps: CopyTools, prefix: str, progress: Progress) -> M
     tables = {table.name: table for table in record.copied()}
     shared = await _shared_versions(job.catalog_id, deps.embedder, progress)
 
-    def take(found: Snapshot) -> tuple[Sequence[Generation], Mapping[str, int]]:
+    def take(found: RecordSnapshot) -> tuple[Sequence[Generation], Mapping[str, int]]:
         return found.generations, fill(spool, [*tables.values()], found, progress)
 
     with Spool(store.spool_folder()) as spool:
@@ -231,36 +215,28 @@ async def _write(
 ) -> None:
     """Write photos and vectors first, as a restore does."""
     record, target = deps.record, job.params["target"]
-    each = partial(in_turn, deps.tools.store, progress)
 
-    async def put_images(rows: list[Row]) -> None:
-        await _check_wanted(job, record)
-        await record.restore_images(target, rows)
+    async def each(batches: Iterator[list[T]], put: Callable[[list[T]], Awaitable[object]]) -> None:
+        async def put_wanted(batch: list[T]) -> None:
+            await _check_wanted(job, record)
+            await put(batch)
+
+        await in_turn(deps.tools.store, progress, batches, put_wanted)
 
     async def put_vectors(rows: list[Row]) -> None:
-        await _check_wanted(job, record)
         kept = [row for row in rows if (row["space"], row["space_version"]) in shared]
         await record.restore_vectors(target, kept)
 
     async def put_products(batch: list[tuple[Products, list[Row]]]) -> None:
-        await _check_wanted(job, record)
         for products, texts in batch:
             await record.restore_products(target, before, products, texts=texts)
             progress.add(len(products) + len(texts) - 1)
 
-    async def put_pending(rows: list[Row]) -> None:
-        await _check_wanted(job, record)
-        await record.restore_pending(target, rows)
-
-    async def put_synonyms(rows: list[Row]) -> None:
-        await _check_wanted(job, record)
-        await record.restore_synonyms(target, before, rows)
-
-    await each(copied.rows("images"), put_images)
+    await each(copied.rows("images"), partial(record.restore_images, target))
     await each(copied.rows("vectors"), put_vectors)
     await each(([pair] for pair in _with_texts(copied)), put_products)
-    await each(copied.rows("pending"), put_pending)
-    await each(copied.rows("synonyms"), put_synonyms)
+    await each(copied.rows("pending"), partial(record.restore_pending, target))
+    await each(copied.rows("synonyms"), partial(record.restore_synonyms, target, before))
     progress.add(copied.counts["product_images"])
 
 
@@ -278,7 +254,7 @@ def _with_texts(copied: CopiedTables) -> Iterator[tuple[Products, list[Row]]]:
         yield products, texts
 
 
-async def _check_wanted(job: Job, record: CopyingRecord) -> None:
+async def _check_wanted(job: Job, record: Record) -> None:
     """Raise CatalogDeleted unless the new catalog still waits for this copy."""
     found = await record.catalog_entry(job.params["target"])
     mine = found is not None and found.uid == job.params["uid"]

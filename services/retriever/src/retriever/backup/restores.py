@@ -44,8 +44,8 @@ from retriever.domain.jobs import Progress, reporting
 from retriever.domain.product import MAX_PHOTOS
 from retriever.domain.synonyms import checked, loaded
 from retriever.domain.words import MOST_LABEL
-from retriever.ports.backup import BackupRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.artefacts.backup_errors import BackupDamaged
 from servicekit.artefacts.backups import Backups
 from servicekit.artefacts.manifest import MANIFEST
@@ -79,8 +79,7 @@ async def restore(job: Job, deps: BackupTools, prefix: str) -> Mapping[str, Any]
 
     `prefix`: what the names of collections begin with.
     """
-    progress = Progress()
-    return await reporting(_restore(job, deps, prefix, progress), job, progress, deps.jobs)
+    return await reporting(partial(_restore, job, deps, prefix), job, deps.jobs)
 
 
 async def _restore(
@@ -89,7 +88,8 @@ async def _restore(
     store, record, source = deps.store, deps.record, job.params["source"]
     unsigned = job.params.get("unsigned", False)
     opened = partial(store.open, source, job.params["backup_id"], unsigned=unsigned)
-    with await store.run(opened) as backup, Spool(store.spool_folder()) as spool:
+    backup = await store.run(opened)
+    with Spool(store.spool_folder()) as spool:
         reader, manifest = ArchiveReader(backup, spool, record.archived()), backup.manifest
         check_catalog(manifest, source)
         generations = _checked(generations_of(manifest))
@@ -119,7 +119,7 @@ async def _restore(
 # Checks
 
 
-def check_tables(reader: ArchiveReader, record: BackupRecord, progress: Progress) -> None:
+def check_tables(reader: ArchiveReader, record: Record, progress: Progress) -> None:
     """Check that the record accepts all rows, and that their references exist.
 
     Raises BackupDamaged.
@@ -276,9 +276,7 @@ async def _put(catalog_id: str, image_id: str, data: bytes, photos: Photos) -> N
         await photos.put(catalog_id, image_id, data)
 
 
-async def register(
-    job: Job, generations: Sequence[Generation], prefix: str, record: BackupRecord
-) -> int:
+async def register(job: Job, generations: Sequence[Generation], prefix: str, record: Record) -> int:
     """Create a generation with a new collection for each that the catalog has no equal of. Return
     how many exceeded the limit; active ones are created first.
 
@@ -356,11 +354,11 @@ async def _write(
     """Write photos and vectors first: the products that follow can be indexed at once."""
     record, catalog, before = deps.record, job.catalog_id, job.params["before"]
     each = partial(in_turn, deps.store, progress)
-    await each(reader.rows("images"), lambda rows: record.restore_images(catalog, rows))
-    await each(reader.rows("vectors"), lambda rows: record.restore_vectors(catalog, rows))
-    await each(joined(reader), lambda rows: record.restore_products(catalog, before, rows))
-    await each(reader.rows("pending"), lambda rows: record.restore_pending(catalog, rows))
-    await each(reader.rows("synonyms"), lambda rows: record.restore_synonyms(catalog, before, rows))
+    await each(reader.rows("images"), partial(record.restore_images, catalog))
+    await each(reader.rows("vectors"), partial(record.restore_vectors, catalog))
+    await each(joined(reader), partial(record.restore_products, catalog, before))
+    await each(reader.rows("pending"), partial(record.restore_pending, catalog))
+    await each(reader.rows("synonyms"), partial(record.restore_synonyms, catalog, before))
 
     async def put_watches(batch: list[ArchivedWatch]) -> None:
         for archived in batch:
@@ -388,7 +386,7 @@ async def in_turn(
         await asyncio.sleep(time.monotonic() - began)
 
 
-async def _sweep(job: Job, record: BackupRecord, progress: Progress) -> int:
+async def _sweep(job: Job, record: Record, progress: Progress) -> int:
     """Delete products that the backup does not contain. Return their number."""
     deleted = 0
     async for count in sweep(job.catalog_id, All(), job.params["before"], record):

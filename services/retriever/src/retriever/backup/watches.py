@@ -25,7 +25,7 @@ from retriever.domain.watches import (
     WatchPhoto,
     check,
 )
-from retriever.ports.backup import BackupRecord
+from retriever.record import Record
 from retriever.watching.checking import ended, without_ended
 from retriever.watching.hourly_baseline import ALL_HOURS, PROJECTED
 from servicekit.artefacts.backup_errors import BackupDamaged
@@ -191,16 +191,14 @@ def _alert(row: Row) -> Alert:
     return replace(alert, sequence=row["sequence"], create_micros=row["create_time"])
 
 
-async def check_room(
-    catalog_id: str, watches: Sequence[ArchivedWatch], record: BackupRecord
-) -> None:
+async def check_room(catalog_id: str, watches: Sequence[ArchivedWatch], record: Record) -> None:
     """Raise WatchesFull if the catalog would have too many watches with those of a backup."""
     ids = {each.watch.watch_id for each, _ in await record.watches(catalog_id)}
     if len(ids | {each.stored.watch.watch_id for each in watches}) > MOST_WATCHES:
         raise WatchesFull(MOST_WATCHES)
 
 
-async def put_watch(job: Job, archived: ArchivedWatch, record: BackupRecord) -> None:
+async def put_watch(job: Job, archived: ArchivedWatch, record: Record) -> None:
     """Store a watch of a backup.
 
     One of its id that the catalog has is kept, unless the restore was forced: then it is changed as

@@ -8,8 +8,8 @@ to another photo store, no photo is deleted for that many days.
 
 from prometheus_client import Counter
 
-from retriever.ports.catalog import UnnamedRecord
 from retriever.ports.photos import PhotoFiles
+from retriever.record import Record
 
 SHELVES = 256
 LOOK = 2_000
@@ -22,7 +22,7 @@ COLLECTED = Counter("sightline_photos_collected_total", "Unused photos that were
 
 
 async def collect(
-    catalog_id: str, days: float, record: UnnamedRecord, files: PhotoFiles, now: float
+    catalog_id: str, days: float, record: Record, files: PhotoFiles, now: float
 ) -> int:
     """Note unused photos, and delete those that were unused for `days`. Return the number deleted.
     `now`: seconds since 1970 (UTC).

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from retriever.domain.jobs import request_key
 from retriever.domain.product import CatalogPart
-from retriever.ports.catalog import DeletionRecord
+from retriever.record import Record
 from servicekit.jobs.queue import Job, Jobs
 from sightline_rules.filters import Filter
 
@@ -41,7 +41,7 @@ async def purge(
     catalog_id: str,
     condition: Filter,
     packed: str,
-    record: DeletionRecord,
+    record: Record,
     jobs: Jobs,
     *,
     force: bool,
@@ -59,7 +59,7 @@ async def purge(
     return Purge(count, sample, await jobs.create(PURGE, catalog_id, params, same))
 
 
-async def delete(job: Job, condition: Filter, record: DeletionRecord, jobs: Jobs) -> int:
+async def delete(job: Job, condition: Filter, record: Record, jobs: Jobs) -> int:
     """Run a job of these kinds. Return the number of products deleted, including those of earlier
     attempts. Raise JobCancelled, JobClaimLost.
     """
@@ -76,7 +76,7 @@ async def delete(job: Job, condition: Filter, record: DeletionRecord, jobs: Jobs
 
 
 async def sweep(
-    catalog_id: str, condition: Filter, before: int, record: DeletionRecord
+    catalog_id: str, condition: Filter, before: int, record: Record
 ) -> AsyncIterator[int]:
     """Delete passing products that were last written whole before a commit. Yield the number for
     each batch."""
@@ -93,7 +93,7 @@ async def sweep(
 
 
 async def _count(
-    catalog_id: str, condition: Filter, before: int, record: DeletionRecord
+    catalog_id: str, condition: Filter, before: int, record: Record
 ) -> tuple[int, tuple[str, ...]]:
     """Return how many products pass, and some of them."""
     count, sample = 0, tuple[str, ...]()

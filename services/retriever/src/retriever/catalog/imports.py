@@ -14,8 +14,8 @@ from retriever.catalog.deletions import CLOSE_IMPORT, SAMPLE
 from retriever.catalog.images import CatalogPhotos
 from retriever.domain.imports import ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import ProductDraft, Stored
-from retriever.ports.catalog import ImportRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Job, Jobs
 from servicekit.rpc.requests import RequestInvalid, check_count
@@ -51,7 +51,7 @@ class Closed:
 
 
 async def open_import(
-    catalog_id: str, import_id: str, mode: ImportMode, record: ImportRecord
+    catalog_id: str, import_id: str, mode: ImportMode, record: Record
 ) -> ImportProgress:
     """Begin an import, or return the progress of an open one."""
     _check_id(import_id)
@@ -62,7 +62,7 @@ async def take(
     catalog_id: str,
     import_id: str,
     rows: Sequence[tuple[int, ProductDraft]],
-    record: ImportRecord,
+    record: Record,
     photos: Photos,
 ) -> Taken:
     """Store rows. In the violations of a row, `product` is the row's product."""
@@ -81,7 +81,7 @@ async def take(
 async def close(
     catalog_id: str,
     import_id: str,
-    record: ImportRecord,
+    record: Record,
     jobs: Jobs,
     *,
     share: float,

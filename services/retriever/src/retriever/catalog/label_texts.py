@@ -2,9 +2,9 @@
 
 from retriever.domain.errors import ImageDamaged, ImageNotFound, ImageRejected
 from retriever.domain.words import MOST_LABEL
-from retriever.ports.catalog import LabelTextRecord
 from retriever.ports.embedder import LabelReader
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.errors import ServiceError
 
 _FAILED = "MODEL_FAILED"
@@ -12,7 +12,7 @@ _FAILED = "MODEL_FAILED"
 
 
 async def read_label_texts(
-    catalog_id: str, limit: int, record: LabelTextRecord, photos: Photos, reader: LabelReader
+    catalog_id: str, limit: int, record: Record, photos: Photos, reader: LabelReader
 ) -> int:
     """Read the labels of up to `limit` photos. Return their number.
 

@@ -9,8 +9,8 @@ from retriever.catalog.images import CatalogPhotos, take_images
 from retriever.domain.errors import FieldMaskInvalid, OfferInvalid, ProductInvalid
 from retriever.domain.product import Offer, OfferDraft, ProductChange, ProductDraft, Stored
 from retriever.domain.validation import check_money, check_product
-from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.rpc.requests import check_count
 from sightline_rules import ids, markets
@@ -38,7 +38,7 @@ class UpdateDraft:
 
 
 async def update(
-    catalog_id: str, drafts: Sequence[UpdateDraft], record: CatalogRecord, photos: Photos
+    catalog_id: str, drafts: Sequence[UpdateDraft], record: Record, photos: Photos
 ) -> tuple[list[Stored | ServiceError], int]:
     """Update fields of products. Return an outcome for each, and the record's newest commit."""
     check_count("updates", len(drafts), MAX_UPDATES)
@@ -108,7 +108,7 @@ def _complaint(name: str) -> str:
 
 
 async def update_offers(
-    catalog_id: str, drafts: Sequence[OfferDraft], record: CatalogRecord
+    catalog_id: str, drafts: Sequence[OfferDraft], record: Record
 ) -> tuple[list[Stored | ServiceError], int]:
     """Set prices and availability. Return an outcome for each, and the record's newest commit."""
     check_count("offers", len(drafts), MAX_OFFERS)

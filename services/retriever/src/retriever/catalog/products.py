@@ -25,8 +25,8 @@ from retriever.domain.product import (
     Stored,
 )
 from retriever.domain.validation import check_product
-from retriever.ports.catalog import CatalogRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.rpc import requests
 from servicekit.rpc.requests import PageTokenInvalid, check_count
@@ -85,7 +85,7 @@ class FoundProducts:
 
 
 async def upsert(
-    catalog_id: str, drafts: Sequence[ProductDraft], record: CatalogRecord, photos: Photos
+    catalog_id: str, drafts: Sequence[ProductDraft], record: Record, photos: Photos
 ) -> tuple[list[Stored | ServiceError], int]:
     """Store products. Return an outcome for each, and the record's newest seq."""
     check_count("products", len(drafts), MAX_UPSERT)
@@ -132,7 +132,7 @@ async def batch_get(
 
 
 async def rejections(
-    catalog_id: str, product_ids: Sequence[str], condition: Filter, record: CatalogRecord
+    catalog_id: str, product_ids: Sequence[str], condition: Filter, record: Record
 ) -> dict[str, Rejection]:
     """Return why products fail a filter, of those that do."""
     if not product_ids:
@@ -146,7 +146,7 @@ async def rejections(
 
 async def list_products(
     catalog_id: str,
-    record: CatalogRecord,
+    record: Record,
     *,
     condition: Filter,
     order: ProductOrder,
@@ -182,7 +182,7 @@ async def list_products(
 
 async def list_places(
     catalog_id: str,
-    record: CatalogRecord,
+    record: Record,
     columns: Columns,
     *,
     condition: Filter,
@@ -227,16 +227,14 @@ async def _first_passing(
     return await off_loop(len(passing), first_positions(view.table, passing, order, after, count))
 
 
-async def delete(
-    catalog_id: str, product_ids: Sequence[str], record: CatalogRecord
-) -> tuple[int, int]:
+async def delete(catalog_id: str, product_ids: Sequence[str], record: Record) -> tuple[int, int]:
     """Delete products. Return how many existed, and the record's newest seq."""
     check_count("product_ids", len(product_ids), MAX_DELETE)
     return await record.delete(catalog_id, product_ids)
 
 
 async def get_image(
-    catalog_id: str, image_id: str, record: CatalogRecord, photos: Photos
+    catalog_id: str, image_id: str, record: Record, photos: Photos
 ) -> tuple[Image, bytes]:
     """Return a stored photo and its bytes."""
     image = await record.image(catalog_id, image_id)

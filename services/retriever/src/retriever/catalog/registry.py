@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from retriever.domain import registry
 from retriever.domain.errors import CatalogDeclared, CatalogExists, FieldMaskInvalid
 from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
-from retriever.ports.registry import CatalogRecord
+from retriever.record import Record
 from servicekit.catalogs.known import CatalogList, CatalogNotFound
 from servicekit.rpc.requests import RequestInvalid, page_place, page_size, page_token
 
@@ -21,7 +21,7 @@ UNDO_DAYS = 7.0
 class RecordedCatalogs:
     """See CatalogRegistry in servicekit.catalogs.known: the registry in this record."""
 
-    record: CatalogRecord
+    record: Record
 
     async def read(self, known_revision: str) -> CatalogList | None:
         return await self.record.catalog_list(known_revision)
@@ -31,7 +31,7 @@ class RecordedCatalogs:
 class Registry:
     """Use cases of the registry."""
 
-    record: CatalogRecord
+    record: Record
     declared: Collection[str]
     """Catalogs of the settings."""
     most: int

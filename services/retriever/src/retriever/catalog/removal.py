@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Protocol
 
 from retriever.domain.collection_names import in_every_shape
-from retriever.domain.generation import Generation, GenerationState
+from retriever.domain.generation import GenerationState
 from retriever.domain.registry import RETRIEVER, CatalogEntry
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
-from retriever.ports.registry import RemovalRecord
+from retriever.record import Record
 from servicekit.tasks.supervision import confined
 from servicekit.telemetry import get_logger
 
@@ -23,21 +22,11 @@ SHELVES = 256
 log = get_logger()
 
 
-class RemovedFrom(RemovalRecord, Protocol):
-    """The record, as a removal uses it."""
-
-    async def history(self, catalog_id: str) -> list[Generation]:
-        """Return every generation, including dropped ones, oldest first."""
-
-    async def mark(self, generation: Generation, *, state: GenerationState) -> bool:
-        """Change a generation's state. Return False if it was dropped."""
-
-
 @dataclass(frozen=True, slots=True)
 class Removal:
     """Removals of catalogs."""
 
-    record: RemovedFrom
+    record: Record
     photos: PhotoFiles
     index: VectorIndex
     declared: Collection[str]

@@ -7,7 +7,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 
 from retriever.domain.synonyms import StoredSynonyms, checked
-from retriever.ports.synonyms import SynonymRecord
+from retriever.record import Record
 from servicekit.catalogs.known import POLL_SECONDS, CatalogChange
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
@@ -32,7 +32,7 @@ class HeldSynonyms:
     """The rules of a process's catalogs: those of the record, at most POLL_SECONDS old. While they
     can't be read, those from before are used. Not for several event loops."""
 
-    record: SynonymRecord
+    record: Record
     clock: Callable[[], float] = time.monotonic
     _held: dict[str, _HeldRules] = field(default_factory=dict)
     _reading: dict[str, asyncio.Task[None]] = field(default_factory=dict)

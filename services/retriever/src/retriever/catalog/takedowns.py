@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from retriever.catalog.faces import FaceRules
 from retriever.domain.errors import ImageTakenDown
 from retriever.domain.product import Takedown
-from retriever.ports.catalog import TakedownRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.rpc.requests import RequestInvalid, page_place, page_size, page_token
 from sightline_rules.photos import PhotoInfo, image_id
 
@@ -28,7 +28,7 @@ class PermittedPhotos:
     wants; see ports/photos.py."""
 
     photos: Photos
-    record: TakedownRecord
+    record: Record
     faces: FaceRules | None = None
     """`None`: faces are left."""
 
@@ -62,7 +62,7 @@ class PermittedPhotos:
 
 
 async def take_down(
-    catalog_id: str, image_id: str, reason: str, record: TakedownRecord, photos: Photos
+    catalog_id: str, image_id: str, reason: str, record: Record, photos: Photos
 ) -> tuple[Takedown, list[str]]:
     """Take a photo down, whether it is stored or not. Return the takedown and the products that had
     it."""
@@ -74,14 +74,14 @@ async def take_down(
     return taken
 
 
-async def lift(catalog_id: str, image_id: str, record: TakedownRecord) -> bool:
+async def lift(catalog_id: str, image_id: str, record: Record) -> bool:
     """Lift a takedown. Return whether the photo had been taken down."""
     _check(image_id)
     return await record.lift_takedown(catalog_id, image_id)
 
 
 async def list_takedowns(
-    catalog_id: str, record: TakedownRecord, *, size: int, token: str
+    catalog_id: str, record: Record, *, size: int, token: str
 ) -> tuple[list[Takedown], str]:
     """Return a page of takedowns by their photos' ids, and the next page's token."""
     size = page_size(size, DEFAULT_PAGE, MAX_PAGE)

@@ -17,9 +17,10 @@ from retriever.columns.conditions import Conditions
 from retriever.columns.table import ProductTable
 from retriever.columns.vectors import LEAST_DEAD, Vectors, loaded
 from retriever.columns.word_index import WordIndex, indexed
+from retriever.domain.column_rows import PhotoRow
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats
-from retriever.ports.columns import ColumnRecord, PhotoRow
+from retriever.record import Record
 from servicekit.catalogs.known import CatalogChange
 from servicekit.tasks.off_loop import in_parts
 
@@ -99,7 +100,7 @@ class Columns:
 
     def __init__(
         self,
-        record: ColumnRecord,
+        record: Record,
         *,
         most_products: int = MOST_PRODUCTS,
         exact_rows: int = EXACT_ROWS,

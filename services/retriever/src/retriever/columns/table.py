@@ -15,7 +15,7 @@ from retriever.columns.column import Column, grown
 from retriever.columns.markets import MarketsColumn, market_columns
 from retriever.columns.numeric import MoneyColumn, NumberColumn
 from retriever.columns.ordering import OrderedColumn, Ties, tie_of
-from retriever.ports.columns import HELD, ProductRow
+from retriever.domain.column_rows import HELD, ProductRow
 from sightline_core.columns import Stamp
 from sightline_rules import kinds
 from sightline_rules.fields import CANDIDATE, MARKETS, Field

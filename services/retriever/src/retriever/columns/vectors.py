@@ -17,9 +17,9 @@ from retriever.columns.changes import ChangedPlaces
 from retriever.columns.column import grown
 from retriever.columns.table import ProductTable
 from retriever.columns.unique_pictures import UniquePictures
+from retriever.domain.column_rows import PhotoRow
 from retriever.domain.generation import Generation, VectorMetric
 from retriever.domain.vectors import Floats
-from retriever.ports.columns import PhotoRow
 
 NOBODY = -1
 _FIRST = 256

@@ -25,7 +25,8 @@ from retriever.domain.deliveries import (
     message_id,
     settle,
 )
-from retriever.ports.webhooks import DeliveryRecord, Post
+from retriever.ports.webhooks import Post
+from retriever.record import Record
 from servicekit.clock import Clock, now_micros
 from servicekit.errors import ServiceError
 from servicekit.keys.keyring import SigningKeys
@@ -76,7 +77,7 @@ class Deliverer:
 
     catalogs: Collection[str]
     """Catalogs in use; alerts of others wait until theirs is in use again."""
-    record: DeliveryRecord
+    record: Record
     steady: Post
     retrying: Post
     """For receivers whose last attempt failed."""

@@ -9,7 +9,8 @@ from retriever.domain import webhooks
 from retriever.domain.deliveries import TrialDelivery, headers, trial_message
 from retriever.domain.errors import WebhookInvalid, WebhookKeysMissing, WebhookNotFound
 from retriever.domain.webhooks import DeadLetter, Webhook, WebhookState
-from retriever.ports.webhooks import Post, WebhookRecord
+from retriever.ports.webhooks import Post
+from retriever.record import Record
 from servicekit.clock import Clock, now_micros
 from servicekit.keys.keyring import SigningKeys
 from servicekit.outbound.fetch import UriForbidden, UriUnreadable
@@ -22,7 +23,7 @@ DEFAULT_PAGE, MAX_PAGE = 50, 500
 class Webhooks:
     """The webhooks of a process's catalogs."""
 
-    record: WebhookRecord
+    record: Record
     keys: SigningKeys
     """Keys of the operator's file, which secrets are derived from."""
     poster: Post

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import threading
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from servicekit.errors import Unavailable
@@ -53,9 +53,10 @@ REPORT_SECONDS = 0.3
 T = TypeVar("T")
 
 
-async def reporting(work: Awaitable[T], job: Job, progress: Progress, jobs: Jobs) -> T:
-    """Await the work and report its progress meanwhile. Stop the work if the job is cancelled."""
-    task = asyncio.ensure_future(work)
+async def reporting(work: Callable[[Progress], Awaitable[T]], job: Job, jobs: Jobs) -> T:
+    """Do the work and report its progress meanwhile. Stop the work if the job is cancelled."""
+    progress = Progress()
+    task = asyncio.ensure_future(work(progress))
     try:
         while not task.done():
             with contextlib.suppress(Unavailable):  # the store is busy with the work itself

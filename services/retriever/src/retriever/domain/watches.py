@@ -149,8 +149,14 @@ SILENT: Final = FaultCondition(Fault.SILENT)
 Condition: TypeAlias = (
     PresenceCondition | CountCondition | DetectedCondition | UnusualCondition | FaultCondition
 )
-
-
+CONDITIONS: Final[Mapping[str, type[Condition]]] = {
+    "presence": PresenceCondition,
+    "count": CountCondition,
+    "detected": DetectedCondition,
+    "unusual": UnusualCondition,
+    "fault": FaultCondition,
+}
+"""Conditions by their kind."""
 _Targeted = PresenceCondition | CountCondition | DetectedCondition
 
 

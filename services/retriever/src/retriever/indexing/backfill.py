@@ -12,7 +12,7 @@ from retriever.domain.collection_names import in_every_shape
 from retriever.domain.errors import GenerationNotFound
 from retriever.domain.generation import Backlog, Generation
 from retriever.ports.engine import VectorIndex
-from retriever.ports.indexing import BackfillRecord
+from retriever.record import Record
 from servicekit.jobs.queue import Job, JobCancelled, Jobs
 from servicekit.telemetry import get_logger
 
@@ -28,7 +28,7 @@ SEARCHES_END_SECONDS = 10.0
 log = get_logger()
 
 
-async def backfill(job: Job, record: BackfillRecord, jobs: Jobs) -> dict[str, Any]:
+async def backfill(job: Job, record: Record, jobs: Jobs) -> dict[str, Any]:
     """Run a job of this kind and return its result. Raise JobCancelled after deleting the items
     that only it waits for; GenerationNotFound if the generation is dropped meanwhile; JobClaimLost.
     """
@@ -47,13 +47,13 @@ async def backfill(job: Job, record: BackfillRecord, jobs: Jobs) -> dict[str, An
     return {"photo_count": total, "failing_count": backlog.troubled}
 
 
-async def take_back(generation: Generation, record: BackfillRecord) -> None:
+async def take_back(generation: Generation, record: Record) -> None:
     """Delete pending items that only the backfill waits for."""
     while await record.take_back(generation, FORGET):
         pass
 
 
-async def _want_all(job: Job, generation: Generation, record: BackfillRecord, jobs: Jobs) -> int:
+async def _want_all(job: Job, generation: Generation, record: Record, jobs: Jobs) -> int:
     """Make the items that the generation lacks pending. Return the number of all photos."""
     total = await record.photo_count(generation)
     await jobs.progress(job, job.done, total)
@@ -65,7 +65,7 @@ async def _want_all(job: Job, generation: Generation, record: BackfillRecord, jo
 
 
 async def _await_vectors(
-    job: Job, generation: Generation, total: int, record: BackfillRecord, jobs: Jobs
+    job: Job, generation: Generation, total: int, record: Record, jobs: Jobs
 ) -> Backlog:
     """Wait until every photo is embedded or has failed for good. Return the backlog."""
     while True:
@@ -78,7 +78,7 @@ async def _await_vectors(
 
 
 async def _await_index(
-    job: Job, generation: Generation, total: int, record: BackfillRecord, jobs: Jobs
+    job: Job, generation: Generation, total: int, record: Record, jobs: Jobs
 ) -> None:
     """Wait until the collection holds every vector of the record's present head."""
     wanted = (await record.freshness(generation)).head
@@ -93,7 +93,7 @@ async def _await_index(
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def clear(job: Job, record: BackfillRecord, index: VectorIndex, jobs: Jobs) -> dict[str, Any]:
+async def clear(job: Job, record: Record, index: VectorIndex, jobs: Jobs) -> dict[str, Any]:
     """Delete what a dropped generation leaves: its collection, and vectors that no other one has.
 
     Raises JobCancelled, JobClaimLost, IndexUnavailable: what is deleted stays so.
@@ -116,7 +116,7 @@ async def clear(job: Job, record: BackfillRecord, index: VectorIndex, jobs: Jobs
     return {"deleted_count": done}
 
 
-async def _dropped(catalog_id: str, name: str, record: BackfillRecord) -> Generation:
+async def _dropped(catalog_id: str, name: str, record: Record) -> Generation:
     for generation in await record.history(catalog_id):
         if generation.name == name:
             return generation

@@ -8,15 +8,15 @@ from retriever.domain.errors import GenerationNotFound
 from retriever.domain.generation import TEXT_SPACE, Generation, GenerationState
 from retriever.domain.index_values import CollectionState
 from retriever.indexing.reconcile import reconcile
-from retriever.ports.engine import VectorIndex
-from retriever.ports.indexing import IndexRecord, Leader
+from retriever.ports.engine import Leader, VectorIndex
+from retriever.record import Record
 from servicekit.telemetry import get_logger
 
 log = get_logger()
 
 
 async def ensure_generation(
-    catalog_id: str, space: EmbeddingSpace, prefix: str, record: IndexRecord
+    catalog_id: str, space: EmbeddingSpace, prefix: str, record: Record
 ) -> Generation:
     """Return the first generation of a space, created active if the space has none at all.
 
@@ -61,7 +61,7 @@ def has_present_shape(generation: Generation) -> bool:
 
 
 async def reshape(
-    generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
+    generation: Generation, record: Record, index: VectorIndex, leader: Leader
 ) -> Generation:
     """Move a generation to a collection of the present shape, and return it.
 

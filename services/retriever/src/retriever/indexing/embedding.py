@@ -18,8 +18,8 @@ from retriever.domain.generation import Generation
 from retriever.domain.texts import digest_of
 from retriever.domain.vectors import Floats, GivenVector, VectorWrite, check_vector
 from retriever.ports.embedder import Embedder
-from retriever.ports.indexing import IndexRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from servicekit.errors import InvalidArgument, ServiceError
 from servicekit.telemetry import get_logger
 
@@ -82,7 +82,7 @@ class EmbeddingTools:
     """Collaborators and parameters for embedding a version's photos or texts."""
 
     generation: Generation
-    record: IndexRecord
+    record: Record
     photos: Photos
     embedder: Embedder
     known: frozenset[CategoryPath]
@@ -103,7 +103,7 @@ class _Wanted:
 
 async def embed_pending(
     generation: Generation,
-    record: IndexRecord,
+    record: Record,
     photos: Photos,
     embedder: Embedder,
     batch: int,
@@ -342,7 +342,7 @@ def _checked(generation: Generation, result: GivenVector | ServiceError) -> Answ
 
 
 async def _note_failure(
-    generation: Generation, item: Pending, error: ServiceError, record: IndexRecord
+    generation: Generation, item: Pending, error: ServiceError, record: Record
 ) -> None:
     """Mark items that can't be embedded, or failed too often; retry the others later."""
     hopeless = isinstance(error, InvalidArgument) and not isinstance(error, errors.VectorInvalid)
@@ -359,7 +359,7 @@ async def _note_failure(
 
 
 async def _retry_later(
-    generation: Generation, items: Iterable[Pending], record: IndexRecord, reason: str
+    generation: Generation, items: Iterable[Pending], record: Record, reason: str
 ) -> None:
     alike: dict[int, list[str]] = {}
     for item in items:

@@ -21,7 +21,7 @@ from retriever.domain.generation import (
     check_parameters,
 )
 from retriever.domain.jobs import OPEN, request_key
-from retriever.ports.generations import RegistryRecord
+from retriever.record import Record
 from servicekit.errors import FieldViolation
 from servicekit.jobs.queue import Decide, Job, Jobs
 from servicekit.rpc.requests import RequestInvalid
@@ -68,7 +68,7 @@ class Demand:
 
 
 async def create(
-    catalog_id: str, order: GenerationRequest, prefix: str, record: RegistryRecord
+    catalog_id: str, order: GenerationRequest, prefix: str, record: Record
 ) -> GenerationStatus:
     """Register a generation; from now on every write reaches it.
 
@@ -96,7 +96,7 @@ async def _register(
     order: GenerationRequest,
     offered: EmbeddingSpace,
     prefix: str,
-    record: RegistryRecord,
+    record: Record,
 ) -> Generation:
     """Register it under its name, or under the next free one."""
     for _ in range(_TRIES):
@@ -121,7 +121,7 @@ async def _register(
     raise GenerationExists(metadata={"name": name})  # other callers took all these names meanwhile
 
 
-async def _free_name(catalog_id: str, offered: EmbeddingSpace, record: RegistryRecord) -> str:
+async def _free_name(catalog_id: str, offered: EmbeddingSpace, record: Record) -> str:
     known = {each.name for each in await record.history(catalog_id)}
     stem = re.sub("[^a-z0-9-]", "-", f"{offered.space}-{offered.version[:12]}".lower())
     number = 1
@@ -161,7 +161,7 @@ def _given(order: GenerationRequest, offers: Sequence[EmbeddingSpace]) -> Embedd
 
 
 async def backfill(
-    catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs, *, request_id: str
+    catalog_id: str, name: str, record: Record, jobs: Jobs, *, request_id: str
 ) -> Job:
     """Request a job that embeds the generation's missing items, or return the running one.
 
@@ -175,7 +175,7 @@ async def verify(
     catalog_id: str,
     name: str,
     demand: Demand,
-    record: RegistryRecord,
+    record: Record,
     jobs: Jobs,
     *,
     request_id: str,
@@ -220,9 +220,7 @@ async def open_jobs(catalog_id: str, kind: str, jobs: Jobs) -> tuple[Job, ...]:
     return await jobs.list(catalog_id=catalog_id, kinds=(kind,), states=OPEN, limit=1_000)
 
 
-async def activate(
-    catalog_id: str, name: str, record: RegistryRecord, *, force: bool
-) -> GenerationStatus:
+async def activate(catalog_id: str, name: str, record: Record, *, force: bool) -> GenerationStatus:
     """Make it the active one of its space. Raises GenerationNotFound, GenerationNotVerified."""
     made = await record.activate(catalog_id, name, force=force)
     level = log.warning if made.forced else log.info
@@ -236,7 +234,7 @@ async def activate(
     return await _status(made, record)
 
 
-async def rollback(catalog_id: str, space: str, record: RegistryRecord) -> GenerationStatus:
+async def rollback(catalog_id: str, space: str, record: Record) -> GenerationStatus:
     """Activate the generation that was active before the current one. Raises
     RollbackUnavailable."""
     made = await record.rollback(catalog_id, space)
@@ -244,7 +242,7 @@ async def rollback(catalog_id: str, space: str, record: RegistryRecord) -> Gener
     return await _status(made, record)
 
 
-async def drop(catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs) -> GenerationStatus:
+async def drop(catalog_id: str, name: str, record: Record, jobs: Jobs) -> GenerationStatus:
     """Drop a generation; a job deletes its data. A repeated call requests the job again, in case
     the first call was interrupted. Raise GenerationNotFound, GenerationActive.
     """
@@ -254,6 +252,6 @@ async def drop(catalog_id: str, name: str, record: RegistryRecord, jobs: Jobs) -
     return await _status(made, record)
 
 
-async def _status(generation: Generation, record: RegistryRecord) -> GenerationStatus:
+async def _status(generation: Generation, record: Record) -> GenerationStatus:
     found = await record.statuses(generation.catalog_id, generation.space, dropped=True)
     return next(each for each in found if each.generation.name == generation.name)

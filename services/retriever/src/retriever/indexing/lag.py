@@ -11,10 +11,9 @@ from prometheus_client import Gauge
 
 from retriever.domain.generation import Outstanding
 from retriever.domain.metrics import catalog_label
-from retriever.ports.indexing import LagRecord
+from retriever.record import Record
 from servicekit.clock import now_micros
-from servicekit.sql.commits import pause
-from servicekit.tasks.supervision import Backoff, supervised
+from servicekit.tasks.supervision import Backoff, pause, supervised
 
 GAUGE_SECONDS, LATEST_SECONDS = 2.0, 30.0
 """Least and most seconds between two measurements. They follow the commits, if those are reported
@@ -30,7 +29,7 @@ MISMATCHED = Gauge(
 )
 
 
-async def keep_measuring(catalogs: Collection[str], record: LagRecord) -> None:
+async def keep_measuring(catalogs: Collection[str], record: Record) -> None:
     """Measure the lag until cancelled: after commits, and periodically while it grows."""
     commits = record.commits()
 
@@ -41,7 +40,7 @@ async def keep_measuring(catalogs: Collection[str], record: LagRecord) -> None:
     await supervised("lag", measure, Backoff(GAUGE_SECONDS, LATEST_SECONDS))
 
 
-async def measure_lag(catalogs: Collection[str], record: LagRecord) -> bool:
+async def measure_lag(catalogs: Collection[str], record: Record) -> bool:
     """Measure the lag of active generations; with many catalogs, report the worst under one label.
     Return whether one lags.
 
@@ -68,7 +67,7 @@ async def measure_lag(catalogs: Collection[str], record: LagRecord) -> bool:
     return any(lag or pending for lag, pending in worst.values())
 
 
-async def _lag(outstanding: Outstanding, record: LagRecord) -> tuple[float, int]:
+async def _lag(outstanding: Outstanding, record: Record) -> tuple[float, int]:
     """Return how many seconds a generation is behind, and what it waits for."""
     if not (outstanding.changes or outstanding.pending):
         return 0.0, 0

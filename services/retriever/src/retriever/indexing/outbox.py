@@ -13,8 +13,8 @@ from typing import TypeVar
 from retriever.domain import errors
 from retriever.domain.generation import Generation
 from retriever.domain.index_values import IndexRow
-from retriever.ports.engine import VectorIndex
-from retriever.ports.indexing import IndexRecord, Leader
+from retriever.ports.engine import Leader, VectorIndex
+from retriever.record import Record
 from servicekit.tasks.supervision import LoopEnded
 from servicekit.telemetry import get_logger
 
@@ -50,7 +50,7 @@ class Applied:
 
 
 async def apply_outbox(
-    generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
+    generation: Generation, record: Record, index: VectorIndex, leader: Leader
 ) -> Applied:
     """Apply the oldest changes to the index. The record's current state is written, so entries may
     be applied twice or together.

@@ -7,8 +7,7 @@ from typing import Any, Protocol
 from retriever.domain.errors import SpaceUnavailable
 from retriever.domain.generation import DEFAULT_SPACE
 from retriever.domain.jobs import request_key
-from retriever.ports.indexing import IndexRecord
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from servicekit.jobs.queue import Job, Jobs
 
 REBUILD = "rebuild_index"
@@ -26,9 +25,7 @@ class Checks(Protocol):
         """
 
 
-async def ask(
-    catalog_id: str, space: str, record: SearchRecord, jobs: Jobs, *, request_id: str
-) -> Job:
+async def ask(catalog_id: str, space: str, record: Record, jobs: Jobs, *, request_id: str) -> Job:
     """Ask the worker to rebuild a space's index. Raises SpaceUnavailable."""
     space = space or DEFAULT_SPACE
     if await record.generation(catalog_id, space) is None:
@@ -37,7 +34,7 @@ async def ask(
     return await jobs.create(REBUILD, catalog_id, {"space": space}, key)
 
 
-async def rebuild(job: Job, record: IndexRecord, jobs: Jobs, checks: Checks) -> Mapping[str, Any]:
+async def rebuild(job: Job, record: Record, jobs: Jobs, checks: Checks) -> Mapping[str, Any]:
     """Do such a job. Return its results. Raises JobCancelled, JobClaimLost.
 
     Comparisons that fail, because the engine is away, are made again by the worker's loop: the job

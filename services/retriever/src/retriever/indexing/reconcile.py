@@ -9,8 +9,8 @@ from itertools import pairwise
 from retriever.domain.generation import Generation, GenerationState
 from retriever.indexing.backfill import WANT
 from retriever.indexing.outbox import UPSERT_ROWS, batches, delete_rows, upsert_rows
-from retriever.ports.engine import VectorIndex
-from retriever.ports.indexing import IndexRecord, Leader
+from retriever.ports.engine import Leader, VectorIndex
+from retriever.record import Record
 
 SCAN_ROWS = 4_000
 """Rows that one step of a reconciliation compares, about."""
@@ -30,7 +30,7 @@ class Drift:
 
 
 async def reconcile(
-    generation: Generation, record: IndexRecord, index: VectorIndex, leader: Leader
+    generation: Generation, record: Record, index: VectorIndex, leader: Leader
 ) -> Drift:
     """Make the index equal to the record, range by range of the row ids.
 
@@ -58,7 +58,7 @@ async def reconcile(
     return Drift(upserted, deleted)
 
 
-async def _want_missing(generation: Generation, record: IndexRecord) -> None:
+async def _want_missing(generation: Generation, record: Record) -> None:
     """Make photos pending that lack a vector: those of a catalog that was filled before its first
     generation existed are too many for one transaction. No backfill is to follow there."""
     after: str | None = ""

@@ -1,1 +1,1 @@
-"""Interfaces of the record and the adapters, as the use cases need them."""
+"""Interfaces of engine, photos, embedder and network, as the use cases need them."""

@@ -6,14 +6,13 @@ from typing import Protocol
 from retriever.domain.category_mismatch import CategoryPath
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.faces import FaceBox
-from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress
-from retriever.domain.reference_fits import ReferencePlan, ReferenceProgress
+from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, ReferencePlan
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import ServiceError
 
 
-class SpaceTrainer(Protocol):
-    """Fits spaces."""
+class Trainer(Protocol):
+    """Fits spaces, and references of good pieces."""
 
     def fit(
         self, catalog_id: str, plan: FitPlan, total: int, photos: AsyncIterator[FitPhoto]
@@ -23,13 +22,7 @@ class SpaceTrainer(Protocol):
         Raises EmbedderUnavailable, and the embedder's own errors.
         """
 
-
-class ReferenceTrainer(Protocol):
-    """Fits references of good pieces."""
-
-    def fit_reference(
-        self, catalog_id: str, plan: ReferencePlan
-    ) -> AsyncIterator[ReferenceProgress]:
+    def fit_reference(self, catalog_id: str, plan: ReferencePlan) -> AsyncIterator[FitProgress]:
         """Fit the draft of a reference; yield its progress, last its result.
 
         Raises EmbedderUnavailable, and the embedder's own errors.
@@ -56,7 +49,7 @@ class LabelReader(Protocol):
         """
 
 
-class Embedder(SpaceTrainer, ReferenceTrainer, LabelReader, Protocol):
+class Embedder(Trainer, LabelReader, Protocol):
     """The embedder."""
 
     async def spaces(self, catalog_id: str) -> list[EmbeddingSpace]:

@@ -2,7 +2,7 @@
 
 Each acknowledged write is one transaction. It takes the next number of its catalog's commit
 sequence; the number's row is locked until the commit, so numbers become visible in order, also on
-PostgreSQL. Times are microseconds since 1970 (UTC). `ports` documents the record's calls.
+PostgreSQL. Times are microseconds since 1970 (UTC).
 
 A write leaves an outbox entry. Every generation applies the entries in order and remembers the last
 one (`applied_seq`); an entry that every live generation holds is deleted. A photo, or a product

@@ -61,6 +61,8 @@ def read_mismatches(
 
 
 def count_mismatched(connection: Connection, catalogs: Sequence[str]) -> dict[str, int]:
+    """Return by catalog the number of products with a photo that contradicts their category;
+    catalogs without any are left out."""
     return {row[0]: row[1] for row in connection.execute(_COUNTS, {"catalogs": catalogs})}
 
 

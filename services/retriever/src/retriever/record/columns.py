@@ -8,10 +8,10 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from retriever.domain.column_rows import HELD, Changes, PhotoRow, ProductRow
 from retriever.domain.generation import Generation
 from retriever.domain.product import Product
 from retriever.domain.vectors import Floats
-from retriever.ports.columns import HELD, Changes, PhotoRow, ProductRow
 from retriever.record import statements
 from retriever.record.hashes import from_signed
 from retriever.record.products import read_products
@@ -65,6 +65,7 @@ _COUNT = sa.select(products.c.product_id).where(products.c.catalog_id == sa.bind
 
 
 def read_written(connection: Connection, catalog_id: str, after: int | None) -> Changes:
+    """Return the changes after a commit; None: everything."""
     of = {"catalog_id": catalog_id}
     # Read first, so that a write between the two reads is read twice instead of being missed.
     head, uid, known_from = _head(connection, catalog_id)
@@ -87,6 +88,7 @@ def read_changed(connection: Connection, catalog_id: str, after: int) -> list[st
 def read_product_rows(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> Changes:
+    """Return the products that exist; no other changes."""
     head, uid, known_from = _head(connection, catalog_id)
     return Changes(head, _read_rows(connection, catalog_id, product_ids), (), uid, known_from)
 
@@ -94,6 +96,7 @@ def read_product_rows(
 def read_stamped(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> tuple[dict[str, Product], Stamp]:
+    """Return the products that exist, and the commit of which they are."""
     head, uid, _ = _head(connection, catalog_id)
     return read_products(connection, catalog_id, product_ids), Stamp(uid, head)
 
@@ -117,6 +120,7 @@ def _row(row: Any) -> ProductRow:
 def read_photo_rows(
     connection: Connection, generation: Generation, product_ids: Sequence[str] | None
 ) -> list[PhotoRow]:
+    """Return the rows that a generation should hold of these products; None: of all."""
     of, values = statements.ROWS[generation.of_products], statements.version_of(generation)
     row, seq = of.row.c, of.vector.c.seq
     query = of.select(row.row_id, row.product_id, of.image_id, of.position, seq)
@@ -132,6 +136,8 @@ def read_photo_rows(
 def read_photo_rows_since(
     connection: Connection, generation: Generation, after: int
 ) -> tuple[list[str], list[PhotoRow]]:
+    """Return the products that changed after a commit, and the rows that a generation should hold
+    of them."""
     changed = read_changed(connection, generation.catalog_id, after)
     return changed, read_photo_rows(connection, generation, changed)
 
@@ -139,6 +145,7 @@ def read_photo_rows_since(
 def read_first_vectors(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, Floats]:
+    """Return by product the vector of its first photo, if it has one."""
     if generation.of_products:
         return {}
     found = statements.look_up(connection, _FIRST, product_ids, statements.version_of(generation))
@@ -146,12 +153,15 @@ def read_first_vectors(
 
 
 def count_products(connection: Connection, catalog_id: str, most: int) -> int:
+    """Return the number of products, at most `most`."""
     return statements.count(connection, _COUNT, most, {"catalog_id": catalog_id})
 
 
 def read_means(
     connection: Connection, generation: Generation, after: str, limit: int
 ) -> list[tuple[str, Floats]]:
+    """Return the first products after `after` with a vector, by id, each with the mean of its
+    photos' vectors, or its own."""
     of, values = statements.ROWS[generation.of_products], statements.version_of(generation)
     product_id = of.row.c.product_id
     page = of.select(product_id).where(product_id > after).distinct()

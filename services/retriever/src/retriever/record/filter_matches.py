@@ -55,6 +55,10 @@ _SAMPLE = (
 def read_matching_rows(
     connection: Connection, generation: Generation, condition: Filter, part: Part, most: int
 ) -> MatchingRows | None:
+    """Return the rows that pass, found by an indexed part of the filter.
+
+    Return None if more than `most` products pass that part.
+    """
     whole = condition == part
     found = connection.execute(
         sa.select(products.c.product_id, *(() if whole else FACTS))
@@ -71,6 +75,7 @@ def read_matching_rows(
 def read_vectors(
     connection: Connection, generation: Generation, row_ids: Sequence[str]
 ) -> MatchingRows:
+    """Return the rows that the generation should hold, with their vectors."""
     return _read(connection, _BY_ROW[generation.of_products], generation, row_ids)
 
 
@@ -125,6 +130,7 @@ def _within(path: str) -> sa.ColumnElement[bool]:
 def read_sample(
     connection: Connection, catalog_id: str, after: str, size: int
 ) -> tuple[list[Facts], int]:
+    """Return products of the `size` rows after a row id, and the approximate number of rows."""
     values = {"catalog_id": catalog_id, "most": size}
     rows = connection.execute(_SAMPLE, {**values, "after": after}).all()
     span = int(rows[-1].row_id, 16) - int(after, 16) if rows else 0

@@ -61,6 +61,7 @@ _FRESHNESS = _freshness_statement()
 
 
 def read_freshness(connection: Connection, generation: Generation) -> Freshness:
+    """Return the lag of a generation behind the record."""
     values = {**version_of(generation), "applied_seq": generation.applied_seq}
     seq, time, *opened, waiting = connection.execute(_FRESHNESS, values).one()
     newest, newest_time = int(seq or 0), int(time or 0)

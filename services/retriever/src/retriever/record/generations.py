@@ -68,6 +68,8 @@ _OUTSTANDING = _outstanding_statement()
 
 
 def read_outstanding(connection: Connection, catalogs: Sequence[str]) -> list[Outstanding]:
+    """Return every live generation of some catalogs, oldest first, with whether it is
+    incomplete."""
     found = []
     for row in connection.execute(_OUTSTANDING, {"catalogs": catalogs}):
         values = row._asdict()
@@ -78,6 +80,7 @@ def read_outstanding(connection: Connection, catalogs: Sequence[str]) -> list[Ou
 
 
 def live_generations(connection: Connection, catalog_id: str) -> list[Generation]:
+    """Return every live generation, oldest first."""
     rows = connection.execute(_LIVE, {"catalog_id": catalog_id})
     return [_to_generation(row._asdict()) for row in rows]
 
@@ -85,6 +88,7 @@ def live_generations(connection: Connection, catalog_id: str) -> list[Generation
 def read_generation(
     connection: Connection, catalog_id: str, space: str, name: str = ""
 ) -> Generation | None:
+    """Return the generation of this name, or the active one; None if it does not exist."""
     values = {"catalog_id": catalog_id, "space": space}
     if name:
         return first_generation(connection.execute(_NAMED, {**values, "name": name}))
@@ -136,6 +140,7 @@ def photo_versions(live: Iterable[Generation]) -> list[Generation]:
 
 
 def all_generations(connection: Connection, catalog_id: str) -> list[Generation]:
+    """Return every generation, including dropped ones, oldest first."""
     rows = connection.execute(_ALL, {"catalog_id": catalog_id})
     return [_to_generation(row._asdict()) for row in rows]
 

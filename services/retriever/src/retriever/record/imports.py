@@ -59,6 +59,10 @@ def open_import(  # noqa: PLR0917 - a call of the record, with the time
     mode: ImportMode,
     active_seconds: float,
 ) -> ImportProgress:
+    """Begin an import unless it is known; return its progress. Raises ImportModeMismatch.
+
+    Another open import that took rows within `active_seconds` counts as in progress.
+    """
     session = Session(connection, catalog_id, now)
     known = _find(connection, catalog_id, import_id)
     if known is not None:
@@ -115,6 +119,7 @@ def read_decided(
 def decided_of(
     connection: Connection, catalog_id: str, import_id: str, numbers: Sequence[int]
 ) -> frozenset[int]:
+    """Return the rows that were decided. Raises ImportNotFound, ImportClosed."""
     open_state(connection, catalog_id, import_id)
     return frozenset(read_decided(connection, catalog_id, import_id, numbers))
 
@@ -122,8 +127,8 @@ def decided_of(
 def write_rows(
     connection: Connection, now: int, catalog_id: str, import_id: str, rows: Sequence[ImportRow]
 ) -> tuple[list[Stored | ServiceError], ImportProgress, int]:
-    """Decide rows, ascending by number. Return their outcomes, the stored ones for rows decided
-    before, and the newest commit."""
+    """Decide rows, ascending by number. Return their outcomes (the stored ones for rows decided
+    before), the import's progress and the newest commit. Raises ImportNotFound, ImportClosed."""
     session = Session(connection, catalog_id, now)
     known = open_state(connection, catalog_id, import_id)
     decided = read_decided(connection, catalog_id, import_id, [row.number for row in rows])
@@ -208,6 +213,10 @@ def close_import(
     dry_run: bool,
     sample: int,
 ) -> Closing:
+    """Close an import unless `dry_run`; a closed one gives the same answer again.
+
+    Raises ImportNotFound, and ImportDeletesTooMuch beyond `share` of the catalog.
+    """
     Session(connection, catalog_id, now)  # blocks the catalog's writers
     known = _find(connection, catalog_id, import_id)
     if known is None:
@@ -241,6 +250,8 @@ def close_import(
 
 
 def drop_rows(connection: Connection, catalog_id: str, import_id: str, limit: int) -> int:
+    """Delete up to `limit` outcomes of a closed import; return their number. Raises
+    ImportNotFound."""
     queue_up(connection, catalog_id)
     c = import_rows.c
     which = _of(import_rows, catalog_id, import_id)

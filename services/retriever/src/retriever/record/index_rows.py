@@ -45,6 +45,7 @@ def read_index_rows(
     *,
     after: int = -1,
 ) -> list[IndexRow]:
+    """Return the expected rows of these products, of commits after `after` only."""
     of = {**statements.version_of(generation), "after": after}
     found = statements.look_up(connection, _INDEX_ROWS[generation.of_products], product_ids, of)
     return [_to_index_row(row) for row in found]
@@ -53,6 +54,7 @@ def read_index_rows(
 def read_index_page(
     connection: Connection, generation: Generation, after: str, limit: int
 ) -> list[IndexRow]:
+    """Return the expected rows after a row id, ordered by id."""
     values = {**statements.version_of(generation), "after": after, "most": limit}
     page = connection.execute(_INDEX_PAGE[generation.of_products], values)
     return [_to_index_row(row) for row in page]
@@ -61,6 +63,7 @@ def read_index_page(
 def read_row_seqs(
     connection: Connection, generation: Generation, low: str, high: str
 ) -> dict[str, tuple[int, str]]:
+    """Return row id → (seq, product id) of the expected rows with low ≤ id < high."""
     of = statements.ROWS[generation.of_products]
     row = of.row.c
     query = (
@@ -77,6 +80,7 @@ def read_row_seqs(
 
 
 def count_rows(connection: Connection, generation: Generation, most: int | None = None) -> int:
+    """Return the number of expected rows, at most `most`."""
     of = statements.ROWS[generation.of_products]
     rows = of.select(of.row.c.row_id)
     return statements.count(connection, rows, most, statements.version_of(generation))
@@ -85,6 +89,7 @@ def count_rows(connection: Connection, generation: Generation, most: int | None 
 def read_product_vectors(
     connection: Connection, generation: Generation, product_id: str
 ) -> list[Floats]:
+    """Return the vectors of a product's photos in the version of a generation."""
     of = statements.ROWS[generation.of_products]
     query = of.select(of.vector.c.data).where(of.row.c.product_id == product_id)
     if not generation.of_products:

@@ -32,7 +32,11 @@ def judge(
     classifications: Mapping[str, Classification],
     known: Collection[CategoryPath],
 ) -> None:
-    """Replace the mismatches of photos."""
+    """Update which photos contradict their products' categories.
+
+    `classifications`: by photo, by the generation's version. `known`: as in
+    domain/category_mismatch.py.
+    """
     catalog_id = generation.catalog_id
     queue_up(connection, catalog_id)  # a product may be deleted at this moment
     for chunk in chunks(list(classifications)):

@@ -90,6 +90,7 @@ def put_words(connection: Connection, catalog_id: str, contents: Iterable[Produc
 def read_words(
     connection: Connection, catalog_id: str, product_ids: Sequence[str] | None
 ) -> list[tuple[str, Words]]:
+    """Return the words of the existing ones of these products; None: of all."""
     of = {"catalog_id": catalog_id}
     if product_ids is None:
         rows: Iterable[sa.Row[Any]] = connection.execute(_OF_CATALOG, of)
@@ -104,6 +105,7 @@ def read_words(
 def read_words_since(
     connection: Connection, catalog_id: str, after: int
 ) -> list[tuple[str, Words]]:
+    """Return the words of the existing products that changed after a commit."""
     return read_words(connection, catalog_id, read_changed(connection, catalog_id, after))
 
 
@@ -169,7 +171,9 @@ def find_words(
     others: Others = NO_OTHERS,
     statistics: WordStatistics | None = None,
 ) -> list[tuple[str, float]]:
-    """Return the products that match best. `statistics`: None: the current ones."""
+    """Return up to 1,000 products that have any of the words and pass, each with its match (0 to
+    1), best first, equal ones by id. `others`: terms that count as words. `statistics`: None: the
+    current ones."""
     engine = _ENGINES[connection.dialect.name](catalog_id, others)
     known = statistics or count_words(connection, catalog_id, asked, others=others)
     chosen, every = selecting(known.counts)

@@ -49,6 +49,7 @@ _TAGS = (
 def read_tagged(
     connection: Connection, catalog_id: str, image_ids: Sequence[str], tags: Collection[str]
 ) -> frozenset[str]:
+    """Return the photos of products with one of the tags."""
     found = look_up(connection, _TAGS, image_ids, {"catalog_id": catalog_id})
     return frozenset(row.image_id for row in found if not {*tags}.isdisjoint(json.loads(row.tags)))
 
@@ -56,6 +57,8 @@ def read_tagged(
 def read_labels(
     connection: Connection, catalog_id: str, after: str, limit: int
 ) -> tuple[list[Label], str | None]:
+    """Return the photos of the first `limit` products after `after`, and the last of these
+    products; None if there were none."""
     values = {"catalog_id": catalog_id, "after": after}
     page = list(connection.execute(_PAGE, {**values, "most": limit}).scalars())
     if not page:

@@ -79,6 +79,8 @@ def write_products(
 def change_products(
     connection: Connection, now: int, catalog_id: str, changes: Sequence[ProductChange]
 ) -> tuple[list[Stored | ServiceError], int]:
+    """Read, change and write products, in order; a rejected product is unchanged. Return the
+    outcomes and the newest commit."""
     session = Session(connection, catalog_id, now)
     named = [change.content.product_id for change in changes]
     found = read_products(connection, catalog_id, named)

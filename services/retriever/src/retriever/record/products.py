@@ -96,6 +96,7 @@ def _image_ids(
 def read_image_ids(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> dict[str, frozenset[str]]:
+    """Return by product the photos that it has now; products without photos are left out."""
     photos = _image_ids(connection, catalog_id, product_ids)
     return {product_id: frozenset(held) for product_id, held in photos.items()}
 
@@ -103,6 +104,7 @@ def read_image_ids(
 def read_products(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> dict[str, product.Product]:
+    """Return the products that exist."""
     of = {"catalog_id": catalog_id}
     photos: dict[str, list[product.Image]] = {}
     for row in look_up(connection, _PHOTOS, product_ids, of):
@@ -119,6 +121,10 @@ def read_page(
     *,
     mismatched_only: bool = False,
 ) -> list[product.Product]:
+    """Return products in order after the key (create time or 0, product id).
+
+    `mismatched_only`: those of which a photo contradicts the category.
+    """
     c = products.c
     query = sa.select(c.product_id).where(c.catalog_id == catalog_id).limit(limit)
     if mismatched_only:
@@ -188,6 +194,7 @@ def passing(rows: Iterable[Any], condition: Filter) -> Iterator[Any]:
 def read_part(
     connection: Connection, catalog_id: str, part: product.CatalogPart
 ) -> product.PartTally:
+    """Return the products in a part of the catalog."""
     c = products.c
     place = sa.tuple_(c.touched, c.product_id)
     query = (
@@ -205,6 +212,7 @@ def read_part(
 
 
 def read_image(connection: Connection, catalog_id: str, image_id: str) -> product.Image | None:
+    """Return the record of a photo, or None."""
     query = sa.select(*_PHOTO).where(on(images, catalog_id=catalog_id, image_id=image_id))
     row = connection.execute(query).first()
     return None if row is None else _to_image(row)

@@ -185,8 +185,8 @@ def update_catalog(
 def delete_catalog(
     connection: Connection, now: int, catalog_id: str, term_micros: int, etag: str
 ) -> CatalogEntry:
-    """Delete a catalog; a deleted one is returned. Raises CatalogNotFound, EtagMismatch,
-    CatalogIsAlias, CatalogHasAlias."""
+    """Delete a catalog, to be removed after a term; a deleted one is returned. Raises
+    CatalogNotFound, EtagMismatch, CatalogIsAlias, CatalogHasAlias."""
     session = Session(connection, REGISTRY, now)
     check_no_alias(connection, catalog_id)
     found = read_entry(connection, catalog_id)

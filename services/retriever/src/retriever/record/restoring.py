@@ -48,6 +48,7 @@ _ABSENT = dict.fromkeys(ADDED)
 
 
 def check(row: Row, image_ids: Sequence[str]) -> None:
+    """Raise BackupDamaged unless the catalog accepts such a product."""
     try:
         content = _content(row, image_ids)
         whole = row["etag"] in content_etags(content)
@@ -102,6 +103,7 @@ def _amount(value: Money) -> Amount:
 
 
 def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
+    """Register photos whose bytes are stored."""
     session = Session(connection, catalog_id, now)
     of = {"catalog_id": session.catalog_id}
     gone = session.taken_down(row["image_id"] for row in rows)
@@ -286,6 +288,7 @@ def _want_texts(
 
 
 def put_pending(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
+    """Restore the number of failed attempts of pending photos."""
     session = Session(connection, catalog_id, now)
     c = pending.c
     for row in rows:

@@ -49,6 +49,7 @@ def find(connection: Connection, catalog_id: str, name: str) -> Generation:
 
 
 def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
+    """Return a live generation. Raises GenerationNotFound."""
     generation = find(connection, catalog_id, name)
     if generation.state is GenerationState.DROPPED:
         raise errors.GenerationNotFound
@@ -57,6 +58,11 @@ def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
 
 def register(connection: Connection, now: int, generation: Generation) -> Generation:
     # A concurrent write either sees the new generation, or its photos are seen here.
+    """Register a generation; a space's first is active, with all photos pending, unless callers
+    give its vectors. Else it is building.
+
+    Raises GenerationExists, GenerationsFull.
+    """
     queue_up(connection, generation.catalog_id)
     known = all_generations(connection, generation.catalog_id)
     if any(each.name == generation.name for each in known):
@@ -73,6 +79,10 @@ def register(connection: Connection, now: int, generation: Generation) -> Genera
 
 
 def create_generation(connection: Connection, now: int, generation: Generation) -> Generation:
+    """Register a generation, active if its space has no active one, with all photos pending.
+
+    Times that are 0 become now. An existing generation of the name is returned unchanged.
+    """
     queue_up(connection, generation.catalog_id)  # as in `register`
     known = all_generations(connection, generation.catalog_id)
     for each in known:
@@ -102,6 +112,10 @@ def _insert(
 def activate(
     connection: Connection, now: int, catalog_id: str, name: str, *, force: bool
 ) -> Generation:
+    """Make a generation the active one of its space; does nothing if it is.
+
+    Raises GenerationNotFound, GenerationNotVerified.
+    """
     queue_up(connection, catalog_id)
     generation = find_live(connection, catalog_id, name)
     if generation.active:
@@ -137,6 +151,7 @@ def _objection(connection: Connection, generation: Generation, now: int) -> str:
 
 
 def rollback(connection: Connection, now: int, catalog_id: str, space: str) -> Generation:
+    """Activate the previously active generation. Raises RollbackUnavailable."""
     queue_up(connection, catalog_id)
     live = [each for each in live_generations(connection, catalog_id) if each.space == space]
     present = next((each for each in live if each.active), None)
@@ -151,6 +166,7 @@ def rollback(connection: Connection, now: int, catalog_id: str, space: str) -> G
 
 
 def retire(connection: Connection, catalog_id: str, name: str) -> Generation:
+    """Take a generation out of service. Raises GenerationNotFound, GenerationActive."""
     queue_up(connection, catalog_id)
     generation = find(connection, catalog_id, name)
     if generation.state is GenerationState.DROPPED:
@@ -161,6 +177,7 @@ def retire(connection: Connection, catalog_id: str, name: str) -> Generation:
 
 
 def save_verification(connection: Connection, generation: Generation, found: Verification) -> None:
+    """Store the result of a verification."""
     values = {"verification": verification_text(found)}
     connection.execute(sa.update(generations).where(is_generation(generation)).values(values))
 
@@ -182,12 +199,14 @@ def mark(
 
 
 def want_check(connection: Connection, generation: Generation) -> None:
+    """Request a comparison of the generation with the record."""
     mark(connection, generation, check_wanted=True)
 
 
 def read_statuses(
     connection: Connection, catalog_id: str, space: str = "", *, dropped: bool = False
 ) -> list[GenerationStatus]:
+    """Return the generations of a space (empty: of all), oldest first."""
     read = all_generations if dropped else live_generations
     known = [each for each in read(connection, catalog_id) if space in ("", each.space)]
     targets = {(each.space, each.predecessor) for each in known if each.active}
@@ -230,6 +249,7 @@ def _set(connection: Connection, generation: Generation, **values: Any) -> Gener
 
 
 def save_offers(connection: Connection, catalog_id: str, offered: Sequence[EmbeddingSpace]) -> None:
+    """Store the spaces that the embedder serves now."""
     queue_up(connection, catalog_id)
     connection.execute(sa.delete(offers).where(offers.c.catalog_id == catalog_id))
     rows = [
@@ -246,6 +266,7 @@ def save_offers(connection: Connection, catalog_id: str, offered: Sequence[Embed
 
 
 def read_offers(connection: Connection, catalog_id: str) -> list[EmbeddingSpace]:
+    """Return the spaces that the embedder served when the worker last asked."""
     c = offers.c
     query = sa.select(offers).where(c.catalog_id == catalog_id).order_by(c.space, c.space_version)
     return [
@@ -265,6 +286,11 @@ def enqueue_missing(
     *,
     backfill: bool = True,
 ) -> str | None:
+    """Enqueue those of the next `limit` photos or products that lack a vector. `backfill`: a
+    backfill alone waits for them.
+
+    Return the position to continue at; None at the end.
+    """
     if generation.given:
         return None
     # A concurrent write may add or remove a product with one of the photos.
@@ -285,12 +311,14 @@ def enqueue_missing(
 
 
 def retry_failed(connection: Connection, generation: Generation) -> None:
+    """Enqueue items again that could not be embedded."""
     anew = {"failed": False, "attempts": 0, "next_attempt": 0, "retried": True}
     which = pending_of(generation), pending.c.failed
     connection.execute(sa.update(pending).where(*which).values(anew))
 
 
 def read_backlog(connection: Connection, generation: Generation) -> Backlog:
+    """Return the items that the backfill waits for."""
     of = sa.and_(pending_of(generation), sa.or_(pending.c.backfill, pending.c.retried))
     waits = sa.and_(~pending.c.failed, holds_up())
     number = sa.select(sa.func.count())
@@ -301,6 +329,8 @@ def read_backlog(connection: Connection, generation: Generation) -> Backlog:
 
 
 def photos(connection: Connection, generation: Generation) -> int:
+    """Return the number of photos of the catalog's products; of products, where their texts are
+    embedded; of given vectors, where callers give them."""
     if generation.given:
         return count_rows(connection, generation)
     item = item_of(generation)
@@ -311,6 +341,7 @@ def photos(connection: Connection, generation: Generation) -> int:
 
 
 def end_backfill(connection: Connection, generation: Generation) -> None:
+    """Mark the generation as ready; failed photos are retried like any other."""
     queue_up(connection, generation.catalog_id)
     mine = sa.or_(pending.c.backfill, pending.c.retried)
     done = {"backfill": False, "retried": False}
@@ -322,6 +353,7 @@ def end_backfill(connection: Connection, generation: Generation) -> None:
 
 
 def take_back(connection: Connection, generation: Generation, limit: int) -> int:
+    """Delete up to `limit` items that only the backfill waits for; return their number."""
     failed = {"failed": True, "retried": False}
     mine = pending_of(generation), pending.c.retried
     connection.execute(sa.update(pending).where(*mine).values(failed))
@@ -329,6 +361,10 @@ def take_back(connection: Connection, generation: Generation, limit: int) -> int
 
 
 def discard(connection: Connection, generation: Generation, limit: int) -> int:
+    """Delete up to `limit` vectors, or pending items, of a dropped generation's version.
+
+    None while another live generation has the version.
+    """
     queue_up(connection, generation.catalog_id)
     version = generation.space, generation.space_version
     live = live_generations(connection, generation.catalog_id)

@@ -273,6 +273,7 @@ def delete(
 
 
 def sweep(connection: Connection, now: int, catalog_id: str, part: CatalogPart) -> PartTally:
+    """Return and delete the products in a part of the catalog, in one transaction."""
     session = Session(connection, catalog_id, now)
     found = read_part(connection, catalog_id, part)
     session.delete(found.product_ids)
@@ -280,12 +281,14 @@ def sweep(connection: Connection, now: int, catalog_id: str, part: CatalogPart) 
 
 
 def take_number(connection: Connection, now: int, catalog_id: str) -> int:
-    """Return a new number of the commit sequence."""
+    """Return a new number of the commit sequence: later writes of whole products have it or a
+    greater one."""
     return Session(connection, catalog_id, now).take()[0]
 
 
 def reach(connection: Connection, now: int, catalog_id: str, commit: int) -> None:
-    """Raise the commit sequence, so that the next number is greater than `commit`."""
+    """Raise the commit sequence, so that the next number is greater than `commit`: index tokens
+    stay valid."""
     session = Session(connection, catalog_id, now)
     session.take(max(0, commit - session.head))
 

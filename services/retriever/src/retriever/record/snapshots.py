@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 
 from retriever.domain.archive import ArchiveColumn, ArchiveTable, ColumnType, Row
 from retriever.domain.generation import TEXT_SPACE, Generation
-from retriever.ports.backup import Snapshot
 from retriever.record.generations import live_generations
 from retriever.record.tables import (
     images,
@@ -100,7 +99,7 @@ _SOURCES = {of.name: of for of in (*_OWN, *_TEXTS)}
 
 @dataclass(frozen=True, slots=True)
 class RecordSnapshot:
-    """See ports.backup.Snapshot. Valid within its transaction."""
+    """A catalog's record at one commit. Valid within its transaction."""
 
     connection: Connection
     catalog_id: str
@@ -150,8 +149,9 @@ def _order(source: sa.Table) -> Sequence[sa.Column[Any]]:
 
 
 def take_snapshot(
-    connection: Connection, now: int, catalog_id: str, take: Callable[[Snapshot], T]
+    connection: Connection, now: int, catalog_id: str, take: Callable[[RecordSnapshot], T]
 ) -> T:
+    """Return `take` of the catalog at one commit; writes go on."""
     c = sequences.c
     head = connection.execute(sa.select(c.seq).where(c.catalog_id == catalog_id)).scalar()
     generations = live_generations(connection, catalog_id)

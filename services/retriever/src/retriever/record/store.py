@@ -112,7 +112,7 @@ def _writes_now(work: Callable[Concatenate[Connection, int, P], T]) -> Call[P, T
 
 
 class Record:
-    """The record's calls; ports/ documents each."""
+    """The record's calls. The functions document them."""
 
     def __init__(self, db: Database, clock: Clock = now_micros) -> None:
         """Wrap a database. `clock`: microseconds since 1970 (UTC)."""
@@ -165,7 +165,7 @@ class Record:
     removals_due = _reads_now(registry.removals_due)
 
     def reserving_copy(self, target: str, uid: str, most: int) -> Beside:
-        """See `CatalogRecord` of ports/registry.py."""
+        """Return what runs `reserve_copy` beside the job of a copy."""
         return lambda connection, job: registry.reserve_copy(
             connection, self._clock(), job.catalog_id, target, uid=uid, most=most
         )

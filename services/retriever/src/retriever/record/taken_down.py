@@ -38,8 +38,8 @@ def read_takedowns(
 def take_down(
     connection: Connection, now: int, catalog_id: str, image_id: str, reason: str
 ) -> tuple[Takedown, list[str]]:
-    """Remove a photo from every product. Return the products that had it. A repeated takedown keeps
-    the first reason."""
+    """Remove a photo from every product and delete it. Return the takedown and the products that
+    had it. A repeated takedown keeps the first reason."""
     session = Session(connection, catalog_id, now)
     row = {"catalog_id": catalog_id, "image_id": image_id, "reason": reason, "create_time": now}
     statements.put(connection, takedowns, [row], keep=True)

@@ -86,6 +86,7 @@ def drop_blank(
 def read_texts(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, str]:
+    """Return the texts of existing products; empty: the product has no text."""
     products = read_products(connection, generation.catalog_id, product_ids)
     return {product_id: text_of(product.content) for product_id, product in products.items()}
 
@@ -93,6 +94,7 @@ def read_texts(
 def read_embedded(
     connection: Connection, generation: Generation, product_ids: Sequence[str]
 ) -> dict[str, tuple[str, Floats]]:
+    """Return by product the embedded text and its vector; not of pending texts."""
     texts = read_texts(connection, generation, product_ids)
     rows = statements.look_up(connection, _HELD, texts, statements.version_of(generation))
     return {

@@ -102,12 +102,14 @@ def read_waiting(
     spaces: Sequence[str],
     kinds: Sequence[str],
 ) -> Waiting:
+    """Return which work is pending: photos of these spaces, changes, jobs of these kinds."""
     values = {"catalogs": catalogs, "spaces": spaces, "kinds": kinds, "now": now}
     photos, changes, open_jobs = connection.execute(_WAITING, values).one()
     return Waiting(bool(photos), bool(changes), bool(open_jobs))
 
 
 def read_due(connection: Connection, now: int, generation: Generation, limit: int) -> list[Pending]:
+    """Return items to embed now, the longest waiting first."""
     values = {**version_of(generation), "now": now, "most": limit}
     return [
         Pending(row.image_id, row.size, row.attempts, bool(row.used))
@@ -116,6 +118,7 @@ def read_due(connection: Connection, now: int, generation: Generation, limit: in
 
 
 def read_changes(connection: Connection, generation: Generation, limit: int) -> list[Change]:
+    """Return the oldest outbox entries that the generation does not hold, in order."""
     values = {"catalog_id": generation.catalog_id, "after": generation.applied_seq}
     found = _changes(connection.execute(_NEXT_CHANGES, {**values, "most": limit}))
     if len(found) < limit:
@@ -153,6 +156,7 @@ def postpone(  # noqa: PLR0917 - a call of the record, with the time
     seconds: float,
     reason: str,
 ) -> None:
+    """Count a failed attempt of items and schedule a retry."""
     values = {
         "attempts": pending.c.attempts + 1,
         "next_attempt": now + int(seconds * 1e6),

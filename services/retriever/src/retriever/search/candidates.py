@@ -11,7 +11,7 @@ from retriever.columns.column_cache import View
 from retriever.domain.generation import Generation
 from retriever.domain.index_values import Collapse, Hit
 from retriever.domain.vectors import Floats
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.search.collapse import FirstVectors, choose, most_marked
 from retriever.search.exact import Ordered
 from retriever.search.query import MAX_TOP_K, SearchQuery
@@ -87,7 +87,7 @@ async def first_of_each(
     left_out: Collection[str],
     own: Ints,
     *,
-    record: SearchRecord,
+    record: Record,
     generation: Generation,
 ) -> Ordered:
     """Return the products of an engine's hits, each by its nearest one, if the product passes now.
@@ -121,9 +121,7 @@ async def first_of_each(
     )
 
 
-def recorded_vectors(
-    view: View, record: SearchRecord, generation: Generation | None
-) -> FirstVectors:
+def recorded_vectors(view: View, record: Record, generation: Generation | None) -> FirstVectors:
     """Return vectors of first photos, read from the record.
 
     `generation`: whose vectors are compared; None: only hashes are compared.

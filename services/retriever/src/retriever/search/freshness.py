@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from retriever.domain import errors
 from retriever.domain.generation import Freshness, GenerationSnapshot
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain, Remaining
 from retriever.search.fallback.from_record import RecordCopy
 from retriever.search.query import SearchQuery
@@ -19,7 +19,7 @@ WAIT_STEP = 0.02
 
 
 async def resolve(
-    query: SearchQuery, record: SearchRecord, remaining: Remaining, awaited: Collection[str]
+    query: SearchQuery, record: Record, remaining: Remaining, awaited: Collection[str]
 ) -> GenerationSnapshot:
     """Return the generation to search: the one named, else the active one of the space."""
     space, given = query.vector.space if query.vector else query.space, query.given
@@ -99,7 +99,7 @@ def wanted_write(query: SearchQuery) -> int:
 async def reached(
     query: SearchQuery,
     snapshot: GenerationSnapshot,
-    record: SearchRecord,
+    record: Record,
     remaining: Remaining,
     fallback: FallbackChain | None = None,
 ) -> tuple[Freshness, RecordCopy | None]:
@@ -117,7 +117,7 @@ async def reached(
 
 
 async def recorded(
-    query: SearchQuery, snapshot: GenerationSnapshot, record: SearchRecord, remaining: Remaining
+    query: SearchQuery, snapshot: GenerationSnapshot, record: Record, remaining: Remaining
 ) -> Freshness:
     """Return the freshness of the record, once it holds all vectors up to the write that the caller
     wants to see."""
@@ -134,9 +134,7 @@ def _holds(freshness: Freshness, wanted: int) -> bool:
     return freshness.seq >= wanted
 
 
-async def _next(
-    snapshot: GenerationSnapshot, record: SearchRecord, wait: Wait
-) -> GenerationSnapshot:
+async def _next(snapshot: GenerationSnapshot, record: Record, wait: Wait) -> GenerationSnapshot:
     """Return the generation after a pause. Raises StageDeadline, GenerationNotFound."""
     await wait.pause()
     made = snapshot.generation

@@ -20,7 +20,7 @@ from retriever.domain.index_values import Collapse
 from retriever.domain.synonyms import AskedWords
 from retriever.domain.vectors import Floats
 from retriever.domain.words import LABEL, MOST_FOUND, in_market, label_words, words_of_terms
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.search.candidates import Candidates, recorded_vectors
 from retriever.search.collapse import choose
 from retriever.search.corrections import corrected
@@ -82,7 +82,7 @@ class KeywordAnswer:
 
 async def search(
     query: KeywordQuery,
-    record: SearchRecord,
+    record: Record,
     measure: Measure = lambda _: contextlib.nullcontext(),
     *,
     columns: Columns | None = None,
@@ -130,7 +130,7 @@ async def _correction(query: KeywordQuery, asked: AskedWords, columns: Columns) 
 
 
 async def _uses(
-    catalog_id: str, asked: AskedWords, product_ids: Sequence[str], record: SearchRecord
+    catalog_id: str, asked: AskedWords, product_ids: Sequence[str], record: Record
 ) -> dict[str, tuple[str, str]]:
     """Return the synonyms by which products were found."""
     if not asked.uses or not product_ids:
@@ -141,7 +141,7 @@ async def _uses(
 
 
 async def _read(
-    query: KeywordQuery, product_ids: Sequence[str], record: SearchRecord
+    query: KeywordQuery, product_ids: Sequence[str], record: Record
 ) -> dict[str, list[str]]:
     """Return the words of the label that each product has in its texts or on its labels."""
     asked = label_words(query.text)
@@ -155,7 +155,7 @@ async def _read(
 async def counts(
     catalog_id: str,
     texts: Sequence[str],
-    record: SearchRecord,
+    record: Record,
     columns: Columns,
     synonyms: Synonyms = NO_SYNONYMS,
 ) -> list[int]:
@@ -175,7 +175,7 @@ async def counts(
     return [await _count(catalog_id, each, record, columns) for each in asked]
 
 
-async def _count(catalog_id: str, asked: AskedWords, record: SearchRecord, columns: Columns) -> int:
+async def _count(catalog_id: str, asked: AskedWords, record: Record, columns: Columns) -> int:
     if not asked.words:
         return 0
     held = await columns.words(catalog_id)
@@ -205,7 +205,7 @@ class _Matching:
 async def _matching(
     query: KeywordQuery,
     asked: AskedWords,
-    record: SearchRecord,
+    record: Record,
     columns: Columns,
     dictionaries: Dictionaries,
 ) -> _Matching:
@@ -252,7 +252,7 @@ def check(query: KeywordQuery) -> None:
     check_limits(query.top_k, query.excluded)
 
 
-async def _ordered(query: KeywordQuery, found: _Matching, record: SearchRecord) -> Ordered:
+async def _ordered(query: KeywordQuery, found: _Matching, record: Record) -> Ordered:
     async def firsts(places: Ints) -> Mapping[int, Floats]:
         # Its vectors decide whether similar photos are the same picture.
         looks = await record.generation(query.catalog_id, DEFAULT_SPACE)

@@ -9,9 +9,9 @@ statistics by which words count.
 
 import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 
@@ -33,8 +33,9 @@ from retriever.columns.ordering import (
 from retriever.columns.table import ProductTable
 from retriever.columns.word_index import Matches
 from retriever.domain.errors import ColumnsUnavailable
-from retriever.domain.synonyms import AskedWords, Others
-from retriever.domain.words import NO_OTHERS, WordStatistics, in_market
+from retriever.domain.synonyms import AskedWords
+from retriever.domain.words import WordStatistics, in_market
+from retriever.record import Record
 from retriever.search.query import EVERYTHING
 from retriever.search.word_forms import with_forms
 from servicekit.errors import FieldViolation
@@ -59,27 +60,6 @@ MOST_RANKED = 10_000
 MOST_TEXT = 4_096
 _CREATED = "create_time"
 _COUNT = re.compile("[0-9]{1,6}")
-
-
-class WordRecord(Protocol):
-    """The record, as listings of catalogs use it whose words are not in memory."""
-
-    async def find_words(
-        self,
-        catalog_id: str,
-        asked: Sequence[str],
-        condition: Filter,
-        excluded: Collection[str],
-        *,
-        others: Others = NO_OTHERS,
-        statistics: WordStatistics | None = None,
-    ) -> list[tuple[str, float]]:
-        """Return up to 1,000 products that have any of the words and pass, with their matches."""
-
-    async def count_words(
-        self, catalog_id: str, asked: Sequence[str], *, others: Others = NO_OTHERS
-    ) -> WordStatistics:
-        """Return the current statistics of the words of a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +114,7 @@ class ListingPage:
 
 
 async def browse(
-    query: ListingQuery, columns: Columns, record: WordRecord, synonyms: Synonyms = NO_SYNONYMS
+    query: ListingQuery, columns: Columns, record: Record, synonyms: Synonyms = NO_SYNONYMS
 ) -> ListingPage:
     """Return a page of all products that pass.
 
@@ -263,7 +243,7 @@ async def _with_words(
     asked: AskedWords,
     view: View,
     columns: Columns,
-    record: WordRecord,
+    record: Record,
     *,
     first: WordStatistics | None,
 ) -> _Selected:

@@ -21,7 +21,7 @@ from retriever.domain.generation import Generation, IndexKind, VectorMetric
 from retriever.domain.index_values import WHOLE, Hit, Slice, hit_order
 from retriever.domain.vectors import Floats, exact_scores
 from retriever.ports.engine import VectorIndex
-from retriever.ports.search import MatchRecord
+from retriever.record import Record
 from retriever.search.planning import (
     MAX_LIMIT,
     MOST_MATCHES,
@@ -71,7 +71,7 @@ class Nearest:
     vectors: Sequence[Floats]
     condition: Filter
     latest: bool
-    record: MatchRecord
+    record: Record
     index: VectorIndex
     call: EngineCaller
     last: RoundResult = field(default_factory=lambda: RoundResult([], complete=True))
@@ -183,7 +183,7 @@ async def begin(
     vectors: Sequence[Floats],
     excluded: int,
     latest: bool,
-    record: MatchRecord,
+    record: Record,
     index: VectorIndex,
     samples: Samples,
 ) -> Nearest:
@@ -221,7 +221,7 @@ async def reach(
     generation: Generation,
     ask: Callable[[], Awaitable[T]],
     index: VectorIndex,
-    record: MatchRecord,
+    record: Record,
 ) -> T:
     """Return the engine's answer, after loading a collection that a restart left out of memory."""
     try:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 
-from retriever.ports.search import MatchRecord
+from retriever.record import Record
 from retriever.search.planning import Sample
 from servicekit.catalogs.known import CatalogChange
 from servicekit.errors import ServiceError
@@ -40,7 +40,7 @@ class Samples:
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
 
-    async def of(self, catalog_id: str, head: int, record: MatchRecord) -> Sample:
+    async def of(self, catalog_id: str, head: int, record: Record) -> Sample:
         """Return the current sample; only the first search of a catalog waits for it.
 
         `head`: the record's newest write.
@@ -64,13 +64,13 @@ class Samples:
         changed = kept.sample.head != head and kept.sample.rows < SMALL
         return age > (CHANGED_SECONDS if changed else AGE_SECONDS)
 
-    async def _renew(self, kept: _Kept, catalog_id: str, head: int, record: MatchRecord) -> Sample:
+    async def _renew(self, kept: _Kept, catalog_id: str, head: int, record: Record) -> Sample:
         """Read the sample again; if the record does not answer, the next search retries."""
         with suppress(ServiceError):
             kept.sample = await self._draw(catalog_id, head, record)
             kept.drawn = self._clock()
         return kept.sample
 
-    async def _draw(self, catalog_id: str, head: int, record: MatchRecord) -> Sample:
+    async def _draw(self, catalog_id: str, head: int, record: Record) -> Sample:
         facts, rows = await record.sample(catalog_id, secrets.token_hex(16), SIZE)
         return Sample(tuple(facts), rows, head)

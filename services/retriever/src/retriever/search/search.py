@@ -18,7 +18,7 @@ from retriever.columns.vectors import Vectors
 from retriever.domain.generation import Freshness, Generation, GenerationSnapshot
 from retriever.domain.index_values import Collapse
 from retriever.ports.engine import VectorIndex
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.search import exact
 from retriever.search.candidates import Candidates, first_of_each
 from retriever.search.fallback.chain import FallbackChain, FallbackSearch, Remaining
@@ -58,7 +58,7 @@ class FoundNearest:
 class Searcher:
     """Collaborators of the searches of one process."""
 
-    record: SearchRecord
+    record: Record
     index: VectorIndex
     columns: Columns
     awaited: Collection[str] = ()

@@ -7,7 +7,7 @@ from retriever.columns.column_cache import Columns
 from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexUnavailable
 from retriever.domain.generation import Counts, Freshness, Generation
 from retriever.ports.engine import VectorIndex
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.search.fallback.collection_breaker import CollectionBreaker
 
 NO_COLLECTION = "none"
@@ -30,7 +30,7 @@ class Census:
 async def count(
     catalog_id: str,
     space: str,
-    record: SearchRecord,
+    record: Record,
     index: VectorIndex,
     *,
     seconds: float | None = None,
@@ -65,7 +65,7 @@ def _advice(generation: Generation, rows: int) -> str:
 
 async def _indexed(
     generation: Generation | None,
-    record: SearchRecord,
+    record: Record,
     index: VectorIndex,
     seconds: float | None,
 ) -> int:

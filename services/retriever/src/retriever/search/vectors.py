@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from retriever.domain.errors import SpaceUnavailable, VectorInvalid, VersionMismatch
 from retriever.domain.generation import Generation
 from retriever.domain.vectors import Floats, GivenVector, VectorWrite, check_vector
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from servicekit.errors import ServiceError
 from servicekit.rpc import requests
 from servicekit.rpc.requests import check_count
@@ -20,7 +20,7 @@ MAX_PAGE = 1_000
 async def upsert_vectors(
     catalog_id: str,
     given: Sequence[tuple[str, str, GivenVector]],
-    record: SearchRecord,
+    record: Record,
 ) -> tuple[list[ServiceError | None], int]:
     """Store (product id, image id, vector), each with an outcome of its own; and the newest seq."""
     check_count("vectors", len(given), MAX_VECTORS)
@@ -75,7 +75,7 @@ class VectorPage:
 
 
 async def list_vectors(
-    catalog_id: str, space: str, record: SearchRecord, *, page_size: int, page_token: str
+    catalog_id: str, space: str, record: Record, *, page_size: int, page_token: str
 ) -> VectorPage:
     """Return a page of the products that have a vector of the space's active generation.
 

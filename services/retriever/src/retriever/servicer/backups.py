@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from retriever.backup import backups
 from retriever.domain.archive import generations_of, table_file
-from retriever.ports.backup import BackupRecord
+from retriever.record import Record
 from retriever.servicer import messages as wire
 from retriever.servicer import vector_messages
 from servicekit.artefacts.backups import Backups
@@ -17,15 +17,14 @@ from servicekit.rpc.server import Context
 from servicekit.status import to_status
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import backup_service_pb2 as pb
-from sightline.retriever.v1 import backup_service_pb2_grpc
 
 
 @dataclass(frozen=True)
-class BackupServicer(backup_service_pb2_grpc.BackupServiceServicer):
+class BackupServicer:
     """Servicer of backup_service.proto."""
 
     catalogs: Collection[str]
-    record: BackupRecord
+    record: Record
     store: Backups
     jobs: Jobs
     quota: backups.Quota

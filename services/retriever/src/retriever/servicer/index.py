@@ -3,35 +3,30 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from retriever.domain.fit_plan import FitPlan
+from retriever.domain.fit_plan import FitPlan, ReferencePlan
 from retriever.domain.generation import DEFAULT_SPACE
-from retriever.domain.reference_fits import ReferencePlan
-from retriever.indexing import generations, rebuild, reference_fits, space_fits
-from retriever.ports.generations import RegistryRecord
-from retriever.ports.search import SearchRecord
+from retriever.indexing import fits, generations, rebuild
+from retriever.record import Record
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.messages import value_of
-from servicekit.rpc.requests import enter
+from servicekit.rpc.requests import RequestInvalid, enter
 from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
 from sightline.retriever.v1 import (
     fit_service_pb2,
-    fit_service_pb2_grpc,
-    index_service_pb2_grpc,
     rebuild_service_pb2,
-    rebuild_service_pb2_grpc,
 )
 from sightline.retriever.v1 import index_service_pb2 as pb
 
 
 @dataclass(frozen=True)
-class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
+class IndexServicer:
     """Servicer of index_service.proto."""
 
     catalogs: Collection[str]
-    record: RegistryRecord
+    record: Record
     jobs: Jobs
     prefix: str
     """Prefix of the names of collections."""
@@ -100,11 +95,11 @@ class IndexServicer(index_service_pb2_grpc.IndexServiceServicer):
 
 
 @dataclass(frozen=True)
-class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
+class RebuildServicer:
     """Creates jobs that rebuild an index."""
 
     catalogs: Collection[str]
-    record: SearchRecord
+    record: Record
     jobs: Jobs
 
     async def RebuildIndex(
@@ -118,7 +113,7 @@ class RebuildServicer(rebuild_service_pb2_grpc.RebuildServiceServicer):
 
 
 @dataclass(frozen=True)
-class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
+class FitServicer:
     """Creates jobs that fit spaces and references."""
 
     catalogs: Collection[str]
@@ -128,8 +123,11 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
         self, request: fit_service_pb2.FitSpaceRequest, context: Context
     ) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        wanted = space_fits.plan(value_of(FitPlan, request))
-        job = await space_fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
+        if request.learn_from_clicks:
+            gone = "spaces are no longer refined by clicks, since 0.40: leave it out"
+            raise RequestInvalid.at("learn_from_clicks", gone)
+        wanted = fits.plan(value_of(FitPlan, request))
+        job = await fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)
 
     async def StartReferenceFit(
@@ -137,6 +135,6 @@ class FitServicer(fit_service_pb2_grpc.FitServiceServicer):
     ) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         wanted = value_of(ReferencePlan, request)
-        reference_fits.check(wanted)
-        job = await reference_fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
+        fits.check(wanted)
+        job = await fits.ask_reference(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)

@@ -9,7 +9,7 @@ from retriever.columns.column_cache import Columns
 from retriever.columns.suggestion_index import SuggestionIndexes
 from retriever.domain.dictionaries import NO_DICTIONARIES, Dictionaries
 from retriever.domain.index_values import Collapse
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.search import keywords
 from retriever.search.query import DEFAULT_TOP_K
 from retriever.search.suggest import SuggestionQuery, suggest
@@ -35,7 +35,7 @@ class KeywordServicer(keywords_grpc.KeywordServiceServicer):
     """Servicer of keyword_service.proto."""
 
     catalogs: Collection[str]
-    record: SearchRecord
+    record: Record
     columns: Columns
     synonyms: HeldSynonyms
     indexes: SuggestionIndexes

@@ -5,21 +5,20 @@ from dataclasses import dataclass
 
 from retriever.catalog import takedowns
 from retriever.domain.product import Takedown
-from retriever.ports.catalog import TakedownRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from retriever.servicer.messages import message_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import photo_service_pb2 as pb
-from sightline.retriever.v1 import photo_service_pb2_grpc
 
 
 @dataclass(frozen=True)
-class PhotoServicer(photo_service_pb2_grpc.PhotoServiceServicer):
+class PhotoServicer:
     """Servicer of photo_service.proto."""
 
     catalogs: Collection[str]
-    record: TakedownRecord
+    record: Record
     photos: Photos
 
     async def TakeDownPhoto(

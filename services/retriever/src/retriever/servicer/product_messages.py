@@ -25,8 +25,10 @@ from retriever.servicer import messages
 from retriever.servicer.column_messages import attribute
 from retriever.servicer.facet_messages import money_message
 from servicekit.errors import ServiceError
+from servicekit.rpc.messages import message_of
 from servicekit.rpc.requests import RequestInvalid, timestamp
 from sightline.common.v1 import candidate_pb2, import_pb2, product_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import product_service_pb2
 from sightline_rules import kinds
 from sightline_rules.fields import FIELDS, WRITTEN, Field, check_columns
@@ -88,7 +90,7 @@ def _images(photos: Iterable[product_pb2.ProductImage]) -> tuple[ImageDraft, ...
     return tuple([ImageDraft(photo.content, photo.image_id, photo.uri) for photo in photos])
 
 
-def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
+def update(message: gateway_pb.ProductUpdate) -> UpdateDraft:
     """Return a change as received, unchecked."""
     return UpdateDraft(
         product=draft(message.product),
@@ -97,7 +99,7 @@ def update(message: product_service_pb2.ProductUpdate) -> UpdateDraft:
     )
 
 
-def offer(message: product_service_pb2.Offer, market_id: str) -> OfferDraft:
+def offer(message: gateway_pb.Offer, market_id: str) -> OfferDraft:
     """Return an offer in a market as received, unchecked."""
     return OfferDraft(product_id=message.product_id, market_id=market_id, **_offered(message))
 
@@ -107,7 +109,7 @@ def _market_draft(message: product_pb2.MarketValues) -> MarketDraft:
     return MarketDraft(**texts, **_offered(message))
 
 
-def _offered(message: product_service_pb2.Offer | product_pb2.MarketValues) -> dict[str, Any]:
+def _offered(message: gateway_pb.Offer | product_pb2.MarketValues) -> dict[str, Any]:
     """Return price and availability; None: not given."""
     stays = message.availability == product_pb2.AVAILABILITY_UNSPECIFIED
     availability = messages.AVAILABILITY.get(message.availability)
@@ -236,9 +238,9 @@ _OF_IMAGE = tuple(
 _image_values = attrgetter(*_OF_IMAGE)
 
 
-def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2.UpsertResult:
+def outcome(given_id: str, result: Stored | ServiceError) -> gateway_pb.UpsertResult:
     """Return the result of writing one product."""
-    made = product_service_pb2.UpsertResult(status=messages.status(result), product_id=given_id)
+    made = gateway_pb.UpsertResult(status=messages.status(result), product_id=given_id)
     if isinstance(result, Stored):
         made.etag = result.etag
         made.image_ids.extend(result.image_ids)
@@ -247,7 +249,7 @@ def outcome(given_id: str, result: Stored | ServiceError) -> product_service_pb2
 
 def import_state(progress: ImportProgress) -> import_pb2.ImportState:
     """Return the state of an import."""
-    return messages.message_of(import_pb2.ImportState, progress)
+    return message_of(import_pb2.ImportState, progress)
 
 
 def order(number: int) -> ProductOrder:

@@ -3,15 +3,14 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from retriever.catalog import deletions, imports, partial_updates, products
 from retriever.catalog.products import FoundProducts
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.columns.column_cache import Columns
-from retriever.ports.catalog import CatalogRecord, DeletionRecord, ImportRecord
-from retriever.ports.columns import ColumnRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from retriever.search import facets, listing
 from retriever.search.freshness import write_index_token
 from retriever.servicer import (
@@ -29,6 +28,7 @@ from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from servicekit.tasks.off_loop import in_parts
 from sightline.common.v1 import facet_pb2, import_pb2
+from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import product_service_pb2 as products_pb
 from sightline.retriever.v1 import product_service_pb2_grpc as products_grpc
 from sightline_core.columns import ProductColumns, gathered
@@ -48,18 +48,12 @@ class WholeProducts(NamedTuple):
     """By product id; unavailable titles are missing."""
 
 
-class ProductRecord(
-    CatalogRecord, ImportRecord, DeletionRecord, ColumnRecord, listing.WordRecord, Protocol
-):
-    """Calls of the record that this servicer uses."""
-
-
 @dataclass(frozen=True)
 class ProductServicer(products_grpc.ProductServiceServicer):
     """Servicer of product_service.proto."""
 
     catalogs: Collection[str]
-    record: ProductRecord
+    record: Record
     photos: Photos
     jobs: Jobs
     import_delete_share: float
@@ -73,12 +67,12 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         return ShownProducts(self.record, self.columns)
 
     async def UpsertProducts(
-        self, request: products_pb.UpsertProductsRequest, context: Context
-    ) -> products_pb.UpsertProductsResponse:
+        self, request: gateway_pb.UpsertProductsRequest, context: Context
+    ) -> gateway_pb.UpsertProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         drafts = await in_parts(map(product_messages.draft, request.products))
         outcomes, seq = await products.upsert(catalog, drafts, self.record, self.photos)
-        return products_pb.UpsertProductsResponse(
+        return gateway_pb.UpsertProductsResponse(
             results=[
                 product_messages.outcome(draft.product_id, outcome)
                 for draft, outcome in zip(drafts, outcomes, strict=True)
@@ -240,21 +234,21 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         return page, columns, shown
 
     async def DeleteProducts(
-        self, request: products_pb.DeleteProductsRequest, context: Context
-    ) -> products_pb.DeleteProductsResponse:
+        self, request: gateway_pb.DeleteProductsRequest, context: Context
+    ) -> gateway_pb.DeleteProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         deleted, seq = await products.delete(catalog, request.product_ids, self.record)
-        return products_pb.DeleteProductsResponse(
+        return gateway_pb.DeleteProductsResponse(
             deleted_count=deleted, index_token=write_index_token(catalog, seq)
         )
 
     async def UpdateProducts(
-        self, request: products_pb.UpdateProductsRequest, context: Context
-    ) -> products_pb.UpsertProductsResponse:
+        self, request: gateway_pb.UpdateProductsRequest, context: Context
+    ) -> gateway_pb.UpsertProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         drafts = await in_parts(map(product_messages.update, request.updates))
         outcomes, seq = await partial_updates.update(catalog, drafts, self.record, self.photos)
-        return products_pb.UpsertProductsResponse(
+        return gateway_pb.UpsertProductsResponse(
             results=[
                 product_messages.outcome(draft.product.product_id, outcome)
                 for draft, outcome in zip(drafts, outcomes, strict=True)
@@ -263,20 +257,20 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         )
 
     async def UpdateOffers(
-        self, request: products_pb.UpdateOffersRequest, context: Context
-    ) -> products_pb.UpdateOffersResponse:
+        self, request: gateway_pb.UpdateOffersRequest, context: Context
+    ) -> gateway_pb.UpdateOffersResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         market_id = request.market_id
         drafts = [product_messages.offer(offer, market_id) for offer in request.offers]
         outcomes, seq = await partial_updates.update_offers(catalog, drafts, self.record)
-        return products_pb.UpdateOffersResponse(
+        return gateway_pb.UpdateOffersResponse(
             statuses=[wire.status(outcome) for outcome in outcomes],
             index_token=write_index_token(catalog, seq),
         )
 
     async def PurgeProducts(
-        self, request: products_pb.PurgeProductsRequest, context: Context
-    ) -> products_pb.PurgeProductsResponse:
+        self, request: gateway_pb.PurgeProductsRequest, context: Context
+    ) -> gateway_pb.PurgeProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         found = await deletions.purge(
             catalog,
@@ -287,14 +281,14 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             force=request.force,
             request_id=request.request_id,
         )
-        return products_pb.PurgeProductsResponse(
+        return gateway_pb.PurgeProductsResponse(
             product_count=found.count,
             sample_product_ids=found.sample,
             job=None if found.job is None else wire.job(found.job),
         )
 
     async def OpenImport(
-        self, request: products_pb.OpenImportRequest, context: Context
+        self, request: gateway_pb.OpenImportRequest, context: Context
     ) -> import_pb2.ImportState:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         mode = product_messages.import_mode(request.mode)
@@ -302,12 +296,12 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         return product_messages.import_state(progress)
 
     async def ImportProducts(
-        self, request: products_pb.ImportProductsRequest, context: Context
-    ) -> products_pb.ImportProductsResponse:
+        self, request: gateway_pb.ImportProductsRequest, context: Context
+    ) -> gateway_pb.ImportProductsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         rows = [(row.row_number, product_messages.draft(row.product)) for row in request.rows]
         taken = await imports.take(catalog, request.import_id, rows, self.record, self.photos)
-        return products_pb.ImportProductsResponse(
+        return gateway_pb.ImportProductsResponse(
             results=[
                 product_messages.outcome(draft.product_id, outcome)
                 for (_, draft), outcome in zip(rows, taken.outcomes, strict=True)
@@ -317,8 +311,8 @@ class ProductServicer(products_grpc.ProductServiceServicer):
         )
 
     async def CloseImport(
-        self, request: products_pb.CloseImportRequest, context: Context
-    ) -> products_pb.CloseImportResponse:
+        self, request: gateway_pb.CloseImportRequest, context: Context
+    ) -> gateway_pb.CloseImportResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         closed = await imports.close(
             catalog,
@@ -329,7 +323,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             force=request.force,
             dry_run=request.dry_run,
         )
-        return products_pb.CloseImportResponse(
+        return gateway_pb.CloseImportResponse(
             state=product_messages.import_state(closed.progress),
             delete_count=closed.delete_count,
             sample_product_ids=closed.sample,

@@ -16,7 +16,6 @@ from servicekit.rpc.server import Context
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1 import catalog_list_service_pb2_grpc, job_pb2
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
-from sightline.retriever.v1 import catalog_registry_service_pb2_grpc
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class CatalogListServicer(catalog_list_service_pb2_grpc.CatalogListServiceServic
 
 
 @dataclass(frozen=True)
-class CatalogRegistryServicer(catalog_registry_service_pb2_grpc.CatalogRegistryServiceServicer):
+class CatalogRegistryServicer:
     """Servicer of catalog_registry_service.proto."""
 
     registry: Registry

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, repeat
 from operator import attrgetter
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,8 +12,7 @@ import numpy as np
 from retriever.columns.column_cache import Columns
 from retriever.columns.products import each_passes
 from retriever.columns.table import ProductTable
-from retriever.domain.category_mismatch import CategoryMismatch
-from retriever.domain.product import Product
+from retriever.record import Record
 from retriever.servicer import product_messages
 from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import product_service_pb2 as products_pb
@@ -29,20 +28,6 @@ _NEVER, _ABSENT = -1, -2
 """Stamps that no product has: of those that are to be read, and of those that are not kept."""
 READ_AHEAD = 32
 """Products that are read at a time before an answer shows them: 3 ms (one core, 2026-11)."""
-
-
-class ShownRecord(Protocol):
-    """The record, as shown products are read from it."""
-
-    async def get_stamped(
-        self, catalog_id: str, product_ids: Sequence[str]
-    ) -> tuple[dict[str, Product], Stamp]:
-        """Return the products that exist, and the commit of which they are."""
-
-    async def category_mismatches(
-        self, catalog_id: str, products: Sequence[Product]
-    ) -> dict[str, CategoryMismatch]:
-        """Return by product the photo that contradicts its category, if any."""
 
 
 class ShownProduct:
@@ -113,7 +98,7 @@ class _Ahead:
 class ShownProducts:
     """Shown products of one process. Not for several event loops."""
 
-    def __init__(self, record: ShownRecord, columns: Columns, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, record: Record, columns: Columns, most_bytes: int = MOST_BYTES) -> None:
         """Start empty. `most_bytes`: see MOST_BYTES."""
         self._record, self._columns, self._most = record, columns, most_bytes
         self._kept: dict[_Group, dict[int, ShownProduct]] = {}

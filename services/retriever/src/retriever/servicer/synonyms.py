@@ -4,17 +4,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from retriever.catalog.synonyms import HeldSynonyms
-from retriever.domain.synonyms import StoredSynonyms
 from retriever.servicer.messages import message_of
+from servicekit.rpc.messages import value_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import synonym_service_pb2 as pb
-from sightline.retriever.v1 import synonym_service_pb2_grpc
 from sightline_rules.synonyms import SynonymRule
 
 
 @dataclass(frozen=True)
-class SynonymServicer(synonym_service_pb2_grpc.SynonymServiceServicer):
+class SynonymServicer:
     """Servicer of synonym_service.proto."""
 
     catalogs: Collection[str]
@@ -22,12 +21,10 @@ class SynonymServicer(synonym_service_pb2_grpc.SynonymServiceServicer):
 
     async def GetSynonyms(self, request: pb.GetSynonymsRequest, context: Context) -> pb.Synonyms:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        return _message(await self.synonyms.get(catalog))
+        return message_of(pb.Synonyms, await self.synonyms.get(catalog))
 
     async def SetSynonyms(self, request: pb.SetSynonymsRequest, context: Context) -> pb.Synonyms:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        rules = [SynonymRule(tuple(each.terms), tuple(each.replacements)) for each in request.rules]
-        return _message(await self.synonyms.replace(catalog, rules, request.etag))
-
-
-_message = message_of.writer(pb.Synonyms, StoredSynonyms)
+        rules = [value_of(SynonymRule, each) for each in request.rules]
+        stored = await self.synonyms.replace(catalog, rules, request.etag)
+        return message_of(pb.Synonyms, stored)

@@ -5,7 +5,8 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from retriever.domain.errors import ImageNotFound
-from retriever.ports.watching import FramePhotos, WatchRecord
+from retriever.ports.watching import FramePhotos
+from retriever.record import Record
 from retriever.servicer import watch_messages as messages
 from retriever.watching.alerts import AlertFollower
 from retriever.watching.frames import MOST_FRAMES, FrameChecks
@@ -20,7 +21,7 @@ from servicekit.rpc.requests import (
 )
 from servicekit.rpc.server import Context
 from sightline.common.v1 import product_pb2
-from sightline.retriever.v1 import watch_pb2, watch_service_pb2_grpc
+from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
 
 DEFAULT_PAGE, MAX_PAGE = 50, 1_000
@@ -31,14 +32,14 @@ NEWEST = 2**62
 
 
 @dataclass(frozen=True)
-class WatchServicer(watch_service_pb2_grpc.WatchServiceServicer):
+class WatchServicer:
     """Servicer of watch_service.proto."""
 
     catalogs: Collection[str]
     watches: Watches
     frames: FrameChecks
     follower: AlertFollower
-    record: WatchRecord
+    record: Record
     photos: FramePhotos
 
     async def CreateWatch(

@@ -9,11 +9,10 @@ from retriever.servicer.messages import message_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import webhook_service_pb2 as pb
-from sightline.retriever.v1 import webhook_service_pb2_grpc
 
 
 @dataclass(frozen=True)
-class WebhookServicer(webhook_service_pb2_grpc.WebhookServiceServicer):
+class WebhookServicer:
     """Servicer of webhook_service.proto."""
 
     catalogs: Collection[str]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from retriever.domain.errors import ResumeTokenInvalid
 from retriever.domain.watches import Alert
-from retriever.ports.watching import WatchRecord
+from retriever.record import Record
 from servicekit.tasks.supervision import Backoff, supervised
 
 POLL_SECONDS = 0.5
@@ -37,7 +37,7 @@ class AlertFollower:
     """Follows the alerts of catalogs: one read at a time serves all followers of a catalog. Not for
     several event loops."""
 
-    record: WatchRecord
+    record: Record
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _newest: dict[str, "_Newest"] = field(default_factory=dict)
 

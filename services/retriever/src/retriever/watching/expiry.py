@@ -4,7 +4,7 @@ from prometheus_client import Counter
 
 from retriever.domain.watches import DAY
 from retriever.ports.photos import PhotoFiles
-from retriever.ports.watching import ExpiryRecord
+from retriever.record import Record
 
 BATCH = 200
 """Rows that are deleted in one transaction."""
@@ -17,7 +17,7 @@ EXPIRED = Counter("sightline_watch_photos_expired_total", "Photos of watches tha
 
 
 async def expire(
-    catalog_id: str, alert_days: float, record: ExpiryRecord, files: PhotoFiles, now: float
+    catalog_id: str, alert_days: float, record: Record, files: PhotoFiles, now: float
 ) -> None:
     """Delete a catalog's photos of watches whose term has ended, and alerts older than
     `alert_days`; 0: keep alerts. `now`: seconds since 1970 (UTC)."""

@@ -30,11 +30,12 @@ from retriever.domain.watches import (
     WatchPhoto,
     WatchTarget,
 )
-from retriever.ports.watching import FrameEmbedder, FramePhotos, PrivateFrames, WatchRecord
+from retriever.ports.watching import FrameEmbedder, FramePhotos, PrivateFrames
+from retriever.record import Record
 from retriever.watching.checking import MeasuredFrame, Reading, References, check_frame, is_dark
-from servicekit.admission.newest_turns import NewestTurns
 from servicekit.errors import ServiceError
 from servicekit.tasks.supervision import tell
+from servicekit.tasks.turns import Turns
 from servicekit.telemetry import get_logger
 
 WATCHING: Final = "watching"
@@ -115,7 +116,7 @@ class FramesReport:
 class _Queue:
     """Calls of one watch: one at a time, few wait."""
 
-    turns: NewestTurns = field(default_factory=lambda: NewestTurns(MOST_WAITING))
+    turns: Turns = field(default_factory=lambda: Turns(MOST_WAITING))
     dropped: int = 0
     """Dropped frames that the record does not know yet."""
 
@@ -124,7 +125,7 @@ class _Queue:
 class FrameChecks:
     """Checks frames by the rules of their watches. Not for several event loops."""
 
-    record: WatchRecord
+    record: Record
     photos: FramePhotos
     embedder: FrameEmbedder
     private: PrivateFrames

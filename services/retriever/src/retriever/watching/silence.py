@@ -6,12 +6,11 @@ from typing import Final
 
 from retriever.domain.watch_state import WatchProgress
 from retriever.domain.watches import SECOND, SilenceSource
-from retriever.ports.watching import SilenceRecord
+from retriever.record import Record
 from retriever.watching.checking import check_silence
 from retriever.watching.frames import ALERTS
 from servicekit.clock import Clock
-from servicekit.sql.commits import pause
-from servicekit.tasks.supervision import confined, supervised
+from servicekit.tasks.supervision import confined, pause, supervised
 
 LOOK_SECONDS, LATEST_SECONDS = 1.0, 60.0
 """Least and most seconds between two looks for watches that are due. They follow the commits, if
@@ -27,7 +26,7 @@ SILENCE: Final = "silent cameras"
 class SilenceChecks:
     """Starts the alerts of cameras that stop, of all catalogs, while its process leads."""
 
-    record: SilenceRecord
+    record: Record
     catalogs: Collection[str]
     clock: Clock
     _due: dict[SilenceSource, int] = field(default_factory=dict)

@@ -19,12 +19,12 @@ from prometheus_client import Counter
 from retriever.domain.errors import SnapshotUnchanged, WatchNotFound
 from retriever.domain.watch_state import SnapshotState, WatchProgress, WatchState
 from retriever.domain.watches import SECOND, SnapshotSource
-from retriever.ports.watching import FetchSnapshot, SnapshotRecord
+from retriever.ports.watching import FetchSnapshot
+from retriever.record import Record
 from retriever.watching.frames import ATTEMPTS, FrameChecks, FrameOutcome, SentFrame
 from servicekit.errors import Internal, ServiceError
 from servicekit.outbound.fetch import FetchedFile
-from servicekit.sql.commits import pause
-from servicekit.tasks.supervision import Backoff, LoopEnded, supervised
+from servicekit.tasks.supervision import Backoff, LoopEnded, pause, supervised
 from servicekit.telemetry import get_logger
 
 LEAST_SECONDS: Final = 1.0
@@ -84,7 +84,7 @@ class _Camera:
 class SnapshotPoller:
     """Takes the frames of watches with an address, of all catalogs, while its process leads."""
 
-    record: SnapshotRecord
+    record: Record
     checks: FrameChecks
     steady: FetchSnapshot
     retrying: FetchSnapshot

@@ -20,7 +20,8 @@ from retriever.domain.watches import (
     check,
 )
 from retriever.ports.photos import Photos
-from retriever.ports.watching import PrivateFrames, ProductReader, WatchRecord
+from retriever.ports.watching import PrivateFrames
+from retriever.record import Record
 from retriever.watching.checking import ended, without_ended
 from servicekit.outbound.fetch import UriForbidden
 
@@ -32,8 +33,7 @@ ATTEMPTS = 5
 class Watches:
     """The watches of catalogs."""
 
-    record: WatchRecord
-    products: ProductReader
+    record: Record
     photos: Photos
     private: PrivateFrames
     clock: Callable[[], int]
@@ -111,7 +111,7 @@ class Watches:
             for place, rule in reversed(list(enumerate(watch.rules[:MOST_RULES])))
             if rule.target is not None and rule.target.product_id
         }
-        found = await self.products.get(catalog_id, list(paths)) if paths else {}
+        found = await self.record.get(catalog_id, list(paths)) if paths else {}
         missing = [path for product_id, path in paths.items() if product_id not in found]
         if missing:
             raise ProductNotFound(*sorted(missing))

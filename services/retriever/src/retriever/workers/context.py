@@ -6,14 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from retriever.indexing.embedding import RecentVectors
-from retriever.ports import indexing
-from retriever.ports.backup import BackupRecord
-from retriever.ports.catalog import LabelTextRecord, RetentionRecord, UnnamedRecord
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
-from retriever.ports.registry import CatalogRecord, RemovalRecord
-from retriever.ports.watching import ExpiryRecord
+from retriever.record import Record
 from retriever.workers.leader import Leadership
 from servicekit.artefacts.backups import Backups
 from servicekit.catalogs.known import KnownCatalogs
@@ -52,24 +48,6 @@ class Options(Protocol):
     def read_labels(self) -> Sequence[str]: ...
 
 
-class WorkerRecord(
-    indexing.IndexRecord,
-    BackupRecord,
-    indexing.BackfillRecord,
-    indexing.VerificationRecord,
-    LabelTextRecord,
-    UnnamedRecord,
-    indexing.LabelRecord,
-    indexing.LagRecord,
-    CatalogRecord,
-    RemovalRecord,
-    ExpiryRecord,
-    RetentionRecord,
-    Protocol,
-):
-    """The record, as the worker uses it."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wakes:
     """Events that are set when there is work of a kind."""
@@ -91,7 +69,7 @@ class Worker:
 
     catalogs: KnownCatalogs
     options: Options
-    record: WorkerRecord
+    record: Record
     photos: PhotoFiles
     index: VectorIndex
     embedder: Embedder

@@ -10,15 +10,14 @@ from typing import Any
 from retriever.backup import backups, copies, restores
 from retriever.catalog import deletions
 from retriever.catalog.takedowns import PermittedPhotos
-from retriever.indexing import backfill, generations, rebuild, reference_fits, space_fits
+from retriever.indexing import backfill, fits, generations, rebuild
 from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.workers.context import Worker
 from retriever.workers.tasks import Tasks
-from servicekit import tracing
-from servicekit.errors import ServiceError, Unavailable
-from servicekit.jobs.queue import Job, JobClaimLost
-from servicekit.liveness import LIVENESS
+from servicekit.errors import Unavailable
+from servicekit.jobs.queue import Job
+from servicekit.jobs.worker import JobWorker
 from servicekit.tasks.supervision import confined
 from servicekit.telemetry import get_logger
 from sightline_rules.filters import All
@@ -30,8 +29,7 @@ SIDE_BY_SIDE = (
     generations.VERIFY,
     generations.DROP,
     *rebuild.KINDS,
-    *space_fits.KINDS,
-    *reference_fits.KINDS,
+    *fits.KINDS,
 )
 """Kinds that run concurrently: a backfill or a fit may take hours, and mostly waits. Deletions run
 one at a time, and so do COPIES, which need disk space and memory."""
@@ -51,23 +49,15 @@ class JobLoop:
     worker: Worker
     tasks: Tasks
     checks: rebuild.Checks
+    claims: JobWorker
 
     async def do_next(self, kinds: Sequence[str]) -> bool:
         """Run the oldest job of some kinds. Return whether there was one."""
-        job = await self._claim(kinds)
-        if job is None:
-            return False
-        try:
-            await self._finish(job, await self._work_on(job))
-        except (Unavailable, JobClaimLost):
-            raise  # another attempt starts after the claim expires, here or in another worker
-        except Exception as error:
-            await self._fail(job, error)
-        return True
+        return await self.claims.next(dict.fromkeys(kinds, self._result)) is not None
 
     async def begin_next(self) -> bool:
         """Start the oldest job of SIDE_BY_SIDE. Return whether there was one."""
-        job = await self._claim(SIDE_BY_SIDE)
+        job = await self.claims.claim(SIDE_BY_SIDE)
         if job is None:
             await self._tidy_up()
             return False
@@ -75,15 +65,12 @@ class JobLoop:
         return True
 
     async def _carry_out(self, job: Job) -> None:
-        """Run a job to its end, and log its outcome."""
-        try:
-            async with self.worker.jobs.renewing(job):
-                await self._finish(job, await self._patiently(job))
-        except JobClaimLost:
-            log.warning("job lost to another worker", job=job.id, kind=job.kind)
-        except Exception as error:
-            with confined(JOBS, job=job.id):  # the claim expires, and the job restarts
-                await self._fail(job, error)
+        """Run a job to its end."""
+        with confined(JOBS, job=job.id):  # the claim expires, and the job restarts
+            try:
+                await self.claims.run(job, self._patiently)
+            except Unavailable as error:
+                await self.worker.jobs.fail(job, error)
 
     async def _patiently(self, job: Job) -> Mapping[str, Any]:
         """Run a job, and wait for unavailable services; a verification waits for a limited time
@@ -91,18 +78,13 @@ class JobLoop:
         begun = time.monotonic()
         while True:
             try:
-                return await self._work_on(job)
+                return await self._result(job)
             except Unavailable as error:
                 late = time.monotonic() - begun > VERIFY_PATIENCE_SECONDS
                 if job.kind == generations.VERIFY and late:
                     raise
                 log.warning("job waits", job=job.id, kind=job.kind, reason=error.reason)
                 await asyncio.sleep(RETRY_SECONDS)
-
-    async def _work_on(self, job: Job) -> Mapping[str, Any]:
-        """Run a job. Return its result."""
-        with tracing.job(job.kind, job.catalog_id, job.id):
-            return await self._result(job)
 
     async def _result(self, job: Job) -> Mapping[str, Any]:
         worker, record, jobs = self.worker, self.worker.record, self.worker.jobs
@@ -118,13 +100,9 @@ class JobLoop:
                 return await backfill.clear(job, record, worker.index, jobs)
             case rebuild.REBUILD:
                 return await rebuild.rebuild(job, record, jobs, self.checks)
-            case space_fits.FIT:
-                fitting = space_fits.FitTools(record, worker.photos, worker.embedder, jobs)
-                return await space_fits.fit(job, fitting)
-            case reference_fits.FIT_REFERENCE:
-                return await reference_fits.fit(
-                    job, reference_fits.ReferenceTools(worker.embedder, jobs)
-                )
+            case fits.FIT | fits.FIT_REFERENCE:
+                fitting = fits.FitTools(record, worker.photos, worker.embedder, jobs)
+                return await fits.fit(job, fitting)
             case backups.BACKUP:
                 return await backups.back_up(job, copying, version("sightline-retriever"))
             case copies.COPY:
@@ -149,27 +127,3 @@ class JobLoop:
         for generation in await self.worker.record.generations(catalog):
             if generation.name not in wanted:
                 await backfill.take_back(generation, self.worker.record)
-
-    async def _claim(self, kinds: Sequence[str]) -> Job | None:
-        with LIVENESS.watch(f"asking for {kinds[0]} jobs"):  # the job may take hours
-            job = await self.worker.jobs.claim(
-                kinds, self.worker.name, self.worker.options.worker_lease_seconds
-            )
-        if job is not None:
-            log.info("job begun", job=job.id, kind=job.kind, attempt=job.attempts)
-        return job
-
-    async def _finish(self, job: Job, result: Mapping[str, Any]) -> None:
-        """Store the result of a job, which may have taken hours, as soon as the record answers."""
-        while True:
-            try:
-                await self.worker.jobs.finish(job, result)
-                break
-            except Unavailable:
-                await asyncio.sleep(RETRY_SECONDS)
-        log.info("job done", job=job.id, kind=job.kind, **result)
-
-    async def _fail(self, job: Job, error: Exception) -> None:
-        if not isinstance(error, ServiceError):
-            log.error("job failed", job=job.id, kind=job.kind, exc_info=error)
-        await self.worker.jobs.fail(job, error)

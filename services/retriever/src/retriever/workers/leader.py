@@ -21,7 +21,7 @@ class Leadership:
         self._until = 0.0
 
     def left(self) -> float:
-        """See Leader in ports/indexing.py."""
+        """See Leader in ports/engine.py."""
         return max(0.0, self._until - time.monotonic())
 
     async def acquire(self) -> bool:

@@ -1,6 +1,7 @@
 """The loops that run while a worker leads, and the check of the record that wakes them."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from prometheus_client import Gauge
@@ -19,7 +20,9 @@ from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
 from retriever.workers.jobs import COPIES, JOBS, KINDS, JobLoop
 from retriever.workers.tasks import Tasks
 from servicekit.catalogs.known import CatalogChange
+from servicekit.jobs.worker import JobWorker
 from servicekit.liveness import LIVENESS
+from servicekit.tasks.loops import Loop
 from servicekit.tasks.supervision import Backoff, confined, rest, supervised
 from servicekit.telemetry import get_logger
 
@@ -82,8 +85,6 @@ async def lead(worker: Worker) -> None:
         log.warning("leadership lost")
     finally:
         LEADS.set(0)
-        for loop in (INDEXING, EMBEDDING):
-            LIVENESS.suspend(loop)
         forget_metrics()
 
 
@@ -91,6 +92,11 @@ def forget_metrics() -> None:
     """Remove the metrics of catalogs, which would be outdated."""
     lag.forget_lag()
     MISMATCH.clear()
+
+
+def in_turns(name: str, step: Callable[[], Awaitable[object]], seconds: float) -> Loop:
+    """Return a loop whose step is due every so many seconds, and sooner after a failure."""
+    return Loop(name, step, wake=asyncio.Event(), latest=seconds)
 
 
 class Loops:
@@ -102,7 +108,8 @@ class Loops:
         self._wakes = Wakes()
         self.embedding = EmbeddingLoop(worker, self._wakes, tasks)
         self.indexing = IndexLoop(worker, self._wakes, tasks, self.embedding.busy)
-        self.jobs = JobLoop(worker, tasks, self.indexing)
+        claims = JobWorker(worker.jobs, worker.name, worker.options.worker_lease_seconds)
+        self.jobs = JobLoop(worker, tasks, self.indexing, claims)
         self._removal = Removal(
             worker.record, worker.photos, worker.index, worker.catalogs.declared
         )
@@ -121,27 +128,20 @@ class Loops:
         wakes.others.set()  # clean up after a killed worker
         poll = self._worker.options.worker_poll_seconds
         self._tasks.start(self._keep())
-        for name, step, wake, turn, *alive in (
-            (LEADING, self._look, self._wanted, LOOK_SECONDS, LEADING),
-            (
-                *(EMBEDDING, self.embedding.step, wakes.photos),
-                *(max(poll, EMBED_TURN_SECONDS), EMBEDDING),
-            ),
-            (
-                *(INDEXING, self.indexing.step, wakes.changes),
-                *(max(poll, INDEX_TURN_SECONDS), INDEXING),
-            ),
-            ("deletions", partial(jobs.do_next, deletions.KINDS), wakes.deletions, None),
-            ("copies", partial(jobs.do_next, COPIES), wakes.copies, None),
-            (JOBS, jobs.begin_next, wakes.others, None),
-            (LABELS, self._read_labels, asyncio.Event(), LABEL_TURN_SECONDS),
-            (
-                *(tidying.TIDYING, partial(tidying.tidy, self._worker)),
-                *(asyncio.Event(), tidying.TURN_SECONDS),
-            ),
-            (REMOVAL, self._removal.step, asyncio.Event(), REMOVAL_TURN_SECONDS),
+        embed, index = (max(poll, each) for each in (EMBED_TURN_SECONDS, INDEX_TURN_SECONDS))
+        woken = partial(Loop, latest=None)  # work becomes due by a change of the record alone
+        for loop in (
+            Loop(LEADING, self._look, wake=self._wanted, latest=LOOK_SECONDS, alive=LEADING),
+            Loop(EMBEDDING, self.embedding.step, 0, wakes.photos, embed, EMBEDDING),
+            Loop(INDEXING, self.indexing.step, 0, wakes.changes, index, INDEXING),
+            woken("deletions", partial(jobs.do_next, deletions.KINDS), wake=wakes.deletions),
+            woken("copies", partial(jobs.do_next, COPIES), wake=wakes.copies),
+            woken(JOBS, jobs.begin_next, wake=wakes.others),
+            in_turns(LABELS, self._read_labels, LABEL_TURN_SECONDS),
+            in_turns(tidying.TIDYING, partial(tidying.tidy, self._worker), tidying.TURN_SECONDS),
+            in_turns(REMOVAL, self._removal.step, REMOVAL_TURN_SECONDS),
         ):
-            self._tasks.start(self._tasks.repeat(name, step, wake, turn, *alive))
+            self._tasks.repeat(loop)
         self._tasks.start(supervised("engine", self.indexing.follow_engine))
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
         self._tasks.start(self._follow_catalogs())

@@ -2,14 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from servicekit.liveness import LIVENESS
-from servicekit.tasks.supervision import Backoff, rest, supervised, tell, until_tick
-from servicekit.telemetry import get_logger
-
-log = get_logger()
+from servicekit.tasks.loops import Loop
+from servicekit.tasks.supervision import Backoff, tell
 
 
 class Tasks:
@@ -42,29 +39,9 @@ class Tasks:
             work.close()
             raise asyncio.CancelledError from None
 
-    async def repeat(
-        self,
-        name: str,
-        step: Callable[[], Awaitable[bool]],
-        wake: asyncio.Event,
-        turn: float | None,
-        alive: str = "",
-    ) -> None:
-        """Repeat a step: immediately while it returns that there was work, otherwise when `wake` is
-        set or after `turn` seconds. Failed steps are retried after a backoff.
-
-        `name`: see servicekit.tasks.supervision. `alive`: name under which each step is reported to
-        servicekit.liveness, so that a hung step is detected; empty: not reported.
-        """
-
-        async def once() -> None:
-            if alive:
-                LIVENESS.report(alive)
-            wake.clear()  # before the step, so that work that arrives during it is not missed
-            if not await step() and not self.stopping:
-                await rest(turn and until_tick(turn), wake)
-
-        await supervised(name, once, Backoff(0.1, 2.0), stop=self._ended)
+    def repeat(self, loop: Loop) -> None:
+        """Start a loop."""
+        self.start(loop.run(self._ended))
 
 
 class KeyedBackoff:

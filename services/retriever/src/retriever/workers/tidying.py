@@ -7,7 +7,7 @@ import time
 from retriever.backup import backups
 from retriever.catalog.collecting import DAY, collect
 from retriever.domain.jobs import OPEN
-from retriever.ports.catalog import RetentionRecord
+from retriever.record import Record
 from retriever.watching.expiry import expire
 from retriever.workers.context import Worker
 from servicekit.tasks.supervision import confined
@@ -39,7 +39,7 @@ async def tidy(worker: Worker) -> bool:
     return False
 
 
-async def forget(catalog: str, days: float, record: RetentionRecord, now: float) -> None:
+async def forget(catalog: str, days: float, record: Record, now: float) -> None:
     """Delete rows of the record that nothing needs any longer, and imports without rows for `days`;
     0: keep imports. `now`: seconds since 1970 (UTC)."""
     while await record.forget_applied(catalog, BATCH):  # noqa: ASYNC110

@@ -47,9 +47,9 @@ from ranker.record.tables import JOBS, METADATA, MIGRATIONS
 from ranker.settings import WorkerSettings
 from ranker.wiring.worker import noted, outside
 from ranker.workers.counting import count
-from ranker.workers.loops import repeat
 from servicekit.jobs.queue import Jobs
 from servicekit.sql.database import Database
+from servicekit.tasks.loops import Loop
 from tests.fakes.ranker import KEY, NOW, model, stored
 from tests.stores import address
 
@@ -223,7 +223,9 @@ async def erased(here: Here, actor: str) -> dict[str, str]:
     exports, stop = ExportStore(str(folder / "exports")), asyncio.Event()
     others = tuple(outside(settings, made, exports, job))
     work = ErasePerson.of(db, jobs, SelectionRecord(db), others, stop)
-    counting = asyncio.create_task(repeat(partial(count, db, DEFAULTS, stop), 0.02, stop, "failed"))
+    counting = asyncio.create_task(
+        Loop("failed", partial(count, db, DEFAULTS, stop), 0.02).run(stop)
+    )
     try:
         result = await work.run(job)
     finally:

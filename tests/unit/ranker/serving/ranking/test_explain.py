@@ -8,9 +8,10 @@ from ranker.domain.events import History
 from ranker.domain.model import Model
 from ranker.serving.ranking import fold_in, parts
 from ranker.serving.ranking.breakdown import Evidence
-from ranker.serving.ranking.explain import TEXTS, explain
+from ranker.serving.ranking.explain import explain
 from ranker.serving.ranking.rank import rank
-from sightline_core.reasons import Reason
+from sightline_core.branch import BRANCHES
+from sightline_core.reasons import REASONS, Reason
 from tests.fakes.ranker import candidates, model, product
 
 MODEL = model(
@@ -170,8 +171,9 @@ def test_braces_in_a_value_are_only_text() -> None:
     assert one.text == "Fits your taste: {x}{0}"
 
 
-def test_every_language_words_every_reason() -> None:
-    assert {frozenset(texts) for texts in TEXTS.values()} == {frozenset(TEXTS["en"])}
+def test_every_branch_has_a_reason_with_a_sentence_in_every_language() -> None:
+    assert {one.reason for one in BRANCHES.values()} <= REASONS.keys()
+    assert all(all(text) and text.en != text.zh for text in REASONS.values())
 
 
 @pytest.mark.parametrize("branch", ["{0}", "{cosine.__class__}", "{", "zh}"])

@@ -12,7 +12,6 @@ from ranker.domain.recommenders import (
     Counted,
     CountScope,
     Near,
-    Recommender,
     RequestAnchors,
 )
 from ranker.domain.signals import DEFAULTS
@@ -25,17 +24,18 @@ from ranker.serving.ranking.recommenders import (
     Wanted,
     likelier,
 )
+from sightline_core.branch import RECOMMENDERS, Branch
 from tests.fakes.ranker import NOW, did
 
 TODAY = NOW // DAY_MICROS
-CO_VIEW, CO_PURCHASE = Recommender.CO_VIEW, Recommender.CO_PURCHASE
-TRENDING, BEST = Recommender.TRENDING, Recommender.BEST_SELLERS
-REORDER, VIEWS = Recommender.REORDER, Recommender.RECENTLY_VIEWED
+CO_VIEW, CO_PURCHASE = Branch.CO_VIEW, Branch.CO_PURCHASE
+TRENDING, BEST = Branch.TRENDING, Branch.BEST_SELLERS
+REORDER, VIEWS = Branch.REORDER, Branch.RECENTLY_VIEWED
 PUT, BUY = EventType.ADD_TO_CART, EventType.PURCHASE
 
 
 def listed(
-    one: Recommender,
+    one: Branch,
     counted: Counted = Counted(),  # noqa: B008 - it is a value
     anchors: str = "",
     trail: tuple[Interaction, ...] = (),
@@ -146,6 +146,17 @@ def test_recently_viewed_are_each_once_newest_first() -> None:
     trail = tuple(did("ann", item, at=-n) for n, item in enumerate("abac"))
     found = listed(VIEWS, trail=(did("ann", "x", BUY), *trail), left_out="b")
     assert (found.product_ids, found.scores) == (("a", "c"), (1.0, 0.5))
+
+
+def test_what_was_left_in_the_cart_is_listed_until_it_is_bought() -> None:
+    trail = (did("ann", "a", BUY), did("ann", "b"), *(did("ann", item, PUT) for item in "cabd"))
+    found = listed(Branch.LEFT_IN_CART, trail=trail, left_out="d")
+    assert (found.product_ids, found.scores) == (("c", "b"), (1.0, 0.5))
+    assert listed(Branch.LEFT_IN_CART, trail=trail[:2]).product_ids == ()
+
+
+def test_every_recommender_has_a_list() -> None:
+    assert {*recommenders.MADE} == {*RECOMMENDERS}
 
 
 TRAIL = (

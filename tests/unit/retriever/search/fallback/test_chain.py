@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from retriever.columns.column_cache import Columns
+from retriever.domain.column_rows import PhotoRow
 from retriever.domain.errors import IndexTokenInvalid, IndexUnavailable, StageDeadline
 from retriever.domain.generation import Generation
-from retriever.ports.columns import PhotoRow
 from retriever.record import Record
 from retriever.search import search, stats
 from retriever.search.fallback.chain import FallbackChain

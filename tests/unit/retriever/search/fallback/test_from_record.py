@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from retriever.columns.column_cache import COUNT_SECONDS, Columns
 from retriever.columns.vectors import Vectors
+from retriever.domain.column_rows import PhotoRow
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.filter_parts import MatchingRows
 from retriever.domain.generation import Freshness, Generation, IndexParameters, VectorMetric
 from retriever.domain.index_values import Hit
 from retriever.domain.vectors import Floats, VectorWrite
-from retriever.ports.columns import PhotoRow
 from retriever.record import Record
 from retriever.search.fallback.from_record import RecordCopy, RecordFallback
 from retriever.search.nearest import compare

@@ -5,6 +5,7 @@ names, types and shapes are in the head. Nothing is unpickled.
 """
 
 import json
+import socket
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -44,3 +45,14 @@ def unpacked(text: bytes | bytearray, data: bytes | bytearray) -> tuple[dict[str
         arrays[name] = values = np.ndarray(shape, dtype, data, start)
         start += values.nbytes
     return head, arrays
+
+
+def exactly(link: socket.socket, size: int) -> bytearray:
+    """Return the next bytes of a socket. Raises OSError, and EOFError at its end."""
+    data = bytearray(size)
+    left = memoryview(data)
+    while left:
+        if not (got := link.recv_into(left)):
+            raise EOFError
+        left = left[got:]
+    return data

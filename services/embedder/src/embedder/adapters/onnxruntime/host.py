@@ -94,8 +94,10 @@ class Link:
     def receive(self) -> tuple[int, dict[str, Any], frames.Arrays] | None:
         """Return the next message; None when the service has closed the connection."""
         try:
-            number, text, size = frames.SIZES.unpack(self._exactly(frames.SIZES.size))
-            return number, *frames.unpacked(self._exactly(text), self._exactly(size))
+            head = frames.exactly(self._socket, frames.SIZES.size)
+            number, *sizes = frames.SIZES.unpack(head)
+            text, data = (frames.exactly(self._socket, size) for size in sizes)
+            return number, *frames.unpacked(text, data)
         except (EOFError, OSError):
             return None
 
@@ -104,15 +106,6 @@ class Link:
         message = b"".join(frames.packed(number, head, arrays))
         with self._sending, contextlib.suppress(OSError):  # `receive` ends the process
             self._socket.sendall(message)
-
-    def _exactly(self, size: int) -> bytearray:
-        data = bytearray(size)
-        left = memoryview(data)
-        while left:
-            if not (got := self._socket.recv_into(left)):
-                raise EOFError
-            left = left[got:]
-        return data
 
 
 def main() -> None:

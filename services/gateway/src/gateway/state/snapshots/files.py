@@ -4,7 +4,6 @@ A file can be deleted at any time. A file that is damaged or of another release 
 """
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from gateway.model.snapshot import CatalogSnapshot
 from gateway.state.snapshots.reading import MOST_BYTES
 from servicekit.telemetry import get_logger
+from servicekit.whole_files import write_whole
 from sightline_core.columns import ProductColumns
 from sightline_core.opaque_messages import ProductRow
 
@@ -69,10 +69,7 @@ class SnapshotFiles:
         data = _CONTENT.dump_json(content)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft = self._path(catalog_id).with_suffix(f".{os.getpid()}")
-            draft.touch(0o600)
-            draft.write_bytes(_digest(data) + b"\n" + data)
-            draft.replace(self._path(catalog_id))
+            write_whole(self._path(catalog_id), _digest(data) + b"\n" + data, durable=False)
         except OSError as error:
             get_logger().warning(
                 "snapshot not written", folder=str(self.folder), problem=str(error)

@@ -13,8 +13,9 @@ from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.backups.content import MODELS, RecordContent, content_of, tables_of
 from ranker.record import dumps
 from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsupported
-from servicekit.artefacts.backup_files import CHUNK, BackupReader
+from servicekit.artefacts.backup_files import BackupReader
 from servicekit.artefacts.manifest import MANIFEST, BackupFile
+from servicekit.artefacts.store import CHUNK
 from servicekit.sql.database import Database
 
 

@@ -16,8 +16,7 @@ from ranker.record.models import ModelRegistry
 from ranker.serving.models.pinned import PinnedModels
 from ranker.serving.ranking.parts import by_columns
 from servicekit.catalogs.known import CatalogChange
-from servicekit.sql.commits import pause
-from servicekit.tasks.supervision import confined, supervised
+from servicekit.tasks.supervision import confined, pause, supervised
 from servicekit.telemetry import get_logger
 
 INTERVAL_SECONDS = 0.5

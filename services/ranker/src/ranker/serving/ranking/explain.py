@@ -36,7 +36,6 @@ import numpy as np
 
 from ranker.domain.arrays import Doubles, Ints
 from ranker.domain.features import split
-from ranker.domain.recommenders import Recommender
 from ranker.serving.ranking.breakdown import Evidence
 from ranker.serving.ranking.parts import (
     BOUGHT_TOGETHER,
@@ -47,7 +46,8 @@ from ranker.serving.ranking.parts import (
     TASTE,
     TREND,
 )
-from sightline_core.reasons import Reason
+from sightline_core.branch import BRANCHES, Branch, BranchKind
+from sightline_core.reasons import Reason, sentence
 
 Parameters = tuple[tuple[str, str], ...]
 ReasonKey = tuple[str, Parameters]
@@ -57,72 +57,24 @@ NEW: ReasonKey = ("NEW", ())
 LARGEST = 2
 LEAST_SHARE = 0.2
 
-KEYWORDS, LABELS = "keywords", "labels"
-SIMILARITY_CODES = {
-    "visual": "LOOKS_LIKE_QUERY",
-    "text": "MATCHES_TEXT",
-    "text_visual": "LOOKS_LIKE_TEXT",
-    KEYWORDS: "MATCHES_WORDS",
-    LABELS: "READS_LABEL",
-    "collaborative": "LIKED_TOGETHER",
+_MEASURES = {
+    BranchKind.SPACE: "cosine",
+    BranchKind.WORDS: "match",
+    BranchKind.COUNTS: "score",
 }
-COUNT_CODES = {
-    Recommender.CO_VIEW: "ALSO_VIEWED",
-    Recommender.CO_PURCHASE: "BOUGHT_WITH",
-    Recommender.TRENDING: "TRENDING",
-    Recommender.BEST_SELLERS: "BEST_SELLER",
-    Recommender.REORDER: "BUY_AGAIN",
-    Recommender.RECENTLY_VIEWED: "VIEWED_RECENTLY",
+_BY_BRANCH: Mapping[str, tuple[str, str]] = {
+    **{
+        branch: (one.reason, _MEASURES[one.kind])
+        for branch, one in BRANCHES.items()
+        if one.kind in _MEASURES
+    },
+    Branch.COLLABORATIVE: ("LIKED_TOGETHER", "cosine"),
 }
+"""Code of a part that is a branch's score, and the name of the parameter that holds it."""
 PRODUCT_CODES = {
     SESSION: "SIMILAR_TO_VIEWED",
     ITEM_ITEM: "LIKED_TOGETHER",
     BOUGHT_TOGETHER: "BOUGHT_WITH",
-}
-
-TEXTS: Mapping[str, Mapping[str, str]] = {
-    "en": {
-        "NEW": "New in the shop",
-        "LOOKS_LIKE_QUERY": "Looks like what you showed us",
-        "MATCHES_TEXT": "Matches what you asked for",
-        "LOOKS_LIKE_TEXT": "Looks like what you asked for",
-        "MATCHES_WORDS": "Has the words that you typed",
-        "READS_LABEL": "Has words of the label in your photo",
-        "LIKED_TOGETHER": "Liked by people who like the same products",
-        "SIMILAR_TO_VIEWED": "Similar to something you looked at",
-        "VIEWED_RECENTLY": "You looked at this recently",
-        "BOUGHT_WITH": "Often bought with something you chose",
-        "MATCHES_TASTE": "Fits your taste: {value}",
-        "MATCHES_TASTE/price_band": "In a price range you often choose",
-        "MATCHES_TASTE/style": "Has the look that you like",
-        "MATCHES_TASTE/": "Fits your taste",
-        "POPULAR": "Popular right now",
-        "ALSO_VIEWED": "Viewed by people who looked at the same things",
-        "TRENDING": "Wanted more than usual these days",
-        "BEST_SELLER": "Sells best these weeks",
-        "BUY_AGAIN": "You bought this before",
-    },
-    "zh": {
-        "NEW": "新品上架",
-        "LOOKS_LIKE_QUERY": "与您提供的图片相似",
-        "MATCHES_TEXT": "符合您的描述",
-        "LOOKS_LIKE_TEXT": "外观符合您的描述",
-        "MATCHES_WORDS": "包含您输入的词语",
-        "READS_LABEL": "包含照片标签上的词语",
-        "LIKED_TOGETHER": "喜欢同类商品的人也喜欢它",
-        "SIMILAR_TO_VIEWED": "与您看过的商品相似",
-        "VIEWED_RECENTLY": "您最近看过",
-        "BOUGHT_WITH": "常与您选过的商品一起购买",
-        "MATCHES_TASTE": "符合您的喜好：{value}",
-        "MATCHES_TASTE/price_band": "在您常选的价格区间",
-        "MATCHES_TASTE/style": "是您喜欢的外观",
-        "MATCHES_TASTE/": "符合您的喜好",
-        "POPULAR": "当前热门",
-        "ALSO_VIEWED": "看过同样商品的人也看了它",
-        "TRENDING": "近来关注上升",
-        "BEST_SELLER": "近期畅销",
-        "BUY_AGAIN": "您以前买过",
-    },
 }
 
 
@@ -158,9 +110,9 @@ def _reasons(language_code: str, keys: Sequence[ReasonKey]) -> tuple[Reason, ...
 @lru_cache(4096)
 def _reason(language_code: str, code: str, parameters: Parameters) -> Reason:
     """Return the reason with its sentence, cached: hundreds of products share a few."""
-    texts = TEXTS.get(language_code.partition("-")[0].lower(), TEXTS["en"])
     named = dict(parameters)
-    template = texts.get(f"{code}/{named.get('feature', '')}") or texts.get(code)
+    key = f"{code}/{named.get('feature', '')}"
+    template = sentence(key, language_code) or sentence(code, language_code)
     # A branch without a sentence: its name comes from the caller and must not be used as a
     # template.
     return Reason(code, code if template is None else template.format(**named), parameters)
@@ -193,11 +145,7 @@ def _evidence_of(
     if part in (POPULARITY, TREND):
         return repeat(("POPULAR", ()))
     similarities = evidence.candidates.similarities[part][evidence.ranking.rows[places]].tolist()
-    code, named = SIMILARITY_CODES.get(part) or part.upper(), "cosine"
-    if part in COUNT_CODES:
-        code, named = COUNT_CODES[Recommender(part)], "score"
-    elif part in (KEYWORDS, LABELS):
-        named = "match"
+    code, named = _BY_BRANCH.get(part) or (part.upper(), "cosine")
     return [(code, ((named, f"{similarity:.3f}"),)) for similarity in similarities]
 
 

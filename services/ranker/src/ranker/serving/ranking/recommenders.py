@@ -31,7 +31,7 @@ which the shopper may no longer want, between them::
 
     s(i) = x below 1, else 1/2 + 1 / 2x
 
-**recently_viewed.** The newest first: 1, 1/2, 1/3, …
+**recently_viewed, left_in_cart.** The newest first: 1, 1/2, 1/3, …
 """
 
 from collections import defaultdict
@@ -39,6 +39,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -51,11 +53,11 @@ from ranker.domain.recommenders import (
     CountScope,
     CountsQuery,
     Near,
-    Recommender,
     RequestAnchors,
 )
 from ranker.domain.signals import FALL, Signals
 from ranker.serving.ranking.fold_in import basket, products_of
+from sightline_core.branch import Branch
 
 WEIGHT = 5.0
 """Prior weight, in days with the anchor."""
@@ -71,7 +73,6 @@ MOST_LAST = 10
 TRAIL = 500
 """Number of a shopper's newest events that anchors and last products are taken from."""
 
-KINDS = {Recommender.CO_VIEW: VIEWED, Recommender.CO_PURCHASE: BOUGHT}
 _LOOKS = frozenset({EventType.VIEW, EventType.CLICK})
 
 Scores = Mapping[str, float]
@@ -81,7 +82,7 @@ Scores = Mapping[str, float]
 class Wanted:
     """A request for lists of recommenders."""
 
-    recommenders: Sequence[Recommender]
+    recommenders: Sequence[Branch]
     scope: CountScope
     top_k: int
     left_out: Collection[str]
@@ -92,7 +93,7 @@ class Wanted:
 class RecommenderList:
     """The list of one recommender, best first."""
 
-    recommender: Recommender
+    recommender: Branch
     product_ids: tuple[str, ...] = ()
     scores: tuple[float, ...] = ()
     """0 to 1, descending."""
@@ -129,57 +130,74 @@ def gone_by(
 
 
 def near(
-    names: Iterable[Recommender], anchors: Sequence[str], history: History, signals: Signals
-) -> dict[Recommender, Sequence[str]]:
+    names: Iterable[Branch], anchors: Sequence[str], history: History, signals: Signals
+) -> dict[Branch, Sequence[str]]:
     """Return the products whose neighbours are requested, by recommender: the anchors, else the
     shopper's last products."""
     last = () if anchors else products_of(history, signals)
-    own = {
-        Recommender.CO_VIEW: last[:MOST_LAST],
-        Recommender.CO_PURCHASE: basket(history.recent, last)[:MOST_LAST],
-    }
-    return {name: anchors or own[name] for name in names if name in KINDS}
+    own = {VIEWED: last, BOUGHT: basket(history.recent, last)}
+    return {name: anchors or own[KINDS[name]][:MOST_LAST] for name in names if name in KINDS}
 
 
-def asked(
-    wanted: Wanted, near: Mapping[Recommender, Sequence[str]], actor: str | None
-) -> CountsQuery:
+def asked(wanted: Wanted, near: Mapping[Branch, Sequence[str]], actor: str | None) -> CountsQuery:
     """Return the counts to read for these lists; `near`: products by recommender."""
-    names, spare = set(wanted.recommenders), len(wanted.left_out)
-    return CountsQuery(
-        near=[(KINDS[name], item) for name, items in near.items() for item in items],
-        scope=wanted.scope,
-        trending=MOST_RECENT + spare if Recommender.TRENDING in names else 0,
-        best=wanted.top_k + spare if Recommender.BEST_SELLERS in names else 0,
-        actor=(actor or "") if Recommender.REORDER in names else "",
-    )
+    counts: dict[str, Any] = {}
+    for name in wanted.recommenders:
+        counts |= MADE[name].reads(wanted, actor or "")
+    pairs = [(KINDS[name], item) for name, items in near.items() for item in items]
+    return CountsQuery(near=pairs, scope=wanted.scope, **counts)
 
 
 def lists(
     wanted: Wanted,
     counted: Counted,
-    near: Mapping[Recommender, Sequence[str]],
+    near: Mapping[Branch, Sequence[str]],
     trail: Sequence[Interaction],
     now_micros: int,
 ) -> list[RecommenderList]:
     """Return the lists in the order of `wanted`."""
-    made: Mapping[Recommender, Callable[[], Scores]] = {
-        Recommender.TRENDING: lambda: _trending(counted, now_micros),
-        Recommender.BEST_SELLERS: lambda: _best_sellers(counted),
-        Recommender.REORDER: lambda: _reorder(counted, now_micros // DAY_MICROS),
-        Recommender.RECENTLY_VIEWED: lambda: _recently_viewed(trail, wanted.left_out),
-    }
-    found = []
+    found, left_out = [], wanted.left_out
     for name in wanted.recommenders:
-        anchors = near.get(name, ())
-        scores = _together(counted.near, KINDS[name], anchors) if name in KINDS else made[name]()
-        left_out = wanted.left_out
+        scores = MADE[name].scores(
+            CountsRead(counted, near.get(name, ()), trail, left_out, now_micros)
+        )
         kept = [(-by, item) for item, by in scores.items() if by > 0 and item not in left_out]
         kept.sort()
         best = kept[: wanted.top_k]
         items, by = tuple([item for _, item in best]), tuple([-less for less, _ in best])
         found.append(RecommenderList(name, items, by))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class CountsRead:
+    """What was read for a list."""
+
+    counted: Counted
+    anchors: Sequence[str]
+    """The products whose neighbours are wanted."""
+    trail: Sequence[Interaction]
+    """The shopper's newest events, newest first; only if a list of the request is made of them."""
+    left_out: Collection[str]
+    now_micros: int
+
+
+def _reads_nothing(_wanted: Wanted, _actor: str) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class Recommender:
+    """How a recommender's list is made."""
+
+    scores: Callable[[CountsRead], Scores]
+    """Scores of products; of those not above 0 none is listed."""
+    reads: Callable[[Wanted, str], Mapping[str, Any]] = _reads_nothing
+    """Fields of CountsQuery, by what is wanted and the shopper's pseudonym."""
+    pairs: str = ""
+    """Kind of pairs that are read of the anchors."""
+    by_trail: bool = False
+    """True if the list is made of the shopper's newest events."""
 
 
 def _together(near: Iterable[Near], kind: str, anchors: Sequence[str]) -> Scores:
@@ -253,6 +271,43 @@ def _median(gaps: Mapping[int, int]) -> float | None:
     return None
 
 
-def _recently_viewed(trail: Sequence[Interaction], left_out: Collection[str]) -> Scores:
-    items = [item for item in from_trail(AnchorSource.VIEWED, trail) if item not in left_out]
+def _newest(read: CountsRead, source: AnchorSource) -> Scores:
+    items = [item for item in from_trail(source, read.trail) if item not in read.left_out]
     return {item: 1 / place for place, item in enumerate(items, 1)}
+
+
+MADE: Mapping[Branch, Recommender] = MappingProxyType(
+    {
+        Branch.CO_VIEW: Recommender(
+            lambda read: _together(read.counted.near, VIEWED, read.anchors), pairs=VIEWED
+        ),
+        Branch.CO_PURCHASE: Recommender(
+            lambda read: _together(read.counted.near, BOUGHT, read.anchors), pairs=BOUGHT
+        ),
+        Branch.TRENDING: Recommender(
+            lambda read: _trending(read.counted, read.now_micros),
+            lambda wanted, _: {"trending": MOST_RECENT + len(wanted.left_out)},
+        ),
+        Branch.BEST_SELLERS: Recommender(
+            lambda read: _best_sellers(read.counted),
+            lambda wanted, _: {"best": wanted.top_k + len(wanted.left_out)},
+        ),
+        Branch.REORDER: Recommender(
+            lambda read: _reorder(read.counted, read.now_micros // DAY_MICROS),
+            lambda _, actor: {"actor": actor},
+        ),
+        Branch.RECENTLY_VIEWED: Recommender(
+            lambda read: _newest(read, AnchorSource.VIEWED), by_trail=True
+        ),
+        Branch.LEFT_IN_CART: Recommender(
+            lambda read: _newest(read, AnchorSource.CART), by_trail=True
+        ),
+    }
+)
+"""How each of RECOMMENDERS is made."""
+
+KINDS = MappingProxyType({branch: one.pairs for branch, one in MADE.items() if one.pairs})
+"""Kind of pairs of the recommenders that follow anchors."""
+
+BY_TRAIL = frozenset(branch for branch, one in MADE.items() if one.by_trail)
+"""Recommenders that are made of a shopper's newest events."""

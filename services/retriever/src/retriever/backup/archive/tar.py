@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from servicekit.artefacts.backup_errors import BackupDamaged
-from servicekit.artefacts.backup_files import CHUNK, Source
+from servicekit.artefacts.backup_files import Source
+from servicekit.artefacts.store import CHUNK
 
 BLOCK = 512
 

@@ -9,8 +9,9 @@ from typing import IO
 from retriever.backup.archive import parquet, tar
 from retriever.domain.archive import ArchiveTable, Row
 from retriever.domain.jobs import Progress
-from retriever.ports.backup import Snapshot
-from servicekit.artefacts.backup_files import CHUNK, BackupWriter, NewFile, meaning
+from retriever.record.snapshots import RecordSnapshot
+from servicekit.artefacts.backup_files import BackupWriter, NewFile, meaning
+from servicekit.artefacts.store import CHUNK
 
 
 class Spool(ExitStack):
@@ -39,7 +40,7 @@ class Spool(ExitStack):
 
 
 def fill(
-    spool: Spool, tables: Sequence[ArchiveTable], snapshot: Snapshot, progress: Progress
+    spool: Spool, tables: Sequence[ArchiveTable], snapshot: RecordSnapshot, progress: Progress
 ) -> Mapping[str, int]:
     """Write the tables of a snapshot into the spool. Return the rows of each. Blocks."""
     rows = {table.name: snapshot.count(table) for table in tables}

@@ -6,8 +6,8 @@ from retriever.domain.generation import Generation
 from retriever.indexing.generations import Demand
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
-from retriever.ports.indexing import VerificationRecord
 from retriever.ports.photos import Photos
+from retriever.record import Record
 from retriever.search.sampling import Samples
 from servicekit.jobs.queue import Job, Jobs
 
@@ -16,7 +16,7 @@ from servicekit.jobs.queue import Job, Jobs
 class Tools:
     """Collaborators of a verification."""
 
-    record: VerificationRecord
+    record: Record
     photos: Photos
     index: VectorIndex
     embedder: Embedder

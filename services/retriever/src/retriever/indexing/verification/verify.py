@@ -31,7 +31,7 @@ from retriever.indexing.verification.trials import (
     queries_between,
     run_searches,
 )
-from retriever.ports.indexing import VerificationRecord
+from retriever.record import Record
 from retriever.search.recall.subset import pages
 from servicekit.clock import now_micros
 from servicekit.jobs.queue import Job
@@ -89,9 +89,7 @@ async def verify(job: Job, tools: Tools) -> dict[str, Any]:
     return await _keep(generation, replace(found, findings=tuple(findings)), tools.record)
 
 
-async def _keep(
-    generation: Generation, found: Verification, record: VerificationRecord
-) -> dict[str, Any]:
+async def _keep(generation: Generation, found: Verification, record: Record) -> dict[str, Any]:
     """Store the findings in the registry. Return the job's result."""
     await record.save_verification(generation, found)
     log.info(

@@ -10,7 +10,7 @@ from retriever.columns.column_cache import Columns
 from retriever.domain.errors import IndexUnavailable
 from retriever.domain.generation import Generation
 from retriever.ports.engine import VectorIndex
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.search.fallback.collection_breaker import PROBE_SECONDS, CollectionBreaker
 from retriever.search.fallback.from_record import MOST_ROWS, RecordCopy, RecordFallback
 from retriever.search.nearest import Nearest, RoundResult
@@ -30,7 +30,7 @@ class FallbackChain:
 
     def __init__(
         self,
-        record: SearchRecord,
+        record: Record,
         index: VectorIndex,
         most: int = MOST_ROWS,
         columns: Columns | None = None,

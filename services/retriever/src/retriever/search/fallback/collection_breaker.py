@@ -22,7 +22,7 @@ from retriever.domain import errors
 from retriever.domain.generation import Generation
 from retriever.domain.product import MAX_PHOTOS
 from retriever.ports.engine import VectorIndex
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.search.nearest import reach
 from servicekit.errors import ServiceError
 from servicekit.telemetry import get_logger
@@ -51,7 +51,7 @@ class CollectionBreaker:
 
     def __init__(
         self,
-        record: SearchRecord,
+        record: Record,
         index: VectorIndex,
         most: int = 0,
         *,

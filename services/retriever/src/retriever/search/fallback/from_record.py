@@ -18,7 +18,7 @@ from retriever.domain.filter_parts import MAX_TRIED, MatchingRows, indexed_parts
 from retriever.domain.generation import Freshness, Generation, VectorMetric
 from retriever.domain.index_values import Hit, hit_order
 from retriever.domain.vectors import Floats
-from retriever.ports.search import SearchRecord
+from retriever.record import Record
 from retriever.search.nearest import RoundResult, compare
 from retriever.search.planning import MOST_MATCHES
 from sightline_rules.filters import Filter
@@ -72,7 +72,7 @@ class RecordFallback:
     """Search in the record instead of the engine, for one process."""
 
     def __init__(
-        self, record: SearchRecord, columns: Columns | None = None, most: int = MOST_ROWS
+        self, record: Record, columns: Columns | None = None, most: int = MOST_ROWS
     ) -> None:
         """Prepare the search. `most`: largest generation, in rows, that is held; 0: none is."""
         self._most = most

@@ -17,7 +17,7 @@ from retriever.domain.generation import Generation, VectorMetric
 from retriever.domain.index_values import IndexRow
 from retriever.domain.recall import Look
 from retriever.domain.vectors import Floats, exact_scores
-from retriever.ports.generations import RowsRecord
+from retriever.record import Record
 from retriever.search.nearest import Nearest
 from sightline_rules.facts import Facts
 from sightline_rules.filters import Filter
@@ -73,7 +73,7 @@ class Seen:
 
 
 async def read_subset(
-    seen: Seen, start: str, rows: int, record: RowsRecord, clock: Callable[[], float]
+    seen: Seen, start: str, rows: int, record: Record, clock: Callable[[], float]
 ) -> Subset:
     """Read the `rows` rows after a row id, fewer where vectors are large: those that the index held
     when it was searched.
@@ -91,7 +91,7 @@ async def read_subset(
     return Subset.of(found, made.dimension, clock())
 
 
-async def compare(seen: Seen, subset: Subset, record: RowsRecord, chance: random.Random) -> Look:
+async def compare(seen: Seen, subset: Subset, record: Record, chance: random.Random) -> Look:
     """Return the recall of a search on a subset."""
     nearest, k = seen.nearest, seen.top_k
     hits = nearest.last.hits
@@ -136,7 +136,7 @@ def _nearer(
 
 
 async def pages(
-    generation: Generation, start: str, size: int, record: RowsRecord
+    generation: Generation, start: str, size: int, record: Record
 ) -> AsyncIterator[list[IndexRow]]:
     """Yield the `size` rows after a row id, wrapping around at the end."""
     for begin, last in ((start, "g"), ("", start)):  # ids are hexadecimal: all stand before "g"

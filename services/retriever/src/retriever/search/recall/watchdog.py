@@ -22,7 +22,7 @@ from contextvars import Context
 from dataclasses import dataclass, field
 
 from retriever.domain.recall import WINDOW_SECONDS, FilterClass, Look, Recall, Window, pooled
-from retriever.ports.generations import RowsRecord
+from retriever.record import Record
 from retriever.search.nearest import Nearest
 from retriever.search.planning import Route
 from retriever.search.query import SearchQuery
@@ -76,7 +76,7 @@ class RecallVerdict:
 class Watchdog:
     """The watchdog of one process. Not for several event loops."""
 
-    record: RowsRecord
+    record: Record
     share: float = 0.01
     """Share of searches that are checked, 0 to 1."""
     floor: float = 0.95

@@ -1,0 +1,1047 @@
+"""Calls of AdminService.
+
+Made by generate_sync.py from
+api/_generated/admin_service_calls.py: change that one and run it.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from sightline_client._generated.base import SyncConnected
+from sightline_client.values.catalogs import Catalog, CatalogAlias
+from sightline_client.values.evaluation import Evaluation
+from sightline_client.values.events import EventType
+from sightline_client.values.experiments import ExperimentList, ExperimentReport, ExperimentUnit
+from sightline_client.values.fairness import ExposureReport
+from sightline_client.values.online import OnlineReport
+from sightline_client.values.operations import (
+    AuditEntry,
+    Backup,
+    Generation,
+    IndexMetric,
+    IndexParameters,
+    Job,
+    Model,
+    Status,
+    Takedown,
+)
+from sightline_client.values.privacy import Erasure, PrivacyBudget
+from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile
+from sightline_client.values.spaces import Space
+from sightline_client.values.suggestions import TopSearches
+from sightline_client.values.synonyms import SynonymRule, Synonyms
+from sightline_client.values.trainings import TrainingRecipe
+
+
+class SyncAdminServiceCalls(SyncConnected):
+    """Calls of AdminService."""
+
+    def status(self, *, timeout: float | None = None) -> Status:
+        """Return the state of each service and of its dependencies. Answers even if services are
+        down."""
+        return self._loop.run(self._client.status(timeout=timeout))
+
+    def list_catalogs(self, *, timeout: float | None = None) -> tuple[Catalog, ...]:
+        """Return the catalogs that the caller's token permits, by id, those that settings declare
+        included. ``timeout`` is that of one page."""
+        return self._loop.run(self._client.list_catalogs(timeout=timeout))
+
+    def delete_catalog(
+        self,
+        catalog_id: str,
+        *,
+        undo_days: float = 7.0,
+        etag: str = "",
+        timeout: float | None = None,
+    ) -> Catalog:
+        """Delete a catalog. From then on calls that name it are rejected with CATALOG_DELETED,
+        everywhere within 5 seconds. At ``purge_time`` all services remove what they have of it;
+        until then ``undelete_catalog`` restores it. A repeated call changes nothing. Fails with
+        CATALOG_NOT_FOUND, CATALOG_DECLARED (settings declare it), CATALOG_HAS_ALIAS (an alias
+        stands for it), CATALOG_IS_ALIAS, ETAG_MISMATCH.
+
+        Args:
+            catalog_id: Catalog.
+            undo_days: Days for which the catalog can be restored, 0 to 365. 0: its removal
+                begins once the calls that were in progress have ended
+                (RETRIEVER_CATALOG_SETTLE_SECONDS).
+            etag: If given, it must match the catalog's etag.
+
+        Raises:
+            NotFound: CATALOG_DELETED, CATALOG_NOT_FOUND.
+            FailedPrecondition: CATALOG_DECLARED, CATALOG_HAS_ALIAS, CATALOG_IS_ALIAS.
+            Conflict: ETAG_MISMATCH.
+        """
+        return self._loop.run(
+            self._client.delete_catalog(catalog_id, undo_days=undo_days, etag=etag, timeout=timeout)
+        )
+
+    def undelete_catalog(self, catalog_id: str, *, timeout: float | None = None) -> Catalog:
+        """Restore a deleted catalog, with all its content. A repeated call changes nothing. Fails
+        with CATALOG_NOT_FOUND, CATALOG_REMOVING (its removal has begun).
+
+        Args:
+            catalog_id: Catalog.
+
+        Raises:
+            NotFound: CATALOG_NOT_FOUND.
+            FailedPrecondition: CATALOG_REMOVING.
+        """
+        return self._loop.run(self._client.undelete_catalog(catalog_id, timeout=timeout))
+
+    def copy_catalog(
+        self, target_catalog: str, *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Start a job of kind "copy_catalog" of the copied catalog. It fills a new catalog with the
+        products of one commit, while writes continue: with their ids, etags, times, photos, and the
+        vectors of all generations that the embedder can serve for it, texts' included, which are
+        not embedded again. Display name, language, labels and quota share are those of the copied
+        catalog at the call. Events, consents, profiles, records of answers, models, vectors of
+        products that callers or models gave, fitted spaces, takedowns and imports are not copied.
+        The new catalog can be used when the job succeeds, all at once; until then calls that name
+        it are rejected with CATALOG_COPYING. Its index is then filled, as after writes. A killed
+        job begins again, with the products of that moment. If it is cancelled or fails, the new
+        catalog is deleted and all that was copied is removed; if its workers were killed 20 times,
+        it stays as it is, and ``delete_catalog`` removes it. Fails with CATALOG_EXISTS: there is a
+        catalog of the new id, even an empty one. Fails with CATALOG_IS_ALIAS, CATALOGS_FULL. The
+        same request_id returns the same job.
+
+        Args:
+            target_catalog: Id of the new catalog, not an alias. The caller's token must permit
+                both catalogs.
+            request_id: The same id returns the same job.
+
+        Raises:
+            FailedPrecondition: CATALOG_COPYING, CATALOG_IS_ALIAS.
+            AlreadyExists: CATALOG_EXISTS.
+            ResourceExhausted: CATALOGS_FULL.
+        """
+        return self._loop.run(
+            self._client.copy_catalog(target_catalog, request_id=request_id, timeout=timeout)
+        )
+
+    def set_catalog_alias(
+        self, alias_id: str, catalog_id: str, *, etag: str = "", timeout: float | None = None
+    ) -> CatalogAlias:
+        """Let a name stand for a catalog, in place of the catalog that it stood for. A repeated
+        call changes nothing. Fails with CATALOG_EXISTS (the name is the id of a catalog),
+        CATALOG_NOT_FOUND, CATALOG_DELETED, CATALOG_IS_ALIAS (``catalog_id`` is an alias),
+        ETAG_MISMATCH, CATALOG_ALIASES_FULL (there are 200).
+
+        Args:
+            alias_id: Name. The caller's token must permit it as if it were a catalog.
+            catalog_id: Catalog that the name shall stand for: its id, not an alias. The
+                caller's token must permit it.
+            etag: If given, it must match the alias's etag, unless the alias stands for the
+                catalog already. Default: any.
+
+        Raises:
+            AlreadyExists: CATALOG_EXISTS.
+            NotFound: CATALOG_NOT_FOUND, CATALOG_DELETED.
+            FailedPrecondition: CATALOG_IS_ALIAS.
+            Conflict: ETAG_MISMATCH.
+            ResourceExhausted: CATALOG_ALIASES_FULL.
+        """
+        return self._loop.run(
+            self._client.set_catalog_alias(alias_id, catalog_id, etag=etag, timeout=timeout)
+        )
+
+    def list_catalog_aliases(self, *, timeout: float | None = None) -> tuple[CatalogAlias, ...]:
+        """Return the aliases that stand for catalogs that the caller's token permits, by name."""
+        return self._loop.run(self._client.list_catalog_aliases(timeout=timeout))
+
+    def delete_catalog_alias(
+        self, alias_id: str, *, etag: str = "", timeout: float | None = None
+    ) -> bool:
+        """Delete an alias; its catalog stays. A repeated call changes nothing. Fails with
+        ETAG_MISMATCH.
+
+        Args:
+            alias_id: Name of the alias. The caller's token must permit it as if it were a
+                catalog.
+            etag: If given, it must match the alias's etag. Default: any.
+
+        Raises:
+            Conflict: ETAG_MISMATCH.
+        """
+        return self._loop.run(
+            self._client.delete_catalog_alias(alias_id, etag=etag, timeout=timeout)
+        )
+
+    def train_model(
+        self,
+        recipe: TrainingRecipe | None = None,
+        *,
+        seed: int = 0,
+        search_trials: int | None = None,
+        search_seconds: float | None = None,
+        ablation: bool | None = None,
+        incremental: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Start a training job over all events and products. If requested, the job searches for a
+        recipe and measures what each part adds. It evaluates the recipe on events held out in time,
+        then fits a model on all events. The model does not serve until it is promoted, and the
+        serving model is not affected. Result: "model_version". If nothing has changed since a model
+        was trained alike (same seed, recipe and options), the job trains nothing and its results
+        are that "model_version" and "nothing_new": "true". Errors: TRAINING_DATA_INSUFFICIENT,
+        TRAINING_DIVERGED, TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE. The same request_id
+        returns the same job.
+
+        Args:
+            recipe: Overrides of the installation's recipe. Not together with ``incremental``.
+            seed: Seed of the training. The same data and seed give the same model, bit for bit.
+                Default: 0.
+            search_trials: Number of recipes to try on a validation split, including this one,
+                before the best is trained, up to 10,000. 0 disables the search. Default:
+                ``search_trials`` of RANKER_RECIPE_FILE, 0.
+            search_seconds: Duration in seconds after which no further recipe is tried, above 0,
+                up to 604,800. Default: ``search_seconds`` of RANKER_RECIPE_FILE, 3,600.
+            ablation: If true, measures what each part adds and turns off parts that add
+                nothing. Default: ``ablation`` of RANKER_RECIPE_FILE, true.
+            incremental: If true, continues from the serving model with its recipe: a few passes
+                over events since then and a sample of earlier events. No recipe is searched and no
+                part is turned off. The job fails with TRAINING_BASE_UNUSABLE if no model serves or
+                an older release trained it, and with TRAINING_DATA_INSUFFICIENT if there are no new
+                events.
+            request_id: The same id returns the same job.
+
+        Raises:
+            FailedPrecondition: TRAINING_DATA_INSUFFICIENT, TRAINING_DIVERGED,
+                TRAINING_BASE_UNUSABLE, MODEL_STORE_UNWRITABLE.
+        """
+        return self._loop.run(
+            self._client.train_model(
+                recipe,
+                seed=seed,
+                search_trials=search_trials,
+                search_seconds=search_seconds,
+                ablation=ablation,
+                incremental=incremental,
+                request_id=request_id,
+                timeout=timeout,
+            )
+        )
+
+    def list_models(self, *, timeout: float | None = None) -> tuple[Model, ...]:
+        """Return the ranking models, newest first. ``timeout`` is that of one page."""
+        return self._loop.run(self._client.list_models(timeout=timeout))
+
+    def evaluate_model(
+        self, model_version: str = "", *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Start a job of kind "evaluate" that evaluates a model's recipe on held-out events and
+        compares it with the model in production and with classic baselines (results
+        "model_version", "verdict"). ``get_evaluation`` returns what it found. Every training
+        evaluates itself on the global split; this job adds per-user tails and compares with the
+        model that serves now. The serving model is not affected. Fails with MODEL_NOT_FOUND. The
+        same request_id returns the same job.
+
+        Args:
+            model_version: The model. Default: the newest.
+            request_id: The same id returns the same job.
+
+        Raises:
+            NotFound: MODEL_NOT_FOUND.
+        """
+        return self._loop.run(
+            self._client.evaluate_model(model_version, request_id=request_id, timeout=timeout)
+        )
+
+    def get_evaluation(
+        self, model_version: str = "", *, timeout: float | None = None
+    ) -> Evaluation:
+        """Return the newest evaluation of a model. Fails with MODEL_NOT_FOUND,
+        EVALUATION_NOT_FOUND.
+
+        Args:
+            model_version: The model. Default: the newest.
+
+        Raises:
+            NotFound: MODEL_NOT_FOUND, EVALUATION_NOT_FOUND.
+        """
+        return self._loop.run(self._client.get_evaluation(model_version, timeout=timeout))
+
+    def promote_model(
+        self, model_version: str, *, force: bool = False, timeout: float | None = None
+    ) -> Model:
+        """Make a model the serving one, immediately and without failing a request. Fails with
+        MODEL_UNPROVEN unless its evaluation against the current serving model passed, or ``force``
+        is set; MODEL_NOT_FOUND, also if its files were pruned; MODEL_CORRUPT if the files do not
+        match the hashes in its manifest.
+
+        Args:
+            model_version: The model to promote.
+            force: If true, the model is promoted even if its evaluation did not pass. Forced
+                promotions are logged.
+
+        Raises:
+            FailedPrecondition: MODEL_UNPROVEN.
+            NotFound: MODEL_NOT_FOUND.
+            ServerFault: MODEL_CORRUPT.
+        """
+        return self._loop.run(
+            self._client.promote_model(model_version, force=force, timeout=timeout)
+        )
+
+    def rollback_model(self, *, timeout: float | None = None) -> Model:
+        """Restore the model that served before the current one. Fails with MODEL_NOT_FOUND if there
+        is none: to undo a first promotion use ``demote_model``.
+
+        Raises:
+            NotFound: MODEL_NOT_FOUND.
+        """
+        return self._loop.run(self._client.rollback_model(timeout=timeout))
+
+    def demote_model(self, *, timeout: float | None = None) -> Model:
+        """Take the serving model out of service. Products are ranked by similarity, popularity and
+        novelty, as before the first promotion, until a model is promoted. Return the model that
+        served, which is not deleted and can be promoted again. Fails with MODEL_NOT_FOUND if no
+        model serves.
+
+        Raises:
+            NotFound: MODEL_NOT_FOUND.
+        """
+        return self._loop.run(self._client.demote_model(timeout=timeout))
+
+    def publish_model(
+        self,
+        model_version: str = "",
+        *,
+        rewrite: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Start a job of kind "publish" that writes the model's products into a generation of the
+        retriever's "collaborative" space, with the model's version as the space's version, and
+        activates it if the model serves. The previous generation is kept for a rollback. A
+        product's vector is the model's vector with the product's bias as an additional component; a
+        shopper's vector ends with a 1, so that the inner product (IP) is the score. Follow the job
+        with JobService (``done``: products; results "generation", "vector_count", "active"). It
+        resumes after a crash and waits for a retriever that does not answer. It fails with
+        PUBLISH_INCOMPLETE, GENERATIONS_FULL or MODEL_CORRUPT. The same request_id returns the same
+        job. Fails with MODEL_NOT_FOUND. With RANKER_PUBLISH the worker starts this job after each
+        promotion and rollback.
+
+        Args:
+            model_version: The model. Default: the serving one. A model that does not serve is
+                published and becomes active when it serves.
+            rewrite: If true, a published model is written again, with products that returned to
+                the catalog since. By default its generation is activated as it is.
+            request_id: The same id returns the same job.
+
+        Raises:
+            FailedPrecondition: PUBLISH_INCOMPLETE.
+            ResourceExhausted: GENERATIONS_FULL.
+            ServerFault: MODEL_CORRUPT.
+            NotFound: MODEL_NOT_FOUND.
+        """
+        return self._loop.run(
+            self._client.publish_model(
+                model_version, rewrite=rewrite, request_id=request_id, timeout=timeout
+            )
+        )
+
+    def shopper_profile(
+        self,
+        *,
+        language: str = "",
+        user: str | None = None,
+        visitor: str | None = None,
+        timeout: float | None = None,
+    ) -> ShopperProfile:
+        """Return the profile of a shopper. A shopper without events has an empty profile. Profiles
+        are computed on request, from the shopper's current events and the serving model's data
+        about products. They are not stored, so purged events leave no trace in them.
+
+        Args:
+            language: BCP 47 language of the texts: "en" or "zh". For other languages, English
+                is used. Default: "en".
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+        """
+        return self._loop.run(
+            self._client.shopper_profile(
+                language=language, user=user, visitor=visitor, timeout=timeout
+            )
+        )
+
+    def product_profile(
+        self, product_id: str, *, language: str = "", timeout: float | None = None
+    ) -> ProductProfile:
+        """Return the profile of a product. Fails with PRODUCT_NOT_FOUND if no model serves, or the
+        model was trained before the product was added.
+
+        Args:
+            language: BCP 47 language of the texts: "en" or "zh". For other languages, English
+                is used. Default: "en".
+            product_id: Id of the product.
+
+        Raises:
+            NotFound: PRODUCT_NOT_FOUND.
+        """
+        return self._loop.run(
+            self._client.product_profile(product_id, language=language, timeout=timeout)
+        )
+
+    def list_segments(self, *, language: str = "", timeout: float | None = None) -> Segments:
+        """Return the shopper segments (groups with similar interests) of the serving model, largest
+        first. Empty without a model, or with too few shoppers.
+
+        Args:
+            language: BCP 47 language of the texts: "en" or "zh". For other languages, English
+                is used. Default: "en".
+        """
+        return self._loop.run(self._client.list_segments(language=language, timeout=timeout))
+
+    def top_searches(
+        self, *, top: int = 0, nothing_found: bool = False, timeout: float | None = None
+    ) -> TopSearches:
+        """Return the texts that most shoppers searched for, with the number of products that have
+        their words: what sells, and what is missing. By SEARCH events of shoppers who consent to
+        TRAIN; texts of fewer shoppers than RANKER_LEAST_SHOPPERS are never returned.
+
+        Args:
+            top: Maximum number of texts, 1 to 200. Default: 50. There are no further pages.
+            nothing_found: If true, returns only those of these texts that find no product by
+                their words.
+        """
+        return self._loop.run(
+            self._client.top_searches(top=top, nothing_found=nothing_found, timeout=timeout)
+        )
+
+    def online_report(
+        self, *, days: int = 7, conversion_days: int = 7, timeout: float | None = None
+    ) -> OnlineReport:
+        """Return how shoppers responded to answers: click-through, conversion and hide rate by
+        model version, scene and arm, off-policy estimates, and drift. Based on attributed events.
+        Changes nothing.
+
+        Args:
+            days: Number of days of answers, 1 to 365. Answers whose records were deleted
+                (RANKER_ANSWER_DAYS) are not counted.
+            conversion_days: Number of days in which a purchase counts, after a click or,
+                without a click, after an impression: 1 to 90. For more recent answers, further
+                purchases may follow.
+        """
+        return self._loop.run(
+            self._client.online_report(days=days, conversion_days=conversion_days, timeout=timeout)
+        )
+
+    def exposure_report(
+        self,
+        *,
+        scene: str = "",
+        days: int = 7,
+        by: str = "brand",
+        shoppers_by: str = "",
+        timeout: float | None = None,
+    ) -> ExposureReport:
+        """Return how much exposure groups of products got, and what groups of shoppers got.
+
+        Args:
+            scene: Scene of the answers. If empty, all scenes.
+            days: Number of days until now, 1 to 90.
+            by: What groups products: "brand", "category" (the topmost level), "popularity" (ten
+                groups of equally many products, 1 = the most popular), "newness" (products whose
+                first event was in the last 30 days, and others) or "attribute.KEY", such as
+                "attribute.seller", if the serving model learns from that attribute.
+            shoppers_by: Key of an attribute that shoppers gave, such as "age_band": also
+                reports what shoppers with each value got. Empty: does not.
+        """
+        return self._loop.run(
+            self._client.exposure_report(
+                scene=scene, days=days, by=by, shoppers_by=shoppers_by, timeout=timeout
+            )
+        )
+
+    def list_experiments(self, *, timeout: float | None = None) -> ExperimentList:
+        """Return the experiments of a catalog, latest start first."""
+        return self._loop.run(self._client.list_experiments(timeout=timeout))
+
+    def experiment_report(self, name: str, *, timeout: float | None = None) -> ExperimentReport:
+        """Return the results of an experiment by arm. Fails with EXPERIMENT_NOT_FOUND.
+
+        Args:
+            name: Name of the experiment.
+
+        Raises:
+            NotFound: EXPERIMENT_NOT_FOUND.
+        """
+        return self._loop.run(self._client.experiment_report(name, timeout=timeout))
+
+    def experiment_units(
+        self, name: str, *, timeout: float | None = None
+    ) -> tuple[ExperimentUnit, ...]:
+        """Return the units counted in an experiment, hashed, for your own analysis. Fails with
+        EXPERIMENT_NOT_FOUND. ``timeout`` is that of one page.
+
+        Args:
+            name: Name of the experiment.
+
+        Raises:
+            NotFound: EXPERIMENT_NOT_FOUND.
+        """
+        return self._loop.run(self._client.experiment_units(name, timeout=timeout))
+
+    def export_events(
+        self,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        types: Iterable[EventType] = (),
+        order_ids: bool = False,
+        queries: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Start a job that writes events to Parquet files in a folder or bucket of the worker
+        (RANKER_EXPORT_STORE). Its result names the folder; it may fail with EXPORT_UNWRITABLE.
+        Shoppers appear in the files as pseudonyms only. Follow it with JobService.
+
+        Args:
+            since: Earliest time of the events, inclusive (UTC). If unset, no lower bound.
+            before: Latest time of the events, exclusive (UTC). If unset, no upper bound.
+            types: Types of the events. If empty, all types.
+            order_ids: If true, exports order ids as stored. By default they are hashed with a
+                salt of this export, which keeps purchases of one order together but hides the
+                order.
+            queries: If true, exports the words of searches, which may contain names or
+                addresses.
+            request_id: The same id returns the same job.
+
+        Raises:
+            FailedPrecondition: EXPORT_UNWRITABLE.
+        """
+        return self._loop.run(
+            self._client.export_events(
+                since=since,
+                before=before,
+                types=types,
+                order_ids=order_ids,
+                queries=queries,
+                request_id=request_id,
+                timeout=timeout,
+            )
+        )
+
+    def erase_user(
+        self,
+        *,
+        user: str | None = None,
+        visitor: str | None = None,
+        force: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Start a job that erases a shopper, with all visitors merged into them; a merged visitor
+        stands for the user. It covers events, answers, attributes, merges, parameters of jobs, rows
+        of exported files, and vectors in models. A restore of an older backup erases them again.
+        What the shopper does after this call is new data and stays. If an erasure is under way, or
+        nothing was stored since a complete one, the earlier job is returned. Fails with
+        SHOPPER_NOT_FOUND if nothing is stored, without ``force``. Idempotent.
+
+        Args:
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+            force: If true, searches all stores although the record has nothing on the shopper:
+                models and exports may, after a purge of their events. Default: false.
+            request_id: The same id returns the same job.
+
+        Raises:
+            NotFound: SHOPPER_NOT_FOUND.
+        """
+        return self._loop.run(
+            self._client.erase_user(
+                user=user, visitor=visitor, force=force, request_id=request_id, timeout=timeout
+            )
+        )
+
+    def get_erasure(
+        self, *, user: str | None = None, visitor: str | None = None, timeout: float | None = None
+    ) -> Erasure:
+        """Return the receipt of a shopper's newest erasure. Fails with ERASURE_NOT_FOUND if there
+        was none.
+
+        Args:
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
+
+        Raises:
+            NotFound: ERASURE_NOT_FOUND.
+        """
+        return self._loop.run(self._client.get_erasure(user=user, visitor=visitor, timeout=timeout))
+
+    def export_counts(
+        self,
+        *,
+        epsilon: float,
+        types: Iterable[EventType] = (),
+        since: datetime | None = None,
+        before: datetime | None = None,
+        attribute: str = "",
+        most_products: int = 0,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Start a job that counts the shoppers of each product with differential privacy and writes
+        the counts to a file: who reads it learns next to nothing on any one shopper. It spends
+        ``epsilon`` of the catalog's budget. Fails with PRIVACY_BUDGET_SPENT if that is not left.
+
+        Args:
+            epsilon: Share of the budget to spend, above 0, at most 10. The probability of any
+                result changes by a factor of at most e^epsilon if one shopper is added or left out.
+                Smaller values need more noise.
+            types: Types of the events. If empty, PURCHASE.
+            since: Earliest time of the events, inclusive (UTC). If unset, no lower bound.
+            before: Latest time of the events, exclusive (UTC). If unset, no upper bound.
+            attribute: Key of an attribute that shoppers gave, such as "country": counts by its
+                values, of shoppers who gave it. If empty, of all shoppers.
+            most_products: Maximum number of products in which one shopper is counted, 1 to 100.
+                More products count more of what busy shoppers did, and need more noise. Default: 8.
+            request_id: The same id returns the same job.
+
+        Raises:
+            FailedPrecondition: PRIVACY_BUDGET_SPENT.
+        """
+        return self._loop.run(
+            self._client.export_counts(
+                epsilon=epsilon,
+                types=types,
+                since=since,
+                before=before,
+                attribute=attribute,
+                most_products=most_products,
+                request_id=request_id,
+                timeout=timeout,
+            )
+        )
+
+    def get_privacy_budget(self, *, timeout: float | None = None) -> PrivacyBudget:
+        """Return what is left of a catalog's budget for counts, and what spent it."""
+        return self._loop.run(self._client.get_privacy_budget(timeout=timeout))
+
+    def create_generation(
+        self,
+        *,
+        name: str = "",
+        space: str = "",
+        space_version: str = "",
+        metric: IndexMetric = IndexMetric.COSINE,
+        parameters: IndexParameters | None = None,
+        timeout: float | None = None,
+    ) -> Generation:
+        """Register a generation. The worker creates its collection within about a second. From then
+        on it receives every write; existing products need a backfill. The first generation of a
+        space is active and ready immediately, unless its vectors are written by a client
+        (``dimension``). Fails with GENERATION_EXISTS, SPACE_UNAVAILABLE (the embedder did not serve
+        this version at the worker's last check, every five seconds; the message lists the served
+        versions), INDEX_PARAMETERS_INVALID, GENERATIONS_FULL (the space has eight live
+        generations). A generation is a catalog's vectors in one version of one space, in one
+        collection of the engine. A new version of a space is rolled out beside the old one: create,
+        backfill, verify, activate. One call rolls it back. Searches without a generation use the
+        active one of their space.
+
+        Args:
+            name: Name of the generation, 1 to 64 characters of a-z, 0-9 and "-". If empty, the
+                service generates one.
+            space: Name of the space. Default: "visual".
+            space_version: Version of the space. Default: the embedder's default version.
+            metric: Similarity metric.
+            parameters: Parameters of its index. Default: flat.
+
+        Raises:
+            AlreadyExists: GENERATION_EXISTS.
+            NotFound: SPACE_UNAVAILABLE.
+            InvalidRequest: INDEX_PARAMETERS_INVALID.
+            ResourceExhausted: GENERATIONS_FULL.
+        """
+        return self._loop.run(
+            self._client.create_generation(
+                name=name,
+                space=space,
+                space_version=space_version,
+                metric=metric,
+                parameters=parameters,
+                timeout=timeout,
+            )
+        )
+
+    def backfill_generation(
+        self, name: str, *, request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Start a job that embeds every stored photo that the generation lacks; follow it with
+        JobService (``done``: photos). If such a job is running, returns it. Embedded photos are
+        kept: the next job resumes after a cancellation or crash. It ends when the index holds all
+        photos except those that fail permanently (result "failing_count"). Fails with
+        GENERATION_NOT_FOUND.
+
+        Args:
+            name: Name of the generation.
+            request_id: The same id returns the same job.
+
+        Raises:
+            NotFound: GENERATION_NOT_FOUND.
+        """
+        return self._loop.run(
+            self._client.backfill_generation(name, request_id=request_id, timeout=timeout)
+        )
+
+    def verify_generation(
+        self,
+        name: str,
+        *,
+        sample_size: int = 0,
+        k: int = 0,
+        min_recall: float = 0.0,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Start a job that verifies a generation and stores its findings in Generation. If such a
+        job is running, returns it. Fails with GENERATION_NOT_FOUND.
+
+        Args:
+            name: Name of the generation.
+            sample_size: Number of photos to embed again, 1 to 10,000. Default: 200, or all if
+                there are fewer.
+            k: Number of neighbours to search, 1 to 1,000. Default: 100.
+            min_recall: Minimum recall, with and without a filter, 0 to 1. Default: 0.98.
+            request_id: The same id returns the same job.
+
+        Raises:
+            NotFound: GENERATION_NOT_FOUND.
+        """
+        return self._loop.run(
+            self._client.verify_generation(
+                name,
+                sample_size=sample_size,
+                k=k,
+                min_recall=min_recall,
+                request_id=request_id,
+                timeout=timeout,
+            )
+        )
+
+    def activate_generation(
+        self, name: str, *, force: bool = False, timeout: float | None = None
+    ) -> Generation:
+        """Make a generation the active one of its space. The previous one stays loaded for a
+        rollback. Rejected with GENERATION_NOT_VERIFIED unless a backfill has ended, its newest
+        verification passed and no write has waited for it for more than 30 s, or ``force`` is set.
+        Has no effect if the generation is already active. Fails with GENERATION_NOT_FOUND.
+
+        Args:
+            name: Name of the generation.
+            force: If true, activates the generation regardless of its verification. Logged, and
+                shown in Generation.
+
+        Raises:
+            FailedPrecondition: GENERATION_NOT_VERIFIED.
+            NotFound: GENERATION_NOT_FOUND.
+        """
+        return self._loop.run(self._client.activate_generation(name, force=force, timeout=timeout))
+
+    def rollback_generation(self, *, space: str = "", timeout: float | None = None) -> Generation:
+        """Restore the generation that was active before the current one. Two calls go back two
+        generations. Fails with ROLLBACK_UNAVAILABLE if there is none, or it was dropped.
+
+        Args:
+            space: Name of the space. Default: "visual".
+
+        Raises:
+            FailedPrecondition: ROLLBACK_UNAVAILABLE.
+        """
+        return self._loop.run(self._client.rollback_generation(space=space, timeout=timeout))
+
+    def drop_generation(self, name: str, *, timeout: float | None = None) -> Generation:
+        """Take a generation out of service. A job of kind "drop_generation" deletes its collection
+        and, unless another generation has its version, its vectors. Fails with GENERATION_ACTIVE if
+        it is the active one, GENERATION_NOT_FOUND.
+
+        Args:
+            name: Name of the generation.
+
+        Raises:
+            FailedPrecondition: GENERATION_ACTIVE.
+            NotFound: GENERATION_NOT_FOUND.
+        """
+        return self._loop.run(self._client.drop_generation(name, timeout=timeout))
+
+    def list_generations(
+        self, *, space: str = "", include_dropped: bool = False, timeout: float | None = None
+    ) -> tuple[Generation, ...]:
+        """Return the generations of a catalog, oldest first.
+
+        Args:
+            space: Name of the space. If empty, all spaces.
+            include_dropped: If true, lists dropped generations too.
+        """
+        return self._loop.run(
+            self._client.list_generations(
+                space=space, include_dropped=include_dropped, timeout=timeout
+            )
+        )
+
+    def create_backup(self, *, request_id: str = "", timeout: float | None = None) -> Job:
+        """Start a job of kind "backup": a snapshot of the catalog at one commit, while writes
+        continue. Its results contain the backup_id. A job that fails or is cancelled leaves no
+        backup. The same request_id returns the same job. Fails with BACKUP_QUOTA if the catalog has
+        the maximum number or size of backups. A backup is a folder with products, photos, vectors
+        and index generations, in a format that is independent of the engine. The setting
+        RETRIEVER_BACKUPS names their location.
+
+        Args:
+            request_id: The same id returns the same job.
+
+        Raises:
+            ResourceExhausted: BACKUP_QUOTA.
+        """
+        return self._loop.run(self._client.create_backup(request_id=request_id, timeout=timeout))
+
+    def list_backups(self, *, timeout: float | None = None) -> tuple[Backup, ...]:
+        """Return the backups of a catalog, newest first. ``timeout`` is that of one page."""
+        return self._loop.run(self._client.list_backups(timeout=timeout))
+
+    def delete_backup(self, backup_id: str, *, timeout: float | None = None) -> int:
+        """Delete a backup. A backup that does not exist counts as deleted. A restore that reads it
+        continues.
+
+        Args:
+            backup_id: Id of the backup, from ``list_backups``.
+        """
+        return self._loop.run(self._client.delete_backup(backup_id, timeout=timeout))
+
+    def restore_backup(
+        self,
+        backup_id: str,
+        *,
+        source_catalog: str = "",
+        force: bool = False,
+        accept_unsigned: bool = False,
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Start a job of kind "restore". The job first checks the whole backup against its hashes.
+        Then it restores the products in batches, with their ids, etags, times, photos and vectors.
+        The index is updated automatically; photos whose vectors are in the backup are not embedded
+        again. Products that are written completely during the restore keep their new content. A
+        cancelled job leaves what it has restored. A generation counts as verified only if it was
+        verified in this catalog. Fails with BACKUP_NOT_FOUND; CATALOG_NOT_EMPTY if the catalog
+        holds products and ``force`` is false; BACKUP_UNSIGNED if none of the operator's keys signed
+        the backup (RETRIEVER_BACKUP_KEYS_FILE) and ``accept_unsigned`` is false;
+        BACKUP_CATALOG_MISMATCH if the backup is of another catalog than ``source_catalog``. The
+        same request_id returns the same job.
+
+        Args:
+            backup_id: Id of the backup, from ``list_backups``.
+            source_catalog: Catalog of the backup. Default: the one to restore into. It need not
+                be declared in the settings, but a token must permit both catalogs
+                (CATALOG_FORBIDDEN).
+            force: If true, also restores into a catalog that holds products: the backup's
+                products replace those with the same id. At the end the other products are deleted,
+                except those written after this call.
+            accept_unsigned: If true, also restores a backup that none of the operator's keys
+                signed, such as one made before keys were configured. Such a backup may have been
+                changed by anyone with write access to it.
+            request_id: The same id returns the same job.
+
+        Raises:
+            NotFound: BACKUP_NOT_FOUND.
+            FailedPrecondition: CATALOG_NOT_EMPTY, BACKUP_UNSIGNED, BACKUP_CATALOG_MISMATCH.
+        """
+        return self._loop.run(
+            self._client.restore_backup(
+                backup_id,
+                source_catalog=source_catalog,
+                force=force,
+                accept_unsigned=accept_unsigned,
+                request_id=request_id,
+                timeout=timeout,
+            )
+        )
+
+    def take_down_photo(
+        self, image_id: str, *, reason: str = "", timeout: float | None = None
+    ) -> tuple[str, ...]:
+        """Take a photo down immediately: it can't be read, is removed from all products, and its
+        bytes and vectors are deleted. The products keep their other photos. Writes of the same
+        bytes are rejected with IMAGE_TAKEN_DOWN, and restores skip them, until the takedown is
+        lifted. Backups made before still contain the photo.
+
+        Args:
+            image_id: Id of the photo: the SHA-256 of its bytes, 64 characters of 0-9 and a-f.
+                It need not be stored.
+            reason: Reason, for readers of the list, up to 500 characters. Optional.
+
+        Raises:
+            FailedPrecondition: IMAGE_TAKEN_DOWN.
+        """
+        return self._loop.run(
+            self._client.take_down_photo(image_id, reason=reason, timeout=timeout)
+        )
+
+    def lift_takedown(self, image_id: str, *, timeout: float | None = None) -> bool:
+        """Lift a takedown: the photo may be stored again. It is not restored.
+
+        Args:
+            image_id: Id of the photo.
+        """
+        return self._loop.run(self._client.lift_takedown(image_id, timeout=timeout))
+
+    def list_takedowns(self, *, timeout: float | None = None) -> tuple[Takedown, ...]:
+        """Return the takedowns of a catalog that are in force, by photo id. ``timeout`` is that of
+        one page."""
+        return self._loop.run(self._client.list_takedowns(timeout=timeout))
+
+    def get_synonyms(self, *, timeout: float | None = None) -> Synonyms:
+        """Return the synonyms of a catalog: words and phrases that mean the same to its shoppers;
+        none if they were never set. Searches by words and suggestions use them everywhere within 5
+        seconds after a change."""
+        return self._loop.run(self._client.get_synonyms(timeout=timeout))
+
+    def set_synonyms(
+        self, rules: Iterable[SynonymRule], *, etag: str = "", timeout: float | None = None
+    ) -> Synonyms:
+        """Replace all synonyms of a catalog. If they are the stored ones, nothing changes and the
+        etag is not compared. Fails with SYNONYMS_INVALID (names each rule, at most 50),
+        ETAG_MISMATCH.
+
+        Args:
+            rules: All rules, 0 to 2,000.
+            etag: Required version of the stored rules. Default: any.
+
+        Raises:
+            InvalidRequest: SYNONYMS_INVALID.
+            Conflict: ETAG_MISMATCH.
+        """
+        return self._loop.run(self._client.set_synonyms(rules, etag=etag, timeout=timeout))
+
+    def rebuild_index(
+        self, *, space: str = "", request_id: str = "", timeout: float | None = None
+    ) -> Job:
+        """Start a job of kind "rebuild_index": the worker compares every live generation of a space
+        with the record, creates collections that the engine lost, and writes missing and outdated
+        rows. No photo is embedded again. The job ends when the index is complete; its results count
+        the rows. Fails with SPACE_UNAVAILABLE if the space has no index in this catalog. The same
+        request_id returns the same job.
+
+        Args:
+            space: Name of the space. Default: "visual".
+            request_id: The same id returns the same job.
+
+        Raises:
+            NotFound: SPACE_UNAVAILABLE.
+        """
+        return self._loop.run(
+            self._client.rebuild_index(space=space, request_id=request_id, timeout=timeout)
+        )
+
+    def fit_space(
+        self,
+        *,
+        backbone: str = "",
+        max_dimension: int = 0,
+        seed: int = 0,
+        max_photos: int = 0,
+        shopper_photo_tags: Iterable[str] = (),
+        request_id: str = "",
+        timeout: float | None = None,
+    ) -> Job:
+        """Start a job of kind "fit" (``done`` and ``total`` count photos) that sends the catalog's
+        photos and their labels to the embedder, which fits a space on them. Results:
+        "space_version", "model", "verdict", "skipped". If such a job is running, returns it. The
+        job fails with the embedder's reason, e.g. Fails with FIT_INVALID.
+
+        Args:
+            backbone: Backbone model, e.g. "efficientnet_lite2". Default: the embedder's
+                setting.
+            max_dimension: Maximum length of the vectors, 16 to 256. Default: 256.
+            seed: Seed of folds, augmentation and resampling.
+            max_photos: Maximum number of photos, 100 to 1,000,000. Default: 50,000. If there
+                are more, products are sampled by the seed, each with all its photos.
+            shopper_photo_tags: Tags of products whose photos were taken by shoppers, e.g.
+                "shopper-photo", up to 16. All other photos count as the catalog's.
+            request_id: The same id returns the same job.
+
+        Raises:
+            FailedPrecondition: FIT_INVALID.
+        """
+        return self._loop.run(
+            self._client.fit_space(
+                backbone=backbone,
+                max_dimension=max_dimension,
+                seed=seed,
+                max_photos=max_photos,
+                shopper_photo_tags=shopper_photo_tags,
+                request_id=request_id,
+                timeout=timeout,
+            )
+        )
+
+    def list_spaces(
+        self, *, include_all: bool = False, timeout: float | None = None
+    ) -> tuple[Space, ...]:
+        """Return serving, candidate and retired spaces with their evaluations. A space whose model
+        does not answer is listed with ``ready`` false.
+
+        Args:
+            include_all: If true, lists candidates and retired spaces too.
+        """
+        return self._loop.run(self._client.list_spaces(include_all=include_all, timeout=timeout))
+
+    def promote_space(
+        self, version: str, *, force: bool = False, timeout: float | None = None
+    ) -> Space:
+        """Make Triton serve a candidate. Rejected with PROMOTION_REFUSED unless its verdict is
+        BETTER or ``force`` is set. Fails with SPACE_UNSIGNED if the operator has keys
+        (EMBEDDER_SPACE_KEYS_FILE), none of them signed it, and ``force`` is not set. Fails with
+        SPACES_FULL if eight spaces of the catalog are served (each is a process of Triton): retire
+        one first. Fails with SPACE_NOT_FOUND, MODEL_NOT_READY (Triton can't load it; the spaces
+        served before are not affected). To roll the space out, continue with ``create_generation``.
+
+        Args:
+            version: Version of the space, or name of its model.
+            force: If true, promotes the space regardless of its evaluation. Logged, and shown
+                in Space.
+
+        Raises:
+            FailedPrecondition: PROMOTION_REFUSED, SPACE_UNSIGNED, MODEL_NOT_READY.
+            ResourceExhausted: SPACES_FULL.
+            NotFound: SPACE_NOT_FOUND.
+        """
+        return self._loop.run(self._client.promote_space(version, force=force, timeout=timeout))
+
+    def list_audit(
+        self,
+        *,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        caller: str = "",
+        timeout: float | None = None,
+    ) -> Iterator[AuditEntry]:
+        """Yield audited calls (administrative and destructive ones) with their callers, newest
+        first. They are read page by page; ``timeout`` is that of one page.
+
+        Args:
+            since: Earliest time, inclusive (UTC). If unset, no lower bound.
+            before: Latest time, exclusive (UTC). If unset, no upper bound.
+            caller: Caller. If empty, all callers.
+        """
+        return self._loop.iterate(
+            self._client.list_audit(since=since, before=before, caller=caller, timeout=timeout)
+        )
+
+    def retire_space(self, version: str, *, timeout: float | None = None) -> Space:
+        """Take a fitted space out of service. Its files are kept, and it can be promoted again.
+        Fails with SPACE_NOT_FOUND. Rejected with SPACE_IN_USE while a generation that is not
+        dropped uses it.
+
+        Args:
+            version: Version of the space, or name of its model.
+
+        Raises:
+            NotFound: SPACE_NOT_FOUND.
+            FailedPrecondition: SPACE_IN_USE.
+        """
+        return self._loop.run(self._client.retire_space(version, timeout=timeout))

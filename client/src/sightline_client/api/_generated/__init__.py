@@ -1,0 +1,1 @@
+"""Calls that follow from the contract; client/generator writes them."""
