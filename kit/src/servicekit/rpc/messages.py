@@ -2,13 +2,14 @@
 path.
 
 A field takes the attribute or key of its name, or that of `names`. Times and durations are
-microseconds (times since 1970, UTC), also of an attribute that ends in `_micros`; a time of 0 is
-unset. A count may take the attribute without `_count`. Enums are matched by name, errors become
-statuses, and nested values nested messages. `None` leaves a field unset.
+microseconds (times since 1970, UTC, or a datetime), also of an attribute that ends in `_micros`; a
+time of 0 is unset. A count may take the attribute without `_count`. Enums are matched by name,
+errors become statuses, and nested values nested messages. `None` leaves a field unset.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from datetime import datetime
 from enum import Enum
 from functools import cache
 from types import NoneType
@@ -72,10 +73,10 @@ class MessageWriter:
         known = {name for each in types for name in (*dir(each), *each.__annotations__)}
         if lacking := [n for n in names if n not in given and known.isdisjoint(self._names(n))]:
             raise TypeError(f"{kind.DESCRIPTOR.full_name}: nothing gives {', '.join(lacking)}")
-        made = {name: make for name, make in given.items() if make is not None}
 
         def write(*values: object, **more: object) -> M:
-            return self(kind, *values, **{n: make(*values) for n, make in made.items()}, **more)
+            made = {name: make and make(*values) for name, make in given.items()}
+            return self(kind, *values, **made | more)
 
         return write
 
@@ -97,10 +98,10 @@ class MessageWriter:
     def _converted(self, field: FieldDescriptor, value: Any) -> Any:
         if field.enum_type is not None and isinstance(value, str | Enum):
             return _number(field.enum_type, value)
-        if field.message_type is None or isinstance(value, Message):
+        if field.message_type is None or isinstance(value, Message | datetime):
             return value
         kind = GetMessageClass(field.message_type)
-        if kind is Timestamp:
+        if kind is Timestamp and isinstance(value, int):
             return timestamp(value) if value else None
         if kind is Duration:
             seconds, rest = divmod(value, 1_000_000)

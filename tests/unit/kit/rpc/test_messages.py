@@ -74,6 +74,7 @@ def test_functions_of_the_values_and_values_of_the_call() -> None:
     )
     made = write(Letter(), sequence=9)
     assert (made.failure, made.sequence) == ("a failed", 9)
+    assert write(Letter()).sequence == 0, "each call gives it, or nothing"
 
 
 def test_of_several_values_the_first_that_has_a_field_counts() -> None:

@@ -1,7 +1,6 @@
 """Spaces as messages."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -11,6 +10,7 @@ from embedder.domain.models import VISUAL
 from embedder.domain.photos import Box
 from embedder.domain.recipes import words
 from embedder.spaces.listing import ListedSpace
+from servicekit.rpc.messages import MessageWriter, message_of
 from servicekit.telemetry import Stage
 from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -20,21 +20,18 @@ from sightline.embedder.v1 import space_pb2
 def space(found: SpaceManifest, standing: ServingState) -> pb.Space:
     """Return the message of a fitted space from its manifest. `ready` is not set: the model
     determines it."""
-    message = pb.Space(
-        space=VISUAL,
-        version=found.version,
-        dimension=found.dimension,
-        model=found.name,
-        preprocessing=found.preprocessing,
-        licence=found.licence,
-        catalog_id=found.catalog_id,
-        state=_state(standing),
-        takes_texts=found.takes_texts,
-        shopper_views=found.shopper_views,
-        catalogue_views=found.catalogue_views,
-        category_count=found.categories,
-    )
-    return _judged(message, found)
+    return _space(found, state=standing.name)
+
+
+_space = MessageWriter({"model": "name", "category_count": "categories"}).writer(
+    pb.Space,
+    SpaceManifest,
+    space=lambda _: VISUAL,
+    state=None,
+    ready=None,
+    default_version=None,
+    categories=None,
+)
 
 
 def listed(each: ListedSpace) -> pb.Space:
@@ -64,13 +61,13 @@ def listed(each: ListedSpace) -> pb.Space:
 
 
 def _judged(message: pb.Space, found: SpaceManifest) -> pb.Space:
-    """Add the evaluation of a fit; its fields have the same names in the message."""
-    fields = asdict(found.evaluation) | {"verdict": f"VERDICT_{found.evaluation.verdict}"}
-    message.evaluation.CopyFrom(space_pb2.SpaceEvaluation(**fields))
-    message.create_time.FromDatetime(found.create_time)
-    message.forced = found.forced
-    message.shopper_photo_tags.extend(found.shopper_photo_tags)
+    """Add what is known of a fit."""
+    known = {name: getattr(found, name) for name in _OF_FIT}
+    message.MergeFrom(message_of(pb.Space, known))
     return message
+
+
+_OF_FIT = ("evaluation", "create_time", "forced", "shopper_photo_tags")
 
 
 def _state(standing: ServingState) -> "space_pb2.SpaceState.ValueType":
