@@ -1,10 +1,10 @@
-"""Conversion between values and messages by the names of fields, for calls outside of an answer's
-path.
+"""Conversion between values and messages by the names of fields: for calls that are not made for
+each candidate of an answer.
 
 A field takes the attribute or key of its name, or that of `names`. Times and durations are
-microseconds (times since 1970, UTC, or a datetime), also of an attribute that ends in `_micros`; a
-time of 0 is unset. A count may take the attribute without `_count`. Enums are matched by name,
-errors become statuses, and nested values nested messages. `None` leaves a field unset.
+microseconds (times since 1970, UTC; ``start_time`` is ``start_micros``) or datetimes; a time of 0
+is unset. A count may take the attribute without ``_count``. Enums are matched by name, errors
+become statuses, and nested values nested messages. `None` leaves a field unset.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,9 +13,9 @@ from datetime import datetime
 from enum import Enum
 from functools import cache
 from types import NoneType
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -41,25 +41,67 @@ class UnknownMember(ValueError):
         self.field = name
 
 
-@dataclass(frozen=True, eq=False)
+class _Field(NamedTuple):
+    """A field of a message."""
+
+    name: str
+    attributes: tuple[str, ...]
+    """Attributes of a value that it may take, the likeliest first."""
+    is_repeated: bool
+    has_presence: bool
+    numbers: Mapping[str, int] | None
+    """Of an enum: its numbers by name, without the prefix of all."""
+    kind: type[Message] | None
+    """Of a message: its class."""
+
+    @property
+    def members(self) -> Mapping[int, str]:
+        """Names of an enum by number."""
+        return {number: name for name, number in (self.numbers or {}).items()}
+
+
+def _field(of: FieldDescriptor) -> _Field:
+    name: str = of.name
+    micros = name.removesuffix("_time") + "_micros" if name.endswith("_time") else name
+    numbers = None
+    if of.enum_type is not None:
+        prefix = of.enum_type.values[0].name.removesuffix("UNSPECIFIED")
+        numbers = {each.name.removeprefix(prefix): each.number for each in of.enum_type.values}
+    return _Field(
+        name,
+        tuple(dict.fromkeys((micros, name, name.removesuffix("_count")))),
+        of.is_repeated,
+        of.has_presence,
+        numbers,
+        None if of.message_type is None else GetMessageClass(of.message_type),
+    )
+
+
+_fields: Callable[[Any], Mapping[str, _Field]] = cache(
+    lambda kind: {each.name: _field(each) for each in kind.DESCRIPTOR.fields}
+)
+"""Fields of a class of messages, by name."""
+
+
+@dataclass(frozen=True, slots=True)
 class MessageWriter:
-    """Converts values of a service to messages."""
+    """Converts values to messages."""
 
     names: Mapping[str, str] = field(default_factory=dict)
-    """Attributes of fields that have other names."""
+    """Attributes of fields whose names differ."""
 
     def __call__(self, kind: type[M], /, *values: object, **given: object) -> M:
         """Convert dataclasses or mappings, the first of which has a field counts, to a message.
-        `given`: values of fields that they lack; fields without a value stay unset."""
+        `given`: values of fields that they lack, or have otherwise. None, and a time of 0, leave a
+        field unset."""
         made: dict[str, Any] = {}
-        for each in kind.DESCRIPTOR.fields:
-            name = each.name
-            found: Any = given.pop(name) if name in given else self._found(values, name)
+        for name, of in _fields(kind).items():
+            found: Any = given.pop(name) if name in given else self._found(values, of)
             if found is not None:
                 made[name] = (
-                    [self._converted(each, one) for one in found]
-                    if each.is_repeated
-                    else self._converted(each, found)
+                    [self._converted(of, one) for one in found]
+                    if of.is_repeated
+                    else self._converted(of, found)
                 )
         return kind(**made, **given)
 
@@ -69,9 +111,13 @@ class MessageWriter:
         """Return a function that converts values of these classes to a message; it also takes
         fields by name. `given`: for a field that the classes lack, a function of the values, or
         None if each call gives it. Raise TypeError for another field that they lack."""
-        names = [each.name for each in kind.DESCRIPTOR.fields]
         known = {name for each in types for name in (*dir(each), *each.__annotations__)}
-        if lacking := [n for n in names if n not in given and known.isdisjoint(self._names(n))]:
+        lacking = [
+            name
+            for name, of in _fields(kind).items()
+            if name not in given and known.isdisjoint(self._names(of))
+        ]
+        if lacking:
             raise TypeError(f"{kind.DESCRIPTOR.full_name}: nothing gives {', '.join(lacking)}")
 
         def write(*values: object, **more: object) -> M:
@@ -80,14 +126,12 @@ class MessageWriter:
 
         return write
 
-    def _names(self, field: str) -> tuple[str, ...]:
-        """Return the names under which a value may have a field, the likeliest first."""
-        micros = field.removesuffix("_time") + "_micros" if field.endswith("_time") else field
-        return self.names.get(field, field), micros, field, field.removesuffix("_count")
+    def _names(self, of: _Field) -> tuple[str, ...]:
+        return (self.names[of.name], *of.attributes) if of.name in self.names else of.attributes
 
-    def _found(self, values: tuple[object, ...], field: str) -> Any:
+    def _found(self, values: tuple[object, ...], of: _Field) -> Any:
         for value in values:
-            for name in self._names(field):
+            for name in self._names(of):
                 if isinstance(value, Mapping):
                     if name in value:
                         return value[name]
@@ -95,40 +139,42 @@ class MessageWriter:
                     return getattr(value, name)
         return None
 
-    def _converted(self, field: FieldDescriptor, value: Any) -> Any:
-        if field.enum_type is not None and isinstance(value, str | Enum):
-            return _number(field.enum_type, value)
-        if field.message_type is None or isinstance(value, Message | datetime):
+    def _converted(self, of: _Field, value: Any) -> Any:
+        if of.numbers is not None:
+            return _number(of.numbers, value)
+        if of.kind is None or isinstance(value, Message):
             return value
-        kind = GetMessageClass(field.message_type)
-        if kind is Timestamp and isinstance(value, int):
-            return timestamp(value) if value else None
-        if kind is Duration:
+        if of.kind is Timestamp:
+            return _time(value)
+        if of.kind is Duration:
             seconds, rest = divmod(value, 1_000_000)
             return Duration(seconds=seconds, nanos=1_000 * rest)
-        if kind is Status:
+        if of.kind is Status:
             return to_status(value)
-        if kind is Money:
-            units, micros = divmod(value.micros, 1_000_000)
-            return Money(currency_code=value.currency, units=units, nanos=micros * 1000)
-        return self(kind, value)
+        if of.kind is Money:
+            units, rest = divmod(value.micros, 1_000_000)
+            return Money(currency_code=value.currency, units=units, nanos=1_000 * rest)
+        return self(of.kind, value)
 
 
 message_of = MessageWriter()
 """Converts values whose attributes have the names of the fields."""
 
 
-def _number(kind: EnumDescriptor, value: str | Enum) -> int:
-    """Return the number of a name; what a message leaves unspecified is "NONE" in a value."""
-    if value == "NONE":
+def _time(value: Any) -> Timestamp | None:
+    if not isinstance(value, datetime):
+        return timestamp(value) if value else None
+    made = Timestamp()
+    made.FromDatetime(value)
+    return made
+
+
+def _number(numbers: Mapping[str, int], value: Any) -> int:
+    if value == "NONE":  # what a message leaves unspecified
         return 0
-    name = (value if isinstance(value, str) else value.name).upper().replace("-", "_")
-    return int(kind.values_by_name[_prefix(kind) + name].number)
-
-
-def _prefix(kind: EnumDescriptor) -> str:
-    first: str = kind.values_by_number[0].name
-    return first.removesuffix("UNSPECIFIED")
+    if isinstance(value, Enum) and value.name in numbers:
+        return numbers[value.name]
+    return numbers[value.upper().replace("-", "_")] if isinstance(value, str) else int(value)
 
 
 def value_of(kind: type[V], message: Message, /, **given: object) -> V:
@@ -137,58 +183,47 @@ def value_of(kind: type[V], message: Message, /, **given: object) -> V:
     What the message leaves unset, an attribute has by default. Attributes with a default for which
     the message has no field keep it. Raises UnknownMember.
     """
-    return kind(**given, **_read(kind, message, given))
-
-
-def _read(kind: type, message: Message, given: Mapping[str, object]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, (hint, optional) in _attributes(kind).items():
-        of = _field(message, name)
-        if name in given or of is None:
+    found = dict[str, Any](given)
+    for name, (of, hint, optional) in _sources(kind, type(message)).items():
+        if name in given:
             continue
-        is_set = message.HasField(of.name) if of.has_presence else bool(getattr(message, of.name))
+        value = getattr(message, of.name)
+        is_set = message.HasField(of.name) if of.has_presence else bool(value)
         if is_set or not optional:
-            found[name] = _value(hint, of, getattr(message, of.name))
+            found[name] = (
+                tuple([_read(hint, of, each) for each in value])
+                if of.is_repeated
+                else _read(hint, of, value)
+            )
+    return kind(**found)
+
+
+def _made_sources(kind: Any, message: Any) -> Mapping[str, tuple[_Field, Any, bool]]:
+    hints, known = get_type_hints(kind), _fields(message)
+    found: dict[str, tuple[_Field, Any, bool]] = {}
+    for each in fields(kind):
+        of = known.get(each.name) or known.get(each.name.removesuffix("_micros") + "_time")
+        if of is not None:
+            kinds = [one for one in get_args(hints[each.name]) if one not in {NoneType, Ellipsis}]
+            optional = each.default is not MISSING or each.default_factory is not MISSING
+            found[each.name] = of, kinds[0] if kinds else hints[each.name], optional
     return found
 
 
-def _field(message: Message, name: str) -> FieldDescriptor | None:
-    known: Mapping[str, FieldDescriptor] = message.DESCRIPTOR.fields_by_name
-    return known.get(name) or known.get(name.removesuffix("_micros") + "_time")
+_sources: Callable[[Any, Any], Mapping[str, tuple[_Field, Any, bool]]] = cache(_made_sources)
+"""By attribute of a dataclass the field of a class of messages that it is read from, the type of a
+value, and whether it has a default."""
 
 
-@cache
-def _attributes(kind: Any) -> Mapping[str, tuple[Any, bool]]:
-    """Return by attribute its type, and whether it has a default."""
-    hints = get_type_hints(kind)
-    return {
-        each.name: (
-            hints[each.name],
-            each.default is not MISSING or each.default_factory is not MISSING,
-        )
-        for each in fields(kind)
-    }
-
-
-def _value(hint: Any, of: FieldDescriptor, found: Any) -> Any:
-    if of.is_repeated:
-        return tuple(_one(get_args(hint)[0], of, each) for each in found)
-    return _one(hint, of, found)
-
-
-def _one(hint: Any, of: FieldDescriptor, found: Any) -> Any:
-    if of.enum_type is not None:
-        name = of.enum_type.values_by_number.get(found)
-        member = "" if name is None else name.name.removeprefix(_prefix(of.enum_type))
+def _read(hint: Any, of: _Field, found: Any) -> Any:
+    if of.numbers is not None:
+        member = of.members.get(found)
         if member not in hint.__members__:
             raise UnknownMember(of.name)
         return hint[member]
-    if isinstance(found, Timestamp | Duration):
+    if of.kind is Timestamp or of.kind is Duration:
         return micros_of(found)
-    if of.message_type is not None:
-        kinds = [each for each in get_args(hint) if each is not NoneType]
-        return value_of(kinds[0] if kinds else hint, found)
-    return found
+    return found if of.kind is None else value_of(hint, found)
 
 
 def micros_of(message: Timestamp | Duration) -> int:

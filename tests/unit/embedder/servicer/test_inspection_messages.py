@@ -33,14 +33,14 @@ def test_a_comparison_is_answered_with_its_reference(
     parts = (AnomalousPart(Box(0.25, 0, 1, 1), 2.5),)
     compared = PieceComparison(verdict, doubt, 1.5, 2.0, None, None, 0.25, 0.125, parts)
     piece = InspectedPiece(compared, MANIFEST, 0.5, b"png")
-    message = _inspected(piece, compared, MANIFEST, request_id="r")
+    message = _inspected(piece)
     assert pb.InspectResponse.Verdict.Name(message.verdict) == f"VERDICT_{verdict}"
     assert pb.InspectResponse.Doubt.Name(message.doubt) == f"DOUBT_{doubt or 'UNSPECIFIED'}"
     assert (message.score, message.threshold, message.p_value) == (1.5, 2.0, 0.25)
     assert not message.HasField("threshold_low")
     assert (message.false_alarm_rate, message.least_false_alarm_rate) == (0.5, 0.125)
     assert (message.parts[0].box.left, message.parts[0].score) == (0.25, 2.5)
-    assert (message.heat_map_png, message.request_id) == (b"png", "r")
+    assert message.heat_map_png == b"png"
     named = (message.reference_id, message.version, message.product_id)
     assert named == ("cap", "0" * 16, "p1")
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from google.rpc import status_pb2
 
-from embedder.domain.inspection import PieceComparison, least_rate
-from embedder.domain.references import ListedReference, ReferenceManifest
+from embedder.domain.inspection import least_rate
+from embedder.domain.references import ListedReference
 from embedder.inspection.inspect_piece import InspectedPiece, InspectionQuery, Inspector
 from embedder.inspection.references import References
 from embedder.servicer import messages
@@ -20,6 +20,14 @@ from sightline.embedder.v1 import inspection_service_pb2_grpc
 
 MOST_PRODUCT_ID = 128
 MOST_LISTED = 500
+
+_message = MessageWriter(
+    {
+        "photo_count": "photos",
+        "defect_count": "defects",
+        "least_false_alarm_rate": "least_rate",
+    }
+)
 
 
 class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
@@ -121,36 +129,33 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
             ),
             stages,
         )
-        return _inspected(
-            *(found, found.comparison, found.reference),
-            stage_timings=messages.timings(stages.finished),
-            decoding_time=messages.duration(stages.decoding_seconds),
-            request_id=take_request_id(request.request_id),
-        )
-
-
-_message_of = MessageWriter(
-    {
-        "photo_count": "photos",
-        "defect_count": "defects",
-        "false_alarm_rate": "rate",
-        "least_false_alarm_rate": "least_rate",
-        "heat_map_png": "png",
-    }
-)
-_inspected = _message_of.writer(
-    pb.InspectResponse,
-    InspectedPiece,
-    PieceComparison,
-    ReferenceManifest,
-    stage_timings=None,
-    decoding_time=None,
-    request_id=None,
-)
+        response = _inspected(found)
+        response.stage_timings.extend(messages.timings(stages.finished))
+        response.decoding_time.CopyFrom(messages.duration(stages.decoding_seconds))
+        response.request_id = take_request_id(request.request_id)
+        return response
 
 
 def _reference(listed: ListedReference) -> pb.InspectionReference:
-    if (found := listed.manifest) is None:
-        return _message_of(pb.InspectionReference, listed)
-    rate = least_rate(found.photos)
-    return _message_of(pb.InspectionReference, listed, found, least_false_alarm_rate=rate)
+    found = listed.manifest
+    return _message(
+        pb.InspectionReference,
+        found or {},
+        reference_id=listed.reference_id,
+        state=listed.state,
+        photo_count=listed.photos,
+        create_time=listed.create_time,
+        least_false_alarm_rate=None if found is None else least_rate(found.photos),
+    )
+
+
+def _inspected(found: InspectedPiece) -> pb.InspectResponse:
+    return _message(
+        pb.InspectResponse,
+        found.comparison,
+        false_alarm_rate=found.rate,
+        heat_map_png=found.png,
+        reference_id=found.reference.reference_id,
+        version=found.reference.version,
+        product_id=found.reference.product_id,
+    )

@@ -10,7 +10,7 @@ from embedder.domain.models import VISUAL
 from embedder.domain.photos import Box
 from embedder.domain.recipes import words
 from embedder.spaces.listing import ListedSpace
-from servicekit.rpc.messages import MessageWriter, message_of
+from servicekit.rpc.messages import message_of
 from servicekit.telemetry import Stage
 from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -20,18 +20,15 @@ from sightline.embedder.v1 import space_pb2
 def space(found: SpaceManifest, standing: ServingState) -> pb.Space:
     """Return the message of a fitted space from its manifest. `ready` is not set: the model
     determines it."""
-    return _space(found, state=standing.name)
-
-
-_space = MessageWriter({"model": "name", "category_count": "categories"}).writer(
-    pb.Space,
-    SpaceManifest,
-    space=lambda _: VISUAL,
-    state=None,
-    ready=None,
-    default_version=None,
-    categories=None,
-)
+    return message_of(
+        pb.Space,
+        found,
+        space=VISUAL,
+        model=found.name,
+        state=standing,
+        category_count=found.categories,
+        categories=(),
+    )
 
 
 def listed(each: ListedSpace) -> pb.Space:
@@ -47,7 +44,7 @@ def listed(each: ListedSpace) -> pb.Space:
         model=state.model,
         ready=state.ready,
         default_version=state.default,
-        state=_state(each.standing),
+        state=space_pb2.SpaceState.Value(f"SPACE_STATE_{each.standing.name}"),
         takes_texts=state.takes_texts,
         shopper_views=1,
         catalogue_views=1,
@@ -57,21 +54,12 @@ def listed(each: ListedSpace) -> pb.Space:
         message.preprocessing, message.catalog_id = words(known.recipe), known.catalog
         message.shopper_views, message.catalogue_views = known.shopper_views, known.catalog_views
         message.category_count = known.categories
-    return message if each.fitted is None else _judged(message, each.fitted)
-
-
-def _judged(message: pb.Space, found: SpaceManifest) -> pb.Space:
-    """Add what is known of a fit."""
-    known = {name: getattr(found, name) for name in _OF_FIT}
-    message.MergeFrom(message_of(pb.Space, known))
+    if (fitted := each.fitted) is not None:
+        message.evaluation.CopyFrom(message_of(space_pb2.SpaceEvaluation, fitted.evaluation))
+        message.create_time.FromDatetime(fitted.create_time)
+        message.forced = fitted.forced
+        message.shopper_photo_tags.extend(fitted.shopper_photo_tags)
     return message
-
-
-_OF_FIT = ("evaluation", "create_time", "forced", "shopper_photo_tags")
-
-
-def _state(standing: ServingState) -> "space_pb2.SpaceState.ValueType":
-    return space_pb2.SpaceState.Value(f"SPACE_STATE_{standing.name}")
 
 
 def box(value: Box) -> photo_pb2.Box:

@@ -56,7 +56,7 @@ message_of = MessageWriter(
 """Converts values to messages; see MessageWriter."""
 
 
-def value_of(values: Mapping[int, E], number: int, field: str) -> E:
+def member_of(values: Mapping[int, E], number: int, field: str) -> E:
     """Return the value of a proto enum's number. Raise RequestInvalid if it is unknown."""
     if number not in values:
         raise RequestInvalid.at(field, "is not one of the known values")

@@ -122,7 +122,7 @@ def _offered(message: gateway_pb.Offer | product_pb2.MarketValues) -> dict[str, 
 
 def import_mode(number: int) -> ImportMode:
     """Return an import's mode. Raise RequestInvalid if it is unknown."""
-    return messages.value_of(_IMPORT_MODE, number, "mode")
+    return messages.member_of(_IMPORT_MODE, number, "mode")
 
 
 def _amount(money: money_pb2.Money) -> Amount:
@@ -254,7 +254,7 @@ def import_state(progress: ImportProgress) -> import_pb2.ImportState:
 
 def order(number: int) -> ProductOrder:
     """Return a list's order. Raise RequestInvalid if it is unknown."""
-    return messages.value_of(_ORDER, number, "order")
+    return messages.member_of(_ORDER, number, "order")
 
 
 def as_columns(view: int) -> bool:

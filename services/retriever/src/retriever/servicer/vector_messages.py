@@ -11,7 +11,7 @@ from retriever.domain.vectors import GivenVector
 from retriever.search.freshness import write_index_token
 from retriever.search.query import BlendPart
 from retriever.search.recall.watchdog import RecallVerdict
-from retriever.servicer.messages import message_of, value_of, values_by_number
+from retriever.servicer.messages import member_of, message_of, values_by_number
 from servicekit.clock import now_micros
 from servicekit.rpc.requests import duration
 from sightline.common.v1 import answer_pb2, product_pb2
@@ -26,7 +26,7 @@ _COLLAPSE = values_by_number(vector_service_pb2.Collapse.DESCRIPTOR, Collapse, C
 
 def collapse(number: int) -> Collapse:
     """Parse the mode of near-duplicates. Raises RequestInvalid."""
-    return value_of(_COLLAPSE, number, "collapse")
+    return member_of(_COLLAPSE, number, "collapse")
 
 
 def near(request: vector_service_pb2.SearchRequest) -> Vector | str | VectorBlend:
