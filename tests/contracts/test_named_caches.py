@@ -33,7 +33,7 @@ class Apart(Enum):
 
 FOLLOWS, UID, COMMIT, UNIQUE, NO_CONTENT = Apart
 CACHES = {
-    ("gateway.servicer.watches", "FrameCharges", "_work"): NO_CONTENT,
+    ("gateway.servicer.watches", "WatchProxyServicer", "_work"): NO_CONTENT,
     ("gateway.state.experiments", "RunningExperiments", "_in_force"): FOLLOWS,
     ("gateway.state.exposure_goals", "ExposureGoals", "_states"): FOLLOWS,
     ("gateway.state.exposures", "Exposures", "_counts"): FOLLOWS,
@@ -61,6 +61,7 @@ CACHES = {
     ("retriever.search.fallback.collection_breaker", "CollectionBreaker", "_answered"): UNIQUE,
     ("retriever.search.recall.watchdog", "Watchdog", "_subsets"): UNIQUE,
     ("retriever.search.sampling", "Samples", "_kept"): FOLLOWS,
+    ("retriever.watching.alerts", "AlertFollower", "_newest"): NO_CONTENT,
     ("retriever.watching.frames", "FrameChecks", "_queues"): NO_CONTENT,
     ("retriever.workers.collection_loop", "IndexLoop", "_statuses"): UNIQUE,
     ("retriever.workers.embedding", "EmbeddingLoop", "_offers"): NO_CONTENT,

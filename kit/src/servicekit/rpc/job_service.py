@@ -4,20 +4,19 @@ Needs the extra `sql` and the package sightline-protos.
 """
 
 from collections.abc import AsyncIterator, Collection
+from contextlib import aclosing
 
 from servicekit.errors import FailedPrecondition, Internal
 from servicekit.jobs.queue import Job, JobNotFound, Jobs, JobState
+from servicekit.jobs.watches import JobWatches
 from servicekit.rpc.messages import MessageWriter
 from servicekit.rpc.requests import enter, page_place, page_size, page_token
 from servicekit.rpc.server import Context
-from servicekit.tasks.polled import Polls
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1_000
-WATCH_SECONDS = 0.25
-"""Seconds between two reads of a watched job. A slow watcher misses states, but never the last."""
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
@@ -28,7 +27,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._owner = owner
         self._catalogs = catalogs
         self._jobs = jobs
-        self._watched = Polls(jobs.get, WATCH_SECONDS, ended=_has_ended)
+        self._watches = JobWatches(jobs.get)
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
         """Return one job."""
@@ -62,13 +61,9 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self, request: pb.WatchJobRequest, context: Context
     ) -> AsyncIterator[job_pb2.Job]:
         """Yield the job now and at every change until it has ended."""
-        job = await self._find(request)
-        with self._watched.follow(job.id, job) as watched:
-            watched.publish(job)
-            sent = job_message(job, self._owner)
-            yield sent
-            while not _has_ended(job):
-                job = await watched.after(job)
+        sent = None
+        async with aclosing(self._watches.follow(await self._find(request))) as states:
+            async for job in states:
                 message = job_message(job, self._owner)
                 if message != sent:
                     yield message
@@ -82,10 +77,6 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         if job.catalog_id != catalog:
             raise JobNotFound(request.job_id)
         return job
-
-
-def _has_ended(job: Job) -> bool:
-    return job.state not in {JobState.PENDING, JobState.RUNNING}
 
 
 def job_message(job: Job, owner: str) -> job_pb2.Job:

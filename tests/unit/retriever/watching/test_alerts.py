@@ -65,7 +65,7 @@ async def test_alerts_follow_from_now_on_each_once(
             alert, token = await anext(found)
             assert alert is not None
             assert (alert.sequence, place_of(token)) == (sequence, sequence)
-    assert follower._newest._polled == {}
+    assert follower._newest == {}
 
 
 async def test_a_stream_goes_on_behind_its_token(
@@ -102,12 +102,12 @@ async def test_one_read_serves_all_followers(record: FakeRecord, follower: Alert
         following.append(asyncio.ensure_future(anext(stream)))
     for _ in range(9):
         await asyncio.sleep(0)
-    assert len(follower._newest._polled) == 1
+    assert len(follower._newest) == 1
     record.store(1)
     assert {token for _, token in await asyncio.gather(*following)} == {resume_token(1)}
     for stream in streams:
         await stream.aclose()
-    assert follower._newest._polled == {}
+    assert follower._newest == {}
 
 
 @pytest.mark.parametrize("token", ["1", "after-", "after--1", "after-1 ", "after-" + "9" * 19])
