@@ -2,8 +2,9 @@
 
 import base64
 import json
-from collections.abc import Collection, Sequence
-from typing import Any, Self
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Self, TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,6 +12,8 @@ from servicekit import telemetry
 from servicekit.catalogs.known import CatalogNotFound, KnownCatalogs
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.errors import FieldViolation, InvalidArgument
+
+V = TypeVar("V")
 
 
 class FieldsInvalid(InvalidArgument, reason="REQUEST_INVALID"):
@@ -90,6 +93,34 @@ def page_size(given: int, default: int, most: int) -> int:
     if not 0 <= given <= most:
         raise PageSizeInvalid(most)
     return given or default
+
+
+@dataclass(frozen=True)
+class Pages(Generic[V]):
+    """Pages of a list: each begins after the last entry of the one before."""
+
+    default: int
+    """Entries of a page whose request names no number."""
+    most: int
+    place: Callable[[V], tuple[str | int, ...]]
+    """Place of an entry in the list's order."""
+    types: tuple[type, ...]
+    """Types of the parts of a place."""
+
+    async def read(
+        self,
+        about: Sequence[str],
+        size: int,
+        token: str,
+        read: Callable[[tuple[Any, ...], int], Awaitable[Sequence[V]]],
+    ) -> tuple[list[V], str]:
+        """Return a page and the token of the next one. `about`: see `page_token`. `read`: returns
+        entries after a place (empty: from the beginning), up to a number. Raises PageSizeInvalid,
+        PageTokenInvalid."""
+        size = page_size(size, self.default, self.most)
+        found = await read(page_place(token, about, *self.types), size + 1)
+        page = list(found[:size])
+        return page, page_token(about, *self.place(page[-1])) if len(found) > size else ""
 
 
 _VERSION = 1

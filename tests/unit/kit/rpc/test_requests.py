@@ -6,6 +6,7 @@ from servicekit import telemetry
 from servicekit.errors import FieldViolation
 from servicekit.rpc.requests import (
     CatalogNotFound,
+    Pages,
     PageSizeInvalid,
     PageTokenInvalid,
     RequestInvalid,
@@ -101,3 +102,18 @@ def test_a_batch_out_of_range_is_refused_by_name(count: int) -> None:
 def test_a_batch_in_range_is_taken() -> None:
     check_count("products", 1, 100)
     check_count("products", 100, 100)
+
+
+async def test_a_page_begins_after_the_last_entry_of_the_one_before() -> None:
+    pages = Pages[int](2, 3, lambda entry: (entry,), (int,))
+
+    async def read(place: tuple[int, ...], limit: int) -> list[int]:
+        return [each for each in range(5) if not place or each > place[0]][:limit]
+
+    first, token = await pages.read(("numbers",), 0, "", read)
+    second, rest = await pages.read(("numbers",), 3, token, read)
+    assert (first, second, rest) == ([0, 1], [2, 3, 4], "")
+    with pytest.raises(PageSizeInvalid):
+        await pages.read(("numbers",), 4, "", read)
+    with pytest.raises(PageTokenInvalid):
+        await pages.read(("letters",), 0, token, read)

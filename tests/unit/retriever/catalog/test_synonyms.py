@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+import pytest
 
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.domain.synonyms import StoredSynonyms
+from retriever.record import Record
 from servicekit.catalogs.known import POLL_SECONDS, CatalogChange
 from servicekit.errors import Unavailable
+from servicekit.sql.database import Database
 from sightline_rules.synonyms import NO_SYNONYMS, SynonymRule
+from tests.waiting import until
 
 SHOES = (SynonymRule(("sneaker", "trainer")),)
 
 
-@dataclass
-class FakeRecord:
-    """Rules with the number of their changes, as several processes share them."""
+class SlowRecord(Record):
+    """A record whose reads are counted, wait and fail as a test wants."""
 
-    rules: tuple[SynonymRule, ...] = ()
-    commit: str = ""
-    reads: int = 0
-    down: bool = False
-    gate: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self.reads, self.down, self.gate = 0, False, asyncio.Event()
         self.gate.set()
 
-    async def synonyms(self, _: str) -> StoredSynonyms:
-        return StoredSynonyms(self.rules)
-
-    async def synonyms_since(self, _: str, known: str | None) -> tuple[str, StoredSynonyms] | None:
+    async def synonyms_since(
+        self, catalog_id: str, known: str | None
+    ) -> tuple[str, StoredSynonyms] | None:
         self.reads += 1
-        found = (self.commit, StoredSynonyms(self.rules))
+        found = await super().synonyms_since(catalog_id, known)
         await self.gate.wait()
         if self.down:
             raise Unavailable("down", reason="DATABASE_UNAVAILABLE")
-        return None if found[0] == known else found
+        return found
 
-    async def set_synonyms(self, _: str, rules: tuple[SynonymRule, ...], __: str) -> StoredSynonyms:
-        self.rules, self.commit = rules, self.commit + "+"
-        return StoredSynonyms(rules)
+
+@pytest.fixture
+def record(db: Database) -> SlowRecord:
+    return SlowRecord(db)
 
 
 @dataclass
@@ -51,8 +51,8 @@ class FakeTime:
         return self.now
 
 
-async def test_a_change_of_another_process_is_known_after_a_poll() -> None:
-    record, clock = FakeRecord(), FakeTime()
+async def test_a_change_of_another_process_is_known_after_a_poll(record: SlowRecord) -> None:
+    clock = FakeTime()
     held, other = HeldSynonyms(record, clock), HeldSynonyms(record, clock)
     assert not await held.of("shop")
     await other.replace("shop", SHOES, "")
@@ -62,38 +62,38 @@ async def test_a_change_of_another_process_is_known_after_a_poll() -> None:
     assert record.reads == 2
 
 
-async def test_a_change_is_known_at_once_where_it_was_made() -> None:
-    record = FakeRecord()
+async def test_a_change_is_known_at_once_where_it_was_made(record: SlowRecord) -> None:
     held = HeldSynonyms(record, FakeTime())
     await held.of("shop")
     await held.replace("shop", SHOES, "")
     assert (await held.of("shop")).rules == SHOES
 
 
-async def test_a_read_that_began_before_a_change_does_not_hide_it() -> None:
-    record, clock = FakeRecord(), FakeTime()
+async def test_a_read_that_began_before_a_change_does_not_hide_it(record: SlowRecord) -> None:
+    clock = FakeTime()
     held = HeldSynonyms(record, clock)
     record.gate.clear()
     early = asyncio.create_task(held.of("shop"))
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await until(lambda: record.reads == 1)
     await held.replace("shop", SHOES, "")
     record.gate.set()
     await early
     assert (await held.of("shop")).rules == SHOES
 
 
-async def test_a_catalog_that_replaces_another_one_has_its_own_rules() -> None:
-    record, clock = FakeRecord(SHOES, "1"), FakeTime()
+async def test_a_catalog_that_replaces_another_one_has_its_own_rules(record: SlowRecord) -> None:
+    clock = FakeTime()
+    await record.set_synonyms("shop", SHOES, "")
     held = HeldSynonyms(record, clock)
     await held.of("shop")
-    record.rules = ()
+    await record.set_synonyms("shop", (), "")
     held.follow(CatalogChange(removed=frozenset({"shop"})))
     assert not await held.of("shop")
 
 
-async def test_rules_stay_in_use_while_they_cannot_be_read() -> None:
-    record, clock = FakeRecord(SHOES, "1"), FakeTime()
+async def test_rules_stay_in_use_while_they_cannot_be_read(record: SlowRecord) -> None:
+    clock = FakeTime()
+    await record.set_synonyms("shop", SHOES, "")
     held = HeldSynonyms(record, clock)
     await held.of("shop")
     record.down = True

@@ -4,40 +4,36 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import pytest
 
 from retriever.domain.errors import IndexUnavailable, ResumeTokenInvalid
 from retriever.domain.watches import Alert, AlertKind
+from retriever.record import Record
 from retriever.watching.alerts import AlertFollower, place_of, resume_token
+from servicekit.sql.database import Database
 from tests.waiting import until
 
 ALERT = Alert("", "shelf", "gone", AlertKind.STARTED, 5, 4, 0.5)
 
 
-@dataclass
-class FakeRecord:
-    """Alerts in memory."""
+class WatchedRecord(Record):
+    """A record whose looks for alerts are counted, and fail as a test wants."""
 
-    stored: list[Alert] = field(default_factory=list)
-    down: bool = False
-    looks: int = 0
+    def __init__(self, db: Database) -> None:
+        super().__init__(db)
+        self.looks, self.down = 0, False
 
-    def store(self, sequence: int, watch_id: str = "shelf") -> None:
-        self.stored.append(replace(ALERT, sequence=sequence, watch_id=watch_id))
+    async def store(self, sequence: int, watch_id: str = "shelf") -> None:
+        alert = replace(ALERT, alert_id=f"a{sequence}", sequence=sequence, watch_id=watch_id)
+        await self.restore_alerts("default", [alert])
 
     async def newest_alert(self, catalog_id: str) -> int:
         self.looks += 1
         if self.down:
             raise IndexUnavailable
-        return max((each.sequence for each in self.stored), default=0)
-
-    async def alerts_after(
-        self, catalog_id: str, watch_id: str, after: int, limit: int
-    ) -> list[Alert]:
-        mine = [each for each in self.stored if watch_id in ("", each.watch_id)]
-        return [each for each in mine if each.sequence > after][:limit]
+        return await super().newest_alert(catalog_id)
 
 
 async def soon(_: float) -> None:
@@ -45,23 +41,23 @@ async def soon(_: float) -> None:
 
 
 @pytest.fixture
-def record() -> FakeRecord:
-    return FakeRecord()
+def record(db: Database) -> WatchedRecord:
+    return WatchedRecord(db)
 
 
 @pytest.fixture
-def follower(record: FakeRecord) -> AlertFollower:
-    return AlertFollower(record, soon)  # type: ignore[arg-type]
+def follower(record: WatchedRecord) -> AlertFollower:
+    return AlertFollower(record, soon)
 
 
 async def test_alerts_follow_from_now_on_each_once(
-    record: FakeRecord, follower: AlertFollower
+    record: WatchedRecord, follower: AlertFollower
 ) -> None:
-    record.store(1)
+    await record.store(1)
     async with aclosing(follower.follow("default", "", "")) as found:
         assert await anext(found) == (None, resume_token(1))
         for sequence in (2, 5):
-            record.store(sequence)
+            await record.store(sequence)
             alert, token = await anext(found)
             assert alert is not None
             assert (alert.sequence, place_of(token)) == (sequence, sequence)
@@ -69,10 +65,10 @@ async def test_alerts_follow_from_now_on_each_once(
 
 
 async def test_a_stream_goes_on_behind_its_token(
-    record: FakeRecord, follower: AlertFollower
+    record: WatchedRecord, follower: AlertFollower
 ) -> None:
     for sequence, watch_id in ((1, "shelf"), (2, "other"), (3, "shelf")):
-        record.store(sequence, watch_id)
+        await record.store(sequence, watch_id)
     async with aclosing(follower.follow("default", "shelf", resume_token(1))) as found:
         await anext(found)
         alert, _ = await anext(found)
@@ -81,7 +77,7 @@ async def test_a_stream_goes_on_behind_its_token(
 
 
 async def test_a_store_that_does_not_answer_ends_no_stream(
-    record: FakeRecord, follower: AlertFollower
+    record: WatchedRecord, follower: AlertFollower
 ) -> None:
     async with aclosing(follower.follow("default", "", resume_token(0))) as found:
         await anext(found)
@@ -89,12 +85,14 @@ async def test_a_store_that_does_not_answer_ends_no_stream(
         record.down = True
         await until(lambda: record.looks >= 5)
         record.down = False
-        record.store(1)
+        await record.store(1)
         alert, _ = await following
         assert alert is not None
 
 
-async def test_one_read_serves_all_followers(record: FakeRecord, follower: AlertFollower) -> None:
+async def test_one_read_serves_all_followers(
+    record: WatchedRecord, follower: AlertFollower
+) -> None:
     streams = [follower.follow("default", "", resume_token(0)) for _ in range(3)]
     following = []
     for stream in streams:
@@ -103,7 +101,7 @@ async def test_one_read_serves_all_followers(record: FakeRecord, follower: Alert
     for _ in range(9):
         await asyncio.sleep(0)
     assert len(follower._newest) == 1
-    record.store(1)
+    await record.store(1)
     assert {token for _, token in await asyncio.gather(*following)} == {resume_token(1)}
     for stream in streams:
         await stream.aclose()

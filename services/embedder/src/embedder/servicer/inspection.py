@@ -2,17 +2,16 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection
 from contextlib import aclosing
-from dataclasses import asdict
 from typing import Any
 
 from google.rpc import status_pb2
 
 from embedder.domain.inspection import least_rate
-from embedder.domain.reference_evaluation import ReferenceEvaluation
 from embedder.domain.references import ListedReference
 from embedder.inspection.inspect_piece import InspectedPiece, InspectionQuery, Inspector
 from embedder.inspection.references import References
 from embedder.servicer import messages
+from servicekit.rpc.messages import MessageWriter
 from servicekit.rpc.requests import RequestInvalid, enter, take_request_id
 from servicekit.status import to_status
 from servicekit.telemetry import Stages
@@ -21,6 +20,14 @@ from sightline.embedder.v1 import inspection_service_pb2_grpc
 
 MOST_PRODUCT_ID = 128
 MOST_LISTED = 500
+
+_message = MessageWriter(
+    {
+        "photo_count": "photos",
+        "defect_count": "defects",
+        "least_false_alarm_rate": "least_rate",
+    }
+)
 
 
 class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
@@ -130,55 +137,25 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
 
 
 def _reference(listed: ListedReference) -> pb.InspectionReference:
-    message = pb.InspectionReference(
+    found = listed.manifest
+    return _message(
+        pb.InspectionReference,
+        found or {},
         reference_id=listed.reference_id,
-        state=pb.InspectionReference.State.Value(f"STATE_{listed.state}"),
+        state=listed.state,
         photo_count=listed.photos,
-    )
-    message.create_time.FromDatetime(listed.create_time)
-    if (found := listed.manifest) is not None:
-        message.version, message.product_id = found.version, found.product_id
-        message.least_false_alarm_rate = least_rate(found.photos)
-        message.separation, message.size_bytes = found.separation, found.size_bytes
-        message.model = found.model
-        if found.evaluation is not None:
-            message.evaluation.CopyFrom(_evaluation(found.evaluation))
-    return message
-
-
-def _evaluation(found: ReferenceEvaluation) -> pb.ReferenceEvaluation:
-    return pb.ReferenceEvaluation(
-        verdict=pb.ReferenceEvaluation.Verdict.Value(f"VERDICT_{found.verdict}"),
-        compared_version=found.compared_version,
-        photo_count=found.photos,
-        defect_count=found.defects,
-        fitted=pb.ReferenceFigures(**asdict(found.fitted)),
-        compared=pb.ReferenceFigures(**asdict(found.compared)),
-        gain_low=found.gain_low,
-        gain_high=found.gain_high,
+        create_time=listed.create_time,
+        least_false_alarm_rate=None if found is None else least_rate(found.photos),
     )
 
 
 def _inspected(found: InspectedPiece) -> pb.InspectResponse:
-    comparison, reference = found.comparison, found.reference
-    message = pb.InspectResponse(
-        verdict=pb.InspectResponse.Verdict.Value(f"VERDICT_{comparison.verdict}"),
-        score=comparison.score,
-        threshold=comparison.threshold,
-        threshold_low=comparison.threshold_low,
-        threshold_high=comparison.threshold_high,
-        p_value=comparison.p_value,
+    return _message(
+        pb.InspectResponse,
+        found.comparison,
         false_alarm_rate=found.rate,
-        least_false_alarm_rate=comparison.least_rate,
-        parts=[
-            pb.AnomalousPart(box=messages.box(part.box), score=part.score)
-            for part in comparison.parts
-        ],
         heat_map_png=found.png,
-        reference_id=reference.reference_id,
-        version=reference.version,
-        product_id=reference.product_id,
+        reference_id=found.reference.reference_id,
+        version=found.reference.version,
+        product_id=found.reference.product_id,
     )
-    if comparison.doubt is not None:
-        message.doubt = pb.InspectResponse.Doubt.Value(f"DOUBT_{comparison.doubt}")
-    return message

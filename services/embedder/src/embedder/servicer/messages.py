@@ -1,7 +1,6 @@
 """Spaces as messages."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -11,6 +10,7 @@ from embedder.domain.models import VISUAL
 from embedder.domain.photos import Box
 from embedder.domain.recipes import words
 from embedder.spaces.listing import ListedSpace
+from servicekit.rpc.messages import message_of
 from servicekit.telemetry import Stage
 from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
@@ -20,21 +20,15 @@ from sightline.embedder.v1 import space_pb2
 def space(found: SpaceManifest, standing: ServingState) -> pb.Space:
     """Return the message of a fitted space from its manifest. `ready` is not set: the model
     determines it."""
-    message = pb.Space(
+    return message_of(
+        pb.Space,
+        found,
         space=VISUAL,
-        version=found.version,
-        dimension=found.dimension,
         model=found.name,
-        preprocessing=found.preprocessing,
-        licence=found.licence,
-        catalog_id=found.catalog_id,
-        state=_state(standing),
-        takes_texts=found.takes_texts,
-        shopper_views=found.shopper_views,
-        catalogue_views=found.catalogue_views,
+        state=standing,
         category_count=found.categories,
+        categories=(),
     )
-    return _judged(message, found)
 
 
 def listed(each: ListedSpace) -> pb.Space:
@@ -50,7 +44,7 @@ def listed(each: ListedSpace) -> pb.Space:
         model=state.model,
         ready=state.ready,
         default_version=state.default,
-        state=_state(each.standing),
+        state=space_pb2.SpaceState.Value(f"SPACE_STATE_{each.standing.name}"),
         takes_texts=state.takes_texts,
         shopper_views=1,
         catalogue_views=1,
@@ -60,21 +54,12 @@ def listed(each: ListedSpace) -> pb.Space:
         message.preprocessing, message.catalog_id = words(known.recipe), known.catalog
         message.shopper_views, message.catalogue_views = known.shopper_views, known.catalog_views
         message.category_count = known.categories
-    return message if each.fitted is None else _judged(message, each.fitted)
-
-
-def _judged(message: pb.Space, found: SpaceManifest) -> pb.Space:
-    """Add the evaluation of a fit; its fields have the same names in the message."""
-    fields = asdict(found.evaluation) | {"verdict": f"VERDICT_{found.evaluation.verdict}"}
-    message.evaluation.CopyFrom(space_pb2.SpaceEvaluation(**fields))
-    message.create_time.FromDatetime(found.create_time)
-    message.forced = found.forced
-    message.shopper_photo_tags.extend(found.shopper_photo_tags)
+    if (fitted := each.fitted) is not None:
+        message.evaluation.CopyFrom(message_of(space_pb2.SpaceEvaluation, fitted.evaluation))
+        message.create_time.FromDatetime(fitted.create_time)
+        message.forced = fitted.forced
+        message.shopper_photo_tags.extend(fitted.shopper_photo_tags)
     return message
-
-
-def _state(standing: ServingState) -> "space_pb2.SpaceState.ValueType":
-    return space_pb2.SpaceState.Value(f"SPACE_STATE_{standing.name}")
 
 
 def box(value: Box) -> photo_pb2.Box:

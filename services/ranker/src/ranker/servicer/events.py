@@ -29,11 +29,9 @@ from servicekit.clock import now_micros
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.requests import (
+    Pages,
     RequestInvalid,
     enter,
-    page_place,
-    page_size,
-    page_token,
     timestamp,
 )
 from servicekit.rpc.server import Context
@@ -52,6 +50,11 @@ FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
 
 TYPES = {event_pb2.EventType.Value(f"EVENT_TYPE_{one.value}"): one for one in EventType}
 NUMBERS = {one: number for number, one in TYPES.items()}
+_EVENTS = Pages[StoredEvent](
+    *(requests.DEFAULT_PAGE, requests.LARGEST_PAGE),
+    lambda each: (each.event.time_micros or 0, each.sequence),
+    (int, int),
+)
 
 
 @dataclass(eq=False)
@@ -99,19 +102,12 @@ class EventServicer(event_service_pb2_grpc.EventServiceServicer):
     ) -> pb.GetEventsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         who = requests.actor(request.shopper, catalog_id, self.pseudonyms, required=True) or ""
-        size = page_size(request.page_size, requests.DEFAULT_PAGE, requests.LARGEST_PAGE)
-        place = page_place(request.page_token, (f"events of {catalog_id}",), int, int)
-        found = await self.record.events_of(
-            catalog_id,
-            who,
-            limit=size + 1,
-            before=place or None,
+        page, token = await _EVENTS.read(
+            *((f"events of {catalog_id}",), request.page_size, request.page_token),
+            lambda place, limit: self.record.events_of(
+                catalog_id, who, limit=limit, before=place or None
+            ),
         )
-        page = found[:size]
-        token = ""
-        if len(found) > size:
-            place = (page[-1].event.time_micros or 0, page[-1].sequence)
-            token = page_token((f"events of {catalog_id}",), *place)
         return pb.GetEventsResponse(events=map(_message, page), next_page_token=token)
 
     async def ListSearches(

@@ -19,7 +19,7 @@ from ranker.servicer.model_messages import describe, params_of, period, report_m
 from ranker.servicer.requests import DEFAULT_PAGE, LARGEST_PAGE, check_request_id, job_message
 from servicekit.clock import now_micros
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import enter, page_place, page_size, page_token
+from servicekit.rpc.requests import Pages, enter
 from servicekit.rpc.server import Context
 from servicekit.telemetry import get_logger
 from sightline.common.v1 import job_pb2
@@ -29,6 +29,10 @@ from sightline.ranker.v1 import (
     online_report_pb2,
 )
 from sightline.ranker.v1 import model_service_pb2 as pb
+
+_MODELS = Pages[ModelRecord](
+    *(DEFAULT_PAGE, LARGEST_PAGE), lambda model: (model.trained_micros, model.version), (int, str)
+)
 
 
 @dataclass(eq=False)
@@ -56,14 +60,10 @@ class ModelServicer:
         context: Context,
     ) -> pb.ListModelsResponse:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
-        size = page_size(request.page_size, DEFAULT_PAGE, LARGEST_PAGE)
-        place = page_place(request.page_token, (f"models of {catalog_id}",), int, str)
-        found = await self.registry.list(catalog_id, limit=size + 1, before=place or None)
-        page = found[:size]
-        token = ""
-        if len(found) > size:
-            place = (page[-1].trained_micros, page[-1].version)
-            token = page_token((f"models of {catalog_id}",), *place)
+        page, token = await _MODELS.read(
+            *((f"models of {catalog_id}",), request.page_size, request.page_token),
+            lambda place, limit: self.registry.list(catalog_id, limit=limit, before=place or None),
+        )
         answer = pb.ListModelsResponse(models=map(_message, page), next_page_token=token)
         if self.night_hour is not None:
             night = following(self.night_hour, now_micros())

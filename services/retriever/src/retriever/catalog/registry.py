@@ -1,6 +1,6 @@
 """The registry of catalogs: created, changed and listed at run time."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from retriever.domain import registry
@@ -8,10 +8,9 @@ from retriever.domain.errors import CatalogDeclared, CatalogExists, FieldMaskInv
 from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.record import Record
 from servicekit.catalogs.known import CatalogList, CatalogNotFound
-from servicekit.rpc.requests import RequestInvalid, page_place, page_size, page_token
+from servicekit.rpc.requests import Pages, RequestInvalid
 
-DEFAULT_PAGE, MAX_PAGE = 100, 1_000
-ABOUT = ("catalogs",)
+_PAGES = Pages[CatalogEntry](100, 1_000, lambda entry: (entry.catalog_id,), (str,))
 MOST_UNDO_DAYS = 365
 UNDO_DAYS = 7.0
 """Default term of a deletion."""
@@ -65,14 +64,14 @@ class Registry:
     async def page(self, size: int, token: str) -> tuple[list[CatalogEntry], str]:
         """Return a page by id and the token of the next one. Raises PageSizeInvalid,
         PageTokenInvalid."""
-        size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
-        after = (*page_place(token, ABOUT, str), "")[0]
+        return await _PAGES.read(("catalogs",), size, token, self._after)
+
+    async def _after(self, place: Sequence[str], limit: int) -> list[CatalogEntry]:
+        after = "".join(place)
         found = {name: CatalogEntry(name) for name in self.declared if name > after}
-        entries = await self.record.catalog_entries(after, size + 1)
+        entries = await self.record.catalog_entries(after=after, limit=limit)
         found |= {each.catalog_id: each for each in entries}
-        ordered = [found[name] for name in sorted(found)[: size + 1]]
-        more = len(ordered) > size
-        return ordered[:size], page_token(ABOUT, ordered[size - 1].catalog_id) if more else ""
+        return [found[name] for name in sorted(found)[:limit]]
 
     async def delete(self, catalog_id: str, undo_days: float, etag: str) -> CatalogEntry:
         """Delete a catalog. Raises RequestInvalid, CatalogDeclared, CatalogNotFound, EtagMismatch,

@@ -14,10 +14,10 @@ from retriever.domain.errors import ImageTakenDown
 from retriever.domain.product import Takedown
 from retriever.ports.photos import Photos
 from retriever.record import Record
-from servicekit.rpc.requests import RequestInvalid, page_place, page_size, page_token
+from servicekit.rpc.requests import Pages, RequestInvalid
 from sightline_rules.photos import PhotoInfo, image_id
 
-DEFAULT_PAGE, MAX_PAGE = 50, 1_000
+_PAGES = Pages[Takedown](50, 1_000, lambda takedown: (takedown.image_id,), (str,))
 MOST_REASON = 500
 _IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 
@@ -84,12 +84,10 @@ async def list_takedowns(
     catalog_id: str, record: Record, *, size: int, token: str
 ) -> tuple[list[Takedown], str]:
     """Return a page of takedowns by their photos' ids, and the next page's token."""
-    size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
-    after = "".join(page_place(token, (catalog_id, "takedowns"), str))
-    found = await record.takedowns(catalog_id, after, size + 1)
-    page = found[:size]
-    more = len(found) > size
-    return page, page_token((catalog_id, "takedowns"), page[-1].image_id) if more else ""
+    return await _PAGES.read(
+        *((catalog_id, "takedowns"), size, token),
+        lambda place, limit: record.takedowns(catalog_id, after="".join(place), limit=limit),
+    )
 
 
 def _check(image_id: str) -> None:

@@ -14,9 +14,9 @@ from retriever.record import Record
 from servicekit.clock import Clock, now_micros
 from servicekit.keys.keyring import SigningKeys
 from servicekit.outbound.fetch import UriForbidden, UriUnreadable
-from servicekit.rpc.requests import page_place, page_size, page_token
+from servicekit.rpc.requests import Pages
 
-DEFAULT_PAGE, MAX_PAGE = 50, 500
+_LETTERS = Pages[DeadLetter](50, 500, lambda letter: (letter.watch_id, letter.sequence), (str, int))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +114,12 @@ class Webhooks:
     ) -> tuple[list[DeadLetter], str]:
         """Return a page of dead letters, and the next page's token. Raises WebhookNotFound,
         PageSizeInvalid, PageTokenInvalid."""
-        size = page_size(size, DEFAULT_PAGE, MAX_PAGE)
-        about = (catalog_id, "dead-letters", webhook_id)
-        watch_id, sequence = page_place(token, about, str, int) or ("", 0)
-        found = await self.record.dead_letters(
-            catalog_id, webhook_id, (watch_id, sequence), size + 1
+        return await _LETTERS.read(
+            *((catalog_id, "dead-letters", webhook_id), size, token),
+            lambda place, limit: self.record.dead_letters(
+                *(catalog_id, webhook_id, place or ("", 0), limit)
+            ),
         )
-        page = found[:size]
-        if len(found) <= size:
-            return page, ""
-        return page, page_token(about, page[-1].watch_id, page[-1].sequence)
 
     async def replay(self, catalog_id: str, webhook_id: str, alert_ids: Sequence[str]) -> int:
         """Deliver dead letters again; without ids: all. Return their number. Raises

@@ -56,11 +56,6 @@ class Webhook:
         """Return whether it gets the alerts of a watch."""
         return not self.watch_ids or watch_id in self.watch_ids
 
-    def has_values_of(self, other: "Webhook") -> bool:
-        """Return whether a request to create one would create the other too."""
-        mine = (self.webhook_id, self.uri, self.watch_ids)
-        return mine == (other.webhook_id, other.uri, other.watch_ids)
-
     def rotated(self, secret: WebhookSecret, overlap_micros: int) -> "Webhook":
         """Return the webhook with a new secret; the former one signs for a while."""
         kept = tuple(

@@ -2,27 +2,14 @@
 
 from collections.abc import Collection
 
-import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.errors import CatalogAliasesFull, CatalogExists
-from retriever.domain.registry import MOST_ALIASES, CatalogAlias
-from retriever.record import statements
-from retriever.record.etags import check_etag, to_replace
-from retriever.record.registry import (
-    REGISTRY,
-    check_no_alias,
-    read_alias,
-    read_aliases,
-    read_entry,
-)
+from retriever.domain.errors import CatalogExists, EtagMismatch
+from retriever.domain.registry import CatalogAlias
+from retriever.record.registry import ALIASES, CATALOGS, REGISTRY, check_no_alias
 from retriever.record.session import Session
-from retriever.record.tables import catalog_aliases
 from servicekit.catalogs.known import CatalogCopying, CatalogDeleted, CatalogNotFound, CatalogState
 from servicekit.clock import new_id
-
-_NONE = ""
-"""Etag of an alias that does not exist: no required one equals it."""
 
 
 def set_alias(
@@ -38,42 +25,34 @@ def set_alias(
     _check_unused(connection, alias_id)
     check_no_alias(connection, catalog_id)
     _check_in_use(connection, catalog_id, declared)
-    found = read_alias(connection, alias_id)
-    if found is not None and not to_replace(found.catalog_id, catalog_id, found.etag, etag):
-        return found
-    if found is None:
-        check_etag(_NONE, etag)
-    if found is None and len(read_aliases(connection)) >= MOST_ALIASES:
-        raise CatalogAliasesFull(MOST_ALIASES)
+    found = ALIASES.find(connection, alias_id)
     created = now if found is None else found.create_micros
     changed = CatalogAlias(alias_id, catalog_id, new_id(now), created, now)
+    if found is not None and not ALIASES.to_replace(found, changed, etag):
+        return found
+    if found is None and etag:
+        raise EtagMismatch  # no alias has this etag
+    if found is None:
+        ALIASES.check_room(connection)
     session.take()
-    row = {
-        "alias_id": alias_id,
-        "catalog_id": catalog_id,
-        "etag": changed.etag,
-        "create_time": created,
-        "update_time": now,
-    }
-    statements.put(connection, catalog_aliases, [row])
+    ALIASES.put(connection, changed, alias_id)
     return changed
 
 
 def delete_alias(connection: Connection, now: int, alias_id: str, etag: str) -> bool:
     """Delete an alias. Return whether there was one. Raises EtagMismatch."""
     session = Session(connection, REGISTRY, now)
-    found = read_alias(connection, alias_id)
+    found = ALIASES.find(connection, alias_id)
     if found is None:
         return False
-    check_etag(found.etag, etag)
+    ALIASES.check_etag(found, etag)
     session.take()
-    connection.execute(sa.delete(catalog_aliases).where(catalog_aliases.c.alias_id == alias_id))
-    return True
+    return ALIASES.delete(connection, alias_id)
 
 
 def _check_unused(connection: Connection, alias_id: str) -> None:
     """Raise CatalogExists if the registry has a catalog of this id, also a deleted one."""
-    entry = read_entry(connection, alias_id)
+    entry = CATALOGS.find(connection, alias_id)
     if entry is not None and entry.state is not CatalogState.REMOVED:
         raise CatalogExists
 
@@ -82,7 +61,7 @@ def _check_in_use(connection: Connection, catalog_id: str, declared: Collection[
     """Raise CatalogNotFound or CatalogDeleted unless calls may name a catalog."""
     if catalog_id in declared:
         return
-    entry = read_entry(connection, catalog_id)
+    entry = CATALOGS.find(connection, catalog_id)
     if entry is None or entry.state is CatalogState.REMOVED:
         raise CatalogNotFound
     if entry.state is CatalogState.COPYING:

@@ -24,8 +24,9 @@ from retriever.record.tables import (
     webhooks,
 )
 from retriever.record.watch_rows import read_alerts_after
-from retriever.record.webhooks import check_exists, webhook_of
+from retriever.record.webhooks import WEBHOOKS
 from servicekit.sql.locks import inserting
+from servicekit.sql.resources import put
 from servicekit.tasks.supervision import confined
 
 _START = webhooks.c.start_sequence
@@ -118,7 +119,7 @@ def read_next(connection: Connection, lane: Lane) -> Delivery | None:
     """Return the first alert of a lane; None if there is none."""
     mine = statements.on(webhooks, catalog_id=lane.catalog_id, webhook_id=lane.webhook_id)
     row = connection.execute(sa.select(webhooks).where(mine)).first()
-    if row is None or not webhook_of(row).wants(lane.watch_id):
+    if row is None or not WEBHOOKS.rows.of(row).wants(lane.watch_id):
         return None
     if lane.replayed:
         return _next_replayed(connection, lane, row)
@@ -128,7 +129,7 @@ def read_next(connection: Connection, lane: Lane) -> Delivery | None:
     if not alerts:
         return None
     state = LaneState() if stored is None else _state(stored)
-    return Delivery(lane, webhook_of(row), alerts[0], alerts[0].create_micros, state)
+    return Delivery(lane, WEBHOOKS.rows.of(row), alerts[0], alerts[0].create_micros, state)
 
 
 def _next_replayed(connection: Connection, lane: Lane, webhook: sa.Row[Any]) -> Delivery | None:
@@ -137,7 +138,7 @@ def _next_replayed(connection: Connection, lane: Lane, webhook: sa.Row[Any]) -> 
     if row is None:
         return None
     alert = loaded_alert(row.body)
-    return Delivery(lane, webhook_of(webhook), alert, row.replay_time, _state(row))
+    return Delivery(lane, WEBHOOKS.rows.of(webhook), alert, row.replay_time, _state(row))
 
 
 def settle(
@@ -207,7 +208,7 @@ def _bury(connection: Connection, now: int, delivery: Delivery, failure: str) ->
         "next_attempt": 0,
         "failure": failure,
     }
-    statements.put(connection, webhook_dead_letters, [row], keep=True)
+    put(connection, webhook_dead_letters, [row], keep=True)
     mine = statements.on(
         webhook_dead_letters, catalog_id=lane.catalog_id, webhook_id=lane.webhook_id
     )
@@ -239,7 +240,7 @@ def read_dead_letters(
     connection: Connection, catalog_id: str, webhook_id: str, after: tuple[str, int], limit: int
 ) -> list[DeadLetter]:
     """Return dead letters by watch and sequence, after a place. Raises WebhookNotFound."""
-    check_exists(connection, catalog_id, webhook_id)
+    WEBHOOKS.get(connection, catalog_id, webhook_id)
     c = webhook_dead_letters.c
     query = (
         sa.select(webhook_dead_letters)
@@ -267,7 +268,7 @@ def replay(
     """Begin to replay dead letters; without ids: all. Return the number that are replayed then.
     Raises WebhookNotFound."""
     queue_up(connection, catalog_id)
-    check_exists(connection, catalog_id, webhook_id)
+    WEBHOOKS.get(connection, catalog_id, webhook_id)
     c = webhook_dead_letters.c
     mine = statements.on(webhook_dead_letters, catalog_id=catalog_id, webhook_id=webhook_id)
     asked = sa.and_(mine, c.alert_id.in_(alert_ids)) if alert_ids else mine

@@ -6,6 +6,7 @@ again gets the same answer. A row that fails temporarily (for example, a full di
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from retriever.record.session import Session
 from retriever.record.statements import chunks
 from retriever.record.tables import import_rows, imports, products
 from servicekit.errors import BY_CODE, Code, FieldViolation, ServiceError
+from servicekit.sql.resources import Rows
 
 PASSING = frozenset(
     {
@@ -39,6 +41,7 @@ MOST_TEXT = 300
 FOLLOWING = 1_000
 """Decided rows read by one statement."""
 
+_PROGRESS = Rows(imports, ImportProgress)
 _FOLLOWING = (
     sa.select(import_rows.c.row_number)
     .where(
@@ -66,7 +69,7 @@ def open_import(  # noqa: PLR0917 - a call of the record, with the time
     session = Session(connection, catalog_id, now)
     known = _find(connection, catalog_id, import_id)
     if known is not None:
-        progress = _progress(known)
+        progress = _PROGRESS.of(known)
         if progress.mode is not mode:
             raise errors.ImportModeMismatch(progress.mode)
         return progress
@@ -159,7 +162,7 @@ def write_rows(
         .where(*_of(imports, catalog_id, import_id))
         .values(**counts, active_time=session.now)
     )
-    progress = ImportProgress(import_id, ImportMode(known.mode), **counts, closed=False)
+    progress = replace(_PROGRESS.of(known), **counts)
     return [decided[row.number] for row in rows], progress, session.head
 
 
@@ -221,7 +224,7 @@ def close_import(
     known = _find(connection, catalog_id, import_id)
     if known is None:
         raise errors.ImportNotFound
-    progress = _progress(known)
+    progress = _PROGRESS.of(known)
     if progress.closed:
         shown = tuple(json.loads(known.sample))
         return Closing(progress, known.delete_count, shown, known.before_seq)
@@ -246,7 +249,7 @@ def close_import(
             sa.update(imports).where(*_of(imports, catalog_id, import_id)).values(values)
         )
         known = _find(connection, catalog_id, import_id) or known
-    return Closing(_progress(known), count, tuple(ids), known.before_seq)
+    return Closing(_PROGRESS.of(known), count, tuple(ids), known.before_seq)
 
 
 def drop_rows(connection: Connection, catalog_id: str, import_id: str, limit: int) -> int:
@@ -266,17 +269,6 @@ def _find(connection: Connection, catalog_id: str, import_id: str) -> sa.Row[Any
 
 def _of(table: sa.Table, catalog_id: str, import_id: str) -> tuple[sa.ColumnElement[bool], ...]:
     return table.c.catalog_id == catalog_id, table.c.import_id == import_id
-
-
-def _progress(row: sa.Row[Any]) -> ImportProgress:
-    return ImportProgress(
-        row.import_id,
-        ImportMode(row.mode),
-        row.rows_done,
-        row.stored_count,
-        row.refused_count,
-        bool(row.closed),
-    )
 
 
 # Outcomes

@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 import sqlalchemy as sa
 
-from retriever.record import statements
 from retriever.record.session import Session
 from retriever.record.tables import markets
+from servicekit.sql.resources import put
 from sightline_rules.markets import MOST_MARKETS
 
 _NAMED = sa.select(markets.c.market_id).where(markets.c.catalog_id == sa.bindparam("catalog_id"))
@@ -39,4 +39,4 @@ class NamedMarkets:
         """Store the new ones."""
         of = {"catalog_id": self._session.catalog_id}
         rows = [{**of, "market_id": each} for each in sorted(self._new)]
-        statements.put(self._session.connection, markets, rows, keep=True)
+        put(self._session.connection, markets, rows, keep=True)

@@ -9,6 +9,7 @@ from retriever.record import statements
 from retriever.record.session import USERS, Session
 from retriever.record.tables import images, product_images, unnamed, watch_photos
 from retriever.record.taken_down import forget
+from servicekit.sql.resources import put
 
 _NAMED = sa.exists().where(
     statements.on(product_images, catalog_id=images.c.catalog_id, image_id=images.c.image_id)
@@ -55,7 +56,7 @@ def note_unnamed(
 ) -> None:
     """Record photos as without a product; those recorded earlier keep their time."""
     rows = [{"catalog_id": catalog_id, "image_id": each, "since": now} for each in image_ids]
-    statements.put(connection, unnamed, rows, keep=True)
+    put(connection, unnamed, rows, keep=True)
 
 
 def forget_named(connection: Connection, catalog_id: str) -> None:

@@ -38,6 +38,7 @@ from retriever.record.session import ROWS, Entry, Session
 from retriever.record.tables import images, pending, products, vectors
 from retriever.record.texts import want_texts
 from servicekit.errors import ServiceError
+from servicekit.sql.resources import put
 from sightline_rules.markets import MOST_MARKETS
 
 _KNOWN = sa.select(
@@ -330,13 +331,13 @@ class Batch:
         """Store the results of all decisions."""
         session, connection = self._session, self._session.connection
         session.take(self._seq - session.head)
-        statements.put(connection, images, [*self._images.values()], keep=True)
-        statements.put(connection, products, [*self._products.values()])
+        put(connection, images, [*self._images.values()], keep=True)
+        put(connection, products, [*self._products.values()])
         self._markets.save()
         session.place_photos(self._emptied, [*chain.from_iterable(self._placed.values())])
         session.note(self._entries)
         statements.want(connection, [*self._wanted.values()])
-        statements.put(connection, pending, [*self._retried.values()])
+        put(connection, pending, [*self._retried.values()])
         put_words(connection, session.catalog_id, (it for _, it in self._written.values()))
         want_texts(session, self._live, self._written)
         session.touch(list(dict.fromkeys(self._touched)))

@@ -3,8 +3,9 @@
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.record import statements, tables
+from retriever.record import tables
 from servicekit.sql.locks import noted
+from servicekit.sql.resources import put
 
 _HEAD = (
     sa.select(tables.sequences.c.seq)
@@ -22,6 +23,6 @@ def queue_up(connection: Connection, catalog_id: str) -> int:
     values = {"catalog_id": catalog_id}
     head = connection.execute(_HEAD, values).scalar()
     if head is None:
-        statements.put(connection, tables.sequences, [{**values, "seq": 0, "time": 0}], keep=True)
+        put(connection, tables.sequences, [{**values, "seq": 0, "time": 0}], keep=True)
         head = connection.execute(_HEAD, values).scalar_one()
     return int(head)

@@ -1,24 +1,28 @@
 """The registry of catalogs. Its revision is the commit sequence of the catalog without a name, so
 that its writers queue up as those of a catalog do."""
 
-import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.errors import (
+    CatalogAliasesFull,
     CatalogExists,
     CatalogHasAlias,
     CatalogIsAlias,
     CatalogRemoving,
     CatalogsFull,
+    EtagMismatch,
 )
-from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
-from retriever.record import statements
-from retriever.record.etags import check_etag, to_replace
+from retriever.domain.registry import (
+    MOST_ALIASES,
+    CatalogAlias,
+    CatalogEntry,
+    CatalogUpdate,
+    CatalogValues,
+)
 from retriever.record.session import Session
 from retriever.record.tables import (
     audit,
@@ -31,6 +35,7 @@ from retriever.record.tables import (
 from servicekit.catalogs.known import CatalogCopying, CatalogList, CatalogNotFound, CatalogState
 from servicekit.catalogs.rows import remove_rows
 from servicekit.clock import new_id
+from servicekit.sql.resources import Resource, ResourceErrors, Rows
 from servicekit.tasks.supervision import confined
 
 REGISTRY = ""
@@ -41,12 +46,20 @@ MOST_REMOVED = 1_000
 KEPT = (audit, audit_seals, catalogs)
 """Tables that keep rows of removed catalogs: the audit log, until its own term ends."""
 
-_COUNT = (
-    sa.select(sa.func.count()).select_from(catalogs).where(catalogs.c.state != CatalogState.REMOVED)
+CATALOGS = Resource(
+    Rows(catalogs, CatalogEntry),
+    ResourceErrors(CatalogNotFound, CatalogExists, CatalogsFull, EtagMismatch),
+    contents=lambda entry: (entry.values, entry.state),
+    etag=lambda entry: entry.values.etag,
+    removed=catalogs.c.state == CatalogState.REMOVED,
+)
+ALIASES = Resource(
+    Rows(catalog_aliases, CatalogAlias),
+    ResourceErrors(full=CatalogAliasesFull, changed=EtagMismatch),
+    contents=lambda alias: alias.catalog_id,
+    most=MOST_ALIASES,
 )
 _REVISION = sa.select(sequences.c.seq, sequences.c.time).where(sequences.c.catalog_id == REGISTRY)
-_ALIASES = sa.select(catalog_aliases).order_by(catalog_aliases.c.alias_id)
-_ENTRY = sa.select(catalogs).where(catalogs.c.catalog_id == sa.bindparam("catalog_id"))
 
 
 def read_revision(connection: Connection) -> str:
@@ -59,44 +72,16 @@ def read_revision(connection: Connection) -> str:
 def read_catalog_list(connection: Connection) -> CatalogList:
     """Return the list."""
     revision = read_revision(connection)
-    entries = connection.execute(sa.select(catalogs).order_by(catalogs.c.catalog_id))
-    listed = tuple(_entry(each).listed for each in entries)
-    aliases = connection.execute(_ALIASES)
-    return CatalogList(
-        revision, listed, tuple((each.alias_id, each.catalog_id) for each in aliases)
-    )
-
-
-def read_aliases(connection: Connection) -> list[CatalogAlias]:
-    """Return all aliases, by name."""
-    return [_alias(row) for row in connection.execute(_ALIASES)]
-
-
-def read_alias(connection: Connection, alias_id: str) -> CatalogAlias | None:
-    """Return an alias; None if there is none of that name."""
-    of_name = sa.select(catalog_aliases).where(catalog_aliases.c.alias_id == alias_id)
-    row = connection.execute(of_name).first()
-    return None if row is None else _alias(row)
+    entries = sa.select(catalogs).order_by(catalogs.c.catalog_id)
+    listed = tuple(each.listed for each in CATALOGS.rows.read(connection, entries))
+    aliases = tuple((each.alias_id, each.catalog_id) for each in ALIASES.page(connection))
+    return CatalogList(revision, listed, aliases)
 
 
 def check_no_alias(connection: Connection, catalog_id: str) -> None:
     """Raise CatalogIsAlias if an id is an alias."""
-    if read_alias(connection, catalog_id) is not None:
+    if ALIASES.find(connection, catalog_id) is not None:
         raise CatalogIsAlias
-
-
-def read_entry(connection: Connection, catalog_id: str) -> CatalogEntry | None:
-    """Return what the registry has about a catalog."""
-    row = connection.execute(_ENTRY, {"catalog_id": catalog_id}).first()
-    return None if row is None else _entry(row)
-
-
-def read_entries(connection: Connection, after: str, limit: int) -> list[CatalogEntry]:
-    """Return entries in the order of their ids, after a given one."""
-    c = catalogs.c
-    query = sa.select(catalogs).where(c.catalog_id > after, c.state != CatalogState.REMOVED)
-    ordered = query.order_by(catalogs.c.catalog_id).limit(limit)
-    return [_entry(row) for row in connection.execute(ordered)]
 
 
 def create_catalog(
@@ -109,16 +94,11 @@ def create_catalog(
     """
     session = Session(connection, REGISTRY, now)
     check_no_alias(connection, catalog_id)
-    found = read_entry(connection, catalog_id)
-    if found is not None and found.state is not CatalogState.REMOVED:
-        if found.values != values or found.state is not CatalogState.ACTIVE:
-            raise CatalogExists
-        return found
-    if connection.execute(_COUNT).scalar_one() >= most:
-        raise CatalogsFull(most)
     made = CatalogEntry(catalog_id, values, new_id(now), CatalogState.ACTIVE, now, now)
-    _save(session, made)
-    return made
+    stored, new = CATALOGS.create(connection, made, catalog_id, most=most)
+    if new:
+        session.take()
+    return stored
 
 
 def reserve_copy(
@@ -131,13 +111,12 @@ def reserve_copy(
     """
     session = Session(connection, REGISTRY, now)
     check_no_alias(connection, target)
-    copied = read_entry(connection, source)
+    copied = CATALOGS.find(connection, source)
     values = CatalogValues() if copied is None else copied.values
-    found = read_entry(connection, target)
+    found = CATALOGS.find(connection, target)
     if found is not None and found.state is not CatalogState.REMOVED:
         raise CatalogExists
-    if connection.execute(_COUNT).scalar_one() >= most:
-        raise CatalogsFull(most)
+    CATALOGS.check_room(connection, most=most)
     made = CatalogEntry(target, values, uid, CatalogState.COPYING, now, now)
     _save(session, replace(made, copied_from=source))
 
@@ -145,7 +124,7 @@ def reserve_copy(
 def complete_copy(connection: Connection, now: int, target: str, uid: str) -> None:
     """Let calls use a catalog that a copy has filled. Raises CatalogNotFound if it was deleted."""
     session = Session(connection, REGISTRY, now)
-    found = read_entry(connection, target)
+    found = CATALOGS.find(connection, target)
     if found is None or found.uid != uid or found.state is not CatalogState.COPYING:
         raise CatalogNotFound
     _save(session, replace(found, state=CatalogState.ACTIVE, copied_from=""))
@@ -154,7 +133,7 @@ def complete_copy(connection: Connection, now: int, target: str, uid: str) -> No
 def abandon_copy(connection: Connection, now: int, target: str, uid: str, term_micros: int) -> None:
     """Delete a catalog that a copy has not filled, to be removed after a term."""
     session = Session(connection, REGISTRY, now)
-    found = read_entry(connection, target)
+    found = CATALOGS.find(connection, target)
     if found is not None and found.uid == uid and found.state is CatalogState.COPYING:
         _delete(session, found, term_micros)
 
@@ -169,15 +148,14 @@ def update_catalog(
     """Change a catalog; a declared one gets an entry. One that has the values is returned. Raises
     CatalogNotFound, EtagMismatch."""
     session = Session(connection, REGISTRY, now)
-    found = read_entry(connection, catalog_id)
+    found = CATALOGS.find(connection, catalog_id)
     if found is None and catalog_id in declared:
         found = CatalogEntry(catalog_id, uid=new_id(now))
     if found is None or found.state is CatalogState.REMOVED:
         raise CatalogNotFound
-    values = update.applied(found.values)
-    if not to_replace(found.values, values, found.values.etag, update.etag):
+    changed = replace(found, values=update.applied(found.values), update_micros=now)
+    if not CATALOGS.to_replace(found, changed, update.etag):
         return found
-    changed = replace(found, values=values, update_micros=now)
     _save(session, changed)
     return changed
 
@@ -189,13 +167,13 @@ def delete_catalog(
     CatalogNotFound, EtagMismatch, CatalogIsAlias, CatalogHasAlias."""
     session = Session(connection, REGISTRY, now)
     check_no_alias(connection, catalog_id)
-    found = read_entry(connection, catalog_id)
+    found = CATALOGS.find(connection, catalog_id)
     if found is None or found.state is CatalogState.REMOVED:
         raise CatalogNotFound
     if found.state not in (CatalogState.ACTIVE, CatalogState.COPYING):
         return found
-    check_etag(found.values.etag, etag)
-    for alias in read_aliases(connection):
+    CATALOGS.check_etag(found, etag)
+    for alias in ALIASES.page(connection):
         if alias.catalog_id == catalog_id:
             raise CatalogHasAlias(alias.alias_id)
     return _delete(session, found, term_micros)
@@ -216,7 +194,7 @@ def undelete_catalog(connection: Connection, now: int, catalog_id: str) -> Catal
     """Restore a deleted catalog; one in use is returned. Raises CatalogNotFound,
     CatalogRemoving."""
     session = Session(connection, REGISTRY, now)
-    found = read_entry(connection, catalog_id)
+    found = CATALOGS.find(connection, catalog_id)
     if found is None or found.state is CatalogState.REMOVED:
         raise CatalogNotFound
     if found.state is CatalogState.COPYING:
@@ -252,7 +230,7 @@ def begin_removals(
     for row in connection.execute(due).all():
         with confined("removal", catalog=row.catalog_id):
             if row.catalog_id not in declared:
-                found.append(_entry(row))
+                found.append(CATALOGS.rows.of(row))
     begun = [replace(each, state=CatalogState.REMOVING) for each in found]
     if begun != found:
         for each in begun:
@@ -265,7 +243,7 @@ def confirm_removal(
 ) -> None:
     """Note that a service has removed a catalog. After the last one only the id is left."""
     session = Session(connection, REGISTRY, now)
-    found = read_entry(connection, catalog_id)
+    found = CATALOGS.find(connection, catalog_id)
     if found is None or found.uid != uid or found.state is not CatalogState.REMOVING:
         return
     done = tuple(sorted({*found.removed_by, service}))
@@ -301,43 +279,4 @@ def compact_words(connection: Connection) -> None:
 
 def _save(session: Session, entry: CatalogEntry) -> None:
     session.take()
-    statements.put(session.connection, catalogs, [_row(entry)])
-
-
-def _row(entry: CatalogEntry) -> dict[str, Any]:
-    values = entry.values
-    return {
-        "catalog_id": entry.catalog_id,
-        "uid": entry.uid,
-        "state": entry.state.value,
-        "display_name": values.display_name,
-        "language_code": values.language_code,
-        "labels": json.dumps(values.labels),
-        "quota_share": values.quota_share,
-        "create_time": entry.create_micros,
-        "update_time": entry.update_micros,
-        "delete_time": entry.delete_micros,
-        "purge_time": entry.purge_micros,
-        "removed_by": json.dumps(entry.removed_by),
-        "copied_from": entry.copied_from,
-    }
-
-
-def _alias(row: sa.Row[Any]) -> CatalogAlias:
-    return CatalogAlias(row.alias_id, row.catalog_id, row.etag, row.create_time, row.update_time)
-
-
-def _entry(row: sa.Row[Any]) -> CatalogEntry:
-    labels: Sequence[Sequence[str]] = json.loads(row.labels)
-    values = CatalogValues(
-        row.display_name,
-        row.language_code,
-        tuple((name, value) for name, value in labels),
-        row.quota_share,
-    )
-    return CatalogEntry(
-        *(row.catalog_id, values, row.uid, CatalogState(row.state)),
-        *(row.create_time, row.update_time, row.delete_time, row.purge_time),
-        tuple(json.loads(row.removed_by)),
-        row.copied_from,
-    )
+    CATALOGS.put(session.connection, entry, entry.catalog_id)

@@ -28,6 +28,7 @@ from retriever.record.tables import images, pending, product_vectors, products, 
 from retriever.record.texts import want_texts
 from servicekit.artefacts.backup_errors import BackupDamaged
 from servicekit.errors import ServiceError
+from servicekit.sql.resources import put
 from sightline_rules import ids, kinds
 from sightline_rules.fields import WRITTEN, Field
 from sightline_rules.filters import Money
@@ -108,7 +109,7 @@ def put_images(connection: Connection, now: int, catalog_id: str, rows: Sequence
     of = {"catalog_id": session.catalog_id}
     gone = session.taken_down(row["image_id"] for row in rows)
     kept = [{**row, **of} for row in rows if row["image_id"] not in gone]
-    statements.put(session.connection, images, kept, keep=True)
+    put(session.connection, images, kept, keep=True)
 
 
 def put_vectors(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
@@ -130,7 +131,7 @@ def _put_vectors(session: Session, of: Mapping[str, str], rows: Mapping[str, Row
     if not changed:
         return
     (seq,) = session.take()
-    statements.put(session.connection, vectors, [{**rows[i], **of, "seq": seq} for i in changed])
+    put(session.connection, vectors, [{**rows[i], **of, "seq": seq} for i in changed])
     for chunk in statements.chunks(changed):
         session.connection.execute(
             sa.delete(pending).where(statements.on(pending, **of), pending.c.image_id.in_(chunk))
@@ -215,7 +216,7 @@ def _written(
         {**row, **of, "seq": seq, "touched": seq}
         for (row, _), seq in zip(chosen, seqs, strict=True)
     ]
-    statements.put(connection, products, rows)
+    put(connection, products, rows)
     contents = [_content(*each) for each in chosen]
     put_words(connection, session.catalog_id, contents)
     named = NamedMarkets(session)
@@ -248,7 +249,7 @@ def _put_texts(session: Session, texts: Sequence[Row], written: Mapping[str, int
         for row in texts
         if row["product_id"] in written and (row["space"], row["space_version"]) in versions
     ]
-    statements.put(session.connection, product_vectors, rows)
+    put(session.connection, product_vectors, rows)
 
 
 def _want(

@@ -28,8 +28,9 @@ from retriever.record.generations import (
 )
 from retriever.record.index_rows import count_rows
 from retriever.record.queueing import queue_up
-from retriever.record.statements import held_by, is_generation, pending_of, put
+from retriever.record.statements import held_by, is_generation, pending_of
 from retriever.record.tables import generations, offers, pending, product_vectors, vectors
+from servicekit.sql.resources import put
 
 FIRST = 1_000
 """Photos that are made pending with their first generation. The worker looks for more, in lots."""
@@ -57,12 +58,12 @@ def find_live(connection: Connection, catalog_id: str, name: str) -> Generation:
 
 
 def register(connection: Connection, now: int, generation: Generation) -> Generation:
-    # A concurrent write either sees the new generation, or its photos are seen here.
     """Register a generation; a space's first is active, with all photos pending, unless callers
     give its vectors. Else it is building.
 
     Raises GenerationExists, GenerationsFull.
     """
+    # A concurrent write either sees the new generation, or its photos are seen here.
     queue_up(connection, generation.catalog_id)
     known = all_generations(connection, generation.catalog_id)
     if any(each.name == generation.name for each in known):

@@ -21,6 +21,7 @@ from retriever.record.label_texts import write_label_texts
 from retriever.record.products import read_part, read_products
 from retriever.record.queueing import queue_up
 from servicekit.errors import ServiceError
+from servicekit.sql.resources import put
 from sightline_rules import ids
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
@@ -189,7 +190,7 @@ class Session:
             }
             for write, seq in zip(taken, seqs, strict=True)
         ]
-        statements.put(self.connection, tables.product_vectors, rows)
+        put(self.connection, tables.product_vectors, rows)
         self.note(
             (seq, write.product_id, waited.get(write.product_id, seq), ())
             for write, seq in zip(taken, seqs, strict=True)
@@ -232,7 +233,7 @@ class Session:
             entries += [
                 (seq, product_id, part_of, ()) for product_id in users.get(write.image_id, ())
             ]
-        statements.put(self.connection, tables.vectors, list(rows.values()))
+        put(self.connection, tables.vectors, list(rows.values()))
         self.note(entries)
 
     def _embedded(self, generation: Generation, image_ids: Sequence[str]) -> dict[str, int]:
@@ -316,4 +317,4 @@ def _change(session: Session, product_ids: Sequence[str]) -> None:
         {"catalog_id": session.catalog_id, "product_id": product_id, "seq": seq}
         for product_id, seq in zip(product_ids, session.take(len(product_ids)), strict=True)
     ]
-    statements.put(session.connection, tables.changes, rows)
+    put(session.connection, tables.changes, rows)

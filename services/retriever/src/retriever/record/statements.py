@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -19,38 +18,11 @@ from retriever.record.tables import (
     product_vectors,
     vectors,
 )
-from servicekit.sql.locks import inserting
+from servicekit.sql.resources import put
 from sightline_rules import ids
 
 _CHUNK = 500
 """Values in one IN list."""
-
-
-def put(
-    connection: Connection,
-    table: sa.Table,
-    rows: Sequence[Mapping[str, Any]],
-    keep: bool = False,
-    but: tuple[str, ...] = (),
-) -> None:
-    """Insert rows; where the key exists, keep the stored row or update it.
-
-    `but`: columns that are updated although the others are kept.
-    """
-    if rows:
-        connection.execute(_put(connection.dialect.name, table, keep, but), list(rows))
-
-
-@cache
-def _put(dialect: str, table: sa.Table, keep: bool, but: tuple[str, ...]) -> Any:
-    statement = inserting(dialect, table)
-    key = [column.name for column in table.primary_key]
-    if keep and not but:
-        return statement.on_conflict_do_nothing(index_elements=key)
-    others = but if keep else [each.name for each in table.columns if each.name not in key]
-    return statement.on_conflict_do_update(
-        index_elements=key, set_={name: statement.excluded[name] for name in others}
-    )
 
 
 def among(table: sa.Table, column: str) -> sa.ColumnElement[bool]:

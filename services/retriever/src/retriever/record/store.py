@@ -56,7 +56,7 @@ from retriever.record.synonyms import (
     set_synonyms,
 )
 from retriever.record.tables import metadata
-from retriever.record.taken_down import lift, read_takedowns, read_taken_down, take_down
+from retriever.record.taken_down import TAKEDOWNS, read_taken_down, take_down
 from retriever.record.texts import drop_blank, read_embedded, read_texts
 from servicekit.catalogs.known import CatalogList
 from servicekit.clock import now_micros
@@ -148,8 +148,8 @@ class Record:
         return await self._db.read(registry.read_revision)
 
     _catalog_list = _reads(registry.read_catalog_list)
-    catalog_entry = _reads(registry.read_entry)
-    catalog_entries = _reads(registry.read_entries)
+    catalog_entry = _reads(registry.CATALOGS.find)
+    catalog_entries = _reads(registry.CATALOGS.page)
     create_catalog = _writes_now(registry.create_catalog)
     update_catalog = _writes_now(registry.update_catalog)
     delete_catalog = _writes_now(registry.delete_catalog)
@@ -158,7 +158,7 @@ class Record:
     abandon_copy = _writes_now(registry.abandon_copy)
     set_alias = _writes_now(aliases.set_alias)
     delete_alias = _writes_now(aliases.delete_alias)
-    catalog_aliases = _reads(registry.read_aliases)
+    catalog_aliases = _reads(registry.ALIASES.page)
     begin_removals = _writes_now(registry.begin_removals)
     confirm_removal = _writes_now(registry.confirm_removal)
     remove_rows = _writes(registry.remove_catalog_rows)
@@ -215,8 +215,8 @@ class Record:
     # Photos that were taken down, and photos without a product
     taken_down = _reads(read_taken_down)
     take_down = _writes_now(take_down)
-    lift_takedown = _writes(lift)
-    takedowns = _reads(read_takedowns)
+    lift_takedown = _writes(TAKEDOWNS.delete)
+    takedowns = _reads(TAKEDOWNS.page)
     unnamed = _reads(read_unnamed)
     unknown = _reads(read_unknown)
     note_unnamed = _writes_now(note_unnamed)

@@ -6,21 +6,26 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.archive import Row
+from retriever.domain.errors import EtagMismatch
 from retriever.domain.synonyms import StoredSynonyms, dumped, loaded
-from retriever.record import statements
-from retriever.record.etags import to_replace
 from retriever.record.session import Session
 from retriever.record.tables import synonyms
+from servicekit.sql.resources import Form, Resource, ResourceErrors, Rows
 from sightline_rules.synonyms import SynonymRule
 
-_STORED = sa.select(synonyms).where(synonyms.c.catalog_id == sa.bindparam("catalog_id"))
-_COMMIT = _STORED.with_only_columns(synonyms.c.seq, synonyms.c.update_time)
+SYNONYMS = Resource(
+    Rows(synonyms, StoredSynonyms, forms={"rules": Form(dumped, loaded)}),
+    ResourceErrors(changed=EtagMismatch),
+    contents=lambda stored: stored.rules,
+)
+_COMMIT = sa.select(synonyms.c.seq, synonyms.c.update_time).where(
+    synonyms.c.catalog_id == sa.bindparam("catalog_id")
+)
 
 
 def read_synonyms(connection: Connection, catalog_id: str) -> StoredSynonyms:
     """Return a catalog's rules; none if they were never set."""
-    row = connection.execute(_STORED, {"catalog_id": catalog_id}).first()
-    return StoredSynonyms() if row is None else StoredSynonyms(loaded(row.rules), row.update_time)
+    return SYNONYMS.find(connection, catalog_id) or StoredSynonyms()
 
 
 def read_synonyms_since(
@@ -42,11 +47,11 @@ def set_synonyms(
     Raises EtagMismatch.
     """
     session = Session(connection, catalog_id, now)
-    stored = read_synonyms(connection, catalog_id)
-    if not to_replace(stored.rules, rules, stored.etag, etag):
+    stored, wanted = read_synonyms(connection, catalog_id), StoredSynonyms(rules, now)
+    if not SYNONYMS.to_replace(stored, wanted, etag):
         return stored
-    _save(session, dumped(rules), now)
-    return StoredSynonyms(rules, now)
+    SYNONYMS.put(connection, wanted, catalog_id, seq=session.take()[0])
+    return wanted
 
 
 def restore_synonyms(
@@ -57,14 +62,5 @@ def restore_synonyms(
     commit = connection.execute(_COMMIT, {"catalog_id": catalog_id}).scalar() or 0
     for row in rows:
         if commit <= before:
-            _save(session, row["rules"], row["update_time"])
-
-
-def _save(session: Session, rules: str, time: int) -> None:
-    row = {
-        "catalog_id": session.catalog_id,
-        "rules": rules,
-        "update_time": time,
-        "seq": session.take()[0],
-    }
-    statements.put(session.connection, synonyms, [row])
+            stored = StoredSynonyms(loaded(row["rules"]), row["update_time"])
+            SYNONYMS.put(connection, stored, catalog_id, seq=session.take()[0])

@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.domain.errors import WatchesFull, WatchExists, WatchNotFound
+from retriever.domain.errors import EtagMismatch, WatchesFull, WatchExists, WatchNotFound
 from retriever.domain.watch_json import (
     dumped_alert,
     dumped_state,
@@ -31,7 +31,6 @@ from retriever.domain.watches import (
     WatchPhoto,
 )
 from retriever.record import statements
-from retriever.record.etags import to_replace
 from retriever.record.queueing import queue_up
 from retriever.record.session import Session
 from retriever.record.tables import (
@@ -45,24 +44,42 @@ from retriever.record.tables import (
 from servicekit.audit.record import append_entries
 from servicekit.clock import new_id
 from servicekit.errors import Code
+from servicekit.sql.resources import Form, Resource, ResourceErrors, Rows
 from servicekit.tasks.supervision import confined
+
+WATCHES = Resource(
+    Rows(
+        watches,
+        StoredWatch,
+        columns={"watch": "body"},
+        forms={"watch": Form(dumped_watch, loaded_watch)},
+    ),
+    ResourceErrors(WatchNotFound, WatchExists, WatchesFull, EtagMismatch),
+    contents=lambda stored: stored.watch,
+    most=MOST_WATCHES,
+    dependants=(watch_states, watch_alerts, webhook_lanes),
+)
+_STATES = Rows(
+    watch_states,
+    RevisedState,
+    columns={"state": "body"},
+    forms={"state": Form(dumped_state, loaded_state)},
+)
+_PHOTOS = Rows(watch_photos, WatchPhoto)
 
 
 def read_watch(
     connection: Connection, catalog_id: str, watch_id: str
 ) -> tuple[StoredWatch, RevisedState] | None:
     """Return a watch and what it knows; None: there is no such watch."""
-    row = connection.execute(_of(watches, catalog_id, watch_id)).first()
-    if row is None:
-        return None
-    return _stored(row), _state(connection, catalog_id, watch_id)
+    found = WATCHES.find(connection, catalog_id, watch_id)
+    return None if found is None else (found, _state(connection, catalog_id, watch_id))
 
 
 def read_watches(connection: Connection, catalog_id: str) -> list[tuple[StoredWatch, RevisedState]]:
     """Return the watches of a catalog by their ids, with what they know."""
-    mine = sa.select(watches).where(watches.c.catalog_id == catalog_id)
-    rows = connection.execute(mine.order_by(watches.c.watch_id))
-    return [(_stored(row), _state(connection, catalog_id, row.watch_id)) for row in rows]
+    found = WATCHES.page(connection, catalog_id)
+    return [(each, _state(connection, catalog_id, each.watch.watch_id)) for each in found]
 
 
 def read_snapshot_sources(connection: Connection) -> list[SnapshotSource]:
@@ -111,25 +128,11 @@ def create_watch(
 ) -> StoredWatch:
     """Store a watch; an equal one is returned. Raises WatchExists, WatchesFull."""
     Session(connection, catalog_id, now)
-    found = connection.execute(_of(watches, catalog_id, watch.watch_id)).first()
-    if found is not None:
-        if loaded_watch(found.body) != watch:
-            raise WatchExists
-        return _stored(found)
-    stored = StoredWatch(watch, etag_of(watch), now, now)
-    _add_watch(connection, catalog_id, stored, photos)
+    wanted = StoredWatch(watch, etag_of(watch), now, now)
+    stored, new = WATCHES.create(connection, wanted, catalog_id, watch.watch_id)
+    if new:
+        _put_photos(connection, catalog_id, watch.watch_id, photos)
     return stored
-
-
-def _add_watch(
-    connection: Connection, catalog_id: str, stored: StoredWatch, photos: Sequence[WatchPhoto]
-) -> None:
-    """Store a new watch. Raises WatchesFull."""
-    mine = sa.select(sa.func.count()).where(watches.c.catalog_id == catalog_id)
-    if connection.execute(mine).scalar_one() >= MOST_WATCHES:
-        raise WatchesFull(MOST_WATCHES)
-    _put_watch(connection, catalog_id, stored)
-    _put_photos(connection, catalog_id, stored.watch.watch_id, photos)
 
 
 def update_watch(
@@ -151,16 +154,13 @@ def update_watch(
     EtagMismatch.
     """
     session = Session(connection, catalog_id, now)
-    found = connection.execute(_of(watches, catalog_id, watch.watch_id)).first()
-    if found is None:
-        raise WatchNotFound
-    before = _stored(found)
-    if not to_replace(before.watch, watch, before.etag, etag):
+    before = WATCHES.get(connection, catalog_id, watch.watch_id)
+    stored = StoredWatch(watch, etag_of(watch), before.create_micros, now)
+    if not WATCHES.to_replace(before, stored, etag):
         return before
     if _revision(connection, catalog_id, watch.watch_id) != known:
         return None
-    stored = StoredWatch(watch, etag_of(watch), before.create_micros, now)
-    _put_watch(connection, catalog_id, stored)
+    WATCHES.put(connection, stored, catalog_id, watch.watch_id)
     _put_photos(connection, catalog_id, watch.watch_id, photos)
     c = watch_photos.c
     unused = c.expire_time == 0, c.image_id.not_in(sorted(watch.image_ids))
@@ -201,15 +201,12 @@ def delete_watch(connection: Connection, now: int, catalog_id: str, watch_id: st
     """Delete a watch with its alerts, and what waits of them; its photos are due for deletion.
     Return whether it existed."""
     Session(connection, catalog_id, now)
-    for table in (watch_states, watch_alerts, webhook_lanes):
-        connection.execute(sa.delete(table).where(*_mine(table, catalog_id, watch_id)))
     connection.execute(
         sa.update(watch_photos)
         .where(*_mine(watch_photos, catalog_id, watch_id))
         .values(expire_time=now)
     )
-    gone = connection.execute(sa.delete(watches).where(*_mine(watches, catalog_id, watch_id)))
-    return bool(gone.rowcount)
+    return WATCHES.delete(connection, catalog_id, watch_id)
 
 
 def read_alerts(
@@ -243,10 +240,8 @@ def read_watch_photo(connection: Connection, catalog_id: str, image_id: str) -> 
     """Return a photo of a watch; None: there is none."""
     c = watch_photos.c
     mine = c.catalog_id == catalog_id, c.image_id == image_id
-    row = connection.execute(sa.select(watch_photos).where(*mine).limit(1)).first()
-    if row is None:
-        return None
-    return WatchPhoto(row.image_id, row.media_type, row.width, row.height, row.expire_time)
+    found = sa.select(watch_photos).where(*mine).limit(1)
+    return next(_PHOTOS.read(connection, found), None)
 
 
 def drop_expired_photos(
@@ -297,7 +292,8 @@ def restore_watch(
     watch_id = stored.watch.watch_id
     if connection.execute(_of(watches, catalog_id, watch_id)).first() is not None:
         return False
-    _add_watch(connection, catalog_id, stored, photos)
+    WATCHES.create(connection, stored, catalog_id, watch_id)
+    _put_photos(connection, catalog_id, watch_id, photos)
     _put_state(connection, catalog_id, watch_id, known.state, known.revision - 1)
     return True
 
@@ -412,13 +408,9 @@ def _alerts(
     ]
 
 
-def _stored(row: sa.Row[Any]) -> StoredWatch:
-    return StoredWatch(loaded_watch(row.body), row.etag, row.create_time, row.update_time)
-
-
 def _state(connection: Connection, catalog_id: str, watch_id: str) -> RevisedState:
-    row = connection.execute(_of(watch_states, catalog_id, watch_id)).first()
-    return RevisedState() if row is None else RevisedState(loaded_state(row.body), row.revision)
+    found = _STATES.read(connection, _of(watch_states, catalog_id, watch_id))
+    return next(found, RevisedState())
 
 
 def _revision(connection: Connection, catalog_id: str, watch_id: str) -> int:
@@ -426,46 +418,17 @@ def _revision(connection: Connection, catalog_id: str, watch_id: str) -> int:
     return connection.execute(only).scalar() or 0
 
 
-def _put_watch(connection: Connection, catalog_id: str, stored: StoredWatch) -> None:
-    row = {
-        "catalog_id": catalog_id,
-        "watch_id": stored.watch.watch_id,
-        "body": dumped_watch(stored.watch),
-        "etag": stored.etag,
-        "create_time": stored.create_micros,
-        "update_time": stored.update_micros,
-    }
-    statements.put(connection, watches, [row])
-
-
 def _put_state(
     connection: Connection, catalog_id: str, watch_id: str, state: WatchState, known: int
 ) -> None:
-    row = {
-        "catalog_id": catalog_id,
-        "watch_id": watch_id,
-        "body": dumped_state(state),
-        "revision": known + 1,
-    }
-    statements.put(connection, watch_states, [row])
+    of = {"catalog_id": catalog_id, "watch_id": watch_id}
+    _STATES.put(connection, [RevisedState(state, known + 1)], **of)
 
 
 def _put_photos(
-    connection: Connection, catalog_id: str, watch_id: str, photos: Iterable[WatchPhoto]
+    connection: Connection, catalog_id: str, watch_id: str, photos: Sequence[WatchPhoto]
 ) -> None:
-    rows = [
-        {
-            "catalog_id": catalog_id,
-            "image_id": each.image_id,
-            "watch_id": watch_id,
-            "media_type": each.media_type,
-            "width": each.width,
-            "height": each.height,
-            "expire_time": each.expire_micros,
-        }
-        for each in photos
-    ]
-    statements.put(connection, watch_photos, rows)
+    _PHOTOS.put(connection, photos, catalog_id=catalog_id, watch_id=watch_id)
 
 
 def _put_alerts(session: Session, alerts: Sequence[Alert]) -> list[Alert]:

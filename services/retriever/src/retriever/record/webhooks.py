@@ -1,15 +1,14 @@
 """Webhooks in the record."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
-from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret, WebhookState
+from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookState
 from retriever.record import statements
 from retriever.record.queueing import queue_up
 from retriever.record.session import Session
@@ -20,8 +19,15 @@ from retriever.record.tables import (
     webhook_lanes,
     webhooks,
 )
+from servicekit.sql.resources import Resource, ResourceErrors, Rows, put
 
-_OF_WEBHOOK = (webhook_lanes, webhook_dead_letters, webhooks)
+WEBHOOKS = Resource(
+    Rows(webhooks, Webhook),
+    ResourceErrors(WebhookNotFound, WebhookExists, WebhooksFull),
+    contents=lambda webhook: (webhook.uri, webhook.watch_ids),
+    most=MOST_WEBHOOKS,
+    dependants=(webhook_lanes, webhook_dead_letters),
+)
 _FAILING = sa.and_(
     webhook_lanes.c.attempts > 0,
     sa.exists().where(
@@ -38,27 +44,11 @@ def create_webhook(
 ) -> tuple[WebhookState, bool]:
     """Store a webhook, which gets the alerts of later commits. Return it, and whether it was
     stored: False if an equal one exists. Raises WebhookExists, WebhooksFull."""
-    session = Session(connection, catalog_id, now)
-    found = {each.webhook.webhook_id: each for each in read_webhooks(connection, catalog_id)}
-    if stored := found.get(webhook.webhook_id):
-        if not stored.webhook.has_values_of(webhook):
-            raise WebhookExists
-        return stored, False
-    if len(found) >= MOST_WEBHOOKS:
-        raise WebhooksFull(MOST_WEBHOOKS)
-    # Releases up to 0.35 may have left something under the id.
-    _delete(connection, catalog_id, webhook.webhook_id)
-    row = {
-        "catalog_id": catalog_id,
-        "webhook_id": webhook.webhook_id,
-        "uri": webhook.uri,
-        "watch_ids": json.dumps(webhook.watch_ids),
-        "secrets": _dumped(webhook.secrets),
-        "create_time": webhook.create_micros,
-        "start_sequence": session.head,
-    }
-    statements.put(connection, webhooks, [row])
-    return WebhookState(webhook), True
+    session, key = Session(connection, catalog_id, now), (catalog_id, webhook.webhook_id)
+    _, new = WEBHOOKS.create(connection, webhook, *key, start_sequence=session.head)
+    if new:  # releases up to 0.35 may have left something under the id
+        WEBHOOKS.drop_dependants(connection, *key)
+    return _state_of(connection, *key), new
 
 
 def update_webhook(
@@ -68,14 +58,11 @@ def update_webhook(
     it did not have. Raises WebhookNotFound."""
     session = Session(connection, catalog_id, now)
     before = _state_of(connection, catalog_id, changed.webhook_id)
-    if before.webhook.has_values_of(changed):
+    if not WEBHOOKS.to_replace(before.webhook, changed):
         return before
     of = {"catalog_id": catalog_id, "webhook_id": changed.webhook_id}
-    connection.execute(
-        sa.update(webhooks)
-        .where(statements.on(webhooks, **of))
-        .values(uri=changed.uri, watch_ids=json.dumps(changed.watch_ids))
-    )
+    replaced = replace(before.webhook, uri=changed.uri, watch_ids=changed.watch_ids)
+    _update(connection, catalog_id, replaced)
     mine = statements.on(webhook_lanes, **of)
     reset = {"attempts": 0, "next_attempt": 0, "failure": ""}
     if before.webhook.uri != changed.uri:
@@ -87,7 +74,7 @@ def update_webhook(
             connection.execute(sa.delete(webhook_lanes).where(mine, gone))
         elif not before.webhook.wants(watch_id):
             row = {**of, "watch_id": watch_id, "sequence": session.head, **reset}
-            statements.put(connection, webhook_lanes, [row])
+            put(connection, webhook_lanes, [row])
     return _state_of(connection, catalog_id, changed.webhook_id)
 
 
@@ -101,19 +88,13 @@ def _state_of(connection: Connection, catalog_id: str, webhook_id: str) -> Webho
 
 def read_webhooks(connection: Connection, catalog_id: str) -> list[WebhookState]:
     """Return the webhooks of a catalog by id, with the state of their deliveries."""
-    rows = connection.execute(
-        sa.select(webhooks)
-        .where(webhooks.c.catalog_id == catalog_id)
-        .order_by(webhooks.c.webhook_id)
-    ).all()
+    found = WEBHOOKS.page(connection, catalog_id)
     failing, dead = _failing(connection, catalog_id), _dead(connection, catalog_id)
     return [
         WebhookState(
-            webhook_of(row),
-            dead_letters=dead.get(row.webhook_id, 0),
-            **failing.get(row.webhook_id, {}),
+            each, dead_letters=dead.get(each.webhook_id, 0), **failing.get(each.webhook_id, {})
         )
-        for row in rows
+        for each in found
     ]
 
 
@@ -153,48 +134,20 @@ def rotate_webhook(
 ) -> WebhookState | None:
     """Replace a webhook's secrets; None if they are no longer the `former` ones."""
     queue_up(connection, catalog_id)
-    mine = statements.on(webhooks, catalog_id=catalog_id, webhook_id=rotated.webhook_id)
-    done = connection.execute(
-        sa.update(webhooks)
-        .where(mine, webhooks.c.secrets == _dumped(former.secrets))
-        .values(secrets=_dumped(rotated.secrets))
-    )
-    if not done.rowcount:
+    found = WEBHOOKS.find(connection, catalog_id, rotated.webhook_id)
+    if found is None or found.secrets != former.secrets:
         return None
+    _update(connection, catalog_id, replace(found, secrets=rotated.secrets))
     return _state_of(connection, catalog_id, rotated.webhook_id)
+
+
+def _update(connection: Connection, catalog_id: str, webhook: Webhook) -> None:
+    """Write a webhook's attributes; the commit that it starts after stays."""
+    mine = statements.on(webhooks, catalog_id=catalog_id, webhook_id=webhook.webhook_id)
+    connection.execute(sa.update(webhooks).where(mine).values(WEBHOOKS.rows.row(webhook)))
 
 
 def delete_webhook(connection: Connection, catalog_id: str, webhook_id: str) -> bool:
     """Delete a webhook with its lanes and dead letters. Return whether it existed."""
     queue_up(connection, catalog_id)
-    return _delete(connection, catalog_id, webhook_id)
-
-
-def _delete(connection: Connection, catalog_id: str, webhook_id: str) -> bool:
-    deleted = 0
-    for table in _OF_WEBHOOK:
-        mine = statements.on(table, catalog_id=catalog_id, webhook_id=webhook_id)
-        deleted = connection.execute(sa.delete(table).where(mine)).rowcount
-    return bool(deleted)
-
-
-def check_exists(connection: Connection, catalog_id: str, webhook_id: str) -> None:
-    """Raise WebhookNotFound unless a webhook exists."""
-    mine = statements.on(webhooks, catalog_id=catalog_id, webhook_id=webhook_id)
-    if connection.execute(sa.select(webhooks.c.uri).where(mine)).first() is None:
-        raise WebhookNotFound
-
-
-def webhook_of(row: sa.Row[Any]) -> Webhook:
-    """Return the webhook of a row."""
-    return Webhook(
-        row.webhook_id,
-        row.uri,
-        tuple(json.loads(row.watch_ids)),
-        tuple(WebhookSecret(**each) for each in json.loads(row.secrets)),
-        row.create_time,
-    )
-
-
-def _dumped(secrets: Sequence[WebhookSecret]) -> str:
-    return json.dumps([asdict(each) for each in secrets])
+    return WEBHOOKS.delete(connection, catalog_id, webhook_id)

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from retriever.domain.errors import ImageNotFound
+from retriever.domain.watches import Alert
 from retriever.ports.watching import FramePhotos
 from retriever.record import Record
 from retriever.servicer import watch_messages as messages
@@ -12,19 +13,17 @@ from retriever.watching.alerts import AlertFollower
 from retriever.watching.frames import MOST_FRAMES, FrameChecks
 from retriever.watching.watches import Watches
 from servicekit.rpc.requests import (
+    Pages,
     RequestInvalid,
     check_count,
     enter,
-    page_place,
-    page_size,
-    page_token,
 )
 from servicekit.rpc.server import Context
 from sightline.common.v1 import product_pb2
 from sightline.retriever.v1 import watch_pb2
 from sightline.retriever.v1 import watch_service_pb2 as pb
 
-DEFAULT_PAGE, MAX_PAGE = 50, 1_000
+_ALERTS = Pages[Alert](50, 1_000, lambda alert: (alert.sequence,), (int,))
 MOST_DROPPED = 1_000_000
 """Frames that a sender may have dropped since its last message."""
 NEWEST = 2**62
@@ -90,12 +89,13 @@ class WatchServicer:
         self, request: pb.ListAlertsRequest, context: Context
     ) -> pb.ListAlertsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        size = page_size(request.page_size, DEFAULT_PAGE, MAX_PAGE)
-        about = ("alerts", catalog, request.watch_id)
-        before, *_ = *page_place(request.page_token, about, int), NEWEST
-        found = await self.record.alerts(catalog, request.watch_id, before, size + 1)
-        page = found[:size]
-        token = page_token(about, page[-1].sequence) if len(found) > size else ""
+        watch_id = request.watch_id
+        page, token = await _ALERTS.read(
+            *(("alerts", catalog, watch_id), request.page_size, request.page_token),
+            lambda place, limit: self.record.alerts(
+                catalog, watch_id, place[0] if place else NEWEST, limit
+            ),
+        )
         return pb.ListAlertsResponse(
             alerts=map(messages.alert_message, page), next_page_token=token
         )
