@@ -35,7 +35,6 @@ OF_CALLERS = {
     "services/embedder/src/embedder/embedding/photos.py: create_task(seeing)": "of one call",
     "services/gateway/src/gateway/http/calls.py: "
     "ensure_future(self._read(admitted))": "of one call",
-    "services/retriever/src/retriever/catalog/uploads.py: ensure_future(putting)": "of one call",
     "kit/src/servicekit/rpc/interceptors.py: ensure_future(_follow(begun, span))": "of one call",
 }
 """Tasks that are kept in an attribute though they run in the context that started them, each with

@@ -58,21 +58,13 @@ class FakePhotos:
             raise found
         yield found
 
-    async def put(self, catalog_id: str, photo_id: str, data: bytes) -> tuple[int, int] | None:
+    async def put(self, catalog_id: str, photo_id: str, data: bytes) -> None:
         if self.failure is not None:
             raise self.failure
         assert photo_id == image_id(data)
         self.old.discard(photo_id)
-        new = (catalog_id, photo_id) not in self.stored
         self.stored[catalog_id, photo_id] = data
         self.given[catalog_id, photo_id] += 1
-        return (0, self.given[catalog_id, photo_id]) if new else None
-
-    async def take_back(self, catalog_id: str, photo_id: str, mark: tuple[int, int]) -> bool:
-        first = self.given[catalog_id, photo_id] == mark[1]
-        if first:
-            await self.delete(catalog_id, photo_id)
-        return first
 
     async def get(self, catalog_id: str, photo_id: str) -> bytes:
         if self.failure is not None:

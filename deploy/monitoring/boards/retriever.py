@@ -98,11 +98,9 @@ def _index_over_time() -> tuple[Panel, ...]:
         ),
         graph(
             "Photos deleted",
-            "Deleted photos per second: those without a product for a long time, and those of "
-            "failed writes.",
+            "Deleted photos per second: those without a product for a long time.",
             "ops",
             rates("sightline_photos_collected_total", "@", legend="without a product"),
-            rates("sightline_photos_taken_back_total", "@", legend="of failed writes"),
         ),
     )
 

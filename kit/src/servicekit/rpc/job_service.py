@@ -9,16 +9,14 @@ from contextlib import aclosing
 from servicekit.errors import FailedPrecondition, Internal
 from servicekit.jobs.queue import Job, JobNotFound, Jobs, JobState
 from servicekit.jobs.watches import JobWatches
-from servicekit.rpc.requests import enter, page_place, page_size, page_token, timestamp
+from servicekit.rpc.messages import MessageWriter
+from servicekit.rpc.requests import enter, page_place, page_size, page_token
 from servicekit.rpc.server import Context
-from servicekit.status import to_status
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1_000
-
-_STATE = {state: job_pb2.Job.State.Value(f"STATE_{state.value}") for state in JobState}
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
@@ -83,23 +81,14 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
 
 def job_message(job: Job, owner: str) -> job_pb2.Job:
     """Return the job as a message. `owner`: see JobServicer."""
-    message = job_pb2.Job(
-        job_id=owner + job.id,
-        kind=job.kind,
-        catalog_id=job.catalog_id,
-        state=_STATE[job.state],
-        done=job.done,
-        total=job.total,
-        results=[
-            job_pb2.JobResult(name=name, value=str(value)) for name, value in job.result.items()
-        ],
-        create_time=timestamp(job.created_time),
-    )
+    results = [{"name": name, "value": str(value)} for name, value in job.result.items()]
+    error = None
     if job.state is JobState.FAILED:
         kind = Internal if job.error_reason == "INTERNAL" else FailedPrecondition
-        message.error.CopyFrom(to_status(kind(job.error_message, reason=job.error_reason)))
-    if job.started_time:
-        message.start_time.CopyFrom(timestamp(job.started_time))
-    if job.finished_time:
-        message.end_time.CopyFrom(timestamp(job.finished_time))
-    return message
+        error = kind(job.error_message, reason=job.error_reason)
+    return _message(job, job_id=owner + job.id, results=results, error=error)
+
+
+_message = MessageWriter(
+    {"create_time": "created_time", "start_time": "started_time", "end_time": "finished_time"}
+).writer(job_pb2.Job, Job, job_id=None, results=None, error=None)

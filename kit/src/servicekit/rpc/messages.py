@@ -1,9 +1,10 @@
-"""Conversion between values and messages, field by field: for calls that are not made for each
-candidate of an answer.
+"""Conversion between values and messages by the names of fields: for calls that are not made for
+each candidate of an answer.
 
-A field of a message and the attribute of its name are the same. Enums are matched by name, times
-and durations are microseconds (times since 1970, UTC; ``start_time`` is ``start_micros``) or
-datetimes, and nested values are nested messages.
+A field takes the attribute or key of its name, or that of `names`. Times and durations are
+microseconds (times since 1970, UTC; ``start_time`` is ``start_micros``) or datetimes; a time of 0
+is unset. A count may take the attribute without ``_count``. Enums are matched by name, errors
+become statuses, and nested values nested messages. `None` leaves a field unset.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +20,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.status_pb2 import Status
+from google.type.money_pb2 import Money
 
 from servicekit.rpc.requests import timestamp
+from servicekit.status import to_status
 
 M = TypeVar("M", bound=Message)
 V = TypeVar("V")
@@ -41,8 +45,8 @@ class _Field(NamedTuple):
     """A field of a message."""
 
     name: str
-    attribute: str
-    """The attribute of a value that it takes, unless the value has one of the field's name."""
+    attributes: tuple[str, ...]
+    """Attributes of a value that it may take, the likeliest first."""
     is_repeated: bool
     has_presence: bool
     numbers: Mapping[str, int] | None
@@ -58,13 +62,14 @@ class _Field(NamedTuple):
 
 def _field(of: FieldDescriptor) -> _Field:
     name: str = of.name
+    micros = name.removesuffix("_time") + "_micros" if name.endswith("_time") else name
     numbers = None
     if of.enum_type is not None:
         prefix = of.enum_type.values[0].name.removesuffix("UNSPECIFIED")
         numbers = {each.name.removeprefix(prefix): each.number for each in of.enum_type.values}
     return _Field(
         name,
-        name.removesuffix("_time") + "_micros" if name.endswith("_time") else name,
+        tuple(dict.fromkeys((micros, name, name.removesuffix("_count")))),
         of.is_repeated,
         of.has_presence,
         numbers,
@@ -84,15 +89,14 @@ class MessageWriter:
 
     names: Mapping[str, str] = field(default_factory=dict)
     """Attributes of fields whose names differ."""
-    converters: Mapping[type, Callable[[Any], Message]] = field(default_factory=dict)
-    """Converters of values that are messages of other fields."""
 
-    def __call__(self, kind: type[M], value: object, /, **given: object) -> M:
-        """Convert a dataclass or mapping to a message; `given` adds fields that it does not have,
-        or has otherwise. None, and a time of 0, leave a field unset."""
+    def __call__(self, kind: type[M], /, *values: object, **given: object) -> M:
+        """Convert dataclasses or mappings, the first of which has a field counts, to a message.
+        `given`: values of fields that they lack, or have otherwise. None, and a time of 0, leave a
+        field unset."""
         made: dict[str, Any] = {}
         for name, of in _fields(kind).items():
-            found: Any = given.pop(name) if name in given else self._attribute(value, of)
+            found: Any = given.pop(name) if name in given else self._found(values, of)
             if found is not None:
                 made[name] = (
                     [self._converted(of, one) for one in found]
@@ -101,33 +105,60 @@ class MessageWriter:
                 )
         return kind(**made, **given)
 
-    def _attribute(self, value: object, of: _Field) -> Any:
-        known = self.names.get(of.name, of.attribute)
-        if isinstance(value, Mapping):
-            return value.get(known, value.get(of.name))
-        return getattr(value, known, None) if known == of.name else _either(value, known, of.name)
+    def writer(
+        self, kind: type[M], /, *types: type, **given: Callable[..., object] | None
+    ) -> Callable[..., M]:
+        """Return a function that converts values of these classes to a message; it also takes
+        fields by name. `given`: for a field that the classes lack, a function of the values, or
+        None if each call gives it. Raise TypeError for another field that they lack."""
+        known = {name for each in types for name in (*dir(each), *each.__annotations__)}
+        lacking = [
+            name
+            for name, of in _fields(kind).items()
+            if name not in given and known.isdisjoint(self._names(of))
+        ]
+        if lacking:
+            raise TypeError(f"{kind.DESCRIPTOR.full_name}: nothing gives {', '.join(lacking)}")
+
+        def write(*values: object, **more: object) -> M:
+            made = {name: make and make(*values) for name, make in given.items()}
+            return self(kind, *values, **made | more)
+
+        return write
+
+    def _names(self, of: _Field) -> tuple[str, ...]:
+        return (self.names[of.name], *of.attributes) if of.name in self.names else of.attributes
+
+    def _found(self, values: tuple[object, ...], of: _Field) -> Any:
+        for value in values:
+            for name in self._names(of):
+                if isinstance(value, Mapping):
+                    if name in value:
+                        return value[name]
+                elif hasattr(value, name):
+                    return getattr(value, name)
+        return None
 
     def _converted(self, of: _Field, value: Any) -> Any:
         if of.numbers is not None:
             return _number(of.numbers, value)
         if of.kind is None or isinstance(value, Message):
             return value
-        if (convert := self.converters.get(type(value))) is not None:
-            return convert(value)
         if of.kind is Timestamp:
             return _time(value)
         if of.kind is Duration:
             seconds, rest = divmod(value, 1_000_000)
             return Duration(seconds=seconds, nanos=1_000 * rest)
+        if of.kind is Status:
+            return to_status(value)
+        if of.kind is Money:
+            units, rest = divmod(value.micros, 1_000_000)
+            return Money(currency_code=value.currency, units=units, nanos=1_000 * rest)
         return self(of.kind, value)
 
 
 message_of = MessageWriter()
 """Converts values whose attributes have the names of the fields."""
-
-
-def _either(value: object, first: str, second: str) -> Any:
-    return getattr(value, first, getattr(value, second, None))
 
 
 def _time(value: Any) -> Timestamp | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from retriever.adapters import durable
-from retriever.adapters.durable import DurableFolder, Mark
+from retriever.adapters.durable import DurableFolder
 
 
 @pytest.fixture
@@ -33,11 +34,9 @@ def folder(root: Path) -> Iterator[DurableFolder]:
     made.close()
 
 
-def mark_of(root: Path, path: Path, data: bytes = b"bytes") -> Mark | None:
-    """Return the result of writing a file."""
-    (outcome,) = durable.write(root, [(path, data)])
-    assert not isinstance(outcome, Exception)
-    return outcome
+def written(root: Path, path: Path, data: bytes = b"bytes") -> None:
+    """Write a file."""
+    assert durable.write(root, [(path, data)]) == [None]
 
 
 class Syncs:
@@ -118,7 +117,40 @@ async def test_a_sync_that_fails_fails_them_all(
     both = [folder.write(root / name, b"x") for name in "ab"]
     outcomes = await asyncio.gather(*both, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [OSError, OSError]
-    assert names(root) == set()
+
+
+def test_a_write_waits_for_a_deletion_of_release_0_40_beside_it(root: Path) -> None:
+    path = root / "photo"
+    path.write_bytes(b"bytes")
+    folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    writing = threading.Thread(target=durable.write, args=(root, [(path, b"bytes")]))
+    writing.start()
+    writing.join(0.3)
+    path.unlink()  # the other release has looked before the write
+    os.close(folder)
+    writing.join()
+    assert path.read_bytes() == b"bytes"
+
+
+async def test_after_a_sync_that_failed_bytes_are_written_again_not_renewed(
+    folder: DurableFolder, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(handle: int) -> None:
+        raise OSError(5, "input/output error")
+
+    path = root / "photo"
+    with monkeypatch.context() as disk:
+        disk.setattr(durable, "_sync", broken)
+        with pytest.raises(OSError, match="input/output"):
+            await folder.write(path, b"bytes")
+    unsure = path.stat().st_ino
+    with path.open("rb"):  # so that its number is not given again
+        await folder.write(path, b"bytes")
+        assert path.stat().st_ino != unsure
+        now = path.stat().st_ino
+    await folder.write(path, b"bytes")
+    assert path.stat().st_ino == now
     monkeypatch.undo()
     await folder.write(root / "a", b"x")
 
@@ -184,13 +216,12 @@ async def test_a_file_that_was_just_taken_away_is_written_anew(
     path.write_bytes(b"bytes")
     utime = os.utime
 
-    def gone(of: Path | int, **times: tuple[int, int]) -> None:
-        if of == path:
-            path.unlink()
-        utime(of, **times)
+    def gone(of: Path) -> None:
+        of.unlink()
+        utime(of)
 
     monkeypatch.setattr(os, "utime", gone)
-    assert mark_of(root, path) is not None
+    written(root, path)
     assert path.read_bytes() == b"bytes"
 
 
@@ -200,57 +231,8 @@ def test_what_a_killed_deletion_left_goes_with_the_next_one(root: Path) -> None:
     assert names(root) == set()
 
 
-async def test_a_new_file_is_taken_back_once(folder: DurableFolder, root: Path) -> None:
-    mark = await folder.write(root / "a" / "photo", b"bytes")
-    assert mark is not None
-    assert await folder.take_back(root / "a" / "photo", mark)
-    assert names(root) == set()
-    assert not await folder.take_back(root / "a" / "photo", mark)
-
-
-async def test_who_gave_a_file_again_keeps_it(folder: DurableFolder, root: Path) -> None:
-    """Check also writes in the same tick of the clock of modification times."""
-    first, second = await asyncio.gather(*(folder.write(root / "photo", b"bytes") for _ in "ab"))
-    assert first is not None
-    assert second is None, "it was there"
-    assert not await folder.take_back(root / "photo", first)
-    assert names(root) == {"photo"}
-
-
-def test_a_file_that_was_fixed_is_nobodys_to_take_back(root: Path) -> None:
+def test_a_damaged_file_is_written_again(root: Path) -> None:
     (root / "photo").write_bytes(b"damaged")
-    assert mark_of(root, root / "photo") is None
+    written(root, root / "photo")
     assert (root / "photo").read_bytes() == b"bytes"
-
-
-def test_one_who_writes_a_file_as_it_is_taken_back_keeps_it(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Write as another replica may: the lock is the folder's, not the process's."""
-    path = root / "photo"
-    mark = mark_of(root, path)
-    assert mark is not None
-    writing = threading.Thread(target=durable.write, args=(root, [(path, b"bytes")]))
-    unlink = Path.unlink
-
-    def meanwhile(self: Path, missing_ok: bool = False) -> None:
-        if self == path:
-            writing.start()
-            writing.join(0.3)
-        unlink(self, missing_ok)
-
-    monkeypatch.setattr(Path, "unlink", meanwhile)
-    assert durable.take_back(root, path, mark)
-    writing.join()
-    assert path.read_bytes() == b"bytes"
-
-
-def test_where_folders_can_not_be_locked_nothing_is_taken_back(
-    root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mark = mark_of(root, root / "photo")
-    assert mark is not None
-    monkeypatch.setattr(durable, "_locks", lambda folder, how: False)
-    assert not durable.take_back(root, root / "photo", mark)
-    assert mark_of(root, root / "other") is None
-    assert names(root) == {"photo", "other"}
+    assert names(root) == {"photo"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from retriever.catalog import products
 from retriever.catalog.collecting import BATCH, collect
 from retriever.domain.errors import ImageNotFound
+from retriever.domain.product import ImageDraft, ProductDraft, Stored
 from retriever.record import Record
 from sightline_rules.photos import image_id
 from tests.fakes.photo_store import FakePhotos
@@ -57,6 +59,24 @@ async def test_what_no_product_has_goes_after_its_days(shop: Shop) -> None:
     assert await shop.record.image("default", image_id(B)) is None
     with pytest.raises(ImageNotFound):
         await shop.photos.get("default", image_id(B))
+
+
+async def test_photos_of_a_write_that_fails_go_and_those_that_another_write_has_stay(
+    shop: Shop,
+) -> None:
+    def wine(product_id: str, *photos: bytes, etag: str = "") -> ProductDraft:
+        images = tuple(ImageDraft(each, "") for each in photos)
+        return ProductDraft(product_id, title="A wine", images=images, etag=etag)
+
+    refused, shared = photo(seed=4), photo(seed=5)
+    drafts = [wine("c", refused, shared, etag="stale"), wine("d", B, b"text"), wine("e", shared)]
+    outcomes, _ = await products.upsert("default", drafts, shop.record, shop.photos)
+    assert [isinstance(each, Stored) for each in outcomes] == [False, False, True]
+    assert shop.stored == {A, B, LOST, refused, shared}
+    shop.photos.old |= {image_id(each) for each in (refused, shared)}
+    assert await shop.collect(0) == 0
+    assert await shop.collect(7.1) == 2
+    assert shop.stored == {A, B, shared}
 
 
 async def test_only_folders_that_have_photos_are_compared_with_the_record(

@@ -119,7 +119,6 @@ async def products(here: World) -> Writers:
         "sweep": lambda w: w.record.sweep(C, CatalogPart(All(), 2, None, 9)),
         "take_down": lambda w: w.record.take_down(C, image_id(PHOTO), "illegal"),
         "lift_takedown": lambda w: w.record.lift_takedown(C, image_id(PHOTO)),
-        "unknown_for_good": lambda w: w.record.unknown_for_good(C, [image_id(PHOTO)]),
         "note_unnamed": lambda w: w.record.note_unnamed(C, [image_id(PHOTO)]),
         "forget_named": lambda w: w.record.forget_named(C),
         "drop_unnamed": lambda w: w.record.drop_unnamed(C, [image_id(PHOTO)]),

@@ -4,31 +4,22 @@ import math
 from itertools import accumulate
 
 from gateway.model.experiment import ExperimentFile, RunningExperiment, drawn_by, layer_of
-from sightline.ranker.v1.experiment_service_pb2 import Experiment, ExperimentArm
+from servicekit.rpc.messages import message_of
+from sightline.ranker.v1.experiment_service_pb2 import Experiment
 
 
 def experiment_message(value: ExperimentFile) -> Experiment:
     """Return the ranker's message of an experiment's file."""
-    message = Experiment(
-        name=value.name,
-        description=value.description,
-        layer=value.layer,
+    return message_of(
+        Experiment,
+        value,
         layer_start=value.layer_part[0],
         layer_end=value.layer_part[1],
-        seed=value.seed,
-        scenes=value.scenes,
-        arms=[ExperimentArm(name=arm.name, share=arm.share, scene=arm.scene) for arm in value.arms],
-        metric=value.metric,
-        currency=value.currency,
-        planned_units=value.planned_units,
+        start_time=value.start,
+        end_time=value.end,
+        outcome_window=value.outcome_hours * 3_600_000_000,
+        guardrails=[{"metric": name, "margin": most} for name, most in value.guardrails.items()],
     )
-    for metric, margin in value.guardrails.items():
-        message.guardrails.add(metric=metric, margin=margin)
-    message.outcome_window.FromSeconds(value.outcome_hours * 3600)
-    message.start_time.FromDatetime(value.start)
-    if value.end is not None:
-        message.end_time.FromDatetime(value.end)
-    return message
 
 
 def running_of(message: Experiment) -> RunningExperiment:

@@ -1,14 +1,15 @@
 """Plans of shelves, comparisons and suggested quantities as messages."""
 
-from typing import Any, cast
+from typing import cast
 
 from gateway.clients import messages
 from gateway.detect.plan import PlannedProduct, ShelfBox, ShelfPlace, ShelfPlan
-from gateway.detect.plan_comparison import FindingKind, PlanComparison, PlanCount, PlanFinding
+from gateway.detect.plan_comparison import FindingKind, PlanComparison, PlanCount
 from gateway.detect.shelf import ShelfQuestion, ShelfReport
 from gateway.detect.stock import StockRequest, StockSuggestion
 from servicekit.admission.access import Role, caller
-from sightline.common.v1 import photo_pb2, product_pb2
+from servicekit.rpc.messages import MessageWriter, message_of
+from sightline.common.v1 import product_pb2
 from sightline.gateway.v1 import detection_service_pb2, shelf_pb2
 
 _DEFAULTS = StockRequest()
@@ -61,26 +62,7 @@ def _place(each: shelf_pb2.PlannedProduct) -> ShelfPlace | ShelfBox | None:
 
 
 def _comparison(found: PlanComparison) -> shelf_pb2.PlanComparison:
-    return shelf_pb2.PlanComparison(
-        findings=map(_finding, found.findings),
-        counts=map(_count, found.counts),
-        row_count=found.row_count,
-        compliance=found.compliance,
-    )
-
-
-def _finding(found: PlanFinding) -> shelf_pb2.PlanFinding:
-    box = found.box
-    return shelf_pb2.PlanFinding(
-        kind=shelf_pb2.PlanFinding.Kind.Value(f"KIND_{found.kind}"),
-        product_id=found.product_id,
-        detection=found.detection,
-        box=None
-        if box is None
-        else photo_pb2.Box(left=box.left, top=box.top, right=box.right, bottom=box.bottom),
-        row=found.row,
-        planned=found.planned,
-    )
+    return message_of(shelf_pb2.PlanComparison, found, counts=map(_count, found.counts))
 
 
 def _count(count: PlanCount) -> shelf_pb2.PlanCount:
@@ -90,21 +72,17 @@ def _count(count: PlanCount) -> shelf_pb2.PlanCount:
 
 
 def _suggestion(found: StockSuggestion) -> shelf_pb2.StockSuggestion:
-    numbers: dict[str, Any] = {}
-    if found.quantity is not None:
-        numbers = {
-            "quantity": found.quantity.units,
-            "quantity_low": found.quantity.low,
-            "quantity_high": found.quantity.high,
-            "expected_demand": found.quantity.expected,
-            "safety_stock": found.quantity.safety,
-        }
-    return shelf_pb2.StockSuggestion(
-        product_id=found.product_id,
-        on_shelf=found.on_shelf,
-        sold_units=found.sold,
-        observed_days=found.days,
-        lack=shelf_pb2.StockSuggestion.Lack.Value(f"LACK_{found.lack}"),
-        text=found.text,
-        **numbers,
-    )
+    return _suggestion_of(shelf_pb2.StockSuggestion, found.quantity, found)
+
+
+_suggestion_of = MessageWriter(
+    {
+        "quantity": "units",
+        "quantity_low": "low",
+        "quantity_high": "high",
+        "expected_demand": "expected",
+        "safety_stock": "safety",
+        "sold_units": "sold",
+        "observed_days": "days",
+    }
+)

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from ranker.domain.consent import EVERYBODY, OWN_CONSENT, Consents, Decision, Purpose
 from ranker.domain.pseudonyms import Pseudonyms
+from ranker.servicer.messages import message_of
 from ranker.servicer.requests import actor, refuse
-from servicekit.rpc.requests import RequestInvalid, timestamp
+from servicekit.rpc.requests import RequestInvalid
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 
 MOST_SOURCE_BYTES = 128
 PURPOSES = {pb.Purpose.Value(f"PURPOSE_{one.value}"): one for one in Purpose}
-NUMBERS = {one: number for number, one in PURPOSES.items()}
 
 
 def whose(
@@ -58,22 +58,8 @@ def _problems(request: pb.SetConsentRequest) -> Iterator[tuple[str, str]]:
 
 def message(found: Consents) -> pb.Consents:
     """Return the consents as a message."""
-    return pb.Consents(
-        states=[
-            pb.ConsentState(
-                purpose=NUMBERS[one],
-                granted=found.granted[one],
-                by_default=one not in found.decided,
-            )
-            for one in Purpose
-        ],
-        history=[
-            pb.ConsentDecision(
-                purpose=NUMBERS[one.purpose],
-                granted=one.granted,
-                decide_time=timestamp(one.decided_micros),
-                source=one.source,
-            )
-            for one in found.history
-        ],
-    )
+    states = [
+        {"purpose": one, "granted": found.granted[one], "by_default": one not in found.decided}
+        for one in Purpose
+    ]
+    return message_of(pb.Consents, states=states, history=found.history)

@@ -1,48 +1,49 @@
-"""Conversion of values to messages, and columns of numbers."""
+"""Conversion of values to messages field by field, and columns of numbers."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from ranker.domain.arrays import Doubles
-from ranker.domain.features import Money
-from ranker.domain.messages import money
 from servicekit.rpc.messages import MessageWriter
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 
-NAMES = {
-    "event_time": "time_micros",
-    # models
-    "model_version": "version",
-    "train_time": "trained_micros",
-    "promote_time": "promoted_micros",
-    # evaluations
-    "production_version": "production",
-    "production_form": "production_as",
-    "evaluate_time": "evaluated_micros",
-    "split_time": "moment_micros",
-    "event_count_before": "events_before",
-    "event_count_after": "events_after",
-    "place_share": "places",
-    "product_share": "products",
-    "interest_share": "interests",
-    # online reports
-    "answer_count": "answers",
-    "shown_answer_count": "shown_answers",
-    "arm": "arms",
-    "token_count": "tokens",
-    "named_count": "named",
-    "joined_count": "joined",
-    "compute_time": "computed_micros",
-    "policy": "name",
-    "impression_count": "count",
-    "effective_sample_size": "size",
-}
-"""Fields whose attributes have other names."""
-
-
-message_of = MessageWriter(NAMES, {Money: money})
-"""Converts values to messages field by field."""
+message_of = MessageWriter(
+    {
+        "event_time": "time_micros",
+        # privacy
+        "decide_time": "decided_micros",
+        "spend_time": "spent_micros",
+        "request_time": "requested_micros",
+        "complete_time": "completed_micros",
+        # models
+        "model_version": "version",
+        "train_time": "trained_micros",
+        "promote_time": "promoted_micros",
+        # evaluations
+        "production_version": "production",
+        "production_form": "production_as",
+        "evaluate_time": "evaluated_micros",
+        "split_time": "moment_micros",
+        "event_count_before": "events_before",
+        "event_count_after": "events_after",
+        "place_share": "places",
+        "product_share": "products",
+        "interest_share": "interests",
+        # online reports
+        "answer_count": "answers",
+        "shown_answer_count": "shown_answers",
+        "arm": "arms",
+        "token_count": "tokens",
+        "named_count": "named",
+        "joined_count": "joined",
+        "compute_time": "computed_micros",
+        "policy": "name",
+        "impression_count": "count",
+        "effective_sample_size": "size",
+    }
+)
+"""Converts values to messages; see MessageWriter."""
 
 
 def of_floats(column: Sequence[float]) -> Doubles:

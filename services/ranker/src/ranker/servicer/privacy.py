@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 from google.protobuf.json_format import MessageToDict
@@ -237,11 +237,4 @@ def _key_of(number: int, text: str) -> Key:
 
 
 def _receipt(erasure: Erasure) -> pb.Erasure:
-    message = pb.Erasure(
-        request_time=timestamp(erasure.requested_micros),
-        job_id=f"{OWNER}{erasure.job_id}",
-        stores=[message_of(pb.ErasedStore, asdict(one)) for one in erasure.stores],
-    )
-    if erasure.completed_micros:
-        message.complete_time.CopyFrom(timestamp(erasure.completed_micros))
-    return message
+    return message_of(pb.Erasure, erasure, job_id=f"{OWNER}{erasure.job_id}")

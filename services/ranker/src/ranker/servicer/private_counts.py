@@ -13,9 +13,9 @@ from ranker.domain.private_counts import (
 from ranker.domain.selection import Selection
 from ranker.record.private_counts import Spending
 from ranker.servicer.events import time_of, types_of
+from ranker.servicer.messages import message_of
 from ranker.servicer.profiles import KEY
 from ranker.servicer.requests import refuse
-from servicekit.rpc.requests import timestamp
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 
 
@@ -55,13 +55,8 @@ def budget_message(epsilon: float, days: float, spendings: Sequence[Spending]) -
         epsilon=epsilon,
         days=days,
         left=max(epsilon - math.fsum(one.epsilon for one in spendings), 0.0),
-        spendings=[
-            pb.PrivacySpending(
-                spend_time=timestamp(one.spent_micros),
-                epsilon=one.epsilon,
-                delta=one.delta,
-                text=one.text,
-            )
-            for one in spendings
-        ],
+        spendings=map(_spending, spendings),
     )
+
+
+_spending = message_of.writer(pb.PrivacySpending, Spending)

@@ -11,13 +11,12 @@ import ctypes
 import fcntl
 import os
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from contextvars import Context
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from servicekit.tasks.promise import Promise
 
@@ -27,9 +26,9 @@ MOST_BYTES = 64 * 2**20
 ASIDE = ".old-"
 """Name prefix of a file that is about to be deleted."""
 
-Mark: TypeAlias = tuple[int, int]
-"""Inode and modification time (ns since 1970) of a new file that was not written again since: the
-first write sets an odd time, a renewal an even one."""
+UNSURE = 0
+"""Modification time of a file whose sync failed: its bytes may be in memory alone, where later
+syncs find nothing to do, so the next write writes them again."""
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -37,7 +36,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 class _Waiting(NamedTuple):
     path: Path
     data: bytes
-    durable: Promise[Mark | None]
+    durable: Promise[None]
 
 
 class DurableFolder:
@@ -54,23 +53,17 @@ class DurableFolder:
         """Wait for the current group."""
         self._thread.shutdown(wait=True)
 
-    async def write(self, path: Path, data: bytes) -> Mark | None:
+    async def write(self, path: Path, data: bytes) -> None:
         """Return once file and name would survive a power cut. Raise OSError.
 
         A reader sees the file whole or not at all. A file that holds these bytes is only renewed.
-        Return a new file's mark for `take_back`, if the file system has locks of folders.
         """
         loop = asyncio.get_running_loop()
         self._waiting.append(_Waiting(path, data, Promise()))
         done = self._waiting[-1].durable
         if self._writer is None or self._writer.done():
             self._writer = loop.create_task(self._write_all(), context=Context())
-        return await done.value()
-
-    async def take_back(self, path: Path, mark: Mark) -> bool:
-        """Delete a file unless it was written again since. Return whether it was. Raise OSError."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, take_back, self._root, path, mark)
+        await done.value()
 
     async def _write_all(self) -> None:
         """Write group after group, until no file waits."""
@@ -83,10 +76,10 @@ class DurableFolder:
             except Exception as error:  # the folder is missing, or the thread has ended
                 outcomes = [error for _ in group]
             for item, outcome in zip(group, outcomes, strict=True):
-                if isinstance(outcome, Exception):
-                    item.durable.fail(outcome)
+                if outcome is None:
+                    item.durable.keep(None)
                 else:
-                    item.durable.keep(outcome)
+                    item.durable.fail(outcome)
 
     def _next_group(self) -> list[_Waiting]:
         size, count = 0, 0
@@ -97,81 +90,45 @@ class DurableFolder:
         return group
 
 
-def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | Mark | None]:
-    """Make files below `root` durable together. Return for each its error, or its mark if it is
-    new. Raise OSError."""
+def write(root: Path, files: Sequence[tuple[Path, bytes]]) -> list[Exception | None]:
+    """Make files below `root` durable together. Return for each its error. Raise OSError."""
     root.mkdir(parents=True, exist_ok=True)
     # Opened before the first byte is written, so that syncfs reports all later errors.
-    with _opened(root) as folder:
-        locked = _locks(folder, fcntl.LOCK_SH)
-        outcomes = [_write(path, data) for path, data in files]
-        if locked:
-            fcntl.flock(folder, fcntl.LOCK_UN)
-        try:
-            _sync(folder)
-        except OSError:
-            for (path, _), outcome in zip(files, outcomes, strict=True):
-                if isinstance(outcome, tuple):
-                    take_back(root, path, outcome)  # for its caller the write failed
-            raise
-    return (
-        outcomes if locked else [each if isinstance(each, Exception) else None for each in outcomes]
-    )
-
-
-def take_back(root: Path, path: Path, mark: Mark) -> bool:
-    """Delete a file unless it was written again since it got its mark.
-
-    Return whether it was deleted. A process that writes it again at this moment locks the folder:
-    either its write is seen here, or it finds the file gone and creates it. Raise OSError.
-    """
-    with _opened(root) as folder:
-        if not _locks(folder, fcntl.LOCK_EX):
-            return False
-        try:
-            found = path.stat()
-            if (found.st_ino, found.st_mtime_ns) != mark:
-                return False
-            path.unlink()
-        except FileNotFoundError:
-            return False
-    return True
-
-
-@contextmanager
-def _opened(root: Path) -> Iterator[int]:
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield folder
+        # Release 0.40 deletes photos of its failed writes under the exclusive lock: a file is
+        # either renewed before it looks, or found gone and written again.
+        with suppress(OSError):  # a network's file system may have no locks of folders
+            fcntl.flock(folder, fcntl.LOCK_SH)
+        outcomes = [_write(path, data) for path, data in files]
+        _sync(folder)
+    except OSError:
+        for path, _ in files:
+            with suppress(OSError):
+                os.utime(path, (UNSURE, UNSURE))
+        raise
     finally:
         os.close(folder)
+    return outcomes
 
 
-def _locks(folder: int, how: int) -> bool:
-    """Lock the folder; return False where the file system has no locks of folders."""
-    try:
-        fcntl.flock(folder, how)
-    except OSError:  # a network's file system may have no locks of folders
-        return False
-    return True
-
-
-def _write(path: Path, data: bytes) -> Exception | Mark | None:
+def _write(path: Path, data: bytes) -> Exception | None:
     try:
         # Read and not only measured: a file that was damaged is fixed by writing it again.
         # One that is whole is synced all the same: who wrote it may have died before that.
-        return None if _renewed(path, data) else _place(path, data)
+        if not _renewed(path, data):
+            _place(path, data)
     except OSError as error:
         return error
+    return None
 
 
 def _renewed(path: Path, data: bytes) -> bool:
     """Return whether a file holds these bytes; if so, renew its time."""
     try:
-        if path.read_bytes() != data:
+        if path.stat().st_mtime == UNSURE or path.read_bytes() != data:
             return False
-        now = time.time_ns() & ~1
-        os.utime(path, ns=(now, now))
+        os.utime(path)
     except FileNotFoundError:  # never there, or deleted for its age at this moment
         return False
     return True
@@ -198,28 +155,17 @@ def discard(path: Path, before: float) -> bool:
     return True
 
 
-def _place(path: Path, data: bytes) -> Mark | None:
-    """Write a file. Return its mark if it is new and the file system keeps times to the ns."""
+def _place(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
-            file.flush()
-            now = time.time_ns() | 1
-            os.utime(file.fileno(), ns=(now, now))
-            made = os.fstat(file.fileno())
-        try:
-            os.link(temporary, path)
-        except OSError:  # one is there: damaged, or of this moment; or there are no links
-            Path(temporary).replace(path)
-            return None
-        Path(temporary).unlink()
+        Path(temporary).replace(path)
     except BaseException:
         with suppress(OSError):
             Path(temporary).unlink()
         raise
-    return (made.st_ino, now) if made.st_mtime_ns == now else None
 
 
 def _sync(folder: int) -> None:

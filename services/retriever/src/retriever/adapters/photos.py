@@ -20,7 +20,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from retriever.adapters import frame_facts, photo_work
-from retriever.adapters.durable import ASIDE, DurableFolder, Mark, discard
+from retriever.adapters.durable import ASIDE, DurableFolder, discard
 from retriever.domain import errors
 from retriever.domain.faces import FaceBox
 from retriever.domain.watch_state import FrameFacts
@@ -123,21 +123,13 @@ class PhotoStore:
             facts, file = await self._decoders.run(order, data, wanted, Turn(Party.of(catalog_id)))
             return photo_work.file_of(facts, file)
 
-    async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
         path = self._path(catalog_id, image_id)
         if self._folder is None:
             await self._run(lambda: _translated(lambda: self._put_object(path, data)))
-            return None  # a bucket can't tell which write stored an object again
+            return
         try:
-            return await self._folder.write(Path(path), data)
-        except OSError as error:
-            raise _meaning(error) from error
-
-    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> bool:
-        if self._folder is None:
-            return False
-        try:
-            return await self._folder.take_back(Path(self._path(catalog_id, image_id)), mark)
+            await self._folder.write(Path(path), data)
         except OSError as error:
             raise _meaning(error) from error
 

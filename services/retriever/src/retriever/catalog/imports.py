@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from retriever.catalog import products
 from retriever.catalog.deletions import CLOSE_IMPORT, SAMPLE
-from retriever.catalog.uploads import Uploads, uploading
+from retriever.catalog.images import CatalogPhotos
 from retriever.domain.imports import ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import ProductDraft, Stored
 from retriever.ports.photos import Photos
@@ -70,12 +70,11 @@ async def take(
     check_count("rows", len(rows), MAX_ROWS)
     _check_numbers([number for number, _ in rows])
     decided = await record.decided(catalog_id, import_id, [number for number, _ in rows])
-    async with uploading(catalog_id, photos, record) as uploads:
-        prepared = await asyncio.gather(
-            *(_prepare(number, draft, uploads, known=number in decided) for number, draft in rows)
-        )
-        outcomes, progress, seq = await record.import_rows(catalog_id, import_id, prepared)
-        uploads.keep(outcomes)
+    store = CatalogPhotos(catalog_id, photos)
+    prepared = await asyncio.gather(
+        *(_prepare(number, draft, store, known=number in decided) for number, draft in rows)
+    )
+    outcomes, progress, seq = await record.import_rows(catalog_id, import_id, prepared)
     return Taken(outcomes, progress, seq)
 
 
@@ -109,8 +108,10 @@ async def close(
     return Closed(closing.progress, closing.delete_count, closing.sample, job)
 
 
-async def _prepare(number: int, draft: ProductDraft, uploads: Uploads, *, known: bool) -> ImportRow:
-    write = None if known else await products.prepare(draft, "product", uploads)
+async def _prepare(
+    number: int, draft: ProductDraft, store: CatalogPhotos, *, known: bool
+) -> ImportRow:
+    write = None if known else await products.prepare(draft, "product", store)
     try:
         product_id = ids.check_id(draft.product_id)
     except ids.IdInvalidError:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from retriever.catalog import products
-from retriever.catalog.images import take_images
-from retriever.catalog.uploads import Uploads, uploading
+from retriever.catalog.images import CatalogPhotos, take_images
 from retriever.domain.errors import FieldMaskInvalid, OfferInvalid, ProductInvalid
 from retriever.domain.product import Offer, OfferDraft, ProductChange, ProductDraft, Stored
 from retriever.domain.validation import check_money, check_product
@@ -45,22 +44,21 @@ async def update(
     check_count("updates", len(drafts), MAX_UPDATES)
     product_ids = [draft.product.product_id for draft in drafts]
     again = products.repeated(product_ids, "updates[{}].product.product_id")
-    async with uploading(catalog_id, photos, record) as uploads:
-        prepared = await asyncio.gather(
-            *(
-                _prepare(draft, f"updates[{index}]", uploads, again.get(index))
-                for index, draft in enumerate(drafts)
-            )
+    store = CatalogPhotos(catalog_id, photos)
+    prepared = await asyncio.gather(
+        *(
+            _prepare(draft, f"updates[{index}]", store, again.get(index))
+            for index, draft in enumerate(drafts)
         )
-        changes = [change for change in prepared if isinstance(change, ProductChange)]
-        outcomes, seq = await record.change(catalog_id, changes)
-        uploads.keep(outcomes)
+    )
+    changes = [change for change in prepared if isinstance(change, ProductChange)]
+    outcomes, seq = await record.change(catalog_id, changes)
     stored = iter(outcomes)
     return [c if isinstance(c, ServiceError) else next(stored) for c in prepared], seq
 
 
 async def _prepare(
-    draft: UpdateDraft, path: str, uploads: Uploads, wrong: FieldViolation | None
+    draft: UpdateDraft, path: str, store: CatalogPhotos, wrong: FieldViolation | None
 ) -> ProductChange | ServiceError:
     """Return the change, with its new photos stored, or the error."""
     if wrong is not None:
@@ -73,7 +71,7 @@ async def _prepare(
         values = {name: getattr(product, name) for name in named}
         content = check_product(fine._replace(**values), path_in)
         given = product.images if "images" in named else ()
-        image_ids, new = await take_images(given, path_in, uploads)
+        image_ids, new = await take_images(given, path_in, store)
     except ServiceError as error:
         return error
     return ProductChange(

@@ -11,8 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from retriever.catalog.images import take_images
-from retriever.catalog.uploads import Uploads, uploading
+from retriever.catalog.images import CatalogPhotos, take_images
 from retriever.columns.column_cache import Columns, View
 from retriever.columns.listing import Position, first_positions
 from retriever.columns.products import each_passes, filter_steps
@@ -91,16 +90,15 @@ async def upsert(
     """Store products. Return an outcome for each, and the record's newest seq."""
     check_count("products", len(drafts), MAX_UPSERT)
     again = repeated([draft.product_id for draft in drafts], "products[{}].product_id")
-    async with uploading(catalog_id, photos, record) as uploads:
-        prepared = await asyncio.gather(
-            *(
-                prepare(draft, f"products[{index}]", uploads, again.get(index))
-                for index, draft in enumerate(drafts)
-            )
+    store = CatalogPhotos(catalog_id, photos)
+    prepared = await asyncio.gather(
+        *(
+            prepare(draft, f"products[{index}]", store, again.get(index))
+            for index, draft in enumerate(drafts)
         )
-        writes = [write for write in prepared if isinstance(write, ProductWrite)]
-        outcomes, seq = await record.write(catalog_id, writes)
-        uploads.keep(outcomes)
+    )
+    writes = [write for write in prepared if isinstance(write, ProductWrite)]
+    outcomes, seq = await record.write(catalog_id, writes)
     stored = iter(outcomes)
     return [w if isinstance(w, ServiceError) else next(stored) for w in prepared], seq
 
@@ -263,7 +261,7 @@ def repeated(product_ids: Sequence[str], path: str) -> dict[int, FieldViolation]
 async def prepare(
     draft: ProductDraft,
     path: str,
-    uploads: Uploads,
+    store: CatalogPhotos,
     wrong: FieldViolation | None = None,
 ) -> ProductWrite | ServiceError:
     """Return the write, with its new photos stored, or its error. `wrong`: a known violation."""
@@ -271,7 +269,7 @@ async def prepare(
         return ProductInvalid(wrong)
     try:
         content = check_product(draft, path)
-        image_ids, new = await take_images(draft.images, path, uploads)
+        image_ids, new = await take_images(draft.images, path, store)
     except ServiceError as error:
         return error
     return ProductWrite(replace(content, image_ids=image_ids), new, draft.etag, path)

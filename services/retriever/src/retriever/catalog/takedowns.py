@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from retriever.catalog.faces import FaceRules
 from retriever.domain.errors import ImageTakenDown
 from retriever.domain.product import Takedown
-from retriever.ports.photos import Mark, Photos
+from retriever.ports.photos import Photos
 from retriever.record import Record
 from servicekit.rpc.requests import Pages, RequestInvalid
 from sightline_rules.photos import PhotoInfo, image_id
@@ -48,14 +48,11 @@ class PermittedPhotos:
     def fetched(self, uri: str) -> AbstractAsyncContextManager[bytes]:
         return self.photos.fetched(uri)
 
-    async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
         """Store a photo; see Photos. Raise ImageTakenDown if it was taken down."""
         if await self.record.taken_down(catalog_id, [image_id]):
             raise ImageTakenDown
-        return await self.photos.put(catalog_id, image_id, data)
-
-    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> bool:
-        return await self.photos.take_back(catalog_id, image_id, mark)
+        await self.photos.put(catalog_id, image_id, data)
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         return await self.photos.get(catalog_id, image_id)

@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from retriever.domain.faces import FaceBox
 from retriever.domain.watches import WatchBox
 from sightline_rules.photos import PhotoInfo
-
-Mark: TypeAlias = tuple[int, int]
-"""Identifies a file's version: it changes when the same bytes are stored again."""
 
 
 class Photos(Protocol):
@@ -31,15 +28,8 @@ class Photos(Protocol):
         Raises UriForbidden, UriUnreadable.
         """
 
-    async def put(self, catalog_id: str, image_id: str, data: bytes) -> Mark | None:
-        """Store bytes durably.
-
-        Return their mark if they are new and the store can tell. Raises PhotosUnavailable,
-        PhotosFull.
-        """
-
-    async def take_back(self, catalog_id: str, image_id: str, mark: Mark) -> bool:
-        """Delete bytes; return False if they were stored again since. Raises PhotosUnavailable."""
+    async def put(self, catalog_id: str, image_id: str, data: bytes) -> None:
+        """Store bytes durably. Raises PhotosUnavailable, PhotosFull."""
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """Return the bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""

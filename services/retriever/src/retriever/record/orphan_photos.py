@@ -6,7 +6,6 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.record import statements
-from retriever.record.queueing import queue_up
 from retriever.record.session import USERS, Session
 from retriever.record.tables import images, product_images, unnamed, watch_photos
 from retriever.record.taken_down import forget
@@ -50,15 +49,6 @@ def read_unknown(connection: Connection, catalog_id: str, image_ids: Sequence[st
         for row in statements.look_up(connection, statement, image_ids, {"catalog_id": catalog_id})
     }
     return [image_id for image_id in image_ids if image_id not in known]
-
-
-def read_unknown_for_good(
-    connection: Connection, catalog_id: str, image_ids: Sequence[str]
-) -> list[str]:
-    """Return the photos that the record does not know, after every write to the catalog in progress
-    has ended."""
-    queue_up(connection, catalog_id)
-    return read_unknown(connection, catalog_id, image_ids)
 
 
 def note_unnamed(

@@ -47,7 +47,6 @@ from retriever.record.orphan_photos import (
     note_unnamed,
     read_overdue,
     read_unknown,
-    read_unknown_for_good,
     read_unnamed,
 )
 from retriever.record.synonyms import (
@@ -220,7 +219,6 @@ class Record:
     takedowns = _reads(TAKEDOWNS.page)
     unnamed = _reads(read_unnamed)
     unknown = _reads(read_unknown)
-    unknown_for_good = _writes(read_unknown_for_good)
     note_unnamed = _writes_now(note_unnamed)
     forget_named = _writes(forget_named)
     overdue = _reads(read_overdue)

@@ -80,19 +80,15 @@ class BackupServicer:
 
 def _backup(item: backups.Listed) -> pb.Backup:
     message = pb.Backup(backup_id=item.backup_id, size=item.size)
-    if isinstance(item.found, ServiceError):
-        message.status.CopyFrom(to_status(item.found))
-        return message
-    message.catalog_id = item.found.catalog_id
-    message.create_time.FromMicroseconds(item.found.create_micros)
-    message.product_count = item.found.rows(table_file("products"))
-    message.image_count = item.found.rows(table_file("images"))
-    message.vector_count = item.found.rows(table_file("vectors"))
-    message.service_version = item.found.service_version
     try:
-        message.spaces.extend(
-            vector_messages.space_version(held) for held in generations_of(item.found)
-        )
+        if isinstance(item.found, ServiceError):
+            raise item.found
+        counts = {
+            f"{table.removesuffix('s')}_count": item.found.rows(table_file(table))
+            for table in ("products", "images", "vectors")
+        }
+        message.MergeFrom(wire.message_of(pb.Backup, item.found, **counts))
+        message.spaces.extend(map(vector_messages.space_version, generations_of(item.found)))
     except ServiceError as error:
         message.status.CopyFrom(to_status(error))
     return message

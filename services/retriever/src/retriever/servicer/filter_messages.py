@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from retriever.domain.errors import FilterInvalid
-from servicekit.rpc.messages import message_of
+from retriever.servicer.messages import message_of
 from servicekit.rpc.requests import RequestInvalid
 from sightline.common.v1 import filter_pb2
 from sightline.retriever.v1 import product_service_pb2

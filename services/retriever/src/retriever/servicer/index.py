@@ -10,6 +10,7 @@ from retriever.record import Record
 from retriever.servicer import generation_messages
 from retriever.servicer import messages as wire
 from servicekit.jobs.queue import Jobs
+from servicekit.rpc.messages import value_of
 from servicekit.rpc.requests import RequestInvalid, enter
 from servicekit.rpc.server import Context
 from sightline.common.v1 import job_pb2
@@ -54,7 +55,7 @@ class IndexServicer:
         job = await generations.verify(
             catalog,
             request.name,
-            generation_messages.demand(request),
+            value_of(generations.Demand, request),
             self.record,
             self.jobs,
             request_id=request.request_id,
@@ -125,14 +126,7 @@ class FitServicer:
         if request.learn_from_clicks:
             gone = "spaces are no longer refined by clicks, since 0.40: leave it out"
             raise RequestInvalid.at("learn_from_clicks", gone)
-        given = FitPlan(
-            request.backbone,
-            request.max_dimension,
-            request.seed,
-            request.max_photos,
-            tuple(request.shopper_photo_tags),
-        )
-        wanted = fits.plan(given)
+        wanted = fits.plan(value_of(FitPlan, request))
         job = await fits.ask(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)
 
@@ -140,7 +134,7 @@ class FitServicer:
         self, request: fit_service_pb2.StartReferenceFitRequest, context: Context
     ) -> job_pb2.Job:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        wanted = ReferencePlan(request.reference_id, request.product_id)
+        wanted = value_of(ReferencePlan, request)
         fits.check(wanted)
         job = await fits.ask_reference(catalog, wanted, self.jobs, request_id=request.request_id)
         return wire.job(job)

@@ -11,6 +11,7 @@ from google.rpc import code_pb2, status_pb2
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Job
 from servicekit.rpc.job_service import job_message
+from servicekit.rpc.messages import MessageWriter
 from servicekit.rpc.requests import RequestInvalid, duration
 from servicekit.status import to_status
 from servicekit.telemetry import Stage
@@ -37,6 +38,22 @@ AVAILABILITY = values_by_number(product_pb2.Availability.DESCRIPTOR, Availabilit
 AVAILABILITY_NUMBER: Mapping[str, Anything] = {value: n for n, value in AVAILABILITY.items()}
 JOB_OWNER = "retriever/"
 """Prefix of the ids of the retriever's jobs."""
+message_of = MessageWriter(
+    {
+        "create_time": "created",
+        "activate_time": "activated",
+        "category_path": "path",
+        "pending_services": "pending",
+        "row_count": "rows",
+        # webhooks
+        "attempt_count": "attempts",
+        "failing_watch_count": "failing_watches",
+        "next_attempt_time": "next_micros",
+        "dead_letter_count": "dead_letters",
+        "http_status": "status",
+    }
+)
+"""Converts values to messages; see MessageWriter."""
 
 
 def member_of(values: Mapping[int, E], number: int, field: str) -> E:

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from retriever.catalog import takedowns
+from retriever.domain.product import Takedown
 from retriever.ports.photos import Photos
 from retriever.record import Record
-from servicekit.rpc.messages import message_of
+from retriever.servicer.messages import message_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import photo_service_pb2 as pb
@@ -27,9 +28,7 @@ class PhotoServicer:
         taken, product_ids = await takedowns.take_down(
             catalog, request.image_id, request.reason, self.record, self.photos
         )
-        return pb.TakeDownPhotoResponse(
-            takedown=message_of(pb.Takedown, taken), product_ids=product_ids
-        )
+        return pb.TakeDownPhotoResponse(takedown=_takedown(taken), product_ids=product_ids)
 
     async def LiftTakedown(
         self, request: pb.LiftTakedownRequest, context: Context
@@ -45,6 +44,7 @@ class PhotoServicer:
         found, token = await takedowns.list_takedowns(
             catalog, self.record, size=request.page_size, token=request.page_token
         )
-        return pb.ListTakedownsResponse(
-            takedowns=[message_of(pb.Takedown, each) for each in found], next_page_token=token
-        )
+        return pb.ListTakedownsResponse(takedowns=map(_takedown, found), next_page_token=token)
+
+
+_takedown = message_of.writer(pb.Takedown, Takedown)

@@ -27,7 +27,7 @@ from retriever.servicer.facet_messages import money_message
 from servicekit.errors import ServiceError
 from servicekit.rpc.messages import message_of
 from servicekit.rpc.requests import RequestInvalid, timestamp
-from sightline.common.v1 import candidate_pb2, import_pb2, photo_pb2, product_pb2
+from sightline.common.v1 import candidate_pb2, import_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import product_service_pb2
 from sightline_rules import kinds
@@ -163,8 +163,11 @@ def row(product: Product, mismatch: CategoryMismatch | None = None) -> product_p
         **_shown(product.content),
     )
     if mismatch is not None:
-        message.category_doubt.CopyFrom(_mismatch(mismatch))
+        message.category_doubt.CopyFrom(_doubt(mismatch))
     return message
+
+
+_doubt = messages.message_of.writer(product_pb2.CategoryDoubt, CategoryMismatch)
 
 
 def _encoder(kind: FieldKind) -> Callable[[Any], Any] | None:
@@ -221,18 +224,6 @@ def with_unshown(message: product_pb2.Product, product: Product) -> product_pb2.
     made = product_pb2.Product(**_unshown(product.content))
     made.MergeFrom(message)
     return made
-
-
-def _mismatch(value: CategoryMismatch) -> product_pb2.CategoryDoubt:
-    guess = value.instead
-    return product_pb2.CategoryDoubt(
-        image_id=value.image_id,
-        probability=value.probability,
-        instead=None
-        if guess is None
-        else photo_pb2.CategoryGuess(category_path=guess.path, probability=guess.probability),
-        space_version=value.space_version,
-    )
 
 
 def image_message(image: Image, content: bytes = b"") -> product_pb2.ProductImage:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from retriever.backup import copies
 from retriever.catalog.registry import UNDO_DAYS, Registry
-from retriever.domain.registry import CatalogEntry, CatalogUpdate, CatalogValues
+from retriever.domain.registry import CatalogAlias, CatalogEntry, CatalogUpdate, CatalogValues
 from retriever.servicer import messages as wire
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.list_service import list_message, state_message
+from servicekit.catalogs.list_service import list_message
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.messages import message_of, value_of
+from servicekit.rpc.messages import value_of
 from servicekit.rpc.requests import enter, take_request_id
 from servicekit.rpc.server import Context
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
@@ -110,16 +110,14 @@ class CatalogRegistryServicer:
         take_request_id(request.request_id)
         catalog_id = request.catalog_id or DEFAULT_CATALOG
         changed = await self.registry.set_alias(request.alias_id, catalog_id, request.etag)
-        return message_of(pb.CatalogAlias, changed)
+        return _alias(changed)
 
     async def ListCatalogAliases(
         self, request: pb.ListCatalogAliasesRequest, context: Context
     ) -> pb.ListCatalogAliasesResponse:
         take_request_id(request.request_id)
         found = await self.registry.record.catalog_aliases()
-        return pb.ListCatalogAliasesResponse(
-            aliases=[message_of(pb.CatalogAlias, each) for each in found]
-        )
+        return pb.ListCatalogAliasesResponse(aliases=map(_alias, found))
 
     async def DeleteCatalogAlias(
         self, request: pb.DeleteCatalogAliasRequest, context: Context
@@ -129,19 +127,17 @@ class CatalogRegistryServicer:
         return pb.DeleteCatalogAliasResponse(deleted=deleted)
 
     def _message(self, entry: CatalogEntry) -> pb.Catalog:
-        values = entry.values
-        return message_of(
-            pb.Catalog,
-            entry,
-            display_name=values.display_name,
-            language_code=values.language_code,
-            labels=[pb.CatalogLabel(name=name, value=value) for name, value in values.labels],
-            quota_share=values.quota_share,
-            etag=values.etag,
-            state=state_message(entry.state),
-            declared=entry.catalog_id in self.registry.declared,
-            pending_services=entry.pending,
-        )
+        return _catalog(entry, entry.values, declared=entry.catalog_id in self.registry.declared)
+
+
+_catalog = wire.message_of.writer(
+    pb.Catalog,
+    CatalogEntry,
+    CatalogValues,
+    labels=lambda _, values: [{"name": name, "value": value} for name, value in values.labels],
+    declared=None,
+)
+_alias = wire.message_of.writer(pb.CatalogAlias, CatalogAlias)
 
 
 def _values(message: pb.Catalog) -> CatalogValues:

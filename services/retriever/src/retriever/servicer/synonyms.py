@@ -4,7 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from retriever.catalog.synonyms import HeldSynonyms
-from servicekit.rpc.messages import message_of, value_of
+from retriever.servicer.messages import message_of
+from servicekit.rpc.messages import value_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import synonym_service_pb2 as pb

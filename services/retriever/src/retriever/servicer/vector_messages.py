@@ -11,7 +11,7 @@ from retriever.domain.vectors import GivenVector
 from retriever.search.freshness import write_index_token
 from retriever.search.query import BlendPart
 from retriever.search.recall.watchdog import RecallVerdict
-from retriever.servicer.messages import member_of, values_by_number
+from retriever.servicer.messages import member_of, message_of, values_by_number
 from servicekit.clock import now_micros
 from servicekit.rpc.requests import duration
 from sightline.common.v1 import answer_pb2, product_pb2
@@ -105,16 +105,14 @@ def recalls(
     name = generation.collection if generation is not None else ""
     found = [each for each in verdicts if each.kind.collection == name]
     return [
-        answer_pb2.RecallEstimate(
+        message_of(
+            answer_pb2.RecallEstimate,
+            each.recall,
+            each,
             plan=each.kind.route.value,
             filter_class=each.kind.filters.value,
-            k=each.recall.k,
             recall=each.recall.value,
-            lower=each.recall.lower,
-            upper=each.recall.upper,
             search_count=each.recall.looks,
-            row_count=each.recall.rows,
-            below_floor=each.below_floor,
             ef_factor=1.0,
         )
         for each in sorted(found, key=lambda each: (each.kind.route, each.kind.filters))
@@ -128,14 +126,11 @@ def given_vectors(
     return [(item.product_id, item.image_id, vector(item.vector)) for item in vectors]
 
 
-def misfit(value: Misfit) -> product_pb2.PhotoMisfit:
-    """Return the message of a misfit."""
-    return product_pb2.PhotoMisfit(
-        product_id=value.product_id,
-        image_id=value.image_id,
-        similarity=value.similarity,
-        other_product_id=value.other.product_id,
-        other_image_id=value.other.image_id,
-        other_similarity=value.other.similarity,
-        lead=value.lead,
-    )
+misfit = message_of.writer(
+    product_pb2.PhotoMisfit,
+    Misfit,
+    other_product_id=lambda value: value.other.product_id,
+    other_image_id=lambda value: value.other.image_id,
+    other_similarity=lambda value: value.other.similarity,
+)
+"""Returns the message of a misfit."""

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from retriever.delivery.webhooks import Webhooks
-from retriever.domain.webhooks import DEFAULT_OVERLAP_MICROS, WebhookState
-from servicekit.rpc.messages import message_of
+from retriever.domain.webhooks import DEFAULT_OVERLAP_MICROS, DeadLetter, Webhook, WebhookState
+from retriever.servicer.messages import message_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import webhook_service_pb2 as pb
@@ -38,12 +38,7 @@ class WebhookServicer:
     ) -> pb.SendTestDeliveryResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         sent = await self.webhooks.send_test(catalog, request.webhook_id)
-        return pb.SendTestDeliveryResponse(
-            accepted=not sent.failure,
-            http_status=sent.status,
-            failure=sent.failure,
-            message_id=sent.message_id,
-        )
+        return message_of(pb.SendTestDeliveryResponse, sent, accepted=not sent.failure)
 
     async def ListWebhooks(
         self, request: pb.ListWebhooksRequest, context: Context
@@ -77,7 +72,7 @@ class WebhookServicer:
             catalog, request.webhook_id, size=request.page_size, token=request.page_token
         )
         return pb.ListDeadLettersResponse(
-            dead_letters=[message_of(pb.DeadLetter, each) for each in found], next_page_token=token
+            dead_letters=map(_dead_letter, found), next_page_token=token
         )
 
     async def ReplayDeliveries(
@@ -89,16 +84,14 @@ class WebhookServicer:
 
 
 def _webhook(state: WebhookState) -> pb.Webhook:
-    webhook = state.webhook
-    newest, former = webhook.secrets[0], webhook.secrets[1:]
-    return message_of(
-        pb.Webhook,
-        webhook,
-        secret_create_time=newest.create_micros,
-        former_secret_expire_time=former[0].end_micros if former else None,
-        failing_watch_count=state.failing_watches,
-        attempt_count=state.attempts,
-        failure=state.failure,
-        next_attempt_time=state.next_micros,
-        dead_letter_count=state.dead_letters,
-    )
+    return _message(state, state.webhook)
+
+
+_message = message_of.writer(
+    pb.Webhook,
+    WebhookState,
+    Webhook,
+    secret_create_time=lambda _, webhook: webhook.secrets[0].create_micros,
+    former_secret_expire_time=lambda _, webhook: sum(s.end_micros for s in webhook.secrets[1:]),
+)
+_dead_letter = message_of.writer(pb.DeadLetter, DeadLetter)
