@@ -61,7 +61,6 @@ CACHES = {
     ("retriever.search.fallback.collection_breaker", "CollectionBreaker", "_answered"): UNIQUE,
     ("retriever.search.recall.watchdog", "Watchdog", "_subsets"): UNIQUE,
     ("retriever.search.sampling", "Samples", "_kept"): FOLLOWS,
-    ("retriever.watching.alerts", "AlertFollower", "_newest"): NO_CONTENT,
     ("retriever.watching.frames", "FrameChecks", "_queues"): NO_CONTENT,
     ("retriever.workers.collection_loop", "IndexLoop", "_statuses"): UNIQUE,
     ("retriever.workers.embedding", "EmbeddingLoop", "_offers"): NO_CONTENT,

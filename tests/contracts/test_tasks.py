@@ -28,7 +28,6 @@ FUTURES = {
 these."""
 LOOPS = {
     "kit/src/servicekit/liveness.py: _heartbeat": "two steps that can't fail",
-    "services/retriever/src/retriever/watching/alerts.py: follow": "a stream of one caller",
 }
 """Loops without an end of their own outside servicekit.tasks.supervision, each with the reason."""
 OF_CALLERS = {

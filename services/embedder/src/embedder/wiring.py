@@ -49,12 +49,11 @@ from embedder.spaces import fit_process
 from embedder.spaces.learn import Learner
 from embedder.spaces.listing import SpaceListing
 from embedder.spaces.promote import Promotion
-from embedder.spaces.removal import SpaceRemoval
 from embedder.spaces.sources import ModelSources
 from servicekit import startup
 from servicekit.admission.access import PeerName
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.removal import RemovalNotes
+from servicekit.catalogs.removal import LOOK_SECONDS, CatalogRemoval, RemovalNotes
 from servicekit.decoding.decoders import Decoders
 from servicekit.keys.keyring import SigningKeys, signing_keys
 from servicekit.outbound.fetch import Fetcher, FetchPolicy
@@ -63,6 +62,7 @@ from servicekit.rpc.channel import connect
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding
 from servicekit.rpc.tls import AUTHORITY, Certificates
+from servicekit.tasks.loops import Loop
 from servicekit.telemetry import get_logger
 from servicekit.watched_files import Unreadable
 from sightline_rules.photos import PhotoLimits
@@ -106,12 +106,10 @@ async def known_catalogs(
         if references is not None:
             await asyncio.to_thread(references.delete_catalog, catalog_id)
 
-    removal = SpaceRemoval(
-        catalogs,
-        remove,
-        RemovalNotes(channel, "embedder").confirm,
-    )
-    removing = asyncio.create_task(removal.run())
+    confirm = RemovalNotes(channel, "embedder").confirm
+    loop = "catalog removal"
+    removal = CatalogRemoval(loop, catalogs, remove, confirm)
+    removing = asyncio.create_task(Loop(loop, removal.look, LOOK_SECONDS).run())
     try:
         yield catalogs
     finally:

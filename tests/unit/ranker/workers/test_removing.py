@@ -9,8 +9,9 @@ from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.record.removed_catalogs import KEPT, RemovedCatalogRecord
 from ranker.record.tables import METADATA
-from ranker.workers.removing import CatalogRemoval
+from ranker.workers.removing import RankerData
 from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
+from servicekit.catalogs.removal import CatalogRemoval
 from servicekit.errors import Unavailable
 from servicekit.sql.database import Database
 
@@ -80,13 +81,9 @@ def names_in(folder: Path) -> list[str]:
 async def removal_of(db: Database, folder: Path, registry: Registry) -> CatalogRemoval:
     catalogs = KnownCatalogs(("default",), registry)
     await catalogs.refresh()
-    return CatalogRemoval(
-        catalogs,
-        RemovedCatalogRecord(db),
-        ModelStore(str(folder / "models")),
-        ExportStore(str(folder / "exports")),
-        registry.confirm,
-    )
+    models, exports = ModelStore(str(folder / "models")), ExportStore(str(folder / "exports"))
+    held = RankerData(RemovedCatalogRecord(db), models, exports)
+    return CatalogRemoval("removal", catalogs, held.remove, registry.confirm)
 
 
 async def test_everything_of_a_catalog_is_removed_and_nothing_of_others(

@@ -40,10 +40,6 @@ class FakeRecord:
         return [each for each in mine if each.sequence > after][:limit]
 
 
-async def soon(_: float) -> None:
-    await asyncio.sleep(0)
-
-
 @pytest.fixture
 def record() -> FakeRecord:
     return FakeRecord()
@@ -51,7 +47,7 @@ def record() -> FakeRecord:
 
 @pytest.fixture
 def follower(record: FakeRecord) -> AlertFollower:
-    return AlertFollower(record, soon)  # type: ignore[arg-type]
+    return AlertFollower(record, 0.0)  # type: ignore[arg-type]
 
 
 async def test_alerts_follow_from_now_on_each_once(
@@ -65,7 +61,7 @@ async def test_alerts_follow_from_now_on_each_once(
             alert, token = await anext(found)
             assert alert is not None
             assert (alert.sequence, place_of(token)) == (sequence, sequence)
-    assert follower._newest == {}
+    assert follower._newest._followed == {}
 
 
 async def test_a_stream_goes_on_behind_its_token(
@@ -102,12 +98,12 @@ async def test_one_read_serves_all_followers(record: FakeRecord, follower: Alert
         following.append(asyncio.ensure_future(anext(stream)))
     for _ in range(9):
         await asyncio.sleep(0)
-    assert len(follower._newest) == 1
+    assert len(follower._newest._followed) == 1
     record.store(1)
     assert {token for _, token in await asyncio.gather(*following)} == {resume_token(1)}
     for stream in streams:
         await stream.aclose()
-    assert follower._newest == {}
+    assert follower._newest._followed == {}
 
 
 @pytest.mark.parametrize("token", ["1", "after-", "after--1", "after-1 ", "after-" + "9" * 19])
