@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from servicekit.tasks.loops import Loop
-from servicekit.tasks.supervision import Backoff, tell
+from servicekit.tasks.supervision import Backoff, LoopEnded, tell
 
 
 class Tasks:
@@ -68,6 +69,18 @@ class KeyedBackoff:
         """Return the seconds until a key that may not be tried now may be; 0 without one."""
         now = time.monotonic()
         return min((at - now for _, at in self._failed.values() if at > now), default=0.0)
+
+    @contextmanager
+    def attempt(self, key: str) -> Iterator[None]:
+        """Note whether the block, which works for a key, fails; go on after it."""
+        try:
+            yield
+        except LoopEnded:
+            raise
+        except Exception as error:  # of any kind: the others follow
+            self.fail(key, error)
+        else:
+            self.succeed(key)
 
     def succeed(self, key: str) -> None:
         """Forget a key's failures, after a success."""
