@@ -3,7 +3,7 @@ restarted job fits them again, or gets the version that was fitted already.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final
 
 from retriever.domain.errors import FitRunning
@@ -51,13 +51,13 @@ async def ask(catalog_id: str, wanted: ReferencePlan, jobs: Jobs, *, request_id:
 
     def decide(found: Sequence[Job]) -> Job | None:
         for job in found:
-            if job.params["reference_id"] == wanted.reference_id:
+            if job.given(ReferencePlan).reference_id == wanted.reference_id:
                 return job
         if len(found) >= MOST_OPEN:
             raise FitRunning(f"{MOST_OPEN} references are being fitted")
         return None
 
-    return await jobs.create(FIT_REFERENCE, catalog_id, asdict(wanted), request_id, decide=decide)
+    return await jobs.create(FIT_REFERENCE, catalog_id, wanted, request_id, decide=decide)
 
 
 async def fit(job: Job, deps: ReferenceTools) -> Mapping[str, Any]:
@@ -71,7 +71,7 @@ async def fit(job: Job, deps: ReferenceTools) -> Mapping[str, Any]:
 
 
 async def _fit(job: Job, deps: ReferenceTools, progress: Progress) -> Mapping[str, Any]:
-    wanted = ReferencePlan(**job.params)
+    wanted = job.given(ReferencePlan)
     async for state in deps.trainer.fit_reference(job.catalog_id, wanted):
         progress.done, progress.total = state.done, state.total
         if state.version:

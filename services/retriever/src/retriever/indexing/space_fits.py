@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from retriever.catalog.images import stored_photo
@@ -75,7 +75,7 @@ def plan(given: FitPlan) -> FitPlan:
 async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) -> Job:
     """Request the fit of a space. Return the job, which may be one that is running already."""
     return await jobs.create(
-        FIT, catalog_id, asdict(wanted), request_id, decide=lambda found: next(iter(found), None)
+        FIT, catalog_id, wanted, request_id, decide=lambda found: next(iter(found), None)
     )
 
 
@@ -90,10 +90,9 @@ async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:
 
 
 async def _fit(job: Job, deps: FitTools, progress: Progress) -> Mapping[str, Any]:
-    params = dict(job.params)
-    if params.pop("base", "") or params.pop("refinement", ""):  # of a job of 0.39
+    if job.params.get("base") or job.params.get("refinement"):  # of a job of 0.39
         raise RefinementFailed
-    wanted = FitPlan(**{**params, "shopper_photo_tags": tuple(params["shopper_photo_tags"])})
+    wanted = job.given(FitPlan)
     chosen = await _choose(job.catalog_id, wanted, deps.record)
     progress.total = chosen.total
     photos = _read(job.catalog_id, wanted, chosen, deps)
