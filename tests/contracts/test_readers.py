@@ -296,7 +296,6 @@ TRUSTED = {
     "servicekit.decoding.process": "a command of the suite's own process",
     "servicekit.jobs.queue": "a row of the suite's record",
     "servicekit.rpc.breaker": "answers of services",
-    "servicekit.catalogs.known": "a file that the suite wrote",
     "servicekit.status": "the status of a service's answer",
 }
 """Modules whose bytes are not a caller's, and whose they are."""
