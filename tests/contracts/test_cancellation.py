@@ -67,7 +67,7 @@ SCOPED = {
     "retriever.delivery.deliverer.Deliverer": "a semaphore around a block",
     "retriever.watching.frames._Queue": "a value",
     "retriever.watching.snapshots.SnapshotPoller": "a semaphore around a block",
-    "servicekit.audit.entries._Written": "a future of one entry, whose writer checks it",
+    "servicekit.audit.entries._Written": "a Promise of one entry",
     "servicekit.rpc.local_channel._Context": "a future of one call, which its end sets",
     "servicekit.admission.memory_budget.ArrivingBytes": (
         "bytes of one request, released after its block"
@@ -78,7 +78,6 @@ SCOPED = {
     "servicekit.rpc.loans.Loan": "a ByteBudget, released after a block",
     "servicekit.admission.limits.CallAdmission": "a ByteBudget, released after a block",
     "servicekit.admission.limits.CallLimits": "a ByteBudget, which its requests hold",
-    "servicekit.tasks.batch_queue.BatchQueue": "a pause of its own task, which its end sets",
     "servicekit.tasks.promise.Promise": "the promise itself",
     "servicekit.sql.database.Database": "a semaphore around a block",
 }

@@ -17,22 +17,17 @@ class Tasks:
         self._group = group
         self._ended = asyncio.Event()
 
-    @property
-    def stopping(self) -> bool:
-        """True when leadership has ended. Cancelling alone is not enough: pymilvus calls
+    def stop(self) -> None:
+        """End the loops after their current steps. Cancelling alone is not enough: pymilvus calls
         asyncio.wait_for, which in Python 3.11 swallows a cancellation that arrives together with
         the answer (python/cpython#86296)."""
-        return self._ended.is_set()
-
-    def stop(self) -> None:
-        """End the loops after their current steps."""
         self._ended.set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task.
 
         Raises CancelledError if leadership has ended and the caller's own cancellation was
-        swallowed (see `stopping`).
+        swallowed (see `stop`).
         """
         try:
             return self._group.create_task(work)
