@@ -1,42 +1,49 @@
-"""Removals of deleted catalogs from a service, once the registry says that their terms ended."""
+"""Removal of what a service has of deleted catalogs, once their terms have ended."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Final
 
 import grpc
 
 from servicekit.catalogs.known import READ_SECONDS, KnownCatalogs, ListedCatalog
 from servicekit.status import from_rpc_error
-from servicekit.tasks.supervision import confined
+from servicekit.tasks.supervision import confined, supervised
 from sightline.common.v1.catalog_list_service_pb2 import ConfirmRemovalRequest
 from sightline.common.v1.catalog_list_service_pb2_grpc import CatalogListServiceStub
 
-LOOK_SECONDS: Final = 5.0
-"""Seconds between two looks for deleted catalogs whose term has ended."""
+LOOK_SECONDS = 5.0
+REMOVAL = "catalogs not removed"
+"""Name for servicekit.tasks.supervision."""
 
 
 @dataclass
 class CatalogRemoval:
-    """Removals of catalogs. Replicas may do the same at once, and one that is interrupted begins
-    again: what is removed stays so."""
+    """Removals of catalogs. Replicas may do the same at once: what is removed stays so."""
 
-    loop: str
-    """See servicekit.tasks.supervision."""
     catalogs: KnownCatalogs
     remove: Callable[[str], Awaitable[None]]
-    """Deletes everything that the service has of a catalog."""
+    """Deletes all that the service has of a catalog. One that is interrupted begins again."""
     confirm: Callable[[ListedCatalog], Awaitable[None]]
-    """See RemovalNotes."""
+    """Tells the registry that the service has nothing of a catalog any more."""
     _done: set[str] = field(init=False, default_factory=set)
     """Removed catalogs, by uid."""
+
+    async def run(self) -> None:
+        """Remove what is due, until cancelled."""
+
+        async def look() -> None:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.look()
+
+        await supervised(REMOVAL, look)
 
     async def look(self) -> None:
         """Remove all catalogs that are due."""
         removing = self.catalogs.removing()
         for each in removing:
             if each.uid not in self._done:
-                with confined(self.loop, catalog=each.catalog_id):
+                with confined(REMOVAL, catalog=each.catalog_id):
                     await self.remove(each.catalog_id)
                     await self.confirm(each)
                     self._done.add(each.uid)

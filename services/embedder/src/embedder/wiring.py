@@ -53,7 +53,7 @@ from embedder.spaces.sources import ModelSources
 from servicekit import startup
 from servicekit.admission.access import PeerName
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.catalogs.removal import LOOK_SECONDS, CatalogRemoval, RemovalNotes
+from servicekit.catalogs.removal import CatalogRemoval, RemovalNotes
 from servicekit.decoding.decoders import Decoders
 from servicekit.keys.keyring import SigningKeys, signing_keys
 from servicekit.outbound.fetch import Fetcher, FetchPolicy
@@ -62,7 +62,6 @@ from servicekit.rpc.channel import connect
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding
 from servicekit.rpc.tls import AUTHORITY, Certificates
-from servicekit.tasks.loops import Loop
 from servicekit.telemetry import get_logger
 from servicekit.watched_files import Unreadable
 from sightline_rules.photos import PhotoLimits
@@ -106,10 +105,8 @@ async def known_catalogs(
         if references is not None:
             await asyncio.to_thread(references.delete_catalog, catalog_id)
 
-    confirm = RemovalNotes(channel, "embedder").confirm
-    loop = "catalog removal"
-    removal = CatalogRemoval(loop, catalogs, remove, confirm)
-    removing = asyncio.create_task(Loop(loop, removal.look, LOOK_SECONDS).run())
+    removal = CatalogRemoval(catalogs, remove, RemovalNotes(channel, "embedder").confirm)
+    removing = asyncio.create_task(removal.run())
     try:
         yield catalogs
     finally:

@@ -1,4 +1,4 @@
-"""Removed catalogs: what a service has is deleted once, and the registry is told."""
+"""Removed catalogs: what a service has of them is deleted once, and the registry is told."""
 
 from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
 from servicekit.catalogs.removal import CatalogRemoval
@@ -24,11 +24,11 @@ class Registry:
         self.done.append(removed.uid)
 
 
-async def test_catalogs_are_removed_and_confirmed_until_the_registry_knows() -> None:
+async def test_what_a_service_has_is_removed_and_confirmed_until_the_registry_knows() -> None:
     registry = Registry()
     catalogs = KnownCatalogs(("default",), registry)
     await catalogs.refresh()
-    removal = CatalogRemoval("removal", catalogs, registry.remove, registry.confirm)
+    removal = CatalogRemoval(catalogs, registry.remove, registry.confirm)
     await removal.look()
     registry.down = False
     await removal.look()

@@ -9,7 +9,7 @@ from ranker.adapters.export_store import ExportStore
 from ranker.adapters.model_store import ModelStore
 from ranker.record.removed_catalogs import KEPT, RemovedCatalogRecord
 from ranker.record.tables import METADATA
-from ranker.workers.removing import RankerData
+from ranker.workers.removing import StoredCatalogs
 from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
 from servicekit.catalogs.removal import CatalogRemoval
 from servicekit.errors import Unavailable
@@ -82,8 +82,8 @@ async def removal_of(db: Database, folder: Path, registry: Registry) -> CatalogR
     catalogs = KnownCatalogs(("default",), registry)
     await catalogs.refresh()
     models, exports = ModelStore(str(folder / "models")), ExportStore(str(folder / "exports"))
-    held = RankerData(RemovedCatalogRecord(db), models, exports)
-    return CatalogRemoval("removal", catalogs, held.remove, registry.confirm)
+    stored = StoredCatalogs(RemovedCatalogRecord(db), models, exports)
+    return CatalogRemoval(catalogs, stored.remove, registry.confirm)
 
 
 async def test_everything_of_a_catalog_is_removed_and_nothing_of_others(

@@ -50,10 +50,10 @@ from ranker.workers.landing import Landing
 from ranker.workers.night_jobs import NightJobs
 from ranker.workers.nightly import Nightly, NightTrainings
 from ranker.workers.publishing import Publisher
-from ranker.workers.removing import RankerData
+from ranker.workers.removing import StoredCatalogs
 from ranker.workers.unlearning import Unlearning
 from servicekit.artefacts.backups import Backups
-from servicekit.catalogs import removal
+from servicekit.catalogs.removal import CatalogRemoval, RemovalNotes
 from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Job
@@ -66,6 +66,8 @@ REFINE = "refine_space"
 UNLEARNING, NIGHTS = "unlearning", "nights"
 """Names of loops for servicekit.liveness."""
 REMOVING = "removing catalogs"
+REMOVAL_SECONDS = 5.0
+"""Seconds between two looks for deleted catalogs whose term has ended."""
 LOOK_SECONDS = 30.0
 """Maximum seconds between two checks for nightly trainings and feedback."""
 
@@ -114,10 +116,10 @@ def loops(
     for sweep, alive in sweeps:
         yield Loop("nothing swept", sweep, settings.sweep_seconds, alive=alive).run(stop)
     yield consent_loop(settings, made, selections, stop)
-    held = RankerData(RemovedCatalogRecord(made.database), made.store, exports)
-    confirm, failed = removal.RemovalNotes(made.channel, "ranker").confirm, "catalogs not removed"
-    removing = removal.CatalogRemoval(failed, catalogs, held.remove, confirm)
-    yield Loop(failed, removing.look, removal.LOOK_SECONDS, alive=REMOVING).run(stop)
+    stored = StoredCatalogs(RemovedCatalogRecord(made.database), made.store, exports)
+    confirm = RemovalNotes(made.channel, "ranker").confirm
+    removal = CatalogRemoval(catalogs, stored.remove, confirm)
+    yield Loop("catalogs not removed", removal.look, REMOVAL_SECONDS, alive=REMOVING).run(stop)
     yield from unlearning_loops(settings, made, models, stop)
     yield from optional_loops(settings, made, models, stop)
 

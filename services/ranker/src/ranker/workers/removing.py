@@ -15,7 +15,7 @@ PAUSE_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class RankerData:
+class StoredCatalogs:
     """What the ranker has of catalogs."""
 
     record: RemovedCatalogRecord
@@ -23,7 +23,7 @@ class RankerData:
     exports: ExportStore
 
     async def remove(self, catalog_id: str) -> None:
-        """Delete everything of a catalog."""
+        """Delete all of a catalog. One that is interrupted begins again."""
         await asyncio.to_thread(self.models.delete_all, catalog_id)
         await self.exports.delete_all(catalog_id)
         rows = 0
