@@ -28,8 +28,11 @@ TESTED = {
     "gateway.state.exposures.Exposures": "tests/unit/gateway/state/test_cancellation.py",
     "gateway.state.past_searches.PastSearches": "tests/unit/gateway/state/test_cancellation.py",
     "gateway.state.text_spaces.TextQuerySpaces": "tests/unit/gateway/state/test_cancellation.py",
+    "ranker.events.searches.FrequentSearches": "tests/unit/ranker/events/test_cancellation.py",
     "ranker.record.group_commit.GroupCommit": "tests/unit/ranker/events/test_cancellation.py",
     "retriever.adapters.durable.DurableFolder": "tests/unit/retriever/test_cancellation.py",
+    "retriever.catalog.synonyms.HeldSynonyms": "tests/unit/retriever/test_cancellation.py",
+    "retriever.search.sampling.Samples": "tests/unit/retriever/test_cancellation.py",
     "retriever.watching.frames.FrameChecks": "tests/unit/retriever/test_cancellation.py",
     "servicekit.admission.fair_permits.FairSemaphore": "tests/unit/kit/test_cancellation.py",
     "servicekit.admission.fair_turns.FairTurns": "tests/unit/kit/test_cancellation.py",
@@ -64,7 +67,7 @@ SCOPED = {
     "retriever.delivery.deliverer.Deliverer": "a semaphore around a block",
     "retriever.watching.frames._Queue": "a value",
     "retriever.watching.snapshots.SnapshotPoller": "a semaphore around a block",
-    "servicekit.audit.entries._Written": "a future of one entry, whose writer checks it",
+    "servicekit.audit.entries._Written": "a Promise of one entry",
     "servicekit.rpc.local_channel._Context": "a future of one call, which its end sets",
     "servicekit.admission.memory_budget.ArrivingBytes": (
         "bytes of one request, released after its block"
@@ -75,7 +78,6 @@ SCOPED = {
     "servicekit.rpc.loans.Loan": "a ByteBudget, released after a block",
     "servicekit.admission.limits.CallAdmission": "a ByteBudget, released after a block",
     "servicekit.admission.limits.CallLimits": "a ByteBudget, which its requests hold",
-    "servicekit.tasks.batch_queue.BatchQueue": "a pause of its own task, which its end sets",
     "servicekit.tasks.promise.Promise": "the promise itself",
     "servicekit.sql.database.Database": "a semaphore around a block",
 }

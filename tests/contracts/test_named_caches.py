@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 NAMES = {"catalog_id", "catalog", "collection", "reference_id", "webhook_id", "watch_id"}
 """Names of what can be deleted and created again."""
-LOOKUPS = {"get", "pop", "setdefault"}
+LOOKUPS = {"get", "pop", "require", "setdefault"}
 
 
 class Apart(Enum):
@@ -47,8 +47,7 @@ CACHES = {
     ("gateway.state.snapshots.__init__", "Snapshots", "_held"): FOLLOWS,
     ("gateway.state.snapshots.__init__", "Snapshots", "_due"): FOLLOWS,
     ("gateway.state.text_spaces", "TextQuerySpaces", "_versions"): FOLLOWS,
-    ("retriever.catalog.synonyms", "HeldSynonyms", "_held"): FOLLOWS,
-    ("retriever.catalog.synonyms", "HeldSynonyms", "_reading"): FOLLOWS,
+    ("retriever.catalog.synonyms", "HeldSynonyms", "_rules"): FOLLOWS,
     ("retriever.columns.column_cache", "Columns", "_catalogs"): UID,
     ("retriever.columns.column_cache", "_Catalog", "vectors"): UNIQUE,
     ("retriever.columns.column_cache", "Columns", "_running"): FOLLOWS,
@@ -61,15 +60,13 @@ CACHES = {
     ("retriever.search.fallback.collection_breaker", "CollectionBreaker", "_answered"): UNIQUE,
     ("retriever.search.recall.watchdog", "Watchdog", "_subsets"): UNIQUE,
     ("retriever.search.sampling", "Samples", "_kept"): FOLLOWS,
-    ("retriever.watching.alerts", "AlertFollower", "_newest"): NO_CONTENT,
     ("retriever.watching.frames", "FrameChecks", "_queues"): NO_CONTENT,
     ("retriever.workers.collection_loop", "IndexLoop", "_statuses"): UNIQUE,
     ("retriever.workers.embedding", "EmbeddingLoop", "_offers"): NO_CONTENT,
     ("ranker.events.backups.consents", "ConsentNotes", "_noted"): NO_CONTENT,
     ("ranker.events.consent_retention", "ConsentRetention", "_forgotten"): NO_CONTENT,
     ("ranker.record.events", "EventRecord", "_popular"): COMMIT,
-    ("ranker.events.searches", "FrequentSearches", "_kept"): FOLLOWS,
-    ("ranker.events.searches", "FrequentSearches", "_running"): FOLLOWS,
+    ("ranker.events.searches", "FrequentSearches", "_counts"): FOLLOWS,
     ("ranker.serving.models.live", "LiveModels", "_serving"): FOLLOWS,
     ("ranker.serving.models.live", "LiveModels", "_former"): FOLLOWS,
     ("ranker.serving.models.live", "LiveModels", "_refused"): NO_CONTENT,

@@ -297,7 +297,6 @@ TRUSTED = {
     "servicekit.jobs.queue": "a row of the suite's record",
     "servicekit.rpc.breaker": "answers of services",
     "servicekit.rpc.server": "requests, as gRPC's generated code reads them",
-    "servicekit.catalogs.known": "a file that the suite wrote",
     "servicekit.status": "the status of a service's answer",
 }
 """Modules whose bytes are not a caller's, and whose they are."""

@@ -16,19 +16,16 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ("kit/src", "rules/src", "core/src", "services/*/src", "agents/src", "client/src")
 FUTURES = {
     "kit/src/servicekit/tasks/promise.py",
-    "kit/src/servicekit/audit/entries.py",
     "kit/src/servicekit/rpc/equal_calls.py",
     "kit/src/servicekit/admission/fair_permits.py",
     "kit/src/servicekit/rpc/local_channel.py",
     "kit/src/servicekit/admission/memory_budget.py",
-    "kit/src/servicekit/tasks/batch_queue.py",
     "kit/src/servicekit/deadlines.py",
 }
 """Modules that make futures by hand. Others use servicekit.tasks.promise, or the permits of
 these."""
 LOOPS = {
     "kit/src/servicekit/liveness.py: _heartbeat": "two steps that can't fail",
-    "services/retriever/src/retriever/watching/alerts.py: follow": "a stream of one caller",
 }
 """Loops without an end of their own outside servicekit.tasks.supervision, each with the reason."""
 OF_CALLERS = {

@@ -39,7 +39,6 @@ from retriever.wiring import (
     watch,
 )
 from retriever.workers.context import Worker
-from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.rpc import server
@@ -159,7 +158,6 @@ async def shop(
 
     def start_worker() -> None:
         lease = Lease(db, "index-writer", worker_id("test"), settings.worker_lease_seconds)
-        leadership = Leadership(lease, settings.worker_lease_seconds)
         stop = asyncio.Event()
         worker = Worker(
             catalogs,
@@ -168,7 +166,7 @@ async def shop(
             photos,
             index,
             client,
-            leadership,
+            lease,
             job_queue(db),
             worker_id("test"),
             backups,

@@ -19,6 +19,7 @@ from servicekit.clock import now_micros
 from servicekit.jobs.queue import Jobs
 from servicekit.sql.database import Database
 from servicekit.sql.retention import DAY_MICROS
+from servicekit.tasks.loops import Loop
 from tests.stores import NewStore, each_engine, only_sqlite
 from tests.waiting import until
 
@@ -54,8 +55,13 @@ async def test_what_is_turned_off_is_not_looked_at(
     for loop in loops(given, Mock(sealer=sealer), asyncio.Event()):
         kind = "landing" if loop.__qualname__ == "Landing.run" else "jobs"
         mine = loop.cr_frame.f_locals
-        heard.append(mine.get("alive", mine.get("name", kind)))
-        found.append(("" if heard[-1] else "unheard: ") + mine.get("failed", kind))
+        repeated = mine.get("self")
+        if isinstance(repeated, Loop):
+            heard.append(repeated.alive)
+            found.append(("" if repeated.alive else "unheard: ") + repeated.name)
+        else:
+            heard.append(mine.get("name", kind))
+            found.append(kind)
         loop.close()
     assert found == [*ALWAYS, UNLEARNING, *others]
     names = [each for each in heard if each]
@@ -75,7 +81,8 @@ async def test_jobs_that_ended_long_ago_go(tmp_path: Path, db: Database, days: i
     settings = WorkerSettings(export_store=str(tmp_path), job_days=days)
     stop, swept = asyncio.Event(), list[asyncio.Task[None]]()
     for loop in loops(settings, Mock(database=db), stop):
-        if loop.cr_frame.f_locals.get("failed") == "nothing swept":
+        repeated = loop.cr_frame.f_locals.get("self")
+        if isinstance(repeated, Loop) and repeated.name == "nothing swept":
             swept.append(asyncio.create_task(loop))
         else:
             loop.close()

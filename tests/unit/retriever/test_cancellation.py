@@ -4,8 +4,10 @@ import asyncio
 from pathlib import Path
 
 from retriever.adapters.durable import DurableFolder
+from retriever.catalog.synonyms import HeldSynonyms
 from retriever.domain.watches import DAY, SECOND, Watch, WatchDraft
 from retriever.record import Record
+from retriever.search.sampling import Samples
 from retriever.watching.frames import FrameChecks, FrameOutcome, SentFrame
 from retriever.watching.watches import Watches
 from tests.cancelling import cancelled_at_each_await
@@ -62,3 +64,19 @@ async def test_a_folder_takes_files_after_each_cancelled_write(tmp_path: Path) -
         assert await cancelled_at_each_await(call, check) > 0
     finally:
         folder.close()
+
+
+async def test_rules_and_samples_are_read_though_the_first_caller_left(record: Record) -> None:
+    synonyms, samples = HeldSynonyms(record), Samples()
+
+    async def call() -> None:
+        await synonyms.of("default")
+        await samples.of("default", 1, record)
+
+    async def check() -> None:
+        assert not await synonyms.of("default")
+        assert (await samples.of("default", 1, record)).rows == 0
+        for each in (synonyms._rules, samples._kept):
+            each.forget("default")
+
+    assert await cancelled_at_each_await(call, check) > 0

@@ -41,14 +41,6 @@ class StreamsExhausted(Refusal, ResourceExhausted, reason="STREAMS_EXHAUSTED"):
     retry_after = timedelta(seconds=10)
 
 
-def _add(held: dict[str, int], caller: str, change: int) -> None:
-    """Change the bytes that a caller holds. A Counter would take longer."""
-    if total := held.get(caller, 0) + change:
-        held[caller] = total
-    else:
-        held.pop(caller, None)
-
-
 class ByteBudget:
     """Budget of the bytes of requests that a process holds.
 
@@ -95,21 +87,14 @@ class ByteBudget:
 
     def taken(self, caller: str, size: int) -> bool:
         """Hold `size` bytes, at most `each`, if they are free now; return whether they were."""
-        held = self._held.get(caller, 0) + size
-        if self._waiting or size > self.free or held > self.each:
+        if self._waiting or not self._fits(caller, size):
             return False
-        self.free -= size
-        if held:
-            self._held[caller] = held
+        self._hold(caller, size)
         return True
 
     def release(self, caller: str, size: int) -> None:
         """Return `size` bytes."""
-        self.free += size
-        if left := self._held.get(caller, 0) - size:
-            self._held[caller] = left
-        else:
-            self._held.pop(caller, None)
+        self._hold(caller, -size)
         if self._waiting:
             self._wake()
 
@@ -118,7 +103,10 @@ class ByteBudget:
 
     def _hold(self, caller: str, size: int) -> None:
         self.free -= size
-        _add(self._held, caller, size)
+        if held := self._held.get(caller, 0) + size:  # a Counter would take longer
+            self._held[caller] = held
+        else:
+            self._held.pop(caller, None)
 
     def _wake(self) -> None:
         """Grant waiting requests that fit now, in order of arrival."""
@@ -195,33 +183,22 @@ async def holding(size: int) -> AsyncIterator[HeldBytes]:
         held.shrink(0)
 
 
-class UnreadAnswers:
+class UnreadAnswers(ByteBudget):
     """Budget of the bytes of answers that gRPC holds until the caller reads them.
 
     A caller that reads too slowly can start no further calls, and does not block others.
     """
 
-    def __init__(self, most: int) -> None:
-        self.free = most
-        self._each = most // 2
-        self._held: dict[str, int] = {}
-
     def check(self, caller: str) -> None:
         """Raise BytesExhausted while a caller holds half of the budget, or none is left."""
-        if self._held.get(caller, 0) >= self._each or self.free <= 0:
+        if self._held.get(caller, 0) >= self.each or self.free <= 0:
             raise BytesExhausted
 
     def hold(self, caller: str, size: int, context: Any) -> None:
         """Count the bytes of an answer until its call is over."""
         size += CALL_BYTES
-        self.free -= size
-        self._held[caller] = self._held.get(caller, 0) + size
-
-        def read(_: Any) -> None:
-            self.free += size
-            _add(self._held, caller, -size)
-
-        context.add_done_callback(read)
+        self._hold(caller, size)
+        context.add_done_callback(lambda _: self.release(caller, size))
 
 
 class HealthReads:

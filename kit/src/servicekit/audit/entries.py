@@ -10,6 +10,7 @@ since they could fill the store, nor do calls that limits rejected: metrics coun
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,6 +23,7 @@ from servicekit.audit.refusals import Refusals
 from servicekit.clock import Clock, new_id, now_micros
 from servicekit.errors import Code, ServiceError, Unauthenticated
 from servicekit.tasks.batch_queue import BatchQueue, BatchRules, QueueMetrics
+from servicekit.tasks.promise import Promise
 from sightline.common.v1.audit_service_pb2 import AuditEntry
 
 SECONDS: Final = 5.0
@@ -76,9 +78,7 @@ class _Written:
     """An entry for the writer."""
 
     entry: AuditEntry
-    stored: asyncio.Future[bool] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    stored: Promise[bool] = field(default_factory=Promise)
     """Result of the first attempt to store it."""
 
 
@@ -121,8 +121,10 @@ class Audit:
             return
         written = self._write(entry)
         if written is not None:
-            await asyncio.wait({written.stored}, timeout=SECONDS)
-            if not (written.stored.done() and written.stored.result()):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SECONDS):
+                    await written.stored.value()
+            if not written.stored.given:
                 telemetry.get_logger().error("audit entry not stored", entry=entry.entry_id)
 
     async def close(self, seconds: float) -> None:
@@ -174,8 +176,7 @@ class Audit:
             raise
         finally:
             for written in batch:
-                if not written.stored.done():
-                    written.stored.set_result(stored)
+                written.stored.keep(stored)
 
     def _entry(self, method: str, catalog_id: str, error: BaseException | None) -> AuditEntry:
         now = self._clock()

@@ -9,15 +9,15 @@ last list stays in use, and a file keeps it for the next start. Declared catalog
 
 import asyncio
 import contextvars
-import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Literal, Protocol
 
 from prometheus_client import Gauge
+from pydantic import TypeAdapter
 
 from servicekit.config import CATALOG_ID
 from servicekit.errors import (
@@ -38,7 +38,6 @@ READ_SECONDS: Final = 2.0
 LOOK_UP_SECONDS: Final = 0.2
 """Minimum seconds between two reads because of unknown catalogs, which callers may invent."""
 MOST_FILE_BYTES: Final = 16 * 2**20
-FORMAT: Final = 1
 
 STALE = Gauge(
     "sightline_catalogs_stale",
@@ -361,43 +360,36 @@ class AlsoNamed(Collection[str]):
         return len(self._catalogs) + len(self._others)
 
 
+@dataclass(frozen=True, slots=True)
+class _ListFile(CatalogList):
+    """A list as its file has it."""
+
+    format: Literal[1] = 1
+    """A list of another format, of another release, is not used."""
+
+
+_FILE: Final = TypeAdapter(_ListFile)
+
+
 def _load(file: Path) -> CatalogList:
     """Return the list of a file; an empty one if there is none, or it can't be used."""
     try:
-        return _parsed(file.read_bytes()[:MOST_FILE_BYTES])
+        found = _FILE.validate_json(file.read_bytes()[:MOST_FILE_BYTES])
+        if not all(CATALOG_ID.fullmatch(each.catalog_id) for each in found.catalogs):
+            raise ValueError("it names an invalid catalog")  # noqa: TRY301 - handled as the others
     except FileNotFoundError:
         return CatalogList("")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         get_logger().warning("list of catalogs not used", file=str(file), problem=str(error))
         return CatalogList("")
-
-
-def _parsed(data: bytes) -> CatalogList:
-    content = json.loads(data)
-    if content["format"] != FORMAT:
-        raise ValueError("it was written by another release")
-    catalogs = tuple(map(_listed, content["catalogs"]))
-    aliases = tuple((str(name), str(of)) for name, of in content.get("aliases", ()))
-    return CatalogList(str(content["revision"]), catalogs, aliases)
-
-
-def _listed(values: dict[str, Any]) -> ListedCatalog:
-    if not CATALOG_ID.fullmatch(values["catalog_id"]):
-        raise ValueError("it names an invalid catalog")
-    return ListedCatalog(**{**values, "state": CatalogState(values["state"])})
+    return CatalogList(found.revision, found.catalogs, found.aliases)
 
 
 def _save(file: Path, found: CatalogList) -> None:
     """Replace the file; errors are logged."""
-    rows: Sequence[dict[str, Any]] = [asdict(each) for each in found.catalogs]
-    content = {
-        "format": FORMAT,
-        "revision": found.revision,
-        "catalogs": rows,
-        "aliases": found.aliases,
-    }
+    content = _FILE.dump_json(_ListFile(found.revision, found.catalogs, found.aliases))
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(file, json.dumps(content).encode(), durable=False)
+        write_whole(file, content, durable=False)
     except OSError as error:
         get_logger().warning("list of catalogs not written", file=str(file), problem=str(error))

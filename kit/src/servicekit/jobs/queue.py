@@ -8,12 +8,14 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import cache
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, MetaData, Table
 
 from servicekit.admission import access
@@ -24,6 +26,8 @@ from servicekit.sql.database import Database
 from servicekit.sql.locks import lock
 from servicekit.sql.schema import flags, given, keys, numbers, texts
 from servicekit.tasks.supervision import Backoff, supervised, tell
+
+P = TypeVar("P")
 
 
 class JobState(StrEnum):
@@ -89,6 +93,15 @@ class Job:
     created_time: int
     started_time: int
     finished_time: int
+
+    def given(self, kind: type[P]) -> P:
+        """Return the parameters as a dataclass that declares those of the job's kind; others, of
+        another release, are left out. Raises ValueError."""
+        reader: TypeAdapter[P] = _reader(kind)
+        return reader.validate_python(dict(self.params))
+
+
+_reader: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def jobs_table(metadata: MetaData) -> Table:
@@ -164,15 +177,16 @@ class Jobs:
         self,
         kind: str,
         catalog_id: str,
-        params: Mapping[str, Any],
+        params: object,
         request_id: str = "",
         *,
         beside: Beside | None = None,
         decide: Decide | None = None,
     ) -> Job:
         """Create a PENDING job of the current caller, or return the one that this `request_id`
-        already created, with its `params` (JSON values). Raises JobsFull, and the errors of
-        `beside`, which is called for a new job only; the job is then not created.
+        already created, with its `params` (a dataclass or a mapping, of JSON values). Raises
+        JobsFull, and the errors of `beside`, which is called for a new job only; the job is then
+        not created.
 
         A request is remembered as long as its job: what has to happen once for each job belongs
         into `beside`, not into a record with a key and a term of its own.
@@ -327,9 +341,7 @@ class Jobs:
         shown = map(self._shown, rows)
         return [job for job in shown if not job.finished_time]
 
-    def _new(
-        self, kind: str, catalog_id: str, params: Mapping[str, Any], request_id: str
-    ) -> dict[str, Any]:
+    def _new(self, kind: str, catalog_id: str, params: Any, request_id: str) -> dict[str, Any]:
         now = self._clock()
         empty = ("error_reason", "error_message", "owner")
         zero = ("done", "total", "attempts", "lease_until", "started_time", "finished_time")
@@ -342,7 +354,7 @@ class Jobs:
             "catalog_id": catalog_id,
             "request_id": request_id or job_id,
             "caller": access.known(),
-            "params": json.dumps(dict(params)),
+            "params": json.dumps(dict(params) if isinstance(params, Mapping) else asdict(params)),
             "result": "{}",
             "state": JobState.PENDING,
             "cancel_requested": False,

@@ -8,15 +8,17 @@ from contextlib import aclosing
 
 from servicekit.errors import FailedPrecondition, Internal
 from servicekit.jobs.queue import Job, JobNotFound, Jobs, JobState
-from servicekit.jobs.watches import JobWatches
 from servicekit.rpc.messages import MessageWriter
 from servicekit.rpc.requests import enter, page_place, page_size, page_token
 from servicekit.rpc.server import Context
+from servicekit.tasks.followed import FollowedValues
 from sightline.common.v1 import job_pb2, job_service_pb2_grpc
 from sightline.common.v1 import job_service_pb2 as pb
 
 DEFAULT_PAGE = 50
 MAX_PAGE = 1_000
+WATCH_SECONDS = 0.25
+"""Seconds between two reads of a watched job."""
 
 
 class JobServicer(job_service_pb2_grpc.JobServiceServicer):
@@ -27,7 +29,7 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         self._owner = owner
         self._catalogs = catalogs
         self._jobs = jobs
-        self._watches = JobWatches(jobs.get)
+        self._followed = FollowedValues("jobs", jobs.get, WATCH_SECONDS, is_last=_has_ended)
 
     async def GetJob(self, request: pb.GetJobRequest, context: Context) -> job_pb2.Job:
         """Return one job."""
@@ -62,7 +64,8 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
     ) -> AsyncIterator[job_pb2.Job]:
         """Yield the job now and at every change until it has ended."""
         sent = None
-        async with aclosing(self._watches.follow(await self._find(request))) as states:
+        job = await self._find(request)
+        async with aclosing(self._followed.follow(job.id, job)) as states:
             async for job in states:
                 message = job_message(job, self._owner)
                 if message != sent:
@@ -77,6 +80,10 @@ class JobServicer(job_service_pb2_grpc.JobServiceServicer):
         if job.catalog_id != catalog:
             raise JobNotFound(request.job_id)
         return job
+
+
+def _has_ended(job: Job) -> bool:
+    return job.state not in (JobState.PENDING, JobState.RUNNING)
 
 
 def job_message(job: Job, owner: str) -> job_pb2.Job:

@@ -32,7 +32,8 @@ from servicekit.rpc.interceptors import ObservedServer
 from servicekit.rpc.local_channel import LocalServer
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.rpc.tls import Certificates
-from servicekit.tasks.supervision import confined, supervised
+from servicekit.tasks.loops import Loop
+from servicekit.tasks.supervision import confined
 from servicekit.watched_files import Unreadable
 
 T = TypeVar("T")
@@ -232,13 +233,12 @@ async def _renew(certificates: Collection[Certificates]) -> None:
     """Reload changed certificates also without new connections, so that their metric is current."""
 
     async def renew() -> None:
-        await asyncio.sleep(RENEW_SECONDS)
         for each in certificates:
             with confined("certificates"):
                 each.calling()
 
     if certificates:
-        await supervised("certificates", renew)
+        await Loop("certificates", renew, RENEW_SECONDS).run()
 
 
 def _add_methods(service: Any, servicer: object, server: Any) -> None:

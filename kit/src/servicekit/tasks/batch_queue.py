@@ -16,6 +16,7 @@ from typing import Generic, TypeVar
 from prometheus_client import Counter, Gauge
 
 from servicekit.errors import ServiceError
+from servicekit.tasks.supervision import rest
 from servicekit.telemetry import get_logger
 
 PATIENCE_SECONDS = 15.0
@@ -82,8 +83,7 @@ class BatchQueue(Generic[T]):
         self._load = 0
         self._held: Tally[Hashable] = Tally()
         """Load by owner."""
-        self._is_closing = False
-        self._gathering: asyncio.Future[None] | None = None
+        self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def offer(self, item: T) -> bool:
@@ -120,7 +120,7 @@ class BatchQueue(Generic[T]):
         owner = self._batches.owner
         held = self._held[owner(item)] * 2 if owner else 0
         fits = self._load + load <= self._most_load and held < self._most_load
-        return fits and not self._is_closing
+        return fits and not self._closing.is_set()
 
     def _hold(self, item: T, load: int) -> None:
         self._load += load
@@ -147,9 +147,7 @@ class BatchQueue(Generic[T]):
 
     async def close(self, seconds: float) -> None:
         """Accept no more items, send queued ones for at most `seconds`, drop the rest."""
-        self._is_closing = True
-        if self._gathering is not None:
-            _end(self._gathering)
+        self._closing.set()
         if self._task is not None:
             await asyncio.wait({self._task}, timeout=seconds)
             self._task.cancel()
@@ -171,14 +169,8 @@ class BatchQueue(Generic[T]):
     async def _gathered(self) -> None:
         """Wait until the oldest item has waited for `gather` seconds; not after `close`."""
         since, _, _ = next(iter(self._waiting.values()))
-        seconds = since + self._gather - self._clock()
-        if seconds > 0 and not self._is_closing:
-            self._gathering = gathering = asyncio.get_running_loop().create_future()
-            timer = gathering.get_loop().call_later(seconds, _end, gathering)
-            try:
-                await gathering
-            finally:
-                timer.cancel()
+        if (seconds := since + self._gather - self._clock()) > 0:
+            await rest(seconds, self._closing)
 
     async def _hand_over(self, batch: Sequence[Hashable]) -> bool:
         """Send a batch. Return False if it is to be sent again after a pause."""
@@ -230,8 +222,3 @@ class BatchQueue(Generic[T]):
             _, item, load = self._waiting.pop(key)
             self._hold(item, -load)
         self._counts.waiting.set(len(self._waiting))
-
-
-def _end(gathering: asyncio.Future[None]) -> None:
-    if not gathering.done():
-        gathering.set_result(None)

@@ -33,15 +33,15 @@ class Loop:
     """Name under which steps are reported to servicekit.liveness, so that one that hangs is
     detected; a long step must report itself. Empty: not reported."""
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Repeat the step, at first at once, until `stop` is set."""
+    async def run(self, stop: asyncio.Event | None = None) -> None:
+        """Repeat the step, at first at once, until `stop` is set, or until cancelled."""
         backoff = Backoff(self.seconds or FIRST_SECONDS, max(self.seconds, _FAILED_SECONDS))
         try:
             await supervised(self.name, lambda: self._once(stop), backoff, stop=stop)
         finally:
             LIVENESS.suspend(self.alive)
 
-    async def _once(self, stop: asyncio.Event) -> None:
+    async def _once(self, stop: asyncio.Event | None) -> None:
         if self.alive:
             LIVENESS.report(self.alive)
         if self.wake is not None:
@@ -56,8 +56,10 @@ class Loop:
             await _unless(stop, pause(self.seconds, self.wake, self.latest))
 
 
-async def _unless(stop: asyncio.Event, waiting: Coroutine[Any, Any, None]) -> None:
+async def _unless(stop: asyncio.Event | None, waiting: Coroutine[Any, Any, None]) -> None:
     """Wait for something, or until `stop` is set."""
+    if stop is None:
+        return await waiting
     waits = [asyncio.create_task(each) for each in (waiting, stop.wait())]
     try:
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

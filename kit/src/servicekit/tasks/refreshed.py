@@ -30,6 +30,8 @@ class RefreshRules:
     """Maximum time of a read."""
     oldest: float = float("inf")
     """Age from which a value is not used."""
+    wait: float = 0.0
+    """Maximum time for which a call waits for a newer value than one that is no longer fresh."""
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +48,8 @@ class _Entry(Generic[V]):
     due: float = -float("inf")
     task: asyncio.Task[None] | None = None
     """The newest read."""
+    error: Exception | None = None
+    """Error of the last read that ended, if it failed."""
 
 
 class Refreshed(Generic[K, V]):
@@ -65,22 +69,34 @@ class Refreshed(Generic[K, V]):
         *,
         patience: float = float("inf"),
         anew: bool = False,
+        fresh: float | None = None,
     ) -> V | None:
         """Return the value of a key; None: there is none that may be used.
 
         `read` is started if the value is missing or no longer fresh; failures are logged and
-        counted. Only without a usable value, or `anew`, is it awaited, for at most `patience`
-        seconds. `anew`: a value of a read that starts now is wanted, whatever runs or is held.
+        counted. Without a usable value, or `anew`, it is awaited for at most `patience` seconds;
+        otherwise as the rules say. `anew`: a value of a read that starts now is wanted, whatever
+        runs or is held. `fresh`: instead of that of the rules, if it is shorter.
         """
         entry = self._entries.setdefault(key, _Entry())
-        due = self._clock() >= entry.due and (entry.task is None or entry.task.done())
-        if anew or due:
-            entry.started += 1
-            reading = self._read(entry, entry.started, read)
-            entry.task = asyncio.create_task(reading, context=Context())
-        if entry.task is not None and (anew or self._usable(entry) is None):
-            await asyncio.wait({entry.task}, timeout=min(patience, self._rules.longest))
+        await self._bring_up(entry, read, patience, anew=anew, fresh=fresh)
         return self._usable(entry)
+
+    async def require(
+        self, key: K, read: Callable[[], Awaitable[V]], *, fresh: float | None = None
+    ) -> V:
+        """Return the value of a key as `get` does. If there is none, raise why the read failed."""
+        entry = self._entries.setdefault(key, _Entry())
+        await self._bring_up(entry, read, fresh=fresh)
+        if (found := self._usable(entry)) is None:
+            raise entry.error or TimeoutError
+        return found
+
+    def expire(self, key: K) -> None:
+        """Have a value read again at its next use; what was read until then stays in use, but for
+        reads under way."""
+        if (entry := self._entries.get(key)) is not None:
+            entry.due, entry.taken, entry.task = -float("inf"), entry.started, None
 
     def peek(self, key: K) -> V | None:
         """Return the value of a key without a read; None: there is none that may be used."""
@@ -90,6 +106,29 @@ class Refreshed(Generic[K, V]):
     def forget(self, key: K) -> None:
         """Drop the value of a key, and those of its reads under way."""
         self._entries.pop(key, None)
+
+    async def _bring_up(
+        self,
+        entry: _Entry[V],
+        read: Callable[[], Awaitable[V]],
+        patience: float = float("inf"),
+        *,
+        anew: bool = False,
+        fresh: float | None = None,
+    ) -> None:
+        """Read a value again if that is due, and wait for it if that is necessary."""
+        now, rules = self._clock(), self._rules
+        due = now >= entry.due or (fresh is not None and now >= entry.read_at + fresh)
+        if anew or (due and (entry.task is None or entry.task.done())):
+            entry.started += 1
+            reading = self._read(entry, entry.started, read)
+            entry.task = asyncio.create_task(reading, context=Context())
+        if entry.task is None:
+            return
+        if anew or self._usable(entry) is None:
+            await asyncio.wait({entry.task}, timeout=min(patience, rules.longest))
+        elif due and rules.wait:
+            await asyncio.wait({entry.task}, timeout=rules.wait)
 
     def _usable(self, entry: _Entry[V]) -> V | None:
         return entry.value if self._clock() - entry.read_at < self._rules.oldest else None
@@ -102,8 +141,9 @@ class Refreshed(Generic[K, V]):
                     value = await read()
         except Exception as error:  # of any kind: no caller is the cause
             tell(self._name, error)
+            entry.error = error.with_traceback(None)  # its frames would be held
             entry.due = self._clock() + rules.again
             return
         if number > entry.taken:
-            entry.value, entry.read_at, entry.taken = value, began, number
+            entry.value, entry.read_at, entry.taken, entry.error = value, began, number, None
             entry.due = self._clock() + rules.fresh

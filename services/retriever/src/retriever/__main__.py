@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Container
 from contextlib import suppress
+from functools import partial
 
 from prometheus_client import REGISTRY
 from threadpoolctl import threadpool_limits
@@ -72,6 +73,7 @@ from servicekit.rpc.job_service import JobServicer
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding, run, serve
 from servicekit.startup import check_engine, load, observe
+from servicekit.tasks.loops import Loop
 from servicekit.tasks.supervision import confined, pause, supervised
 
 
@@ -183,11 +185,8 @@ async def keep_up(columns: Columns, record: Record, catalogs: Container[str]) ->
     commits = record.commits()
     least = POLL_SECONDS if commits is None else KEEP_UP_SECONDS
 
-    async def update() -> None:
-        await pause(least, commits, LATEST_SECONDS)
-        await columns.keep_up(catalogs)
-
-    await supervised("columns", update)
+    update = partial(columns.keep_up, catalogs)
+    await Loop("columns", update, least, commits, LATEST_SECONDS).run()
 
 
 AHEAD_SECONDS = 0.05

@@ -38,7 +38,6 @@ from retriever.wiring import (
     webhook_keys,
 )
 from retriever.workers.context import Worker
-from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
 from servicekit.clock import now_micros
 from servicekit.rpc.server import run
@@ -75,7 +74,7 @@ async def main(settings: RetrieverSettings) -> None:
         photos,
         index,
         embedder,
-        Leadership(Lease(db, LEASE, name, seconds), seconds),
+        Lease(db, LEASE, name, seconds),
         job_queue(db),
         name,
         files,

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -414,3 +415,19 @@ async def test_a_job_that_can_not_be_read_delays_no_other(
     assert [each.id for each in await board.list()] == [made.id, broken.id]
     assert (await claimed(board)).id == made.id
     assert await board.claim(["train"], "w1", 30) is None
+
+
+@dataclass(frozen=True)
+class Plan:
+    epochs: int
+    tags: tuple[str, ...] = ()
+
+
+async def test_a_job_gives_its_parameters_as_they_were_typed(board: Jobs) -> None:
+    made = await board.create("train", "default", Plan(3, ("a",)))
+    assert made.given(Plan) == Plan(3, ("a",))
+    later = await board.create("train", "default", {"epochs": 3, "of_a_later_release": True})
+    assert later.given(Plan) == Plan(3)
+    wrong = await board.create("train", "default", {"epochs": "many"})
+    with pytest.raises(ValueError, match="epochs"):
+        wrong.given(Plan)

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from servicekit.jobs.queue import Job, JobNotFound, JobState
-from servicekit.jobs.watches import WATCH_SECONDS
-from servicekit.rpc.job_service import JobServicer
+from servicekit.rpc.job_service import WATCH_SECONDS, JobServicer
 from sightline.common.v1 import job_pb2
 from sightline.common.v1 import job_service_pb2 as pb
 from tests import virtual_time

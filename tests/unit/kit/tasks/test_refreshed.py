@@ -117,3 +117,49 @@ async def test_a_call_waits_no_longer_than_its_patience(monkeypatch: pytest.Monk
     source.asked[0].set_result(1)
     await settle()
     assert await values.get("a", source, patience=0.0) == 1
+
+
+async def test_a_call_waits_for_a_newer_value_as_long_as_the_rules_say() -> None:
+    clock = Clock()
+    rules = RefreshRules(fresh=10.0, again=5.0, longest=30.0, wait=30.0)
+    values = Refreshed[str, int]("some", rules, clock)
+    read = reader(1, 2, Unavailable("down", reason="DOWN"))
+    assert await values.get("a", read) == 1
+    clock.now = 10.0
+    assert await values.get("a", read) == 2
+    clock.now = 20.0
+    assert await values.get("a", read) == 2, "it can't be read"
+
+
+async def test_an_expired_value_is_read_again_and_reads_that_began_before_do_not_count() -> None:
+    values, source = Refreshed[str, int]("some", RULES), Source()
+    early = asyncio.create_task(values.get("a", source))
+    await settle()
+    values.expire("a")
+    late = asyncio.create_task(values.get("a", source))
+    await settle()
+    source.asked[1].set_result(2)
+    assert await late == 2
+    source.asked[0].set_result(1)
+    await early
+    assert values.peek("a") == 2
+    values.expire("b")
+
+
+async def test_a_required_value_that_cannot_be_read_raises_why() -> None:
+    values = Refreshed[str, int]("some", RefreshRules(fresh=1.0, again=0.0, longest=30.0))
+    read = reader(Unavailable("down", reason="DOWN"), 2)
+    with pytest.raises(Unavailable):
+        await values.require("a", read)
+    assert await values.require("a", read) == 2
+
+
+async def test_a_shorter_time_than_that_of_the_rules_counts() -> None:
+    clock = Clock()
+    values = Refreshed[str, int]("some", RULES, clock)
+    read = reader(1, 2)
+    await values.get("a", read)
+    clock.now = 1.0
+    assert await values.get("a", read, fresh=1.0) == 1
+    await settle()
+    assert values.peek("a") == 2

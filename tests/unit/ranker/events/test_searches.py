@@ -8,7 +8,7 @@ import pytest
 from ranker.domain.consent import Decision, Purpose
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.domain.searches import DAYS, LONGEST, SearchCount, counted, normal
-from ranker.events.searches import COUNT_MICROS, FrequentSearches
+from ranker.events.searches import COUNT_SECONDS, FrequentSearches
 from ranker.record.consent_changes import ConsentRecord
 from ranker.record.events import EventRecord
 from ranker.record.searches import SearchRecord
@@ -96,7 +96,7 @@ async def test_they_are_counted_again_after_ten_minutes():
     searches = FrequentSearches(record, 20, clock=lambda: now[0])
     first = await searches.of("default")
     assert first.searches == [SearchCount("red wine", 20)]
-    now[0] += COUNT_MICROS - 1
+    now[0] += int(COUNT_SECONDS * 1e6) - 1
     assert await searches.of("default") is first
     now[0] += 1
     assert (await searches.of("default")).time_micros == now[0]

@@ -151,7 +151,7 @@ class Bench:
         self.stop = asyncio.Event()
 
     async def ask(self, version: str = "m0", *, rewrite: bool = False) -> Job:
-        await self.jobs.create(PUBLISH, "default", publish.params(version, rewrite=rewrite))
+        await self.jobs.create(PUBLISH, "default", publish.PublishPlan(version, rewrite))
         job = await self.jobs.claim((PUBLISH,), "me", 60)
         assert job is not None
         return job
@@ -356,7 +356,7 @@ async def test_each_promotion_and_rollback_is_followed_once(bench: Bench, db: Da
 
 
 async def test_a_failed_job_names_its_reason(bench: Bench) -> None:
-    await bench.jobs.create(PUBLISH, "default", publish.params("unknown"))
+    await bench.jobs.create(PUBLISH, "default", publish.PublishPlan("unknown"))
 
     async def corrupt(catalog_id: str, version: str) -> Model:
         raise ModelCorrupt("the arrays have another hash")
@@ -364,6 +364,6 @@ async def test_a_failed_job_names_its_reason(bench: Bench) -> None:
     (job,) = await published(bench, 1)
     assert (job.state, job.error_reason) == (JobState.FAILED, "MODEL_NOT_FOUND")
     bench.models.load = corrupt  # type: ignore[method-assign]
-    await bench.jobs.create(PUBLISH, "default", publish.params("m0"))
+    await bench.jobs.create(PUBLISH, "default", publish.PublishPlan("m0"))
     _, job = await published(bench, 2)
     assert (job.state, job.error_reason) == (JobState.FAILED, "MODEL_CORRUPT")

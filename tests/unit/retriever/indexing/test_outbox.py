@@ -9,8 +9,9 @@ from retriever.domain.errors import (
 )
 from retriever.domain.generation import Generation
 from retriever.indexing import outbox
-from retriever.indexing.outbox import LeadershipLost, apply_outbox
+from retriever.indexing.outbox import apply_outbox
 from retriever.record import Record
+from servicekit.sql.leases import LeaseLost
 from sightline_rules.photos import image_id
 from tests.fakes.index import Always, FakeIndex, Never
 from tests.unit.retriever.conftest import vectors, write
@@ -104,7 +105,7 @@ async def test_who_does_not_lead_writes_nothing(
 ) -> None:
     await record.write("default", [write("a", PHOTOS[0])])
     await record.save_vectors(made, vectors(PHOTOS[0]))
-    with pytest.raises(LeadershipLost):
+    with pytest.raises(LeaseLost):
         await apply_outbox(made, record, index, Never())
     assert held(made, index) == {}
 
@@ -116,6 +117,6 @@ async def test_a_call_that_outlasts_the_lease_is_given_up(
     await record.write("default", [write("a", PHOTOS[0])])
     await record.save_vectors(made, vectors(PHOTOS[0]))
     index.upsert_seconds = 30.0
-    with pytest.raises(LeadershipLost):
+    with pytest.raises(LeaseLost):
         await apply_outbox(made, record, index, Always(0.05))
     assert held(made, index) == {}

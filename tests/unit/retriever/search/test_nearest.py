@@ -24,6 +24,7 @@ from tests.fakes.index import DIMENSION, VERSION, FakeIndex, vector_of
 from tests.unit.retriever.conftest import generation, write
 from tests.unit.retriever.rows import searcher
 from tests.unit.retriever.search.conftest import follow
+from tests.waiting import until
 
 HNSW = IndexParameters(kind=IndexKind.HNSW, ef=64)
 COUNT = 200
@@ -210,10 +211,11 @@ async def test_a_sample_is_drawn_anew_after_writes(
     assert await samples.of("default", 2, record) is first, "too soon"
     now[0] = 2.0
     assert await samples.of("default", 2, record) is first, "no search waits for it"
-    task = samples._kept["default"].task
-    assert task is not None
-    await task
-    assert (await samples.of("default", 2, record)).rows == 100
+
+    async def drawn() -> bool:
+        return (await samples.of("default", 2, record)).rows == 100
+
+    await until(drawn)
 
 
 async def test_the_number_of_rows_is_estimated_by_how_far_the_ids_of_a_sample_lie_apart(

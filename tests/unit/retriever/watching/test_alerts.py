@@ -36,10 +36,6 @@ class WatchedRecord(Record):
         return await super().newest_alert(catalog_id)
 
 
-async def soon(_: float) -> None:
-    await asyncio.sleep(0)
-
-
 @pytest.fixture
 def record(db: Database) -> WatchedRecord:
     return WatchedRecord(db)
@@ -47,7 +43,7 @@ def record(db: Database) -> WatchedRecord:
 
 @pytest.fixture
 def follower(record: WatchedRecord) -> AlertFollower:
-    return AlertFollower(record, soon)
+    return AlertFollower(record, 0.0)
 
 
 async def test_alerts_follow_from_now_on_each_once(
@@ -61,7 +57,7 @@ async def test_alerts_follow_from_now_on_each_once(
             alert, token = await anext(found)
             assert alert is not None
             assert (alert.sequence, place_of(token)) == (sequence, sequence)
-    assert follower._newest == {}
+    assert follower._newest._followed == {}
 
 
 async def test_a_stream_goes_on_behind_its_token(
@@ -100,12 +96,12 @@ async def test_one_read_serves_all_followers(
         following.append(asyncio.ensure_future(anext(stream)))
     for _ in range(9):
         await asyncio.sleep(0)
-    assert len(follower._newest) == 1
+    assert len(follower._newest._followed) == 1
     await record.store(1)
     assert {token for _, token in await asyncio.gather(*following)} == {resume_token(1)}
     for stream in streams:
         await stream.aclose()
-    assert follower._newest == {}
+    assert follower._newest._followed == {}
 
 
 @pytest.mark.parametrize("token", ["1", "after-", "after--1", "after-1 ", "after-" + "9" * 19])

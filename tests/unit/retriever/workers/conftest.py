@@ -15,7 +15,6 @@ from retriever.servicer.filter_messages import unpacked
 from retriever.settings import RetrieverSettings
 from retriever.wiring import job_queue
 from retriever.workers.context import Worker
-from retriever.workers.leader import Leadership
 from retriever.workers.leader_loops import lead_in_turn
 from servicekit.artefacts.backups import Backups
 from servicekit.catalogs.known import KnownCatalogs
@@ -49,7 +48,7 @@ class Bench:
 
     def worker(self, owner: str) -> Worker:
         seconds = self.settings.worker_lease_seconds
-        leadership = Leadership(Lease(self.db, "index-writer", owner, seconds), seconds)
+        leadership = Lease(self.db, "index-writer", owner, seconds)
         return Worker(
             KnownCatalogs(self.catalogs),
             self.settings,

@@ -6,13 +6,11 @@ import asyncio
 
 import pytest
 
-from retriever.indexing.outbox import LeadershipLost
 from retriever.workers import leader_loops
-from retriever.workers.leader import Leadership
 from servicekit import liveness
 from servicekit.jobs.queue import Jobs
 from servicekit.sql.database import Database
-from servicekit.sql.leases import Lease
+from servicekit.sql.leases import Lease, LeaseLost
 from servicekit.tasks.supervision import Backoff
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import VERSION
@@ -29,8 +27,8 @@ def test_waits_double_up_to_the_longest_and_start_anew_after_a_success() -> None
 
 
 async def test_one_leads_and_another_follows_when_it_lets_go(db: Database) -> None:
-    first = Leadership(Lease(db, "x", "first", 5), 5)
-    second = Leadership(Lease(db, "x", "second", 5), 5)
+    first = Lease(db, "x", "first", 5)
+    second = Lease(db, "x", "second", 5)
     assert first.left() == 0
     assert await first.acquire()
     assert first.left() > 0
@@ -42,12 +40,12 @@ async def test_one_leads_and_another_follows_when_it_lets_go(db: Database) -> No
 
 
 async def test_a_lease_that_another_took_ends_the_leadership(db: Database) -> None:
-    leadership = Leadership(Lease(db, "x", "first", 0.2), 0.2)
+    leadership = Lease(db, "x", "first", 0.2)
     assert await leadership.acquire()
     await asyncio.sleep(0.25)
     assert leadership.left() == 0
     assert await Lease(db, "x", "second", 60).acquire()
-    with pytest.raises(LeadershipLost):
+    with pytest.raises(LeaseLost):
         await leadership.keep()
 
 

@@ -8,7 +8,7 @@ from google.rpc import status_pb2
 
 from embedder.domain.inspection import least_rate
 from embedder.domain.references import ListedReference
-from embedder.inspection.inspect_piece import InspectionQuery, Inspector
+from embedder.inspection.inspect_piece import InspectedPiece, InspectionQuery, Inspector
 from embedder.inspection.references import References
 from embedder.servicer import messages
 from servicekit.rpc.requests import RequestInvalid, enter, take_request_id
@@ -120,18 +120,22 @@ class InspectionServicer(inspection_service_pb2_grpc.InspectionServiceServicer):
             ),
             stages,
         )
-        reference = found.reference
-        return messages.message_of(
-            pb.InspectResponse,
-            found.comparison,
-            false_alarm_rate=found.rate,
-            heat_map_png=found.png,
-            reference_id=reference.reference_id,
-            version=reference.version,
-            product_id=reference.product_id,
-            request_id=take_request_id(request.request_id),
-            **messages.measured(stages),
-        )
+        request_id = take_request_id(request.request_id)
+        return _inspected(found, request_id=request_id, **messages.measured(stages))
+
+
+def _inspected(found: InspectedPiece, **given: object) -> pb.InspectResponse:
+    reference = found.reference
+    return messages.message_of(
+        pb.InspectResponse,
+        found.comparison,
+        false_alarm_rate=found.rate,
+        heat_map_png=found.png,
+        reference_id=reference.reference_id,
+        version=reference.version,
+        product_id=reference.product_id,
+        **given,
+    )
 
 
 def _reference(listed: ListedReference) -> pb.InspectionReference:

@@ -1,11 +1,9 @@
 """Spaces as messages."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from embedder.domain.items import Priority
 from embedder.domain.manifest import ServingState, SpaceManifest
@@ -18,13 +16,6 @@ from servicekit.telemetry import Stage, Stages
 from sightline.common.v1 import answer_pb2, photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 
-
-def _timestamp(value: datetime) -> Timestamp:
-    message = Timestamp()
-    message.FromDatetime(value)
-    return message
-
-
 message_of = MessageWriter(
     {
         "photo_count": "photos",
@@ -32,8 +23,7 @@ message_of = MessageWriter(
         "least_false_alarm_rate": "least_rate",
         "model": "name",
         "category_count": "categories",
-    },
-    {datetime: _timestamp},
+    }
 )
 """Converts values to messages; see MessageWriter."""
 

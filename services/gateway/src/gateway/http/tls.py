@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from pathlib import Path
 from typing import Self
 
 from gateway.http.settings import HttpSettings
 from servicekit.rpc.tls import CERTIFICATE, KEY, Certificates
-from servicekit.tasks.supervision import supervised
+from servicekit.tasks.loops import Loop
 
 RENEW_SECONDS = 60.0
 """Seconds between two looks at the files of certificates."""
@@ -38,10 +37,9 @@ class CallersTls:
 
     async def renew(self) -> None:
         """Reload changed certificates until cancelled; new connections use them."""
-        await supervised("certificates", self._renew)
+        await Loop("certificates", self._renew, RENEW_SECONDS).run()
 
     async def _renew(self) -> None:
-        await asyncio.sleep(RENEW_SECONDS)
         # Only what was checked: a context has no key any more after half of a pair.
         if (now := self._files.calling()) is not self._used:
             self._load()

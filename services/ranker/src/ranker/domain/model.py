@@ -22,6 +22,13 @@ TRAIN, EVALUATE, UNLEARN = "train", "evaluate", "unlearn"
 """Kinds of jobs that train and evaluate a model, and that subtract erased shoppers from models."""
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluatePlan:
+    """Parameters of an evaluation."""
+
+    model_version: str
+
+
 class ModelVerdict(StrEnum):
     """Verdict of an evaluation. The names are stored."""
 

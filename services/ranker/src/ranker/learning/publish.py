@@ -11,7 +11,7 @@ does not answer, the job waits for it.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -63,9 +63,12 @@ class PublishedModels:
         return found.version if found else ""
 
 
-def params(version: str, *, rewrite: bool = False) -> dict[str, Any]:
-    """Return the job's parameters as JSON values."""
-    return {"model_version": version, "rewrite": rewrite}
+@dataclass(frozen=True, slots=True)
+class PublishPlan:
+    """Parameters of a publication."""
+
+    model_version: str
+    rewrite: bool = False
 
 
 @dataclass(slots=True)
@@ -84,11 +87,12 @@ class Publication:
         Raises what `jobs.progress` does, JobLeft on `stop`, PublishIncomplete, ModelNotFound,
         ModelCorrupt, and errors of the retriever.
         """
-        catalog_id, version = self.job.catalog_id, str(self.job.params["model_version"])
+        catalog_id, plan = self.job.catalog_id, self.job.given(PublishPlan)
+        version = plan.model_version
         model = await self.models.load(catalog_id, version)
         self.done, self.total = self.job.done, len(model.item_ids)
         made = await self._generation(model)
-        if self.job.params["rewrite"] or not made.verified:
+        if plan.rewrite or not made.verified:
             await self._fill(model, made.name)
         active = await self._activate(version)
         await self._tidy_up(version)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ranker.adapters.model_store import ModelStore
 from ranker.domain.errors import ModelNotFound, ModelUnproven
-from ranker.domain.model import EVALUATE, TRAIN, ModelRecord
+from ranker.domain.model import EVALUATE, TRAIN, EvaluatePlan, ModelRecord
 from ranker.domain.nights import following
 from ranker.learning import publish
 from ranker.learning.feedback import health
@@ -76,8 +76,8 @@ class ModelServicer:
         catalog_id = enter(request.catalog_id, request.request_id, self.catalogs)
         check_request_id(request.request_id)
         version = (await self._named(catalog_id, request.model_version)).version
-        params = {"model_version": version}
-        return job_message(await self.jobs.create(EVALUATE, catalog_id, params, request.request_id))
+        plan = EvaluatePlan(version)
+        return job_message(await self.jobs.create(EVALUATE, catalog_id, plan, request.request_id))
 
     async def GetEvaluation(
         self, request: pb.GetEvaluationRequest, context: Context
@@ -144,8 +144,8 @@ class ModelServicer:
             if serving is None:
                 raise ModelNotFound("no model serves: name a version, or promote a model")
             version = serving.version
-        params = publish.params(version, rewrite=request.rewrite)
-        job = await self.jobs.create(publish.PUBLISH, catalog_id, params, request.request_id)
+        plan = publish.PublishPlan(version, request.rewrite)
+        job = await self.jobs.create(publish.PUBLISH, catalog_id, plan, request.request_id)
         return job_message(job)
 
     async def _named(self, catalog_id: str, version: str) -> ModelRecord:

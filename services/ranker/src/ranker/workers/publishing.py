@@ -26,6 +26,6 @@ class Publisher:
                 continue
             key = f"serving {model.version} since {model.promoted_micros}"
             if f"{catalog_id} {key}" not in self._asked:
-                params = publish.params(model.version)
-                await self.jobs.create(publish.PUBLISH, catalog_id, params, key)
+                plan = publish.PublishPlan(model.version)
+                await self.jobs.create(publish.PUBLISH, catalog_id, plan, key)
                 self._asked.add(f"{catalog_id} {key}")

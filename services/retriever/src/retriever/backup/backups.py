@@ -60,6 +60,25 @@ class BackupTools:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupPlan:
+    """Parameters of a backup."""
+
+    backup_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan(BackupPlan):
+    """Parameters of a restore."""
+
+    source: str
+    """Catalog of the backup."""
+    force: bool
+    before: int
+    """Products that were written since this commit stay."""
+    unsigned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Quota:
     """Quota of the backups of one catalog."""
 
@@ -85,8 +104,8 @@ async def create(
         if count + len(found) >= quota.count or 0 < quota.size <= size:
             raise BackupQuota(count + len(found), size)
 
-    params = {"backup_id": new_id(now)}
-    return await jobs.create(BACKUP, catalog_id, params, request_id, decide=decide)
+    plan = BackupPlan(new_id(now))
+    return await jobs.create(BACKUP, catalog_id, plan, request_id, decide=decide)
 
 
 async def list_backups(
@@ -149,14 +168,8 @@ async def ask_restore(
         held = await record.tally(catalog_id, CatalogPart(All(), before, None, 1))
         if held.product_ids:
             raise CatalogNotEmpty
-    params = {
-        "backup_id": backup_id,
-        "source": source,
-        "force": force,
-        "unsigned": unsigned,
-        "before": before,
-    }
-    return await jobs.create(RESTORE, catalog_id, params, same)
+    plan = RestorePlan(backup_id, source, force=force, unsigned=unsigned, before=before)
+    return await jobs.create(RESTORE, catalog_id, plan, same)
 
 
 def check_catalog(manifest: Manifest, source: str) -> None:
@@ -176,7 +189,7 @@ async def back_up(job: Job, deps: BackupTools, service_version: str) -> Mapping[
 async def _back_up(
     job: Job, deps: BackupTools, service_version: str, progress: Progress
 ) -> Mapping[str, Any]:
-    store, backup_id = deps.store, job.params["backup_id"]
+    store, backup_id = deps.store, job.given(BackupPlan).backup_id
     writer = await store.run(lambda: store.begin(job.catalog_id, backup_id))
     try:
         manifest = await _write(job, deps, writer, progress, service_version)

@@ -77,6 +77,15 @@ class CopyRules:
     """Number of catalogs that the registry may have."""
 
 
+@dataclass(frozen=True, slots=True)
+class CopyPlan:
+    """Parameters of a copy."""
+
+    target: str
+    uid: str
+    """Of the new catalog."""
+
+
 async def ask_copy(
     source: str,
     target: str,
@@ -99,7 +108,7 @@ async def ask_copy(
     return await jobs.create(
         COPY,
         source,
-        {"target": target, "uid": uid},
+        CopyPlan(target, uid),
         request_key(request_id, target),
         beside=record.reserving_copy(target, uid, rules.most),
     )
@@ -119,15 +128,16 @@ async def copy(job: Job, deps: CopyTools, prefix: str) -> Mapping[str, Any]:
     except (Unavailable, JobClaimLost):
         raise
     except Exception:
-        target, uid = job.params["target"], job.params["uid"]
-        await deps.record.abandon_copy(target, uid, round(deps.settle_seconds * 1e6))
+        plan = job.given(CopyPlan)
+        await deps.record.abandon_copy(plan.target, plan.uid, round(deps.settle_seconds * 1e6))
         raise
 
 
 async def _copy(job: Job, deps: CopyTools, prefix: str, progress: Progress) -> Mapping[str, Any]:
-    record, store, target = deps.record, deps.tools.store, job.params["target"]
+    record, store, plan = deps.record, deps.tools.store, job.given(CopyPlan)
+    target = plan.target
     found = await record.catalog_entry(target)
-    if found is not None and (found.uid, found.state) == (job.params["uid"], CatalogState.ACTIVE):
+    if found is not None and (found.uid, found.state) == (plan.uid, CatalogState.ACTIVE):
         return {"catalog_id": target}  # an earlier attempt was killed after its last step
     tables = {table.name: table for table in record.copied()}
     shared = await _shared_versions(job.catalog_id, deps.embedder, progress)
@@ -147,7 +157,7 @@ async def _copy(job: Job, deps: CopyTools, prefix: str, progress: Progress) -> M
         await _write(job, copied, deps, progress, shared=shared, before=before)
         async for _ in sweep(target, All(), before, record):  # of an earlier attempt
             progress.add(0)
-    await record.complete_copy(target, job.params["uid"])
+    await record.complete_copy(target, plan.uid)
     return {
         "catalog_id": target,
         "product_count": counts["products"],
@@ -185,7 +195,7 @@ async def _shared_versions(
 
 async def _copy_photos(job: Job, copied: CopiedTables, deps: CopyTools, progress: Progress) -> int:
     """Copy the photos. Return the number of lost ones."""
-    photos, target, lost = deps.tools.photos, job.params["target"], 0
+    photos, target, lost = deps.tools.photos, job.given(CopyPlan).target, 0
     batches = copied.rows("images")
 
     async def one(image_id: str) -> bool:
@@ -214,7 +224,7 @@ async def _write(
     before: int,
 ) -> None:
     """Write photos and vectors first, as a restore does."""
-    record, target = deps.record, job.params["target"]
+    record, target = deps.record, job.given(CopyPlan).target
 
     async def each(batches: Iterator[list[T]], put: Callable[[list[T]], Awaitable[object]]) -> None:
         async def put_wanted(batch: list[T]) -> None:
@@ -256,7 +266,8 @@ def _with_texts(copied: CopiedTables) -> Iterator[tuple[Products, list[Row]]]:
 
 async def _check_wanted(job: Job, record: Record) -> None:
     """Raise CatalogDeleted unless the new catalog still waits for this copy."""
-    found = await record.catalog_entry(job.params["target"])
-    mine = found is not None and found.uid == job.params["uid"]
+    plan = job.given(CopyPlan)
+    found = await record.catalog_entry(plan.target)
+    mine = found is not None and found.uid == plan.uid
     if not mine or found is None or found.state is not CatalogState.COPYING:
         raise CatalogDeleted

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from retriever.backup.archive.reading import ArchiveReader, PhotoReader
 from retriever.backup.archive.writing import Spool
-from retriever.backup.backups import BackupTools, affordable, check_catalog, distinct
+from retriever.backup.backups import BackupTools, RestorePlan, affordable, check_catalog, distinct
 from retriever.backup.watches import (
     ArchivedWatch,
     archived_alerts,
@@ -85,13 +85,12 @@ async def restore(job: Job, deps: BackupTools, prefix: str) -> Mapping[str, Any]
 async def _restore(
     job: Job, deps: BackupTools, prefix: str, progress: Progress
 ) -> Mapping[str, Any]:
-    store, record, source = deps.store, deps.record, job.params["source"]
-    unsigned = job.params.get("unsigned", False)
-    opened = partial(store.open, source, job.params["backup_id"], unsigned=unsigned)
+    store, record, plan = deps.store, deps.record, job.given(RestorePlan)
+    opened = partial(store.open, plan.source, plan.backup_id, unsigned=plan.unsigned)
     backup = await store.run(opened)
     with Spool(store.spool_folder()) as spool:
         reader, manifest = ArchiveReader(backup, spool, record.archived()), backup.manifest
-        check_catalog(manifest, source)
+        check_catalog(manifest, plan.source)
         generations = _checked(generations_of(manifest))
         rows = {table.name: manifest.rows(table.member) for table in record.archived()}
         progress.total = sum(rows.values()) + rows["images"]
@@ -103,7 +102,7 @@ async def _restore(
         # The backup is valid. From here on the record changes.
         left_out = await register(job, generations, prefix, record)
         await _write(job, reader, watches, deps, progress)
-        deleted = await _sweep(job, record, progress) if job.params["force"] else 0
+        deleted = await _sweep(job, record, progress) if plan.force else 0
         await record.reach(job.catalog_id, reader.content.commit)
     return {
         "product_count": rows["products"],
@@ -352,7 +351,7 @@ async def _write(
     progress: Progress,
 ) -> None:
     """Write photos and vectors first: the products that follow can be indexed at once."""
-    record, catalog, before = deps.record, job.catalog_id, job.params["before"]
+    record, catalog, before = deps.record, job.catalog_id, job.given(RestorePlan).before
     each = partial(in_turn, deps.store, progress)
     await each(reader.rows("images"), partial(record.restore_images, catalog))
     await each(reader.rows("vectors"), partial(record.restore_vectors, catalog))
@@ -389,7 +388,7 @@ async def in_turn(
 async def _sweep(job: Job, record: Record, progress: Progress) -> int:
     """Delete products that the backup does not contain. Return their number."""
     deleted = 0
-    async for count in sweep(job.catalog_id, All(), job.params["before"], record):
+    async for count in sweep(job.catalog_id, All(), job.given(RestorePlan).before, record):
         deleted += count
         progress.add(0)
     return deleted

@@ -29,6 +29,19 @@ EVERYTHING = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
+class DeletionPlan:
+    """Parameters of a deletion."""
+
+    before: int
+    """Products that were written whole since this commit stay."""
+    count: int
+    """Number of products at the request."""
+    filter: str = ""
+    """Of a purge: the filter, serialized."""
+    import_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Purge:
     """The products that a deletion deletes, or would delete."""
 
@@ -55,16 +68,16 @@ async def purge(
     if not force:
         return Purge(count, sample, None)
     same = request_key(request_id, packed, hashed=True)
-    params = {"filter": packed, "before": before, "count": count}
-    return Purge(count, sample, await jobs.create(PURGE, catalog_id, params, same))
+    plan = DeletionPlan(before, count, packed)
+    return Purge(count, sample, await jobs.create(PURGE, catalog_id, plan, same))
 
 
 async def delete(job: Job, condition: Filter, record: Record, jobs: Jobs) -> int:
     """Run a job of these kinds. Return the number of products deleted, including those of earlier
     attempts. Raise JobCancelled, JobClaimLost.
     """
-    before, total = int(job.params["before"]), int(job.params["count"])
-    done = 0
+    plan = job.given(DeletionPlan)
+    before, total, done = plan.before, plan.count, 0
     if job.attempts > 1:
         left, _ = await _count(job.catalog_id, condition, before, record)
         done = max(0, total - left)

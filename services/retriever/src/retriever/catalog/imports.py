@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retriever.catalog import products
-from retriever.catalog.deletions import CLOSE_IMPORT, SAMPLE
+from retriever.catalog.deletions import CLOSE_IMPORT, SAMPLE, DeletionPlan
 from retriever.catalog.images import CatalogPhotos
 from retriever.domain.imports import ImportMode, ImportProgress, ImportRow
 from retriever.domain.product import ProductDraft, Stored
@@ -99,12 +99,8 @@ async def close(
         while await record.drop_rows(catalog_id, import_id, DROP):
             pass
         if closing.delete_count and not dry_run:
-            params = {
-                "import_id": import_id,
-                "before": closing.before,
-                "count": closing.delete_count,
-            }
-            job = await jobs.create(CLOSE_IMPORT, catalog_id, params, f"import/{import_id}")
+            plan = DeletionPlan(closing.before, closing.delete_count, import_id=import_id)
+            job = await jobs.create(CLOSE_IMPORT, catalog_id, plan, f"import/{import_id}")
     return Closed(closing.progress, closing.delete_count, closing.sample, job)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from retriever.domain.collection_names import in_every_shape
 from retriever.domain.errors import GenerationNotFound
 from retriever.domain.generation import Backlog, Generation
+from retriever.indexing.generations import GenerationPlan
 from retriever.ports.engine import VectorIndex
 from retriever.record import Record
 from servicekit.jobs.queue import Job, JobCancelled, Jobs
@@ -32,7 +33,8 @@ async def backfill(job: Job, record: Record, jobs: Jobs) -> dict[str, Any]:
     """Run a job of this kind and return its result. Raise JobCancelled after deleting the items
     that only it waits for; GenerationNotFound if the generation is dropped meanwhile; JobClaimLost.
     """
-    generation = await record.find_generation(job.catalog_id, job.params["generation"])
+    name = job.given(GenerationPlan).generation
+    generation = await record.find_generation(job.catalog_id, name)
     try:
         if job.attempts == 1:
             await record.retry_failed(generation)
@@ -98,8 +100,7 @@ async def clear(job: Job, record: Record, index: VectorIndex, jobs: Jobs) -> dic
 
     Raises JobCancelled, JobClaimLost, IndexUnavailable: what is deleted stays so.
     """
-    name = job.params["generation"]
-    generation = await _dropped(job.catalog_id, name, record)
+    generation = await _dropped(job.catalog_id, job.given(GenerationPlan).generation, record)
     end = time.monotonic() + SEARCHES_END_SECONDS
     while time.monotonic() < end:
         await jobs.progress(job, job.done, 0)
@@ -112,7 +113,7 @@ async def clear(job: Job, record: Record, index: VectorIndex, jobs: Jobs) -> dic
         await jobs.progress(job, done, 0)
         # SQLite does not queue the writers of several processes: the others would starve.
         await asyncio.sleep(0.01)
-    log.info("generation cleared", generation=name, deleted=done)
+    log.info("generation cleared", generation=generation.name, deleted=done)
     return {"deleted_count": done}
 
 

@@ -4,7 +4,7 @@ restarted job sends them again, or gets what was fitted already.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -82,7 +82,7 @@ def _check(**checks: tuple[object, str]) -> None:
 async def ask(catalog_id: str, wanted: FitPlan, jobs: Jobs, *, request_id: str) -> Job:
     """Request the fit of a space. Return the job, which may be one that is running already."""
     return await jobs.create(
-        FIT, catalog_id, asdict(wanted), request_id, decide=lambda found: next(iter(found), None)
+        FIT, catalog_id, wanted, request_id, decide=lambda found: next(iter(found), None)
     )
 
 
@@ -96,13 +96,13 @@ async def ask_reference(
 
     def decide(found: Sequence[Job]) -> Job | None:
         for job in found:
-            if job.params["reference_id"] == wanted.reference_id:
+            if job.given(ReferencePlan).reference_id == wanted.reference_id:
                 return job
         if len(found) >= MOST_OPEN:
             raise FitRunning(f"{MOST_OPEN} references are being fitted")
         return None
 
-    return await jobs.create(FIT_REFERENCE, catalog_id, asdict(wanted), request_id, decide=decide)
+    return await jobs.create(FIT_REFERENCE, catalog_id, wanted, request_id, decide=decide)
 
 
 async def fit(job: Job, deps: FitTools) -> Mapping[str, Any]:
@@ -134,10 +134,9 @@ class _BegunFit:
 
 
 async def _space(job: Job, deps: FitTools) -> _BegunFit:
-    params = dict(job.params)
-    if params.pop("base", "") or params.pop("refinement", ""):  # of a job of 0.39
+    if job.params.get("base") or job.params.get("refinement"):  # of a job of 0.39
         raise RefinementFailed
-    wanted = FitPlan(**{**params, "shopper_photo_tags": tuple(params["shopper_photo_tags"])})
+    wanted = job.given(FitPlan)
     chosen = await fit_photos.choose(job.catalog_id, wanted, deps.record)
     photos = fit_photos.read(job.catalog_id, wanted, chosen, deps.record, deps.photos)
 
@@ -154,7 +153,7 @@ async def _space(job: Job, deps: FitTools) -> _BegunFit:
 
 
 def _reference(job: Job, deps: FitTools) -> _BegunFit:
-    wanted = ReferencePlan(**job.params)
+    wanted = job.given(ReferencePlan)
 
     def result(state: FitProgress) -> Mapping[str, Any]:
         found = {"reference_id": wanted.reference_id, "version": state.version}

@@ -5,7 +5,7 @@ worker. The worker also makes a new generation's collection, within a second or 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from retriever.domain.collection_names import new_collection
 from retriever.domain.embedding import EmbeddingSpace
@@ -60,11 +60,23 @@ class GenerationRequest:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """Parameters of verifying a generation."""
+    """What a generation is verified by."""
 
     sample_size: int = DEFAULT_SAMPLE
     k: int = DEFAULT_K
     min_recall: float = DEFAULT_RECALL
+
+
+@dataclass(frozen=True)
+class GenerationPlan:
+    """Parameters of a job of one generation."""
+
+    generation: str
+
+
+@dataclass(frozen=True)
+class VerifyPlan(Demand, GenerationPlan):
+    """Parameters of a verification."""
 
 
 async def create(
@@ -168,7 +180,7 @@ async def backfill(
     Raises GenerationNotFound.
     """
     generation = await record.find_generation(catalog_id, name)
-    return await _ask(BACKFILL, generation, {}, jobs, request_id)
+    return await _ask(BACKFILL, generation, GenerationPlan(generation.name), jobs, request_id)
 
 
 async def verify(
@@ -193,26 +205,30 @@ async def verify(
         wrong.append(FieldViolation("min_recall", "must be from 0 to 1"))
     if wrong:
         raise RequestInvalid(*wrong)
-    more = {"sample_size": demand.sample_size, "k": demand.k, "min_recall": demand.min_recall}
     generation = await record.find_generation(catalog_id, name)
-    return await _ask(VERIFY, generation, more, jobs, request_id)
+    plan = VerifyPlan(generation.name, **asdict(demand))
+    return await _ask(VERIFY, generation, plan, jobs, request_id)
 
 
 async def _ask(
     kind: str,
     generation: Generation,
-    more: dict[str, int | float],
+    plan: GenerationPlan,
     jobs: Jobs,
     request_id: str,
 ) -> Job:
     name = generation.name
-    params, same = {"generation": name, **more}, request_key(request_id, name)
-    return await jobs.create(kind, generation.catalog_id, params, same, decide=_of(name))
+    same = request_key(request_id, name)
+    return await jobs.create(kind, generation.catalog_id, plan, same, decide=_of(name))
 
 
 def _of(name: str) -> Decide:
     """Choose the open job of a generation, if there is one."""
-    return lambda found: next((job for job in found if job.params["generation"] == name), None)
+
+    def decide(found: Sequence[Job]) -> Job | None:
+        return next((job for job in found if job.given(GenerationPlan).generation == name), None)
+
+    return decide
 
 
 async def open_jobs(catalog_id: str, kind: str, jobs: Jobs) -> tuple[Job, ...]:
@@ -247,7 +263,7 @@ async def drop(catalog_id: str, name: str, record: Record, jobs: Jobs) -> Genera
     the first call was interrupted. Raise GenerationNotFound, GenerationActive.
     """
     made = await record.retire(catalog_id, name)
-    await jobs.create(DROP, catalog_id, {"generation": made.name}, decide=_of(made.name))
+    await jobs.create(DROP, catalog_id, GenerationPlan(made.name), decide=_of(made.name))
     log.info("generation dropped", generation=made.name)
     return await _status(made, record)
 

@@ -15,7 +15,7 @@ from retriever.domain.generation import Generation
 from retriever.domain.index_values import IndexRow
 from retriever.ports.engine import Leader, VectorIndex
 from retriever.record import Record
-from servicekit.tasks.supervision import LoopEnded
+from servicekit.sql.leases import LeaseLost
 from servicekit.telemetry import get_logger
 
 APPLY_CHANGES = 500
@@ -31,10 +31,6 @@ LOST = (errors.IndexUnavailable, errors.CollectionAbsent, errors.CollectionRelea
 T = TypeVar("T")
 
 log = get_logger()
-
-
-class LeadershipLost(LoopEnded):
-    """Another process may write to the index now: stop immediately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +104,15 @@ async def delete_rows(
 
 @asynccontextmanager
 async def leading(leader: Leader) -> AsyncIterator[None]:
-    """Cancel the body when another process may write. Raise LeadershipLost."""
+    """Cancel the body when another process may write. Raise LeaseLost."""
     left = leader.left()
     if left <= 0:
-        raise LeadershipLost
+        raise LeaseLost
     try:
         async with asyncio.timeout(left):
             yield
     except TimeoutError as error:
-        raise LeadershipLost from error
+        raise LeaseLost from error
 
 
 def batches(values: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from retriever.domain.errors import SpaceUnavailable
@@ -13,6 +14,13 @@ from servicekit.jobs.queue import Job, Jobs
 REBUILD = "rebuild_index"
 KINDS = (REBUILD,)
 LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildPlan:
+    """Parameters of a rebuilding."""
+
+    space: str
 
 
 class Checks(Protocol):
@@ -31,7 +39,7 @@ async def ask(catalog_id: str, space: str, record: Record, jobs: Jobs, *, reques
     if await record.generation(catalog_id, space) is None:
         raise SpaceUnavailable(space)
     key = request_key(request_id, space)
-    return await jobs.create(REBUILD, catalog_id, {"space": space}, key)
+    return await jobs.create(REBUILD, catalog_id, RebuildPlan(space), key)
 
 
 async def rebuild(job: Job, record: Record, jobs: Jobs, checks: Checks) -> Mapping[str, Any]:
@@ -40,8 +48,9 @@ async def rebuild(job: Job, record: Record, jobs: Jobs, checks: Checks) -> Mappi
     Comparisons that fail, because the engine is away, are made again by the worker's loop: the job
     waits for them.
     """
-    live = [g for g in await record.generations(job.catalog_id) if g.space == job.params["space"]]
-    wanted = [checks.want(generation.collection) for generation in live]
+    space = job.given(RebuildPlan).space
+    live = await record.generations(job.catalog_id)
+    wanted = [checks.want(each.collection) for each in live if each.space == space]
     while True:
         done = [found for found in (done() for done in wanted) if found is not None]
         await jobs.progress(job, len(done), len(wanted))

@@ -23,7 +23,6 @@ from retriever.servicer import (
 from retriever.servicer import messages as wire
 from retriever.servicer.shown_products import PassingProducts, ShownProducts
 from retriever.servicer.table_columns import COSTS, LISTED, product_columns
-from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Jobs
 from servicekit.rpc.requests import enter, page_size
 from servicekit.rpc.server import Context

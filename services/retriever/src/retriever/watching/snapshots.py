@@ -24,7 +24,8 @@ from retriever.record import Record
 from retriever.watching.frames import ATTEMPTS, FrameChecks, FrameOutcome, SentFrame
 from servicekit.errors import Internal, ServiceError
 from servicekit.outbound.fetch import FetchedFile
-from servicekit.tasks.supervision import Backoff, LoopEnded, pause, supervised
+from servicekit.tasks.loops import Loop
+from servicekit.tasks.supervision import Backoff, LoopEnded, supervised
 from servicekit.telemetry import get_logger
 
 LEAST_SECONDS: Final = 1.0
@@ -109,9 +110,8 @@ class SnapshotPoller:
 
             async def follow() -> None:
                 self._follow(group, await self.record.snapshot_sources())
-                await pause(LEAST_SECONDS, commits, LATEST_SECONDS)
 
-            await supervised(SNAPSHOTS_LOOP, follow)
+            await Loop(SNAPSHOTS_LOOP, follow, LEAST_SECONDS, commits, LATEST_SECONDS).run()
 
     def _follow(self, group: asyncio.TaskGroup, found: Collection[SnapshotSource]) -> None:
         """Begin to fetch new addresses, and end with those that are no longer wanted."""

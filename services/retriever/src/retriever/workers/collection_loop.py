@@ -12,7 +12,7 @@ from prometheus_client import Counter
 from retriever.domain.collection_names import shaped
 from retriever.domain.generation import Generation, Outstanding
 from retriever.indexing.collections import drop_former, has_present_shape, open_collection, reshape
-from retriever.indexing.outbox import LOST, LeadershipLost, apply_outbox
+from retriever.indexing.outbox import LOST, apply_outbox
 from retriever.indexing.reconcile import reconcile
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.tasks import KeyedBackoff, Tasks
@@ -148,17 +148,13 @@ class IndexLoop:
         """Make a step for one collection; its failures are retried later and do not delay
         others."""
         LIVENESS.report(INDEXING)  # calls to an unavailable engine time out one by one
-        try:
-            worked = await step
-        except LeadershipLost:
-            raise
-        except Exception as error:  # of any kind: the others follow
-            if isinstance(error, LOST):
+        with self.failures.attempt(key):
+            try:
+                return await step
+            except LOST:
                 self._suspect(status)
-            self.failures.fail(key, error)
-            return False
-        self.failures.succeed(key)
-        return worked
+                raise
+        return False
 
     async def follow(self, outstanding: Outstanding, status: CollectionStatus) -> bool:
         """Apply changes to one collection, or do other due work. Return whether there may be more

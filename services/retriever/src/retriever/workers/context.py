@@ -1,51 +1,21 @@
 """Collaborators of the worker's loops."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from retriever.indexing.embedding import RecentVectors
 from retriever.ports.embedder import Embedder
 from retriever.ports.engine import VectorIndex
 from retriever.ports.photos import PhotoFiles
 from retriever.record import Record
-from retriever.workers.leader import Leadership
+from retriever.settings import RetrieverSettings
 from servicekit.artefacts.backups import Backups
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.jobs.queue import Jobs
+from servicekit.sql.leases import Lease
 from sightline_rules.filters import Filter
-
-
-class Options(Protocol):
-    """Settings of the worker; settings.py documents each."""
-
-    @property
-    def spaces(self) -> Sequence[str]: ...
-    @property
-    def milvus_prefix(self) -> str: ...
-    @property
-    def worker_poll_seconds(self) -> float: ...
-    @property
-    def worker_lease_seconds(self) -> float: ...
-    @property
-    def worker_embed_batch(self) -> int: ...
-    @property
-    def worker_embed_texts(self) -> int: ...
-    @property
-    def worker_check_seconds(self) -> float: ...
-    @property
-    def worker_flush_seconds(self) -> float: ...
-    @property
-    def catalog_settle_seconds(self) -> float: ...
-    @property
-    def photo_days(self) -> float: ...
-    @property
-    def alert_days(self) -> float: ...
-    @property
-    def job_days(self) -> float: ...
-    @property
-    def read_labels(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +38,12 @@ class Worker:
     """Collaborators of a worker."""
 
     catalogs: KnownCatalogs
-    options: Options
+    options: RetrieverSettings
     record: Record
     photos: PhotoFiles
     index: VectorIndex
     embedder: Embedder
-    leadership: Leadership
+    leadership: Lease
     jobs: Jobs
     name: str
     """Id of this process; see servicekit.sql.leases.worker_id."""

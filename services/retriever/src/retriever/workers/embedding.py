@@ -16,7 +16,6 @@ from retriever.domain.generation import Generation, Outstanding
 from retriever.domain.metrics import catalog_label
 from retriever.indexing.collections import ensure_generation
 from retriever.indexing.embedding import embed_pending
-from retriever.indexing.outbox import LeadershipLost
 from retriever.workers.context import Wakes, Worker
 from retriever.workers.tasks import KeyedBackoff, Tasks
 from servicekit.liveness import LIVENESS
@@ -68,14 +67,8 @@ class EmbeddingLoop:
             if self.failures.ready(catalog):
                 # Calls to an unavailable embedder time out one by one.
                 LIVENESS.report(EMBEDDING)
-                try:
+                with self.failures.attempt(catalog):
                     await self._embed_catalog(catalog, live[catalog])
-                except LeadershipLost:
-                    raise
-                except Exception as error:  # of any kind: the other catalogs follow
-                    self.failures.fail(catalog, error)
-                else:
-                    self.failures.succeed(catalog)
         return False
 
     async def _embed_catalog(self, catalog: str, live: list[Outstanding]) -> None:
@@ -112,45 +105,36 @@ class EmbeddingLoop:
     async def _embed_alive(
         self, key: str, target: Generation, offers: Sequence[EmbeddingSpace]
     ) -> None:
-        with LIVENESS.watch(f"{EMBEDDING} {key}"):
-            await self._embed(key, target, offers)
+        """Embed with a version. One that is not served does not delay others."""
+        with LIVENESS.watch(f"{EMBEDDING} {key}"), self.failures.attempt(key):
+            try:
+                await self._embed(key, target, offers)
+            except BaseException:
+                self._offers.pop(target.catalog_id, None)
+                self.busy.discard(key)
+                raise
 
     async def _embed(self, key: str, target: Generation, offers: Sequence[EmbeddingSpace]) -> None:
-        """Embed some photos or texts with a version.
-
-        A version that is not served does not delay others.
-        """
+        """Embed some photos or texts with a version."""
         options = self.worker.options
         batch = options.worker_embed_texts if target.of_texts else options.worker_embed_batch
-        try:
-            offer = next((each for each in offers if _is(each, target) and each.ready), None)
-            if offer is None:
-                if not await self.worker.record.due(target, 1):
-                    return
-                raise EmbedderUnavailable  # noqa: TRY301 - handled as that of a call
-            done = await embed_pending(
-                target,
-                self.worker.record,
-                self.worker.photos,
-                self.worker.embedder,
-                batch,
-                calls=EMBED_CALLS,
-                known=await self._known(target, offer),
-                recent=self.worker.recent,
-                shopper_tags=offer.shopper_photo_tags,
-            )
-        except LeadershipLost:
-            raise
-        except Exception as error:  # of any kind: the other versions go on
-            self._offers.pop(target.catalog_id, None)
-            self.busy.discard(key)
-            self.failures.fail(key, error)
-            return
-        if done.stored >= batch:
-            self.busy.add(key)
-        else:
-            self.busy.discard(key)
-        self.failures.succeed(key)
+        offer = next((each for each in offers if _is(each, target) and each.ready), None)
+        if offer is None:
+            if not await self.worker.record.due(target, 1):
+                return
+            raise EmbedderUnavailable
+        done = await embed_pending(
+            target,
+            self.worker.record,
+            self.worker.photos,
+            self.worker.embedder,
+            batch,
+            calls=EMBED_CALLS,
+            known=await self._known(target, offer),
+            recent=self.worker.recent,
+            shopper_tags=offer.shopper_photo_tags,
+        )
+        (self.busy.add if done.stored >= batch else self.busy.discard)(key)
         EMBEDDED.labels(target.space).inc(done.stored)
         EMBED_FAILED.labels(target.space).inc(done.failed)
         if done.stored:

@@ -111,8 +111,8 @@ class JobLoop:
                 return await copies.copy(job, deps, worker.options.milvus_prefix)
             case backups.RESTORE:
                 return await restores.restore(job, copying, worker.options.milvus_prefix)
-        purges = job.kind == deletions.PURGE
-        condition = worker.read_filter(job.params["filter"]) if purges else All()
+        packed = job.given(deletions.DeletionPlan).filter
+        condition = worker.read_filter(packed) if job.kind == deletions.PURGE else All()
         return {"deleted_count": await deletions.delete(job, condition, record, jobs)}
 
     async def _tidy_up(self) -> None:
@@ -123,7 +123,7 @@ class JobLoop:
 
     async def _tidy_catalog(self, catalog: str) -> None:
         open_jobs = await generations.open_jobs(catalog, generations.BACKFILL, self.worker.jobs)
-        wanted = {job.params["generation"] for job in open_jobs}
+        wanted = {job.given(generations.GenerationPlan).generation for job in open_jobs}
         for generation in await self.worker.record.generations(catalog):
             if generation.name not in wanted:
                 await backfill.take_back(generation, self.worker.record)

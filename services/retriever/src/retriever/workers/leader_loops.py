@@ -1,6 +1,7 @@
 """The loops that run while a worker leads, and the check of the record that wakes them."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -12,7 +13,6 @@ from retriever.catalog.label_texts import read_label_texts
 from retriever.catalog.removal import Removal
 from retriever.domain.index_values import Waiting
 from retriever.indexing import lag
-from retriever.indexing.outbox import LeadershipLost
 from retriever.workers import tidying
 from retriever.workers.collection_loop import INDEXING, IndexLoop
 from retriever.workers.context import Wakes, Worker
@@ -20,8 +20,10 @@ from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
 from retriever.workers.jobs import COPIES, JOBS, KINDS, JobLoop
 from retriever.workers.tasks import Tasks
 from servicekit.catalogs.known import CatalogChange
+from servicekit.errors import ServiceError
 from servicekit.jobs.worker import JobWorker
 from servicekit.liveness import LIVENESS
+from servicekit.sql.leases import LeaseLost
 from servicekit.tasks.loops import Loop
 from servicekit.tasks.supervision import Backoff, confined, rest, supervised
 from servicekit.telemetry import get_logger
@@ -71,7 +73,8 @@ async def lead_in_turn(worker: Worker, stop: asyncio.Event) -> None:
         await supervised(LEADING, turn, backoff, stop=stop)
     finally:
         stopped.cancel()
-        await leadership.release()
+        with contextlib.suppress(ServiceError):  # so that another worker can lead immediately
+            await leadership.release()
 
 
 async def lead(worker: Worker) -> None:
@@ -81,7 +84,7 @@ async def lead(worker: Worker) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             Loops(worker, Tasks(group)).start()
-    except* LeadershipLost:
+    except* LeaseLost:
         log.warning("leadership lost")
     finally:
         LEADS.set(0)

@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from servicekit.tasks.loops import Loop
-from servicekit.tasks.supervision import Backoff, tell
+from servicekit.tasks.supervision import Backoff, LoopEnded, tell
 
 
 class Tasks:
@@ -16,22 +17,17 @@ class Tasks:
         self._group = group
         self._ended = asyncio.Event()
 
-    @property
-    def stopping(self) -> bool:
-        """True when leadership has ended. Cancelling alone is not enough: pymilvus calls
+    def stop(self) -> None:
+        """End the loops after their current steps. Cancelling alone is not enough: pymilvus calls
         asyncio.wait_for, which in Python 3.11 swallows a cancellation that arrives together with
         the answer (python/cpython#86296)."""
-        return self._ended.is_set()
-
-    def stop(self) -> None:
-        """End the loops after their current steps."""
         self._ended.set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start a task.
 
         Raises CancelledError if leadership has ended and the caller's own cancellation was
-        swallowed (see `stopping`).
+        swallowed (see `stop`).
         """
         try:
             return self._group.create_task(work)
@@ -68,6 +64,18 @@ class KeyedBackoff:
         """Return the seconds until a key that may not be tried now may be; 0 without one."""
         now = time.monotonic()
         return min((at - now for _, at in self._failed.values() if at > now), default=0.0)
+
+    @contextmanager
+    def attempt(self, key: str) -> Iterator[None]:
+        """Note whether the block, which works for a key, fails; go on after it."""
+        try:
+            yield
+        except LoopEnded:
+            raise
+        except Exception as error:  # of any kind: the others follow
+            self.fail(key, error)
+        else:
+            self.succeed(key)
 
     def succeed(self, key: str) -> None:
         """Forget a key's failures, after a success."""

@@ -21,6 +21,7 @@ from ranker.domain.model import (
     INPUTS,
     ROBOTS_METRIC,
     UNMATCHED_METRIC,
+    EvaluatePlan,
     ModelMetric,
     ModelRecord,
 )
@@ -216,7 +217,7 @@ async def evaluate_again(job_id: str, inputs: TrainingInputs, progress: Progress
     the model that serves now. ModelNotFound, ModelCorrupt, DataInsufficient without any event.
     """
     job = await inputs.jobs.get(job_id)
-    model = await inputs.registry.get(job.catalog_id, str(job.params["model_version"]))
+    model = await inputs.registry.get(job.catalog_id, job.given(EvaluatePlan).model_version)
     manifest = inputs.store.manifest(*model.key)
     given = await inputs.given(job.catalog_id)
     if not len(given.log):

@@ -18,7 +18,7 @@ from retriever.domain.errors import CollectionAbsent, CollectionReleased, IndexU
 from retriever.domain.generation import Generation, Verification
 from retriever.domain.index_values import IndexRow
 from retriever.domain.product import MAX_PHOTOS
-from retriever.indexing.generations import Demand
+from retriever.indexing.generations import Demand, VerifyPlan
 from retriever.indexing.verification.agreement import Agreement, embed_again
 from retriever.indexing.verification.case import Case, Tools
 from retriever.indexing.verification.photo_neighbours import PhotoNeighbours
@@ -52,9 +52,8 @@ async def verify(job: Job, tools: Tools) -> dict[str, Any]:
 
     Raises GenerationNotFound, EmbedderUnavailable, IndexUnavailable, JobCancelled, JobClaimLost.
     """
-    given = job.params
-    demand = Demand(int(given["sample_size"]), int(given["k"]), float(given["min_recall"]))
-    generation = await tools.record.find_generation(job.catalog_id, given["generation"])
+    demand = job.given(VerifyPlan)
+    generation = await tools.record.find_generation(job.catalog_id, demand.generation)
     case = Case(job, generation, demand, tools, await tools.record.row_count(generation))
     sample = await draw_sample(case)
     case.total += len(sample)
