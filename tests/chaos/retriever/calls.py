@@ -123,7 +123,8 @@ class Retriever:
                 generation=version,
                 min_index_token=token,
             )
-            await self.ask(self.vectors.Search, seen)
+            while (await self.ask(self.vectors.Search, seen)).degradations:
+                await asyncio.sleep(PAUSE_SECONDS)  # the record answered in the engine's place
         self.met.clear()
         self.acknowledged = 0
 
