@@ -28,6 +28,6 @@ FEATURED = "FEATURED"
 """Reason that says no more than that the shop prefers the product."""
 
 NUMBERS: Mapping[str, str] = MappingProxyType(
-    {FRESHNESS: "NEW", RATING: "RATING", STOCK: "STOCK", MARGIN: FEATURED, LOW_PRICE: "LOW_PRICE"}
+    {FRESHNESS: "NEW", RATING: "RATING", STOCK: "STOCK", MARGIN: FEATURED, LOW_PRICE: FEATURED}
 )
 """Codes of the reasons of parts that the gateway computes from numbers of the product."""

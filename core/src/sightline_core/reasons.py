@@ -65,7 +65,6 @@ REASONS: Mapping[str, ReasonText] = MappingProxyType(
         "FOLLOWED": ReasonText("By someone you follow", "来自您关注的人"),
         "RATING": ReasonText("Rated well", "评价良好"),
         "STOCK": ReasonText("In stock", "现货充足"),
-        "LOW_PRICE": ReasonText("Costs less than similar products", "价格低于同类商品"),
         "GIVEN": ReasonText("Selected for this page", "为此页面挑选"),
         "FEATURED": ReasonText("Picked by the shop", "店铺精选"),
     }

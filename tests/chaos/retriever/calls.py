@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import grpc
@@ -25,6 +26,7 @@ from sightline.retriever.v1 import vector_service_pb2_grpc as vectors_grpc
 from tests.chaos.model import NotMeasured
 from tests.chaos.retriever.ledger import SPACE, values, vector
 from tests.peer_stubs import peer_stub
+from tests.waiting import until
 
 ALLOWED = {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
 """Codes that a caller may meet while a process is killed: it tries again."""
@@ -123,10 +125,13 @@ class Retriever:
                 generation=version,
                 min_index_token=token,
             )
-            while (await self.ask(self.vectors.Search, seen)).degradations:
-                await asyncio.sleep(PAUSE_SECONDS)  # the record answered in the engine's place
+            await until(partial(self._answered_by_the_engine, seen))
         self.met.clear()
         self.acknowledged = 0
+
+    async def _answered_by_the_engine(self, request: vectors_pb.SearchRequest) -> bool:
+        """Return whether not the record answers in its place."""
+        return not (await self.ask(self.vectors.Search, request)).degradations
 
     async def listed(self) -> list[product_pb2.Product]:
         """Return every product in the record."""

@@ -1,5 +1,6 @@
 """Parts of scores by numbers of products."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -106,6 +107,13 @@ def test_a_low_price_is_rated_among_the_candidates_of_the_usual_currency() -> No
     assert alone.values["low_price"] == [1.0]
     none = computed(None, {"low_price": 1.0}, price_micros=[-1], currencies=[""])
     assert none.values == {}
+
+
+def test_of_two_currencies_as_frequent_the_same_one_is_usual_in_any_order() -> None:
+    for prices, currencies in (([1, 2], ["EUR", "USD"]), ([2, 1], ["USD", "EUR"])):
+        found = computed(None, {"low_price": 1.0}, price_micros=prices, currencies=currencies)
+        rated = dict(zip(currencies, found.values["low_price"], strict=True))
+        assert (math.isnan(rated["EUR"]), rated["USD"]) == (True, 1.0)
 
 
 def test_every_number_is_computed_where_it_is_known() -> None:

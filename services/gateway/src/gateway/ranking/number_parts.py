@@ -161,7 +161,7 @@ def low_prices(columns: ProductColumns, _: NumberScales) -> PartColumn:
     currencies = columns.read("currencies", "")
     priced = [*zip(columns.read("price_micros", -1), currencies, strict=True)]
     counts = Counter(currency for price, currency in priced if price >= 0)
-    usual = max(counts, key=counts.__getitem__, default="")
+    usual = max(counts, key=lambda currency: (counts[currency], currency), default="")
     ordered = sorted(price for price, currency in priced if price >= 0 and currency == usual)
     count = len(ordered)
 

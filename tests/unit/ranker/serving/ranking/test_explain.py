@@ -11,6 +11,7 @@ from ranker.serving.ranking.breakdown import Evidence
 from ranker.serving.ranking.explain import explain
 from ranker.serving.ranking.rank import rank
 from sightline_core.branch import BRANCHES
+from sightline_core.parts import NUMBERS
 from sightline_core.reasons import REASONS, Reason
 from tests.fakes.ranker import candidates, model, product
 
@@ -174,6 +175,15 @@ def test_braces_in_a_value_are_only_text() -> None:
 def test_every_branch_has_a_reason_with_a_sentence_in_every_language() -> None:
     assert {one.reason for one in BRANCHES.values()} <= REASONS.keys()
     assert all(all(text) and text.en != text.zh for text in REASONS.values())
+
+
+@pytest.mark.parametrize("part", NUMBERS)
+def test_a_part_by_a_number_is_named_without_the_number(part: str) -> None:
+    given = candidates([product("a")], {part: [0.412]})
+    ranking = rank(given, {part: 1.0}, fold_in.of(MODEL, None, ()), None, None, history=History())
+    evidence = Evidence(given, ranking, fold_in.of(MODEL, None, ()), None)
+    ((reason,),) = explain(evidence, "en")
+    assert (reason.code, reason.parameters) == (part.upper(), ())
 
 
 @pytest.mark.parametrize("branch", ["{0}", "{cosine.__class__}", "{", "zh}"])

@@ -32,7 +32,7 @@ from ranker.domain.features import split
 from ranker.serving.ranking.breakdown import Evidence
 from ranker.serving.ranking.parts import CONTENT, TASTE
 from sightline_core.branch import BRANCHES, Branch, BranchKind
-from sightline_core.parts import BEHAVIOUR
+from sightline_core.parts import BEHAVIOUR, NUMBERS
 from sightline_core.reasons import Reason, sentence
 
 Parameters = tuple[tuple[str, str], ...]
@@ -123,6 +123,8 @@ def _evidence_of(
         return map(_by_product, repeat(BEHAVIOUR[part]), best)
     if part in BEHAVIOUR:  # of the last products' parts: the shopper has fewer events than then
         return repeat((BEHAVIOUR[part], ()))
+    if part in NUMBERS:  # the gateway words it: the value of a margin tells a cost
+        return repeat((part.upper(), ()))
     similarities = evidence.candidates.similarities[part][evidence.ranking.rows[places]].tolist()
     code, named = _BY_BRANCH.get(part) or (part.upper(), "cosine")
     return [(code, ((named, f"{similarity:.3f}"),)) for similarity in similarities]
