@@ -47,6 +47,8 @@ class CallRow:
     yields: bool = False
     """True if the items of a list, or its pages if these have a class, are yielded; False if they
     are returned together."""
+    many: bool = True
+    """False if pages have the server's default size: each of their items is work."""
     as_list: bool = False
     """True if a list is returned, False: a tuple."""
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -230,9 +232,12 @@ class _Call:
                 yield f"{each.name}=to_wire.shopper(user, visitor)"
             elif name == "request_id":
                 yield "request_id=requests.own_id(request_id)"
+            elif name == "catalog_id" and name not in self._required:
+                yield "catalog_id=catalog_id or self.catalog"
             else:
                 yield f"{each.name}={name}"
-        if self._paged and "page_size" not in [each.name for each in self._fields.values()]:
+        named = "page_size" in [each.name for each in self._fields.values()]
+        if self._paged and self._row.many and not named:
             yield f"page_size={self._page_size}"
 
     @cached_property

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from sightline.common.v1 import event_pb2, filter_pb2, product_pb2
+from sightline.retriever.v1 import catalog_registry_service_pb2 as registry_pb
 from sightline_client import (
     Attribute,
     Availability,
@@ -168,3 +169,11 @@ def test_every_type_of_event_is_in_the_contract(kind: EventType) -> None:
 def test_an_amount_beyond_all_money_is_refused_at_once(amount: str) -> None:
     with pytest.raises(InvalidRequest):
         to_wire.money(money(amount, "EUR"))
+
+
+@pytest.mark.parametrize("empty", ["", None])
+def test_a_call_about_a_named_catalog_is_never_about_the_client_s_own(empty: str | None) -> None:
+    with pytest.raises(InvalidRequest, match="catalog_id"):
+        to_wire.request(registry_pb.DeleteCatalogRequest, "shop", {"catalog_id": empty})
+    made = to_wire.request(registry_pb.DeleteCatalogRequest, "shop", {"catalog_id": "other"})
+    assert made.catalog_id == "other"

@@ -130,11 +130,18 @@ class SyncCatalogServiceCalls(SyncConnected):
             self._client.close_import(import_id, force=force, dry_run=dry_run, timeout=timeout)
         )
 
-    def rejected_rows(self, *, timeout: float | None = None) -> tuple[RejectedRow, ...]:
+    def rejected_rows(
+        self, *, top: int = 0, timeout: float | None = None
+    ) -> tuple[RejectedRow, ...]:
         """Return the newest rows that open imports rejected, with the reasons: rows of the import
         that took rows last come first, and of each import the highest row numbers. Closing an
-        import deletes what is kept of its rows."""
-        return self._loop.run(self._client.rejected_rows(timeout=timeout))
+        import deletes what is kept of its rows.
+
+        Args:
+            top: Maximum number of rows, 1 to 100. Default: 10. Other values are rejected with
+                PAGE_SIZE_INVALID.
+        """
+        return self._loop.run(self._client.rejected_rows(top=top, timeout=timeout))
 
     def get_image(self, image_id: str, *, timeout: float | None = None) -> ProductImage:
         """Return the bytes of a photo. Fails with IMAGE_NOT_FOUND.

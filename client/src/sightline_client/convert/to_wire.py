@@ -330,7 +330,10 @@ register(facet_pb2.FacetRequest, facet)
 
 def request(kind: type[Q], catalog: str, given: Mapping[str, object]) -> Q:
     """Return a request with plain values in its fields; None leaves a field unset. InvalidRequest
-    names the field that can't hold its value."""
+    names the field that can't hold its value. A call about a catalog that is named must name it:
+    it is not about the client's own because a variable is empty."""
+    if not given.get("catalog_id", True):
+        raise invalid("catalog_id", "must not be empty")
     message: Any = kind
     made = message(catalog_id=catalog)
     for name, value in given.items():

@@ -122,10 +122,14 @@ class _EitherCall:
         return (yield from self._call.__await__())
 
     async def __aiter__(self) -> AsyncIterator[Any]:
+        begun = False
         try:
             async for answer in self._call:
+                begun = True
                 yield answer
         except grpc.aio.AioRpcError as error:
+            if begun:
+                raise
             self._rename(error)
         else:
             return
@@ -134,6 +138,7 @@ class _EitherCall:
 
     def _rename(self, error: grpc.aio.AioRpcError) -> None:
         """Make the call by its former name, or raise the error again."""
-        if error.code() is not grpc.StatusCode.UNIMPLEMENTED:
-            raise error
+        ran = len(error.trailing_metadata() or ()) > 0
+        if ran or error.code() is not grpc.StatusCode.UNIMPLEMENTED:
+            raise error  # a handler of ours that ran names the request in its trailers
         self._call = self._again()

@@ -87,7 +87,8 @@ def bindings(owner: PeerName, servicers: Sequence[object]) -> list[Binding]:
         public = found.setdefault(method.containing_service, SimpleNamespace())
         setattr(public, method.name, getattr(having[0], method.name))
     between = [Binding.of(each) for each in servicers if Binding.base_of(each) is not None]
-    return [*(Binding.by_name(service, each) for service, each in found.items()), *between]
+    owned = (Binding.by_name(service, each, FORMER) for service, each in found.items())
+    return [*owned, *between]
 
 
 def defines(servicer: object, name: str) -> bool:

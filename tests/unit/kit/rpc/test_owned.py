@@ -104,7 +104,7 @@ def older() -> Binding:
 
 @pytest.mark.parametrize("path", [PUBLIC, FORMER])
 async def test_an_owner_answers_the_gateway_by_both_names(path: str) -> None:
-    async with running(Binding.by_name(SERVICE, Watches())) as channel:
+    async with running(Binding.by_name(SERVICE, Watches(), former_names.FORMER)) as channel:
         answer = await get(channel, path)(pb.GetWatchRequest(watch_id="a"), timeout=60)
         assert answer.watch_id == "a"
         assert await tokens(channel, path) == ["t0", "t1"]
@@ -115,7 +115,9 @@ async def test_an_owner_answers_the_gateway_by_both_names(path: str) -> None:
 
 @pytest.mark.parametrize("path", [PUBLIC, FORMER])
 async def test_an_owner_answers_no_other_peer(path: str) -> None:
-    async with running(Binding.by_name(SERVICE, Watches()), PeerName.RANKER) as channel:
+    async with running(
+        Binding.by_name(SERVICE, Watches(), former_names.FORMER), PeerName.RANKER
+    ) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await get(channel, path)(pb.GetWatchRequest(watch_id="a"), timeout=60)
         assert from_rpc_error(caught.value).reason == "PEER_FORBIDDEN"
@@ -129,6 +131,36 @@ async def test_an_older_owner_is_called_by_the_former_name() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await get(channel, PUBLIC)(pb.GetWatchRequest(), timeout=60)
         assert from_rpc_error(caught.value).reason == "WATCH_NOT_FOUND"
+
+
+async def test_a_server_that_is_no_owner_does_not_answer_former_names() -> None:
+    async with running(Binding.by_name(SERVICE, Watches())) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await get(channel, FORMER)(pb.GetWatchRequest(watch_id="a"), timeout=60)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_call_that_ran_is_not_made_again_by_its_former_name() -> None:
+    made = list[str]()
+
+    async def run(request: pb.GetWatchRequest, context: Any) -> watch_pb2.Watch:
+        made.append(request.watch_id)
+        raise NotImplementedError
+
+    async def stream(
+        request: pb.WatchAlertsRequest, context: Any
+    ) -> AsyncIterator[pb.WatchAlertsResponse]:
+        made.append("stream")
+        yield pb.WatchAlertsResponse(resume_token="t0")
+        raise NotImplementedError
+
+    owner = SimpleNamespace(GetWatch=run, WatchAlerts=stream)
+    async with running(Binding.by_name(SERVICE, owner, former_names.FORMER)) as channel:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await get(channel, PUBLIC)(pb.GetWatchRequest(watch_id="a"), timeout=60)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await tokens(channel, PUBLIC)
+    assert made == ["a", "stream"]
 
 
 async def test_a_call_that_neither_release_knows_is_unimplemented() -> None:

@@ -80,7 +80,7 @@ class AdminServiceCalls(Connected):
                 self.calls.admin.GetCatalog,
                 catalog_registry_service_pb2.GetCatalogRequest,
                 timeout,
-                catalog_id=catalog_id,
+                catalog_id=catalog_id or self.catalog,
             )
         )
 

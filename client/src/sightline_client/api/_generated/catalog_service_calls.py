@@ -71,7 +71,6 @@ class CatalogServiceCalls(Connected):
             catalog_service_pb2.ListMisfitsRequest,
             timeout,
             min_lead=min_lead,
-            page_size=200,
         ):
             for each in page.misfits:
                 yield from_wire.photo_misfit(each)
@@ -176,10 +175,17 @@ class CatalogServiceCalls(Connected):
             )
         )
 
-    async def rejected_rows(self, *, timeout: float | None = None) -> tuple[RejectedRow, ...]:
+    async def rejected_rows(
+        self, *, top: int = 0, timeout: float | None = None
+    ) -> tuple[RejectedRow, ...]:
         """Return the newest rows that open imports rejected, with the reasons: rows of the import
         that took rows last come first, and of each import the highest row numbers. Closing an
-        import deletes what is kept of its rows."""
+        import deletes what is kept of its rows.
+
+        Args:
+            top: Maximum number of rows, 1 to 100. Default: 10. Other values are rejected with
+                PAGE_SIZE_INVALID.
+        """
         return tuple(
             [
                 from_wire.rejected_row(each)
@@ -188,6 +194,7 @@ class CatalogServiceCalls(Connected):
                         self.calls.catalog.ListRejectedRows,
                         catalog_service_pb2.ListRejectedRowsRequest,
                         timeout,
+                        page_size=top,
                     )
                 ).rows
             ]
