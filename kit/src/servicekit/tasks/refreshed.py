@@ -141,8 +141,9 @@ class Refreshed(Generic[K, V]):
                     value = await read()
         except Exception as error:  # of any kind: no caller is the cause
             tell(self._name, error)
-            entry.error = error.with_traceback(None)  # its frames would be held
-            entry.due = self._clock() + rules.again
+            if number > entry.taken:
+                entry.error = error.with_traceback(None)  # its frames would be held
+                entry.due = self._clock() + rules.again
             return
         if number > entry.taken:
             entry.value, entry.read_at, entry.taken, entry.error = value, began, number, None

@@ -163,3 +163,18 @@ async def test_a_shorter_time_than_that_of_the_rules_counts() -> None:
     assert await values.get("a", read, fresh=1.0) == 1
     await settle()
     assert values.peek("a") == 2
+
+
+async def test_a_read_that_fails_after_its_value_expired_does_not_postpone_the_next() -> None:
+    clock = Clock()
+    values, source = Refreshed[str, int]("some", RULES, clock), Source()
+    await values.get("a", reader(1))
+    clock.now = 11.0
+    await values.get("a", source)
+    await settle()
+    values.expire("a")
+    source.asked[0].set_exception(ValueError())
+    await settle()
+    await values.get("a", reader(2))
+    await settle()
+    assert values.peek("a") == 2
