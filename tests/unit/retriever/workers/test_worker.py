@@ -308,7 +308,7 @@ async def test_work_that_is_done_is_not_lost_to_a_busy_store(
 
     monkeypatch.setattr(Jobs, "finish", busy)
     jobs = job_queue(bench.db)
-    made = await jobs.create(kind, "default", {"before": 1, "count": 0})
+    made = await jobs.create(kind, "default", {"before": 1, "count": 0, "space": "visual"})
 
     async def ended() -> bool:
         return bool((await jobs.get(made.id)).finished_time)

@@ -138,15 +138,17 @@ def discard(path: Path, before: float) -> bool:
     """Delete a file unless it was written or renewed since `before`, seconds since 1970 (UTC).
 
     Return whether it was deleted. A concurrent renewal either is seen here, or finds the file gone
-    and writes it again. Raise OSError.
+    and writes it again. One that is UNSURE may be another write's, and is as old as that mark.
+    Raise OSError.
     """
     aside = path.with_name(f"{ASIDE}{path.name}")
     aside.unlink(missing_ok=True)  # left by a killed process
     try:
-        if path.stat().st_mtime >= before:
+        found = path.stat()
+        if (found.st_ctime if found.st_mtime == UNSURE else found.st_mtime) >= before:
             return False
         path.replace(aside)
-        if aside.stat().st_mtime >= before:
+        if aside.stat().st_mtime != found.st_mtime:
             aside.replace(path)
             return False
         aside.unlink()
