@@ -4,7 +4,14 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
+from functools import cache
 from pathlib import Path
+
+DRAFT = ".draft"
+"""Suffix of a file that is being written."""
+ABANDONED_SECONDS = 3_600.0
+"""Age of a draft whose writer was killed: a write takes seconds."""
 
 
 def write_whole(path: Path, data: bytes, work: Path | None = None, *, durable: bool = True) -> None:
@@ -13,7 +20,9 @@ def write_whole(path: Path, data: bytes, work: Path | None = None, *, durable: b
     `work`: folder on the same file system, for the file until it is complete; None: its own.
     `durable`: flush it to disk.
     """
-    file, draft = tempfile.mkstemp(dir=work or path.parent, prefix=f".{path.name}.")
+    folder = work or path.parent
+    sweep(folder)
+    file, draft = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=DRAFT)
     try:
         with os.fdopen(file, "wb") as opened:
             opened.write(data)
@@ -24,6 +33,16 @@ def write_whole(path: Path, data: bytes, work: Path | None = None, *, durable: b
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+@cache
+def sweep(folder: Path) -> None:
+    """Delete drafts that killed processes left in a folder, once in a process. Younger ones may
+    be another process's."""
+    for draft in folder.glob(f".*{DRAFT}"):
+        with contextlib.suppress(OSError):
+            if time.time() - draft.stat().st_mtime > ABANDONED_SECONDS:
+                draft.unlink()
 
 
 def move_whole(source: Path, target: Path, work: Path) -> None:
