@@ -5,6 +5,7 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -37,9 +38,13 @@ def write_whole(path: Path, data: bytes, work: Path | None = None, *, durable: b
 
 @cache
 def sweep(folder: Path) -> None:
-    """Delete drafts that killed processes left in a folder, once in a process. Younger ones may
-    be another process's."""
-    for draft in folder.glob(f".*{DRAFT}"):
+    """Delete drafts that killed processes left in a folder, once in a process."""
+    delete_abandoned(folder.glob(f".*{DRAFT}"))
+
+
+def delete_abandoned(drafts: Iterable[Path]) -> None:
+    """Delete drafts of killed processes. Younger ones may be those of other processes."""
+    for draft in drafts:
         with contextlib.suppress(OSError):
             if time.time() - draft.stat().st_mtime > ABANDONED_SECONDS:
                 draft.unlink()

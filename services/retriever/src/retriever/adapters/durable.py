@@ -26,6 +26,9 @@ MOST_BYTES = 64 * 2**20
 ASIDE = ".old-"
 """Name prefix of a file that is about to be deleted."""
 
+NEW = ".new-"
+"""Name prefix of a file that is being written."""
+
 UNSURE = 0
 """Modification time of a file whose sync failed: its bytes may be in memory alone, where later
 syncs find nothing to do, so the next write writes them again."""
@@ -159,7 +162,7 @@ def discard(path: Path, before: float) -> bool:
 
 def _place(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=NEW)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
