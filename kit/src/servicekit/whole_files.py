@@ -4,7 +4,15 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
+
+DRAFT = ".draft"
+"""Suffix of a file that is being written."""
+ABANDONED_SECONDS = 3_600.0
+"""Age of a draft whose writer was killed: a write takes seconds."""
 
 
 def write_whole(path: Path, data: bytes, work: Path | None = None, *, durable: bool = True) -> None:
@@ -13,7 +21,9 @@ def write_whole(path: Path, data: bytes, work: Path | None = None, *, durable: b
     `work`: folder on the same file system, for the file until it is complete; None: its own.
     `durable`: flush it to disk.
     """
-    file, draft = tempfile.mkstemp(dir=work or path.parent, prefix=f".{path.name}.")
+    folder = work or path.parent
+    sweep(folder)
+    file, draft = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=DRAFT)
     try:
         with os.fdopen(file, "wb") as opened:
             opened.write(data)
@@ -24,6 +34,20 @@ def write_whole(path: Path, data: bytes, work: Path | None = None, *, durable: b
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+@cache
+def sweep(folder: Path) -> None:
+    """Delete drafts that killed processes left in a folder, once in a process."""
+    delete_abandoned(folder.glob(f".*{DRAFT}"))
+
+
+def delete_abandoned(drafts: Iterable[Path]) -> None:
+    """Delete drafts of killed processes. Younger ones may be those of other processes."""
+    for draft in drafts:
+        with contextlib.suppress(OSError):
+            if time.time() - draft.stat().st_mtime > ABANDONED_SECONDS:
+                draft.unlink()
 
 
 def move_whole(source: Path, target: Path, work: Path) -> None:

@@ -153,16 +153,21 @@ class Backups:
 
     # Signed documents, such as manifests
 
+    @translated()
     def put_signed(self, path: str, content: Mapping[str, Any]) -> None:
-        """Store JSON at a path below the root, after its signature."""
-        folder, _, name = path.rpartition("/")
+        """Store JSON at a path below the root, after its signature. Former ones are replaced once
+        both are complete."""
         data, keys = json.dumps(content, indent=1, sort_keys=True).encode(), self.keys()
+        files = {path: data}
         if keys.secret:
-            signature = keys.sign(self._about(path), data)
-            with self._new(folder, name + SIGNATURE, []) as file:
-                file.write(signature.encode())
-        with self._new(folder, name, []) as file:
-            file.write(data)
+            files = {path + SIGNATURE: keys.sign(self._about(path), data).encode(), **files}
+        with contextlib.ExitStack() as drafts:
+            made = {each: drafts.enter_context(self._store.begin(_draft(each))) for each in files}
+            for each, draft in made.items():
+                draft.write(files[each])
+                draft.complete()
+            for each, draft in made.items():
+                draft.publish(each)
 
     def get_signed(self, path: str, *, unsigned: bool) -> dict[str, Any]:
         """Return JSON that one of the keys signed; with `unsigned`, or without keys, any JSON.
@@ -225,9 +230,14 @@ class Backups:
     def _new(self, folder: str, name: str, files: list[BackupFile]) -> NewFile:
         """Begin a file. `files` receives its entry once it is durable."""
         path = f"{folder}/{name}"
-        # An object of a bucket is complete or absent by itself.
-        draft = path if self._store.folder is None else f"{path}.part"
+        # An object of a bucket is complete or absent by itself, and a new backup replaces none.
+        draft = path if self._store.folder is None else _draft(path)
         return NewFile(self._store.begin(draft), path, name, files)
+
+
+def _draft(path: str) -> str:
+    """Return the path of a file until it is complete."""
+    return f"{path}.part"
 
 
 def _path(catalog_id: str, backup_id: str) -> str:

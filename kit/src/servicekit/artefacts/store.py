@@ -104,7 +104,7 @@ class Store:
     @as_os_errors()
     def begin(self, path: str) -> "Draft":
         """Create a file, and its folder, that gets its name when it is complete. `path`: its path
-        until then."""
+        until then, of no file that is needed if it is never published."""
         self._files.makedirs(self._at(path).rpartition("/")[0], exist_ok=True)
         return Draft(self._files, self._root, path, local=self.folder is not None)
 
@@ -141,13 +141,21 @@ class Draft:
         self.file.write(data)
 
     @as_os_errors()
-    def publish(self, path: str) -> None:
-        """Make the file durable under its final path, which may be the one that it has."""
-        target = f"{self._root}/{path}"
-        if self._local:
+    def complete(self) -> None:
+        """Make the content durable, at the path that the file has until it is published."""
+        if self._local and not self.file.closed:
             self.file.flush()
             os.fsync(self.file.fileno())
         self.file.close()
+
+    @as_os_errors()
+    def publish(self, path: str) -> None:
+        """Make the file durable under its final path, which may be the one that it has: an object
+        of a bucket, which is complete or absent by itself."""
+        target = f"{self._root}/{path}"
+        # What stands there after a failed upload is the former object.
+        self._published = target == self._path
+        self.complete()
         if self._local:
             Path(self._path).replace(target)
             sync_folder(Path(target).parent)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from servicekit import deadlines
+from servicekit.errors import Unavailable
 from servicekit.tasks.supervision import tell
 
 K = TypeVar("K", bound=Hashable)
@@ -85,11 +86,16 @@ class Refreshed(Generic[K, V]):
     async def require(
         self, key: K, read: Callable[[], Awaitable[V]], *, fresh: float | None = None
     ) -> V:
-        """Return the value of a key as `get` does. If there is none, raise why the read failed."""
+        """Return the value of a key as `get` does. If there is none, raise why the read failed:
+        Unavailable if it takes too long."""
         entry = self._entries.setdefault(key, _Entry())
         await self._bring_up(entry, read, fresh=fresh)
         if (found := self._usable(entry)) is None:
-            raise entry.error or TimeoutError
+            if entry.error is None or isinstance(entry.error, TimeoutError):
+                raise Unavailable(
+                    f"reading {self._name} takes too long: try again later", reason="STORE_BUSY"
+                ) from entry.error
+            raise entry.error
         return found
 
     def expire(self, key: K) -> None:
@@ -141,8 +147,9 @@ class Refreshed(Generic[K, V]):
                     value = await read()
         except Exception as error:  # of any kind: no caller is the cause
             tell(self._name, error)
-            entry.error = error.with_traceback(None)  # its frames would be held
-            entry.due = self._clock() + rules.again
+            if number > entry.taken:
+                entry.error = error.with_traceback(None)  # its frames would be held
+                entry.due = self._clock() + rules.again
             return
         if number > entry.taken:
             entry.value, entry.read_at, entry.taken, entry.error = value, began, number, None

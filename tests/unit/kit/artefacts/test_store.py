@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import errno
+import io
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from servicekit.artefacts.backup_errors import BackupsUnavailable
+from servicekit.artefacts.backups import Backups
 from servicekit.artefacts.store import Draft, Store
+from servicekit.keys.keyring import KeyRing
 
 
 @pytest.fixture(params=["folder", "bucket"])
@@ -41,6 +48,85 @@ def test_a_full_disk_leaves_the_former_file_and_no_other(
     with pytest.raises(OSError, match="No space"):
         store.write("a/model", b"new")
     assert (store.names("a"), store.read("a/model")) == (["model"], b"old")
+
+
+class Upload(io.BytesIO):
+    """An object that its bucket has once it is closed."""
+
+    lost = False
+    """True if it can't be uploaded."""
+
+    def __init__(self, keep: Callable[[bytes], object]) -> None:
+        super().__init__()
+        self._keep = keep
+
+    def close(self) -> None:
+        if not self.closed:
+            data = self.getvalue()
+            super().close()
+            if self.lost:
+                raise OSError("the upload is lost")
+            self._keep(data)
+
+
+class Bucket(MemoryFileSystem):
+    """A bucket whose objects are replaced when their upload ends, as those of S3."""
+
+    protocol = "uploads"
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        opened = partial(super()._open, path, mode)
+        return opened(**options) if "r" in mode else Upload(lambda data: opened(data=data))
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> str:
+    fsspec.register_implementation("uploads", Bucket, clobber=True)
+    return f"uploads://{tmp_path.name}"
+
+
+def test_an_upload_that_fails_leaves_the_former_object(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(bucket)
+
+    def put(data: bytes) -> None:
+        with store.begin("note") as draft:
+            draft.write(data)
+            draft.publish("note")
+
+    put(b"old")
+    monkeypatch.setattr(Upload, "lost", True)
+    with pytest.raises(OSError, match="lost"):
+        put(b"new")
+    assert (store.names(), store.read("note")) == (["note"], b"old")
+
+
+@pytest.mark.parametrize("failing", ["write", "publish"])
+@pytest.mark.parametrize("suffix", [".hmac", ".json"])
+def test_a_signed_document_that_can_t_be_replaced_stays(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, failing: str, suffix: str
+) -> None:
+    """Fail the document's write or upload, or those of its signature."""
+    backups = Backups(bucket, "kit", lambda: KeyRing([b"k" * 32]))
+    write = Draft.write
+
+    def lose(self: Draft, data: bytes) -> None:
+        if self._path.removesuffix(".part").endswith(suffix):
+            if failing == "write":
+                raise OSError("the bucket is full")
+            monkeypatch.setattr(self.file, "lost", True, raising=False)
+        write(self, data)
+
+    backups.put_signed("notes/a.json", {"said": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(Draft, "write", lose)
+        with pytest.raises(BackupsUnavailable):
+            backups.put_signed("notes/a.json", {"said": 2})
+    assert backups.get_signed("notes/a.json", unsigned=False) == {"said": 1}
+    backups.put_signed("notes/a.json", {"said": 3})
+    assert backups.get_signed("notes/a.json", unsigned=False) == {"said": 3}
+    assert list(backups.names("notes")) == ["a.json", "a.json.hmac"]
 
 
 def test_names_of_what_does_not_exist_are_none_and_its_deletion_says_so(store: Store) -> None:

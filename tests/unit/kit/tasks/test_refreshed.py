@@ -154,6 +154,13 @@ async def test_a_required_value_that_cannot_be_read_raises_why() -> None:
     assert await values.require("a", read) == 2
 
 
+async def test_a_required_value_whose_read_takes_too_long_is_unavailable() -> None:
+    values = Refreshed[str, int]("some", RefreshRules(fresh=1.0, again=5.0, longest=0.01))
+    for _ in range(2):  # the second call starts no read
+        with pytest.raises(Unavailable, match="takes too long"):
+            await values.require("a", Source())
+
+
 async def test_a_shorter_time_than_that_of_the_rules_counts() -> None:
     clock = Clock()
     values = Refreshed[str, int]("some", RULES, clock)
@@ -161,5 +168,20 @@ async def test_a_shorter_time_than_that_of_the_rules_counts() -> None:
     await values.get("a", read)
     clock.now = 1.0
     assert await values.get("a", read, fresh=1.0) == 1
+    await settle()
+    assert values.peek("a") == 2
+
+
+async def test_a_read_that_fails_after_its_value_expired_does_not_postpone_the_next() -> None:
+    clock = Clock()
+    values, source = Refreshed[str, int]("some", RULES, clock), Source()
+    await values.get("a", reader(1))
+    clock.now = 11.0
+    await values.get("a", source)
+    await settle()
+    values.expire("a")
+    source.asked[0].set_exception(ValueError())
+    await settle()
+    await values.get("a", reader(2))
     await settle()
     assert values.peek("a") == 2

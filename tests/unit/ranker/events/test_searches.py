@@ -8,12 +8,13 @@ import pytest
 from ranker.domain.consent import Decision, Purpose
 from ranker.domain.events import DAY_MICROS, EventType, Identity, Shopper
 from ranker.domain.searches import DAYS, LONGEST, SearchCount, counted, normal
-from ranker.events.searches import COUNT_SECONDS, FrequentSearches
+from ranker.events.searches import AGAIN_SECONDS, COUNT_SECONDS, FrequentSearches
 from ranker.record.consent_changes import ConsentRecord
 from ranker.record.events import EventRecord
 from ranker.record.searches import SearchRecord
+from servicekit import deadlines
 from servicekit.catalogs.known import CatalogChange
-from servicekit.sql.database import Database
+from servicekit.sql.database import Database, StoreBusy
 from tests.fakes.ranker import KEY, NOW, stored
 from tests.waiting import until
 
@@ -122,6 +123,27 @@ async def test_a_count_goes_on_when_its_caller_stops_waiting():
     go_on.set()
     assert (await searches.of("default")).searches == [SearchCount("red wine", 20)]
     assert len(record.asked) == 1
+
+
+async def test_a_count_has_an_hour_and_one_that_failed_is_not_repeated_by_each_call():
+    now, left = [NOW], list[float | None]()
+
+    class Failing(Reads):
+        async def counts(
+            self, catalog_id: str, since_micros: int, floor: int
+        ) -> Sequence[SearchCount]:
+            left.append(deadlines.remaining())
+            if len(left) == 1:
+                raise StoreBusy
+            return await super().counts(catalog_id, since_micros, floor)
+
+    searches = FrequentSearches(Failing(), 20, clock=lambda: now[0])
+    for _ in range(3):
+        with pytest.raises(StoreBusy):
+            await searches.of("default")
+    assert [seconds is not None and seconds > 3_000 for seconds in left] == [True]
+    now[0] += int(AGAIN_SECONDS * 1e6)
+    assert (await searches.of("default")).searches == [SearchCount("red wine", 20)]
 
 
 @pytest.mark.parametrize("under_way", [False, True])

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,6 +154,42 @@ async def test_after_a_sync_that_failed_bytes_are_written_again_not_renewed(
     assert path.stat().st_ino == now
     monkeypatch.undo()
     await folder.write(root / "a", b"x")
+
+
+def test_a_file_that_a_failed_sync_marks_is_as_old_as_its_mark_and_stays_marked(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(handle: int) -> None:
+        raise OSError(5, "input/output error")
+
+    path, before = root / "photo", time.time() - 60.0
+    written(root, path)
+    with monkeypatch.context() as disk:
+        disk.setattr(durable, "_sync", broken)
+        with pytest.raises(OSError, match="input/output"):
+            written(root, path)
+    assert not durable.discard(path, before), "the first write made it durable a moment ago"
+    assert path.stat().st_mtime == durable.UNSURE, "its next write writes its bytes again"
+    assert durable.discard(path, time.time() + 60.0)
+    assert names(root) == set()
+
+
+def test_a_file_that_a_failed_sync_marks_while_it_is_discarded_stays(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = root / "photo"
+    path.write_bytes(b"bytes")
+    os.utime(path, (1_000, 1_000))
+    replace = Path.replace
+
+    def marked(self: Path, target: Path) -> Path:
+        if self == path:
+            os.utime(path, (durable.UNSURE, durable.UNSURE))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", marked)
+    assert not durable.discard(path, 2_000)
+    assert names(root) == {"photo"}
 
 
 async def test_the_folder_is_made_when_it_is_needed(tmp_path: Path) -> None:

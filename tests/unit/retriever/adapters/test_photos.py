@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -213,6 +214,19 @@ async def test_photos_are_named_deleted_and_discarded_when_they_are_old(
         with pytest.raises(ImageNotFound):
             await made.get("shop", ID)
     made.close()
+
+
+async def test_drafts_that_killed_writers_left_are_deleted_when_they_are_old(
+    store: PhotoStore, tmp_path: Path
+) -> None:
+    await store.put("shop", ID, DATA)
+    folder = tmp_path / "photos" / "shop" / ID[:2] / ID[2:4]
+    for name in (".new-left", ".new-under-way"):
+        (folder / name).write_bytes(DATA)
+    os.utime(folder / ".new-left", (1_000, 1_000))
+    os.utime(folder / ID, (1_000, 1_000))
+    assert await store.names("shop", int(ID[:2], 16)) == [ID]
+    assert {path.name for path in folder.iterdir()} == {ID, ".new-under-way"}
 
 
 async def test_an_old_object_that_comes_again_is_as_new(monkeypatch: pytest.MonkeyPatch) -> None:

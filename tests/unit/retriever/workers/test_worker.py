@@ -20,9 +20,11 @@ from retriever.wiring import job_queue
 from retriever.workers import jobs as worker_jobs
 from retriever.workers import leader_loops
 from retriever.workers.collection_loop import BUSY_SECONDS, CollectionStatus
+from retriever.workers.jobs import JobLoop
 from retriever.workers.leader_loops import Loops, lead_in_turn
 from retriever.workers.tasks import KeyedBackoff, Tasks
-from servicekit.jobs.queue import Job, Jobs, JobState
+from servicekit.errors import NotFound, Unavailable
+from servicekit.jobs.queue import Job, JobCancelled, Jobs, JobState
 from servicekit.sql.database import Database, StoreBusy
 from servicekit.tasks import loops as worker_loops
 from servicekit.tasks.supervision import Backoff
@@ -306,7 +308,7 @@ async def test_work_that_is_done_is_not_lost_to_a_busy_store(
 
     monkeypatch.setattr(Jobs, "finish", busy)
     jobs = job_queue(bench.db)
-    made = await jobs.create(kind, "default", {"before": 1, "count": 0})
+    made = await jobs.create(kind, "default", {"before": 1, "count": 0, "space": "visual"})
 
     async def ended() -> bool:
         return bool((await jobs.get(made.id)).finished_time)
@@ -315,6 +317,51 @@ async def test_work_that_is_done_is_not_lost_to_a_busy_store(
         await until(ended)
     done = await jobs.get(made.id)
     assert (done.state, done.attempts, tried) == (JobState.SUCCEEDED, 1, [made.id] * 3)
+
+
+async def carried_out(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, kind: str, error: Exception
+) -> Job:
+    """Carry out a job that raises `error`, and return what is stored then."""
+
+    async def result(*_: object) -> Mapping[str, Any]:
+        raise error
+
+    monkeypatch.setattr(JobLoop, "_result", result)
+    worker = bench.worker("one")
+    assert await worker.leadership.acquire()
+    made = await worker.jobs.create(kind, "default", {})
+    async with asyncio.TaskGroup() as group:
+        loops = Loops(worker, Tasks(group))
+        assert await loops.jobs.begin_next()
+    return await worker.jobs.get(made.id)
+
+
+@pytest.mark.parametrize("error", [JobCancelled("job"), NotFound("none", reason="NONE")])
+async def test_the_store_s_error_is_never_stored_as_that_of_a_job(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    fail, tried = Jobs.fail, list[Exception]()
+
+    async def busy(jobs: Jobs, job: Job, error: Exception) -> None:
+        tried.append(error)
+        if len(tried) == 1:
+            raise StoreBusy
+        await fail(jobs, job, error)
+
+    monkeypatch.setattr(Jobs, "fail", busy)
+    left = await carried_out(bench, monkeypatch, generations.BACKFILL, error)
+    assert (left.state, left.error_reason, tried) == (JobState.RUNNING, "", [error])
+
+
+async def test_a_verification_fails_with_the_error_of_a_service_that_stays_away(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_jobs, "VERIFY_PATIENCE_SECONDS", 0.0)
+    away = Unavailable("the embedder is away", reason="AWAY")
+    ended = await carried_out(bench, monkeypatch, generations.VERIFY, away)
+    found = (ended.state, ended.error_reason, ended.error_message)
+    assert found == (JobState.FAILED, "AWAY", "the embedder is away")
 
 
 @pytest.mark.full

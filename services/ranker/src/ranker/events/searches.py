@@ -17,7 +17,11 @@ from servicekit.tasks.refreshed import Refreshed, RefreshRules
 
 COUNT_SECONDS = 600.0
 """Seconds for which a count is used."""
-RULES = RefreshRules(fresh=COUNT_SECONDS, again=0.0, longest=60.0, oldest=COUNT_SECONDS)
+AGAIN_SECONDS = 5.0
+"""Seconds until they are counted again after an error."""
+LONGEST_SECONDS = 3_600.0
+"""Maximum seconds of a count: far above what one takes, so that it ends and serves later calls."""
+RULES = RefreshRules(COUNT_SECONDS, AGAIN_SECONDS, LONGEST_SECONDS, oldest=COUNT_SECONDS)
 
 
 class SearchReader(Protocol):

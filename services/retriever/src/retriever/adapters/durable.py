@@ -26,6 +26,9 @@ MOST_BYTES = 64 * 2**20
 ASIDE = ".old-"
 """Name prefix of a file that is about to be deleted."""
 
+NEW = ".new-"
+"""Name prefix of a file that is being written."""
+
 UNSURE = 0
 """Modification time of a file whose sync failed: its bytes may be in memory alone, where later
 syncs find nothing to do, so the next write writes them again."""
@@ -138,15 +141,17 @@ def discard(path: Path, before: float) -> bool:
     """Delete a file unless it was written or renewed since `before`, seconds since 1970 (UTC).
 
     Return whether it was deleted. A concurrent renewal either is seen here, or finds the file gone
-    and writes it again. Raise OSError.
+    and writes it again. One that is UNSURE may be another write's, and is as old as that mark.
+    Raise OSError.
     """
     aside = path.with_name(f"{ASIDE}{path.name}")
     aside.unlink(missing_ok=True)  # left by a killed process
     try:
-        if path.stat().st_mtime >= before:
+        found = path.stat()
+        if (found.st_ctime if found.st_mtime == UNSURE else found.st_mtime) >= before:
             return False
         path.replace(aside)
-        if aside.stat().st_mtime >= before:
+        if aside.stat().st_mtime != found.st_mtime:
             aside.replace(path)
             return False
         aside.unlink()
@@ -157,7 +162,7 @@ def discard(path: Path, before: float) -> bool:
 
 def _place(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=NEW)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)

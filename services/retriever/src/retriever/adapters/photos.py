@@ -20,7 +20,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from retriever.adapters import frame_facts, photo_work
-from retriever.adapters.durable import ASIDE, DurableFolder, discard
+from retriever.adapters.durable import ASIDE, NEW, DurableFolder, discard
 from retriever.domain import errors
 from retriever.domain.faces import FaceBox
 from retriever.domain.watch_state import FrameFacts
@@ -38,6 +38,7 @@ from servicekit.decoding.decoders import (
 )
 from servicekit.errors import ServiceError
 from servicekit.outbound.fetch import Fetcher, FetchPolicy
+from servicekit.whole_files import delete_abandoned
 from sightline_rules import photos
 from sightline_rules.photo_metadata import without_metadata
 
@@ -149,8 +150,11 @@ class PhotoStore:
 
         def work() -> list[str]:
             self._files.invalidate_cache(folder)
-            found = (str(path).rpartition("/")[2] for path in self._files.find(folder))
-            return list({n for name in found if _HASH.fullmatch(n := name.removeprefix(ASIDE))})
+            found = [Path(path) for path in self._files.find(folder)]
+            if self._folder is not None:
+                delete_abandoned(path for path in found if path.name.startswith(NEW))
+            names = {path.name.removeprefix(ASIDE) for path in found}
+            return [name for name in names if _HASH.fullmatch(name)]
 
         return await self._run(lambda: _translated(work))
 

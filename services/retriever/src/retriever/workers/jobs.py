@@ -15,7 +15,7 @@ from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
 from retriever.workers.context import Worker
 from retriever.workers.tasks import Tasks
-from servicekit.errors import Unavailable
+from servicekit.errors import FailedPrecondition, Unavailable
 from servicekit.jobs.queue import Job
 from servicekit.jobs.worker import JobWorker
 from servicekit.tasks.supervision import confined
@@ -67,14 +67,11 @@ class JobLoop:
     async def _carry_out(self, job: Job) -> None:
         """Run a job to its end."""
         with confined(JOBS, job=job.id):  # the claim expires, and the job restarts
-            try:
-                await self.claims.run(job, self._patiently)
-            except Unavailable as error:
-                await self.worker.jobs.fail(job, error)
+            await self.claims.run(job, self._patiently)
 
     async def _patiently(self, job: Job) -> Mapping[str, Any]:
         """Run a job, and wait for unavailable services; a verification waits for a limited time
-        only."""
+        only, then it fails with the reason of the service's error."""
         begun = time.monotonic()
         while True:
             try:
@@ -82,7 +79,7 @@ class JobLoop:
             except Unavailable as error:
                 late = time.monotonic() - begun > VERIFY_PATIENCE_SECONDS
                 if job.kind == generations.VERIFY and late:
-                    raise
+                    raise FailedPrecondition(error.message, reason=error.reason) from error
                 log.warning("job waits", job=job.id, kind=job.kind, reason=error.reason)
                 await asyncio.sleep(RETRY_SECONDS)
 
