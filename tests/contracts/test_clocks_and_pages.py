@@ -62,7 +62,6 @@ ZONES_BY_HAND = {
     "client/src/sightline_client/convert/to_wire.py:timestamp": "rejects one without a zone",
     "client/src/sightline_client/files/audit.py:_instant": "UTC without a zone",
     "client/src/sightline_client/files/instants.py:placed": "has the zone that is named",
-    "client/src/sightline_client/cli/commands/watch.py:_time": "times of messages, in UTC",
 }
 """Where a time, which could be without a zone, is taken for one of this machine's: `timestamp()` of
 such a time and `astimezone` do so."""

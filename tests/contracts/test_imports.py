@@ -109,7 +109,7 @@ VIOLATIONS = [
     (
         "kit/src/servicekit/errors.py",
         "import sightline.common.v1.job_pb2",
-        "The kit knows no service, no rule, no contract but jobs, access and limits",
+        "The kit knows no service, no rule, no contract but jobs and call options",
     ),
     (
         "rules/src/sightline_rules/ids.py",

@@ -238,6 +238,7 @@ APART = {
     "DataKeyRecord.seal_attributes": "changes only what it has read: in its condition",
     "DataKeyRecord.seal_photos": "changes only what it has read: in its condition",
     "RenewalRecord.renew": "no other process has the store open",
+    "Lease._extend": "one statement, with its condition",
     "Jobs._mine": "progress: the claim is a condition of its one statement",
     "Jobs._end": "end: the claim is a condition of its one statement",
     "AuditRecord._delete": "part of drop",

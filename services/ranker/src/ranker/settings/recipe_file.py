@@ -75,7 +75,10 @@ class RecipeFile:
     @classmethod
     def __get_pydantic_core_schema__(cls, _: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         keys = handler.generate_schema(RECIPE_KEYS)
-        return core_schema.no_info_after_validator_function(cls, keys)
+        written = core_schema.plain_serializer_function_ser_schema(
+            lambda file: file.keys.model_dump()
+        )
+        return core_schema.no_info_after_validator_function(cls, keys, serialization=written)
 
 
 def read_recipe(given: Any) -> Any:
