@@ -1,18 +1,22 @@
 """The doctor names each problem, and a command that helps."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import grpc
 import pytest
 from typer.testing import CliRunner
 
+from sightline.gateway.v1 import admin_service_pb2
 from sightline.ranker.v1 import model_service_pb2
 from sightline_client.cli import app
+from sightline_client.cli.commands import doctor
 from sightline_client.cli.commands.doctor import (
     LEAST_FREE,
     findings,
@@ -23,6 +27,7 @@ from sightline_client.cli.commands.doctor import (
 )
 from sightline_client.cli.work import local_suite
 from sightline_client.cli.work.local_suite import LocalSuite
+from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import Failure, Unavailable
 from sightline_client.values.answers import Freshness
@@ -153,6 +158,32 @@ def test_the_doctor_asks_for_models_and_the_next_training() -> None:
     assert (
         "Next: nothing to do: when there are events, the next try is tonight (03:00 UTC)" in words
     )
+
+
+def test_an_engine_of_a_suite_that_has_just_started_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = list[int]()
+
+    async def answers(client: object) -> object:
+        asked.append(len(asked))
+        found = admin_service_pb2.GetStatusResponse()
+        found.components.add(component="milvus").status.code = 14 if len(asked) < 3 else 0
+        return found, VERSION
+
+    monkeypatch.setattr(doctor, "STARTING_SECONDS", 10.0)
+    monkeypatch.setattr(doctor, "status_and_version", answers)
+    monkeypatch.setattr(doctor.asyncio, "sleep", no_sleep)
+    found, _ = asyncio.run(doctor._settled(cast(SightlineClient, None)))
+    assert (len(asked), found.components[0].status.code) == (3, 0)
+    monkeypatch.setattr(doctor, "STARTING_SECONDS", 0.0)
+    asked.clear()
+    found, _ = asyncio.run(doctor._settled(cast(SightlineClient, None)))
+    assert (len(asked), found.components[0].status.code) == (1, 14), "it is down"
+
+
+async def no_sleep(_: float) -> None:
+    pass
 
 
 # What is on this machine

@@ -1,7 +1,9 @@
 """``sightline doctor``"""
 
+import asyncio
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +31,8 @@ from sightline_client.version import VERSION
 LEAST_FREE = 2 * 2**30
 """Free bytes below which the disk of a local suite is reported as full."""
 MOST_LAG = timedelta(minutes=1)
+STARTING_SECONDS = 10.0
+"""Seconds for which an engine that does not answer is asked again."""
 MOST_UNMATCHED = 0.5
 """Share of a training's events, of products that the catalog lacks, from which on something is
 wrong: fewer are of products that are no longer sold."""
@@ -285,6 +289,18 @@ def _catalog(status: Status) -> Iterator[Finding]:
         )
 
 
+async def _settled(client: SightlineClient) -> tuple[admin.GetStatusResponse, str]:
+    """Return the status once the engine answers, or as it is after STARTING_SECONDS: it takes
+    seconds to create the first collections of a suite that has just started."""
+    until = time.monotonic() + STARTING_SECONDS
+    while True:
+        found = await status_and_version(client)
+        engine = [each for each in found[0].components if each.component == "milvus"]
+        if time.monotonic() >= until or not any(each.status.code for each in engine):
+            return found
+        await asyncio.sleep(STARTING_SECONDS / 5)
+
+
 def doctor(*, suite: Suite) -> None:
     """Find what is wrong with the suite, and say what fixes it: parts that do not answer, versions
     that differ, an empty catalog, an index that lags, a model that is missing. Checks of a suite on
@@ -298,7 +314,7 @@ def doctor(*, suite: Suite) -> None:
 
     async def ask(client: SightlineClient) -> tuple[admin.GetStatusResponse, str] | None:
         try:
-            answer = await status_and_version(client)
+            answer = await _settled(client)
         except SightlineError as error:
             if error.reason != UNREACHABLE:
                 raise
