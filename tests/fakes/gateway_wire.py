@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import grpc
 
@@ -57,6 +57,12 @@ class Peer:
     @classmethod
     def of(cls, name: str, script: Script, *servicers: object) -> Self:
         return cls(scripted(name, servicers), script, name)
+
+    def servicer(self, service: str) -> Any:
+        """Return the scripted servicer of a service between services."""
+        return next(
+            each.servicer for each in self.bindings if each.full_name.endswith(f".{service}")
+        )
 
     async def up(self) -> None:
         self.server = await start(self.bindings, ServerSettings(port=self.port), self.name)

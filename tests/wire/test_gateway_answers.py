@@ -40,7 +40,7 @@ async def test_a_photo_is_answered_with_parts_reasons_timings_and_versions(suite
 
 async def test_an_answer_says_what_it_cost_and_its_peers_add_to_it(suite):
     alone = (await suite.recommendation.Recommend(photo())).request_cost_ms
-    suite.ranker.bindings[0].servicer.burns = 0.05
+    suite.ranker.servicer("RankingService").burns = 0.05
     busy = (await suite.recommendation.Recommend(photo())).request_cost_ms
 
     assert alone > 0
@@ -48,7 +48,7 @@ async def test_an_answer_says_what_it_cost_and_its_peers_add_to_it(suite):
 
 
 async def test_moves_are_answered_and_recorded_with_the_propensities_of_draws(suite):
-    suite.ranker.bindings[0].servicer.draws = True
+    suite.ranker.servicer("RankingService").draws = True
     answer = await suite.recommendation.Recommend(photo(explain=True, page_size=2))
 
     explored = answer_pb2.Move.CAUSE_EXPLORATION
@@ -239,7 +239,7 @@ async def test_a_request_that_is_not_personal_names_its_shopper_to_no_peer(suite
 
 
 async def test_a_shoppers_last_products_find_others_until_a_model_knows_the_shopper(suite):
-    suite.ranker.bindings[0].servicer.last_products = {"p1": 0.4, "p2": 0.36}
+    suite.ranker.servicer("RankingService").last_products = {"p1": 0.4, "p2": 0.36}
     for scene in ("", "for-you"):
         suite.retriever.script.seen.clear()
         request = pb.RecommendRequest(shopper=ANN, scene=scene, page_size=2, explain=True)

@@ -100,7 +100,7 @@ async def test_an_answers_draft_and_near_duplicates_go_to_the_ranker(suite):
 
 
 async def test_the_page_and_the_titles_in_its_reasons_are_one_read(suite):
-    suite.ranker.bindings[0].servicer.reason = answer_pb2.Reason(
+    suite.ranker.servicer("RankingService").reason = answer_pb2.Reason(
         code="SIMILAR_TO_VIEWED",
         text="Similar to something",
         parameters=[answer_pb2.ReasonParameter(name="product_id", value="p5")],
@@ -121,7 +121,7 @@ async def test_a_calibrated_score_says_of_which_event_it_is_the_chance_on_every_
     without = await suite.recommendation.Recommend(photo())
     assert not any(item.HasField("score") or item.score_event for item in without.results)
 
-    suite.ranker.bindings[0].servicer.calibrated = True
+    suite.ranker.servicer("RankingService").calibrated = True
     one = await suite.recommendation.Recommend(photo(page_size=3, shopper=ANN))
     await until(lambda: len(suite.answers.kept) == 2)
     two = await suite.recommendation.Recommend(
@@ -133,7 +133,7 @@ async def test_a_calibrated_score_says_of_which_event_it_is_the_chance_on_every_
 
 
 async def test_products_that_the_ranker_gave_no_reason_have_our_own(suite):
-    suite.ranker.bindings[0].servicer.reasoned = 1
+    suite.ranker.servicer("RankingService").reasoned = 1
     suite.ranker.script.errors["GiveReasons"] = Unavailable("busy", reason="BUSY")
     answer = await suite.recommendation.Recommend(photo())
     assert [reason.text for reason in answer.results[0].reasons] == ["alike"]
@@ -234,7 +234,7 @@ async def test_a_queue_without_room_promises_no_page():
         suite.ranker.script.errors["Rank"] = Internal("a bug", reason="INTERNAL")
         answer = await suite.recommendation.Recommend(photo(page_size=1))
         del suite.ranker.script.errors["Rank"]
-        suite.ranker.bindings[0].servicer.keeps = False
+        suite.ranker.servicer("RankingService").keeps = False
         ranked = await suite.recommendation.Recommend(photo(page_size=1))
 
     assert (causes(answer), causes(ranked)) == (degraded, degraded[1:])

@@ -65,7 +65,7 @@ async def test_anchors_and_recommenders_are_asked_for_and_their_scores_ranked(su
 
 async def test_reasons_of_later_pages_go_by_the_same_anchors(suite):
     request = pb.RecommendRequest(scene="similar", anchor_product_ids=["p2"], page_size=1)
-    suite.ranker.bindings[0].servicer.reasoned = 0
+    suite.ranker.servicer("RankingService").reasoned = 0
     await suite.recommendation.Recommend(request)
 
     assert list(asked(suite, "GiveReasons").anchors.product_ids) == ["p2"]

@@ -199,7 +199,7 @@ async def test_a_ranker_that_knows_no_pinned_models_is_found_out(tmp_path: Path)
     for name, version in (("other", "m2"), ("same", "m1")):
         write(tmp_path / "scenes", f"{name}.toml", SCENE.replace(NAMED, version))
     async with running(scenes_folder=tmp_path / "scenes") as front:
-        front.ranker.bindings[0].servicer.reasoned = 0
+        front.ranker.servicer("RankingService").reasoned = 0
         for name, version, count in (("other", "m2", 2), ("same", "m1", 0)):
             front.ranker.script.seen.clear()
             answer = await recommended(front, "ann", name)

@@ -25,8 +25,10 @@ from ranker.record.models import ModelRegistry
 from ranker.record.recounting import RecountRecord
 from ranker.record.selections import SelectionRecord
 from ranker.record.tables import ANSWERS, EVENTS, JOBS, POPULARITY
+from servicekit.admission.access import PeerName
 from servicekit.clock import now_micros
 from servicekit.jobs.queue import Jobs
+from servicekit.rpc import owned
 from sightline.common.v1 import event_pb2
 from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.ranker.v1 import (
@@ -193,14 +195,14 @@ class Asked:
 
 
 READERS = sorted(name for name in vars(Asked) if name[0].isupper())
-WRITERS = ("AppendEvents", "RecordAnswers", "SetShopperAttributes", "ReplayAnswer")
+WRITERS = ("WriteEvents", "RecordAnswers", "SetShopperAttributes", "ReplayAnswer")
 
 
 def test_every_call_that_names_a_shopper_is_bound_to_a_purpose_or_says_why_not() -> None:
+    between = (method for service in SERVICES for method in service.methods)
     named = {
         method.name
-        for service in SERVICES
-        for method in service.methods
+        for method in (*between, *owned.methods_of(PeerName.RANKER))
         if names_a_shopper(method.input_type)
     }
     assert named - {"ReplayAnswer"} == {*READERS, *WRITERS, *UNBOUND} - {"ReplayAnswer"}

@@ -28,6 +28,7 @@ from sightline.gateway.v1 import user_event_service_pb2 as gateway_pb
 from sightline.ranker.v1 import event_service_pb2 as pb
 from sightline.ranker.v1 import event_service_pb2_grpc
 from tests.engines import free_port
+from tests.peer_stubs import peer_stub
 from tests.postgres import NoPostgreSQL, PostgreSQL, postgresql
 from tests.stores import migrate
 from tests.tools import tool
@@ -51,7 +52,7 @@ async def serving(url: str, folder: Path, **given: object) -> AsyncIterator[Even
     key = await open_key(database, settings)
     server = await start(bindings(settings, database, key, live, store), settings, "ranker")
     async with grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel:
-        yield Events(channel)
+        yield peer_stub("ranker", channel, Events)
     await server.stop(0)
     database.close()
 
@@ -181,7 +182,7 @@ async def test_a_full_disk_refuses_writes_keeps_reads_and_goes_on_when_there_is_
 ) -> None:
     port, pid, disk = small_disk
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        events = Events(channel)
+        events = peer_stub("ranker", channel, Events)
         try:
             await asyncio.wait_for(channel.channel_ready(), SECONDS)
         except TimeoutError:
