@@ -24,7 +24,7 @@ _ELSEWHERE = re.compile(r"For (?:this|the) [^.]*methods? see [\w.]+\w\.?|See \w+
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """What differs from the rules in a call."""
+    """Differences of a call from the rules."""
 
     name: str = ""
     """Name of the function; "": that of the method, in lower case."""
@@ -90,7 +90,7 @@ def _module(name: str, rows: dict[str, Any], names: Mapping[str, str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a call returns, and how it is computed from the call."""
+    """Type that a call returns, and the expression that computes it."""
 
     hint: str
     body: str
@@ -252,7 +252,7 @@ class _Call:
 
     @cached_property
     def _paged(self) -> bool:
-        """Whether all pages are read."""
+        """True if all pages are read."""
         answer = self._method.output_type
         paged = "page_token" in self._request.fields_by_name
         return paged and (self._row.yields or not _row(answer))

@@ -65,7 +65,7 @@ class MoveCause(StrEnum):
 
 
 class ScoreNoteCause(StrEnum):
-    """What is missing, or was replaced."""
+    """Part that is missing, or was replaced."""
 
     UNKNOWN = "UNKNOWN"
     """Not set, or a value that this client is too old to know."""
@@ -204,7 +204,8 @@ class MatchBasis(StrEnum):
     CHANCE = "CHANCE"
     """Probability set by the scene (``[match] min_chance``), for calibrated scores."""
     WORDS = "WORDS"
-    """How well a product must match the text's words, set by the scene (``[match] min_words``)."""
+    """Match that a product needs with the text's words, set by the scene (``[match]
+    min_words``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +247,12 @@ class Reason:
     """A sentence for the shopper, in the request's language if it is supported, otherwise in
     English."""
     parameters: Mapping[str, str]
-    """What the code refers to, e.g. {"product_id": "wine-7"}."""
+    """Values that the code refers to, e.g. {"product_id": "wine-7"}."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How far the index is behind the catalog."""
+    """Lag of the index behind the catalog."""
 
     index_token: str
     """Opaque token of the newest write that the index holds completely. A search with it as
@@ -322,7 +323,7 @@ class ScoreNote:
     part: str
     """Part of the score ("margin"), or "objective"."""
     cause: ScoreNoteCause
-    """What is missing."""
+    """Cause of what is missing."""
     product_count: int
     """Number of candidates that it concerns. 0 if it concerns the answer."""
 
@@ -346,7 +347,7 @@ class Degradation:
     cause: Cause
     """Cause of the loss."""
     substitute: str
-    """What the answer uses instead, in words."""
+    """Substitute that the answer uses, in words."""
     as_of: datetime | None = None
     """When the substitute was read (UTC). None if this request read it."""
 
@@ -369,7 +370,7 @@ class Versions:
     service_version: str
     """Version of the gateway that answered."""
     objective: str = ""
-    """What the scene is meant to increase: "clicks", "conversion" ("purchases" in older files),
+    """Aim that the scene is meant to increase: "clicks", "conversion" ("purchases" in older files),
     "revenue" or "margin". Empty if the scene's file does not say. It changes the order only if the
     scene gives it a strength."""
 
@@ -455,7 +456,7 @@ class SearchResults:
     versions: Versions
     """Versions that produced this answer."""
     freshness: Freshness | None
-    """How far the searched index is behind the catalog. None if no index was searched."""
+    """Lag of the searched index behind the catalog. None if no index was searched."""
     request_id: str
     """Id of this request in logs."""
     facets: tuple[Facet, ...] = ()
@@ -517,7 +518,7 @@ class Recommendations:
     versions: Versions
     """Versions that produced this answer."""
     freshness: Freshness | None
-    """How far the searched index is behind the catalog. None if no index was searched."""
+    """Lag of the searched index behind the catalog. None if no index was searched."""
     missing_product_ids: tuple[str, ...]
     """Ids among the signals, anchors and candidates that are not in the catalog. The answer is
     based on the others."""
@@ -627,7 +628,7 @@ class RecommendedValues:
     versions: Versions
     """Versions that produced this answer."""
     freshness: Freshness | None
-    """How far the searched index is behind the catalog. None if no index was searched."""
+    """Lag of the searched index behind the catalog. None if no index was searched."""
     missing_product_ids: tuple[str, ...]
     """Ids among the signals, anchors and candidates that are not in the catalog. The answer is
     based on the others."""

@@ -430,7 +430,7 @@ class Status(StatusMethods):
     failed_images: int | None
     """Number of photos that could not be embedded; -1 if unknown."""
     freshness: Freshness | None
-    """How far the index is behind the catalog. None if unknown."""
+    """Lag of the index behind the catalog. None if unknown."""
     model_version: str
     """Serving ranking model. Empty if none."""
     scenes: tuple[str, ...]

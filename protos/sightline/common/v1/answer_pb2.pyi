@@ -265,7 +265,7 @@ class ScoreNote(google.protobuf.message.Message):
         """The ranker did not answer: the objective was not applied."""
 
     class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
-        """What is missing, or was replaced."""
+        """Part that is missing, or was replaced."""
 
     CAUSE_UNSPECIFIED: ScoreNote.Cause.ValueType  # 0
     """Unspecified."""
@@ -298,7 +298,7 @@ class ScoreNote(google.protobuf.message.Message):
     part: builtins.str
     """Part of the score ("margin"), or "objective"."""
     cause: Global___ScoreNote.Cause.ValueType
-    """What is missing."""
+    """Cause of what is missing."""
     product_count: builtins.int
     """Number of candidates that it concerns. 0 if it concerns the answer."""
     def __init__(
@@ -331,7 +331,7 @@ class Reason(google.protobuf.message.Message):
     """A sentence for the shopper, in the request's language if it is supported, otherwise in English."""
     @property
     def parameters(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ReasonParameter]:
-        """What the code refers to, e.g. {name: "product_id", value: "wine-7"}. MATCHES_WORDS of a product that has a synonym of
+        """Value that the code refers to, e.g. {name: "product_id", value: "wine-7"}. MATCHES_WORDS of a product that has a synonym of
         what was typed, on the first page: "typed" (lower case without accents) and "synonym" (as the catalog's rule has it).
         """
 
@@ -483,7 +483,7 @@ class Degradation(google.protobuf.message.Message):
     cause: Global___Degradation.Cause.ValueType
     """Cause of the loss."""
     substitute: builtins.str
-    """What the answer uses instead, in words."""
+    """Substitute that the answer uses, in words."""
     @property
     def as_of(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the substitute was read (UTC). Unset if this request read it."""
@@ -527,7 +527,7 @@ class Versions(google.protobuf.message.Message):
     service_version: builtins.str
     """Version of the gateway that answered."""
     objective: builtins.str
-    """What the scene is meant to increase: "clicks", "conversion" ("purchases" in older files), "revenue" or "margin".
+    """Aim that the scene is meant to increase: "clicks", "conversion" ("purchases" in older files), "revenue" or "margin".
     Empty if the scene's file does not say. It changes the order only if the scene gives it a strength.
     """
     @property
@@ -635,7 +635,7 @@ Global___RecallEstimate: typing_extensions.TypeAlias = RecallEstimate
 
 @typing.final
 class IndexFreshness(google.protobuf.message.Message):
-    """How far the index is behind the catalog."""
+    """Lag of the index behind the catalog."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

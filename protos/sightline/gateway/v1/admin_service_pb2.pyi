@@ -186,7 +186,7 @@ class GetStatusResponse(google.protobuf.message.Message):
 
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
-        """How far the index is behind the catalog. Unset if unknown."""
+        """Lag of the index behind the catalog. Unset if unknown."""
 
     @property
     def scenes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:

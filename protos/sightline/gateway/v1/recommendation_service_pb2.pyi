@@ -552,7 +552,7 @@ class RecommendResponse(google.protobuf.message.Message):
 
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
-        """How far the searched index is behind the catalog. Unset if no index was searched."""
+        """Lag of the searched index behind the catalog. Unset if no index was searched."""
 
     @property
     def missing_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -688,7 +688,7 @@ class Match(google.protobuf.message.Message):
         BASIS_CHANCE: Match._Basis.ValueType  # 4
         """Probability set by the scene (`[match] min_chance`), for calibrated scores."""
         BASIS_WORDS: Match._Basis.ValueType  # 5
-        """How well a product must match the text's words, set by the scene (`[match] min_words`)."""
+        """Match that a product needs with the text's words, set by the scene (`[match] min_words`)."""
 
     class Basis(_Basis, metaclass=_BasisEnumTypeWrapper):
         """Source of `threshold`."""
@@ -707,7 +707,7 @@ class Match(google.protobuf.message.Message):
     BASIS_CHANCE: Match.Basis.ValueType  # 4
     """Probability set by the scene (`[match] min_chance`), for calibrated scores."""
     BASIS_WORDS: Match.Basis.ValueType  # 5
-    """How well a product must match the text's words, set by the scene (`[match] min_words`)."""
+    """Match that a product needs with the text's words, set by the scene (`[match] min_words`)."""
 
     OUTCOME_FIELD_NUMBER: builtins.int
     BASIS_FIELD_NUMBER: builtins.int
@@ -949,7 +949,7 @@ class RecommendValuesResponse(google.protobuf.message.Message):
 
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
-        """How far the searched index is behind the catalog. Unset if no index was searched."""
+        """Lag of the searched index behind the catalog. Unset if no index was searched."""
 
     @property
     def missing_product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -1746,7 +1746,7 @@ class SearchResponse(google.protobuf.message.Message):
 
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
-        """How far the searched index is behind the catalog. Unset if no index was searched."""
+        """Lag of the searched index behind the catalog. Unset if no index was searched."""
 
     @property
     def facets(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.facet_pb2.Facet]:

@@ -687,7 +687,7 @@ class CountResponse(google.protobuf.message.Message):
 
     @property
     def freshness(self) -> sightline.common.v1.answer_pb2.IndexFreshness:
-        """How far the index is behind the catalog."""
+        """Lag of the index behind the catalog."""
 
     @property
     def recall(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.common.v1.answer_pb2.RecallEstimate]:
