@@ -77,7 +77,7 @@ def _lost(file: File, done: Imported, refused: int) -> int:
     """Return how many records are neither stored nor named."""
     if file.export.noun == "products":
         # Lines of UTF-16, which are no JSON, are kept as they are: with zeros between the letters.
-        there = done.stored + done.rejects.replace(rb"\u0000", b"")
+        there = done.stored + done.rejects.replace(rb"\u0000", b"").replace(b"\0", b"")
         return sum(record.encode() not in there for record in file.records)
     written = sum(_count(done, f"{name}Count") for name in ("written", "duplicate", "withheld"))
     return len(file.records) - refused - written

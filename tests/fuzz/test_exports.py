@@ -62,6 +62,15 @@ def test_a_wrong_import_is_complained_about(fault: Any) -> None:
     assert complaints(file, replace(right(file), **fault), full=full)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-32"])
+def test_rows_that_are_rejected_in_the_file_s_encoding_are_not_lost(encoding: str) -> None:
+    file = next(file for file in drawn() if file.export.noun == "products")
+    rejects = "\n".join(file.records).encode(encoding)
+    done = replace(right(file), stored=b"", rejects=rejects, code=1, said="rows refused")
+    assert not complaints(file, done, full=False)
+    assert complaints(file, replace(done, rejects=b""), full=False)
+
+
 def test_rows_that_are_left_out_with_a_reason_are_not_lost() -> None:
     file = next(file for file in drawn() if file.export.noun == "events")
     none = {"rowsRefused": "0", "writtenCount": "0"}

@@ -268,6 +268,18 @@ def test_bytes_that_are_not_utf_8_stay_so_in_the_file_of_rejected_rows(
     again(path, "products")
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_damaged_texts_of_wide_characters_are_rejected_in_their_encoding(
+    tmp_path: Path, encoding: str
+) -> None:
+    path = tmp_path / "f.csv"
+    text = "id,title,brand\n1,Käse,\n2,Milk \ud800\n3,Crème,\n"
+    path.write_bytes(text.encode(encoding, "surrogatepass"))
+    refused, kept = refuse(path, "products")
+    assert [row.cells["id"] for row in refused] == ["2"]
+    assert "2,Milk ?" in kept.read_text(encoding)
+
+
 def test_surplus_cells_are_kept_until_somebody_puts_them_right(tmp_path: Path) -> None:
     path = tmp_path / "wines.csv"
     path.write_text("id,title,brand\n2,Barolo, dry,Aurora\n3,Short\n")

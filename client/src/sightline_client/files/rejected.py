@@ -36,10 +36,14 @@ _BYTES = "sightline-rejected"
 
 
 def _kept(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Write bytes that could not be read as they were, and others as question marks."""
+    """Write bytes that could not be read as they were, and others as question marks.
+
+    UTF-16 and UTF-32 have no single bytes.
+    """
     assert isinstance(error, UnicodeEncodeError)  # noqa: S101 - the file is only written
     wrong = error.object[error.start : error.end]
-    if all("\udc80" <= each <= "\udcff" for each in wrong) and "16" not in error.encoding:
+    wide = error.encoding.startswith(("utf-16", "utf-32"))
+    if not wide and all("\udc80" <= each <= "\udcff" for each in wrong):
         return bytes(ord(each) - 0xDC00 for each in wrong), error.end
     return "?" * len(wrong), error.end
 

@@ -258,7 +258,7 @@ async def test_a_handler_is_cancelled_when_the_time_is_up() -> None:
     servicer = Echo()
     async with echo(servicer) as peer:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await unary(peer)(b"wait", timeout=0.2)
+            await unary(peer)(b"wait", timeout=2.0)
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         await asyncio.wait_for(servicer.cancelled.wait(), SECONDS)
 
@@ -422,7 +422,7 @@ async def test_each_call_is_counted_once_under_its_code(way: str) -> None:
             with pytest.raises(grpc.aio.AioRpcError):
                 await send(peer, "Unary", request)
         with pytest.raises(grpc.aio.AioRpcError):
-            await unary(peer)(b"wait", timeout=0.1)
+            await unary(peer)(b"wait", timeout=2.0)
         await until(lambda: all(count(service, "test.Echo/Unary", code) for code in CODES))
     counts = {code: count(service, "test.Echo/Unary", code) for code in CODES}
     assert counts == dict.fromkeys(CODES, 1)

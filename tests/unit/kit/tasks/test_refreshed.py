@@ -73,7 +73,7 @@ async def test_a_read_has_no_deadline_of_a_caller_and_outlasts_it() -> None:
         return await source()
 
     async def call() -> int | None:
-        with deadlines.within(0.1):
+        with deadlines.within(0.9):
             return await values.get("a", read)
 
     first = asyncio.create_task(call())

@@ -144,9 +144,10 @@ async def test_a_server_slower_than_the_caller_waits_is_a_passed_deadline(
     triton.delay = 5
     with deadlines.within(0.1), pytest.raises(DeadlinePassed):
         await served.infer({"image": PIXELS})
+    sent = len(triton.requests)
     with deadlines.within(0), pytest.raises(DeadlinePassed):
         await served.infer({"image": PIXELS})
-    assert len(triton.requests) == 1, "nothing is sent when no time is left"
+    assert len(triton.requests) == sent, "nothing is sent when no time is left"
 
 
 async def test_nobody_waits_for_a_server_that_hangs(triton: FakeTriton) -> None:
@@ -160,9 +161,10 @@ async def test_nobody_waits_for_a_server_that_hangs(triton: FakeTriton) -> None:
         with deadlines.within(0.1), pytest.raises(DeadlinePassed):
             await served.infer({"image": PIXELS})
         await until(lambda: breaker.hangs)
+        sent = len(triton.requests)  # a busy machine may pass the deadline before it is sent
         with pytest.raises(EmbedderUnavailable, match="health checks"):
             await served.infer({"image": PIXELS})
-        assert len(triton.requests) == 1
+        assert len(triton.requests) == sent
         triton.delay = 0.0
         triton.live.set()
         await until(lambda: not breaker.hangs)
