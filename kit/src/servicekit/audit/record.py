@@ -3,7 +3,7 @@
 An entry's hash covers the entry and the hash before it, so that a changed, missing, inserted or
 moved entry shows (`sightline audit verify`). Entries are deleted only up to a seal, which records
 the number and the hash of the last deleted one: the chain continues from it. The store itself
-rejects all other changes (servicekit.sql.schema.create_audit). Needs the extra `sql`.
+rejects all other changes. Needs the extra `sql`.
 """
 
 import hashlib
@@ -96,7 +96,9 @@ def audit_table(metadata: MetaData) -> Table:
 
 
 def seals_table(metadata: MetaData) -> Table:
-    """Return the table `audit_seals` in `metadata`."""
+    """Return the table `audit_seals` in `metadata`. The store rejects changes of both tables but
+    the deletion of sealed entries."""
+    sa.event.listen(metadata, "after_create", _reject_changes)
     return Table(
         "audit_seals",
         metadata,
@@ -105,6 +107,48 @@ def seals_table(metadata: MetaData) -> Table:
         *texts("hash", kind=sa.LargeBinary),
         *numbers("time", "dropped"),
     )
+
+
+_APPEND_ONLY = "the audit log is append-only"
+_SEALED = (
+    "EXISTS (SELECT 1 FROM audit_seals s WHERE s.catalog_id = OLD.catalog_id AND "
+    "(OLD.number <= s.number OR (OLD.number IS NULL AND OLD.time < s.time)))"
+)
+
+
+def _reject_changes(_: MetaData, connection: Connection, **_options: object) -> None:
+    made = _ON_SQLITE if connection.dialect.name == "sqlite" else _ON_POSTGRESQL
+    for statement in made:
+        connection.exec_driver_sql(statement)
+
+
+_ON_SQLITE = [
+    f"CREATE TRIGGER {name} BEFORE {acts} BEGIN SELECT RAISE(ABORT, '{_APPEND_ONLY}'); END"
+    for name, acts in (
+        ("audit_no_update", "UPDATE ON audit_entries"),
+        ("audit_no_delete", f"DELETE ON audit_entries WHEN NOT {_SEALED}"),
+        ("audit_seals_no_update", "UPDATE ON audit_seals"),
+        ("audit_seals_no_delete", "DELETE ON audit_seals"),
+    )
+]
+_TRIGGERS = (
+    ("audit_no_update", "UPDATE", "audit_entries", "ROW", "audit_append_only"),
+    ("audit_no_delete", "DELETE", "audit_entries", "ROW", "audit_keep_unsealed"),
+    ("audit_no_truncate", "TRUNCATE", "audit_entries", "STATEMENT", "audit_append_only"),
+    ("audit_seals_no_delete", "UPDATE OR DELETE", "audit_seals", "ROW", "audit_append_only"),
+    ("audit_seals_no_truncate", "TRUNCATE", "audit_seals", "STATEMENT", "audit_append_only"),
+)
+_ON_POSTGRESQL = [
+    "CREATE FUNCTION audit_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+    f"$$ BEGIN RAISE EXCEPTION '{_APPEND_ONLY}'; END $$",
+    "CREATE FUNCTION audit_keep_unsealed() RETURNS trigger LANGUAGE plpgsql AS "
+    f"$$ BEGIN IF {_SEALED} THEN RETURN OLD; END IF; RAISE EXCEPTION '{_APPEND_ONLY}'; END $$",
+    *(
+        f"CREATE TRIGGER {name} BEFORE {acts} ON {table} FOR EACH {each} "
+        f"EXECUTE FUNCTION {function}()"
+        for name, acts, table, each, function in _TRIGGERS
+    ),
+]
 
 
 def entry_hash(previous: bytes, entry: Row) -> bytes:

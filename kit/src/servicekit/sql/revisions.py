@@ -18,6 +18,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
 from sqlalchemy import CheckConstraint, Connection, MetaData, inspect
 
 Made = Callable[[str], None]
@@ -55,22 +56,42 @@ def schema(connection: Connection, package: str) -> SchemaRevision:
     found = MigrationContext.configure(connection).get_current_revision() or ""
     newest = scripts.get_current_head() or ""
     try:
-        steps = [*scripts.iterate_revisions("head", found or "base")]
+        steps = [*scripts.iterate_revisions("head", found)] if found else []
     except ResolutionError:  # a revision of another release
         if found < (scripts.get_base() or ""):
             raise SchemaTooOld(found) from None
         return SchemaRevision(found, newest, {}, newer=True)
     missing = {step.revision: (step.doc or "").partition("\n")[0] for step in reversed(steps)}
+    if not found:
+        missing[newest] = "All tables"
     return SchemaRevision(found, newest, missing, newer=False)
 
 
 def upgrade(
     connection: Connection, package: str, made: Made = lambda _: None, to: str = "head"
 ) -> None:
-    """Apply pending revisions, up to `to`."""
+    """Apply pending revisions, up to `to`. A new store gets all tables of this release at once."""
     config = _config(package)
-    config.attributes.update(connection=connection, made=made)
+    config.attributes.update(connection=connection, made=made, whole=to == "head")
     command.upgrade(config, to)
+
+
+def create(connection: Connection, package: str, revision: str) -> None:
+    """Create the empty tables of a revision, of this release or an earlier one: those of this
+    release, without what later revisions added."""
+    upgrade(connection, package)
+    if revision != schema(connection, package).found:
+        config = _config(package)
+        config.attributes.update(connection=connection)
+        command.downgrade(config, revision)
+
+
+def is_known(package: str, revision: str) -> bool:
+    """Return whether this release can create the tables of a revision."""
+    try:
+        return ScriptDirectory.from_config(_config(package)).get_revision(revision) is not None
+    except CommandError:
+        return False
 
 
 def run_migrations(metadata: MetaData) -> None:
@@ -86,7 +107,13 @@ def run_migrations(metadata: MetaData) -> None:
         on_version_apply=lambda *, step, **_: made(step.up_revision_id),
     )
     with context.begin_transaction():
-        context.run_migrations()
+        migration = context.get_context()
+        if attributes.get("whole") and not migration.get_current_heads():
+            metadata.create_all(connection, checkfirst=False)
+            migration.stamp(ScriptDirectory.from_config(context.config), "head")
+            made(str(context.get_head_revision()))
+        else:
+            context.run_migrations()
 
 
 def drift(connection: Connection, metadata: MetaData, beside: Collection[str] = ()) -> list[Any]:

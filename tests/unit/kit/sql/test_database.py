@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from servicekit.admission.access import about
-from servicekit.sql import database
+from servicekit.sql import database, revisions
 from servicekit.sql.database import Database, StoreBusy, StoreDamaged, StoreFull, StoreUnavailable
 from tests.fakes.kit_store import BOTTLE, METADATA, MIGRATIONS, SHELF
 from tests.waiting import SECONDS
@@ -312,11 +312,16 @@ def test_a_store_in_memory_is_refused(url: str) -> None:
         Database(url, migrations=MIGRATIONS)
 
 
-async def test_migrations_run_once_keep_rows_and_match_the_tables(db: Database) -> None:
+async def test_migrations_run_once_keep_rows_and_match_the_tables(file: Path) -> None:
+    db = open_at(file)
+    with db._migration_connection() as connection:
+        revisions.upgrade(connection, MIGRATIONS, to="0001")
+    db.migrate()
     db.migrate()
     assert db.drift(METADATA) == []
     kept = await db.read(lambda c: c.execute(sa.select(BOTTLE.c.id, BOTTLE.c.shelf_id)).all())
     assert [tuple(row) for row in kept] == [(1, "old")]
+    db.close()
 
 
 def test_tables_that_the_migrations_lack_are_found(db: Database) -> None:
@@ -345,7 +350,7 @@ def test_processes_that_start_at_once_migrate_once(file: Path) -> None:
     assert [process.wait(SECONDS) for process in together] == [0, 0, 0]
     with sqlite3.connect(file) as check:
         assert check.execute("SELECT version_num FROM alembic_version").fetchall() == [("0002",)]
-        assert check.execute("SELECT count(*) FROM bottle").fetchone() == (1,)
+        assert check.execute("SELECT count(*) FROM bottle").fetchone() == (0,)
     check.close()
 
 
@@ -359,15 +364,19 @@ async def test_a_migration_that_fails_leaves_the_schema_as_it_was(
         "import sqlalchemy\nfrom servicekit.sql.database import run_migrations\n"
         "run_migrations(sqlalchemy.MetaData())\n"
     )
-    (package / "versions" / "0001.py").write_text(
+    (package / "versions" / "0001.py").write_text("revision, down_revision = '0001', None\n")
+    (package / "versions" / "0002.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        "revision, down_revision = '0001', None\n"
+        "revision, down_revision = '0002', '0001'\n"
         "def upgrade():\n"
         "    op.create_table('half', sa.Column('id', sa.Integer))\n"
         "    raise RuntimeError('on purpose')\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     db = Database(f"sqlite:///{tmp_path}/store.db", migrations="broken_store")
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.exec_driver_sql("INSERT INTO alembic_version VALUES ('0001')")
     with pytest.raises(RuntimeError, match="on purpose"):
         db.migrate()
     tables = await db.read(

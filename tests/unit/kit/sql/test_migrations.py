@@ -35,7 +35,7 @@ def test_the_command_says_what_is_to_do_does_it_once_and_then_finds_nothing(
     asked = {"check": [True], "do": [False, True, False]}
     assert [command(db, METADATA, check=each) for each in asked["check"]] == [TO_DO]
     said = capsys.readouterr().out
-    assert "no tables; to do: 2\n  0001  " in said
+    assert "no tables; to do: 1\n  0002  All tables" in said
     assert db.schema().found == ""
     assert [command(db, METADATA, check=each) for each in asked["do"]] == [DONE, DONE, DONE]
     said = capsys.readouterr().out

@@ -6,9 +6,9 @@ from ranker.domain.events import History
 from ranker.domain.model import Model
 from ranker.domain.recommenders import Counted, CountsQuery
 from ranker.serving.nominate import Nominate, Nominated, NominateQuery
-from ranker.serving.ranking.generate import CandidateBasis
 from ranker.serving.ranking.shopper_reads import Shoppers
 from sightline_core.branch import Branch
+from sightline_core.ranking import NominationBasis
 from tests.fakes.ranker import NOW, FakeReader, did, model
 
 VIEWED = History(recent=(did("ann", "b", at=-1), did("ann", "a", at=-2)))
@@ -76,7 +76,7 @@ async def test_recommenders_of_last_products_are_for_shoppers_who_were_not_in_tr
     assert known.last_products == {}
 
     beside = await nominated(VIEWED, Counts(), **asked)
-    assert beside.behaviour.found.basis is CandidateBasis.SESSION
+    assert beside.behaviour.found.basis is NominationBasis.SESSION
     assert [one.recommender for one in beside.lists] == [Branch.TRENDING, Branch.CO_VIEW]
     assert beside.last_products == {}
 

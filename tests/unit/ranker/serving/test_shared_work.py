@@ -10,7 +10,6 @@ import pytest
 from ranker.domain.arrays import Ints
 from ranker.domain.events import EventType, History
 from ranker.domain.model import Model
-from ranker.domain.recommenders import RequestAnchors
 from ranker.domain.signals import DEFAULTS
 from ranker.serving.rank_products import RankedProducts, RankQuery, RankState, rank_products
 from ranker.serving.ranking import breakdown, fold_in, generate, parts
@@ -21,6 +20,7 @@ from ranker.serving.ranking.order import CollapseKeys
 from ranker.serving.ranking.parts import OWN_PARTS, UNKNOWN
 from ranker.serving.ranking.rank import RankCandidates
 from ranker.serving.ranking.shopper_reads import Shoppers
+from sightline_core.ranking import RequestAnchors
 from sightline_rules.controls import Control, ControlKind
 from tests.fakes.drawn_models import drawn_model, plain
 from tests.fakes.ranker import HOUR, NOW, FakeReader, did, product

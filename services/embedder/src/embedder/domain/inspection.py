@@ -42,7 +42,6 @@ SEPARATION: Final = 0.75
 """Area under the ROC curve of drawn defects below which a reference allows no verdict."""
 DRAWN: Final = 60
 """Defects that are drawn on good photos for this, at most."""
-MOST_PARTS: Final = 10
 CONFIDENCE: Final = 0.95
 APART: Final = 2.2
 """Photos show two different things if the gap between two groups of them is this many times as wide

@@ -17,8 +17,6 @@ VISUAL = "visual"
 TEXT = "text"
 FEATURES = "features"
 """Space of models that spaces are fitted on. It is not indexed; its vectors are not normalised."""
-POSITIONS = "positions"
-"""Space of models that also return the maps behind the features, for heat maps."""
 MAP = "_map"
 """Suffix of the outputs that hold such maps, after the name of the block."""
 

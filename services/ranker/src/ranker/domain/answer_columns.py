@@ -18,14 +18,6 @@ MOST_BRANCHES = 32
 MARGIN = "margin"
 """Part of scores that is computed from prices and costs."""
 
-_CAUSES = answer_pb2.Move.Cause.Value
-STEPS = (
-    *map(_CAUSES, ("CAUSE_OBJECTIVE", "CAUSE_POPULARITY", "CAUSE_DIVERSITY")),
-    _CAUSES("CAUSE_CALIBRATION"),
-    *map(_CAUSES, ("CAUSE_CATEGORY_CAP", "CAUSE_BRAND_CAP", "CAUSE_EXPLORATION")),
-)
-"""Causes of moves in the order in which they are applied."""
-
 
 def page(record: pb.AnswerRecord, offset: int, limit: int, *, as_columns: bool) -> None:
     """Reduce the record to at most `limit` products (0: all) from `offset` on, in the requested

@@ -5,28 +5,10 @@ serving/ranking/recommenders.py has the formula of each.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from enum import StrEnum
 from typing import NamedTuple
 
 from ranker.domain.counting import ALL
 from sightline_rules.fast_dataclass import fast_dataclass
-
-
-class AnchorSource(StrEnum):
-    """Source of a shopper's anchors, as Anchors.Source without its prefix."""
-
-    VIEWED = "VIEWED"
-    CART = "CART"
-    BOUGHT = "BOUGHT"
-
-
-@fast_dataclass(frozen=True, slots=True)
-class RequestAnchors:
-    """Products that a request is about."""
-
-    product_ids: tuple[str, ...] = ()
-    """Most important first; they precede those of the source."""
-    source: AnchorSource | None = None
 
 
 @fast_dataclass(frozen=True, slots=True)

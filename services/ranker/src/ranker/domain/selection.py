@@ -126,79 +126,50 @@ class ExportColumn:
     """A column of the exported files. A value that was not given is null, or an empty text."""
 
     name: str
-    stored: str
-    """Name of the column in the record."""
-    kind: ExportKind
     says: str
+    kind: ExportKind = ExportKind.TEXT
+    column: str = ""
+    """Column in the record, if it has another name."""
     nullable: bool = False
+
+    @property
+    def stored(self) -> str:
+        """Return the name of the column in the record."""
+        return self.column or self.name
 
 
 COLUMNS = (
-    ExportColumn(
-        "sequence", "sequence", ExportKind.NUMBER, "order in which events were received; increasing"
-    ),
-    ExportColumn("event_id", "event_id", ExportKind.TEXT, "id given by the caller"),
-    ExportColumn("actor", "actor", ExportKind.TEXT, "pseudonym of the shopper"),
-    ExportColumn("session", "session", ExportKind.TEXT, "pseudonym of the visit; empty if unknown"),
-    ExportColumn("key_id", "key_id", ExportKind.TEXT, "id of the key of the pseudonyms"),
-    ExportColumn("type", "type", ExportKind.TEXT, "name in EventType, without its prefix"),
-    ExportColumn(
-        "product_id", "product_id", ExportKind.TEXT, "product id; empty for some searches"
-    ),
-    ExportColumn("event_time", "time_micros", ExportKind.TIME, "time by the caller's clock"),
-    ExportColumn("receive_time", "received_micros", ExportKind.TIME, "time of receipt"),
+    ExportColumn("sequence", "order in which events were received; increasing", ExportKind.NUMBER),
+    ExportColumn("event_id", "id given by the caller"),
+    ExportColumn("actor", "pseudonym of the shopper"),
+    ExportColumn("session", "pseudonym of the visit; empty if unknown"),
+    ExportColumn("key_id", "id of the key of the pseudonyms"),
+    ExportColumn("type", "name in EventType, without its prefix"),
+    ExportColumn("product_id", "product id; empty for some searches"),
+    ExportColumn("event_time", "time by the caller's clock", ExportKind.TIME, column="time_micros"),
+    ExportColumn("receive_time", "time of receipt", ExportKind.TIME, column="received_micros"),
     ExportColumn(
         "value",
-        "value",
-        ExportKind.REAL,
         "stars of a RATING, otherwise the strength given by the caller",
-        True,
-    ),
-    ExportColumn("quantity", "quantity", ExportKind.NUMBER, "units; 0 if not given"),
-    ExportColumn(
-        "unit_price_micros",
-        "unit_price_micros",
-        ExportKind.NUMBER,
-        "millionths of the currency's unit",
-        True,
-    ),
-    ExportColumn(
-        "currency", "unit_price_currency", ExportKind.TEXT, "ISO 4217; empty without a price"
-    ),
-    ExportColumn(
-        "order_id",
-        "order_id",
-        ExportKind.TEXT,
-        "order id, hashed unless requested; may be empty",
-    ),
-    ExportColumn(
-        "position", "position", ExportKind.NUMBER, "position in the list from 1; 0 if not given"
-    ),
-    ExportColumn("scene", "scene", ExportKind.TEXT, "scene of the answer; empty if unknown"),
-    ExportColumn(
-        "answer_id",
-        "answer_id",
-        ExportKind.TEXT,
-        "id of the answer that led to the event; empty if unknown",
-    ),
-    ExportColumn("query", "query", ExportKind.TEXT, "query of a SEARCH; empty unless requested"),
-    ExportColumn(
-        "sample_share",
-        "sample_share",
         ExportKind.REAL,
-        "the event represents 1 / sample_share events",
+        nullable=True,
     ),
+    ExportColumn("quantity", "units; 0 if not given", ExportKind.NUMBER),
+    ExportColumn(
+        "unit_price_micros", "millionths of the currency's unit", ExportKind.NUMBER, nullable=True
+    ),
+    ExportColumn("currency", "ISO 4217; empty without a price", column="unit_price_currency"),
+    ExportColumn("order_id", "order id, hashed unless requested; may be empty"),
+    ExportColumn("position", "position in the list from 1; 0 if not given", ExportKind.NUMBER),
+    ExportColumn("scene", "scene of the answer; empty if unknown"),
+    ExportColumn("answer_id", "id of the answer that led to the event; empty if unknown"),
+    ExportColumn("query", "query of a SEARCH; empty unless requested"),
+    ExportColumn("sample_share", "the event represents 1 / sample_share events", ExportKind.REAL),
     ExportColumn(
         "unproven",
-        "unproven",
-        ExportKind.FLAG,
         "the shopper was not proven, so the event counts for nothing that others see",
-    ),
-    ExportColumn(
-        "new_visitor",
-        "new_visitor",
         ExportKind.FLAG,
-        "the shopper's proof was less than a day old",
     ),
+    ExportColumn("new_visitor", "the shopper's proof was less than a day old", ExportKind.FLAG),
 )
 """The schema of format 1."""

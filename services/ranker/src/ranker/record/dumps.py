@@ -6,18 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 from typing import IO, Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from ranker.record import migrations
-from ranker.record.tables import ANSWERS, EVENTS, MODELS
+from ranker.record.tables import ANSWERS, EVENTS, MIGRATIONS, MODELS
+from servicekit.sql import revisions
 from servicekit.sql.database import Database
 
 REVISIONS = "alembic_version"
@@ -49,14 +44,6 @@ def revision(connection: Connection) -> str:
     return str(connection.exec_driver_sql(f"SELECT version_num FROM {REVISIONS}").scalar())
 
 
-def is_known(wanted: str) -> bool:
-    """Return whether this release can migrate to this revision."""
-    try:
-        return ScriptDirectory.from_config(_config()).get_revision(wanted) is not None
-    except CommandError:
-        return False
-
-
 def is_empty(connection: Connection) -> bool:
     """Return whether the store holds no events, answers and models."""
     there = sa.inspect(connection).has_table
@@ -74,9 +61,7 @@ def begin_anew(connection: Connection, wanted: str) -> None:
     if connection.dialect.name == "postgresql":
         for (name,) in connection.exec_driver_sql(_FUNCTIONS).all():
             connection.exec_driver_sql(f"DROP FUNCTION {name}")
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, wanted)
+    revisions.create(connection, MIGRATIONS, wanted)
 
 
 @contextmanager
@@ -102,13 +87,6 @@ _FUNCTIONS = """SELECT oid::regprocedure::text FROM pg_proc p
 WHERE pronamespace = current_schema()::regnamespace
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')"""
 """Functions that migrations created, without those of extensions."""
-
-
-def _config() -> Config:
-    config = Config()
-    folder = str(Path(migrations.__file__).parent)
-    config.set_main_option("script_location", folder.replace("%", "%%"))
-    return config
 
 
 def dump(connection: Connection, table: str, columns: Sequence[str], out: IO[bytes]) -> int:

@@ -5,7 +5,7 @@ import sqlalchemy as sa
 from servicekit.audit.record import audit_table, seals_table
 from servicekit.jobs.queue import jobs_table
 from servicekit.sql.leases import leases_table
-from servicekit.sql.schema import keys, numbers, texts
+from servicekit.sql.schema import given, keys, numbers, partial_index, texts
 
 MIGRATIONS = "ranker.record.migrations"
 MIGRATION_LOCK = "ranker.events.record.migrations"
@@ -35,15 +35,15 @@ EVENTS = sa.Table(
     *numbers("position", kind=sa.Integer),
     *texts("scene", "attribution_token", "query"),
     # Id of the answer named by the attribution token; empty if unknown.
-    sa.Column("answer_id", sa.Text, nullable=False, server_default=""),
+    given("answer_id", sa.Text, ""),
     # Share of shoppers whose impressions were stored: the event represents 1 / share of them.
-    sa.Column("sample_share", sa.Double, nullable=False, server_default="1.0"),
+    given("sample_share", sa.Double, "1.0"),
     # Experiment arm of that answer, EXPERIMENT/ARM; empty if none.
-    sa.Column("arm", sa.Text, nullable=False, server_default=""),
+    given("arm", sa.Text, ""),
     # The shopper was not proven: the event counts for nothing that others see.
-    sa.Column("unproven", sa.Boolean, nullable=False, server_default=sa.false()),
+    given("unproven", sa.Boolean, sa.false()),
     # The shopper's proof was less than a day old: its searches are not shown to others.
-    sa.Column("new_visitor", sa.Boolean, nullable=False, server_default=sa.false()),
+    given("new_visitor", sa.Boolean, sa.false()),
     sa.UniqueConstraint("catalog_id", "event_id", name="events_id"),
     # For a shopper's history, read in every request: newest first, without impressions.
     sa.Index("events_history", "catalog_id", "actor", "kind", "time_micros", "sequence"),
@@ -51,16 +51,12 @@ EVENTS = sa.Table(
     # For recounting a product's popularity after a purge. The condition on product_id matches all
     # counted events; it prevents SQLite from reading histories through this index, which scanned
     # the events of all shoppers.
-    sa.Index(
-        "events_product",
-        "catalog_id",
-        "product_id",
-        sqlite_where=sa.text("kind = 'INTEREST' AND product_id > ''"),
-        postgresql_where=sa.text("kind = 'INTEREST' AND product_id > ''"),
+    partial_index(
+        "events_product", "catalog_id", "product_id", where="kind = 'INTEREST' AND product_id > ''"
     ),
     # Covering index for the outcomes of answers: a report over 250,000 impressions took a quarter
     # of the time, and writing such events took 7% longer.
-    sa.Index(
+    partial_index(
         "events_answer",
         "catalog_id",
         "answer_id",
@@ -69,19 +65,11 @@ EVENTS = sa.Table(
         "time_micros",
         "sample_share",
         "position",
-        sqlite_where=sa.text("answer_id <> ''"),
-        postgresql_where=sa.text("answer_id <> ''"),
+        where="answer_id <> ''",
     ),
     # For the units that were exposed to an arm.
-    sa.Index(
-        "events_arm",
-        "catalog_id",
-        "arm",
-        "type",
-        "time_micros",
-        "actor",
-        sqlite_where=sa.text("arm <> ''"),
-        postgresql_where=sa.text("arm <> ''"),
+    partial_index(
+        "events_arm", "catalog_id", "arm", "type", "time_micros", "actor", where="arm <> ''"
     ),
     # For retention, and for impressions of a period.
     sa.Index("events_age", "catalog_id", "type", "time_micros"),
@@ -125,23 +113,16 @@ ANSWERS = sa.Table(
     *texts("content", kind=sa.LargeBinary),
     *numbers("expires_micros"),
     # Columns that answers are grouped by, so that counting reads no content.
-    sa.Column("answer_micros", sa.BigInteger, nullable=False, server_default="0"),
-    sa.Column("model_version", sa.Text, nullable=False, server_default=""),
-    sa.Column("scene", sa.Text, nullable=False, server_default=""),
+    given("answer_micros", sa.BigInteger, "0"),
+    given("model_version", sa.Text, ""),
+    given("scene", sa.Text, ""),
     # Names of arms, sorted, one a line.
-    sa.Column("arms", sa.Text, nullable=False, server_default=""),
+    given("arms", sa.Text, ""),
     # Vector of the photo of the search, float32, little-endian, which may be sealed, and the
     # version of its space; null and empty without the shopper's consent.
     sa.Column("photo", sa.LargeBinary),
-    sa.Column("photo_space", sa.Text, nullable=False, server_default=""),
-    sa.Index(
-        "answers_photo",
-        "catalog_id",
-        "photo_space",
-        "actor",
-        sqlite_where=sa.text("photo_space <> ''"),
-        postgresql_where=sa.text("photo_space <> ''"),
-    ),
+    given("photo_space", sa.Text, ""),
+    partial_index("answers_photo", "catalog_id", "photo_space", "actor", where="photo_space <> ''"),
     sa.Index("answers_time", "catalog_id", "answer_micros"),
     sa.Index("answers_expiry", "expires_micros"),
     sa.Index("answers_actor", "catalog_id", "actor"),
@@ -173,10 +154,10 @@ MODELS = sa.Table(
     ),
     *texts("metrics"),
     # Training data of the manifest, as JSON; see ModelRecord.
-    sa.Column("training", sa.Text, nullable=False, server_default="{}"),
+    given("training", sa.Text, "{}"),
     sa.Column("promoted_micros", sa.BigInteger),
     # Time of the last promotion.
-    sa.Column("forced", sa.Boolean, nullable=False, server_default=sa.false()),
+    given("forced", sa.Boolean, sa.false()),
     # Time when its files were deleted; null if they exist.
     sa.Column("pruned_micros", sa.BigInteger),
 )
@@ -211,13 +192,13 @@ PROMOTION_LOG = sa.Table(
     # Time of the rollback; null while the promotion is active.
     sa.Column("undone_micros", sa.BigInteger),
     # Whether it was forced, and the verdict of the evaluation; empty if not evaluated.
-    sa.Column("forced", sa.Boolean, nullable=False, server_default=sa.false()),
-    sa.Column("verdict", sa.Text, nullable=False, server_default=""),
+    given("forced", sa.Boolean, sa.false()),
+    given("verdict", sa.Text, ""),
     # What the model had shown: see ProvenMargin; null if it was not measured.
     sa.Column("margin", sa.Double),
     sa.Column("held_out", sa.Double),
     # Whether an operator forced it, so that later models are not compared with earlier ones.
-    sa.Column("anew", sa.Boolean, nullable=False, server_default=sa.false()),
+    given("anew", sa.Boolean, sa.false()),
     sa.ForeignKeyConstraint(["catalog_id", "version"], ["models.catalog_id", "models.version"]),
     sa.Index("promotion_log_order", "catalog_id", "sequence"),
     sqlite_autoincrement=True,

@@ -13,8 +13,7 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.events import Identity
 from ranker.domain.events import Shopper as KnownShopper
 from ranker.domain.features import CATEGORY_KIND, Money, Product
-from ranker.domain.recommenders import AnchorSource, CountScope
-from ranker.domain.recommenders import RequestAnchors as Anchors
+from ranker.domain.recommenders import CountScope
 from ranker.servicer.answers import AnswerServicer
 from ranker.servicer.candidates import collapse_keys, read_candidates
 from ranker.servicer.rank_requests import Whose, read_nominate, read_rank, read_reasons
@@ -23,7 +22,6 @@ from ranker.servicer.replies import lost_of, read_policy, split
 from ranker.servicer.requests import check_shopper
 from ranker.serving.rank_products import RankQuery
 from ranker.serving.ranking.diversity import RankPolicy
-from ranker.serving.ranking.generate import CandidateBasis
 from ranker.serving.ranking.objective import ObjectiveGoal
 from ranker.serving.ranking.rank import RankCandidates
 from ranker.serving.ranking.recommenders import RecommenderList as CountedList
@@ -41,8 +39,6 @@ from sightline_core.shoppers import Shopper
 from sightline_rules.categories import join
 
 _BRANCHES = [str(branch) for branch in Branch]
-_SOURCES = {core.AnchorSource[each.name]: each for each in AnchorSource}
-_BASES = {each: core.NominationBasis[each.name] for each in CandidateBasis}
 
 
 def lent_by(bindings: Sequence[Binding]) -> LentRanker:
@@ -70,7 +66,7 @@ class Lent(LentRanker):
         asked = order.recommenders
         query = read_nominate(
             *(order, self._whose(order.catalog_id, order.shopper)),
-            anchors=_anchors(asked.anchors),
+            anchors=asked.anchors or None,
             recommenders=tuple(map(Branch, asked.names)),
             scope=_scope(asked.category_path),
             recommenders_only=asked.only,
@@ -82,7 +78,7 @@ class Lent(LentRanker):
         by = found.behaviour
         return core.RankerCandidates(
             product_ids=tuple(dict.fromkeys(by.found.product_ids)),
-            basis=_BASES[by.found.basis],
+            basis=by.found.basis,
             model_version=by.served.version,
             degradations=lost_of("nominate", by.served),
             vectors=tuple(map(vector_message, by.vectors)),
@@ -122,7 +118,7 @@ class Lent(LentRanker):
             controls=given.controls,
             page_size=order.page_size,
             pins_first=order.pins_first,
-            anchors=_anchors(order.anchors),
+            anchors=order.anchors or None,
             reason_top_k=order.reason_count,
         )
 
@@ -133,7 +129,7 @@ class Lent(LentRanker):
             *(order, self._whose(order.catalog_id, order.shopper), products),
             parts={part: np.array(values, np.float64) for part, values in order.parts},
             weights=order.weights,
-            anchors=_anchors(order.anchors),
+            anchors=order.anchors or None,
         )
         found = await self.ranking.give_reasons(query)
         return core.Reasoned([*map(tuple, found.reasons)], split(found.contributions))
@@ -185,10 +181,6 @@ def _policy(rules: core.ReorderingRules, objective: core.AppliedObjective) -> Ra
     if objective:
         given = (ObjectiveGoal(objective.goal.present), objective.strength)
     return read_policy(rules, rules.category_caps, *given)
-
-
-def _anchors(given: core.RequestAnchors) -> Anchors | None:
-    return Anchors(given.product_ids, _SOURCES.get(given.source)) if given else None
 
 
 def _scope(category_path: tuple[str, ...]) -> CountScope:

@@ -15,7 +15,6 @@ from ranker.servicer.requests import actor
 from ranker.serving.give_reasons import GiveReasons
 from ranker.serving.nominate import Nominate, ShopperVector
 from ranker.serving.rank_products import RankProducts, RankQuery
-from ranker.serving.ranking import generate
 from ranker.serving.ranking.shopper_reads import Shoppers
 from ranker.serving.record_ranking import AnswerDraft, AnswerSink, RecordRanking
 from servicekit import tracing
@@ -25,9 +24,14 @@ from servicekit.telemetry import Stages
 from sightline.common.v1 import vector_pb2
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline.ranker.v1 import ranking_service_pb2_grpc
-from sightline_core.ranking import Ranked
+from sightline_core.ranking import NominationBasis, Ranked
 
-BASES = {one: pb.NominateResponse.Basis.Value(f"BASIS_{one}") for one in generate.CandidateBasis}
+BASES = {
+    NominationBasis.NOTHING: pb.NominateResponse.BASIS_UNSPECIFIED,
+    NominationBasis.LONG_TERM: pb.NominateResponse.BASIS_LONG_TERM,
+    NominationBasis.SESSION: pb.NominateResponse.BASIS_SESSION,
+    NominationBasis.POPULARITY: pb.NominateResponse.BASIS_POPULARITY,
+}
 
 
 @dataclass(eq=False)

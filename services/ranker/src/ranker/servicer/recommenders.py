@@ -5,17 +5,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ranker.domain.features import CATEGORY_KIND, PRICE_KIND, price_range
-from ranker.domain.recommenders import AnchorSource, CountScope, RequestAnchors
+from ranker.domain.recommenders import CountScope
 from ranker.servicer.requests import check_range, refuse
 from ranker.serving.ranking.recommenders import MOST_ANCHORS
 from sightline.ranker.v1 import ranking_service_pb2 as pb
 from sightline_core.branch import RECOMMENDERS, Branch
+from sightline_core.ranking import AnchorSource, RequestAnchors
 from sightline_rules.categories import CategoryInvalidError, check_path, join
 from sightline_rules.ids import IdInvalidError, check_id
 
 MOST_RECOMMENDERS = 8
 MOST_TEXT = 256
-_SOURCES = {pb.Anchors.Source.Value(f"SOURCE_{one}"): one for one in AnchorSource}
+_SOURCES = {
+    pb.Anchors.Source.Value(f"SOURCE_{one.name}"): one for one in AnchorSource if one.is_history
+}
 
 
 def anchors_of(request: Any) -> RequestAnchors | None:
@@ -28,8 +31,8 @@ def anchors_of(request: Any) -> RequestAnchors | None:
     refuse(_anchor_problems(ids))
     if given.source and given.source not in _SOURCES:
         refuse([("anchors.source", "is not a source that this release knows")])
-    source = _SOURCES.get(given.source)
-    return RequestAnchors(ids, source) if ids or source else None
+    source = _SOURCES.get(given.source, AnchorSource.REQUEST)
+    return RequestAnchors(ids, source) or None
 
 
 def _anchor_problems(ids: Sequence[str]) -> Iterable[tuple[str, str]]:

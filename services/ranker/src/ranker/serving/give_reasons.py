@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ranker.domain.arrays import Doubles
-from ranker.domain.recommenders import RequestAnchors
 from ranker.ports import Models
 from ranker.serving.ranking import breakdown
 from ranker.serving.ranking.breakdown import Contributions, again
@@ -12,6 +11,7 @@ from ranker.serving.ranking.explain import explain
 from ranker.serving.ranking.rank import RankCandidates
 from ranker.serving.ranking.shopper_reads import Shoppers
 from ranker.serving.request_model import choose_model
+from sightline_core.ranking import RequestAnchors
 from sightline_core.reasons import Reason
 
 

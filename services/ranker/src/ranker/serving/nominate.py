@@ -5,17 +5,18 @@ from dataclasses import field
 
 from ranker.domain.arrays import Floats
 from ranker.domain.model import Model
-from ranker.domain.recommenders import CountScope, RequestAnchors
+from ranker.domain.recommenders import CountScope
 from ranker.domain.signals import last_interests
 from ranker.ports import CountReader, HistoryReader, Models
 from ranker.serving.ranking import generate, parts, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
-from ranker.serving.ranking.generate import CandidateBasis, Generated
+from ranker.serving.ranking.generate import Generated
 from ranker.serving.ranking.recommenders import RecommenderList
 from ranker.serving.ranking.shopper_reads import KnownShopper, ResolvedAnchors, Shoppers
 from ranker.serving.request_model import RequestModel, choose_model
 from ranker.serving.vectors import query_vector
 from sightline_core.branch import Branch
+from sightline_core.ranking import NominationBasis, RequestAnchors
 from sightline_rules.fast_dataclass import fast_dataclass
 
 MOST_GENERATED = 1000
@@ -65,7 +66,7 @@ class Behaviour:
     """Products to exclude from that search."""
 
 
-NO_BEHAVIOUR = Behaviour(Generated((), (), CandidateBasis.NOTHING), RequestModel(None))
+NO_BEHAVIOUR = Behaviour(Generated((), (), NominationBasis.NOTHING), RequestModel(None))
 
 
 @fast_dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ import numpy as np
 from ranker.domain.arrays import Doubles
 from ranker.domain.events import History
 from ranker.domain.model import Model
-from ranker.domain.recommenders import RequestAnchors
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import HistoryReader, Models
 from ranker.serving.ranking import breakdown, diversity, rank
@@ -29,6 +28,7 @@ from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates
 from ranker.serving.ranking.shopper_reads import Shoppers, is_of
 from ranker.serving.request_model import RequestModel, choose_model
 from servicekit.telemetry import Stages
+from sightline_core.ranking import RequestAnchors
 from sightline_core.reasons import Reason
 from sightline_rules.controls import Control, ControlKind, Lineup, acting
 from sightline_rules.fast_dataclass import fast_dataclass

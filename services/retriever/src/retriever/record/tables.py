@@ -7,10 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from retriever.record import full_text
 from servicekit.audit.record import audit_table, seals_table
 from servicekit.jobs.queue import jobs_table
 from servicekit.sql.leases import leases_table
-from servicekit.sql.schema import keys, texts
+from servicekit.sql.schema import given, keys, partial_index, texts
 from sightline_rules import kinds
 from sightline_rules.fields import FIELDS, Field
 
@@ -75,7 +76,7 @@ sequences = sa.Table(
     metadata,
     *_keys("catalog_id"),
     *_values("seq", "time", kind=_Number),
-    sa.Column("known_from", _Number, nullable=False, server_default="0"),
+    given("known_from", _Number, "0"),
 )
 """The newest commit of each catalog and its time. `known_from`: the newest commit whose deletions
 were forgotten: `changes` has all of later ones."""
@@ -88,7 +89,7 @@ catalogs = sa.Table(
     *_values("quota_share", kind=sa.Double),
     *_values("create_time", "update_time", "delete_time", "purge_time", kind=_Number),
     *_values("removed_by"),
-    sa.Column("copied_from", _Text, nullable=False, server_default=""),
+    given("copied_from", _Text, ""),
 )
 """The registry: catalogs that were created at run time, and values of declared ones. `labels`,
 `removed_by` (services): JSON. `copied_from`: the catalog whose copy fills it; empty once it is
@@ -113,7 +114,8 @@ products = sa.Table(
     *_keys("catalog_id", "product_id"),
     *chain.from_iterable(map(_of_field, FIELDS)),
     *_values("etag"),
-    *_values("seq", "touched", kind=_Number),
+    *_values("seq", kind=_Number),
+    given("touched", _Number, "0"),
     sa.Index("products_newest", "catalog_id", "create_time", "product_id"),
     sa.Index("products_parent", "catalog_id", "parent_id"),
     sa.Index("products_touched", "catalog_id", "touched", "product_id"),
@@ -136,18 +138,17 @@ keywords = sa.Table(
     sa.Index("keywords_product", "catalog_id", "product_id", unique=True),
 )
 """The words of products, separated by spaces (domain/words.py). The store's full-text search uses
-them: on SQLite a table `keywords_index` that triggers maintain, on PostgreSQL a column `terms` (and
-`words`, which replicas of release 0.9 search)."""
+them: on SQLite a table `keywords_index` that triggers maintain, on PostgreSQL a column `terms`
+(record/full_text.py)."""
 
 ENGINES_OWN = (
     "keywords_index",
-    "keywords.words",
+    "keywords.words",  # of stores before 0.41
     "keywords_words",
     "keywords.terms",
     "keywords_terms",
 )
-"""Objects that migrations create on one kind of store only: tables, columns (table.column),
-indexes."""
+"""Objects on one kind of store only: tables, columns (table.column), indexes."""
 
 images = sa.Table(
     "images",
@@ -159,20 +160,8 @@ images = sa.Table(
     *_values("create_time", kind=_Number),
     sa.Column("perceptual_hash", _Number),
     sa.Column("label", _Text),
-    sa.Index(
-        "images_unhashed",
-        "catalog_id",
-        "image_id",
-        sqlite_where=sa.text("perceptual_hash IS NULL"),
-        postgresql_where=sa.text("perceptual_hash IS NULL"),
-    ),
-    sa.Index(
-        "images_unread",
-        "catalog_id",
-        "image_id",
-        sqlite_where=sa.text("label IS NULL"),
-        postgresql_where=sa.text("label IS NULL"),
-    ),
+    partial_index("images_unhashed", "catalog_id", "image_id", where="perceptual_hash IS NULL"),
+    partial_index("images_unread", "catalog_id", "image_id", where="label IS NULL"),
 )
 """`perceptual_hash`: its 64 bits as a signed number; NULL = of a
 photo that a release before hashes stored. `label`: the lines of
@@ -223,7 +212,7 @@ product_vectors = sa.Table(
     *_values("row_id"),
     *_values("data", kind=sa.LargeBinary),
     *_values("seq", kind=_Number),
-    sa.Column("digest", _Text, nullable=False, server_default=""),
+    given("digest", _Text, ""),
     _of_product(),
     sa.Index("product_vectors_row", "catalog_id", "space", "space_version", "row_id", unique=True),
     sa.Index("product_vectors_product", "catalog_id", "product_id"),
@@ -243,12 +232,12 @@ generations = sa.Table(
     *_values("active", kind=sa.Boolean),
     *_values("created", "applied_seq", "applied_time", kind=_Number),
     *_values("check_wanted", kind=sa.Boolean),
-    *_values("parameters"),
-    *_values("activated", kind=_Number),
-    *_values("predecessor"),
-    *_values("forced", kind=sa.Boolean),
-    *_values("verification"),
-    *_values("of_products", kind=sa.Boolean),
+    given("parameters", _Text, "{}"),
+    given("activated", _Number, "0"),
+    given("predecessor", _Text, ""),
+    given("forced", sa.Boolean, sa.false()),
+    given("verification", _Text, ""),
+    given("of_products", sa.Boolean, sa.false()),
 )
 """`parameters`, `verification`: JSON; empty: not verified yet."""
 
@@ -291,8 +280,9 @@ pending = sa.Table(
     *_values("attempts", kind=sa.Integer),
     *_values("next_attempt", kind=_Number),
     *_values("reason"),
-    *_values("failed", "backfill", kind=sa.Boolean),
-    sa.Column("retried", sa.Boolean, nullable=False, server_default=sa.false()),
+    *_values("failed", kind=sa.Boolean),
+    given("backfill", sa.Boolean, sa.false()),
+    given("retried", sa.Boolean, sa.false()),
     sa.Index("pending_due", "catalog_id", "space", "space_version", "failed", "next_attempt"),
     sa.Index("pending_first", "catalog_id", "space", "space_version", "failed", "write_seq"),
 )
@@ -441,3 +431,5 @@ jobs = jobs_table(metadata)
 leases = leases_table(metadata)
 audit = audit_table(metadata)
 audit_seals = seals_table(metadata)
+
+sa.event.listen(metadata, "after_create", full_text.create)

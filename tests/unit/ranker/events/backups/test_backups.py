@@ -142,6 +142,28 @@ async def test_what_a_backup_holds_comes_back_and_what_came_later_does_not(
     assert await SelectionRecord(db).last_sequence("default") >= len(EVENT_TEXTS) + 3
 
 
+async def test_a_backup_of_release_0_30_is_restored_into_the_tables_of_this_one(
+    here: Here, typed: Typed
+) -> None:
+    db, _ = here
+    with db.engine.begin() as connection:
+        dumps.begin_anew(connection, "0018")
+        connection.exec_driver_sql("INSERT INTO popularity VALUES ('default', 'p1', 1.5)")
+        connection.exec_driver_sql(
+            "INSERT INTO jobs (id, kind, catalog_id, request_id, params, state, done, total,"
+            " error_reason, error_message, result, cancel_requested, owner, attempts, lease_until,"
+            " created_time, started_time, finished_time) VALUES ('a-job', 'train', 'default',"
+            " 'night of 1', '{}', 'SUCCEEDED', 1, 1, '', '', '{}', false, '', 1, 0, 7, 8, 9)"
+        )
+    made = typed("create")
+    typed("restore", made["backup"], "--force")
+    assert db.schema().missing == {}
+    assert db.drift(METADATA) == []
+    found = content(db)
+    assert found["popularity"] == ["('default', 'p1', 1.5)"]
+    assert found["night_jobs"] == ["('default', 'training', 'a-job', 7, 0)"]
+
+
 @pytest.mark.full
 async def test_either_engine_restores_what_the_other_one_held(
     here: Here, typed: Typed, monkeypatch: pytest.MonkeyPatch

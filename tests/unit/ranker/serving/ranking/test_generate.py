@@ -9,12 +9,12 @@ from ranker.domain.arrays import Neighbours
 from ranker.domain.events import History
 from ranker.serving.ranking import fold_in, parts
 from ranker.serving.ranking.generate import (
-    CandidateBasis,
     best,
     by_behaviour,
     by_neighbours,
     generate,
 )
+from sightline_core.ranking import NominationBasis
 from tests.fakes.ranker import FakeReader, model
 
 NONE = History()
@@ -34,14 +34,14 @@ async def named(profile_, model_=MODEL, history=NONE, reader=None, top_k=10, exc
 async def test_a_newcomer_gets_what_is_closest_to_the_last_views_with_ties_by_id() -> None:
     found = await named(fold_in.of(MODEL, "x", ["a"]))
     assert found.product_ids == ("a", "b", "d", "c")
-    assert found.basis is CandidateBasis.SESSION
+    assert found.basis is NominationBasis.SESSION
     assert found.scores[0] == pytest.approx(2 / 3)  # twice the closeness, shrunk, over the scale
 
 
 async def test_a_trained_shopper_gets_the_long_term_taste() -> None:
     found = await named(fold_in.of(MODEL, "ann", []), top_k=1)
     assert found.product_ids == ("c",)
-    assert found.basis is CandidateBasis.LONG_TERM
+    assert found.basis is NominationBasis.LONG_TERM
 
 
 async def test_ties_at_the_cut_are_settled_by_id() -> None:
@@ -65,18 +65,18 @@ async def test_without_history_the_popular_are_named_less_the_hidden() -> None:
     history = History(hidden=frozenset({"b"}))
     found = await named(fold_in.of(MODEL, "x", []), history=history, reader=reader, top_k=2)
     assert found.product_ids == ("a", "c")
-    assert found.basis is CandidateBasis.POPULARITY
+    assert found.basis is NominationBasis.POPULARITY
 
 
 async def test_without_a_model_the_popular_are_named() -> None:
     reader = FakeReader(popular={"a": 1.0})
     found = await named(fold_in.of(MODEL, "ann", ["a"]), model_=None, reader=reader)
-    assert (found.product_ids, found.basis) == (("a",), CandidateBasis.POPULARITY)
+    assert (found.product_ids, found.basis) == (("a",), NominationBasis.POPULARITY)
 
 
 async def test_before_any_event_nothing_is_named_and_nothing_fails() -> None:
     found = await named(fold_in.of(MODEL, None, []))
-    assert (found.product_ids, found.basis) == ((), CandidateBasis.NOTHING)
+    assert (found.product_ids, found.basis) == ((), NominationBasis.NOTHING)
 
 
 def with_neighbours(pairs: dict[tuple[str, str], float]):

@@ -8,11 +8,9 @@ import pytest
 from ranker.domain.counting import ALL, BOUGHT, LONG_DAYS, ORIGIN_DAY, SHORT_DAYS, VIEWED, gap_of
 from ranker.domain.events import DAY_MICROS, EventType, History, Interaction
 from ranker.domain.recommenders import (
-    AnchorSource,
     Counted,
     CountScope,
     Near,
-    RequestAnchors,
 )
 from ranker.domain.signals import DEFAULTS
 from ranker.serving.ranking import recommenders
@@ -25,6 +23,7 @@ from ranker.serving.ranking.recommenders import (
     likelier,
 )
 from sightline_core.branch import RECOMMENDERS, Branch
+from sightline_core.ranking import AnchorSource, RequestAnchors
 from tests.fakes.ranker import NOW, did
 
 TODAY = NOW // DAY_MICROS

@@ -12,17 +12,19 @@ from ranker.domain.errors import BackupRefused
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.backups.content import MODELS, RecordContent, content_of, tables_of
 from ranker.record import dumps
+from ranker.record.tables import MIGRATIONS
 from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsupported
 from servicekit.artefacts.backup_files import BackupReader
 from servicekit.artefacts.manifest import MANIFEST, BackupFile
 from servicekit.artefacts.store import CHUNK
+from servicekit.sql import revisions
 from servicekit.sql.database import Database
 
 
 def check(content: RecordContent, database: Database, key: Pseudonyms, *, force: bool) -> None:
     """Raise BackupRefused or BackupVersionUnsupported if the backup cannot be restored into this
     record."""
-    if not dumps.is_known(content.revision):
+    if not revisions.is_known(MIGRATIONS, content.revision):
         raise BackupVersionUnsupported(f"its tables are of revision {content.revision}")
     if content.key_fingerprint and key.since(content.key_fingerprint) is None:
         why = (

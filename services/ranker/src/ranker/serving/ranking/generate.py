@@ -2,7 +2,6 @@
 only."""
 
 from collections.abc import Collection, Set
-from enum import StrEnum
 from operator import itemgetter
 
 import numpy as np
@@ -13,6 +12,7 @@ from ranker.domain.model import Model
 from ranker.ports import HistoryReader
 from ranker.serving.ranking import parts
 from ranker.serving.ranking.fold_in import FoldIn
+from sightline_core.ranking import NominationBasis
 from sightline_rules.fast_dataclass import fast_dataclass
 
 SAMPLE_STEP = 64
@@ -22,15 +22,6 @@ SAMPLE_SPARE = 10
 samples."""
 
 
-class CandidateBasis(StrEnum):
-    """Basis of the candidates, as NominateResponse.Basis without its prefix."""
-
-    NOTHING = "UNSPECIFIED"
-    LONG_TERM = "LONG_TERM"
-    SESSION = "SESSION"
-    POPULARITY = "POPULARITY"
-
-
 @fast_dataclass(frozen=True, slots=True)
 class Generated:
     """Candidates by behaviour, best first."""
@@ -38,7 +29,7 @@ class Generated:
     product_ids: tuple[str, ...]
     scores: tuple[float, ...]
     """Descending scores, without a fixed range."""
-    basis: CandidateBasis
+    basis: NominationBasis
 
 
 async def generate(
@@ -58,7 +49,7 @@ async def generate(
         return by_behaviour(shopper, model, top_k, left_out)
     popular = await reader.most_popular(catalog_id, top_k + len(left_out))
     kept = [pair for pair in popular if pair[0] not in left_out][:top_k]
-    basis = CandidateBasis.POPULARITY if kept else CandidateBasis.NOTHING
+    basis = NominationBasis.POPULARITY if kept else NominationBasis.NOTHING
     return Generated(tuple([item for item, _ in kept]), tuple([by for _, by in kept]), basis)
 
 
@@ -139,5 +130,5 @@ def _generated(shopper: FoldIn, model: Model, rows: Ints, scores: Floats) -> Gen
     return Generated(
         product_ids=itemgetter(0, 0, *rows.tolist())(model.item_ids)[2:],
         scores=tuple(scores.tolist()),
-        basis=CandidateBasis.SESSION if shopper.long_term is None else CandidateBasis.LONG_TERM,
+        basis=NominationBasis.SESSION if shopper.long_term is None else NominationBasis.LONG_TERM,
     )

@@ -49,16 +49,15 @@ from ranker.domain.arrays import Doubles
 from ranker.domain.counting import ALL, BOUGHT, LONG_DAYS, SHORT_DAYS, VIEWED, as_of, gap_days
 from ranker.domain.events import DAY_MICROS, EventType, History, Interaction
 from ranker.domain.recommenders import (
-    AnchorSource,
     Counted,
     CountScope,
     CountsQuery,
     Near,
-    RequestAnchors,
 )
 from ranker.domain.signals import FALL, Signals
 from ranker.serving.ranking.fold_in import basket, products_of
 from sightline_core.branch import Branch
+from sightline_core.ranking import AnchorSource, RequestAnchors
 
 WEIGHT = 5.0
 """Prior weight, in days with the anchor."""
@@ -122,10 +121,8 @@ def gone_by(
     anchors: RequestAnchors | None, trail: Sequence[Interaction], hidden: Collection[str]
 ) -> tuple[str, ...]:
     """Return the anchors of a request; empty if the shopper's last products apply."""
-    if anchors is None or anchors.product_ids:
-        return () if anchors is None else anchors.product_ids
-    if anchors.source is None:
-        return ()
+    if not anchors or anchors.product_ids:
+        return anchors.product_ids if anchors else ()
     found = (item for item in from_trail(anchors.source, trail) if item not in hidden)
     return tuple(found)[:MOST_ANCHORS]
 

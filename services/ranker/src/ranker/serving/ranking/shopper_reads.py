@@ -16,12 +16,12 @@ from weakref import ReferenceType, ref
 
 from ranker.domain.events import History, Interaction
 from ranker.domain.model import Model
-from ranker.domain.recommenders import RequestAnchors
 from ranker.domain.signals import DEFAULTS, Signals
 from ranker.ports import HistoryReader
 from ranker.serving.ranking import fold_in, recommenders
 from ranker.serving.ranking.fold_in import FoldIn
 from servicekit.tasks.expiring import ExpiringValues
+from sightline_core.ranking import RequestAnchors
 from sightline_rules.fast_dataclass import fast_dataclass
 
 REMEMBERED_SECONDS = 5.0

@@ -22,7 +22,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    with op.batch_alter_table("promotion_log") as table:
-        table.drop_column("anew")
-        table.drop_column("held_out")
-        table.drop_column("margin")
+    for name in ("anew", "held_out", "margin"):
+        op.drop_column("promotion_log", name)

@@ -7,8 +7,6 @@ own, and it forgets no deletion.
 import sqlalchemy as sa
 from alembic import op
 
-from retriever.record.migrations.columns import drop_columns
-
 revision, down_revision = "0029", "0028"
 
 
@@ -22,5 +20,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    drop_columns("pending", "retried")
-    drop_columns("sequences", "known_from")
+    op.drop_column("pending", "retried")
+    op.drop_column("sequences", "known_from")
