@@ -168,8 +168,7 @@ def _summary(outcome: bulk.SendOutcome, speed: float, counts: _Counts) -> str:
     pace = _(" ({rows}, {speed:,.0f}/s)", rows=rows, speed=speed)
     text = _(
         "{written:,} new, {duplicates:,} duplicates{unstored}{pace}",
-        written=counts.written,
-        duplicates=counts.duplicates,
+        counts,
         unstored=unstored,
         pace=pace,
     )
@@ -256,9 +255,7 @@ app.call(
     "Create an id for a visitor who has none yet, with the proof that `events merge` takes.",
     "events visitor --json",
     SightlineClient.create_visitor,
-    shows=lambda made: phrase(
-        "visitor {visitor_id}\nproof {proof}", visitor_id=made.visitor_id, proof=made.proof
-    ),
+    shows=lambda made: phrase("visitor {visitor_id}\nproof {proof}", made),
 )
 app.call(
     "merge",
@@ -281,11 +278,7 @@ def _purged(message: user_event.PurgeEventsResponse, *, force: bool) -> Text:
     end = _("{events} {purged}", events=events, purged=listings.purged(force=force))
     if value.first_event_time is None or value.last_event_time is None:
         return phrase("{end}.", end=end)
-    span = _(
-        "from {first_event_time:%Y-%m-%d} to {last_event_time:%Y-%m-%d}",
-        first_event_time=value.first_event_time,
-        last_event_time=value.last_event_time,
-    )
+    span = _("from {first_event_time:%Y-%m-%d} to {last_event_time:%Y-%m-%d}", value)
     return phrase("{end}: {span}.", end=end, span=span)
 
 

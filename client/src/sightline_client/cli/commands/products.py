@@ -195,9 +195,7 @@ def delete(
     more = _("; {absent} did not exist", absent=absent) if absent > 0 else ""
     suite.show(
         response,
-        lambda: phrase(
-            "{deleted_count} deleted{more}.", deleted_count=response.deleted_count, more=more
-        ),
+        lambda: phrase("{deleted_count} deleted{more}.", response, more=more),
     )
 
 

@@ -143,14 +143,12 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
         )
     else:
         more = (
-            _("; {failed:,} failed: their lines hold the errors", failed=outcome.failed)
-            if outcome.failed
-            else ""
+            _("; {failed:,} failed: their lines hold the errors", outcome) if outcome.failed else ""
         )
         running.show(
             phrase(
                 "{answered:,} answered in {out}{more}.",
-                answered=outcome.answered,
+                outcome,
                 out=grids.plain(str(out)),
                 more=more,
             )

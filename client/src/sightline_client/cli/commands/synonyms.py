@@ -75,7 +75,7 @@ def set_(
 
     suite.answer(
         store,
-        lambda made: phrase("{rules:,} rules, etag {etag}", rules=len(made.rules), etag=made.etag),
+        lambda made: phrase("{rules:,} rules, etag {etag}", made, rules=len(made.rules)),
     )
 
 

@@ -87,9 +87,9 @@ def create(
         made,
         lambda: phrase(
             "watch {watch_id}: {rules} rules, etag {etag}",
+            made,
             watch_id=plain(made.watch_id),
             rules=len(made.rules),
-            etag=made.etag,
         ),
     )
 

@@ -27,7 +27,7 @@ from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, W
 def _tested(answer: WebhookTest) -> RenderableType:
     if answer.accepted:
         return phrase("accepted, status {status}", status=answer.http_status)
-    return phrase("not accepted: {failure}", failure=answer.failure)
+    return phrase("not accepted: {failure}", answer)
 
 
 def _with_secret(made: WebhookWithSecret) -> RenderableType:
@@ -35,9 +35,7 @@ def _with_secret(made: WebhookWithSecret) -> RenderableType:
         return phrase(
             "the webhook exists; if its secret was lost: {command}", command=_rotation(made)
         )
-    return Text(
-        _("secret, which is not shown again: {secret}", secret=made.secret), overflow="fold"
-    )
+    return Text(_("secret, which is not shown again: {secret}", made), overflow="fold")
 
 
 def _rotation(made: WebhookWithSecret) -> str:
@@ -49,7 +47,7 @@ def _fails(value: Webhook) -> str:
         return "–"
     return _(
         "{failure}, {attempts} times, next at {time}",
-        failure=value.failure,
+        value,
         attempts=value.attempt_count,
         time=moment(value.next_attempt_time),
     )

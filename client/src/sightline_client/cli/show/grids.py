@@ -160,6 +160,7 @@ def lines(text: str) -> Text:
     return Text("\n".join(map(plain, text.split("\n"))))
 
 
-def phrase(message: str, /, *, style: str = "", **values: object) -> Text:
-    """Return a text in the user's language, with values in place of its placeholders."""
-    return Text(_(message, **values), style=style)
+def phrase(message: str, of: object = None, /, *, style: str = "", **values: object) -> Text:
+    """Return a text in the user's language, with values, or fields of ``of``, in place of its
+    placeholders."""
+    return Text(_(message, of, **values), style=style)

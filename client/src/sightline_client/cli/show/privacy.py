@@ -77,10 +77,5 @@ def consents(value: Consents) -> RenderableType:
 
 def budget(value: PrivacyBudget) -> RenderableType:
     """Show what is left of a budget, and its expenses."""
-    left = phrase(
-        "Epsilon {left:g} of {epsilon:g} in {days:g} days is left.",
-        left=value.left,
-        epsilon=value.epsilon,
-        days=value.days,
-    )
+    left = phrase("Epsilon {left:g} of {epsilon:g} in {days:g} days is left.", value)
     return Group(left, _spendings(value.spendings)) if value.spendings else left

@@ -112,7 +112,7 @@ def checked(value: pb.CheckSceneResponse) -> RenderableType:
         wrong = [Text(plain(line(each)), style="red") for each in value.problems]
         return Group(phrase("It would be rejected, and the current scene stays in use:"), *wrong)
     return Group(
-        phrase("It would be accepted as version {version}.", version=value.version, style="green"),
+        phrase("It would be accepted as version {version}.", value, style="green"),
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),
         _changes(value.changes),
     )
@@ -128,10 +128,8 @@ def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
                 "{changed_count:,} of {answers} would change: another product in "
                 "{changed_place_share:.1%} of the compared positions, {replaced_share:.1%} "
                 "of the products replaced.",
-                changed_count=value.changed_count,
+                value,
                 answers=counted(value.answer_count, "answer", "answers"),
-                changed_place_share=value.changed_place_share,
-                replaced_share=value.replaced_share,
             )
         )
         yield _(ANEW) if value.anew_count else _(RECORDED)

@@ -142,7 +142,7 @@ STATUS_CAPTION = later("answered in ms: response time of the health check, measu
 
 def degradation(value: answers.Degradation) -> str:
     """Write a degradation: its stage, cause and fallback."""
-    as_of = _(" (as of {as_of:%Y-%m-%d %H:%M:%S} UTC)", as_of=value.as_of) if value.as_of else ""
+    as_of = _(" (as of {as_of:%Y-%m-%d %H:%M:%S} UTC)", value) if value.as_of else ""
     instead = (
         _(" Fallback: {substitute}{as_of}.", substitute=plain(value.substitute), as_of=as_of)
         if value.substitute
@@ -323,14 +323,7 @@ def _notes(value: answers.Recommendations) -> list[Text]:
     notes = [*empty(value.empty_reason), *corrected(value.corrected_queries)]
     notes += degraded(value.degradations)
     if words := QUALITIES.get(value.quality):
-        notes.append(
-            phrase(
-                "Quality: {words} [{quality}]",
-                words=_(words),
-                quality=value.quality,
-                style="yellow",
-            )
-        )
+        notes.append(phrase("Quality: {words} [{quality}]", value, words=_(words), style="yellow"))
     if value.no_good_match:
         notes.append(Text(poor(value), style="yellow"))
     if value.missing_product_ids:
@@ -350,12 +343,7 @@ def _notes(value: answers.Recommendations) -> list[Text]:
             )
     notes += map(score_note, value.score_notes)
     if value.hidden_count:
-        notes.append(
-            phrase(
-                "Left out because the shopper hid them: {hidden_count}",
-                hidden_count=value.hidden_count,
-            )
-        )
+        notes.append(phrase("Left out because the shopper hid them: {hidden_count}", value))
     if value.experiment_arms:
         arms = ", ".join(map(plain, value.experiment_arms))
         notes.append(phrase("Experiment arms: {arms}", arms=arms))
@@ -435,22 +423,13 @@ def _index_lines(value: operations.Status) -> list[str]:
         ),
         _("visual space: ")
         + (
-            _(
-                "version {version}, index generation {generation}",
-                version=space.version,
-                generation=space.generation,
-            )
+            _("version {version}, index generation {generation}", space)
             if space
             else _("not known")
         ),
     ]
     if space and value.embedder_space_version not in ("", space.version):
-        lines.append(
-            _(
-                "the embedder already serves version {embedder_space_version}",
-                embedder_space_version=value.embedder_space_version,
-            )
-        )
+        lines.append(_("the embedder already serves version {embedder_space_version}", value))
     lines += [_offer_line(each) for each in value.embedder_spaces]
     if value.freshness is not None:
         lines.append(_index_line(value.freshness))
@@ -463,8 +442,7 @@ def _offer_line(offered: operations.EmbedderSpace) -> str:
     noted = f" ({', '.join(notes)})" if notes else ""
     return _(
         "embedder: {space} by {model}, version {version}{noted}",
-        space=offered.space,
-        model=offered.model,
+        offered,
         version=offered.version or "?",
         noted=noted,
     )
@@ -480,18 +458,12 @@ def _index_line(freshness: answers.Freshness) -> str:
 
 def _recall_line(item: operations.RecallEstimate) -> str:
     filters = (
-        _("without filter")
-        if item.filter_class == "none"
-        else _("{filter_class} filters", filter_class=item.filter_class)
+        _("without filter") if item.filter_class == "none" else _("{filter_class} filters", item)
     )
     line = _(
         "recall at {k} ({plan}, {filters}): {recall:.3f}, {lower:.3f} to {upper:.3f} by {searches}",
-        k=item.k,
-        plan=item.plan,
+        item,
         filters=filters,
-        recall=item.recall,
-        lower=item.lower,
-        upper=item.upper,
         searches=counted(item.search_count, "search", "searches"),
     )
     if item.ef_factor > 1:

@@ -44,9 +44,7 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
         learned = _(
             " It learned from {event_count:,} events of {shopper_count:,} shoppers about "
             "{product_count:,} products.",
-            event_count=made.event_count,
-            shopper_count=made.shopper_count,
-            product_count=made.product_count,
+            made,
         )
     return Group(
         phrase(
@@ -130,7 +128,7 @@ def _recipe(value: Model, recipe: TrainingRecipe) -> Table:
     if value.search_trial_count:
         table.add_row(
             _("best of"),
-            _("{search_trial_count} recipes", search_trial_count=value.search_trial_count),
+            _("{search_trial_count} recipes", value),
         )
     if value.base_version:
         table.add_row(_("continued from"), plain(value.base_version))

@@ -228,7 +228,7 @@ class FileLayout:
         found = shape_of(names, self.shapes)
         if found is not None:
             hint = _("(--shape none to read it as it is)")
-            running.say(phrase("Read as an export of {of} {hint}.", of=found.of, hint=hint))
+            running.say(phrase("Read as an export of {of} {hint}.", found, hint=hint))
         return found
 
     def _proposal(
@@ -269,7 +269,7 @@ def _say_form(path: Path, table: RowTable, given: FileColumns) -> None:
     table = file_of(table)
     if isinstance(table, Workbook) and table.other_sheets:
         others = ", ".join(map(plain, table.other_sheets))
-        text = _("Read: the sheet {sheet}. Not read: {others}.", sheet=table.sheet, others=others)
+        text = _("Read: the sheet {sheet}. Not read: {others}.", table, others=others)
         running.say(Text(plain(text)))
     encoding = str(getattr(table, "encoding", "")).removesuffix("-sig")
     separator = str(getattr(table, "separator", ""))
@@ -279,14 +279,14 @@ def _say_form(path: Path, table: RowTable, given: FileColumns) -> None:
         return
     between = _("with {separator} between the cells", separator=_SIGNS.get(separator, separator))
     form = f"{encoding}, {between}" if separator not in ("", ",") else encoding
-    running.say(Text(plain(_("{name} is read as {form}.", name=path.name, form=form))))
+    running.say(Text(plain(_("{name} is read as {form}.", path, form=form))))
 
 
 def _say_currencies(path: Path, table: RowTable) -> None:
     """Look at all rows, and say which currencies their amounts have, if there are several."""
     if not isinstance(table, Formed):
         return
-    with progress.meter(_("looking at {name}", name=path.name), table.total, stays=False) as bar:
+    with progress.meter(_("looking at {name}", path), table.total, stays=False) as bar:
         found = table.forms(bar.at).currencies
     if len(found) > 1:
         text = _(

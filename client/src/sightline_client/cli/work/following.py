@@ -53,8 +53,8 @@ def ended_well(job: Job) -> bool:
     running.say(
         phrase(
             "Job {job_id} ended as {state}{why}",
+            job,
             job_id=grids.plain(job.job_id),
-            state=job.state,
             why=grids.plain(why),
         )
     )

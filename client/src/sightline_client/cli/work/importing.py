@@ -98,9 +98,7 @@ def open_file(path: Path, images: Path | None, given: FileColumns, scope: str) -
     """Open a table of products. Photos are searched beside it unless ``images`` names their
     folder; if it does and the table names none, those named by the products' ids are taken."""
     table = ROWS.open(path, given, scope=scope)
-    with progress.meter(
-        _("looking at {name}", name=path.name), path.stat().st_size, stays=False
-    ) as bar:
+    with progress.meter(_("looking at {name}", path), path.stat().st_size, stays=False) as bar:
         content = fingerprint(path, bar.at)
     content = _import_of(content, table)
     by_id = images is not None and not _names_photos(path, table, given)
@@ -109,15 +107,7 @@ def open_file(path: Path, images: Path | None, given: FileColumns, scope: str) -
             "in {images} with their ids as names, such as 7.jpg or 7/front.jpg", images=images
         )
         running.say(
-            Text(
-                plain(
-                    _(
-                        "{name} names no photos: products get those {where}.",
-                        name=path.name,
-                        where=where,
-                    )
-                )
-            )
+            Text(plain(_("{name} names no photos: products get those {where}.", path, where=where)))
         )
     return ImportSource(path, table, PhotoFolder(images or path.parent, by_id=by_id), content)
 
@@ -140,7 +130,7 @@ def _names_photos(path: Path, table: RowTable, given: FileColumns) -> bool:
 
 def open_folder(path: Path) -> ImportSource:
     """Open a folder of photos, one product a photo."""
-    with progress.meter(_("looking for photos in {name}", name=path.name), stays=False) as bar:
+    with progress.meter(_("looking for photos in {name}", path), stays=False) as bar:
         tree = PhotoTree(path, lambda found: bar.at(0, rows=found))
     return ImportSource(path.resolve(), tree, PhotoFolder(path), tree.fingerprint)
 
@@ -149,7 +139,7 @@ def open_pages(
     folder: Path, sitemap: Path | None, images: Path | None, given: FileColumns
 ) -> ImportSource:
     """Open the saved pages of a folder, or those that a sitemap names."""
-    with progress.meter(_("looking for pages in {name}", name=folder.name), stays=False) as bar:
+    with progress.meter(_("looking for pages in {name}", folder), stays=False) as bar:
         pages = ProductPages(folder, None, sitemap, lambda found: bar.at(0, rows=found))
     table = ROWS.over(pages, given, "schema-org")
     content = pages.fingerprint
@@ -172,11 +162,7 @@ async def run(client: SightlineClient, source: ImportSource, plan: ImportPlan) -
         outcome.closing.state.CopyFrom(state)
         return outcome
     if state.rows_done:
-        running.say(
-            phrase(
-                "Continuing after row {rows_done:,} of an earlier run.", rows_done=state.rows_done
-            )
-        )
+        running.say(phrase("Continuing after row {rows_done:,} of an earlier run.", state))
     await _send(client, source, plan, state, outcome)
     if plan.mode is ImportMode.FULL and not await _may_close(
         client, state.import_id, plan, outcome
