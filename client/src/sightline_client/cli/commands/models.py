@@ -34,13 +34,6 @@ app = PlainCommands(
 
 UNPROVEN, INSUFFICIENT = "MODEL_UNPROVEN", "TRAINING_DATA_INSUFFICIENT"
 
-ForcePromotion = Annotated[
-    bool,
-    typer.Option(
-        "--force", help="Promote even if the evaluation failed or is missing; this is logged."
-    ),
-]
-
 app.command("evaluate")(evaluating.command)
 app.call(
     "online",
@@ -67,7 +60,7 @@ def train(
     *,
     seed: Annotated[int, options.number("N", 0, 2**32 - 1)] = 0,
     promote: options.Flag = False,
-    force: ForcePromotion = False,
+    force: options.ForcePromotion = False,
     search: Annotated[int | None, options.number("N", 0, 10_000)] = None,
     search_seconds: Annotated[float | None, options.number("S", 1, 604_800)] = None,
     ablation: Annotated[bool | None, typer.Option()] = None,
@@ -204,7 +197,7 @@ app.call(
     "models promote lfm-6f1c…",
     SightlineClient.promote_model,
     argument("version", "VERSION", "Version, as shown by `models list`.", to="model_version"),
-    Given("force", ForcePromotion, default=False),
+    Given("force", options.ForcePromotion, default=False),
 )
 app.job(
     "publish",

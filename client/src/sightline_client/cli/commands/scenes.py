@@ -7,14 +7,12 @@ from typing import Annotated
 import typer
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
-from sightline_client.cli.base import options, running
+from sightline_client.cli.base import options, query, running
 from sightline_client.cli.base.suite import QUICK, Suite
-from sightline_client.cli.language import _
 from sightline_client.cli.show import scene_page, scenes
 from sightline_client.cli.work import answer_pages
 from sightline_client.cli.work.plain_commands import PlainCommands
 from sightline_client.client import SightlineClient
-from sightline_client.files.model import FileRefused
 
 app = PlainCommands(help="Show scenes, and the effect of a change.")
 
@@ -73,7 +71,9 @@ def check(*, file: File, name: Name = "", suite: Suite = QUICK) -> None:
     sightline scenes check draft.toml --as home
     """
     request = pb.CheckSceneRequest(
-        catalog_id=suite.catalog, scene=name or file.stem, toml=_text(file)
+        catalog_id=suite.catalog,
+        scene=name or file.stem,
+        toml=running.guarded(lambda: query.text(file)),
     )
     found = suite.run(
         lambda client: client.calls(client.calls.admin.CheckScene, request, suite.timeout)
@@ -112,7 +112,7 @@ def diff(
     request = pb.DiffSceneRequest(
         catalog_id=suite.catalog,
         scene=name or file.stem,
-        toml=_text(file),
+        toml=running.guarded(lambda: query.text(file)),
         answer_count=answers,
         place_count=places,
     )
@@ -130,15 +130,3 @@ def diff(
     found = suite.run(asked)
     suite.show(found, lambda: scenes.difference(found))
     answer_pages.written(suite, html)
-
-
-def _text(file: Path) -> str:
-    def read() -> str:
-        try:
-            return file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise FileRefused(
-                _("{file} is not UTF-8", file=file), _("Save it as UTF-8.")
-            ) from error
-
-    return running.guarded(read)

@@ -116,8 +116,7 @@ def shelves(
         user: Known customer.
         visitor: Visitor who is not logged in.
     """
-    if user and visitor:
-        raise typer.BadParameter(_("give --user or --visitor, not both"), param_hint="--visitor")
+    options.one_shopper(user, visitor)
     request = _request(file)
     request.catalog_id = request.catalog_id or suite.catalog
     shopper = to_wire.shopper(user, visitor)

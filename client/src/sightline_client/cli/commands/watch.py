@@ -26,6 +26,7 @@ from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import DeadlineExceeded, Unavailable
 from sightline_client.files.model import FileRefused
+from sightline_client.files.texts import PHOTOS
 from sightline_client.values.watches import Alert, FrameOutcome, FramesAnswer, Watch, WatchFrame
 
 app = PlainCommands(
@@ -36,7 +37,6 @@ app = PlainCommands(
 MOST_BYTES = 10 * 2**20
 BATCH, BATCH_BYTES = 8, 30 * 2**20
 """Frames, and their bytes, of one call."""
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".tif", ".tiff", ".bmp")
 LOOK_SECONDS = 1.0
 """Seconds between two looks at a folder."""
 IMAGE_FILE = "image_file"
@@ -373,7 +373,7 @@ def _batches(files: Sequence[Path]) -> list[list[int]]:
 
 def _photos(folder: Path) -> list[Path]:
     """Return the photos of a folder by their names."""
-    return sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in PHOTOS)
 
 
 def _frames(folder: Path) -> list[Path]:
