@@ -100,7 +100,7 @@ def fit(
 
     message = suite.run(made, keeps=True)
     for file, why in problems:
-        running.say(phrase("not used: {file}: {why}", file=file, why=why))
+        running.tell("not used: {file}: {why}", file=file, why=why)
     if isinstance(message, job_pb2.Job):
         return following.show(message, suite, wait=wait)
     value = from_wire.inspection_reference(message)

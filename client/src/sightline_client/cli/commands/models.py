@@ -11,7 +11,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands import bringing, evaluating
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show import grids, listings, online_report, trained
+from sightline_client.cli.show import listings, online_report, trained
 from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import following
 from sightline_client.cli.work.plain_commands import (
@@ -145,7 +145,7 @@ def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
     if "nothing_new" in value.results:
         running.show(trained.nothing_new(value.results["model_version"]))
     if serves and value.state is JobState.SUCCEEDED:
-        version = grids.plain(value.results.get("model_version", ""))
+        version = value.results.get("model_version", "")
         running.show(phrase("Model {version} is serving.", version=version))
 
 
@@ -230,8 +230,5 @@ app.call(
     Nothing is deleted; `models promote` restores it.""",
     "models demote",
     SightlineClient.demote_model,
-    shows=lambda model: phrase(
-        "Model {model_version} no longer serves; no model does.",
-        model_version=grids.plain(model.model_version),
-    ),
+    shows=lambda model: phrase("Model {model_version} no longer serves; no model does.", model),
 )

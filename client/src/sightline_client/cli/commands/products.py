@@ -263,7 +263,7 @@ def status(
         if not wait:
             return message
         if _behind(message):
-            running.say(phrase("Waiting for vectors. Ctrl-C ends the wait, not the embedding."))
+            running.tell("Waiting for vectors. Ctrl-C ends the wait, not the embedding.")
         patience = Patience()
         with progress.meter(_("photos and texts in the index")) as bar:
             while _behind(message):

@@ -88,7 +88,6 @@ def create(
         lambda: phrase(
             "watch {watch_id}: {rules} rules, etag {etag}",
             made,
-            watch_id=plain(made.watch_id),
             rules=len(made.rules),
         ),
     )
@@ -269,16 +268,16 @@ async def _is_sent(client: SightlineClient, watch: str, file: Path, suite: Suite
         running.complain(error)
         return True
     if frame is None:
-        running.say(_("{file} has more than 10 MiB", file=file))
+        running.tell("{file} has more than 10 MiB", file=file)
         return True
     try:
         answer = await client.send_frames(watch, [frame], timeout=suite.timeout)
     except (Unavailable, DeadlineExceeded) as error:
-        running.say(str(error))
+        running.say(Text(str(error)))
         return False
     for result in answer.results:
         if result.status is not None:
-            running.say(f"{file.name}: {result.status}")
+            running.say(Text(f"{file.name}: {result.status}"))
     for alert in answer.alerts:
         _print(alert, {"alert": _facts(alert)}, suite)
     return True

@@ -161,6 +161,6 @@ def heat_map(value: HeatMap, file: str) -> Text:
         "regions raise the similarity, blue ones lower it. The regions of a photo sum to "
         "the similarity {similarity:.4f}, except {unplaced:+.4f} without a region.",
         value,
-        file=plain(file),
+        file=file,
         image_id=value.image_id[:12],
     )

@@ -289,7 +289,7 @@ def verification(value: Verification) -> RenderableType:
             for share, cosine in zip(("1%", "2%", "5%", "10%"), value.nearest_cosines, strict=False)
         ),
     )
-    wrong = [phrase("Wrong: {item}", item=plain(item), style="yellow") for item in value.findings]
+    wrong = [phrase("Wrong: {item}", item=item, style="yellow") for item in value.findings]
     return Group(grid((_("check"), _("result")), rows), *(wrong or [phrase("It passed.")]))
 
 

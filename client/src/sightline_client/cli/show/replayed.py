@@ -31,7 +31,7 @@ def replay(value: pb.ReplayRecommendationResponse) -> RenderableType:
     return Group(
         phrase(
             "Answer {answer_id}, served {served}. {verdict}",
-            answer_id=plain(value.answer_id),
+            value,
             served=served,
             verdict=verdict,
             style=f"bold {style}",

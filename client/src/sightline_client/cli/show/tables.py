@@ -181,32 +181,29 @@ TIMINGS_CAPTION = later(
 def versions(value: answers.Versions, freshness: answers.Freshness | None) -> list[Text]:
     """Return the versions that computed the answer, a line each."""
     lines = [
-        _(
+        phrase(
             "space {space}: version {version}, index generation {generation}",
-            space=plain(space.space),
-            version=plain(space.version),
-            generation=plain(space.generation) or "–",
+            space,
+            generation=space.generation or "–",
+            style="dim",
         )
         for space in value.spaces
     ]
-    lines.append(
-        _(
+    lines += [
+        phrase(
             "ranking model: {model_version}",
-            model_version=plain(value.model_version) or _("none yet"),
-        )
-    )
-    lines.append(
-        _(
+            model_version=value.model_version or _("none yet"),
+            style="dim",
+        ),
+        phrase(
             "scene: {scene} (content {scene_version}); plan: {plan}; gateway {service_version}",
-            scene=plain(value.scene),
-            scene_version=plain(value.scene_version),
-            plan=plain(value.plan),
-            service_version=plain(value.service_version),
-        )
-    )
+            value,
+            style="dim",
+        ),
+    ]
     if freshness is not None:
-        lines.append(_index_line(freshness))
-    return [Text(line, style="dim") for line in lines]
+        lines.append(Text(_index_line(freshness), style="dim"))
+    return lines
 
 
 SEE = later("see the docs")
@@ -312,8 +309,7 @@ def corrected(values: Iterable[answers.CorrectedQuery]) -> list[Text]:
     return [
         phrase(
             "Searched for “{text}” instead of “{original_text}”.",
-            text=plain(each.text),
-            original_text=plain(each.original_text),
+            each,
         )
         for each in values
     ]
@@ -327,7 +323,7 @@ def _notes(value: answers.Recommendations) -> list[Text]:
     if value.no_good_match:
         notes.append(Text(poor(value), style="yellow"))
     if value.missing_product_ids:
-        missing = ", ".join(plain(product_id) for product_id in value.missing_product_ids)
+        missing = ", ".join(value.missing_product_ids)
         notes.append(phrase("Not in the catalog: {missing}", missing=missing, style="yellow"))
     for each in value.control_outcomes:
         if each.outcome is not ControlResult.APPLIED:
@@ -336,8 +332,8 @@ def _notes(value: answers.Recommendations) -> list[Text]:
             notes.append(
                 phrase(
                     "Control {of}: {product_id} {became}",
-                    of=plain(of),
-                    product_id=plain(each.product_id),
+                    each,
+                    of=of,
                     became=became,
                 )
             )
@@ -345,7 +341,7 @@ def _notes(value: answers.Recommendations) -> list[Text]:
     if value.hidden_count:
         notes.append(phrase("Left out because the shopper hid them: {hidden_count}", value))
     if value.experiment_arms:
-        arms = ", ".join(map(plain, value.experiment_arms))
+        arms = ", ".join(value.experiment_arms)
         notes.append(phrase("Experiment arms: {arms}", arms=arms))
     return notes
 
@@ -355,7 +351,7 @@ def score_note(value: answers.ScoreNote) -> Text:
     became = _(SCORE_NOTES[value.cause])
     if value.product_count:
         became += f" ({counted(value.product_count, 'candidate', 'candidates')})"
-    return phrase("Score {part}: {became}", part=plain(value.part), became=became, style="yellow")
+    return phrase("Score {part}: {became}", part=value.part, became=became, style="yellow")
 
 
 def poor(value: answers.Recommendations) -> str:

@@ -49,11 +49,11 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
     return Group(
         phrase(
             "Model {version} is trained and kept, and does not serve yet.{learned}",
-            version=plain(version),
+            version=version,
             learned=learned,
         ),
         _serving(models),
-        phrase("Evidence: {evidence}", evidence=plain(evidence)),
+        phrase("Evidence: {evidence}", evidence=evidence),
         phrase(
             "Train again with more events: each night, or when their number has doubled. "
             "Shoppers with a history who return in the last fifth of the events decide; "
@@ -83,15 +83,14 @@ def unmatched(events: int, of: int) -> RenderableType:
 def nothing_new(version: str) -> RenderableType:
     """Show the result of a training that trained nothing."""
     return phrase(
-        "Nothing has changed since model {version} was trained: no new model.",
-        version=plain(version),
+        "Nothing has changed since model {version} was trained: no new model.", version=version
     )
 
 
 def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
     """Show the result of a training that had too little data."""
     return Group(
-        phrase("No model was trained: {why}.", why=plain(why)),
+        phrase("No model was trained: {why}.", why=why),
         _serving(models),
         Text.assemble(
             (_("Fix: "), "bold"),
@@ -107,7 +106,7 @@ def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
 def _serving(models: Sequence[Model]) -> Text:
     serving = next((one.model_version for one in models if one.promoted), "")
     if serving:
-        return phrase("Serving now: model {serving}.", serving=plain(serving))
+        return phrase("Serving now: model {serving}.", serving=serving)
     return phrase("Serving now: no model yet; answers are those without one.")
 
 

@@ -4,11 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
-from rich.text import Text
-
 from sightline_client.cli.base import running
-from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import plain
 from sightline_client.client import SightlineClient
 from sightline_client.errors import InvalidRequest, NotFound, SightlineError
 
@@ -45,16 +41,15 @@ async def report(client: SightlineClient, products: Products) -> Mapping[str, in
     absent = [product_id for product_id, known in zip(ids, there, strict=True) if not known]
     looked, events = products.events.total(), sum(products.events[each] for each in absent)
     if absent:
-        text = _(
+        running.tell(
             "{events:,} of {looked:,} events whose products were looked up name none of the "
             "catalog {catalog}, such as {some}: answers will not use them. Are they ids of "
             "another system?",
             events=events,
             looked=looked,
-            catalog=plain(client.catalog),
-            some=", ".join(map(plain, absent[:_NAMED])),
+            catalog=client.catalog,
+            some=", ".join(absent[:_NAMED]),
         )
-        running.say(Text(text))
     return {"lookedUpCount": looked, "unmatchedCount": events}
 
 
