@@ -211,7 +211,9 @@ def catalog_labels(
 
 def _literal(value: filters.Value) -> filter_pb2.FilterValue:
     if isinstance(value, catalog.Availability):  # before str: it is one
-        return filter_pb2.FilterValue(availability=_availability(value))
+        return filter_pb2.FilterValue(
+            availability=product_pb2.Availability.Value(f"AVAILABILITY_{value}")
+        )
     if isinstance(value, Money):
         return filter_pb2.FilterValue(money=money(value))
     if isinstance(value, datetime):
@@ -233,10 +235,6 @@ def _number(value: float) -> float:
         return float(value)
     except OverflowError:
         raise invalid("filter", "has a number that is too large") from None
-
-
-def _availability(value: catalog.Availability) -> product_pb2.Availability.ValueType:
-    return product_pb2.Availability.Value(f"AVAILABILITY_{value}")
 
 
 def _open(value: TrainingLoss | ItemItem) -> str:

@@ -33,13 +33,10 @@ def _tested(answer: WebhookTest) -> RenderableType:
 def _with_secret(made: WebhookWithSecret) -> RenderableType:
     if not made.secret:
         return phrase(
-            "the webhook exists; if its secret was lost: {command}", command=_rotation(made)
+            "the webhook exists; if its secret was lost: {command}",
+            command=f"sightline webhooks rotate {made.webhook.webhook_id}",
         )
     return Text(_("secret, which is not shown again: {secret}", made), overflow="fold")
-
-
-def _rotation(made: WebhookWithSecret) -> str:
-    return f"sightline webhooks rotate {made.webhook.webhook_id}"
 
 
 def _fails(value: Webhook) -> str:

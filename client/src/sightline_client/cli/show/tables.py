@@ -384,14 +384,11 @@ def _status_lines(value: operations.Status) -> list[str]:
         *_index_lines(value),
         plain(_("ranking model: {model_version}", model_version=model)),
         plain(_("scenes: {scenes}", scenes=", ".join(value.scenes) or _("none"))),
-        *_rejected(value),
+        *(
+            plain(_("scene file rejected: {problem}", problem=each))
+            for each in value.scene_problems
+        ),
         *_outgrown(value),
-    ]
-
-
-def _rejected(value: operations.Status) -> list[str]:
-    return [
-        plain(_("scene file rejected: {problem}", problem=each)) for each in value.scene_problems
     ]
 
 
