@@ -43,6 +43,7 @@ KEYWORDS: Mapping[str, Any] = {
     "later": None,
     "filled": None,
     "phrase": None,
+    "tell": None,
     "pgettext": ((1, "c"), 2),
 }
 """Functions that take a text, and the places of its context and of the text."""

@@ -100,10 +100,6 @@ def _kind(field: Field) -> str:
     return "words" if words else kind.name
 
 
-def _required(field: Field | None) -> bool:
-    return field is not None and getattr(field.kind, "least", 0) > 0
-
-
 def _filter(field: Field) -> str:
     """Return the lines of one field of F."""
     text = " ".join(filter(None, (field.summary, HINTS.get(_kind(field), ""))))
@@ -120,7 +116,7 @@ def _line(field: Field) -> str:
         "column": COLUMNS.get(field.name, field.name),
     }
     flags = {
-        "required": _required(field),
+        "required": field is not None and getattr(field.kind, "least", 0) > 0,
         "filtered": field.filtered,
         "faceted": field.faceted,
         "written": field.written,

@@ -254,9 +254,7 @@ ROWS = {
         "unit/agents/test_photos.py::test_no_other_file_is_read",
     ),
     "sightline_client.cli.base.access_token": Row("a token", Does.REFUSED, COMMANDS),
-    "sightline_client.cli.base.query": Row("a photo", Does.REFUSED, COMMANDS),
-    "sightline_client.cli.commands.scenes": Row("a scene", Does.REFUSED, COMMANDS),
-    "sightline_client.cli.commands.synonyms": Row("synonyms", Does.REFUSED, COMMANDS),
+    "sightline_client.cli.base.query": Row("a photo; a scene; synonyms", Does.REFUSED, COMMANDS),
     "sightline_client.cli.commands.watch": Row(
         "a watch; photos of a folder",
         Does.SKIPPED,

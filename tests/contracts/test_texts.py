@@ -55,11 +55,11 @@ def unmarked(code: str) -> Iterator[str]:
 
 
 def marked(code: str) -> Iterator[str]:
-    """Yield texts that a module marks for translation by ``_``, ``later`` or ``phrase``."""
+    """Yield texts that a module marks for translation by `_`, `later`, `phrase` or `tell`."""
     for node in ast.walk(ast.parse(code)):
         if (
             isinstance(node, ast.Call)
-            and ast.unparse(node.func) in ("_", "later", "phrase")
+            and ast.unparse(node.func).rpartition(".")[2] in ("_", "later", "phrase", "tell")
             and node.args
         ):
             text = node.args[0]

@@ -163,7 +163,7 @@ def test_words_of_any_length_fit_a_phone(chromium: str, tmp_path: Path) -> None:
 def test_a_scenes_difference_fits_a_phone_and_runs_nothing_that_a_product_is_called(
     chromium: str, tmp_path: Path
 ) -> None:
-    scene_page.write(tmp_path / "diff.html", "home", scene_difference())
+    scene_page.write(tmp_path / "diff.html", "home", from_wire.scene_diff(scene_difference()))
     for tab, trouble in in_browser(chromium, tmp_path / "diff.html", "light"):
         assert trouble == []
         assert tab.evaluate("document.documentElement.scrollWidth") <= 390

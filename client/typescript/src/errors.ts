@@ -5,27 +5,8 @@ import { ADVICE } from "./gen/advice.js";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.js";
 import type { Status } from "./gen/google/rpc/status_pb.js";
 
-/** Name of a gRPC status code other than OK. */
-export type ErrorCode =
-  | "CANCELLED"
-  | "UNKNOWN"
-  | "INVALID_ARGUMENT"
-  | "DEADLINE_EXCEEDED"
-  | "NOT_FOUND"
-  | "ALREADY_EXISTS"
-  | "PERMISSION_DENIED"
-  | "RESOURCE_EXHAUSTED"
-  | "FAILED_PRECONDITION"
-  | "ABORTED"
-  | "OUT_OF_RANGE"
-  | "UNIMPLEMENTED"
-  | "INTERNAL"
-  | "UNAVAILABLE"
-  | "DATA_LOSS"
-  | "UNAUTHENTICATED";
-
 /** Names by number, from 1: numbers are those of gRPC and of Connect's `Code`. */
-const CODES: readonly ErrorCode[] = [
+const CODES = [
   "CANCELLED",
   "UNKNOWN",
   "INVALID_ARGUMENT",
@@ -42,7 +23,10 @@ const CODES: readonly ErrorCode[] = [
   "UNAVAILABLE",
   "DATA_LOSS",
   "UNAUTHENTICATED",
-];
+] as const;
+
+/** Name of a gRPC status code other than OK. */
+export type ErrorCode = (typeof CODES)[number];
 
 /** Reason of the client: no server answers at the address. */
 export const GATEWAY_UNREACHABLE = "GATEWAY_UNREACHABLE";

@@ -92,10 +92,8 @@ class Outbox(SpanProcessor):
             self._wake.clear()
             closing = self._closing  # read first: then all spans queued before are sent
             while self._waiting:
-                self._hand_over([self._waiting.popleft() for _ in range(self._batch())])
-
-    def _batch(self) -> int:
-        return min(BATCH, len(self._waiting))
+                size = min(BATCH, len(self._waiting))
+                self._hand_over([self._waiting.popleft() for _ in range(size)])
 
     def _hand_over(self, batch: list[ReadableSpan]) -> None:
         try:

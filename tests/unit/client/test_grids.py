@@ -3,6 +3,8 @@
 import io
 import re
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.cells import cell_len
@@ -17,7 +19,7 @@ from sightline.gateway.v1.recommendation_service_pb2 import (
 )
 from sightline_client.cli.base import running
 from sightline_client.cli.show import experiments, inspected, listings, shelves, space_tables
-from sightline_client.cli.show.grids import grid
+from sightline_client.cli.show.grids import grid, phrase
 from sightline_client.cli.show.tables import answer
 from sightline_client.convert import from_wire
 from sightline_client.values.experiments import ExperimentList
@@ -144,3 +146,14 @@ def test_a_pipe_is_as_wide_as_columns_says(
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="utf-8"))
     assert running.console().width == width
+
+
+def test_values_of_a_phrase_show_no_terminal_escapes() -> None:
+    shown = phrase(
+        "{file}: {code}, {size:,} bytes",
+        SimpleNamespace(code="red\x1b[31m\n"),
+        file=Path("a\x07"),
+        size=1_000,
+    )
+
+    assert shown.plain == "a\ufffd: red\ufffd[31m\ufffd, 1,000 bytes"

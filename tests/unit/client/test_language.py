@@ -115,6 +115,15 @@ def test_english_needs_no_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _("{rows} written to {file}.", rows=3, file="a") == "3 written to a."
 
 
+def test_a_text_takes_fields_of_an_object_that_it_gets_no_value_for(chinese: None) -> None:
+    found = FileRefused("{x}", "a fix")
+    found.number = 7  # type: ignore[attr-defined]
+    assert _("{number:,} of {fix}", found, fix="others") == "7 of others"
+    assert _("{number}: {fix}", found) == "7: a fix"
+    with pytest.raises(AttributeError, match="absent"):
+        _("{absent}", found)
+
+
 def test_values_with_braces_are_shown_as_they_are(chinese: None) -> None:
     assert _("{path} has no product", path="{path}") == "{path} 中没有商品"
 

@@ -8,7 +8,7 @@ from sightline_client.convert import from_wire, shelf_plans, to_wire
 from sightline_client.values.detections import Detections
 from sightline_client.values.filters import Filter
 from sightline_client.values.parts import HeatMapOptions, PlannedProduct
-from sightline_client.values.photos import Photo, Uri, load
+from sightline_client.values.photos import Photo, load
 from sightline_client.values.shelf_plans import StockOptions
 
 
@@ -51,6 +51,7 @@ class DetectionCalls(Connected):
                 filter=to_wire.filter_(filter),
                 min_probability=min_probability,
                 max_detections=max_detections,
+                **to_wire.photo(photo),
             )
             if heat_maps is not None:
                 request.heat_maps.SetInParent()
@@ -58,10 +59,6 @@ class DetectionCalls(Connected):
                 request.heat_maps.max_heat_maps = heat_maps.max_heat_maps
             if market:
                 request.filter.market_id = market
-            if isinstance(photo, Uri):
-                request.image_uri = photo
-            else:
-                request.image = photo
         if planned := tuple(plan):
             request.plan.CopyFrom(shelf_plans.plan(planned))
         if stock is not None:

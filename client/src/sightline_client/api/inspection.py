@@ -43,24 +43,19 @@ class InspectionCalls(Connected):
                 None = 0.05.
             heat_map: Also draw the anomalous parts.
         """
-        photo = await load(image)
-        with to_wire.sendable("request"):
-            request = pb.InspectRequest(
-                catalog_id=self.catalog,
-                version=version,
-                false_alarm_rate=false_alarm_rate,
-                include_heat_map=heat_map,
-            )
-            if reference_id:
-                request.reference_id = reference_id
-            elif product_id:
-                request.product_id = product_id
-            if isinstance(photo, Uri):
-                request.image_uri = photo
-            else:
-                request.image = photo
-        method = self.calls.inspection.Inspect
-        return from_wire.inspected_piece(await self._call(method, request, timeout))
+        fields = to_wire.photo(await load(image))
+        if reference_id or product_id:
+            fields |= {"reference_id": reference_id} if reference_id else {"product_id": product_id}
+        answer = await self._ask(
+            self.calls.inspection.Inspect,
+            pb.InspectRequest,
+            timeout,
+            version=version,
+            false_alarm_rate=false_alarm_rate,
+            include_heat_map=heat_map,
+            **fields,
+        )
+        return from_wire.inspected_piece(answer)
 
     async def add_reference_photos(
         self, reference_id: str, images: Iterable[Photo], *, timeout: float | None = None

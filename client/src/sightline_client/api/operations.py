@@ -7,11 +7,7 @@ from sightline.common.v1 import audit_service_pb2, job_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import Unavailable
-from sightline_client.values.operations import (
-    AuditDrop,
-    AuditSeal,
-    Job,
-)
+from sightline_client.values.operations import AuditDrop, AuditSeal, Job
 
 _WATCH_TRIES = 5
 _WATCH_PAUSE = 0.5
@@ -51,10 +47,6 @@ class OperationCalls(Connected):
     ) -> AuditDrop:
         """Delete the entries of a store up to ``seal``, the last one of an archive; call it again
         while the result is ``unfinished``. FailedPrecondition: AUDIT_SEAL_MISMATCH, AUDIT_TERM."""
-        with to_wire.sendable("request"):
-            request = audit_service_pb2.DropAuditEntriesRequest(
-                catalog_id=self.catalog, store=store, number=seal.number, hash=seal.hash
-            )
-        return from_wire.audit_drop(
-            await self._call(self.calls.admin.DropAuditEntries, request, timeout)
-        )
+        method, kind = self.calls.admin.DropAuditEntries, audit_service_pb2.DropAuditEntriesRequest
+        fields = {"store": store, "number": seal.number, "hash": seal.hash}
+        return from_wire.audit_drop(await self._ask(method, kind, timeout, **fields))

@@ -16,12 +16,10 @@ class PrivacyCalls(Connected):
     ) -> dict[str, list[dict[str, Any]]]:
         """Return everything that is stored on ``user`` or ``visitor``: records by store. NotFound
         (SHOPPER_NOT_FOUND) if nothing is. ``timeout`` is that of one page."""
-        with to_wire.sendable("request"):
-            request = privacy_service_pb2.ExportUserRequest(
-                catalog_id=self.catalog, shopper=to_wire.shopper(user, visitor)
-            )
+        method, kind = self.calls.admin.ExportUser, privacy_service_pb2.ExportUserRequest
         found: dict[str, list[dict[str, Any]]] = {}
-        async for page in self._pages(self.calls.admin.ExportUser, request, timeout):
+        shopper = to_wire.shopper(user, visitor)
+        async for page in self._ask_pages(method, kind, timeout, shopper=shopper):
             for record in page.records:
                 found.setdefault(record.store, []).append(json.loads(record.json))
         return found

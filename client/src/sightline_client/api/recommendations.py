@@ -160,12 +160,9 @@ class RecommendationCalls(Connected):
             language: BCP 47 language of the text; "": "en".
             timeout: Timeout of the call in seconds; None: the client's default.
         """
-        with to_wire.sendable("request"):
-            request = rec.SuggestRequest(
-                catalog_id=self.catalog, prefix=prefix, page_size=top, language_code=language
-            )
-        method = self.calls.recommendation.Suggest
-        return from_wire.suggested(await self._call(method, request, timeout))
+        method, kind = self.calls.recommendation.Suggest, rec.SuggestRequest
+        fields = {"prefix": prefix, "page_size": top, "language_code": language}
+        return from_wire.suggested(await self._ask(method, kind, timeout, **fields))
 
     async def listing_pages(self, **options: Unpack[ListOptions]) -> AsyncIterator[Listing]:
         """Yield a listing page by page, to its end.
@@ -201,20 +198,10 @@ class RecommendationCalls(Connected):
             image_id: Of the product's photos; "" = its first.
             box: The part of the query that is meant; None = all of it.
         """
-        photo = await load(image)
-        with to_wire.sendable("request"):
-            request = rec.DrawHeatMapRequest(
-                catalog_id=self.catalog,
-                box=None if box is None else to_wire.box_(box),
-                product_id=product_id,
-                image_id=image_id,
-            )
-            if isinstance(photo, Uri):
-                request.image_uri = photo
-            else:
-                request.image = photo
-        method = self.calls.recommendation.DrawHeatMap
-        return from_wire.heat_map(await self._call(method, request, timeout))
+        method, kind = self.calls.recommendation.DrawHeatMap, rec.DrawHeatMapRequest
+        fields = {"product_id": product_id, "image_id": image_id, "box": box}
+        fields |= to_wire.photo(await load(image))
+        return from_wire.heat_map(await self._ask(method, kind, timeout, **fields))
 
     async def classify(
         self,
@@ -234,19 +221,9 @@ class RecommendationCalls(Connected):
             box: The part that is meant; None = all of it.
             top: Number of categories, 1 to 20; 0 = 5.
         """
-        photo = await load(image)
-        with to_wire.sendable("request"):
-            request = rec.ClassifyRequest(
-                catalog_id=self.catalog,
-                box=None if box is None else to_wire.box_(box),
-                top_k=top,
-            )
-            if isinstance(photo, str):
-                request.image_uri = photo
-            else:
-                request.image = photo
-        response = await self._call(self.calls.recommendation.Classify, request, timeout)
-        return classifying.classification(response)
+        method, kind = self.calls.recommendation.Classify, rec.ClassifyRequest
+        fields = {"box": box, "top_k": top} | to_wire.photo(await load(image))
+        return classifying.classification(await self._ask(method, kind, timeout, **fields))
 
 
 async def _loaded(options: Options) -> Options:

@@ -7,9 +7,7 @@ from sightline.retriever.v1 import watch_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import Unavailable
-from sightline_client.values.watches import (
-    FollowedAlert,
-)
+from sightline_client.values.watches import FollowedAlert
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0
 """Seconds before a lost stream is restored."""

@@ -7,7 +7,7 @@ The English texts stand in the code, and are the ids of the catalog in ``locale`
 import gettext
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -24,11 +24,25 @@ _filled: dict[str, tuple[str, dict[str, object]]] = {}
 """Texts with their values → the texts without, and the values."""
 
 
-def _(message: str, /, **values: object) -> str:
-    """Translate a text, and replace its placeholders (those of ``str.format``) by values."""
+def _(message: str, of: object = None, /, **values: object) -> str:
+    """Translate a text, and replace its placeholders (those of ``str.format``) by values, and those
+    without one by the fields of their names of ``of``."""
     catalog = _catalog() if message else None
     text = message if catalog is None else catalog.gettext(message)
+    if of is not None:
+        return text.format_map(_OrFields(values, of))
     return text.format(**values) if values else text
+
+
+class _OrFields(dict[str, object]):
+    """Values by name; other names are fields of an object."""
+
+    def __init__(self, values: Mapping[str, object], of: object) -> None:
+        super().__init__(values)
+        self._of = of
+
+    def __missing__(self, name: str) -> object:
+        return getattr(self._of, name)
 
 
 def npgettext(context: str, one: str, many: str, number: int) -> str:

@@ -116,11 +116,7 @@ def _conversion(kind: Any, field: FieldDescriptor) -> Callable[[Any], object]:
         return _member(kind, field.enum_type)
     if kind is not _SCALARS.get(field.type):
         raise TypeError(f"{field.full_name} is not of type {kind.__name__}")
-    return _same
-
-
-def _same(value: object) -> object:
-    return value
+    return lambda value: value
 
 
 def _member(kind: type[StrEnum], wire: EnumDescriptor) -> Callable[[int], StrEnum | None]:

@@ -77,20 +77,19 @@ def signals(
 ) -> list[rec.QuerySignal]:
     """Return a signal of weight 1 for each positive input, then those of the negative inputs.
     ``box`` applies to every positive photo."""
-    photos = [_photo(image) for image in images]
+    photos = [rec.QuerySignal(**photo(image)) for image in images]
     if box is not None:
         if not photos:
             raise invalid("box", "is valid for photos only")
-        for photo in photos:
-            photo.box.CopyFrom(box_(box))
+        for each in photos:
+            each.box.CopyFrom(box_(box))
     texts = [] if text is None else [rec.QuerySignal(text=text)]
     return [*photos, *texts, *_products(products), *(_unlike(unlike) if unlike else ())]
 
 
-def _photo(image: bytes | Uri) -> rec.QuerySignal:
-    return (
-        rec.QuerySignal(image_uri=image) if isinstance(image, str) else rec.QuerySignal(image=image)
-    )
+def photo(image: bytes | Uri) -> dict[str, Any]:
+    """Return the field of a message that holds a photo, by its name."""
+    return {"image_uri" if isinstance(image, str) else "image": image}
 
 
 def _products(products: Iterable[str]) -> list[rec.QuerySignal]:
@@ -99,7 +98,7 @@ def _products(products: Iterable[str]) -> list[rec.QuerySignal]:
 
 def _unlike(value: Unlike) -> list[rec.QuerySignal]:
     texts = [rec.QuerySignal(text=text) for text in ids(value.texts)]
-    photos = [_photo(cast("bytes | Uri", image)) for image in value.images]
+    photos = [rec.QuerySignal(**photo(cast("bytes | Uri", image))) for image in value.images]
     found = [*photos, *texts, *_products(ids(value.products))]
     for signal in found:
         signal.negative, signal.weight = True, value.weight
@@ -212,7 +211,9 @@ def catalog_labels(
 
 def _literal(value: filters.Value) -> filter_pb2.FilterValue:
     if isinstance(value, catalog.Availability):  # before str: it is one
-        return filter_pb2.FilterValue(availability=_availability(value))
+        return filter_pb2.FilterValue(
+            availability=product_pb2.Availability.Value(f"AVAILABILITY_{value}")
+        )
     if isinstance(value, Money):
         return filter_pb2.FilterValue(money=money(value))
     if isinstance(value, datetime):
@@ -234,10 +235,6 @@ def _number(value: float) -> float:
         return float(value)
     except OverflowError:
         raise invalid("filter", "has a number that is too large") from None
-
-
-def _availability(value: catalog.Availability) -> product_pb2.Availability.ValueType:
-    return product_pb2.Availability.Value(f"AVAILABILITY_{value}")
 
 
 def _open(value: TrainingLoss | ItemItem) -> str:

@@ -100,7 +100,7 @@ def _one(field: FieldDescriptor) -> Converter:
         return _converters[field.message_type.full_name]
     if field.enum_type is not None:
         return _number(field.enum_type)
-    return _same
+    return lambda value: value
 
 
 def _number(wire: EnumDescriptor) -> Converter:
@@ -113,10 +113,6 @@ def _number(wire: EnumDescriptor) -> Converter:
         return found
 
     return number
-
-
-def _same(value: object) -> object:
-    return value
 
 
 def ids(value: Any) -> list[Any]:

@@ -127,7 +127,7 @@ class Mapped(Wrapped):
 
     def _cells(self, cells: Mapping[str, object]) -> dict[str, object]:
         attributes: dict[str, object] = {}
-        small = _small(cells)
+        small = {name.lower(): value for name, value in cells.items()}
         by = self.by.columns
         own = (name for name in small if name in self._known or name.startswith(NOTE))
         made: dict[str, object] = {
@@ -217,10 +217,6 @@ def listed(value: object, each: Callable[[str], object], commas: str = ",") -> o
     separator = "|" if "|" in text else commas
     parts = [part.strip() for part in text.split(separator)] if separator else [text]
     return [each(part) for part in parts if part] if len(parts) > 1 else each(text)
-
-
-def _small(cells: Mapping[str, object]) -> dict[str, object]:
-    return {name.lower(): value for name, value in cells.items()}
 
 
 def _at(cells: Mapping[str, object], path: str) -> object:

@@ -127,7 +127,7 @@ class _Guess:
                 fits += filter(partial(self._rivals, fits[0]), self._left)
             self._choose(ours, fits)
         name = next((name for name, ours in self.found.items() if ours == "price"), "")
-        if "currency" in self._free() and (code := _currency_in(name)):
+        if "currency" in self._free() and (code := _priced(name)[1]):
             self.constants["currency"] = code
 
     def by_values(self, needed: Collection[str]) -> None:
@@ -335,11 +335,6 @@ def _rank(ours: str, name: str) -> float | None:
 def _without_remark(name: str) -> str:
     """Return a name without a remark in brackets: `Preis (brutto)`."""
     return re.sub(r"[(\[（].*", "", name).strip()
-
-
-def _currency_in(name: str) -> str:
-    """Return the currency in a name such as price_eur; "" = none, or it is no price."""
-    return _priced(name)[1]
 
 
 def _priced(name: str) -> tuple[str, str]:

@@ -179,7 +179,7 @@ class _Cells:
         self._file.close()
 
     def _line(self, cells: Sequence[object]) -> None:
-        self._writer.writerow([escape(_text(cell)) for cell in cells])
+        self._writer.writerow([escape("" if cell is None else str(cell)) for cell in cells])
 
 
 class _JsonLines:
@@ -237,7 +237,3 @@ def problem(error: SightlineError) -> str:
     """Say what is wrong, field by field, on one line."""
     fields: Sequence[str] = [f"{item.field}: {item.description}" for item in error.violations]
     return "; ".join(fields) or error.message
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)

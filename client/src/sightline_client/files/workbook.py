@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -107,7 +107,7 @@ class Workbook:
                 break
         widest = first[-1] if sum(cell not in (None, "") for cell in first[-1][1]) > 1 else first[0]
         at = first.index(widest)
-        self._rows = _chained(first[at + 1 :], self._rows)
+        self._rows = chain(first[at + 1 :], self._rows)
         spelled = [str(cell if cell is not None else "").strip() for cell in widest[1]]
         while spelled and not spelled[-1]:
             spelled.pop()
@@ -279,13 +279,6 @@ def _has_rows(sheet: Any) -> bool:
     sheet.reset_dimensions()  # what a file says of its size may be wrong
     rows = islice(sheet.iter_rows(values_only=True), _TITLES)
     return any(cell not in (None, "") for row in rows for cell in row)
-
-
-def _chained(
-    first: Sequence[tuple[int, list[object]]], rest: Iterator[tuple[int, list[object]]]
-) -> Iterator[tuple[int, list[object]]]:
-    yield from first
-    yield from rest
 
 
 def _value(cell: Any) -> object:

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from typing import TypeVar
 
 import grpc
@@ -51,7 +52,7 @@ async def patiently(
         try:
             return await call()
         except (Unavailable, ResourceExhausted, DeadlineExceeded) as error:
-            pause = max(wait, _asked(error))
+            pause = max(wait, (error.retry_after or timedelta()).total_seconds())
             left = until - asyncio.get_running_loop().time()
             if _hopeless(error) or pause > left:
                 raise
@@ -59,10 +60,6 @@ async def patiently(
                 report(error, left)
             await asyncio.sleep(pause)
             wait = min(wait * 2, _LONGEST_WAIT)
-
-
-def _asked(error: SightlineError) -> float:
-    return 0.0 if error.retry_after is None else error.retry_after.total_seconds()
 
 
 def _hopeless(error: SightlineError) -> bool:

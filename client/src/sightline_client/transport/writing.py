@@ -113,7 +113,9 @@ class BatchWriter:
             check_answered(len(messages), len(response.statuses))
             return response
 
-        batches = _batches(events, _event_id, to_wire.event, _size(batch_size, MAX_EVENTS))
+        batches = _batches(
+            events, lambda event: event.event_id, to_wire.event, _size(batch_size, MAX_EVENTS)
+        )
         answered = _answered(batches, send, user_event.WriteEventsResponse(), side_by_side)
         return Batches(_written(answered), _event_report)
 
@@ -193,10 +195,6 @@ async def _set(
 
 def _product_id(item: Product | Offer) -> str:
     return item.product_id
-
-
-def _event_id(event: Event) -> str:
-    return event.event_id
 
 
 def _batches(

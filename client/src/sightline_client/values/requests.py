@@ -70,11 +70,8 @@ class SearchOptions(QueryOptions, total=False):
     """BCP 47 language of the text; "": the catalog's, else "en"."""
 
 
-class RecommendOptions(QueryOptions, total=False):
-    """Options of ``recommend``, ``recommend_pages`` and ``explain``.
-
-    With no signal, user or visitor, the answer holds popular products.
-    """
+class ShopperOptions(TypedDict, total=False):
+    """Options of calls that answer a shopper."""
 
     user: str | None
     """Id of a known customer; excludes ``visitor``."""
@@ -82,6 +79,14 @@ class RecommendOptions(QueryOptions, total=False):
     """Id of a visitor who is not logged in; excludes ``user``."""
     session: str
     """Id of the visit, up to 128 bytes; "" if unknown."""
+
+
+class RecommendOptions(QueryOptions, ShopperOptions, total=False):
+    """Options of ``recommend``, ``recommend_pages`` and ``explain``.
+
+    With no signal, user or visitor, the answer holds popular products.
+    """
+
     scene: str
     """Name of the scene; "": "default"."""
     language: str
@@ -112,7 +117,7 @@ class RecommendOptions(QueryOptions, total=False):
     used nor stored."""
 
 
-class ListOptions(TypedDict, total=False):
+class ListOptions(ShopperOptions, total=False):
     """Options of ``listing``."""
 
     filter: Filter | None
@@ -130,12 +135,6 @@ class ListOptions(TypedDict, total=False):
     """Number of products on a page, 1 to 200; 0: 20."""
     facets: Iterable[FacetQuery | str]
     """Fields whose values are counted over all products that pass, on the first page."""
-    user: str | None
-    """Id of a known customer; excludes ``visitor``."""
-    visitor: str | None
-    """Id of a visitor who is not logged in; excludes ``user``."""
-    session: str
-    """Id of the visit, up to 128 bytes; "" if unknown."""
     not_personal: bool
     """If true, answer as for an unknown shopper."""
     scene: str
@@ -157,15 +156,9 @@ class ListOptions(TypedDict, total=False):
     """Timeout of the call in seconds; `None`: the client's default."""
 
 
-class ShelvesOptions(TypedDict, total=False):
+class ShelvesOptions(ShopperOptions, total=False):
     """Options of ``shelves``, for all of them."""
 
-    user: str | None
-    """Id of a known customer; excludes ``visitor``."""
-    visitor: str | None
-    """Id of a visitor who is not logged in; excludes ``user``."""
-    session: str
-    """Id of the visit, up to 128 bytes; "" if unknown."""
     language: str
     """BCP 47 language of the reasons; "": "en"."""
     not_personal: bool

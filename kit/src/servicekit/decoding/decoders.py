@@ -43,12 +43,11 @@ from servicekit.decoding.errors import (
     DecodingRefused,
     DecodingTimedOut,
     DecodingUnavailable,
-    MemoryWanted,
 )
 from servicekit.decoding.fork_server import ForkServer
 from servicekit.decoding.limits import SPARE, DecodingSettings, memory_that_fits
 from servicekit.decoding.pool import DecodingProcess, ProcessPool
-from servicekit.decoding.wire import ExpectedOutput
+from servicekit.decoding.wire import ExpectedOutput, MemoryWanted
 from servicekit.processes.memory import container_limit
 from servicekit.telemetry import Stages, get_logger
 

@@ -36,11 +36,3 @@ class DecodingOutOfMemory(DecodingFailed):
 
 class DecodingUnavailable(DecodingFailed):
     """No process could be started; the item is not the cause."""
-
-
-class MemoryWanted(Exception):
-    """The item needs more memory, by its header; it was not decoded."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__(f"{size:,} bytes of memory are wanted")
-        self.size = size

@@ -19,11 +19,17 @@ from servicekit.decoding.errors import (
     DecodingRefused,
     DecodingTimedOut,
     DecodingUnavailable,
-    MemoryWanted,
 )
 from servicekit.decoding.fork_server import ForkServer, Link, address_space
 from servicekit.decoding.limits import IDLE_SPARE, SPARE
-from servicekit.decoding.wire import AnswerHeader, AnswerInvalid, DecodeStatus, ExpectedOutput, text
+from servicekit.decoding.wire import (
+    AnswerHeader,
+    AnswerInvalid,
+    DecodeStatus,
+    ExpectedOutput,
+    MemoryWanted,
+    text,
+)
 
 START_SECONDS = 60.0
 """How long a process may take to start.

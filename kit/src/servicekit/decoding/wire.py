@@ -59,7 +59,7 @@ class Refused(Exception):
 
 
 class MemoryWanted(Exception):
-    """Raised by work before it begins, for a photo that needs more memory than given."""
+    """A photo needs more memory than given, by its header; it was not decoded."""
 
     def __init__(self, size: int) -> None:
         super().__init__(f"{size:,} bytes of memory are wanted")

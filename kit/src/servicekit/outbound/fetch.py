@@ -26,7 +26,7 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
-from typing import Annotated, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 from weakref import WeakValueDictionary
 
 import httpx
@@ -166,20 +166,21 @@ class FetchPolicy:
         cls, settings: FetchSettings, max_bytes: int, private: tuple[Network, ...] = ()
     ) -> FetchPolicy:
         """Return the policy that the settings describe."""
-        prefix = settings.model_config.get("env_prefix", "")
         return cls(
-            hosts=settings.fetch_hosts,
-            schemes=settings.fetch_schemes,
-            refused=settings.fetch_refused,
+            **shared_limits(settings, "fetch"),
             max_bytes=max_bytes,
-            seconds=settings.fetch_seconds,
             redirects=settings.fetch_redirects,
-            concurrency=settings.fetch_concurrency,
-            per_host=settings.fetch_per_host,
-            hosts_setting=f"{prefix}FETCH_HOSTS",
-            schemes_setting=f"{prefix}FETCH_SCHEMES",
             private=private,
         )
+
+
+def shared_limits(settings: ServiceSettings, kind: str) -> dict[str, Any]:
+    """Return the limits that FetchSettings and WebhookSettings both have, by fields of FetchPolicy.
+    `kind`: beginning of the settings' names."""
+    names = ("hosts", "schemes", "refused", "seconds", "concurrency", "per_host")
+    return {name: getattr(settings, f"{kind}_{name}") for name in names} | {
+        f"{name}_setting": settings.variable(f"{kind}_{name}") for name in ("hosts", "schemes")
+    }
 
 
 def public(address: Address, refused: Iterable[Network] = ()) -> bool:

@@ -21,6 +21,7 @@ from servicekit.outbound.fetch import (
     UriUnreadable,
     allowed_hosts,
     allowed_schemes,
+    shared_limits,
 )
 
 MOST_RETRY_AFTER = 86_400
@@ -109,7 +110,8 @@ class Poster(GuardedClient):
     @classmethod
     def of(cls, settings: WebhookSettings) -> "Poster":
         """Return a poster with the limits of the settings."""
-        return cls(webhook_policy(settings))
+        limits = shared_limits(settings, "webhook")
+        return cls(FetchPolicy(**limits, redirects=0, private=settings.webhook_networks))
 
     async def post(
         self, uri: str, headers: Callable[[], Mapping[str, str]], body: bytes
@@ -136,23 +138,6 @@ class Poster(GuardedClient):
         response = await self._request("POST", url, address, headers, body)
         await response.aclose()
         return PostAnswer(response.status_code, _seconds(response.headers))
-
-
-def webhook_policy(settings: WebhookSettings) -> FetchPolicy:
-    """Return the policy that the settings describe."""
-    prefix = settings.model_config.get("env_prefix", "")
-    return FetchPolicy(
-        hosts=settings.webhook_hosts,
-        schemes=settings.webhook_schemes,
-        refused=settings.webhook_refused,
-        seconds=settings.webhook_seconds,
-        redirects=0,
-        concurrency=settings.webhook_concurrency,
-        per_host=settings.webhook_per_host,
-        hosts_setting=f"{prefix}WEBHOOK_HOSTS",
-        schemes_setting=f"{prefix}WEBHOOK_SCHEMES",
-        private=settings.webhook_networks,
-    )
 
 
 def _seconds(headers: httpx.Headers) -> float:

@@ -117,7 +117,8 @@ class Group(TyperGroup):
         return _usage(super().get_usage(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        changes = _first_sentences(self)
+        commands = self.commands.values()
+        changes: Changes = {(each, "help"): first_sentence(each.help or "") for each in commands}
         if ctx.parent is None:
             changes[self, "params"] = [*self.params, *self._connection(ctx)]
         with _shown(self, ctx, changes):
@@ -198,11 +199,6 @@ def _named_only(command: Any, ctx: Any) -> Changes:
         names=names,
     )
     return {(each, "hidden"): True for each in shared} | {(command, "epilog"): line}
-
-
-def _first_sentences(group: TyperGroup) -> Changes:
-    """Describe each command of a group by the first sentence of its help."""
-    return {(each, "help"): first_sentence(each.help or "") for each in group.commands.values()}
 
 
 def first_sentence(text: str) -> str:

@@ -100,6 +100,12 @@ def argument(metavar: str, help: str | None = None) -> Any:
     return typer.Argument(metavar=metavar, help=help, callback=named)
 
 
+def one_shopper(user: str | None, visitor: str | None) -> None:
+    """Raise BadParameter for a user and a visitor at once."""
+    if user and visitor:
+        raise typer.BadParameter(_("give --user or --visitor, not both"), param_hint="--visitor")
+
+
 Flag: TypeAlias = Annotated[bool, typer.Option(FLAG)]
 
 CONNECTION = later("Connection and output")
@@ -241,6 +247,12 @@ Market: TypeAlias = Annotated[
         metavar="ID",
         help="Market, such as de: products that are sold there, with its prices, availability and"
         " titles.",
+    ),
+]
+ForcePromotion: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Promote even if the evaluation failed or is missing; this is logged."
     ),
 ]
 Wait: TypeAlias = Annotated[bool, typer.Option(help="Follow the job to its end, or only start it.")]

@@ -10,6 +10,7 @@ import typer
 from sightline_client.cli.base import options
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.language import _
+from sightline_client.files.model import FileRefused
 from sightline_client.transport.gateway_channel import MAX_MESSAGE_BYTES
 from sightline_client.values.controls import Control, ControlKind
 from sightline_client.values.filters import Filter
@@ -46,6 +47,9 @@ def _box(text: str) -> Box:
 
 
 _PHOTOS = {"exists": True, "dir_okay": False, "readable": True, "metavar": "PATH"}
+Photo: TypeAlias = Annotated[
+    Path, typer.Argument(**{**_PHOTOS, "metavar": "PHOTO"}, help="The photo's file.")
+]
 
 Part: TypeAlias = Annotated[
     Box | None,
@@ -162,10 +166,7 @@ class RequestGroup(FilterGroup, SignalGroup):
 
     def request(self) -> RecommendOptions:
         """Return the options of the call. A user and a visitor at once are wrong usage."""
-        if self.user and self.visitor:
-            raise typer.BadParameter(
-                _("give --user or --visitor, not both"), param_hint="--visitor"
-            )
+        options.one_shopper(self.user, self.visitor)
         made = cast("RecommendOptions", {**self.query(), **self.passing()})
         made["controls"] = [*self._controls()]
         if self.candidates is not None:
@@ -232,6 +233,14 @@ def _scored(path: Path) -> dict[str, float | None]:
 def photos(paths: Sequence[Path] | None) -> list[bytes]:
     """Read photos. One that can't be read is wrong usage."""
     return [content(path, "--image") for path in paths or ()]
+
+
+def text(path: Path) -> str:
+    """Read a text file, which may start with a byte order mark. FileRefused unless it is UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FileRefused(_("{file} is not UTF-8", file=path), _("Save it as UTF-8.")) from error
 
 
 def content(path: Path, option: str) -> bytes:

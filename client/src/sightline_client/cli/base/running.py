@@ -41,9 +41,7 @@ def guarded(work: Callable[[], T], *, keeps: bool = False) -> T:
         complain(error)
     except (KeyboardInterrupt, asyncio.CancelledError):
         if keeps:
-            say(
-                phrase("Interrupted. Acknowledged work is kept; run the command again to continue.")
-            )
+            tell("Interrupted. Acknowledged work is kept; run the command again to continue.")
         raise typer.Exit(INTERRUPTED) from None
     raise typer.Exit(1)
 
@@ -81,6 +79,11 @@ def console(*, stderr: bool = False) -> Console:
 def say(renderable: RenderableType) -> None:
     """Print on standard error, which a program that reads the answer does not see."""
     console(stderr=True).print(renderable)
+
+
+def tell(message: str, of: object = None, /, **values: object) -> None:
+    """Print a text as ``say`` does; see ``grids.phrase``."""
+    say(phrase(message, of, style="", **values))
 
 
 def say_line(text: str) -> None:

@@ -159,19 +159,14 @@ def drop(
     (segment,) = running.guarded(lambda: _unbroken(lambda: auditing.verify_files([archive])))
     if segment.catalog != suite.catalog:
         raise typer.BadParameter(
-            _(
-                "the archive is of catalog {catalog}: name it with --catalog",
-                catalog=segment.catalog,
-            ),
+            _("the archive is of catalog {catalog}: name it with --catalog", segment),
             param_hint="FILE",
         )
     count = suite.run(lambda client: auditing.drop(client, segment))
     if suite.json:
         running.show_facts({"dropped": count})
     else:
-        running.show(
-            phrase("{count:,} entries dropped from the {store}", count=count, store=segment.store)
-        )
+        running.show(phrase("{count:,} entries dropped from the {store}", segment, count=count))
 
 
 def _unbroken(work: Callable[[], T]) -> T:

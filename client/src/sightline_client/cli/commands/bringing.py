@@ -1,6 +1,7 @@
 """``sightline models bring``"""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -9,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.base import options, progress, running
+from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.language import _
 from sightline_client.cli.show.grids import grid, phrase, plain
 from sightline_client.cli.show.value_tables import interval
@@ -23,14 +25,8 @@ SEES: Final = "How the network sees photos"
 MEASURES: Final = "What is measured"
 
 
-def _colours(value: str | None) -> str | None:
-    """Return the value if it is three numbers, or one for all three. BadParameter otherwise."""
-    if value is not None:
-        _three(value)
-    return value
-
-
 def _three(value: str) -> tuple[float, ...]:
+    """Parse three numbers, or one for all three."""
     try:
         numbers = tuple(map(float, value.split(",")))
     except ValueError:
@@ -49,55 +45,11 @@ def _one_of(*names: str) -> Any:
     return check
 
 
-def command(
-    *,
-    file: Annotated[Path, typer.Argument(**_FILE)],
-    name: Annotated[str, options.words(metavar="NAME")],
-    licence: Annotated[str, options.words(metavar="SPDX")],
-    trained_on: Annotated[str, options.words(metavar="TEXT")],
-    title: Annotated[str, options.words(metavar="TEXT")] = "",
-    input: Annotated[str, options.words(metavar="TENSOR")] = "",
-    vector: Annotated[str, options.words(metavar="TENSOR")] = "",
-    pool: Annotated[str, typer.Option(metavar="WAY", callback=_one_of("first", "mean"))] = "",
-    layout: Annotated[str, typer.Option(metavar="ORDER", callback=_one_of(*LAYOUTS))] = "",
-    size: Annotated[int | None, options.number("N", 32, 1024, rich_help_panel=SEES)] = None,
-    crop: Annotated[float | None, options.number("X", 0.1, 1, rich_help_panel=SEES)] = None,
-    mean: Annotated[
-        str | None, typer.Option(metavar="A,B,C", callback=_colours, rich_help_panel=SEES)
-    ] = None,
-    std: Annotated[
-        str | None, typer.Option(metavar="A,B,C", callback=_colours, rich_help_panel=SEES)
-    ] = None,
-    rescale: Annotated[float | None, options.number("X", 0.000001, 1, rich_help_panel=SEES)] = None,
-    channels: Annotated[
-        str, typer.Option(metavar="ORDER", callback=_one_of("RGB", "BGR"), rich_help_panel=SEES)
-    ] = "RGB",
-    reference: Annotated[Path | None, typer.Option(rich_help_panel=MEASURES, **_FILE)] = None,
-    reference_photos: Annotated[
-        Path | None, typer.Option(rich_help_panel=MEASURES, **_FOLDER)
-    ] = None,
-    least_cosine: Annotated[float, options.number("X", -1, 1, rich_help_panel=MEASURES)] = 0.98,
-    photos: Annotated[
-        Path | None, typer.Option(exists=True, metavar="PATH", rich_help_panel=MEASURES)
-    ] = None,
-    most_photos: Annotated[int, options.number("N", 20, 10_000, rich_help_panel=MEASURES)] = 1000,
-    beside: Annotated[Path, typer.Option(metavar="FOLDER", rich_help_panel=MEASURES)] = DEFAULT,
-    seed: Annotated[int, options.number("N", 0, 2**32 - 1, rich_help_panel=MEASURES)] = 0,
-    to: Annotated[Path, typer.Option(metavar="FOLDER")] = BACKBONES,
-    json: options.Json = False,
-) -> None:
-    """Check a photo model of your own, compare it with a reference and with the model in use, and
-    write its manifest for Triton.
-
-    Nothing is written if the model can't be served. The file is read only in a process that can
-    reach no file and no network. How the network sees photos is read from preprocessor_config.json
-    beside it, if there is one. No suite is needed, but a clone of the project (make setup).
-
-    sightline models bring net.onnx --name net --licence MIT --trained-on LAION-2B --photos shop/
-    sightline models bring net.onnx --name net --licence MIT --trained-on ours --mean 0 --std 1
+@dataclass(frozen=True)
+class BringOptions(OptionGroup):
+    """Options of the checker, by its names.
 
     Args:
-        file: The network as an ONNX file.
         name: Name of the model in Triton.
         licence: License of the weights, e.g. Apache-2.0.
         trained_on: Training data of the weights.
@@ -122,48 +74,81 @@ def command(
         seed: Seed of the draw of photos.
         to: Folder of the manifests.
     """
-    if (reference is None) is not (reference_photos is None):
+
+    name: Annotated[str, options.words(metavar="NAME")]
+    licence: Annotated[str, options.words(metavar="SPDX")]
+    trained_on: Annotated[str, options.words(metavar="TEXT")]
+    title: Annotated[str, options.words(metavar="TEXT")] = ""
+    input: Annotated[str, options.words(metavar="TENSOR")] = ""
+    vector: Annotated[str, options.words(metavar="TENSOR")] = ""
+    pool: Annotated[str, typer.Option(metavar="WAY", callback=_one_of("first", "mean"))] = ""
+    layout: Annotated[str, typer.Option(metavar="ORDER", callback=_one_of(*LAYOUTS))] = ""
+    size: Annotated[int | None, options.number("N", 32, 1024, rich_help_panel=SEES)] = None
+    crop: Annotated[float | None, options.number("X", 0.1, 1, rich_help_panel=SEES)] = None
+    mean: Annotated[Any, typer.Option(metavar="A,B,C", parser=_three, rich_help_panel=SEES)] = None
+    std: Annotated[Any, typer.Option(metavar="A,B,C", parser=_three, rich_help_panel=SEES)] = None
+    rescale: Annotated[float | None, options.number("X", 0.000001, 1, rich_help_panel=SEES)] = None
+    channels: Annotated[
+        str, typer.Option(metavar="ORDER", callback=_one_of("RGB", "BGR"), rich_help_panel=SEES)
+    ] = "RGB"
+    reference: Annotated[Path | None, typer.Option(rich_help_panel=MEASURES, **_FILE)] = None
+    reference_photos: Annotated[Path | None, typer.Option(rich_help_panel=MEASURES, **_FOLDER)] = (
+        None
+    )
+    least_cosine: Annotated[float, options.number("X", -1, 1, rich_help_panel=MEASURES)] = 0.98
+    photos: Annotated[
+        Path | None, typer.Option(exists=True, metavar="PATH", rich_help_panel=MEASURES)
+    ] = None
+    most_photos: Annotated[int, options.number("N", 20, 10_000, rich_help_panel=MEASURES)] = 1000
+    beside: Annotated[Path, typer.Option(metavar="FOLDER", rich_help_panel=MEASURES)] = DEFAULT
+    seed: Annotated[int, options.number("N", 0, 2**32 - 1, rich_help_panel=MEASURES)] = 0
+    to: Annotated[Path, typer.Option(metavar="FOLDER")] = BACKBONES
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the options as the checker takes them, without the photos."""
+        found = {each.name: getattr(self, each.name) for each in fields(self)}
+        del found["photos"]
+        return {name: str(v) if isinstance(v, Path) else v for name, v in found.items()}
+
+
+def command(
+    *,
+    file: Annotated[Path, typer.Argument(**_FILE)],
+    asked: BringOptions,
+    json: options.Json = False,
+) -> None:
+    """Check a photo model of your own, compare it with a reference and with the model in use, and
+    write its manifest for Triton.
+
+    Nothing is written if the model can't be served. The file is read only in a process that can
+    reach no file and no network. How the network sees photos is read from preprocessor_config.json
+    beside it, if there is one. No suite is needed, but a clone of the project (make setup).
+
+    sightline models bring net.onnx --name net --licence MIT --trained-on LAION-2B --photos shop/
+    sightline models bring net.onnx --name net --licence MIT --trained-on ours --mean 0 --std 1
+
+    Args:
+        file: The network as an ONNX file.
+    """
+    if (asked.reference is None) is not (asked.reference_photos is None):
         raise typer.BadParameter(
             _("give --reference and --reference-photos together"), param_hint="--reference"
         )
-    chosen: dict[str, Any] = {
-        "name": name,
-        "licence": licence,
-        "trained_on": trained_on,
-        "title": title,
-        "input": input,
-        "vector": vector,
-        "pool": pool,
-        "layout": layout,
-        "size": size,
-        "crop": crop,
-        "mean": mean and _three(mean),
-        "std": std and _three(std),
-        "rescale": rescale,
-        "channels": channels,
-        "reference": reference and str(reference),
-        "reference_photos": reference_photos and str(reference_photos),
-        "least_cosine": least_cosine,
-        "most_photos": most_photos,
-        "beside": str(beside),
-        "seed": seed,
-        "to": str(to),
-    }
-    report = running.guarded(lambda: _brought(file, chosen, photos))
+    report = running.guarded(lambda: _brought(file, asked))
     if json:
         running.show_facts(report)
         return
     running.show(_shown(report))
-    running.show(Text("\n".join(_roll_out(name))), whole_lines=True)
+    running.show(Text("\n".join(_roll_out(asked.name))), whole_lines=True)
 
 
-def _brought(file: Path, chosen: Mapping[str, Any], photos: Path | None) -> Mapping[str, Any]:
+def _brought(file: Path, asked: BringOptions) -> Mapping[str, Any]:
     """Return the report of the installed checker."""
     bring = offline_models.checker()
-    read = offline_models.read_photos(photos) if photos else ()
+    read = offline_models.read_photos(asked.photos) if asked.photos else ()
     with progress.meter(_("measuring"), len(read)) as bar:
         try:
-            return bring(file, chosen, read, progress=bar.at)
+            return bring(file, asked.chosen(), read, progress=bar.at)
         except ValueError as error:
             reason = getattr(error, "reason", None)
             if reason is None:

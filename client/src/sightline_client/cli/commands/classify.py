@@ -1,6 +1,5 @@
 """``sightline classify``"""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +11,7 @@ from sightline_client.cli.show import classified
 
 def classify(
     *,
-    photo: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="PHOTO")
-    ],
+    photo: query.Photo,
     box: query.Part = None,
     top: Annotated[int, typer.Option(min=1, max=20, metavar="K")] = 5,
     suite: Suite,
@@ -28,7 +25,6 @@ def classify(
     sightline classify shelf.jpg --json | jq -r '.proposals[0].text'
 
     Args:
-        photo: The photo's file.
         top: Maximum number of categories.
     """
     (content,) = query.photos([photo])

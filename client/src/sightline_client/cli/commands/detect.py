@@ -19,9 +19,7 @@ from sightline_client.values.shelf_plans import StockOptions
 
 def detect(
     *,
-    photo: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="PHOTO")
-    ],
+    photo: query.Photo,
     filter: options.Filter = "",
     currency: options.Currency = "",
     market: options.Market = "",
@@ -49,7 +47,6 @@ def detect(
     sightline detect shelf.jpg --plan plan.csv --reorder --html shelf.html
 
     Args:
-        photo: The photo's file.
         min_probability: Probability that a detection needs for a product.
         top: Maximum number of detections.
         heat_maps: Also draw which parts of the first 20 detections speak for their products, on the

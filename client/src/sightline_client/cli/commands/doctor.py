@@ -59,8 +59,8 @@ def unreachable(target: str, local: LocalSuite | None) -> Iterator[Finding]:
     if local is not None:
         if not any(local.taken()):
             yield Finding(
-                _("no suite runs in {data}", data=local.data),
-                _("start it: `{again}`", again=local.again),
+                _("no suite runs in {data}", local),
+                _("start it: `{again}`", local),
             )
     elif at(target):
         yield Finding(
@@ -85,10 +85,10 @@ def of_machine(local: LocalSuite, free: int) -> Iterator[Finding]:
         yield Finding(
             _(
                 "{free:.1f} GiB are free on the disk of {data}: full stores reject writes",
+                local,
                 free=free / 2**30,
-                data=local.data,
             ),
-            _("free some space; disk usage of the suite: `du -sh {data}`", data=local.data),
+            _("free some space; disk usage of the suite: `du -sh {data}`", local),
         )
     if local.running:
         for program, port in local.silent():
@@ -97,8 +97,7 @@ def of_machine(local: LocalSuite, free: int) -> Iterator[Finding]:
                 _(
                     "restart everything: `make down`, then `{again}`; "
                     "{data}/logs/{program}.log holds the reason",
-                    again=local.again,
-                    data=local.data,
+                    local,
                     program=program,
                 ),
             )
@@ -106,7 +105,7 @@ def of_machine(local: LocalSuite, free: int) -> Iterator[Finding]:
         yield Finding(
             _(
                 "no suite runs in {data}, and another program has its port {taken}",
-                data=local.data,
+                local,
                 taken=", ".join(taken),
             ),
             _(
@@ -121,26 +120,18 @@ def findings(status: Status, gateway: str) -> Iterator[Finding]:
     for part in status.components:
         if part.error is not None:
             yield Finding(
-                _(
-                    "{component} does not answer: {message}",
-                    component=part.component,
-                    message=part.error.message,
-                ),
+                _("{component} does not answer: {message}", part, message=part.error.message),
                 _(
                     "restart a local suite: `make down`, then `make up`; for another suite, "
                     "read the log of {component}",
-                    component=part.component,
+                    part,
                 ),
             )
     yield from _versions(status, gateway)
     for space in status.embedder_spaces:
         if not space.ready:
             yield Finding(
-                _(
-                    "the model {model} of the space {space} does not answer",
-                    model=space.model,
-                    space=space.space,
-                ),
+                _("the model {model} of the space {space} does not answer", space),
                 _(
                     "restart a local suite: `make down`, then `make up`; for another suite, "
                     "read Triton's log"

@@ -12,7 +12,6 @@ from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import evaluation_page, evaluation_tables
-from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import following, offline_evaluation
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
@@ -84,7 +83,7 @@ def command(
         running.guarded(lambda: evaluation_page.write(html, evaluation(found)))
     suite.show(found, lambda: evaluation_tables.evaluation(evaluation(found)))
     if html is not None:
-        running.say(phrase("The same as a page, with plots: {html}", html=html))
+        running.tell("The same as a page, with plots: {html}", html=html)
 
 
 async def _there(client: SightlineClient, version: str, *, show: bool) -> evaluation_pb2.Evaluation:

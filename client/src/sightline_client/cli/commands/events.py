@@ -33,7 +33,7 @@ from sightline_client.cli.work.plain_commands import (
 from sightline_client.cli.work.remembered import scope_of
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, requests, to_wire
-from sightline_client.errors import InvalidRequest, NotFound, SightlineError
+from sightline_client.errors import SightlineError
 from sightline_client.files import events as event_rows
 from sightline_client.files import shapes
 from sightline_client.files.model import Row
@@ -168,8 +168,7 @@ def _summary(outcome: bulk.SendOutcome, speed: float, counts: _Counts) -> str:
     pace = _(" ({rows}, {speed:,.0f}/s)", rows=rows, speed=speed)
     text = _(
         "{written:,} new, {duplicates:,} duplicates{unstored}{pace}",
-        written=counts.written,
-        duplicates=counts.duplicates,
+        counts,
         unstored=unstored,
         pace=pace,
     )
@@ -181,17 +180,9 @@ async def _products_column(
 ) -> Mapping[str, str]:
     """Return the column of a file with the most ids of the catalog, as a map to ours; none if no
     value is one."""
-
-    async def known(product_id: str) -> bool:
-        try:
-            await client.get_product(product_id)
-        except (NotFound, InvalidRequest):  # invalid: no id looks like this
-            return False
-        return True
-
     counts = {}
     for name, values in EVENTS.candidates(file, columns).items():
-        counts[name] = sum([await known(value) for value in values])
+        counts[name] = sum([await unmatched.known(client, value) for value in values])
     best = max(counts, key=counts.__getitem__, default="")
     return {best: "product_id"} if counts.get(best) else {}
 
@@ -219,8 +210,7 @@ def purge(
         user: Only events of this customer.
         visitor: Only events of this visitor.
     """
-    if user and visitor:
-        raise typer.BadParameter(_("give --user or --visitor, not both"), param_hint="--visitor")
+    options.one_shopper(user, visitor)
     if not (before or type or product or user or visitor):
         raise typer.BadParameter(_("give at least one condition"), param_hint="--before")
     request = user_event.PurgeEventsRequest(
@@ -256,9 +246,7 @@ app.call(
     "Create an id for a visitor who has none yet, with the proof that `events merge` takes.",
     "events visitor --json",
     SightlineClient.create_visitor,
-    shows=lambda made: phrase(
-        "visitor {visitor_id}\nproof {proof}", visitor_id=made.visitor_id, proof=made.proof
-    ),
+    shows=lambda made: phrase("visitor {visitor_id}\nproof {proof}", made),
 )
 app.call(
     "merge",
@@ -281,11 +269,7 @@ def _purged(message: user_event.PurgeEventsResponse, *, force: bool) -> Text:
     end = _("{events} {purged}", events=events, purged=listings.purged(force=force))
     if value.first_event_time is None or value.last_event_time is None:
         return phrase("{end}.", end=end)
-    span = _(
-        "from {first_event_time:%Y-%m-%d} to {last_event_time:%Y-%m-%d}",
-        first_event_time=value.first_event_time,
-        last_event_time=value.last_event_time,
-    )
+    span = _("from {first_event_time:%Y-%m-%d} to {last_event_time:%Y-%m-%d}", value)
     return phrase("{end}: {span}.", end=end, span=span)
 
 

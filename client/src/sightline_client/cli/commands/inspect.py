@@ -19,16 +19,13 @@ from sightline_client.cli.work.plain_commands import Given, PlainCommands
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import FailedPrecondition
+from sightline_client.files.texts import PHOTOS
 from sightline_client.values.inspection import InspectedPiece
 from sightline_client.values.operations import JobState
 
 app = PlainCommands(
     help="Compare photos of pieces with photos of good ones, taken by the same camera.",
     table=inspected.references,
-)
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".tif", ".tiff", ".bmp"}
 )
 
 Reference = Annotated[
@@ -103,7 +100,7 @@ def fit(
 
     message = suite.run(made, keeps=True)
     for file, why in problems:
-        running.say(phrase("not used: {file}: {why}", file=file, why=why))
+        running.tell("not used: {file}: {why}", file=file, why=why)
     if isinstance(message, job_pb2.Job):
         return following.show(message, suite, wait=wait)
     value = from_wire.inspection_reference(message)
@@ -146,9 +143,7 @@ app.call(
 @app.command()
 def photo(
     *,
-    photo: Annotated[
-        Path, typer.Argument(exists=True, dir_okay=False, readable=True, metavar="PHOTO")
-    ],
+    photo: query.Photo,
     reference: Annotated[str, options.words(metavar="NAME")] = "",
     product: Annotated[str, options.words(metavar="PRODUCT")] = "",
     version: Version = "",
@@ -164,7 +159,6 @@ def photo(
     sightline inspect photo piece.jpg --product 111478 --false-alarm-rate 0.01 --heat-map map.png
 
     Args:
-        photo: The photo's file.
         reference: Reference to compare with; or --product.
         product: Product whose reference to compare with.
         false_alarm_rate: Share of good pieces that may be called unlike.
@@ -218,6 +212,6 @@ def _files(paths: list[Path] | tuple[()]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
             found = sorted(path.iterdir())
-            yield from (each for each in found if each.suffix.lower() in SUFFIXES)
+            yield from (each for each in found if each.suffix.lower() in PHOTOS)
         else:
             yield path

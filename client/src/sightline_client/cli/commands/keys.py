@@ -11,7 +11,6 @@ from sightline.common.v1 import access_pb2
 from sightline_client.cli.base import running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.language import _, filled
-from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import keys
 
 app = Commands(no_args_is_help=True, help="Make keys, which identify callers to the gateway.")
@@ -135,17 +134,15 @@ def new(
     running.guarded(lambda: _write(token, name, entry, file, out))
     if out is None:
         typer.echo(token)
-        running.say(
-            phrase(
-                "This is the token. It is shown only now: store it where only its user reads it."
-            )
+        running.tell(
+            "This is the token. It is shown only now: store it where only its user reads it."
         )
     else:
-        running.say(phrase("The token was written to {out}. It is stored nowhere else.", out=out))
+        running.tell("The token was written to {out}. It is stored nowhere else.", out=out)
     if file is not None:
-        running.say(phrase("Its key was added to {file}.", file=file))
+        running.tell("Its key was added to {file}.", file=file)
         return
-    running.say(phrase("Add its key to the file that GATEWAY_KEYS_FILE names:"))
+    running.tell("Add its key to the file that GATEWAY_KEYS_FILE names:")
     typer.echo(f"\n{entry}" if out is None else entry, nl=False)
 
 

@@ -11,7 +11,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands import bringing, evaluating
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show import grids, listings, online_report, trained
+from sightline_client.cli.show import listings, online_report, trained
 from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import following
 from sightline_client.cli.work.plain_commands import (
@@ -33,13 +33,6 @@ app = PlainCommands(
 )
 
 UNPROVEN, INSUFFICIENT = "MODEL_UNPROVEN", "TRAINING_DATA_INSUFFICIENT"
-
-ForcePromotion = Annotated[
-    bool,
-    typer.Option(
-        "--force", help="Promote even if the evaluation failed or is missing; this is logged."
-    ),
-]
 
 app.command("evaluate")(evaluating.command)
 app.call(
@@ -67,7 +60,7 @@ def train(
     *,
     seed: Annotated[int, options.number("N", 0, 2**32 - 1)] = 0,
     promote: options.Flag = False,
-    force: ForcePromotion = False,
+    force: options.ForcePromotion = False,
     search: Annotated[int | None, options.number("N", 0, 10_000)] = None,
     search_seconds: Annotated[float | None, options.number("S", 1, 604_800)] = None,
     ablation: Annotated[bool | None, typer.Option()] = None,
@@ -152,7 +145,7 @@ def _show_training(message: job_pb2.Job, suite: Suite, *, serves: bool) -> None:
     if "nothing_new" in value.results:
         running.show(trained.nothing_new(value.results["model_version"]))
     if serves and value.state is JobState.SUCCEEDED:
-        version = grids.plain(value.results.get("model_version", ""))
+        version = value.results.get("model_version", "")
         running.show(phrase("Model {version} is serving.", version=version))
 
 
@@ -204,7 +197,7 @@ app.call(
     "models promote lfm-6f1c…",
     SightlineClient.promote_model,
     argument("version", "VERSION", "Version, as shown by `models list`.", to="model_version"),
-    Given("force", ForcePromotion, default=False),
+    Given("force", options.ForcePromotion, default=False),
 )
 app.job(
     "publish",
@@ -237,8 +230,5 @@ app.call(
     Nothing is deleted; `models promote` restores it.""",
     "models demote",
     SightlineClient.demote_model,
-    shows=lambda model: phrase(
-        "Model {model_version} no longer serves; no model does.",
-        model_version=grids.plain(model.model_version),
-    ),
+    shows=lambda model: phrase("Model {model_version} no longer serves; no model does.", model),
 )

@@ -195,9 +195,7 @@ def delete(
     more = _("; {absent} did not exist", absent=absent) if absent > 0 else ""
     suite.show(
         response,
-        lambda: phrase(
-            "{deleted_count} deleted{more}.", deleted_count=response.deleted_count, more=more
-        ),
+        lambda: phrase("{deleted_count} deleted{more}.", response, more=more),
     )
 
 
@@ -265,7 +263,7 @@ def status(
         if not wait:
             return message
         if _behind(message):
-            running.say(phrase("Waiting for vectors. Ctrl-C ends the wait, not the embedding."))
+            running.tell("Waiting for vectors. Ctrl-C ends the wait, not the embedding.")
         patience = Patience()
         with progress.meter(_("photos and texts in the index")) as bar:
             while _behind(message):

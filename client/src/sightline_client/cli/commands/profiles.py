@@ -106,9 +106,7 @@ def _set(request: pb.SetShopperAttributesRequest, suite: Suite) -> None:
 
 def _kept(answer: pb.SetShopperAttributesResponse) -> Text:
     kept = counted(answer.kept_count, "attribute is", "attributes are")
-    return phrase(
-        "{kept} stored, {former_count:,} before.", kept=kept, former_count=answer.former_count
-    )
+    return phrase("{kept} stored, {former_count:,} before.", answer, kept=kept)
 
 
 def ids(who: str, *, visitor: bool) -> tuple[str | None, str | None]:

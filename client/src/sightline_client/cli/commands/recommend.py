@@ -13,7 +13,7 @@ from sightline_client.cli.base import options, running
 from sightline_client.cli.base.query import RequestGroup
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, filled
-from sightline_client.cli.show import classified, explained, grids, page, tables
+from sightline_client.cli.show import classified, explained, page, tables
 from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import answer_pages, asking
 from sightline_client.cli.work import batch as batches
@@ -143,15 +143,13 @@ def _many(  # noqa: PLR0917 (they are handed on as they came)
         )
     else:
         more = (
-            _("; {failed:,} failed: their lines hold the errors", failed=outcome.failed)
-            if outcome.failed
-            else ""
+            _("; {failed:,} failed: their lines hold the errors", outcome) if outcome.failed else ""
         )
         running.show(
             phrase(
                 "{answered:,} answered in {out}{more}.",
-                answered=outcome.answered,
-                out=grids.plain(str(out)),
+                outcome,
+                out=out,
                 more=more,
             )
         )

@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
-from sightline_client.cli.base import options, running
+from sightline_client.cli.base import options, query, running
 from sightline_client.cli.base.suite import QUICK, Suite
-from sightline_client.cli.language import _
 from sightline_client.cli.show import scene_page, scenes
 from sightline_client.cli.work import answer_pages
 from sightline_client.cli.work.plain_commands import PlainCommands
 from sightline_client.client import SightlineClient
-from sightline_client.files.model import FileRefused
+from sightline_client.values.scenes import SceneDiff
 
 app = PlainCommands(help="Show scenes, and the effect of a change.")
 
@@ -31,11 +30,11 @@ Name = Annotated[
 ]
 
 
-app.message(
+app.call(
     "list",
     "List the scenes.",
     "scenes list",
-    "admin.ListScenes",
+    SightlineClient.list_scenes,
     shows=scenes.listing,
     suite=QUICK,
 )
@@ -72,13 +71,8 @@ def check(*, file: File, name: Name = "", suite: Suite = QUICK) -> None:
     sightline scenes check default.toml
     sightline scenes check draft.toml --as home
     """
-    request = pb.CheckSceneRequest(
-        catalog_id=suite.catalog, scene=name or file.stem, toml=_text(file)
-    )
-    found = suite.run(
-        lambda client: client.calls(client.calls.admin.CheckScene, request, suite.timeout)
-    )
-    suite.show(found, lambda: scenes.checked(found))
+    scene, toml = name or file.stem, running.guarded(lambda: query.text(file))
+    found = suite.answer(lambda client: client.check_scene(toml, scene=scene), scenes.checked)
     if not found.valid:
         raise typer.Exit(1)
 
@@ -109,36 +103,21 @@ def diff(
         places: Number of positions to compare.
         html: Write a page.
     """
-    request = pb.DiffSceneRequest(
-        catalog_id=suite.catalog,
-        scene=name or file.stem,
-        toml=_text(file),
-        answer_count=answers,
-        place_count=places,
-    )
-    if since is not None:
-        request.from_time.CopyFrom(options.timestamp(since, "--since"))
+    scene, toml = name or file.stem, running.guarded(lambda: query.text(file))
 
-    async def asked(client: SightlineClient) -> pb.DiffSceneResponse:
-        found = await client.calls(client.calls.admin.DiffScene, request, suite.timeout)
+    async def asked(client: SightlineClient) -> SceneDiff:
+        found = await client.diff_scene(
+            scene=scene,
+            toml=toml,
+            answer_count=answers,
+            since=since and options.in_zone(since),
+            place_count=places,
+        )
         if html is not None:
             products = await answer_pages.products_of(client, scene_page.shown(found))
             photos = await answer_pages.first_photos(client, products.values())
-            scene_page.write(html, request.scene, found, products, photos)
+            scene_page.write(html, scene, found, products, photos)
         return found
 
-    found = suite.run(asked)
-    suite.show(found, lambda: scenes.difference(found))
+    suite.answer(asked, scenes.difference)
     answer_pages.written(suite, html)
-
-
-def _text(file: Path) -> str:
-    def read() -> str:
-        try:
-            return file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise FileRefused(
-                _("{file} is not UTF-8", file=file), _("Save it as UTF-8.")
-            ) from error
-
-    return running.guarded(read)

@@ -165,7 +165,7 @@ def listing(
         lambda client: client.listing(page_token=page_token or "", **asked),
         partial(_listed, verbose=verbose),
         head=lambda answer: page.Head(
-            _("{product_count} products pass", product_count=answer.product_count),
+            _("{product_count} products pass", answer),
             [
                 answer_pages.shopper(user, visitor),
                 *answer_pages.filtered(passing),

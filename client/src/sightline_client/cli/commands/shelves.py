@@ -18,7 +18,7 @@ from sightline_client.cli.show import shelves as show
 from sightline_client.cli.work import answer_pages
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire, to_wire
-from sightline_client.values.answers import Listing, RecommendedValues, ShelfAnswer, Shelves
+from sightline_client.values.answers import Listing, RecommendedValues, Shelves
 
 
 def values(
@@ -116,8 +116,7 @@ def shelves(
         user: Known customer.
         visitor: Visitor who is not logged in.
     """
-    if user and visitor:
-        raise typer.BadParameter(_("give --user or --visitor, not both"), param_hint="--visitor")
+    options.one_shopper(user, visitor)
     request = _request(file)
     request.catalog_id = request.catalog_id or suite.catalog
     shopper = to_wire.shopper(user, visitor)
@@ -137,12 +136,10 @@ def shelves(
         head=lambda _answer: page.Head(
             _("Shelves"), [answer_pages.shopper(user, visitor), (_("file"), file.name)]
         ),
-        sections=lambda answer: [*map(_section, answer.shelves)],
+        sections=lambda answer: [
+            page.Section(each.answer, each.shelf_id, show.problem(each)) for each in answer.shelves
+        ],
     )
-
-
-def _section(shelf: ShelfAnswer) -> page.Section:
-    return page.Section(shelf.answer, shelf.shelf_id, show.problem(shelf))
 
 
 def _request(file: Path) -> pb.RecommendShelvesRequest:

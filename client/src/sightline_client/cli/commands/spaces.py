@@ -31,12 +31,6 @@ PROMOTION = Suite(timeout=PROMOTION_SECONDS)
 Version = Annotated[
     str, options.argument("VERSION", "Version or model, as shown by `spaces list`.")
 ]
-Force = Annotated[
-    bool,
-    typer.Option(
-        "--force", help="Promote even if the evaluation failed or is missing; this is logged."
-    ),
-]
 
 
 @app.command()
@@ -48,7 +42,7 @@ def fit(
     photos: Annotated[int, options.number("N", 100, 1_000_000)] = 50_000,
     shopper_tag: Annotated[list[str] | None, typer.Option(metavar="TAG")] = None,
     promote: options.Flag = False,
-    force: Force = False,
+    force: options.ForcePromotion = False,
     wait: options.Wait = True,
     suite: Suite,
 ) -> None:
@@ -146,7 +140,7 @@ app.call(
     "spaces promote visual_1f0c2a7b93d4",
     SightlineClient.promote_space,
     Given("version", Version),
-    Given("force", Force, default=False),
+    Given("force", options.ForcePromotion, default=False),
     shows=space_tables.space,
     suite=PROMOTION,
 )

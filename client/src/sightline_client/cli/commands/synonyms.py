@@ -9,7 +9,7 @@ import typer
 from rich.text import Text
 
 from sightline.retriever.v1 import synonym_service_pb2 as pb
-from sightline_client.cli.base import options, running
+from sightline_client.cli.base import options, query, running
 from sightline_client.cli.base.group import Commands
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
@@ -75,7 +75,7 @@ def set_(
 
     suite.answer(
         store,
-        lambda made: phrase("{rules:,} rules, etag {etag}", rules=len(made.rules), etag=made.etag),
+        lambda made: phrase("{rules:,} rules, etag {etag}", made, rules=len(made.rules)),
     )
 
 
@@ -102,11 +102,6 @@ def _lines(file: Path) -> list[str]:
             raise FileRefused(
                 _("{file} has more than 8 MiB", file=file), _("Give at most 2,000 rules.")
             )
-        try:
-            return file.read_text(encoding="utf-8-sig").split("\n")
-        except UnicodeDecodeError as error:
-            raise FileRefused(
-                _("{file} is not UTF-8", file=file), _("Save it as UTF-8.")
-            ) from error
+        return query.text(file).split("\n")
 
     return running.guarded(read)

@@ -26,6 +26,7 @@ from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import DeadlineExceeded, Unavailable
 from sightline_client.files.model import FileRefused
+from sightline_client.files.texts import PHOTOS
 from sightline_client.values.watches import Alert, FrameOutcome, FramesAnswer, Watch, WatchFrame
 
 app = PlainCommands(
@@ -36,7 +37,6 @@ app = PlainCommands(
 MOST_BYTES = 10 * 2**20
 BATCH, BATCH_BYTES = 8, 30 * 2**20
 """Frames, and their bytes, of one call."""
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".avif", ".heic", ".tif", ".tiff", ".bmp")
 LOOK_SECONDS = 1.0
 """Seconds between two looks at a folder."""
 IMAGE_FILE = "image_file"
@@ -87,9 +87,8 @@ def create(
         made,
         lambda: phrase(
             "watch {watch_id}: {rules} rules, etag {etag}",
-            watch_id=plain(made.watch_id),
+            made,
             rules=len(made.rules),
-            etag=made.etag,
         ),
     )
 
@@ -269,16 +268,16 @@ async def _is_sent(client: SightlineClient, watch: str, file: Path, suite: Suite
         running.complain(error)
         return True
     if frame is None:
-        running.say(_("{file} has more than 10 MiB", file=file))
+        running.tell("{file} has more than 10 MiB", file=file)
         return True
     try:
         answer = await client.send_frames(watch, [frame], timeout=suite.timeout)
     except (Unavailable, DeadlineExceeded) as error:
-        running.say(str(error))
+        running.say(Text(str(error)))
         return False
     for result in answer.results:
         if result.status is not None:
-            running.say(f"{file.name}: {result.status}")
+            running.say(Text(f"{file.name}: {result.status}"))
     for alert in answer.alerts:
         _print(alert, {"alert": _facts(alert)}, suite)
     return True
@@ -373,7 +372,7 @@ def _batches(files: Sequence[Path]) -> list[list[int]]:
 
 def _photos(folder: Path) -> list[Path]:
     """Return the photos of a folder by their names."""
-    return sorted(each for each in folder.iterdir() if each.suffix.lower() in SUFFIXES)
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in PHOTOS)
 
 
 def _frames(folder: Path) -> list[Path]:

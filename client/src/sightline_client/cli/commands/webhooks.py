@@ -27,21 +27,16 @@ from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, W
 def _tested(answer: WebhookTest) -> RenderableType:
     if answer.accepted:
         return phrase("accepted, status {status}", status=answer.http_status)
-    return phrase("not accepted: {failure}", failure=answer.failure)
+    return phrase("not accepted: {failure}", answer)
 
 
 def _with_secret(made: WebhookWithSecret) -> RenderableType:
     if not made.secret:
         return phrase(
-            "the webhook exists; if its secret was lost: {command}", command=_rotation(made)
+            "the webhook exists; if its secret was lost: {command}",
+            command=f"sightline webhooks rotate {made.webhook.webhook_id}",
         )
-    return Text(
-        _("secret, which is not shown again: {secret}", secret=made.secret), overflow="fold"
-    )
-
-
-def _rotation(made: WebhookWithSecret) -> str:
-    return f"sightline webhooks rotate {made.webhook.webhook_id}"
+    return Text(_("secret, which is not shown again: {secret}", made), overflow="fold")
 
 
 def _fails(value: Webhook) -> str:
@@ -49,7 +44,7 @@ def _fails(value: Webhook) -> str:
         return "–"
     return _(
         "{failure}, {attempts} times, next at {time}",
-        failure=value.failure,
+        value,
         attempts=value.attempt_count,
         time=moment(value.next_attempt_time),
     )

@@ -51,7 +51,7 @@ def _verdict(value: Classification) -> Text:
     if value.sure is None:
         return phrase("No category is likely.")
     path, chance = " > ".join(value.sure.category_path), value.sure.probability
-    return phrase("Most likely category: {path} ({chance:.1%}).", path=plain(path), chance=chance)
+    return phrase("Most likely category: {path} ({chance:.1%}).", path=path, chance=chance)
 
 
 def label_lines(answer: _Labeled) -> list[str]:

@@ -171,8 +171,7 @@ def heat_maps(value: Detections) -> list[ShownHeatMap]:
             f"{number}. {_label(titles.get(each.product_id) or each.product_id, each.probability)}",
             _(
                 "Similarity {similarity:.3f}, of it {unplaced:+.3f} without a region.",
-                similarity=each.heat_map.similarity,
-                unplaced=each.heat_map.unplaced,
+                each.heat_map,
             ),
         )
         for number, each in enumerate(value.detections, 1)

@@ -85,11 +85,7 @@ def split(trial: evaluation.EvaluationTrial) -> str:
         products=trial.product_count,
     )
     if trial.protocol is evaluation.SplitProtocol.GLOBAL:
-        moment = (
-            _(" at {split_time:%Y-%m-%d %H:%M}Z", split_time=trial.split_time)
-            if trial.split_time
-            else ""
-        )
+        moment = _(" at {split_time:%Y-%m-%d %H:%M}Z", trial) if trial.split_time else ""
         return _(
             "Global split in time{moment}: {counts}. No later event is used for any shopper.",
             moment=moment,
@@ -99,7 +95,7 @@ def split(trial: evaluation.EvaluationTrial) -> str:
         "Per-user tails, the last {share:.0%} of each shopper's events: {counts}. Only "
         "for comparison with published figures: later events of other shoppers are "
         "trained on.",
-        share=trial.share,
+        trial,
         counts=counts,
     )
 
@@ -134,7 +130,7 @@ def figure(value: evaluation.EvaluationFigure | None, *, interval: bool = True) 
 
 def asked(value: evaluation.EvaluationComparison) -> str:
     """Say what the candidate had to achieve."""
-    return _("at most {margin:.4f} worse", margin=value.margin) if value.margin else _("better")
+    return _("at most {margin:.4f} worse", value) if value.margin else _("better")
 
 
 def role(kind: evaluation.SystemKind) -> str:

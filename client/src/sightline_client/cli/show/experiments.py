@@ -28,10 +28,10 @@ MEANINGS = {
 def _state(one: values.Experiment) -> str:
     now = datetime.now(UTC)
     if one.end_time is not None and one.end_time <= now:
-        return _("ended {end_time:%Y-%m-%d}", end_time=one.end_time)
+        return _("ended {end_time:%Y-%m-%d}", one)
     if one.start_time > now:
-        return _("begins {start_time:%Y-%m-%d}", start_time=one.start_time)
-    return _("since {start_time:%Y-%m-%d}", start_time=one.start_time)
+        return _("begins {start_time:%Y-%m-%d}", one)
+    return _("since {start_time:%Y-%m-%d}", one)
 
 
 _experiments = ValueTable(
@@ -55,7 +55,7 @@ def listing(value: values.ExperimentList) -> RenderableType:
         found.append(
             phrase(
                 "The files are invalid, the previous ones stay in use: {problem}",
-                problem=value.problem,
+                value,
                 style="red",
             )
         )
@@ -84,11 +84,7 @@ def _sentence(
     effect = next((each.effect for each in arm.metrics if each.metric == one.metric), None)
     means = {each.metric: each.mean for each in control.metrics}
     change = (
-        _(
-            " by {value:+.4f}{effect}",
-            value=effect.value,
-            effect=_relative(effect, means[one.metric]),
-        )
+        _(" by {value:+.4f}{effect}", effect, effect=_relative(effect, means[one.metric]))
         if effect
         else ""
     )
@@ -98,13 +94,13 @@ def _sentence(
                 "No conclusion on {name}: the arms' numbers of units contradict their "
                 "shares. Find the cause first; docs/merchandise/experiments.md lists "
                 "possible causes.",
-                name=arm.name,
+                arm,
             )
         case ArmVerdict.GUARDRAIL_BROKEN:
             names = ", ".join(arm.broken_guardrails)
             return _(
                 "Stop {name}: {names} is worse than in {control_name} beyond the margin.",
-                name=arm.name,
+                arm,
                 names=names,
                 control_name=control.name,
             )
@@ -112,7 +108,7 @@ def _sentence(
             how = _("better") if arm.verdict is ArmVerdict.BETTER else _("worse")
             return _(
                 "{name} is {how} than {control_name}: {metric} changes{change}.",
-                name=arm.name,
+                arm,
                 how=how,
                 control_name=control.name,
                 metric=one.metric,
@@ -122,17 +118,13 @@ def _sentence(
             seen = sum(each.unit_count for each in (control, arm))
             left = one.planned_units - seen
             wait = (
-                _(
-                    "; {left:,} units to the planned {planned_units:,}",
-                    left=left,
-                    planned_units=one.planned_units,
-                )
+                _("; {left:,} units to the planned {planned_units:,}", one, left=left)
                 if left > 0
                 else ""
             )
             return _(
                 "Undecided between {name} and {control_name}: {metric}{change}{wait}.",
-                name=arm.name,
+                arm,
                 control_name=control.name,
                 metric=one.metric,
                 change=change,
@@ -141,10 +133,10 @@ def _sentence(
         case ArmVerdict.TOO_FEW:
             return _(
                 "Too few counted units of {name} or {control_name} for a conclusion.",
-                name=arm.name,
+                arm,
                 control_name=control.name,
             )
-    return _("{name}: a verdict that this client does not know: update it.", name=arm.name)
+    return _("{name}: a verdict that this client does not know: update it.", arm)
 
 
 def _relative(effect: values.EffectInterval, base: float) -> str:
@@ -199,7 +191,7 @@ def _explained(one: values.Experiment, value: values.ExperimentReport) -> Iterab
             hours=counted(hours, "hour", "hours"),
         )
     )
-    currency = _(" in {currency}", currency=one.currency) if one.currency else ""
+    currency = _(" in {currency}", one) if one.currency else ""
     names = [each.metric for each in value.arms[0].metrics]
     yield " ".join(
         f"{name}: {_(MEANINGS.get(name, name))}"

@@ -160,8 +160,7 @@ def heat_map(value: HeatMap, file: str) -> Text:
         "Written: {file}. Top: your photo; bottom: the product's {image_id}. Orange "
         "regions raise the similarity, blue ones lower it. The regions of a photo sum to "
         "the similarity {similarity:.4f}, except {unplaced:+.4f} without a region.",
-        file=plain(file),
+        value,
+        file=file,
         image_id=value.image_id[:12],
-        similarity=value.similarity,
-        unplaced=value.unplaced,
     )

@@ -42,7 +42,7 @@ def _scores(value: Explanation) -> Sequence[ShownScore]:
     titled = [(_("its score"), value.score)] if value.score is not None else []
     last = value.last_shown
     if last is not None and (value.score is None or last.product_id != value.score.product_id):
-        title = _("the last product shown, {product_id}", product_id=last.product_id)
+        title = _("the last product shown, {product_id}", last)
         titled.append((title, last))
     largest = max((abs(part.value) for _title, one in titled for part in one.parts), default=0.0)
     return [_shown(title, one, largest) for title, one in titled]

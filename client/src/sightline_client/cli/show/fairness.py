@@ -44,11 +44,7 @@ def report(value: ExposureReport) -> RenderableType:
             " – = unknown, since they are counted for products with a reported impression."
         )
     answers = counted(value.answer_count, "answer", "answers")
-    period = _(
-        "{start_time:%Y-%m-%d} to {end_time:%Y-%m-%d}",
-        start_time=value.start_time,
-        end_time=value.end_time,
-    )
+    period = _("{start_time:%Y-%m-%d} to {end_time:%Y-%m-%d}", value)
     parts: list[RenderableType] = [
         phrase("{answers}, {period}, {source}.", answers=answers, period=period, source=source),
         _groups(value.groups),

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich import box
 from rich.cells import cell_len
@@ -160,6 +161,22 @@ def lines(text: str) -> Text:
     return Text("\n".join(map(plain, text.split("\n"))))
 
 
-def phrase(message: str, /, *, style: str = "", **values: object) -> Text:
-    """Return a text in the user's language, with values in place of its placeholders."""
-    return Text(_(message, **values), style=style)
+def phrase(message: str, of: object = None, /, *, style: str = "", **values: object) -> Text:
+    """Return a text in the user's language, with values, or fields of ``of``, in place of its
+    placeholders. Unprintable characters in values are replaced."""
+    shown = {name: _shown(value) for name, value in values.items()}
+    return Text(_(message, None if of is None else _Shown(of), **shown), style=style)
+
+
+class _Shown:
+    """The fields of an object as ``phrase`` shows them."""
+
+    def __init__(self, of: object) -> None:
+        self._of = of
+
+    def __getattr__(self, name: str) -> object:
+        return _shown(getattr(self._of, name))
+
+
+def _shown(value: object) -> object:
+    return plain(str(value)) if isinstance(value, str | Path) else value

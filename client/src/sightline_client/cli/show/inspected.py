@@ -114,14 +114,13 @@ def piece(value: InspectedPiece) -> RenderableType:
     """Show the comparison of a piece with a reference."""
     lines = [Text(_verdict(value), style=STYLES[value.verdict])]
     if value.threshold is None:
-        lines.append(phrase("score {score:.2f}", score=value.score))
+        lines.append(phrase("score {score:.2f}", value))
     else:
         lines.append(
             phrase(
                 "score {score:.2f}, threshold {threshold:.2f} ({low} to {high}), p-value"
                 " {p:.3f}; good photos have 1 on average",
-                score=value.score,
-                threshold=value.threshold,
+                value,
                 low=_number(value.threshold_low),
                 high=_number(value.threshold_high),
                 p=value.p_value,
@@ -131,10 +130,7 @@ def piece(value: InspectedPiece) -> RenderableType:
         phrase(
             "part {left:.0%} to {right:.0%} from the left, {top:.0%} to {bottom:.0%} from the"
             " top: score {score:.2f}",
-            left=part.box.left,
-            right=part.box.right,
-            top=part.box.top,
-            bottom=part.box.bottom,
+            part.box,
             score=part.score,
         )
         for part in value.parts

@@ -40,7 +40,7 @@ def _result(job: Job) -> str:
 
 
 def _done(job: Job) -> str:
-    return f"{job.done:,}" + (_(" of {total:,}", total=job.total) if job.total else "")
+    return f"{job.done:,}" + (_(" of {total:,}", job) if job.total else "")
 
 
 jobs = ValueTable(
@@ -60,7 +60,7 @@ jobs = ValueTable(
 
 
 def _outcome(entry: AuditEntry) -> str:
-    more = _(" and {left_out:,} more", left_out=entry.left_out) if entry.left_out else ""
+    more = _(" and {left_out:,} more", entry) if entry.left_out else ""
     return (entry.reason or entry.code) + more
 
 
@@ -83,10 +83,7 @@ def audit(message: audit_service_pb2.ListAuditEntriesResponse) -> RenderableType
     entries = [*map(from_wire.audit_entry, message.entries)]
     if not message.next_page_token:
         return audit_entries(entries)
-    more = _(
-        "for older entries repeat the command with --page {next_page_token}",
-        next_page_token=message.next_page_token,
-    )
+    more = _("for older entries repeat the command with --page {next_page_token}", message)
     return Group(audit_entries.grid(entries), Text(more))
 
 
@@ -162,7 +159,7 @@ def _catalog_state(catalog: Catalog) -> str:
     if catalog.purge_time is not None:
         state += _(", removal {purge_time}", purge_time=moment(catalog.purge_time))
     if catalog.copied_from:
-        state += _(", copied from {copied_from}", copied_from=catalog.copied_from)
+        state += _(", copied from {copied_from}", catalog)
     if catalog.pending_services:
         pending = ", ".join(catalog.pending_services)
         state += _(", not yet: {pending_services}", pending_services=pending)
@@ -236,7 +233,7 @@ def _verified(value: Generation) -> str:
     if found is None:
         return "–"
     if found.passed:
-        return ", ".join([_("passed"), _("recall {recall:.3f}", recall=found.recall)])
+        return ", ".join([_("passed"), _("recall {recall:.3f}", found)])
     return ", ".join([_("failed"), _("{findings} findings", findings=len(found.findings))])
 
 
@@ -270,22 +267,18 @@ def verification(value: Verification) -> RenderableType:
     """Show the result of a verification, a line a figure, and what is wrong."""
     filtered = value.filtered_recall
     rows = (
-        (_("recall at {k:,}", k=value.k), f"{value.recall:.4f}"),
+        (_("recall at {k:,}", value), f"{value.recall:.4f}"),
         (
-            _("recall at {k:,} under a filter", k=value.k),
+            _("recall at {k:,} under a filter", value),
             _("no suitable filter") if filtered is None else f"{filtered:.4f}",
         ),
         (
-            _("{sample_count:,} photos embedded again", sample_count=value.sample_count),
-            _("minimum similarity {least_agreement:.6f}", least_agreement=value.least_agreement),
+            _("{sample_count:,} photos embedded again", value),
+            _("minimum similarity {least_agreement:.6f}", value),
         ),
         (
             _("rows"),
-            _(
-                "{index_count:,} in the index, {record_count:,} in the record",
-                index_count=value.index_count,
-                record_count=value.record_count,
-            ),
+            _("{index_count:,} in the index, {record_count:,} in the record", value),
         ),
         (_("vectors that can't be compared"), f"{value.unsound_count:,}"),
         *(
@@ -296,7 +289,7 @@ def verification(value: Verification) -> RenderableType:
             for share, cosine in zip(("1%", "2%", "5%", "10%"), value.nearest_cosines, strict=False)
         ),
     )
-    wrong = [phrase("Wrong: {item}", item=plain(item), style="yellow") for item in value.findings]
+    wrong = [phrase("Wrong: {item}", item=item, style="yellow") for item in value.findings]
     return Group(grid((_("check"), _("result")), rows), *(wrong or [phrase("It passed.")]))
 
 
@@ -379,9 +372,9 @@ def mismatch(value: CategoryDoubt | None) -> str:
         like = _("more likely {path} ({chance:.0%})", path=path, chance=chance)
     return _(
         "{image_id}…: {like}, own category at most {probability:.1%}",
+        value,
         image_id=value.image_id[:12],
         like=like,
-        probability=value.probability,
     )
 
 
@@ -469,14 +462,9 @@ _found = ValueTable[RecommendedProduct | FoundProduct](
 def listed(value: Listing, *, verbose: bool = False) -> RenderableType:
     """Show a page of a listing, with degradations and the token of the next page. ``verbose``: with
     stage timings and versions."""
-    more = _(
-        "; --page-token {next_page_token} shows the next page",
-        next_page_token=value.next_page_token,
-    )
+    more = _("; --page-token {next_page_token} shows the next page", value)
     count = _(
-        "{product_count} products pass{more}",
-        product_count=value.product_count,
-        more=more if value.next_page_token else "",
+        "{product_count} products pass{more}", value, more=more if value.next_page_token else ""
     )
     notes = [*tables.degraded(value.degradations), *map(tables.score_note, value.score_notes)]
     computed = tables.computed(value, verbose=verbose)
@@ -536,10 +524,7 @@ def suggested(value: Suggestions) -> RenderableType:
 
 def searched(value: TopSearches) -> RenderableType:
     """Show what most shoppers searched for."""
-    floor = _(
-        "Texts of at least {least_shoppers} shoppers in the last 90 days.",
-        least_shoppers=value.least_shoppers,
-    )
+    floor = _("Texts of at least {least_shoppers} shoppers in the last 90 days.", value)
     return Group(_searches(value.searches), Text(floor, "dim"))
 
 
@@ -547,11 +532,7 @@ def facet(value: Facet) -> RenderableType:
     """Show how many products have each value of a field, and how to search among them."""
     rows = ((one.text, f"{one.product_count:,}", one.filter_text) for one in value.values)
     table = grid((value.field, _("products"), _("narrow with --filter")), rows)
-    rest = _(
-        "{more_count:,} further values; {missing_count:,} products without one.",
-        more_count=value.more_count,
-        missing_count=value.missing_count,
-    )
+    rest = _("{more_count:,} further values; {missing_count:,} products without one.", value)
     return Group(
         table, phrase("{rest} Variants of one product count once.", rest=rest, style="dim")
     )

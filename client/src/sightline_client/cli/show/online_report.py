@@ -14,11 +14,7 @@ from sightline_client.values import online
 
 def report(value: online.OnlineReport) -> RenderableType:
     """Show the report as tables with explanations."""
-    between = _(
-        "{start_time:%Y-%m-%d %H:%M}Z to {end_time:%Y-%m-%d %H:%M}Z",
-        start_time=value.start_time,
-        end_time=value.end_time,
-    )
+    between = _("{start_time:%Y-%m-%d %H:%M}Z to {end_time:%Y-%m-%d %H:%M}Z", value)
     return Group(
         phrase("Answers served from {between}.", between=between, style="bold"),
         *_outcomes(value),
@@ -92,8 +88,7 @@ def _attribution(counts: online.AttributionCounts) -> str:
         return _("No event of this period has an attribution token: nothing can be counted.")
     found = _(
         "{joined_count:,} of {token_count:,} events with an attribution token found their answer",
-        joined_count=counts.joined_count,
-        token_count=counts.token_count,
+        counts,
     )
     if counts.joined_count == counts.token_count:
         return _("{found}.", found=found)
@@ -114,9 +109,7 @@ def _health(health: online.FeedbackHealth | None) -> Iterable[RenderableType]:
         "\nComputed {compute_time:%Y-%m-%d %H:%M}Z from events since "
         "{start_time:%Y-%m-%d}; the reference period before them begins "
         "{reference_time:%Y-%m-%d}.",
-        compute_time=health.compute_time,
-        start_time=health.start_time,
-        reference_time=health.reference_time,
+        health,
         style="bold",
     )
     if health.policies:

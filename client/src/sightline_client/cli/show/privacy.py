@@ -3,7 +3,7 @@
 from rich.console import Group, RenderableType
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import phrase, plain
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.value_tables import ValueTable, moment
 from sightline_client.values.privacy import (
     ConsentDecision,
@@ -53,9 +53,7 @@ def receipt(value: Erasure) -> RenderableType:
     """Show the receipt of an erasure."""
     asked = moment(value.request_time)
     if value.complete_time is None:
-        return phrase(
-            "Requested {asked}; under way as job {job_id}.", asked=asked, job_id=plain(value.job_id)
-        )
+        return phrase("Requested {asked}; under way as job {job_id}.", value, asked=asked)
     done = moment(value.complete_time)
     return Group(
         phrase("Erased what was stored until {asked}; complete {done}.", asked=asked, done=done),
@@ -69,18 +67,11 @@ def consents(value: Consents) -> RenderableType:
     if value.history:
         parts += ["", _decisions(value.history)]
     if value.job_id:
-        parts.append(
-            phrase("Popularity is counted again by job {job_id}.", job_id=plain(value.job_id))
-        )
+        parts.append(phrase("Popularity is counted again by job {job_id}.", value))
     return Group(*parts)
 
 
 def budget(value: PrivacyBudget) -> RenderableType:
     """Show what is left of a budget, and its expenses."""
-    left = phrase(
-        "Epsilon {left:g} of {epsilon:g} in {days:g} days is left.",
-        left=value.left,
-        epsilon=value.epsilon,
-        days=value.days,
-    )
+    left = phrase("Epsilon {left:g} of {epsilon:g} in {days:g} days is left.", value)
     return Group(left, _spendings(value.spendings)) if value.spendings else left

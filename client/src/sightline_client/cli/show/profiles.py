@@ -83,7 +83,7 @@ def product(value: profiles.ProductProfile) -> RenderableType:
     )
     figures = _(
         "Popularity {popularity:.0%} of the most popular product's; recently {trend}.",
-        popularity=value.popularity,
+        value,
         trend=trend,
     )
     return Group(*(Text(plain(text) + _(".")) for text in value.texts), Text(figures))
@@ -95,19 +95,12 @@ def segments(value: profiles.Segments) -> RenderableType:
         why = _("too few shoppers") if value.model_version else _("no model serves")
         return phrase("No groups are known: {why}.", why=why)
     clear = _("clear groups") if value.silhouette >= 0.25 else _("no clear groups")
-    judged = phrase(
-        "Silhouette {silhouette:.2f}: {clear}.", silhouette=value.silhouette, clear=clear
-    )
+    judged = phrase("Silhouette {silhouette:.2f}: {clear}.", value, clear=clear)
     return Group(*(Text(_segment(one)) for one in value.segments), judged)
 
 
 def _segment(value: profiles.Segment) -> str:
-    return _(
-        "Group {segment_id}: {text} ({share:.0%} of all).",
-        segment_id=value.segment_id,
-        text=plain(value.text),
-        share=value.share,
-    )
+    return _("Group {segment_id}: {text} ({share:.0%} of all).", value, text=plain(value.text))
 
 
 def _some(ids: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ def replay(value: pb.ReplayRecommendationResponse) -> RenderableType:
     return Group(
         phrase(
             "Answer {answer_id}, served {served}. {verdict}",
-            answer_id=plain(value.answer_id),
+            value,
             served=served,
             verdict=verdict,
             style=f"bold {style}",
@@ -85,7 +85,7 @@ def _facts(value: pb.ReplayRecommendationResponse) -> Iterable[str]:
         (_("model"), value.versions.model_version, now.model_version),
         (_("release"), value.versions.service_version, now.service_version),
         (
-            _("scene {scene}", scene=value.versions.scene),
+            _("scene {scene}", value.versions),
             value.versions.scene_version,
             now.scene_version,
         ),
@@ -98,7 +98,7 @@ def _facts(value: pb.ReplayRecommendationResponse) -> Iterable[str]:
                 today=today or _("none"),
             )
         )
-    yield plain(_("plan: {plan}", plan=value.versions.plan))
+    yield plain(_("plan: {plan}", value.versions))
     if value.experiment_arms:
         yield plain(_("arms: {experiment_arms}", experiment_arms=", ".join(value.experiment_arms)))
     for lost in value.degradations:
@@ -106,13 +106,11 @@ def _facts(value: pb.ReplayRecommendationResponse) -> Iterable[str]:
         yield plain(
             _(
                 "degraded then: {stage} [{cause}]. Fallback: {substitute}",
-                stage=lost.stage,
+                lost,
                 cause=cause,
                 substitute=lost.substitute or _("none"),
             )
         )
     yield _(
-        "request {request_digest}, seed {seed}",
-        request_digest=value.request_digest.hex(),
-        seed=value.seed,
+        "request {request_digest}, seed {seed}", value, request_digest=value.request_digest.hex()
     )

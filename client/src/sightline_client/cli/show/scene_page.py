@@ -6,15 +6,15 @@ from itertools import zip_longest
 from pathlib import Path
 from types import MappingProxyType
 
-from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.show import page, scenes
 from sightline_client.values.products import Product
+from sightline_client.values.scenes import SceneDiff
 
 HEIGHT = 120
 """Pixels of a photo: a page has up to 400 products, each before and after."""
 
 
-def shown(value: pb.DiffSceneResponse) -> Sequence[str]:
+def shown(value: SceneDiff) -> Sequence[str]:
     """Return the products of the answers on the page."""
     return list(
         dict.fromkeys(
@@ -28,7 +28,7 @@ def shown(value: pb.DiffSceneResponse) -> Sequence[str]:
 def write(
     path: Path,
     scene: str,
-    value: pb.DiffSceneResponse,
+    value: SceneDiff,
     products: Mapping[str, Product] = MappingProxyType({}),
     photos: Mapping[str, bytes] = MappingProxyType({}),
 ) -> None:

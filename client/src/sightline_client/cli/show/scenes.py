@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show.grids import phrase, plain
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.show.value_tables import ValueTable
+from sightline_client.values import scenes as values
 
 FIGURES = {
     "gini_products": "inequality of exposure (Gini: 0 = all equal, 1 = one product has all)",
@@ -37,7 +37,7 @@ NOT_REPLAYED = later("no: it selects the candidates")
 
 
 _scenes = ValueTable(
-    pb.SceneFile,
+    values.SceneFile,
     {
         "scene": "scene",
         "version": "version",
@@ -46,7 +46,7 @@ _scenes = ValueTable(
     right=("warnings",),
 )
 _changes = ValueTable(
-    pb.SceneEntryChange,
+    values.SceneEntryChange,
     {
         "entry": "path",
         "now": "before",
@@ -56,7 +56,7 @@ _changes = ValueTable(
     empty="It equals the scene in use.",
 )
 _exposures = ValueTable(
-    pb.ExposureChange,
+    values.ExposureChange,
     {
         "of": "dimension",
         "name": lambda each: each.name or _("unknown"),
@@ -67,7 +67,7 @@ _exposures = ValueTable(
     right=("before", "after", "points"),
 )
 _figures = ValueTable(
-    pb.ExposureFigure,
+    values.ExposureFigure,
     {
         "total": lambda each: _(FIGURES.get(each.name, each.name)),
         "before": lambda each: figure(each.name, each.before),
@@ -76,9 +76,9 @@ _figures = ValueTable(
     right=("before", "after"),
 )
 _expected = ValueTable(
-    pb.ExpectedFigure,
+    values.ExpectedFigure,
     {
-        "expected": lambda each: f"{each.name} {each.currency_code}".strip(),
+        "expected": lambda each: f"{each.name} {each.currency}".strip(),
         "before": lambda each: estimated(each.before),
         "after": lambda each: estimated(each.after),
         "change": lambda each: estimated(each.change, sign="+"),
@@ -87,7 +87,7 @@ _expected = ValueTable(
 )
 
 
-def listing(value: pb.ListScenesResponse) -> RenderableType:
+def listing(value: values.SceneList) -> RenderableType:
     """Show the scenes, a line each, and the problems of their files."""
     rejected = (
         Text(plain(_("scene file rejected: {problem}", problem=line(each))), style="red")
@@ -97,28 +97,28 @@ def listing(value: pb.ListScenesResponse) -> RenderableType:
     return Group(_scenes(value.scenes), *rejected, *warnings)
 
 
-def _problem(scene: pb.SceneFile, value: pb.SceneProblem) -> Text:
+def _problem(scene: values.SceneFile, value: values.SceneProblem) -> Text:
     return Text(plain(f"{scene.scene}: {line(value)}"), style="yellow")
 
 
-def line(value: pb.SceneProblem) -> str:
+def line(value: values.SceneProblem) -> str:
     """Write a problem of an entry on one line."""
     return f"{value.path}: {value.text}" if value.path else value.text
 
 
-def checked(value: pb.CheckSceneResponse) -> RenderableType:
+def checked(value: values.SceneCheck) -> RenderableType:
     """Show whether a file would be accepted."""
     if not value.valid:
         wrong = [Text(plain(line(each)), style="red") for each in value.problems]
         return Group(phrase("It would be rejected, and the current scene stays in use:"), *wrong)
     return Group(
-        phrase("It would be accepted as version {version}.", version=value.version, style="green"),
+        phrase("It would be accepted as version {version}.", value, style="green"),
         *(Text(plain(line(each)), style="yellow") for each in value.warnings),
         _changes(value.changes),
     )
 
 
-def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
+def summary(value: values.SceneDiff) -> Iterable[str]:
     """Yield sentences that summarize the changes."""
     if not value.answer_count:
         yield _("No request to this scene is known, and no recorded answer can be computed again.")
@@ -128,10 +128,8 @@ def summary(value: pb.DiffSceneResponse) -> Iterable[str]:
                 "{changed_count:,} of {answers} would change: another product in "
                 "{changed_place_share:.1%} of the compared positions, {replaced_share:.1%} "
                 "of the products replaced.",
-                changed_count=value.changed_count,
+                value,
                 answers=counted(value.answer_count, "answer", "answers"),
-                changed_place_share=value.changed_place_share,
-                replaced_share=value.replaced_share,
             )
         )
         yield _(ANEW) if value.anew_count else _(RECORDED)
@@ -152,7 +150,7 @@ def figure(name: str, value: float) -> str:
     return f"{value:.1%}" if name.endswith("share") else f"{value:.3f}"
 
 
-def difference(value: pb.DiffSceneResponse) -> RenderableType:
+def difference(value: values.SceneDiff) -> RenderableType:
     """Show what a changed scene would have answered."""
     shown = (each for each in value.exposures if each.before != each.after)
     return Group(
@@ -166,7 +164,7 @@ def difference(value: pb.DiffSceneResponse) -> RenderableType:
     )
 
 
-def expected(value: pb.DiffSceneResponse) -> Iterable[RenderableType]:
+def expected(value: values.SceneDiff) -> Iterable[RenderableType]:
     """Yield the table of expected figures, or why there is none."""
     if value.answer_count and not value.expected:
         yield Text(_(NO_EXPECTED), style="dim")
@@ -175,13 +173,15 @@ def expected(value: pb.DiffSceneResponse) -> Iterable[RenderableType]:
         yield Text(_(EXPECTED), style="dim")
 
 
-def expected_cells(each: pb.ExpectedFigure) -> tuple[str, str, str]:
+def expected_cells(each: values.ExpectedFigure) -> tuple[str, str, str]:
     """Write an expected figure before and after a change, and the change."""
     return estimated(each.before), estimated(each.after), estimated(each.change, sign="+")
 
 
-def estimated(value: pb.EstimatedValue, sign: str = "") -> str:
-    """Write a value with its interval."""
+def estimated(value: values.EstimatedValue | None, sign: str = "") -> str:
+    """Write a value with its interval; "–" if it is not known."""
+    if value is None:
+        return "–"
     one, lower, upper = (
         f"{number:{sign},.2f}" for number in (value.value, value.lower, value.upper)
     )

@@ -65,24 +65,16 @@ def space(value: Space) -> RenderableType:
     rows = (
         (
             _("space"),
-            _(
-                "{space}, version {version}",
-                space=value.space,
-                version=value.version or _("not known yet"),
-            ),
+            _("{space}, version {version}", value, version=value.version or _("not known yet")),
         ),
         (_("model"), value.model),
         (_("state"), _state(value)),
-        (_("vector"), _("{dimension:,} components", dimension=value.dimension)),
+        (_("vector"), _("{dimension:,} components", value)),
         (_("takes"), _takes(value)),
         (_("categories"), f"{value.categories:,}" if value.categories else _("none")),
         (
             _("views"),
-            _(
-                "{shopper_views} per query photo, {catalogue_views} per catalog photo",
-                shopper_views=value.shopper_views,
-                catalogue_views=value.catalogue_views,
-            ),
+            _("{shopper_views} per query photo, {catalogue_views} per catalog photo", value),
         ),
         (_("preprocessing"), value.preprocessing),
         (_("weights"), value.licence),
@@ -112,10 +104,7 @@ def evaluation(value: SpaceEvaluation) -> RenderableType:
     learned = _(
         "Learned from {photos:,} photos of {products:,} products in {categories:,} "
         "categories, seed {seed}; the figures are of photos that were not trained on.",
-        photos=value.photos,
-        products=value.products,
-        categories=value.categories,
-        seed=value.seed,
+        value,
     )
     meanings = [
         Text(f"{plain(each.name)}: {_(MEANINGS[each.name])}" + _("."), style="dim")
@@ -130,9 +119,4 @@ def _gain(figure: SpaceFigure) -> str:
     if figure.baseline is None or figure.gain_low is None or figure.gain_high is None:
         return "–"
     gain = figure.value - figure.baseline
-    return _(
-        "{gain:+.3f} ({gain_low:+.3f} to {gain_high:+.3f})",
-        gain=gain,
-        gain_low=figure.gain_low,
-        gain_high=figure.gain_high,
-    )
+    return _("{gain:+.3f} ({gain_low:+.3f} to {gain_high:+.3f})", figure, gain=gain)

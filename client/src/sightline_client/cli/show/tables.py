@@ -142,7 +142,7 @@ STATUS_CAPTION = later("answered in ms: response time of the health check, measu
 
 def degradation(value: answers.Degradation) -> str:
     """Write a degradation: its stage, cause and fallback."""
-    as_of = _(" (as of {as_of:%Y-%m-%d %H:%M:%S} UTC)", as_of=value.as_of) if value.as_of else ""
+    as_of = _(" (as of {as_of:%Y-%m-%d %H:%M:%S} UTC)", value) if value.as_of else ""
     instead = (
         _(" Fallback: {substitute}{as_of}.", substitute=plain(value.substitute), as_of=as_of)
         if value.substitute
@@ -181,32 +181,29 @@ TIMINGS_CAPTION = later(
 def versions(value: answers.Versions, freshness: answers.Freshness | None) -> list[Text]:
     """Return the versions that computed the answer, a line each."""
     lines = [
-        _(
+        phrase(
             "space {space}: version {version}, index generation {generation}",
-            space=plain(space.space),
-            version=plain(space.version),
-            generation=plain(space.generation) or "–",
+            space,
+            generation=space.generation or "–",
+            style="dim",
         )
         for space in value.spaces
     ]
-    lines.append(
-        _(
+    lines += [
+        phrase(
             "ranking model: {model_version}",
-            model_version=plain(value.model_version) or _("none yet"),
-        )
-    )
-    lines.append(
-        _(
+            model_version=value.model_version or _("none yet"),
+            style="dim",
+        ),
+        phrase(
             "scene: {scene} (content {scene_version}); plan: {plan}; gateway {service_version}",
-            scene=plain(value.scene),
-            scene_version=plain(value.scene_version),
-            plan=plain(value.plan),
-            service_version=plain(value.service_version),
-        )
-    )
+            value,
+            style="dim",
+        ),
+    ]
     if freshness is not None:
-        lines.append(_index_line(freshness))
-    return [Text(line, style="dim") for line in lines]
+        lines.append(Text(_index_line(freshness), style="dim"))
+    return lines
 
 
 SEE = later("see the docs")
@@ -312,8 +309,7 @@ def corrected(values: Iterable[answers.CorrectedQuery]) -> list[Text]:
     return [
         phrase(
             "Searched for “{text}” instead of “{original_text}”.",
-            text=plain(each.text),
-            original_text=plain(each.original_text),
+            each,
         )
         for each in values
     ]
@@ -323,18 +319,11 @@ def _notes(value: answers.Recommendations) -> list[Text]:
     notes = [*empty(value.empty_reason), *corrected(value.corrected_queries)]
     notes += degraded(value.degradations)
     if words := QUALITIES.get(value.quality):
-        notes.append(
-            phrase(
-                "Quality: {words} [{quality}]",
-                words=_(words),
-                quality=value.quality,
-                style="yellow",
-            )
-        )
+        notes.append(phrase("Quality: {words} [{quality}]", value, words=_(words), style="yellow"))
     if value.no_good_match:
         notes.append(Text(poor(value), style="yellow"))
     if value.missing_product_ids:
-        missing = ", ".join(plain(product_id) for product_id in value.missing_product_ids)
+        missing = ", ".join(value.missing_product_ids)
         notes.append(phrase("Not in the catalog: {missing}", missing=missing, style="yellow"))
     for each in value.control_outcomes:
         if each.outcome is not ControlResult.APPLIED:
@@ -343,21 +332,16 @@ def _notes(value: answers.Recommendations) -> list[Text]:
             notes.append(
                 phrase(
                     "Control {of}: {product_id} {became}",
-                    of=plain(of),
-                    product_id=plain(each.product_id),
+                    each,
+                    of=of,
                     became=became,
                 )
             )
     notes += map(score_note, value.score_notes)
     if value.hidden_count:
-        notes.append(
-            phrase(
-                "Left out because the shopper hid them: {hidden_count}",
-                hidden_count=value.hidden_count,
-            )
-        )
+        notes.append(phrase("Left out because the shopper hid them: {hidden_count}", value))
     if value.experiment_arms:
-        arms = ", ".join(map(plain, value.experiment_arms))
+        arms = ", ".join(value.experiment_arms)
         notes.append(phrase("Experiment arms: {arms}", arms=arms))
     return notes
 
@@ -367,7 +351,7 @@ def score_note(value: answers.ScoreNote) -> Text:
     became = _(SCORE_NOTES[value.cause])
     if value.product_count:
         became += f" ({counted(value.product_count, 'candidate', 'candidates')})"
-    return phrase("Score {part}: {became}", part=plain(value.part), became=became, style="yellow")
+    return phrase("Score {part}: {became}", part=value.part, became=became, style="yellow")
 
 
 def poor(value: answers.Recommendations) -> str:
@@ -400,14 +384,11 @@ def _status_lines(value: operations.Status) -> list[str]:
         *_index_lines(value),
         plain(_("ranking model: {model_version}", model_version=model)),
         plain(_("scenes: {scenes}", scenes=", ".join(value.scenes) or _("none"))),
-        *_rejected(value),
+        *(
+            plain(_("scene file rejected: {problem}", problem=each))
+            for each in value.scene_problems
+        ),
         *_outgrown(value),
-    ]
-
-
-def _rejected(value: operations.Status) -> list[str]:
-    return [
-        plain(_("scene file rejected: {problem}", problem=each)) for each in value.scene_problems
     ]
 
 
@@ -435,22 +416,13 @@ def _index_lines(value: operations.Status) -> list[str]:
         ),
         _("visual space: ")
         + (
-            _(
-                "version {version}, index generation {generation}",
-                version=space.version,
-                generation=space.generation,
-            )
+            _("version {version}, index generation {generation}", space)
             if space
             else _("not known")
         ),
     ]
     if space and value.embedder_space_version not in ("", space.version):
-        lines.append(
-            _(
-                "the embedder already serves version {embedder_space_version}",
-                embedder_space_version=value.embedder_space_version,
-            )
-        )
+        lines.append(_("the embedder already serves version {embedder_space_version}", value))
     lines += [_offer_line(each) for each in value.embedder_spaces]
     if value.freshness is not None:
         lines.append(_index_line(value.freshness))
@@ -463,8 +435,7 @@ def _offer_line(offered: operations.EmbedderSpace) -> str:
     noted = f" ({', '.join(notes)})" if notes else ""
     return _(
         "embedder: {space} by {model}, version {version}{noted}",
-        space=offered.space,
-        model=offered.model,
+        offered,
         version=offered.version or "?",
         noted=noted,
     )
@@ -480,18 +451,12 @@ def _index_line(freshness: answers.Freshness) -> str:
 
 def _recall_line(item: operations.RecallEstimate) -> str:
     filters = (
-        _("without filter")
-        if item.filter_class == "none"
-        else _("{filter_class} filters", filter_class=item.filter_class)
+        _("without filter") if item.filter_class == "none" else _("{filter_class} filters", item)
     )
     line = _(
         "recall at {k} ({plan}, {filters}): {recall:.3f}, {lower:.3f} to {upper:.3f} by {searches}",
-        k=item.k,
-        plan=item.plan,
+        item,
         filters=filters,
-        recall=item.recall,
-        lower=item.lower,
-        upper=item.upper,
         searches=counted(item.search_count, "search", "searches"),
     )
     if item.ef_factor > 1:

@@ -44,18 +44,16 @@ def not_yet(version: str, models: Sequence[Model], evidence: str) -> RenderableT
         learned = _(
             " It learned from {event_count:,} events of {shopper_count:,} shoppers about "
             "{product_count:,} products.",
-            event_count=made.event_count,
-            shopper_count=made.shopper_count,
-            product_count=made.product_count,
+            made,
         )
     return Group(
         phrase(
             "Model {version} is trained and kept, and does not serve yet.{learned}",
-            version=plain(version),
+            version=version,
             learned=learned,
         ),
         _serving(models),
-        phrase("Evidence: {evidence}", evidence=plain(evidence)),
+        phrase("Evidence: {evidence}", evidence=evidence),
         phrase(
             "Train again with more events: each night, or when their number has doubled. "
             "Shoppers with a history who return in the last fifth of the events decide; "
@@ -85,15 +83,14 @@ def unmatched(events: int, of: int) -> RenderableType:
 def nothing_new(version: str) -> RenderableType:
     """Show the result of a training that trained nothing."""
     return phrase(
-        "Nothing has changed since model {version} was trained: no new model.",
-        version=plain(version),
+        "Nothing has changed since model {version} was trained: no new model.", version=version
     )
 
 
 def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
     """Show the result of a training that had too little data."""
     return Group(
-        phrase("No model was trained: {why}.", why=plain(why)),
+        phrase("No model was trained: {why}.", why=why),
         _serving(models),
         Text.assemble(
             (_("Fix: "), "bold"),
@@ -109,7 +106,7 @@ def nothing_learned(models: Sequence[Model], why: str) -> RenderableType:
 def _serving(models: Sequence[Model]) -> Text:
     serving = next((one.model_version for one in models if one.promoted), "")
     if serving:
-        return phrase("Serving now: model {serving}.", serving=plain(serving))
+        return phrase("Serving now: model {serving}.", serving=serving)
     return phrase("Serving now: no model yet; answers are those without one.")
 
 
@@ -130,7 +127,7 @@ def _recipe(value: Model, recipe: TrainingRecipe) -> Table:
     if value.search_trial_count:
         table.add_row(
             _("best of"),
-            _("{search_trial_count} recipes", search_trial_count=value.search_trial_count),
+            _("{search_trial_count} recipes", value),
         )
     if value.base_version:
         table.add_row(_("continued from"), plain(value.base_version))

@@ -14,7 +14,7 @@ from sightline_client.cli.base.query import FilterGroup, RequestGroup, SignalGro
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import page
-from sightline_client.cli.show.grids import phrase, plain
+from sightline_client.cli.show.grids import plain
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.values.products import Product
@@ -52,7 +52,7 @@ def show(
 def written(suite: Suite, html: Path | None) -> None:
     """Say that a page was written."""
     if html is not None and not suite.json:
-        running.say(phrase("Written: {html}", html=plain(str(html))))
+        running.tell("Written: {html}", html=html)
 
 
 async def write(

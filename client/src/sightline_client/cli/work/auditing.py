@@ -36,12 +36,7 @@ async def _verified(
         check.finish()
     except ChainBroken as error:
         raise ChainBroken(
-            _(
-                "{store}, catalog {catalog}: {error}",
-                store=store,
-                catalog=client.catalog,
-                error=error,
-            )
+            _("{store}, catalog {catalog}: {error}", client, store=store, error=error)
         ) from None
     return _segment(store, client.catalog, check)
 
@@ -59,8 +54,8 @@ def verify_files(paths: Sequence[Path]) -> list[AuditSegment]:
                 _(
                     "{path}: continues from entry {number}, but the archive before ends at "
                     "{ends_number}",
+                    segment.begin,
                     path=path,
-                    number=segment.begin.number,
                     ends_number=ends[chain].number,
                 )
             )

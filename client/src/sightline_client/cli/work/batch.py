@@ -9,8 +9,7 @@ from typing import Any
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline_client.cli.base import progress, running
 from sightline_client.cli.language import _
-from sightline_client.cli.show import grids, tables
-from sightline_client.cli.show.grids import phrase
+from sightline_client.cli.show import tables
 from sightline_client.cli.work import asking
 from sightline_client.cli.work.patience import UNREACHABLE, Patience, reach
 from sightline_client.client import SightlineClient
@@ -87,7 +86,7 @@ async def answer(
                 bar.at(table.done, rows=outcome.answered + outcome.failed, refused=outcome.failed)
     except SightlineError:
         done = tables.counted(outcome.answered + outcome.failed, "line is", "lines are")
-        running.say(phrase("{done} done and kept in {out}.", done=done, out=grids.plain(str(out))))
+        running.tell("{done} done and kept in {out}.", done=done, out=out)
         raise
     finally:
         table.close()

@@ -15,7 +15,6 @@ from rich.text import Text
 from sightline_client.cli.base import options, progress, running
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.cli.language import _, later
-from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import remembered, typed
 from sightline_client.files.conversion import ExportDates, Shape, Shaped
@@ -228,7 +227,7 @@ class FileLayout:
         found = shape_of(names, self.shapes)
         if found is not None:
             hint = _("(--shape none to read it as it is)")
-            running.say(phrase("Read as an export of {of} {hint}.", of=found.of, hint=hint))
+            running.tell("Read as an export of {of} {hint}.", found, hint=hint)
         return found
 
     def _proposal(
@@ -260,7 +259,7 @@ def _propose(context: typer.Context, chosen: ColumnMap) -> None:
         running.say(Text(plain(line)))
     own = ("map", "constants", "dry_run")
     command = typed.again(context, without=own, more=typed.of_map(chosen))
-    running.say(phrase("To say it yourself, or to change it:"))
+    running.tell("To say it yourself, or to change it:")
     running.say_line(plain(shlex.join(command)))
 
 
@@ -268,9 +267,8 @@ def _say_form(path: Path, table: RowTable, given: FileColumns) -> None:
     """Say which encoding and separator were found, if they are not UTF-8 and a comma."""
     table = file_of(table)
     if isinstance(table, Workbook) and table.other_sheets:
-        others = ", ".join(map(plain, table.other_sheets))
-        text = _("Read: the sheet {sheet}. Not read: {others}.", sheet=table.sheet, others=others)
-        running.say(Text(plain(text)))
+        others = ", ".join(table.other_sheets)
+        running.tell("Read: the sheet {sheet}. Not read: {others}.", table, others=others)
     encoding = str(getattr(table, "encoding", "")).removesuffix("-sig")
     separator = str(getattr(table, "separator", ""))
     if separator == "\t" and path.suffix.lower() == ".tsv":
@@ -279,22 +277,21 @@ def _say_form(path: Path, table: RowTable, given: FileColumns) -> None:
         return
     between = _("with {separator} between the cells", separator=_SIGNS.get(separator, separator))
     form = f"{encoding}, {between}" if separator not in ("", ",") else encoding
-    running.say(Text(plain(_("{name} is read as {form}.", name=path.name, form=form))))
+    running.tell("{name} is read as {form}.", path, form=form)
 
 
 def _say_currencies(path: Path, table: RowTable) -> None:
     """Look at all rows, and say which currencies their amounts have, if there are several."""
     if not isinstance(table, Formed):
         return
-    with progress.meter(_("looking at {name}", name=path.name), table.total, stays=False) as bar:
+    with progress.meter(_("looking at {name}", path), table.total, stays=False) as bar:
         found = table.forms(bar.at).currencies
     if len(found) > 1:
-        text = _(
+        running.tell(
             "Amounts are in {currencies}: each row keeps its own, and filters compare amounts of"
             " one currency.",
             currencies=", ".join(found),
         )
-        running.say(Text(text))
 
 
 _SIGNS = {"\t": "tabs"}
@@ -336,20 +333,17 @@ def report(table: RowTable) -> None:
     """Say which words of `--value` no row has, which rows of an export were left out, and which of
     its columns are not known."""
     for option, values in unused(table):
-        there = _(": the column has {values}", values=plain(values)) if values else ""
-        text = _("No row has the value of --value {option}{there}.", option=option, there=there)
-        running.say(Text(plain(text)))
+        there = _(": the column has {values}", values=values) if values else ""
+        running.tell("No row has the value of --value {option}{there}.", option=option, there=there)
     table = unformed(table)
     if not isinstance(table, Shaped):
         return
     for reason, count in table.left_out.items():
         rows = counted(count, "row was", "rows were")
-        running.say(phrase("{rows} left out: {reason}.", rows=rows, reason=_(reason)))
+        running.tell("{rows} left out: {reason}.", rows=rows, reason=_(reason))
     if table.foreign:
-        running.say(
-            phrase(
-                "Not read, as the export's documentation does not name them: {names}. "
-                "--shape none with --map reads them.",
-                names=plain(", ".join(table.foreign)),
-            )
+        running.tell(
+            "Not read, as the export's documentation does not name them: {names}. "
+            "--shape none with --map reads them.",
+            names=", ".join(table.foreign),
         )

@@ -16,8 +16,7 @@ from sightline_client.cli import failures
 from sightline_client.cli.base import progress, running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _, for_programs
-from sightline_client.cli.show import grids, listings
-from sightline_client.cli.show.grids import phrase
+from sightline_client.cli.show import listings
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
 from sightline_client.errors import FailedPrecondition
@@ -50,14 +49,7 @@ def ended_well(job: Job) -> bool:
         running.complain(job.error)
         return False
     why = "" if job.error is None else f": {job.error}"
-    running.say(
-        phrase(
-            "Job {job_id} ended as {state}{why}",
-            job_id=grids.plain(job.job_id),
-            state=job.state,
-            why=grids.plain(why),
-        )
-    )
+    running.tell("Job {job_id} ended as {state}{why}", job, why=why)
     if job.error is not None and (advice := failures.fix(job.error)):
         running.say(Text.assemble((_("Fix: "), "bold"), advice))
     return False

@@ -7,14 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rich.text import Text
-
 from sightline.common.v1 import import_pb2, product_pb2
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import progress, running
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import phrase
-from sightline_client.cli.show.tables import counted, plain
+from sightline_client.cli.show.tables import counted
 from sightline_client.cli.work import columns, following
 from sightline_client.cli.work.columns import FileColumns, FileLayout
 from sightline_client.cli.work.patience import Patience, reach
@@ -98,9 +95,7 @@ def open_file(path: Path, images: Path | None, given: FileColumns, scope: str) -
     """Open a table of products. Photos are searched beside it unless ``images`` names their
     folder; if it does and the table names none, those named by the products' ids are taken."""
     table = ROWS.open(path, given, scope=scope)
-    with progress.meter(
-        _("looking at {name}", name=path.name), path.stat().st_size, stays=False
-    ) as bar:
+    with progress.meter(_("looking at {name}", path), path.stat().st_size, stays=False) as bar:
         content = fingerprint(path, bar.at)
     content = _import_of(content, table)
     by_id = images is not None and not _names_photos(path, table, given)
@@ -108,17 +103,7 @@ def open_file(path: Path, images: Path | None, given: FileColumns, scope: str) -
         where = _(
             "in {images} with their ids as names, such as 7.jpg or 7/front.jpg", images=images
         )
-        running.say(
-            Text(
-                plain(
-                    _(
-                        "{name} names no photos: products get those {where}.",
-                        name=path.name,
-                        where=where,
-                    )
-                )
-            )
-        )
+        running.tell("{name} names no photos: products get those {where}.", path, where=where)
     return ImportSource(path, table, PhotoFolder(images or path.parent, by_id=by_id), content)
 
 
@@ -140,7 +125,7 @@ def _names_photos(path: Path, table: RowTable, given: FileColumns) -> bool:
 
 def open_folder(path: Path) -> ImportSource:
     """Open a folder of photos, one product a photo."""
-    with progress.meter(_("looking for photos in {name}", name=path.name), stays=False) as bar:
+    with progress.meter(_("looking for photos in {name}", path), stays=False) as bar:
         tree = PhotoTree(path, lambda found: bar.at(0, rows=found))
     return ImportSource(path.resolve(), tree, PhotoFolder(path), tree.fingerprint)
 
@@ -149,7 +134,7 @@ def open_pages(
     folder: Path, sitemap: Path | None, images: Path | None, given: FileColumns
 ) -> ImportSource:
     """Open the saved pages of a folder, or those that a sitemap names."""
-    with progress.meter(_("looking for pages in {name}", name=folder.name), stays=False) as bar:
+    with progress.meter(_("looking for pages in {name}", folder), stays=False) as bar:
         pages = ProductPages(folder, None, sitemap, lambda found: bar.at(0, rows=found))
     table = ROWS.over(pages, given, "schema-org")
     content = pages.fingerprint
@@ -163,20 +148,11 @@ async def run(client: SightlineClient, source: ImportSource, plan: ImportPlan) -
     outcome, since = ImportOutcome(), time.monotonic()
     state = await _open(client, source, plan)
     if state.closed:
-        running.say(
-            phrase(
-                "Import {import_id} is already complete: nothing to do.",
-                import_id=plain(state.import_id),
-            )
-        )
+        running.tell("Import {import_id} is already complete: nothing to do.", state)
         outcome.closing.state.CopyFrom(state)
         return outcome
     if state.rows_done:
-        running.say(
-            phrase(
-                "Continuing after row {rows_done:,} of an earlier run.", rows_done=state.rows_done
-            )
-        )
+        running.tell("Continuing after row {rows_done:,} of an earlier run.", state)
     await _send(client, source, plan, state, outcome)
     if plan.mode is ImportMode.FULL and not await _may_close(
         client, state.import_id, plan, outcome
@@ -194,7 +170,7 @@ async def _advise(client: SightlineClient) -> None:
     """Say what to do if the catalog has outgrown its engine."""
     with suppress(SightlineError):  # the import is over either way
         for line in (await client.status()).advice:
-            running.say(phrase("This catalog has outgrown its engine: {line}.", line=plain(line)))
+            running.tell("This catalog has outgrown its engine: {line}.", line=line)
 
 
 async def check(client: SightlineClient, source: ImportSource, plan: ImportPlan) -> ImportOutcome:
@@ -255,7 +231,7 @@ async def _open(
         )
         state = await client.calls(client.calls.catalog.OpenImport, request, client.timeout)
         if run_number == 2 and not plan.import_id:
-            running.say(phrase("This content was imported before: its products are written again."))
+            running.tell("This content was imported before: its products are written again.")
         if plan.import_id or not state.closed:
             return state
     raise bad("--import-id", _("this content was imported too often: give an id with --import-id"))
@@ -336,22 +312,18 @@ def _report_photos(source: ImportSource, shared: SharedPhotos) -> None:
     products, which may be intended."""
     if source.photos.by_id and shared.lacking:
         have = counted(shared.lacking, "product has", "products have")
-        names = ", ".join(map(plain, shared.without))
-        running.say(
-            phrase(
-                "{have} no photo there with the id as its name: {names}.", have=have, names=names
-            )
+        names = ", ".join(shared.without)
+        running.tell(
+            "{have} no photo there with the id as its name: {names}.", have=have, names=names
         )
     if shared.count:
         have = counted(shared.count, "product has", "products have")
-        running.say(
-            phrase(
-                "{have} a photo that another one has ({example}): products with the same "
-                "photo take one place in an answer. Give each its own, or leave images "
-                "empty where the photo is a placeholder.",
-                have=have,
-                example=plain(shared.example),
-            )
+        running.tell(
+            "{have} a photo that another one has ({example}): products with the same "
+            "photo take one place in an answer. Give each its own, or leave images "
+            "empty where the photo is a placeholder.",
+            have=have,
+            example=shared.example,
         )
 
 
@@ -380,14 +352,12 @@ async def _may_close(
     if outcome.refused and outcome.closing.delete_count and not wanted:
         rows = counted(outcome.refused, "row was rejected", "rows were rejected")
         unnamed = counted(outcome.unnamed, "has no readable id", "have no readable id")
-        running.say(
-            phrase(
-                "Nothing is deleted: {rows}, of which {unnamed}, and these products may be "
-                "theirs. Fix the file, or run the command again with {option}.",
-                rows=rows,
-                unnamed=unnamed,
-                option="--force" if outcome.unnamed else "--despite-rejected",
-            )
+        running.tell(
+            "Nothing is deleted: {rows}, of which {unnamed}, and these products may be "
+            "theirs. Fix the file, or run the command again with {option}.",
+            rows=rows,
+            unnamed=unnamed,
+            option="--force" if outcome.unnamed else "--despite-rejected",
         )
         return False
     return True
@@ -414,10 +384,10 @@ async def _closed(
 
 def _report_deletion(closing: catalog_pb2.CloseImportResponse) -> None:
     if not closing.delete_count:
-        running.say(phrase("Every product of the catalog is in the file: nothing to delete."))
+        running.tell("Every product of the catalog is in the file: nothing to delete.")
         return
-    some = ", ".join(plain(product_id) for product_id in closing.sample_product_ids[:_SAMPLE])
+    some = ", ".join(closing.sample_product_ids[:_SAMPLE])
     gone = counted(closing.delete_count, "product", "products")
-    running.say(
-        phrase("To be deleted, as missing from the file: {gone}, e.g. {some}", gone=gone, some=some)
+    running.tell(
+        "To be deleted, as missing from the file: {gone}, e.g. {some}", gone=gone, some=some
     )

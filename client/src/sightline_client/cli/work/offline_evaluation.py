@@ -98,24 +98,14 @@ def _read(
         for row in accounted(table):
             if row.error is not None:
                 raise FileRefused(
-                    _(
-                        "{name}, row {number}: {error}",
-                        name=path.name,
-                        number=row.number,
-                        error=row.error,
-                    ),
+                    _("{name}, row {number}: {error}", row, name=path.name),
                     _(_FIX),
                 )
             try:
                 yield made(row.cells)
             except SightlineError as error:
                 raise FileRefused(
-                    _(
-                        "{name}, row {number}: {error}",
-                        name=path.name,
-                        number=row.number,
-                        error=error,
-                    ),
+                    _("{name}, row {number}: {error}", path, number=row.number, error=error),
                     _(_FIX),
                 ) from None
     finally:

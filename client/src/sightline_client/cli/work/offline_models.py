@@ -74,7 +74,7 @@ def _of_table(path: Path) -> Photos:
                 raise FileRefused(
                     _(
                         "{name}, row {number}: there is no photo {photo}, or it has no product",
-                        name=path.name,
+                        path,
                         number=row.number,
                         photo=cells["photo"],
                     ),

@@ -6,7 +6,6 @@ from typing import TypeVar
 
 from sightline_client.cli.base import running
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import phrase
 from sightline_client.client import SightlineClient
 from sightline_client.errors import SightlineError
 from sightline_client.transport.pipeline import patiently
@@ -53,4 +52,4 @@ class Patience:
             else _("The suite is not ready")
         )
         head = f"{why} ({error.reason or error.code.name}): "
-        running.say(phrase("{head}trying for {left:,.0f} s more.", head=head, left=left))
+        running.tell("{head}trying for {left:,.0f} s more.", head=head, left=left)

@@ -7,7 +7,6 @@ from rich.text import Text
 
 from sightline_client.cli.base import running
 from sightline_client.cli.language import _
-from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.show.tables import plain
 from sightline_client.errors import SightlineError
 from sightline_client.files.model import Row
@@ -65,7 +64,7 @@ class Refusals:
         for group in [*self._groups.values()][:SHOWN]:
             running.say(_words(group))
         if len(self._groups) > SHOWN or self._others:
-            running.say(phrase("… more rejected rows are in their file."))
+            running.tell("… more rejected rows are in their file.")
 
 
 def _words(group: _Group) -> Text:

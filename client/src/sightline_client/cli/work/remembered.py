@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.text import Text
 
 from sightline_client.cli.base import running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import plain
 from sightline_client.files.forms import Formed, unformed
 from sightline_client.files.mapping import ColumnMap, Mapped
 from sightline_client.files.model import NOTE, FileRefused, RowTable
@@ -62,16 +60,16 @@ def recall(names: Sequence[str], scope: str) -> Reading:
     if before.map:
         hint = _("(--map none forgets them)")
         pairs = ", ".join(_options(before, map_option=""))
-        text = _("Columns as in the last run: {pairs_then} {hint}.", pairs_then=pairs, hint=hint)
-        running.say(Text(plain(text)))
+        running.tell(
+            "Columns as in the last run: {pairs_then} {hint}.", pairs_then=pairs, hint=hint
+        )
         return before
     others = (_reading(each) for each in kept.values() if _names_of(each) == _hash(names))
     if elsewhere := next((each for each in others if each.map), None):
-        text = _(
+        running.tell(
             "Not as in the last run, which was for another catalog: {options_then}.",
             options_then=" ".join(_options(elsewhere, map_option="--map ")),
         )
-        running.say(Text(plain(text)))
     return Reading()
 
 

@@ -4,12 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 
-from rich.text import Text
-
-from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb2
 from sightline_client.cli.base import running
-from sightline_client.cli.language import _
-from sightline_client.cli.show.tables import plain
 from sightline_client.client import SightlineClient
 from sightline_client.errors import InvalidRequest, NotFound, SightlineError
 
@@ -40,29 +35,28 @@ async def report(client: SightlineClient, products: Products) -> Mapping[str, in
         there: list[bool] = []
         for start in range(0, len(ids), _SIDE_BY_SIDE):
             part = ids[start : start + _SIDE_BY_SIDE]
-            there += await asyncio.gather(*(_known(client, product_id) for product_id in part))
+            there += await asyncio.gather(*(known(client, product_id) for product_id in part))
     except SightlineError:
         return {}
     absent = [product_id for product_id, known in zip(ids, there, strict=True) if not known]
     looked, events = products.events.total(), sum(products.events[each] for each in absent)
     if absent:
-        text = _(
+        running.tell(
             "{events:,} of {looked:,} events whose products were looked up name none of the "
             "catalog {catalog}, such as {some}: answers will not use them. Are they ids of "
             "another system?",
             events=events,
             looked=looked,
-            catalog=plain(client.catalog),
-            some=", ".join(map(plain, absent[:_NAMED])),
+            catalog=client.catalog,
+            some=", ".join(absent[:_NAMED]),
         )
-        running.say(Text(text))
     return {"lookedUpCount": looked, "unmatchedCount": events}
 
 
-async def _known(client: SightlineClient, product_id: str) -> bool:
-    request = catalog_pb2.GetProductRequest(catalog_id=client.catalog, product_id=product_id)
+async def known(client: SightlineClient, product_id: str) -> bool:
+    """Return whether the catalog has a product."""
     try:
-        await client.calls(client.calls.catalog.GetProduct, request, client.timeout)
+        await client.get_product(product_id)
     except (NotFound, InvalidRequest):  # invalid: no id looks like this
         return False
     return True

@@ -74,17 +74,13 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
     if active is not None and active.space_version == wanted:
         made.generation, made.done = active, True
         async with made.step(later("look")) as result:
-            result.append(
-                _("{name} has this version and is active: nothing to do", name=active.name)
-            )
+            result.append(_("{name} has this version and is active: nothing to do", active))
         return
     begun = [each for each in listed if each.space_version == wanted and not each.active]
     async with made.step(later("create")) as result:
         if begun:
             generation = begun[-1]
-            result.append(
-                _("{name} exists, {state}", name=generation.name, state=generation.state.lower())
-            )
+            result.append(_("{name} exists, {state}", generation, state=generation.state.lower()))
         else:
             generation = await _create(client, space, wanted, active)
             result.append(f"{generation.name}, {generation.dimension}-d")
@@ -98,7 +94,7 @@ async def upgrade(client: SightlineClient, space: str, version: str, made: Upgra
             result.append(
                 _(
                     "{name} instead of {former}",
-                    name=generation.name,
+                    generation,
                     former=active.name if active else _("nothing"),
                 )
             )
@@ -138,9 +134,7 @@ async def _backfilled(client: SightlineClient, generation: Generation, made: Upg
         return True
     async with made.step(later("backfill")) as result:
         job = await _done(client, await client.backfill_generation(generation.name))
-        result.append(
-            _("{done:,} of {total:,} photos", done=job.done, total=job.total) + _bad_end(job)
-        )
+        result.append(_("{done:,} of {total:,} photos", job) + _bad_end(job))
     return following.ended_well(job)
 
 
@@ -166,20 +160,12 @@ async def _done(client: SightlineClient, job: Job) -> Job:
 
 
 def _found(value: Verification) -> str:
-    figures = [_("recall at {k:,} {recall:.4f}", k=value.k, recall=value.recall)]
+    figures = [_("recall at {k:,} {recall:.4f}", value)]
     if value.filtered_recall is not None:
-        figures.append(
-            _("under a filter {filtered_recall:.4f}", filtered_recall=value.filtered_recall)
-        )
-    figures.append(
-        _(
-            "{sample_count:,} photos agree to {least_agreement:.4f}",
-            sample_count=value.sample_count,
-            least_agreement=value.least_agreement,
-        )
-    )
+        figures.append(_("under a filter {filtered_recall:.4f}", value))
+    figures.append(_("{sample_count:,} photos agree to {least_agreement:.4f}", value))
     return f"({', '.join(figures)})"
 
 
 def _bad_end(job: Job) -> str:
-    return "" if job.state is JobState.SUCCEEDED else _(", ended as {state}", state=job.state)
+    return "" if job.state is JobState.SUCCEEDED else _(", ended as {state}", job)

@@ -49,6 +49,6 @@ def lacking(check: str, subject: str, error: RightMissing) -> Checked:
     return not_checked(
         check,
         subject,
-        _("you lack the right: {right}", right=error.right),
+        _("you lack the right: {right}", error),
         _("have an administrator grant it, or run this command with another --context"),
     )

@@ -188,7 +188,7 @@ def _has_role(job: Document, found: Checked) -> bool:
 
 
 def _of_role(found: Checked) -> Checked:
-    why = _("a Job has no role of a ServiceAccount, and got: {problem}", problem=found.problem)
+    why = _("a Job has no role of a ServiceAccount, and got: {problem}", found)
     fix = _("look at the worker's log after the installation")
     return not_checked(found.check, found.subject, why, fix)
 
