@@ -301,21 +301,33 @@ class TimeKind(FieldKind):
 
 
 class StepsKind(FieldKind):
-    """Number or flag: stored as a whole number of steps from 0 on."""
+    """Field that is stored as a whole number of steps from 0 on, such as a number or a flag."""
 
-    plain: ClassVar[type[float] | type[bool]]
-    """Type of its facts."""
+    plain: ClassVar[Callable[[Any], Any]]
+    """Makes the fact of a value in a message."""
     countable: ClassVar[bool] = True
 
     @property
-    def largest(self) -> float:
-        """Return the largest value."""
+    def largest(self) -> int:
+        """Return the largest number of steps."""
         return 1
 
     @property
     def steps(self) -> int:
         """Return the steps in one unit."""
         return 1
+
+    def place(self, value: Any) -> float:
+        """Return a fact or a literal in steps, which may lie between two of them."""
+        return float(value * self.steps)
+
+    def scaled(self, steps: Any) -> Any:
+        """Return what literals are compared with; `steps`: a number, or an array of them."""
+        return steps / self.steps
+
+    def fact(self, steps: int) -> Any:
+        """Return the fact that is stored as this number of steps."""
+        return self.plain(self.scaled(steps))
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,13 +338,13 @@ class NumberKind(StepsKind):
     decimals: int = 0
 
     name: ClassVar[str] = "number"
-    plain: ClassVar[type[float] | type[bool]] = float
+    plain: ClassVar[Callable[[Any], Any]] = float
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {float: ORDER}
     sortable: ClassVar[bool] = True
 
     @property
-    def largest(self) -> float:
-        return self.most
+    def largest(self) -> int:
+        return int(self.most * self.steps)
 
     @property
     def steps(self) -> int:
@@ -348,7 +360,7 @@ class FlagKind(StepsKind):
     """True, false or unknown."""
 
     name: ClassVar[str] = "flag"
-    plain: ClassVar[type[float] | type[bool]] = bool
+    plain: ClassVar[Callable[[Any], Any]] = bool
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {bool: EQUALITY}
 
 
