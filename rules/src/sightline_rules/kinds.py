@@ -329,6 +329,10 @@ class StepsKind(FieldKind):
         """Return the fact that is stored as this number of steps."""
         return self.plain(self.scaled(steps))
 
+    def problem(self, fact: Any) -> str:  # noqa: ARG002
+        """Return why a product can't have a fact; "" if it can."""
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class NumberKind(StepsKind):
@@ -350,6 +354,12 @@ class NumberKind(StepsKind):
     def steps(self) -> int:
         """Return the steps in one unit: 10 for one decimal."""
         return int(10**self.decimals)
+
+    def problem(self, fact: float) -> str:
+        if not 0 <= fact <= self.most:
+            return f"must be from 0 to {self.most:,.15g}"
+        exact = round(fact, self.decimals) == fact
+        return "" if exact else f"must have at most {self.decimals} decimals"
 
     def compares(self, fact: float | None, operator: Operator, value: Any) -> bool:
         return fact is not None and _ORDERS[operator](fact, value)
