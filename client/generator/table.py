@@ -104,24 +104,20 @@ def load() -> Table:
     given = tomllib.loads(TABLE.read_text())
     modules = {name: rows.pop("doc") for name, rows in given.items() if "doc" in rows}
     rows = tuple(_rows(given))
-    return Table(modules, (*rows, *_unlisted({row.wire.full_name for row in rows})))
+    return Table(modules, (*rows, *_unlisted({row.wire for row in rows})))
 
 
-def _unlisted(named: set[str]) -> Iterator[ValueRow]:
+def _unlisted(named: set[Descriptor | EnumDescriptor]) -> Iterator[ValueRow]:
     """Yield the rows of messages without a line that made calls return: each has the class of its
     name, in the module of its service's values."""
     for calls, method in _made_calls():
         answer = method.output_type
-        fields = {each.name: each for each in answer.fields if each.name != "next_page_token"}
-        returned = fields.get(calls.get(method.name, {}).get("returns"))
-        if len(fields) == 1:
-            (returned,) = fields.values()
-        wire = answer if returned is None else returned.message_type
-        if wire is None or answer.full_name in named or wire.name.endswith("Response"):
+        fields = [each for each in answer.fields if each.name != "next_page_token"]
+        wire = fields[0].message_type if len(fields) == 1 else answer
+        if wire is None or wire.name.endswith("Response") or not {answer, wire}.isdisjoint(named):
             continue
-        ours = wire.file.package.startswith("sightline.")
-        if ours and "values" in calls and wire.full_name not in named:
-            named.add(wire.full_name)
+        if "values" in calls and wire.file.package.startswith("sightline."):
+            named.add(wire)
             yield ValueRow(module=calls["values"], name=wire.name, wire=wire)
 
 
