@@ -305,20 +305,14 @@ def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
     """
     terms = evidence.terms(BY_LAST)
     found = {part: _by_product(evidence, part, values) for part, values in terms.items()}
-    if evidence.tastes:
-        factor, values = evidence.factors[TASTE], evidence.ranking.parts[TASTE].tolist()
-        made = evidence.features(range(len(values)))
-        found[TASTE] = tuple(
-            _whole([(name, factor * gain) for name, gain in made[place]], value, OTHER)
-            for place, value in enumerate(values)
-        )
-    contents = evidence.contents(range(len(evidence.ranking.rows)))
-    if contents and CONTENT in evidence.factors:
-        factor, values = evidence.factors[CONTENT], evidence.ranking.parts[CONTENT].tolist()
-        found[CONTENT] = tuple(
-            _whole([(name, factor * gain) for name, gain in contents[place]], value, OTHER)
-            for place, value in enumerate(values)
-        )
+    places = range(len(evidence.ranking.rows))
+    for part, made in ((TASTE, evidence.features(places)), (CONTENT, evidence.contents(places))):
+        if made and part in evidence.factors:
+            factor, values = evidence.factors[part], evidence.ranking.parts[part].tolist()
+            found[part] = tuple(
+                _whole([(name, factor * gain) for name, gain in made[place]], value, OTHER)
+                for place, value in enumerate(values)
+            )
     return found
 
 
