@@ -104,10 +104,12 @@ def load() -> Table:
     given = tomllib.loads(TABLE.read_text())
     modules = {name: rows.pop("doc") for name, rows in given.items() if "doc" in rows}
     rows = tuple(_rows(given))
-    return Table(modules, (*rows, *_unlisted({row.wire for row in rows})))
+    return Table(modules, (*rows, *_unlisted({row.wire for row in rows}, modules)))
 
 
-def _unlisted(named: set[Descriptor | EnumDescriptor]) -> Iterator[ValueRow]:
+def _unlisted(
+    named: set[Descriptor | EnumDescriptor], modules: Mapping[str, str]
+) -> Iterator[ValueRow]:
     """Yield the rows of messages without a line that made calls return: each has the class of its
     name, in the module of its service's values."""
     for calls, method in _made_calls():
@@ -116,9 +118,10 @@ def _unlisted(named: set[Descriptor | EnumDescriptor]) -> Iterator[ValueRow]:
         wire = fields[0].message_type if len(fields) == 1 else answer
         if wire is None or wire.name.endswith("Response") or not {answer, wire}.isdisjoint(named):
             continue
-        if "values" in calls and wire.file.package.startswith("sightline."):
+        module = calls.get("values", calls["stub"])
+        if module in modules and wire.file.package.startswith("sightline."):
             named.add(wire)
-            yield ValueRow(module=calls["values"], name=wire.name, wire=wire)
+            yield ValueRow(module=module, name=wire.name, wire=wire)
 
 
 def _rows(given: Mapping[str, Mapping[str, object]]) -> Iterator[EnumRow | ValueRow]:

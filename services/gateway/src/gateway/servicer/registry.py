@@ -14,13 +14,6 @@ DEFAULT_PAGE, MOST_LISTED = 100, 1_000
 """As in the registry."""
 PERMITTED = ("permitted catalogs",)
 
-NAMES = (
-    *("CreateCatalog", "GetCatalog", "ListCatalogs", "UpdateCatalog"),
-    *("DeleteCatalog", "UndeleteCatalog"),
-    *("SetCatalogAlias", "ListCatalogAliases", "DeleteCatalogAlias"),
-)
-"""Calls about catalogs: they may name one that is not in use."""
-
 
 def _check_alias(request: Any) -> None:
     """Raise CatalogForbidden unless the caller may change an alias: its token permits the name, as
@@ -103,3 +96,7 @@ class RegistryCalls:
         permitted = access.caller.get().may_use
         shown = [each for each in answer.aliases if permitted(each.catalog_id)]
         return pb.ListCatalogAliasesResponse(aliases=shown)
+
+
+NAMES = tuple(name for name in vars(RegistryCalls) if not name.startswith("_"))
+"""Calls about catalogs: they may name one that is not in use."""
