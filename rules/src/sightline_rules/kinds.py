@@ -303,8 +303,8 @@ class TimeKind(FieldKind):
 class StepsKind(FieldKind):
     """Field that is stored as a whole number of steps from 0 on, such as a number or a flag."""
 
-    plain: ClassVar[Callable[[Any], Any]]
-    """Makes the fact of a value in a message."""
+    plain: ClassVar[type[Any]]
+    """Type of its facts, which makes one of a value in a message."""
     countable: ClassVar[bool] = True
 
     @property
@@ -342,7 +342,7 @@ class NumberKind(StepsKind):
     decimals: int = 0
 
     name: ClassVar[str] = "number"
-    plain: ClassVar[Callable[[Any], Any]] = float
+    plain: ClassVar[type[Any]] = float
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {float: ORDER}
     sortable: ClassVar[bool] = True
 
@@ -370,7 +370,7 @@ class FlagKind(StepsKind):
     """True, false or unknown."""
 
     name: ClassVar[str] = "flag"
-    plain: ClassVar[Callable[[Any], Any]] = bool
+    plain: ClassVar[type[Any]] = bool
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {bool: EQUALITY}
 
 
