@@ -12,6 +12,7 @@ from ranker.domain.features import shopper_feature_names
 from ranker.domain.model import Model
 from ranker.serving.ranking import fold_in, parts
 from ranker.serving.ranking.fold_in import LIKED_PRIOR, FoldIn, HistoryWindow, HistoryWindows
+from sightline_core.parts import BY_NUMBER
 from tests.fakes.ranker import model
 
 IDS = tuple("abcd")
@@ -37,7 +38,7 @@ def full(**fields: object) -> Model:
     values: dict[str, object] = {
         "neighbours": {"item_item": neighbours(TABLE), "bought_together": neighbours(TOGETHER)},
         "popularity": np.array([1.0, 0.25, 0.0, 0.04], np.float32),
-        "numbers": {"trend": np.array([0.0, 1.5, -0.5, 0.25], np.float32)},
+        "numbers": dict.fromkeys(BY_NUMBER, np.array([0.0, 1.5, -0.5, 0.25], np.float32)),
         "blend": dict.fromkeys(parts.OWN_PARTS, 1.0),
         **fields,
     }
