@@ -108,9 +108,9 @@ def raw_parts(
     if shopper.content is not None and items.contents is not None and CONTENT in wanted:
         parts[CONTENT] = (items.contents @ shopper.content).astype(np.float64)
     if shopper.personal:
-        for name, values in model.numbers.items():
+        for name in model.numbers:
             if name in wanted:
-                parts[name] = items.take(values).astype(np.float64)
+                parts[name] = items.take(model.numbers[name]).astype(np.float64)
     if shopper.by_popularity and model.popularity is not None and POPULARITY in wanted:
         parts[POPULARITY] = items.take(np.sqrt(model.popularity, dtype=np.float64))
     return parts
@@ -197,8 +197,9 @@ def blended(
     if shopper.content is not None and model.content is not None and CONTENT in factors:
         _add_content(scores, factors[CONTENT], model.content, shopper.content, rows)
     if shopper.personal:
-        for name, values in model.numbers.items():
+        for name in model.numbers:
             if name in factors:
+                values = model.numbers[name]
                 scores += factors[name] * (values if rows is None else values[rows])
     if shopper.by_popularity and model.popularity is not None and POPULARITY in factors:
         shares = model.popularity if rows is None else model.popularity[rows]
@@ -284,12 +285,11 @@ def _neighbourly(
     kept: dict[str, Gathered] = {} if shopper.gathered is None else shopper.gathered
     found: tuple[tuple[str, Gathered], ...] = ()
     for name in BY_NEIGHBOURS:
-        if name in wanted and name in model.neighbours:
-            last = last_products(shopper, name)
-            if last.rows.size and name not in kept:
+        last = shopper.liked if name in BY_LIKED else shopper.bought
+        if last.rows.size and name in wanted and name in model.neighbours:
+            if name not in kept:
                 kept[name] = _gathered(model.neighbours[name], last)
-            if last.rows.size:
-                found += ((name, kept[name]),)
+            found += ((name, kept[name]),)
     return found
 
 
