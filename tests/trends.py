@@ -41,7 +41,7 @@ PACKAGES = {
 VALUES = tomllib.loads((ROOT / "client/generator/values.toml").read_text())
 MADE_VALUES = "|".join(["exports", "products", *(name for name in VALUES if "doc" in VALUES[name])])
 GENERATED = re.compile(
-    r"_pb2|/_generated/|^docs/reference/|image\.binpb$|\.lock$|released\.toml$|\.svg$"
+    r"_pb2|/_generated/|^docs/reference/|image\.binpb$|\.lock$|\.mo$|/recipe\.toml$|released\.toml$|\.svg$"
     rf"|/sightline_client/(convert/from_wire|values/({MADE_VALUES}))\.py$"
     r"|^deploy/monitoring/(dashboards/|slo\.rules\.yaml)|^(bench|lab)/results/"
 )

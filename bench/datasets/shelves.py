@@ -70,8 +70,10 @@ def model(vectors: Floats, biases: Floats, shopper: Floats, actor: str = SHOPPER
         feature_biases=np.zeros(0, np.float32),
         score_scale=1.0,
         attribute_keys=("country",),
-        item_item=_neighbours(draw, len(ids), NEIGHBOURS),
-        bought_together=_neighbours(draw, len(ids), BOUGHT_WITH),
+        neighbours={
+            "item_item": _neighbours(draw, len(ids), NEIGHBOURS),
+            "bought_together": _neighbours(draw, len(ids), BOUGHT_WITH),
+        },
         blend=BLEND,
     )
 

@@ -68,6 +68,7 @@ def call_modules() -> Mapping[str, str]:
 def _module(name: str, rows: dict[str, Any], names: Mapping[str, str]) -> str:
     service = POOL.FindServiceByName(f"sightline.{rows.pop('service')}")
     stub = rows.pop("stub")
+    rows.pop("values", "")
     left_out = f"{rows.pop('by_hand', '')} {rows.pop('without', '')}".split()
     calls = [
         _Call(method, CallRow(**rows.pop(method.name, {})), stub, names)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pool
-from google.protobuf.descriptor import Descriptor, EnumDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, MethodDescriptor
 
 from sightline.protos import OURS
 
@@ -103,7 +103,25 @@ def load() -> Table:
         import_module(".".join(path.relative_to(OURS.parent).with_suffix("").parts))
     given = tomllib.loads(TABLE.read_text())
     modules = {name: rows.pop("doc") for name, rows in given.items() if "doc" in rows}
-    return Table(modules, tuple(_rows(given)))
+    rows = tuple(_rows(given))
+    return Table(modules, (*rows, *_unlisted({row.wire for row in rows}, modules)))
+
+
+def _unlisted(
+    named: set[Descriptor | EnumDescriptor], modules: Mapping[str, str]
+) -> Iterator[ValueRow]:
+    """Yield the rows of messages without a line that made calls return: each has the class of its
+    name, in the module of its service's values."""
+    for calls, method in _made_calls():
+        answer = method.output_type
+        fields = [each for each in answer.fields if each.name != "next_page_token"]
+        wire = fields[0].message_type if len(fields) == 1 else answer
+        if wire is None or wire.name.endswith("Response") or not {answer, wire}.isdisjoint(named):
+            continue
+        module = calls.get("values", calls["stub"])
+        if module in modules and wire.file.package.startswith("sightline."):
+            named.add(wire)
+            yield ValueRow(module=module, name=wire.name, wire=wire)
 
 
 def _rows(given: Mapping[str, Mapping[str, object]]) -> Iterator[EnumRow | ValueRow]:
@@ -139,19 +157,23 @@ def call_rows() -> Mapping[str, Any]:
     return table
 
 
+def _made_calls(beside: str = "by_hand") -> Iterator[tuple[Mapping[str, Any], MethodDescriptor]]:
+    """Yield the methods of the table of calls, each with the table of its service. `beside`: key of
+    methods to leave out, as those that the client does not have."""
+    for name, calls in call_rows().items():
+        if name != "names":
+            absent = f"{calls.get('without', '')} {calls.get(beside, '')}".split()
+            service = POOL.FindServiceByName(f"sightline.{calls['service']}")
+            yield from ((calls, each) for each in service.methods if each.name not in absent)
+
+
 def functions() -> dict[str, str]:
     """Return the names of the client's functions by those of the contract's methods."""
     load()
-    found: dict[str, str] = {}
-    for name, rows in call_rows().items():
-        if name != "names":
-            service = POOL.FindServiceByName(f"sightline.{rows['service']}")
-            absent = rows.get("without", "").split()
-            for method in service.methods:
-                if method.name not in absent:
-                    named = rows.get(method.name, {}).get("name")
-                    found[method.name] = named or snake(method.name)
-    return found
+    return {
+        method.name: calls.get(method.name, {}).get("name") or snake(method.name)
+        for calls, method in _made_calls("")
+    }
 
 
 def prefix_of(wire: EnumDescriptor) -> str:

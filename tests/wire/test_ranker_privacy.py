@@ -24,7 +24,7 @@ from ranker.domain.recipe import recipe_of
 from ranker.domain.signals import interests
 from ranker.events.backups.consents import ConsentNotes
 from ranker.events.backups.purges import NOTES
-from ranker.learning.training.fitting import popularity
+from ranker.learning.training.sums import popularity
 from ranker.record.consent_changes import ConsentRecord
 from ranker.record.events import EventRecord
 from ranker.record.models import ModelRegistry

@@ -57,8 +57,10 @@ def learned(known: str) -> Model:
     return replace(
         made,
         blend={"taste": 1.0, "session": 2.0, "item_item": 1.0, "bought_together": 1.0},
-        item_item=goes_with(("w1", "w2"), ("r1", "r2")),
-        bought_together=goes_with(("w1", "r0")),
+        neighbours={
+            "item_item": goes_with(("w1", "w2"), ("r1", "r2")),
+            "bought_together": goes_with(("w1", "r0")),
+        },
         shopper_feature_names=WHITE,
         shopper_feature_rows={WHITE[0]: 0},
         shopper_feature_vectors=np.array([[0.0, 1.0]], np.float32),

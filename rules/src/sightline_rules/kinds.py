@@ -301,21 +301,37 @@ class TimeKind(FieldKind):
 
 
 class StepsKind(FieldKind):
-    """Number or flag: stored as a whole number of steps from 0 on."""
+    """Field that is stored as a whole number of steps from 0 on, such as a number or a flag."""
 
-    plain: ClassVar[type[float] | type[bool]]
-    """Type of its facts."""
+    plain: ClassVar[type[Any]]
+    """Type of its facts, which makes one of a value in a message."""
     countable: ClassVar[bool] = True
 
     @property
-    def largest(self) -> float:
-        """Return the largest value."""
+    def largest(self) -> int:
+        """Return the largest number of steps."""
         return 1
 
     @property
     def steps(self) -> int:
         """Return the steps in one unit."""
         return 1
+
+    def place(self, value: Any) -> float:
+        """Return a fact or a literal in steps, which may lie between two of them."""
+        return float(value * self.steps)
+
+    def scaled(self, steps: Any) -> Any:
+        """Return what literals are compared with; `steps`: a number, or an array of them."""
+        return steps / self.steps
+
+    def fact(self, steps: int) -> Any:
+        """Return the fact that is stored as this number of steps."""
+        return self.plain(self.scaled(steps))
+
+    def problem(self, fact: Any) -> str:  # noqa: ARG002
+        """Return why a product can't have a fact; "" if it can."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,18 +342,24 @@ class NumberKind(StepsKind):
     decimals: int = 0
 
     name: ClassVar[str] = "number"
-    plain: ClassVar[type[float] | type[bool]] = float
+    plain: ClassVar[type[Any]] = float
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {float: ORDER}
     sortable: ClassVar[bool] = True
 
     @property
-    def largest(self) -> float:
-        return self.most
+    def largest(self) -> int:
+        return int(self.most * self.steps)
 
     @property
     def steps(self) -> int:
         """Return the steps in one unit: 10 for one decimal."""
         return int(10**self.decimals)
+
+    def problem(self, fact: float) -> str:
+        if not 0 <= fact <= self.most:
+            return f"must be from 0 to {self.most:,.15g}"
+        exact = round(fact, self.decimals) == fact
+        return "" if exact else f"must have at most {self.decimals} decimals"
 
     def compares(self, fact: float | None, operator: Operator, value: Any) -> bool:
         return fact is not None and _ORDERS[operator](fact, value)
@@ -348,7 +370,7 @@ class FlagKind(StepsKind):
     """True, false or unknown."""
 
     name: ClassVar[str] = "flag"
-    plain: ClassVar[type[float] | type[bool]] = bool
+    plain: ClassVar[type[Any]] = bool
     operators: ClassVar[Mapping[Literal, frozenset[Operator]]] = {bool: EQUALITY}
 
 

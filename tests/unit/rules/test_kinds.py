@@ -47,12 +47,20 @@ def test_a_part_of_a_text_is_looked_for_in_each_value(leaf: Leaf, looks: int) ->
 
 @pytest.mark.parametrize(
     ("kind", "largest", "steps"),
-    [(FlagKind(), 1, 1), (NumberKind(5), 5, 1), (NumberKind(5, 1), 5, 10)],
+    [(FlagKind(), 1, 1), (NumberKind(5), 5, 1), (NumberKind(5, 1), 50, 10)],
 )
-def test_values_of_steps_have_a_largest_one_and_a_number_of_steps_in_one(
-    kind: FlagKind | NumberKind, largest: float, steps: int
+def test_values_of_steps_have_a_largest_number_of_them_and_a_number_of_steps_in_one(
+    kind: FlagKind | NumberKind, largest: int, steps: int
 ) -> None:
     assert (kind.largest, kind.steps) == (largest, steps)
+
+
+@pytest.mark.parametrize("kind", [FlagKind(), NumberKind(5), NumberKind(5, 1)])
+def test_each_number_of_steps_is_the_place_of_its_fact(kind: FlagKind | NumberKind) -> None:
+    for steps in range(kind.largest + 1):
+        fact = kind.fact(steps)
+        assert round(kind.place(fact)) == steps
+        assert float(fact) == kind.scaled(steps)
 
 
 ATTRIBUTES = AttributesKind()

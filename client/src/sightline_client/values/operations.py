@@ -165,18 +165,6 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
-class Takedown:
-    """A takedown: a photo that may not be stored."""
-
-    image_id: str
-    """Id of the photo."""
-    reason: str
-    """Reason, as given."""
-    create_time: datetime | None
-    """When the photo was taken down (UTC)."""
-
-
-@dataclass(frozen=True, slots=True)
 class EmbedderSpace:
     """A version of a space that the embedder serves."""
 
@@ -286,6 +274,18 @@ class ComponentStatus:
     version: str = ""
     """Release of the component, e.g. "0.14.0". Empty if unknown: an engine, or a service that does
     not answer or predates this field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Takedown:
+    """A takedown: a photo that may not be stored."""
+
+    image_id: str
+    """Id of the photo."""
+    reason: str
+    """Reason, as given."""
+    create_time: datetime | None
+    """When the photo was taken down (UTC)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,21 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookTest:
+    """Answer of a receiver to a test message."""
+
+    accepted: bool
+    """True if the receiver accepted it: it answered with a status of 200 to 299."""
+    http_status: int
+    """HTTP status of its answer, 100 to 599. 0: there was no answer."""
+    failure: str
+    """Reason why it was not accepted, such as "status 500" or "the host can't be reached". Empty:
+    it was."""
+    message_id: str
+    """Id of the message, its header ``webhook-id``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
     """A webhook."""
 
@@ -34,21 +49,6 @@ class Webhook:
     """When a failed delivery is tried again (UTC), the earliest. None: no delivery fails."""
     dead_letter_count: int
     """Dead letters, those that are being replayed among them."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookTest:
-    """Answer of a receiver to a test message."""
-
-    accepted: bool
-    """True if the receiver accepted it: it answered with a status of 200 to 299."""
-    http_status: int
-    """HTTP status of its answer, 100 to 599. 0: there was no answer."""
-    failure: str
-    """Reason why it was not accepted, such as "status 500" or "the host can't be reached". Empty:
-    it was."""
-    message_id: str
-    """Id of the message, its header ``webhook-id``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,8 +140,8 @@ class RankRequest(google.protobuf.message.Message):
 
     @property
     def anchors(self) -> Global___Anchors:
-        """Products that the request is about. The parts that use a shopper's last products ("session", "item_item",
-        "bought_together") use these instead, even if the model's blend has turned such a part off. If unset, they use the
+        """Products that the request is about. The parts that use a shopper's last products, such as "session" and
+        "bought_together", use these instead, even if the model's blend has turned such a part off. If unset, they use the
         shopper's last products.
         """
 

@@ -246,8 +246,8 @@ class BlendWeight(google.protobuf.message.Message):
     PART_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     part: builtins.str
-    """"taste", "session", "item_item", "bought_together", "content", "trend" or "popularity". Without "content" no model
-    learns what features predict for products that nobody liked.
+    """A part of behaviour, as ScorePart.name lists them. Without "content" no model learns what features predict for
+    products that nobody liked.
     """
     weight: builtins.float
     """Factor on the part after it was normalised, not negative."""

@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -38,13 +37,6 @@ from servicekit.sql.migrations import settle
 from servicekit.watched_files import Unreadable
 from sightline_rules.fields import FIELDS, FieldTableError, check_columns
 from sightline_rules.photos import PhotoLimits
-
-
-class Closed(Protocol):
-    """A client that is closed at the end."""
-
-    async def close(self) -> None:
-        """Drop its connections."""
 
 
 def database(settings: RetrieverSettings) -> Database:
@@ -96,7 +88,7 @@ def snapshot_poller(
     record: Record,
     photos: PhotoStore,
     catalogs: Collection[str],
-) -> tuple[SnapshotPoller | None, list[Closed]]:
+) -> tuple[SnapshotPoller | None, list[EmbedderFaces | EmbedderFrames | Fetcher]]:
     """Return what takes frames of watches from addresses, None where none is allowed; and its
     clients to close."""
     if not settings.fetch_hosts:

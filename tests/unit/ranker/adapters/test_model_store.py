@@ -36,17 +36,21 @@ MADE = model(
 
 WHOLE = dataclasses.replace(
     MADE,
-    item_item=Neighbours(
-        np.array([0, 2, 2, 3]), np.array([1, 2, 0], np.int32), np.array([0.5, -1, 2], np.float32)
-    ),
-    bought_together=Neighbours(
-        np.array([0, 0, 0, 0]), np.zeros(0, np.int32), np.zeros(0, np.float32)
-    ),
+    neighbours={
+        "item_item": Neighbours(
+            np.array([0, 2, 2, 3]),
+            np.array([1, 2, 0], np.int32),
+            np.array([0.5, -1, 2], np.float32),
+        ),
+        "bought_together": Neighbours(
+            np.array([0, 0, 0, 0]), np.zeros(0, np.int32), np.zeros(0, np.float32)
+        ),
+    },
     item_features=Neighbours(
         np.array([0, 1, 1, 2]), np.array([0, 1], np.int32), np.ones(2, np.float32)
     ),
     popularity=np.array([1, 0.5, 0], np.float32),
-    trend=np.array([0, -1, 2], np.float32),
+    numbers={"trend": np.array([0, -1, 2], np.float32)},
     styles=np.array([[1, 2], [np.nan, np.nan], [3, 4]], np.float32),
     style_mean=np.zeros(5, np.float32),
     style_axes=np.ones((2, 5), np.float32),
@@ -106,6 +110,8 @@ def test_a_model_with_every_part_comes_back_bit_for_bit(store: ModelStore) -> No
         value, expected = getattr(back, one.name), getattr(WHOLE, one.name)
         if isinstance(expected, np.ndarray):
             np.testing.assert_array_equal(value, expected)
+        elif one.name in ("neighbours", "numbers"):  # their arrays are those of above
+            assert value.keys() == expected.keys()
         elif not dataclasses.is_dataclass(expected):
             assert value == expected, one.name
     assert back.calibration is not None
@@ -130,7 +136,8 @@ def test_a_model_of_the_first_format_is_read_as_one_without_the_newer_parts(
     kept = {name: array for name, array in arrays.items() if not name.startswith("shopper_")}
     digest = rewritten(tmp_path, json.dumps(older).encode(), dump_arrays(kept))
     back = store.read("default", "lfm-1", digest)
-    assert (back.item_item, back.popularity, back.blend, back.style_space) == (None, None, {}, "")
+    assert (back.neighbours, back.numbers, back.popularity) == ({}, {}, None)
+    assert (back.blend, back.style_space) == ({}, "")
     assert (back.newcomers, back.returning) == ({}, {})
     np.testing.assert_array_equal(back.item_vectors, MADE.item_vectors)
 
@@ -240,7 +247,7 @@ def test_what_is_no_npz_is_refused(blob: bytes) -> None:
         dataclasses.replace(MADE, item_ids=("p1", "p1", "p2")),
         dataclasses.replace(MADE, score_scale=0.0),
         dataclasses.replace(WHOLE, popularity=np.ones(2, np.float32)),
-        dataclasses.replace(WHOLE, trend=np.ones(3)),
+        dataclasses.replace(WHOLE, numbers={"trend": np.ones(3)}),
         dataclasses.replace(WHOLE, styles=np.array([[1, np.nan]] * 3, np.float32)),
         dataclasses.replace(WHOLE, style_axes=np.ones((3, 5), np.float32)),
         dataclasses.replace(WHOLE, shopper_feature_vectors=np.ones((2, 2), np.float32)),
@@ -248,7 +255,7 @@ def test_what_is_no_npz_is_refused(blob: bytes) -> None:
         dataclasses.replace(WHOLE, returning={"taste": np.nan}),
         dataclasses.replace(WHOLE, part_scales={"taste": 0.0}),
         *(
-            dataclasses.replace(WHOLE, item_item=Neighbours(*columns))
+            dataclasses.replace(WHOLE, neighbours={"item_item": Neighbours(*columns)})
             for columns in (
                 (np.array([0, 1]), np.zeros(1, np.int32), np.ones(1, np.float32)),
                 (np.array([0, 2, 1, 1]), np.zeros(1, np.int32), np.ones(1, np.float32)),
@@ -274,6 +281,11 @@ def test_arrays_that_do_not_fit_together_are_refused(store: ModelStore, broken: 
     digest = store.write("default", broken, {})
     with pytest.raises(ModelCorrupt):
         store.read("default", "lfm-1", digest)
+
+
+def test_learned_parts_are_stored_under_their_own_names_as_releases_up_to_0_40_read_them() -> None:
+    names = {name for name in arrays_of(WHOLE) if name.startswith(("item_item", "trend"))}
+    assert names == {"item_item_starts", "item_item_items", "item_item_weights", "trend"}
 
 
 def test_the_version_follows_from_arrays_and_parameters() -> None:

@@ -34,7 +34,7 @@ def made(version: str = "lfm-now") -> Model:
         weights=np.array([1.0, 4.0], np.float32),
     )
     blend = {"session": 1.0, "item_item": 1.0}
-    return dataclasses.replace(plain, item_item=goes_with, blend=blend)
+    return dataclasses.replace(plain, neighbours={"item_item": goes_with}, blend=blend)
 
 
 class Serving:

@@ -30,7 +30,9 @@ def promoted() -> Model:
         items=np.array([2], np.int32),
         weights=np.array([0.8], np.float32),
     )
-    return dataclasses.replace(made, bought_together=goes_with, blend={"session": 1.0})
+    return dataclasses.replace(
+        made, neighbours={"bought_together": goes_with}, blend={"session": 1.0}
+    )
 
 
 class Serving:

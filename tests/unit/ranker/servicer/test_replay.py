@@ -60,7 +60,7 @@ def trained() -> Model:
     return dataclasses.replace(
         model(VECTORS, actors={ANN: [0.5, 1.0]}),
         blend={"taste": 2.0, "session": 1.0, "trend": 3.0},
-        trend=np.array([0.5, -1.0, 0.25], np.float32),
+        numbers={"trend": np.array([0.5, -1.0, 0.25], np.float32)},
         popularity=np.array([0.04, 0.25, 1.0], np.float32),
         newcomers={"trend": 0.0},
         returning={"taste": 0.5, "popularity": 1.0},

@@ -97,7 +97,7 @@ def test_neighbours_gathered_once_a_request_are_those_gathered_each_time(seed: i
     )
     asked = answered(query, replace(state, shopper=once))
     assert asked == answered(query, state) == answered(query, replace(state, shopper=once))
-    if shopper.session is not None and shopper.liked.rows.size and model.item_item is not None:
+    if shopper.session is not None and shopper.liked.rows.size and "item_item" in model.neighbours:
         assert parts.ITEM_ITEM in (once.gathered or {})
 
 

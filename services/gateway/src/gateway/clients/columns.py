@@ -132,7 +132,7 @@ def _cells(field: Field, product: Any) -> tuple[Any, ...]:
         case kinds.MoneyKind() if product.HasField(field.wire):
             return value.units * 1_000_000 + value.nanos // 1_000, value.currency_code
         case kinds.StepsKind() as kind if product.HasField(field.wire):
-            return (round(value * kind.steps),)
+            return (round(kind.place(kind.plain(value))),)
         case kinds.MoneyKind() | kinds.StepsKind():
             return _unknown(field.kind)
         case kinds.TimeKind():

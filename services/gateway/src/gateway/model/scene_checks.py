@@ -12,12 +12,10 @@ from sightline_core.branch import (
     SCORED,
     Branch,
 )
-from sightline_core.parts import BEHAVIOUR, NUMBERS
+from sightline_core.parts import BEHAVIOUR, BY_LAST, NUMBERS
 from sightline_core.ranking import AnchorSource, Objective
 
 HISTORY = "parts_with_history"
-_BY_LAST = ("session", "item_item", "bought_together")
-"""Parts that use anchors if there are any."""
 ANCHORS = ", ".join(each for each in RECOMMENDERS if each in ANCHORED)
 
 
@@ -84,7 +82,7 @@ def warnings(scene: Scene) -> Iterator[str]:
     for branch in sorted(used.intersection(RECOMMENDERS)):
         if not any(weights.get(branch) for weights in tables.values()):
             yield f"branches.{branch}: has no part in scores: other parts order its products"
-    by_last = any(weights.get(part) for weights in tables.values() for part in _BY_LAST)
+    by_last = any(weights.get(part) for weights in tables.values() for part in BY_LAST)
     by_anchors = used & ANCHORED or scene.anchors_look_alike or by_last
     if scene.anchors_from is not AnchorSource.REQUEST and not by_anchors:
         yield "anchors_from: no branch or part uses anchors"

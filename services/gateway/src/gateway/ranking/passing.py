@@ -53,7 +53,7 @@ def column_of(columns: ProductColumns, field: Field, asked: Sequence[Leaf]) -> A
             return Amounts(len(asked), micros, micros >= 0, of_row, code_of)
         case kinds.StepsKind() as kind:
             numbers = _numbers(columns, column)
-            return Numbers(len(asked), numbers / kind.steps, numbers >= 0)
+            return Numbers(len(asked), kind.scaled(numbers), numbers >= 0)
         case kinds.TimeKind():
             times = np.array(columns.read(column, 0), np.int64)
             return Numbers(len(asked), times, np.ones(len(times), np.bool_))

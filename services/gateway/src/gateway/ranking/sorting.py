@@ -45,9 +45,6 @@ def _key(columns: ProductColumns, field: Field, sign: int) -> Key:
         case kinds.TextKind():
             texts = columns.read(field.candidate[0], "")
             return lambda row: (not texts[row], texts[row].casefold())
-        case kinds.TimeKind():
-            times = columns.read(field.candidate[0], 0)
-            return lambda row: (False, sign * times[row])
         case _:
             numbers = columns.read(field.candidate[0], -1)
             return lambda row: (numbers[row] < 0, sign * numbers[row])

@@ -1,6 +1,7 @@
 """Calls about catalogs, passed on to the registry in the retriever."""
 
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from gateway.servicer.passthrough import Call
 from servicekit.admission import access
@@ -9,17 +10,31 @@ from servicekit.rpc.requests import page_place, page_size, page_token
 from servicekit.rpc.server import Context
 from sightline.retriever.v1 import catalog_registry_service_pb2 as pb
 
-T = TypeVar("T")
 DEFAULT_PAGE, MOST_LISTED = 100, 1_000
 """As in the registry."""
 PERMITTED = ("permitted catalogs",)
 
-NAMES = (
-    *("CreateCatalog", "GetCatalog", "ListCatalogs", "UpdateCatalog"),
-    *("DeleteCatalog", "UndeleteCatalog"),
-    *("SetCatalogAlias", "ListCatalogAliases", "DeleteCatalogAlias"),
-)
-"""Calls about catalogs: they may name one that is not in use."""
+
+def _check_alias(request: Any) -> None:
+    """Raise CatalogForbidden unless the caller may change an alias: its token permits the name, as
+    it would a catalog's, so that an operator of some catalogs can't redirect requests for others.
+    """
+    if not access.caller.get().may_use(request.alias_id):
+        raise access.CatalogForbidden
+
+
+def _changing(name: str, check: Callable[[Any], None] | None = None) -> Any:
+    """Return the method that makes a call which changes the registry, and reads the registry again.
+    `check`: raises an error for requests that are refused."""
+
+    async def change(calls: "RegistryCalls", request: Any, _: Context) -> Any:
+        if check is not None:
+            check(request)
+        changed = await calls._registry[name](request)
+        await calls._catalogs.refresh()
+        return changed
+
+    return change
 
 
 class RegistryCalls:
@@ -29,9 +44,12 @@ class RegistryCalls:
     _registry: dict[str, Call]
     """The registry's calls by name."""
 
-    async def CreateCatalog(self, request: pb.CreateCatalogRequest, context: Context) -> pb.Catalog:
-        """Create a catalog."""
-        return await self._changed("CreateCatalog", request, pb.Catalog)
+    CreateCatalog = _changing("CreateCatalog")
+    UpdateCatalog = _changing("UpdateCatalog")
+    DeleteCatalog = _changing("DeleteCatalog")
+    UndeleteCatalog = _changing("UndeleteCatalog")
+    SetCatalogAlias = _changing("SetCatalogAlias", _check_alias)
+    DeleteCatalogAlias = _changing("DeleteCatalogAlias", _check_alias)
 
     async def GetCatalog(self, request: pb.GetCatalogRequest, context: Context) -> pb.Catalog:
         """Return a catalog."""
@@ -70,27 +88,6 @@ class RegistryCalls:
         following = page_token(PERMITTED, shown[size - 1].catalog_id) if len(shown) > size else ""
         return pb.ListCatalogsResponse(catalogs=shown[:size], next_page_token=following)
 
-    async def UpdateCatalog(self, request: pb.UpdateCatalogRequest, context: Context) -> pb.Catalog:
-        """Change a catalog."""
-        return await self._changed("UpdateCatalog", request, pb.Catalog)
-
-    async def DeleteCatalog(self, request: pb.DeleteCatalogRequest, context: Context) -> pb.Catalog:
-        """Delete a catalog."""
-        return await self._changed("DeleteCatalog", request, pb.Catalog)
-
-    async def UndeleteCatalog(
-        self, request: pb.UndeleteCatalogRequest, context: Context
-    ) -> pb.Catalog:
-        """Restore a deleted catalog."""
-        return await self._changed("UndeleteCatalog", request, pb.Catalog)
-
-    async def SetCatalogAlias(
-        self, request: pb.SetCatalogAliasRequest, context: Context
-    ) -> pb.CatalogAlias:
-        """Let a name stand for a catalog."""
-        _check_alias(request.alias_id)
-        return await self._changed("SetCatalogAlias", request, pb.CatalogAlias)
-
     async def ListCatalogAliases(
         self, request: pb.ListCatalogAliasesRequest, context: Context
     ) -> pb.ListCatalogAliasesResponse:
@@ -100,23 +97,6 @@ class RegistryCalls:
         shown = [each for each in answer.aliases if permitted(each.catalog_id)]
         return pb.ListCatalogAliasesResponse(aliases=shown)
 
-    async def DeleteCatalogAlias(
-        self, request: pb.DeleteCatalogAliasRequest, context: Context
-    ) -> pb.DeleteCatalogAliasResponse:
-        """Delete an alias."""
-        _check_alias(request.alias_id)
-        return await self._changed("DeleteCatalogAlias", request, pb.DeleteCatalogAliasResponse)
 
-    async def _changed(self, name: str, request: Any, _: type[T]) -> T:
-        """Make a call that changes the registry, and read the registry again."""
-        changed: T = await self._registry[name](request)
-        await self._catalogs.refresh()
-        return changed
-
-
-def _check_alias(alias_id: str) -> None:
-    """Raise CatalogForbidden unless the caller may change an alias: its token permits the name, as
-    it would a catalog's, so that an operator of some catalogs can't redirect requests for others.
-    """
-    if not access.caller.get().may_use(alias_id):
-        raise access.CatalogForbidden
+NAMES = tuple(name for name in vars(RegistryCalls) if not name.startswith("_"))
+"""Calls about catalogs: they may name one that is not in use."""

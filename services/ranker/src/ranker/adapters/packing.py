@@ -1,7 +1,8 @@
 """Conversion of a model to named arrays and manifest entries, and back.
 
-The tables below list the fields; a new field of `Model` is a new line there. A missing field has no
-array, so a model of an older release reads as one without the field.
+The tables below list the fields; a new field of `Model` is a new line there, but learned parts are
+those of sightline_core.parts. A missing field has no array, so a model of an older release reads as
+one without the field.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from ranker.domain.arrays import AnyArray, Neighbours
 from ranker.domain.content import Content
 from ranker.domain.events import EventType
 from ranker.domain.model import Calibration, Looks, Model, ProductFeatures, ShopperSegments
+from sightline_core.parts import BY_NEIGHBOURS, BY_NUMBER
 
 TEXTS = ("item_ids", "actors", "feature_names", "shopper_feature_names")
 """Stored as one UTF-8 blob with offsets."""
@@ -29,19 +31,11 @@ ARRAYS: Mapping[str, tuple[str, ...]] = {
     "feature_biases": ("features",),
     "shopper_feature_vectors": ("shopper_features", "dimension"),
     "popularity": ("items",),
-    "trend": ("items",),
     "styles": ("items", "style_dimension"),
     "style_mean": ("photo_dimension",),
     "style_axes": ("style_dimension", "photo_dimension"),
 }
 """Arrays of float32 with the names of their dimensions; equal names mean equal sizes."""
-
-NEIGHBOURS: Mapping[str, tuple[str, str]] = {
-    "item_item": ("items", "items"),
-    "bought_together": ("items", "items"),
-    "item_features": ("items", "features"),
-}
-"""Sparse matrices with the names of their dimensions."""
 
 REQUIRED = frozenset(
     {"item_vectors", "item_biases", "actor_vectors", "feature_vectors", "feature_biases"}
@@ -54,9 +48,9 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
     actors = sorted(model.actor_rows, key=lambda actor: model.actor_rows[actor])
     texts = {name: actors if name == "actors" else getattr(model, name) for name in TEXTS}
     found = {name: getattr(model, name) for name in ARRAYS if getattr(model, name) is not None}
-    parts = ("product_features", "segments", "looks", "content")
-    for name in (*NEIGHBOURS, *CALIBRATIONS, *parts):
-        nested = getattr(model, name)
+    found |= model.numbers
+    parts = {name: getattr(model, name) for name in (*CALIBRATIONS, *NESTED)}
+    for name, nested in (*model.neighbours.items(), *parts.items()):
         stored = [one for one in fields(nested) if one.init] if nested is not None else []
         for one in stored:
             value = getattr(nested, one.name)
@@ -70,6 +64,7 @@ def arrays_of(model: Model) -> dict[str, AnyArray]:
 
 
 CALIBRATIONS = ("calibration", "purchases")
+NESTED = ("item_features", "product_features", "segments", "looks", "content")
 _SEGMENT_ARRAYS: Mapping[str, tuple[str, ...]] = {
     "mean": ("dimension",),
     "centroids": ("segments", "dimension"),
@@ -129,11 +124,6 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         for name, of in ARRAYS.items()
         if name in REQUIRED or name in arrays
     }
-    found |= {
-        name: _neighbours(name, arrays, sizes[rows], sizes[columns])
-        for name, (rows, columns) in NEIGHBOURS.items()
-        if f"{name}_starts" in arrays
-    }
     found |= {name: _weights(words.get(name, {})) for name in WEIGHTS}
     return Model(
         version=version,
@@ -152,6 +142,17 @@ def model_of(arrays: Mapping[str, AnyArray], words: Mapping[str, Any], version: 
         purchases=_calibration("purchases", arrays, words),
         purchases_per_click=_share(words.get("purchases_per_click", 0.0)),
         examination=tuple(map(_share, words.get("place_examination", ()))),
+        neighbours={
+            name: learned
+            for name in BY_NEIGHBOURS
+            if (learned := _neighbours(name, arrays, sizes["items"], sizes["items"])) is not None
+        },
+        numbers={
+            name: _array(name, arrays[name], ("items",), sizes)
+            for name in BY_NUMBER
+            if name in arrays
+        },
+        item_features=_neighbours("item_features", arrays, sizes["items"], sizes["features"]),
         product_features=_product_features(arrays, sizes),
         looks=_looks(arrays, words.get("look_width"), sizes),
         content=_content(arrays, sizes),
@@ -298,7 +299,11 @@ def _segments(
     return ShopperSegments(**found, silhouette=_finite(silhouette))
 
 
-def _neighbours(name: str, arrays: Mapping[str, AnyArray], rows: int, columns: int) -> Neighbours:
+def _neighbours(
+    name: str, arrays: Mapping[str, AnyArray], rows: int, columns: int
+) -> Neighbours | None:
+    if f"{name}_starts" not in arrays:
+        return None
     starts, items, weights = (arrays[f"{name}_{one.name}"] for one in _PARTS)
     _check_rows(name, starts, items, rows, columns)
     weights = _array(f"{name}_weights", weights, ("entries",), {"entries": len(items)})

@@ -152,16 +152,14 @@ class Model:
     """
     attribute_keys: tuple[str, ...]
     """Attributes used as features."""
-    item_item: Neighbours | None = None
-    """Item-to-item weights; row j holds the weights given an affinity for j."""
-    bought_together: Neighbours | None = None
-    """Products bought together with each product."""
+    neighbours: Mapping[str, Neighbours] = field(default_factory=dict)
+    """By part of BY_NEIGHBOURS that was learned: weights of pairs; row j holds those of other
+    products given product j."""
+    numbers: Mapping[str, Floats] = field(default_factory=dict)
+    """By part of BY_NUMBER that was learned: (items,)."""
     popularity: Floats | None = None
     """(items,) decayed count as a share of the most popular product's at the end of training, 0 to
     1."""
-    trend: Floats | None = None
-    """(items,) base-2 logarithm of the popularity in the last weeks over the time before; 0 is
-    steady."""
     styles: Floats | None = None
     """(items, style dimension) visual style, scaled as in training; a NaN row has no photo."""
     style_mean: Floats | None = None

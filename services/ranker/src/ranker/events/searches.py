@@ -7,10 +7,10 @@ longer counts after the next count.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.searches import DAYS, SearchCount
+from ranker.record.searches import SearchRecord
 from servicekit.catalogs.known import CatalogChange
 from servicekit.clock import Clock, now_micros
 from servicekit.tasks.refreshed import Refreshed, RefreshRules
@@ -22,13 +22,6 @@ AGAIN_SECONDS = 5.0
 LONGEST_SECONDS = 3_600.0
 """Maximum seconds of a count: far above what one takes, so that it ends and serves later calls."""
 RULES = RefreshRules(COUNT_SECONDS, AGAIN_SECONDS, LONGEST_SECONDS, oldest=COUNT_SECONDS)
-
-
-class SearchReader(Protocol):
-    """The record, as counts of searches use it."""
-
-    async def counts(self, catalog_id: str, since_micros: int, floor: int) -> Sequence[SearchCount]:
-        """Return the texts that at least `floor` shoppers searched for since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,7 @@ class CountedSearches:
 class FrequentSearches:
     """Counts of searches by catalog. Not for several event loops."""
 
-    record: SearchReader
+    record: SearchRecord
     floor: int
     """Minimum number of shoppers of a text."""
     readable: bool = True

@@ -33,7 +33,6 @@ class NumberColumn:
         self.field = field
         (self._name,) = field.stored
         self._kind = field.kind
-        self._steps = field.kind.steps if isinstance(field.kind, StepsKind) else 0
         self.values: Ints = np.zeros(0, np.int64)
         """By place; NONE: a number that is unknown."""
         self.unknown = True
@@ -53,8 +52,8 @@ class NumberColumn:
 
     def asked(self, leaves: Sequence[Leaf], places: Places, lookups: Lookups) -> Numbers:  # noqa: ARG002
         values = at(self.values, places)
-        if self._steps:
-            return Numbers(len(leaves), values / self._steps, values != NONE)
+        if isinstance(self._kind, StepsKind):
+            return Numbers(len(leaves), self._kind.scaled(values), values != NONE)
         return Numbers(len(leaves), values, np.ones(len(values), np.bool_))
 
     def counted(self, asked: AskedFacet, places: Ints) -> CountedColumn:
@@ -64,8 +63,8 @@ class NumberColumn:
                 return _counted(
                     asked, steps, lambda code: _flag(asked.field, code > 0), ranged=False
                 )
-            case NumberKind(most):
-                values = steps / self._steps
+            case NumberKind(most) as kind:
+                values = kind.scaled(steps)
                 bounds = _number_bounds(asked, most, float(values.max(initial=0)))
                 found = np.searchsorted(bounds, values, side="right") - 1
                 ranges = np.where(steps == NONE, -1, found)

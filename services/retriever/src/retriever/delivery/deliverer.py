@@ -25,12 +25,12 @@ from retriever.domain.deliveries import (
     message_id,
     settle,
 )
-from retriever.ports.webhooks import Post
 from retriever.record import Record
 from servicekit.clock import Clock, now_micros
 from servicekit.errors import ServiceError
 from servicekit.keys.keyring import SigningKeys
 from servicekit.outbound.fetch import UriForbidden, UriUnreadable
+from servicekit.outbound.posting import Poster
 from servicekit.tasks.supervision import Backoff, rest, supervised, tell
 from servicekit.telemetry import get_logger
 
@@ -78,8 +78,8 @@ class Deliverer:
     catalogs: Collection[str]
     """Catalogs in use; alerts of others wait until theirs is in use again."""
     record: Record
-    steady: Post
-    retrying: Post
+    steady: Poster
+    retrying: Poster
     """For receivers whose last attempt failed."""
     keys: SigningKeys
     rules: RetryRules = field(default_factory=RetryRules)
@@ -179,7 +179,7 @@ class Deliverer:
             (self._failing.add if outcome.failure else self._failing.discard)(about)
         return outcome
 
-    async def _post(self, sender: Post, delivery: Delivery) -> AttemptOutcome:
+    async def _post(self, sender: Poster, delivery: Delivery) -> AttemptOutcome:
         body = message(delivery.lane.catalog_id, delivery.alert)
 
         def signed() -> dict[str, str]:

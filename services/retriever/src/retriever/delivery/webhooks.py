@@ -9,11 +9,11 @@ from retriever.domain import webhooks
 from retriever.domain.deliveries import TrialDelivery, headers, trial_message
 from retriever.domain.errors import WebhookInvalid, WebhookKeysMissing, WebhookNotFound
 from retriever.domain.webhooks import DeadLetter, Webhook, WebhookState
-from retriever.ports.webhooks import Post
 from retriever.record import Record
 from servicekit.clock import Clock, now_micros
 from servicekit.keys.keyring import SigningKeys
 from servicekit.outbound.fetch import UriForbidden, UriUnreadable
+from servicekit.outbound.posting import Poster
 from servicekit.rpc.requests import Pages
 
 _LETTERS = Pages[DeadLetter](50, 500, lambda letter: (letter.watch_id, letter.sequence), (str, int))
@@ -26,7 +26,7 @@ class Webhooks:
     record: Record
     keys: SigningKeys
     """Keys of the operator's file, which secrets are derived from."""
-    poster: Post
+    poster: Poster
     clock: Clock = now_micros
 
     async def create(

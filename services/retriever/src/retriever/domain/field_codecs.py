@@ -68,8 +68,8 @@ def _encoder(field: Field) -> Callable[[Any], Any]:
         case kinds.MoneyKind():
             return lambda value: (None, None) if value is None else (value.micros, value.currency)
         case kinds.StepsKind() as kind:
-            steps = kind.steps
-            return lambda value: None if value is None else round(value * steps)
+            place = kind.place
+            return lambda value: None if value is None else round(place(value))
         case _:
             return _itself
 
@@ -127,8 +127,9 @@ def _decoder(kind: FieldKind) -> Decoder:
         case kinds.NumberKind():
             steps = kind.steps
             return lambda held: None if held is None else held / steps
-        case kinds.FlagKind():
-            return lambda held: None if held is None else held > 0
+        case kinds.StepsKind():
+            fact = kind.fact
+            return lambda held: None if held is None else fact(held)
         case _:
             return _itself
 

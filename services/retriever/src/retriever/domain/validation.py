@@ -67,8 +67,8 @@ def checker(field: Field) -> Check:
             return partial(_check_choice, name)
         case kinds.MoneyKind():
             return partial(check_money, name)
-        case kinds.NumberKind() as kind:
-            return partial(_check_number, name, kind)
+        case kinds.StepsKind() as kind:
+            return partial(_check_steps, name, kind)
         case _:
             return lambda _note, value: value
 
@@ -124,11 +124,9 @@ def _check_choice(name: str, note: Note, value: Any) -> Any:
     return value
 
 
-def _check_number(name: str, kind: kinds.NumberKind, note: Note, value: float) -> float:
-    if not 0 <= value <= kind.most:
-        note(name, f"must be from 0 to {kind.most:,.15g}")
-    elif round(value, kind.decimals) != value:
-        note(name, f"must have at most {kind.decimals} decimals")
+def _check_steps(name: str, kind: kinds.StepsKind, note: Note, value: Any) -> Any:
+    if problem := kind.problem(value):
+        note(name, problem)
     return value
 
 

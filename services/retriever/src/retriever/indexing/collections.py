@@ -8,8 +8,9 @@ from retriever.domain.errors import GenerationNotFound
 from retriever.domain.generation import TEXT_SPACE, Generation, GenerationState
 from retriever.domain.index_values import CollectionState
 from retriever.indexing.reconcile import reconcile
-from retriever.ports.engine import Leader, VectorIndex
+from retriever.ports.engine import VectorIndex
 from retriever.record import Record
+from servicekit.sql.leases import Lease
 from servicekit.telemetry import get_logger
 
 log = get_logger()
@@ -61,7 +62,7 @@ def has_present_shape(generation: Generation) -> bool:
 
 
 async def reshape(
-    generation: Generation, record: Record, index: VectorIndex, leader: Leader
+    generation: Generation, record: Record, index: VectorIndex, leader: Lease
 ) -> Generation:
     """Move a generation to a collection of the present shape, and return it.
 

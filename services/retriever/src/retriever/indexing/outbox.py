@@ -1,7 +1,7 @@
 """Application of the outbox: the record's changes, applied to the index in order.
 
 A step can be killed at any point: the record holds the remaining work, and steps are idempotent.
-One process at a time runs them (`Leader`).
+One process at a time runs them (`Lease`).
 """
 
 import asyncio
@@ -13,9 +13,9 @@ from typing import TypeVar
 from retriever.domain import errors
 from retriever.domain.generation import Generation
 from retriever.domain.index_values import IndexRow
-from retriever.ports.engine import Leader, VectorIndex
+from retriever.ports.engine import VectorIndex
 from retriever.record import Record
-from servicekit.sql.leases import LeaseLost
+from servicekit.sql.leases import Lease, LeaseLost
 from servicekit.telemetry import get_logger
 
 APPLY_CHANGES = 500
@@ -46,7 +46,7 @@ class Applied:
 
 
 async def apply_outbox(
-    generation: Generation, record: Record, index: VectorIndex, leader: Leader
+    generation: Generation, record: Record, index: VectorIndex, leader: Lease
 ) -> Applied:
     """Apply the oldest changes to the index. The record's current state is written, so entries may
     be applied twice or together.
@@ -77,7 +77,7 @@ async def apply_outbox(
 
 
 async def upsert_rows(
-    generation: Generation, rows: Sequence[IndexRow], index: VectorIndex, leader: Leader
+    generation: Generation, rows: Sequence[IndexRow], index: VectorIndex, leader: Lease
 ) -> None:
     for chunk in batches(rows, UPSERT_ROWS):
         try:
@@ -95,7 +95,7 @@ async def upsert_rows(
 
 
 async def delete_rows(
-    generation: Generation, row_ids: Sequence[str], index: VectorIndex, leader: Leader
+    generation: Generation, row_ids: Sequence[str], index: VectorIndex, leader: Lease
 ) -> None:
     for chunk in batches(row_ids, DELETE_ROWS):
         async with leading(leader):
@@ -103,7 +103,7 @@ async def delete_rows(
 
 
 @asynccontextmanager
-async def leading(leader: Leader) -> AsyncIterator[None]:
+async def leading(leader: Lease) -> AsyncIterator[None]:
     """Cancel the body when another process may write. Raise LeaseLost."""
     left = leader.left()
     if left <= 0:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from retriever.domain.errors import SpaceUnavailable
 from retriever.domain.generation import DEFAULT_SPACE
@@ -23,16 +23,6 @@ class RebuildPlan:
     space: str
 
 
-class Checks(Protocol):
-    """The comparisons of index and record, which only the worker's own loop makes."""
-
-    def want(self, collection: str) -> Callable[[], int | None]:
-        """Request another comparison of a collection, which creates it again if necessary.
-
-        Return a function that returns the number of fixed rows, or None until it is done.
-        """
-
-
 async def ask(catalog_id: str, space: str, record: Record, jobs: Jobs, *, request_id: str) -> Job:
     """Ask the worker to rebuild a space's index. Raises SpaceUnavailable."""
     space = space or DEFAULT_SPACE
@@ -42,15 +32,18 @@ async def ask(catalog_id: str, space: str, record: Record, jobs: Jobs, *, reques
     return await jobs.create(REBUILD, catalog_id, RebuildPlan(space), key)
 
 
-async def rebuild(job: Job, record: Record, jobs: Jobs, checks: Checks) -> Mapping[str, Any]:
-    """Do such a job. Return its results. Raises JobCancelled, JobClaimLost.
+async def rebuild(
+    job: Job, record: Record, jobs: Jobs, want: Callable[[str], Callable[[], int | None]]
+) -> Mapping[str, Any]:
+    """Do such a job. Return its results. Raises JobCancelled, JobClaimLost. `want`: that of the
+    worker's IndexLoop, which alone compares index and record.
 
     Comparisons that fail, because the engine is away, are made again by the worker's loop: the job
     waits for them.
     """
     space = job.given(RebuildPlan).space
     live = await record.generations(job.catalog_id)
-    wanted = [checks.want(each.collection) for each in live if each.space == space]
+    wanted = [want(each.collection) for each in live if each.space == space]
     while True:
         done = [found for found in (done() for done in wanted) if found is not None]
         await jobs.progress(job, len(done), len(wanted))

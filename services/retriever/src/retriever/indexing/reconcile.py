@@ -9,8 +9,9 @@ from itertools import pairwise
 from retriever.domain.generation import Generation, GenerationState
 from retriever.indexing.backfill import WANT
 from retriever.indexing.outbox import UPSERT_ROWS, batches, delete_rows, upsert_rows
-from retriever.ports.engine import Leader, VectorIndex
+from retriever.ports.engine import VectorIndex
 from retriever.record import Record
+from servicekit.sql.leases import Lease
 
 SCAN_ROWS = 4_000
 """Rows that one step of a reconciliation compares, about."""
@@ -30,7 +31,7 @@ class Drift:
 
 
 async def reconcile(
-    generation: Generation, record: Record, index: VectorIndex, leader: Leader
+    generation: Generation, record: Record, index: VectorIndex, leader: Lease
 ) -> Drift:
     """Make the index equal to the record, range by range of the row ids.
 

@@ -97,10 +97,3 @@ class VectorIndex(Protocol):
 
     async def drop(self, collection: str) -> None:
         """Delete the collection and its rows; does nothing if it does not exist."""
-
-
-class Leader(Protocol):
-    """Leadership of this process: a single process writes to the index."""
-
-    def left(self) -> float:
-        """Return the seconds for which no other process can lead; 0 once another one may."""

@@ -62,13 +62,3 @@ class FramePhotos(Protocol):
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """Return the bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""
-
-
-class PrivateFrames(Protocol):
-    """Removes faces from frames."""
-
-    async def without_faces(
-        self, catalog_id: str, data: bytes, box: WatchBox | None = None
-    ) -> bytes:
-        """Return a photo with blurred faces; with a `box`: this part of it, a JPEG. Raises
-        ImageRejected, PhotosUnavailable, EmbedderUnavailable."""

@@ -10,7 +10,7 @@ from sightline_rules.photo_metadata import has_one_picture
 
 @dataclass(frozen=True, slots=True)
 class BlurredFrames:
-    """Blurs all faces in frames; see PrivateFrames in ports/watching.py."""
+    """Blurs all faces in frames."""
 
     finder: FaceFinder
     photos: FaceBlur
@@ -20,7 +20,8 @@ class BlurredFrames:
     ) -> bytes:
         """Return a photo with blurred faces, or a part of it. A photo that can't be searched is not
         stored. Faces are searched in the whole one, as a part may cut them, and in its first
-        picture, which is stored alone. `data`: without metadata."""
+        picture, which is stored alone. `data`: without metadata. Raises ImageRejected,
+        PhotosUnavailable, EmbedderUnavailable."""
         faces = await self.finder.faces(catalog_id, data)
         if not faces and box is None and has_one_picture(data):
             return data

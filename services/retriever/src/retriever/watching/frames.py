@@ -30,9 +30,10 @@ from retriever.domain.watches import (
     WatchPhoto,
     WatchTarget,
 )
-from retriever.ports.watching import FrameEmbedder, FramePhotos, PrivateFrames
+from retriever.ports.watching import FrameEmbedder, FramePhotos
 from retriever.record import Record
 from retriever.watching.checking import MeasuredFrame, Reading, References, check_frame, is_dark
+from retriever.watching.faces import BlurredFrames
 from servicekit.errors import ServiceError
 from servicekit.tasks.supervision import tell
 from servicekit.tasks.turns import Turns
@@ -128,7 +129,7 @@ class FrameChecks:
     record: Record
     photos: FramePhotos
     embedder: FrameEmbedder
-    private: PrivateFrames
+    private: BlurredFrames
     clock: Callable[[], int]
     """Microseconds since 1970 (UTC)."""
     known: dict[tuple[str, str, str], Sequence[Floats]] = field(default_factory=dict)

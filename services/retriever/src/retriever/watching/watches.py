@@ -20,9 +20,9 @@ from retriever.domain.watches import (
     check,
 )
 from retriever.ports.photos import Photos
-from retriever.ports.watching import PrivateFrames
 from retriever.record import Record
 from retriever.watching.checking import ended, without_ended
+from retriever.watching.faces import BlurredFrames
 from servicekit.outbound.fetch import UriForbidden
 
 ATTEMPTS = 5
@@ -35,7 +35,7 @@ class Watches:
 
     record: Record
     photos: Photos
-    private: PrivateFrames
+    private: BlurredFrames
     clock: Callable[[], int]
     """Microseconds since 1970 (UTC)."""
     check_address: Callable[[str], None]

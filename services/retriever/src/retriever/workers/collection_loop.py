@@ -130,7 +130,8 @@ class IndexLoop:
             each.looked = 0.0
 
     def want(self, collection: str) -> Callable[[], int | None]:
-        """See Checks in indexing/rebuild.py."""
+        """Request another comparison of a collection, which creates it again if necessary. Return a
+        function that returns the number of fixed rows, or None until it is done."""
         began = time.monotonic()
 
         def done() -> int | None:

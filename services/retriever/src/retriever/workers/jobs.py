@@ -13,6 +13,7 @@ from retriever.catalog.takedowns import PermittedPhotos
 from retriever.indexing import backfill, fits, generations, rebuild
 from retriever.indexing.verification.case import Tools
 from retriever.indexing.verification.verify import verify
+from retriever.workers.collection_loop import IndexLoop
 from retriever.workers.context import Worker
 from retriever.workers.tasks import Tasks
 from servicekit.errors import FailedPrecondition, Unavailable
@@ -48,7 +49,7 @@ class JobLoop:
 
     worker: Worker
     tasks: Tasks
-    checks: rebuild.Checks
+    checks: IndexLoop
     claims: JobWorker
 
     async def do_next(self, kinds: Sequence[str]) -> bool:
@@ -96,7 +97,7 @@ class JobLoop:
             case generations.DROP:
                 return await backfill.clear(job, record, worker.index, jobs)
             case rebuild.REBUILD:
-                return await rebuild.rebuild(job, record, jobs, self.checks)
+                return await rebuild.rebuild(job, record, jobs, self.checks.want)
             case fits.FIT | fits.FIT_REFERENCE:
                 fitting = fits.FitTools(record, worker.photos, worker.embedder, jobs)
                 return await fits.fit(job, fitting)

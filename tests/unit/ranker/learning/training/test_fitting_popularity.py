@@ -6,12 +6,14 @@ import pytest
 from ranker.domain.events import DAY_MICROS, EventType, Interaction
 from ranker.domain.log import log_of
 from ranker.domain.signals import Interests, Signals, interests
-from ranker.learning.training.fitting import (
+from ranker.learning.training.sums import (
+    LEARNERS,
     TREND_HALF_LIFE_DAYS,
     TREND_SHRINKAGE,
     popularity,
     trend,
 )
+from sightline_core.parts import BY_NEIGHBOURS, BY_NUMBER
 
 IDS = ("new", "old", "rare", "steady")
 
@@ -29,6 +31,10 @@ def liked(days: dict[str, list[float]]) -> Interests:
 ALL = liked(
     {"new": [0] * 40, "old": [300] * 40, "steady": [0, 300] * 20, "rare": [0], "gone": [0] * 90}
 )
+
+
+def test_every_learned_part_has_a_learner() -> None:
+    assert LEARNERS.keys() == {*BY_NEIGHBOURS, *BY_NUMBER}
 
 
 def test_popularity_is_the_share_of_the_most_popular_product_of_the_model() -> None:

@@ -67,7 +67,7 @@ def regression(sources: Matrix, targets: Matrix, weights: Matrix, penalty: float
 
 
 def before_and_after(found: Interests, ids: tuple[str, ...]) -> tuple[Matrix, Matrix, Matrix]:
-    past, coming = WINDOWS.item_item, items.NEXT
+    past, coming = WINDOWS.liked, items.NEXT
     sources, targets, weights = [], [], []
     for history in histories(found, ids):
         for place in range(1, len(history)):

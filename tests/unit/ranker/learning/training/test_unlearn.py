@@ -19,8 +19,9 @@ from ranker.domain.log import EventColumns, log_of
 from ranker.domain.model import Model
 from ranker.domain.recipe import Recipe
 from ranker.learning.forget import ForgetInModels
-from ranker.learning.training.fitting import SUMS, fitted
+from ranker.learning.training.fitting import fitted
 from ranker.learning.training.job import NOTHING_NEW, TrainingInputs
+from ranker.learning.training.sums import SUMS
 from ranker.learning.training.training_data import Given
 from ranker.learning.training.unlearn import unlearn, without_erased
 from ranker.record.erasures import ErasureRecord
@@ -54,10 +55,11 @@ def arrays(model: Model) -> dict[str, bytes]:
     found = {}
     for name in SUMS:
         value = getattr(model, name)
-        parts = {"": value}
-        if isinstance(value, Neighbours):
-            parts = {one.name: getattr(value, one.name) for one in fields(value)}
-        found |= {f"{name} {key}": array.tobytes() for key, array in parts.items()}
+        for part, learned in value.items() if isinstance(value, dict) else [(name, value)]:
+            parts = {"": learned}
+            if isinstance(learned, Neighbours):
+                parts = {one.name: getattr(learned, one.name) for one in fields(learned)}
+            found |= {f"{part} {key}": array.tobytes() for key, array in parts.items()}
     return found
 
 
@@ -153,8 +155,7 @@ async def test_a_model_of_which_nobody_is_left_has_no_neighbours(
     model = await read(shop, version)
     assert model.popularity is not None
     assert not model.popularity.any()
-    assert model.bought_together is not None
-    assert not len(model.bought_together.items)
+    assert not len(model.neighbours["bought_together"].items)
 
 
 @pytest.mark.full
@@ -223,8 +224,7 @@ def guesses(model: Model, group: list[list[int]]) -> tuple[np.ndarray, np.ndarra
     """Return an attacker's scores for whether a model was trained on these histories: how strongly
     it relates their products, by its sums and by LightFM's vectors."""
     related = np.zeros((ITEMS, ITEMS))
-    for found in (model.item_item, model.bought_together):
-        assert found is not None
+    for found in model.neighbours.values():
         rows = np.repeat(np.arange(ITEMS), np.diff(found.starts))
         related[rows, found.items] += found.weights
     near = model.item_vectors @ model.item_vectors.T

@@ -50,7 +50,7 @@ def shop() -> Model:
             made,
             styles=styles,
             style_space="v1",
-            trend=np.linspace(-1, 1, 16, dtype=np.float32),
+            numbers={"trend": np.linspace(-1, 1, 16, dtype=np.float32)},
         ),
         PRODUCTS,
         crowd,

@@ -64,8 +64,7 @@ def trained(seed: int = 0, dimension: int = 3) -> Model:
             np.array([count for _, count in kept], np.float32),
         ),
         feature_biases=np.array(list(biases.values()), np.float32),
-        item_item=dense,
-        bought_together=dense,
+        neighbours={"item_item": dense, "bought_together": dense},
         styles=styles,
         blend={"taste": 1.0, "session": 2.0, "item_item": 0.5, "bought_together": 0.25},
     )

@@ -84,8 +84,10 @@ def neighbourly() -> Model:
     zero, two = np.array([0], np.int32), np.array([2], np.int32)
     return replace(
         MODEL,
-        item_item=Neighbours(np.array([0, 1, 1, 1]), two, weights),
-        bought_together=Neighbours(np.array([0, 0, 1, 1]), zero, weights),
+        neighbours={
+            "item_item": Neighbours(np.array([0, 1, 1, 1]), two, weights),
+            "bought_together": Neighbours(np.array([0, 0, 1, 1]), zero, weights),
+        },
         blend={"item_item": 1.0, "bought_together": 1.0},
     )
 

@@ -89,7 +89,7 @@ def with_neighbours(pairs: dict[tuple[str, str], float]):
     starts = np.searchsorted(rows, np.arange(len(MODEL.item_ids) + 1))
     table = Neighbours(starts, items.astype(np.int32), weights.astype(np.float32))
     blend = {"taste": 1.0, "session": 1.0, "item_item": 10.0}
-    return dataclasses.replace(MODEL, item_item=table, blend=blend)
+    return dataclasses.replace(MODEL, neighbours={"item_item": table}, blend=blend)
 
 
 async def test_what_goes_with_the_last_products_is_named_before_what_is_closest() -> None:
@@ -124,7 +124,8 @@ def test_nearest_vectors_and_neighbours_together_miss_none_of_the_best(
         items=np.concatenate(each).astype(np.int32),
         weights=draw.uniform(0, 1, 2000).astype(np.float32),
     )
-    made = dataclasses.replace(made, item_item=table, blend={"session": 1.0, "item_item": weight})
+    blend = {"session": 1.0, "item_item": weight}
+    made = dataclasses.replace(made, neighbours={"item_item": table}, blend=blend)
     shopper = fold_in.of(made, "x", ["p007", "p100"])
     vector, bias = parts.query(made, shopper, parts.factors(made))
     nearest = best((made.item_vectors @ vector + bias * made.item_biases).astype(float), top_k)

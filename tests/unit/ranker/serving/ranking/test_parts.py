@@ -12,6 +12,7 @@ from ranker.domain.features import shopper_feature_names
 from ranker.domain.model import Model
 from ranker.serving.ranking import fold_in, parts
 from ranker.serving.ranking.fold_in import LIKED_PRIOR, FoldIn, HistoryWindow, HistoryWindows
+from sightline_core.parts import BY_NUMBER
 from tests.fakes.ranker import model
 
 IDS = tuple("abcd")
@@ -35,10 +36,9 @@ def full(**fields: object) -> Model:
         score_scale=4.0,
     )
     values: dict[str, object] = {
-        "item_item": neighbours(TABLE),
-        "bought_together": neighbours(TOGETHER),
+        "neighbours": {"item_item": neighbours(TABLE), "bought_together": neighbours(TOGETHER)},
         "popularity": np.array([1.0, 0.25, 0.0, 0.04], np.float32),
-        "trend": np.array([0.0, 1.5, -0.5, 0.25], np.float32),
+        "numbers": dict.fromkeys(BY_NUMBER, np.array([0.0, 1.5, -0.5, 0.25], np.float32)),
         "blend": dict.fromkeys(parts.OWN_PARTS, 1.0),
         **fields,
     }
@@ -46,7 +46,7 @@ def full(**fields: object) -> Model:
 
 
 def test_neighbours_of_the_last_products_add_up_and_fade() -> None:
-    windows = HistoryWindows(item_item=HistoryWindow(2, decay=0.5))
+    windows = HistoryWindows(liked=HistoryWindow(2, decay=0.5))
     shopper = fold_in.of(full(), "x", ["a", "new", "b", "d"], windows=windows)
     found = parts.raw_parts(full(), shopper, parts.all_items(full()))
     evidence = 1.5 / (1.5 + LIKED_PRIOR)
@@ -56,10 +56,10 @@ def test_neighbours_of_the_last_products_add_up_and_fade() -> None:
 def test_only_what_was_bought_speaks_for_what_is_bought_with_it() -> None:
     made = full()
     viewed = parts.raw_parts(made, fold_in.of(made, "x", ["a", "c"]), parts.all_items(made))
-    assert parts.BOUGHT_TOGETHER not in viewed
+    assert "bought_together" not in viewed
     shopper = fold_in.of(made, "x", ["a", "c"], bought=["c"])
     found = parts.raw_parts(made, shopper, parts.all_items(made))
-    np.testing.assert_allclose(found[parts.BOUGHT_TOGETHER], TOGETHER[2])
+    np.testing.assert_allclose(found["bought_together"], TOGETHER[2])
 
 
 def test_candidates_get_what_the_whole_catalog_gives_them_and_unseen_ones_no_neighbours() -> None:
@@ -250,7 +250,7 @@ def test_the_last_products_account_for_the_parts_that_rest_on_them() -> None:
     )
     items = parts.all_items(made).at(np.array([3, 1]))
     raw, terms = parts.raw_parts(made, shopper, items), parts.terms(made, shopper, items)
-    assert set(terms) == {parts.SESSION, parts.ITEM_ITEM, parts.BOUGHT_TOGETHER}
+    assert set(terms) == {parts.SESSION, parts.ITEM_ITEM, "bought_together"}
     for name, each in terms.items():
         np.testing.assert_allclose(each.sum(axis=1), raw[name], rtol=1e-6)
     np.testing.assert_allclose(terms[parts.ITEM_ITEM][0], [0.0, 0.25 * TABLE[0, 3]])
@@ -268,8 +268,8 @@ def test_neighbours_are_those_in_the_parts_that_count() -> None:
         return parts.neighbour_rows(made, shopper, dict.fromkeys(names, 1.0)).tolist()
 
     assert found(parts.ITEM_ITEM) == [0, 1, 3]
-    assert found(parts.BOUGHT_TOGETHER, parts.TASTE) == [2]
-    assert found(parts.BOUGHT_TOGETHER, parts.ITEM_ITEM) == [0, 1, 2, 3]
+    assert found("bought_together", parts.TASTE) == [2]
+    assert found("bought_together", parts.ITEM_ITEM) == [0, 1, 2, 3]
     assert found(parts.TASTE) == []
 
 
@@ -278,5 +278,5 @@ def test_the_trend_counts_for_everybody_of_whom_something_is_known() -> None:
     for actor, viewed in (("ann", []), ("x", ["a"])):
         shopper = fold_in.of(made, actor, viewed)
         found = parts.raw_parts(made, shopper, parts.all_items(made))
-        np.testing.assert_allclose(found[parts.TREND], [0.0, 1.5, -0.5, 0.25])
-    assert parts.TREND not in parts.raw_parts(made, FoldIn(), parts.all_items(made))
+        np.testing.assert_allclose(found["trend"], [0.0, 1.5, -0.5, 0.25])
+    assert "trend" not in parts.raw_parts(made, FoldIn(), parts.all_items(made))

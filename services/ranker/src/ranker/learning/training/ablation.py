@@ -23,7 +23,7 @@ from ranker.learning.training.photo_vectors import Explained
 from ranker.learning.training.recipe_validation import METRIC, Validation
 from ranker.learning.training.search import RecipeTrial
 from ranker.learning.training.training_data import Given
-from ranker.serving.ranking.parts import CONTENT, OWN_PARTS
+from ranker.serving.ranking.parts import OWN_PARTS
 
 Refitted = Callable[[Recipe, bool], Model]
 """(recipe, with the shoppers' attributes) to the model of the validation split."""
@@ -109,7 +109,7 @@ def _parts(
 ) -> tuple[Mapping[str, float], Sequence[Addition]]:
     """Return the remaining weights, and the contribution of each part to the others. Only the part
     that adds least is removed at a time, so that one of two equivalent parts stays. Popularity
-    stays for unknown shoppers; `content` is tested on products (`of_content`)."""
+    stays for unknown shoppers; `content` is tested on products (`of_products`)."""
     weights = dict(model.blend)
     found_parts: dict[str, Addition] = {}
     while True:
@@ -127,19 +127,9 @@ def _parts(
         weights[least], gains = 0.0, others[least]
 
 
-def of_photos(found: Explained) -> Addition:
-    """Return the contribution of photos: the share that they explain of products outside the
-    training."""
-    return _of_products(STYLE, found)
-
-
-def of_content(found: Explained) -> Addition:
-    """Return the contribution of `content`: the share that features explain of the scores of
-    products outside the training."""
-    return _of_products(CONTENT, found)
-
-
-def _of_products(part: str, found: Explained) -> Addition:
+def of_products(part: str, found: Explained) -> Addition:
+    """Return the contribution of photos (STYLE) or of `content`: the share that these explain of
+    the scores of products outside the training."""
     return Addition(
         part=part,
         metric="explained",

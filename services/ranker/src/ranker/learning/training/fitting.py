@@ -3,7 +3,7 @@ equal data in any order give equal models, bit for bit.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,18 +13,15 @@ import numpy.typing as npt
 from ranker.adapters.lightfm import LearnedFactors, learn
 from ranker.domain.arrays import Doubles, Floats, Neighbours
 from ranker.domain.content import Content
-from ranker.domain.events import DAY_MICROS
 from ranker.domain.features import ID_KIND
-from ranker.domain.log import EventColumns
 from ranker.domain.model import Looks, Model
 from ranker.domain.recipe import Recipe
 from ranker.domain.signals import Interests
-from ranker.learning.training.baskets import bought_together
 from ranker.learning.training.content import LearnedContent, actor_contents, learn_content
-from ranker.learning.training.items import item_item
 from ranker.learning.training.matrices import CHUNK
 from ranker.learning.training.neighbours import places
 from ranker.learning.training.photo_vectors import Explained, predict_photo_vectors
+from ranker.learning.training.sums import SUMS, sums
 from ranker.learning.training.training_data import Given, TrainingMatrices, training_matrices
 from ranker.serving.ranking import fold_in, parts
 
@@ -241,64 +238,8 @@ def with_content(model: Model, content: Content | None, found: Interests) -> Mod
     return replace(model, content=content, actor_contents=contents)
 
 
-SUMS = ("item_item", "bought_together", "popularity", "trend")
-"""Parts of a model that are computed from sums over all shoppers. Without a shopper's events they
-are what a training without that shopper computes."""
-
-
-def sums(
-    found: Interests, log: EventColumns, item_ids: Sequence[str], recipe: Recipe
-) -> dict[str, Any]:
-    """Return the `SUMS` of products. `found`: the interests of these events."""
-    return {
-        "item_item": item_item(found, item_ids, recipe),
-        "bought_together": bought_together(log, item_ids, recipe),
-        "popularity": popularity(found, item_ids),
-        "trend": trend(found, item_ids),
-    }
-
-
 def _dense(values: npt.NDArray[np.float32]) -> Floats:
     return np.ascontiguousarray(values, np.float32)
-
-
-TREND_HALF_LIFE_DAYS = 14.0
-"""Half-life of affinities in the recent period, in days."""
-TREND_SHRINKAGE = 10.0
-"""Prior number of recent affinities of each product, so that few affinities cause no trend."""
-
-
-def popularity(found: Interests, item_ids: Sequence[str]) -> Floats:
-    """Return interest relative to the most popular product, (items,), 0 to 1; 0 without any."""
-    total = _sum_by_item(found, item_ids, found.weight)
-    return (total / (total.max(initial=0.0) or 1.0)).astype(np.float32)
-
-
-def trend(found: Interests, item_ids: Sequence[str]) -> Floats:
-    """Return the trend of each product, (items,): 1: interest doubled, 0: steady.
-
-    It is the base-2 logarithm of the interest of the last weeks over the interest expected from
-    the product's share of all time.
-
-    An interest is recent by a half-life of 14 days before the newest one. Both sides get ten
-    affinities of the usual weight on top, so that a product with few affinities counts as steady.
-    """
-    if not len(found):
-        return np.zeros(len(item_ids), np.float32)
-    age = (found.time.max() - found.time) / (TREND_HALF_LIFE_DAYS * DAY_MICROS)
-    recent = _sum_by_item(found, item_ids, found.weight * np.exp2(-age))
-    always = _sum_by_item(found, item_ids, found.weight)
-    expected = always * recent.sum() / (always.sum() or 1.0)
-    more = TREND_SHRINKAGE * found.weight.mean()
-    ratio: Floats = np.log2((recent + more) / (expected + more)).astype(np.float32)
-    return ratio
-
-
-def _sum_by_item(found: Interests, item_ids: Sequence[str], values: Doubles) -> Doubles:
-    row = places(found.items, item_ids)[found.item]
-    known = row >= 0
-    total: Doubles = np.bincount(row[known], values[known], minlength=len(item_ids)).astype(float)
-    return total
 
 
 QUANTILE = 0.99

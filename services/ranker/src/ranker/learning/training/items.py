@@ -171,7 +171,7 @@ _KINDS = {
 
 
 def windows(
-    affinities: AffinitySequence, past: HistoryWindow = WINDOWS.item_item
+    affinities: AffinitySequence, past: HistoryWindow = WINDOWS.liked
 ) -> tuple[Any, Any, Doubles]:
     """Return, for each affinity except each shopper's first, the preceding affinities, the
     following ones (itself included) and the weight: two CSR matrices (affinities, products), rows

@@ -27,7 +27,7 @@ from ranker.learning.evaluation.evaluate import (
     evaluate,
 )
 from ranker.learning.evaluation.splits import split_globally
-from ranker.learning.training.ablation import BlendChoice, ablate, of_content, of_photos
+from ranker.learning.training.ablation import STYLE, BlendChoice, ablate, of_products
 from ranker.learning.training.blend import choose
 from ranker.learning.training.describing import described
 from ranker.learning.training.fitting import Fitted, Progress, fitted
@@ -36,6 +36,7 @@ from ranker.learning.training.recipe_validation import SHARE, Validation, valida
 from ranker.learning.training.refit import State, refitted
 from ranker.learning.training.search import Budget, search
 from ranker.learning.training.training_data import Given, check
+from ranker.serving.ranking.parts import CONTENT
 
 NO_SEARCH = Budget(0, 0.0)
 
@@ -102,10 +103,9 @@ def train(
     made, learned = as_served(fit(given.log, steps.last()), given, given.log, chosen.recipe)
     model = described(made.model, given.products, made.interests, chosen.recipe.seed)
     made = replace(made, model=model)
-    if made.explained is not None:
-        chosen = replace(chosen, additions=(*chosen.additions, of_photos(made.explained)))
-    if made.described is not None:
-        chosen = replace(chosen, additions=(*chosen.additions, of_content(made.described)))
+    for part, explained in ((STYLE, made.explained), (CONTENT, made.described)):
+        if explained is not None:
+            chosen = replace(chosen, additions=(*chosen.additions, of_products(part, explained)))
     known = {one.name: getattr(chosen, one.name) for one in fields(chosen)}
     return Trained(**known, fitted=made, learned=learned, report=report)
 

@@ -1,6 +1,6 @@
 """Exact unlearning of what models compute from sums over all shoppers' events (extra `train`).
 
-For each kept model these parts (`fitting.SUMS` and `content`) are computed again from the present
+For each kept model these parts (`sums.SUMS` and `content`) are computed again from the present
 events of its period, in which an erased shopper has none. They are then the arrays of a training
 without the shopper, bit for bit: exact unlearning in the sense of Cao and Yang 2015 ("Towards
 Making Systems Forget with Machine Unlearning", IEEE S&P). LightFM's part can't be subtracted.
@@ -18,7 +18,8 @@ from ranker.domain.model import Model, ModelRecord
 from ranker.domain.recipe import Recipe, recipe_of
 from ranker.domain.signals import interests
 from ranker.learning.kept_models import KeptModels
-from ranker.learning.training.fitting import content_of, sums, with_content
+from ranker.learning.training.fitting import content_of, with_content
+from ranker.learning.training.sums import sums
 from ranker.record.erasures import ErasureRecord
 from ranker.record.events import EventRecord
 from servicekit.sql.database import Database

@@ -111,7 +111,7 @@ def of_product(
             if kind.startswith(features.ATTRIBUTE_KIND)
         ),
         popularity=popularity,
-        trend=None if model.trend is None else float(model.trend[row]),
+        trend=None if (trend := model.numbers.get("trend")) is None else float(trend[row]),
         style=style,
         style_space_version=model.style_space if style else "",
         similar_style_product_ids=similar,

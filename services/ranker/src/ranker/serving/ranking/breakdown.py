@@ -7,12 +7,11 @@ A part p of product i is ``factor_p × raw_p,i`` (parts.py), and each raw part i
                                                   nobody liked in training
     session          Σ_j d_j · x_i·x_j            j = the last products of interest, d_j what each
                                                   counts in their mean
-    item_item        Σ_j d_j · W[j, i]
-    bought_together  Σ_j d_j · T[j, i]
+    by neighbours    Σ_j d_j · W[j, i]            W = the part's `Model.neighbours`
     content          Σ_f y_f·p                     f = features and pairs of features of a product
                                                    that nobody liked; less the usual product's
 
-Popularity, trend and the similarities to signals are one contribution each here; the gateway, which
+Popularity, numbers and similarities to signals are one contribution each here; the gateway, which
 knows the signals, splits the latter. The remainder of a part after its named contributions is one
 more contribution, so that the sum is exact. It holds rounding of single precision and, for models
 that do not store the composition of their vectors, features that a product had in training.
@@ -37,17 +36,10 @@ from ranker.domain.features import (
 )
 from ranker.domain.model import Model
 from ranker.serving.ranking import parts
-from ranker.serving.ranking.fold_in import FoldIn, LastProducts
-from ranker.serving.ranking.parts import (
-    BOUGHT_TOGETHER,
-    CONTENT,
-    ITEM_ITEM,
-    SESSION,
-    TASTE,
-    UNKNOWN,
-    Items,
-)
+from ranker.serving.ranking.fold_in import FoldIn
+from ranker.serving.ranking.parts import CONTENT, TASTE, UNKNOWN, Items, last_products
 from ranker.serving.ranking.rank import RankCandidates, ScoredCandidates, represent
+from sightline_core.parts import BY_LAST
 from sightline_rules.fast_dataclass import fast_dataclass
 
 Contributions = tuple[tuple[str, float], ...]
@@ -82,7 +74,7 @@ class Evidence:
         """Return the contribution of each last product to these parts, where they have any:
         (ranked, last products of the part)."""
         ranking, factors, used = self.ranking, self.factors, list[str]()
-        for part in (SESSION, ITEM_ITEM, BOUGHT_TOGETHER):
+        for part in BY_LAST:
             if part in wanted and part in ranking.parts and part in factors:
                 used += (part,)
         if not used or self.model is None or ranking.items is None:
@@ -93,12 +85,7 @@ class Evidence:
     def last_products(self, part: str) -> Sequence[str]:
         """Return the last products of a part, in the order of `terms`."""
         ids = self.model.item_ids if self.model else ()
-        return [*map(ids.__getitem__, self._last(part).rows.tolist())]
-
-    def _last(self, part: str) -> LastProducts:
-        if part == SESSION:
-            return self.shopper.recent
-        return self.shopper.liked if part == ITEM_ITEM else self.shopper.bought
+        return [*map(ids.__getitem__, last_products(self.shopper, part).rows.tolist())]
 
     def sources(self, wanted: Container[str]) -> Mapping[str, Sequence[str]]:
         """Return by part, of these, the last product, other than itself, that adds most to each
@@ -106,7 +93,7 @@ class Evidence:
         items, found = self.ranking.items, dict[str, Sequence[str]]()
         ids = self.model.item_ids if self.model else ()
         for part, terms in self.terms(wanted).items():
-            last = self._last(part).rows
+            last = last_products(self.shopper, part).rows
             if items is not None and items.rows is not None:
                 terms[items.rows[self.ranking.rows][:, None] == last] = 0
             best = last[terms.argmax(axis=1)]
@@ -316,22 +303,16 @@ def split(evidence: Evidence) -> dict[str, tuple[Contributions, ...]]:
 
     They sum to the value, to 1e-6 × the sum of their absolute values.
     """
-    terms = evidence.terms((SESSION, ITEM_ITEM, BOUGHT_TOGETHER))
+    terms = evidence.terms(BY_LAST)
     found = {part: _by_product(evidence, part, values) for part, values in terms.items()}
-    if evidence.tastes:
-        factor, values = evidence.factors[TASTE], evidence.ranking.parts[TASTE].tolist()
-        made = evidence.features(range(len(values)))
-        found[TASTE] = tuple(
-            _whole([(name, factor * gain) for name, gain in made[place]], value, OTHER)
-            for place, value in enumerate(values)
-        )
-    contents = evidence.contents(range(len(evidence.ranking.rows)))
-    if contents and CONTENT in evidence.factors:
-        factor, values = evidence.factors[CONTENT], evidence.ranking.parts[CONTENT].tolist()
-        found[CONTENT] = tuple(
-            _whole([(name, factor * gain) for name, gain in contents[place]], value, OTHER)
-            for place, value in enumerate(values)
-        )
+    places = range(len(evidence.ranking.rows))
+    for part, made in ((TASTE, evidence.features(places)), (CONTENT, evidence.contents(places))):
+        if made and part in evidence.factors:
+            factor, values = evidence.factors[part], evidence.ranking.parts[part].tolist()
+            found[part] = tuple(
+                _whole([(name, factor * gain) for name, gain in made[place]], value, OTHER)
+                for place, value in enumerate(values)
+            )
     return found
 
 

@@ -9,13 +9,11 @@ NEW                  it was given an exploration place
 of BRANCHES          a branch's score, by the kind of the branch          cosine, match
                                                                           or score
 LIKED_TOGETHER       similarity of behaviour                              cosine
-LIKED_TOGETHER       item_item: the last product that adds most           product_id
-SIMILAR_TO_VIEWED    session: the last product that adds most             product_id
-VIEWED_RECENTLY      session, item_item: only the product itself adds
-BOUGHT_WITH          bought_together: the last product that adds most     product_id
+of BEHAVIOUR         a part of BY_LAST: the last product that adds most   product_id
+VIEWED_RECENTLY      a part of BY_LAST: only the product itself adds
 MATCHES_TASTE        taste, content: the feature that adds most to the    feature, value
                      score
-POPULAR              popularity, trend
+of BEHAVIOUR         any other part of behaviour
 ===================  ===================================================  ==================
 
 Callers that know titles can replace the sentence of a reason with a product_id; see the gateway.
@@ -120,9 +118,9 @@ def _evidence_of(
         return map(_by_feature, evidence.strongest(part, places))
     if part in sources:
         best = map(sources[part].__getitem__, places.tolist())
-        return map(_by_product, repeat(BEHAVIOUR[part]), best)
+        return map(_by_product, repeat(BEHAVIOUR[part].reason), best)
     if part in BEHAVIOUR:  # of the last products' parts: the shopper has fewer events than then
-        return repeat((BEHAVIOUR[part], ()))
+        return repeat((BEHAVIOUR[part].reason, ()))
     if part in NUMBERS:  # the gateway words it: the value of a margin tells a cost
         return repeat((part.upper(), ()))
     similarities = evidence.candidates.similarities[part][evidence.ranking.rows[places]].tolist()

@@ -39,7 +39,7 @@ vector. On MovieLens-100k they lift nDCG@10 from .18 to .28 within the hour, and
 weeks."""
 
 BASKET = frozenset({EventType.ADD_TO_CART, EventType.PURCHASE})
-"""Event types whose products count for `bought_together`."""
+"""Event types whose products count for parts of PartKind.BOUGHT."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -60,9 +60,11 @@ class HistoryWindows:
     session: HistoryWindow = HistoryWindow(5)
     """On MovieLens-100k nDCG@10 of unseen users was .1744, .2271, .2277 and .2319 with the last 1,
     3, 5 and 10; with trained users the best was 5."""
-    item_item: HistoryWindow = HistoryWindow(50, 0.95)
-    """Length and decay as in the training of transitions (learning/training/items.py)."""
-    bought_together: HistoryWindow = HistoryWindow(10)
+    liked: HistoryWindow = HistoryWindow(50, 0.95)
+    """Of parts of PartKind.LIKED. Length and decay as in the training of transitions
+    (learning/training/items.py)."""
+    bought: HistoryWindow = HistoryWindow(10)
+    """Of parts of PartKind.BOUGHT."""
     content: HistoryWindow = HistoryWindow(50)
     """Of shoppers who were not in training; the others' vectors hold all that they liked."""
 
@@ -94,9 +96,9 @@ class FoldIn:
     recent: LastProducts = NOTHING
     """Last products of `session`, which is the sum of their vectors times `decays`."""
     liked: LastProducts = NOTHING
-    """Last products whose item-item neighbours are scored."""
+    """Last products of interest, for parts of PartKind.LIKED."""
     bought: LastProducts = NOTHING
-    """Last products bought or put into the cart, for `bought_together`."""
+    """Last products bought or put into the cart, for parts of PartKind.BOUGHT."""
     content: Floats | None = None
     """Vector in the model's `content`, by all that a trained shopper liked in training, else by the
     last products. It does not fade."""
@@ -166,7 +168,7 @@ def of(
         return FoldIn(long_term, content=content, usual=usual, trained=trained)
     prior = SESSION_PRIOR if long_term is None else 0.0
     recent = replace(recent, decays=recent.decays / (recent.decays.sum() / fresh + prior))
-    liked = _last_products(model, products, windows.item_item, fresh)
+    liked = _last_products(model, products, windows.liked, fresh)
     if long_term is None:
         evidence = liked.decays.sum()
         liked = replace(liked, decays=liked.decays * evidence / (evidence + LIKED_PRIOR))
@@ -175,7 +177,7 @@ def of(
         session=recent.decays.astype(np.float32) @ model.item_vectors[recent.rows],
         recent=recent,
         liked=liked,
-        bought=_last_products(model, bought, windows.bought_together, fresh),
+        bought=_last_products(model, bought, windows.bought, fresh),
         content=content,
         usual=fresh if trained else len(liked.rows) / (len(liked.rows) + FEW),
         trained=trained,

@@ -7,16 +7,16 @@ product i and a shopper with the trained vector u, whose last products of intere
                                                    attributes were
     session_i         = x_i·m                      with u
                       = x_i·m + β_i                without
-    item_item_i       = Σ_j d_j · W[j, i]
-    bought_together_i = Σ_j d_j · T[j, i]          j = those bought or put into the cart
+    neighbours_i      = Σ_j d_j · W[j, i]          of BY_NEIGHBOURS; for PartKind.BOUGHT,
+                                                   j = those bought or put into the cart
     content_i         = c_i·p                      products that nobody liked in training
-    trend_i           = log2 of recent interest over usual interest
+    number_i          = `Model.numbers` of i       of BY_NUMBER
     popularity_i      = √share_i                   only where nothing is known of the shopper, or
                                                    of those in training, as last products fade
 
 x_i and β_i are the product's vector and bias; m is the mean of x_j, weighed by d_j and, where there
-is no u, shrunk; W and T are `Model.item_item` and `Model.bought_together`; c_i predicts W's column
-from the product's features, and p is the shopper's vector there (domain/content.py); fold_in.py
+is no u, shrunk; W is the part's own of `Model.neighbours`; c_i predicts item_item's column from the
+product's features, and p is the shopper's vector there (domain/content.py); fold_in.py
 defines the history window of each part, the decay d_j, and the fading with the time since the last
 interest. A part of a score is ``weight × blend / scale × raw``, where the weight is the scene's,
 and blend and scale are the model's (`factors`). The blend is that of shoppers in the middle of a
@@ -35,14 +35,11 @@ from ranker.domain.arrays import Doubles, Floats, Ints, Neighbours
 from ranker.domain.content import Content
 from ranker.domain.model import Model
 from ranker.serving.ranking.fold_in import NOBODY, FoldIn, LastProducts
-from sightline_core.parts import BEHAVIOUR
+from sightline_core.parts import BEHAVIOUR, BY_LAST, BY_LIKED, BY_NEIGHBOURS
 from sightline_rules.fast_dataclass import fast_dataclass
 
 TASTE, SESSION, POPULARITY = "taste", "session", "popularity"
-ITEM_ITEM, BOUGHT_TOGETHER, TREND = "item_item", "bought_together", "trend"
-CONTENT = "content"
-ANCHORED = (SESSION, ITEM_ITEM, BOUGHT_TOGETHER)
-"""Parts that use a request's anchors, if it has any."""
+ITEM_ITEM, CONTENT = "item_item", "content"
 OWN_PARTS = tuple(BEHAVIOUR)
 """Names of all parts that the ranker computes, as in answers."""
 
@@ -110,8 +107,10 @@ def raw_parts(
         parts[name] = items.take(sums)
     if shopper.content is not None and items.contents is not None and CONTENT in wanted:
         parts[CONTENT] = (items.contents @ shopper.content).astype(np.float64)
-    if shopper.personal and model.trend is not None and TREND in wanted:
-        parts[TREND] = items.take(model.trend).astype(np.float64)
+    if shopper.personal:
+        for name in model.numbers:
+            if name in wanted:
+                parts[name] = items.take(model.numbers[name]).astype(np.float64)
     if shopper.by_popularity and model.popularity is not None and POPULARITY in wanted:
         parts[POPULARITY] = items.take(np.sqrt(model.popularity, dtype=np.float64))
     return parts
@@ -165,7 +164,7 @@ def _usual(model: Model, shopper: FoldIn) -> dict[str, float]:
     """Return the model's blend. Popularity and parts by anchors count even if their weight in it is
     0, because it was learned from last products instead of anchors."""
     blend = model.blend or DEFAULT_BLEND
-    alone = (POPULARITY, *(ANCHORED if shopper.anchored else ()))
+    alone = (POPULARITY, *(BY_LAST if shopper.anchored else ()))
     return {**blend, **{name: blend.get(name) or 1.0 for name in alone}}
 
 
@@ -197,8 +196,11 @@ def blended(
         scores += factors[name] * (sums if rows is None else sums[rows])
     if shopper.content is not None and model.content is not None and CONTENT in factors:
         _add_content(scores, factors[CONTENT], model.content, shopper.content, rows)
-    if shopper.personal and model.trend is not None and TREND in factors:
-        scores += factors[TREND] * (model.trend if rows is None else model.trend[rows])
+    if shopper.personal:
+        for name in model.numbers:
+            if name in factors:
+                values = model.numbers[name]
+                scores += factors[name] * (values if rows is None else values[rows])
     if shopper.by_popularity and model.popularity is not None and POPULARITY in factors:
         shares = model.popularity if rows is None else model.popularity[rows]
         scores += factors[POPULARITY] * np.sqrt(shares)
@@ -229,8 +231,7 @@ def terms(
     model: Model, shopper: FoldIn, items: Items, wanted: Container[str] = OWN_PARTS
 ) -> dict[str, Doubles]:
     """Return the contribution of each last product to the raw parts computed from them, by part.
-    Each is (n, products of the part's last): session by `shopper.recent`, item_item by
-    `shopper.liked`, bought_together by `shopper.bought`. A row's sum is the raw part; for `session`
+    Each is (n, products of the part's `last_products`). A row's sum is the raw part; for `session`
     of shoppers without a long-term vector it lacks the product's bias."""
     found = {}
     if shopper.session is not None and SESSION in wanted:
@@ -244,8 +245,7 @@ def terms(
     for name, (named, weights, columns, _) in _neighbourly(model, shopper, wanted):
         at = places[named]
         (there,) = at.nonzero()
-        count = (shopper.liked if name == ITEM_ITEM else shopper.bought).rows.size
-        found[name] = np.zeros((rows.size, count))
+        found[name] = np.zeros((rows.size, last_products(shopper, name).rows.size))
         found[name][at[there] - 1, columns[there]] = weights[there]
     return found
 
@@ -265,6 +265,13 @@ def new_rows(model: Model, shopper: FoldIn, factors: Mapping[str, float]) -> Int
     return content.rows if len(content.rows) <= MOST_NEW else np.zeros(0, np.int64)
 
 
+def last_products(shopper: FoldIn, part: str) -> LastProducts:
+    """Return the last products that a part of BY_LAST follows."""
+    if part == SESSION:
+        return shopper.recent
+    return shopper.liked if part in BY_LIKED else shopper.bought
+
+
 Gathered: TypeAlias = tuple[npt.NDArray[np.int32], Floats, Ints, Doubles]
 """Neighbours of all last products one after another: rows, weights times decays, and the index of
 the last product; and Σ_j decay_j · weights[j, i] for every product i of the model, (items,)."""
@@ -277,13 +284,11 @@ def _neighbourly(
     any, gathered once for the shopper of a request."""
     kept: dict[str, Gathered] = {} if shopper.gathered is None else shopper.gathered
     found: tuple[tuple[str, Gathered], ...] = ()
-    for name, neighbours, last in (
-        (ITEM_ITEM, model.item_item, shopper.liked),
-        (BOUGHT_TOGETHER, model.bought_together, shopper.bought),
-    ):
-        if neighbours is not None and last.rows.size and name in wanted:
+    for name in BY_NEIGHBOURS:
+        last = shopper.liked if name in BY_LIKED else shopper.bought
+        if last.rows.size and name in wanted and name in model.neighbours:
             if name not in kept:
-                kept[name] = _gathered(neighbours, last)
+                kept[name] = _gathered(model.neighbours[name], last)
             found += ((name, kept[name]),)
     return found
 

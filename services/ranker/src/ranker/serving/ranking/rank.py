@@ -6,8 +6,8 @@ The raw score of candidate i is the plain sum of its parts::
 
     part b_i    = w_b · cosine_b,i                 b = visual, text, collaborative, …;
                                                    0 where the branch did not name i
-    part p_i    = w_p · blend_p · raw_p,i / s_p    p = taste, session, item_item, bought_together,
-                                                   and popularity without a history
+    part p_i    = w_p · blend_p · raw_p,i / s_p    p = those of BEHAVIOUR; popularity without a
+                                                   history
 
 The weights w come with the request from the scene: they balance behaviour and similarity. The blend
 and the scales s belong to the model: they balance the kinds of behaviour, and scale each to about

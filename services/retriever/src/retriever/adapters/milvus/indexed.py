@@ -6,7 +6,6 @@ for the rows that the condition does not pass.
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, ClassVar
@@ -201,32 +200,29 @@ class IndexedTime(Indexed):
 
 
 class IndexedNumber(Indexed):
-    """Steps of the number, or 1 and 0 of a flag; NO_NUMBER if it is unknown."""
+    """Steps of a number, flag or the like; NO_NUMBER if it is unknown."""
 
     def __init__(self, field: Field, kind: kinds.StepsKind) -> None:
         self.names = (field.name,)
         self._kind = kind
 
-    def numbers(self, fact: float | None) -> dict[str, int]:
-        return {self.names[0]: NO_NUMBER if fact is None else round(fact * self._kind.steps)}
+    def numbers(self, fact: Any) -> dict[str, int]:
+        return {self.names[0]: NO_NUMBER if fact is None else round(self._kind.place(fact))}
 
     def known(self, *, negated: bool) -> str:
         return f"{self.names[0]} < 0" if negated else f"{self.names[0]} >= 0"
 
-    def places(self, value: float) -> Iterable[tuple[str, int]]:
+    def places(self, value: Any) -> Iterable[tuple[str, int]]:
         number = self._nearest(value)
-        return (
-            []
-            if number is None or number / self._kind.steps != value
-            else [(self.names[0], number)]
-        )
+        exact = number is not None and self._kind.fact(number) == value
+        return [(self.names[0], number)] if number is not None and exact else []
 
-    def compare(self, operator: Operator, value: float, *, negated: bool) -> str:
+    def compare(self, operator: Operator, value: Any, *, negated: bool) -> str:
         asked = OPPOSITE[operator] if negated else operator
         known = self.known(negated=negated)
         return (either if negated else both)([known, self._compared(asked, value)])
 
-    def _compared(self, operator: Operator, value: float) -> str:
+    def _compared(self, operator: Operator, value: Any) -> str:
         number = self._nearest(value)
         less = operator in {Operator.LESS, Operator.LESS_OR_EQUAL}
         if operator in {Operator.EQUAL, Operator.NOT_EQUAL}:
@@ -234,16 +230,16 @@ class IndexedNumber(Indexed):
                 return f"{self.names[0]} {SYMBOL[operator]} {number}"
             return EVERYTHING if operator is Operator.NOT_EQUAL else NOTHING
         if number is None:
-            return EVERYTHING if less == (value > 0) else NOTHING
+            return EVERYTHING if less == (self._kind.place(value) > 0) else NOTHING
         # The literal may lie between two steps: the next one on the far side is passed as well.
         if less:
             return f"{self.names[0]} <= {number + 1}"
         return f"{self.names[0]} >= {max(number - 1, 0)}"
 
-    def _nearest(self, value: float) -> int | None:
+    def _nearest(self, value: Any) -> int | None:
         """Return the step nearest to a literal; None if it is out of the kind's range."""
-        inside = math.isfinite(value) and 0 <= value <= self._kind.largest
-        return round(value * self._kind.steps) if inside else None
+        place = self._kind.place(value)
+        return round(place) if 0 <= place <= self._kind.largest else None
 
 
 class IndexedMoney(Indexed):
