@@ -78,7 +78,7 @@ async def test_an_answer_is_formed_anew_with_a_new_trace_and_in_the_end_as_it_is
     async def form(run: RequestContext) -> int:
         seen.append(run)
         run.trace.failures.append(None)
-        compare_products(run, rows(1, 9), 1, THEN)
+        compare_products(run.trace, rows(1, 9), 1, THEN)
         return len(seen)
 
     run = request_context()
@@ -95,7 +95,7 @@ async def test_an_answer_that_is_late_is_not_formed_anew(monkeypatch: pytest.Mon
 
     async def form(run: RequestContext) -> int:
         formed.append(run)
-        compare_products(run, rows(1, 9), 1, THEN)
+        compare_products(run.trace, rows(1, 9), 1, THEN)
         return len(formed)
 
     assert await of_one_stamp(run, form) == 2, "it is as it was when it was late"
@@ -240,13 +240,14 @@ async def test_the_rest_of_an_order_is_compared_with_its_beginning(change: str) 
 
     run.peers.ranker.rank = rank_now  # type: ignore[method-assign]
     run.trace.repeat_until = run.plan.ends.embed
-    await rank(run, asked)
+    ranker, until = run.peers.ranker, run.plan.ends.rank
+    await rank(asked, ranker, run.trace, until)
     if change == "model":
         ranked = changed(ranked, model_version="two")
     if change == "history":
         ranked = changed(ranked, history_changed=True)
     with pytest.raises(ChangedMeanwhile) if change else nullcontext():
-        await rank(run, asked)
+        await rank(asked, ranker, run.trace, until)
 
 
 def counted(change: str) -> float:
@@ -256,17 +257,17 @@ def counted(change: str) -> float:
 def test_a_model_or_generation_that_changes_is_noticed() -> None:
     run = request_context()
     run.trace.repeat_until, run.trace.model_version = 5.0, "one"
-    compare_versions(run, "one")
+    compare_versions(run.trace, "one")
     with pytest.raises(ChangedMeanwhile, match="model"):
-        compare_versions(run, "two")
+        compare_versions(run.trace, "two")
     with pytest.raises(ChangedMeanwhile, match="history"):
-        compare_versions(run, "one", history_changed=True)
+        compare_versions(run.trace, "one", history_changed=True)
     space = SpaceVersion("visual", "1", "a")
     run.trace.spaces += [space, space._replace(space="text")]
-    compare_versions(run, "one")
+    compare_versions(run.trace, "one")
     run.trace.spaces += [space._replace(generation="b")]
     with pytest.raises(ChangedMeanwhile, match="index"):
-        compare_versions(run, "one")
+        compare_versions(run.trace, "one")
 
 
 def test_columns_that_were_read_at_several_commits_have_no_stamp_of_theirs() -> None:

@@ -8,8 +8,7 @@ from gateway.model.causes import Peer
 from gateway.model.errors import ImageRefused, PeerUnavailable
 from gateway.model.price import detection_price
 from gateway.model.query import MOST_IN_PHOTO, RequestQuery, Signal, SignalKind
-from gateway.recommend.begin import begin
-from gateway.recommend.charge import _price
+from gateway.recommend.charge import covered
 from gateway.recommend.explain import explain
 from gateway.recommend.recommend import recommend
 from servicekit.errors import InvalidArgument
@@ -108,13 +107,13 @@ async def test_a_photo_that_is_none_is_the_callers_error(shop: Shop) -> None:
 async def test_what_the_request_names_itself_is_not_looked_for(
     shop: Shop, query: RequestQuery
 ) -> None:
-    assert _price(begin(query, shop.deps), 100, 1).parts["anchors"] == 0
+    assert covered(query, shop.deps)[1].parts["anchors"] == 0
     answer = await recommend(query, shop.deps)
     assert answer.detections == ()
 
 
 async def test_the_price_has_the_detections(shop: Shop) -> None:
-    price = _price(begin(QUERY, shop.deps), 100, 1)
+    _, price = covered(QUERY, shop.deps)
     assert price.parts["anchors"] == detection_price(MOST_IN_PHOTO).seconds
 
 

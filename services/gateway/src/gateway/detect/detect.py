@@ -21,7 +21,7 @@ from gateway.model.peers import EmbeddedRegions
 from gateway.model.price import detection_price, unused_detection_seconds
 from gateway.retrieval.embedding import photo_error
 from gateway.retrieval.parallel import in_parallel
-from gateway.state.request_context import RequestContext, RequestDependencies
+from gateway.state.request_context import RequestDependencies
 from gateway.state.trace import RequestTrace
 from servicekit import deadlines
 from servicekit.admission import quotas
@@ -58,12 +58,14 @@ async def detect_products(query: DetectionQuery, deps: RequestDependencies) -> D
         raise photo_error(query.photo, error) or error from error
 
 
-async def find_products(run: RequestContext, query: DetectionQuery) -> Sequence[Detection]:
+async def find_products(
+    query: DetectionQuery, deps: RequestDependencies, trace: RequestTrace
+) -> Sequence[Detection]:
     """Find the products in a photo of a request that runs: it is checked, charged and timed.
 
     Raises errors of the embedder, and of the retriever if no search succeeds, as they are.
     """
-    return await _Detecting(query, run.deps, run.trace).detections()
+    return await _Detecting(query, deps, trace).detections()
 
 
 @dataclass(frozen=True, slots=True)

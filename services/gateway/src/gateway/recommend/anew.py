@@ -72,7 +72,8 @@ def _covered(
 
 
 async def _shown(run: RequestContext, listings: tuple[CandidateList, ...]) -> Sequence[str]:
-    candidates, _ = await apply_controls(run, fused(run, listings))
+    candidates = fused(listings, run.plan, run.left_out, run.shown)
+    candidates, _ = await apply_controls(run, candidates)
     ordered = await order_candidates(run, candidates, None)
     page = await read_page(run, ordered.order, ordered.rest)
     return [each.row.product_id for each in page.results]

@@ -1,15 +1,16 @@
 """Reports about an answer: degradations, versions, quality and best match."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from functools import lru_cache
 from operator import attrgetter
 
 from gateway.model.match import Match, MatchRule, SearchedSpace
 from gateway.model.quality import Quality, check_quality, quality_of
+from gateway.model.query import RequestQuery, Signal
 from gateway.model.response import CorrectedQuery
+from gateway.model.scene import Scene
 from gateway.ranking.fallbacks import degradations
-from gateway.state.request_context import RequestContext
-from gateway.state.trace import plan_of
+from gateway.state.trace import RequestTrace, plan_of
 from sightline_core.answer import AnswerOrder, AnswerResult
 from sightline_core.branch import JUDGED, Branch
 from sightline_core.candidates import CandidateList, FusedCandidates
@@ -17,9 +18,8 @@ from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.versions import SpaceVersion, Versions
 
 
-def degraded(run: RequestContext, candidates: FusedCandidates) -> tuple[Degradation, ...]:
+def degraded(trace: RequestTrace, candidates: FusedCandidates) -> tuple[Degradation, ...]:
     """Return the degradations so far."""
-    trace = run.trace
     if not (trace.failures or trace.reported):
         return ()
     return degradations(trace.failures, trace.reported, candidates.named, trace.snapshot_micros)
@@ -28,15 +28,11 @@ def degraded(run: RequestContext, candidates: FusedCandidates) -> tuple[Degradat
 _SPACE = attrgetter("space")
 
 
-def versions_of(run: RequestContext, *steps: str) -> Versions:
+def versions_of(trace: RequestTrace, scene: Scene, service_version: str, *steps: str) -> Versions:
     """Return the versions behind the answer so far; `steps`: further steps of its plan."""
-    trace = run.trace
-    found = (tuple(trace.spaces), trace.model_version, run.deps.service_version)
+    found = (tuple(trace.spaces), trace.model_version, service_version)
     return _versions(
-        tuple(run.plan.scene.labels.items()),
-        found,
-        tuple(trace.branch_steps),
-        (*trace.steps, *steps),
+        tuple(scene.labels.items()), found, tuple(trace.branch_steps), (*trace.steps, *steps)
     )
 
 
@@ -57,50 +53,53 @@ def _versions(
     )
 
 
-def corrected_queries(run: RequestContext) -> tuple[CorrectedQuery, ...]:
-    """Return the texts of the request that were corrected."""
-    texts = run.trace.corrected
+def corrected_queries(
+    signals: Sequence[Signal], texts: Mapping[int, str]
+) -> tuple[CorrectedQuery, ...]:
+    """Return the texts of the request that were corrected. `texts`: as corrected, by index."""
     if not texts:
         return ()
     return tuple(
         CorrectedQuery(each.index, each.text, texts[each.index])
-        for each in run.query.signals
+        for each in signals
         if each.index in texts
     )
 
 
 def answer_quality(
-    run: RequestContext, lost: Sequence[Degradation], named: Collection[Branch]
+    query: RequestQuery,
+    scene: Scene,
+    trace: RequestTrace,
+    lost: Sequence[Degradation],
+    named: Collection[Branch],
 ) -> Quality:
     """Return the quality of an answer whose products these branches found.
 
     Raises AnswerDegraded below the minimum of request or scene.
     """
-    scene, from_snapshot = run.plan.scene, bool(run.trace.snapshot_micros)
+    from_snapshot = bool(trace.snapshot_micros)
     if not (lost or from_snapshot):
         return Quality.FULL
     found = quality_of(lost, named, scene.used, from_snapshot=from_snapshot)
-    return check_quality(found, run.query.min_answer_quality or scene.min_answer_quality, lost)
+    return check_quality(found, query.min_answer_quality or scene.min_answer_quality, lost)
 
 
-def page_quality(
-    run: RequestContext, lost: Sequence[Degradation], results: Sequence[AnswerResult]
-) -> Quality:
-    """Return the quality of a page. Raises AnswerDegraded."""
-    named = {each for item in results for each in item.answered.branches} if lost else ()
-    return answer_quality(run, lost, named)
+def found_by(results: Iterable[AnswerResult]) -> Set[Branch]:
+    """Return the branches that found products."""
+    return {each for item in results for each in item.answered.branches}
 
 
 def best_match(
-    run: RequestContext, listings: Sequence[CandidateList], order: AnswerOrder | None = None
+    query: RequestQuery,
+    scene: Scene,
+    trace: RequestTrace,
+    listings: Sequence[CandidateList],
+    order: AnswerOrder | None = None,
 ) -> Match | None:
     """Return the best match by the thresholds of scene and request.
 
     None if no signal of the request was searched. `order`: the ranker's order.
     """
-    if run.last_products.ids:
-        return None
-    trace, scene = run.trace, run.plan.scene
     judged = [each for each in listings if each.branch in JUDGED and not each.negative]
     lost = False
     for failure in trace.failures:
@@ -111,5 +110,5 @@ def best_match(
     spaces = [
         SearchedSpace(each, trace.nearest_cosines.get(each.generation, ())) for each in trace.spaces
     ]
-    rule = MatchRule(scene.match, scene.min_quality, run.query.min_quality, trace.match_cosines)
+    rule = MatchRule(scene.match, scene.min_quality, query.min_quality, trace.match_cosines)
     return rule.judge(judged, spaces, order, incomplete=lost)

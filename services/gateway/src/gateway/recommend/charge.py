@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
+from gateway.model.plan import RequestPlan
 from gateway.model.price import (
     LABEL,
     REFERENCE_PRODUCTS,
@@ -22,6 +23,9 @@ from servicekit.rpc.call_turns import one_at_a_time
 from sightline_core.branch import Branch
 from sightline_core.changed import changed
 from sightline_rules.controls import ControlKind
+
+Planned: TypeAlias = tuple[RequestQuery, RequestPlan]
+"""A request with its plan, on which its price depends."""
 
 
 class charged_together:  # noqa: N801 - read as a function
@@ -50,7 +54,8 @@ class charged_together:  # noqa: N801 - read as a function
         self._deadline.__enter__()
         try:
             catalog_id = runs[0].query.catalog_id
-            price = _checked(dict(zip(queries, runs, strict=True)), deps, catalog_id, searches)
+            asked = dict(zip(queries, [(run.query, run.plan) for run in runs], strict=True))
+            price = _checked(asked, deps, catalog_id, searches)
             self._charge = deps.prices.charged(price, catalog_id)
             if await self._charge.__aenter__():
                 try:
@@ -92,58 +97,61 @@ def covered(query: RequestQuery, deps: RequestDependencies) -> tuple[RequestCont
     """Plan a checked request that no arm may answer and for which its caller charges. Return its
     run and its price."""
     (run,) = _begun([(query, False)], deps, 1)
-    return run, _price(run, deps.prices.products(query.catalog_id), 1)
+    return run, _price(run.query, run.plan, deps.prices.products(query.catalog_id))
 
 
 def _begun(
     joins: Sequence[tuple[RequestQuery, bool]], deps: RequestDependencies, searches: int
 ) -> Sequence[RequestContext]:
     runs = [begin(query, deps, in_experiments=joined) for query, joined in joins]
-    if [run for run in runs if Branch.LABELS in run.plan.branches]:
-        return _reading_labels(runs, deps, searches)
-    return runs
+    if not [run for run in runs if Branch.LABELS in run.plan.branches]:
+        return runs
+    plans = _reading_labels([(run.query, run.plan) for run in runs], deps, searches)
+    return [changed(run, plan=plan) for run, plan in zip(runs, plans, strict=True)]
 
 
 def _reading_labels(
-    runs: Sequence[RequestContext], deps: RequestDependencies, searches: int
-) -> Sequence[RequestContext]:
-    """Return the runs with the photos whose labels are read: the first ones of the requests, as
+    asked: Sequence[Planned], deps: RequestDependencies, searches: int
+) -> Sequence[RequestPlan]:
+    """Return the plans with the photos whose labels are read: the first ones of the requests, as
     many as they may cost together."""
-    products = min(deps.prices.products(runs[0].query.catalog_id), REFERENCE_PRODUCTS)
+    products = min(deps.prices.products(asked[0][0].catalog_id), REFERENCE_PRODUCTS)
     left = deps.prices.most_seconds
-    left -= sum(_price(run, products, searches).seconds for run in runs)
+    left -= sum(_price(*each, products, searches).seconds for each in asked)
     read = []
-    for run in runs:
-        wanted = run.query.labelled if Branch.LABELS in run.plan.branches else ()
+    for query, plan in asked:
+        wanted = query.labelled if Branch.LABELS in plan.branches else ()
         photos = wanted[: min(MOST_LABELLED, max(int(left / LABEL), 0))]
         left -= len(photos) * LABEL
-        read.append(changed(run, plan=changed(run.plan, labelled=photos)))
+        read.append(changed(plan, labelled=photos))
     return read
 
 
 def _checked(
-    runs: Mapping[str, RequestContext], deps: RequestDependencies, catalog_id: str, searches: int
+    asked: Mapping[str, Planned], deps: RequestDependencies, catalog_id: str, searches: int
 ) -> RequestPrice:
     """Return the price of requests on the whole catalog, together. Raises RequestTooExpensive."""
     products = deps.prices.products(catalog_id)
-    price = _together(runs, min(products, REFERENCE_PRODUCTS), searches)
+    price = _together(asked, min(products, REFERENCE_PRODUCTS), searches)
     deps.prices.check(price)
-    return price if products <= REFERENCE_PRODUCTS else _together(runs, products, searches)
+    return price if products <= REFERENCE_PRODUCTS else _together(asked, products, searches)
 
 
-def _together(runs: Mapping[str, RequestContext], products: int, searches: int) -> RequestPrice:
-    return together({path: _price(run, products, searches) for path, run in runs.items()})
+def _together(asked: Mapping[str, Planned], products: int, searches: int) -> RequestPrice:
+    return together({path: _price(*each, products, searches) for path, each in asked.items()})
 
 
-def _price(run: RequestContext, products: int, searches: int) -> RequestPrice:
-    given = [(each.kind, each.filter) for each in run.query.controls if each.filter is not None]
+def _price(
+    query: RequestQuery, plan: RequestPlan, products: int, searches: int = 1
+) -> RequestPrice:
+    given = [(each.kind, each.filter) for each in query.controls if each.filter is not None]
     return price_of(
-        run.query,
+        query,
         [each for kind, each in given if kind is ControlKind.EXCLUDE],
         [each for kind, each in given if kind is not ControlKind.EXCLUDE],
-        PricedSizes(products, run.plan.most),
+        PricedSizes(products, plan.most),
         searches=searches,
-        labelled=len(run.plan.labelled),
-        detects=gives_anchors(run) is not None,
-        last_products=most_searches(run.plan),
+        labelled=len(plan.labelled),
+        detects=gives_anchors(query, plan.scene) is not None,
+        last_products=most_searches(plan),
     )

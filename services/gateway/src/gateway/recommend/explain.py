@@ -13,8 +13,9 @@ from dataclasses import replace
 from gateway.model.causes import Peer
 from gateway.model.errors import NothingAvailable
 from gateway.model.explanation import BranchVerdict, ProductExplanation, ProductOutcome
-from gateway.model.plan import MOST_ASKED
+from gateway.model.plan import MOST_ASKED, RequestPlan
 from gateway.model.query import AnswerScope, RequestQuery
+from gateway.ports import RankerPort, RetrieverPort
 from gateway.ranking.fallbacks import HYDRATE
 from gateway.ranking.fuse import fuse
 from gateway.ranking.near_duplicates import collapsed_into
@@ -44,6 +45,7 @@ from sightline_core.answer import AnswerOrder, AnswerResult
 from sightline_core.candidates import CandidateList, FusedCandidates
 from sightline_core.columns import ProductColumns, gathered
 from sightline_core.opaque_messages import ProductRow
+from sightline_core.ranking import RankRequest
 
 
 async def explain(
@@ -58,27 +60,29 @@ async def explain(
     async with charged(replace(query, explain=True), deps, searches=2) as planned:
         run, _ = await activate_controls(planned)
         run, anchors = await resolve_anchors(await anchors_in_photo(run))
+        retriever, plan, catalog_id = run.peers.retriever, run.plan, run.query.catalog_id
+        versions = versions_of(run.trace, plan.scene, deps.service_version)
+        pinned = product_id in pinned_ids(plan.controls)
+        out = product_id in (run.excluded if pinned else run.left_out)
         try:
-            row, columns = await _read(run, product_id)
+            row, columns = await _read(retriever, catalog_id, run.query.market_id, product_id)
             if row is None:
-                return ProductExplanation(
-                    ProductOutcome.PRODUCT_NOT_FOUND, versions=versions_of(run)
-                )
-            left_out = await _left_out(run, product_id)
+                return ProductExplanation(ProductOutcome.PRODUCT_NOT_FOUND, versions=versions)
+            left_out = await _left_out(product_id, plan, retriever, catalog_id, out=out)
         except ServiceError as error:
             run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
             raise NothingAvailable(run.trace.causes) from error
         if left_out is not None:
-            return replace(left_out, row=row, versions=versions_of(run))
+            return replace(left_out, row=row, versions=versions)
         return await _placed(run, row, columns, anchors)
 
 
-async def _read(run: RequestContext, product_id: str) -> tuple[ProductRow | None, ProductColumns]:
+async def _read(
+    retriever: RetrieverPort, catalog_id: str, market_id: str, product_id: str
+) -> tuple[ProductRow | None, ProductColumns]:
     """Return the product from the record, regardless of the request's filter: in its market if the
     product is sold there."""
-    retriever, catalog_id = run.peers.retriever, run.query.catalog_id
-    scopes = dict.fromkeys((AnswerScope(market_id=run.query.market_id), AnswerScope()))
-    for scope in scopes:
+    for scope in dict.fromkeys((AnswerScope(market_id=market_id), AnswerScope())):
         rows = (await retriever.products(catalog_id, [product_id], scope)).rows
         columns = await retriever.columns(catalog_id, [product_id], scope)
         if rows and columns.product_ids:
@@ -86,14 +90,17 @@ async def _read(run: RequestContext, product_id: str) -> tuple[ProductRow | None
     return None, columns
 
 
-async def _left_out(run: RequestContext, product_id: str) -> ProductExplanation | None:
-    """Return the outcome if the product is excluded before any search; None if it is not."""
-    if _is_left_out(run, product_id):
-        by_control = product_id in excluded_ids(run.plan.controls)
+async def _left_out(
+    product_id: str, plan: RequestPlan, retriever: RetrieverPort, catalog_id: str, *, out: bool
+) -> ProductExplanation | None:
+    """Return the outcome if the product is excluded before any search; None if it is not. `out`: no
+    search may bring it."""
+    if out:
+        by_control = product_id in excluded_ids(plan.controls)
         return ProductExplanation(
             ProductOutcome.EXCLUDED_BY_CONTROL if by_control else ProductOutcome.EXCLUDED
         )
-    scope, retriever = run.plan.scope, run.peers.retriever
+    scope = plan.scope
     for outcome, part in (
         (ProductOutcome.FILTERED, scope._replace(buyable_only=False, without=())),
         (ProductOutcome.UNAVAILABLE, scope._replace(filter=None, without=())),
@@ -103,56 +110,56 @@ async def _left_out(run: RequestContext, product_id: str) -> ProductExplanation 
         ),
     ):
         if part != AnswerScope():
-            rejection = await retriever.rejection(run.query.catalog_id, product_id, part)
+            rejection = await retriever.rejection(catalog_id, product_id, part)
             if rejection is not None:
                 return ProductExplanation(outcome, rejection=rejection)
     return None
-
-
-def _is_left_out(run: RequestContext, product_id: str) -> bool:
-    """Return whether a product is left out, which a pin of a last product of the shopper is not."""
-    pinned = product_id in pinned_ids(run.plan.controls)
-    return product_id in (run.excluded if pinned else run.left_out)
 
 
 async def _placed(
     run: RequestContext, row: ProductRow, columns: ProductColumns, anchors: ResolvedAnchors
 ) -> ProductExplanation:
     """Return the outcome of a product that may be in the answer."""
-    product_id = row.product_id
+    product_id, plan, trace = row.product_id, run.plan, run.trace
     listings = await find(run, anchors)
-    if _is_left_out(run, product_id):  # excluded by anchors that the ranker has just found
-        return ProductExplanation(ProductOutcome.EXCLUDED, row=row, versions=versions_of(run))
+    # A pinned last product of the shopper is not left out; anchors that were just found are.
+    pinned = product_id in pinned_ids(plan.controls)
+    if product_id in (run.excluded if pinned else run.left_out):
+        versions = versions_of(trace, plan.scene, run.deps.service_version)
+        return ProductExplanation(ProductOutcome.EXCLUDED, row=row, versions=versions)
     reaching = await _reaching(run, listings, columns)
-    candidates = fused(run, listings)
+    candidates = fused(listings, plan, run.left_out, run.shown)
     named = product_id in candidates.columns.product_ids
     if not named:
-        candidates = _with_product(candidates, columns, reaching)
-        named = product_id in pinned_ids(run.plan.controls)
+        candidates, named = _with_product(candidates, columns, reaching), pinned
     candidates, _ = await apply_controls(run, candidates)
-    order = await _ordered(run, candidates)
+    ranker = run.peers.ranker
+    asked = replace(rank_order(run, candidates), collapse=False, pins_first=True)
+    ranked = await rank(asked, ranker, trace, plan.ends.rank)
+    order = _as_fused(candidates, trace) if ranked is None else ranked.order
     explanation = ProductExplanation(
         ProductOutcome.OUTRANKED if named else ProductOutcome.NOT_A_CANDIDATE,
         row=row,
         branches=tuple(
             _verdict(product_id, *pair) for pair in zip(listings, reaching, strict=True)
         ),
-        degradations=degraded(run, candidates),
-        versions=versions_of(run),
-        labels=run.trace.labels,
-        unread=unread(run),
+        degradations=degraded(trace, candidates),
+        versions=versions_of(trace, plan.scene, run.deps.service_version),
+        labels=trace.labels,
+        unread=unread(run.query, plan, trace.labels),
     )
     if product_id not in order.product_ids:
-        return replace(explanation, outcome=await _dropped(run, candidates, product_id))
+        alone = candidates.picked([candidates.places[product_id]])
+        return replace(explanation, outcome=await _dropped(rank_order(run, alone), ranker))
 
     split = _splitter(product_id, reaching, listings)
     if into := collapsed_into(candidates, order, product_id):
-        alone = AnswerResult(row, 0, order.product(list(order.product_ids).index(product_id)))
-        (placed,) = split([alone])
+        at = list(order.product_ids).index(product_id)
+        (placed,) = split([AnswerResult(row, 0, order.product(at))])
         return replace(
             explanation, outcome=ProductOutcome.COLLAPSED, collapsed_into=into, placed=placed
         )
-    products = apply_pins(candidates, collapsed(run, candidates, order))
+    products = apply_pins(candidates, collapsed(candidates, order, trace))
     page = await read_page(run, products)
     return _against(page, explanation, products, row, split)
 
@@ -172,14 +179,10 @@ def _splitter(
     return split
 
 
-async def _ordered(run: RequestContext, candidates: FusedCandidates) -> AnswerOrder:
-    """Return the whole order, near-duplicates included, pinned products first."""
-    asked = replace(rank_order(run, candidates), collapse=False, pins_first=True)
-    ranked = await rank(run, asked)
-    if ranked is None:
-        run.trace.steps.append("as fused")
-        return apply_boosts(candidates, as_fused(candidates))[0]
-    return ranked.order
+def _as_fused(candidates: FusedCandidates, trace: RequestTrace) -> AnswerOrder:
+    """Return the candidates in their fused order, pinned products first."""
+    trace.steps.append("as fused")
+    return apply_boosts(candidates, as_fused(candidates))[0]
 
 
 async def _reaching(
@@ -254,14 +257,11 @@ def _with_product(
     )
 
 
-async def _dropped(
-    run: RequestContext, candidates: FusedCandidates, product_id: str
-) -> ProductOutcome:
-    """Return why the ranker excluded a candidate."""
-    if not run.plan.scene.drop_seen:
+async def _dropped(alone: RankRequest, ranker: RankerPort) -> ProductOutcome:
+    """Return why the ranker excluded a candidate. `alone`: the request with this one only."""
+    if not alone.drop_seen:
         return ProductOutcome.HIDDEN
-    alone = candidates.picked([candidates.places[product_id]])
-    ranked = await run.peers.ranker.rank(rank_order(run, alone))
+    ranked = await ranker.rank(alone)
     return ProductOutcome.SEEN if ranked.seen_count else ProductOutcome.HIDDEN
 
 

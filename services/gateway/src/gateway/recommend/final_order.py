@@ -6,9 +6,11 @@ from dataclasses import field, replace
 from gateway.model.causes import Peer
 from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.errors import PeerUnavailable
-from gateway.model.last_products import facts_of
+from gateway.model.last_products import LastProducts, facts_of
 from gateway.model.peer_failures import StageFailure
+from gateway.model.plan import RequestPlan
 from gateway.model.scene import AFFINITY
+from gateway.ports import RankerPort
 from gateway.ranking.fuse import by_signal, fuse
 from gateway.ranking.near_duplicates import apart, collapse
 from gateway.ranking.number_parts import computed_parts
@@ -21,11 +23,13 @@ from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
 from gateway.state import tokens
 from gateway.state.request_context import RequestContext
+from gateway.state.trace import RequestTrace
 from servicekit.errors import ServiceError
 from sightline_core.answer import FUSED, AnswerOrder, AnswerRecord, AnswerResult
 from sightline_core.branch import SIMILARITY_BRANCHES
 from sightline_core.candidates import CandidateList, FusedCandidates
 from sightline_core.changed import changed
+from sightline_core.columns import ProductColumns
 from sightline_core.degradations import DegradationCause
 from sightline_core.ranking import Ranked, RankRequest
 from sightline_core.score_notes import OBJECTIVE, NoteCause, ScoreNote
@@ -51,48 +55,42 @@ class FinalOrder:
     """By control: its products' share of the relevance."""
 
 
-def fused(run: RequestContext, listings: tuple[CandidateList, ...]) -> FusedCandidates:
-    """Return the candidates of all lists, without those of earlier shelves and their
-    near-duplicates."""
-    found = fuse(listings, run.left_out, run.plan.most, run.plan.weights)
-    if not run.shown.product_ids:
-        return found
-    return found.picked(apart(found.columns, run.shown))
+def fused(
+    listings: Sequence[CandidateList], plan: RequestPlan, out: Sequence[str], shown: ProductColumns
+) -> FusedCandidates:
+    """Return the candidates of all lists, without those that are left out (`out`), and without
+    those of earlier shelves (`shown`) and their near-duplicates."""
+    found = fuse(listings, out, plan.most, plan.weights)
+    return found.picked(apart(found.columns, shown)) if shown.product_ids else found
 
 
 async def order_candidates(
     run: RequestContext, candidates: FusedCandidates, record: AnswerRecord | None
 ) -> FinalOrder:
-    """Return the ranker's order, else the fused order. The ranker stores `record`, if any."""
-    return await _ranked(run, candidates, record) or _unranked(run, candidates)
-
-
-async def _ranked(
-    run: RequestContext, candidates: FusedCandidates, record: AnswerRecord | None
-) -> FinalOrder | None:
-    """Return the first products of the ranker's order; None if it failed or there are no
-    candidates."""
+    """Return the first products of the ranker's order, else the fused order. The ranker stores
+    `record`, if any."""
+    plan, trace, page = run.plan, run.trace, run.query.results_a_page
     if not candidates.order:
-        return None
-    page = run.query.results_a_page
-    ahead = run.plan.ahead
+        return _unranked(plan, trace, candidates, page)
+    ahead = plan.ahead
     if candidates.controls:
         ahead = max(ahead, last_place(candidates))
-    order = rank_order(run, candidates, ahead, page, record)
-    answer = await rank(run, order)
+    order, ranker = rank_order(run, candidates, ahead, page, record), run.peers.ranker
+    answer = await rank(order, ranker, trace, plan.ends.rank)
     if answer is None:
-        return None
-    if run.last_products.ids:
-        answer = changed(answer, order=_explained(run, candidates, answer.order))
+        return _unranked(plan, trace, candidates, page)
+    if (last := run.last_products).ids:
+        told = _explained(last, run.query.language_code, candidates, answer.order)
+        answer = changed(answer, order=told)
     if answer.collapsed_count:
-        run.trace.steps.append(f"{answer.collapsed_count} collapsed")
+        trace.steps.append(f"{answer.collapsed_count} collapsed")
 
     async def rest(_: int) -> AnswerOrder:
         # The record of the first call is kept. It may not be written yet, so it is not read here.
         # The same model ranks again, even if the pinned one has been loaded meanwhile.
         model = order.model_version and answer.model_version
         whole = changed(order, top_k=0, reason_count=0, record=None, model_version=model)
-        again = await rank(run, whole)
+        again = await rank(whole, ranker, trace, plan.ends.rank)
         return AnswerOrder() if again is None else again.order
 
     return FinalOrder(
@@ -102,14 +100,15 @@ async def _ranked(
         recorded=answer.recorded,
         rest=rest,
         acted=answer.acted,
-        outcomes=pin_outcomes(run, candidates, answer.order.product_ids, answer),
+        outcomes=pin_outcomes(plan.controls, candidates, answer.order.product_ids, answer),
         merits=answer.merits,
     )
 
 
-def _explained(run: RequestContext, candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
+def _explained(
+    last: LastProducts, language: str, candidates: FusedCandidates, order: AnswerOrder
+) -> AnswerOrder:
     """Return the order with reasons that name what products share with the shopper's last ones."""
-    last, language = run.last_products, run.query.language_code
     facts = dict(zip(candidates.columns.product_ids, facts_of(candidates.columns), strict=True))
     pairs = zip(order.product_ids, order.reasons, strict=False)
     told = [
@@ -119,41 +118,45 @@ def _explained(run: RequestContext, candidates: FusedCandidates, order: AnswerOr
     return changed(order, reasons=told)
 
 
-def _unranked(run: RequestContext, candidates: FusedCandidates) -> FinalOrder:
+def _unranked(
+    plan: RequestPlan, trace: RequestTrace, candidates: FusedCandidates, page_size: int
+) -> FinalOrder:
     """Return the fused order, collapsed and with controls applied."""
     if candidates.order:
-        run.trace.steps.append("as fused")
-    if candidates.order and run.plan.scene.applied_objective:
-        run.trace.note_scores([ScoreNote(OBJECTIVE, NoteCause.NOT_APPLIED)])
+        trace.steps.append("as fused")
+    if candidates.order and plan.scene.applied_objective:
+        trace.note_scores([ScoreNote(OBJECTIVE, NoteCause.NOT_APPLIED)])
     order, raised = apply_boosts(candidates, as_fused(candidates))
-    order = apply_pins(candidates, collapsed(run, candidates, order))
+    order = apply_pins(candidates, collapsed(candidates, order, trace))
     return FinalOrder(
         order,
         by_ranker=False,
-        acted=acting(candidates, order, run.query.results_a_page, raised),
-        outcomes=pin_outcomes(run, candidates, order.product_ids, None),
+        acted=acting(candidates, order, page_size, raised),
+        outcomes=pin_outcomes(plan.controls, candidates, order.product_ids, None),
     )
 
 
-async def rank(run: RequestContext, order: RankRequest) -> Ranked | None:
+async def rank(
+    order: RankRequest, ranker: RankerPort, trace: RequestTrace, until: float
+) -> Ranked | None:
     """Return the ranker's response; None if it failed, which is noted in the trace."""
     try:
-        if run.trace.failures and Peer.RANKER in run.trace.unreachable:
+        if trace.failures and Peer.RANKER in trace.unreachable:
             raise PeerUnavailable(Peer.RANKER)
-        async with run.trace.stage("rank", run.plan.ends.rank) as note:
-            answer = await run.peers.ranker.rank(order)
+        async with trace.stage("rank", until) as note:
+            answer = await ranker.rank(order)
             note.work = answer.work
     except ServiceError as error:
-        run.trace.fail("rank", Peer.RANKER, error)
-        if run.query.shopper is not None:
-            run.trace.failures.append(StageFailure("rank", DegradationCause.PROFILE_UNAVAILABLE))
+        trace.fail("rank", Peer.RANKER, error)
+        if order.shopper is not None:
+            trace.failures.append(StageFailure("rank", DegradationCause.PROFILE_UNAVAILABLE))
         return None
-    compare_versions(run, answer.model_version, history_changed=answer.history_changed)
-    if "rank" not in run.trace.steps:  # the rest of an order is not a separate step
-        run.trace.reported.extend(answer.degradations)
-        run.trace.note_scores(answer.notes)
-        run.trace.model_version = answer.model_version
-        run.trace.steps.append("rank")
+    compare_versions(trace, answer.model_version, history_changed=answer.history_changed)
+    if "rank" not in trace.steps:  # the rest of an order is not a separate step
+        trace.reported.extend(answer.degradations)
+        trace.note_scores(answer.notes)
+        trace.model_version = answer.model_version
+        trace.steps.append("rank")
     return answer
 
 
@@ -168,7 +171,8 @@ def rank_order(
     scene = run.plan.scene
     own: Mapping[str, Sequence[float]] = {}
     if run.last_products.ids:
-        own, candidates = affinities(run, candidates), _shrunk(run, candidates)
+        own = affinities(run.last_products, candidates.columns)
+        candidates = _shrunk(run.last_products.trust, candidates)
     weights = weights_of(scene, candidates.named, (*candidates.similarities, *own))
     computed = computed_parts(
         *(candidates, weights, scene.numbers, scene.half_life_hours, run.time_micros)
@@ -190,7 +194,7 @@ def rank_order(
         top_k=top_k,
         reason_count=reason_count,
         record=record,
-        anchors=anchors_of(run),
+        anchors=anchors_of(run.query, scene, run.trace.anchors),
         signals={**computed.values, **own},
         objective=scene.applied_objective,
         page_size=run.query.results_a_page,
@@ -198,17 +202,15 @@ def rank_order(
     )
 
 
-def affinities(run: RequestContext, candidates: FusedCandidates) -> Mapping[str, Sequence[float]]:
+def affinities(last: LastProducts, columns: ProductColumns) -> Mapping[str, Sequence[float]]:
     """Return the part AFFINITY, by the shopper's last products."""
-    last = run.last_products
     trust = last.trust
-    return {AFFINITY: [trust * each for each in last.affinities(candidates.columns)]}
+    return {AFFINITY: [trust * each for each in last.affinities(columns)]}
 
 
-def _shrunk(run: RequestContext, candidates: FusedCandidates) -> FusedCandidates:
+def _shrunk(trust: float, candidates: FusedCandidates) -> FusedCandidates:
     """Return the candidates with similarities to the shopper's last products that count by how many
     these are."""
-    trust = run.last_products.trust
     similarities = {
         branch: [trust * each for each in values] if branch in SIMILARITY_BRANCHES else values
         for branch, values in candidates.similarities.items()
@@ -216,11 +218,11 @@ def _shrunk(run: RequestContext, candidates: FusedCandidates) -> FusedCandidates
     return replace(candidates, similarities=similarities)
 
 
-def collapsed(run: RequestContext, candidates: FusedCandidates, order: AnswerOrder) -> AnswerOrder:
+def collapsed(candidates: FusedCandidates, order: AnswerOrder, trace: RequestTrace) -> AnswerOrder:
     """Return the order with one product for each group of near-duplicates."""
     left = collapse(candidates, order)
     if left.total < order.total:
-        run.trace.steps.append(f"{order.total - left.total} collapsed")
+        trace.steps.append(f"{order.total - left.total} collapsed")
     return left
 
 

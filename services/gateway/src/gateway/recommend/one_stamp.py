@@ -8,10 +8,12 @@ from typing import TypeVar
 from prometheus_client import Counter
 
 from gateway.state.request_context import RequestContext
+from gateway.state.trace import RequestTrace
 from sightline_core.changed import changed
 from sightline_core.columns import Stamp
 from sightline_core.search import ProductRows
 
+F = TypeVar("F")
 T = TypeVar("T")
 
 MOST_REPEATED = 2
@@ -63,32 +65,42 @@ async def of_one_stamp(run: RequestContext, form: Callable[[RequestContext], Awa
     return await form(run)
 
 
+def in_steps(
+    find: Callable[[RequestContext], Awaitable[F]], form: Callable[[F], Awaitable[T]]
+) -> Callable[[RequestContext], Awaitable[T]]:
+    """Return what finds candidates, and forms an answer of them."""
+
+    async def formed(run: RequestContext) -> T:
+        return await form(await find(run))
+
+    return formed
+
+
 def compare_products(
-    run: RequestContext, rows: ProductRows, asked: int, stamp: Stamp | None
+    trace: RequestTrace, rows: ProductRows, asked: int, stamp: Stamp | None
 ) -> None:
     """Raise ChangedMeanwhile unless `asked` products are shown as they were at the stamp of what
     ordered them, if the answer may be formed anew."""
-    if run.trace.repeat_until and not rows.is_of(stamp, asked):
-        _form_anew(run, Change.PRODUCTS)
+    if trace.repeat_until and not rows.is_of(stamp, asked):
+        _form_anew(trace, Change.PRODUCTS)
 
 
 def compare_versions(
-    run: RequestContext, model_version: str, *, history_changed: bool = False
+    trace: RequestTrace, model_version: str, *, history_changed: bool = False
 ) -> None:
     """Raise ChangedMeanwhile if the candidates were found by another model or history of the
     shopper than those that ranked them, or in two generations of one space, if the answer may be
     formed anew."""
-    trace = run.trace
     if not trace.repeat_until:
         return
     if trace.model_version and trace.model_version != model_version:
-        _form_anew(run, Change.MODEL)
+        _form_anew(trace, Change.MODEL)
     if history_changed:
-        _form_anew(run, Change.HISTORY)
+        _form_anew(trace, Change.HISTORY)
     if len({each.space for each in trace.spaces}) < len(trace.spaces):
-        _form_anew(run, Change.INDEX)
+        _form_anew(trace, Change.INDEX)
 
 
-def _form_anew(run: RequestContext, change: Change) -> None:
-    if run.trace.elapsed <= run.trace.repeat_until:
+def _form_anew(trace: RequestTrace, change: Change) -> None:
+    if trace.elapsed <= trace.repeat_until:
         raise ChangedMeanwhile(change)

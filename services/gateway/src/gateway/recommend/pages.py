@@ -13,15 +13,15 @@ from gateway.model.errors import AnswerMissing, NothingAvailable, PeerUnavailabl
 from gateway.model.match import Match
 from gateway.model.peer_failures import cause_of
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import AnswerScope
+from gateway.model.query import AnswerScope, RequestQuery
 from gateway.model.response import RecommendAnswer
 from gateway.ranking.fallbacks import HYDRATE, degradations, reasons_for
 from gateway.ranking.wording import meant, named, named_products, of_last_products, read, titled
-from gateway.recommend.answer_report import page_quality
-from gateway.recommend.one_stamp import compare_products, of_one_stamp
+from gateway.recommend.answer_report import answer_quality, found_by
+from gateway.recommend.one_stamp import compare_products
 from gateway.recommend.plan_request import weights_of
 from gateway.retrieval.personal import anchors_of
-from gateway.state.request_context import RequestContext
+from gateway.state.request_context import RequestContext, RequestDependencies
 from gateway.state.tokens import (
     AnswerAttribution,
     PageStart,
@@ -30,7 +30,9 @@ from gateway.state.tokens import (
     page_token,
     read_page_token,
 )
+from gateway.state.trace import RequestTrace
 from servicekit.errors import ServiceError, Unavailable
+from servicekit.keys.keyring import KeyRing
 from servicekit.rpc.requests import PageTokenInvalid
 from servicekit.tasks.off_loop import off_loop
 from sightline_core.answer import (
@@ -41,6 +43,7 @@ from sightline_core.answer import (
     result,
 )
 from sightline_core.candidates import Contributions
+from sightline_core.changed import changed
 from sightline_core.columns import Stamp
 from sightline_core.opaque_messages import ProductRow
 from sightline_core.ranking import AnswerRange, ReasonRequest
@@ -89,6 +92,7 @@ async def read_page(
     *,
     offset: int = 0,
     served: int = 0,
+    size: int = 0,
     whole: bool = False,
     stamp: Stamp | None = None,
 ) -> AnswerPage:
@@ -102,36 +106,40 @@ async def read_page(
     snapshot has products that are no candidates. If the record fails halfway and there is no
     snapshot, the page is short, which is noted.
 
-    `stamp`: that of the columns that gave the order; None: unknown. Raises ChangedMeanwhile if
-    writes have changed products since, or between two reads.
+    `size`: number of products; 0: that of the request. `stamp`: that of the columns that gave the
+    order; None: unknown. Raises ChangedMeanwhile if writes have changed products since, or between
+    two reads.
     """
-    shown, titles, offset = await _read(run, order, rest, offset, stamp)
-    if run.trace.snapshot_micros:
-        least = run.query.results_a_page if whole and run.unlisted_snapshot is not None else 1
+    query, trace = run.query, run.trace
+    size = size or query.results_a_page
+    shown, titles, offset = await _read(run, order, rest, offset, stamp, size=size)
+    if trace.snapshot_micros:
+        least = size if whole and run.unlisted_snapshot is not None else 1
         if sum([len(each.rows) for each in shown]) < least:
-            raise NothingAvailable(run.trace.causes)
+            raise NothingAvailable(trace.causes)
     for each in shown:
         if None in each.reasons:
             titles |= await _ask_reasons(run, shown)
             break
-    results = list[AnswerResult]()
+    results, language = list[AnswerResult](), query.language_code
     for each in shown:
-        reasons, first = _worded(run, each, titles), served + len(results) + 1
+        reasons = _worded(each, titles, trace, language, followed=run.plan.by_history)
+        first = served + len(results) + 1
         answered = each.order.products(each.places, reasons, each.contributions)
         results += map(result, zip(each.rows, naturals(first), answered))
     return AnswerPage(tuple(results), offset, served + len(results))
 
 
 def _worded(
-    run: RequestContext, shown: _Shown, titles: Mapping[str, str]
+    shown: _Shown, titles: Mapping[str, str], trace: RequestTrace, language: str, *, followed: bool
 ) -> list[tuple[Reason, ...]]:
-    """Return the products' reasons in the request's language."""
-    order, language = shown.order, run.query.language_code
-    synonyms, texts, by_history = run.trace.synonyms, run.trace.read, run.plan.by_history
+    """Return the products' reasons in a language. `followed`: they name the shopper's last
+    products."""
+    order, synonyms, texts = shown.order, trace.synonyms, trace.read
     held = order.branches
     bits = map(held.__getitem__, order.rows(shown.places)) if held else repeat(0)
     found = [*map(reasons_for, bits, shown.reasons, repeat(language))]
-    if by_history:
+    if followed:
         found = [of_last_products(each, language) for each in found]
     for at, row in enumerate(shown.rows) if synonyms or texts else ():
         if used := synonyms.get(row.product_id):
@@ -145,11 +153,17 @@ def _worded(
 
 
 async def _read(
-    run: RequestContext, order: AnswerOrder, rest: Rest | None, offset: int, stamp: Stamp | None
+    run: RequestContext,
+    order: AnswerOrder,
+    rest: Rest | None,
+    offset: int,
+    stamp: Stamp | None,
+    *,
+    size: int,
 ) -> tuple[list[_Shown], dict[str, str], int]:
     """Return the page's products, titles of products that reasons name, and the offset of its
     end."""
-    size, shown, titles = run.query.results_a_page, list[_Shown](), dict[str, str]()
+    shown, titles = list[_Shown](), dict[str, str]()
     # Products that a control has excluded since the first page are excluded from later pages too.
     left, count, excluded = size, size, frozenset(run.query.exclude_product_ids)
     while left and offset < order.total:
@@ -168,7 +182,7 @@ async def _read(
             if not shown:
                 raise NothingAvailable(run.trace.causes) from error
             break
-        compare_products(run, found, count, stamp)
+        compare_products(run.trace, found, count, stamp)
         stamp = stamp or found.stamp
         titles |= found.titles
         out = excluded if not (order.left_out or shown) else _left_out(excluded, order, shown)
@@ -275,7 +289,7 @@ async def _ask_reasons(run: RequestContext, shown: Sequence[_Shown]) -> Mapping[
         ),
         explored_places=[place for place, item in enumerate(answered) if _explored(item)],
         explain=run.query.explain,
-        anchors=anchors_of(run),
+        anchors=anchors_of(run.query, run.plan.scene, run.trace.anchors),
         model_version=run.plan.scene.ranking.model,
     )
     try:
@@ -303,89 +317,88 @@ async def later_page(run: RequestContext) -> RecommendAnswer:
 
     Products that may no longer be shown, or that the shopper hid or saw meanwhile, are skipped.
     """
-    return await of_one_stamp(run, _later_page)
-
-
-async def _later_page(run: RequestContext) -> RecommendAnswer:
-    here = read_page_token(
-        run.query.page_token, run.digests.callers, run.deps.keys(), run.time_micros
-    )
-    record = await _recorded(run, here)
-
-    async def rest(offset: int) -> AnswerOrder:
-        return (await _read_record(run, here.answer_id, offset)).order
-
+    query, trace, deps, keys = run.query, run.trace, run.deps, run.deps.keys()
+    here = read_page_token(query.page_token, run.digests.callers, keys, run.time_micros)
+    record, rest = await _recorded(run, here)
     page = await read_page(run, record.order, rest, offset=here.offset, served=here.served)
-    match = run.deps.matches.unpack(here.match) if here.match else None
+    match = deps.matches.unpack(here.match) if here.match else None
     lost = (
         # Failures of reading the first page affect that page only.
         *(item for item in record.degradations if item.stage != HYDRATE),
-        *degradations(run.trace.failures, (), (), run.trace.snapshot_micros),
+        *degradations(trace.failures, (), (), trace.snapshot_micros),
     )
+    named = found_by(page.results) if lost else ()
+    more = page.offset < record.order.total
     return RecommendAnswer(
         results=page.results,
         no_good_match=here.no_good_match,
-        quality=page_quality(run, lost, page.results),
+        quality=answer_quality(query, run.plan.scene, trace, lost, named),
         degradations=lost,
-        timings=run.trace.by_start,
+        timings=trace.by_start,
         versions=record.versions,
         freshness=None,
         missing_product_ids=(),
         hidden_count=record.hidden_count,
-        attribution_token=attribution(run, record),
-        next_page_token=(
-            next_page(run, record, page, match) if page.offset < record.order.total else ""
-        ),
+        attribution_token=attribution(query, keys, record),
+        next_page_token=next_page(here.digest, deps, record, page, match) if more else "",
         match=match,
         arms=record.arms,
     )
 
 
-async def _recorded(run: RequestContext, here: PageStart) -> AnswerRecord:
-    """Return the record of a page token from its offset on, if the token belongs to this
-    request."""
-    record = run.deps.answers.find(run.query.catalog_id, here.answer_id)
+async def _recorded(run: RequestContext, here: PageStart) -> tuple[AnswerRecord, Rest]:
+    """Return the record of a page token from its offset on, if the token belongs to this request,
+    and what reads the rest of its order."""
+    query, plan, deps = run.query, run.plan, run.deps
+
+    async def read(offset: int, limit: int = 0) -> AnswerRecord:
+        async with run.trace.stage("record", plan.ends.rank):
+            asked = AnswerRange(here.answer_id, offset, limit, query.shopper, plan.scene.drop_seen)
+            return await run.peers.ranker.answer(query.catalog_id, asked)
+
+    async def rest(offset: int) -> AnswerOrder:
+        return (await read(offset)).order
+
+    record = deps.answers.find(query.catalog_id, here.answer_id)
     if record is None:
         try:
-            record = await _read_record(run, here.answer_id, here.offset, run.plan.ahead)
+            record = await read(here.offset, plan.ahead)
         except Unavailable as error:
             raise NothingAvailable([cause_of(Peer.RANKER, error)]) from error
     if record.request_digest != run.digests.stored:
         raise PageTokenInvalid("belongs to another request: repeat that request, or omit the token")
     if 0 < record.expire_micros < time.time() * 1e6:
         raise AnswerMissing
-    return record
-
-
-async def _read_record(
-    run: RequestContext, answer_id: str, offset: int, limit: int = 0
-) -> AnswerRecord:
-    async with run.trace.stage("record", run.plan.ends.rank):
-        asked = AnswerRange(answer_id, offset, limit, run.query.shopper, run.plan.scene.drop_seen)
-        return await run.peers.ranker.answer(run.query.catalog_id, asked)
+    if not record.expire_micros:
+        expires = run.time_micros + round(deps.answer_seconds * 1e6)
+        record = changed(record, expire_micros=expires)
+    return record, rest
 
 
 def next_page(
-    run: RequestContext, record: AnswerRecord, page: AnswerPage, match: Match | None
+    digest: bytes,
+    deps: RequestDependencies,
+    record: AnswerRecord,
+    page: AnswerPage,
+    match: Match | None,
 ) -> str:
-    """Return the token of the page after this one."""
-    return page_token(
-        PageStart(
-            answer_id=record.answer_id,
-            offset=page.offset,
-            served=page.served,
-            digest=run.digests.callers,
-            no_good_match=match is not None and match.is_poor,
-            match=run.deps.matches.pack(match),
-        ),
-        run.deps.keys(),
-        _end(run, record),
+    """Return the token of the page after this one. `digest`: the request as its caller makes it."""
+    start = PageStart(
+        answer_id=record.answer_id,
+        offset=page.offset,
+        served=page.served,
+        digest=digest,
+        no_good_match=match is not None and match.is_poor,
+        match=deps.matches.pack(match),
     )
+    return page_token(start, deps.keys(), record.expire_micros)
 
 
-def attribution(run: RequestContext, record: AnswerRecord, versions: Versions | None = None) -> str:
+def attribution(
+    query: RequestQuery, keys: KeyRing, record: AnswerRecord, versions: Versions | None = None
+) -> str:
     """Return the token that joins events to this answer. `versions`: None: those of the record."""
-    query, keys, versions = run.query, run.deps.keys(), versions or record.versions
+    versions = versions or record.versions
     return attribution_token(
         AnswerAttribution(
             answer_id=record.answer_id,
@@ -399,10 +412,5 @@ def attribution(run: RequestContext, record: AnswerRecord, versions: Versions | 
             shopper=mark_of(query.shopper, query.catalog_id, keys),
         ),
         keys,
-        _end(run, record),
+        record.expire_micros,
     )
-
-
-def _end(run: RequestContext, record: AnswerRecord) -> int:
-    """Return the expiry of the answer's tokens, microseconds since 1970 (UTC)."""
-    return record.expire_micros or run.time_micros + round(run.deps.answer_seconds * 1e6)

@@ -15,25 +15,25 @@ from gateway.recommend.answer_report import (
     best_match,
     corrected_queries,
     degraded,
-    page_quality,
+    found_by,
     versions_of,
 )
 from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls
 from gateway.recommend.controls.step import (
     apply_controls,
+    budgeted,
     correct_outcomes,
-    count_exposure,
     note_goals,
 )
 from gateway.recommend.final_order import FinalOrder, fused, order_candidates, split_by_signal
 from gateway.recommend.nothing_found import why_empty
-from gateway.recommend.one_stamp import of_one_stamp
+from gateway.recommend.one_stamp import in_steps, of_one_stamp
 from gateway.recommend.pages import AnswerPage, attribution, later_page, next_page, read_page
 from gateway.recommend.photo_anchors import anchors_in_photo
 from gateway.recommend.validate import check
 from gateway.retrieval.anchors import resolve_anchors
-from gateway.retrieval.branches import find
+from gateway.retrieval.branches import FoundCandidates, find
 from gateway.retrieval.fallback import list_snapshot
 from gateway.retrieval.labels import unread
 from gateway.state import tokens
@@ -46,16 +46,6 @@ from sightline_core.degradations import DegradationCause
 from sightline_rules.fast_dataclass import fast_dataclass
 
 T = TypeVar("T")
-
-
-@fast_dataclass(frozen=True, slots=True)
-class FoundCandidates:
-    """The candidates of a request, before they are ordered."""
-
-    run: RequestContext
-    listings: tuple[CandidateList, ...]
-    outcomes: ControlOutcomes
-    """Effects of controls that are known so far."""
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -92,14 +82,10 @@ async def recommend(query: RequestQuery, deps: RequestDependencies) -> Recommend
     check(query, deps.catalogs)
     async with charged(query, deps) as run:
         if query.page_token:
-            return await later_page((await activate_controls(run))[0])
+            return await of_one_stamp((await activate_controls(run))[0], later_page)
         answer = await of_one_stamp(run, _formed)
         deps.recent.note(run.plan.scene.name, query.as_answered, run.time_micros)
         return answer
-
-
-async def _formed(run: RequestContext) -> RecommendAnswer:
-    return await form_answer(await find_candidates(run))
 
 
 async def find_candidates(planned: RequestContext) -> FoundCandidates:
@@ -124,6 +110,9 @@ async def form_answer(found: FoundCandidates) -> RecommendAnswer:
     return changed(answer, empty_reason=await why_empty(found.run, answer.hidden_count))
 
 
+_formed = in_steps(find_candidates, form_answer)
+
+
 async def showable(
     found: FoundCandidates,
     form: Callable[[RequestContext, tuple[CandidateList, ...]], Awaitable[T]],
@@ -143,11 +132,12 @@ async def order_listings(
     run: RequestContext, listings: tuple[CandidateList, ...]
 ) -> OrderedCandidates:
     """Return the candidates in their final order. Raises AnswerDegraded."""
+    plan, trace = run.plan, run.trace
     with tracing.within("fuse"):
-        found = fused(run, listings)
+        found = fused(listings, plan, run.left_out, run.shown)
     candidates, absent = await apply_controls(run, found)
-    lost = degraded(run, candidates)
-    answer_quality(run, lost, candidates.named if lost else ())
+    lost = degraded(trace, candidates)
+    answer_quality(run.query, plan.scene, trace, lost, candidates.named if lost else ())
     record = draft(run, candidates)
     ordered = await order_candidates(run, candidates, record)
     return OrderedCandidates(candidates, record, ordered, absent)
@@ -183,9 +173,9 @@ def draft(run: RequestContext, candidates: FusedCandidates) -> AnswerRecord:
         answer_id=trace.answer_id,
         request_digest=run.digests.stored,
         shopper=run.query.shopper,
-        versions=versions_of(run, "rank"),
+        versions=versions_of(trace, run.plan.scene, run.deps.service_version, "rank"),
         seed=tokens.seed_of(run.digests.stored),
-        degradations=degraded(run, candidates),
+        degradations=degraded(trace, candidates),
         answer_micros=run.time_micros,
         expire_micros=run.time_micros + round(run.deps.answer_seconds * 1e6),
         arms=run.arms,
@@ -199,27 +189,29 @@ def kept(run: RequestContext, first: FirstPage) -> FirstPage:
     The ranker stores the records of answers that it ranked. Others are queued for it unless it is
     unreachable.
     """
-    record, ordered = first.record, first.ordered
+    record, ordered, candidates = first.record, first.ordered, first.candidates
+    deps, trace, controls, catalog_id = run.deps, run.trace, run.plan.controls, run.query.catalog_id
     if not ordered.by_ranker:
         record = changed(
             record,
             # A new id: the ranker may still record a late ranking under the first id.
             answer_id=os.urandom(16).hex(),
-            versions=versions_of(run),
-            degradations=degraded(run, first.candidates),
+            versions=versions_of(trace, run.plan.scene, deps.service_version),
+            degradations=degraded(trace, candidates),
             order=ordered.order,
             controls=ordered.acted,
         )
-        unreachable = Peer.RANKER in run.trace.unreachable
-        queued = not unreachable and run.deps.answers.offer(run.query.catalog_id, record)
+        unreachable = Peer.RANKER in trace.unreachable
+        queued = not unreachable and deps.answers.offer(catalog_id, record)
         ordered = changed(ordered, recorded=queued)
-    if ordered.by_ranker and run.plan.controls:  # without the ranker, relevance is unknown
+    if ordered.by_ranker and controls:  # without the ranker, relevance is unknown
         shown = [item.row.product_id for item in first.page.results]
-        note_goals(run, first.candidates, shown, ordered.merits)
+        note_goals(deps.goals, catalog_id, controls, candidates, shown=shown, merits=ordered.merits)
     if ordered.recorded:
-        count_exposure(run, ordered.acted)
+        if acted := budgeted(controls, ordered.acted):
+            deps.exposures.add(catalog_id, acted)
     else:
-        run.trace.failures.append(StageFailure("record", DegradationCause.ANSWER_RECORD_DROPPED))
+        trace.failures.append(StageFailure("record", DegradationCause.ANSWER_RECORD_DROPPED))
     first.record, first.ordered = record, ordered
     return first
 
@@ -227,28 +219,32 @@ def kept(run: RequestContext, first: FirstPage) -> FirstPage:
 def answer_of(run: RequestContext, first: FirstPage, activated: ControlOutcomes) -> RecommendAnswer:
     """Return the first page's answer, with a page token only if the record was stored."""
     record, ordered, page = first.record, first.ordered, first.page
-    lost, versions = degraded(run, first.candidates), versions_of(run)
-    match = best_match(run, first.listings, ordered.order)
+    query, scene, trace, deps = run.query, run.plan.scene, run.trace, run.deps
+    lost, match = degraded(trace, first.candidates), None
+    named = found_by(page.results) if lost else ()
+    versions = versions_of(trace, scene, deps.service_version)
+    if not run.last_products.ids:
+        match = best_match(query, scene, trace, first.listings, ordered.order)
     more = ordered.recorded and page.offset < ordered.order.total
     return RecommendAnswer(
         results=page.results,
         no_good_match=match is not None and match.is_poor,
-        quality=page_quality(run, lost, page.results),
+        quality=answer_quality(query, scene, trace, lost, named),
         degradations=lost,
-        timings=run.trace.by_start,
+        timings=trace.by_start,
         versions=versions,
-        freshness=run.trace.freshness,
-        missing_product_ids=tuple(dict.fromkeys(run.trace.missing.values())),
+        freshness=trace.freshness,
+        missing_product_ids=tuple(dict.fromkeys(trace.missing.values())),
         hidden_count=ordered.hidden_count,
-        attribution_token=attribution(run, record, versions),
-        next_page_token=next_page(run, record, page, match) if more else "",
-        labels=run.trace.labels,
-        unread=unread(run),
+        attribution_token=attribution(query, deps.keys(), record, versions),
+        next_page_token=next_page(run.digests.callers, deps, record, page, match) if more else "",
+        labels=trace.labels,
+        unread=unread(query, run.plan, trace.labels),
         match=match,
         arms=record.arms,
         control_outcomes=(*activated, *first.outcomes),
         candidates=first.candidates.columns,
-        corrected=corrected_queries(run),
-        score_notes=tuple(run.trace.score_notes.values()),
-        detections=run.trace.detections,
+        corrected=corrected_queries(query.signals, trace.corrected),
+        score_notes=tuple(trace.score_notes.values()),
+        detections=trace.detections,
     )

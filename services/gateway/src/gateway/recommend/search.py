@@ -5,19 +5,21 @@ from dataclasses import replace
 
 from gateway.model.query import RequestQuery
 from gateway.model.response import FoundProduct, SearchAnswer
+from gateway.model.scene import Scene
 from gateway.ranking.sorting import in_order
 from gateway.recommend.answer_report import best_match, corrected_queries, degraded, versions_of
 from gateway.recommend.charge import charged
 from gateway.recommend.final_order import as_fused, collapsed, fused
 from gateway.recommend.nothing_found import why_empty
-from gateway.recommend.one_stamp import compare_versions, of_one_stamp
+from gateway.recommend.one_stamp import compare_versions, in_steps, of_one_stamp
 from gateway.recommend.pages import read_page
 from gateway.recommend.validate import check
+from gateway.retrieval.branches import FoundCandidates
 from gateway.retrieval.branches import search as find_near
 from gateway.retrieval.labels import unread
-from gateway.state.request_context import RequestContext, RequestDependencies
+from gateway.state.request_context import RequestDependencies
 from sightline_core.branch import Branch
-from sightline_core.candidates import CandidateList, FusedCandidates, falling
+from sightline_core.candidates import FusedCandidates, falling
 
 
 async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer:
@@ -30,16 +32,15 @@ async def search(query: RequestQuery, deps: RequestDependencies) -> SearchAnswer
         return await of_one_stamp(run, _formed)
 
 
-async def _formed(run: RequestContext) -> SearchAnswer:
-    return await nearest_page(run, await find_near(run))
-
-
-async def nearest_page(run: RequestContext, listings: tuple[CandidateList, ...]) -> SearchAnswer:
+async def nearest_page(found: FoundCandidates) -> SearchAnswer:
     """Return a page of the products that were found. Raises NothingAvailable."""
-    compare_versions(run, run.trace.model_version)
-    candidates = _by_looks_and_labels(run, fused(run, listings))
-    order = collapsed(run, candidates, as_fused(candidates))
-    order = in_order(order, candidates.columns, run.query.sort, run.plan.top_k)
+    run, listings = found.run, found.listings
+    query, plan, trace = run.query, run.plan, run.trace
+    compare_versions(trace, trace.model_version)
+    candidates = fused(listings, plan, run.left_out, run.shown)
+    candidates = _by_looks_and_labels(plan.scene, candidates)
+    order = collapsed(candidates, as_fused(candidates), trace)
+    order = in_order(order, candidates.columns, query.sort, plan.top_k)
     page = await read_page(run, order, stamp=candidates.columns.stamp)
     empty = None if page.results else await why_empty(run)
     nearest = dict(zip(candidates.columns.product_ids, candidates.nearest, strict=True))
@@ -52,24 +53,25 @@ async def nearest_page(run: RequestContext, listings: tuple[CandidateList, ...])
                 for row, rank, own in page.results
             ]
         ),
-        degradations=degraded(run, candidates),
-        timings=run.trace.by_start,
-        versions=versions_of(run),
-        freshness=run.trace.freshness,
-        facets=run.trace.facets,
-        match=best_match(run, listings),
+        degradations=degraded(trace, candidates),
+        timings=trace.by_start,
+        versions=versions_of(trace, plan.scene, run.deps.service_version),
+        freshness=trace.freshness,
+        facets=trace.facets,
+        match=best_match(query, plan.scene, trace, listings),
         candidates=candidates.columns,
-        corrected=corrected_queries(run),
-        labels=run.trace.labels,
-        unread=unread(run),
+        corrected=corrected_queries(query.signals, trace.corrected),
+        labels=trace.labels,
+        unread=unread(query, plan, trace.labels),
         empty_reason=empty,
     )
 
 
+_formed = in_steps(find_near, nearest_page)
 _PHOTO = frozenset({Branch.VISUAL, Branch.LABELS})
 
 
-def _by_looks_and_labels(run: RequestContext, candidates: FusedCandidates) -> FusedCandidates:
+def _by_looks_and_labels(scene: Scene, candidates: FusedCandidates) -> FusedCandidates:
     """Return candidates that photos and their labels found, by similarity plus the weighted match
     of the labels, as Recommend scores them.
 
@@ -78,7 +80,7 @@ def _by_looks_and_labels(run: RequestContext, candidates: FusedCandidates) -> Fu
     """
     if Branch.LABELS not in candidates.named or not _PHOTO.issuperset(candidates.named):
         return candidates
-    weights = {Branch.VISUAL: 1.0, Branch.LABELS: run.plan.scene.parts_by_signals[Branch.LABELS]}
+    weights = {Branch.VISUAL: 1.0, Branch.LABELS: scene.parts_by_signals[Branch.LABELS]}
     scores = [0.0] * len(candidates.order)
     for branch, values in candidates.similarities.items():
         for place, value in enumerate(values):

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from gateway.model.causes import Peer
-from gateway.model.plan import MOST_ASKED
+from gateway.model.plan import MOST_ASKED, RequestPlan
 from gateway.model.query import RequestQuery
 from gateway.model.response import (
     FoundProduct,
@@ -31,6 +31,7 @@ from gateway.recommend.plan_request import scened
 from gateway.recommend.recommend import find_candidates, form_answer
 from gateway.recommend.search import nearest_page
 from gateway.recommend.validate import check, check_shelves
+from gateway.retrieval.branches import FoundCandidates
 from gateway.retrieval.branches import search as find_near
 from gateway.retrieval.parallel import in_parallel
 from gateway.state import tokens
@@ -86,7 +87,11 @@ async def recommend_shelves(
         queries = {f"shelves[{place}]": shelves[place].query for place in asked}
         async with charged_together(queries, deps) as runs:
             kinds = [shelves[place].kind for place in asked]
-            formed = await _formed(kinds, _deepened(runs), shared.as_answered.shopper)
+            plans = _deepened([(run.plan, run.query.results_a_page) for run in runs])
+            deeper = [replace(run, plan=plan) for run, plan in zip(runs, plans, strict=True)]
+            with equal_calls.shared():
+                forms = await in_parallel(*map(_found, kinds, deeper))
+            formed = await _formed(forms, shared.as_answered.shopper)
             for place, run in zip(asked, runs, strict=True):
                 if shelves[place].kind is ShelfKind.RECOMMEND:
                     query = shelves[place].query.as_answered
@@ -115,28 +120,25 @@ def _rejected(shelf: ShelfQuery, deps: RequestDependencies) -> ShelfAnswer | Non
     return None if error is None else ShelfAnswer(shelf.shelf_id, error)
 
 
-def _deepened(runs: Sequence[RequestContext]) -> Sequence[RequestContext]:
-    """Return the runs, each with candidates in place of those that earlier shelves may take.
+def _deepened(asked: Sequence[tuple[RequestPlan, int]]) -> Sequence[RequestPlan]:
+    """Return plans, each with the results of a page, with candidates in place of those that earlier
+    shelves may take.
 
     The scene's minimum number of candidates covers them first.
     """
     taken, deepened = 0, []
-    for run in runs:
-        plan, page = run.plan, run.query.results_a_page
+    for plan, page in asked:
         most = min(plan.scene.most_candidates, MOST_ASKED)
         top_k = max(plan.top_k, min(round(page * plan.scene.over_fetch) + taken, most))
-        deeper = replace(plan, top_k=top_k, generated=max(plan.generated, top_k))
-        deepened.append(replace(run, plan=deeper))
+        deepened.append(replace(plan, top_k=top_k, generated=max(plan.generated, top_k)))
         taken += page
     return deepened
 
 
 async def _formed(
-    kinds: Sequence[ShelfKind], runs: Sequence[RequestContext], shopper: Shopper | None
+    forms: Sequence[Form | ServiceError], shopper: Shopper | None
 ) -> Sequence[tuple[Answer | ServiceError, str]]:
     """Return the answer to each shelf, or its error, and its attribution token."""
-    with equal_calls.shared():
-        forms = await in_parallel(*map(_found, kinds, runs))
     shown, formed = NO_PRODUCTS, list[FormedShelf | ServiceError]()
     for form in forms:
         try:
@@ -157,10 +159,19 @@ async def _formed(
 
 async def _found(kind: ShelfKind, run: RequestContext) -> Form | ServiceError:
     """Find the candidates of a shelf. Return what forms it, or its error."""
+    steps = _STEPS[kind]
     try:
-        return await _FINDERS[kind](run)
+        found = await steps[0](run) if steps else None
     except ServiceError as error:
         return error
+
+    async def formed(now: RequestContext) -> FormedShelf:
+        if not steps or not found:
+            return now, await list_page(now)
+        again = found if now.trace is run.trace else await steps[0](now)
+        return now, await steps[1](replace(again, run=replace(again.run, shown=now.shown)))
+
+    return lambda shown: of_one_stamp(replace(run, shown=shown), formed)
 
 
 def _or_raise(form: Form | ServiceError) -> Form:
@@ -169,43 +180,17 @@ def _or_raise(form: Form | ServiceError) -> Form:
     return form
 
 
-async def _recommended(run: RequestContext) -> Form:
-    found = await find_candidates(run)
-
-    async def formed(now: RequestContext) -> RecommendAnswer:
-        again = found if now.trace is run.trace else await find_candidates(now)
-        return await form_answer(replace(again, run=replace(again.run, shown=now.shown)))
-
-    return _of_one_stamp(run, formed)
-
-
-async def _near(run: RequestContext) -> Form:
-    listings = await find_near(run)
-
-    async def formed(now: RequestContext) -> SearchAnswer:
-        again = listings if now.trace is run.trace else await find_near(now)
-        return await nearest_page(now, again)
-
-    return _of_one_stamp(run, formed)
-
-
-async def _listed(run: RequestContext) -> Form:
-    """Return what reads the page: the retriever finds and orders it in one call."""
-    return _of_one_stamp(run, list_page)
-
-
-def _of_one_stamp(run: RequestContext, form: Callable[[RequestContext], Awaitable[Answer]]) -> Form:
-    async def formed(now: RequestContext) -> FormedShelf:
-        return now, await form(now)
-
-    return lambda shown: of_one_stamp(replace(run, shown=shown), formed)
-
-
-_FINDERS: Mapping[ShelfKind, Callable[[RequestContext], Awaitable[Form]]] = {
-    ShelfKind.RECOMMEND: _recommended,
-    ShelfKind.SEARCH: _near,
-    ShelfKind.LIST: _listed,
+Steps: TypeAlias = tuple[
+    Callable[[RequestContext], Awaitable[FoundCandidates]],
+    Callable[[FoundCandidates], Awaitable[Answer]],
+]
+_STEPS: Mapping[ShelfKind, Steps | None] = {
+    ShelfKind.RECOMMEND: (find_candidates, form_answer),
+    ShelfKind.SEARCH: (find_near, nearest_page),
+    ShelfKind.LIST: None,
 }
+"""What finds the candidates of a shelf, and forms it. The retriever finds and orders a list in one
+call."""
 
 
 def _products(answer: Answer) -> ProductColumns | None:
@@ -230,13 +215,12 @@ def _attributed(run: RequestContext, answer: Answer, shopper: Shopper | None) ->
         return token
     if isinstance(answer, RecommendAnswer) or Peer.RANKER in run.trace.unreachable:
         return ""
-    run = replace(run, query=replace(run.query, shopper=shopper))
     scores = [1 / (K + place) for place in range(1, len(answer.results) + 1)]
     record = AnswerRecord(
         answer_id=secrets.token_hex(16),
         request_digest=run.digests.stored,
         shopper=shopper,
-        versions=versions_of(run),
+        versions=versions_of(run.trace, run.plan.scene, run.deps.service_version),
         seed=tokens.seed_of(run.digests.stored),
         degradations=answer.degradations,
         answer_micros=run.time_micros,
@@ -249,5 +233,6 @@ def _attributed(run: RequestContext, answer: Answer, shopper: Shopper | None) ->
             total=len(scores),
         ),
     )
-    queued = run.deps.answers.offer(run.query.catalog_id, record)
-    return attribution(run, record) if queued else ""
+    query = replace(run.query, shopper=shopper)
+    queued = run.deps.answers.offer(query.catalog_id, record)
+    return attribution(query, run.deps.keys(), record) if queued else ""

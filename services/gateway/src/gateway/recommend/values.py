@@ -4,12 +4,13 @@ The products are ranked as by Recommend, over all candidates that the scene may 
 diversity, which arranges products of one page. The record of the answer holds that ranking.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from gateway.model.diversity import Diversity
 from gateway.model.errors import NothingAvailable
-from gateway.model.plan import MOST_ASKED, MOST_RANKED
+from gateway.model.plan import MOST_ASKED, MOST_RANKED, RequestPlan
 from gateway.model.query import RequestQuery, ValueGrouping
 from gateway.model.response import EmptyReason, RecommendedValue, ValuesAnswer
 from gateway.ranking.field_values import ScoredValue, ranked_values
@@ -18,11 +19,10 @@ from gateway.recommend.charge import charged
 from gateway.recommend.controls.step import correct_outcomes
 from gateway.recommend.final_order import split_by_signal
 from gateway.recommend.nothing_found import why_empty
-from gateway.recommend.one_stamp import of_one_stamp
+from gateway.recommend.one_stamp import in_steps, of_one_stamp
 from gateway.recommend.pages import READ_AHEAD, AnswerPage, read_page
 from gateway.recommend.recommend import (
     FirstPage,
-    FoundCandidates,
     answer_of,
     find_candidates,
     kept,
@@ -30,10 +30,10 @@ from gateway.recommend.recommend import (
     showable,
 )
 from gateway.recommend.validate import check, check_grouping
+from gateway.retrieval.branches import FoundCandidates
 from gateway.state.request_context import RequestContext, RequestDependencies
 from sightline_core.answer import AnswerOrder, AnswerResult
 from sightline_core.candidates import CandidateList
-from sightline_core.columns import Stamp
 from sightline_core.reasons import Reason
 from sightline_rules.filters import Comparison, Operator
 
@@ -70,45 +70,33 @@ async def recommend_values(
     check(query, deps.catalogs)
     check_grouping(query, grouping)
 
-    async def form(run: RequestContext, listings: tuple[CandidateList, ...]) -> GroupedPage:
-        return await _grouped(run, listings, grouping)
+    form = partial(_grouped, grouping=grouping)
 
-    async def formed(run: RequestContext) -> tuple[FoundCandidates, GroupedPage]:
-        found = await find_candidates(run)
+    async def formed(found: FoundCandidates) -> tuple[FoundCandidates, GroupedPage]:
         return found, await showable(found, form)
 
     async with charged(query, deps) as planned:
-        found, page = await of_one_stamp(_widened(planned), formed)
+        widened = replace(planned, plan=_widened(planned.plan))
+        found, page = await of_one_stamp(widened, in_steps(find_candidates, formed))
         run = found.run
         answer = answer_of(run, kept(run, page.first), found.outcomes)
         if not page.values:
-            reason = await _why_none(run, page.first, grouping.field, answer.hidden_count)
+            none = f"no available product among the ranked ones has a value of {grouping.field}"
+            ranked = page.first.ordered.order.total
+            reason = EmptyReason(none) if ranked else await why_empty(run, answer.hidden_count)
             answer = replace(answer, empty_reason=reason)
     return ValuesAnswer(page.values, page.more_count, answer)
 
 
-async def _why_none(
-    run: RequestContext, first: FirstPage, field: str, hidden: int
-) -> EmptyReason | None:
-    """Return why there is no value; None if it is unknown. `hidden`: see `why_empty`."""
-    if first.ordered.order.total:
-        return EmptyReason(f"no available product among the ranked ones has a value of {field}")
-    return await why_empty(run, hidden)
-
-
-def _widened(run: RequestContext) -> RequestContext:
-    """Return the run with as many candidates as its scene ranks, and the whole order of them."""
-    plan = run.plan
+def _widened(plan: RequestPlan) -> RequestPlan:
+    """Return the plan with as many candidates as its scene ranks, and the whole order of them."""
     most = min(plan.scene.most_candidates, MOST_ASKED)
     return replace(
-        run,
-        plan=replace(
-            plan,
-            scene=replace(plan.scene, diversity=Diversity()),
-            top_k=max(plan.top_k, most),
-            generated=max(plan.generated, most),
-            ahead=MOST_RANKED,
-        ),
+        plan,
+        scene=replace(plan.scene, diversity=Diversity()),
+        top_k=max(plan.top_k, most),
+        generated=max(plan.generated, most),
+        ahead=MOST_RANKED,
     )
 
 
@@ -121,7 +109,8 @@ async def _grouped(
     run.trace.steps.append(f"by {grouping.field}")
     values = await ranked_values(columns, grouping, order.product_ids)
     products = grouping.products_a_value
-    filled = await _filled(run, order, values, products, columns.stamp)
+    size, show = run.query.results_a_page, partial(read_page, run, stamp=columns.stamp)
+    filled = await _filled(size, order, values, products, show)
     results = {item.rank: item for _, items in filled.values for item in items}
     shown = tuple(results[rank] for rank in sorted(results))
     if not shown and run.trace.snapshot_listed:  # the shopper hid all of them
@@ -148,22 +137,25 @@ async def _grouped(
 
 
 async def _filled(
-    run: RequestContext,
+    size: int,
     order: AnswerOrder,
     values: Sequence[ScoredValue],
     products: int,
-    stamp: Stamp | None,
+    show: Callable[..., Awaitable[AnswerPage]],
 ) -> _ReadValues:
-    """Return the first values that available products have. `stamp`: that of the values. Raises
+    """Return the first `size` values that available products have. `show`: see `read_page`. Raises
     NothingAvailable."""
-    size, read = run.query.results_a_page, 0
+    read = 0
     filled: list[tuple[ScoredValue, Sequence[AnswerResult]]] = []
     while len(filled) < size and read < len(values):
         # One call per vanished value would be too many after a whole catalog was exchanged.
         count = max(size - len(filled), READ_AHEAD // products if read else 0)
         some = values[read : read + count]
         rows = sorted({place for value in some for place in value.places[:products]})
-        results = await _read(run, order, rows, stamp)
+        page = await show(picked(order, rows), size=len(rows))
+        places = {order.product_ids[row]: row for row in rows}
+        found = [(places[item.row.product_id], item) for item in page.results]
+        results = {row: item._replace(rank=row + 1) for row, item in found}
         for value in some:
             own = [results[place] for place in value.places[:products] if place in results]
             if len(filled) == size:
@@ -172,17 +164,6 @@ async def _filled(
             if own:
                 filled.append((value, own))
     return _ReadValues(filled, read)
-
-
-async def _read(
-    run: RequestContext, order: AnswerOrder, rows: Sequence[int], stamp: Stamp | None
-) -> Mapping[int, AnswerResult]:
-    """Return the products at these indexes of an order as now recorded, with their ranks in it."""
-    whole = replace(run, query=replace(run.query, page_size=len(rows)))
-    page = await read_page(whole, picked(order, rows), stamp=stamp)
-    places = {order.product_ids[row]: row for row in rows}
-    found = [(places[item.row.product_id], item) for item in page.results]
-    return {row: item._replace(rank=row + 1) for row, item in found}
 
 
 def _value(

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from gateway.model.causes import Peer
 from gateway.model.query import FIRST_ANCHOR, RequestQuery
 from gateway.model.retrieved import NOTHING, BranchResult, failed
-from gateway.retrieval.history import follow_history
+from gateway.ports import RetrieverPort
+from gateway.retrieval.history import by_last_products, read_last_products
 from gateway.retrieval.personal import FromRanker, ask_ranker
 from gateway.state.request_context import RequestContext
+from gateway.state.trace import Stage
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
 from sightline_core.changed import changed
@@ -28,21 +30,38 @@ class ResolvedAnchors:
 
 
 async def resolve_anchors(run: RequestContext) -> tuple[RequestContext, ResolvedAnchors]:
-    """Return the run with its anchors, and with the categories that its scene excludes."""
+    """Return the run with its anchors, and without their categories if its scene excludes these."""
     asked = run.query
     run, given = await infer_anchors(run)
-    run, kept = await exclude_anchor_categories(run)
-    return run, ResolvedAnchors(asked, given, kept)
+    plan, level = run.plan, run.plan.scene.other_categories
+    if not level or not run.query.about:
+        return run, ResolvedAnchors(asked, given, NOTHING)
+    places, stage = _places(run.query), run.trace.stage("anchors", plan.ends.candidates)
+    paths, kept = await _categories(places, asked.catalog_id, run.peers.retriever, stage)
+    if kept.failures and run.snapshot:
+        rows = run.snapshot.rows
+        known = [rows[item] for item in places.values() if item in rows]
+        paths = {row.product_id: categories.join(row.category_path) for row in known}
+    own = {categories.join(categories.split(path)[:level]) for path in paths.values() if path}
+    scope = plan.scope._replace(other_categories=tuple(sorted(own)))
+    return changed(run, plan=changed(plan, scope=scope)), ResolvedAnchors(asked, given, kept)
 
 
 async def infer_anchors(run: RequestContext) -> tuple[RequestContext, FromRanker | None]:
-    """Infer the anchors of a request that names none, if the scene needs them before searches.
+    """Infer the anchors of a request that names none, if the scene needs them before searches; the
+    last products of a shopper whom no model knows, if the scene follows them.
 
     Return the run with them, and the ranker's response. A request with candidates searches nothing.
     """
-    scene, query = run.plan.scene, run.query
-    if run.plan.by_history:
-        return await follow_history(run)
+    query, plan, scene = run.query, run.plan, run.plan.scene
+    if plan.by_history:
+        retriever, stage = run.peers.retriever, run.trace.stage("history", plan.ends.candidates)
+        given = await ask_ranker(run)
+        last, given = await read_last_products(given, query.catalog_id, retriever, stage)
+        if last.ids:
+            query, plan = by_last_products(query, plan, last)
+            run = changed(run, query=query, plan=plan, last_products=last)
+        return run, given
     if query.candidates:
         return run, None
     needed = scene.anchors_look_alike or scene.other_categories
@@ -55,37 +74,25 @@ async def infer_anchors(run: RequestContext) -> tuple[RequestContext, FromRanker
     query = changed(query, anchors=candidates.anchors)
     if scene.anchors_look_alike:
         query = query.near_to(candidates.anchors)
-        branches = dict.fromkeys((*run.plan.branches, Branch.VISUAL))
-        run = changed(run, plan=changed(run.plan, branches=tuple(branches)))
-    return changed(run, query=query), (candidates, notes)
+        branches = dict.fromkeys((*plan.branches, Branch.VISUAL))
+        plan = changed(plan, branches=tuple(branches))
+    return changed(run, query=query, plan=plan), (candidates, notes)
 
 
-async def exclude_anchor_categories(run: RequestContext) -> tuple[RequestContext, BranchResult]:
-    """Exclude the anchors' categories if the scene defines that.
-
-    Return the run, and the anchors that are missing from the catalog.
-    """
-    level = run.plan.scene.other_categories
-    if not level or not run.query.about:
-        return run, NOTHING
-    paths, notes = await _categories(run, _places(run.query))
-    own = {categories.join(categories.split(path)[:level]) for path in paths.values() if path}
-    scope = run.plan.scope._replace(other_categories=tuple(sorted(own)))
-    return changed(run, plan=changed(run.plan, scope=scope)), notes
-
-
-def unsearched(run: RequestContext) -> Mapping[int, str]:
-    """Return the request's anchors that are not signals, by index."""
-    searched = Branch.VISUAL in run.plan.branches
-    if searched and not run.query.anchors:
+def unsearched(query: RequestQuery, *, by_looks: bool) -> Mapping[int, str]:
+    """Return the request's anchors that are not signals, by index. `by_looks`: signals are searched
+    by looks."""
+    if by_looks and not query.anchors:
         return {}
-    near = {signal.index for signal in run.query.signals} if searched else ()
-    return {place: item for place, item in _places(run.query).items() if place not in near}
+    near = {signal.index for signal in query.signals} if by_looks else ()
+    return {place: item for place, item in _places(query).items() if place not in near}
 
 
-async def missing(run: RequestContext, places: Mapping[int, str]) -> BranchResult:
+async def missing(
+    places: Mapping[int, str], catalog_id: str, retriever: RetrieverPort, stage: Stage
+) -> BranchResult:
     """Return which of these products are missing from the catalog."""
-    return (await _categories(run, places))[1]
+    return (await _categories(places, catalog_id, retriever, stage))[1]
 
 
 def _places(query: RequestQuery) -> Mapping[int, str]:
@@ -94,19 +101,16 @@ def _places(query: RequestQuery) -> Mapping[int, str]:
 
 
 async def _categories(
-    run: RequestContext, places: Mapping[int, str]
+    places: Mapping[int, str], catalog_id: str, retriever: RetrieverPort, stage: Stage
 ) -> tuple[Mapping[str, str], BranchResult]:
     """Return the written category paths of the products that exist, and the missing products.
 
     Products that may not be in the answer are read too.
     """
-    ids = list(dict.fromkeys(places.values()))
     try:
-        async with run.trace.stage("anchors", run.plan.ends.candidates):
-            paths = await run.peers.retriever.categories(run.query.catalog_id, ids)
+        async with stage:
+            paths = await retriever.categories(catalog_id, list(dict.fromkeys(places.values())))
     except ServiceError as error:
-        rows = run.snapshot.rows if run.snapshot else {}
-        known = {item: categories.join(rows[item].category_path) for item in ids if item in rows}
-        return known, failed("anchors", Peer.RETRIEVER, error)
+        return {}, failed("anchors", Peer.RETRIEVER, error)
     gone = {place: item for place, item in places.items() if item not in paths}
     return paths, BranchResult(missing=gone)

@@ -1,25 +1,38 @@
 """The branches, executed in parallel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 
+from gateway.model.controls import NO_OUTCOMES, ControlOutcomes
 from gateway.model.errors import NothingAvailable, ProductNotFound, SpaceMissing
-from gateway.model.query import FIRST_ANCHOR, RequestQuery, asked_at
+from gateway.model.query import FIRST_ANCHOR, RequestQuery, SignalKind, asked_at
 from gateway.model.retrieved import NOTHING, BranchResult, merged
 from gateway.retrieval.anchors import ResolvedAnchors, missing, resolve_anchors, unsearched
 from gateway.retrieval.facets import count_facets
-from gateway.retrieval.fallback import fall_back, filled_up
+from gateway.retrieval.fallback import filled_up
 from gateway.retrieval.given import given_products
-from gateway.retrieval.keywords import by_keywords
-from gateway.retrieval.labels import by_labels
-from gateway.retrieval.new import new_products, newest, of_followed
+from gateway.retrieval.keywords import by_words
+from gateway.retrieval.labels import by_label
+from gateway.retrieval.new import newest
 from gateway.retrieval.parallel import in_parallel
 from gateway.retrieval.personal import by_behaviour
-from gateway.retrieval.similar import similar
+from gateway.retrieval.similar import by_groups, by_signals, of_one_generation
 from gateway.state.request_context import RequestContext
 from sightline_core.branch import ABOUT, Branch
 from sightline_core.candidates import CandidateList
 from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
+from sightline_rules.fast_dataclass import fast_dataclass
+
+
+@fast_dataclass(frozen=True, slots=True)
+class FoundCandidates:
+    """The candidates of a request, before they are ordered."""
+
+    run: RequestContext
+    listings: tuple[CandidateList, ...]
+    outcomes: ControlOutcomes = NO_OUTCOMES
+    """Effects of controls that are known so far."""
 
 
 async def find(
@@ -37,41 +50,41 @@ async def find(
     if anchors is None:
         run, anchors = await resolve_anchors(run)
     asked, given, kept = anchors.asked, anchors.given, anchors.kept
-    jobs = [near_signals(run)] if run.plan.signalled else []
-    if Branch.COLLABORATIVE in run.plan.branches or run.plan.recommenders or given:
+    plan, trace = run.plan, run.trace
+    jobs = [near_signals(run)] if plan.signalled else []
+    if Branch.COLLABORATIVE in plan.branches or plan.recommenders or given:
         jobs.append(by_behaviour(run, given))
-    if Branch.NEW in run.plan.branches:
-        weighed = run.plan.scene.branches[Branch.NEW] > 0
-        jobs.append(newest(run) if weighed else new_products(run))
-    if Branch.FOLLOWED in run.plan.branches:
-        jobs.append(of_followed(run))
-    if asked.about and kept is NOTHING and (places := unsearched(run)):
-        jobs.append(missing(run, places))
+    if Branch.NEW in plan.branches:
+        jobs.append(newest(run, Branch.NEW))
+    if Branch.FOLLOWED in plan.branches:
+        jobs.append(newest(run, Branch.FOLLOWED))
+    by_looks = Branch.VISUAL in plan.branches
+    if asked.about and kept is NOTHING and (places := unsearched(run.query, by_looks=by_looks)):
+        stage = trace.stage("anchors", plan.ends.candidates)
+        jobs.append(missing(places, asked.catalog_id, run.peers.retriever, stage))
     result = merged([kept, *await in_parallel(*jobs)])
-    if run.trace.detections or (given and not asked.about):
+    if trace.detections or (given and not asked.about):
         result = changed(result, missing={})  # the caller did not name these anchors
-    run.trace.note(result)
+    trace.note(result)
     _refuse_if_all_missing(asked, result.missing)
     listings = result.listings
     if not any(len(item.ids) for item in listings if not item.negative):
         negative = (item for item in listings if item.negative)
-        listings = (*await fall_back(run, result.popular), *negative)
-    elif result.popular and _takes_popular(run, listings):
+        listings = (*await filled_up(run, (), result.popular), *negative)
+    elif result.popular and (
+        plan.by_history or ABOUT.isdisjoint([item.branch for item in listings])
+    ):
         listings = await filled_up(run, listings, result.popular)
     return (*listings, *result.new)
 
 
-def _takes_popular(run: RequestContext, listings: Sequence[CandidateList]) -> bool:
-    """Return whether popular products follow these lists."""
-    return run.plan.by_history or ABOUT.isdisjoint(item.branch for item in listings)
-
-
-async def search(run: RequestContext) -> tuple[CandidateList, ...]:
+async def search(run: RequestContext) -> FoundCandidates:
     """Return the results of the signals alone.
 
     Raises SpaceMissing if no signal has a space, else NothingAvailable if none could be searched.
     """
-    near, counted = await in_parallel(near_signals(run), count_facets(run))
+    facets = count_facets(run.query, run.plan, run.trace, run.peers.retriever)
+    near, counted = await in_parallel(near_signals(run), facets)
     result = run.trace.note(merged([near, counted]))
     _refuse_if_all_missing(run.query, result.missing)
     if all(listing.negative for listing in result.listings):
@@ -79,7 +92,7 @@ async def search(run: RequestContext) -> tuple[CandidateList, ...]:
             asked = (signal.index for signal in run.query.wanted)
             raise SpaceMissing(place for place in asked if place not in result.missing)
         raise NothingAvailable(run.trace.causes)
-    return result.listings
+    return FoundCandidates(run, result.listings)
 
 
 async def near_signals(run: RequestContext) -> BranchResult:
@@ -106,9 +119,15 @@ _OF_TEXTS = (Branch.TEXT, Branch.TEXT_VISUAL)
 
 
 async def _near(run: RequestContext, branch: Branch) -> BranchResult:
+    query = run.query
     if branch is Branch.LABELS:
-        return await by_labels(run)
-    return await (by_keywords(run) if branch is Branch.KEYWORDS else similar(run, branch))
+        photos = [each for each in query.labelled if each in run.plan.labelled]
+        return merged(await in_parallel(*(by_label(run, photo) for photo in photos)))
+    if branch is Branch.KEYWORDS:
+        texts = [each for each in query.signals if each.kind is SignalKind.TEXT]
+        return merged(await in_parallel(*(by_words(run, text) for text in texts)))
+    near = by_groups if run.last_products.ids else by_signals
+    return await of_one_generation(branch, partial(near, run, branch))
 
 
 def _refuse_if_all_missing(query: RequestQuery, missing: Mapping[int, str]) -> None:

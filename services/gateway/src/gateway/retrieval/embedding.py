@@ -31,17 +31,39 @@ async def embed(
     """
     if not signals:
         return [], NOTHING
-    catalog_id, versions = run.query.catalog_id, run.deps.versions
+    catalog_id, versions, scene = run.query.catalog_id, run.deps.versions, run.plan.scene
     space = SPACES[branch]
-    known = versions.of(catalog_id, space)
+    version = versions.of(catalog_id, space)
+    classify = scene.category_weight > 0 and any(each.is_photo for each in signals)
     try:
-        embedded = await _ask_embedder(run, signals, space, known, until)
-        if known and any(_is_not_served(item) for item in embedded.items):
+        while True:
+            async with run.trace.stage("embed", until) as note:
+                embedded = await run.peers.embedder.embed(
+                    catalog_id,
+                    signals,
+                    run.query.priority,
+                    version,
+                    space=space,
+                    views=scene.views,
+                    classify=classify,
+                    language_code=run.text_language,
+                )
+                note.work = embedded.work
+            if not version or not any(_is_not_served(item) for item in embedded.items):
+                break
             versions.forget(catalog_id, space)
-            if again:
-                embedded = await _ask_embedder(run, signals, space, "", until)
+            if not again:
+                break
+            version = ""
     except ServiceError as error:
         return [], failed(branch, Peer.EMBEDDER, error)
+    return _vectors(branch, signals, embedded)
+
+
+def _vectors(
+    branch: Branch, signals: Sequence[Signal], embedded: EmbeddedSignals
+) -> tuple[list[EmbeddedSignal], BranchResult]:
+    """Return the signals that the embedder could embed, and the failures of others."""
     pairs = list(zip(signals, embedded.items, strict=True))
     seen = embedded.classifications or (None,) * len(pairs)
     near = embedded.match_cosines or ((),) * len(pairs)
@@ -58,24 +80,6 @@ async def embed(
         and (branch is not Branch.TEXT_VISUAL or item.reason != "SPACE_UNAVAILABLE")
     )
     return vectors, BranchResult(failures=failures) if failures else NOTHING
-
-
-async def _ask_embedder(
-    run: RequestContext, signals: Sequence[Signal], space: str, version: str, until: float
-) -> EmbeddedSignals:
-    async with run.trace.stage("embed", until) as note:
-        embedded = await run.peers.embedder.embed(
-            run.query.catalog_id,
-            signals,
-            run.query.priority,
-            version,
-            space=space,
-            views=run.plan.scene.views,
-            classify=run.plan.scene.category_weight > 0 and any(each.is_photo for each in signals),
-            language_code=run.text_language,
-        )
-        note.work = embedded.work
-    return embedded
 
 
 def _is_not_served(item: Vector | ServiceError) -> bool:

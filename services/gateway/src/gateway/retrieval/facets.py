@@ -1,22 +1,25 @@
 """Facets of a search: counts over all products that pass its filter."""
 
 from gateway.model.causes import Peer
+from gateway.model.plan import RequestPlan
+from gateway.model.query import RequestQuery
 from gateway.model.retrieved import NOTHING, BranchResult, failed
-from gateway.state.request_context import RequestContext
+from gateway.ports import RetrieverPort
+from gateway.state.trace import RequestTrace
 from servicekit.errors import ServiceError
 
 FACETS = "facets"
 
 
-async def count_facets(run: RequestContext) -> BranchResult:
+async def count_facets(
+    query: RequestQuery, plan: RequestPlan, trace: RequestTrace, retriever: RetrieverPort
+) -> BranchResult:
     """Return the requested facets; a failure is noted."""
-    if not run.query.facets:
+    if not query.facets:
         return NOTHING
     try:
-        async with run.trace.stage(FACETS, run.plan.ends.candidates):
-            found = await run.peers.retriever.facets(
-                run.query.catalog_id, run.query.facets, run.plan.scope
-            )
+        async with trace.stage(FACETS, plan.ends.candidates):
+            found = await retriever.facets(query.catalog_id, query.facets, plan.scope)
     except ServiceError as error:
         return failed(FACETS, Peer.RETRIEVER, error)
     return BranchResult(facets=found)

@@ -11,8 +11,9 @@ from gateway.model.errors import NothingAvailable
 from gateway.model.plan import MOST_ASKED
 from gateway.model.query import AnswerScope
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
+from gateway.model.snapshot import CatalogSnapshot
 from gateway.retrieval.new import BEHIND
-from gateway.retrieval.ranker_candidates import generate, look_up
+from gateway.retrieval.ranker_candidates import generate, look_up, nominate_request
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from servicekit.tasks.off_loop import off_loop
@@ -24,49 +25,34 @@ from sightline_rules.duplicates import NO_HASH
 from sightline_rules.grouping import grouped
 
 
-async def fall_back(
-    run: RequestContext, candidates: RankerCandidates | None
-) -> tuple[CandidateList, ...]:
-    """Return popular products that pass the filter, followed by the newest ones until a page is
-    full.
-
-    `candidates`: popular products that the ranker returned for the shopper; None if it was not
-    called. Raises NothingAvailable.
-    """
-    if Peer.RETRIEVER in run.trace.unreachable:
-        # The ranker's products could not be looked up.
-        return await _last(run)
-    popular = run.trace.note(await _popular(run, candidates)).listings
-    if any(_fills_a_page(run, listing) for listing in popular):
-        return popular
-    listings = (*popular, *run.trace.note(await _newest(run, popular)).listings)
-    if not listings and run.trace.failures:
-        return await _last(run)
-    return listings
-
-
 async def filled_up(
-    run: RequestContext, listings: tuple[CandidateList, ...], candidates: RankerCandidates
+    run: RequestContext, listings: tuple[CandidateList, ...], candidates: RankerCandidates | None
 ) -> tuple[CandidateList, ...]:
-    """Return the listings and, if they have too few products for some pages, popular, then newest
-    products. Beside products like the shopper's last ones there are always some."""
-    known = {product_id for item in listings for product_id in item.ids}
+    """Return the listings and, if they have too few products for some pages, popular products that
+    pass the filter, followed by the newest ones until a page is full. Beside products like the
+    shopper's last ones there are always some.
+
+    Products that the snapshot proves to pass are returned if there are no others because something
+    failed. `candidates`: popular products that the ranker returned for the shopper; None if it was
+    not called. Raises NothingAvailable.
+    """
+    known, trace = {product_id for item in listings for product_id in item.ids}, run.trace
+    # Without the record, the ranker's products can't be looked up.
+    readable = Peer.RETRIEVER not in trace.unreachable
     enough = len(known) >= run.plan.top_k and not run.last_products.ids
-    if enough or Peer.RETRIEVER in run.trace.unreachable:
+    if listings and (enough or not readable):
         return listings
-    more = run.trace.note(await _popular(run, candidates)).listings
-    if not any(_fills_a_page(run, item) for item in more):
-        newest = await _newest(run, (*listings, *more))
-        more = (*more, *run.trace.note(newest).listings)
-    return (*listings, *(replace(item, after=item.after + BEHIND) for item in more))
-
-
-async def _last(run: RequestContext) -> tuple[CandidateList, ...]:
-    """Return the products that the snapshot proves to pass. Raises NothingAvailable."""
-    listings = await list_snapshot(run)
-    if not listings:
-        raise NothingAvailable(run.trace.causes)
-    return listings
+    more = trace.note(await _popular(run, candidates)).listings if readable else ()
+    left_out, size = frozenset(run.left_out), run.query.results_a_page
+    if readable and not any(distinct_count(each.columns, left_out) >= size for each in more):
+        more = (*more, *trace.note(await _newest(run, (*listings, *more))).listings)
+    if listings:
+        return (*listings, *(replace(item, after=item.after + BEHIND) for item in more))
+    if not more and (trace.failures or not readable):
+        more = await list_snapshot(run)
+        if not more:
+            raise NothingAvailable(trace.causes)
+    return more
 
 
 async def list_snapshot(run: RequestContext) -> tuple[CandidateList, ...]:
@@ -93,47 +79,48 @@ async def list_snapshot(run: RequestContext) -> tuple[CandidateList, ...]:
     return listings
 
 
-async def proven(run: RequestContext, ids: Sequence[str], scope: AnswerScope) -> ProductColumns:
-    """Return those of the products that the snapshot proves to pass."""
-    copy = run.snapshot
+async def proven(
+    copy: CatalogSnapshot | None, ids: Sequence[str], scope: AnswerScope
+) -> ProductColumns:
+    """Return those of the products that the snapshot, if there is one, proves to pass."""
     if copy is None:
         return ProductColumns()
     steps = copy.steps(scope, len(ids))
     return copy.columns_of(await off_loop(steps, copy.passing(scope, ids)))
 
 
-def _popular_before(run: RequestContext) -> RankerCandidates | None:
+def _popular_before(copy: CatalogSnapshot | None) -> RankerCandidates | None:
     """Return the snapshot's popular products; None without a snapshot.
 
     The record decides which of them may be in the answer.
     """
-    copy = run.snapshot
     if copy is None or not copy.popular:
         return None
     return RankerCandidates(copy.popular[:MOST_ASKED], NominationBasis.POPULARITY, model_version="")
 
 
-def _fills_a_page(run: RequestContext, listing: CandidateList) -> bool:
-    left = distinct_count(listing.columns, frozenset(run.left_out))
-    return left >= run.query.results_a_page
-
-
 async def _popular(run: RequestContext, candidates: RankerCandidates | None) -> BranchResult:
     """Return popular products that pass the filter; no list if there are none or they can't be
     read."""
-    if not run.plan.scene.popular_fallback:
+    query, plan, notes = run.query, run.plan, NOTHING
+    if not plan.scene.popular_fallback:
         return NOTHING
-    asked, until, notes = run.plan.generated, run.plan.ends.fallback, NOTHING
+    asked, until = plan.generated, plan.ends.fallback
     # A peer that has just failed is not called again.
     if candidates is None and Peer.RANKER not in run.trace.unreachable:
         asked = MOST_ASKED
-        candidates, notes = await generate(run, None, Branch.POPULAR, until)
+        order = nominate_request(query, plan, None)
+        stage = run.trace.stage("nominate", until)
+        candidates, notes = await generate(order, Branch.POPULAR, run.peers.ranker, stage)
     if candidates is None:
-        candidates = _popular_before(run)
+        candidates = _popular_before(run.snapshot)
         if candidates is None:
             return notes
         asked = len(candidates.product_ids)
-    columns, more = await look_up(run, candidates.product_ids, Branch.POPULAR, until)
+    ids, stage = candidates.product_ids, run.trace.stage("hydrate", until)
+    columns, more = await look_up(
+        ids, query.catalog_id, plan.scope, run.peers.retriever, stage, branch=Branch.POPULAR
+    )
     if columns is None or not len(columns.product_ids):
         return merged([notes, more])
     listing = CandidateList(Branch.POPULAR, 1.0, columns)

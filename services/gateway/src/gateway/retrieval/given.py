@@ -14,7 +14,7 @@ from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
 from sightline_core.candidates import CandidateList
-from sightline_core.columns import ProductColumns, gathered
+from sightline_core.columns import gathered
 
 
 async def given_products(run: RequestContext) -> tuple[CandidateList, ...]:
@@ -23,10 +23,23 @@ async def given_products(run: RequestContext) -> tuple[CandidateList, ...]:
     Ids that are not in the catalog are noted. Without the record, candidates that the snapshot
     proves to pass are returned. Raises errors of the caller, and NothingAvailable without either.
     """
-    candidates = _in_order(run.query.candidates)
-    columns, missing = await _read(run, [each.product_id for each in candidates])
-    ids = columns.product_ids
-    scores = _scaled(candidates)
+    candidates, scope = _in_order(run.query.candidates), run.plan.scope
+    asked, missing = [each.product_id for each in candidates], frozenset[str]()
+    parts = [asked[begin : begin + MOST_ASKED] for begin in range(0, len(asked), MOST_ASKED)]
+    read, catalog_id = run.peers.retriever.checked, run.query.catalog_id
+    try:
+        async with run.trace.stage("retrieve", run.plan.ends.candidates):
+            found = await in_parallel(*(read(catalog_id, part, scope) for part in parts))
+        columns = gathered([(each.columns, range(len(each.columns.product_ids))) for each in found])
+        missing = missing.union(*(each.missing for each in found))
+    except ServiceError as error:
+        run.trace.fail(Branch.GIVEN, Peer.RETRIEVER, error)
+        copy = run.snapshot
+        columns = await proven(copy, asked, scope)
+        if copy is None or not columns.product_ids:
+            raise NothingAvailable(run.trace.causes) from error
+        run.trace.snapshot_micros = copy.time_micros
+    ids, scores = columns.product_ids, _scaled(candidates)
     listing = CandidateList(Branch.GIVEN, 1.0, columns, [scores[item] for item in ids if scores])
     places = enumerate(run.query.candidates)
     run.trace.note(
@@ -36,26 +49,6 @@ async def given_products(run: RequestContext) -> tuple[CandidateList, ...]:
         )
     )
     return (listing,) if ids else ()
-
-
-async def _read(run: RequestContext, ids: Sequence[str]) -> tuple[ProductColumns, frozenset[str]]:
-    """Return the products that pass, in this order, and the ids that are not in the catalog."""
-    retriever, catalog_id, scope = run.peers.retriever, run.query.catalog_id, run.plan.scope
-    parts = [ids[begin : begin + MOST_ASKED] for begin in range(0, len(ids), MOST_ASKED)]
-    try:
-        async with run.trace.stage("retrieve", run.plan.ends.candidates):
-            found = await in_parallel(
-                *(retriever.checked(catalog_id, part, scope) for part in parts)
-            )
-    except ServiceError as error:
-        run.trace.fail(Branch.GIVEN, Peer.RETRIEVER, error)
-        columns, copy = await proven(run, ids, scope), run.snapshot
-        if copy is None or not columns.product_ids:
-            raise NothingAvailable(run.trace.causes) from error
-        run.trace.snapshot_micros = copy.time_micros
-        return columns, frozenset()
-    read = gathered([(each.columns, range(len(each.columns.product_ids))) for each in found])
-    return read, frozenset().union(*(each.missing for each in found))
 
 
 def _in_order(candidates: Sequence[GivenCandidate]) -> Sequence[GivenCandidate]:

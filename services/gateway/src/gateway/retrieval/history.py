@@ -5,15 +5,16 @@ nothing there (lab/research/personal.md), and each search has its price.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 
-from gateway.model.causes import Peer
-from gateway.model.last_products import MOST_GROUPS, last_products_of
+from gateway.model.last_products import MOST_GROUPS, LastProducts, last_products_of
 from gateway.model.plan import RequestPlan
-from gateway.model.query import AnswerScope
-from gateway.model.retrieved import failed, merged
-from gateway.retrieval.personal import FromRanker, ask_ranker
-from gateway.state.request_context import RequestContext
-from servicekit.errors import ServiceError
+from gateway.model.query import AnswerScope, RequestQuery
+from gateway.model.retrieved import merged
+from gateway.ports import RetrieverPort
+from gateway.retrieval.personal import FromRanker
+from gateway.retrieval.ranker_candidates import look_up
+from gateway.state.trace import Stage
 from sightline_core.branch import BY_HISTORY, SIMILARITY_BRANCHES, Branch
 from sightline_core.changed import changed
 
@@ -29,31 +30,26 @@ def _searched(plan: RequestPlan) -> Sequence[Branch]:
     return [each for each in BY_HISTORY if each in SIMILARITY_BRANCHES and weights.get(each)]
 
 
-async def follow_history(run: RequestContext) -> tuple[RequestContext, FromRanker]:
-    """Return the run with the shopper's last products as what is searched by, and the ranker's
-    response.
+async def read_last_products(
+    given: FromRanker, catalog_id: str, retriever: RetrieverPort, stage: Stage
+) -> tuple[LastProducts, FromRanker]:
+    """Return the last products that the ranker names, and its response.
 
-    The run is unchanged if the ranker names none, or the record can't be read, which degrades the
-    answer.
+    There are none if the record can't be read, which degrades the answer.
     """
-    given = await ask_ranker(run)
     candidates, notes = given
     if candidates is None or not candidates.last_products:
-        return run, given
-    try:
-        async with run.trace.stage("history", run.plan.ends.candidates):
-            columns = await run.peers.retriever.columns(
-                run.query.catalog_id, tuple(candidates.last_products), AnswerScope()
-            )
-    except ServiceError as error:
-        return run, (candidates, merged([notes, failed("history", Peer.RETRIEVER, error)]))
-    last = last_products_of(candidates.last_products, columns)
-    groups = last.groups()
-    if not groups:
-        return run, given
-    return changed(
-        run,
-        query=changed(run.query, signals=tuple(each for group in groups for each in group)),
-        plan=changed(run.plan, branches=(*_searched(run.plan), *run.plan.branches)),
-        last_products=last,
-    ), given
+        return LastProducts(), given
+    ids, scope = tuple(candidates.last_products), AnswerScope()
+    columns, lost = await look_up(ids, catalog_id, scope, retriever, stage, branch="history")
+    if columns is None:
+        return LastProducts(), (candidates, merged([notes, lost]))
+    return last_products_of(candidates.last_products, columns), given
+
+
+def by_last_products(
+    query: RequestQuery, plan: RequestPlan, last: LastProducts
+) -> tuple[RequestQuery, RequestPlan]:
+    """Return the request and its plan with the shopper's last products as what is searched by."""
+    branches = (*_searched(plan), *plan.branches)
+    return changed(query, signals=tuple(chain(*last.groups()))), changed(plan, branches=branches)

@@ -2,9 +2,8 @@
 
 from gateway.model.causes import Peer
 from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Signal, SignalKind
-from gateway.model.retrieved import BranchResult, failed, merged
-from gateway.retrieval.parallel import in_parallel
+from gateway.model.query import Signal
+from gateway.model.retrieved import BranchResult, failed
 from gateway.retrieval.similar import listing_of, result_of
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
@@ -12,28 +11,25 @@ from sightline_core.branch import Branch
 from sightline_core.changed import changed
 
 
-async def by_keywords(run: RequestContext) -> BranchResult:
-    """Return a list for each text that could be searched."""
-    texts = [signal for signal in run.query.signals if signal.kind is SignalKind.TEXT]
-    return merged(await in_parallel(*(_of_text(run, signal) for signal in texts)))
-
-
-async def _of_text(run: RequestContext, signal: Signal) -> BranchResult:
+async def by_words(run: RequestContext, signal: Signal, label: str = "") -> BranchResult:
+    """Return the products that have words of a text, or of the label on a photo."""
+    query, plan, branch = run.query, run.plan, Branch.LABELS if label else Branch.KEYWORDS
     try:
-        async with run.trace.stage("words", run.plan.ends.candidates) as note:
+        async with run.trace.stage("words", plan.ends.candidates) as note:
             found = await run.peers.retriever.keywords(
-                run.query.catalog_id,
-                signal.text,
-                run.plan.scope,
-                top_k=run.plan.top_k,
-                exclude=run.query.left_out[:MOST_ASKED],
-                language_code=run.text_language,
-                correct=run.query.corrects(signal),
-                guess_language=not run.query.says_language,
+                query.catalog_id,
+                label or signal.text,
+                plan.scope,
+                top_k=plan.top_k,
+                exclude=query.left_out[:MOST_ASKED],
+                language_code="" if label else run.text_language,
+                correct=query.corrects(signal),
+                labelled=bool(label),
+                guess_language=not (label or query.says_language),
             )
             note.work = found.work
     except ServiceError as error:
-        return failed(Branch.KEYWORDS, Peer.RETRIEVER, error)
-    result = result_of(run, listing_of(Branch.KEYWORDS, signal.strength, found, signal), found)
+        return failed(branch, Peer.RETRIEVER, error)
+    listing = listing_of(branch, signal.strength, found, signal)
     corrected = {signal.index: found.corrected_text} if found.corrected_text else {}
-    return changed(result, corrected=corrected)
+    return changed(result_of(plan.top_k, listing, found), corrected=corrected)

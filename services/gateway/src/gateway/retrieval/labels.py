@@ -1,20 +1,19 @@
 """Search by the words of the labels on photos, beside the search by how they look."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from dataclasses import replace
 
 from gateway.model.causes import Peer
-from gateway.model.peers import ReadLabel
-from gateway.model.plan import MOST_ASKED
-from gateway.model.query import Signal
+from gateway.model.plan import RequestPlan
+from gateway.model.query import RequestQuery, Signal
 from gateway.model.retrieved import BranchResult, failed, merged
 from gateway.retrieval.embedding import photo_error
-from gateway.retrieval.parallel import in_parallel
-from gateway.retrieval.similar import listing_of, result_of
+from gateway.retrieval.keywords import by_words
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch
 from sightline_core.opaque_messages import Box, LabelLine
+from sightline_core.search import NearestProducts
 from sightline_rules.words import words_of
 
 LEAST_MATCH = 0.15
@@ -24,69 +23,47 @@ MOST_SHOWN = 8
 MOST_TEXT = 4_096
 
 
-async def by_labels(run: RequestContext) -> BranchResult:
-    """Return the products that have words of the labels on the request's photos, and what was
+async def by_label(run: RequestContext, photo: Signal) -> BranchResult:
+    """Return the products that have words of the label on a photo, or in its box, and what was
     read."""
-    photos = [each for each in run.query.labelled if each in run.plan.labelled]
-    return merged(await in_parallel(*(_of_photo(run, photo) for photo in photos)))
-
-
-def unread(run: RequestContext) -> tuple[int, ...]:
-    """Return the indexes of photos whose labels were wanted and were not read."""
-    if Branch.LABELS not in run.plan.branches:
-        return ()
-    return tuple(each.index for each in run.query.labelled if each.index not in run.trace.labels)
-
-
-async def _of_photo(run: RequestContext, photo: Signal) -> BranchResult:
-    try:
-        known = run.trace.labels.get(photo.index)
-        label = await _read(run, photo) if known is None else known
-    except ServiceError as error:
-        if refused := photo_error(photo, error):
-            raise refused from error
-        return failed(Branch.LABELS, Peer.EMBEDDER, error)
+    label = run.trace.labels.get(photo.index)
+    if label is None:
+        query = run.query
+        try:
+            async with run.trace.stage("labels", run.plan.ends.candidates) as note:
+                embedder = run.peers.embedder
+                label = await embedder.read_label(query.catalog_id, photo, query.priority)
+                note.work = label.work
+        except ServiceError as error:
+            if refused := photo_error(photo, error):
+                raise refused from error
+            return failed(Branch.LABELS, Peer.EMBEDDER, error)
+        if photo.box is not None:
+            lines = [line for line in label.lines if is_within(line, photo.box)]
+            label = replace(label, lines=lines)
     text = "\n".join(line.text for line in label.lines)[:MOST_TEXT]
     read = BranchResult(labels={photo.index: label})
-    return merged([read, await _near(run, photo, text, label.lines)]) if text else read
+    if not text:
+        return read
+    near = await by_words(run, photo, text)
+    shown = {item: each for found in near.found for item, each in _shown(found, label.lines)}
+    return merged([read, replace(near, read=shown)])
 
 
-async def _read(run: RequestContext, photo: Signal) -> ReadLabel:
-    """Return the texts in a photo, or in its box. Raises ServiceError."""
-    async with run.trace.stage("labels", run.plan.ends.candidates) as note:
-        label = await run.peers.embedder.read_label(run.query.catalog_id, photo, run.query.priority)
-        note.work = label.work
-    if photo.box is None:
-        return label
-    return replace(label, lines=[line for line in label.lines if is_within(line, photo.box)])
+def unread(query: RequestQuery, plan: RequestPlan, labels: Container[int]) -> tuple[int, ...]:
+    """Return the indexes of photos whose labels were wanted and are not among those read."""
+    if Branch.LABELS not in plan.branches:
+        return ()
+    return tuple(each.index for each in query.labelled if each.index not in labels)
 
 
-async def _near(
-    run: RequestContext, photo: Signal, text: str, lines: Sequence[LabelLine]
-) -> BranchResult:
-    """Return the products that have words of a label."""
-    try:
-        async with run.trace.stage("words", run.plan.ends.candidates) as note:
-            found = await run.peers.retriever.keywords(
-                run.query.catalog_id,
-                text,
-                run.plan.scope,
-                top_k=run.plan.top_k,
-                exclude=run.query.left_out[:MOST_ASKED],
-                labelled=True,
-            )
-            note.work = found.work
-    except ServiceError as error:
-        return failed(Branch.LABELS, Peer.RETRIEVER, error)
-    result = result_of(run, listing_of(Branch.LABELS, photo.strength, found, photo), found)
+def _shown(found: NearestProducts, lines: Sequence[LabelLine]) -> Iterator[tuple[str, str]]:
+    """Yield the products that match well, with the words of a label that they have."""
     matches = zip(found.columns.product_ids, found.similarities, strict=True)
     good = {product_id for product_id, match in matches if match >= LEAST_MATCH}
-    shown = {
-        product_id: as_shown(lines, frozenset(words))
-        for product_id, words in found.label_words.items()
-        if product_id in good and words
-    }
-    return replace(result, read=shown)
+    for product_id, words in found.label_words.items():
+        if product_id in good and words:
+            yield product_id, as_shown(lines, frozenset(words))
 
 
 def as_shown(lines: Sequence[LabelLine], words: Collection[str]) -> str:

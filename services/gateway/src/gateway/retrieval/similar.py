@@ -8,19 +8,20 @@ more positive results (`python -m lab signals`, 2026-11).
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from gateway.model.causes import Peer
 from gateway.model.peer_failures import StageFailure
 from gateway.model.peers import EmbeddedSignal
-from gateway.model.plan import MOST_ASKED
+from gateway.model.plan import MOST_ASKED, RequestPlan
 from gateway.model.query import FIRST_GROUP, Signal, SignalKind
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
-from gateway.model.scene import Fusion
+from gateway.model.scene import Fusion, Scene
 from gateway.retrieval.category_fit import category_fits
 from gateway.retrieval.embedding import embed
 from gateway.retrieval.parallel import in_parallel
-from gateway.state.request_context import RequestContext
+from gateway.state.request_context import RequestContext, RequestDependencies, SpaceVersions
 from servicekit.errors import ServiceError
 from sightline_core.branch import SPACES, Branch
 from sightline_core.candidates import CandidateList
@@ -28,6 +29,7 @@ from sightline_core.changed import changed
 from sightline_core.degradations import DegradationCause
 from sightline_core.opaque_messages import Vector
 from sightline_core.search import NearestProducts, VectorBlend
+from sightline_rules.fast_dataclass import fast_dataclass
 
 PHOTOS = frozenset({SignalKind.IMAGE, SignalKind.IMAGE_URI, SignalKind.PRODUCT})
 FOLLOWED: Mapping[Branch, frozenset[SignalKind]] = {
@@ -44,15 +46,28 @@ MOST_ROUNDS = 3
 _PART = re.compile(r"blend\.parts\[(\d+)\]\.product_id")
 
 
-async def similar(run: RequestContext, branch: Branch) -> BranchResult:
-    """Return the lists of the branch's signals that could be searched.
+@fast_dataclass(frozen=True, slots=True)
+class _SpaceSearch:
+    """Search of a space by the signals of a request."""
 
-    All are from one generation of the index, although another one may become active between two
-    searches.
-    """
+    branch: Branch
+    plan: RequestPlan
+    search: Callable[[Vector | str | VectorBlend], Awaitable[NearestProducts]]
+    """Searches the index; raises ServiceError."""
+    embed: Callable[..., Awaitable[tuple[list[EmbeddedSignal], BranchResult]]]
+    """Embeds signals; see `embedding.embed`."""
+    learn: Callable[[str, ServiceError], bool]
+    """Remembers the version of a space that a rejection names; false if it names none."""
+
+
+async def of_one_generation(
+    branch: Branch, near: Callable[[], Awaitable[BranchResult]]
+) -> BranchResult:
+    """Return the lists of a branch, all from one generation of the index, although another one may
+    become active between two searches. `near`: searches."""
     for _ in range(MOST_ROUNDS):
-        result = await _near_all(run, branch)
-        if all(found.space == result.found[0].space for found in result.found):
+        result = await near()
+        if len(result.found) < 2 or len({found.space for found in result.found}) < 2:
             return result
     held = result.found[-1].space
     kept = [row for row, found in enumerate(result.found) if found.space == held]
@@ -65,31 +80,41 @@ async def similar(run: RequestContext, branch: Branch) -> BranchResult:
     )
 
 
-async def _near_all(run: RequestContext, branch: Branch) -> BranchResult:
-    if run.last_products.ids:
-        return await _near_last(run, branch)
-    signals = [signal for signal in run.query.signals if signal.kind in FOLLOWED[branch]]
-    if branch is Branch.TEXT_VISUAL and not await takes_texts(run):
-        return NOTHING
-    wanted = [signal for signal in signals if not signal.negative]
-    if run.plan.scene.fusion is not Fusion.VECTOR or len(wanted) < 2:
-        return await _near_each(run, branch, signals)
-    negative = [signal for signal in signals if signal.negative]
-    return merged(
-        await in_parallel(_near_together(run, branch, wanted), _near_each(run, branch, negative))
+async def by_signals(run: RequestContext, branch: Branch) -> BranchResult:
+    """Return the lists of the branch's signals that could be searched."""
+    query, plan, deps = run.query, run.plan, run.deps
+    signals = [signal for signal in query.signals if signal.kind in FOLLOWED[branch]]
+    if branch is Branch.TEXT_VISUAL:
+        seconds = plan.ends.embed - run.trace.elapsed
+        if not await takes_texts(query.catalog_id, deps, seconds):
+            return NOTHING
+    out, token = query.left_out, query.min_index_token
+    space = _SpaceSearch(
+        branch,
+        plan,
+        search=partial(search, run, exclude=out, min_index_token=token),
+        embed=partial(embed, run, branch),
+        learn=partial(_learn, deps.versions, query.catalog_id),
     )
+    together = plan.scene.fusion is Fusion.VECTOR
+    wanted = [signal for signal in signals if not signal.negative] if together else ()
+    if len(wanted) < 2:
+        return await _near_each(space, signals)
+    negative = [signal for signal in signals if signal.negative]
+    return merged(await in_parallel(_near_together(space, wanted), _near_each(space, negative)))
 
 
-async def takes_texts(run: RequestContext) -> bool:
-    """Return whether texts can be searched in the visual space.
+async def takes_texts(catalog_id: str, deps: RequestDependencies, seconds: float) -> bool:
+    """Return whether texts can be searched in the visual space; false if that is unknown after so
+    many seconds.
 
     While the version in the index is unknown, a version that takes texts is assumed; the index
     rejects a wrong one.
     """
-    catalog_id, versions, space = run.query.catalog_id, run.deps.versions, SPACES[Branch.VISUAL]
+    versions, space = deps.versions, SPACES[Branch.VISUAL]
     try:
-        async with asyncio.timeout(run.plan.ends.embed - run.trace.elapsed):
-            with_texts = await run.deps.text_spaces.of(catalog_id, run.peers.embedder.spaces)
+        async with asyncio.timeout(seconds):
+            with_texts = await deps.text_spaces.of(catalog_id, deps.peers.embedder.spaces)
     except TimeoutError:
         return False
     known = versions.of(catalog_id, space)
@@ -99,143 +124,136 @@ async def takes_texts(run: RequestContext) -> bool:
     return known in with_texts
 
 
-async def _near_last(run: RequestContext, branch: Branch) -> BranchResult:
+# The groups of a shopper's last products, in one call
+
+
+async def by_groups(run: RequestContext, branch: Branch) -> BranchResult:
     """Return a list for each group of the shopper's last products, of one call; none in a catalog
     without such vectors. Products that are missing are skipped."""
+    query, plan, results = run.query, run.plan, list[BranchResult]()
     groups = dict[int, Sequence[Signal]](enumerate(run.last_products.groups()))
-    results = list[BranchResult]()
+    exclude = tuple(dict.fromkeys((*run.last_products.ids, *query.left_out)))[:MOST_ASKED]
     while groups:
         nears = [[(each.strength, each.product_id) for each in group] for group in groups.values()]
-        blends = [VectorBlend(SPACES[branch], tuple(near)) for near in nears]
         try:
-            answers = await _search_each(run, blends)
+            async with run.trace.stage("retrieve", plan.ends.candidates) as note:
+                answers = await run.peers.retriever.search_each(
+                    query.catalog_id,
+                    [VectorBlend(SPACES[branch], tuple(near)) for near in nears],
+                    plan.scope,
+                    top_k=plan.top_k,
+                    exclude=exclude,
+                    min_index_token=query.min_index_token,
+                )
+                worked = [each.work for each in answers if not isinstance(each, ServiceError)]
+                note.work = sum(filter(None, worked)) or None
         except ServiceError as error:
-            answers = [error] * len(blends)
+            answers = [error] * len(nears)
         left = dict[int, Sequence[Signal]]()
         for (number, group), found in zip(groups.items(), answers, strict=True):
-            if not isinstance(found, ServiceError):
-                weight = sum(each.strength for each in group)
-                listing = listing_of(branch, weight, found)
-                listing = changed(listing, signal=FIRST_GROUP - number)
-                results.append(result_of(run, listing, found))
-            elif missing := _missing(found, group):
-                results.append(BranchResult(missing=missing))
-                left[number] = [each for each in group if each.index not in missing]
-            elif found.reason != "SPACE_UNAVAILABLE" and not _cancels_out(found):
-                results.append(failed(branch, Peer.RETRIEVER, found))
+            result = _of_group(branch, plan.top_k, FIRST_GROUP - number, group, found)
+            results.append(result)
+            if result.missing:
+                left[number] = [each for each in group if each.index not in result.missing]
         groups = {number: group for number, group in left.items() if group}
     return merged(results)
 
 
-async def _search_each(
-    run: RequestContext, blends: Sequence[VectorBlend]
-) -> Sequence[NearestProducts | ServiceError]:
-    exclude = tuple(dict.fromkeys((*run.last_products.ids, *run.query.left_out)))
-    async with run.trace.stage("retrieve", run.plan.ends.candidates) as note:
-        answers = await run.peers.retriever.search_each(
-            run.query.catalog_id,
-            blends,
-            run.plan.scope,
-            top_k=run.plan.top_k,
-            exclude=exclude[:MOST_ASKED],
-            min_index_token=run.query.min_index_token,
-        )
-        worked = [each.work for each in answers if not isinstance(each, ServiceError) and each.work]
-        note.work = sum(worked) if worked else None
-    return answers
+def _of_group(
+    branch: Branch,
+    top_k: int,
+    index: int,
+    group: Sequence[Signal],
+    found: NearestProducts | ServiceError,
+) -> BranchResult:
+    """Return the list of a group, whose signal has this index, or what is missing or failed."""
+    if not isinstance(found, ServiceError):
+        listing = listing_of(branch, sum(each.strength for each in group), found)
+        return result_of(top_k, changed(listing, signal=index), found)
+    if missing := _missing(found, group):
+        return BranchResult(missing=missing)
+    if found.reason == "SPACE_UNAVAILABLE" or _cancels_out(found):
+        return NOTHING
+    return failed(branch, Peer.RETRIEVER, found)
 
 
 # Each signal searched separately
 
 
-async def _near_each(
-    run: RequestContext, branch: Branch, signals: Sequence[Signal]
-) -> BranchResult:
+async def _near_each(space: _SpaceSearch, signals: Sequence[Signal]) -> BranchResult:
     products = [signal for signal in signals if signal.kind is SignalKind.PRODUCT]
     to_embed = [signal for signal in signals if signal.kind is not SignalKind.PRODUCT]
-    return merged(
-        await in_parallel(
-            *(_near_product(run, branch, signal) for signal in products),
-            *([_near_embedded(run, branch, to_embed)] if to_embed else []),
-        )
+    near = await in_parallel(
+        *(_near_signal(space, signal, signal.product_id) for signal in products),
+        *([_near_embedded(space, to_embed)] if to_embed else []),
     )
+    return merged([each for each in near if each is not None])
 
 
-async def _near_product(run: RequestContext, branch: Branch, signal: Signal) -> BranchResult:
-    try:
-        return await _near_signal(run, branch, signal, signal.product_id)
-    except ServiceError as error:
-        if error.reason == "PRODUCT_NOT_FOUND":
-            return BranchResult(missing={signal.index: signal.product_id})
-        return failed(branch, Peer.RETRIEVER, error)
-
-
-async def _near_embedded(
-    run: RequestContext, branch: Branch, signals: Sequence[Signal]
-) -> BranchResult:
+async def _near_embedded(space: _SpaceSearch, signals: Sequence[Signal]) -> BranchResult:
     """Return the lists of photos or texts.
 
     They are embedded again if the index holds another version of the space.
     """
-    vectors, notes = await embed(run, branch, signals, run.plan.ends.embed, again=True)
-    first = await in_parallel(*(_near_vector(run, branch, item, again=True) for item in vectors))
+    ends = space.plan.ends
+    vectors, notes = await space.embed(signals, ends.embed, again=True)
+    first = await in_parallel(
+        *(_near_signal(space, item.signal, item, again=True) for item in vectors)
+    )
     results = [notes, *(near for near in first if near is not None)]
     stale = [item.signal for item, near in zip(vectors, first, strict=True) if near is None]
     if stale:
-        vectors, notes = await embed(run, branch, stale, run.plan.ends.candidates, again=False)
-        second = (_near_vector(run, branch, item, again=False) for item in vectors)
+        vectors, notes = await space.embed(stale, ends.candidates, again=False)
+        second = (_near_signal(space, item.signal, item) for item in vectors)
         results += [notes, *(near for near in await in_parallel(*second) if near is not None)]
     return merged(results)
 
 
-async def _near_vector(
-    run: RequestContext, branch: Branch, embedded: EmbeddedSignal, *, again: bool
+async def _near_signal(
+    space: _SpaceSearch, signal: Signal, near: EmbeddedSignal | str, *, again: bool = False
 ) -> BranchResult | None:
-    """Return the products nearest to a vector; None if the index holds another version of the
-    space.
+    """Return the products nearest to a vector or product; None if the index holds another version
+    of the space.
 
     `again`: the signal may be embedded again; otherwise another version is a failure.
     """
+    branch, plan = space.branch, space.plan
     try:
-        return await _near_signal(run, branch, embedded.signal, embedded)
+        found = await space.search(near if isinstance(near, str) else near.vector)
     except ServiceError as error:
-        if again and _learn(run, embedded.vector.space, error):
+        if isinstance(near, str):
+            if error.reason == "PRODUCT_NOT_FOUND":
+                return BranchResult(missing={signal.index: near})
+        elif again and space.learn(near.vector.space, error):
             return None
         return failed(branch, Peer.RETRIEVER, error)
+    listing = listing_of(branch, signal.strength, found, signal)
+    if isinstance(near, str):
+        return result_of(plan.top_k, listing, found)
+    if not signal.negative:
+        listing = _with_categories(plan.scene, listing, [near], signal.strength)
+    result = result_of(plan.top_k, listing, found)
+    if not near.match_cosines:
+        return result
+    return changed(result, match_cosines={signal.index: near.match_cosines})
 
 
-def _learn(run: RequestContext, space: str, error: ServiceError) -> bool:
+def _learn(versions: SpaceVersions, catalog_id: str, space: str, error: ServiceError) -> bool:
     """Return whether a rejection names the version in the index, and remember the version."""
     held = error.metadata.get("held", "")
     if error.reason != "INDEX_VERSION_MISMATCH" or not held:
         return False
-    run.deps.versions.learn(run.query.catalog_id, space, held)
+    versions.learn(catalog_id, space, held)
     return True
 
 
-async def _near_signal(
-    run: RequestContext, branch: Branch, signal: Signal, near: EmbeddedSignal | str
-) -> BranchResult:
-    """Return the products nearest to one signal. Raises ServiceError."""
-    query = near if isinstance(near, str) else near.vector
-    found = await search(run, query, run.query.left_out, run.query.min_index_token)
-    listing = listing_of(branch, signal.strength, found, signal)
-    if not isinstance(near, str) and not signal.negative:
-        listing = _with_categories(run, listing, [near], signal.strength)
-    result = result_of(run, listing, found)
-    if isinstance(near, str):
-        return result
-    cosines = {signal.index: near.match_cosines} if near.match_cosines else {}
-    return changed(result, match_cosines=cosines)
-
-
 def _with_categories(
-    run: RequestContext, listing: CandidateList, embedded: Sequence[EmbeddedSignal], total: float
+    scene: Scene, listing: CandidateList, embedded: Sequence[EmbeddedSignal], total: float
 ) -> CandidateList:
     """Return the listing with what the categories of photos add, weighted by the signals' shares of
     the strength `total` of all signals of the list."""
     shown = [
-        (item.classification, run.plan.scene.category_weight * item.signal.strength / total)
+        (item.classification, scene.category_weight * item.signal.strength / total)
         for item in embedded
         if item.classification is not None
     ]
@@ -261,10 +279,10 @@ def listing_of(
     )
 
 
-def result_of(run: RequestContext, listing: CandidateList, found: NearestProducts) -> BranchResult:
-    """Return a search's list, with the search in words."""
+def result_of(top_k: int, listing: CandidateList, found: NearestProducts) -> BranchResult:
+    """Return the list of a search for `top_k` products, with the search in words."""
     away = ", away from it" if listing.negative else ""
-    step = f"{listing.branch}: top {run.plan.top_k}{away} ({found.plan or 'unknown plan'})"
+    step = f"{listing.branch}: top {top_k}{away} ({found.plan or 'unknown plan'})"
     return BranchResult((listing,), found=(found,), steps=(step,))
 
 
@@ -291,17 +309,13 @@ async def search(
 # All positive signals of a branch searched at once
 
 
-async def _near_together(
-    run: RequestContext, branch: Branch, signals: Sequence[Signal]
-) -> BranchResult:
+async def _near_together(space: _SpaceSearch, signals: Sequence[Signal]) -> BranchResult:
     """Return the list of all positive signals together; if they cancel out, a list for each."""
-    near = await _near_blend(run, branch, signals)
-    return await _near_each(run, branch, signals) if near is None else near
+    near = await _near_blend(space, signals)
+    return await _near_each(space, signals) if near is None else near
 
 
-async def _near_blend(
-    run: RequestContext, branch: Branch, signals: Sequence[Signal]
-) -> BranchResult | None:
+async def _near_blend(space: _SpaceSearch, signals: Sequence[Signal]) -> BranchResult | None:
     """Return the list of signals combined into one vector; None if they cancel out.
 
     Failed signals are skipped.
@@ -310,8 +324,8 @@ async def _near_blend(
         signal.index: signal.product_id for signal in signals if signal.kind is SignalKind.PRODUCT
     }
     to_embed = [signal for signal in signals if signal.kind is not SignalKind.PRODUCT]
-    vectors, notes = await embed(run, branch, to_embed, run.plan.ends.embed, again=True)
-    again = True
+    branch, plan, name, again = space.branch, space.plan, SPACES[space.branch], True
+    vectors, notes = await space.embed(to_embed, plan.ends.embed, again=True)
     while True:
         nears |= {item.signal.index: item.vector for item in vectors}
         left = [signal for signal in signals if signal.index in nears]
@@ -319,8 +333,7 @@ async def _near_blend(
             return notes
         parts = tuple((signal.strength, nears[signal.index]) for signal in left)
         try:
-            blend = VectorBlend(SPACES[branch], parts)
-            found = await search(run, blend, run.query.left_out, run.query.min_index_token)
+            found = await space.search(VectorBlend(name, parts))
         except ServiceError as error:
             if _cancels_out(error):
                 return None
@@ -328,19 +341,18 @@ async def _near_blend(
                 notes = merged([notes, BranchResult(missing=missing)])
                 nears = {place: near for place, near in nears.items() if place not in missing}
                 continue
-            if again and _learn(run, SPACES[branch], error):
+            if again and space.learn(name, error):
                 again = False
                 held = [item.signal for item in vectors]
                 nears = {place: near for place, near in nears.items() if isinstance(near, str)}
-                vectors, more = await embed(
-                    run, branch, held, run.plan.ends.candidates, again=False
-                )
+                vectors, more = await space.embed(held, plan.ends.candidates, again=False)
                 notes = merged([notes, more])
                 continue
             return merged([notes, failed(branch, Peer.RETRIEVER, error)])
         weight = sum(signal.strength for signal in left)
-        listing = _with_categories(run, listing_of(branch, weight, found), vectors, weight)
-        return merged([notes, result_of(run, listing, found)])
+        listing = listing_of(branch, weight, found)
+        listing = _with_categories(plan.scene, listing, vectors, weight)
+        return merged([notes, result_of(plan.top_k, listing, found)])
 
 
 def _missing(error: ServiceError, signals: Sequence[Signal]) -> Mapping[int, str]:

@@ -75,7 +75,7 @@ class PeerClients:
 
 
 FindProducts: TypeAlias = Callable[
-    ["RequestContext", DetectionQuery], Awaitable[Sequence[Detection]]
+    [DetectionQuery, "RequestDependencies", RequestTrace], Awaitable[Sequence[Detection]]
 ]
 """Finds the products in a photo for a request that runs; raises ServiceError."""
 
@@ -144,7 +144,7 @@ class RequestDependencies:
 
 @fast_dataclass(frozen=True, slots=True)
 class RequestContext:
-    """One request while it runs."""
+    """One request while it runs: a function that needs few of its values takes these."""
 
     query: RequestQuery
     digests: Digests

@@ -11,6 +11,7 @@ from gateway.model.controls import (
 )
 from gateway.model.filters import CallersFilter
 from gateway.model.plan import MOST_RANKED
+from gateway.state.exposure_goals import ExposureGoals
 from gateway.state.request_context import RequestContext
 from servicekit.admission import access
 from sightline_core.changed import changed
@@ -18,51 +19,46 @@ from sightline_rules.controls import ControlKind
 
 
 async def activate_controls(run: RequestContext) -> tuple[RequestContext, ControlOutcomes]:
-    """Return the run with its active controls and exclusions, and the outcomes known so far.
+    """Return the run with its active controls, their exclusions, and enough candidates for pins;
+    and the outcomes known so far.
 
     For pins, only the reasons why they are inactive are known before products are read.
     """
-    if not (run.query.controls or run.plan.scene.controls):
+    query, plan, deps = run.query, run.plan, run.deps
+    if not (query.controls or plan.scene.controls):
         return run, NO_OUTCOMES
-    given = [ActiveControl(each, "") for each in run.query.controls]
-    given += [ActiveControl(each, run.plan.scene.name) for each in run.plan.scene.controls]
+    given = [ActiveControl(each, "") for each in query.controls]
+    given += [ActiveControl(each, plan.scene.name) for each in plan.scene.controls]
     counts: Mapping[str, int] = {}
     if budgeted := [each.key for each in given if each.control.daily_budget]:
-        ask = run.peers.ranker.control_counts
-        counts = await run.deps.exposures.of(run.query.catalog_id, budgeted, ask)
+        counts = await deps.exposures.of(
+            query.catalog_id, budgeted, deps.peers.ranker.control_counts
+        )
     active, outcomes = list[ActiveControl](), list[ControlOutcome]()
     for each in given:
         reason = inactive_reason(each, run.time_micros, counts)
         if reason is None:
-            active.append(_with_boost(run, each))
+            active.append(_with_boost(each, deps.goals, query.catalog_id))
         if reason is not None or each.control.kind is not ControlKind.PIN:
             outcomes.append(each.outcome(reason or ControlState.APPLIED))
-    return _restricted(run, tuple(active)), tuple(outcomes)
+    left_out = dict.fromkeys((*query.exclude_product_ids, *excluded_ids(active)))
+    plan = changed(
+        plan,
+        controls=tuple(active),
+        scope=plan.scope._replace(without=excluded_filters(active)),
+        most=min(plan.most, MOST_RANKED - len(pinned_ids(active))),
+    )
+    query = changed(query, exclude_product_ids=tuple(left_out))
+    return changed(run, query=query, plan=plan), tuple(outcomes)
 
 
-def _with_boost(run: RequestContext, given: ActiveControl) -> ActiveControl:
+def _with_boost(given: ActiveControl, goals: ExposureGoals, catalog_id: str) -> ActiveControl:
     """Return a goal of exposure with the boost that its products are owed in answers to the caller;
     others as they are."""
     if not given.control.is_goal:
         return given
-    caller = access.caller.get().name
-    boost = run.deps.goals.boost(run.query.catalog_id, given.key, caller)
+    boost = goals.boost(catalog_id, given.key, access.caller.get().name)
     return changed(given, control=changed(given.control, boost=boost))
-
-
-def _restricted(run: RequestContext, active: tuple[ActiveControl, ...]) -> RequestContext:
-    """Return the run with these controls, their exclusions, and enough candidates for pins."""
-    left_out = (*run.query.exclude_product_ids, *excluded_ids(active))
-    return changed(
-        run,
-        query=changed(run.query, exclude_product_ids=tuple(dict.fromkeys(left_out))),
-        plan=changed(
-            run.plan,
-            controls=active,
-            scope=run.plan.scope._replace(without=excluded_filters(active)),
-            most=min(run.plan.most, MOST_RANKED - len(pinned_ids(active))),
-        ),
-    )
 
 
 def inactive_reason(

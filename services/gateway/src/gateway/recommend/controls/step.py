@@ -1,11 +1,11 @@
 """Controls applied to candidates, with their effects; every step returns its outcomes."""
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
+from functools import partial
 
 from gateway.model.causes import Peer
-from gateway.model.controls import ControlOutcome, ControlOutcomes, ControlRule, ControlState
+from gateway.model.controls import ActiveControl, ControlOutcomes, ControlRule, ControlState
 from gateway.model.errors import PeerUnavailable
 from gateway.model.filters import CallersFilter
 from gateway.model.plan import MOST_ASKED
@@ -15,7 +15,9 @@ from gateway.ranking.passing import passing
 from gateway.recommend.controls.active import of_kind, pinned_ids
 from gateway.retrieval.fallback import proven
 from gateway.retrieval.parallel import in_parallel
+from gateway.state.exposure_goals import ExposureGoals
 from gateway.state.request_context import RequestContext
+from gateway.state.trace import RequestTrace, Stage
 from servicekit.admission import access
 from servicekit.errors import ServiceError
 from sightline_core.candidates import FusedCandidates
@@ -41,19 +43,22 @@ async def apply_controls(
     run: RequestContext, candidates: FusedCandidates
 ) -> tuple[FusedCandidates, ControlOutcomes]:
     """Return the candidates with pinned products and controls, and the outcomes of other pins."""
-    if not run.plan.controls:
+    controls = run.plan.controls
+    if not controls:
         return candidates, ()
-    pinned = [item for item in pinned_ids(run.plan.controls) if item not in candidates.places]
-    asked = [item for item in pinned if not _is_excluded(run, item)]
+    pins = pinned_ids(controls)
+    out = _excluded(pins, run.excluded, run.query.given_ids)
+    asked = [item for item in pins if item not in candidates.places and item not in out]
     columns, found = await _checked(run, asked)
     if run.shown.product_ids:
         columns = gathered([(columns, apart(columns, run.shown))])
     if columns.product_ids:
         candidates = candidates.joined(columns)
-    outcomes = _absent_pins(run, candidates, found)
-    moving = [each for each in run.plan.controls if each.control.kind is not ControlKind.EXCLUDE]
-    named = await _all_subjects(run, candidates, [each.control for each in moving])
-    places = candidates.places
+    places, without = candidates.places, run.plan.scope.without
+    absent = {item: _absence(item, out, without, found) for item in pins if item not in places}
+    moving = [each for each in controls if each.control.kind is not ControlKind.EXCLUDE]
+    match = partial(_matching, run, candidates.columns.product_ids)
+    named = await _subjects(candidates.columns, [each.control for each in moving], match)
     placed = [
         rules.Control(
             name=each.key,
@@ -66,10 +71,11 @@ async def apply_controls(
         for each, ids in zip(moving, named, strict=True)
     ]
     own = candidates.own  # a pinned last product of the shopper is no near-duplicate of itself
-    shown = places.keys() & pinned_ids(run.plan.controls)
+    shown = places.keys() & pins
     rest = [row for row, item in enumerate(own.product_ids) if item not in shown]
-    own = gathered([(own, rest)])
-    return replace(candidates, own=own, controls=[each for each in placed if each.rows]), outcomes
+    applied = [each for each in placed if each.rows]
+    candidates = replace(candidates, own=gathered([(own, rest)]), controls=applied)
+    return candidates, _of_pins(controls, absent)
 
 
 async def _checked(
@@ -86,85 +92,69 @@ async def _checked(
     if (known := pins.of(catalog_id, ids, scope)) is not None:
         return known, CheckedProducts(known, frozenset(), {})
     try:
-        async with _reading(run):
+        async with _reading(run.trace, run.plan.ends.fallback):
             found = await run.peers.retriever.checked(catalog_id, ids, scope)
             pins.keep(catalog_id, ids, scope, found.columns)
             return found.columns, found
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
-        return await proven(run, ids, run.plan.scope), None
+        return await proven(run.snapshot, ids, scope), None
 
 
-def _reading(run: RequestContext) -> AbstractAsyncContextManager[object]:
+def _reading(trace: RequestTrace, until: float) -> Stage:
     """Time a read of the record. Raise PeerUnavailable if it already failed in this request."""
-    if Peer.RETRIEVER in run.trace.unreachable:
+    if Peer.RETRIEVER in trace.unreachable:
         raise PeerUnavailable(Peer.RETRIEVER)
-    return run.trace.stage(STAGE, run.plan.ends.fallback)
+    return trace.stage(STAGE, until)
 
 
-async def _all_subjects(
-    run: RequestContext, candidates: FusedCandidates, controls: Sequence[ControlRule]
-) -> list[Collection[str]]:
-    """Return for each control the ids of the candidates that it applies to.
-
-    All filters are evaluated together on the candidates' columns; those on a field that these lack
-    by the record, or the snapshot if the record can't be read.
-    """
-    filters = [read(each.filter.message) for each in controls if each.filter is not None]
-    found = iter(await passing(candidates.columns, filters) if filters else ())
-    known = [None if each.filter is None else next(found) for each in controls]
-    pairs = zip(controls, known, strict=True)
-    return await in_parallel(*(_subjects(run, candidates, *pair) for pair in pairs))
-
-
-async def _subjects(
-    run: RequestContext,
-    candidates: FusedCandidates,
-    control: ControlRule,
-    found: Collection[str] | None,
+async def _matching(
+    run: RequestContext, ids: Sequence[str], condition: CallersFilter
 ) -> Collection[str]:
-    """Return the ids of the candidates that a control applies to; `found`: by their columns."""
-    if control.filter is None:
-        return control.product_ids
-    if found is not None:
-        return found
-    scope = AnswerScope(filter=control.filter, market_id=run.plan.scope.market_id)
-    ids = candidates.columns.product_ids
+    """Return those of the candidates that pass a filter by the record, or by the snapshot if the
+    record can't be read."""
+    scope = AnswerScope(filter=condition, market_id=run.plan.scope.market_id)
     ask, catalog_id = run.peers.retriever.columns, run.query.catalog_id
     try:
-        async with _reading(run):
+        async with _reading(run.trace, run.plan.ends.fallback):
             parts = [
                 await ask(catalog_id, ids[begin : begin + MOST_ASKED], scope)
                 for begin in range(0, len(ids), MOST_ASKED)
             ]
     except ServiceError as error:
         run.trace.fail(STAGE, Peer.RETRIEVER, error)
-        return (await proven(run, ids, scope)).product_ids
+        return (await proven(run.snapshot, ids, scope)).product_ids
     return [item for part in parts for item in part.product_ids]
 
 
-def _absent_pins(
-    run: RequestContext, candidates: FusedCandidates, found: CheckedProducts | None
-) -> ControlOutcomes:
-    """Return the outcomes of the pinned products that are not candidates."""
-    places = candidates.places
-    return tuple(
-        each.outcome(_absence(run, item, found), item)
-        for each in of_kind(run.plan.controls, ControlKind.PIN)
-        for item in each.control.product_ids
-        if item not in places
-    )
+async def _subjects(
+    columns: ProductColumns,
+    controls: Sequence[ControlRule],
+    match: Callable[[CallersFilter], Coroutine[object, object, Collection[str]]],
+) -> list[Collection[str]]:
+    """Return for each control the ids of the candidates that it applies to.
+
+    All filters are evaluated together on the candidates' columns; `match` evaluates those on a
+    field that these lack.
+    """
+    given = [each.filter for each in controls if each.filter is not None]
+    known = await passing(columns, [read(each.message) for each in given]) if given else []
+    lacking = [one for one, ids in zip(given, known, strict=True) if ids is None]
+    matched = iter(await in_parallel(*map(match, lacking)) if lacking else ())
+    found = iter([next(matched) if ids is None else ids for ids in known])
+    return [each.product_ids if each.filter is None else next(found) for each in controls]
 
 
-def _is_excluded(run: RequestContext, product_id: str) -> bool:
-    """Return whether the request excludes a product, or has candidates without it."""
-    given = run.query.given_ids
-    return product_id in run.excluded or bool(given and product_id not in given)
+def _excluded(pins: Sequence[str], left_out: Sequence[str], given: Set[str]) -> Set[str]:
+    """Return the pins that the request excludes, or that its own candidates, if any, lack."""
+    return {item for item in pins if item in left_out or (given and item not in given)}
 
 
-def _absence(run: RequestContext, product_id: str, found: CheckedProducts | None) -> ControlState:
+def _absence(
+    product_id: str, out: Set[str], without: Sequence[CallersFilter], found: CheckedProducts | None
+) -> ControlState:
     """Return why a pinned product may not be in the answer."""
-    if _is_excluded(run, product_id):
+    if product_id in out:
         return ControlState.EXCLUDED
     if found is None:
         return ControlState.UNAVAILABLE
@@ -173,9 +163,21 @@ def _absence(run: RequestContext, product_id: str, found: CheckedProducts | None
     condition = found.rejections.get(product_id, Rejection()).condition
     if condition == UNBUYABLE:
         return ControlState.OUT_OF_STOCK
-    if condition[:COMPARED] in map(opposite, run.plan.scope.without):
+    if condition[:COMPARED] in map(opposite, without):
         return ControlState.EXCLUDED
     return ControlState.FILTERED
+
+
+def _of_pins(
+    controls: Iterable[ActiveControl], states: Mapping[str, ControlState]
+) -> ControlOutcomes:
+    """Return the outcomes of the pinned products that have these states."""
+    return tuple(
+        each.outcome(states[item], item)
+        for each in of_kind(controls, ControlKind.PIN)
+        for item in each.control.product_ids
+        if item in states
+    )
 
 
 def opposite(condition: CallersFilter) -> str:
@@ -193,18 +195,16 @@ def last_place(candidates: FusedCandidates) -> int:
 
 
 def pin_outcomes(
-    run: RequestContext, candidates: FusedCandidates, order: Collection[str], ranked: Ranked | None
+    controls: Sequence[ActiveControl],
+    candidates: FusedCandidates,
+    order: Collection[str],
+    ranked: Ranked | None,
 ) -> ControlOutcomes:
     """Return the outcome of each pinned candidate; `order` contains the places of all pins."""
-    if not run.plan.controls:
+    if not controls:
         return ()
-    places = candidates.places
-    return tuple(
-        each.outcome(_placed(item, order, ranked), item)
-        for each in of_kind(run.plan.controls, ControlKind.PIN)
-        for item in each.control.product_ids
-        if item in places
-    )
+    pins = [item for item in pinned_ids(controls) if item in candidates.places]
+    return _of_pins(controls, {item: _placed(item, order, ranked) for item in pins})
 
 
 def _placed(product_id: str, order: Collection[str], ranked: Ranked | None) -> ControlState:
@@ -233,44 +233,42 @@ async def correct_outcomes(
     for item in gone:
         run.deps.pins.forget(item)
     found = None if run.trace.snapshot_micros else (await _checked(run, gone))[1]
-
-    def corrected(each: ControlOutcome) -> ControlOutcome:
-        if each.product_id not in gone:
-            return each
-        return replace(each, state=_absence(run, each.product_id, found))
-
-    return tuple(map(corrected, outcomes))
+    out, without = _excluded(gone, run.excluded, run.query.given_ids), run.plan.scope.without
+    states = {item: _absence(item, out, without, found) for item in gone}
+    return tuple(
+        replace(each, state=states[each.product_id]) if each.product_id in states else each
+        for each in outcomes
+    )
 
 
 def note_goals(
-    run: RequestContext,
+    goals: ExposureGoals,
+    catalog_id: str,
+    controls: Iterable[ActiveControl],
     candidates: FusedCandidates,
+    *,
     shown: Sequence[str],
     merits: Mapping[str, float],
 ) -> None:
     """Add a page to the goals of exposure. `merits`: share of relevance by control."""
-    if not run.plan.controls:
+    asked = [each for each in controls if each.control.is_goal]
+    if not asked:
         return
-    goals = [each for each in run.plan.controls if each.control.is_goal]
-    if not goals:
-        return
-    ids, catalog_id = candidates.columns.product_ids, run.query.catalog_id
+    ids, caller = candidates.columns.product_ids, access.caller.get().name
     rows = {control.name: control.rows for control in candidates.controls}
-    caller = access.caller.get().name
-    for goal in goals:
+    for goal in asked:
         if goal.key not in rows:
-            run.deps.goals.note_unmatched(catalog_id, goal.key)
+            goals.note_unmatched(catalog_id, goal.key)
             continue
         control = goal.control
         target = merits.get(goal.key, 0.0) if control.by_merit else control.least_share
         theirs = frozenset(ids[row] for row in rows[goal.key])
-        run.deps.goals.note(catalog_id, goal.key, shown, theirs, target, caller=caller)
+        goals.note(catalog_id, goal.key, shown, theirs, target, caller=caller)
 
 
-def count_exposure(run: RequestContext, names: Collection[str]) -> None:
-    """Count an answer that these controls changed, for those with a daily budget."""
+def budgeted(controls: Iterable[ActiveControl], names: Collection[str]) -> Sequence[str]:
+    """Return the names of controls that have a daily budget."""
     if not names:
-        return
-    budgeted = {each.key for each in run.plan.controls if each.control.daily_budget}
-    if acted := [name for name in names if name in budgeted]:
-        run.deps.exposures.add(run.query.catalog_id, acted)
+        return ()
+    known = {each.key for each in controls if each.control.daily_budget}
+    return [name for name in names if name in known]
