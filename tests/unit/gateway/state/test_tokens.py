@@ -49,6 +49,7 @@ CHANGES = {
     "exclude_product_ids": ("p1",),
     "anchors": ("p1",),
     "followed": ("ann",),
+    "audiences": ("vip",),
     "controls": (ControlRule("hero", ControlKind.PIN, ("p1",), place=1),),
     "listed": True,
     "text": "merlot",
@@ -105,6 +106,7 @@ def test_another_shopper_changes_only_the_digest_that_is_never_stored(name):
 def test_no_list_is_taken_for_another_one():
     alike = (
         {"followed": ("x",)},
+        {"audiences": ("x",)},
         {"anchors": ("x",)},
         {"exclude_product_ids": ("anchors", "followed", "x")},
         {"anchors": ("followed", "x")},

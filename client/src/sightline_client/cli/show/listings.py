@@ -17,7 +17,7 @@ from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
 from sightline_client.values.answers import FoundProduct, Listing, RecommendedProduct, SearchResults
 from sightline_client.values.catalog import CategoryDoubt, PhotoMisfit
-from sightline_client.values.catalogs import Catalog, CatalogAlias
+from sightline_client.values.catalogs import Catalog, CatalogAlias, SteeredBy
 from sightline_client.values.evaluation import EvaluationVerdict
 from sightline_client.values.facets import Facet
 from sightline_client.values.fields import FieldKind, ProductField
@@ -163,6 +163,8 @@ def _catalog_state(catalog: Catalog) -> str:
     if catalog.pending_services:
         pending = ", ".join(catalog.pending_services)
         state += _(", not yet: {pending_services}", pending_services=pending)
+    if catalog.steered_by is SteeredBy.RECORD:
+        state += _(", scenes from the record")
     return state
 
 

@@ -11,6 +11,8 @@ from gateway.model.controls import (
 )
 from gateway.model.filters import CallersFilter
 from gateway.model.plan import MOST_RANKED
+from gateway.model.query import RequestQuery
+from gateway.recommend.controls.conditions import is_met
 from gateway.state.exposure_goals import ExposureGoals
 from gateway.state.request_context import RequestContext
 from servicekit.admission import access
@@ -36,7 +38,7 @@ async def activate_controls(run: RequestContext) -> tuple[RequestContext, Contro
         )
     active, outcomes = list[ActiveControl](), list[ControlOutcome]()
     for each in given:
-        reason = inactive_reason(each, run.time_micros, counts)
+        reason = inactive_reason(each, run.query, run.time_micros, counts)
         if reason is None:
             active.append(_with_boost(each, deps.goals, query.catalog_id))
         if reason is not None or each.control.kind is not ControlKind.PIN:
@@ -62,11 +64,13 @@ def _with_boost(given: ActiveControl, goals: ExposureGoals, catalog_id: str) -> 
 
 
 def inactive_reason(
-    given: ActiveControl, time_micros: int, counts: Mapping[str, int]
+    given: ActiveControl, query: RequestQuery, time_micros: int, counts: Mapping[str, int]
 ) -> ControlState | None:
-    """Return why a control is inactive at this time, with today's exposures; None if it is
-    active."""
+    """Return why a control is inactive for a request at this time, with today's exposures; None if
+    it is active."""
     control = given.control
+    if control.when is not None and not is_met(control.when, query):
+        return ControlState.UNMET
     if time_micros < control.start_time:
         return ControlState.NOT_YET
     if control.end_time and time_micros >= control.end_time:
