@@ -32,7 +32,7 @@ def serve(listening: Listening, gateway: Gateway) -> None:
         async with connect() as client:
             console = Console(
                 client,
-                Pages(gateway.example_address),
+                Pages(gateway.http_address),
                 cookie=f"sightline-console-{listening.port}",
                 secure=listening.public_address is not None,
             )

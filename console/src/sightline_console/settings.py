@@ -88,7 +88,7 @@ class Gateway(OptionGroup):
     key: options.Key = None
     catalog: options.Catalog = options.DEFAULT_CATALOG
     timeout: options.Timeout = 10.0
-    example_address: HttpAddress = "http://127.0.0.1:8680"
+    http_address: HttpAddress = "http://127.0.0.1:8680"
 
     def connecting(self, token: Token) -> Callable[[], SightlineClient]:
         """Return a maker of clients, for use within an event loop. Raises BadParameter."""

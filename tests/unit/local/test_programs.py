@@ -109,7 +109,7 @@ def test_the_console_calls_the_gateway_of_its_suite_at_a_port_of_its_own(
     read = command.make_context("x", list(made.command[3:])).params
     assert (read["target"], read["catalog"]) == ("127.0.0.1:9000", "wines")
     assert (read["host"], read["port"]) == ("127.0.0.1", made.ports["page"])
-    assert read["example_address"] == f"http://127.0.0.1:{suite['gateway-http'].ports['http']}"
+    assert read["http_address"] == f"http://127.0.0.1:{suite['gateway-http'].ports['http']}"
 
 
 def test_gateways_of_one_folder_have_sockets_of_their_own() -> None:
