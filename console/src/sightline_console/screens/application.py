@@ -1,11 +1,13 @@
 """The screens at their addresses."""
 
+from os import PathLike, stat_result
+
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from sightline_client.cli.language import _
 from sightline_console.pages.rendering import STATIC
@@ -46,9 +48,15 @@ def application(console: Console, hosts: KnownHosts) -> ASGIApp:
 class _Static(StaticFiles):
     """Files of the package, which change with a release alone."""
 
-    def file_response(self, *given: object, **options: object) -> Response:
+    def file_response(
+        self,
+        full_path: str | PathLike[str],
+        stat_result: stat_result,
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
         """Return a file."""
-        made = super().file_response(*given, **options)  # type: ignore[arg-type]
+        made = super().file_response(full_path, stat_result, scope, status_code)
         made.headers["cache-control"] = "no-cache"  # asked for again, by its etag
         return made
 

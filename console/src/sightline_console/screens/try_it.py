@@ -11,7 +11,7 @@ from sightline_client.values.products import Sort
 from sightline_console.screens import answering, samples
 from sightline_console.screens.asked import SORTS, Asked, AskedInvalid, placed
 from sightline_console.screens.sign_in import admit
-from sightline_console.screens.visit import Visit, reason_of, text_of, title_of
+from sightline_console.screens.visit import Visit, reason_of, status_of, text_of, title_of
 from sightline_console.web import forms
 
 PATH = "/"
@@ -66,9 +66,8 @@ def _too_large() -> str:
 def _failed(visit: Visit, asked: Asked, error: SightlineError) -> Response:
     """Show an error at its field, or above the form."""
     problems = placed(error)
-    status = visit.problem(error).status_code
     told = None if problems else (title_of(error), reason_of(error), text_of(error))
-    return _page(visit, asked, status=status, problems=problems, told=told)
+    return _page(visit, asked, status=status_of(error), problems=problems, told=told)
 
 
 def _page(

@@ -112,7 +112,7 @@ class Visit:
 
     def problem(self, error: SightlineError) -> Response:
         """Return a page about a failed call."""
-        status = _STATUS.get(error.code, 500)
+        status = status_of(error)
         wait = error.retry_after and math.ceil(error.retry_after.total_seconds())
         made = self.page(
             "problem", status, title=title_of(error), reason=reason_of(error), text=text_of(error)
@@ -161,6 +161,11 @@ def _set(answer: Response, visit: Visit, name: str, value: str) -> None:
         answer.set_cookie(
             name, value, httponly=True, samesite="strict", secure=visit.console.secure
         )
+
+
+def status_of(error: SightlineError) -> int:
+    """Return the HTTP status for a failed call."""
+    return _STATUS.get(error.code, 500)
 
 
 def title_of(error: SightlineError) -> str:

@@ -15,7 +15,7 @@ from sightline_client.values.requests import RecommendOptions
 from sightline_console.screens import verdicts
 from sightline_console.screens.asked import Asked, AskedInvalid, placed
 from sightline_console.screens.try_it import PHOTO
-from sightline_console.screens.visit import Visit, reason_of, text_of, title_of
+from sightline_console.screens.visit import Visit, reason_of, status_of, text_of, title_of
 
 PATH = "/why"
 MAP = "map"
@@ -57,7 +57,7 @@ async def show(visit: Visit) -> Response:
     except SightlineError as error:
         problems = placed(error)
         told = None if problems else (title_of(error), reason_of(error), text_of(error))
-        status = visit.problem(error).status_code
+        status = status_of(error)
         return _page(visit, asked, product_id, status=status, problems=problems, told=told)
     near, drawn, otherwise = await asyncio.gather(
         _neighbours(visit, asked, found),
