@@ -1,5 +1,7 @@
 """Which requests the console answers, and what it tells browsers about its pages."""
 
+import re
+
 import httpx
 import pytest
 
@@ -83,7 +85,7 @@ async def test_no_page_holds_a_script_or_a_style(web: Browser) -> None:
         page = (await web.open(path)).text
         assert "<style" not in page
         assert " style=" not in page
-        assert " on" not in "".join(page.split('"')[::2]).replace("one", "")
+        assert not re.search(r"\son[a-z]+=", page)
         for script in page.split("<script")[1:]:
             assert script.lstrip().startswith('src="/static/'), script[:80]
 

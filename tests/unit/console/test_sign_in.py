@@ -52,8 +52,10 @@ async def test_a_key_that_the_gateway_does_not_take_is_told_at_its_field(
 async def test_a_key_of_another_role_is_a_key_and_a_gateway_that_is_gone_is_told(
     web: Browser, gateway: FakeGateway
 ) -> None:
-    gateway.fail("GetImage", status(code_pb2.UNAVAILABLE, "gone", reason="INDEX_UNAVAILABLE"))
+    gone = status(code_pb2.UNAVAILABLE, "gone", reason="INDEX_UNAVAILABLE")
+    gateway.after["GetImage"] = (0, gone)
     assert (await web.send("/sign-in", {"key": "k"})).status_code == 503
+    del gateway.after["GetImage"]
     gateway.fail("GetImage", status(code_pb2.PERMISSION_DENIED, "no", reason="ROLE_MISSING"))
     assert (await web.send("/sign-in", {"key": "k"})).status_code == 303
 
@@ -62,8 +64,9 @@ async def test_a_session_has_an_id_that_nobody_knew_before(web: Browser) -> None
     await web.open("/sign-in")
     web.web.cookies.clear()
     web.web.cookies.set("sightline-console", "planted")
-    await web.send("/sign-in", {"key": "slk_mine"})
-    assert web.web.cookies["sightline-console"] != "planted"
+    said = (await web.send("/sign-in", {"key": "slk_mine"})).headers["set-cookie"]
+    assert said.startswith("sightline-console=s.")
+    assert "planted" not in said
 
 
 async def test_a_session_is_that_of_its_browser_alone(
@@ -85,12 +88,14 @@ async def test_a_sign_in_leads_to_no_other_site(web: Browser, elsewhere: str) ->
     assert answer.headers["location"] == "/"
 
 
-async def test_signing_out_forgets_the_key(web: Browser, gateway: FakeGateway) -> None:
+async def test_signing_out_forgets_the_key(
+    console: Console, web: Browser, gateway: FakeGateway
+) -> None:
     await web.send("/sign-in", {"key": "slk_mine"})
     kept = web.web.cookies["sightline-console"]
     assert (await web.send("/sign-out", {})).headers["location"] == "/sign-in"
-    web.web.cookies.set("sightline-console", kept)
-    await web.open()
+    async with browser(console) as thief:
+        await thief.get("/", headers={"cookie": f"sightline-console={kept}"})
     assert gateway.authorizations[-1] is None
 
 

@@ -164,7 +164,8 @@ async def test_an_invalid_id_is_told_at_its_field(web: Browser, gateway: FakeGat
 async def test_neighbours_that_are_not_to_be_had_leave_the_explanation(
     web: Browser, gateway: FakeGateway
 ) -> None:
-    gateway.fail("Search", status(code_pb2.UNAVAILABLE, "gone", reason="INDEX_UNAVAILABLE"))
+    why = status(code_pb2.UNAVAILABLE, "gone", reason="INDEX_UNAVAILABLE")
+    gateway.after["Search"] = (0, why)
     page = await web.open("/why?why=wine-2")
     assert page.status_code == 200
     assert "Nebbiolo" in page.text

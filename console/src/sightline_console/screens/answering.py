@@ -74,8 +74,9 @@ async def _counted(client: SightlineClient, asked: Asked, language: str) -> List
     if asked.page:
         return None
     options = asked.sorted_by("").without("photo", "size").listing(language)
+    options["page_size"], options["facets"] = 1, FACETS
     try:
-        return await client.listing(**{**options, "page_size": 1, "facets": FACETS})
+        return await client.listing(**options)
     except Unauthenticated:
         raise
     except SightlineError:

@@ -125,8 +125,10 @@ class Asked:
             "language": language,
             "scene": self.scene,
         }
-        if self.shopper:
-            made["user" if self.kind == "user" else "visitor"] = self.shopper
+        if self.shopper and self.kind == "user":
+            made["user"] = self.shopper
+        elif self.shopper:
+            made["visitor"] = self.shopper
         return made
 
     def searching(self, photo: bytes | None, language: str) -> SearchOptions:

@@ -1,8 +1,9 @@
 """The screen "Why": why a product is, or is not, in the answer to a request."""
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.responses import Response
 
@@ -16,6 +17,8 @@ from sightline_console.screens import verdicts
 from sightline_console.screens.asked import Asked, AskedInvalid, placed
 from sightline_console.screens.try_it import PHOTO
 from sightline_console.screens.visit import Visit, reason_of, status_of, text_of, title_of
+
+A = TypeVar("A")
 
 PATH = "/why"
 MAP = "map"
@@ -126,13 +129,13 @@ async def _otherwise(
         case ProductOutcome.FILTERED if asked.filter:
             changed["filter"] = None
         case ProductOutcome.HIDDEN | ProductOutcome.SEEN:
-            changed.update(user=None, visitor=None)
+            changed["user"] = changed["visitor"] = None
         case _:
             return None
     return await _if_possible(visit.client.explain(verdicts.id_of(found), **changed))
 
 
-async def _if_possible(call: Any) -> Any:
+async def _if_possible(call: Awaitable[A]) -> A | None:
     """Return the answer to a call; None: it failed, which leaves the rest of the page."""
     try:
         return await call
