@@ -17,7 +17,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 export DATA PORT_BASE ENGINE PROGRAM
 
-MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml core/pyproject.toml client/pyproject.toml agents/pyproject.toml services/*/pyproject.toml)
+MANIFESTS := pyproject.toml uv.lock $(wildcard protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml core/pyproject.toml client/pyproject.toml agents/pyproject.toml console/pyproject.toml services/*/pyproject.toml)
 PROTOS := $(shell find protos/sightline -name '*.proto')
 
 .DEFAULT_GOAL := help
@@ -101,7 +101,7 @@ full-unit full-stores full-contracts full-wire full-live full-apart: full-%: set
 tests-tools:
 	@deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
 
-FOLDERS_unit := $(addprefix tests/unit/,agents all bench client core embedder gateway kit local rules triton wines)
+FOLDERS_unit := $(addprefix tests/unit/,agents all bench client console core embedder gateway kit local rules triton wines)
 FOLDERS_stores := $(addprefix tests/unit/,ranker retriever)
 FOLDERS_contracts := tests/contracts tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
 FOLDERS_wire := tests/wire
@@ -192,7 +192,7 @@ images-check: .venv/.synced ## Run the images of `make images CONTAINER=podman`:
 compose-check: .venv/.synced $(UV) ## Run compose.yaml with the images of `make images`: install, answer, kill, stop, start again (NOT MEASURED without Docker and podman; WRITE=1 writes lab/research/cluster.md)
 	PATH="$(abspath $(dir $(UV))):$$PATH" $(BIN)/python -m tests.compose $(if $(WRITE),--write-docs)
 
-wheels: $(UV) ## Build the wheels of client, agents' server and protos into dist/wheels (PROJECT_URL= names the project's page)
+wheels: $(UV) ## Build the wheels of client, agents' server, console and protos into dist/wheels (PROJECT_URL= names the project's page)
 	@deploy/wheels.sh
 
 npm: .venv/.synced ## Build the npm package of the TypeScript client, and the script of a page's events, into dist/npm (PROJECT_URL=)

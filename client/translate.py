@@ -1,4 +1,4 @@
-"""Keep the catalog of the command's texts in Chinese in step with the English texts in the code.
+"""Keep the Chinese catalog of the texts of command and console in step with the English texts.
 
     .venv/bin/python client/translate.py
 
@@ -36,6 +36,7 @@ from sightline_client.cli.show import (
 )
 
 CODE = Path(language.__file__).parent
+CONSOLE = Path(__file__).parents[1] / "console/src/sightline_console"
 HERE = language.LOCALE / language.CHINESE / "LC_MESSAGES"
 PO, MO = HERE / "sightline.po", HERE / "sightline.mo"
 KEYWORDS: Mapping[str, Any] = {
@@ -127,10 +128,11 @@ def _described(command: Any, name: str) -> Iterator[tuple[EnglishText, str]]:
 
 
 def _marked() -> Iterator[tuple[EnglishText, str]]:
-    for method, pattern in (("python", "*.py"), ("jinja2", "*.j2")):
-        for path in sorted(CODE.rglob(pattern)):
-            if path.name != "language.py":
-                yield from _read(path, method, str(path.relative_to(CODE)))
+    for folder in (CODE, CONSOLE):
+        for method, pattern in (("python", "*.py"), ("jinja2", "*.j2")):
+            for path in sorted(folder.rglob(pattern)):
+                if path.name != "language.py":
+                    yield from _read(path, method, str(path.relative_to(folder)))
 
 
 def _read(path: Path, method: str, place: str) -> Iterator[tuple[EnglishText, str]]:
@@ -169,7 +171,9 @@ def catalog() -> Catalog:
 def updated() -> Catalog:
     """Return a catalog of the English texts with their translations."""
     former, made = catalog(), _Chinese(language.CHINESE, language.DOMAIN, fuzzy=False)
-    made.header_comment = "# The texts of the command line in Simplified Chinese: see translate.py."
+    made.header_comment = (
+        "# The texts of the command line and the console in Simplified Chinese: see translate.py."
+    )
     for text, place in texts().items():
         message = former.get(text.id, text.context)
         translation = message.string if message else None

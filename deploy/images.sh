@@ -107,6 +107,7 @@ image retriever services/retriever/Dockerfile
 image ranker services/ranker/Dockerfile
 image all services/all/Dockerfile
 image agents agents/Dockerfile
+image console console/Dockerfile
 image ranker-train services/ranker/Dockerfile --target train
 image models deploy/triton/Dockerfile
 image triton deploy/triton/server/Dockerfile

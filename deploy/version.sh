@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 newest=$(sed -nE 's/^## ([0-9]+\.[0-9]+\.[0-9]+).*/\1/p' CHANGELOG.md | head -n 1)
 do="${1:-print}" version="${2:-$newest}" bad=0
 manifests="pyproject.toml protos/pyproject.toml kit/pyproject.toml rules/pyproject.toml core/pyproject.toml client/pyproject.toml agents/pyproject.toml
-  services/*/pyproject.toml deploy/milvus/pyproject.toml"
+  console/pyproject.toml services/*/pyproject.toml deploy/milvus/pyproject.toml"
 expr "$version" : '[0-9][0-9]*\.[0-9][0-9]*\.[0-9][0-9]*$' >/dev/null || {
   echo "a version is three numbers such as 1.2.3, not \"$version\"" >&2
   exit 2
@@ -45,12 +45,12 @@ esac
 place '/^version = /' '"' $manifests
 # A client requires the contract of its own release.
 place '' '"sightline-protos==' client/pyproject.toml
-place '' '"sightline-client==' agents/pyproject.toml
+place '' '"sightline-client==' agents/pyproject.toml console/pyproject.toml
 place '0,/"version": "/' '"version": "' client/typescript/package.json
 place '0,/"node_modules/' '"version": "' client/typescript/package-lock.json
 # Our own packages in the locks.
 place '/^name = "sightline/,+1' '^version = "' uv.lock lab/uv.lock deploy/milvus/uv.lock
-place '' 'SIGHTLINE_TAG:-' compose.yaml compose.agents.yaml
+place '' 'SIGHTLINE_TAG:-' compose.yaml compose.agents.yaml compose.console.yaml
 # shellcheck disable=SC2046
 place '/name: sightline\//' 'newTag: ' $(grep -rl 'name: sightline/.*newTag' deploy/k8s)
 # shellcheck disable=SC2046

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the wheels that callers install, client, agents' server and protos, into dist/wheels (OUT=), from the files that git
+# Builds the wheels that callers install, client, agents' server, console and protos, into dist/wheels (OUT=), from the files that git
 # tracks. The build is reproducible: times in the wheels are the commit's, or SOURCE_DATE_EPOCH.
 # PROJECT_URL= is the project's page. It is in the wheels' metadata, and links of the README point to its files of
 # this version.
@@ -10,11 +10,11 @@ SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
 export SOURCE_DATE_EPOCH
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-git ls-files -z pyproject.toml '*/pyproject.toml' protos client agents | tar --create --null --files-from - |
+git ls-files -z pyproject.toml '*/pyproject.toml' protos client agents console | tar --create --null --files-from - |
   tar --extract --directory "$copy"
 mkdir -p "$out"
 rm -f "$out"/sightline_*.whl
-for name in protos client agents; do
+for name in protos client agents console; do
   cp LICENSE "$copy/$name/"
   if [ "${PROJECT_URL:-}" ]; then
     printf '\n[project.urls]\nHomepage = "%s"\nDocumentation = "%s"\nChangelog = "%s"\nIssues = "%s"\n' "$PROJECT_URL" \

@@ -33,6 +33,7 @@ ON_BOTH = re.compile(r"/record/|wire/test_ranker_store")
 
 LEAVES = {
     "tests/unit/agents/": ("agents", "client", "protos"),
+    "tests/unit/console/": ("console", "client", "protos"),
     "tests/unit/client/": ("client", "protos", "docs"),
     "tests/unit/local/": ("deploy/local",),
     "tests/unit/triton/": ("deploy/triton", "services/embedder/src/embedder/adapters"),

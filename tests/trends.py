@@ -19,7 +19,7 @@ from typing import NamedTuple
 import grimp
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("services", "kit", "rules", "core", "client/src", "agents/src")
+PRODUCT = ("services", "kit", "rules", "core", "client/src", "agents/src", "console/src")
 """Folders of the code that users install."""
 PACKAGES = {
     "protos": "protos",

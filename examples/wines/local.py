@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from local_suite.programs import sightline
 from local_suite.suite import Report, Suite
 
-_PORTS = (*range(16), 80)
+_PORTS = (*range(16), 80, 95)
 """The ports that a suite takes, from PORT_BASE."""
 _TRIES = 200
 

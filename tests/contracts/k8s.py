@@ -24,7 +24,7 @@ WHOLE = ["small", "medium", "staging", "prod", "example", "production-own-milvus
 OWN = "production-own-milvus"
 """The overlay of a first production install."""
 LEFT_OUT = [
-    *("shared-claims", "spaces", "gpu", "http", "kafka-events", "agents"),
+    *("shared-claims", "spaces", "gpu", "http", "kafka-events", "agents", "console"),
     "webhooks",
 ]
 """Components of which no installation has everything."""

@@ -105,13 +105,15 @@ def holders() -> frozenset[str]:
     return frozenset(
         f"{name.partition('/src/')[2].removesuffix('.py').replace('/', '.')}.{node.name}"
         for name, tree in modules()
-        if not name.startswith(("client/", "agents/"))
+        if not name.startswith(("client/", "agents/", "console/"))
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and HOLDS.search(ast.unparse(node))
     )
 
 
-@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when(
+    "agents", "client", "console", "core", "kit", "rules", "services", "tests/contracts"
+)
 def test_whoever_holds_something_for_calls_is_tested_or_has_a_reason() -> None:
     assert holders() == TESTED.keys() | SCOPED.keys()
     assert not TESTED.keys() & SCOPED.keys()
@@ -128,7 +130,7 @@ def test_locks_and_permits_of_asyncio_are_held_by_blocks_alone() -> None:
     found = {
         name
         for name, tree in modules()
-        if not name.startswith(("client/", "agents/"))
+        if not name.startswith(("client/", "agents/", "console/"))
         for node in ast.walk(tree)
         if isinstance(node, ast.Await)
         and ast.unparse(node.value).partition("(")[0].endswith(".acquire")
@@ -144,7 +146,9 @@ def own(node: ast.AST) -> Iterator[ast.AST]:
             yield from own(each)
 
 
-@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when(
+    "agents", "client", "console", "core", "kit", "rules", "services", "tests/contracts"
+)
 def test_a_generator_closes_those_that_it_loops_over() -> None:
     """One whose caller leaves ends at its `yield`. What an inner one holds in a block would be held
     until that one is collected as garbage: `aclosing` ends it at once. The client leaves this to

@@ -32,6 +32,7 @@ SOURCES = (
         "core/src",
         "client/src",
         "agents/src",
+        "console/src",
         "protos/sightline",
         "deploy/local",
     ),
@@ -177,7 +178,9 @@ def places(matches: Callable[[ast.AST], bool]) -> set[str]:
     }
 
 
-@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when(
+    "agents", "client", "console", "core", "kit", "rules", "services", "tests/contracts"
+)
 def test_lists_are_paged_by_key() -> None:
     assert {place.partition(":")[0] for place in places(skips_rows)} == BY_POSITION.keys()
     assert [path for path in modules() if slices_pages(path)] == []
@@ -205,7 +208,9 @@ def names_a_day(node: ast.AST) -> bool:
     return called(node) in ("date", "strftime", "toordinal")
 
 
-@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when(
+    "agents", "client", "console", "core", "kit", "rules", "services", "tests/contracts"
+)
 def test_days_and_names_that_come_from_the_clock_are_known() -> None:
     found = {place for place in places(names_a_day) if not place.startswith("client/")}
     assert found == CLOCK_NAMES.keys()
@@ -219,7 +224,9 @@ def starts_jobs(node: ast.AST) -> bool:
     return False
 
 
-@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when(
+    "agents", "client", "console", "core", "kit", "rules", "services", "tests/contracts"
+)
 def test_ids_of_jobs_are_not_taken_from_the_clock() -> None:
     starting = {place for place in places(starts_jobs) if place.startswith("services/")}
     assert len(starting) > 20

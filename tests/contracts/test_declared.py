@@ -18,6 +18,7 @@ MEMBERS = {
     "sightline_core": "core",
     "sightline_client": "client",
     "sightline_agents": "agents",
+    "sightline_console": "console",
     **{name: f"services/{name}" for name in ("gateway", "embedder", "retriever", "ranker")},
     "sightline_all": "services/all",
 }

@@ -18,7 +18,7 @@ from tests.contracts.files_read import NO_FILES, ROWS
 ROOT = Path(__file__).parents[2]
 FOLDERS = (
     *sorted(ROOT.glob("services/*/src")),
-    *(ROOT / each / "src" for each in ("kit", "client", "agents", "rules", "core")),
+    *(ROOT / each / "src" for each in ("kit", "client", "agents", "console", "rules", "core")),
 )
 READS = {
     *("read_text", "read_bytes", "cat_file", "load_cert_chain", "load_verify_locations"),
@@ -65,7 +65,9 @@ def _tests(file: str) -> frozenset[str]:
     return frozenset(each.name for each in found if isinstance(each, functions))
 
 
-@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when(
+    "agents", "client", "console", "core", "kit", "rules", "services", "tests/contracts"
+)
 def test_every_module_that_reads_files_is_listed() -> None:
     found = readers()
     assert found - ROWS.keys() - NO_FILES.keys() == set(), "say what a broken file does"

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from local_suite.programs import GRPC
-from sightline_agents.settings import Listening
+from sightline_agents import settings as agents
+from sightline_console import settings as console
 from tests import dockerfiles
 from tests.contracts.settings import variables
 from tests.dockerfiles import ROOT, Stage, exec_form, ignored, lineage, read
@@ -28,10 +29,11 @@ FILES = {
     "ranker": ROOT / "services/ranker/Dockerfile",
     "all": ROOT / "services/all/Dockerfile",
     "agents": ROOT / "agents/Dockerfile",
+    "console": ROOT / "console/Dockerfile",
     "models": ROOT / "deploy/triton/Dockerfile",
 }
-SERVICES = [name for name in FILES if name not in ("agents", "models")]
-LOCKED = [*SERVICES, "agents"]
+SERVICES = [name for name in FILES if name not in ("agents", "console", "models")]
+LOCKED = [*SERVICES, "agents", "console"]
 """Images with packages of the workspace's lock."""
 PORTS = {"gateway": "8600 8680", "embedder": "8601", "retriever": "8602", "ranker": "8603"}
 INSIDE = {**{name: [name] for name in PORTS}, "all": list(PORTS)}
@@ -71,8 +73,8 @@ def test_uv_is_the_one_that_make_installs() -> None:
     assert len({base for base in bases if base.startswith("python:3.11.")}) == 1
 
 
-def test_there_are_eight_images() -> None:
-    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1, 1, 1]
+def test_there_are_nine_images() -> None:
+    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -118,8 +120,8 @@ def test_what_is_installed_is_what_the_lock_says(name: str) -> None:
 
 def sources(name: str) -> list[str]:
     """Return the folders of sources that an image is built from."""
-    if name == "agents":
-        return ["client/src", "agents/src"]
+    if name in ("agents", "console"):
+        return ["client/src", f"{name}/src"]
     services = dict.fromkeys([*INSIDE[name], name])
     return ["kit/src", "rules/src", "core/src", *(f"services/{each}/src" for each in services)]
 
@@ -138,13 +140,22 @@ def test_an_image_starts_its_service_and_is_reachable(name: str) -> None:
     assert GRPC.items() <= environment.items(), "as make up has it"
 
 
-def test_the_image_for_agents_starts_their_server_and_is_reachable() -> None:
-    (stages,) = finals("agents")
-    assert exec_form(stages[-1], "ENTRYPOINT") == ["python", "-m", "sightline_agents"]
-    assert exec_form(stages[-1], "CMD") == ["http"]
-    assert [port for stage in stages for port in stage.all("EXPOSE")] == [str(Listening().port)]
+@pytest.mark.parametrize(
+    ("name", "port", "command"),
+    [("agents", agents.Listening().port, ["http"]), ("console", console.Listening().port, [])],
+)
+def test_an_image_of_a_command_starts_it_and_is_reachable(
+    name: str, port: int, command: list[str]
+) -> None:
+    (stages,) = finals(name)
+    assert exec_form(stages[-1], "ENTRYPOINT") == ["python", "-m", f"sightline_{name}"]
+    assert ([exec_form(stages[-1], "CMD")] if command else stages[-1].all("CMD")) == (
+        [command] if command else []
+    )
+    assert [port for stage in stages for port in stage.all("EXPOSE")] == [str(port)]
     environment = {k: v for stage in stages for k, v in stage.pairs("ENV").items()}
-    assert environment["SIGHTLINE_AGENTS_HOST"] == "0.0.0.0"  # noqa: S104 - inside a container
+    host = f"SIGHTLINE_{name.upper()}_HOST"
+    assert environment[host] == "0.0.0.0"  # noqa: S104 - inside a container
     assert GRPC.items() <= environment.items(), "as make up has it"
 
 
@@ -233,7 +244,7 @@ def printed(*names: str, **environment: str) -> list[list[str]]:
 
 def test_make_images_builds_every_image() -> None:
     commands = printed()
-    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 9
+    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 10
     built = [(words[words.index("--file") + 1], "train" in words) for words in commands]
     wanted = [(str(path.relative_to(ROOT)), False) for path in FILES.values()]
     wanted += [("services/ranker/Dockerfile", True), ("deploy/triton/server/Dockerfile", False)]
@@ -266,7 +277,7 @@ def test_what_cannot_be_built_is_refused_before_anything_is() -> None:
 def test_podman_builds_the_same_images_under_docker_hubs_names() -> None:
     ours = [words[words.index("--tag") + 1] for words in printed()]
     commands = printed(CONTAINER="podman")
-    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 9
+    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 10
     assert [words[words.index("--tag") + 1] for words in commands] == [
         f"docker.io/{each}" for each in ours
     ], "Kubernetes looks for the short name on Docker Hub"

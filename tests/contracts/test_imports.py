@@ -23,6 +23,7 @@ SOURCES = [
     "core/src",
     "client/src",
     "agents/src",
+    "console/src",
     *(f"services/{name}/src" for name in ("embedder", "retriever", "ranker", "gateway")),
 ]
 
@@ -265,6 +266,7 @@ def test_the_tree_as_it_is_keeps_every_contract(tree: Tree) -> None:
 
 STRAY = (
     *("kit/src/servicekit", "client/src/sightline_client", "agents/src/sightline_agents"),
+    "console/src/sightline_console",
     *(f"services/{name}/src/{name}" for name in ("embedder", "ranker", "retriever")),
 )
 

@@ -19,6 +19,7 @@ PACKAGES = [
     "sightline-gateway",
     "sightline-client",
     "sightline-agents",
+    "sightline-console",
 ]
 
 

@@ -92,7 +92,8 @@ def test_all_images_are_of_its_registry() -> None:
 
 
 @pytest.mark.parametrize(
-    "component", ["agents", "autoscaling", "http", "kafka-events", "monitoring", "tracing"]
+    "component",
+    ["agents", "console", "autoscaling", "http", "kafka-events", "monitoring", "tracing"],
 )
 def test_a_component_can_be_added_and_other_people_s_images_stay_theirs(
     tmp_path: Path, component: str

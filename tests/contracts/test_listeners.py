@@ -22,6 +22,7 @@ from gateway.settings import GatewaySettings
 from local_suite.programs import sightline
 from sightline_agents import serving as agents
 from sightline_agents.settings import Listening
+from sightline_console.settings import Listening as ConsoleListening
 from tests.contracts.k8s import OVERLAYS, Document, containers, of, overlay, with_components
 from tests.contracts.test_compose import given, load
 from tests.fakes import local_gateway
@@ -36,6 +37,7 @@ LISTENERS = {
     "http": {"http"},
     "all": {"grpc", "admin", "http", "embedder", "retriever", "ranker", "metrics"},
     "agents": {"http", "metrics"},
+    "console": {"http"},
     "embedder": {"grpc", "metrics"},
     "retriever": {"grpc", "metrics"},
     "retriever-worker": {"metrics"},
@@ -51,6 +53,7 @@ COMBINED = {
     "http": (("http", "single-node-claims"), ("base",)),
     "production with http": (("http", "http/tls"), ("overlays/prod",)),
     "production with agents": (("agents", "agents/tls"), ("overlays/prod",)),
+    "production with the console": (("console", "console/tls"), ("overlays/prod",)),
     "one process": (("one-process", "single-node-claims"), ("base",)),
 }
 """Components and overlays that are combined, beside the overlays themselves."""
@@ -101,8 +104,9 @@ def test_what_answers_http_has_mode_certificates_and_hosts_of_the_gateway(
             names = {each["name"] for each in container.get("ports", [])}
             if container["name"] == "triton" or "http" not in names:
                 continue
-            if container["name"] == "agents":
-                assert environment(documents, container)["SIGHTLINE_AGENTS_NAMES"]
+            if container["name"] in ("agents", "console"):
+                variable = f"SIGHTLINE_{container['name'].upper()}_NAMES"
+                assert environment(documents, container)[variable]
                 continue
             faces += 1
             with monkeypatch.context() as patched:
@@ -220,9 +224,14 @@ async def test_listeners_for_http_answer_the_same_hosts_pages_and_types(
     assert (answer.status_code == 200) is reads, answer.text
 
 
-def test_other_machines_reach_the_server_for_agents_by_known_names_alone() -> None:
+@pytest.mark.parametrize("listening", [Listening, ConsoleListening])
+def test_other_machines_reach_a_command_by_known_names_alone(
+    listening: type[Listening | ConsoleListening],
+) -> None:
     with pytest.raises(BadParameter):
-        Listening(host="0.0.0.0").check()  # noqa: S104
+        listening(host="0.0.0.0").check()  # noqa: S104
+    with pytest.raises(BadParameter):
+        listening(name=["a/b"]).check()
 
 
 def test_the_server_for_agents_is_the_one_of_its_package() -> None:

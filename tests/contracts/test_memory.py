@@ -54,6 +54,7 @@ def test_every_file_of_compose_is_among_those_that_are_looked_at() -> None:
     assert {each.name for each in ROOT.glob("compose*.yaml")} == {
         *COMPOSED,
         "compose.agents.yaml",
+        "compose.console.yaml",
         "compose.monitoring.yaml",
     }
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = {
     path.name: path
     for folder in (
-        *("services/*/src/*", "client/src/*", "agents/src/*"),
+        *("services/*/src/*", "client/src/*", "agents/src/*", "console/src/*"),
         *("kit/src/*", "rules/src/*", "core/src/*"),
     )
     for path in ROOT.glob(folder)

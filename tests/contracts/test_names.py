@@ -10,17 +10,17 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.when(
-    "uv.lock", "pyproject.toml", "protos", "client", "agents", "kit", "rules", "core"
+    "uv.lock", "pyproject.toml", "protos", "client", "agents", "console", "kit", "rules", "core"
 )
 
 ROOT = Path(__file__).parents[2]
 UV = ROOT / ".tools/bin/uv"
 MANIFESTS = sorted(
     path
-    for pattern in ("protos", "kit", "rules", "core", "client", "agents", "services/*")
+    for pattern in ("protos", "kit", "rules", "core", "client", "agents", "console", "services/*")
     for path in ROOT.glob(f"{pattern}/pyproject.toml")
 )
-EVERYWHERE = ("protos", "client", "agents")
+EVERYWHERE = ("protos", "client", "agents", "console")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 

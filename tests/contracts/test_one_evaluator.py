@@ -28,6 +28,7 @@ SOURCES = sorted(
         "kit/src",
         "client/src",
         "agents/src",
+        "console/src",
         *(f"services/{name}/src" for name in ("gateway", "embedder", "retriever", "ranker")),
     )
     for each in (ROOT / folder).rglob("*.py")

@@ -19,7 +19,7 @@ FILES = "client/src/sightline_client/files/"
 SOURCES = sorted(
     each
     for folder in (
-        *("rules/src", "core/src", "kit/src", "client/src", "agents/src"),
+        *("rules/src", "core/src", "kit/src", "client/src", "agents/src", "console/src"),
         *(f"services/{name}/src" for name in ("gateway", "embedder", "retriever", "ranker")),
     )
     for each in (ROOT / folder).rglob("*.py")
@@ -202,7 +202,9 @@ def sources() -> dict[str, Iterable[ast.AST]]:
     return found
 
 
-@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when(
+    "agents", "client", "console", "core", "kit", "rules", "services", "tests/contracts"
+)
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_kind_of_value_has_one_reader(
     kind: Kind, sources: Mapping[str, Iterable[ast.AST]]

@@ -117,7 +117,7 @@ def test_servers_that_call_no_peer_are_named_nowhere() -> None:
     assert named == CALLERS.keys()
 
 
-@pytest.mark.when("agents", "client", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when("agents", "client", "console", "kit", "rules", "services", "tests/contracts")
 @pytest.mark.parametrize("peer", CALLERS)
 def test_a_peer_is_named_where_its_code_makes_the_call_and_nowhere_else(peer: PeerName) -> None:
     named = {

@@ -47,6 +47,7 @@ SOURCES = {
     "gateway": ROOT / "services/gateway/src/gateway",
     "servicekit": ROOT / "kit/src/servicekit",
     "sightline_agents": ROOT / "agents/src/sightline_agents",
+    "sightline_console": ROOT / "console/src/sightline_console",
     "sightline_rules": ROOT / "rules/src/sightline_rules",
     "sightline_core": ROOT / "core/src/sightline_core",
 }

@@ -13,7 +13,10 @@ import pytest
 from tests.code import tree
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("kit/src", "rules/src", "core/src", "services/*/src", "agents/src", "client/src")
+SOURCES = (
+    *("kit/src", "rules/src", "core/src", "services/*/src", "agents/src", "client/src"),
+    "console/src",
+)
 FUTURES = {
     "kit/src/servicekit/tasks/promise.py",
     "kit/src/servicekit/rpc/equal_calls.py",
@@ -62,19 +65,21 @@ def test_loops_without_an_end_are_supervised() -> None:
     found = {
         f"{name}: {function.name}"
         for name, tree in modules()
-        if not name.startswith(("client/", "agents/"))
+        if not name.startswith(("client/", "agents/", "console/"))
         for function in ast.walk(tree)
         if isinstance(function, ast.AsyncFunctionDef) and any(map(_is_endless, _own(function)))
     }
     assert found == {*LOOPS}
 
 
-@pytest.mark.when("agents", "client", "core", "kit", "rules", "services", "tests/contracts")
+@pytest.mark.when(
+    "agents", "client", "console", "core", "kit", "rules", "services", "tests/contracts"
+)
 def test_tasks_that_callers_share_run_in_a_context_of_their_own() -> None:
     found = {
         f"{name}: {text}"
         for name, tree in modules()
-        if not name.startswith(("client/", "agents/"))
+        if not name.startswith(("client/", "agents/", "console/"))
         for text in _kept_tasks(tree)
     }
     assert found == {*OF_CALLERS}

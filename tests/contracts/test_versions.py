@@ -99,6 +99,7 @@ def test_a_new_version_reaches_every_place_that_says_one(copy: Path) -> None:
         ("kit/pyproject.toml", 'version = "'),
         ("client/pyproject.toml", '"sightline-protos=='),
         ("agents/pyproject.toml", '"sightline-client=='),
+        ("console/pyproject.toml", '"sightline-client=='),
         ("uv.lock", 'name = "sightline-rules"\nversion = "'),
         ("compose.yaml", "sightline/triton:${SIGHTLINE_TAG:-"),
         (IMAGES, "sightline/ranker-train, newTag: "),

@@ -1,5 +1,5 @@
-"""The wheels of client, agents' server and protos: their content, reproducible bytes, and use
-without this repository.
+"""The wheels of client, agents' server, console and protos: their content, reproducible bytes, and
+use without this repository.
 """
 
 from __future__ import annotations
@@ -18,20 +18,25 @@ from tests.contracts.test_names import EVERYWHERE, PYTHONS, ROOT, UV, index, int
 from tests.fakes.gateway_wire import running
 
 pytestmark = pytest.mark.when(
-    "uv.lock", "pyproject.toml", "protos", "client", "agents", "kit", "rules"
+    "uv.lock", "pyproject.toml", "protos", "client", "agents", "console", "kit", "rules"
 )
 
 __all__ = ["index"]  # a fixture
 
 PAGE = "https://example.com/you/sightline"
-NEEDS = {"protos": [], "client": ["sightline-protos"], "agents": ["sightline-client"]}
+NEEDS = {
+    "protos": [],
+    "client": ["sightline-protos"],
+    "agents": ["sightline-client"],
+    "console": ["sightline-client"],
+}
 """Packages of the same release that each requires."""
 LOADED = """
 import asyncio, importlib, pkgutil, sys, warnings
 warnings.simplefilter("error")
-import sightline, sightline_agents, sightline_client
+import sightline, sightline_agents, sightline_client, sightline_console
 assert sys.prefix in sightline.__path__[0], sightline.__path__
-for package in (sightline, sightline_client, sightline_agents):
+for package in (sightline, sightline_client, sightline_agents, sightline_console):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -125,7 +130,7 @@ def test_the_same_commit_makes_the_same_bytes(wheels: list[Path], tmp_path: Path
 async def test_it_installs_alone_loads_whole_and_asks_a_real_gateway_on(
     python: str, wheels: list[Path], tmp_path: Path
 ) -> None:
-    found, (protos, client, agents) = interpreter(python), wheels
+    found, (protos, client, agents, console) = interpreter(python), wheels
     made = run(UV, "venv", "-q", "-p", found, tmp_path / "venv")
     spoken = run(tmp_path / "venv/bin/python", "-V").stdout
     assert spoken.startswith(f"Python {python}.")
@@ -133,7 +138,7 @@ async def test_it_installs_alone_loads_whole_and_asks_a_real_gateway_on(
     there = tmp_path / "venv" / "bin"
     into = ("-p", there / "python", "--only-binary", ":all:")
     extras = f"{client}[pages,parquet,photos]"
-    done = run(UV, "pip", "install", "-q", *into, protos, extras, agents)
+    done = run(UV, "pip", "install", "-q", *into, protos, extras, agents, console)
     assert done.returncode == 0, done.stderr
     feeds = ("merchant-feed.xml", "merchant-feed.tsv", "pages/kettle.html")
     for file in feeds:

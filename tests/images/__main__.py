@@ -39,6 +39,7 @@ PYTHON = {
     "ranker-train": "ranker-worker",
     "all": "gateway",
     "agents": "agents",
+    "console": "console",
 }
 """Images with Python, and the service of Compose that runs each, or that runs in it."""
 MEMORY = {"all": "4g"}
@@ -55,11 +56,13 @@ RANKER = {
     "RANKER_WORKER_METRICS_PORT": "9090",
 }
 AGENTS = {"SIGHTLINE_AGENTS_NAMES": "agents"}
+CONSOLE = {"SIGHTLINE_CONSOLE_NAMES": "console"}
 ENVIRONMENT = {
     "retriever": RETRIEVER,
     "ranker": RANKER,
     "all": RETRIEVER | RANKER,
     "agents": AGENTS,
+    "console": CONSOLE,
 }
 WATCH = """
 import os, grpc
@@ -95,9 +98,9 @@ class Report:
 
 
 def compose() -> dict[str, Any]:
-    """Return the services of compose.yaml and compose.agents.yaml."""
+    """Return the services of the files of Compose."""
     found: dict[str, Any] = {}
-    for name in ("compose.yaml", "compose.agents.yaml"):
+    for name in ("compose.yaml", "compose.agents.yaml", "compose.console.yaml"):
         found |= yaml.safe_load((ROOT / name).read_text())["services"]
     return found
 
@@ -218,7 +221,7 @@ def _exists(image: str) -> bool:
 def service(report: Report, name: str, sboms: Path) -> None:
     """Test an image with Python."""
     run = of_service(name)
-    if name != "agents":  # a command, whose options are checked when it starts
+    if name not in ("agents", "console"):  # commands, whose options are checked when it starts
         checks(report, name, run)
     runs(report, name, run, compose()[PYTHON[name]], watch="PROBE" in run.environment)
     holds(report, name, sboms)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from local_suite.model import SuiteError
-from local_suite.programs import sightline, usual_target
+from local_suite.programs import console, sightline, usual_target
 from local_suite.suite import Suite, stored_facts
 
 _DATA = ".data/suite"
@@ -85,17 +85,19 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
         port_base = int(str(facts["port_base"]))
     except ValueError:
         raise SuiteError(f"PORT_BASE={facts['port_base']} is not a number") from None
+    catalogs = _names(facts["catalogs"])
     programs = sightline(
         data,
         port_base,
-        _names(facts["catalogs"]),
+        catalogs,
         engine=str(facts["engine"]),
         traces=str(facts["traces"]),
         target=str(facts["target"]),
         inference=str(facts["inference"]),
         models=_names(facts.get("models", "")),
     )
-    return Suite(data, programs, facts={**given, "again": _again(data, given)})
+    whole = (*programs, console(port_base, catalogs[0]))
+    return Suite(data, whole, facts={**given, "again": _again(data, given)})
 
 
 def _names(text: object) -> list[str]:
@@ -119,6 +121,8 @@ def _introduce(suite: Suite, environment: Mapping[str, str]) -> None:
     print(
         f"""
 What to type next:
+  {suite.console}
+      in a browser: the console, to ask with a photo, and why a product is shown or not
   make wines{which}
       100 wines with photos, 1,000 ratings and a model, if you have nothing to load yet
   .venv/bin/sightline products import FILE{target}
@@ -136,6 +140,8 @@ def _lines(suite: Suite) -> str:
     addresses = [f"  {name:<10} {address}" for name, address in suite.addresses().items()]
     if suite.http:
         addresses.append(f"  {'http':<10} {suite.http}")
+    if suite.console:
+        addresses.append(f"  {'console':<10} {suite.console}")
     return "\n".join(["Sightline is up:", *addresses, f"Logs: {suite.layout.logs}/<name>.log"])
 
 

@@ -23,7 +23,10 @@ each takes 100 MiB."""
 TEXT_MODEL = "texts_16"
 """Served text model."""
 
-LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - 80
+CONSOLE_PORT = 95
+"""Offset of the console's port from PORT_BASE."""
+
+LOWEST_PORT, HIGHEST_PORT = 1024, 65535 - CONSOLE_PORT
 
 _DRAIN_SECONDS = "5"
 
@@ -120,6 +123,25 @@ def sightline(
         *(_in_one_process(services, root, inside) if inside else services),
     )
     return tuple(_traced(program, traces) for program in made) if traces else made
+
+
+def console(port_base: int, catalog: str, root: Path = ROOT) -> Program:
+    """Return the web console of a suite's gateway."""
+    port, http = port_base + CONSOLE_PORT, port_base + PORTS[HTTP]["http"]
+    return Program(
+        name="console",
+        group="edge",
+        command=(_python(root), "-m", "sightline_console", "--catalog", catalog),
+        folder=root,
+        healthy=http_ok(port, "/healthz"),
+        ports={"page": port},
+        environment={
+            **GRPC,
+            "SIGHTLINE_TARGET": f"{HOST}:{port_base + PORTS['gateway']['grpc']}",
+            "SIGHTLINE_CONSOLE_PORT": str(port),
+            "SIGHTLINE_CONSOLE_HTTP_ADDRESS": f"http://{HOST}:{http}",
+        },
+    )
 
 
 def _traced(program: Program, host: str) -> Program:

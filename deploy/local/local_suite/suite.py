@@ -93,6 +93,12 @@ class Suite:
         ports = (each.ports.get("http") for each in self.programs.values())
         return next((f"http://{HOST}:{port}" for port in ports if port), "")
 
+    @property
+    def console(self) -> str:
+        """Address of the web console; empty if no program serves it."""
+        ports = (each.ports.get("page") for each in self.programs.values())
+        return next((f"http://{HOST}:{port}" for port in ports if port), "")
+
     def addresses(self) -> dict[str, str]:
         """`host:port` of every program and service that serves gRPC."""
         return {

@@ -50,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         out.say(console, f"The demo failed: {error}{notes}", "bold red")
         return 1
     out.say(console, f"The same as a page, with the photos: {options.page.resolve()}", "bold")
+    out.say(console, "To try it yourself in a browser: make up WINES=1, then http://127.0.0.1:8695")
     out.say(console, f"Done in {time.monotonic() - since:.0f} s; everything is stopped again.")
     return 0
 

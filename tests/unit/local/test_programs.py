@@ -1,16 +1,18 @@
 from pathlib import Path
 
 import pytest
+import typer
 
 from embedder.settings import EmbedderSettings, Engine
 from gateway.http.settings import HttpSettings
 from gateway.settings import GatewaySettings
 from local_suite.model import Program, SuiteError
-from local_suite.programs import GRPC, PORTS, sightline
+from local_suite.programs import GRPC, PORTS, console, sightline
 from ranker.settings import RankerSettings
 from ranker.settings import WorkerSettings as RankerWorkerSettings
 from retriever.settings import RetrieverSettings
 from servicekit.config import ServiceSettings
+from sightline_console.cli import app
 
 
 @pytest.fixture
@@ -93,6 +95,21 @@ def test_http_is_answered_beside_the_gateway_or_in_its_process(
     assert made["all"].ports["http"] == 9080
     assert made["all"].environment["GATEWAY_HTTP_PORT"] == "9080"
     assert not {"GATEWAY_SOCKET", "GATEWAY_HTTP_GATEWAY_TARGET"} & set(made["all"].environment)
+
+
+def test_the_console_calls_the_gateway_of_its_suite_at_a_port_of_its_own(
+    suite: dict[str, Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = console(9000, "wines")
+    taken = {port for program in suite.values() for port in program.ports.values()}
+    assert set(made.ports.values()).isdisjoint(taken)
+    for variable, value in made.environment.items():
+        monkeypatch.setenv(variable, value)
+    command = typer.main.get_command(app)
+    read = command.make_context("x", list(made.command[3:])).params
+    assert (read["target"], read["catalog"]) == ("127.0.0.1:9000", "wines")
+    assert (read["host"], read["port"]) == ("127.0.0.1", made.ports["page"])
+    assert read["http_address"] == f"http://127.0.0.1:{suite['gateway-http'].ports['http']}"
 
 
 def test_gateways_of_one_folder_have_sockets_of_their_own() -> None:

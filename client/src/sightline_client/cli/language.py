@@ -1,7 +1,8 @@
-"""The language of the command's texts: English, or Chinese if the environment asks for it.
+"""The language of the texts of the command and of the console: English or Chinese.
 
-The English texts stand in the code, and are the ids of the catalog in ``locale``, which
-``client/translate.py`` keeps in step. Without a Chinese locale no catalog is read.
+The environment chooses that of the command, and ``speaking`` that of a page. The English texts
+stand in the code, and are the ids of the catalog in ``locale``, which ``client/translate.py`` keeps
+in step. Without a Chinese locale no catalog is read.
 """
 
 import gettext
@@ -18,8 +19,12 @@ LOCALE = Path(__file__).parent / "locale"
 CHINESE = "zh"
 _SIMPLIFIED = re.compile(r"zh([-_](cn|sg|hans([-_]\w+)?))?([.@].*)?", re.IGNORECASE)
 _ENGLISH = re.compile(r"(en|c|posix)([-_.@].*)?", re.IGNORECASE)
+_WEIGHT = re.compile(r"q=([01](?:\.\d{0,3})?)")
+_MOST_ACCEPTED = 20
+"""Languages of a header that are read."""
 _VARIABLES = ("LC_ALL", "LC_MESSAGES", "LANG", "LANGUAGE")
 _for_programs = ContextVar("for_programs", default=False)
+_spoken: ContextVar[str | None] = ContextVar("spoken", default=None)
 _filled: dict[str, tuple[str, dict[str, object]]] = {}
 """Texts with their values → the texts without, and the values."""
 
@@ -106,6 +111,31 @@ def english(*, wanted: bool = True) -> Iterator[None]:
         _for_programs.reset(token)
 
 
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Show texts in this language within the block: "zh" or "en"."""
+    token = _spoken.set(language)
+    try:
+        yield
+    finally:
+        _spoken.reset(token)
+
+
+def preferred(accepted: str) -> str:
+    """Return the language for a header Accept-Language: "zh" or "en"."""
+    weighed: list[tuple[float, int, str]] = []
+    for place, item in enumerate(accepted.split(",")[:_MOST_ACCEPTED]):
+        name, _semicolon, weight = item.partition(";")
+        found = _WEIGHT.fullmatch(weight.strip())
+        weighed.append((-float(found[1]) if found else -1.0, place, name.strip()))
+    for _weight, _place, name in sorted(weighed):
+        if _SIMPLIFIED.fullmatch(name):
+            return CHINESE
+        if _ENGLISH.fullmatch(name):
+            return "en"
+    return "en"
+
+
 def for_programs() -> bool:
     """Return whether a program reads the output, as with --json."""
     return _for_programs.get()
@@ -138,6 +168,8 @@ def chosen(all_: str, messages: str, lang: str, languages: str) -> str:
 def _catalog() -> gettext.NullTranslations | None:
     if _for_programs.get():
         return None
+    if (spoken := _spoken.get()) is not None:
+        return _read(spoken, "", "", "")
     return _read(*(os.environ.get(name, "") for name in _VARIABLES))
 
 

@@ -184,9 +184,10 @@ def connection_options(command: Any, ctx: Any) -> list[Any]:
 
 
 def _named_only(command: Any, ctx: Any) -> Changes:
-    """Replace the descriptions of a command's connection options by a line with their names."""
+    """Replace the descriptions of a command's connection options by a line with their names, unless
+    the command is the whole program."""
     shared = connection_options(command, ctx)
-    if not shared:
+    if not shared or ctx.parent is None:
         return {}
     names = " ".join(
         f"{each.opts[0]} ({each.default:g} s)" if each.name == "timeout" else each.opts[0]

@@ -151,8 +151,12 @@ def environment(*folders: Path, photo_of: Callable[[str], str]) -> "Environment"
 def data_uri(photo: bytes, height: int = HEIGHT) -> str:
     """Return the photo inside a URI, scaled down to at most ``height`` if Pillow is installed."""
     small = _small(photo, height)
-    kind = next((name for mark, name in _KINDS if small.startswith(mark)), "image/jpeg")
-    return f"data:{kind};base64,{base64.b64encode(small).decode()}"
+    return f"data:{media_type(small)};base64,{base64.b64encode(small).decode()}"
+
+
+def media_type(photo: bytes) -> str:
+    """Return the type of a photo by its first bytes; that of a JPEG for one that is unknown."""
+    return next((name for mark, name in _KINDS if photo.startswith(mark)), "image/jpeg")
 
 
 def crops(photo: bytes, boxes: Iterable[Box]) -> list[str]:

@@ -1,0 +1,1 @@
+"""The web console of a Sightline suite: a client of the gateway with the user's own rights."""

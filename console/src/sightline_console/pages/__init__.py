@@ -1,0 +1,1 @@
+"""Pages: their templates, and what is shown on them in words."""

@@ -1,0 +1,1 @@
+"""Screens: each is a module with its templates, and a line in `application`."""

@@ -1,0 +1,82 @@
+"""Signing in with a key, signing out, and the language."""
+
+from contextlib import suppress
+
+from starlette.responses import Response
+
+from sightline_client.cli.language import _
+from sightline_client.errors import NotFound, SightlineError, Unauthenticated
+from sightline_client.transport.token import check
+from sightline_console.screens.visit import LANGUAGE, LANGUAGES, Visit
+from sightline_console.web import key
+from sightline_console.web.addresses import HOME
+
+_NO_IMAGE = "0" * 64
+"""Id of a photo that no catalog has: the digest of no bytes that are known."""
+
+
+async def show(visit: Visit) -> Response:
+    """Show the form for a key."""
+    return _form(visit, visit.request.query_params.get("next", HOME))
+
+
+async def sign_in(visit: Visit) -> Response:
+    """Begin a session with a key that the gateway takes."""
+    sent = (await visit.form()).fields
+    back, given = sent.get("next", HOME), sent.get("key", "").strip()
+    try:
+        check(given)
+    except ValueError:
+        return _form(visit, back, _("Paste the whole key, without spaces."), 400)
+    try:
+        with key.using(given):
+            await _admitted(visit)
+    except Unauthenticated:
+        return _form(visit, back, _("The suite does not take this key: it may have expired."), 401)
+    visit.enter(visit.console.sessions.begin(given))
+    return visit.go(back)
+
+
+async def sign_out(visit: Visit) -> Response:
+    """End the session."""
+    await visit.form()
+    visit.leave()
+    return visit.go("/sign-in")
+
+
+async def choose_language(visit: Visit) -> Response:
+    """Remember the language of the pages."""
+    sent = (await visit.form()).fields
+    made, chosen = visit.go(sent.get("next", HOME)), sent.get("language", "")
+    if chosen in LANGUAGES:
+        made.set_cookie(
+            LANGUAGE, chosen, 365 * 86_400, httponly=True, samesite="strict",
+            secure=visit.console.secure,
+        )  # fmt: skip
+    return made
+
+
+async def admit(visit: Visit) -> None:
+    """Ask the gateway whether it takes calls of the user, before something large is read.
+
+    Raises SightlineError.
+    """
+    with suppress(NotFound):
+        await visit.client.get_image(_NO_IMAGE)
+
+
+async def _admitted(visit: Visit) -> None:
+    """Raise Unauthenticated, or Unavailable and the like, unless the gateway knows the key. A key
+    without the role `read` is one, too."""
+    try:
+        await admit(visit)
+    except Unauthenticated:
+        raise
+    except SightlineError as error:
+        if error.reason not in ("ROLE_MISSING", "CATALOG_FORBIDDEN"):
+            raise
+
+
+def _form(visit: Visit, back: str, problem: str = "", status: int = 200) -> Response:
+    ended = bool(visit.request.query_params.get("ended"))
+    return visit.page("sign_in", status, back=back, problem=problem, ended=ended)

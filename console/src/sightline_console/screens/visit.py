@@ -1,0 +1,199 @@
+"""A request of a browser, with all that a screen needs to answer it."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+import grpc
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from sightline_client import SightlineClient
+from sightline_client.cli import language
+from sightline_client.cli.language import _
+from sightline_client.errors import SightlineError, Unauthenticated
+from sightline_console.pages.rendering import Pages
+from sightline_console.web import forms, key
+from sightline_console.web.addresses import address, own
+from sightline_console.web.sessions import SIGNED_IN, Session, Sessions, new_id
+
+LANGUAGE = "sightline-console-language"
+"""Cookie of the language that the user chose."""
+LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
+SIGN_IN = "/sign-in"
+_STATUS = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+"""HTTP status of each gRPC code; 500 for the others."""
+
+
+@dataclass(frozen=True)
+class Console:
+    """What all screens share."""
+
+    client: SightlineClient
+    pages: Pages
+    cookie: str = "sightline-console"
+    """Name of the cookie with the session's id."""
+    secure: bool = False
+    """Whether browsers send cookies by TLS alone."""
+    sessions: Sessions = field(default_factory=Sessions)
+    uploads: forms.Uploads = field(default_factory=forms.Uploads)
+
+
+class Visit:
+    """A request, its session, and the answers to it."""
+
+    def __init__(self, console: Console, request: Request) -> None:
+        self.console, self.request = console, request
+        self.client = console.client
+        self.session_id = request.cookies.get(console.cookie) or new_id()
+        self.session: Session | None = console.sessions.find(self.session_id)
+        chosen = request.cookies.get(LANGUAGE, "")
+        accepted = request.headers.get("accept-language", "")
+        self.language = chosen if chosen in LANGUAGES else language.preferred(accepted)
+
+    @property
+    def here(self) -> str:
+        """Address of the page, with its query."""
+        return address(self.request.url.path, self.request.query_params.multi_items())
+
+    async def form(self, most: int = forms.SMALL) -> forms.Form:
+        """Return a form that one of the console's pages sent. Raises FormRejected."""
+        found = await forms.read(self.request, most)
+        if not self.console.sessions.is_csrf(self.session_id, found.fields.get("csrf", "")):
+            raise forms.FormRejected(403, _("This page was open for too long: send it once more."))
+        return found
+
+    def enter(self, session: Session) -> None:
+        """Continue with a new session."""
+        self.console.sessions.end(self.session_id)
+        self.session, self.session_id = session, session.session_id
+
+    def leave(self) -> None:
+        """End the session."""
+        self.console.sessions.end(self.session_id)
+        self.session, self.session_id = None, new_id()
+
+    def keep(self, kind: str, content: bytes) -> str:
+        """Keep a file for the session, which begins if there is none. Return the file's id."""
+        session = self.session or self.console.sessions.begin()
+        if self.session is None:
+            self.enter(session)
+        return self.console.sessions.keep(session, kind, content)
+
+    def kept(self, kind: str, file_id: str) -> bytes | None:
+        """Return a file of the session; None: it is not kept, or not any more."""
+        return self.console.sessions.kept(self.session, kind, file_id)
+
+    def page(self, template: str, status: int = 200, **values: object) -> Response:
+        """Return a page."""
+        known = {
+            "language": self.language,
+            "languages": LANGUAGES,
+            "csrf": self.console.sessions.csrf(self.session_id),
+            "here": self.here,
+            "path": self.request.url.path,
+            "signed_in": self.session is not None and bool(self.session.key),
+            "catalog": self.client.catalog,
+        }
+        return HTMLResponse(self.console.pages.render(template, **known, **values), status)
+
+    def go(self, where: str) -> Response:
+        """Lead to another page of the console."""
+        return RedirectResponse(own(where), 303)
+
+    def problem(self, error: SightlineError) -> Response:
+        """Return a page about a failed call."""
+        status = status_of(error)
+        wait = error.retry_after and math.ceil(error.retry_after.total_seconds())
+        made = self.page(
+            "problem", status, title=title_of(error), reason=reason_of(error), text=text_of(error)
+        )
+        if wait:
+            made.headers["retry-after"] = str(wait)
+        return made
+
+
+Screen = Callable[[Visit], Awaitable[Response]]
+"""Answers a request."""
+
+
+def served(console: Console, screen: Screen) -> Callable[[Request], Awaitable[Response]]:
+    """Return an endpoint that answers by a screen, in the user's language and with their key."""
+
+    async def answer(request: Request) -> Response:
+        visit = Visit(console, request)
+        own_key = (visit.session and visit.session.key) or None
+        with language.speaking(visit.language), key.using(own_key):
+            made = await _answered(visit, screen)
+        _set(made, visit, console.cookie, visit.session_id)
+        return made
+
+    return answer
+
+
+async def _answered(visit: Visit, screen: Screen) -> Response:
+    try:
+        return await screen(visit)
+    except Unauthenticated:
+        ended = visit.session_id.startswith(SIGNED_IN)
+        visit.leave()
+        back = visit.here if visit.request.method == "GET" else visit.request.url.path
+        return visit.go(address(SIGN_IN, [("next", back), ("ended", "1" if ended else "")]))
+    except SightlineError as error:
+        return visit.problem(error)
+    except forms.FormRejected as error:
+        title = _("The form was not taken")
+        return visit.page("problem", error.status, title=title, reason="", text=str(error))
+
+
+def _set(answer: Response, visit: Visit, name: str, value: str) -> None:
+    """Set a cookie that scripts and other pages can't use."""
+    if visit.request.cookies.get(name) != value:
+        answer.set_cookie(
+            name, value, httponly=True, samesite="strict", secure=visit.console.secure
+        )
+
+
+def status_of(error: SightlineError) -> int:
+    """Return the HTTP status for a failed call."""
+    return _STATUS.get(error.code, 500)
+
+
+def title_of(error: SightlineError) -> str:
+    """Say what a failed call means for the user."""
+    match error.code:
+        case grpc.StatusCode.UNAVAILABLE:
+            return _("The suite can't be reached now")
+        case grpc.StatusCode.DEADLINE_EXCEEDED:
+            return _("The suite takes too long")
+        case grpc.StatusCode.PERMISSION_DENIED:
+            return _("Your key does not allow this")
+        case grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return _("Too much at once")
+        case grpc.StatusCode.NOT_FOUND:
+            return _("Not found")
+        case grpc.StatusCode.INVALID_ARGUMENT | grpc.StatusCode.FAILED_PRECONDITION:
+            return _("The request was rejected")
+    return _("The suite has a fault")
+
+
+def reason_of(error: SightlineError) -> str:
+    """Return the reason of an error, else the name of its code."""
+    return error.reason or error.code.name
+
+
+def text_of(error: SightlineError) -> str:
+    """Return what is wrong, with the invalid fields; without the gateway's address."""
+    if error.reason == "GATEWAY_UNREACHABLE":
+        return _("No gateway answers the console. Try again in a moment.")
+    fields = [f"{each.field}: {each.description}" for each in error.violations]
+    return "; ".join(fields) or error.message

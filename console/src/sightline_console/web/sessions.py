@@ -1,0 +1,113 @@
+"""Sessions of browsers, in the memory of this process."""
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+MOST = 1_000
+"""Maximum number of sessions; the one that was unused longest ends for a new one."""
+MOST_OF_KEY = 50
+"""Maximum number of sessions of one key."""
+IDLE_SECONDS = 8 * 3600.0
+"""Seconds without a request after which a session ends."""
+WHOLE_SECONDS = 24 * 3600.0
+"""Seconds after which a session ends in any case."""
+FILE_BYTES = 128 * 2**20
+"""Maximum bytes of files that are kept for all sessions; the oldest are dropped for new ones."""
+SIGNED_IN = "s."
+"""First characters of the ids of sessions with a key: one that is unknown has ended."""
+FILES_OF_KIND = 4
+"""Maximum number of files of one kind that are kept for a session."""
+
+
+@dataclass(slots=True)
+class Session:
+    """What is kept for one browser."""
+
+    session_id: str = field(repr=False)
+    key: str = field(repr=False)
+    """The user's key; empty: the suite takes calls without."""
+    began: float
+    used: float
+
+
+class Sessions:
+    """The sessions, by id, and the files that they keep."""
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        most: int = MOST,
+        file_bytes: int = FILE_BYTES,
+    ) -> None:
+        """`clock`: seconds. `most`: sessions. `file_bytes`: of all kept files."""
+        self._clock, self._most, self._file_bytes = clock, most, file_bytes
+        self._open: OrderedDict[str, Session] = OrderedDict()
+        """Least recently used first."""
+        self._files: OrderedDict[tuple[str, str, str], bytes] = OrderedDict()
+        """Session, kind and id → content, oldest first."""
+        self._secret = secrets.token_bytes(32)
+
+    def find(self, session_id: str) -> Session | None:
+        """Return a session that has not ended, and count it as used."""
+        session, now = self._open.get(session_id), self._clock()
+        if session is None:
+            return None
+        if now - session.used > IDLE_SECONDS or now - session.began > WHOLE_SECONDS:
+            self.end(session_id)
+            return None
+        session.used = now
+        self._open.move_to_end(session_id)
+        return session
+
+    def begin(self, key: str = "") -> Session:
+        """Return a new session, with an id that no browser had before."""
+        now = self._clock()
+        same = [each for each in self._open.values() if key and each.key == key]
+        if len(same) >= MOST_OF_KEY:
+            self.end(same[0].session_id)
+        while len(self._open) >= self._most:
+            self.end(next(iter(self._open)))
+        session = Session((SIGNED_IN if key else "") + new_id(), key, now, now)
+        self._open[session.session_id] = session
+        return session
+
+    def end(self, session_id: str) -> None:
+        """Forget a session and its files."""
+        self._open.pop(session_id, None)
+        for name in [each for each in self._files if each[0] == session_id]:
+            del self._files[name]
+
+    def keep(self, session: Session, kind: str, content: bytes) -> str:
+        """Keep a file for a session. Return its id."""
+        of_kind = [each for each in self._files if each[:2] == (session.session_id, kind)]
+        for name in of_kind[: max(0, len(of_kind) - FILES_OF_KIND + 1)]:
+            del self._files[name]
+        total = sum(map(len, self._files.values()))
+        while self._files and total + len(content) > self._file_bytes:
+            total -= len(self._files.popitem(last=False)[1])
+        file_id = secrets.token_urlsafe(12)
+        self._files[session.session_id, kind, file_id] = content
+        return file_id
+
+    def kept(self, session: Session | None, kind: str, file_id: str) -> bytes | None:
+        """Return a file of a session; None: it is not kept, or not any more."""
+        return None if session is None else self._files.get((session.session_id, kind, file_id))
+
+    def csrf(self, session_id: str) -> str:
+        """Return the token that forms of a browser have, which other pages can't know."""
+        return hmac.new(self._secret, session_id.encode(), hashlib.sha256).hexdigest()
+
+    def is_csrf(self, session_id: str, token: str) -> bool:
+        """Return whether a form has the token of its browser."""
+        return hmac.compare_digest(self.csrf(session_id).encode(), token.encode())
+
+
+def new_id() -> str:
+    """Return an id that can't be guessed."""
+    return secrets.token_urlsafe(32)

@@ -1,0 +1,153 @@
+"""The console with a suite that has the wines, in a real browser, as its page says."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page, expect
+
+from tests.engines import ROOT, free_port
+from tests.pages import browsing, tab
+from tests.waiting import SECONDS, until
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.full]
+
+PAGE = (ROOT / "docs/merchandise/console.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+TARGET = "127.0.0.1:8600"
+PHOTO = "100062"
+PATIENCE = SECONDS * 1000
+"""Milliseconds."""
+
+
+@pytest.fixture(scope="module")
+def address(gateway: str, shop_is_open: None) -> Iterator[str]:
+    """Start the console by the command of its page, on a free port."""
+    (command,) = (text for kind, text in BLOCKS if kind == "sh" and "sightline-console" in text)
+    assert TARGET in command
+    port = free_port()
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {command.strip().replace(TARGET, gateway)}"],
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "SIGHTLINE_CONSOLE_PORT": str(port),
+        },
+    )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with browsing() as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(browser: Browser, address: str) -> AsyncIterator[Page]:
+    async with httpx.AsyncClient() as web:
+        await until(lambda: _lives(web, address))
+    async with tab(browser) as opened:
+        opened.set_default_timeout(PATIENCE)
+        await opened.goto(address)
+        yield opened
+
+
+async def _lives(web: httpx.AsyncClient, address: str) -> bool:
+    try:
+        return (await web.get(f"{address}/healthz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def ask(page: Page, **fields: str) -> None:
+    """Fill in the form, and send it."""
+    for name, value in fields.items():
+        await page.fill(f"#{name}", value)
+    async with page.expect_navigation():
+        await page.click("button.main")
+
+
+async def test_a_wine_is_found_by_its_photo_with_its_reason_and_heat_map(page: Page) -> None:
+    await page.set_input_files("#file", ROOT / f"examples/wines/images/{PHOTO}.jpg")
+    await page.wait_for_selector("canvas")
+    async with page.expect_navigation():
+        await page.click("button.main")
+    first = page.locator(".cards li").first
+    await expect(first).to_contain_text(PHOTO, timeout=PATIENCE)
+    await expect(first).to_contain_text("EUR", timeout=PATIENCE)
+    await first.locator("img").evaluate("async (image) => { await image.decode(); }")
+    async with page.expect_navigation():
+        await first.locator(".why").click()
+    await page.locator(".map").evaluate("async (image) => { await image.decode(); }")
+    assert await page.locator(".scores .part").count()
+    assert await page.locator(".cards li").count() > 1, "its neighbours"
+
+
+async def test_a_missing_wine_is_explained_and_comes_back(page: Page) -> None:
+    await ask(page, product=PHOTO, filter="price < 1 EUR")
+    await page.fill("#missing", "100191")
+    async with page.expect_navigation():
+        await page.click(".missing button")
+    await expect(page.locator(".steps .lost")).to_have_count(1, timeout=PATIENCE)
+    await expect(page.locator("main")).to_contain_text("price < 1", timeout=PATIENCE)
+    async with page.expect_navigation():
+        await page.click("text=Leave the filter out.")
+    assert "filter=" not in page.url
+    await expect(page.locator("main")).not_to_contain_text("price < 1", timeout=PATIENCE)
+
+
+async def test_a_wine_that_nobody_has_is_told(page: Page, address: str) -> None:
+    await page.goto(f"{address}/why?why=%E9%85%92%2F%22%3Cb%3E")
+    await expect(page.locator(".steps .lost")).to_have_count(1, timeout=PATIENCE)
+
+
+async def test_facets_and_orders_are_those_of_the_catalog(page: Page) -> None:
+    await page.click(".facets summary >> nth=0")
+    await page.click(".facets li a >> nth=0")
+    await page.wait_for_url("**filter=*")
+    await page.select_option("#sort", "PRICE_RISING")
+    async with page.expect_navigation():
+        await page.click("button.main")
+    texts = await page.locator(".cards li").all_inner_texts()
+    found = [re.search(r"([\d,]+\.\d\d) EUR", each) for each in texts]
+    prices = [float(each[1].replace(",", "")) for each in found if each]
+    assert len(prices) > 1
+    assert prices == sorted(prices)
+
+
+async def test_a_wrong_filter_is_told_by_the_suite_at_its_field(page: Page) -> None:
+    await page.fill("#filter", "brand < 3")
+    async with page.expect_navigation():
+        await page.click("button.main")
+    await expect(page.locator("#filter-says.wrong")).to_be_visible(timeout=PATIENCE)
+    assert await page.input_value("#filter") == "brand < 3"
+
+
+async def test_the_flows_are_there_in_chinese(page: Page) -> None:
+    async with page.expect_navigation():
+        await page.click("button[value=zh]")
+    await ask(page, text="merlot")
+    assert await page.get_attribute("html", "lang") == "zh-Hans"
+    async with page.expect_navigation():
+        await page.click(".why >> nth=0")
+    await expect(page.locator("h1")).to_have_text("为什么", timeout=PATIENCE)
+    async with page.expect_navigation():
+        await page.click("button[value=en]")
+
+
+async def test_every_block_of_the_page_is_used() -> None:
+    words = ("sightline-console --target", "compose.console.yaml", "components/console")
+    assert len(BLOCKS) == len(words)
+    assert all(any(word in text for _kind, text in BLOCKS) for word in words)

@@ -1,0 +1,123 @@
+"""Signing in with a key, and the ends of a session."""
+
+import pytest
+from google.rpc import code_pb2
+
+from sightline_console.screens.visit import Console
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import status
+from tests.unit.console.conftest import Browser, browser
+
+MISSING = status(code_pb2.UNAUTHENTICATED, "who calls?", reason="TOKEN_MISSING")
+INVALID = status(code_pb2.UNAUTHENTICATED, "not this one", reason="TOKEN_INVALID")
+
+
+async def test_a_suite_without_keys_needs_no_sign_in(web: Browser, gateway: FakeGateway) -> None:
+    page = await web.open()
+    assert page.status_code == 200
+    assert "Barolo" in page.text
+    assert "Sign out" not in page.text
+    assert set(gateway.authorizations) == {None}
+
+
+async def test_a_suite_with_keys_asks_for_one_and_leads_back(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.fail("Recommend", MISSING)
+    page = await web.follow(await web.open("/?text=red"))
+    assert page.status_code == 200
+    assert 'value="/?text=red"' in page.text
+    assert "has ended" not in page.text
+    sent = await web.send("/sign-in", {"key": " slk_mine\n", "next": "/?text=red"})
+    assert sent.headers["location"] == "/?text=red"
+    page = await web.follow(sent)
+    assert "Sign out" in page.text
+    assert "slk_mine" not in page.text
+    assert gateway.authorizations[-1] == "Bearer slk_mine"
+
+
+async def test_a_key_that_the_gateway_does_not_take_is_told_at_its_field(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.fail("GetImage", INVALID)
+    answer = await web.send("/sign-in", {"key": "slk_old"})
+    assert answer.status_code == 401
+    assert "does not take this key" in answer.text
+    assert "slk_old" not in answer.text
+    empty = await web.send("/sign-in", {"key": "two words"})
+    assert empty.status_code == 400
+    assert "without spaces" in empty.text
+
+
+async def test_a_key_of_another_role_is_a_key_and_a_gateway_that_is_gone_is_told(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gone = status(code_pb2.UNAVAILABLE, "gone", reason="INDEX_UNAVAILABLE")
+    gateway.after["GetImage"] = (0, gone)
+    assert (await web.send("/sign-in", {"key": "k"})).status_code == 503
+    del gateway.after["GetImage"]
+    gateway.fail("GetImage", status(code_pb2.PERMISSION_DENIED, "no", reason="ROLE_MISSING"))
+    assert (await web.send("/sign-in", {"key": "k"})).status_code == 303
+
+
+async def test_a_session_has_an_id_that_nobody_knew_before(web: Browser) -> None:
+    await web.open("/sign-in")
+    web.web.cookies.clear()
+    web.web.cookies.set("sightline-console", "planted")
+    said = (await web.send("/sign-in", {"key": "slk_mine"})).headers["set-cookie"]
+    assert said.startswith("sightline-console=s.")
+    assert "planted" not in said
+
+
+async def test_a_session_is_that_of_its_browser_alone(
+    console: Console, web: Browser, gateway: FakeGateway
+) -> None:
+    await web.send("/sign-in", {"key": "slk_mine"})
+    async with browser(console) as other:
+        await other.get("/")
+    assert gateway.authorizations[-1] is None
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    ["https://evil.example", "//evil.example", "/\\evil.example", "\\\\evil.example", "evil",
+     "javascript:alert(1)", "/x\r\nset-cookie: a=b", "http:evil", "///evil.example"],
+)  # fmt: skip
+async def test_a_sign_in_leads_to_no_other_site(web: Browser, elsewhere: str) -> None:
+    answer = await web.send("/sign-in", {"key": "slk_mine", "next": elsewhere})
+    assert answer.headers["location"] == "/"
+
+
+async def test_signing_out_forgets_the_key(
+    console: Console, web: Browser, gateway: FakeGateway
+) -> None:
+    await web.send("/sign-in", {"key": "slk_mine"})
+    kept = web.web.cookies["sightline-console"]
+    assert (await web.send("/sign-out", {})).headers["location"] == "/sign-in"
+    async with browser(console) as thief:
+        await thief.get("/", headers={"cookie": f"sightline-console={kept}"})
+    assert gateway.authorizations[-1] is None
+
+
+async def test_a_session_that_ended_is_told_and_leads_back(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    await web.send("/sign-in", {"key": "slk_mine"})
+    gateway.fail("Recommend", INVALID)
+    page = await web.follow(await web.open("/?scene=home"))
+    assert "has ended" in page.text
+    assert "/?scene=home" in page.text
+    assert "Sign out" not in page.text
+
+
+async def test_the_language_is_that_of_the_browser_until_one_is_chosen(web: Browser) -> None:
+    chinese = {"accept-language": "fr;q=0.9, zh-CN, en;q=0.5"}
+    page = (await web.web.get("/", headers=chinese)).text
+    assert 'lang="zh-Hans"' in page
+    assert "试一试" in page
+    assert 'lang="en"' in (await web.open()).text
+    sent = await web.send("/language", {"language": "zh", "next": "/why"})
+    assert sent.headers["location"] == "/why"
+    assert "试一试" in (await web.follow(sent)).text
+    assert (await web.send("/language", {"language": "xx"})).status_code == 303
+    assert "试一试" in (await web.open()).text

@@ -1,0 +1,382 @@
+"""The console in a real browser, in front of a gateway with canned answers."""
+
+import asyncio
+import io
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import pytest_asyncio
+from PIL import Image
+from playwright.async_api import Browser, BrowserContext, Page
+
+from sightline.gateway.v1 import recommendation_service_pb2 as rec
+from tests import npm
+from tests.engines import free_port
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import wine
+from tests.pages import browsing
+from tests.waiting import SECONDS, until
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.when("client", "console", "protos", "tests/wire"),
+]
+
+AXE = Path(__file__).parent / "axe"
+SCREENS = {
+    "try it": "/",
+    "a wrong filter": "/?filter=price+%3C",
+    "facets and degraded parts": "/?text=red",
+    "why, without a product": "/why",
+    "why, absent": "/why?why=wine-2&text=red",
+    "sign in": "/sign-in?ended=1",
+    "not found": "/nowhere",
+}
+LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
+
+
+def photo(width: int = 300, height: int = 200, *, noise: bool = False) -> bytes:
+    """Return a photo; with noise it can't be compressed."""
+    pixels = np.full((height, width, 3), 200, np.uint8)
+    if noise:
+        pixels = np.random.default_rng(1).integers(0, 256, pixels.shape, np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[FakeGateway]:
+    with FakeGateway() as fake:
+        fake.photo = photo()
+        results = fake.recommendation.results
+        for rank in range(2, 7):
+            results.add().CopyFrom(results[0])
+            results[-1].rank = rank
+            results[-1].product.CopyFrom(wine(f"wine/{rank}", f"{'Long ' * 12}title {rank}"))
+        values = fake.listing.facets.add(field="brand").values
+        values.add(text="Aurora", product_count=7, filter_text='brand = "Aurora"')
+        fake.recommendation.no_good_match = True
+        yield fake
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def address(gateway: FakeGateway) -> AsyncIterator[str]:
+    """Start the command, and stop it as a supervisor does."""
+    port = free_port()
+    arguments = ("--target", gateway.target, "--port", str(port))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sightline_console", *arguments, stderr=asyncio.subprocess.PIPE
+    )
+    found = f"http://127.0.0.1:{port}"
+    try:
+        async with httpx.AsyncClient() as web:
+            await until(lambda: _lives(web, found))
+        yield found
+    finally:
+        process.terminate()
+        _, said = await asyncio.wait_for(process.communicate(), SECONDS)
+    assert process.returncode == 0, said.decode()
+    assert not said, said.decode()
+
+
+async def _lives(web: httpx.AsyncClient, address: str) -> bool:
+    try:
+        return (await web.get(f"{address}/healthz")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with browsing() as opened:
+        yield opened
+
+
+@dataclass
+class Watched:
+    """A tab, with what it asked for and what went wrong on it."""
+
+    page: Page
+    address: str
+    requests: list[str] = field(default_factory=list)
+    trouble: list[str] = field(default_factory=list)
+
+    async def open(self, path: str) -> None:
+        """Open a page of the console."""
+        await self.page.goto(f"{self.address}{path}")
+
+
+@asynccontextmanager
+async def tab(browser: Browser, address: str, **options: Any) -> AsyncIterator[Watched]:
+    """Open a tab. AssertionError for a request to another host, an error of a script, and what the
+    page's policy forbids."""
+    context: BrowserContext = await browser.new_context(**options)
+    watched = Watched(await context.new_page(), address)
+    context.on("request", lambda request: watched.requests.append(request.url))
+    watched.page.on("pageerror", lambda error: watched.trouble.append(str(error)))
+    watched.page.on("console", lambda said: watched.trouble.append(said.text))
+    try:
+        yield watched
+    finally:
+        await context.close()
+    elsewhere = [url for url in watched.requests if not url.startswith(f"{address}/")]
+    assert not elsewhere
+    # A browser says so of every page with another status than 200.
+    assert not [each for each in watched.trouble if "Failed to load resource" not in each]
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the script of axe."""
+    folder = tmp_path_factory.mktemp("axe")
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(AXE / name, folder)
+    npm.tool("npm")
+    subprocess.run(
+        ["npm", "ci"], cwd=folder, env=npm.environment(), check=True, capture_output=True
+    )
+    return (folder / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+
+
+@pytest.mark.parametrize(("language", "theme"), [*itertools.product(LANGUAGES, ("light", "dark"))])
+@pytest.mark.parametrize("width", [390, 1280])
+async def test_every_screen_is_accessible_and_fits(
+    browser: Browser, address: str, axe: str, language: str, theme: Any, width: int
+) -> None:
+    options = {
+        "locale": LANGUAGES[language],
+        "color_scheme": theme,
+        "viewport": {"width": width, "height": 800},
+    }
+    async with tab(browser, address, **options) as watched:
+        await watched.page.add_init_script(axe)
+        for name, path in SCREENS.items():
+            await watched.open(path)
+            for closed in await watched.page.locator("summary").all():
+                await closed.click()
+            spoken = await watched.page.get_attribute("html", "lang")
+            assert spoken == ("zh-Hans" if language == "zh" else "en")
+            assert await watched.page.evaluate("document.documentElement.scrollWidth") <= width, (
+                name
+            )
+            found = await watched.page.evaluate(
+                "axe.run(document, { resultTypes: ['violations'] })"
+            )
+            serious = [
+                (each["id"], [node["html"][:120] for node in each["nodes"]])
+                for each in found["violations"]
+                if each["impact"] in ("serious", "critical")
+            ]
+            assert not serious, (name, json.dumps(serious, indent=1))
+
+
+async def test_pages_in_chinese_have_no_english_words_of_ours(
+    browser: Browser, address: str
+) -> None:
+    async with tab(browser, address, locale="zh-CN") as watched:
+        for path in ("/", "/why", "/sign-in", "/nowhere"):
+            await watched.open(path)
+            text = await watched.page.inner_text("body")
+            assert not re.search(r"\b(Photo|Filter|Shopper|Products|Why|Sign in|Key)\b", text)
+
+
+async def test_a_request_is_made_by_keys_alone(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    async with tab(browser, address) as watched:
+        page = watched.page
+        await watched.open("/")
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.className") == "skip"
+        await page.focus("#text")
+        await page.keyboard.type("merlot")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/?text=merlot*")
+        assert gateway.requests["Recommend"][-1].signals[0].text == "merlot"
+        await page.focus(".why >> nth=0")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/why?*")
+        assert await page.input_value("#why") == "wine-1"
+
+
+async def test_a_photo_is_cropped_by_mouse_touch_and_keys(
+    browser: Browser, address: str, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo())
+    async with tab(browser, address, has_touch=True) as watched:
+        page = watched.page
+        await watched.open("/")
+        await page.set_input_files("#file", tmp_path / "a.jpg")
+        frame = page.locator("[data-frame]")
+        await page.wait_for_selector("canvas")
+        await frame.scroll_into_view_if_needed()
+        box = await frame.bounding_box()
+        assert box is not None
+
+        def at(x: float, y: float) -> tuple[float, float]:
+            assert box is not None
+            return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+        await page.mouse.move(*at(0.2, 0.1))
+        await page.mouse.down()
+        await page.mouse.move(*at(0.6, 0.5), steps=4)
+        await page.mouse.up()
+        assert await sides(page) == pytest.approx([20, 10, 60, 50], abs=1)
+        # By keys: one to the right, one wider.
+        await page.focus("[data-part]")
+        await page.keyboard.press("ArrowRight")
+        await page.keyboard.press("Shift+ArrowRight")
+        assert await sides(page) == pytest.approx([21, 10, 62, 50], abs=1)
+        # By touch, from within the rectangle: it moves.
+        touch = await page.context.new_cdp_session(page)
+        for kind, where in (
+            ("touchStart", (0.4, 0.3)),
+            ("touchMove", (0.5, 0.4)),
+            ("touchEnd", ()),
+        ):
+            points = [dict(zip("xy", at(*where), strict=True))] if where else []
+            await touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        assert await sides(page) == pytest.approx([31, 20, 72, 60], abs=1.5)
+        await page.click("button.main")
+        await page.wait_for_selector("[data-frame] img")
+        (signal,) = gateway.requests["Recommend"][-1].signals
+        assert [signal.box.left, signal.box.bottom] == pytest.approx([0.31, 0.6], abs=0.02)
+
+
+async def sides(page: Page) -> list[float]:
+    """Return the edges of the part, in percent."""
+    names = ("left", "top", "right", "bottom")
+    return [float(await page.input_value(f"[name={name}]")) for name in names]
+
+
+DROPPED = """
+async ([name, bytes]) => {
+  const files = new DataTransfer();
+  files.items.add(new File([Uint8Array.from(bytes)], "dropped.jpg", { type: "image/jpeg" }));
+  const place = document.querySelector("[data-drop]");
+  const event = name === "drop"
+    ? new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true })
+    : new ClipboardEvent("paste", { clipboardData: files, bubbles: true });
+  (name === "drop" ? place : document.body).dispatchEvent(event);
+}
+"""
+
+
+@pytest.mark.parametrize("way", ["drop", "paste"])
+async def test_a_photo_is_dropped_or_pasted(
+    browser: Browser, address: str, gateway: FakeGateway, way: str
+) -> None:
+    sent = photo()
+    async with tab(browser, address) as watched:
+        await watched.open("/")
+        await watched.page.evaluate(DROPPED, [way, list(sent)])
+        await watched.page.wait_for_selector("canvas")
+        await watched.page.click("button.main")
+        await watched.page.wait_for_selector("[data-frame] img")
+    assert gateway.requests["Recommend"][-1].signals[0].image == sent
+
+
+async def test_a_large_photo_is_made_smaller_before_it_is_sent(
+    browser: Browser, address: str, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    large = photo(4000, 3000, noise=True)
+    assert len(large) > 10 * 2**20
+    (tmp_path / "large.jpg").write_bytes(large)
+    async with tab(browser, address) as watched:
+        await watched.open("/")
+        await watched.page.set_input_files("#file", tmp_path / "large.jpg")
+        await watched.page.wait_for_selector("canvas")
+        await watched.page.click("button.main")
+        await watched.page.wait_for_selector("[data-frame] img")
+    image = Image.open(io.BytesIO(gateway.requests["Recommend"][-1].signals[0].image))
+    assert (image.format, image.size) == ("JPEG", (1365, 1024))
+
+
+async def test_without_scripts_a_photo_is_searched_by_and_explained(
+    browser: Browser, address: str, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(photo())
+    async with tab(browser, address, java_script_enabled=False) as watched:
+        page = watched.page
+        await watched.open("/")
+        await page.set_input_files("#file", tmp_path / "a.jpg")
+        await page.click("button.main")
+        await page.wait_for_url("**/?photo=*")
+        assert gateway.requests["Recommend"][-1].signals[0].image == photo()
+        await page.click(".facets summary >> nth=0")
+        await page.click(".facets a[href*=brand]")
+        await page.wait_for_url("**filter=*")
+        await page.click(".why >> nth=0")
+        await page.wait_for_selector(".map")
+    assert gateway.requests["DrawHeatMap"][-1].image == photo()
+
+
+async def test_a_facet_changes_the_products_the_filter_and_the_address_in_place(
+    browser: Browser, address: str
+) -> None:
+    async with tab(browser, address) as watched:
+        page = watched.page
+        await watched.open("/?text=red")
+        await page.evaluate("self.same = true")
+        await page.click(".facets summary >> nth=0")
+        await page.click(".facets a[href*=brand]")
+        await page.wait_for_url("**filter=*")
+        await page.wait_for_function("document.querySelector('#filter').value !== ''")
+        assert await page.input_value("#filter") == 'brand = "Aurora"'
+        assert await page.evaluate("self.same") is True, "the page was not loaded anew"
+        await page.wait_for_function("document.activeElement.id === 'found-title'")
+        await page.go_back()
+        await page.wait_for_url("**/?text=red")
+
+
+async def test_an_example_is_copied(browser: Browser, address: str) -> None:
+    allowed = ["clipboard-read", "clipboard-write"]
+    async with tab(browser, address, permissions=allowed) as watched:
+        page = watched.page
+        await watched.open("/?text=red")
+        await page.click("summary:text-is('Python')")
+        await page.click("details[open] [data-copy]")
+        await page.wait_for_selector("[data-copy]:text-is('Copied')")
+        assert "client.recommend(" in await page.evaluate("navigator.clipboard.readText()")
+
+
+async def test_hostile_texts_run_nothing(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    hostile = "<img src=x onerror='self.done=1'><script>self.done=1</script>\"'>"
+    before = rec.RecommendResponse()
+    before.CopyFrom(gateway.recommendation)
+    gateway.recommendation.results[0].product.CopyFrom(wine(hostile, hostile))
+    gateway.recommendation.results[0].product.uri = "javascript:self.done=1"
+    try:
+        async with tab(browser, address) as watched:
+            await watched.open("/")
+            await watched.page.click(".why >> nth=0")
+            await watched.page.wait_for_url("**/why?*")
+            assert await watched.page.input_value("#why") == hostile
+            assert await watched.page.evaluate("self.done") is None
+    finally:
+        gateway.recommendation.CopyFrom(before)
+
+
+async def test_no_other_page_frames_the_console(browser: Browser, address: str) -> None:
+    context = await browser.new_context()
+    page = await context.new_page()
+    await page.set_content(f"<iframe src='{address}/'></iframe>")
+    await page.wait_for_timeout(1000)
+    framed = page.frames[1]
+    assert await framed.query_selector("main") is None
+    await context.close()
