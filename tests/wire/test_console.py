@@ -26,6 +26,7 @@ from tests import npm
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import wine
+from tests.fakes.gateway_reports import ORDER, VERDICT, experiment_report, online_report
 from tests.pages import browsing
 from tests.waiting import SECONDS, until
 
@@ -41,6 +42,7 @@ SCREENS = {
     "facets and degraded parts": "/?text=red",
     "why, without a product": "/why",
     "why, absent": "/why?why=wine-2&text=red",
+    "results": "/results",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
 }
@@ -69,6 +71,9 @@ def gateway() -> Iterator[FakeGateway]:
         values = fake.listing.facets.add(field="brand").values
         values.add(text="Aurora", product_count=7, filter_text='brand = "Aurora"')
         fake.recommendation.no_good_match = True
+        fake.online_report = online_report()
+        fake.experiments.experiments.add().CopyFrom(ORDER)
+        fake.experiment_report = experiment_report(VERDICT.VERDICT_BETTER)
         yield fake
 
 
@@ -187,7 +192,7 @@ async def test_pages_in_chinese_have_no_english_words_of_ours(
     browser: Browser, address: str
 ) -> None:
     async with tab(browser, address, locale="zh-CN") as watched:
-        for path in ("/", "/why", "/sign-in", "/nowhere"):
+        for path in ("/", "/why", "/results", "/sign-in", "/nowhere"):
             await watched.open(path)
             text = await watched.page.inner_text("body")
             assert not re.search(r"\b(Photo|Filter|Shopper|Products|Why|Sign in|Key)\b", text)

@@ -11,7 +11,13 @@ from starlette.types import ASGIApp, Scope
 
 from sightline_client.cli.language import _
 from sightline_console.pages.rendering import STATIC
-from sightline_console.screens import pictures, sign_in, try_it, why
+from sightline_console.screens import (
+    pictures,
+    results,
+    sign_in,
+    try_it,
+    why,
+)
 from sightline_console.screens.visit import Console, Screen, Visit, served
 from sightline_console.web.guard import LIVE, Guard, KnownHosts
 
@@ -19,6 +25,7 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("GET", try_it.PATH, try_it.show),
     ("POST", try_it.PATH, try_it.ask),
     ("GET", why.PATH, why.show),
+    ("GET", results.PATH, results.show),
     ("GET", "/sign-in", sign_in.show),
     ("POST", "/sign-in", sign_in.sign_in),
     ("POST", "/sign-out", sign_in.sign_out),
