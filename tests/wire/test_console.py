@@ -43,6 +43,7 @@ SCREENS = {
     "why, without a product": "/why",
     "why, absent": "/why?why=wine-2&text=red",
     "results": "/results",
+    "health": "/health",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
 }
@@ -74,6 +75,7 @@ def gateway() -> Iterator[FakeGateway]:
         fake.online_report = online_report()
         fake.experiments.experiments.add().CopyFrom(ORDER)
         fake.experiment_report = experiment_report(VERDICT.VERDICT_BETTER)
+        fake.status.scene_problems.add(path="home.toml", text="plce is unknown")
         yield fake
 
 

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Scope
 from sightline_client.cli.language import _
 from sightline_console.pages.rendering import STATIC
 from sightline_console.screens import (
+    health,
     pictures,
     results,
     sign_in,
@@ -26,6 +27,7 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("POST", try_it.PATH, try_it.ask),
     ("GET", why.PATH, why.show),
     ("GET", results.PATH, results.show),
+    ("GET", health.PATH, health.show),
     ("GET", "/sign-in", sign_in.show),
     ("POST", "/sign-in", sign_in.sign_in),
     ("POST", "/sign-out", sign_in.sign_out),
