@@ -43,6 +43,8 @@ SCREENS = {
     "why, without a product": "/why",
     "why, absent": "/why?why=wine-2&text=red",
     "results": "/results",
+    "shopper, not chosen": "/shopper",
+    "a shopper": "",
     "health": "/health",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
@@ -171,7 +173,7 @@ async def test_every_screen_is_accessible_and_fits(
     async with tab(browser, address, **options) as watched:
         await watched.page.add_init_script(axe)
         for name, path in SCREENS.items():
-            await watched.open(path)
+            await (watched.open(path) if path else find_shopper(watched))
             for closed in await watched.page.locator("summary").all():
                 await closed.click()
             spoken = await watched.page.get_attribute("html", "lang")
@@ -190,11 +192,19 @@ async def test_every_screen_is_accessible_and_fits(
             assert not serious, (name, json.dumps(serious, indent=1))
 
 
+async def find_shopper(watched: Watched) -> None:
+    """Open the page of a shopper, which no address names."""
+    await watched.open("/shopper")
+    await watched.page.fill("#shopper", "a/b 'Zoë'")
+    await watched.page.click("button.main")
+    await watched.page.wait_for_url("**/shopper?of=*")
+
+
 async def test_pages_in_chinese_have_no_english_words_of_ours(
     browser: Browser, address: str
 ) -> None:
     async with tab(browser, address, locale="zh-CN") as watched:
-        for path in ("/", "/why", "/results", "/sign-in", "/nowhere"):
+        for path in ("/", "/why", "/results", "/shopper", "/sign-in", "/nowhere"):
             await watched.open(path)
             text = await watched.page.inner_text("body")
             assert not re.search(r"\b(Photo|Filter|Shopper|Products|Why|Sign in|Key)\b", text)
