@@ -45,6 +45,8 @@ SCREENS = {
     "results": "/results",
     "shopper, not chosen": "/shopper",
     "a shopper": "",
+    "models and indexes": "/models",
+    "a change": "/models/change?do=promote-model&of=m1",
     "health": "/health",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
@@ -77,6 +79,7 @@ def gateway() -> Iterator[FakeGateway]:
         fake.online_report = online_report()
         fake.experiments.experiments.add().CopyFrom(ORDER)
         fake.experiment_report = experiment_report(VERDICT.VERDICT_BETTER)
+        fake.job_states = fake.job_states[:1]
         fake.status.scene_problems.add(path="home.toml", text="plce is unknown")
         yield fake
 
@@ -204,7 +207,7 @@ async def test_pages_in_chinese_have_no_english_words_of_ours(
     browser: Browser, address: str
 ) -> None:
     async with tab(browser, address, locale="zh-CN") as watched:
-        for path in ("/", "/why", "/results", "/shopper", "/sign-in", "/nowhere"):
+        for path in ("/", "/why", "/results", "/shopper", "/models", "/sign-in", "/nowhere"):
             await watched.open(path)
             text = await watched.page.inner_text("body")
             assert not re.search(r"\b(Photo|Filter|Shopper|Products|Why|Sign in|Key)\b", text)

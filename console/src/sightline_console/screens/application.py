@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Scope
 from sightline_client.cli.language import _
 from sightline_console.pages.rendering import STATIC
 from sightline_console.screens import (
+    changes,
     health,
+    models,
     pictures,
     results,
     shopper,
@@ -30,6 +32,9 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("GET", results.PATH, results.show),
     ("GET", shopper.PATH, shopper.show),
     ("POST", shopper.PATH, shopper.act),
+    ("GET", changes.PATH, models.show),
+    ("GET", changes.CHANGE, changes.show),
+    ("POST", changes.CHANGE, changes.make),
     ("GET", health.PATH, health.show),
     ("GET", "/sign-in", sign_in.show),
     ("POST", "/sign-in", sign_in.sign_in),
