@@ -33,7 +33,7 @@ async def sign_in(visit: Visit) -> Response:
             await _admitted(visit)
     except Unauthenticated:
         return _form(visit, back, _("The suite does not take this key: it may have expired."), 401)
-    visit.enter(visit.console.sessions.open(given))
+    visit.enter(visit.console.sessions.begin(given))
     return visit.go(back)
 
 
