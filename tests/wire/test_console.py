@@ -51,6 +51,7 @@ SCREENS = {
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
 }
+SHOPPER = "a/b 'Zoë'"
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
 
 
@@ -198,7 +199,7 @@ async def test_every_screen_is_accessible_and_fits(
 async def find_shopper(watched: Watched) -> None:
     """Open the page of a shopper, which no address names."""
     await watched.open("/shopper")
-    await watched.page.fill("#shopper", "a/b 'Zoë'")
+    await watched.page.fill("#shopper", SHOPPER)
     await watched.page.click("button.main")
     await watched.page.wait_for_url("**/shopper?of=*")
 
@@ -230,6 +231,29 @@ async def test_a_request_is_made_by_keys_alone(
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/why?*")
         assert await page.input_value("#why") == "wine-1"
+
+
+async def test_changes_are_made_by_keys_alone(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    async with tab(browser, address) as watched:
+        page = watched.page
+        await watched.open("/models")
+        await page.focus("a[href*=promote-model]")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/models/change?*")
+        await page.focus("button.main")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/models?done=promote-model")
+        assert gateway.requests["PromoteModel"][-1].model_version == "m1"
+        await find_shopper(watched)
+        await page.focus("summary:text-is('Erase this shopper')")
+        await page.keyboard.press("Enter")
+        await page.focus("#typed")
+        await page.keyboard.type(SHOPPER)
+        await page.keyboard.press("Enter")
+        await page.wait_for_function("!document.querySelector('#typed').value")
+        assert gateway.requests["EraseUser"][-1].shopper.user_id == SHOPPER
 
 
 async def test_a_photo_is_cropped_by_mouse_touch_and_keys(
