@@ -1,6 +1,8 @@
 """The screen "Shopper"."""
 
+import html
 import json
+import re
 from typing import Any
 
 import pytest
@@ -85,11 +87,38 @@ async def test_the_timeline_has_the_newest_events_first(many_events: None, web: 
     assert "The copy has all 150 events." in page
 
 
-async def test_their_page_is_tried_with_the_shopper_filled_in(web: Browser) -> None:
+async def test_their_page_is_tried_with_the_shopper_filled_in(
+    web: Browser, gateway: FakeGateway
+) -> None:
     page = (await web.open(await found(web))).text
     assert f'name="kind" value="user"><input type="hidden" name="shopper" value="{ESCAPED}"' in page
+    sent = await web.send("/", {"kind": "user", "shopper": ID, "text": "red"})
+    assert sent.headers["location"].startswith("/?text=red&who=")
+    page = (await web.follow(sent)).text
+    assert 'value="user" selected' in page
+    assert f'name="shopper" value="{ESCAPED}"' in page
+    assert gateway.requests["Recommend"][-1].shopper.user_id == ID
+
+
+async def test_why_asks_for_the_shopper_that_no_address_names(
+    web: Browser, gateway: FakeGateway
+) -> None:
     sent = await web.send("/", {"kind": "user", "shopper": ID})
-    assert 'value="user" selected' in (await web.follow(sent)).text
+    page = (await web.follow(sent)).text
+    link = html.unescape(re.findall(r'class="why" href="([^"]+)"', page)[0])
+    assert "Zo" not in link
+    page = (await web.open(link)).text
+    assert gateway.requests["ExplainRecommendation"][-1].request.shopper.user_id == ID
+    assert f"<dd><bdi>{ESCAPED}</bdi></dd>" in page
+
+
+async def test_a_request_of_a_shopper_who_is_not_kept_any_more(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    page = await web.open("/?text=red&who=gone")
+    assert page.status_code == 400
+    assert 'id="shopper-says" class="wrong"' in page.text
+    assert not gateway.requests["Recommend"]
 
 
 async def test_a_copy_is_a_file_with_all_pages(web: Browser) -> None:

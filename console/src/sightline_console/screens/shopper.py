@@ -7,7 +7,7 @@ address has a reference to it.
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, TypedDict
 
 from starlette.responses import Response
@@ -19,6 +19,7 @@ from sightline_client.cli.show.grids import grid
 from sightline_client.errors import NotFound, SightlineError, Unauthenticated
 from sightline_client.values.privacy import Purpose
 from sightline_console.pages.blocks import Block, Line, blocks
+from sightline_console.screens.asked import Asked
 from sightline_console.screens.sections import Section, Told, section, told
 from sightline_console.screens.visit import Visit, status_of
 from sightline_console.web.addresses import address
@@ -65,6 +66,22 @@ class Named:
         """The shopper as arguments of a call."""
         mine = self.shopper_id
         return Who(user=mine if self.is_user else None, visitor=None if self.is_user else mine)
+
+
+def asked_by(visit: Visit, given: Mapping[str, object]) -> Asked:
+    """Return the request of an address, with the shopper that it refers to."""
+    asked = Asked.of(given)
+    named = Named.kept(visit, asked.who)
+    if named is None:
+        return asked
+    return replace(asked, shopper=named.shopper_id, kind="user" if named.is_user else "")
+
+
+def kept_apart(visit: Visit, asked: Asked) -> Asked:
+    """Keep the shopper of a request for the session, so that addresses only refer to it."""
+    if not asked.shopper:
+        return replace(asked, who="")
+    return replace(asked, who=Named(asked.shopper, asked.kind == "user").keep(visit))
 
 
 @dataclass(frozen=True, slots=True)
