@@ -196,7 +196,7 @@ async def test_the_flows_are_there_in_chinese(page: Page) -> None:
         await page.click("button[value=en]")
 
 
-def test_every_block_of_the_page_is_used() -> None:
+async def test_every_block_of_the_page_is_used() -> None:
     words = ("sightline-console --target", "compose.console.yaml", "components/console")
     assert len(BLOCKS) == len(words)
     assert all(any(word in text for _kind, text in BLOCKS) for word in words)
