@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from sightline_client import Event, EventType, SightlineClient
 from tests.engines import ROOT, free_port
 from tests.pages import browsing, tab
 from tests.waiting import SECONDS, until
@@ -133,6 +134,54 @@ async def test_a_wrong_filter_is_told_by_the_suite_at_its_field(page: Page) -> N
         await page.click("button.main")
     await expect(page.locator("#filter-says.wrong")).to_be_visible(timeout=PATIENCE)
     assert await page.input_value("#filter") == "brand < 3"
+
+
+async def test_results_models_and_health_are_those_of_the_suite(page: Page, address: str) -> None:
+    await page.goto(f"{address}/health")
+    await expect(page.locator("main")).to_contain_text("retriever", timeout=PATIENCE)
+    await expect(page.locator("main")).to_contain_text("photos:", timeout=PATIENCE)
+    async with page.expect_navigation():
+        await page.click("nav >> text=Results")
+    await expect(page.locator("h1")).to_have_text("Results", timeout=PATIENCE)
+    assert not await page.locator(".loss code").count(), "no section is denied"
+    async with page.expect_navigation():
+        await page.click("nav >> text=Models")
+    await expect(page.locator("main")).to_contain_text("active", timeout=PATIENCE)
+    async with page.expect_navigation():
+        await page.click("text=Train a model")
+    await expect(page.locator("h1")).to_have_text("Train a model", timeout=PATIENCE)
+    async with page.expect_navigation():
+        await page.click("text=Leave it as it is")
+    await expect(page.locator("h1")).to_have_text("Models and indexes", timeout=PATIENCE)
+
+
+async def test_a_shopper_is_found_and_erased_with_a_receipt(
+    page: Page, address: str, gateway: str
+) -> None:
+    who = "of the console/1"
+    async with SightlineClient(gateway) as client:
+        event = Event("of-the-console", EventType.VIEW, PHOTO, user=who)
+        assert (await client.write_events([event])).failures == ()
+    await page.goto(f"{address}/shopper")
+    await page.fill("#shopper", who)
+    async with page.expect_navigation():
+        await page.click("button.main")
+    assert "console" not in page.url.removeprefix(address)
+    await expect(page.locator("table >> text=VIEW")).to_be_visible(timeout=PATIENCE)
+    async with page.expect_download() as sent:
+        await page.click("text=Download a copy of everything")
+    assert PHOTO in (await (await sent.value).path()).read_text("utf-8")
+    await page.click("summary:text-is('Erase this shopper')")
+    await page.fill("#typed", who)
+    async with page.expect_navigation():
+        await page.click("text=Erase for good")
+
+    async def is_complete() -> bool:
+        await page.reload()
+        return "Erased what was stored until" in await page.inner_text("main")
+
+    await until(is_complete)
+    await expect(page.locator("main")).to_contain_text("Nothing is stored", timeout=PATIENCE)
 
 
 async def test_the_flows_are_there_in_chinese(page: Page) -> None:

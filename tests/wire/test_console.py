@@ -26,6 +26,7 @@ from tests import npm
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import wine
+from tests.fakes.gateway_reports import ORDER, VERDICT, experiment_report, online_report
 from tests.pages import browsing
 from tests.waiting import SECONDS, until
 
@@ -41,9 +42,16 @@ SCREENS = {
     "facets and degraded parts": "/?text=red",
     "why, without a product": "/why",
     "why, absent": "/why?why=wine-2&text=red",
+    "results": "/results",
+    "shopper, not chosen": "/shopper",
+    "a shopper": "",
+    "models and indexes": "/models",
+    "a change": "/models/change?do=promote-model&of=m1",
+    "health": "/health",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
 }
+SHOPPER = "a/b 'Zoë'"
 LANGUAGES = {"en": "en-GB", "zh": "zh-CN"}
 
 
@@ -69,6 +77,11 @@ def gateway() -> Iterator[FakeGateway]:
         values = fake.listing.facets.add(field="brand").values
         values.add(text="Aurora", product_count=7, filter_text='brand = "Aurora"')
         fake.recommendation.no_good_match = True
+        fake.online_report = online_report()
+        fake.experiments.experiments.add().CopyFrom(ORDER)
+        fake.experiment_report = experiment_report(VERDICT.VERDICT_BETTER)
+        fake.job_states = fake.job_states[:1]
+        fake.status.scene_problems.add(path="home.toml", text="plce is unknown")
         yield fake
 
 
@@ -164,7 +177,7 @@ async def test_every_screen_is_accessible_and_fits(
     async with tab(browser, address, **options) as watched:
         await watched.page.add_init_script(axe)
         for name, path in SCREENS.items():
-            await watched.open(path)
+            await (watched.open(path) if path else find_shopper(watched))
             for closed in await watched.page.locator("summary").all():
                 await closed.click()
             spoken = await watched.page.get_attribute("html", "lang")
@@ -183,11 +196,19 @@ async def test_every_screen_is_accessible_and_fits(
             assert not serious, (name, json.dumps(serious, indent=1))
 
 
+async def find_shopper(watched: Watched) -> None:
+    """Open the page of a shopper, which no address names."""
+    await watched.open("/shopper")
+    await watched.page.fill("#shopper", SHOPPER)
+    await watched.page.click("button.main")
+    await watched.page.wait_for_url("**/shopper?of=*")
+
+
 async def test_pages_in_chinese_have_no_english_words_of_ours(
     browser: Browser, address: str
 ) -> None:
     async with tab(browser, address, locale="zh-CN") as watched:
-        for path in ("/", "/why", "/sign-in", "/nowhere"):
+        for path in ("/", "/why", "/results", "/shopper", "/models", "/sign-in", "/nowhere"):
             await watched.open(path)
             text = await watched.page.inner_text("body")
             assert not re.search(r"\b(Photo|Filter|Shopper|Products|Why|Sign in|Key)\b", text)
@@ -210,6 +231,29 @@ async def test_a_request_is_made_by_keys_alone(
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/why?*")
         assert await page.input_value("#why") == "wine-1"
+
+
+async def test_changes_are_made_by_keys_alone(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    async with tab(browser, address) as watched:
+        page = watched.page
+        await watched.open("/models")
+        await page.focus("a[href*=promote-model]")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/models/change?*")
+        await page.focus("button.main")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/models?done=promote-model")
+        assert gateway.requests["PromoteModel"][-1].model_version == "m1"
+        await find_shopper(watched)
+        await page.focus("summary:text-is('Erase this shopper')")
+        await page.keyboard.press("Enter")
+        await page.focus("#typed")
+        await page.keyboard.type(SHOPPER)
+        await page.keyboard.press("Enter")
+        await page.wait_for_function("!document.querySelector('#typed').value")
+        assert gateway.requests["EraseUser"][-1].shopper.user_id == SHOPPER
 
 
 async def test_a_photo_is_cropped_by_mouse_touch_and_keys(

@@ -5,27 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from typer.testing import CliRunner, Result
 
 from sightline.ranker.v1 import experiment_service_pb2 as pb
 from sightline_client.cli import app
 from tests.fakes.gateway import FakeGateway
-
-ORDER = pb.Experiment(
-    name="order",
-    layer="home",
-    layer_end=0.5,
-    scenes=["home"],
-    arms=[pb.ExperimentArm(name="control", share=0.5), pb.ExperimentArm(name="b", share=0.5)],
-    start_time=Timestamp(seconds=1_767_225_600),
-    metric="click_rate",
-    outcome_window=Duration(seconds=86_400),
-    planned_units=1_000,
-    guardrails=[pb.Guardrail(metric="hide_rate", margin=0.01)],
-)
-VERDICT = pb.ArmReport.Verdict
+from tests.fakes.gateway_reports import ORDER, VERDICT, experiment_report
 
 
 def typed(gateway: FakeGateway, *words: str) -> Result:
@@ -34,32 +19,6 @@ def typed(gateway: FakeGateway, *words: str) -> Result:
 
 def flat(text: str) -> str:
     return " ".join(text.split())
-
-
-def report(verdict: int, **fields: object) -> pb.ExperimentReport:
-    effect = pb.EffectInterval(value=0.05, lower=0.01, upper=0.09)
-    arms = [
-        pb.ArmReport(
-            name="control",
-            exposed_count=500,
-            unit_count=400,
-            metrics=[
-                pb.MetricReport(metric=name, mean=0.2) for name in ("click_rate", "hide_rate")
-            ],
-        ),
-        pb.ArmReport(
-            name="b",
-            exposed_count=490,
-            unit_count=390,
-            metrics=[
-                pb.MetricReport(metric="click_rate", mean=0.25, effect=effect),
-                pb.MetricReport(metric="hide_rate", mean=0.1),
-            ],
-            verdict=verdict,
-            broken_guardrails=["hide_rate"] if verdict == VERDICT.VERDICT_GUARDRAIL_BROKEN else [],
-        ),
-    ]
-    return pb.ExperimentReport(experiment=ORDER, arms=arms, **fields)
 
 
 def test_the_list_shows_what_runs_and_what_is_wrong_with_the_files(gateway: FakeGateway) -> None:
@@ -96,7 +55,9 @@ def test_the_list_shows_what_runs_and_what_is_wrong_with_the_files(gateway: Fake
 def test_the_report_begins_with_what_follows(
     gateway: FakeGateway, verdict: str, sentence: str
 ) -> None:
-    gateway.experiment_report = report(VERDICT.Value(f"VERDICT_{verdict}"), mixed_unit_count=3)
+    gateway.experiment_report = experiment_report(
+        VERDICT.Value(f"VERDICT_{verdict}"), mixed_unit_count=3
+    )
 
     printed = flat(typed(gateway, "show", "order").stdout)
 

@@ -3,13 +3,12 @@
 import json
 from datetime import timedelta
 
-from google.protobuf.duration_pb2 import Duration
 from typer.testing import CliRunner, Result
 
-from sightline.ranker.v1 import online_report_pb2
 from sightline_client import SightlineClient
 from sightline_client.cli import app
 from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_reports import online_report
 
 
 def online(gateway: FakeGateway, *options: str) -> Result:
@@ -24,7 +23,7 @@ def flat(text: str) -> str:
 def test_the_online_report_shows_each_figure_in_words(gateway: FakeGateway) -> None:
     assert "No answers are recorded." in online(gateway).stdout
     assert "No event of this period has" in flat(online(gateway).stdout)
-    gateway.online_report = report()
+    gateway.online_report = online_report()
     printed = flat(online(gateway, "--days", "28", "--conversion-days", "2").stdout)
     assert gateway.requests["GetOnlineReport"][-1].days == 28
     assert "m1 home blue 9 (8) 80 clicked 5.00% 2.00% to 9.00% 4" in printed
@@ -39,47 +38,8 @@ def test_the_online_report_shows_each_figure_in_words(gateway: FakeGateway) -> N
     assert shown["groups"][0]["clickThrough"]["count"] == "4"
 
 
-def report() -> online_report_pb2.OnlineReport:
-    pb = online_report_pb2
-    estimate = pb.Estimate(value=0.05, lower=0.02, upper=0.09)
-    return pb.OnlineReport(
-        conversion_window=Duration(seconds=2 * 86_400),
-        groups=[
-            pb.OnlineGroup(
-                model_version="m1",
-                scene="home",
-                arm="blue",
-                answer_count=9,
-                shown_answer_count=8,
-                impression_count=80,
-                click_through=pb.Rate(count=4, value=0.05, lower=0.02, upper=0.09),
-                clicks_without_impression=6,
-            )
-        ],
-        attribution=pb.AttributionCounts(token_count=7, named_count=5, joined_count=2),
-        health=pb.FeedbackHealth(
-            policies=[
-                pb.PolicyEstimate(
-                    policy="served", ips=estimate, snips=estimate, doubly_robust=estimate
-                ),
-                pb.PolicyEstimate(policy="raw_score", refusal="NOT MEASURED: too few"),
-            ],
-            drift=[
-                pb.DriftItem(
-                    item="category",
-                    measure="psi",
-                    value=0.4,
-                    threshold=0.25,
-                    flagged=True,
-                    text="Red 60%, was 30%",
-                )
-            ],
-        ),
-    )
-
-
 async def test_the_report_is_plain_values(gateway: FakeGateway) -> None:
-    gateway.online_report = report()
+    gateway.online_report = online_report()
     async with SightlineClient(gateway.target) as client:
         found = await client.online_report(days=3)
         gateway.online_report.ClearField("health")

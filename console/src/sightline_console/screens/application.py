@@ -11,7 +11,17 @@ from starlette.types import ASGIApp, Scope
 
 from sightline_client.cli.language import _
 from sightline_console.pages.rendering import STATIC
-from sightline_console.screens import pictures, sign_in, try_it, why
+from sightline_console.screens import (
+    changes,
+    health,
+    models,
+    pictures,
+    results,
+    shopper,
+    sign_in,
+    try_it,
+    why,
+)
 from sightline_console.screens.visit import Console, Screen, Visit, served
 from sightline_console.web.guard import LIVE, Guard, KnownHosts
 
@@ -19,6 +29,13 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("GET", try_it.PATH, try_it.show),
     ("POST", try_it.PATH, try_it.ask),
     ("GET", why.PATH, why.show),
+    ("GET", results.PATH, results.show),
+    ("GET", shopper.PATH, shopper.show),
+    ("POST", shopper.PATH, shopper.act),
+    ("GET", changes.PATH, models.show),
+    ("GET", changes.CHANGE, changes.show),
+    ("POST", changes.CHANGE, changes.make),
+    ("GET", health.PATH, health.show),
     ("GET", "/sign-in", sign_in.show),
     ("POST", "/sign-in", sign_in.sign_in),
     ("POST", "/sign-out", sign_in.sign_out),

@@ -66,6 +66,9 @@ class Asked:
     kind: str = ""
     """"user" for a known customer, else a visitor."""
     shopper: str = ""
+    who: str = ""
+    """Reference to a shopper that the session keeps, in place of `kind` and `shopper` in addresses:
+    these are logged."""
     filter: str = ""
     scene: str = ""
     market: str = ""
@@ -89,9 +92,11 @@ class Asked:
         return address(path, [*self.values(), *more.items()])
 
     def values(self) -> list[tuple[str, str]]:
-        """Return the fields that are given, without the page."""
+        """Return the fields that are given, without the page, and without a shopper that `who`
+        refers to."""
+        left_out = ("page", "kind", "shopper") if self.who else ("page",)
         held = [(each.name, str(getattr(self, each.name))) for each in fields(self)]
-        return [(name, value) for name, value in held if value and name != "page"]
+        return [(name, value) for name, value in held if value and name not in left_out]
 
     def narrowed(self, condition: str) -> "Asked":
         """Return the request with a further condition in its filter, from its first page."""
@@ -145,6 +150,8 @@ class Asked:
             "language": language,
             "sort": Sort(self.sort) if self.sort in SORTS else Sort.NEAREST,
         }
+        if self.who and not self.shopper:
+            problems["shopper"] = _("This shopper is not kept any more: type the id again.")
         if self.photo and photo is None:
             problems["photo"] = _("This photo is not kept any more: choose it again.")
         try:

@@ -11,6 +11,7 @@ from sightline_client.values.photos import MAX_BYTES
 from sightline_client.values.products import Sort
 from sightline_console.screens import answering, samples
 from sightline_console.screens.asked import SORTS, Asked, AskedInvalid, placed
+from sightline_console.screens.shopper import asked_by, kept_apart
 from sightline_console.screens.sign_in import admit
 from sightline_console.screens.visit import Visit, reason_of, status_of, text_of, title_of
 from sightline_console.web import forms
@@ -22,7 +23,7 @@ PHOTO = "photo"
 
 async def show(visit: Visit) -> Response:
     """Show the form, and the answer to the request of the address."""
-    asked = Asked.of(visit.request.query_params)
+    asked = asked_by(visit, visit.request.query_params)
     try:
         found = await answering.answer(
             visit.client, asked, visit.kept(PHOTO, asked.photo), visit.language
@@ -52,7 +53,7 @@ async def ask(visit: Visit) -> Response:
         asked = replace(asked, photo=visit.keep(PHOTO, content))
     elif form.fields.get("no_photo"):
         asked = asked.without(PHOTO, "left", "top", "right", "bottom")
-    return visit.go(asked.address(PATH))
+    return visit.go(kept_apart(visit, asked).address(PATH))
 
 
 def _sender(visit: Visit) -> str:

@@ -158,7 +158,7 @@ def _of_another(
     made = [
         Remedy(
             _("Another shopper may see it.") + _then(otherwise),
-            asked.without("shopper", "kind").address("/why", why=product_id),
+            asked.without("shopper", "kind", "who").address("/why", why=product_id),
         )
     ]
     if found.outcome is ProductOutcome.SEEN:

@@ -15,6 +15,7 @@ from sightline_client.values.explanations import ExplainedScore, Explanation, Pr
 from sightline_client.values.requests import RecommendOptions
 from sightline_console.screens import verdicts
 from sightline_console.screens.asked import Asked, AskedInvalid, placed
+from sightline_console.screens.shopper import asked_by
 from sightline_console.screens.try_it import PHOTO
 from sightline_console.screens.visit import Visit, reason_of, status_of, text_of, title_of
 
@@ -45,7 +46,7 @@ class HeatMapShown:
 
 async def show(visit: Visit) -> Response:
     """Show the form, and the explanation of the product of the address."""
-    asked = Asked.of(visit.request.query_params).without()
+    asked = asked_by(visit, visit.request.query_params).without()
     product_id = visit.request.query_params.get("why", "").strip()
     if not product_id:
         return _page(visit, asked, product_id)

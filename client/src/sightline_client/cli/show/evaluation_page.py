@@ -77,7 +77,7 @@ def figure_plot(systems: Sequence[EvaluatedSystem], part: str, name: str) -> Plo
     if not found:
         return None
     most = max(one.high if one.high is not None else one.value for _, one in found)
-    axis = _Axis(0.0, most or 1.0)
+    axis = Axis(0.0, most or 1.0)
     marks = tuple(
         Mark(
             label=system.name,
@@ -95,7 +95,7 @@ def figure_plot(systems: Sequence[EvaluatedSystem], part: str, name: str) -> Plo
 def difference_plot(trial: EvaluationTrial) -> Plot:
     """Plot the candidate less each other system, with the thresholds of the decision."""
     ends = [end for one in trial.comparisons for end in (one.low, one.high, -one.margin, 0.0)]
-    axis = _Axis(min(ends, default=0.0), max(ends, default=1.0))
+    axis = Axis(min(ends, default=0.0), max(ends, default=1.0))
     marks = tuple(
         Mark(
             label=one.against,
@@ -123,8 +123,8 @@ def scatter_plot(systems: Sequence[EvaluatedSystem], across: str, up: str) -> Sc
             found.append((system, first.value, second.value))
     if not found:
         return None
-    wide = _Axis(0.0, max(x for _, x, _ in found) or 1.0)
-    tall = _Axis(0.0, max(y for _, _, y in found) or 1.0)
+    wide = Axis(0.0, max(x for _, x, _ in found) or 1.0)
+    tall = Axis(0.0, max(y for _, _, y in found) or 1.0)
     dots = tuple(
         Dot(
             number,
@@ -145,7 +145,7 @@ def scatter_plot(systems: Sequence[EvaluatedSystem], across: str, up: str) -> Sc
     return Scatter(dots, wide.ticks(), tall.ticks())
 
 
-class _Axis:
+class Axis:
     """Values as percents of an axis."""
 
     def __init__(self, low: float, high: float) -> None:
