@@ -118,7 +118,7 @@ class SceneCalls:
     async def PublishScene(
         self, request: pb.PublishSceneRequest, context: Context
     ) -> pb.SceneDocument:
-        """Publish a draft or a version that is valid. This gateway uses it once the call returns."""
+        """Publish a valid draft or version, which this gateway uses once the call returns."""
         catalog_id = admit(request, self._catalogs)
         document = await self._get_document(
             pb.GetSceneDocumentRequest(catalog_id=catalog_id, scene=request.scene)

@@ -65,8 +65,8 @@ _BATCHES = {
     "scene_texts": 100,
     "watch_states": 20,
 }
-"""26 MB at 1,280 dimensions; products have up to 200 kB, synonyms up to 7 MB, texts of scenes 64 KiB,
-states 300 kB."""
+"""26 MB at 1,280 dimensions; products have up to 200 kB, synonyms up to 7 MB, texts of scenes
+64 KiB, states 300 kB."""
 _OTHERS = 2_000
 _OPTIONAL = frozenset({"scene_texts"})
 

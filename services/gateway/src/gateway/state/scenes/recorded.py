@@ -62,7 +62,7 @@ class SteeredScenes:
         parse: ParseToml,
         copies: SceneCopies | None = None,
     ) -> None:
-        """`copies`: None: in memory only."""
+        """Begin with files alone. `copies`: None: scenes are kept in memory only."""
         self._files, self._catalogs, self._copies = files, catalogs, copies
         self._published, self._parse = published, parse
         self._held: dict[str, _CatalogScenes] = {}
