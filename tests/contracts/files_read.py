@@ -159,8 +159,7 @@ ROWS = {
     "gateway.state.scenes.copies": Row(
         "copies of published scenes",
         Does.REMADE,
-        "unit/gateway/state/test_recorded_scenes.py"
-        "::test_a_restart_without_the_record_uses_copies",
+        "unit/gateway/state/test_recorded_scenes.py::test_a_restart_without_the_record_uses_copies",
     ),
     "ranker.adapters.export_store": Row("exports", Does.SKIPPED, EXPORTS),
     "ranker.adapters.kafka": Row(

@@ -166,9 +166,7 @@ async def test_a_merchandiser_steers_their_catalogs_under_their_name(
             draft.catalog_id = "other"
             await suite.admin.WriteSceneDraft(draft, metadata=by(ANN))
         with refused("PERMISSION_DENIED", "ROLE_MISSING"):
-            await suite.admin.UpdateCatalog(
-                catalogs_pb.UpdateCatalogRequest(), metadata=by(ANN)
-            )
+            await suite.admin.UpdateCatalog(catalogs_pb.UpdateCatalogRequest(), metadata=by(ANN))
 
 
 def test_a_merchandiser_reads_and_changes_nothing_else() -> None:
