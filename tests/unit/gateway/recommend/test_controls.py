@@ -234,9 +234,9 @@ def test_a_control_rests_outside_of_its_time_and_beyond_its_budget(control, time
     assert inactive_reason(ActiveControl(control, ""), RequestQuery(), time, counts) == why
 
 
-def asking(text: str = "", market: str = "", *audiences: str, filter: str = "") -> RequestQuery:
+def asking(text: str = "", market: str = "", *audiences: str, having: str = "") -> RequestQuery:
     """Return a request with a text, a market, audiences and a filter."""
-    message = of_words(filter).message if filter else filter_pb2.Filter()
+    message = of_words(having).message if having else filter_pb2.Filter()
     message.market_id = market
     return RequestQuery(
         signals=(Signal(0, SignalKind.TEXT, text=text),) if text else (),
@@ -246,7 +246,7 @@ def asking(text: str = "", market: str = "", *audiences: str, filter: str = "") 
 
 
 RED = asking(
-    "Rosé, or RED wines", "de", "vip", "device:phone", filter="brand = Aurora AND stock > 3"
+    "Rosé, or RED wines", "de", "vip", "device:phone", having="brand = Aurora AND stock > 3"
 )
 
 
