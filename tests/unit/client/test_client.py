@@ -24,6 +24,7 @@ from sightline_client import (
     SceneProblem,
     SightlineClient,
     Sort,
+    SteeredBy,
     SynonymRule,
     Unavailable,
     money,

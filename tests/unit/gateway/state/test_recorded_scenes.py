@@ -183,10 +183,32 @@ async def test_a_restart_without_the_record_uses_copies(shop: Shop) -> None:
     shop.scenes = shop.started()
     async with following(shop.scenes):
         assert (shop.over_fetch(), shop.scenes.in_use("home", SHOP).number) == (4.0, 3)
+    shop.catalogs.revisions[SHOP] = "2"
+    shop.scenes = shop.started()
+    async with following(shop.scenes):
+        assert shop.over_fetch() == 2.0, "others were published since"
+    shop.catalogs.revisions[SHOP] = "1"
     (shop.copies.folder / f"{SHOP}.scenes").write_text("{")
     shop.scenes = shop.started()
     async with following(shop.scenes):
         assert shop.over_fetch() == 2.0
+
+
+async def test_what_is_read_of_a_replaced_catalog_is_dropped(shop: Shop) -> None:
+    shop.publish("1", ("home", 1, "over_fetch = 4.0\n"))
+    read = shop.read
+
+    async def replaced(catalog_id: str) -> Sequence[PublishedScene]:
+        found = await read(catalog_id)
+        shop.publish("2", ("home", 1, "over_fetch = 7.0\n"))
+        return found
+
+    shop.scenes._published = replaced
+    await shop.scenes.refresh()
+    assert shop.over_fetch() == 2.0
+    shop.scenes._published = read
+    await shop.scenes.refresh()
+    assert shop.over_fetch() == 7.0
 
 
 async def test_a_removed_catalog_leaves_nothing(shop: Shop) -> None:

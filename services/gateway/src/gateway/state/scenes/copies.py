@@ -14,7 +14,17 @@ from servicekit.telemetry import get_logger
 from servicekit.whole_files import write_whole
 
 MOST_FILE_BYTES = 32 * 2**20
-_SCENES = TypeAdapter(tuple[PublishedScene, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class SceneCopy:
+    """The published scenes of a catalog."""
+
+    revision: str
+    scenes: Sequence[PublishedScene]
+
+
+_COPY = TypeAdapter(SceneCopy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +33,22 @@ class SceneCopies:
 
     folder: Path
 
-    def load(self, catalog_id: str) -> Sequence[PublishedScene] | None:
+    def load(self, catalog_id: str) -> SceneCopy | None:
         """Return the scenes of a catalog; None without a usable file."""
         path = self._path(catalog_id)
         try:
-            return _SCENES.validate_json(path.read_bytes()[:MOST_FILE_BYTES])
+            return _COPY.validate_json(path.read_bytes()[:MOST_FILE_BYTES])
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             get_logger().warning("scenes not used", file=str(path), problem=str(error))
             return None
 
-    def save(self, catalog_id: str, scenes: Sequence[PublishedScene]) -> None:
+    def save(self, catalog_id: str, copy: SceneCopy) -> None:
         """Replace the file of a catalog; errors are logged."""
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            content = _SCENES.dump_json(tuple(scenes))
-            write_whole(self._path(catalog_id), content, durable=False)
+            write_whole(self._path(catalog_id), _COPY.dump_json(copy), durable=False)
         except OSError as error:
             get_logger().warning("scenes not written", folder=str(self.folder), problem=str(error))
 

@@ -16,7 +16,7 @@ from typing import Protocol
 from gateway.model.errors import SceneInvalid, SceneNotFound
 from gateway.model.scene import PublishedScene, Scene, SceneInUse
 from gateway.state.scenes import DEFAULT, FILE_REJECTED, STALE, SceneFiles
-from gateway.state.scenes.copies import SceneCopies
+from gateway.state.scenes.copies import SceneCopies, SceneCopy
 from gateway.state.scenes.texts import ParseToml, read
 from servicekit.catalogs.known import CatalogChange
 from servicekit.tasks.supervision import confined, rest, supervised
@@ -174,21 +174,20 @@ class SteeredScenes:
             self._held.pop(catalog_id, None)
             return
         found = await self._published(catalog_id)
-        await self._take(catalog_id, revision, found)
-        if self._copies is not None:
-            await asyncio.to_thread(self._copies.save, catalog_id, found)
+        if await self._take(catalog_id, revision, found) and self._copies is not None:
+            await asyncio.to_thread(self._copies.save, catalog_id, SceneCopy(revision, found))
 
     async def _load(self, catalog_id: str, copies: SceneCopies) -> None:
-        """Use the copies of a catalog's scenes until they are read."""
+        """Use the copies of a catalog's scenes, if these have not changed since."""
         if self.is_recorded(catalog_id) and (found := copies.load(catalog_id)) is not None:
             with confined(READING, catalog=catalog_id):
-                await self._take(catalog_id, "copies", found)
+                await self._take(catalog_id, found.revision, found.scenes)
 
     async def _take(
         self, catalog_id: str, revision: str, published: Sequence[PublishedScene]
-    ) -> None:
-        """Use scenes. Those that are invalid have their former content. Raises ServiceError if
-        texts can't be parsed now."""
+    ) -> bool:
+        """Use scenes. Those that are invalid have their former content. Return False if others were
+        published meanwhile. Raises ServiceError if texts can't be parsed now."""
         before = self._held.get(catalog_id)
         former = {} if before is None else before.scenes
         scenes, problems = dict[str, SceneInUse](), dict[str, str]()
@@ -199,8 +198,10 @@ class SteeredScenes:
                 problems[f"{one.name} (version {one.number})"] = error.message
                 if one.name in former:
                     scenes[one.name] = former[one.name]
-        if self.is_recorded(catalog_id):  # still
-            self._held[catalog_id] = _CatalogScenes(revision, scenes, problems)
+        if self._catalogs.scenes_revision(catalog_id) != revision:
+            return False
+        self._held[catalog_id] = _CatalogScenes(revision, scenes, problems)
+        return True
 
     async def _made(self, one: PublishedScene, former: SceneInUse | None) -> SceneInUse:
         """Return a scene; one of the same text is kept, with what follows from it. Raises
