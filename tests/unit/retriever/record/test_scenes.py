@@ -118,10 +118,13 @@ async def test_two_authors_do_not_overwrite_each_other(
         await publish(documents, etag=stored.etag)
     published = await publish(documents, etag=changed.etag)
     assert await publish(documents, etag=changed.etag) == published, "a repeated call"
+    assert await publish(documents) == published, "there is nothing to publish"
+    with pytest.raises(EtagMismatch):
+        await publish(documents, etag=stored.etag)
     with pytest.raises(EtagMismatch):
         await documents.delete(SHOP, "home", draft_only=False, etag=stored.etag)
     with pytest.raises(SceneDocumentNotFound):
-        await publish(documents)
+        await publish(documents, "sale")
 
 
 async def test_gateways_are_told_of_published_scenes_alone(

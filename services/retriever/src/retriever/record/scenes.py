@@ -90,9 +90,10 @@ def publish_scene(
         raise ScenesFromFiles
     found = _find(connection, catalog_id, wanted.scene)
     newest, text = found.newest, found.text(wanted.number)
+    if text is None and wanted.number == DRAFT:
+        text = newest  # a repeated call, or nothing to publish
+        _check_etag(found, wanted.etag)
     if text is None:
-        if newest is not None and wanted.number == DRAFT and wanted.etag == newest.version:
-            return found  # a repeated call
         raise SceneDocumentNotFound
     changes = newest is None or newest.version != text.version
     if changes:
