@@ -292,6 +292,11 @@ async def test_a_scenes_control_applies_to_its_audience_alone():
     assert ids(vip)[0] == "p2"
     assert ids(other)[0] != "p2"
     assert outcomes(other) == [("pin-1", "", "UNMET")]
+    explained = await explain(by_photo(), "p2", shop.deps)
+    assert [(each.control, each.state) for each in explained.resting] == [
+        ("pin-1", ControlState.UNMET)
+    ]
+    assert (await explain(by_photo(audiences=("vip",)), "p2", shop.deps)).resting == ()
 
 
 async def test_a_budget_is_that_of_first_pages_that_the_control_changed():

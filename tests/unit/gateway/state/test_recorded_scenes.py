@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -92,7 +92,7 @@ async def following(scenes: SteeredScenes) -> AsyncIterator[None]:
         await scenes.close()
 
 
-def holds(check: Callable[[], bool]) -> Callable[[], object]:
+def holds(check: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
     async def held() -> bool:
         return check()
 
