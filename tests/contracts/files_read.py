@@ -156,6 +156,11 @@ ROWS = {
         Does.REMADE,
         "unit/gateway/state/test_snapshots.py::test_a_damaged_file_is_as_good_as_none",
     ),
+    "gateway.state.scenes.copies": Row(
+        "copies of published scenes",
+        Does.REMADE,
+        "unit/gateway/state/test_recorded_scenes.py::test_a_restart_without_the_record_uses_copies",
+    ),
     "ranker.adapters.export_store": Row("exports", Does.SKIPPED, EXPORTS),
     "ranker.adapters.kafka": Row(
         "user name and password of the log",

@@ -58,6 +58,7 @@ SCOPED = {
     "gateway.detect.heat_maps.HeatMapDrawer": "a semaphore around a block",
     "gateway.http.app.HttpApp": "a ByteBudget, which its requests hold",
     "gateway.state.experiments.RunningExperiments": "a lock around a block",
+    "gateway.state.scenes.recorded.SteeredScenes": "a lock around a block",
     "ranker.adapters.kafka._Sent": "a Promise of one call",
     "ranker.learning.kept_models.KeptModels": "a lease of a job, which ends by itself",
     "ranker.serving.models.live.LiveModels": "a lock around a block",

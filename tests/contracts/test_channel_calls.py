@@ -22,6 +22,7 @@ STAY = {
     (RetrieverClient, LocalRetriever): {
         "photo": "a heat map, which takes the model two photos",
         "word_counts": "an operator's preview of synonyms",
+        "published_scenes": "after a publication",
         **dict.fromkeys(("count", "holding"), "the state that operators read"),
     },
     (RankerClient, LocalRanker): {

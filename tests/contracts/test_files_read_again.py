@@ -179,7 +179,7 @@ KINDS = {
     },
     "a scene": Kind(
         *("gateway.state.scenes", "sale.toml", _scene, _used_scenes),
-        ("sightline_gateway_scenes_stale", {}),
+        ("sightline_gateway_scenes_stale", {"source": "files"}),
         _LEAVES | {"empty"},
         _second(_scene, "home.toml"),
         starts=True,

@@ -44,6 +44,7 @@ CACHES = {
     ("gateway.state.prices", "RequestPrices", "_products"): FOLLOWS,
     ("gateway.state.recent_requests", "RecentRequests", "_kept"): FOLLOWS,
     ("gateway.state.request_context", "SpaceVersions", "_known"): FOLLOWS,
+    ("gateway.state.scenes.recorded", "SteeredScenes", "_held"): FOLLOWS,
     ("gateway.state.snapshots.__init__", "Snapshots", "_held"): FOLLOWS,
     ("gateway.state.snapshots.__init__", "Snapshots", "_due"): FOLLOWS,
     ("gateway.state.text_spaces", "TextQuerySpaces", "_versions"): FOLLOWS,

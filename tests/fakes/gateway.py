@@ -154,6 +154,12 @@ class FakeGateway:
             toml="over_fetch = 3.0\n",
             warnings=[admin_service_pb2.SceneProblem(path="branches.text", text="is not used")],
         )
+        self.scene_document = admin_service_pb2.SceneDocument(
+            scene="home",
+            draft={"toml": "views = 2\n", "version": "v2", "author": "ann", "comment": "try"},
+            versions=[{"number": 1, "toml": "views = 1\n", "version": "v1"}],
+            etag="v2",
+        )
         self.checked_scene = admin_service_pb2.CheckSceneResponse(valid=True, version="v2")
         self.scene_diff = admin_service_pb2.DiffSceneResponse()
         self.online_report = online_report_pb2.OnlineReport()

@@ -108,6 +108,28 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("DiffScene", request, context)
         return self._gateway.scene_diff
 
+    def ListSceneDocuments(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListSceneDocuments", request, context)
+        return admin_service_pb2.ListSceneDocumentsResponse(
+            documents=[self._gateway.scene_document, {"scene": "new"}], steered_by=2
+        )
+
+    def GetSceneDocument(self, request: Any, context: Any) -> Any:
+        self._gateway.take("GetSceneDocument", request, context)
+        return self._gateway.scene_document
+
+    def WriteSceneDraft(self, request: Any, context: Any) -> Any:
+        self._gateway.take("WriteSceneDraft", request, context)
+        return self._gateway.scene_document
+
+    def PublishScene(self, request: Any, context: Any) -> Any:
+        self._gateway.take("PublishScene", request, context)
+        return self._gateway.scene_document
+
+    def DeleteSceneDocument(self, request: Any, context: Any) -> Any:
+        self._gateway.take("DeleteSceneDocument", request, context)
+        return admin_service_pb2.DeleteSceneDocumentResponse(deleted=not request.draft_only)
+
     def EvaluateModel(self, request: Any, context: Any) -> Any:
         self._gateway.take("EvaluateModel", request, context)
         return self._gateway.job_states[0]

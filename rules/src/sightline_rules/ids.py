@@ -10,6 +10,8 @@ MAX_ID_BYTES = 128
 REFERENCE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 """Name of a reference of good pieces."""
 REFERENCE_ID_WANTED = "must be 1 to 64 of a-z, 0-9, - and _, a letter or digit first"
+SCENE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+SCENE_NAME_WANTED = "must be 1 to 64 characters of a-z, 0-9, _ and -"
 
 
 class IdInvalidError(ValueError):

@@ -83,10 +83,58 @@ def test_a_replay_shows_what_differs_side_by_side(gateway: FakeGateway) -> None:
 
 
 def test_scenes_are_listed_and_shown(gateway: FakeGateway) -> None:
-    assert "home v1 1" in flat(run(gateway, "scenes", "list"))
+    listed = flat(run(gateway, "scenes", "list"))
+    assert "home v1 a file 1" in listed
+    assert "This catalog is steered by files." in listed
     assert run(gateway, "scenes", "show", "home").stdout == gateway.scene.toml
     assert gateway.requests["GetScene"][0].scene == "home"
     assert json.loads(run(gateway, "scenes", "show", "--json").stdout)["version"] == "v1"
+
+
+def test_a_scene_is_drafted_published_and_undone(gateway: FakeGateway, tmp_path: Path) -> None:
+    file = tmp_path / "home.toml"
+    file.write_text("views = 2\n")
+    printed = flat(run(gateway, "scenes", "draft", str(file), "--comment", "try", "--etag", "v1"))
+    assert "draft v2 ann" in printed
+    (sent,) = gateway.requests["WriteSceneDraft"]
+    assert (sent.scene, sent.toml, sent.comment, sent.etag) == ("home", "views = 2\n", "try", "v1")
+    run(gateway, "scenes", "draft", str(file), "--as", "sale")
+    assert gateway.requests["WriteSceneDraft"][1].scene == "sale"
+    assert "1 v1 –" in flat(run(gateway, "scenes", "publish", "home", "--comment", "more"))
+    run(gateway, "scenes", "undo", "home", "3", "--etag", "v2")
+    first, second = gateway.requests["PublishScene"]
+    assert (first.scene, first.number, first.comment, first.in_advance) == (
+        "home",
+        0,
+        "more",
+        False,
+    )
+    assert (second.scene, second.number, second.etag) == ("home", 3, "v2")
+    assert run(gateway, "scenes", "undo", "home", "0").exit_code == 2
+    assert "1 v1 –" in flat(run(gateway, "scenes", "versions", "home"))
+    shown = json.loads(run(gateway, "scenes", "versions", "home", "--json").stdout)
+    assert shown["draft"]["author"] == "ann"
+    assert "deleted" in run(gateway, "scenes", "delete", "home").stdout
+    assert "no such" in flat(run(gateway, "scenes", "delete", "home", "--draft-only"))
+
+
+def test_files_are_imported_and_exported(gateway: FakeGateway, tmp_path: Path) -> None:
+    for name in ("home", "sale"):
+        (tmp_path / f"{name}.toml").write_text(f"# {name}\n")
+    (tmp_path / "README.md").write_text("no scene")
+    assert "2 scenes published" in run(gateway, "scenes", "import", str(tmp_path)).stdout
+    assert [each.scene for each in gateway.requests["WriteSceneDraft"]] == ["home", "sale"]
+    assert all(each.in_advance for each in gateway.requests["PublishScene"])
+    out = tmp_path / "new" / "folder"
+    assert "1 scenes written" in run(gateway, "scenes", "export", str(out)).stdout
+    assert {each.name: each.read_text() for each in out.iterdir()} == {"home.toml": "views = 1\n"}
+    assert gateway.requests["ListSceneDocuments"][0].with_texts
+    assert json.loads(run(gateway, "scenes", "export", str(out), "--json").stdout) == {
+        "scenes": ["home"]
+    }
+    (tmp_path / "wrong.toml").write_bytes(b"\xff")
+    assert "is not UTF-8" in run(gateway, "scenes", "import", str(tmp_path)).output
+    assert len(gateway.requests["PublishScene"]) == 2, "nothing is published of a wrong folder"
 
 
 def test_a_checked_file_says_what_it_changes_or_why_it_is_refused(

@@ -24,6 +24,7 @@ from sightline_client import (
     SceneProblem,
     SightlineClient,
     Sort,
+    SteeredBy,
     SynonymRule,
     Unavailable,
     money,
@@ -197,6 +198,25 @@ async def test_scenes_are_read_checked_and_compared(
     assert found.expected[0].before is None
     assert gateway.requests["CheckScene"][0].toml == "[parts]"
     assert gateway.requests["DiffScene"][0].from_time.seconds == 1_767_312_000
+
+
+async def test_scenes_of_the_record_are_read_and_changed(
+    client: SightlineClient, gateway: FakeGateway
+) -> None:
+    found = await client.list_scene_documents(with_texts=True)
+    assert ([each.scene for each in found.documents], found.steered_by) == (
+        ["home", "new"],
+        SteeredBy.RECORD,
+    )
+    document = await client.get_scene_document("home")
+    assert document.draft is not None
+    assert (document.draft.comment, document.versions[0].number) == ("try", 1)
+    assert await client.write_scene_draft("home", "views = 2\n", etag="v1") == document
+    assert await client.publish_scene("home", number=1, in_advance=True) == document
+    assert await client.delete_scene_document("home")
+    await client.update_catalog("staging", steered_by=SteeredBy.RECORD)
+    (request,) = gateway.requests["UpdateCatalog"]
+    assert (request.catalog.steered_by, [*request.update_mask.paths]) == (2, ["steered_by"])
 
 
 async def test_catalogs_are_created_changed_and_listed(

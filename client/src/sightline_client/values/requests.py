@@ -101,6 +101,9 @@ class RecommendOptions(QueryOptions, total=False):
     followed: str | Iterable[str]
     """Values that the shopper follows, such as authors, up to 1,000; for a scene that names
     ``followed_attribute``."""
+    audiences: str | Iterable[str]
+    """Groups that the visit belongs to, as you name them, such as a segment ("vip") or a device
+    ("device:phone"), up to 16: conditions of the scene's controls."""
     controls: Iterable[Control]
     """Pins, boosts, burials and exclusions, up to 50; ``control_outcomes`` reports their effects.
     """
@@ -144,6 +147,8 @@ class ListOptions(TypedDict, total=False):
     """BCP 47 language of the reasons; "": "en"."""
     exclude: str | Iterable[str]
     """Ids of products to exclude, up to 1,000."""
+    audiences: str | Iterable[str]
+    """Groups that the visit belongs to; see ``RecommendOptions``."""
     controls: Iterable[Control]
     """Pins, burials and exclusions, up to 50."""
     explain: bool

@@ -47,6 +47,7 @@ class Role(StrEnum):
     INSPECT = "inspect"
     DETECT = "detect"
     WATCH = "watch"
+    MERCHANDISE = "merchandise"
 
 
 class PeerName(StrEnum):

@@ -71,6 +71,8 @@ class ListedCatalog:
     """Language of answers to requests that name none. Empty: English."""
     quota_share: float = 1.0
     """Factor of the quotas of each caller."""
+    scenes_revision: str = ""
+    """Identifies its published scenes, which steer it. Empty: files steer it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ class CatalogChange:
     added: frozenset[str] = frozenset()
     removed: frozenset[str] = frozenset()
     """Also those that were replaced by another one of the same id, which is in `added` too."""
+    steered: frozenset[str] = frozenset()
+    """Catalogs in use whose `scenes_revision` is another one."""
 
 
 class CatalogRegistry(Protocol):
@@ -201,6 +205,11 @@ class KnownCatalogs(Collection[str]):
         """Return the factor of quotas in a catalog."""
         found = self._listed.get(name)
         return 1.0 if found is None else found.quota_share
+
+    def scenes_revision(self, name: str) -> str:
+        """Return what identifies the published scenes of a catalog; empty: files steer it."""
+        found = self._listed.get(name) if name in self._used else None
+        return "" if found is None else found.scenes_revision
 
     def language_code(self, name: str) -> str:
         """Return the language of a catalog; empty: English."""
@@ -320,6 +329,7 @@ class KnownCatalogs(Collection[str]):
 
     def _take(self, found: CatalogList) -> None:
         before = self._used
+        revisions = {name: self.scenes_revision(name) for name in before}
         self._list = found
         self._listed = {each.catalog_id: each for each in found.catalogs}
         self._aliases = dict(found.aliases) if self._resolves else {}
@@ -330,8 +340,11 @@ class KnownCatalogs(Collection[str]):
         change = CatalogChange(
             frozenset(name for name, uid in self._used.items() if before.get(name) != uid),
             frozenset(name for name, uid in before.items() if self._used.get(name) != uid),
+            frozenset(
+                name for name in self._used if self.scenes_revision(name) != revisions.get(name, "")
+            ),
         )
-        if change.added or change.removed:
+        if change != CatalogChange():
             for callback in tuple(self._callbacks):
                 callback(change)
 

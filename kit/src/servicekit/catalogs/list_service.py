@@ -42,6 +42,7 @@ def list_message(found: CatalogList) -> pb.ReadCatalogListResponse:
                 state=state_message(each.state),
                 language_code=each.language_code,
                 quota_share=each.quota_share,
+                scenes_revision=each.scenes_revision,
             )
             for each in found.catalogs
         ],
@@ -66,5 +67,10 @@ def _listed(message: pb.ListedCatalog) -> ListedCatalog:
     state = state_of(message)
     assert state is not None  # noqa: S101 - checked before
     return ListedCatalog(
-        message.catalog_id, message.uid, state, message.language_code, message.quota_share
+        message.catalog_id,
+        message.uid,
+        state,
+        message.language_code,
+        message.quota_share,
+        message.scenes_revision,
     )

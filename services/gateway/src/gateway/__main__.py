@@ -14,6 +14,7 @@ SERVICE = "gateway"
 async def main(settings: GatewaySettings) -> None:
     """Serve until asked to stop."""
     access, gateway = access_of(settings), build(settings, scenes_of(settings), keys_of(settings))
+    await gateway.start()
     await server.serve(
         gateway.bindings,
         settings,

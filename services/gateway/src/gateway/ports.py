@@ -9,7 +9,7 @@ from gateway.model.match import Match
 from gateway.model.peers import IndexState
 from gateway.model.query import AnswerScope, RequestQuery, Signal
 from gateway.model.replay import RankerReplay
-from gateway.model.scene import Scene
+from gateway.model.scene import Scene, SceneInUse
 from sightline_core import ranking
 from sightline_core.answer import AnswerRecord
 from sightline_core.columns import ProductColumns
@@ -207,20 +207,29 @@ class RecordQueue(Protocol):
 
 
 class SceneSource(Protocol):
-    """The available scenes."""
+    """The scenes that answer requests."""
 
     def get(self, name: str, catalog_id: str = "") -> Scene:
         """Return the current scene of a catalog; an empty name is "default". Raises
         SceneNotFound."""
 
+
+class ListedScenes(SceneSource, Protocol):
+    """The available scenes, with their texts and problems."""
+
+    def is_recorded(self, catalog_id: str) -> bool:
+        """Return whether the record steers a catalog, in place of files."""
+
+    def in_use(self, name: str, catalog_id: str = "") -> SceneInUse:
+        """Return the current scene of a catalog with its text; an empty name is "default". Raises
+        SceneNotFound."""
+
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
         """Return the scenes' names, sorted."""
 
-    def text(self, name: str, catalog_id: str = "") -> str:
-        """Return the file of a scene; an empty name is "default". Raises SceneNotFound."""
-
     def problems(self, catalog_id: str = "") -> Mapping[str, str]:
-        """Return the invalid files that a catalog would use, each with its problem."""
+        """Return the invalid files, or published scenes, that a catalog would use, each with its
+        problem."""
 
 
 class ArmAssignment(Protocol):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from types import SimpleNamespace
 from typing import TypeVar
@@ -44,6 +45,8 @@ from gateway.state.prices import RequestPrices
 from gateway.state.recent_requests import RecentRequests
 from gateway.state.request_context import PeerClients, RequestDependencies
 from gateway.state.scenes import SceneFiles
+from gateway.state.scenes.copies import SceneCopies
+from gateway.state.scenes.recorded import SteeredScenes
 from gateway.state.scenes.texts import ParseToml
 from gateway.state.snapshots import Snapshots
 from gateway.state.snapshots.files import SnapshotFiles
@@ -66,6 +69,9 @@ from sightline.common.v1.product_pb2 import Product
 C = TypeVar("C")
 VERSION = version("sightline-gateway")
 CATALOGS_FILE = "catalogs.json"
+POLL_SECONDS = 1.0
+"""Seconds between two reads of the list of catalogs, which tells changes of published scenes: those
+are in use within 2 seconds."""
 
 
 CLIENTS = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
@@ -82,18 +88,24 @@ class Gateway:
     toml: TomlParser
     connections: Sequence[Connection]
     catalogs: KnownCatalogs
+    scenes: SteeredScenes
+
+    async def start(self) -> None:
+        """Read what serving needs."""
+        await self.catalogs.start()
+        await self.scenes.start()
 
     async def close(self, seconds: float) -> None:
         """Send queued records for at most `seconds`, then close the channels."""
         await asyncio.gather(self.answers.close(seconds), self.audit.close(seconds))
-        await self.snapshots.close()
+        await asyncio.gather(self.snapshots.close(), self.scenes.close())
         self.toml.close()
         for channel, caller in self.connections:
             caller.close()
             await channel.close(None)
 
 
-def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> Gateway:
+def build(settings: GatewaySettings, files: SceneFiles, keys: SigningKeys) -> Gateway:
     """Connect the parts. Requires a running event loop.
 
     `keys` sign tokens. Raises Unreadable.
@@ -127,6 +139,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     snapshots.start()
     folder = settings.experiments_folder
     toml = TomlParser()
+    scenes = _scenes(settings, files, beside, catalogs, toml.parse)
     experiments = RunningExperiments(folder, catalogs, scenes, ranking) if folder else None
     deps = _dependencies(
         settings,
@@ -162,6 +175,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
         events.UserEventServicer(catalogs, passthrough, keys),  # type: ignore[abstract]
         jobs.JobProxyServicer(catalogs, connections, keys),
     )
+    catalogs.on_change(scenes.follow)
     _follow(catalogs, deps, snapshots, experiments)
     bindings = [
         concealment.serve(charging.serve(filter_texts.serve(binding), prices))
@@ -169,7 +183,7 @@ def build(settings: GatewaySettings, scenes: SceneFiles, keys: SigningKeys) -> G
     ]
     channels = [*connections.values(), *beside.values()]
     audit = Audit(log.append, AlsoNamed(catalogs))
-    return Gateway(bindings, audit, answers, snapshots, toml, channels, catalogs)
+    return Gateway(bindings, audit, answers, snapshots, toml, channels, catalogs, scenes)
 
 
 def _client(target: str, plain: Callable[..., C], local: Callable[..., C], *parts: object) -> C:
@@ -185,7 +199,21 @@ def _catalogs(settings: GatewaySettings, beside: Mapping[Peer, Connection]) -> K
     registry = registry_of(settings.retriever_target, beside[Peer.RETRIEVER][0])
     folder = settings.snapshots
     file = None if folder is None else folder / CATALOGS_FILE
-    return KnownCatalogs(settings.catalogs, registry, file=file, aliases=True)
+    return KnownCatalogs(
+        settings.catalogs, registry, file=file, aliases=True, poll_seconds=POLL_SECONDS
+    )
+
+
+def _scenes(
+    settings: GatewaySettings,
+    files: SceneFiles,
+    beside: Mapping[Peer, Connection],
+    catalogs: KnownCatalogs,
+    parse: ParseToml,
+) -> SteeredScenes:
+    client = retriever.RetrieverClient(*beside[Peer.RETRIEVER])
+    copies = None if settings.snapshots is None else SceneCopies(settings.snapshots)
+    return SteeredScenes(files, catalogs, client.published_scenes, parse, copies)
 
 
 def _follow(
@@ -227,7 +255,7 @@ def _admin(
     settings: GatewaySettings,
     passthrough: Passthrough,
     connections: Mapping[Peer, Connection],
-    scenes: SceneFiles,
+    scenes: SteeredScenes,
     log: AuditLog,
     *,
     catalogs: KnownCatalogs,
@@ -239,6 +267,7 @@ def _admin(
         catalogs,
         passthrough,
         scenes=scenes,
+        follow_scenes=partial(_follow_scenes, catalogs, scenes),
         parse=parse,
         embedder=embedder.EmbedderClient(*connections[Peer.EMBEDDER]),
         ranker=ranker.RankerClient(*connections[Peer.RANKER]),
@@ -249,6 +278,11 @@ def _admin(
         deps=deps,
         experiments=experiments,
     )
+
+
+async def _follow_scenes(catalogs: KnownCatalogs, scenes: SteeredScenes) -> None:
+    await catalogs.refresh()
+    await scenes.refresh()
 
 
 def _beside(
@@ -267,7 +301,7 @@ def _beside(
 def _dependencies(
     settings: GatewaySettings,
     clients: PeerClients,
-    scenes: SceneFiles,
+    scenes: SteeredScenes,
     *,
     catalogs: KnownCatalogs,
     answers: AnswerQueue,

@@ -14,6 +14,7 @@ from retriever.adapters.photos import PhotoStore
 from retriever.backup.backups import Quota
 from retriever.catalog.faces import FaceRules
 from retriever.catalog.registry import Registry
+from retriever.catalog.scene_documents import SceneDocuments
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.columns.column_cache import Columns
@@ -33,6 +34,7 @@ from retriever.servicer.messages import JOB_OWNER
 from retriever.servicer.photos import PhotoServicer
 from retriever.servicer.products import ProductServicer
 from retriever.servicer.registry import CatalogListServicer, CatalogRegistryServicer
+from retriever.servicer.scenes import SceneServicer
 from retriever.servicer.shown_products import ShownProducts
 from retriever.servicer.synonyms import SynonymServicer
 from retriever.servicer.vectors import VectorServicer
@@ -131,6 +133,7 @@ def bindings(
             read_dictionaries(settings.dictionaries),
         ),
         SynonymServicer(catalogs, synonyms),
+        SceneServicer(catalogs, SceneDocuments(record, settings.scene_versions)),
         WebhookServicer(catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings))),
         WatchServicer(
             catalogs,

@@ -171,6 +171,10 @@ class RetrieverSettings(
     image_max_pixels: int = Field(default=50_000_000, ge=1024, le=500_000_000)
     """Maximum number of pixels of a photo. Must equal the embedder's limit."""
 
+    scene_versions: int = Field(default=20, ge=1, le=100)
+    """Published versions of a scene that the record keeps, the newest included. An older one can't
+    be published again."""
+
     import_delete_share: float = Field(default=0.2, ge=0, le=1)
     """Share of a catalog that closing a full import may delete without `force`, 0 to 1."""
 

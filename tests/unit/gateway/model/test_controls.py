@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.model import controls
-from gateway.model.controls import ControlRule, problems
+from gateway.model.controls import ControlRule, RequestCondition, problems
 from gateway.model.filters import carried
 from gateway.state.scenes import SceneFiles
 from sightline.common.v1 import filter_pb2
@@ -198,6 +198,59 @@ def test_the_scene_of_the_page_is_taken(tmp_path):
 def test_a_file_with_a_bad_control_is_refused_by_its_field(tmp_path, change, said):
     (tmp_path / "home.toml").write_text(FILE.replace(*change))
     assert said in SceneFiles(tmp_path).problems()["home.toml"]
+
+
+WHEN = """
+[controls.when]
+words = ["red wine"]
+markets = ["de"]
+audiences = ["vip"]
+filter = "brand = Aurora"
+"""
+
+
+def test_a_control_of_a_file_has_a_condition(tmp_path):
+    (tmp_path / "home.toml").write_text(FILE + WHEN)
+    _, own = SceneFiles(tmp_path).get("home").controls
+    assert own.said["when"] == (
+        'words: red wine; markets: de; audiences: vip; filter: brand = "Aurora"'
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("red wine", "!"), "[1].when.words[0] must contain a word"),
+        (("red wine", ""), "controls.1.when.words.0"),
+        (("vip", "V I P"), "[1].when.audiences[0] must be 1 to 64"),
+        (("brand = Aurora", "brand < A"), "controls.1.when.filter"),
+        (("words", "word"), "controls.1.when.word"),
+        ((WHEN, "[controls.when]\n"), "[1].when must have"),
+        (("[controls.when]", "[controls.when]\nsegments = []"), "controls.1.when.segments"),
+    ],
+)
+def test_a_file_with_a_bad_condition_is_refused_by_its_field(tmp_path, change, said):
+    (tmp_path / "home.toml").write_text(FILE + WHEN.replace(*change))
+    assert said in SceneFiles(tmp_path).problems()["home.toml"]
+
+
+def test_controls_for_different_requests_do_not_contradict_each_other():
+    def pinned(name, **when):
+        condition = RequestCondition(**when) if when else None
+        return ControlRule(name, ControlKind.PIN, ("p1",), place=1, when=condition)
+
+    assert list(controls.problems((pinned("a"), pinned("b", words=("red",))))) == []
+    same = (pinned("a", words=("red",)), pinned("b", words=("red",)))
+    assert [path for path, _ in controls.problems(same)] == ["[1].product_ids[0]", "[1].place"]
+
+
+def test_a_goal_of_exposure_has_no_condition():
+    goal = ControlRule(
+        *("a", ControlKind.BOOST, ("p1",)),
+        least_share=0.5,
+        when=RequestCondition(audiences=("vip",)),
+    )
+    assert [path for path, _ in controls.problems((goal,))] == ["[0].when"]
 
 
 def test_controls_are_compared_only_with_others_of_their_products(monkeypatch):

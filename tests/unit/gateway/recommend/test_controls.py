@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.causes import Peer
-from gateway.model.controls import ActiveControl, ControlRule, ControlState
+from gateway.model.controls import ActiveControl, ControlRule, ControlState, RequestCondition
 from gateway.model.errors import PeerUnavailable
 from gateway.model.explanation import ProductOutcome
 from gateway.model.filters import carried, of_words
 from gateway.model.plan import MOST_RANKED
-from gateway.model.query import AnswerScope
+from gateway.model.query import AnswerScope, RequestQuery, Signal, SignalKind
 from gateway.recommend.begin import begin
 from gateway.recommend.controls.active import activate_controls, inactive_reason
 from gateway.recommend.controls.moves import apply_boosts, apply_pins
@@ -230,7 +230,73 @@ async def test_without_controls_nothing_more_is_asked_or_sent():
     ],
 )
 def test_a_control_rests_outside_of_its_time_and_beyond_its_budget(control, time, why):
-    assert inactive_reason(ActiveControl(control, ""), time, {"./pin-1": 2, "home/pin-1": 9}) == why
+    counts = {"./pin-1": 2, "home/pin-1": 9}
+    assert inactive_reason(ActiveControl(control, ""), RequestQuery(), time, counts) == why
+
+
+def asking(text: str = "", market: str = "", *audiences: str, having: str = "") -> RequestQuery:
+    """Return a request with a text, a market, audiences and a filter."""
+    message = of_words(having).message if having else filter_pb2.Filter()
+    message.market_id = market
+    return RequestQuery(
+        signals=(Signal(0, SignalKind.TEXT, text=text),) if text else (),
+        audiences=audiences,
+        filter=carried(message),
+    )
+
+
+RED = asking(
+    "Rosé, or RED wines", "de", "vip", "device:phone", having="brand = Aurora AND stock > 3"
+)
+
+
+@pytest.mark.parametrize(
+    ("when", "query", "met"),
+    [
+        ({"words": ("wines red", "beer")}, RED, True),
+        ({"words": ("rose",)}, RED, True),
+        ({"words": ("red beer",)}, RED, False),
+        ({"words": ("红葡萄酒",)}, asking("法国红葡萄酒"), True),
+        ({"words": ("red",)}, RequestQuery(text="red shoes"), True),
+        ({"words": ("red",)}, RequestQuery(), False),
+        (
+            {"words": ("red",)},
+            RequestQuery(signals=(Signal(0, SignalKind.TEXT, text="red", negative=True),)),
+            False,
+        ),
+        ({"markets": ("at", "de")}, RED, True),
+        ({"markets": ("at",)}, RED, False),
+        ({"markets": ("at",)}, RequestQuery(), False),
+        ({"audiences": ("vip", "new")}, RED, True),
+        ({"audiences": ("device:desktop",)}, RED, False),
+        ({"filter": "brand = Aurora"}, RED, True),
+        ({"filter": "stock > 3 AND brand = Aurora"}, RED, True),
+        ({"filter": "brand = Aurora AND stock > 4"}, RED, False),
+        ({"filter": "brand = Aurora"}, RequestQuery(), False),
+        ({"words": ("red",), "markets": ("at",)}, RED, False),
+        ({"words": ("red",), "markets": ("de",), "audiences": ("vip",)}, RED, True),
+    ],
+)
+def test_a_control_applies_to_requests_that_meet_its_condition(when, query, met):
+    control = pin(1, "p1", when=RequestCondition(**when))
+    reason = inactive_reason(ActiveControl(control, "home"), query, 0, {})
+    assert reason == (None if met else ControlState.UNMET)
+
+
+async def test_a_scenes_control_applies_to_its_audience_alone():
+    shop = shop_with_photo()
+    hero = pin(1, "p2", when=RequestCondition(audiences=("vip",)))
+    shop.scenes.scenes["default"] = replace(shop.deps.scenes.get("default"), controls=(hero,))
+    vip = await recommend(by_photo(audiences=("vip",)), shop.deps)
+    other = await recommend(by_photo(), shop.deps)
+    assert ids(vip)[0] == "p2"
+    assert ids(other)[0] != "p2"
+    assert outcomes(other) == [("pin-1", "", "UNMET")]
+    explained = await explain(by_photo(), "p2", shop.deps)
+    assert [(each.control, each.state) for each in explained.resting] == [
+        ("pin-1", ControlState.UNMET)
+    ]
+    assert (await explain(by_photo(audiences=("vip",)), "p2", shop.deps)).resting == ()
 
 
 async def test_a_budget_is_that_of_first_pages_that_the_control_changed():

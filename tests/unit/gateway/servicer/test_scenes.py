@@ -1,4 +1,4 @@
-"""Scenes on the wire: listed, shown, checked and compared; none is changed."""
+"""Scenes on the wire: listed, shown, checked, compared and published."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -214,18 +214,18 @@ def test_a_bad_file_is_rejected_alone_and_a_metric_says_so(tmp_path):
 
     assert set(scenes.names()) - {*BUILT_IN} == {"home", "other", "sale"}
     assert scenes.get("home").over_fetch == 3.0
-    assert scenes.text("home") == GOOD
+    assert scenes.in_use("home").text == GOOD
     assert scenes.get("sale").over_fetch == 4.0
     assert sorted(scenes.problems()) == ["home.toml", "new.toml"]
     assert "plce" in scenes.problems("wines")["new.toml"]
-    assert STALE._value.get() == 1
+    assert STALE.labels("files")._value.get() == 1
     (tmp_path / "new.toml").unlink()
 
     put(tmp_path / "home.toml", GOOD)
     clock.now = 2.0
     assert set(scenes.names()) - {*BUILT_IN} == {"home", "other", "sale"}
     assert not scenes.problems()
-    assert STALE._value.get() == 0
+    assert STALE.labels("files")._value.get() == 0
 
 
 def test_a_bad_file_of_a_catalog_is_told_in_that_catalog_and_others_stand_in(tmp_path):
@@ -300,7 +300,7 @@ def test_a_bad_file_at_the_start_blocks_only_itself_and_names_the_culprit(tmp_pa
 
     assert culprit in scenes.problems()["home.toml"]
     assert scenes.get("sale").over_fetch == 3.0
-    assert STALE._value.get() == 1
+    assert STALE.labels("files")._value.get() == 1
     with pytest.raises(SceneNotFound, match="file of this scene is invalid"):
         scenes.get("home")
 
@@ -315,7 +315,7 @@ def test_a_built_in_scene_stands_in_for_a_file_that_is_bad_at_the_start(tmp_path
     put(tmp_path / "default.toml", GOOD)
     clock.now = 1.0
     assert scenes.get("").over_fetch == 3.0
-    assert STALE._value.get() == 0
+    assert STALE.labels("files")._value.get() == 0
 
 
 def test_a_file_whose_name_is_no_scene_name_is_rejected(tmp_path):
@@ -377,11 +377,11 @@ def test_a_catalog_s_own_folder_adds_to_and_replaces_the_others(tmp_path, capsys
     put(tmp_path / "shoes" / "home.toml", "over_fetch = ")
     clock.now = 1.0
     assert scenes.get("home", "wines").over_fetch == 5.0
-    assert STALE._value.get() == 1
+    assert STALE.labels("files")._value.get() == 1
     put(tmp_path / "shoes" / "home.toml", GOOD.replace("3.0", "7.0"))
     clock.now = 2.0
     assert scenes.get("home", "shoes").over_fetch == 7.0
-    assert STALE._value.get() == 0
+    assert STALE.labels("files")._value.get() == 0
 
 
 PAGES = Path(__file__).parents[4] / "docs" / "merchandise"

@@ -105,6 +105,7 @@ def test_another_shopper_changes_only_the_digest_that_is_never_stored(name):
 def test_no_list_is_taken_for_another_one():
     alike = (
         {"followed": ("x",)},
+        {"audiences": ("x",)},
         {"anchors": ("x",)},
         {"exclude_product_ids": ("anchors", "followed", "x")},
         {"anchors": ("followed", "x")},

@@ -16,6 +16,7 @@ from retriever.domain.collection_names import shaped
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.errors import CatalogExists, CatalogIsAlias, CatalogRemoving, CatalogsFull
 from retriever.domain.registry import FIELDS, CatalogUpdate, CatalogValues
+from retriever.domain.scenes import SceneText
 from retriever.domain.vectors import VectorWrite
 from retriever.record.tables import metadata
 from servicekit.catalogs.known import CatalogCopying, CatalogDeleted, CatalogState
@@ -97,6 +98,8 @@ async def test_a_copy_has_the_products_photos_and_vectors_of_the_catalog(
 ) -> None:
     await with_texts(here)
     synonyms = await here.record.set_synonyms("default", (SynonymRule(("wine", "vino")),), "")
+    draft = SceneText.of("home", "views = 1\n", "ann", "")
+    scene = await here.record.write_draft("default", draft, "")
     before = await here.products()
     clock.now += 10**9
     result = await copied(here, Offering(failures=1))
@@ -109,6 +112,7 @@ async def test_a_copy_has_the_products_photos_and_vectors_of_the_catalog(
     }
     assert await here.products("copy") == before == await here.products()
     assert await here.record.synonyms("copy") == synonyms
+    assert await here.record.scene("copy", "home") == scene
     photos = {name for catalog, name in here.photos.stored if catalog == "default"}
     assert {name for catalog, name in here.photos.stored if catalog == "copy"} == photos
     for name, count in (("visual-1", 5), ("texts", 1)):

@@ -10,6 +10,7 @@ import pytest
 
 from retriever.backup import backups, restores
 from retriever.catalog import products, takedowns
+from retriever.catalog.scene_documents import SceneDocuments
 from retriever.domain.collection_names import shaped
 from retriever.domain.errors import CatalogNotEmpty, ProductInvalid
 from retriever.domain.generation import (
@@ -19,6 +20,7 @@ from retriever.domain.generation import (
     IndexKind,
 )
 from retriever.domain.product import Amount, MarketDraft, Offer, ProductWrite
+from retriever.domain.scenes import ScenePublication, SceneText
 from retriever.domain.vectors import VectorWrite
 from retriever.record import tables
 from retriever.record.products import content_etag
@@ -333,6 +335,33 @@ async def test_synonyms_are_restored(here: Place, place: Callable[[str], Place])
     there = place("there")
     await there.restore(await here.back_up())
     assert await there.record.synonyms("default") == stored
+
+
+async def test_scenes_are_restored_unless_the_catalog_has_them(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    documents, there = SceneDocuments(here.record, 20), place("there")
+    for toml in ("views = 1\n", "views = 2\n"):
+        for scene in ("home", "sale"):
+            await documents.write("default", SceneText.of(scene, toml, "ann", "try"), "")
+            await documents.publish("default", ScenePublication(scene, "bob", in_advance=True))
+    await documents.write("default", SceneText.of("home", "views = 3\n", "ann", ""), "")
+    own = await there.record.write_draft(
+        "default", SceneText.of("sale", "views = 4\n", "ben", ""), ""
+    )
+    await there.restore(await here.back_up(), force=True)
+    stored = await here.record.scene("default", "home")
+    assert (len(stored.versions), await there.record.scene("default", "home")) == (2, stored)
+    assert await there.record.scene("default", "sale") == own
+
+
+async def test_a_scene_that_the_record_would_reject_is_damaged(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    wrong = replace(SceneText.of("home", "views = 1\n", "ann", ""), version="another")
+    await here.record.write_draft("default", wrong, "")
+    with pytest.raises(BackupDamaged):
+        await place("there").restore(await here.back_up())
 
 
 async def test_synonyms_that_were_set_since_the_restore_was_requested_are_kept(

@@ -90,12 +90,15 @@ async def test_what_is_written_is_what_release_040_reads(
     drawn = {made.uid, alias.etag}
     for name, row in ROWS.items():
         (stored,) = await db.read(lambda c, name=name: c.execute(_all(name)).all())
-        assert tuple("U" if cell in drawn else cell for cell in stored) == row
+        known = stored[: len(row)]  # later releases add columns at the end
+        assert tuple("U" if cell in drawn else cell for cell in known) == row
 
 
 async def test_what_release_040_wrote_is_read(record: Record, db: Database) -> None:
     for name, row in ROWS.items():
-        await db.write(lambda c, name=name, row=row: c.execute(_table(name).insert().values(row)))
+        table = _table(name)
+        named = dict(zip(table.c.keys(), row, strict=False))
+        await db.write(lambda c, table=table, named=named: c.execute(table.insert().values(named)))
     entry = await record.catalog_entry("shop")
     assert entry is not None
     assert (entry.uid, entry.values, entry.create_micros) == ("U", VALUES, 1000)

@@ -133,6 +133,7 @@ class RequestGroup(FilterGroup, SignalGroup):
         exclude: Product to leave out. Repeatable.
         anchor: Product of the page or cart that the request comes from. Repeatable.
         followed: Value that the shopper follows, such as an author. Repeatable.
+        audiences: Group that the visit belongs to, such as vip or device:phone. Repeatable.
         language: Language of the reasons: en (default) or zh.
         pin: Product and its fixed position, 1 to 200. Repeatable.
         boost: Product and the amount to add to its relevance (0 to 1 among the best 100).
@@ -150,6 +151,7 @@ class RequestGroup(FilterGroup, SignalGroup):
     exclude: Annotated[list[str] | None, options.words(metavar="ID")] = None
     anchor: Annotated[list[str] | None, options.words(metavar="ID")] = None
     followed: Annotated[list[str] | None, options.words(metavar="VALUE")] = None
+    audiences: Annotated[list[str] | None, options.words("--audience", metavar="NAME")] = None
     language: Annotated[str, options.words(metavar="CODE")] = ""
     pin: Annotated[list[str] | None, options.words(metavar="ID=PLACE")] = None
     boost: Annotated[list[str] | None, options.words(metavar="ID=AMOUNT")] = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ from sightline_client.cli.work.plain_commands import (
 )
 from sightline_client.client import SightlineClient
 from sightline_client.convert import from_wire
+from sightline_client.values.catalogs import SteeredBy
 
 app = PlainCommands(
     help="Create, change and list catalogs while the suite runs.",
@@ -51,6 +53,16 @@ _CATALOG_ID = argument(
     "CATALOG",
     "Id of the catalog: 1 to 63 of a-z, 0-9, - and _, starting with a-z or 0-9.",
 )
+
+
+class ScenesFrom(StrEnum):
+    """What steers the scenes of a catalog."""
+
+    FILES = "files"
+    RECORD = "record"
+
+
+_STEERED = "What steers the scenes of the catalog: files of the gateway, or published ones."
 _QUOTAS = "Factor of the quotas of each caller in this catalog, 0.01 to 100; default: 1."
 _WRITTEN = (
     _CATALOG_ID,
@@ -67,6 +79,12 @@ _WRITTEN = (
         "quota_share",
         Annotated[float | None, options.number("FACTOR", 0.01, 100, help=_QUOTAS)],
         None,
+    ),
+    Given(
+        "steered_by",
+        Annotated[ScenesFrom | None, typer.Option(help=_STEERED)],
+        None,
+        by=lambda given: SteeredBy[given.name],
     ),
 )
 app.call(

@@ -151,8 +151,8 @@ def findings(status: Status, gateway: str) -> Iterator[Finding]:
         yield Finding(
             _("scene file rejected: {problem}", problem=problem),
             _(
-                "correct the file, and check it: `sightline scenes check`; its former content "
-                "stays in use"
+                "correct it, and check it: `sightline scenes check`; its former content stays in "
+                "use"
             ),
         )
     for advice in status.advice:

@@ -5,18 +5,28 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import QUICK, Suite
 from sightline_client.cli.language import _
 from sightline_client.cli.show import scene_page, scenes
+from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import answer_pages
-from sightline_client.cli.work.plain_commands import PlainCommands
+from sightline_client.cli.work.plain_commands import (
+    Given,
+    PlainCommands,
+    argument,
+    deleted,
+    flag,
+    text,
+)
+from sightline_client.cli.work.plain_commands import etag as etag_option
 from sightline_client.client import SightlineClient
 from sightline_client.files.model import FileRefused
 
-app = PlainCommands(help="Show scenes, and the effect of a change.")
+app = PlainCommands(help="Show and publish scenes, and the effect of a change.")
 
 DIFF_SECONDS = 120.0
 DIFF = Suite(timeout=DIFF_SECONDS)
@@ -130,6 +140,140 @@ def diff(
     found = suite.run(asked)
     suite.show(found, lambda: scenes.difference(found))
     answer_pages.written(suite, html)
+
+
+@app.command()
+def draft(
+    *,
+    file: File,
+    name: Name = "",
+    comment: Annotated[str, options.words(metavar="TEXT")] = "",
+    etag: Annotated[str, options.words(metavar="ETAG")] = "",
+    suite: Suite = QUICK,
+) -> None:
+    """Store a file as the draft of a scene in the record. Answers do not change.
+
+    sightline scenes draft home.toml --comment "Christmas"
+
+    Args:
+        comment: What others should know about it.
+        etag: Replace the draft only if the scene still has this etag, as shown with --json; none:
+            only if the record does not have the scene.
+    """
+    scene, toml = name or file.stem, _text(file)
+    suite.answer(
+        lambda client: client.write_scene_draft(scene, toml, comment=comment, etag=etag),
+        scenes.document,
+    )
+
+
+_SCENE = argument("scene", "SCENE", "Name of the scene.")
+_COMMENT = text("comment", "TEXT", "What others should know about it.")
+_ETAG = etag_option("Change it only if it still has this etag, as shown with --json.")
+_IN_ADVANCE = flag(
+    "in_advance", "Publish it although files steer the catalog: for when the record does."
+)
+app.call(
+    "versions",
+    "Show the draft of a scene and its published versions, newest first.",
+    "scenes versions home",
+    SightlineClient.get_scene_document,
+    _SCENE,
+    shows=scenes.document,
+    suite=QUICK,
+)
+app.call(
+    "publish",
+    "Check the draft of a scene, and publish it. All gateways use it within 2 seconds.",
+    'scenes publish home --comment "Christmas"',
+    SightlineClient.publish_scene,
+    _SCENE,
+    _COMMENT,
+    _ETAG,
+    _IN_ADVANCE,
+    shows=scenes.document,
+)
+app.call(
+    "undo",
+    "Publish an earlier version of a scene again. A draft stays.",
+    "scenes undo home 3",
+    SightlineClient.publish_scene,
+    _SCENE,
+    Given("number", Annotated[int, typer.Argument(min=1, help="Its number: see `versions`.")]),
+    _COMMENT,
+    _ETAG,
+    shows=scenes.document,
+)
+app.call(
+    "delete",
+    "Delete a scene of the record. Requests then get the shared or built-in one of its name.",
+    ("scenes delete home", "scenes delete home --draft-only"),
+    SightlineClient.delete_scene_document,
+    _SCENE,
+    flag("draft_only", "Delete its draft alone."),
+    _ETAG,
+    shows=deleted("The record had no such scene or draft."),
+)
+
+
+@app.command("import")
+def import_(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", exists=True, file_okay=False)],
+    comment: Annotated[str, options.words(metavar="TEXT")] = "",
+    suite: Suite,
+) -> None:
+    """Publish the scenes of a folder's files in the record. Drafts of these scenes are replaced.
+
+    Files may steer the catalog meanwhile: `catalogs update --steered-by record` comes after it.
+
+    sightline scenes import scenes/
+
+    Args:
+        folder: Folder with a TOML file for each scene.
+        comment: What others should know about it.
+    """
+    texts = {file.stem: _text(file) for file in sorted(folder.glob("*.toml"))}
+
+    async def publish(client: SightlineClient) -> None:
+        for scene, toml in texts.items():
+            await client.write_scene_draft(scene, toml, comment=comment)
+            await client.publish_scene(scene, in_advance=True)
+
+    suite.run(publish)
+    _tell(suite, list(texts), phrase("{scenes:,} scenes published", scenes=len(texts)))
+
+
+@app.command()
+def export(
+    *,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", file_okay=False)],
+    suite: Suite,
+) -> None:
+    """Write the published scenes of the record into a folder, a file for each.
+
+    sightline scenes export scenes/
+
+    Args:
+        folder: Folder for the files. Files of the same names are replaced, all others stay.
+    """
+    found = suite.run(lambda client: client.list_scene_documents(with_texts=True))
+    texts = {each.scene: each.versions[0].toml for each in found.documents if each.versions}
+
+    def write() -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for scene, toml in texts.items():
+            (folder / f"{scene}.toml").write_text(toml, encoding="utf-8", newline="")
+
+    running.guarded(write)
+    _tell(suite, list(texts), phrase("{scenes:,} scenes written", scenes=len(texts)))
+
+
+def _tell(suite: Suite, names: list[str], for_people: Text) -> None:
+    if suite.json:
+        running.show_facts({"scenes": names})
+    else:
+        running.show(for_people)
 
 
 def _text(file: Path) -> str:

@@ -9,7 +9,7 @@ from rich.text import Text
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show import classified
 from sightline_client.cli.show.grids import grid, phrase, plain
-from sightline_client.cli.show.tables import PARTS, SEE, degraded
+from sightline_client.cli.show.tables import PARTS, SEE, degraded, resting
 from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values.answers import Move, MoveCause, RecommendedProduct, ScorePart
 from sightline_client.values.explanations import (
@@ -75,6 +75,7 @@ def explanation(value: Explanation) -> RenderableType:
     if value.branches:
         lines += [_branch_verdicts(value.branches), Text(_(BRANCHES_CAPTION), style="dim")]
     lines += _compared(value)
+    lines += resting(value.control_outcomes)
     return Group(*lines)
 
 

@@ -17,7 +17,7 @@ from sightline_client.convert import from_wire
 from sightline_client.files.audit import AuditSegment
 from sightline_client.values.answers import FoundProduct, Listing, RecommendedProduct, SearchResults
 from sightline_client.values.catalog import CategoryDoubt, PhotoMisfit
-from sightline_client.values.catalogs import Catalog, CatalogAlias
+from sightline_client.values.catalogs import Catalog, CatalogAlias, SteeredBy
 from sightline_client.values.evaluation import EvaluationVerdict
 from sightline_client.values.facets import Facet
 from sightline_client.values.fields import FieldKind, ProductField
@@ -169,6 +169,7 @@ def _catalog_state(catalog: Catalog) -> str:
     return state
 
 
+STEERED_BY = {SteeredBy.FILES: "files", SteeredBy.RECORD: "the record"}
 catalogs = ValueTable(
     Catalog,
     {
@@ -177,11 +178,12 @@ catalogs = ValueTable(
         "state": _catalog_state,
         "language": "language_code or –",
         "quota share": "quota_share:g",
+        "scenes from": lambda each: _(STEERED_BY.get(each.steered_by, str(each.steered_by))),
         "labels": lambda each: ", ".join(f"{name}={value}" for name, value in each.labels.items()),
         "created": lambda each: _("in the settings") if each.declared else moment(each.create_time),
     },
     empty="No catalogs are permitted by the token.",
-    spare=("created", "language", "quota share", "labels"),
+    spare=("created", "language", "quota share", "labels", "scenes from"),
 )
 catalog_aliases = ValueTable(
     CatalogAlias,

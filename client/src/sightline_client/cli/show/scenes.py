@@ -6,10 +6,12 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline.retriever.v1 import catalog_registry_service_pb2 as catalogs_pb
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show.grids import phrase, plain
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.show.value_tables import ValueTable
+from sightline_client.values.scenes import SceneDocument, SceneText
 
 FIGURES = {
     "gini_products": "inequality of exposure (Gini: 0 = all equal, 1 = one product has all)",
@@ -33,6 +35,8 @@ RECORDED = later(
     "The gateway has no request of the last hour, so candidates of recorded answers were ranked"
     " again: entries that select candidates do not show."
 )
+BY_FILES = later("This catalog is steered by files.")
+BY_RECORD = later("This catalog is steered by the record: scenes publish changes it.")
 NOT_REPLAYED = later("no: it selects the candidates")
 
 
@@ -41,9 +45,24 @@ _scenes = ValueTable(
     {
         "scene": "scene",
         "version": "version",
+        "from": lambda each: (
+            _("published version {number}", number=each.number) if each.number else _("a file")
+        ),
         "warnings": lambda each: str(len(each.warnings) or "–"),
     },
     right=("warnings",),
+)
+_texts = ValueTable(
+    SceneText,
+    {
+        "number": lambda each: str(each.number) if each.number else _("draft"),
+        "version": "version",
+        "author": "author or –",
+        "time": "create_time",
+        "comment": "comment or –",
+    },
+    right=("number",),
+    empty="It has no draft and no version.",
 )
 _changes = ValueTable(
     pb.SceneEntryChange,
@@ -94,7 +113,14 @@ def listing(value: pb.ListScenesResponse) -> RenderableType:
         for each in value.problems
     )
     warnings = (_problem(one, each) for one in value.scenes for each in one.warnings)
-    return Group(_scenes(value.scenes), *rejected, *warnings)
+    by_record = value.steered_by == catalogs_pb.STEERED_BY_RECORD
+    source = _(BY_RECORD if by_record else BY_FILES)
+    return Group(_scenes(value.scenes), Text(source), *rejected, *warnings)
+
+
+def document(value: SceneDocument) -> RenderableType:
+    """Show the draft of a scene and its versions, newest first."""
+    return _texts([*filter(None, [value.draft]), *value.versions])
 
 
 def _problem(scene: pb.SceneFile, value: pb.SceneProblem) -> Text:

@@ -12,7 +12,7 @@ from sightline_client.cli.show.grids import plain as plain  # noqa: PLC0414 (als
 from sightline_client.cli.show.value_tables import ValueTable, written
 from sightline_client.values import answers, operations
 from sightline_client.values.catalog import Availability
-from sightline_client.values.controls import ControlResult
+from sightline_client.values.controls import ControlOutcome, ControlResult
 
 PARTS = MappingProxyType(
     {
@@ -336,18 +336,7 @@ def _notes(value: answers.Recommendations) -> list[Text]:
     if value.missing_product_ids:
         missing = ", ".join(plain(product_id) for product_id in value.missing_product_ids)
         notes.append(phrase("Not in the catalog: {missing}", missing=missing, style="yellow"))
-    for each in value.control_outcomes:
-        if each.outcome is not ControlResult.APPLIED:
-            of = f"{each.scene}: {each.control}" if each.scene else each.control
-            became = each.outcome.lower().replace("_", " ")
-            notes.append(
-                phrase(
-                    "Control {of}: {product_id} {became}",
-                    of=plain(of),
-                    product_id=plain(each.product_id),
-                    became=became,
-                )
-            )
+    notes += resting(value.control_outcomes)
     notes += map(score_note, value.score_notes)
     if value.hidden_count:
         notes.append(
@@ -360,6 +349,19 @@ def _notes(value: answers.Recommendations) -> list[Text]:
         arms = ", ".join(map(plain, value.experiment_arms))
         notes.append(phrase("Experiment arms: {arms}", arms=arms))
     return notes
+
+
+def resting(values: Iterable[ControlOutcome]) -> Iterator[Text]:
+    """Yield why controls do not apply."""
+    for each in values:
+        if each.outcome is not ControlResult.APPLIED:
+            of = f"{each.scene}: {each.control}" if each.scene else each.control
+            yield phrase(
+                "Control {of}: {product_id} {became}",
+                of=plain(of),
+                product_id=plain(each.product_id),
+                became=each.outcome.lower().replace("_", " "),
+            )
 
 
 def score_note(value: answers.ScoreNote) -> Text:

@@ -13,10 +13,12 @@ from gateway.clients.columns import columns, columns_of
 from gateway.clients.peer_calls import A, PeerCaller, Q
 from gateway.model.peers import IndexState
 from gateway.model.query import AnswerScope
+from gateway.model.scene import PublishedScene
 from gateway.ports import RetrieverPort
 from servicekit.errors import FieldViolation, Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import idempotent
 from sightline.common.v1 import facet_pb2, filter_pb2, job_service_pb2, vector_pb2
+from sightline.gateway.v1 import admin_service_pb2 as admin_pb
 from sightline.gateway.v1.admin_service_pb2_grpc import AdminServiceStub
 from sightline.retriever.v1 import index_service_pb2 as index_pb
 from sightline.retriever.v1 import keyword_service_pb2 as keywords_pb
@@ -70,6 +72,16 @@ class RetrieverClient(RetrieverPort):
         self._admin = AdminServiceStub(channel)
         self._keywords = keywords_grpc.KeywordServiceStub(channel)
         self._caller = caller
+
+    async def published_scenes(self, catalog_id: str) -> Sequence[PublishedScene]:
+        """Return the newest versions of the scenes of a catalog."""
+        request = admin_pb.ListSceneDocumentsRequest(catalog_id=catalog_id, with_texts=True)
+        answer = await self._caller.call(self._admin.ListSceneDocuments, request)
+        return [
+            PublishedScene(document.scene, version.number, version.toml)
+            for document in answer.documents
+            for version in document.versions
+        ]
 
     async def search(
         self,

@@ -118,6 +118,7 @@ MEMBERS: Final[Mapping[str, Mapping[str, Any]]] = {
         "consent": True,
     },
     "SetSynonyms": {"rules": [{"terms": ["sparkling", "bubbly"]}]},
+    "WriteSceneDraft": {"toml": "category_weight = 0.1", "comment": "Christmas"},
     "UpdateCatalog": {"catalog": {"displayName": "Wine shop"}, "updateMask": "displayName"},
     "UpdateProducts": {
         "updates": [

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
 from gateway.model import filters
@@ -20,6 +20,7 @@ from sightline_rules.fast_dataclass import fast_dataclass
 from sightline_rules.ids import IdInvalidError, check_id
 from sightline_rules.messages import read
 from sightline_rules.rejections import words
+from sightline_rules.words import typed_words
 
 MOST_CONTROLS = 50
 MOST_FILTERS = 8
@@ -31,6 +32,10 @@ LAST_PLACE = 200
 MOST_BOOST = 10.0
 MOST_BUDGET = 10**12
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
+AUDIENCE = re.compile(r"[a-z0-9_.:-]{1,64}")
+AUDIENCE_WANTED = "must be 1 to 64 characters of a-z, 0-9, _, ., : and -"
+MOST_AUDIENCES = 16
+"""Maximum number of audiences of a request."""
 
 REQUEST = "."
 """Name used instead of a scene for controls of requests."""
@@ -64,6 +69,34 @@ def filter_of(value: object) -> object:
     raise ValueError("must be a text: 'brand = Aurora'")
 
 
+Terms = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(max_length=50)
+]
+
+
+@checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class RequestCondition:
+    """Requests that a control of a scene applies to: those that meet each part that is set."""
+
+    words: Terms = ()
+    """Terms: a text of the request has all words of one of them."""
+    markets: Terms = ()
+    """Ids: the request's market is one of them."""
+    audiences: Terms = ()
+    """The request names one of them."""
+    filter: Annotated[CallersFilter | None, BeforeValidator(filter_of)] = None
+    """The request's filter has each of its conditions."""
+
+    @property
+    def said(self) -> str:
+        """The parts that are set, as text."""
+        lists = {name: getattr(self, name) for name in ("words", "markets", "audiences")}
+        parts = [f"{name}: {', '.join(each)}" for name, each in lists.items() if each]
+        if self.filter is not None:
+            parts.append(f"filter: {words(read(self.filter.message))}")
+        return "; ".join(parts)
+
+
 @checked.dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class ControlRule:
     """One control; protos/sightline/gateway/v1/control.proto documents its limits."""
@@ -86,6 +119,8 @@ class ControlRule:
     """When it ceases to apply, exclusive, microseconds since 1970 (UTC); 0: no upper bound."""
     daily_budget: int = 0
     """0: no limit."""
+    when: RequestCondition | None = None
+    """For a control of a scene: the requests that it applies to; None: all."""
 
     @property
     def content(self) -> bytes:
@@ -116,6 +151,7 @@ class ControlRule:
             "by_merit": self.by_merit or "",
             **since,
             "daily_budget": self.daily_budget,
+            "when": self.when and self.when.said,
         }
         return {name: str(value) for name, value in entries.items() if value}
 
@@ -135,6 +171,7 @@ class ControlState(IntEnum):
     SEEN = 10
     COLLAPSED = 11
     UNAVAILABLE = 12
+    UNMET = 13
 
 
 @fast_dataclass(frozen=True, slots=True)
@@ -186,7 +223,7 @@ def problems(controls: Sequence[ControlRule]) -> Iterator[Problem]:
     for index, control in enumerate(controls):
         if not NAME.fullmatch(control.name) or names[control.name] > 1:
             yield f"[{index}].name", "must be 1 to 64 characters of a-z, 0-9, _ and -, and unique"
-        for field, problem in (*_own(control), *_subject(control)):
+        for field, problem in (*_own(control), *_subject(control), *_condition(control)):
             yield f"[{index}].{field}", problem
     yield from _contradictions(controls)
     yield from _goals(controls)
@@ -232,6 +269,24 @@ def _own_goal(control: ControlRule) -> Iterator[Problem]:
         yield "least_share", "must not be set together with boost or by_merit"
     if control.daily_budget:
         yield "daily_budget", "must not be set for a goal of exposure"
+
+
+def _condition(control: ControlRule) -> Iterator[Problem]:
+    """Yield the problems of a control's condition on requests."""
+    if (when := control.when) is None:
+        return
+    if not when.said:
+        yield "when", "must have words, markets, audiences or a filter"
+    if control.is_goal:
+        yield "when", "must not be set for a goal of exposure"
+    for index, term in enumerate(when.words):
+        if not typed_words(term):
+            yield f"when.words[{index}]", "must contain a word"
+    for index, name in enumerate(when.audiences):
+        if not AUDIENCE.fullmatch(name):
+            yield f"when.audiences[{index}]", AUDIENCE_WANTED
+    if when.filter is not None:
+        yield from filters.problems(when.filter, "when.filter")
 
 
 def _goals(controls: Sequence[ControlRule]) -> Iterator[Problem]:
@@ -302,7 +357,10 @@ def _contradictions(controls: Sequence[ControlRule]) -> Iterator[Problem]:
 
 
 def _meet(one: ControlRule, other: ControlRule) -> bool:
-    """Return whether the active periods of two controls overlap."""
+    """Return whether two controls may be active together: their periods overlap, for the same
+    requests. Of others the order of the list decides."""
+    if one.when != other.when:
+        return False
     ends = [each.end_time for each in (one, other) if each.end_time]
     return not ends or max(one.start_time, other.start_time) < min(ends)
 

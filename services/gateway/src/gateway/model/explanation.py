@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.model.controls import ControlOutcomes
 from gateway.model.peers import ReadLabel
 from sightline_core.answer import AnswerResult
 from sightline_core.degradations import Degradation
@@ -61,3 +62,5 @@ class ProductExplanation:
     """Lines read in photos, by index of the signal."""
     unread: tuple[int, ...] = ()
     """Signals whose labels were wanted and were not read."""
+    resting: ControlOutcomes = ()
+    """Controls that do not apply to the request."""

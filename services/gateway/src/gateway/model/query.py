@@ -206,6 +206,8 @@ class RequestQuery:
     """Products that the request is about, as given, most important first."""
     followed: tuple[str, ...] = ()
     """Attribute values that the shopper follows."""
+    audiences: tuple[str, ...] = ()
+    """Groups of visits that the request belongs to, as the caller names them."""
     candidates: tuple[GivenCandidate, ...] = ()
     """The only products that may be in the answer; empty: all of the catalog."""
     not_personal: bool = False

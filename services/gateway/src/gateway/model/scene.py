@@ -1,7 +1,7 @@
 """Scenes: named configurations of answers."""
 
 from collections.abc import Mapping
-from dataclasses import field, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -228,6 +228,25 @@ class Scene:
     def labels(self) -> Mapping[str, str]:
         """Fields of an answer's Versions that describe its scene."""
         return {"scene": self.name, "scene_version": self.version, "objective": self.objective}
+
+
+@dataclass(frozen=True, slots=True)
+class SceneInUse:
+    """A scene, and what it was read from."""
+
+    scene: Scene
+    text: str
+    number: int = 0
+    """Published version of the record; 0: a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedScene:
+    """A published version of the record."""
+
+    name: str
+    number: int
+    toml: str
 
 
 @lru_cache(KEPT_SCENES)

@@ -31,15 +31,6 @@ class _Trial:
     def get(self, name: str, catalog_id: str = "") -> Scene:
         return self.scene if name == self.scene.name else self.others.get(name, catalog_id)
 
-    def names(self, catalog_id: str = "") -> tuple[str, ...]:
-        return self.others.names(catalog_id)
-
-    def text(self, name: str, catalog_id: str = "") -> str:
-        return self.others.text(name, catalog_id)
-
-    def problems(self, catalog_id: str = "") -> Mapping[str, str]:
-        return self.others.problems(catalog_id)
-
 
 async def first_products(
     query: RequestQuery, scene: Scene, deps: RequestDependencies, places: int

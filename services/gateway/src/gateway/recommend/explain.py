@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gateway.model.causes import Peer
+from gateway.model.controls import ControlState
 from gateway.model.errors import NothingAvailable
 from gateway.model.explanation import BranchVerdict, ProductExplanation, ProductOutcome
 from gateway.model.plan import MOST_ASKED
@@ -56,21 +57,24 @@ async def explain(
     check(query, deps.catalogs)
     check_product(query, product_id)
     async with charged(replace(query, explain=True), deps, searches=2) as planned:
-        run, _ = await activate_controls(planned)
-        run, anchors = await resolve_anchors(await anchors_in_photo(run))
-        try:
-            row, columns = await _read(run, product_id)
-            if row is None:
-                return ProductExplanation(
-                    ProductOutcome.PRODUCT_NOT_FOUND, versions=versions_of(run)
-                )
-            left_out = await _left_out(run, product_id)
-        except ServiceError as error:
-            run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
-            raise NothingAvailable(run.trace.causes) from error
-        if left_out is not None:
-            return replace(left_out, row=row, versions=versions_of(run))
-        return await _placed(run, row, columns, anchors)
+        run, outcomes = await activate_controls(planned)
+        resting = [each for each in outcomes if each.state is not ControlState.APPLIED]
+        return replace(await _explained(run, product_id), resting=tuple(resting))
+
+
+async def _explained(run: RequestContext, product_id: str) -> ProductExplanation:
+    run, anchors = await resolve_anchors(await anchors_in_photo(run))
+    try:
+        row, columns = await _read(run, product_id)
+        if row is None:
+            return ProductExplanation(ProductOutcome.PRODUCT_NOT_FOUND, versions=versions_of(run))
+        left_out = await _left_out(run, product_id)
+    except ServiceError as error:
+        run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
+        raise NothingAvailable(run.trace.causes) from error
+    if left_out is not None:
+        return replace(left_out, row=row, versions=versions_of(run))
+    return await _placed(run, row, columns, anchors)
 
 
 async def _read(run: RequestContext, product_id: str) -> tuple[ProductRow | None, ProductColumns]:

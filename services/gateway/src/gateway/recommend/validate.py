@@ -182,6 +182,8 @@ def _violations(query: RequestQuery, signals_required: bool) -> Iterator[FieldVi
         yield from _anchor_violations(query.anchors)
     if query.followed:
         yield from _followed_violations(query.followed)
+    if query.audiences:
+        yield from _audience_violations(query.audiences)
     if query.candidates:
         yield from _candidate_violations(query)
     yield from _range_violations(query)
@@ -235,6 +237,14 @@ def _followed_violations(followed: Sequence[str]) -> Iterator[FieldViolation]:
             description = f"must have 1 to {MOST_VALUE} characters"
             yield FieldViolation(f"followed[{index}]", description)
     yield from _twice("followed", followed)
+
+
+def _audience_violations(audiences: Sequence[str]) -> Iterator[FieldViolation]:
+    if len(audiences) > controls.MOST_AUDIENCES:
+        yield FieldViolation("audiences", f"has more than {controls.MOST_AUDIENCES} entries")
+    for index, name in enumerate(audiences[: controls.MOST_AUDIENCES]):
+        if not controls.AUDIENCE.fullmatch(name):
+            yield FieldViolation(f"audiences[{index}]", controls.AUDIENCE_WANTED)
 
 
 def _candidate_violations(query: RequestQuery) -> Iterator[FieldViolation]:

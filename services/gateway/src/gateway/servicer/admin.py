@@ -1,6 +1,6 @@
 """AdminService on the wire."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import cast
 
@@ -16,7 +16,7 @@ from gateway.clients import messages
 from gateway.clients.embedder import EmbedderClient
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
-from gateway.ports import SceneSource
+from gateway.ports import ListedScenes
 from gateway.servicer.audit import AuditLog
 from gateway.servicer.experiments import ExperimentReports
 from gateway.servicer.passthrough import Passthrough
@@ -54,7 +54,8 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         catalogs: KnownCatalogs,
         passthrough: Passthrough,
         *,
-        scenes: SceneSource,
+        scenes: ListedScenes,
+        follow_scenes: Callable[[], Awaitable[None]],
         parse: ParseToml,
         embedder: EmbedderClient,
         ranker: RankerClient,
@@ -65,16 +66,19 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         deps: RequestDependencies,
         experiments: RunningExperiments | None = None,
     ) -> None:
-        """`parse`: of TOML texts of callers."""
+        """`parse`: of TOML texts of callers. `follow_scenes`: returns once this gateway uses what
+        is published."""
         self._catalogs = catalogs
         self._audited = AlsoNamed(catalogs, UNDECLARED)
-        self._scenes, self._parse = scenes, parse
+        self._scenes, self._parse, self._follow_scenes = scenes, parse, follow_scenes
         self._deps, self._prices = deps, deps.prices
         self._embedder, self._ranker, self._retriever = embedder, ranker, retriever
         self._audit = audit
         self._experiments, self._history_reads = experiments, deps.history_reads
         calls = SERVICE.methods_by_name
         self._erase_user = passthrough.call(calls["EraseUser"])
+        self._get_document = passthrough.call(calls["GetSceneDocument"])
+        self._publish = passthrough.call(calls["PublishScene"])
         self._reports = ExperimentReports(ranker, retriever)
         self._list_experiments = passthrough.call(calls["ListExperiments"])
         self._retire_space = passthrough.call(calls["RetireSpace"])

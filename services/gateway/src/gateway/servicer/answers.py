@@ -379,6 +379,7 @@ def explanation(
         versions=None if value.versions is None else messages.versions_message(value.versions),
         request_id=request_id,
         labels=_labels(value.labels, value.unread),
+        control_outcomes=map(_outcome, value.resting),
     )
     if value.row is not None:
         response.product.ClearField("markets")

@@ -1,6 +1,6 @@
 """AdminService's calls for scenes on the wire."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
 from functools import partial
@@ -13,21 +13,23 @@ from gateway.model.controls import ControlRule
 from gateway.model.errors import SceneInvalid, SceneNotFound
 from gateway.model.price import RequestPrice, diff_price, goals_price
 from gateway.model.query import AnswerScope, RequestQuery
-from gateway.model.scene import Scene
-from gateway.ports import SceneSource
+from gateway.model.scene import Scene, SceneInUse
+from gateway.ports import ListedScenes
 from gateway.recommend import scene_diff
 from gateway.recommend.anew import first_products, price_anew, without_costs
 from gateway.recommend.scene_diff import AnswerSample, RecentSample, SceneDiff, entry_changes
+from gateway.servicer.passthrough import Call
 from gateway.servicer.requests import admit, names_every_shopper, reads_costs
 from gateway.state.prices import RequestPrices
 from gateway.state.request_context import RequestDependencies
 from gateway.state.scenes.texts import ParseToml, read
 from servicekit import deadlines
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.errors import ServiceError
+from servicekit.errors import FieldViolation, ServiceError
 from servicekit.rpc.requests import RequestInvalid
 from servicekit.rpc.server import Context
 from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline.retriever.v1.catalog_registry_service_pb2 import STEERED_BY_FILES, STEERED_BY_RECORD
 from sightline_core.ranking import Objective
 
 DEFAULT = "default"
@@ -38,10 +40,14 @@ LAST_SECOND = 253_402_300_799
 
 
 class SceneCalls:
-    """Calls that list, show, check and compare scenes. They change none: scenes are files."""
+    """Calls that list, show, check, compare and publish scenes."""
 
     _catalogs: KnownCatalogs
-    _scenes: SceneSource
+    _scenes: ListedScenes
+    _get_document: Call
+    _publish: Call
+    _follow_scenes: Callable[[], Awaitable[None]]
+    """Returns once this gateway uses what is published."""
     _ranker: RankerClient
     _retriever: RetrieverClient
     _parse: ParseToml
@@ -54,16 +60,19 @@ class SceneCalls:
         """List the scenes that requests may name."""
         catalog_id = admit(request, self._catalogs)
         names = self._scenes.names(catalog_id)
-        found = (self._scenes.get(name, catalog_id) for name in names)
-        problems = file_problems(self._scenes, catalog_id)
-        return pb.ListScenesResponse(scenes=map(_file, found), problems=problems)
+        by_record = self._scenes.is_recorded(catalog_id)
+        return pb.ListScenesResponse(
+            scenes=[_file(self._scenes.in_use(name, catalog_id)) for name in names],
+            problems=file_problems(self._scenes, catalog_id),
+            steered_by=STEERED_BY_RECORD if by_record else STEERED_BY_FILES,
+        )
 
     async def GetScene(self, request: pb.GetSceneRequest, context: Context) -> pb.SceneFile:
         """Return a scene and its file."""
-        catalog_id = admit(request, self._catalogs)
-        found = _file(self._scenes.get(request.scene, catalog_id))
-        found.toml = self._scenes.text(request.scene, catalog_id)
-        return found
+        found = self._scenes.in_use(request.scene, admit(request, self._catalogs))
+        made = _file(found)
+        made.toml = found.text
+        return made
 
     async def CheckScene(
         self, request: pb.CheckSceneRequest, context: Context
@@ -72,7 +81,7 @@ class SceneCalls:
         catalog_id = admit(request, self._catalogs)
         name = request.scene or DEFAULT
         try:
-            found = await read(name, request.toml, self._parse)
+            found = await self._checked(catalog_id, name, request.toml)
         except SceneInvalid as error:
             return pb.CheckSceneResponse(
                 problems=[
@@ -83,13 +92,6 @@ class SceneCalls:
                     for item in error.violations
                 ]
             )
-        goals = [each for each in found.controls if each.is_goal]
-        filters = [each.filter for each in goals if each.filter is not None]
-        price = goals_price(filters, self._prices.products(catalog_id))
-        async with self._prices.places.held(price, catalog_id):
-            problems = await self._without_products(catalog_id, goals)
-        if problems:
-            return pb.CheckSceneResponse(problems=problems)
         warnings = [*_warnings(found), *await self._gone(catalog_id, found.ranking.model)]
         return pb.CheckSceneResponse(
             valid=True,
@@ -100,6 +102,35 @@ class SceneCalls:
                 for each in entry_changes(self._used(name, catalog_id), found)
             ],
         )
+
+    async def _checked(self, catalog_id: str, name: str, toml: str) -> Scene:
+        """Return the scene of a text. Raises SceneInvalid with all its problems."""
+        found = await read(name, toml, self._parse)
+        goals = [each for each in found.controls if each.is_goal]
+        filters = [each.filter for each in goals if each.filter is not None]
+        price = goals_price(filters, self._prices.products(catalog_id))
+        async with self._prices.places.held(price, catalog_id):
+            problems = await self._without_products(catalog_id, goals)
+        if problems:
+            raise SceneInvalid(*problems)
+        return found
+
+    async def PublishScene(
+        self, request: pb.PublishSceneRequest, context: Context
+    ) -> pb.SceneDocument:
+        """Publish a valid draft or version, which this gateway uses once the call returns."""
+        catalog_id = admit(request, self._catalogs)
+        document = await self._get_document(
+            pb.GetSceneDocumentRequest(catalog_id=catalog_id, scene=request.scene)
+        )
+        for text in (document.draft, *document.versions):
+            if text.toml and text.number == request.number:
+                await self._checked(catalog_id, request.scene, text.toml)
+                # What is published is what was checked.
+                request.etag = request.etag or document.etag
+        published: pb.SceneDocument = await self._publish(request)
+        await self._follow_scenes()
+        return published
 
     async def DiffScene(
         self, request: pb.DiffSceneRequest, context: Context
@@ -167,14 +198,14 @@ class SceneCalls:
 
     async def _without_products(
         self, catalog_id: str, goals: Iterable[ControlRule]
-    ) -> list[pb.SceneProblem]:
+    ) -> list[FieldViolation]:
         """Return a problem for each goal of exposure without products, which could never be
         reached; empty while the retriever does not answer."""
         try:
             return [
-                pb.SceneProblem(
-                    path=f"controls.{goal.name}.{'filter' if goal.filter else 'product_ids'}",
-                    text="the catalog has no such product, so that the goal could never be reached:"
+                FieldViolation(
+                    f"toml.controls.{goal.name}.{'filter' if goal.filter else 'product_ids'}",
+                    "the catalog has no such product, so that the goal could never be reached:"
                     " change it, or import the products first",
                 )
                 for goal in goals
@@ -211,7 +242,7 @@ def _within(path: str, given: int, most: int) -> None:
         raise RequestInvalid.at(path, f"is not within 0 and {most}")
 
 
-def file_problems(scenes: SceneSource, catalog_id: str) -> list[pb.SceneProblem]:
+def file_problems(scenes: ListedScenes, catalog_id: str) -> list[pb.SceneProblem]:
     """Return the invalid scene files that a catalog would use."""
     found = sorted(scenes.problems(catalog_id).items())
     return [pb.SceneProblem(path=file, text=problem) for file, problem in found]
@@ -224,8 +255,11 @@ def _without_costs(scene: Scene, sample: AnswerSample) -> Iterable[pb.SceneProbl
         yield pb.SceneProblem(path="objective", text=text)
 
 
-def _file(scene: Scene) -> pb.SceneFile:
-    return pb.SceneFile(scene=scene.name, version=scene.version, warnings=_warnings(scene))
+def _file(found: SceneInUse) -> pb.SceneFile:
+    scene, warnings = found.scene, _warnings(found.scene)
+    return pb.SceneFile(
+        scene=scene.name, version=scene.version, warnings=warnings, number=found.number
+    )
 
 
 def _warnings(scene: Scene) -> Iterable[pb.SceneProblem]:

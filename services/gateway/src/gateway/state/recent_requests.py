@@ -172,7 +172,7 @@ def _named(kept: _Kept) -> bool:
 
 def _size(query: RequestQuery) -> int:
     lists = (query.exclude_product_ids, query.anchors, query.followed, query.candidates)
-    items = sum(map(len, (*lists, query.signals, query.facets, query.controls)))
+    items = sum(map(len, (*lists, query.audiences, query.signals, query.facets, query.controls)))
     size = 0 if query.filter is None else len(query.filter.content)
     for signal in query.signals:
         size += len(signal.image) + len(signal.text) + len(signal.image_uri)

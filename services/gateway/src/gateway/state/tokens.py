@@ -147,16 +147,22 @@ def _asked(query: RequestQuery) -> list[bytes]:
         found += (control.content for control in query.controls)
     if query.listed or query.text:
         found += _texts("\0list", query.text, query.sort)
-    if query.as_typed:
-        found.append(b"\0as_typed")
-    if query.read_labels:
-        found.append(b"\0read_labels")
+    if query.as_typed or query.read_labels or query.audiences:
+        found += _options(query)
     if query.candidates:
         found.append(b"\0candidates")
         for each in query.candidates:
             found += _texts(each.product_id, repr(each.score))
     if query.grouping is not None:
         found += _texts("\0values", repr(query.grouping))
+    return found
+
+
+def _options(query: RequestQuery) -> list[bytes]:
+    flags = ("as_typed", "read_labels")
+    found = [f"\0{name}".encode() for name in flags if getattr(query, name)]
+    if query.audiences:
+        found += _texts("\0audiences", *sorted(set(query.audiences)))
     return found
 
 

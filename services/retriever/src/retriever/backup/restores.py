@@ -29,6 +29,7 @@ from retriever.backup.watches import (
     put_watch,
 )
 from retriever.catalog.deletions import sweep
+from retriever.domain import scenes
 from retriever.domain.archive import WATCH_PHOTOS, Row, generations_of, table_file
 from retriever.domain.collection_names import new_collection
 from retriever.domain.errors import ImageTakenDown, IndexParametersInvalid, SynonymsInvalid
@@ -42,6 +43,7 @@ from retriever.domain.generation import (
 )
 from retriever.domain.jobs import Progress, reporting
 from retriever.domain.product import MAX_PHOTOS
+from retriever.domain.scenes import SceneText
 from retriever.domain.synonyms import checked, loaded
 from retriever.domain.words import MOST_LABEL
 from retriever.ports.photos import Photos
@@ -139,6 +141,21 @@ def check_tables(reader: ArchiveReader, record: Record, progress: Progress) -> N
     for count, batch in enumerate(reader.rows("synonyms")):
         progress.add(0)
         _check_synonyms(batch, count)
+    for batch in reader.rows("scene_texts"):
+        progress.add(0)
+        _check_scenes(batch)
+
+
+def _check_scenes(batch: Sequence[Row]) -> None:
+    for row in batch:
+        made = SceneText.of(row["scene"], row["toml"], row["author"], row["comment"])
+        wrong = [*scenes.problems(made.scene, made.comment, made.toml)]
+        if (
+            wrong
+            or made.version != row["version"]
+            or not all(0 <= row[name] < 2**62 for name in ("number", "create_time"))
+        ):
+            raise _damaged("scene_texts", "holds an invalid scene")
 
 
 def _check_synonyms(batch: Sequence[Row], before: int) -> None:
@@ -358,6 +375,7 @@ async def _write(
     await each(joined(reader), partial(record.restore_products, catalog, before))
     await each(reader.rows("pending"), partial(record.restore_pending, catalog))
     await each(reader.rows("synonyms"), partial(record.restore_synonyms, catalog, before))
+    await each(by_scene(reader.rows("scene_texts")), partial(record.restore_scene, catalog))
 
     async def put_watches(batch: list[ArchivedWatch]) -> None:
         for archived in batch:
@@ -368,6 +386,12 @@ async def _write(
     await each(alerts, lambda batch: record.restore_alerts(catalog, batch))
     done = ("product_images", "watch_states", "watch_photos")
     progress.add(sum(reader.manifest.rows(table_file(name)) for name in done))
+
+
+def by_scene(batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
+    """Yield the texts of each scene, which are in order."""
+    for _, texts in groupby(chain.from_iterable(batches), lambda row: row["scene"]):
+        yield list(texts)
 
 
 async def in_turn(

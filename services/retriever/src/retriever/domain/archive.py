@@ -44,6 +44,9 @@ class ArchiveTable:
     columns: tuple[ArchiveColumn, ...]
     batch: int
     """Rows that are in memory at once, and in one row group."""
+    optional: bool = False
+    """Whether backups lack it where it has no rows: earlier releases can read these, and wrote no
+    others."""
 
     @property
     def member(self) -> str:

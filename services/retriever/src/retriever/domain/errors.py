@@ -25,6 +25,7 @@ ServiceError
 │   ├── ImageNotFound          IMAGE_NOT_FOUND
 │   ├── ImportNotFound         IMPORT_NOT_FOUND
 │   ├── GenerationNotFound     GENERATION_NOT_FOUND
+│   ├── SceneDocumentNotFound  SCENE_DOCUMENT_NOT_FOUND
 │   ├── WatchNotFound          WATCH_NOT_FOUND
 │   └── WebhookNotFound        WEBHOOK_NOT_FOUND
 ├── AlreadyExists
@@ -48,6 +49,7 @@ ServiceError
 │   ├── CatalogRemoving        CATALOG_REMOVING
 │   ├── CatalogIsAlias         CATALOG_IS_ALIAS
 │   ├── CatalogHasAlias        CATALOG_HAS_ALIAS
+│   ├── ScenesFromFiles        SCENES_FROM_FILES
 │   ├── WebhookKeysMissing     WEBHOOK_KEYS_MISSING
 │   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
@@ -63,6 +65,7 @@ ServiceError
 │   ├── CatalogsFull           CATALOGS_FULL
 │   ├── CatalogAliasesFull     CATALOG_ALIASES_FULL
 │   ├── GenerationsFull        GENERATIONS_FULL
+│   ├── SceneDocumentsFull     SCENE_DOCUMENTS_FULL
 │   ├── WatchesFull            WATCHES_FULL
 │   ├── WebhooksFull           WEBHOOKS_FULL
 │   ├── PhotosFull             PHOTO_STORE_FULL
@@ -103,6 +106,26 @@ class KeywordsInvalid(FieldsInvalid, reason="KEYWORDS_INVALID"):
 
 class SynonymsInvalid(FieldsInvalid, reason="SYNONYMS_INVALID"):
     """Rules of synonyms are out of their documented range, say the same twice, or form a loop."""
+
+
+class SceneDocumentNotFound(errors.NotFound, reason="SCENE_DOCUMENT_NOT_FOUND"):
+    message = "the record has no such scene of this catalog, or no such draft or version of it"
+
+
+class SceneDocumentsFull(errors.ResourceExhausted, reason="SCENE_DOCUMENTS_FULL"):
+    """Quota of a catalog's scenes exceeded."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the record has {most} scenes of this catalog: delete one first")
+
+
+class ScenesFromFiles(errors.FailedPrecondition, reason="SCENES_FROM_FILES"):
+    """The catalog is steered by files, so that a published scene would not be used."""
+
+    message = (
+        "this catalog is steered by files: change its files, or set steered_by of the catalog to"
+        " the record (UpdateCatalog)"
+    )
 
 
 class WebhookInvalid(FieldsInvalid, reason="WEBHOOK_INVALID"):

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
 from typing import Final
 
 from servicekit.catalogs.known import CatalogState, ListedCatalog
@@ -22,6 +23,13 @@ _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*")
 _LABEL = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
+class SteeredBy(StrEnum):
+    """What steers the scenes of a catalog."""
+
+    FILES = "files"
+    RECORD = "record"
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogValues:
     """Values of a catalog that callers may set."""
@@ -31,17 +39,21 @@ class CatalogValues:
     labels: tuple[tuple[str, str], ...] = ()
     """Names and values, sorted."""
     quota_share: float = 1.0
+    steered_by: SteeredBy = SteeredBy.FILES
 
     @property
     def etag(self) -> str:
         """Version of the values: equal values have the same."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+        values = asdict(self)
+        if self.steered_by is SteeredBy.FILES:
+            del values["steered_by"]  # as etags of release 0.40
+        return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 RETRIEVER: Final = "retriever"
 REMOVERS: Final = ("embedder", "ranker", RETRIEVER)
 """Services that remove what they have of a catalog."""
-FIELDS: Final = ("display_name", "language_code", "labels", "quota_share")
+FIELDS: Final = ("display_name", "language_code", "labels", "quota_share", "steered_by")
 """Paths of an update."""
 
 
@@ -64,6 +76,8 @@ class CatalogEntry:
     """Services that have removed it."""
     copied_from: str = ""
     """The catalog whose copy fills it; empty once it is complete."""
+    scenes_commit: int = 0
+    """The registry's commit that last changed its published scenes; 0: none did."""
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -76,8 +90,14 @@ class CatalogEntry:
     def listed(self) -> ListedCatalog:
         """The entry as services need it."""
         values = self.values
+        by_record = values.steered_by is SteeredBy.RECORD
         return ListedCatalog(
-            self.catalog_id, self.uid, self.state, values.language_code, values.quota_share
+            self.catalog_id,
+            self.uid,
+            self.state,
+            values.language_code,
+            values.quota_share,
+            f"{self.uid}-{self.scenes_commit}" if by_record else "",
         )
 
 

@@ -30,6 +30,7 @@ TABLES: Final[Mapping[str, tuple[Term, str]]] = {
     "webhook_dead_letters": (GOES, "with the webhook; at most 10,000"),
     "jobs": (GOES, "RETRIEVER_JOB_DAYS after the job has ended"),
     "synonyms": (BOUNDED, "one row a catalog"),
+    "scene_texts": (BOUNDED, "of 200 scenes the draft and RETRIEVER_SCENE_VERSIONS versions"),
     "sequences": (BOUNDED, "one row a catalog"),
     "catalogs": (BOUNDED, "RETRIEVER_MAX_CATALOGS; of removed ones the ids of the last 1,000"),
     "catalog_aliases": (BOUNDED, "until deleted; at most 200"),

@@ -118,7 +118,7 @@ def reserve_copy(
         raise CatalogExists
     CATALOGS.check_room(connection, most=most)
     made = CatalogEntry(target, values, uid, CatalogState.COPYING, now, now)
-    _save(session, replace(made, copied_from=source))
+    save_entry(session, replace(made, copied_from=source))
 
 
 def complete_copy(connection: Connection, now: int, target: str, uid: str) -> None:
@@ -127,7 +127,7 @@ def complete_copy(connection: Connection, now: int, target: str, uid: str) -> No
     found = CATALOGS.find(connection, target)
     if found is None or found.uid != uid or found.state is not CatalogState.COPYING:
         raise CatalogNotFound
-    _save(session, replace(found, state=CatalogState.ACTIVE, copied_from=""))
+    save_entry(session, replace(found, state=CatalogState.ACTIVE, copied_from=""))
 
 
 def abandon_copy(connection: Connection, now: int, target: str, uid: str, term_micros: int) -> None:
@@ -156,7 +156,7 @@ def update_catalog(
     changed = replace(found, values=update.applied(found.values), update_micros=now)
     if not CATALOGS.to_replace(found, changed, update.etag):
         return found
-    _save(session, changed)
+    save_entry(session, changed)
     return changed
 
 
@@ -186,7 +186,7 @@ def _delete(session: Session, found: CatalogEntry, term_micros: int) -> CatalogE
         delete_micros=session.now,
         purge_micros=session.now + term_micros,
     )
-    _save(session, deleted)
+    save_entry(session, deleted)
     return deleted
 
 
@@ -204,7 +204,7 @@ def undelete_catalog(connection: Connection, now: int, catalog_id: str) -> Catal
     if found.state is CatalogState.ACTIVE:
         return found
     restored = replace(found, state=CatalogState.ACTIVE, delete_micros=0, purge_micros=0)
-    _save(session, restored)
+    save_entry(session, restored)
     return restored
 
 
@@ -234,7 +234,7 @@ def begin_removals(
     begun = [replace(each, state=CatalogState.REMOVING) for each in found]
     if begun != found:
         for each in begun:
-            _save(session, each)
+            save_entry(session, each)
     return begun
 
 
@@ -251,7 +251,7 @@ def confirm_removal(
     if not confirmed.pending:
         confirmed = CatalogEntry(catalog_id, uid=uid, state=CatalogState.REMOVED, update_micros=now)
     if confirmed != found:
-        _save(session, confirmed)
+        save_entry(session, confirmed)
         _forget_oldest(connection)
 
 
@@ -277,6 +277,7 @@ def compact_words(connection: Connection) -> None:
         connection.exec_driver_sql("INSERT INTO keywords_index(keywords_index) VALUES('optimize')")
 
 
-def _save(session: Session, entry: CatalogEntry) -> None:
+def save_entry(session: Session, entry: CatalogEntry) -> None:
+    """Store an entry in the next commit of the registry."""
     session.take()
     CATALOGS.put(session.connection, entry, entry.catalog_id)

@@ -21,6 +21,7 @@ from retriever.record.tables import (
     product_images,
     product_vectors,
     products,
+    scene_texts,
     sequences,
     synonyms,
     vectors,
@@ -41,6 +42,7 @@ _OWN: Mapping[sa.Table, frozenset[str]] = {
         {"catalog_id", "write_seq", "write_time", "next_attempt", "backfill", "retried"}
     ),
     synonyms: frozenset({"catalog_id", "seq"}),
+    scene_texts: frozenset({"catalog_id"}),
     watches: frozenset({"catalog_id"}),
     watch_states: frozenset({"catalog_id"}),
     watch_alerts: frozenset(
@@ -60,10 +62,13 @@ _BATCHES = {
     "product_vectors": 512,
     "products": 500,
     "synonyms": 1,
+    "scene_texts": 100,
     "watch_states": 20,
 }
-"""26 MB at 1,280 dimensions; products have up to 200 kB, synonyms up to 7 MB, states 300 kB."""
+"""26 MB at 1,280 dimensions; products have up to 200 kB, synonyms up to 7 MB, texts of scenes
+64 KiB, states 300 kB."""
 _OTHERS = 2_000
+_OPTIONAL = frozenset({"scene_texts"})
 
 
 def _table(of: sa.Table, own: frozenset[str]) -> ArchiveTable:
@@ -73,7 +78,7 @@ def _table(of: sa.Table, own: frozenset[str]) -> ArchiveTable:
         if column.name not in own
     )
     batch = _BATCHES.get(of.name, _OTHERS)
-    return ArchiveTable(of.name, columns, batch)
+    return ArchiveTable(of.name, columns, batch, of.name in _OPTIONAL)
 
 
 def _kind(column: sa.Column[Any]) -> ColumnType:

@@ -49,6 +49,14 @@ from retriever.record.orphan_photos import (
     read_unknown,
     read_unnamed,
 )
+from retriever.record.scenes import (
+    delete_scene,
+    publish_scene,
+    read_scene,
+    read_scenes,
+    restore_scene,
+    write_draft,
+)
 from retriever.record.synonyms import (
     read_synonyms,
     read_synonyms_since,
@@ -196,6 +204,13 @@ class Record:
     synonyms_since = _reads(read_synonyms_since)
     set_synonyms = _writes_now(set_synonyms)
 
+    # Scenes
+    scene = _reads(read_scene)
+    scenes = _reads(read_scenes)
+    write_draft = _writes_now(write_draft)
+    publish_scene = _writes_now(publish_scene)
+    delete_scene = _writes_now(delete_scene)
+
     # Watches
     watch = _reads(watch_rows.read_watch)
     watches = _reads(watch_rows.read_watches)
@@ -270,6 +285,7 @@ class Record:
     restore_products = _writes_now(restoring.put_products)
     restore_pending = _writes_now(restoring.put_pending)
     restore_synonyms = _writes_now(restore_synonyms)
+    restore_scene = _writes_now(restore_scene)
     restore_watch = _writes_now(watch_rows.restore_watch)
     restore_alerts = _writes_now(watch_rows.restore_alerts)
     reach = _writes_now(session.reach)

@@ -89,10 +89,22 @@ catalogs = sa.Table(
     *_values("create_time", "update_time", "delete_time", "purge_time", kind=_Number),
     *_values("removed_by"),
     sa.Column("copied_from", _Text, nullable=False, server_default=""),
+    sa.Column("steered_by", _Text, nullable=False, server_default="files"),
+    sa.Column("scenes_commit", _Number, nullable=False, server_default="0"),
 )
 """The registry: catalogs that were created at run time, and values of declared ones. `labels`,
 `removed_by` (services): JSON. `copied_from`: the catalog whose copy fills it; empty once it is
-complete."""
+complete. `scenes_commit`: the registry's commit that last changed its published scenes."""
+
+scene_texts = sa.Table(
+    "scene_texts",
+    metadata,
+    *_keys("catalog_id", "scene"),
+    *_keys("number", kind=_Number),
+    *_values("toml", "version", "author", "comment"),
+    *_values("create_time", kind=_Number),
+)
+"""Scenes of catalogs: drafts (`number` 0) and published versions. `version`: hash of `toml`."""
 
 catalog_aliases = sa.Table(
     "catalog_aliases",

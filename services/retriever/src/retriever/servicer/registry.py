@@ -10,8 +10,8 @@ from servicekit.catalogs.known import KnownCatalogs
 from servicekit.catalogs.list_service import list_message
 from servicekit.config import DEFAULT_CATALOG
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.messages import value_of
-from servicekit.rpc.requests import enter, take_request_id
+from servicekit.rpc.messages import UnknownMember, value_of
+from servicekit.rpc.requests import RequestInvalid, enter, take_request_id
 from servicekit.rpc.server import Context
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1 import catalog_list_service_pb2_grpc, job_pb2
@@ -142,4 +142,9 @@ _alias = wire.message_of.writer(pb.CatalogAlias, CatalogAlias)
 
 def _values(message: pb.Catalog) -> CatalogValues:
     labels = sorted((each.name, each.value) for each in message.labels)
-    return value_of(CatalogValues, message, labels=tuple(labels))
+    try:
+        return value_of(CatalogValues, message, labels=tuple(labels))
+    except UnknownMember as error:
+        raise RequestInvalid.at(
+            f"catalog.{error.field}", "is not one of the known values"
+        ) from error

@@ -11,6 +11,8 @@ from gateway.model.controls import (
 )
 from gateway.model.filters import CallersFilter
 from gateway.model.plan import MOST_RANKED
+from gateway.model.query import RequestQuery
+from gateway.recommend.controls.conditions import is_met
 from gateway.state.request_context import RequestContext
 from servicekit.admission import access
 from sightline_core.changed import changed
@@ -32,7 +34,7 @@ async def activate_controls(run: RequestContext) -> tuple[RequestContext, Contro
         counts = await run.deps.exposures.of(run.query.catalog_id, budgeted, ask)
     active, outcomes = list[ActiveControl](), list[ControlOutcome]()
     for each in given:
-        reason = inactive_reason(each, run.time_micros, counts)
+        reason = inactive_reason(each, run.query, run.time_micros, counts)
         if reason is None:
             active.append(_with_boost(run, each))
         if reason is not None or each.control.kind is not ControlKind.PIN:
@@ -66,11 +68,13 @@ def _restricted(run: RequestContext, active: tuple[ActiveControl, ...]) -> Reque
 
 
 def inactive_reason(
-    given: ActiveControl, time_micros: int, counts: Mapping[str, int]
+    given: ActiveControl, query: RequestQuery, time_micros: int, counts: Mapping[str, int]
 ) -> ControlState | None:
-    """Return why a control is inactive at this time, with today's exposures; None if it is
-    active."""
+    """Return why a control is inactive for a request at this time, with today's exposures; None if
+    it is active."""
     control = given.control
+    if control.when is not None and not is_met(control.when, query):
+        return ControlState.UNMET
     if time_micros < control.start_time:
         return ControlState.NOT_YET
     if control.end_time and time_micros >= control.end_time:

@@ -6,10 +6,10 @@ files take effect. A gateway that starts with one knows no former content: it us
 the file would have replaced, if any.
 
 A subfolder named after a catalog holds that catalog's own scenes, which may replace others by name.
+In a catalog that the record steers, published scenes take their place (`recorded`).
 """
 
 import hashlib
-import re
 import time
 import tomllib
 from collections import defaultdict
@@ -23,16 +23,18 @@ from pydantic import ValidationError
 
 from gateway.model import scene_checks
 from gateway.model.errors import SceneNotFound
-from gateway.model.scene import Scene
+from gateway.model.scene import Scene, SceneInUse
 from servicekit.telemetry import get_logger
 from servicekit.watched_files import Reloaded, Unreadable, problems, read_each
+from sightline_rules.ids import SCENE_NAME, SCENE_NAME_WANTED
 
 DEFAULT = "default"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 STALE = Gauge(
     "sightline_gateway_scenes_stale",
-    "1 while a scene file is invalid: its former content stays in use.",
+    "1 while a scene file, or a published scene of the record, is invalid: its former content stays"
+    " in use. By source: files or record.",
+    ("source",),
     multiprocess_mode="livemax",
 )
 FILE_REJECTED = "the file of this scene is invalid; ListScenes says why"
@@ -45,19 +47,11 @@ class ScenesInvalid(Unreadable):
 
 
 @dataclass(frozen=True, slots=True)
-class _SceneFile:
-    """A valid scene file."""
-
-    scene: Scene
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class _SceneSet:
     """The files of all folders."""
 
-    files: Mapping[Path, _SceneFile]
-    by_catalog: Mapping[str, Mapping[str, _SceneFile]]
+    files: Mapping[Path, SceneInUse]
+    by_catalog: Mapping[str, Mapping[str, SceneInUse]]
     """By catalog and name; "": of all other catalogs."""
     problems: Mapping[Path, str]
     """Rejected files, each with its problem."""
@@ -78,11 +72,11 @@ class SceneFiles:
         """
         self._folder = folder
         self._catalogs = catalogs
-        self._files: Mapping[Path, _SceneFile] = {}
+        self._files: Mapping[Path, SceneInUse] = {}
         self._scenes = Reloaded(
             lambda: chain.from_iterable(map(_files, (*_shared(folder), *_own(folder)))),
             self._read,
-            stale=STALE.set,
+            stale=STALE.labels("files").set,
             clock=clock,
         )
 
@@ -98,12 +92,23 @@ class SceneFiles:
 
         Raises SceneNotFound.
         """
-        return self._find(name, catalog_id).scene
+        return self.in_use(name, catalog_id).scene
 
-    def text(self, name: str, catalog_id: str = "") -> str:
-        """Return the file of a scene, as it is in use; an empty name is "default". Raises
-        SceneNotFound."""
-        return self._find(name, catalog_id).text
+    def in_use(self, name: str, catalog_id: str = "") -> SceneInUse:
+        """Return the current scene of a catalog with its text; an empty name is "default".
+
+        Raises SceneNotFound.
+        """
+        found = self._of(catalog_id).get(name or DEFAULT)
+        if found is not None:
+            return found
+        if {f"{name}.toml", f"{catalog_id}/{name}.toml"} & self.problems(catalog_id).keys():
+            raise SceneNotFound(FILE_REJECTED)
+        raise SceneNotFound.among(name, self._of(catalog_id))
+
+    def is_recorded(self, catalog_id: str) -> bool:  # noqa: ARG002
+        """Return False: files steer all catalogs."""
+        return False
 
     def names(self, catalog_id: str = "") -> tuple[str, ...]:
         """Return the scenes' names, sorted."""
@@ -119,17 +124,9 @@ class SceneFiles:
                 found[f"{catalog_id}/{path.name}"] = text
         return found
 
-    def _of(self, catalog_id: str) -> Mapping[str, _SceneFile]:
+    def _of(self, catalog_id: str) -> Mapping[str, SceneInUse]:
         scenes = self._scenes.get().by_catalog
         return scenes.get(catalog_id, scenes[""])
-
-    def _find(self, name: str, catalog_id: str) -> _SceneFile:
-        found = self._of(catalog_id).get(name or DEFAULT)
-        if found is not None:
-            return found
-        if {f"{name}.toml", f"{catalog_id}/{name}.toml"} & self.problems(catalog_id).keys():
-            raise SceneNotFound(FILE_REJECTED)
-        raise SceneNotFound.among(name, self._of(catalog_id))
 
 
 def _files(folder: Path) -> Sequence[Path]:
@@ -150,7 +147,7 @@ def _own(folder: Path | None) -> Sequence[Path]:
 
 
 def _read(
-    folder: Path | None, catalogs: Collection[str] | None, former: Mapping[Path, _SceneFile]
+    folder: Path | None, catalogs: Collection[str] | None, former: Mapping[Path, SceneInUse]
 ) -> _SceneSet:
     """Read all files. An invalid one has its content of `former`. Raises ScenesInvalid if a folder
     is missing."""
@@ -160,7 +157,7 @@ def _read(
     own = _own(folder)
     paths = chain.from_iterable(map(_files, (*_shared(folder), *own)))
     found, problems = read_each(paths, _scene, former)
-    of_folder = defaultdict[Path, dict[str, _SceneFile]](dict)
+    of_folder = defaultdict[Path, dict[str, SceneInUse]](dict)
     for path, file in found.items():
         of_folder[path.parent][path.stem] = file
     shared = dict(chain.from_iterable(of_folder[each].items() for each in _shared(folder)))
@@ -172,11 +169,9 @@ def _read(
     )
 
 
-def _scene(path: Path) -> _SceneFile:
-    if not _NAME.fullmatch(path.stem):
-        raise ScenesInvalid(
-            f"{path}: a scene's name must be 1 to 64 characters of a-z, 0-9, _ and -"
-        )
+def _scene(path: Path) -> SceneInUse:
+    if not SCENE_NAME.fullmatch(path.stem):
+        raise ScenesInvalid(f"{path}: a scene's name {SCENE_NAME_WANTED}")
     try:
         content = path.read_bytes()
         version = hashlib.sha256(content).hexdigest()[:16]
@@ -190,4 +185,4 @@ def _scene(path: Path) -> _SceneFile:
         raise ScenesInvalid(f"{path}: {'; '.join(wrong)}")
     if idle := list(scene_checks.warnings(scene)):
         get_logger().warning("scene entries have no effect", file=str(path), problems=idle)
-    return _SceneFile(scene, text)
+    return SceneInUse(scene, text)

@@ -1,7 +1,6 @@
-"""Validation of scene texts that are not in use: entry by entry, as for files."""
+"""Validation of scene texts that are not files: entry by entry, as for files."""
 
 import hashlib
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import islice
 from typing import Any
@@ -13,10 +12,10 @@ from gateway.model.errors import SceneInvalid
 from gateway.model.scene import Scene
 from servicekit.decoding.untrusted_toml import TomlInvalid
 from servicekit.errors import FieldViolation
+from sightline_rules.ids import SCENE_NAME, SCENE_NAME_WANTED
 
 MOST_PROBLEMS = 100
 """Maximum number of reported entries."""
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 ParseToml = Callable[[str], Awaitable[Mapping[str, Any]]]
 """Return the entries of a TOML text. Raises TomlInvalid."""
@@ -27,8 +26,8 @@ async def read(name: str, text: str, parse: ParseToml) -> Scene:
 
     Raises SceneInvalid with the invalid entries.
     """
-    if not NAME.fullmatch(name):
-        raise SceneInvalid.at("scene", "must be 1 to 64 characters of a-z, 0-9, _ and -")
+    if not SCENE_NAME.fullmatch(name):
+        raise SceneInvalid.at("scene", SCENE_NAME_WANTED)
     try:
         entries = await parse(text)
         scene = Scene(name, hashlib.sha256(text.encode()).hexdigest()[:16], **entries)

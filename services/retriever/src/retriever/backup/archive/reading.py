@@ -74,16 +74,18 @@ class ArchiveReader:
         self._check_names()
 
     def _check_names(self) -> None:
-        known = [table.member for table in self._tables.values()]
+        known = {table.member: table for table in self._tables.values()}
         names = [file.name for file in self.manifest.files if file.name not in _PHOTOS]
         if set(names) - set(known):
             raise BackupVersionUnsupported("it holds tables of a newer version")
-        if names != known:
-            raise BackupDamaged(MANIFEST, f"must name {', '.join(known)}")
+        wanted = [name for name, table in known.items() if name in names or not table.optional]
+        if names != wanted:
+            raise BackupDamaged(MANIFEST, f"must name {', '.join(wanted)}")
+        self._held = [known[name] for name in names]
 
     def take_tables(self, progress: Progress) -> None:
         """Copy the tables into the spool, each checked against its hash."""
-        for table in self._tables.values():
+        for table in self._held:
             with self._backup.open(table.member) as file:
                 self._copy(table.name, file, progress)
 
@@ -111,4 +113,6 @@ class ArchiveReader:
     def rows(self, name: str) -> Iterator[list[Row]]:
         """Yield the rows of a table, in batches; after `take_tables`."""
         table = self._tables[name]
+        if table not in self._held:
+            return iter(())
         return self._spool.rows(table, self.manifest.rows(table.member))

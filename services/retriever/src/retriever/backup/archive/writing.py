@@ -70,6 +70,8 @@ def copy_tables(
 ) -> None:
     """Copy the tables of the spool into the backup. Raise StoppedError. Blocks."""
     for table in tables:
+        if table.optional and not rows[table.name]:
+            continue
         file = spool.files[table.name]
         file.seek(0)
         with writer.file(table.member) as out:

@@ -1,0 +1,54 @@
+"""Scenes in the record: drafts that are written, published, published again and deleted."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from retriever.domain import scenes
+from retriever.domain.registry import SteeredBy
+from retriever.domain.scenes import SceneDocument, ScenePublication, SceneText
+from retriever.record import Record
+from servicekit.errors import FieldViolation
+from servicekit.rpc.requests import RequestInvalid
+
+
+@dataclass(frozen=True, slots=True)
+class SceneDocuments:
+    """Use cases of scenes in the record."""
+
+    record: Record
+    keep: int
+    """Versions of a scene that are kept."""
+
+    async def list(self, catalog_id: str, *, texts: bool) -> tuple[list[SceneDocument], SteeredBy]:
+        """Return the scenes of a catalog, with the newest versions alone, and what steers it.
+        `texts`: whether these versions have theirs."""
+        entry = await self.record.catalog_entry(catalog_id)
+        found = await self.record.scenes(catalog_id, texts=texts)
+        return found, SteeredBy.FILES if entry is None else entry.values.steered_by
+
+    async def get(self, catalog_id: str, scene: str) -> SceneDocument:
+        """Return a scene with all texts. Raises RequestInvalid, SceneDocumentNotFound."""
+        _check(scenes.problems(scene))
+        return await self.record.scene(catalog_id, scene)
+
+    async def write(self, catalog_id: str, draft: SceneText, etag: str) -> SceneDocument:
+        """Store a draft. Raises RequestInvalid, EtagMismatch, SceneDocumentsFull."""
+        _check(scenes.problems(draft.scene, draft.comment, draft.toml))
+        return await self.record.write_draft(catalog_id, draft, etag)
+
+    async def publish(self, catalog_id: str, wanted: ScenePublication) -> SceneDocument:
+        """Publish a draft or a version, whose text the caller has checked. Raises RequestInvalid,
+        ScenesFromFiles, SceneDocumentNotFound, EtagMismatch."""
+        _check(scenes.problems(wanted.scene, wanted.comment))
+        return await self.record.publish_scene(catalog_id, wanted, self.keep)
+
+    async def delete(self, catalog_id: str, scene: str, *, draft_only: bool, etag: str) -> bool:
+        """Delete a scene, or its draft alone. Return whether it existed. Raises RequestInvalid,
+        EtagMismatch."""
+        _check(scenes.problems(scene))
+        return await self.record.delete_scene(catalog_id, scene, draft_only=draft_only, etag=etag)
+
+
+def _check(wrong: Iterable[FieldViolation]) -> None:
+    if found := list(wrong):
+        raise RequestInvalid(*found)

@@ -1,0 +1,96 @@
+"""Scenes of catalogs in the record: a draft, and published versions. Their texts are scene files,
+which the gateway checks before they are published."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+from servicekit.errors import FieldViolation
+from sightline_rules.ids import SCENE_NAME, SCENE_NAME_WANTED
+
+MOST_SCENES: Final = 200
+"""Scenes of a catalog."""
+MOST_BYTES: Final = 64 * 1024
+"""Bytes of a text."""
+MOST_COMMENT: Final = 500
+DRAFT: Final = 0
+"""Number of a draft. Published versions count from 1."""
+NO_DOCUMENT: Final = "none"
+"""Etag of a scene that the record does not have."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneText:
+    """A text of a scene: its draft, or a published version."""
+
+    scene: str
+    toml: str
+    """Empty where it was not asked for."""
+    version: str
+    """Hash of the text, as the gateway computes it of a file."""
+    author: str
+    """Name of the caller; empty: unknown."""
+    comment: str
+    number: int = DRAFT
+    create_micros: int = 0
+
+    @classmethod
+    def of(cls, scene: str, toml: str, author: str, comment: str) -> Self:
+        """Return a draft."""
+        version = hashlib.sha256(toml.encode()).hexdigest()[:16]
+        return cls(scene, toml, version, author, comment)
+
+
+@dataclass(frozen=True, slots=True)
+class SceneDocument:
+    """A scene of the record; without a draft and versions, one that the record does not have."""
+
+    scene: str
+    draft: SceneText | None = None
+    versions: tuple[SceneText, ...] = ()
+    """Newest first."""
+
+    @property
+    def newest(self) -> SceneText | None:
+        """The version in use, where the catalog is steered by the record."""
+        return self.versions[0] if self.versions else None
+
+    @property
+    def etag(self) -> str:
+        """Version of the document."""
+        latest = self.draft or self.newest
+        return NO_DOCUMENT if latest is None else latest.version
+
+    def text(self, number: int) -> SceneText | None:
+        """Return the draft or a version by its number; None: there is none."""
+        if number == DRAFT:
+            return self.draft
+        return next((each for each in self.versions if each.number == number), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ScenePublication:
+    """Request to publish a text of a scene."""
+
+    scene: str
+    author: str
+    number: int = DRAFT
+    comment: str = ""
+    """Empty: that of the text."""
+    etag: str = ""
+    """Required version of the document; empty: any."""
+    in_advance: bool = False
+    """Also while the catalog is steered by files."""
+
+
+def problems(scene: str, comment: str = "", toml: str | None = None) -> Iterator[FieldViolation]:
+    """Yield what is wrong with fields of a request; `toml`: None: it has no text."""
+    if not SCENE_NAME.fullmatch(scene):
+        yield FieldViolation("scene", SCENE_NAME_WANTED)
+    if len(comment) > MOST_COMMENT or "\0" in comment:
+        yield FieldViolation("comment", f"must have at most {MOST_COMMENT} characters, and no NUL")
+    if toml is not None and not 0 < len(toml.encode()) <= MOST_BYTES:
+        yield FieldViolation("toml", f"must have 1 to {MOST_BYTES} bytes")
+    if toml is not None and "\0" in toml:
+        yield FieldViolation("toml", "must not contain NUL")

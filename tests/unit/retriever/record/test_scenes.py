@@ -1,0 +1,238 @@
+"""Scenes in the record: drafts, published versions, and what tells gateways of them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from retriever.catalog.scene_documents import SceneDocuments
+from retriever.domain.errors import (
+    EtagMismatch,
+    SceneDocumentNotFound,
+    SceneDocumentsFull,
+    ScenesFromFiles,
+)
+from retriever.domain.registry import CatalogUpdate, CatalogValues, SteeredBy
+from retriever.domain.scenes import (
+    MOST_BYTES,
+    MOST_COMMENT,
+    MOST_SCENES,
+    SceneDocument,
+    ScenePublication,
+    SceneText,
+)
+from retriever.record import Record
+from servicekit.rpc.requests import RequestInvalid
+from tests.stores import each_engine
+from tests.unit.retriever.conftest import Clock
+
+pytestmark = each_engine
+
+SHOP = "shop"
+KEPT = 3
+
+
+@pytest.fixture
+def documents(record: Record) -> SceneDocuments:
+    return SceneDocuments(record, KEPT)
+
+
+async def steer(record: Record, by: SteeredBy = SteeredBy.RECORD) -> None:
+    """Let the record steer a catalog that settings declare."""
+    update = CatalogUpdate(CatalogValues(steered_by=by), ("steered_by",))
+    await record.update_catalog(SHOP, update, (SHOP,))
+
+
+async def write(
+    documents: SceneDocuments, toml: str, scene: str = "home", etag: str = "", author: str = "ann"
+) -> SceneDocument:
+    return await documents.write(SHOP, SceneText.of(scene, toml, author, ""), etag)
+
+
+async def publish(documents: SceneDocuments, scene: str = "home", **given: object) -> SceneDocument:
+    wanted = ScenePublication(scene, "bob")
+    return await documents.publish(SHOP, replace(wanted, **given))  # type: ignore[arg-type]
+
+
+async def revision(record: Record) -> str:
+    found = await record.catalog_list("")
+    assert found is not None
+    return next((each.scenes_revision for each in found.catalogs if each.catalog_id == SHOP), "")
+
+
+async def test_a_draft_is_published_as_the_next_version(
+    documents: SceneDocuments, record: Record, clock: Clock
+) -> None:
+    await steer(record)
+    written = await documents.write(SHOP, SceneText.of("home", "views = 1\n", "ann", "try"), "")
+    assert (written.versions, written.draft) == (
+        (),
+        replace(SceneText.of("home", "views = 1\n", "ann", "try"), create_micros=clock.now),
+    )
+    clock.now += 5
+    found = await publish(documents)
+    (version,) = found.versions
+    assert (found.draft, version.number, version.toml) == (None, 1, "views = 1\n")
+    assert (version.author, version.comment, version.create_micros) == ("bob", "try", clock.now)
+    await write(documents, "views = 2\n")
+    said = await publish(documents, comment="more")
+    assert [(each.number, each.comment) for each in said.versions] == [(2, "more"), (1, "try")]
+    assert await documents.get(SHOP, "home") == said
+
+
+async def test_an_earlier_version_is_published_again(
+    documents: SceneDocuments, record: Record
+) -> None:
+    await steer(record)
+    for toml in ("views = 1\n", "views = 2\n"):
+        await write(documents, toml)
+        await publish(documents)
+    await write(documents, "views = 3\n")
+    undone = await publish(documents, number=1)
+    assert [each.toml for each in undone.versions] == ["views = 1\n", "views = 2\n", "views = 1\n"]
+    assert undone.draft is not None, "a draft is not lost by an undo"
+    assert await publish(documents, number=1) == undone, "it is the newest already"
+    await publish(documents)
+    assert [each.number for each in (await documents.get(SHOP, "home")).versions] == [4, 3, 2]
+    with pytest.raises(SceneDocumentNotFound):
+        await publish(documents, number=1)  # KEPT versions are left
+
+
+async def test_two_authors_do_not_overwrite_each_other(
+    documents: SceneDocuments, record: Record
+) -> None:
+    await steer(record)
+    tasks = [write(documents, f"views = {n}\n", etag="none", author=f"a{n}") for n in (1, 2)]
+    first, second = await asyncio.gather(*tasks, return_exceptions=True)
+    (failed,) = [each for each in (first, second) if isinstance(each, BaseException)]
+    (stored,) = [each for each in (first, second) if isinstance(each, SceneDocument)]
+    assert isinstance(failed, EtagMismatch)
+    assert await documents.get(SHOP, "home") == stored
+    changed = await write(documents, "views = 3\n", etag=stored.etag)
+    with pytest.raises(EtagMismatch):
+        await write(documents, "views = 4\n", etag=stored.etag)
+    assert await write(documents, "views = 3\n", etag=stored.etag) == changed, "a repeated call"
+    with pytest.raises(EtagMismatch):
+        await publish(documents, etag=stored.etag)
+    published = await publish(documents, etag=changed.etag)
+    assert await publish(documents, etag=changed.etag) == published, "a repeated call"
+    assert await publish(documents) == published, "there is nothing to publish"
+    with pytest.raises(EtagMismatch):
+        await publish(documents, etag=stored.etag)
+    with pytest.raises(EtagMismatch):
+        await documents.delete(SHOP, "home", draft_only=False, etag=stored.etag)
+    with pytest.raises(SceneDocumentNotFound):
+        await publish(documents, "sale")
+
+
+async def test_gateways_are_told_of_published_scenes_alone(
+    documents: SceneDocuments, record: Record
+) -> None:
+    await write(documents, "views = 1\n")
+    assert await revision(record) == "", "files steer the catalog"
+    await steer(record)
+    steered = await revision(record)
+    await write(documents, "views = 2\n")
+    assert await revision(record) == steered != ""
+    await publish(documents)
+    published = await revision(record)
+    assert published != steered
+    await publish(documents, number=1)
+    assert await revision(record) == published
+    await write(documents, "views = 3\n")
+    assert await documents.delete(SHOP, "home", draft_only=True, etag="")
+    assert await revision(record) == published
+    assert await documents.delete(SHOP, "home", draft_only=False, etag="")
+    assert await revision(record) != published
+    assert not await documents.delete(SHOP, "home", draft_only=False, etag="")
+    await steer(record, SteeredBy.FILES)
+    assert await revision(record) == ""
+
+
+async def test_files_are_brought_before_the_record_steers(
+    documents: SceneDocuments, record: Record
+) -> None:
+    await write(documents, "views = 1\n")
+    with pytest.raises(ScenesFromFiles):
+        await publish(documents)
+    assert len((await publish(documents, in_advance=True)).versions) == 1
+    found, by = await documents.list(SHOP, texts=True)
+    assert ([each.scene for each in found], by) == (["home"], SteeredBy.FILES)
+    await steer(record)
+    assert (await documents.list(SHOP, texts=True))[1] is SteeredBy.RECORD
+
+
+async def test_a_list_has_drafts_without_texts_and_newest_versions(
+    documents: SceneDocuments, record: Record
+) -> None:
+    await steer(record)
+    for toml in ("views = 1\n", "views = 2\n"):
+        await write(documents, toml)
+        await publish(documents)
+    await write(documents, "views = 3\n")
+    await write(documents, "views = 4\n", "sale")
+    (home, sale), _ = await documents.list(SHOP, texts=True)
+    assert home.draft is not None
+    assert (home.draft.toml, home.draft.version) == ("", home.etag)
+    assert [(each.number, each.toml) for each in home.versions] == [(2, "views = 2\n")]
+    assert (sale.scene, sale.versions) == ("sale", ())
+    (plain, _), _ = await documents.list(SHOP, texts=False)
+    assert [(each.number, each.toml) for each in plain.versions] == [(2, "")]
+    assert plain.etag == home.etag
+    assert await documents.list("other", texts=True) == ([], SteeredBy.FILES)
+
+
+@pytest.mark.parametrize(
+    ("scene", "toml", "comment", "field"),
+    [
+        *((name, "a = 1", "", "scene") for name in ("", "a/b", "Ab", "ä", "🍷", "x" * 65, "-a")),
+        ("home", "", "", "toml"),
+        ("home", "#" + "ä" * (MOST_BYTES // 2), "", "toml"),
+        ("home", "a = '\0'", "", "toml"),
+        ("home", "a = 1", "x" * (MOST_COMMENT + 1), "comment"),
+        ("home", "a = 1", "\0", "comment"),
+    ],
+)
+async def test_what_no_scene_has_is_refused(
+    documents: SceneDocuments, scene: str, toml: str, comment: str, field: str
+) -> None:
+    with pytest.raises(RequestInvalid) as refused:
+        await documents.write(SHOP, SceneText.of(scene, toml, "ann", comment), "")
+    assert [each.field for each in refused.value.violations] == [field]
+    with pytest.raises(SceneDocumentNotFound):
+        await documents.get(SHOP, "home")
+
+
+async def test_the_largest_text_and_any_text_is_stored(documents: SceneDocuments) -> None:
+    toml = "#" * MOST_BYTES
+    assert (await write(documents, toml)).draft is not None
+    found = (await documents.get(SHOP, "home")).draft
+    assert found is not None
+    assert found.toml == toml
+    assert (await write(documents, "not = = toml 🍷", "sale")).draft is not None
+
+
+async def test_a_catalog_has_a_number_of_scenes(
+    documents: SceneDocuments, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MOST_SCENES == 200
+    monkeypatch.setattr("retriever.record.scenes.MOST_SCENES", 2)
+    for name in ("a", "b"):
+        await write(documents, "views = 1\n", name)
+    with pytest.raises(SceneDocumentsFull):
+        await write(documents, "views = 1\n", "c")
+    await write(documents, "views = 2\n", "b")
+    await documents.delete(SHOP, "a", draft_only=True, etag="")
+    await write(documents, "views = 1\n", "c")
+
+
+async def test_a_removed_catalog_keeps_no_scenes(documents: SceneDocuments, record: Record) -> None:
+    await steer(record)
+    await write(documents, "views = 1\n")
+    await publish(documents)
+    await write(documents, "views = 2\n")
+    while await record.remove_rows(SHOP, 1):
+        pass
+    assert (await documents.list(SHOP, texts=False))[0] == []

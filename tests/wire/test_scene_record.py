@@ -1,0 +1,179 @@
+"""Scenes of the record over real gRPC: a retriever, and two gateways that follow it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+
+import grpc
+import pytest
+
+from servicekit.admission.access import Role, rule
+from servicekit.status import from_rpc_error
+from sightline.gateway.v1 import admin_service_pb2 as pb
+from sightline.retriever.v1 import catalog_registry_service_pb2 as catalogs_pb
+from tests.fakes.gateway_wire import Suite, running
+from tests.unit.gateway.callers.conftest import entry
+from tests.unit.gateway.callers.test_admission import NAMES
+from tests.waiting import until
+from tests.wire.retriever_shop import Shop, exact_rows, refused, shop
+
+__all__ = ["exact_rows", "shop"]  # fixtures
+HOME = "over_fetch = 3.0\n"
+WRONG = 'over_fetch = 3.0\nplce = 1\n[[controls]]\nname = "a b"\nkind = "pin"\n'
+
+
+@pytest.fixture
+async def gateways(shop: Shop) -> AsyncIterator[tuple[Suite, Suite]]:
+    """Yield two gateways of one retriever."""
+    async with AsyncExitStack() as stack:
+        both = []
+        for _ in range(2):
+            one = await stack.enter_async_context(running(retriever_target=shop.target))
+            await one.gateway.start()
+            stack.push_async_callback(one.catalogs.stop)
+            both.append(one)
+        yield both[0], both[1]
+
+
+async def _steer(one: Suite, by: catalogs_pb.SteeredBy.ValueType) -> None:
+    request = catalogs_pb.UpdateCatalogRequest(catalog=catalogs_pb.Catalog(steered_by=by))
+    request.update_mask.paths.append("steered_by")
+    await one.admin.UpdateCatalog(request)
+
+
+async def _has(one: Suite, number: int) -> bool:
+    """Return whether a gateway uses a version of the scene."""
+    found = await one.admin.ListScenes(pb.ListScenesRequest())
+    return [each.number for each in found.scenes if each.scene == "home"] == [number]
+
+
+async def test_a_scene_is_drafted_published_and_undone_in_all_gateways(
+    gateways: tuple[Suite, Suite],
+) -> None:
+    first, second = gateways
+    await _steer(first, catalogs_pb.STEERED_BY_RECORD)
+    draft = await first.admin.WriteSceneDraft(
+        pb.WriteSceneDraftRequest(scene="home", toml=HOME, comment="a start", etag="none")
+    )
+    assert (draft.draft.toml, draft.draft.comment) == (HOME, "a start")
+    with refused("NOT_FOUND", "SCENE_NOT_FOUND"):
+        await first.admin.GetScene(pb.GetSceneRequest(scene="home"))
+    published = await first.admin.PublishScene(
+        pb.PublishSceneRequest(scene="home", etag=draft.etag)
+    )
+    assert [each.number for each in published.versions] == [1]
+    own = await first.admin.GetScene(pb.GetSceneRequest(scene="home"))
+    assert (own.number, own.toml, own.version) == (1, HOME, published.etag)
+    await until(partial(_has, second, 1))
+    listed = await second.admin.ListScenes(pb.ListScenesRequest())
+    assert listed.steered_by == catalogs_pb.STEERED_BY_RECORD
+
+    toml = HOME.replace("3.0", "4.0")
+    await second.admin.WriteSceneDraft(pb.WriteSceneDraftRequest(scene="home", toml=toml))
+    await second.admin.PublishScene(pb.PublishSceneRequest(scene="home"))
+    await until(partial(_has, first, 2))
+    await second.admin.PublishScene(pb.PublishSceneRequest(scene="home", number=1))
+    await until(partial(_has, first, 3))
+    assert (await first.admin.GetScene(pb.GetSceneRequest(scene="home"))).toml == HOME
+
+    await _steer(second, catalogs_pb.STEERED_BY_FILES)
+
+    async def by_files() -> bool:
+        found = await first.admin.ListScenes(pb.ListScenesRequest())
+        return "home" not in [each.scene for each in found.scenes]
+
+    await until(by_files)
+    with refused("FAILED_PRECONDITION", "SCENES_FROM_FILES"):
+        await first.admin.PublishScene(pb.PublishSceneRequest(scene="home", number=2))
+
+
+async def test_a_draft_that_the_check_refuses_is_not_published(
+    gateways: tuple[Suite, Suite],
+) -> None:
+    first, _ = gateways
+    await _steer(first, catalogs_pb.STEERED_BY_RECORD)
+    draft = await first.admin.WriteSceneDraft(pb.WriteSceneDraftRequest(scene="home", toml=WRONG))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await first.admin.PublishScene(pb.PublishSceneRequest(scene="home"))
+    error = from_rpc_error(caught.value)
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "SCENE_INVALID")
+    assert {each.field for each in error.violations} == {"toml.plce", "toml.controls"}
+    found = await first.admin.GetSceneDocument(pb.GetSceneDocumentRequest(scene="home"))
+    assert found == draft
+    assert await first.admin.DeleteSceneDocument(
+        pb.DeleteSceneDocumentRequest(scene="home", draft_only=True)
+    ) == pb.DeleteSceneDocumentResponse(deleted=True)
+    with refused("NOT_FOUND", "SCENE_DOCUMENT_NOT_FOUND"):
+        await first.admin.PublishScene(pb.PublishSceneRequest(scene="home"))
+
+
+async def test_two_authors_and_names_that_no_scene_has_are_refused(
+    gateways: tuple[Suite, Suite],
+) -> None:
+    first, second = gateways
+    draft = await first.admin.WriteSceneDraft(pb.WriteSceneDraftRequest(scene="home", toml=HOME))
+    with refused("ABORTED", "ETAG_MISMATCH"):
+        await second.admin.WriteSceneDraft(
+            pb.WriteSceneDraftRequest(scene="home", toml="views = 1\n", etag="none")
+        )
+    await second.admin.WriteSceneDraft(
+        pb.WriteSceneDraftRequest(scene="home", toml="views = 1\n", etag=draft.etag)
+    )
+    for name in ("", "a/b", "../x", "Home", "🍷", "a b", "x" * 65):
+        with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "scene"):
+            await first.admin.WriteSceneDraft(pb.WriteSceneDraftRequest(scene=name, toml=HOME))
+        with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "scene"):
+            await first.admin.PublishScene(pb.PublishSceneRequest(scene=name))
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "toml"):
+        await first.admin.WriteSceneDraft(
+            pb.WriteSceneDraftRequest(scene="home", toml="#" * (64 * 1024 + 1))
+        )
+    with refused("NOT_FOUND", "CATALOG_NOT_FOUND"):
+        await first.admin.WriteSceneDraft(
+            pb.WriteSceneDraftRequest(catalog_id="none", scene="home", toml=HOME)
+        )
+
+
+ANN, BEN = "a" * 40, "b" * 40
+
+
+async def test_a_merchandiser_steers_their_catalogs_under_their_name(
+    shop: Shop, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text(
+        entry("ann", ANN, '["merchandise"]') + entry("ben", BEN, '["operate"]', '["*"]')
+    )
+
+    def by(token: str) -> tuple[tuple[str, str]]:
+        return (("authorization", f"Bearer {token}"),)
+
+    async with running(retriever_target=shop.target, keys_file=keys) as suite:
+        draft = pb.WriteSceneDraftRequest(scene="home", toml=HOME)
+        await suite.admin.WriteSceneDraft(draft, metadata=by(ANN))
+        published = await suite.admin.PublishScene(
+            pb.PublishSceneRequest(scene="home", in_advance=True), metadata=by(BEN)
+        )
+        assert [each.author for each in published.versions] == ["ben"]
+        drafted = await suite.admin.WriteSceneDraft(
+            pb.WriteSceneDraftRequest(scene="home", toml="views = 1\n"), metadata=by(ANN)
+        )
+        assert (drafted.draft.author, drafted.versions[0].author) == ("ann", "ben")
+        with refused("PERMISSION_DENIED", "CATALOG_FORBIDDEN"):
+            draft.catalog_id = "other"
+            await suite.admin.WriteSceneDraft(draft, metadata=by(ANN))
+        with refused("PERMISSION_DENIED", "ROLE_MISSING"):
+            await suite.admin.UpdateCatalog(catalogs_pb.UpdateCatalogRequest(), metadata=by(ANN))
+
+
+def test_a_merchandiser_reads_and_changes_nothing_else() -> None:
+    permitted = {each for each in NAMES if Role.MERCHANDISE in rule(each).roles}
+    assert {each.removeprefix("sightline.gateway.v1.AdminService/") for each in permitted} == {
+        *("ListScenes", "GetScene", "CheckScene", "DiffScene", "GetSynonyms", "SetSynonyms"),
+        *("ListSceneDocuments", "GetSceneDocument", "WriteSceneDraft", "PublishScene"),
+        "DeleteSceneDocument",
+    }
+    assert all(rule(each).audited for each in permitted if rule(each).changes)
