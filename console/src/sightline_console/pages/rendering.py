@@ -1,5 +1,6 @@
 """Pages made of templates, in the language of their reader."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sightline_client.cli.show import explained, page, tables
@@ -21,6 +22,8 @@ class Pages:
         self._templates.globals.update(
             address=address,
             photo=_photo,
+            moment=_moment,
+            typed_moment=_typed_moment,
             first_photo=_first_photo,
             causes=explained.CAUSES,
             qualities=tables.QUALITIES,
@@ -30,6 +33,20 @@ class Pages:
     def render(self, template: str, **values: object) -> str:
         """Return a page as HTML."""
         return self._templates.get_template(f"{template}.html.j2").render(values)
+
+
+def _moment(value: object) -> str:
+    """Write a time for people."""
+    if not isinstance(value, datetime):
+        return ""
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if value.tzinfo else str(value)
+
+
+def _typed_moment(value: object) -> str:
+    """Write a time as a field holds it, in UTC."""
+    if not isinstance(value, datetime):
+        return ""
+    return (value.astimezone(UTC) if value.tzinfo else value).strftime("%Y-%m-%dT%H:%M")
 
 
 def _photo(item: RecommendedProduct | FoundProduct) -> str:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Scope
 
 from sightline_client.cli.language import _
 from sightline_console.pages.rendering import STATIC
-from sightline_console.screens import pictures, sign_in, try_it, why
+from sightline_console.screens import comparing, pictures, shelf, sign_in, try_it, why
 from sightline_console.screens.visit import Console, Screen, Visit, served
 from sightline_console.web.guard import LIVE, Guard, KnownHosts
 
@@ -19,6 +19,9 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("GET", try_it.PATH, try_it.show),
     ("POST", try_it.PATH, try_it.ask),
     ("GET", why.PATH, why.show),
+    ("GET", shelf.PATH, shelf.show),
+    ("POST", shelf.PATH, shelf.act),
+    ("GET", comparing.PATH, comparing.show),
     ("GET", "/sign-in", sign_in.show),
     ("POST", "/sign-in", sign_in.sign_in),
     ("POST", "/sign-out", sign_in.sign_out),

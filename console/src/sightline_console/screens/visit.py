@@ -21,6 +21,8 @@ LANGUAGE = "sightline-console-language"
 """Cookie of the language that the user chose."""
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 SIGN_IN = "/sign-in"
+_SECRET = ("csrf", "key")
+"""Fields of forms that no page shows again."""
 _STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.OUT_OF_RANGE: 400,
@@ -56,6 +58,8 @@ class Visit:
         self.client = console.client
         self.session_id = request.cookies.get(console.cookie) or new_id()
         self.session: Session | None = console.sessions.find(self.session_id)
+        self.sent: dict[str, str] = {}
+        """What the user typed, to be sent again if it was not taken; empty: that is no form."""
         chosen = request.cookies.get(LANGUAGE, "")
         accepted = request.headers.get("accept-language", "")
         self.language = chosen if chosen in LANGUAGES else language.preferred(accepted)
@@ -68,6 +72,8 @@ class Visit:
     async def form(self, most: int = forms.SMALL) -> forms.Form:
         """Return a form that one of the console's pages sent. Raises FormRejected."""
         found = await forms.read(self.request, most)
+        if not found.files:
+            self.sent = {name: each for name, each in found.fields.items() if name not in _SECRET}
         if not self.console.sessions.is_csrf(self.session_id, found.fields.get("csrf", "")):
             raise forms.FormRejected(403, _("This page was open for too long: send it once more."))
         return found
@@ -103,8 +109,9 @@ class Visit:
             "path": self.request.url.path,
             "signed_in": self.session is not None and bool(self.session.key),
             "catalog": self.client.catalog,
+            "sent": self.sent,
         }
-        return HTMLResponse(self.console.pages.render(template, **known, **values), status)
+        return HTMLResponse(self.console.pages.render(template, **{**known, **values}), status)
 
     def go(self, where: str) -> Response:
         """Lead to another page of the console."""
@@ -146,6 +153,9 @@ async def _answered(visit: Visit, screen: Screen) -> Response:
     except Unauthenticated:
         ended = visit.session_id.startswith(SIGNED_IN)
         visit.leave()
+        if visit.sent:
+            back = visit.request.url.path
+            return visit.page("sign_in", 401, back=back, problem="", ended=ended, unsent=visit.sent)
         back = visit.here if visit.request.method == "GET" else visit.request.url.path
         return visit.go(address(SIGN_IN, [("next", back), ("ended", "1" if ended else "")]))
     except SightlineError as error:

@@ -14,6 +14,8 @@ from sightline_client.values.photos import MAX_BYTES
 
 SMALL = 2**16
 """Maximum bytes of a form without a photo."""
+TEXTS = 2**19
+"""Maximum bytes of a form with texts of scenes."""
 LARGE = MAX_BYTES + 2**18
 """Maximum bytes of a form with a photo."""
 SECONDS = 30.0
@@ -24,7 +26,7 @@ before they have sent all."""
 UPLOADS = 8
 """Maximum number of forms with photos that arrive at once, half of them of one user."""
 _FIELDS = 64
-_FIELD_BYTES = 2**16
+_FIELD_BYTES = 2**18
 
 
 class FormRejected(Exception):
