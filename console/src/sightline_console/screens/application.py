@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Scope
 
 from sightline_client.cli.language import _
 from sightline_console.pages.rendering import STATIC
-from sightline_console.screens import comparing, pictures, shelf, sign_in, try_it, why
+from sightline_console.screens import comparing, importing, pictures, shelf, sign_in, try_it, why
 from sightline_console.screens.visit import Console, Screen, Visit, served
 from sightline_console.web.guard import LIVE, Guard, KnownHosts
 
@@ -22,6 +22,10 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("GET", shelf.PATH, shelf.show),
     ("POST", shelf.PATH, shelf.act),
     ("GET", comparing.PATH, comparing.show),
+    ("GET", importing.PATH, importing.show),
+    ("POST", importing.PATH, importing.act),
+    ("GET", "/import/{task_id}", importing.follow),
+    ("GET", "/import/{task_id}/rejected", importing.rejected),
     ("GET", "/sign-in", sign_in.show),
     ("POST", "/sign-in", sign_in.sign_in),
     ("POST", "/sign-out", sign_in.sign_out),

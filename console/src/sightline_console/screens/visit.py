@@ -13,9 +13,11 @@ from sightline_client.cli import language
 from sightline_client.cli.language import _
 from sightline_client.errors import SightlineError, Unauthenticated
 from sightline_console.pages.rendering import Pages
+from sightline_console.screens.product_files import Progress
 from sightline_console.web import forms, key
 from sightline_console.web.addresses import address, own
 from sightline_console.web.sessions import SIGNED_IN, Session, Sessions, new_id
+from sightline_console.web.tasks import Tasks
 
 LANGUAGE = "sightline-console-language"
 """Cookie of the language that the user chose."""
@@ -48,6 +50,7 @@ class Console:
     """Whether browsers send cookies by TLS alone."""
     sessions: Sessions = field(default_factory=Sessions)
     uploads: forms.Uploads = field(default_factory=forms.Uploads)
+    imports: Tasks[Progress] = field(default_factory=Tasks)
 
 
 class Visit:
@@ -68,6 +71,13 @@ class Visit:
     def here(self) -> str:
         """Address of the page, with its query."""
         return address(self.request.url.path, self.request.query_params.multi_items())
+
+    @property
+    def user(self) -> str:
+        """The user's key, else the address of their machine: whose uploads are counted together."""
+        client = self.request.client
+        own = self.session.key if self.session else ""
+        return own or (client.host if client else "")
 
     async def form(self, most: int = forms.SMALL) -> forms.Form:
         """Return a form that one of the console's pages sent. Raises FormRejected."""
