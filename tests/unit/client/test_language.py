@@ -115,6 +115,36 @@ def test_english_needs_no_catalog(monkeypatch: pytest.MonkeyPatch) -> None:
     assert _("{rows} written to {file}.", rows=3, file="a") == "3 written to a."
 
 
+def test_a_page_has_the_language_of_its_reader_in_any_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for environment in ("C", "zh_CN.UTF-8"):
+        monkeypatch.setenv("LC_ALL", environment)
+        before = language.translated()
+        with language.speaking("zh"):
+            assert language.translated()
+            with language.speaking("en"):
+                assert not language.translated()
+        assert language.translated() is before
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        ("", "en"),
+        ("zh", "zh"),
+        ("fr-FR, zh-Hans-CN;q=0.8, en;q=0.9", "en"),
+        ("en;q=0.1, zh-CN;q=0.2", "zh"),
+        ("zh-TW, zh-Hant", "en"),
+        ("*;q=x, zh;q=1.0000", "zh"),
+        ("zh;" * 9_999, "zh"),
+        ("," * 9_999 + "zh", "en"),
+    ],
+)
+def test_a_browser_says_what_its_user_reads(accepted: str, expected: str) -> None:
+    assert language.preferred(accepted) == expected
+
+
 def test_values_with_braces_are_shown_as_they_are(chinese: None) -> None:
     assert _("{path} has no product", path="{path}") == "{path} 中没有商品"
 
