@@ -76,7 +76,7 @@ class Asking:
                 self.tokens[kind].append(token)
 
     async def fill(self, catalog: str, nonce: str) -> None:
-        """Write products, searches and synonyms of an incarnation, always with the same ids."""
+        """Write products, searches, synonyms and a scene of an incarnation, always with the same ids."""
         made = [
             Product(product_id=f"p-{n}", title=f"chair {nonce} {n}", brand=f"Brand {nonce}")
             for n in range(4)
@@ -90,6 +90,10 @@ class Asking:
         rule = synonyms.SynonymRule(terms=["chair", nonce])
         await self.send(
             "SetSynonyms", synonyms.SetSynonymsRequest(catalog_id=catalog, rules=[rule])
+        )
+        await self.send(
+            "WriteSceneDraft",
+            admin.WriteSceneDraftRequest(catalog_id=catalog, scene="home", toml=f"# {nonce}"),
         )
 
     async def visit(self, catalog: str, visitors: str, nonce: str, count: int = 3) -> None:
@@ -142,6 +146,7 @@ class Asking:
             ("WriteEvents", WriteEventsRequest(catalog_id=catalog, events=[seen])),
             ("ListTopSearches", admin.ListTopSearchesRequest(catalog_id=catalog)),
             ("GetSynonyms", synonyms.GetSynonymsRequest(catalog_id=catalog)),
+            ("GetSceneDocument", admin.GetSceneDocumentRequest(catalog_id=catalog, scene="home")),
             ("ExportUser", privacy.ExportUserRequest(catalog_id=catalog, shopper=shopper)),
             ("ListJobs", ListJobsRequest(catalog_id=catalog)),
         )

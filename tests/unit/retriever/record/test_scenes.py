@@ -158,10 +158,10 @@ async def test_files_are_brought_before_the_record_steers(
     with pytest.raises(ScenesFromFiles):
         await publish(documents)
     assert len((await publish(documents, in_advance=True)).versions) == 1
-    found, by = await documents.list(SHOP, texts=True)
+    found, by = await documents.listed(SHOP, texts=True)
     assert ([each.scene for each in found], by) == (["home"], SteeredBy.FILES)
     await steer(record)
-    assert (await documents.list(SHOP, texts=True))[1] is SteeredBy.RECORD
+    assert (await documents.listed(SHOP, texts=True))[1] is SteeredBy.RECORD
 
 
 async def test_a_list_has_drafts_without_texts_and_newest_versions(
@@ -173,15 +173,15 @@ async def test_a_list_has_drafts_without_texts_and_newest_versions(
         await publish(documents)
     await write(documents, "views = 3\n")
     await write(documents, "views = 4\n", "sale")
-    (home, sale), _ = await documents.list(SHOP, texts=True)
+    (home, sale), _ = await documents.listed(SHOP, texts=True)
     assert home.draft is not None
     assert (home.draft.toml, home.draft.version) == ("", home.etag)
     assert [(each.number, each.toml) for each in home.versions] == [(2, "views = 2\n")]
     assert (sale.scene, sale.versions) == ("sale", ())
-    (plain, _), _ = await documents.list(SHOP, texts=False)
+    (plain, _), _ = await documents.listed(SHOP, texts=False)
     assert [(each.number, each.toml) for each in plain.versions] == [(2, "")]
     assert plain.etag == home.etag
-    assert await documents.list("other", texts=True) == ([], SteeredBy.FILES)
+    assert await documents.listed("other", texts=True) == ([], SteeredBy.FILES)
 
 
 @pytest.mark.parametrize(
@@ -235,4 +235,4 @@ async def test_a_removed_catalog_keeps_no_scenes(documents: SceneDocuments, reco
     await write(documents, "views = 2\n")
     while await record.remove_rows(SHOP, 1):
         pass
-    assert (await documents.list(SHOP, texts=False))[0] == []
+    assert (await documents.listed(SHOP, texts=False))[0] == []

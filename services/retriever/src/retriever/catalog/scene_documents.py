@@ -19,7 +19,9 @@ class SceneDocuments:
     keep: int
     """Versions of a scene that are kept."""
 
-    async def list(self, catalog_id: str, *, texts: bool) -> tuple[list[SceneDocument], SteeredBy]:
+    async def listed(
+        self, catalog_id: str, *, texts: bool
+    ) -> tuple[list[SceneDocument], SteeredBy]:
         """Return the scenes of a catalog, with the newest versions alone, and what steers it.
         `texts`: whether these versions have theirs."""
         entry = await self.record.catalog_entry(catalog_id)

@@ -24,7 +24,7 @@ class SceneServicer:
         self, request: pb.ListSceneDocumentsRequest, context: Context
     ) -> pb.ListSceneDocumentsResponse:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        found, steered_by = await self.documents.list(catalog, texts=request.with_texts)
+        found, steered_by = await self.documents.listed(catalog, texts=request.with_texts)
         listed = {"documents": map(_message, found), "steered_by": steered_by}
         return message_of(pb.ListSceneDocumentsResponse, listed)
 
