@@ -20,9 +20,7 @@ from tests.unit.console.conftest import ADDRESS, Browser, browser
 from tests.waiting import until
 
 OURS = b"id,title,price,currency\nw1,Barolo,12.50,EUR\nw2,Nebbiolo,9,EUR\n"
-THEIRS = (
-    "Artikelnummer;Bezeichnung;Verkaufspreis;Farbe\nw1;Rotwein <b>;12,50;rot\nw2;Sekt;9;\n".encode()
-)
+THEIRS = b"Artikelnummer;Bezeichnung;Verkaufspreis;Farbe\nw1;Rotwein <b>;12,50;rot\nw2;Sekt;9;\n"
 
 
 async def upload(web: Browser, content: bytes, name: str = "products.csv") -> httpx.Response:
