@@ -24,8 +24,6 @@ NOT = "-"
 """Stands for a column that is left out."""
 EDITED = 2**16
 """Maximum bytes of rejected rows that are edited on the page."""
-_READING = asyncio.Semaphore(2)
-"""Files that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,7 @@ async def show(visit: Visit) -> Response:
     if content is None:
         return _page(visit, _("This file is not kept any more: choose it again."), 400)
     try:
-        async with _READING:
+        async with visit.console.reading:
             found = await asyncio.to_thread(
                 product_files.preview, upload.name, content, upload.chosen
             )
@@ -62,7 +60,7 @@ async def show(visit: Visit) -> Response:
         if upload.chosen.columns is None:
             return _page(visit, str(error), 400)
         plain = _Upload(upload.file_id, upload.name, Chosen(currency=upload.chosen.currency))
-        async with _READING:
+        async with visit.console.reading:
             found = await asyncio.to_thread(
                 product_files.preview, upload.name, content, plain.chosen
             )

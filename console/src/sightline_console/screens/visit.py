@@ -1,5 +1,6 @@
 """A request of a browser, with all that a screen needs to answer it."""
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ LANGUAGE = "sightline-console-language"
 """Cookie of the language that the user chose."""
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 SIGN_IN = "/sign-in"
+READ_AT_ONCE = 2
 _SECRET = ("csrf", "key")
 """Fields of forms that no page shows again."""
 _STATUS = {
@@ -51,6 +53,8 @@ class Console:
     sessions: Sessions = field(default_factory=Sessions)
     uploads: forms.Uploads = field(default_factory=forms.Uploads)
     imports: Tasks[Progress] = field(default_factory=Tasks)
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_AT_ONCE))
+    """For files of products, which take memory and a processor while they are read."""
 
 
 class Visit:
