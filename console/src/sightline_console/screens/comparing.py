@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,14 +66,10 @@ async def show(visit: Visit) -> Response:
     asked = asked.without("shopper")
     held = await steering.steered(visit.client, asked.scene)
     effect = await asyncio.to_thread(steering.effect, held)
-    found, *pairs = await asyncio.gather(
-        _diff(visit, held),
-        *(
-            _pair(visit, replace(asked, shopper=each), effect)
-            for each in ("", *shoppers[:MOST_SHOPPERS])
-        ),
+    requests = [replace(asked, shopper=each) for each in ("", *shoppers[:MOST_SHOPPERS])]
+    (difference, problem), pairs = await asyncio.gather(
+        _diff(visit, held), _pairs(visit, requests, effect)
     )
-    difference, problem = found
     return visit.page(
         "compare",
         asked=asked,
@@ -86,6 +83,10 @@ async def show(visit: Visit) -> Response:
         recent=await _recent(visit, difference),
         words=scenes,
     )
+
+
+async def _pairs(visit: Visit, requests: Iterable[Asked], effect: Preview) -> list[Pair]:
+    return await asyncio.gather(*(_pair(visit, each, effect) for each in requests))
 
 
 async def _pair(visit: Visit, asked: Asked, effect: Preview) -> Pair:

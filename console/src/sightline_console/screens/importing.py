@@ -1,15 +1,15 @@
 """The screen "Import": a file of products, its columns, and what became of its rows."""
 
-import asyncio
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.responses import PlainTextResponse, Response
 
 from sightline_client.cli.language import _
 from sightline_client.errors import SightlineError
 from sightline_client.files import products
+from sightline_client.transport.threads import in_thread
 from sightline_console.screens import product_files
 from sightline_console.screens.product_files import MOST_BYTES, Chosen, FileUnread, Progress
 from sightline_console.screens.sign_in import admit
@@ -48,24 +48,25 @@ async def show(visit: Visit) -> Response:
     if not query.get("file"):
         return _page(visit)
     upload = _upload(query)
-    content = visit.kept(FILE, upload.file_id)
-    if content is None:
+    if visit.kept(FILE, upload.file_id) is None:
         return _page(visit, _("This file is not kept any more: choose it again."), 400)
     try:
-        async with visit.console.reading:
-            found = await asyncio.to_thread(
-                product_files.preview, upload.name, content, upload.chosen
-            )
+        return _columns(visit, upload, await _previewed(visit, upload))
     except FileUnread as error:
-        if upload.chosen.columns is None:
-            return _page(visit, str(error), 400)
-        plain = _Upload(upload.file_id, upload.name, Chosen(currency=upload.chosen.currency))
-        async with visit.console.reading:
-            found = await asyncio.to_thread(
-                product_files.preview, upload.name, content, plain.chosen
-            )
-        return _columns(visit, upload, found, str(error), 400)
-    return _columns(visit, upload, found)
+        problem = str(error)
+    if upload.chosen.columns is None:
+        return _page(visit, problem, 400)
+    try:
+        proposed = replace(upload, chosen=Chosen(currency=upload.chosen.currency))
+        return _columns(visit, upload, await _previewed(visit, proposed), problem, 400)
+    except FileUnread as error:
+        return _page(visit, str(error), 400)
+
+
+async def _previewed(visit: Visit, upload: _Upload) -> product_files.Preview:
+    content = visit.kept(FILE, upload.file_id) or b""
+    async with visit.console.reading:
+        return await in_thread(product_files.preview, upload.name, content, upload.chosen)
 
 
 def _upload(given: Mapping[str, str]) -> _Upload:

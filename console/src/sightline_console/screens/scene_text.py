@@ -235,20 +235,21 @@ def findings(path: str, said: str) -> Iterator[tuple[str, str]]:
 
 def line_of(text: str, path: str, said: str) -> int:
     """Return the line of an entry, from 1; 0: unknown."""
-    if told := re.search(r"\bline (\d+)", said):
-        return int(told[1]) if not path else 0
+    if not path:
+        told = re.search(r"\bline (\d+)", said)
+        return int(told[1]) if told else 0
     lines = text.split("\n")
     first, _dot, rest = path.partition(".")
     if at := re.fullmatch(r"controls(?:\[(\d+)\])?", first):
         place, _dot, key = (at[1], "", rest) if at[1] else rest.partition(".")
-        block = _block_of(text, lines, place)
-        key = re.split(r"[.\[]", key)[0]
+        block, head = _block_of(text, lines, place), True
     else:
-        table = first if rest else ""
-        block, key = _within(lines, table), rest or first
+        block, head = _within(lines, first if rest else ""), bool(rest)
+        key = rest or first
+    key = key.rpartition(".")[2].partition("[")[0]
     named = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=") if key else None
     inside = next((at + 1 for at in block if named and named.match(lines[at])), 0)
-    return inside or (block.start + 1 if block else 0)
+    return inside or (block.start + 1 if block and head else 0)
 
 
 def _block_of(text: str, lines: Sequence[str], place: str) -> range:
