@@ -76,7 +76,7 @@ class Asking:
                 self.tokens[kind].append(token)
 
     async def fill(self, catalog: str, nonce: str) -> None:
-        """Write products, searches, synonyms and a scene of an incarnation, always with the same ids."""
+        """Write products, searches, synonyms and a scene, always with the same ids."""
         made = [
             Product(product_id=f"p-{n}", title=f"chair {nonce} {n}", brand=f"Brand {nonce}")
             for n in range(4)

@@ -28,7 +28,14 @@ from sightline_client.values.operations import (
 )
 from sightline_client.values.privacy import Consents, Erasure, PrivacyBudget, Purpose
 from sightline_client.values.profiles import ProductProfile, Segments, ShopperProfile
-from sightline_client.values.scenes import SceneCheck, SceneDiff, SceneFile, SceneList
+from sightline_client.values.scenes import (
+    SceneCheck,
+    SceneDiff,
+    SceneDocument,
+    SceneDocuments,
+    SceneFile,
+    SceneList,
+)
 from sightline_client.values.spaces import Space
 from sightline_client.values.suggestions import TopSearches
 from sightline_client.values.synonyms import SynonymRule, Synonyms
@@ -1232,5 +1239,125 @@ class SyncAdminServiceCalls(SyncConnected):
                 since=since,
                 place_count=place_count,
                 timeout=timeout,
+            )
+        )
+
+    def list_scene_documents(
+        self, *, with_texts: bool = False, timeout: float | None = None
+    ) -> SceneDocuments:
+        """Return the scenes that the record has of a catalog, by name, at most 200: for each its
+        draft and its newest version. They are in use if the catalog is steered by the record
+        (``Catalog.steered_by``).
+
+        Args:
+            with_texts: If true, newest versions have their texts.
+        """
+        return self._loop.run(
+            self._client.list_scene_documents(with_texts=with_texts, timeout=timeout)
+        )
+
+    def get_scene_document(self, scene: str, *, timeout: float | None = None) -> SceneDocument:
+        """Return a scene of the record: its draft and all versions that are kept, with their texts.
+        Fails with SCENE_DOCUMENT_NOT_FOUND.
+
+        Args:
+            scene: Name of the scene.
+
+        Raises:
+            NotFound: SCENE_DOCUMENT_NOT_FOUND.
+        """
+        return self._loop.run(self._client.get_scene_document(scene, timeout=timeout))
+
+    def write_scene_draft(
+        self,
+        scene: str,
+        toml: str,
+        *,
+        comment: str = "",
+        etag: str = "",
+        timeout: float | None = None,
+    ) -> SceneDocument:
+        """Store the draft of a scene, in place of the former one. Answers do not change before
+        ``publish_scene``, which also checks the text. If it is the stored draft, nothing changes
+        and the etag is not compared. Fails with ETAG_MISMATCH, SCENE_DOCUMENTS_FULL.
+
+        Args:
+            scene: Name of the scene: 1 to 64 of a-z, 0-9, _ and -, starting with a letter or
+                digit.
+            toml: The file (TOML), at most 64 KiB.
+            comment: What others should know about it, up to 500 characters.
+            etag: Required version of the document; "none": there is no document yet. Default:
+                any.
+
+        Raises:
+            Conflict: ETAG_MISMATCH.
+            ResourceExhausted: SCENE_DOCUMENTS_FULL.
+        """
+        return self._loop.run(
+            self._client.write_scene_draft(scene, toml, comment=comment, etag=etag, timeout=timeout)
+        )
+
+    def publish_scene(
+        self,
+        scene: str,
+        *,
+        number: int = 0,
+        comment: str = "",
+        etag: str = "",
+        in_advance: bool = False,
+        timeout: float | None = None,
+    ) -> SceneDocument:
+        """Publish the draft of a scene as its next version, or an earlier version again, which
+        undoes later ones. The text is checked as by ``check_scene``, and rejected with
+        SCENE_INVALID and all its problems. All gateways use it within 2 seconds. Without a draft,
+        and for a text that the newest version has, nothing changes. Fails with
+        SCENE_DOCUMENT_NOT_FOUND (the document or the version), SCENES_FROM_FILES, ETAG_MISMATCH.
+
+        Args:
+            scene: Name of the scene.
+            number: Version that is published again. Default: the draft.
+            comment: What others should know about it, up to 500 characters. Default: the
+                comment of the draft or version.
+            etag: Required version of the document. Default: any.
+            in_advance: If true, a scene of a catalog that is steered by files is published too:
+                it is in use once the catalog is steered by the record. Otherwise that is rejected
+                with SCENES_FROM_FILES.
+
+        Raises:
+            InvalidRequest: SCENE_INVALID.
+            NotFound: SCENE_DOCUMENT_NOT_FOUND.
+            FailedPrecondition: SCENES_FROM_FILES.
+            Conflict: ETAG_MISMATCH.
+        """
+        return self._loop.run(
+            self._client.publish_scene(
+                scene,
+                number=number,
+                comment=comment,
+                etag=etag,
+                in_advance=in_advance,
+                timeout=timeout,
+            )
+        )
+
+    def delete_scene_document(
+        self, scene: str, *, draft_only: bool = False, etag: str = "", timeout: float | None = None
+    ) -> bool:
+        """Delete a scene of the record with its draft and versions, or its draft alone. Requests
+        that name the scene then get the built-in or shared one of that name, if any. Fails with
+        ETAG_MISMATCH.
+
+        Args:
+            scene: Name of the scene.
+            draft_only: If true, only the draft is deleted, and a document without versions with
+                it.
+            etag: Required version of the document. Default: any.
+
+        Raises:
+            Conflict: ETAG_MISMATCH.
+        """
+        return self._loop.run(
+            self._client.delete_scene_document(
+                scene, draft_only=draft_only, etag=etag, timeout=timeout
             )
         )

@@ -7,7 +7,7 @@ api/catalogs.py: change that and run ``make proto``.
 from collections.abc import Mapping
 
 from sightline_client._generated.base import SyncConnected
-from sightline_client.values.catalogs import Catalog
+from sightline_client.values.catalogs import Catalog, SteeredBy
 
 
 class SyncCatalogCalls(SyncConnected):
@@ -21,6 +21,7 @@ class SyncCatalogCalls(SyncConnected):
         language_code: str = "",
         labels: Mapping[str, str] | None = None,
         quota_share: float = 1.0,
+        steered_by: SteeredBy = SteeredBy.FILES,
         timeout: float | None = None,
     ) -> Catalog:
         """Create a catalog, which can be used as soon as this returns. Repeated with the same
@@ -32,6 +33,7 @@ class SyncCatalogCalls(SyncConnected):
             language_code: Language of answers to requests that name none; "" = English.
             labels: Up to 32, for tools of the operator.
             quota_share: Factor of the quotas of each caller in this catalog, 0.01 to 100.
+            steered_by: What steers the scenes of the catalog.
             timeout: Seconds; None = the client's.
         """
         return self._loop.run(
@@ -41,6 +43,7 @@ class SyncCatalogCalls(SyncConnected):
                 language_code=language_code,
                 labels=labels,
                 quota_share=quota_share,
+                steered_by=steered_by,
                 timeout=timeout,
             )
         )
@@ -53,11 +56,13 @@ class SyncCatalogCalls(SyncConnected):
         language_code: str | None = None,
         labels: Mapping[str, str] | None = None,
         quota_share: float | None = None,
+        steered_by: SteeredBy | None = None,
         etag: str = "",
         timeout: float | None = None,
     ) -> Catalog:
-        """Change the ``display_name``, ``language_code``, ``labels`` (all of them) or
-        ``quota_share`` of a catalog, unless None; ``catalog_id`` "" = that of this client.
+        """Change the ``display_name``, ``language_code``, ``labels`` (all of them),
+        ``quota_share`` or ``steered_by`` of a catalog, unless None; ``catalog_id`` "" = that of
+        this client.
         ``etag``: Aborted (ETAG_MISMATCH) if the catalog has changed since."""
         return self._loop.run(
             self._client.update_catalog(
@@ -66,6 +71,7 @@ class SyncCatalogCalls(SyncConnected):
                 language_code=language_code,
                 labels=labels,
                 quota_share=quota_share,
+                steered_by=steered_by,
                 etag=etag,
                 timeout=timeout,
             )

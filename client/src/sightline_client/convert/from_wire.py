@@ -177,10 +177,13 @@ from sightline_client.values.scenes import (
     ExposureFigure,
     SceneCheck,
     SceneDiff,
+    SceneDocument,
+    SceneDocuments,
     SceneEntryChange,
     SceneFile,
     SceneList,
     SceneProblem,
+    SceneText,
 )
 from sightline_client.values.shelf_plans import (
     PlanComparison,
@@ -297,6 +300,7 @@ suggestion = reader(
     filter=special.suggestion_filter,
 )
 scene_problem = reader(SceneProblem, gateway_admin_service_pb2.SceneProblem)
+scene_text = reader(SceneText, gateway_admin_service_pb2.SceneText)
 scene_entry_change = reader(SceneEntryChange, gateway_admin_service_pb2.SceneEntryChange)
 exposure_change = reader(ExposureChange, gateway_admin_service_pb2.ExposureChange)
 exposure_figure = reader(ExposureFigure, gateway_admin_service_pb2.ExposureFigure)
@@ -368,6 +372,7 @@ space_evaluation = reader(SpaceEvaluation, embedder_space_pb2.SpaceEvaluation)
 suggested = reader(Suggestions, gateway_recommendation_service_pb2.SuggestResponse)
 top_searches = reader(TopSearches, gateway_admin_service_pb2.ListTopSearchesResponse)
 scene_file = reader(SceneFile, gateway_admin_service_pb2.SceneFile)
+scene_document = reader(SceneDocument, gateway_admin_service_pb2.SceneDocument)
 scene_check = reader(SceneCheck, gateway_admin_service_pb2.CheckSceneResponse)
 expected_figure = reader(
     ExpectedFigure, gateway_admin_service_pb2.ExpectedFigure, currency="currency_code"
@@ -402,6 +407,7 @@ space = reader(
     fitted=special.space_fitted,
 )
 scene_list = reader(SceneList, gateway_admin_service_pb2.ListScenesResponse)
+scene_documents = reader(SceneDocuments, gateway_admin_service_pb2.ListSceneDocumentsResponse)
 scene_diff = reader(SceneDiff, gateway_admin_service_pb2.DiffSceneResponse)
 watch_rule = reader(WatchRule, retriever_watch_pb2.WatchRule)
 frames_answer = reader(FramesAnswer, retriever_watch_service_pb2.SendFramesResponse)

@@ -26,6 +26,18 @@ class CatalogState(StrEnum):
     """A copy fills it: no call may use it before the copy is complete."""
 
 
+class SteeredBy(StrEnum):
+    """What steers the scenes of a catalog. Built-in scenes, and files that are shared by all
+    catalogs, are used under names that it has no scene for."""
+
+    UNKNOWN = "UNKNOWN"
+    """Not set, or a value that this client is too old to know."""
+    FILES = "FILES"
+    """Files of the gateway."""
+    RECORD = "RECORD"
+    """The record: versions that ``publish_scene`` has published."""
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogAlias:
     """A name that stands for a catalog. A request that names it is a request to that catalog."""
@@ -81,3 +93,5 @@ class Catalog:
     copied_from: str
     """Catalog whose copy fills it, or ended before it was complete; such a catalog can be deleted,
     but not be used or restored. Empty for all others. Set by the server."""
+    steered_by: SteeredBy = SteeredBy.UNKNOWN
+    """What steers the scenes of the catalog, with their controls. Default: files."""

@@ -60,6 +60,8 @@ class ControlResult(StrEnum):
     it."""
     UNAVAILABLE = "UNAVAILABLE"
     """Data needed by the control could not be read; see ``degradations``."""
+    UNMET = "UNMET"
+    """The request does not meet the control's condition (``when`` in the scene's file)."""
 
 
 @dataclass(frozen=True, slots=True)

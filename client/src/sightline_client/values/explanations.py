@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from sightline_client.values.answers import Degradation, Move, Reason, ScorePart, Versions
 from sightline_client.values.catalog import Product
+from sightline_client.values.controls import ControlOutcome
 from sightline_client.values.signals import LabelLine
 
 
@@ -157,3 +158,6 @@ class Explanation:
     unsure_label_lines: Mapping[int, int] = field(default_factory=dict)
     """the numbers of lines that were found in photos and not read with confidence, by index of the
     signal: 1 to 64."""
+    control_outcomes: tuple[ControlOutcome, ...] = ()
+    """Controls of the request and its scene that do not apply to the request, and why. Empty if all
+    apply."""

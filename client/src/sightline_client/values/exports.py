@@ -51,6 +51,7 @@ from sightline_client.values.catalog import UpsertOutcome as UpsertOutcome
 from sightline_client.values.catalogs import Catalog as Catalog
 from sightline_client.values.catalogs import CatalogAlias as CatalogAlias
 from sightline_client.values.catalogs import CatalogState as CatalogState
+from sightline_client.values.catalogs import SteeredBy as SteeredBy
 from sightline_client.values.controls import Control as Control
 from sightline_client.values.controls import ControlKind as ControlKind
 from sightline_client.values.controls import ControlOutcome as ControlOutcome
@@ -155,10 +156,13 @@ from sightline_client.values.scenes import ExposureChange as ExposureChange
 from sightline_client.values.scenes import ExposureFigure as ExposureFigure
 from sightline_client.values.scenes import SceneCheck as SceneCheck
 from sightline_client.values.scenes import SceneDiff as SceneDiff
+from sightline_client.values.scenes import SceneDocument as SceneDocument
+from sightline_client.values.scenes import SceneDocuments as SceneDocuments
 from sightline_client.values.scenes import SceneEntryChange as SceneEntryChange
 from sightline_client.values.scenes import SceneFile as SceneFile
 from sightline_client.values.scenes import SceneList as SceneList
 from sightline_client.values.scenes import SceneProblem as SceneProblem
+from sightline_client.values.scenes import SceneText as SceneText
 from sightline_client.values.shelf_plans import PlanComparison as PlanComparison
 from sightline_client.values.shelf_plans import PlanCount as PlanCount
 from sightline_client.values.shelf_plans import PlanFinding as PlanFinding

@@ -4,6 +4,9 @@ Made from the contract by client/generator: change that or its tables, and run `
 """
 
 from dataclasses import dataclass
+from datetime import datetime
+
+from sightline_client.values.catalogs import SteeredBy
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,9 +15,28 @@ class SceneProblem:
 
     path: str
     """Entry, e.g. "diversity.brand_cap". Empty for the whole file. In lists of invalid files: the
-    file, e.g. "home.toml", or "wines/home.toml" of the catalog "wines"."""
+    file, e.g. "home.toml", or "wines/home.toml" of the catalog "wines"; of a version of the record
+    "home (version 3)"."""
     text: str
     """The problem, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneText:
+    """A text of a scene: its draft, or a published version."""
+
+    number: int
+    """Number of the version, from 1. 0: the draft."""
+    toml: str
+    """The file (TOML). Empty in lists, but for newest versions if they were asked for."""
+    version: str
+    """Hash of the text, as in Versions."""
+    author: str
+    """Name of the caller who wrote the draft, or published the version. Empty: unknown."""
+    comment: str
+    """What the author said about it."""
+    create_time: datetime | None
+    """When it was written or published (UTC)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +120,22 @@ class SceneFile:
     """The file (TOML). Empty in lists."""
     warnings: tuple[SceneProblem, ...]
     """Warnings about entries of a valid file."""
+    number: int = 0
+    """Published version of the record that is in use, from 1. 0: a file."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneDocument:
+    """A scene of the record. Its texts are scene files."""
+
+    scene: str
+    """Name of the scene."""
+    draft: SceneText | None
+    """The draft. None: there is none."""
+    versions: tuple[SceneText, ...]
+    """Published versions, newest first; in lists the newest alone."""
+    etag: str
+    """Version of the document: that of its draft, else that of its newest version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +183,18 @@ class SceneList:
     """Scenes by name."""
     problems: tuple[SceneProblem, ...]
     """Invalid files, as in ``status``."""
+    steered_by: SteeredBy = SteeredBy.UNKNOWN
+    """What steers the scenes of the catalog."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneDocuments:
+    """The scenes of the record."""
+
+    documents: tuple[SceneDocument, ...]
+    """Scenes by name, at most 200."""
+    steered_by: SteeredBy
+    """What steers the scenes of the catalog."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sightline/common/v1/access.proto\x12\x13sightline.common.v1\x1a google/protobuf/descriptor.proto\"\xac\x01\n\x06\x41\x63\x63\x65ss\x12(\n\x05roles\x18\x01 \x03(\x0e\x32\x19.sightline.common.v1.Role\x12\r\n\x05\x61\x64min\x18\x02 \x01(\x08\x12\x0f\n\x07\x61udited\x18\x03 \x01(\x08\x12\x10\n\x08no_alias\x18\x04 \x01(\x08\x12(\n\x05owner\x18\x05 \x01(\x0e\x32\x19.sightline.common.v1.Peer\x12\x0e\n\x06priced\x18\x06 \x01(\x08\x12\x0c\n\x04once\x18\x07 \x01(\x08*\xb6\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_READ\x10\x01\x12\x0f\n\x0bROLE_EVENTS\x10\x02\x12\x10\n\x0cROLE_CATALOG\x10\x03\x12\x0f\n\x0bROLE_MODELS\x10\x04\x12\x10\n\x0cROLE_PRIVACY\x10\x05\x12\x10\n\x0cROLE_OPERATE\x10\x06\x12\x10\n\x0cROLE_INSPECT\x10\x08\x12\x0f\n\x0bROLE_DETECT\x10\x07\x12\x0e\n\nROLE_WATCH\x10\t*\x99\x01\n\x04Peer\x12\x14\n\x10PEER_UNSPECIFIED\x10\x00\x12\x10\n\x0cPEER_GATEWAY\x10\x01\x12\x11\n\rPEER_EMBEDDER\x10\x02\x12\x12\n\x0ePEER_RETRIEVER\x10\x03\x12\x19\n\x15PEER_RETRIEVER_WORKER\x10\x04\x12\x0f\n\x0bPEER_RANKER\x10\x05\x12\x16\n\x12PEER_RANKER_WORKER\x10\x06:M\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\x8e\x89\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Access:J\n\x05peers\x12\x1e.google.protobuf.MethodOptions\x18\x91\x89\x03 \x03(\x0e\x32\x19.sightline.common.v1.PeerBB\n\x13sightline.common.v1B\x0b\x41\x63\x63\x65ssProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sightline/common/v1/access.proto\x12\x13sightline.common.v1\x1a google/protobuf/descriptor.proto\"\xac\x01\n\x06\x41\x63\x63\x65ss\x12(\n\x05roles\x18\x01 \x03(\x0e\x32\x19.sightline.common.v1.Role\x12\r\n\x05\x61\x64min\x18\x02 \x01(\x08\x12\x0f\n\x07\x61udited\x18\x03 \x01(\x08\x12\x10\n\x08no_alias\x18\x04 \x01(\x08\x12(\n\x05owner\x18\x05 \x01(\x0e\x32\x19.sightline.common.v1.Peer\x12\x0e\n\x06priced\x18\x06 \x01(\x08\x12\x0c\n\x04once\x18\x07 \x01(\x08*\xcc\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_READ\x10\x01\x12\x0f\n\x0bROLE_EVENTS\x10\x02\x12\x10\n\x0cROLE_CATALOG\x10\x03\x12\x0f\n\x0bROLE_MODELS\x10\x04\x12\x10\n\x0cROLE_PRIVACY\x10\x05\x12\x10\n\x0cROLE_OPERATE\x10\x06\x12\x10\n\x0cROLE_INSPECT\x10\x08\x12\x0f\n\x0bROLE_DETECT\x10\x07\x12\x0e\n\nROLE_WATCH\x10\t\x12\x14\n\x10ROLE_MERCHANDISE\x10\n*\x99\x01\n\x04Peer\x12\x14\n\x10PEER_UNSPECIFIED\x10\x00\x12\x10\n\x0cPEER_GATEWAY\x10\x01\x12\x11\n\rPEER_EMBEDDER\x10\x02\x12\x12\n\x0ePEER_RETRIEVER\x10\x03\x12\x19\n\x15PEER_RETRIEVER_WORKER\x10\x04\x12\x0f\n\x0bPEER_RANKER\x10\x05\x12\x16\n\x12PEER_RANKER_WORKER\x10\x06:M\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\x8e\x89\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Access:J\n\x05peers\x12\x1e.google.protobuf.MethodOptions\x18\x91\x89\x03 \x03(\x0e\x32\x19.sightline.common.v1.PeerBB\n\x13sightline.common.v1B\x0b\x41\x63\x63\x65ssProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,9 +34,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.common.v1B\013AccessProtoP\001Z\034sightline/common/v1;commonv1'
   _globals['_ROLE']._serialized_start=267
-  _globals['_ROLE']._serialized_end=449
-  _globals['_PEER']._serialized_start=452
-  _globals['_PEER']._serialized_end=605
+  _globals['_ROLE']._serialized_end=471
+  _globals['_PEER']._serialized_start=474
+  _globals['_PEER']._serialized_end=627
   _globals['_ACCESS']._serialized_start=92
   _globals['_ACCESS']._serialized_end=264
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from sightline.common.v1 import access_pb2 as sightline_dot_common_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.sightline/common/v1/catalog_list_service.proto\x12\x13sightline.common.v1\x1a sightline/common/v1/access.proto\"0\n\x16ReadCatalogListRequest\x12\x16\n\x0eknown_revision\x18\x01 \x01(\t\"\xaa\x01\n\x17ReadCatalogListResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x14\n\x0cnot_modified\x18\x02 \x01(\x08\x12\x34\n\x08\x63\x61talogs\x18\x03 \x03(\x0b\x32\".sightline.common.v1.ListedCatalog\x12\x31\n\x07\x61liases\x18\x04 \x03(\x0b\x32 .sightline.common.v1.ListedAlias\"3\n\x0bListedAlias\x12\x10\n\x08\x61lias_id\x18\x01 \x01(\t\x12\x12\n\ncatalog_id\x18\x02 \x01(\t\"\x8e\x01\n\rListedCatalog\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.sightline.common.v1.CatalogState\x12\x15\n\rlanguage_code\x18\x04 \x01(\t\x12\x13\n\x0bquota_share\x18\x05 \x01(\x01\"I\n\x15\x43onfirmRemovalRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07service\x18\x03 \x01(\t\"\x18\n\x16\x43onfirmRemovalResponse*\xb4\x01\n\x0c\x43\x61talogState\x12\x1d\n\x19\x43\x41TALOG_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41TALOG_STATE_ACTIVE\x10\x01\x12\x19\n\x15\x43\x41TALOG_STATE_DELETED\x10\x02\x12\x1a\n\x16\x43\x41TALOG_STATE_REMOVING\x10\x03\x12\x19\n\x15\x43\x41TALOG_STATE_REMOVED\x10\x04\x12\x19\n\x15\x43\x41TALOG_STATE_COPYING\x10\x05\x32\x85\x02\n\x12\x43\x61talogListService\x12y\n\x0fReadCatalogList\x12+.sightline.common.v1.ReadCatalogListRequest\x1a,.sightline.common.v1.ReadCatalogListResponse\"\x0b\x90\x02\x01\x8a\xc9\x18\x04\x01\x02\x05\x06\x12t\n\x0e\x43onfirmRemoval\x12*.sightline.common.v1.ConfirmRemovalRequest\x1a+.sightline.common.v1.ConfirmRemovalResponse\"\t\x90\x02\x02\x8a\xc9\x18\x02\x02\x06\x42N\n\x13sightline.common.v1B\x17\x43\x61talogListServiceProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.sightline/common/v1/catalog_list_service.proto\x12\x13sightline.common.v1\x1a sightline/common/v1/access.proto\"0\n\x16ReadCatalogListRequest\x12\x16\n\x0eknown_revision\x18\x01 \x01(\t\"\xaa\x01\n\x17ReadCatalogListResponse\x12\x10\n\x08revision\x18\x01 \x01(\t\x12\x14\n\x0cnot_modified\x18\x02 \x01(\x08\x12\x34\n\x08\x63\x61talogs\x18\x03 \x03(\x0b\x32\".sightline.common.v1.ListedCatalog\x12\x31\n\x07\x61liases\x18\x04 \x03(\x0b\x32 .sightline.common.v1.ListedAlias\"3\n\x0bListedAlias\x12\x10\n\x08\x61lias_id\x18\x01 \x01(\t\x12\x12\n\ncatalog_id\x18\x02 \x01(\t\"\xa7\x01\n\rListedCatalog\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x30\n\x05state\x18\x03 \x01(\x0e\x32!.sightline.common.v1.CatalogState\x12\x15\n\rlanguage_code\x18\x04 \x01(\t\x12\x13\n\x0bquota_share\x18\x05 \x01(\x01\x12\x17\n\x0fscenes_revision\x18\x06 \x01(\t\"I\n\x15\x43onfirmRemovalRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x0f\n\x07service\x18\x03 \x01(\t\"\x18\n\x16\x43onfirmRemovalResponse*\xb4\x01\n\x0c\x43\x61talogState\x12\x1d\n\x19\x43\x41TALOG_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41TALOG_STATE_ACTIVE\x10\x01\x12\x19\n\x15\x43\x41TALOG_STATE_DELETED\x10\x02\x12\x1a\n\x16\x43\x41TALOG_STATE_REMOVING\x10\x03\x12\x19\n\x15\x43\x41TALOG_STATE_REMOVED\x10\x04\x12\x19\n\x15\x43\x41TALOG_STATE_COPYING\x10\x05\x32\x85\x02\n\x12\x43\x61talogListService\x12y\n\x0fReadCatalogList\x12+.sightline.common.v1.ReadCatalogListRequest\x1a,.sightline.common.v1.ReadCatalogListResponse\"\x0b\x90\x02\x01\x8a\xc9\x18\x04\x01\x02\x05\x06\x12t\n\x0e\x43onfirmRemoval\x12*.sightline.common.v1.ConfirmRemovalRequest\x1a+.sightline.common.v1.ConfirmRemovalResponse\"\t\x90\x02\x02\x8a\xc9\x18\x02\x02\x06\x42N\n\x13sightline.common.v1B\x17\x43\x61talogListServiceProtoP\x01Z\x1csightline/common/v1;commonv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,8 +37,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOGLISTSERVICE'].methods_by_name['ReadCatalogList']._serialized_options = b'\220\002\001\212\311\030\004\001\002\005\006'
   _globals['_CATALOGLISTSERVICE'].methods_by_name['ConfirmRemoval']._loaded_options = None
   _globals['_CATALOGLISTSERVICE'].methods_by_name['ConfirmRemoval']._serialized_options = b'\220\002\002\212\311\030\002\002\006'
-  _globals['_CATALOGSTATE']._serialized_start=628
-  _globals['_CATALOGSTATE']._serialized_end=808
+  _globals['_CATALOGSTATE']._serialized_start=653
+  _globals['_CATALOGSTATE']._serialized_end=833
   _globals['_READCATALOGLISTREQUEST']._serialized_start=105
   _globals['_READCATALOGLISTREQUEST']._serialized_end=153
   _globals['_READCATALOGLISTRESPONSE']._serialized_start=156
@@ -46,11 +46,11 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTEDALIAS']._serialized_start=328
   _globals['_LISTEDALIAS']._serialized_end=379
   _globals['_LISTEDCATALOG']._serialized_start=382
-  _globals['_LISTEDCATALOG']._serialized_end=524
-  _globals['_CONFIRMREMOVALREQUEST']._serialized_start=526
-  _globals['_CONFIRMREMOVALREQUEST']._serialized_end=599
-  _globals['_CONFIRMREMOVALRESPONSE']._serialized_start=601
-  _globals['_CONFIRMREMOVALRESPONSE']._serialized_end=625
-  _globals['_CATALOGLISTSERVICE']._serialized_start=811
-  _globals['_CATALOGLISTSERVICE']._serialized_end=1072
+  _globals['_LISTEDCATALOG']._serialized_end=549
+  _globals['_CONFIRMREMOVALREQUEST']._serialized_start=551
+  _globals['_CONFIRMREMOVALREQUEST']._serialized_end=624
+  _globals['_CONFIRMREMOVALRESPONSE']._serialized_start=626
+  _globals['_CONFIRMREMOVALRESPONSE']._serialized_end=650
+  _globals['_CATALOGLISTSERVICE']._serialized_start=836
+  _globals['_CATALOGLISTSERVICE']._serialized_end=1097
 # @@protoc_insertion_point(module_scope)

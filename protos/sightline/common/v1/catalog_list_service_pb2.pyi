@@ -140,6 +140,7 @@ class ListedCatalog(google.protobuf.message.Message):
     STATE_FIELD_NUMBER: builtins.int
     LANGUAGE_CODE_FIELD_NUMBER: builtins.int
     QUOTA_SHARE_FIELD_NUMBER: builtins.int
+    SCENES_REVISION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Id of the catalog."""
     uid: builtins.str
@@ -150,6 +151,8 @@ class ListedCatalog(google.protobuf.message.Message):
     """Language of answers to requests that name none (BCP 47). Empty: English."""
     quota_share: builtins.float
     """Factor of the quotas of each caller in this catalog, 0.01 to 100."""
+    scenes_revision: builtins.str
+    """Identifies the published scenes of a catalog that is steered by the record. Empty: it is steered by files."""
     def __init__(
         self,
         *,
@@ -158,8 +161,9 @@ class ListedCatalog(google.protobuf.message.Message):
         state: Global___CatalogState.ValueType = ...,
         language_code: builtins.str = ...,
         quota_share: builtins.float = ...,
+        scenes_revision: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "language_code", b"language_code", "quota_share", b"quota_share", "state", b"state", "uid", b"uid"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "language_code", b"language_code", "quota_share", b"quota_share", "scenes_revision", b"scenes_revision", "state", b"state", "uid", b"uid"]) -> None: ...
 
 Global___ListedCatalog: typing_extensions.TypeAlias = ListedCatalog
 

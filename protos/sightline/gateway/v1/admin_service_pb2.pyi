@@ -12,6 +12,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import sightline.common.v1.answer_pb2
+import sightline.retriever.v1.catalog_registry_service_pb2
 import sys
 import typing
 
@@ -345,6 +346,9 @@ class ListScenesResponse(google.protobuf.message.Message):
 
     SCENES_FIELD_NUMBER: builtins.int
     PROBLEMS_FIELD_NUMBER: builtins.int
+    STEERED_BY_FIELD_NUMBER: builtins.int
+    steered_by: sightline.retriever.v1.catalog_registry_service_pb2.SteeredBy.ValueType
+    """What steers the scenes of the catalog."""
     @property
     def scenes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneFile]:
         """Scenes by name."""
@@ -358,8 +362,9 @@ class ListScenesResponse(google.protobuf.message.Message):
         *,
         scenes: collections.abc.Iterable[Global___SceneFile] | None = ...,
         problems: collections.abc.Iterable[Global___SceneProblem] | None = ...,
+        steered_by: sightline.retriever.v1.catalog_registry_service_pb2.SteeredBy.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["problems", b"problems", "scenes", b"scenes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["problems", b"problems", "scenes", b"scenes", "steered_by", b"steered_by"]) -> None: ...
 
 Global___ListScenesResponse: typing_extensions.TypeAlias = ListScenesResponse
 
@@ -399,12 +404,15 @@ class SceneFile(google.protobuf.message.Message):
     VERSION_FIELD_NUMBER: builtins.int
     TOML_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
+    NUMBER_FIELD_NUMBER: builtins.int
     scene: builtins.str
     """Name of the scene."""
     version: builtins.str
     """Hash of the file's content, as in Versions."""
     toml: builtins.str
     """The file (TOML). Empty in lists."""
+    number: builtins.int
+    """Published version of the record that is in use, from 1. 0: a file."""
     @property
     def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneProblem]:
         """Warnings about entries of a valid file."""
@@ -416,8 +424,9 @@ class SceneFile(google.protobuf.message.Message):
         version: builtins.str = ...,
         toml: builtins.str = ...,
         warnings: collections.abc.Iterable[Global___SceneProblem] | None = ...,
+        number: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["scene", b"scene", "toml", b"toml", "version", b"version", "warnings", b"warnings"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["number", b"number", "scene", b"scene", "toml", b"toml", "version", b"version", "warnings", b"warnings"]) -> None: ...
 
 Global___SceneFile: typing_extensions.TypeAlias = SceneFile
 
@@ -431,7 +440,7 @@ class SceneProblem(google.protobuf.message.Message):
     TEXT_FIELD_NUMBER: builtins.int
     path: builtins.str
     """Entry, e.g. "diversity.brand_cap". Empty for the whole file. In lists of invalid files: the file, e.g. "home.toml",
-    or "wines/home.toml" of the catalog "wines".
+    or "wines/home.toml" of the catalog "wines"; of a version of the record "home (version 3)".
     """
     text: builtins.str
     """The problem, in words."""
@@ -444,6 +453,292 @@ class SceneProblem(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["path", b"path", "text", b"text"]) -> None: ...
 
 Global___SceneProblem: typing_extensions.TypeAlias = SceneProblem
+
+@typing.final
+class SceneDocument(google.protobuf.message.Message):
+    """A scene of the record. Its texts are scene files."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SCENE_FIELD_NUMBER: builtins.int
+    DRAFT_FIELD_NUMBER: builtins.int
+    VERSIONS_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    scene: builtins.str
+    """Name of the scene."""
+    etag: builtins.str
+    """Version of the document: that of its draft, else that of its newest version."""
+    @property
+    def draft(self) -> Global___SceneText:
+        """The draft. Unset: there is none."""
+
+    @property
+    def versions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneText]:
+        """Published versions, newest first; in lists the newest alone."""
+
+    def __init__(
+        self,
+        *,
+        scene: builtins.str = ...,
+        draft: Global___SceneText | None = ...,
+        versions: collections.abc.Iterable[Global___SceneText] | None = ...,
+        etag: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["draft", b"draft"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["draft", b"draft", "etag", b"etag", "scene", b"scene", "versions", b"versions"]) -> None: ...
+
+Global___SceneDocument: typing_extensions.TypeAlias = SceneDocument
+
+@typing.final
+class SceneText(google.protobuf.message.Message):
+    """A text of a scene: its draft, or a published version."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: builtins.int
+    TOML_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    AUTHOR_FIELD_NUMBER: builtins.int
+    COMMENT_FIELD_NUMBER: builtins.int
+    CREATE_TIME_FIELD_NUMBER: builtins.int
+    number: builtins.int
+    """Number of the version, from 1. 0: the draft."""
+    toml: builtins.str
+    """The file (TOML). Empty in lists, but for newest versions if they were asked for."""
+    version: builtins.str
+    """Hash of the text, as in Versions."""
+    author: builtins.str
+    """Name of the caller who wrote the draft, or published the version. Empty: unknown."""
+    comment: builtins.str
+    """What the author said about it."""
+    @property
+    def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was written or published (UTC)."""
+
+    def __init__(
+        self,
+        *,
+        number: builtins.int = ...,
+        toml: builtins.str = ...,
+        version: builtins.str = ...,
+        author: builtins.str = ...,
+        comment: builtins.str = ...,
+        create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["create_time", b"create_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["author", b"author", "comment", b"comment", "create_time", b"create_time", "number", b"number", "toml", b"toml", "version", b"version"]) -> None: ...
+
+Global___SceneText: typing_extensions.TypeAlias = SceneText
+
+@typing.final
+class ListSceneDocumentsRequest(google.protobuf.message.Message):
+    """Request for the scenes of the record."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    WITH_TEXTS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    with_texts: builtins.bool
+    """If true, newest versions have their texts."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        with_texts: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "with_texts", b"with_texts"]) -> None: ...
+
+Global___ListSceneDocumentsRequest: typing_extensions.TypeAlias = ListSceneDocumentsRequest
+
+@typing.final
+class ListSceneDocumentsResponse(google.protobuf.message.Message):
+    """The scenes of the record."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DOCUMENTS_FIELD_NUMBER: builtins.int
+    STEERED_BY_FIELD_NUMBER: builtins.int
+    steered_by: sightline.retriever.v1.catalog_registry_service_pb2.SteeredBy.ValueType
+    """What steers the scenes of the catalog."""
+    @property
+    def documents(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneDocument]:
+        """Scenes by name, at most 200."""
+
+    def __init__(
+        self,
+        *,
+        documents: collections.abc.Iterable[Global___SceneDocument] | None = ...,
+        steered_by: sightline.retriever.v1.catalog_registry_service_pb2.SteeredBy.ValueType = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["documents", b"documents", "steered_by", b"steered_by"]) -> None: ...
+
+Global___ListSceneDocumentsResponse: typing_extensions.TypeAlias = ListSceneDocumentsResponse
+
+@typing.final
+class GetSceneDocumentRequest(google.protobuf.message.Message):
+    """Request for a scene of the record."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    scene: builtins.str
+    """Name of the scene. Required."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        scene: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
+
+Global___GetSceneDocumentRequest: typing_extensions.TypeAlias = GetSceneDocumentRequest
+
+@typing.final
+class WriteSceneDraftRequest(google.protobuf.message.Message):
+    """Request to store a draft."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    TOML_FIELD_NUMBER: builtins.int
+    COMMENT_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    scene: builtins.str
+    """Name of the scene: 1 to 64 of a-z, 0-9, _ and -, starting with a letter or digit. Required."""
+    toml: builtins.str
+    """The file (TOML), at most 64 KiB. Required."""
+    comment: builtins.str
+    """What others should know about it, up to 500 characters."""
+    etag: builtins.str
+    """Required version of the document; "none": there is no document yet. Default: any."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        scene: builtins.str = ...,
+        toml: builtins.str = ...,
+        comment: builtins.str = ...,
+        etag: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "comment", b"comment", "etag", b"etag", "request_id", b"request_id", "scene", b"scene", "toml", b"toml"]) -> None: ...
+
+Global___WriteSceneDraftRequest: typing_extensions.TypeAlias = WriteSceneDraftRequest
+
+@typing.final
+class PublishSceneRequest(google.protobuf.message.Message):
+    """Request to publish a scene."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    NUMBER_FIELD_NUMBER: builtins.int
+    COMMENT_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    IN_ADVANCE_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    scene: builtins.str
+    """Name of the scene. Required."""
+    number: builtins.int
+    """Version that is published again. Default: the draft."""
+    comment: builtins.str
+    """What others should know about it, up to 500 characters. Default: the comment of the draft or version."""
+    etag: builtins.str
+    """Required version of the document. Default: any."""
+    in_advance: builtins.bool
+    """If true, a scene of a catalog that is steered by files is published too: it is in use once the catalog is steered by
+    the record. Otherwise that is rejected with SCENES_FROM_FILES.
+    """
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        scene: builtins.str = ...,
+        number: builtins.int = ...,
+        comment: builtins.str = ...,
+        etag: builtins.str = ...,
+        in_advance: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "comment", b"comment", "etag", b"etag", "in_advance", b"in_advance", "number", b"number", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
+
+Global___PublishSceneRequest: typing_extensions.TypeAlias = PublishSceneRequest
+
+@typing.final
+class DeleteSceneDocumentRequest(google.protobuf.message.Message):
+    """Request to delete a scene of the record."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    DRAFT_ONLY_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    scene: builtins.str
+    """Name of the scene. Required."""
+    draft_only: builtins.bool
+    """If true, only the draft is deleted, and a document without versions with it."""
+    etag: builtins.str
+    """Required version of the document. Default: any."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        scene: builtins.str = ...,
+        draft_only: builtins.bool = ...,
+        etag: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "draft_only", b"draft_only", "etag", b"etag", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
+
+Global___DeleteSceneDocumentRequest: typing_extensions.TypeAlias = DeleteSceneDocumentRequest
+
+@typing.final
+class DeleteSceneDocumentResponse(google.protobuf.message.Message):
+    """Answer to the deletion of a scene of the record."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    DELETED_FIELD_NUMBER: builtins.int
+    deleted: builtins.bool
+    """True if there was such a document, or draft."""
+    def __init__(
+        self,
+        *,
+        deleted: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["deleted", b"deleted"]) -> None: ...
+
+Global___DeleteSceneDocumentResponse: typing_extensions.TypeAlias = DeleteSceneDocumentResponse
 
 @typing.final
 class CheckSceneRequest(google.protobuf.message.Message):

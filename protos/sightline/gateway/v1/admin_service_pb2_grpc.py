@@ -379,6 +379,31 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneResponse.FromString,
                 _registered_method=True)
+        self.ListSceneDocuments = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/ListSceneDocuments',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListSceneDocumentsRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListSceneDocumentsResponse.FromString,
+                _registered_method=True)
+        self.GetSceneDocument = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/GetSceneDocument',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetSceneDocumentRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.FromString,
+                _registered_method=True)
+        self.WriteSceneDraft = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/WriteSceneDraft',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.WriteSceneDraftRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.FromString,
+                _registered_method=True)
+        self.PublishScene = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/PublishScene',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.PublishSceneRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.FromString,
+                _registered_method=True)
+        self.DeleteSceneDocument = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/DeleteSceneDocument',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DeleteSceneDocumentRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DeleteSceneDocumentResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -960,6 +985,48 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSceneDocuments(self, request, context):
+        """Lists the scenes that the record has of a catalog, by name, at most 200: for each its draft and its newest version.
+        They are in use if the catalog is steered by the record (`Catalog.steered_by`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSceneDocument(self, request, context):
+        """Returns a scene of the record: its draft and all versions that are kept, with their texts. SCENE_DOCUMENT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteSceneDraft(self, request, context):
+        """Stores the draft of a scene, in place of the former one. Answers do not change before PublishScene, which also checks
+        the text. If it is the stored draft, nothing changes and the etag is not compared. ETAG_MISMATCH,
+        SCENE_DOCUMENTS_FULL.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PublishScene(self, request, context):
+        """Publishes the draft of a scene as its next version, or an earlier version again, which undoes later ones. The text is
+        checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds.
+        Without a draft, and for a text that the newest version has, nothing changes. SCENE_DOCUMENT_NOT_FOUND (the document or
+        the version), SCENES_FROM_FILES, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSceneDocument(self, request, context):
+        """Deletes a scene of the record with its draft and versions, or its draft alone. Requests that name the scene then get
+        the built-in or shared one of that name, if any. ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1287,6 +1354,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.DiffScene,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneResponse.SerializeToString,
+            ),
+            'ListSceneDocuments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSceneDocuments,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListSceneDocumentsRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListSceneDocumentsResponse.SerializeToString,
+            ),
+            'GetSceneDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSceneDocument,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetSceneDocumentRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.SerializeToString,
+            ),
+            'WriteSceneDraft': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteSceneDraft,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.WriteSceneDraftRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.SerializeToString,
+            ),
+            'PublishScene': grpc.unary_unary_rpc_method_handler(
+                    servicer.PublishScene,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.PublishSceneRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.SerializeToString,
+            ),
+            'DeleteSceneDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSceneDocument,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DeleteSceneDocumentRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DeleteSceneDocumentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -3045,6 +3137,141 @@ class AdminService(object):
             '/sightline.gateway.v1.AdminService/DiffScene',
             sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DiffSceneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSceneDocuments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/ListSceneDocuments',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListSceneDocumentsRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.ListSceneDocumentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSceneDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/GetSceneDocument',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.GetSceneDocumentRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteSceneDraft(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/WriteSceneDraft',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.WriteSceneDraftRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PublishScene(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/PublishScene',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.PublishSceneRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSceneDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/DeleteSceneDocument',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DeleteSceneDocumentRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DeleteSceneDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1084,7 +1084,87 @@ _AdminServiceDiffSceneType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceCopyCatalogType, _AdminServiceSetCatalogAliasType, _AdminServiceListCatalogAliasesType, _AdminServiceDeleteCatalogAliasType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceGetSynonymsType, _AdminServiceSetSynonymsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType]):
+_AdminServiceListSceneDocumentsType = typing_extensions.TypeVar(
+    '_AdminServiceListSceneDocumentsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsRequest,
+        sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsRequest,
+        sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsRequest,
+        sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsResponse,
+    ],
+)
+
+_AdminServiceGetSceneDocumentType = typing_extensions.TypeVar(
+    '_AdminServiceGetSceneDocumentType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.GetSceneDocumentRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.GetSceneDocumentRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.GetSceneDocumentRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+)
+
+_AdminServiceWriteSceneDraftType = typing_extensions.TypeVar(
+    '_AdminServiceWriteSceneDraftType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.WriteSceneDraftRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.WriteSceneDraftRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.WriteSceneDraftRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+)
+
+_AdminServicePublishSceneType = typing_extensions.TypeVar(
+    '_AdminServicePublishSceneType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.PublishSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.PublishSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.PublishSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+)
+
+_AdminServiceDeleteSceneDocumentType = typing_extensions.TypeVar(
+    '_AdminServiceDeleteSceneDocumentType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentRequest,
+        sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentRequest,
+        sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentRequest,
+        sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentResponse,
+    ],
+)
+
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceCopyCatalogType, _AdminServiceSetCatalogAliasType, _AdminServiceListCatalogAliasesType, _AdminServiceDeleteCatalogAliasType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceGetSynonymsType, _AdminServiceSetSynonymsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType, _AdminServiceListSceneDocumentsType, _AdminServiceGetSceneDocumentType, _AdminServiceWriteSceneDraftType, _AdminServicePublishSceneType, _AdminServiceDeleteSceneDocumentType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -1349,6 +1429,26 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
             sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
             sightline.gateway.v1.admin_service_pb2.DiffSceneResponse,
         ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsRequest,
+            sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.GetSceneDocumentRequest,
+            sightline.gateway.v1.admin_service_pb2.SceneDocument,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.WriteSceneDraftRequest,
+            sightline.gateway.v1.admin_service_pb2.SceneDocument,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.PublishSceneRequest,
+            sightline.gateway.v1.admin_service_pb2.SceneDocument,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentRequest,
+            sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentResponse,
+        ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
@@ -1612,6 +1712,26 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
             sightline.gateway.v1.admin_service_pb2.DiffSceneResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsRequest,
+            sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.GetSceneDocumentRequest,
+            sightline.gateway.v1.admin_service_pb2.SceneDocument,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.WriteSceneDraftRequest,
+            sightline.gateway.v1.admin_service_pb2.SceneDocument,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.PublishSceneRequest,
+            sightline.gateway.v1.admin_service_pb2.SceneDocument,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentRequest,
+            sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -1970,6 +2090,32 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
     """
 
+    ListSceneDocuments: _AdminServiceListSceneDocumentsType
+    """Lists the scenes that the record has of a catalog, by name, at most 200: for each its draft and its newest version.
+    They are in use if the catalog is steered by the record (`Catalog.steered_by`).
+    """
+
+    GetSceneDocument: _AdminServiceGetSceneDocumentType
+    """Returns a scene of the record: its draft and all versions that are kept, with their texts. SCENE_DOCUMENT_NOT_FOUND."""
+
+    WriteSceneDraft: _AdminServiceWriteSceneDraftType
+    """Stores the draft of a scene, in place of the former one. Answers do not change before PublishScene, which also checks
+    the text. If it is the stored draft, nothing changes and the etag is not compared. ETAG_MISMATCH,
+    SCENE_DOCUMENTS_FULL.
+    """
+
+    PublishScene: _AdminServicePublishSceneType
+    """Publishes the draft of a scene as its next version, or an earlier version again, which undoes later ones. The text is
+    checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds.
+    Without a draft, and for a text that the newest version has, nothing changes. SCENE_DOCUMENT_NOT_FOUND (the document or
+    the version), SCENES_FROM_FILES, ETAG_MISMATCH.
+    """
+
+    DeleteSceneDocument: _AdminServiceDeleteSceneDocumentType
+    """Deletes a scene of the record with its draft and versions, or its draft alone. Requests that name the scene then get
+    the built-in or shared one of that name, if any. ETAG_MISMATCH.
+    """
+
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.admin_service_pb2.GetStatusRequest,
@@ -2230,6 +2376,26 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.admin_service_pb2.DiffSceneRequest,
         sightline.gateway.v1.admin_service_pb2.DiffSceneResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsRequest,
+        sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.GetSceneDocumentRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.WriteSceneDraftRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.PublishSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentRequest,
+        sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentResponse,
     ],
 ]
 
@@ -2914,6 +3080,57 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         and which products gain exposure. Each process of the gateway knows its own requests of the last hour; without one,
         the candidates of recorded answers are ranked again. SCENE_NOT_FOUND, SCENE_INVALID (with the entries),
         RANKER_UNAVAILABLE, RETRIEVER_UNAVAILABLE.
+        """
+
+    @abc.abstractmethod
+    def ListSceneDocuments(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.ListSceneDocumentsResponse]]:
+        """Lists the scenes that the record has of a catalog, by name, at most 200: for each its draft and its newest version.
+        They are in use if the catalog is steered by the record (`Catalog.steered_by`).
+        """
+
+    @abc.abstractmethod
+    def GetSceneDocument(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.GetSceneDocumentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.SceneDocument, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.SceneDocument]]:
+        """Returns a scene of the record: its draft and all versions that are kept, with their texts. SCENE_DOCUMENT_NOT_FOUND."""
+
+    @abc.abstractmethod
+    def WriteSceneDraft(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.WriteSceneDraftRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.SceneDocument, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.SceneDocument]]:
+        """Stores the draft of a scene, in place of the former one. Answers do not change before PublishScene, which also checks
+        the text. If it is the stored draft, nothing changes and the etag is not compared. ETAG_MISMATCH,
+        SCENE_DOCUMENTS_FULL.
+        """
+
+    @abc.abstractmethod
+    def PublishScene(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.PublishSceneRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.SceneDocument, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.SceneDocument]]:
+        """Publishes the draft of a scene as its next version, or an earlier version again, which undoes later ones. The text is
+        checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds.
+        Without a draft, and for a text that the newest version has, nothing changes. SCENE_DOCUMENT_NOT_FOUND (the document or
+        the version), SCENES_FROM_FILES, ETAG_MISMATCH.
+        """
+
+    @abc.abstractmethod
+    def DeleteSceneDocument(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentResponse]]:
+        """Deletes a scene of the record with its draft and versions, or its draft alone. Requests that name the scene then get
+        the built-in or shared one of that name, if any. ETAG_MISMATCH.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -176,6 +176,8 @@ class ControlOutcome(google.protobuf.message.Message):
         """The product is a near-duplicate of one of the request's own products, or of one pinned before it."""
         OUTCOME_UNAVAILABLE: ControlOutcome._Outcome.ValueType  # 12
         """Data needed by the control could not be read; see `degradations`."""
+        OUTCOME_UNMET: ControlOutcome._Outcome.ValueType  # 13
+        """The request does not meet the control's condition (`when` in the scene's file)."""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
         """Effect of the control."""
@@ -208,6 +210,8 @@ class ControlOutcome(google.protobuf.message.Message):
     """The product is a near-duplicate of one of the request's own products, or of one pinned before it."""
     OUTCOME_UNAVAILABLE: ControlOutcome.Outcome.ValueType  # 12
     """Data needed by the control could not be read; see `degradations`."""
+    OUTCOME_UNMET: ControlOutcome.Outcome.ValueType  # 13
+    """The request does not meet the control's condition (`when` in the scene's file)."""
 
     CONTROL_FIELD_NUMBER: builtins.int
     SCENE_FIELD_NUMBER: builtins.int

@@ -316,6 +316,7 @@ class RecommendRequest(google.protobuf.message.Message):
     NOT_PERSONAL_FIELD_NUMBER: builtins.int
     CANDIDATES_FIELD_NUMBER: builtins.int
     AS_TYPED_FIELD_NUMBER: builtins.int
+    AUDIENCES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -399,6 +400,12 @@ class RecommendRequest(google.protobuf.message.Message):
         and `followed`, which select products. If empty, candidates come from the catalog.
         """
 
+    @property
+    def audiences(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Groups that the visit belongs to, as you name them, such as a segment ("vip") or a device ("device:phone"): controls of
+        the scene may have them as a condition. Up to 16 names, each 1 to 64 characters of a-z, 0-9, _, ., : and -.
+        """
+
     def __init__(
         self,
         *,
@@ -424,9 +431,10 @@ class RecommendRequest(google.protobuf.message.Message):
         not_personal: builtins.bool = ...,
         candidates: collections.abc.Iterable[Global___GivenCandidate] | None = ...,
         as_typed: builtins.bool = ...,
+        audiences: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "as_typed", b"as_typed", "candidates", b"candidates", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["anchor_product_ids", b"anchor_product_ids", "as_typed", b"as_typed", "audiences", b"audiences", "candidates", b"candidates", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "filter", b"filter", "followed", b"followed", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "min_index_token", b"min_index_token", "min_quality", b"min_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "signals", b"signals"]) -> None: ...
 
 Global___RecommendRequest: typing_extensions.TypeAlias = RecommendRequest
 
@@ -1335,6 +1343,7 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     VERSIONS_FIELD_NUMBER: builtins.int
     REQUEST_ID_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
+    CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
     outcome: Global___ExplainRecommendationResponse.Outcome.ValueType
     """Result for the product."""
     text: builtins.str
@@ -1379,6 +1388,10 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         line. A photo that was read and has no text has an entry without lines. Empty if the outcome needed no search.
         """
 
+    @property
+    def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
+        """Controls of the request and its scene that do not apply to the request, and why. Empty if all apply."""
+
     def __init__(
         self,
         *,
@@ -1395,9 +1408,10 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         versions: sightline.common.v1.answer_pb2.Versions | None = ...,
         request_id: builtins.str = ...,
         labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
+        control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["last_shown", b"last_shown", "product", b"product", "rejection", b"rejection", "score", b"score", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_into_product_id", b"collapsed_into_product_id", "degradations", b"degradations", "labels", b"labels", "last_shown", b"last_shown", "outcome", b"outcome", "product", b"product", "rank", b"rank", "rejection", b"rejection", "request_id", b"request_id", "score", b"score", "text", b"text", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_into_product_id", b"collapsed_into_product_id", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "labels", b"labels", "last_shown", b"last_shown", "outcome", b"outcome", "product", b"product", "rank", b"rank", "rejection", b"rejection", "request_id", b"request_id", "score", b"score", "text", b"text", "versions", b"versions"]) -> None: ...
 
 Global___ExplainRecommendationResponse: typing_extensions.TypeAlias = ExplainRecommendationResponse
 
@@ -1858,6 +1872,7 @@ class ListRequest(google.protobuf.message.Message):
     PRIORITY_FIELD_NUMBER: builtins.int
     MIN_ANSWER_QUALITY_FIELD_NUMBER: builtins.int
     IF_NONE_MATCH_FIELD_NUMBER: builtins.int
+    AUDIENCES_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -1926,6 +1941,12 @@ class ListRequest(google.protobuf.message.Message):
         or at its end; buried products follow after all others; boosts have no effect.
         """
 
+    @property
+    def audiences(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Groups that the visit belongs to, as you name them, such as a segment ("vip") or a device ("device:phone"): controls of
+        the scene may have them as a condition. Up to 16 names, each 1 to 64 characters of a-z, 0-9, _, ., : and -.
+        """
+
     def __init__(
         self,
         *,
@@ -1948,9 +1969,10 @@ class ListRequest(google.protobuf.message.Message):
         priority: sightline.common.v1.vector_pb2.Priority.ValueType = ...,
         min_answer_quality: sightline.common.v1.answer_pb2.AnswerQuality.ValueType = ...,
         if_none_match: builtins.str = ...,
+        audiences: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter", "shopper", b"shopper"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "facets", b"facets", "filter", b"filter", "if_none_match", b"if_none_match", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "sort", b"sort", "text", b"text"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["audiences", b"audiences", "catalog_id", b"catalog_id", "controls", b"controls", "exclude_product_ids", b"exclude_product_ids", "explain", b"explain", "facets", b"facets", "filter", b"filter", "if_none_match", b"if_none_match", "language_code", b"language_code", "min_answer_quality", b"min_answer_quality", "not_personal", b"not_personal", "page_size", b"page_size", "page_token", b"page_token", "priority", b"priority", "request_id", b"request_id", "scene", b"scene", "session_id", b"session_id", "shopper", b"shopper", "sort", b"sort", "text", b"text"]) -> None: ...
 
 Global___ListRequest: typing_extensions.TypeAlias = ListRequest
 

@@ -28,7 +28,7 @@ from sightline.common.v1 import catalog_list_service_pb2 as sightline_dot_common
 from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_limits__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5sightline/retriever/v1/catalog_registry_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.sightline/common/v1/catalog_list_service.proto\x1a sightline/common/v1/limits.proto\"\xe5\x03\n\x07\x43\x61talog\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12:\n\x06labels\x18\x04 \x03(\x0b\x32$.sightline.retriever.v1.CatalogLabelB\x04\x80\xc9\x18 \x12\x13\n\x0bquota_share\x18\x05 \x01(\x01\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x30\n\x05state\x18\x07 \x01(\x0e\x32!.sightline.common.v1.CatalogState\x12\x10\n\x08\x64\x65\x63lared\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\npurge_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x10pending_services\x18\r \x03(\tB\x04\x80\xc9\x18\x03\x12\x13\n\x0b\x63opied_from\x18\x0e \x01(\t\"+\n\x0c\x43\x61talogLabel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"p\n\x14\x43reateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\";\n\x11GetCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"d\n\x13ListCatalogsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"b\n\x14ListCatalogsResponse\x12\x31\n\x08\x63\x61talogs\x18\x01 \x03(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x14UpdateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"r\n\x14\x44\x65leteCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x16\n\tundo_days\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04\x65tag\x18\x04 \x01(\tB\x0c\n\n_undo_days\"@\n\x16UndeleteCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"W\n\x12\x43opyCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x19\n\x11target_catalog_id\x18\x03 \x01(\t\"\xa4\x01\n\x0c\x43\x61talogAlias\x12\x10\n\x08\x61lias_id\x18\x01 \x01(\t\x12\x12\n\ncatalog_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x16SetCatalogAliasRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x61lias_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"C\n\x19ListCatalogAliasesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"S\n\x1aListCatalogAliasesResponse\x12\x35\n\x07\x61liases\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.CatalogAlias\"c\n\x19\x44\x65leteCatalogAliasRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x61lias_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"-\n\x1a\x44\x65leteCatalogAliasResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08\x42[\n\x16sightline.retriever.v1B\x1b\x43\x61talogRegistryServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5sightline/retriever/v1/catalog_registry_service.proto\x12\x16sightline.retriever.v1\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.sightline/common/v1/catalog_list_service.proto\x1a sightline/common/v1/limits.proto\"\x9c\x04\n\x07\x43\x61talog\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x15\n\rlanguage_code\x18\x03 \x01(\t\x12:\n\x06labels\x18\x04 \x03(\x0b\x32$.sightline.retriever.v1.CatalogLabelB\x04\x80\xc9\x18 \x12\x13\n\x0bquota_share\x18\x05 \x01(\x01\x12\x0c\n\x04\x65tag\x18\x06 \x01(\t\x12\x30\n\x05state\x18\x07 \x01(\x0e\x32!.sightline.common.v1.CatalogState\x12\x10\n\x08\x64\x65\x63lared\x18\x08 \x01(\x08\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\npurge_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1e\n\x10pending_services\x18\r \x03(\tB\x04\x80\xc9\x18\x03\x12\x13\n\x0b\x63opied_from\x18\x0e \x01(\t\x12\x35\n\nsteered_by\x18\x0f \x01(\x0e\x32!.sightline.retriever.v1.SteeredBy\"+\n\x0c\x43\x61talogLabel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"p\n\x14\x43reateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\";\n\x11GetCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"d\n\x13ListCatalogsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"b\n\x14ListCatalogsResponse\x12\x31\n\x08\x63\x61talogs\x18\x01 \x03(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa1\x01\n\x14UpdateCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x30\n\x07\x63\x61talog\x18\x03 \x01(\x0b\x32\x1f.sightline.retriever.v1.Catalog\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"r\n\x14\x44\x65leteCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x16\n\tundo_days\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x0c\n\x04\x65tag\x18\x04 \x01(\tB\x0c\n\n_undo_days\"@\n\x16UndeleteCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"W\n\x12\x43opyCatalogRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x19\n\x11target_catalog_id\x18\x03 \x01(\t\"\xa4\x01\n\x0c\x43\x61talogAlias\x12\x10\n\x08\x61lias_id\x18\x01 \x01(\t\x12\x12\n\ncatalog_id\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"`\n\x16SetCatalogAliasRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x61lias_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"C\n\x19ListCatalogAliasesRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"S\n\x1aListCatalogAliasesResponse\x12\x35\n\x07\x61liases\x18\x01 \x03(\x0b\x32$.sightline.retriever.v1.CatalogAlias\"c\n\x19\x44\x65leteCatalogAliasRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08\x61lias_id\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t\"-\n\x1a\x44\x65leteCatalogAliasResponse\x12\x0f\n\x07\x64\x65leted\x18\x01 \x01(\x08*T\n\tSteeredBy\x12\x1a\n\x16STEERED_BY_UNSPECIFIED\x10\x00\x12\x14\n\x10STEERED_BY_FILES\x10\x01\x12\x15\n\x11STEERED_BY_RECORD\x10\x02\x42[\n\x16sightline.retriever.v1B\x1b\x43\x61talogRegistryServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,36 +40,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATALOG'].fields_by_name['labels']._serialized_options = b'\200\311\030 '
   _globals['_CATALOG'].fields_by_name['pending_services']._loaded_options = None
   _globals['_CATALOG'].fields_by_name['pending_services']._serialized_options = b'\200\311\030\003'
+  _globals['_STEEREDBY']._serialized_start=2197
+  _globals['_STEEREDBY']._serialized_end=2281
   _globals['_CATALOG']._serialized_start=231
-  _globals['_CATALOG']._serialized_end=716
-  _globals['_CATALOGLABEL']._serialized_start=718
-  _globals['_CATALOGLABEL']._serialized_end=761
-  _globals['_CREATECATALOGREQUEST']._serialized_start=763
-  _globals['_CREATECATALOGREQUEST']._serialized_end=875
-  _globals['_GETCATALOGREQUEST']._serialized_start=877
-  _globals['_GETCATALOGREQUEST']._serialized_end=936
-  _globals['_LISTCATALOGSREQUEST']._serialized_start=938
-  _globals['_LISTCATALOGSREQUEST']._serialized_end=1038
-  _globals['_LISTCATALOGSRESPONSE']._serialized_start=1040
-  _globals['_LISTCATALOGSRESPONSE']._serialized_end=1138
-  _globals['_UPDATECATALOGREQUEST']._serialized_start=1141
-  _globals['_UPDATECATALOGREQUEST']._serialized_end=1302
-  _globals['_DELETECATALOGREQUEST']._serialized_start=1304
-  _globals['_DELETECATALOGREQUEST']._serialized_end=1418
-  _globals['_UNDELETECATALOGREQUEST']._serialized_start=1420
-  _globals['_UNDELETECATALOGREQUEST']._serialized_end=1484
-  _globals['_COPYCATALOGREQUEST']._serialized_start=1486
-  _globals['_COPYCATALOGREQUEST']._serialized_end=1573
-  _globals['_CATALOGALIAS']._serialized_start=1576
-  _globals['_CATALOGALIAS']._serialized_end=1740
-  _globals['_SETCATALOGALIASREQUEST']._serialized_start=1742
-  _globals['_SETCATALOGALIASREQUEST']._serialized_end=1838
-  _globals['_LISTCATALOGALIASESREQUEST']._serialized_start=1840
-  _globals['_LISTCATALOGALIASESREQUEST']._serialized_end=1907
-  _globals['_LISTCATALOGALIASESRESPONSE']._serialized_start=1909
-  _globals['_LISTCATALOGALIASESRESPONSE']._serialized_end=1992
-  _globals['_DELETECATALOGALIASREQUEST']._serialized_start=1994
-  _globals['_DELETECATALOGALIASREQUEST']._serialized_end=2093
-  _globals['_DELETECATALOGALIASRESPONSE']._serialized_start=2095
-  _globals['_DELETECATALOGALIASRESPONSE']._serialized_end=2140
+  _globals['_CATALOG']._serialized_end=771
+  _globals['_CATALOGLABEL']._serialized_start=773
+  _globals['_CATALOGLABEL']._serialized_end=816
+  _globals['_CREATECATALOGREQUEST']._serialized_start=818
+  _globals['_CREATECATALOGREQUEST']._serialized_end=930
+  _globals['_GETCATALOGREQUEST']._serialized_start=932
+  _globals['_GETCATALOGREQUEST']._serialized_end=991
+  _globals['_LISTCATALOGSREQUEST']._serialized_start=993
+  _globals['_LISTCATALOGSREQUEST']._serialized_end=1093
+  _globals['_LISTCATALOGSRESPONSE']._serialized_start=1095
+  _globals['_LISTCATALOGSRESPONSE']._serialized_end=1193
+  _globals['_UPDATECATALOGREQUEST']._serialized_start=1196
+  _globals['_UPDATECATALOGREQUEST']._serialized_end=1357
+  _globals['_DELETECATALOGREQUEST']._serialized_start=1359
+  _globals['_DELETECATALOGREQUEST']._serialized_end=1473
+  _globals['_UNDELETECATALOGREQUEST']._serialized_start=1475
+  _globals['_UNDELETECATALOGREQUEST']._serialized_end=1539
+  _globals['_COPYCATALOGREQUEST']._serialized_start=1541
+  _globals['_COPYCATALOGREQUEST']._serialized_end=1628
+  _globals['_CATALOGALIAS']._serialized_start=1631
+  _globals['_CATALOGALIAS']._serialized_end=1795
+  _globals['_SETCATALOGALIASREQUEST']._serialized_start=1797
+  _globals['_SETCATALOGALIASREQUEST']._serialized_end=1893
+  _globals['_LISTCATALOGALIASESREQUEST']._serialized_start=1895
+  _globals['_LISTCATALOGALIASESREQUEST']._serialized_end=1962
+  _globals['_LISTCATALOGALIASESRESPONSE']._serialized_start=1964
+  _globals['_LISTCATALOGALIASESRESPONSE']._serialized_end=2047
+  _globals['_DELETECATALOGALIASREQUEST']._serialized_start=2049
+  _globals['_DELETECATALOGALIASREQUEST']._serialized_end=2148
+  _globals['_DELETECATALOGALIASRESPONSE']._serialized_start=2150
+  _globals['_DELETECATALOGALIASRESPONSE']._serialized_end=2195
 # @@protoc_insertion_point(module_scope)

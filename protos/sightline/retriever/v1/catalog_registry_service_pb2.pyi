@@ -8,6 +8,7 @@ import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.field_mask_pb2
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import sightline.common.v1.catalog_list_service_pb2
@@ -20,6 +21,32 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _SteeredBy:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _SteeredByEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_SteeredBy.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    STEERED_BY_UNSPECIFIED: _SteeredBy.ValueType  # 0
+    """Default: files."""
+    STEERED_BY_FILES: _SteeredBy.ValueType  # 1
+    """Files of the gateway."""
+    STEERED_BY_RECORD: _SteeredBy.ValueType  # 2
+    """The record: versions that PublishScene has published."""
+
+class SteeredBy(_SteeredBy, metaclass=_SteeredByEnumTypeWrapper):
+    """What steers the scenes of a catalog. Built-in scenes, and files that are shared by all catalogs, are used under names
+    that it has no scene for.
+    """
+
+STEERED_BY_UNSPECIFIED: SteeredBy.ValueType  # 0
+"""Default: files."""
+STEERED_BY_FILES: SteeredBy.ValueType  # 1
+"""Files of the gateway."""
+STEERED_BY_RECORD: SteeredBy.ValueType  # 2
+"""The record: versions that PublishScene has published."""
+Global___SteeredBy: typing_extensions.TypeAlias = SteeredBy
 
 @typing.final
 class Catalog(google.protobuf.message.Message):
@@ -41,6 +68,7 @@ class Catalog(google.protobuf.message.Message):
     PURGE_TIME_FIELD_NUMBER: builtins.int
     PENDING_SERVICES_FIELD_NUMBER: builtins.int
     COPIED_FROM_FIELD_NUMBER: builtins.int
+    STEERED_BY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Id: 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit. It never changes."""
     display_name: builtins.str
@@ -59,6 +87,8 @@ class Catalog(google.protobuf.message.Message):
     """Catalog whose copy fills it, or ended before it was complete; such a catalog can be deleted, but not be used or
     restored. Empty for all others. Set by the server.
     """
+    steered_by: Global___SteeredBy.ValueType
+    """What steers the scenes of the catalog, with their controls. Default: files."""
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CatalogLabel]:
         """Labels, for tools of the operator. Names are unique."""
@@ -102,9 +132,10 @@ class Catalog(google.protobuf.message.Message):
         purge_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         pending_services: collections.abc.Iterable[builtins.str] | None = ...,
         copied_from: builtins.str = ...,
+        steered_by: Global___SteeredBy.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "purge_time", b"purge_time", "update_time", b"update_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "copied_from", b"copied_from", "create_time", b"create_time", "declared", b"declared", "delete_time", b"delete_time", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "language_code", b"language_code", "pending_services", b"pending_services", "purge_time", b"purge_time", "quota_share", b"quota_share", "state", b"state", "update_time", b"update_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "copied_from", b"copied_from", "create_time", b"create_time", "declared", b"declared", "delete_time", b"delete_time", "display_name", b"display_name", "etag", b"etag", "labels", b"labels", "language_code", b"language_code", "pending_services", b"pending_services", "purge_time", b"purge_time", "quota_share", b"quota_share", "state", b"state", "steered_by", b"steered_by", "update_time", b"update_time"]) -> None: ...
 
 Global___Catalog: typing_extensions.TypeAlias = Catalog
 
@@ -145,7 +176,7 @@ class CreateCatalogRequest(google.protobuf.message.Message):
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
     def catalog(self) -> Global___Catalog:
-        """Name, language, labels and quota share of the catalog. Its other fields are ignored, and so is its id."""
+        """Name, language, labels, quota share and source of scenes of the catalog. Its other fields are ignored, and so is its id."""
 
     def __init__(
         self,
@@ -259,7 +290,9 @@ class UpdateCatalogRequest(google.protobuf.message.Message):
 
     @property
     def update_mask(self) -> google.protobuf.field_mask_pb2.FieldMask:
-        """Fields to change: "display_name", "language_code", "labels" and "quota_share". Required."""
+        """Fields to change: "display_name", "language_code", "labels", "quota_share" and "steered_by".
+        Required.
+        """
 
     def __init__(
         self,
