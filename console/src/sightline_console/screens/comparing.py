@@ -94,9 +94,10 @@ async def _pair(visit: Visit, asked: Asked, effect: Preview) -> Pair:
     title = asked.shopper or _("a visitor")
     try:
         options = asked.recommending(None, visit.language)
+        with_draft = options.copy()
+        with_draft["controls"] = effect.controls
         before, after = await asyncio.gather(
-            visit.client.recommend(**options),
-            visit.client.recommend(**{**options, "controls": effect.controls}),
+            visit.client.recommend(**options), visit.client.recommend(**with_draft)
         )
     except AskedInvalid as error:
         return Pair(title, (), (), "; ".join(error.problems.values()))

@@ -269,7 +269,7 @@ async def _shelves(
     try:
         options = asked.recommending(visit.kept(PHOTO, asked.photo), visit.language)
         live, drafted = await asyncio.gather(
-            visit.client.recommend(**options), _drafted(visit, options, effect)
+            visit.client.recommend(**options), _drafted(visit, options.copy(), effect)
         )
     except AskedInvalid as error:
         problems.update(error.problems)
@@ -291,7 +291,8 @@ async def _drafted(
     if not effect:
         return None
     try:
-        return await visit.client.recommend(**{**options, "controls": effect.controls})
+        options["controls"] = effect.controls
+        return await visit.client.recommend(**options)
     except InvalidRequest:
         return None
 
