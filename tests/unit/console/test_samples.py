@@ -58,7 +58,7 @@ def test_the_program_in_python_asks_the_same(
         )
     if asked is EVERY:
         assert (request.shopper.user_id, request.scene) == ("ann;", "home")
-        assert request.signals[0].box.left == 0.1
+        assert request.signals[0].box.left == pytest.approx(0.1)
         assert request.filter.market_id == "de"
     assert gateway.authorizations == ["Bearer slk_mine" if keyed else None]
 

@@ -85,9 +85,8 @@ async def test_a_photo_is_kept_and_searched_by(web: Browser, gateway: FakeGatewa
     page = await web.follow(sent)
     (signal,) = asked(gateway).signals
     assert signal.image == JPEG
-    assert (signal.box.left, signal.box.top, signal.box.right, signal.box.bottom) == (
-        0.1, 0.2, 0.6, 0.9
-    )  # fmt: skip
+    box = signal.box
+    assert [box.left, box.top, box.right, box.bottom] == pytest.approx([0.1, 0.2, 0.6, 0.9])
     found = re.search(r'src="(/kept/photo/[^"]+)"', page.text)
     assert found is not None
     shown = await web.open(found[1])

@@ -1,5 +1,6 @@
 """The screen "Try it": a request, its answer as cards, and the same request as code."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from starlette.responses import Response
@@ -69,7 +70,7 @@ def _page(
     asked: Asked,
     *,
     status: int = 200,
-    problems: dict[str, str] | None = None,
+    problems: Mapping[str, str] | None = None,
     answer: answering.Answer | None = None,
     told: tuple[str, str, str] | None = None,
 ) -> Response:

@@ -86,7 +86,7 @@ async def show(visit: Visit) -> Response:
 def _page(
     visit: Visit, asked: Asked, product_id: str, *, status: int = 200, **values: Any
 ) -> Response:
-    known = {"found": None, "problems": {}, "told": None}
+    known: dict[str, Any] = {"found": None, "problems": {}, "told": None}
     return visit.page("why", status, asked=asked, product_id=product_id, **{**known, **values})
 
 

@@ -86,7 +86,7 @@ class Sessions:
     def keep(self, session: Session, kind: str, content: bytes) -> str:
         """Keep a file for a session. Return its id."""
         of_kind = [each for each in self._files if each[:2] == (session.session_id, kind)]
-        for name in of_kind[: len(of_kind) - FILES_OF_KIND + 1]:
+        for name in of_kind[: max(0, len(of_kind) - FILES_OF_KIND + 1)]:
             del self._files[name]
         total = sum(map(len, self._files.values()))
         while self._files and total + len(content) > self._file_bytes:
@@ -97,7 +97,7 @@ class Sessions:
 
     def kept(self, session: Session | None, kind: str, file_id: str) -> bytes | None:
         """Return a file of a session; None: it is not kept, or not any more."""
-        return session and self._files.get((session.session_id, kind, file_id))
+        return None if session is None else self._files.get((session.session_id, kind, file_id))
 
     def csrf(self, session_id: str) -> str:
         """Return the token that forms of a browser have, which other pages can't know."""
