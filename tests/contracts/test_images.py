@@ -73,8 +73,8 @@ def test_uv_is_the_one_that_make_installs() -> None:
     assert len({base for base in bases if base.startswith("python:3.11.")}) == 1
 
 
-def test_there_are_eight_images() -> None:
-    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1, 1, 1]
+def test_there_are_nine_images() -> None:
+    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -244,7 +244,7 @@ def printed(*names: str, **environment: str) -> list[list[str]]:
 
 def test_make_images_builds_every_image() -> None:
     commands = printed()
-    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 9
+    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 10
     built = [(words[words.index("--file") + 1], "train" in words) for words in commands]
     wanted = [(str(path.relative_to(ROOT)), False) for path in FILES.values()]
     wanted += [("services/ranker/Dockerfile", True), ("deploy/triton/server/Dockerfile", False)]
@@ -277,7 +277,7 @@ def test_what_cannot_be_built_is_refused_before_anything_is() -> None:
 def test_podman_builds_the_same_images_under_docker_hubs_names() -> None:
     ours = [words[words.index("--tag") + 1] for words in printed()]
     commands = printed(CONTAINER="podman")
-    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 9
+    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 10
     assert [words[words.index("--tag") + 1] for words in commands] == [
         f"docker.io/{each}" for each in ours
     ], "Kubernetes looks for the short name on Docker Hub"

@@ -47,6 +47,7 @@ SCREENS = {
     "shelf": "/shelf?scene=home",
     "shelf, with a wrong filter": "/shelf?scene=home&filter=price+%3C",
     "before and after": "/shelf/compare?scene=home&shoppers=ann+ben",
+    "import": "/import",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
 }
@@ -198,25 +199,59 @@ async def test_every_screen_is_accessible_and_fits(
                 await closed.click()
             spoken = await watched.page.get_attribute("html", "lang")
             assert spoken == ("zh-Hans" if language == "zh" else "en")
-            assert await watched.page.evaluate("document.documentElement.scrollWidth") <= width, (
-                name
-            )
-            found = await watched.page.evaluate(
-                "axe.run(document, { resultTypes: ['violations'] })"
-            )
-            serious = [
-                (each["id"], [node["html"][:120] for node in each["nodes"]])
-                for each in found["violations"]
-                if each["impact"] in ("serious", "critical")
-            ]
-            assert not serious, (name, json.dumps(serious, indent=1))
+            await fits_and_is_accessible(watched.page, name, width)
+
+
+async def fits_and_is_accessible(page: Page, name: str, width: int) -> None:
+    """Look at an open page, with axe."""
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
+    found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    serious = [
+        (each["id"], [node["html"][:120] for node in each["nodes"]])
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert not serious, (name, json.dumps(serious, indent=1))
+
+
+@pytest.mark.parametrize(("language", "theme"), [("en", "dark"), ("zh", "light")])
+async def test_pages_that_follow_a_form_are_accessible_and_fit(
+    browser: Browser, address: str, axe: str, gateway: FakeGateway, language: str, theme: Any
+) -> None:
+    options = {"locale": LANGUAGES[language], "color_scheme": theme}
+    small = {"width": 390, "height": 800}
+    async with tab(browser, address, viewport=small, **options) as watched:
+        page = watched.page
+        await page.add_init_script(axe)
+        await watched.open("/shelf?scene=home")
+        await page.fill("#toml", f"views = 9\n{PIN}")
+        conflict = status(code_pb2.ABORTED, "changed", reason="ETAG_MISMATCH")
+        gateway.fail("WriteSceneDraft", conflict)
+        await page.click("#toml ~ button")
+        await page.wait_for_selector(".hunk")
+        await fits_and_is_accessible(page, "two drafts", 390)
+        gateway.steered_by = 1
+        await watched.open("/shelf?scene=home")
+        await fits_and_is_accessible(page, "steered by files", 390)
+        gateway.steered_by = 2
+        await watched.open("/import")
+        rows = b"Nr;Name;Preis;Farbe\nw1;Rot;12,50;rot\nw1;Twice;7;\n"
+        file = {"name": "wines.csv", "mimeType": "text/csv", "buffer": rows}
+        await page.set_input_files("#file", file)
+        await page.click("button.main")
+        await page.wait_for_selector("#c1")
+        await fits_and_is_accessible(page, "columns of a file", 390)
+        await page.click("button.main")
+        await page.wait_for_selector("#rows")
+        await fits_and_is_accessible(page, "rejected rows", 390)
+    assert gateway.products["w1"].title == "Rot"
 
 
 async def test_pages_in_chinese_have_no_english_words_of_ours(
     browser: Browser, address: str
 ) -> None:
     async with tab(browser, address, locale="zh-CN") as watched:
-        for path in ("/", "/why", "/shelf?scene=home", "/sign-in", "/nowhere"):
+        for path in ("/", "/why", "/shelf?scene=home", "/import", "/sign-in", "/nowhere"):
             await watched.open(path)
             text = await watched.page.inner_text("body")
             assert not re.search(r"\b(Photo|Filter|Shopper|Products|Why|Sign in|Key)\b", text)

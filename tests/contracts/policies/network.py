@@ -22,6 +22,8 @@ SQL, MILVUS = 5432, 19530
 """Namespaces with the label of stores may be called there, whether or not there are any."""
 OBJECTS = 443
 URL = re.compile(r"\w+://([\w.-]+):(\d+)")
+SERVING_HTTP = ("gateway", TOGETHER, "agents", "console")
+"""Workloads that answer HTTP from other namespaces."""
 
 
 def needs(cluster: Cluster, workload: Workload) -> set[Flow]:
@@ -140,7 +142,7 @@ def arrows(cluster: Cluster) -> Iterator[str]:
         wanted = {(OUTSIDE, port) for name, port in ENTRANCES if name == workload.name}
         for caller, flows in needed.items():
             wanted |= {(caller, port) for name, port in flows if name == workload.name}
-        if (http := workload.port("http")) and workload.name in ("gateway", TOGETHER, "agents"):
+        if (http := workload.port("http")) and workload.name in SERVING_HTTP:
             wanted.add((OUTSIDE, http))
         if metrics := workload.port("metrics"):
             wanted.add(("scrape", metrics))

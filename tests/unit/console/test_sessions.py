@@ -23,30 +23,30 @@ def clock() -> Clock:
 
 def test_a_session_ends_without_use_and_in_any_case(clock: Clock) -> None:
     known = Sessions(clock)
-    session = known.open("key")
+    session = known.begin("key")
     for _ in range(4):
         clock.now += sessions.IDLE_SECONDS * 0.7
         assert known.find(session.session_id) is session
     clock.now = sessions.WHOLE_SECONDS + 1
     assert known.find(session.session_id) is None
-    idle = known.open("key")
+    idle = known.begin("key")
     clock.now += sessions.IDLE_SECONDS + 1
     assert known.find(idle.session_id) is None
 
 
 def test_sessions_have_a_number_and_the_one_unused_longest_ends_first() -> None:
     known = Sessions(most=2)
-    first, second = known.open("a"), known.open("b")
+    first, second = known.begin("a"), known.begin("b")
     assert known.find(first.session_id)
-    known.open("c")
+    known.begin("c")
     assert known.find(second.session_id) is None
     assert known.find(first.session_id) is first
 
 
 def test_one_key_ends_its_own_sessions_alone() -> None:
     known = Sessions()
-    other = known.open("other")
-    mine = [known.open("mine") for _ in range(sessions.MOST_OF_KEY + 1)]
+    other = known.begin("other")
+    mine = [known.begin("mine") for _ in range(sessions.MOST_OF_KEY + 1)]
     assert known.find(mine[0].session_id) is None
     assert known.find(mine[-1].session_id) is mine[-1]
     assert known.find(other.session_id) is other
@@ -54,7 +54,7 @@ def test_one_key_ends_its_own_sessions_alone() -> None:
 
 def test_files_are_those_of_their_session_and_end_with_it() -> None:
     known = Sessions()
-    one, other = known.open(), known.open()
+    one, other = known.begin(), known.begin()
     name = known.keep(one, "photo", b"x")
     assert known.kept(one, "photo", name) == b"x"
     assert known.kept(other, "photo", name) is None
@@ -66,22 +66,22 @@ def test_files_are_those_of_their_session_and_end_with_it() -> None:
 
 def test_files_have_a_number_of_each_kind_and_a_size_in_all() -> None:
     known = Sessions(file_bytes=10)
-    session = known.open()
+    session = known.begin()
     names = [known.keep(session, "photo", b"x") for _ in range(sessions.FILES_OF_KIND + 1)]
     kept = [known.kept(session, "photo", name) is not None for name in names]
     assert kept == [False] + [True] * sessions.FILES_OF_KIND
-    large = known.keep(known.open(), "photo", b"x" * 9)
+    large = known.keep(known.begin(), "photo", b"x" * 9)
     assert sum(known.kept(session, "photo", name) is not None for name in names) == 1
     assert large
 
 
 def test_ids_and_tokens_are_drawn_and_belong_together() -> None:
     known = Sessions()
-    one, other = known.open(), known.open()
+    one, other = known.begin(), known.begin()
     assert len({one.session_id, other.session_id, sessions.new_id()}) == 3
     token = known.csrf(one.session_id)
     assert known.is_csrf(one.session_id, token)
     assert not known.is_csrf(other.session_id, token)
     assert not known.is_csrf(one.session_id, "é")
     assert not Sessions().is_csrf(one.session_id, token)
-    assert "key-1" not in repr(known.open("key-1"))
+    assert "key-1" not in repr(known.begin("key-1"))

@@ -41,7 +41,7 @@ async def sign_in(visit: Visit) -> Response:
     except Unauthenticated:
         problem = _("The suite does not take this key: it may have expired.")
         return _form(visit, back, problem, 401, unsent)
-    visit.enter(visit.console.sessions.open(given))
+    visit.enter(visit.console.sessions.begin(given))
     return visit.page("unsent", back=own(back), sent=unsent) if unsent else visit.go(back)
 
 

@@ -104,7 +104,7 @@ class Visit:
 
     def keep(self, kind: str, content: bytes) -> str:
         """Keep a file for the session, which begins if there is none. Return the file's id."""
-        session = self.session or self.console.sessions.open()
+        session = self.session or self.console.sessions.begin()
         if self.session is None:
             self.enter(session)
         return self.console.sessions.keep(session, kind, content)

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
 from starlette.datastructures import FormData, UploadFile
@@ -103,12 +103,13 @@ async def _parsed(request: Request, most: int, seconds: float) -> FormData:
 
 async def _body(request: Request, most: int) -> AsyncGenerator[bytes, None]:
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size <= most:
-            yield chunk
-        elif size > DRAINED:
-            break
+    async with aclosing(request.stream()) as stream:
+        async for chunk in stream:
+            size += len(chunk)
+            if size <= most:
+                yield chunk
+            elif size > DRAINED:
+                break
     if size > most:
         raise TooLarge
 

@@ -65,7 +65,7 @@ class Sessions:
         self._open.move_to_end(session_id)
         return session
 
-    def open(self, key: str = "") -> Session:
+    def begin(self, key: str = "") -> Session:
         """Return a new session, with an id that no browser had before."""
         now = self._clock()
         same = [each for each in self._open.values() if key and each.key == key]
