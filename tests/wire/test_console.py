@@ -235,11 +235,15 @@ async def test_pages_that_follow_a_form_are_accessible_and_fit(
         await fits_and_is_accessible(page, "steered by files", 390)
         gateway.steered_by = 2
         await watched.open("/import")
-        rows = b"Nr;Name;Preis;Farbe\nw1;Rot;12,50;rot\nw1;Twice;7;\n"
+        rows = b"Nr;Name;Preis;Farbe\nw1;Rot;12,50;rot\nw2;Other;7;\n"
+        gateway.refused["w2"] = status(code_pb2.INVALID_ARGUMENT, "bad", reason="PRODUCT_INVALID")
         file = {"name": "wines.csv", "mimeType": "text/csv", "buffer": rows}
         await page.set_input_files("#file", file)
         await page.click("button.main")
         await page.wait_for_selector("#c1")
+        await page.fill("#currency", "EUR")
+        await page.click(".ask button")
+        await page.wait_for_selector(".cards")
         await fits_and_is_accessible(page, "columns of a file", 390)
         await page.click("button.main")
         await page.wait_for_selector("#rows")
