@@ -37,16 +37,16 @@ class Pages:
 
 def _moment(value: object) -> str:
     """Write a time for people."""
-    if not isinstance(value, datetime):
-        return ""
-    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if value.tzinfo else str(value)
+    typed = _typed_moment(value)
+    return f"{typed.replace('T', ' ')} UTC" if typed else ""
 
 
 def _typed_moment(value: object) -> str:
-    """Write a time as a field holds it, in UTC."""
+    """Write a time as a field holds it, in UTC; empty: there is none."""
     if not isinstance(value, datetime):
         return ""
-    return (value.astimezone(UTC) if value.tzinfo else value).strftime("%Y-%m-%dT%H:%M")
+    utc = value.astimezone(UTC) if value.tzinfo else value
+    return utc.replace(tzinfo=None).isoformat(timespec="minutes")
 
 
 def _photo(item: RecommendedProduct | FoundProduct) -> str:

@@ -6,7 +6,7 @@ Files are on the disk while they are read, because the client's readers open the
 import re
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -244,13 +244,14 @@ async def _send(
     waiting: deque[tuple[Row, Product]] = deque()
 
     async def sent() -> AsyncIterator[Product]:
-        async for row, found in read_ahead(rows, lambda _each: _WEIGHT):
-            progress.read += 1
-            if isinstance(found, SightlineError):
-                _refuse(progress, rejected, row, found)
-            else:
-                waiting.append((row, found))
-                yield found
+        async with aclosing(read_ahead(rows, lambda _each: _WEIGHT)) as read:
+            async for row, found in read:
+                progress.read += 1
+                if isinstance(found, SightlineError):
+                    _refuse(progress, rejected, row, found)
+                else:
+                    waiting.append((row, found))
+                    yield found
 
     async for batch in client.upsert_products(sent()):
         for outcome in batch.outcomes:
