@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sightline.common.v1 import audit_service_pb2
-from sightline_client.cli.language import _
+from sightline_client.cli.language import _, later
 from sightline_client.cli.show import grids, tables
 from sightline_client.cli.show.grids import grid, lines, phrase, plain
 from sightline_client.cli.show.value_tables import Column, ValueTable, moment
@@ -169,7 +169,7 @@ def _catalog_state(catalog: Catalog) -> str:
     return state
 
 
-STEERED_BY = {SteeredBy.FILES: "files", SteeredBy.RECORD: "the record"}
+STEERED_BY = {SteeredBy.FILES: later("files"), SteeredBy.RECORD: later("the record")}
 catalogs = ValueTable(
     Catalog,
     {
