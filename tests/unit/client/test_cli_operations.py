@@ -50,14 +50,14 @@ def test_a_catalog_is_created_listed_and_changed(line: Line, gateway: FakeGatewa
         *("catalogs", "create", "staging", "--name", "Staging shop", "--language", "de"),
         *("--label", "team=shop", "--quota-share", "0.5"),
     )
-    assert "staging Staging shop active de 0.5 files team=shop 2023-11-14 22:13:20Z" in flat(
-        made.stdout
-    )
+    assert "staging Staging shop active de 0.5 team=shop 2023-11-14 22:13:20Z" in flat(made.stdout)
     assert "shop-0 active – 0" in flat(line("catalogs", "list").stdout)
     assert "staging" in line("catalogs", "show", "staging").stdout
     assert line("catalogs", "update", "staging", "--quota-share", "2").exit_code == 0
     (request,) = gateway.requests["UpdateCatalog"]
     assert list(request.update_mask.paths) == ["quota_share"]
+    steered = line("catalogs", "update", "staging", "--steered-by", "record")
+    assert "active, scenes from the record" in flat(steered.stdout)
     deleted = line("catalogs", "delete", "staging", "--undo-days", "0")
     assert "deleted, removal 2023-11-14 22:13:20Z" in flat(deleted.stdout)
     assert gateway.requests["DeleteCatalog"][0].undo_days == 0
