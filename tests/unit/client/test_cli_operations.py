@@ -56,6 +56,8 @@ def test_a_catalog_is_created_listed_and_changed(line: Line, gateway: FakeGatewa
     assert line("catalogs", "update", "staging", "--quota-share", "2").exit_code == 0
     (request,) = gateway.requests["UpdateCatalog"]
     assert list(request.update_mask.paths) == ["quota_share"]
+    steered = line("catalogs", "update", "staging", "--steered-by", "record")
+    assert "active, scenes from the record" in flat(steered.stdout)
     deleted = line("catalogs", "delete", "staging", "--undo-days", "0")
     assert "deleted, removal 2023-11-14 22:13:20Z" in flat(deleted.stdout)
     assert gateway.requests["DeleteCatalog"][0].undo_days == 0

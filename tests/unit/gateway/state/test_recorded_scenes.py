@@ -136,17 +136,17 @@ async def test_an_invalid_scene_is_rejected_alone(shop: Shop) -> None:
     await shop.scenes.refresh()
     assert STALE.labels("record")._value.get() == 0
     shop.publish(
-        "2", ("home", 2, "ovr_fetch = 1.0\n"), ("sale", 2, "over_fetch = 7.0\n"), ("new", 1, "[")
+        "2", ("home", 2, "ovr_fetch = 1.0\n"), ("sale", 2, "over_fetch = 7.0\n"), ("fresh", 1, "[")
     )
     await shop.scenes.refresh()
     assert (shop.over_fetch("home"), shop.over_fetch("sale")) == (4.0, 7.0)
     assert shop.scenes.in_use("home", SHOP).number == 1
     found = shop.scenes.problems(SHOP)
-    assert [*found] == ["home (version 2)", "new (version 1)"]
+    assert [*found] == ["home (version 2)", "fresh (version 1)"]
     assert "ovr_fetch" in found["home (version 2)"]
     assert shop.scenes.problems("other") == {}
     with pytest.raises(SceneNotFound, match="ListScenes says why"):
-        shop.scenes.get("new", SHOP)
+        shop.scenes.get("fresh", SHOP)
     assert STALE.labels("record")._value.get() == 1
     shop.publish("3", ("home", 3, "over_fetch = 8.0\n"))
     await shop.scenes.refresh()

@@ -49,6 +49,7 @@ CHANGES = {
     "exclude_product_ids": ("p1",),
     "anchors": ("p1",),
     "followed": ("ann",),
+    "audiences": ("vip",),
     "controls": (ControlRule("hero", ControlKind.PIN, ("p1",), place=1),),
     "listed": True,
     "text": "merlot",

@@ -10,7 +10,7 @@ from rich.text import Text
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import QUICK, Suite
-from sightline_client.cli.language import _
+from sightline_client.cli.language import _, later
 from sightline_client.cli.show import scene_page, scenes
 from sightline_client.cli.show.grids import phrase
 from sightline_client.cli.work import answer_pages
@@ -212,7 +212,7 @@ app.call(
     _SCENE,
     flag("draft_only", "Delete its draft alone."),
     _ETAG,
-    shows=deleted("The record had no such scene or draft."),
+    shows=deleted(later("there was no such scene or draft")),
 )
 
 

@@ -166,10 +166,11 @@ def _catalog_state(catalog: Catalog) -> str:
     if catalog.pending_services:
         pending = ", ".join(catalog.pending_services)
         state += _(", not yet: {pending_services}", pending_services=pending)
+    if catalog.steered_by is SteeredBy.RECORD:
+        state += _(", scenes from the record")
     return state
 
 
-STEERED_BY = {SteeredBy.FILES: "files", SteeredBy.RECORD: "the record"}
 catalogs = ValueTable(
     Catalog,
     {
@@ -178,12 +179,11 @@ catalogs = ValueTable(
         "state": _catalog_state,
         "language": "language_code or –",
         "quota share": "quota_share:g",
-        "scenes from": lambda each: _(STEERED_BY.get(each.steered_by, str(each.steered_by))),
         "labels": lambda each: ", ".join(f"{name}={value}" for name, value in each.labels.items()),
         "created": lambda each: _("in the settings") if each.declared else moment(each.create_time),
     },
     empty="No catalogs are permitted by the token.",
-    spare=("created", "language", "quota share", "labels", "scenes from"),
+    spare=("created", "language", "quota share", "labels"),
 )
 catalog_aliases = ValueTable(
     CatalogAlias,

@@ -286,7 +286,7 @@ def _condition(control: ControlRule) -> Iterator[Problem]:
         if not AUDIENCE.fullmatch(name):
             yield f"when.audiences[{index}]", AUDIENCE_WANTED
     if when.filter is not None:
-        yield from filters.problems(when.filter, "when.filter")
+        yield from filters.problems(when.filter, "when.filter", negated=False)
 
 
 def _goals(controls: Sequence[ControlRule]) -> Iterator[Problem]:
