@@ -245,7 +245,7 @@ async def test_a_file_is_imported_and_its_rejected_row_corrected(
     assert (await client.get_product("console-2")).title == "Weißwein"
 
 
-def test_every_block_of_the_page_is_used() -> None:
+async def test_every_block_of_the_page_is_used() -> None:
     words = ("sightline-console --target", "compose.console.yaml", "components/console")
     assert len(BLOCKS) == len(words)
     assert all(any(word in text for _kind, text in BLOCKS) for word in words)

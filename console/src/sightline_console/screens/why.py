@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show import explained, page
+from sightline_client.cli.show import page
 from sightline_client.errors import SightlineError, Unauthenticated
 from sightline_client.values.answers import SearchResults
 from sightline_client.values.explanations import ExplainedScore, Explanation, ProductOutcome
@@ -76,7 +76,6 @@ async def show(visit: Visit) -> Response:
         steps=verdicts.steps(found.outcome),
         lists=verdicts.lists(found),
         moves=verdicts.moves(found),
-        held=explained.reasons(found),
         remedies=verdicts.remedies(asked, product_id, found, otherwise),
         near=near,
         heat_map=drawn,
