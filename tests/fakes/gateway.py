@@ -39,7 +39,7 @@ from sightline.ranker.v1 import experiment_service_pb2 as experiments_pb
 from sightline.ranker.v1 import exposure_report_pb2, online_report_pb2
 from sightline.ranker.v1 import privacy_service_pb2 as privacy_pb2
 from sightline.ranker.v1 import profile_service_pb2 as profile_pb2
-from sightline.retriever.v1 import index_service_pb2
+from sightline.retriever.v1 import catalog_registry_service_pb2, index_service_pb2
 from tests.fakes import evaluations
 from tests.fakes.gateway_admin import Admin
 from tests.fakes.gateway_catalog import Catalog, FakeImport
@@ -154,6 +154,7 @@ class FakeGateway:
             toml="over_fetch = 3.0\n",
             warnings=[admin_service_pb2.SceneProblem(path="branches.text", text="is not used")],
         )
+        self.steered_by = catalog_registry_service_pb2.STEERED_BY_FILES
         self.scene_document = admin_service_pb2.SceneDocument(
             scene="home",
             draft={"toml": "views = 2\n", "version": "v2", "author": "ann", "comment": "try"},

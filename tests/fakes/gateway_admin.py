@@ -94,7 +94,9 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
 
     def ListScenes(self, request: Any, context: Any) -> Any:
         self._gateway.take("ListScenes", request, context)
-        return admin_service_pb2.ListScenesResponse(scenes=[self._gateway.scene])
+        return admin_service_pb2.ListScenesResponse(
+            scenes=[self._gateway.scene], steered_by=self._gateway.steered_by
+        )
 
     def GetScene(self, request: Any, context: Any) -> Any:
         self._gateway.take("GetScene", request, context)

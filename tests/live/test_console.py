@@ -13,6 +13,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from sightline_client import Event, EventType, SightlineClient
+from sightline_client.values.catalogs import SteeredBy
 from tests.engines import ROOT, free_port
 from tests.pages import browsing, tab
 from tests.waiting import SECONDS, until
@@ -194,6 +195,102 @@ async def test_the_flows_are_there_in_chinese(page: Page) -> None:
     await expect(page.locator("h1")).to_have_text("为什么", timeout=PATIENCE)
     async with page.expect_navigation():
         await page.click("button[value=en]")
+
+
+SCENE, MISSING = "popular", "100191"
+SHOPPERS = "1209683 1087895 1104940 1127562 1230487"
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def client(gateway: str) -> AsyncIterator[SightlineClient]:
+    """Yield a client, and undo what the console has changed."""
+    async with SightlineClient(gateway) as opened:
+        yield opened
+        await opened.update_catalog(steered_by=SteeredBy.FILES)
+        await opened.delete_scene_document(SCENE)
+        await opened.delete_products(["console-1", "console-2"])
+
+
+async def press(page: Page, name: str) -> None:
+    """Press a button that leads to another page."""
+    async with page.expect_navigation():
+        await page.get_by_role("button", name=name, exact=True).first.click()
+
+
+async def first(page: Page, address: str) -> str:
+    """Return the first product that a shopper gets."""
+    await page.goto(f"{address}/?scene={SCENE}")
+    return await page.locator(".cards li").first.inner_text()
+
+
+async def test_a_merchandisers_day(page: Page, address: str, client: SightlineClient) -> None:
+    shelf = f"{address}/shelf?scene={SCENE}&size=6"
+    await page.goto(shelf)
+    await expect(page.locator("#by-files")).to_be_visible(timeout=PATIENCE)
+    await press(page, "Copy them into the record")
+    await press(page, "Let the record steer the catalog")
+    await expect(page.locator("[data-handle]")).to_have_count(6, timeout=PATIENCE)
+
+    # Why is a wine missing?
+    await page.goto(f"{address}/why?scene={SCENE}&size=6&why={MISSING}")
+    await expect(page.locator(".steps .lost")).to_have_count(1, timeout=PATIENCE)
+
+    # Pin it, and see the effect.
+    await page.goto(shelf)
+    await page.fill(".missing [name=subject]", MISSING)
+    await press(page, "Pin")
+    first_card = page.locator("[data-card]").first
+    await expect(first_card).to_contain_text(MISSING, timeout=PATIENCE)
+    assert MISSING not in await first(page, address), "it is a draft"
+    await page.goto(f"{address}/shelf/compare?scene={SCENE}&kind=user&shoppers={SHOPPERS}")
+    await expect(page.locator(".sides-by-side")).not_to_have_count(0, timeout=PATIENCE)
+    changed = await page.locator(".sides-by-side").count()
+    assert changed >= 6, "five shoppers and a visitor"
+
+    # Schedule it, publish it, and undo that.
+    await page.goto(shelf)
+    await page.click(".rules summary >> nth=0")
+    await page.fill(".rules [name=end]", "2099-12-26T00:00")
+    await press(page, "Change the rule")
+    await expect(page.locator(".rules").first).to_contain_text("2099-12-26", timeout=PATIENCE)
+    await page.fill("label:has-text('published version') [name=comment]", "for Christmas")
+    await press(page, "Publish the draft")
+    await expect(page.locator("#versions + ol")).to_contain_text("for Christmas", timeout=PATIENCE)
+
+    async def shown() -> bool:
+        return MISSING in await first(page, address)
+
+    await until(shown)
+    await page.goto(shelf)
+    await press(page, "Publish version 1 again")
+
+    async def gone() -> bool:
+        return not await shown()
+
+    await until(gone)
+
+
+async def test_a_file_is_imported_and_its_rejected_row_corrected(
+    page: Page, address: str, client: SightlineClient, tmp_path: Path
+) -> None:
+    file = tmp_path / "wines.csv"
+    file.write_text("Nummer;Bezeichnung;Preis\nconsole-1;Rotwein;12,50\nconsole-2;Weißwein;viel\n")
+    await page.goto(f"{address}/import")
+    await page.set_input_files("#file", file)
+    await press(page, "Look at the file")
+    for number, ours in enumerate(("id", "title", "price"), 1):
+        await page.select_option(f"#c{number}", ours)
+    await page.fill("#currency", "EUR")
+    await press(page, "Show the products so")
+    await expect(page.locator(".cards")).to_contain_text("12.50 EUR", timeout=PATIENCE)
+    await press(page, "Import all rows")
+    await expect(page.locator("#progress")).to_contain_text("has ended", timeout=PATIENCE)
+    rows = await page.input_value("#rows")
+    await page.fill("#rows", rows.replace("viel", "7"))
+    await press(page, "Look at the corrected rows")
+    await press(page, "Import all rows")
+    await expect(page.locator("#progress")).to_contain_text("has ended", timeout=PATIENCE)
+    assert (await client.get_product("console-2")).title == "Weißwein"
 
 
 async def test_every_block_of_the_page_is_used() -> None:

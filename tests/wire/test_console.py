@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,14 +19,16 @@ import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
+from google.rpc import code_pb2
 from PIL import Image
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser, BrowserContext, Locator, Page
 
+from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from tests import npm
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
-from tests.fakes.gateway_messages import wine
+from tests.fakes.gateway_messages import status, wine
 from tests.fakes.gateway_reports import ORDER, VERDICT, experiment_report, online_report
 from tests.pages import browsing
 from tests.waiting import SECONDS, until
@@ -48,6 +51,10 @@ SCREENS = {
     "models and indexes": "/models",
     "a change": "/models/change?do=promote-model&of=m1",
     "health": "/health",
+    "shelf": "/shelf?scene=home",
+    "shelf, with a wrong filter": "/shelf?scene=home&filter=price+%3C",
+    "before and after": "/shelf/compare?scene=home&shoppers=ann+ben",
+    "import": "/import",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
 }
@@ -63,6 +70,28 @@ def photo(width: int = 300, height: int = 200, *, noise: bool = False) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=95)
     return file.getvalue()
+
+
+PIN = '[[controls]]\nname = "hero"\nkind = "pin"\nproduct_ids = ["wine-7"]\nplace = 1\n'
+
+
+def steer(fake: FakeGateway) -> None:
+    """Steer the catalog by the record, with a draft that the check refuses."""
+    fake.steered_by, fake.scene.number, fake.scene.toml = 2, 1, "views = 1\n"
+    fake.scene_document.versions[0].author = "ann"
+    fake.scene_document.draft.toml = PIN
+    fake.checked_scene.problems.add(path="controls", text="[0].place is taken by other")
+    figures = {
+        name: {"value": 1, "lower": 0.5, "upper": 2} for name in ("before", "after", "change")
+    }
+    fake.scene_diff.CopyFrom(
+        admin.DiffSceneResponse(
+            answer_count=7,
+            changed_count=1,
+            answers=[{"before_product_ids": ["wine-1", "x"], "after_product_ids": ["x", "wine-1"]}],
+            expected=[{"name": "clicks", **figures}],
+        )
+    )
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +111,7 @@ def gateway() -> Iterator[FakeGateway]:
         fake.experiment_report = experiment_report(VERDICT.VERDICT_BETTER)
         fake.job_states = fake.job_states[:1]
         fake.status.scene_problems.add(path="home.toml", text="plce is unknown")
+        steer(fake)
         yield fake
 
 
@@ -182,18 +212,56 @@ async def test_every_screen_is_accessible_and_fits(
                 await closed.click()
             spoken = await watched.page.get_attribute("html", "lang")
             assert spoken == ("zh-Hans" if language == "zh" else "en")
-            assert await watched.page.evaluate("document.documentElement.scrollWidth") <= width, (
-                name
-            )
-            found = await watched.page.evaluate(
-                "axe.run(document, { resultTypes: ['violations'] })"
-            )
-            serious = [
-                (each["id"], [node["html"][:120] for node in each["nodes"]])
-                for each in found["violations"]
-                if each["impact"] in ("serious", "critical")
-            ]
-            assert not serious, (name, json.dumps(serious, indent=1))
+            await fits_and_is_accessible(watched.page, name, width)
+
+
+async def fits_and_is_accessible(page: Page, name: str, width: int) -> None:
+    """Look at an open page, with axe."""
+    assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
+    found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    serious = [
+        (each["id"], [node["html"][:120] for node in each["nodes"]])
+        for each in found["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
+    assert not serious, (name, json.dumps(serious, indent=1))
+
+
+@pytest.mark.parametrize(("language", "theme"), [("en", "dark"), ("zh", "light")])
+async def test_pages_that_follow_a_form_are_accessible_and_fit(
+    browser: Browser, address: str, axe: str, gateway: FakeGateway, language: str, theme: Any
+) -> None:
+    options = {"locale": LANGUAGES[language], "color_scheme": theme}
+    small = {"width": 390, "height": 800}
+    async with tab(browser, address, viewport=small, **options) as watched:
+        page = watched.page
+        await page.add_init_script(axe)
+        await watched.open("/shelf?scene=home")
+        await page.fill("#toml", f"views = 9\n{PIN}")
+        conflict = status(code_pb2.ABORTED, "changed", reason="ETAG_MISMATCH")
+        gateway.fail("WriteSceneDraft", conflict)
+        await page.click("#toml ~ button")
+        await page.wait_for_selector(".hunk")
+        await fits_and_is_accessible(page, "two drafts", 390)
+        gateway.steered_by = 1
+        await watched.open("/shelf?scene=home")
+        await fits_and_is_accessible(page, "steered by files", 390)
+        gateway.steered_by = 2
+        await watched.open("/import")
+        rows = b"Nr;Name;Preis;Farbe\nw1;Rot;12,50;rot\nw2;Other;7;\n"
+        gateway.refused["w2"] = status(code_pb2.INVALID_ARGUMENT, "bad", reason="PRODUCT_INVALID")
+        file = {"name": "wines.csv", "mimeType": "text/csv", "buffer": rows}
+        await page.set_input_files("#file", file)
+        await page.click("button.main")
+        await page.wait_for_selector("#c1")
+        await page.fill("#currency", "EUR")
+        await page.click(".ask button")
+        await page.wait_for_selector(".cards")
+        await fits_and_is_accessible(page, "columns of a file", 390)
+        await page.click("button.main")
+        await page.wait_for_selector("#rows")
+        await fits_and_is_accessible(page, "rejected rows", 390)
+    assert gateway.products["w1"].title == "Rot"
 
 
 async def find_shopper(watched: Watched) -> None:
@@ -208,7 +276,10 @@ async def test_pages_in_chinese_have_no_english_words_of_ours(
     browser: Browser, address: str
 ) -> None:
     async with tab(browser, address, locale="zh-CN") as watched:
-        for path in ("/", "/why", "/results", "/shopper", "/models", "/sign-in", "/nowhere"):
+        for path in (
+            *("/", "/why", "/shelf?scene=home", "/import"),
+            *("/results", "/shopper", "/models", "/sign-in", "/nowhere"),
+        ):
             await watched.open(path)
             text = await watched.page.inner_text("body")
             assert not re.search(r"\b(Photo|Filter|Shopper|Products|Why|Sign in|Key)\b", text)
@@ -414,6 +485,75 @@ async def test_hostile_texts_run_nothing(
             assert await watched.page.evaluate("self.done") is None
     finally:
         gateway.recommendation.CopyFrom(before)
+
+
+def pinned(gateway: FakeGateway) -> list[tuple[str, int]]:
+    """Return the pins of the last draft but the first."""
+    held = tomllib.loads(gateway.requests["WriteSceneDraft"][-1].toml)["controls"]
+    return [(each["product_ids"][0], each["place"]) for each in held[1:]]
+
+
+@pytest.mark.parametrize("way", ["mouse", "touch", "keys", "number", "buttons"])
+async def test_a_product_is_moved_to_its_place(
+    browser: Browser, address: str, gateway: FakeGateway, way: str
+) -> None:
+    async with tab(browser, address, has_touch=True) as watched:
+        page = watched.page
+        await watched.open("/shelf?scene=home")
+        cards = page.locator("[data-card]")
+        handle, target = cards.nth(2).locator("[data-handle]"), cards.nth(1)
+        async with page.expect_navigation(url="**#shelf"):
+            if way == "keys":
+                await handle.focus()
+                await page.keyboard.press("ArrowUp")
+                assert "2" in await page.inner_text("[data-says][role=status]")
+                await page.keyboard.press("Enter")
+            elif way == "number":
+                await cards.nth(2).locator("[name=place]").fill("2")
+                await page.keyboard.press("Enter")
+            elif way == "buttons":
+                await cards.nth(2).locator("[value=up]").click()
+            else:
+                await dragged(page, handle, target, way)
+    assert pinned(gateway) == [("wine/3", 2)]
+
+
+async def dragged(page: Page, handle: Locator, target: Locator, way: str) -> None:
+    """Drag by a mouse or a finger."""
+    await handle.scroll_into_view_if_needed()
+    boxes = [await each.bounding_box() for each in (handle, target)]
+    (x, y), (to_x, to_y) = [
+        (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2) for box in boxes if box
+    ]
+    if way == "mouse":
+        await page.mouse.move(x, y)
+        await page.mouse.down()
+        await page.mouse.move(to_x, to_y, steps=4)
+        await page.mouse.up()
+        return
+    touch = await page.context.new_cdp_session(page)
+    for kind, points in (
+        ("touchStart", [{"x": x, "y": y}]),
+        ("touchMove", [{"x": to_x, "y": to_y}]),
+        ("touchEnd", []),
+    ):
+        await touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+async def test_two_drafts_are_merged_without_scripts(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    conflict = status(code_pb2.ABORTED, "changed", reason="ETAG_MISMATCH")
+    async with tab(browser, address, java_script_enabled=False) as watched:
+        page = watched.page
+        await watched.open("/shelf?scene=home")
+        await page.fill("#toml", f"views = 9\n{PIN}")
+        gateway.fail("WriteSceneDraft", conflict)
+        await page.click("text=Save the draft")
+        await page.check("[value=both] >> nth=0")
+        await page.click("text=Store this as the draft")
+        await page.wait_for_url("**#text-title")
+    assert gateway.requests["WriteSceneDraft"][-1].toml == f"views = 9\n{PIN}"
 
 
 async def test_no_other_page_frames_the_console(browser: Browser, address: str) -> None:

@@ -1,7 +1,15 @@
 """Import products row by row, in concurrent batches that are answered in order."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -151,7 +159,7 @@ def import_products(
     return Batches(_batches(decided), partial(write_batches.stored, report=ImportReport))
 
 
-async def read_ahead(items: Iterator[T], weight: Callable[[T], int]) -> AsyncIterator[T]:
+async def read_ahead(items: Iterator[T], weight: Callable[[T], int]) -> AsyncGenerator[T, None]:
     """Yield the items of a blocking source, which a thread reads: up to 64, or 8 MiB by ``weight``,
     at a time."""
 

@@ -1,5 +1,6 @@
 """Pages made of templates, in the language of their reader."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sightline_client.cli.show import explained, page, tables
@@ -21,6 +22,8 @@ class Pages:
         self._templates.globals.update(
             address=address,
             photo=_photo,
+            moment=_moment,
+            typed_moment=_typed_moment,
             first_photo=_first_photo,
             causes=explained.CAUSES,
             qualities=tables.QUALITIES,
@@ -30,6 +33,20 @@ class Pages:
     def render(self, template: str, **values: object) -> str:
         """Return a page as HTML."""
         return self._templates.get_template(f"{template}.html.j2").render(values)
+
+
+def _moment(value: object) -> str:
+    """Write a time for people."""
+    typed = _typed_moment(value)
+    return f"{typed.replace('T', ' ')} UTC" if typed else ""
+
+
+def _typed_moment(value: object) -> str:
+    """Write a time as a field holds it, in UTC; empty: there is none."""
+    if not isinstance(value, datetime):
+        return ""
+    utc = value.astimezone(UTC) if value.tzinfo else value
+    return utc.replace(tzinfo=None).isoformat(timespec="minutes")
 
 
 def _photo(item: RecommendedProduct | FoundProduct) -> str:

@@ -1,6 +1,8 @@
 """Signing in with a key, signing out, and the language."""
 
+from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 
 from starlette.responses import Response
 
@@ -8,9 +10,11 @@ from sightline_client.cli.language import _
 from sightline_client.errors import NotFound, SightlineError, Unauthenticated
 from sightline_client.transport.token import check
 from sightline_console.screens.visit import LANGUAGE, LANGUAGES, Visit
-from sightline_console.web import key
-from sightline_console.web.addresses import HOME
+from sightline_console.web import forms, key
+from sightline_console.web.addresses import HOME, own
 
+UNSENT = "unsent-"
+"""Prefix of fields of another form, which is sent once its user has signed in."""
 _NO_IMAGE = "0" * 64
 """Id of a photo that no catalog has: the digest of no bytes that are known."""
 
@@ -22,19 +26,23 @@ async def show(visit: Visit) -> Response:
 
 async def sign_in(visit: Visit) -> Response:
     """Begin a session with a key that the gateway takes."""
-    sent = (await visit.form()).fields
+    sent = (await visit.form(forms.TEXTS)).fields
     back, given = sent.get("next", HOME), sent.get("key", "").strip()
+    unsent = {
+        name.removeprefix(UNSENT): value for name, value in sent.items() if name.startswith(UNSENT)
+    }
     try:
         check(given)
     except ValueError:
-        return _form(visit, back, _("Paste the whole key, without spaces."), 400)
+        return _form(visit, back, _("Paste the whole key, without spaces."), 400, unsent)
     try:
         with key.using(given):
             await _admitted(visit)
     except Unauthenticated:
-        return _form(visit, back, _("The suite does not take this key: it may have expired."), 401)
+        problem = _("The suite does not take this key: it may have expired.")
+        return _form(visit, back, problem, 401, unsent)
     visit.enter(visit.console.sessions.begin(given))
-    return visit.go(back)
+    return visit.page("unsent", back=own(back), sent=unsent) if unsent else visit.go(back)
 
 
 async def sign_out(visit: Visit) -> Response:
@@ -77,6 +85,12 @@ async def _admitted(visit: Visit) -> None:
             raise
 
 
-def _form(visit: Visit, back: str, problem: str = "", status: int = 200) -> Response:
+def _form(
+    visit: Visit,
+    back: str,
+    problem: str = "",
+    status: int = 200,
+    unsent: Mapping[str, str] = MappingProxyType({}),
+) -> Response:
     ended = bool(visit.request.query_params.get("ended"))
-    return visit.page("sign_in", status, back=back, problem=problem, ended=ended)
+    return visit.page("sign_in", status, back=back, problem=problem, ended=ended, unsent=unsent)

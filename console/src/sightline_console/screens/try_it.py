@@ -40,9 +40,8 @@ async def show(visit: Visit) -> Response:
 async def ask(visit: Visit) -> Response:
     """Keep the photo of a form, and lead to the answer."""
     await admit(visit)
-    user = visit.session.key if visit.session else _sender(visit)
     try:
-        with visit.console.uploads.place(user):
+        with visit.console.uploads.place(visit.user):
             form = await visit.form(forms.LARGE)
     except forms.TooLarge:
         return _page(visit, Asked(), status=413, problems={PHOTO: _too_large()})
@@ -54,11 +53,6 @@ async def ask(visit: Visit) -> Response:
     elif form.fields.get("no_photo"):
         asked = asked.without(PHOTO, "left", "top", "right", "bottom")
     return visit.go(kept_apart(visit, asked).address(PATH))
-
-
-def _sender(visit: Visit) -> str:
-    client = visit.request.client
-    return client.host if client else ""
 
 
 def _too_large() -> str:

@@ -114,7 +114,7 @@ def remedies(
             return [Remedy(_("A product that the request is about is not in its own answer."))]
         case ProductOutcome.EXCLUDED_BY_CONTROL:
             text = _("Remove the control of scene {scene} that excludes it.", scene=scene(found))
-            return [Remedy(text)]
+            return [Remedy(text, asked.address("/shelf"))]
         case ProductOutcome.FILTERED:
             return _unfiltered(asked, product_id, found, otherwise)
         case ProductOutcome.UNAVAILABLE:
@@ -185,7 +185,7 @@ def _higher(asked: Asked, found: Explanation) -> list[Remedy]:
     elif found.rank:
         made.append(Remedy(_("It would have place {rank}.", rank=found.rank)))
     text = _("Pin it, or boost it, by a control of scene {scene}.", scene=scene(found))
-    made.append(Remedy(text))
+    made.append(Remedy(text, asked.address("/shelf")))
     if not named:
         text = _(
             "Let scene {scene} look at more candidates: over_fetch, most_candidates.",

@@ -1,5 +1,6 @@
 """A request of a browser, with all that a screen needs to answer it."""
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,14 +14,19 @@ from sightline_client.cli import language
 from sightline_client.cli.language import _
 from sightline_client.errors import SightlineError, Unauthenticated
 from sightline_console.pages.rendering import Pages
+from sightline_console.screens.product_files import Progress
 from sightline_console.web import forms, key
 from sightline_console.web.addresses import address, own
 from sightline_console.web.sessions import SIGNED_IN, Session, Sessions, new_id
+from sightline_console.web.tasks import Tasks
 
 LANGUAGE = "sightline-console-language"
 """Cookie of the language that the user chose."""
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 SIGN_IN = "/sign-in"
+READ_AT_ONCE = 2
+_SECRET = ("csrf", "key")
+"""Fields of forms that no page shows again."""
 _STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.OUT_OF_RANGE: 400,
@@ -46,6 +52,9 @@ class Console:
     """Whether browsers send cookies by TLS alone."""
     sessions: Sessions = field(default_factory=Sessions)
     uploads: forms.Uploads = field(default_factory=forms.Uploads)
+    imports: Tasks[Progress] = field(default_factory=Tasks)
+    reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_AT_ONCE))
+    """For files of products, which take memory and a processor while they are read."""
 
 
 class Visit:
@@ -56,6 +65,8 @@ class Visit:
         self.client = console.client
         self.session_id = request.cookies.get(console.cookie) or new_id()
         self.session: Session | None = console.sessions.find(self.session_id)
+        self.sent: dict[str, str] = {}
+        """What the user typed, to be sent again if it was not taken; empty: that is no form."""
         chosen = request.cookies.get(LANGUAGE, "")
         accepted = request.headers.get("accept-language", "")
         self.language = chosen if chosen in LANGUAGES else language.preferred(accepted)
@@ -65,9 +76,18 @@ class Visit:
         """Address of the page, with its query."""
         return address(self.request.url.path, self.request.query_params.multi_items())
 
+    @property
+    def user(self) -> str:
+        """The user's key, else the address of their machine: whose uploads are counted together."""
+        client = self.request.client
+        own = self.session.key if self.session else ""
+        return own or (client.host if client else "")
+
     async def form(self, most: int = forms.SMALL) -> forms.Form:
         """Return a form that one of the console's pages sent. Raises FormRejected."""
         found = await forms.read(self.request, most)
+        if not found.files:
+            self.sent = {name: each for name, each in found.fields.items() if name not in _SECRET}
         if not self.console.sessions.is_csrf(self.session_id, found.fields.get("csrf", "")):
             raise forms.FormRejected(403, _("This page was open for too long: send it once more."))
         return found
@@ -103,8 +123,9 @@ class Visit:
             "path": self.request.url.path,
             "signed_in": self.session is not None and bool(self.session.key),
             "catalog": self.client.catalog,
+            "sent": self.sent,
         }
-        return HTMLResponse(self.console.pages.render(template, **known, **values), status)
+        return HTMLResponse(self.console.pages.render(template, **{**known, **values}), status)
 
     def go(self, where: str) -> Response:
         """Lead to another page of the console."""
@@ -146,6 +167,9 @@ async def _answered(visit: Visit, screen: Screen) -> Response:
     except Unauthenticated:
         ended = visit.session_id.startswith(SIGNED_IN)
         visit.leave()
+        if visit.sent:
+            back = visit.request.url.path
+            return visit.page("sign_in", 401, back=back, problem="", ended=ended, unsent=visit.sent)
         back = visit.here if visit.request.method == "GET" else visit.request.url.path
         return visit.go(address(SIGN_IN, [("next", back), ("ended", "1" if ended else "")]))
     except SightlineError as error:

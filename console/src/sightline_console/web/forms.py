@@ -14,8 +14,12 @@ from sightline_client.values.photos import MAX_BYTES
 
 SMALL = 2**16
 """Maximum bytes of a form without a photo."""
+TEXTS = 2**19
+"""Maximum bytes of a form with texts of scenes."""
 LARGE = MAX_BYTES + 2**18
 """Maximum bytes of a form with a photo."""
+TABLE = 2**20 + 20 * 2**20
+"""Maximum bytes of a form with a file of products."""
 SECONDS = 30.0
 """Maximum seconds for a form to arrive."""
 DRAINED = 2**26
@@ -24,7 +28,7 @@ before they have sent all."""
 UPLOADS = 8
 """Maximum number of forms with photos that arrive at once, half of them of one user."""
 _FIELDS = 64
-_FIELD_BYTES = 2**16
+_FIELD_BYTES = 2**18
 
 
 class FormRejected(Exception):
@@ -46,7 +50,7 @@ class TooLarge(FormRejected):
 class _InMemory(MultiPartParser):
     """A parser that writes no file: forms have a limit."""
 
-    spool_max_size = LARGE + 1
+    spool_max_size = TABLE + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Form:
     """The last value of each field."""
     files: dict[str, bytes]
     """The content of each field that is a file."""
+    names: dict[str, str]
+    """The name of each file on its user's disk, as its browser tells it."""
 
 
 async def read(request: Request, most: int = SMALL, seconds: float = SECONDS) -> Form:
@@ -64,14 +70,11 @@ async def read(request: Request, most: int = SMALL, seconds: float = SECONDS) ->
     found = await _parsed(request, most, seconds)
     try:
         texts = {name: each for name, each in found.multi_items() if isinstance(each, str)}
-        files = {
-            name: await each.read()
-            for name, each in found.multi_items()
-            if isinstance(each, UploadFile)
-        }
+        uploads = {name: each for name, each in found.multi_items() if isinstance(each, UploadFile)}
+        files = {name: await each.read() for name, each in uploads.items()}
     finally:
         await found.close()
-    return Form(texts, files)
+    return Form(texts, files, {name: each.filename or "" for name, each in uploads.items()})
 
 
 async def _parsed(request: Request, most: int, seconds: float) -> FormData:

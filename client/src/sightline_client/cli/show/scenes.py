@@ -5,12 +5,12 @@ from collections.abc import Iterable
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sightline.retriever.v1 import catalog_registry_service_pb2 as catalogs_pb
 from sightline_client.cli.language import _, later
 from sightline_client.cli.show.grids import phrase, plain
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values import scenes as values
+from sightline_client.values.catalogs import SteeredBy
 from sightline_client.values.scenes import SceneDocument, SceneText
 
 FIGURES = {
@@ -113,7 +113,7 @@ def listing(value: values.SceneList) -> RenderableType:
         for each in value.problems
     )
     warnings = (_problem(one, each) for one in value.scenes for each in one.warnings)
-    by_record = value.steered_by == catalogs_pb.STEERED_BY_RECORD
+    by_record = value.steered_by == SteeredBy.RECORD
     source = _(BY_RECORD if by_record else BY_FILES)
     return Group(_scenes(value.scenes), Text(source), *rejected, *warnings)
 

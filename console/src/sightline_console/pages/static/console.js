@@ -1,10 +1,15 @@
 // What the console's pages do better with a script. Each works without one.
+import { showing } from "./again.js";
 import { cropping } from "./crop.js";
 import { choosing } from "./photo.js";
+import { moving } from "./shelf.js";
 
 const crop = document.querySelector("[data-crop]");
 const drop = document.querySelector("[data-drop]");
 if (crop && drop) choosing(drop, cropping(crop));
+showing(document.querySelector("[data-again]"));
+const shelf = document.querySelector("[data-shelf]");
+if (shelf) moving(shelf, document.querySelector("[data-says][role=status]"));
 
 function offerCopies() {
   for (const button of document.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;

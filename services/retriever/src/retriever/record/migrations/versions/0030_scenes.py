@@ -6,10 +6,12 @@ The previous release leaves both columns as they are: to it every catalog is ste
 import sqlalchemy as sa
 from alembic import op
 
-from retriever.record.migrations.columns import TEXT, drop_columns, texts
-from servicekit.sql.schema import numbers
+from servicekit.sql.schema import numbers, texts
 
 revision, down_revision = "0030", "0029"
+
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+"""Text that sorts by code point."""
 
 
 def upgrade() -> None:
@@ -19,9 +21,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "scene_texts",
-        *texts("catalog_id", "scene"),
+        *texts("catalog_id", "scene", kind=TEXT),
         *numbers("number"),
-        *texts("toml", "version", "author", "comment"),
+        *texts("toml", "version", "author", "comment", kind=TEXT),
         *numbers("create_time"),
         sa.PrimaryKeyConstraint("catalog_id", "scene", "number"),
     )
@@ -29,4 +31,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("scene_texts")
-    drop_columns("catalogs", "steered_by", "scenes_commit")
+    op.drop_column("catalogs", "steered_by")
+    op.drop_column("catalogs", "scenes_commit")

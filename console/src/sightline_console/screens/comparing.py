@@ -1,0 +1,161 @@
+"""The screen that compares a draft with the scene in use: for shoppers, and for recent requests."""
+
+import asyncio
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.responses import Response
+
+from sightline_client.cli.language import _
+from sightline_client.cli.show import scenes
+from sightline_client.cli.work import answer_pages
+from sightline_client.errors import SightlineError, Unauthenticated
+from sightline_client.values.answers import Recommendations
+from sightline_client.values.products import Product
+from sightline_client.values.scenes import SceneDiff
+from sightline_console.screens import steering
+from sightline_console.screens.asked import Asked, AskedInvalid
+from sightline_console.screens.shelf import asked_of
+from sightline_console.screens.steering import Preview, Steered
+from sightline_console.screens.visit import Visit, text_of
+
+PATH = "/shelf/compare"
+MOST_SHOPPERS = 5
+PLACES = 6
+"""Number of products that are compared."""
+ANSWERS = 50
+"""Maximum number of recent requests that are answered by both."""
+SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A product at a place before or after a change."""
+
+    product_id: str
+    product: Product | None
+    """None: unknown."""
+    was: int
+    """Its place on the other side; 0: not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The products of one request, before and after."""
+
+    title: str
+    before: tuple[Place, ...]
+    after: tuple[Place, ...]
+    problem: str = ""
+
+    @property
+    def is_same(self) -> bool:
+        """Whether nothing changes."""
+        return [each.product_id for each in self.before] == [each.product_id for each in self.after]
+
+
+async def show(visit: Visit) -> Response:
+    """Show the shelf of a visitor and of up to five shoppers, before and after, and what the draft
+    changes in the last requests to the scene."""
+    query = visit.request.query_params
+    asked = replace(asked_of(query), photo="", size=str(PLACES))
+    named = [each for each in re.split(r"[\s,;]+", query.get("shoppers", "")) if each]
+    shoppers = list(dict.fromkeys([*([asked.shopper] if asked.shopper else []), *named]))
+    asked = asked.without("shopper")
+    held = await steering.steered(visit.client, asked.scene)
+    effect = await asyncio.to_thread(steering.effect, held)
+    requests = [replace(asked, shopper=each) for each in ("", *shoppers[:MOST_SHOPPERS])]
+    (difference, problem), pairs = await asyncio.gather(
+        _diff(visit, held), _pairs(visit, requests, effect)
+    )
+    return visit.page(
+        "compare",
+        asked=asked,
+        shoppers=" ".join(shoppers),
+        most=MOST_SHOPPERS,
+        held=held,
+        effect=effect,
+        pairs=pairs,
+        difference=difference,
+        problem=problem,
+        recent=await _recent(visit, difference),
+        words=scenes,
+    )
+
+
+async def _pairs(visit: Visit, requests: Iterable[Asked], effect: Preview) -> list[Pair]:
+    return await asyncio.gather(*(_pair(visit, each, effect) for each in requests))
+
+
+async def _pair(visit: Visit, asked: Asked, effect: Preview) -> Pair:
+    """Answer a shopper with and without the draft."""
+    title = asked.shopper or _("a visitor")
+    try:
+        options = asked.recommending(None, visit.language)
+        with_draft = options.copy()
+        with_draft["controls"] = effect.controls
+        before, after = await asyncio.gather(
+            visit.client.recommend(**options), visit.client.recommend(**with_draft)
+        )
+    except AskedInvalid as error:
+        return Pair(title, (), (), "; ".join(error.problems.values()))
+    except Unauthenticated:
+        raise
+    except SightlineError as error:
+        return Pair(title, (), (), text_of(error))
+    return _paired(title, _products(before), _products(after))
+
+
+def _products(found: Recommendations) -> dict[str, Product | None]:
+    return {each.product.product_id: each.product for each in found.results}
+
+
+def _paired(
+    title: str, before: dict[str, Product | None], after: dict[str, Product | None]
+) -> Pair:
+    return Pair(title, _places(before, after), _places(after, before))
+
+
+def _places(one: dict[str, Product | None], other: dict[str, Product | None]) -> tuple[Place, ...]:
+    at = {product_id: place for place, product_id in enumerate(other, 1)}
+    return tuple(Place(key, product, at.get(key, 0)) for key, product in one.items())
+
+
+async def _diff(visit: Visit, held: Steered) -> tuple[SceneDiff | None, str]:
+    """Compare the answers to the last requests; else say why they are not compared."""
+    if not (held.has_draft and held.live):
+        return None, _("There is no draft to compare.")
+    try:
+        found = await visit.client.diff_scene(
+            scene=held.scene,
+            toml=held.text,
+            answer_count=ANSWERS,
+            place_count=PLACES,
+            timeout=SECONDS,
+        )
+    except Unauthenticated:
+        raise
+    except SightlineError as error:
+        return None, text_of(error)
+    return found, ""
+
+
+async def _recent(visit: Visit, found: SceneDiff | None) -> list[Pair]:
+    """Return the requests whose answers change most, with their products."""
+    answers = found.answers[:MOST_SHOPPERS] if found else ()
+    ids = [
+        product_id
+        for each in answers
+        for product_id in (*each.before_product_ids, *each.after_product_ids)
+    ]
+    known: dict[str, Any] = await answer_pages.products_of(visit.client, dict.fromkeys(ids))
+    return [
+        _paired(
+            _("Request {number}", number=number),
+            {key: known.get(key) for key in each.before_product_ids},
+            {key: known.get(key) for key in each.after_product_ids},
+        )
+        for number, each in enumerate(answers, 1)
+    ]

@@ -1,0 +1,206 @@
+"""The screen "Import": a file of products, its columns, and what became of its rows."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from starlette.responses import PlainTextResponse, Response
+
+from sightline_client.cli.language import _
+from sightline_client.errors import SightlineError
+from sightline_client.files import products
+from sightline_client.transport.threads import in_thread
+from sightline_console.screens import product_files
+from sightline_console.screens.product_files import MOST_BYTES, Chosen, FileUnread, Progress
+from sightline_console.screens.sign_in import admit
+from sightline_console.screens.visit import Visit, text_of
+from sightline_console.web import forms
+from sightline_console.web.addresses import address, segment
+
+PATH = "/import"
+FILE, REJECTED = "import", "rejected"
+"""Kinds of kept files."""
+NOT = "-"
+"""Stands for a column that is left out."""
+EDITED = 2**16
+"""Maximum bytes of rejected rows that are edited on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Upload:
+    """A kept file, and how it is to be read."""
+
+    file_id: str
+    name: str
+    chosen: Chosen
+
+    def address(self, path: str) -> str:
+        """Return the address of a page about it."""
+        columns = self.chosen.columns or {}
+        named = [(f"c:{theirs}", ours or NOT) for theirs, ours in columns.items()]
+        about = [("file", self.file_id), ("name", self.name), ("currency", self.chosen.currency)]
+        return address(path, [*about, *named])
+
+
+async def show(visit: Visit) -> Response:
+    """Show the form for a file, or the columns of the file of the address."""
+    query = visit.request.query_params
+    if not query.get("file"):
+        return _page(visit)
+    upload = _upload(query)
+    if visit.kept(FILE, upload.file_id) is None:
+        return _page(visit, _("This file is not kept any more: choose it again."), 400)
+    try:
+        return _columns(visit, upload, await _previewed(visit, upload))
+    except FileUnread as error:
+        problem = str(error)
+    if upload.chosen.columns is None:
+        return _page(visit, problem, 400)
+    try:
+        proposed = replace(upload, chosen=Chosen(currency=upload.chosen.currency))
+        return _columns(visit, upload, await _previewed(visit, proposed), problem, 400)
+    except FileUnread as error:
+        return _page(visit, str(error), 400)
+
+
+async def _previewed(visit: Visit, upload: _Upload) -> product_files.Preview:
+    content = visit.kept(FILE, upload.file_id) or b""
+    async with visit.console.reading:
+        return await in_thread(product_files.preview, upload.name, content, upload.chosen)
+
+
+def _upload(given: Mapping[str, str]) -> _Upload:
+    """Return the file of a form or an address, with its columns `c:NAME`."""
+    columns = {
+        key[2:]: "" if value == NOT else value for key, value in given.items() if key[:2] == "c:"
+    }
+    return _Upload(
+        given.get("file", ""),
+        given.get("name", ""),
+        Chosen(columns or None, given.get("currency", "").strip().upper()),
+    )
+
+
+def _page(visit: Visit, problem: str = "", status: int = 200) -> Response:
+    return visit.page(
+        "import",
+        status,
+        problems={"file": problem} if problem else {},
+        suffixes=", ".join(product_files.SUFFIXES),
+        most=MOST_BYTES // 2**20,
+    )
+
+
+def _columns(
+    visit: Visit,
+    upload: _Upload,
+    found: product_files.Preview,
+    problem: str = "",
+    status: int = 200,
+) -> Response:
+    products_, problems = [], []
+    for number, each in found.rows:
+        if isinstance(each, SightlineError):
+            problems.append((number, text_of(each)))
+        else:
+            products_.append(each)
+    return visit.page(
+        "import_columns",
+        status,
+        upload=upload,
+        found=found,
+        columns=found.columns,
+        held=json.dumps(dict(found.columns)),
+        nothing=NOT,
+        products=products_,
+        problems=problems,
+        problem=problem,
+        needed=products.NEEDED,
+    )
+
+
+async def act(visit: Visit) -> Response:
+    """Keep a file that is sent, or begin its import."""
+    await admit(visit)
+    try:
+        with visit.console.uploads.place(visit.user):
+            form = await visit.form(forms.TABLE)
+    except forms.TooLarge:
+        return _page(visit, _("The file is too large: import it by the command."), 413)
+    if form.fields.get("act") == "import":
+        return await _begin(visit, form.fields)
+    if form.fields.get("act") == "edited":
+        found = visit.console.imports.find(visit.session_id, form.fields.get("task", ""))
+        content = form.fields.get("rows", "").encode()
+        name, chosen = (found.rejected_name, found.chosen) if found else ("", Chosen())
+    else:
+        content, name = form.files.get("file", b""), form.names.get("file", "")
+        chosen = Chosen()
+    if not content or len(content) > MOST_BYTES:
+        status = 413 if content else 400
+        return _page(
+            visit, _("Choose a file of at most {most} MiB.", most=MOST_BYTES >> 20), status
+        )
+    try:
+        product_files.suffix_of(name)
+    except FileUnread as error:
+        return _page(visit, _("Choose a file of one of these kinds: {kinds}", kinds=error), 400)
+    return visit.go(_Upload(visit.keep(FILE, content), name, chosen).address(PATH))
+
+
+async def _begin(visit: Visit, fields: Mapping[str, str]) -> Response:
+    """Import a kept file."""
+    chosen = _chosen(fields)
+    content, session = visit.kept(FILE, fields.get("file", "")), visit.session
+    if content is None or session is None:
+        return _page(visit, _("This file is not kept any more: choose it again."), 400)
+    progress = Progress(fields.get("name", ""), chosen)
+
+    async def work() -> None:
+        try:
+            await product_files.bring(visit.client, content, progress)
+        except SightlineError as error:
+            progress.problem = text_of(error)
+        finally:
+            if progress.rejected:
+                kept = visit.console.sessions.keep(session, REJECTED, progress.rejected)
+                progress.rejected_id, progress.rejected = kept, b""
+            progress.done = True
+
+    task_id = visit.console.imports.begin(session.session_id, progress, work())
+    return visit.go(f"{PATH}/{segment(task_id)}")
+
+
+def _chosen(fields: Mapping[str, str]) -> Chosen:
+    """Return the columns of a form, which has them as one field: there may be many."""
+    try:
+        held = json.loads(fields.get("columns") or "{}")
+        columns = {str(theirs): str(ours) for theirs, ours in held.items()}
+    except (ValueError, AttributeError, RecursionError):
+        raise forms.FormRejected(400, _("The form can't be read.")) from None
+    return Chosen(columns or None, fields.get("currency", ""))
+
+
+async def follow(visit: Visit) -> Response:
+    """Show how far an import is, and what became of its rows."""
+    task_id = visit.request.path_params["task_id"]
+    found = visit.console.imports.find(visit.session_id, task_id)
+    if found is None:
+        title, text = _("Not found"), _("This import is not known any more.")
+        return visit.page("problem", 404, title=title, reason="", text=text)
+    rows = visit.kept(REJECTED, found.rejected_id) or b""
+    try:
+        text = rows.decode("utf-8-sig") if len(rows) <= EDITED else ""
+    except UnicodeDecodeError:
+        text = ""
+    return visit.page("import_run", found=found, rows=text, task_id=task_id)
+
+
+async def rejected(visit: Visit) -> Response:
+    """Send the file of the rejected rows."""
+    found = visit.console.imports.find(visit.session_id, visit.request.path_params["task_id"])
+    content = visit.kept(REJECTED, found.rejected_id) if found else None
+    if found is None or content is None:
+        return PlainTextResponse("not kept any more\n", 404)
+    headers = {"content-disposition": f'attachment; filename="{found.rejected_name}"'}
+    return Response(content, 200, headers, "application/octet-stream")

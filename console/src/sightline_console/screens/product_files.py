@@ -1,0 +1,273 @@
+"""Files of products: their columns, the first products, and the import of all.
+
+Files are on the disk while they are read, because the client's readers open them.
+"""
+
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
+
+from sightline_client import SightlineClient
+from sightline_client.convert import from_wire
+from sightline_client.errors import SightlineError
+from sightline_client.files import opening, products
+from sightline_client.files.accounts import accounted
+from sightline_client.files.attribute_keys import attribute_key
+from sightline_client.files.conversion import Shape
+from sightline_client.files.mapping import ATTRIBUTES, LISTS, ColumnMap
+from sightline_client.files.model import NOTE, FileRefused, Row, RowTable
+from sightline_client.files.opening import Reading
+from sightline_client.files.photos import PhotoFolder
+from sightline_client.files.proposing import propose
+from sightline_client.files.rejected import Rejected, problem
+from sightline_client.files.seen import SeenIds, twice
+from sightline_client.files.shapes import PRODUCTS, shape_of
+from sightline_client.transport.row_import import read_ahead
+from sightline_client.transport.threads import in_thread
+from sightline_client.values.products import Product
+
+MOST_BYTES = 20 * 2**20
+"""Maximum bytes of a file."""
+SHOWN = 10
+"""Number of products that are shown before they are imported."""
+NAMED = 50
+"""Number of rejected rows, and of products without a photo, that are named."""
+SUFFIXES = (
+    *sorted((*opening.DELIMITED, *opening.LINES, *opening.PARQUET, *opening.FEEDS)),
+    ".xlsx",
+    ".html",
+)
+_WEIGHT = 2_000
+"""Bytes that a product is counted for when rows are read ahead."""
+
+Outcome: TypeAlias = Product | SightlineError
+
+
+class FileUnread(Exception):
+    """A file that can't be read, with what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """How a file is read."""
+
+    columns: Mapping[str, str] | None = None
+    """Column of the file → ours; empty: left out. None: as proposed."""
+    currency: str = ""
+    """Of prices in rows that name none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The columns of a file, and its first products."""
+
+    columns: Mapping[str, str]
+    """Column of the file → ours."""
+    choices: Mapping[str, Sequence[str]]
+    """Column of the file → ours that it can be."""
+    doubts: Mapping[str, Sequence[str]]
+    """Our column → columns of the file of which the right one is to be chosen."""
+    export_of: str
+    """Program whose export it is, whose columns are known; empty: none."""
+    rows: Sequence[tuple[int, Outcome]]
+    """Numbers of the first rows, with their products."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """An import, while it goes on and after it."""
+
+    name: str
+    chosen: Chosen
+    read: int = 0
+    stored: int = 0
+    refused: list[tuple[int, str, str]] = field(default_factory=list)
+    """The first rejected rows: number, product and problem."""
+    refused_count: int = 0
+    without_photo: list[str] = field(default_factory=list)
+    """The first products without a photo."""
+    without_photo_count: int = 0
+    done: bool = False
+    problem: str = ""
+    """Why it ended early."""
+    rejected: bytes = b""
+    """File of the rejected rows, until it is kept elsewhere."""
+    rejected_name: str = ""
+    rejected_id: str = ""
+    """Id of the file, as kept for the session."""
+
+
+def suffix_of(name: str) -> str:
+    """Return the end of a file's name that says its kind. Raises FileUnread."""
+    found = Path(name.lower()).suffix
+    if found not in SUFFIXES:
+        raise FileUnread(", ".join(SUFFIXES))
+    return found
+
+
+@contextmanager
+def _on_disk(name: str, content: bytes) -> Iterator[Path]:
+    with TemporaryDirectory(prefix="sightline-console-") as folder:
+        stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem)[:60] or "products"
+        path = Path(folder) / f"{stem}{suffix_of(name)}"
+        path.write_bytes(content)
+        yield path
+
+
+def preview(name: str, content: bytes, chosen: Chosen) -> Preview:
+    """Read the first products of a file. Raises FileUnread."""
+    with _told(), _on_disk(name, content) as path:
+        names, rows = opening.look(path, products.COLUMNS)
+        theirs = [each for each in names if not each.startswith(NOTE)]
+        if shape := _shape(path, theirs, chosen):
+            return Preview({}, {}, {}, shape.of, _first(path, chosen, theirs))
+        cells = [row.cells for row in rows]
+        found = propose(theirs, cells, products.COLUMNS, products.NEEDED)
+        columns = chosen.columns or {each: found.columns.get(each, _same(each)) for each in theirs}
+        complete = set(products.NEEDED) <= {*columns.values()}
+        return Preview(
+            columns,
+            {each: _choices(each, columns.get(each, "")) for each in theirs},
+            {} if chosen.columns else found.doubts,
+            "",
+            _first(path, replace(chosen, columns=columns), theirs) if complete else [],
+        )
+
+
+def _shape(path: Path, names: Iterable[str], chosen: Chosen) -> Shape | None:
+    """Return the export that a file is; None: its columns are chosen, or of no known export."""
+    if chosen.columns is not None:
+        return None
+    return PRODUCTS.get(opening.SHAPES.get(path.suffix, "")) or shape_of(names, PRODUCTS)
+
+
+def _same(name: str) -> str:
+    return name if name in products.COLUMNS else ""
+
+
+def _choices(theirs: str, ours: str) -> list[str]:
+    own = [f"{ATTRIBUTES}{attribute_key(theirs)}"] if attribute_key(theirs) else []
+    return list(dict.fromkeys(["", *products.COLUMNS, *own, ours]))
+
+
+def _first(path: Path, chosen: Chosen, names: Iterable[str]) -> list[tuple[int, Outcome]]:
+    """Return the first products."""
+    table = _open(path, chosen, names)
+    folder = PhotoFolder(path.parent)
+    try:
+        return [(row.number, _product(row, folder)) for row in islice(table.rows(), SHOWN)]
+    finally:
+        table.close()
+
+
+def _open(path: Path, chosen: Chosen, names: Iterable[str]) -> RowTable:
+    """Open a file as it was chosen, else as the export that it is."""
+    constants = {"currency": chosen.currency} if chosen.currency else {}
+    shape = _shape(path, names, chosen)
+    columns = chosen.columns or {}
+    mapped = {each: ours for each, ours in columns.items() if each != ours}
+    single = [ours for ours in columns.values() if ours and ours not in LISTS]
+    if twice_ := next((ours for ours in single if single.count(ours) > 1), ""):
+        raise FileRefused(f"two columns are {twice_}", "choose one of them")
+    by = ColumnMap(mapped, constants)
+    return opening.open_table(
+        path,
+        columns=products.COLUMNS,
+        needed=products.NEEDED,
+        reading=Reading(map=by, shape=shape),
+    )
+
+
+def _product(row: Row, folder: PhotoFolder) -> Outcome:
+    if row.error is not None:
+        return row.error
+    try:
+        return from_wire.product(products.product(row.cells, folder))
+    except SightlineError as error:
+        return error
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say of any fault of a file that it can't be read."""
+    try:
+        yield
+    except FileRefused as error:
+        raise FileUnread(f"{error}: {error.fix}") from error
+    except (OSError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
+        raise FileUnread(str(error)) from error
+
+
+async def bring(client: SightlineClient, content: bytes, progress: Progress) -> None:
+    """Import a file. What is wrong with it is told by the progress. Raises SightlineError."""
+    try:
+        with _told(), _on_disk(progress.name, content) as path, SeenIds() as seen:
+            table = await in_thread(_opened, path, progress.chosen)
+            rejected = Rejected(path, table)
+            try:
+                await _send(client, _rows(table, path.parent, seen), rejected, progress)
+            finally:
+                rejected.close()
+                table.close()
+                if rejected.count:
+                    progress.rejected_name = rejected.path.name
+                    progress.rejected = rejected.path.read_bytes()
+    except FileUnread as error:
+        progress.problem = str(error)
+
+
+def _opened(path: Path, chosen: Chosen) -> RowTable:
+    return _open(path, chosen, opening.look(path, products.COLUMNS)[0])
+
+
+def _rows(table: RowTable, folder: Path, seen: SeenIds) -> Iterator[tuple[Row, Outcome]]:
+    photos = PhotoFolder(folder)
+    for row in accounted(table):
+        found = _product(row, photos)
+        if isinstance(found, Product):
+            found = twice(seen, row, found.product_id) or found
+        yield row, found
+
+
+async def _send(
+    client: SightlineClient,
+    rows: Iterator[tuple[Row, Outcome]],
+    rejected: Rejected,
+    progress: Progress,
+) -> None:
+    waiting: deque[tuple[Row, Product]] = deque()
+
+    async def sent() -> AsyncIterator[Product]:
+        async with aclosing(read_ahead(rows, lambda _each: _WEIGHT)) as read:
+            async for row, found in read:
+                progress.read += 1
+                if isinstance(found, SightlineError):
+                    _refuse(progress, rejected, row, found)
+                else:
+                    waiting.append((row, found))
+                    yield found
+
+    async for batch in client.upsert_products(sent()):
+        for outcome in batch.outcomes:
+            row, product = waiting.popleft()
+            if outcome.error is not None:
+                _refuse(progress, rejected, row, outcome.error)
+                continue
+            progress.stored += 1
+            if not product.images:
+                progress.without_photo_count += 1
+                if len(progress.without_photo) < NAMED:
+                    progress.without_photo.append(product.product_id)
+
+
+def _refuse(progress: Progress, rejected: Rejected, row: Row, error: SightlineError) -> None:
+    progress.refused_count += 1
+    rejected.add(row, error)
+    if len(progress.refused) < NAMED:
+        progress.refused.append((row.number, products.product_id(row.cells), problem(error)))

@@ -1,0 +1,276 @@
+"""The text of a scene: its controls are changed, and all else stays as it is written."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from itertools import count
+from typing import Any, TypeAlias
+
+from sightline_client.cli.language import _
+
+Entries: TypeAlias = Mapping[str, Any]
+"""Entries of a table, by name."""
+
+MOST_BYTES = 64 * 1024
+MOST_LINE = 400
+MOST_DOTS = 100
+"""Limits within which a text takes half a second to parse at most; the suite takes no other."""
+LAST_PLACE = 200
+_NAME_LENGTH = 60
+_WIDTH = 100
+_CONTROL = re.compile(r"\s*\[\[\s*controls\s*\]\]\s*(#.*)?")
+_TABLE = re.compile(r"\s*\[\[?[^\[\],=]+\]\]?\s*(#.*)?")
+_PART = re.compile(r"\s*\[\s*controls\s*\.")
+_PERIOD = ("start_time", "end_time", "when")
+_ORDER = (
+    "name", "kind", "product_ids", "filter", "place", "boost", "least_share", "by_merit",
+    "start_time", "end_time", "daily_budget",
+)  # fmt: skip
+
+
+class TextUnreadable(Exception):
+    """A text whose controls can't be changed here."""
+
+
+def entries(text: str) -> dict[str, Any]:
+    """Parse a scene's text. Raises TextUnreadable."""
+    lines = text.split("\n")
+    if (
+        len(text.encode()) > MOST_BYTES
+        or max(map(len, lines)) > MOST_LINE
+        or max(line.count(".") for line in lines) > MOST_DOTS
+    ):
+        raise TextUnreadable(
+            _("The text is too long: 64 KiB, in lines of 400 characters, are allowed.")
+        )
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise TextUnreadable(_("The text is not TOML: {error}", error=error)) from None
+
+
+def controls(text: str) -> list[Entries]:
+    """Return the controls of a text. Raises TextUnreadable."""
+    return _controls(entries(text))
+
+
+def _controls(held: Entries) -> list[Entries]:
+    found = held.get("controls", [])
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise TextUnreadable(_by_hand())
+    return found
+
+
+def new_name(kind: str, subject: str, taken: Iterable[str]) -> str:
+    """Return a name for a control that no other one has."""
+    base = re.sub(r"[^a-z0-9_-]+", "-", f"{kind}-{subject}".lower()).strip("-")[:_NAME_LENGTH]
+    names = (base if number == 1 else f"{base}-{number}" for number in count(1))
+    known = frozenset(taken)
+    return next(name for name in names if name not in known)
+
+
+def pinned(text: str, product_id: str, place: int) -> str:
+    """Pin a product to a place. Pins of other single products move down as far as they must.
+
+    Raises TextUnreadable.
+    """
+    held = controls(text)
+    pins = {
+        each["place"]: each
+        for each in held
+        if _is_plain_pin(each) and each.get("product_ids") != [product_id]
+    }
+    made, at = text, place
+    moved: list[Entries] = []
+    while at in pins:
+        moved.append({**pins[at], "place": at + 1})
+        at += 1
+    for each in moved:
+        made = changed(made, str(each["name"]), each)
+    return steered(made, {"kind": "pin", "product_ids": [product_id], "place": place})
+
+
+def _is_plain_pin(control: Entries) -> bool:
+    ids = control.get("product_ids")
+    alone = isinstance(ids, list) and len(ids) == 1 and isinstance(control.get("place"), int)
+    return control.get("kind") == "pin" and alone and not _period(control)
+
+
+def _period(control: Entries) -> dict[str, Any]:
+    return {name: control[name] for name in _PERIOD if name in control}
+
+
+def steered(text: str, control: Entries) -> str:
+    """Add a control, in place of those of the same products or filter at the same time. It gets a
+    name. Raises TextUnreadable."""
+    held = controls(text)
+    rivals = [each for each in held if _subject(each) == _subject(control)]
+    same = [each for each in rivals if each.get("kind") == control["kind"]]
+    named = {str(each.get("name")) for each in held}
+    ids = control.get("product_ids") or ["filter"]
+    name = same[0].get("name") if same else new_name(control["kind"], str(ids[0]), named)
+    for each in rivals:
+        if each is not (same[0] if same else None):
+            text = changed(text, str(each.get("name")), None)
+    return changed(text, str(name), {"name": name, **control})
+
+
+def _subject(control: Entries) -> tuple[object, object, object]:
+    return control.get("product_ids"), control.get("filter"), _period(control)
+
+
+def changed(text: str, name: str, control: Entries | None) -> str:
+    """Return the text with another control of that name, which is added if there is none; None:
+    without it. Raises TextUnreadable."""
+    before = entries(text)
+    held = _controls(before)
+    at = next((at for at, each in enumerate(held) if each.get("name") == name), None)
+    lines = text.split("\n")
+    blocks = _blocks(lines)
+    if len(blocks) != len(held):
+        raise TextUnreadable(_by_hand())
+    written = [] if control is None else _table(control)
+    if at is not None:
+        wanted = [*held[:at], *([control] if control is not None else []), *held[at + 1 :]]
+        block = blocks[at]
+        start = block.start
+        if not written and start and not lines[start - 1].strip():
+            start -= 1
+        lines[start : block.stop] = written
+    else:
+        wanted = [*held, *([control] if control is not None else [])]
+        lines = _appended(lines, blocks, written)
+    made = "\n".join(lines)
+    if _without_empty({**before, "controls": wanted}) != _without_empty(entries(made)):
+        raise TextUnreadable(_by_hand())
+    return made
+
+
+def _without_empty(held: Entries) -> Entries:
+    return {name: value for name, value in held.items() if name != "controls" or value}
+
+
+def _appended(lines: list[str], blocks: Sequence[range], written: Sequence[str]) -> list[str]:
+    """Add lines behind the last control, else at the end."""
+    last = max((at + 1 for at, line in enumerate(lines) if line.strip()), default=0)
+    at = blocks[-1].stop if blocks else last
+    rest = lines[at:] or [""]
+    return [*lines[:at], *([""] if at else []), *written, *rest]
+
+
+def _by_hand() -> str:
+    return _("The controls of this text are written in a way that only you can change: edit it.")
+
+
+def _blocks(lines: Sequence[str]) -> list[range]:
+    """Return the lines of each `[[controls]]`, without the comments before the next table."""
+    found: list[range] = []
+    begin = end = -1
+    for at, line in enumerate(lines):
+        if begin >= 0 and _TABLE.fullmatch(line) and not _PART.match(line):
+            found.append(range(begin, end))
+            begin = -1
+        if _CONTROL.fullmatch(line):
+            begin = at
+        if line.strip() and not line.lstrip().startswith("#"):
+            end = at + 1
+    return [*found, range(begin, end)] if begin >= 0 else found
+
+
+def _table(control: Entries) -> list[str]:
+    """Write a control as TOML."""
+    names = sorted(control, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
+    plain = [name for name in names if not isinstance(control[name], dict)]
+    lines = ["[[controls]]"]
+    for name in plain:
+        lines += _entry(name, control[name])
+    for name in names:
+        if name not in plain:
+            lines += ["", f"[controls.{_key(name)}]"]
+            for inner, value in control[name].items():
+                lines += _entry(inner, value)
+    return lines
+
+
+def _entry(name: str, value: object) -> list[str]:
+    whole = f"{_key(name)} = {_value(value)}"
+    if len(whole) <= _WIDTH or not isinstance(value, list):
+        return [whole]
+    return [f"{_key(name)} = [", *(f"  {_value(each)}," for each in value), "]"]
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _value(name)
+
+
+def _value(value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        case datetime() if value.tzinfo is not None:
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case datetime() | date() | time():
+            return value.isoformat()
+        case list():
+            return f"[{', '.join(map(_value, value))}]"
+        case dict():
+            pairs = (f"{_key(name)} = {_value(each)}" for name, each in value.items())
+            return f"{{ {', '.join(pairs)} }}"
+    return repr(value)  # a number
+
+
+def findings(path: str, said: str) -> Iterator[tuple[str, str]]:
+    """Yield the problems of an entry, each with its path: those of controls come as one."""
+    for part in re.split(r"; (?=\[\d+\]\.)", said.removeprefix("Value error, ")):
+        found = re.match(r"(\[\d+\]\.\S+) (.+)", part, re.DOTALL)
+        if path == "controls" and found:
+            yield path + found[1], found[2]
+        else:
+            yield path, part
+
+
+def line_of(text: str, path: str, said: str) -> int:
+    """Return the line of an entry, from 1; 0: unknown."""
+    if not path:
+        told = re.search(r"\bline (\d+)", said)
+        return int(told[1]) if told else 0
+    lines = text.split("\n")
+    first, _dot, rest = path.partition(".")
+    if at := re.fullmatch(r"controls(?:\[(\d+)\])?", first):
+        place, _dot, key = (at[1], "", rest) if at[1] else rest.partition(".")
+        block, head = _block_of(text, lines, place), True
+    else:
+        block, head = _within(lines, first if rest else ""), bool(rest)
+        key = rest or first
+    key = key.rpartition(".")[2].partition("[")[0]
+    named = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=") if key else None
+    inside = next((at + 1 for at in block if named and named.match(lines[at])), 0)
+    return inside or (block.start + 1 if block and head else 0)
+
+
+def _block_of(text: str, lines: Sequence[str], place: str) -> range:
+    """Return the lines of a control, by its number from 0 or its name."""
+    blocks = _blocks(lines)
+    if place.isdecimal():
+        return blocks[int(place)] if int(place) < len(blocks) else range(0)
+    try:
+        names = [each.get("name") for each in controls(text)]
+    except TextUnreadable:
+        names = []
+    found = (block for name, block in zip(names, blocks, strict=False) if name == place)
+    return next(found, blocks[0] if blocks and not place else range(0))
+
+
+def _within(lines: Sequence[str], table: str) -> range:
+    """Return the lines of a table; "": those before the first one."""
+    heads = [at for at, line in enumerate(lines) if _TABLE.fullmatch(line)]
+    if not table:
+        return range(heads[0] if heads else len(lines))
+    begin = next((at for at in heads if lines[at].strip(" []\t") == table), None)
+    if begin is None:
+        return range(0)
+    return range(begin, next((at for at in heads if at > begin), len(lines)))

@@ -1,0 +1,233 @@
+"""The screen "Import"."""
+
+import asyncio
+import html
+import io
+import re
+import zipfile
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from google.rpc import code_pb2
+
+from sightline_console.screens import product_files
+from sightline_console.screens.visit import Console
+from tests.fakes.gateway import FakeGateway
+from tests.fakes.gateway_messages import status
+from tests.unit.console.conftest import ADDRESS, Browser, browser
+from tests.waiting import until
+
+OURS = b"id,title,price,currency\nw1,Barolo,12.50,EUR\nw2,Nebbiolo,9,EUR\n"
+THEIRS = b"Artikelnummer;Bezeichnung;Verkaufspreis;Farbe\nw1;Rot & Rosa;12,50;rot\nw2;Sekt;9;\n"
+
+
+async def upload(web: Browser, content: bytes, name: str = "products.csv") -> httpx.Response:
+    """Send a file as the console's own page does."""
+    return await web.web.post(
+        "/import",
+        data={"csrf": await web.csrf("/sign-in")},
+        files={"file": (name, content, "text/csv")},
+        headers={"origin": ADDRESS},
+    )
+
+
+async def looked_at(web: Browser, content: bytes, name: str = "products.csv") -> httpx.Response:
+    """Upload a file, and open the page of its columns."""
+    return await web.follow(await upload(web, content, name))
+
+
+async def imported(web: Browser, page: httpx.Response) -> httpx.Response:
+    """Import the file of a page, and wait until that has ended."""
+    main = page.text.partition('value="import"')[2]
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', main)
+    fields = {name: html.unescape(value) for name, value in found if name != "csrf"}
+    sent = await web.send("/import", {"act": "import", **fields})
+    assert sent.status_code == 303, sent.text
+
+    async def ended() -> bool:
+        return "has ended" in (await web.follow(sent)).text
+
+    await until(ended)
+    return await web.follow(sent)
+
+
+async def test_a_file_with_our_columns_is_shown_and_imported(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    page = await looked_at(web, OURS)
+    assert page.status_code == 200, page.text
+    for text in ("Barolo", "12.50 EUR", "no photo"):
+        assert text in page.text
+    assert not gateway.requests["UpsertProducts"], "nothing is written before the user says so"
+    page = await imported(web, page)
+    assert "2 rows read, 2 products stored, 0 rows rejected." in page.text
+    assert "2 products are found by text and behavior alone" in page.text
+    assert gateway.products["w2"].title == "Nebbiolo"
+
+
+async def test_foreign_columns_are_proposed_and_chosen(web: Browser, gateway: FakeGateway) -> None:
+    sent = await upload(web, THEIRS, "liste.csv")
+    page = await web.follow(sent)
+    assert page.status_code == 200, page.text
+    assert 'name="c:Bezeichnung"' in page.text or 'name="c:bezeichnung"' in page.text
+    names = re.findall(r'<select id="c\d+" name="([^"]+)">', page.text)
+    assert len(names) == 4
+    chosen = dict(zip(names, ("id", "title", "price", "attributes.colour"), strict=True))
+    address = f"{sent.headers['location']}&{httpx.QueryParams({**chosen, 'currency': 'eur'})}"
+    page = await web.open(address)
+    assert page.status_code == 200, page.text
+    for text in ("Rot &amp; Rosa", "12.50 EUR", "colour: rot"):
+        assert text in page.text, text
+    await imported(web, page)
+    stored = gateway.products["w1"]
+    assert (stored.title, stored.price.units, stored.price.currency_code) == (
+        "Rot & Rosa",
+        12,
+        "EUR",
+    )
+    assert [(each.key, each.text) for each in stored.attributes] == [("colour", "rot")]
+    # A column that is needed and left out is told.
+    left_out = {**chosen, names[1]: "-"}
+    page = await web.open(f"{sent.headers['location']}&{httpx.QueryParams(left_out)}")
+    assert "No column is title" in page.text
+    twice = {**chosen, names[3]: "title"}
+    page = await web.open(f"{sent.headers['location']}&{httpx.QueryParams(twice)}")
+    assert page.status_code == 400
+    assert "two columns are title" in page.text
+
+
+async def test_rejected_rows_are_told_downloaded_corrected_and_sent_again(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.refused["w2"] = status(
+        code_pb2.INVALID_ARGUMENT, "bad", reason="PRODUCT_INVALID",
+        violations=(("product.title", "is forbidden"),),
+    )  # fmt: skip
+    content = OURS + b"w3,Cheap,abc,EUR\nw1,Twice,1,EUR\n"
+    page = await imported(web, await looked_at(web, content))
+    assert "4 rows read, 1 products stored, 3 rows rejected." in page.text
+    assert "is forbidden" in page.text
+    found = re.search(r'href="([^"]+/rejected)"', page.text)
+    assert found is not None
+    file = await web.open(found[1])
+    assert file.headers["content-disposition"] == 'attachment; filename="products.rejected.csv"'
+    assert b"w3,Cheap,abc" in file.content
+    assert b"Barolo" not in file.content
+    rows = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", page.text, re.DOTALL)
+    task = re.search(r'name="task" value="([^"]+)"', page.text)
+    assert rows is not None
+    assert task is not None
+    gateway.refused.clear()
+    corrected = html.unescape(rows[1]).replace("abc", "5").replace("w1,Twice", "w4,Once")
+    sent = await web.send("/import", {"act": "edited", "task": task[1], "rows": corrected})
+    page = await imported(web, await web.follow(sent))
+    assert "3 products stored, 0 rows rejected." in page.text
+    assert {"w1", "w2", "w3", "w4"} <= set(gateway.products)
+    assert gateway.products["w4"].title == "Once"
+
+
+async def test_a_choice_of_columns_stays_for_the_corrected_rows(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    sent = await upload(web, b"a,b\nw1,\nw2,Two\n", "x.csv")
+    chosen = httpx.QueryParams({"c:a": "id", "c:b": "title"})
+    page = await imported(web, await web.open(f"{sent.headers['location']}&{chosen}"))
+    assert "1 rows rejected" in page.text
+    task = re.search(r'name="task" value="([^"]+)"', page.text)
+    assert task is not None
+    sent = await web.send("/import", {"act": "edited", "task": task[1], "rows": "a,b\nw1,One\n"})
+    asked = parse_qs(urlsplit(sent.headers["location"]).query)
+    assert (asked["c:a"], asked["c:b"]) == (["id"], ["title"])
+    await imported(web, await web.follow(sent))
+    assert gateway.products["w1"].title == "One"
+
+
+def bomb() -> bytes:
+    """Return a workbook that is no workbook."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("xl/workbook.xml", b" " * 10**7)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", b"\x00\xff\xfe"),
+        ("a.csv", b"nothing\n"),
+        ("a.jsonl", b"{"),
+        ("a.jsonl", b"[" * 100_000),
+        ("a.xlsx", b"PK\x03\x04 no workbook"),
+        ("a.xlsx", bomb()),
+        ("a.parquet", b"PAR1"),
+        ("a.xml", b'<!DOCTYPE a [<!ENTITY b "cc">]><a>&b;</a>'),
+        ("a.html", b"<p>"),
+        ("a.exe", b"MZ"),
+        ("../../etc/passwd", b"root"),
+        ("a.csv", b""),
+    ],
+)
+async def test_a_file_that_can_not_be_read_is_told_and_stops_nothing(
+    web: Browser, name: str, content: bytes
+) -> None:
+    answer = await upload(web, content, name)
+    page = await web.follow(answer) if answer.status_code == 303 else answer
+    assert page.status_code in (200, 400), page.text
+    assert "Import all rows" not in page.text or "would be rejected" in page.text
+    assert "Traceback" not in page.text
+    assert (await looked_at(web, OURS)).status_code == 200
+
+
+async def test_a_file_that_is_too_large_is_refused(web: Browser) -> None:
+    for size in (product_files.MOST_BYTES + 1, product_files.MOST_BYTES + 2**21):
+        answer = await upload(web, bytes(size))
+        assert answer.status_code == 413, answer.text
+
+
+async def test_a_file_of_a_caller_who_is_not_admitted_is_not_read(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.fail("GetImage", status(code_pb2.UNAUTHENTICATED, "who?", reason="TOKEN_MISSING"))
+    assert (await upload(web, OURS)).headers["location"].startswith("/sign-in")
+
+
+async def test_a_file_and_an_import_are_those_of_their_browser_alone(
+    console: Console, web: Browser
+) -> None:
+    sent = await upload(web, OURS)
+    page = await imported(web, await web.follow(sent))
+    async with browser(console) as other:
+        assert (await other.get(sent.headers["location"])).status_code == 400
+        assert (await other.get(str(page.request.url))).status_code == 404
+        assert (await other.get(f"{page.request.url}/rejected")).status_code == 404
+
+
+async def test_an_import_that_the_suite_ends_is_told(web: Browser, gateway: FakeGateway) -> None:
+    why = status(code_pb2.PERMISSION_DENIED, "no catalog role", reason="ROLE_MISSING")
+    gateway.fail("UpsertProducts", why)
+    page = await imported(web, await looked_at(web, OURS))
+    assert "no catalog role" in page.text
+    assert "0 products stored" in page.text
+
+
+async def test_names_and_values_are_no_markup(web: Browser) -> None:
+    page = await looked_at(web, b'id,title,"<i>"\n"<b>x",<script>,1\n', "<u>.csv")
+    assert page.status_code == 200, page.text
+    for text in ("<i>", "<b>x", "<script>,", "<u>"):
+        assert text not in page.text
+
+
+async def test_only_a_few_imports_go_on_at_once(web: Browser, gateway: FakeGateway) -> None:
+    gateway.delay = 1.0
+    page = await looked_at(web, OURS)
+    main = page.text.partition('value="import"')[2]
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', main)
+    fields: dict[str, Any] = {name: html.unescape(value) for name, value in found}
+    fields["csrf"] = await web.csrf("/sign-in")
+    first = await web.send("/import", {"act": "import", **fields})
+    second = await web.send("/import", {"act": "import", **fields})
+    assert (first.status_code, second.status_code) == (303, 503)
+    gateway.delay = 0.0
+    await asyncio.sleep(0)
