@@ -33,6 +33,7 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
         explain=True,
         anchors=["c"],
         followed="ann",
+        audiences="vip",
         controls=[Control("hero", ControlKind.PIN, ["p1"], place=1)],
         not_personal=True,
         as_typed=True,
@@ -43,6 +44,7 @@ def test_a_mixed_query_has_a_signal_for_each_thing() -> None:
     assert request.shopper == event_pb2.Shopper(visitor_id="v")
     assert request.exclude_product_ids == ["x"]
     assert (request.anchor_product_ids, request.followed) == (["c"], ["ann"])
+    assert request.audiences == ["vip"]
     unset = {field.name for field in rec.RecommendRequest.DESCRIPTOR.fields} - {
         field.name for field, _ in request.ListFields()
     }
