@@ -45,6 +45,10 @@ UNARY = [method for method in CALLS if not method.server_streaming]
 """Calls that a peer answers."""
 
 
+async def nothing() -> None:
+    """Follow no scenes."""
+
+
 def str_of(part: object) -> str:
     return getattr(part, "name", "")
 
@@ -102,6 +106,7 @@ def served(channels: dict[Peer, Any]) -> dict[str, Any]:
             catalogs,
             passthrough,
             scenes=None,  # type: ignore[arg-type]
+            follow_scenes=nothing,
             parse=parsed,
             embedder=EmbedderClient(*ways[Peer.EMBEDDER]),
             ranker=RankerClient(*ways[Peer.RANKER]),
