@@ -5,10 +5,18 @@ from typing import TypeVar
 
 import numpy as np
 
-from ranker.domain.answer_columns import STEPS, UNKNOWN
+from ranker.domain.answer_columns import UNKNOWN
 from ranker.domain.arrays import packed
+from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import answer_service_pb2 as pb
 
+_CAUSES = answer_pb2.Move.Cause.Value
+STEPS = (
+    *map(_CAUSES, ("CAUSE_OBJECTIVE", "CAUSE_POPULARITY", "CAUSE_DIVERSITY")),
+    _CAUSES("CAUSE_CALIBRATION"),
+    *map(_CAUSES, ("CAUSE_CATEGORY_CAP", "CAUSE_BRAND_CAP", "CAUSE_EXPLORATION")),
+)
+"""Causes of moves in the order in which they are applied."""
 Name = TypeVar("Name")
 Value = TypeVar("Value", int, float)
 
