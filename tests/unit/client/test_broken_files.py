@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from sightline_client.cli.base import access_token, query, running
-from sightline_client.cli.commands import scenes, synonyms, watch
+from sightline_client.cli.commands import synonyms, watch
 from sightline_client.cli.work import keys, local_suite, remembered
 from sightline_client.files import audit, shelf_plans
 from sightline_client.files.model import FileRefused
@@ -23,7 +23,7 @@ READERS: dict[str, Callable[[Path], Any]] = {
     "token": lambda path: access_token.of(None, path),
     "photo.jpg": lambda path: query.content(path, "--image"),
     "product.jpg": product_image,
-    "scene.toml": scenes._text,
+    "scene.toml": lambda path: running.guarded(lambda: query.text(path)),
     "synonyms.txt": synonyms._lines,
     "watch.json": lambda path: running.guarded(lambda: watch._read(path)),
     "plan.json": shelf_plans.read,
