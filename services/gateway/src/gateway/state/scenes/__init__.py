@@ -92,7 +92,8 @@ class SceneFiles:
 
         Raises SceneNotFound.
         """
-        return self.in_use(name, catalog_id).scene
+        found = self._of(catalog_id).get(name or DEFAULT)
+        return self.in_use(name, catalog_id).scene if found is None else found.scene
 
     def in_use(self, name: str, catalog_id: str = "") -> SceneInUse:
         """Return the current scene of a catalog with its text; an empty name is "default".

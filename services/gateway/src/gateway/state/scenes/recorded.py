@@ -76,6 +76,8 @@ class SteeredScenes:
 
         Raises SceneNotFound.
         """
+        if not self._held:  # as most gateways
+            return self._files.get(name, catalog_id)
         return self.in_use(name, catalog_id).scene
 
     def in_use(self, name: str, catalog_id: str = "") -> SceneInUse:
