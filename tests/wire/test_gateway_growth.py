@@ -102,6 +102,7 @@ TEXTS: dict[str, Callable[[int], Any]] = {
 MOST = {
     "FieldMask.paths": 10,
     "Recipe.attribute_keys": 100,
+    "Recipe.shopper_attribute_keys": 100,
     "SynonymRule.terms": 10,
     "SynonymRule.replacements": 8,
     "Product.category_path": 8,
