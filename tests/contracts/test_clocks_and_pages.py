@@ -49,7 +49,6 @@ between two pages would hide another one."""
 FLOATS_COMPARED = {
     "services/ranker/src/ranker/serving/ranking/recommenders.py:_best_sellers": "minus infinity",
     "services/gateway/src/gateway/recommend/scene_diff.py:entry_changes": "an exact zero",
-    "services/retriever/src/retriever/adapters/milvus/indexed.py:places": "is it a whole step",
 }
 """Equality of floats that decides."""
 

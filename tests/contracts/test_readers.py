@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import base64
 import gzip
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -37,6 +38,8 @@ from servicekit.rpc.requests import unpack_token
 from sightline.filter_text import MAX_LENGTH, FilterSyntaxError
 from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest
 from sightline_agents.catalog.photos import MAX_ENCODED, PhotoInvalid, decoded
+from sightline_console.screens import importing, scene_text
+from sightline_console.web.forms import SMALL
 from sightline_rules.photo_metadata import without_metadata
 from sightline_rules.photos import sniff
 from tests.code import nodes
@@ -260,6 +263,18 @@ CASES: dict[str, tuple[str, Callable[[Any], object], Callable[[int], Any], int]]
         sniff,
         lambda size: size.to_bytes(4, "big") + b"ftyp" + b"none" * (size // 4),
         WORST,
+    ),
+    "a scene of the console": (
+        "sightline_console.screens.scene_text",
+        scene_text.entries,
+        lambda size: "".join(f"{'a.' * 40}k{each} = 1\n" for each in range(size // 90)),
+        scene_text.MOST_BYTES,
+    ),
+    "columns of the console": (
+        "sightline_console.screens.importing",
+        importing._chosen,
+        lambda size: {"columns": json.dumps({f"c{each}": "id" for each in range(size // 14)})},
+        SMALL,
     ),
     "a photo of an agent": (
         "sightline_agents.catalog.photos",

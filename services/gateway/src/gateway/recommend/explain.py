@@ -60,26 +60,24 @@ async def explain(
     check_product(query, product_id)
     async with charged(replace(query, explain=True), deps, searches=2) as planned:
         run, outcomes = await activate_controls(planned)
-        resting = [each for each in outcomes if each.state is not ControlState.APPLIED]
-        return replace(await _explained(run, product_id), resting=tuple(resting))
-
-
-async def _explained(run: RequestContext, product_id: str) -> ProductExplanation:
-    run, anchors = await resolve_anchors(await anchors_in_photo(run))
-    retriever, plan, catalog_id = run.peers.retriever, run.plan, run.query.catalog_id
-    versions = versions_of(run.trace, plan.scene, run.deps.service_version)
-    out = product_id in (run.excluded if product_id in pinned_ids(plan.controls) else run.left_out)
-    try:
-        row, columns = await _read(retriever, catalog_id, run.query.market_id, product_id)
-        if row is None:
-            return ProductExplanation(ProductOutcome.PRODUCT_NOT_FOUND, versions=versions)
-        left_out = await _left_out(product_id, plan, retriever, catalog_id, out=out)
-    except ServiceError as error:
-        run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
-        raise NothingAvailable(run.trace.causes) from error
-    if left_out is not None:
-        return replace(left_out, row=row, versions=versions)
-    return await _placed(run, row, columns, anchors)
+        resting = tuple(each for each in outcomes if each.state is not ControlState.APPLIED)
+        run, anchors = await resolve_anchors(await anchors_in_photo(run))
+        retriever, plan, catalog_id = run.peers.retriever, run.plan, run.query.catalog_id
+        versions = versions_of(run.trace, plan.scene, deps.service_version)
+        pinned = product_id in pinned_ids(plan.controls)
+        out = product_id in (run.excluded if pinned else run.left_out)
+        try:
+            row, columns = await _read(retriever, catalog_id, run.query.market_id, product_id)
+            if row is None:
+                gone = ProductOutcome.PRODUCT_NOT_FOUND
+                return ProductExplanation(gone, versions=versions, resting=resting)
+            left_out = await _left_out(product_id, plan, retriever, catalog_id, out=out)
+        except ServiceError as error:
+            run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
+            raise NothingAvailable(run.trace.causes) from error
+        if left_out is not None:
+            return replace(left_out, row=row, versions=versions, resting=resting)
+        return replace(await _placed(run, row, columns, anchors), resting=resting)
 
 
 async def _read(
