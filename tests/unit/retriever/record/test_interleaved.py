@@ -20,6 +20,7 @@ from retriever.domain.generation import GenerationState, Verification
 from retriever.domain.imports import ImportMode, ImportRow
 from retriever.domain.product import Availability, CatalogPart, Offer, ProductChange
 from retriever.domain.registry import CatalogUpdate, CatalogValues
+from retriever.domain.scenes import ScenePublication, SceneText
 from retriever.domain.watch_state import RevisedState, WatchProgress, WatchState
 from retriever.domain.watches import StoredWatch, WatchPhoto
 from retriever.domain.webhooks import Webhook, WebhookSecret
@@ -191,6 +192,21 @@ async def synonyms(here: World) -> Writers:
     }
 
 
+async def scenes(here: World) -> Writers:
+    record = here.record
+    home, other = (SceneText.of("home", f"views = {n}\n", "ann", "") for n in (1, 2))
+    await record.write_draft(C, home, "")
+    publication = ScenePublication("home", "bob", in_advance=True)
+    row: Row = {"scene": "feed", "number": 1, "toml": "views = 3\n", "version": "3"}
+    row |= {"author": "ann", "comment": "", "create_time": 5}
+    return {
+        "write_draft": lambda w: w.record.write_draft(C, other, ""),
+        "publish_scene": lambda w: w.record.publish_scene(C, publication, 2),
+        "delete_scene": lambda w: w.record.delete_scene(C, "home", draft_only=True, etag=""),
+        "restore_scene": lambda w: w.record.restore_scene(C, [row]),
+    }
+
+
 async def watches(here: World) -> Writers:
     record = here.record
     stored = await record.create_watch(C, SHELF, [WatchPhoto("a" * 64, "image/jpeg", 1, 1, 5)])
@@ -328,6 +344,7 @@ RESOURCES = (
     deletions,
     archives,
     synonyms,
+    scenes,
     watches,
     webhooks,
     imports,
