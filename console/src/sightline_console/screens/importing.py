@@ -158,7 +158,8 @@ async def _begin(visit: Visit, fields: Mapping[str, str]) -> Response:
 
     async def work() -> None:
         try:
-            await product_files.bring(visit.client, content, progress)
+            async with visit.console.reading:
+                await product_files.bring(visit.client, content, progress)
         except SightlineError as error:
             progress.problem = text_of(error)
         finally:
