@@ -9,7 +9,7 @@ from google.rpc import code_pb2
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import control_pb2
-from sightline_console.screens import steering
+from sightline_console.screens import merging, steering
 from sightline_console.screens.visit import Console
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status, wine
@@ -419,3 +419,62 @@ async def test_a_comparison_that_fails_leaves_the_shoppers(
     assert page.status_code == 200
     assert "no ranker" in page.text
     assert "a visitor" in page.text
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "place = inf",
+        f"place = {10**30}",
+        "place = nan",
+        f"boost = 1{'0' * 350}",
+        "boost = 1e300",
+        "boost = -inf",
+        "start_time = 0001-01-01T00:00:00+01:00",
+        "end_time = 9999-12-31T23:59:59-01:00",
+    ],
+)
+async def test_a_draft_with_impossible_numbers_is_shown(
+    web: Browser, gateway: FakeGateway, entry: str
+) -> None:
+    odd = f'\n[[controls]]\nname = "odd"\nkind = "pin"\nproduct_ids = ["a"]\n{entry}\n'
+    gateway.scene_document.draft.toml = LIVE + odd
+    gateway.checked_scene.valid = False
+    gateway.checked_scene.problems.add(path="controls", text="Value error, [1].place is wrong")
+    page = await web.open("/shelf?scene=home")
+    assert page.status_code == 200
+    assert "[1].place" in page.text
+    assert "odd" in page.text
+    assert (await web.open("/shelf/compare?scene=home")).status_code == 200
+
+
+async def test_dates_that_nobody_touches_stay_as_they_are(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    dates = "start_time = 2026-12-01T08:00:30Z\nend_time = 2100-01-01T00:00:00Z\n"
+    gateway.scene_document.draft.toml = LIVE + dates + "daily_budget = 7\n"
+    fields = {
+        "act": "change", "scene": "home", "do": "change", "name": "hero", "place": "2",
+        "start": "2026-12-01T08:00", "end": "2099-01-01T01:00+01:00", "daily": "",
+    }  # fmt: skip
+    assert (await web.send("/shelf", fields)).status_code == 303
+    toml = written(gateway).toml
+    assert "start_time = 2026-12-01T08:00:30Z" in toml
+    assert "end_time = 2099-01-01T00:00:00Z" in toml, "a typed offset counts"
+    assert "daily_budget" not in toml
+
+
+async def test_texts_are_merged_for_callers_that_the_suite_admits_alone(
+    web: Browser, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged: list[str] = []
+
+    def merge(theirs: str, *_given: object) -> str:
+        merged.append(theirs)
+        return theirs
+
+    monkeypatch.setattr(merging, "merged", merge)
+    gateway.after["ListScenes"] = (0, ENDED)
+    fields = {"act": "draft", "scene": "home", "toml": "a", "theirs": "b"}
+    assert (await web.send("/shelf", fields)).status_code == 401
+    assert not merged

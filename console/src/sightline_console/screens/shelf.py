@@ -115,6 +115,8 @@ async def _draft(visit: Visit, sent: Mapping[str, str]) -> Response:
     """Store the text of the draft, or show what another person wrote meanwhile."""
     asked, text = asked_of(sent), _text(sent.get("toml", ""))
     comment, etag = sent.get("comment", ""), sent.get("etag", "")
+    if (await visit.client.list_scenes()).steered_by is not SteeredBy.RECORD:
+        return await _page(visit, asked, 400, told=_by_files(), text=text, comment=comment)
     if "theirs" in sent:
         choices = {
             int(name[5:]): value
@@ -123,8 +125,6 @@ async def _draft(visit: Visit, sent: Mapping[str, str]) -> Response:
         }
         theirs = _text(sent["theirs"])
         text = await asyncio.to_thread(merging.merged, theirs, text, choices)
-    if (await visit.client.list_scenes()).steered_by is not SteeredBy.RECORD:
-        return await _page(visit, asked, 400, told=_by_files(), text=text, comment=comment)
     try:
         await visit.client.write_scene_draft(asked.scene, text, comment=comment, etag=etag)
     except Conflict:
