@@ -399,10 +399,13 @@ async def test_five_shoppers_and_a_visitor_are_compared(web: Browser, gateway: F
             ],
         )
     )  # fmt: skip
-    page = await web.open("/shelf/compare?scene=home&kind=user&shoppers=a+b,c+d+e+f+a")
+    fields = {"scene": "home", "kind": "user", "shoppers": "ann b,c d e f ann"}
+    sent = await web.send("/shelf/compare", fields)
+    assert "ann" not in sent.headers["location"]
+    page = await web.follow(sent)
     assert page.status_code == 200, page.text
     asked = gateway.requests["Recommend"]
-    assert sorted({each.shopper.user_id for each in asked}) == ["", "a", "b", "c", "d", "e"]
+    assert sorted({each.shopper.user_id for each in asked}) == ["", "ann", "b", "c", "d", "e"]
     assert sum(bool(each.controls) for each in asked) == 6
     assert "+1.00 (+0.50 to +1.50)" in page.text
     assert "<bdi>gone</bdi>" in page.text
@@ -478,3 +481,42 @@ async def test_texts_are_merged_for_callers_that_the_suite_admits_alone(
     fields = {"act": "draft", "scene": "home", "toml": "a", "theirs": "b"}
     assert (await web.send("/shelf", fields)).status_code == 401
     assert not merged
+
+
+async def test_no_address_of_the_shelf_has_the_id_of_a_shopper(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    fields = {"act": "show", "scene": "home", "shopper": "zoe-77", "kind": "user"}
+    sent = await web.send("/shelf", fields)
+    assert "zoe-77" not in sent.headers["location"]
+    page = await web.follow(sent)
+    assert gateway.requests["Recommend"][-1].shopper.user_id == "zoe-77"
+    assert 'method="post" action="/shelf" class="ask"' in page.text
+    links = re.findall(r'(?:href|action)="([^"]*)"', page.text)
+    assert not [each for each in links if "zoe-77" in each]
+    who = hidden(page.text)["who"]
+    changed = {"act": "change", "scene": "home", "do": "bury", "subject": "a", "who": who}
+    sent = await web.send("/shelf", changed)
+    assert sent.headers["location"] == f"/shelf?who={who}&scene=home#shelf"
+    # The comparison is of the same shopper, and leads back to them.
+    page = await web.open(f"/shelf/compare?scene=home&who={who}")
+    assert gateway.requests["Recommend"][-1].shopper.user_id in ("zoe-77", "")
+    assert 'value="zoe-77"' in page.text
+    assert f'href="/shelf?who={who}&amp;scene=home' in page.text
+    assert 'method="post" action="/shelf/compare"' in page.text
+    for address in ("/shelf?scene=home&who=gone", "/shelf/compare?scene=home&group=gone"):
+        assert "not kept any more" in (await web.open(address)).text
+    assert (
+        (await web.send("/shelf/compare", {"scene": "home"}))
+        .headers["location"]
+        .endswith("?scene=home")
+    )
+
+
+async def test_a_remedy_of_why_leads_to_the_shelf_of_its_shopper(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    sent = await web.send("/", {"shopper": "zoe-77", "kind": "user"})
+    who = sent.headers["location"].partition("who=")[2]
+    assert (await web.open(f"/shelf?who={who}")).status_code == 200
+    assert gateway.requests["Recommend"][-1].shopper.user_id == "zoe-77"

@@ -25,7 +25,7 @@ SIGNED_IN = "s."
 """First characters of the ids of sessions with a key: one that is unknown has ended."""
 FILES_OF_KIND = 4
 """Maximum number of files of one kind that are kept for a session."""
-FILES_OF = {"shopper": 50}
+FILES_OF = {"shopper": 50, "shoppers": 50}
 """Those of small kinds."""
 LARGEST_PART = 4
 """A file may have one of so many parts of the bytes that are kept for all sessions."""
