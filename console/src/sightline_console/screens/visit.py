@@ -86,7 +86,7 @@ class Visit:
     async def form(self, most: int = forms.SMALL) -> forms.Form:
         """Return a form that one of the console's pages sent. Raises FormRejected."""
         found = await forms.read(self.request, most)
-        if not found.files:
+        if not any(found.files.values()):
             self.sent = {name: each for name, each in found.fields.items() if name not in _SECRET}
         if not self.console.sessions.is_csrf(self.session_id, found.fields.get("csrf", "")):
             raise forms.FormRejected(403, _("This page was open for too long: send it once more."))
