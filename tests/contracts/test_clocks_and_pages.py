@@ -62,8 +62,8 @@ ZONES_BY_HAND = {
     "client/src/sightline_client/convert/to_wire.py:timestamp": "rejects one without a zone",
     "client/src/sightline_client/files/audit.py:_instant": "UTC without a zone",
     "client/src/sightline_client/files/instants.py:placed": "has the zone that is named",
-    "console/src/sightline_console/pages/rendering.py:_typed_moment": "one with a zone alone",
-    "console/src/sightline_console/screens/scene_text.py:_value": "one with a zone alone",
+    "console/src/sightline_console/pages/rendering.py:typed_moment": "one with a zone alone",
+    "console/src/sightline_console/screens/scene_text.py:_utc": "one with a zone alone",
 }
 """Where a time, which could be without a zone, is taken for one of this machine's: `timestamp()` of
 such a time and `astimezone` do so."""

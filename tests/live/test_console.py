@@ -242,7 +242,10 @@ async def test_a_merchandisers_day(page: Page, address: str, client: SightlineCl
     first_card = page.locator("[data-card]").first
     await expect(first_card).to_contain_text(MISSING, timeout=PATIENCE)
     assert MISSING not in await first(page, address), "it is a draft"
-    await page.goto(f"{address}/shelf/compare?scene={SCENE}&kind=user&shoppers={SHOPPERS}")
+    await page.goto(f"{address}/shelf/compare?scene={SCENE}")
+    await page.select_option("#kind", "user")
+    await page.fill("#shoppers", SHOPPERS)
+    await press(page, "Compare")
     await expect(page.locator(".sides-by-side")).not_to_have_count(0, timeout=PATIENCE)
     changed = await page.locator(".sides-by-side").count()
     assert changed >= 6, "five shoppers and a visitor"

@@ -38,6 +38,13 @@ async def looked_at(web: Browser, content: bytes, name: str = "products.csv") ->
     return await web.follow(await upload(web, content, name))
 
 
+def hidden(page: str, act: str) -> dict[str, str]:
+    """Return the hidden fields of a form of a page, without its token."""
+    form = page.partition(f'name="act" value="{act}"')[2].partition("</form>")[0]
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form)
+    return {"act": act, **{name: html.unescape(value) for name, value in found}}
+
+
 async def imported(web: Browser, page: httpx.Response) -> httpx.Response:
     """Import the file of a page, and wait until that has ended."""
     main = page.text.partition('value="import"')[2]
@@ -116,12 +123,10 @@ async def test_rejected_rows_are_told_downloaded_corrected_and_sent_again(
     assert b"w3,Cheap,abc" in file.content
     assert b"Barolo" not in file.content
     rows = re.search(r"<textarea[^>]*>\n(.*?)</textarea>", page.text, re.DOTALL)
-    task = re.search(r'name="task" value="([^"]+)"', page.text)
     assert rows is not None
-    assert task is not None
     gateway.refused.clear()
     corrected = html.unescape(rows[1]).replace("abc", "5").replace("w1,Twice", "w4,Once")
-    sent = await web.send("/import", {"act": "edited", "task": task[1], "rows": corrected})
+    sent = await web.send("/import", {**hidden(page.text, "edited"), "rows": corrected})
     page = await imported(web, await web.follow(sent))
     assert "3 products stored, 0 rows rejected." in page.text
     assert {"w1", "w2", "w3", "w4"} <= set(gateway.products)
@@ -135,9 +140,7 @@ async def test_a_choice_of_columns_stays_for_the_corrected_rows(
     chosen = httpx.QueryParams({"c:a": "id", "c:b": "title"})
     page = await imported(web, await web.open(f"{sent.headers['location']}&{chosen}"))
     assert "1 rows rejected" in page.text
-    task = re.search(r'name="task" value="([^"]+)"', page.text)
-    assert task is not None
-    sent = await web.send("/import", {"act": "edited", "task": task[1], "rows": "a,b\nw1,One\n"})
+    sent = await web.send("/import", {**hidden(page.text, "edited"), "rows": "a,b\nw1,One\n"})
     asked = parse_qs(urlsplit(sent.headers["location"]).query)
     assert (asked["c:a"], asked["c:b"]) == (["id"], ["title"])
     await imported(web, await web.follow(sent))
@@ -231,3 +234,102 @@ async def test_only_a_few_imports_go_on_at_once(web: Browser, gateway: FakeGatew
     assert (first.status_code, second.status_code) == (303, 503)
     gateway.delay = 0.0
     await asyncio.sleep(0)
+
+
+def workbook_of(part: str, size: int) -> bytes:
+    """Return a workbook with a part of so many bytes, which are few as they are packed."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr(part, bytes(size))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("part", "size"),
+    [
+        ("xl/sharedStrings.xml", product_files.LARGEST_TEXTS),
+        ("xl/worksheets/sheet1.xml", product_files.LARGEST_SHEET),
+        ("xl/styles.xml", product_files.LARGEST_PART),
+    ],
+)
+async def test_a_small_workbook_that_holds_much_is_refused(
+    web: Browser, part: str, size: int
+) -> None:
+    page = await looked_at(web, workbook_of(part, size + 1), "a.xlsx")
+    assert page.status_code == 400
+    assert "bytes unpacked" in page.text
+
+
+async def test_parquet_is_left_to_the_command(web: Browser) -> None:
+    page = await upload(web, b"PAR1", "a.parquet")
+    assert page.status_code == 400
+    assert "Choose a file of one of these kinds" in page.text
+
+
+async def test_a_file_of_many_columns_is_left_to_the_command(web: Browser) -> None:
+    names = ",".join(f"c{at}" for at in range(product_files.MOST_COLUMNS))
+    page = await looked_at(web, f"id,{names}\n1\n".encode())
+    assert page.status_code == 400
+    assert "over 300 columns: import it by the command" in page.text
+
+
+async def test_photos_are_addresses_alone(web: Browser, gateway: FakeGateway) -> None:
+    content = b"id,title,images\na,A,/etc/passwd\nb,B,x.jpg\nc,C,https://shop.example/c.jpg\n"
+    page = await looked_at(web, content)
+    assert page.text.count("photos of files are imported by the command") == 2
+    assert "sightline-console-" not in page.text
+    page = await imported(web, page)
+    assert "1 products stored, 2 rows rejected" in page.text
+    assert "sightline-console-" not in page.text
+    assert set(gateway.products) >= {"c"}
+
+
+async def test_rejected_rows_that_are_too_many_are_told(
+    web: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(product_files, "LARGEST_REJECTED", 10)
+    page = await imported(web, await looked_at(web, OURS + b"w3,Cheap,abc,EUR\n"))
+    assert "too many to be kept" in page.text
+    assert "Download the rejected rows" not in page.text
+
+
+async def test_imports_wait_until_other_files_are_read(console: Console, web: Browser) -> None:
+    page = await looked_at(web, OURS)
+    await console.reading.acquire()
+    await console.reading.acquire()
+    main = page.text.partition('value="import"')[2]
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', main)
+    fields = {name: html.unescape(value) for name, value in found if name != "csrf"}
+    sent = await web.send("/import", {"act": "import", **fields})
+    assert "0 rows read" in (await web.follow(sent)).text
+    console.reading.release()
+
+    async def ended() -> bool:
+        return "2 rows read" in (await web.follow(sent)).text
+
+    await until(ended)
+
+
+async def test_corrected_rows_outlive_the_session(web: Browser, gateway: FakeGateway) -> None:
+    await web.send("/sign-in", {"key": "slk_mine"})
+    sent = await upload(web, b"a,b\nw1,\nw2,Two\n", "x.csv")
+    chosen = httpx.QueryParams({"c:a": "id", "c:b": "title", "currency": "EUR"})
+    page = await imported(web, await web.open(f"{sent.headers['location']}&{chosen}"))
+    rows = {**hidden(page.text, "edited"), "rows": "a,b\nw1,One\n"}
+    gateway.after["GetImage"] = (
+        0, status(code_pb2.UNAUTHENTICATED, "who?", reason="TOKEN_EXPIRED")
+    )  # fmt: skip
+    page = await web.send("/import", rows)
+    assert page.status_code == 401
+    del gateway.after["GetImage"]
+    kept = re.findall(r'name="(unsent-[^"]*)" value="([^"]*)"', page.text)
+    unsent = {name: html.unescape(value) for name, value in kept}
+    page = await web.send("/sign-in", {**unsent, "key": "slk_new", "next": "/import"})
+    main = page.text.partition('action="/import"')[2]
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', main)
+    again = {name: html.unescape(value) for name, value in found if name != "csrf"}
+    sent = await web.send("/import", again)
+    asked = parse_qs(urlsplit(sent.headers["location"]).query)
+    assert (asked["c:a"], asked["currency"]) == (["id"], ["EUR"])
+    await imported(web, await web.follow(sent))
+    assert gateway.products["w1"].title == "One"

@@ -179,4 +179,40 @@ def test_texts_that_differ_everywhere_are_merged_as_a_whole() -> None:
     mine = "\n".join(f"{n} x\nsame {n}" for n in range(50))
     assert len(merging.hunks(theirs, mine)) == 1
     assert merging.merged(theirs, mine, {0: merging.THEIRS}) == theirs
-    assert len(merging.hunks("a\n" * 3_000, "b\n" * 3_000)) == 1
+    assert len(merging.hunks("a\n" * 601, "a\n" * 601)) == 1
+    assert len(merging.hunks("a\nb\n", "a\nc\n")) == 3
+
+
+def test_a_pin_that_moves_keeps_its_other_entries() -> None:
+    budget = COMMENTED.replace("place = 1", "place = 1\ndaily_budget = 500")
+    (hero, _reds) = scene_text.controls(scene_text.pinned(budget, "wine-7", 4))
+    assert (hero["name"], hero["place"], hero["daily_budget"]) == ("hero", 4, 500)
+    text = scene_text.steered(budget, {"kind": "pin", "product_ids": ["wine-7"], "place": 2})
+    assert scene_text.controls(text)[0]["daily_budget"] == 500
+
+
+def test_a_pin_with_dates_moves_and_is_not_doubled() -> None:
+    end = datetime(2100, 1, 1, tzinfo=UTC)
+    text = scene_text.pinned(scene_text.steered("", {**PIN, "end_time": end}), "wine-9", 1)
+    assert [(each["place"], each["end_time"]) for each in scene_text.controls(text)] == [(1, end)]
+    over = scene_text.steered("", {**PIN, "end_time": datetime(2020, 1, 1, tzinfo=UTC)})
+    assert [
+        each["place"] for each in scene_text.controls(scene_text.pinned(over, "wine-9", 1))
+    ] == [
+        3,
+        1,
+    ]
+
+
+def test_comments_inside_a_changed_control_stay_before_it() -> None:
+    text = COMMENTED.replace("place = 1", "# until the new vintage\nplace = 1")
+    made = scene_text.pinned(text, "wine-7", 2)
+    assert "# a hero\n# until the new vintage\n[[controls]]\n" in made
+    assert scene_text.pinned(made, "wine-7", 3).count("# until the new vintage") == 1
+
+
+def test_a_time_that_no_calendar_has_in_utc_is_written_as_it_is() -> None:
+    text = COMMENTED.replace("place = 1", "place = 1\nstart_time = 0001-01-01T00:00:00+01:00")
+    (hero, _reds) = scene_text.controls(text)
+    made = scene_text.changed(text, "hero", {**hero, "place": 2})
+    assert "start_time = 0001-01-01T00:00:00+01:00" in made

@@ -3,6 +3,7 @@
 import pytest
 
 from sightline_console.web import sessions
+from sightline_console.web.forms import FormRejected
 from sightline_console.web.sessions import Sessions
 
 
@@ -65,14 +66,45 @@ def test_files_are_those_of_their_session_and_end_with_it() -> None:
 
 
 def test_files_have_a_number_of_each_kind_and_a_size_in_all() -> None:
-    known = Sessions(file_bytes=10)
+    known = Sessions(file_bytes=8)
     session = known.begin()
-    names = [known.keep(session, "photo", b"x") for _ in range(sessions.FILES_OF_KIND + 1)]
+    contents = [bytes([at]) for at in range(sessions.FILES_OF_KIND + 1)]
+    names = [known.keep(session, "photo", each) for each in contents]
     kept = [known.kept(session, "photo", name) is not None for name in names]
     assert kept == [False] + [True] * sessions.FILES_OF_KIND
-    large = known.keep(known.begin(), "photo", b"x" * 9)
-    assert sum(known.kept(session, "photo", name) is not None for name in names) == 1
-    assert large
+    other = known.begin()
+    for each in (b"xx", b"yy", b"zz"):
+        assert known.keep(other, "photo", each)
+    assert sum(known.kept(session, "photo", name) is not None for name in names) == 2
+
+
+def test_a_file_that_would_drop_all_others_is_not_kept() -> None:
+    known = Sessions(file_bytes=100)
+    name = known.keep(known.begin(), "photo", b"x")
+    for size in (26, 1_000):
+        with pytest.raises(FormRejected):
+            known.keep(known.begin(), "rejected", bytes(size))
+    assert name in {each[2] for each in known._files}
+
+
+def test_an_equal_file_is_kept_once_and_many_shoppers_are() -> None:
+    known = Sessions()
+    session = known.begin()
+    first = known.keep(session, "shopper", b"u0")
+    names = [known.keep(session, "shopper", f"u{at}".encode()) for at in range(50)]
+    assert names[0] == first
+    assert known.keep(session, "shopper", b"u7") == names[7]
+    assert all(known.kept(session, "shopper", name) for name in names)
+    known.keep(session, "shopper", b"u50")
+    assert known.kept(session, "shopper", names[0]) is None
+
+
+def test_sessions_without_a_key_end_first() -> None:
+    known = Sessions(most=3)
+    signed_in = [known.begin("a"), known.begin("b")]
+    for _ in range(9):
+        known.begin()
+    assert all(known.find(each.session_id) for each in signed_in)
 
 
 def test_ids_and_tokens_are_drawn_and_belong_together() -> None:

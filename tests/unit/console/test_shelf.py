@@ -9,7 +9,7 @@ from google.rpc import code_pb2
 
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.gateway.v1 import control_pb2
-from sightline_console.screens import steering
+from sightline_console.screens import merging, steering
 from sightline_console.screens.visit import Console
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status, wine
@@ -399,10 +399,13 @@ async def test_five_shoppers_and_a_visitor_are_compared(web: Browser, gateway: F
             ],
         )
     )  # fmt: skip
-    page = await web.open("/shelf/compare?scene=home&kind=user&shoppers=a+b,c+d+e+f+a")
+    fields = {"scene": "home", "kind": "user", "shoppers": "ann b,c d e f ann"}
+    sent = await web.send("/shelf/compare", fields)
+    assert "ann" not in sent.headers["location"]
+    page = await web.follow(sent)
     assert page.status_code == 200, page.text
     asked = gateway.requests["Recommend"]
-    assert sorted({each.shopper.user_id for each in asked}) == ["", "a", "b", "c", "d", "e"]
+    assert sorted({each.shopper.user_id for each in asked}) == ["", "ann", "b", "c", "d", "e"]
     assert sum(bool(each.controls) for each in asked) == 6
     assert "+1.00 (+0.50 to +1.50)" in page.text
     assert "<bdi>gone</bdi>" in page.text
@@ -419,3 +422,101 @@ async def test_a_comparison_that_fails_leaves_the_shoppers(
     assert page.status_code == 200
     assert "no ranker" in page.text
     assert "a visitor" in page.text
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "place = inf",
+        f"place = {10**30}",
+        "place = nan",
+        f"boost = 1{'0' * 350}",
+        "boost = 1e300",
+        "boost = -inf",
+        "start_time = 0001-01-01T00:00:00+01:00",
+        "end_time = 9999-12-31T23:59:59-01:00",
+    ],
+)
+async def test_a_draft_with_impossible_numbers_is_shown(
+    web: Browser, gateway: FakeGateway, entry: str
+) -> None:
+    odd = f'\n[[controls]]\nname = "odd"\nkind = "pin"\nproduct_ids = ["a"]\n{entry}\n'
+    gateway.scene_document.draft.toml = LIVE + odd
+    gateway.checked_scene.valid = False
+    gateway.checked_scene.problems.add(path="controls", text="Value error, [1].place is wrong")
+    page = await web.open("/shelf?scene=home")
+    assert page.status_code == 200
+    assert "[1].place" in page.text
+    assert "odd" in page.text
+    assert (await web.open("/shelf/compare?scene=home")).status_code == 200
+
+
+async def test_dates_that_nobody_touches_stay_as_they_are(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    dates = "start_time = 2026-12-01T08:00:30Z\nend_time = 2100-01-01T00:00:00Z\n"
+    gateway.scene_document.draft.toml = LIVE + dates + "daily_budget = 7\n"
+    fields = {
+        "act": "change", "scene": "home", "do": "change", "name": "hero", "place": "2",
+        "start": "2026-12-01T08:00", "end": "2099-01-01T01:00+01:00", "daily": "",
+    }  # fmt: skip
+    assert (await web.send("/shelf", fields)).status_code == 303
+    toml = written(gateway).toml
+    assert "start_time = 2026-12-01T08:00:30Z" in toml
+    assert "end_time = 2099-01-01T00:00:00Z" in toml, "a typed offset counts"
+    assert "daily_budget" not in toml
+
+
+async def test_texts_are_merged_for_callers_that_the_suite_admits_alone(
+    web: Browser, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged: list[str] = []
+
+    def merge(theirs: str, *_given: object) -> str:
+        merged.append(theirs)
+        return theirs
+
+    monkeypatch.setattr(merging, "merged", merge)
+    gateway.after["ListScenes"] = (0, ENDED)
+    fields = {"act": "draft", "scene": "home", "toml": "a", "theirs": "b"}
+    assert (await web.send("/shelf", fields)).status_code == 401
+    assert not merged
+
+
+async def test_no_address_of_the_shelf_has_the_id_of_a_shopper(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    fields = {"act": "show", "scene": "home", "shopper": "zoe-77", "kind": "user"}
+    sent = await web.send("/shelf", fields)
+    assert "zoe-77" not in sent.headers["location"]
+    page = await web.follow(sent)
+    assert gateway.requests["Recommend"][-1].shopper.user_id == "zoe-77"
+    assert 'method="post" action="/shelf" class="ask"' in page.text
+    links = re.findall(r'(?:href|action)="([^"]*)"', page.text)
+    assert not [each for each in links if "zoe-77" in each]
+    who = hidden(page.text)["who"]
+    changed = {"act": "change", "scene": "home", "do": "bury", "subject": "a", "who": who}
+    sent = await web.send("/shelf", changed)
+    assert sent.headers["location"] == f"/shelf?who={who}&scene=home#shelf"
+    # The comparison is of the same shopper, and leads back to them.
+    page = await web.open(f"/shelf/compare?scene=home&who={who}")
+    assert gateway.requests["Recommend"][-1].shopper.user_id in ("zoe-77", "")
+    assert 'value="zoe-77"' in page.text
+    assert f'href="/shelf?who={who}&amp;scene=home' in page.text
+    assert 'method="post" action="/shelf/compare"' in page.text
+    for address in ("/shelf?scene=home&who=gone", "/shelf/compare?scene=home&group=gone"):
+        assert "not kept any more" in (await web.open(address)).text
+    assert (
+        (await web.send("/shelf/compare", {"scene": "home"}))
+        .headers["location"]
+        .endswith("?scene=home")
+    )
+
+
+async def test_a_remedy_of_why_leads_to_the_shelf_of_its_shopper(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    sent = await web.send("/", {"shopper": "zoe-77", "kind": "user"})
+    who = sent.headers["location"].partition("who=")[2]
+    assert (await web.open(f"/shelf?who={who}")).status_code == 200
+    assert gateway.requests["Recommend"][-1].shopper.user_id == "zoe-77"

@@ -10,6 +10,7 @@ from google.rpc import code_pb2
 
 from sightline.ranker.v1 import privacy_service_pb2 as pb
 from sightline.ranker.v1 import profile_service_pb2 as profiles
+from sightline_console.screens.visit import Console
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
 from tests.unit.console.conftest import Browser
@@ -205,3 +206,13 @@ async def test_another_browser_does_not_see_the_shopper(web: Browser, gateway: F
     address = await found(web)
     web.web.cookies.clear()
     assert ESCAPED not in (await web.open(address)).text
+
+
+async def test_no_session_begins_for_a_caller_who_is_not_admitted(
+    console: Console, web: Browser, gateway: FakeGateway
+) -> None:
+    who = status(code_pb2.UNAUTHENTICATED, "who?", reason="TOKEN_MISSING")
+    gateway.after["GetImage"] = (0, who)
+    sent = await web.send("/shopper", {"kind": "user", "shopper": "a"})
+    assert sent.status_code == 401
+    assert not console.sessions._open

@@ -121,3 +121,8 @@ async def test_the_language_is_that_of_the_browser_until_one_is_chosen(web: Brow
     assert "试一试" in (await web.follow(sent)).text
     assert (await web.send("/language", {"language": "xx"})).status_code == 303
     assert "试一试" in (await web.open()).text
+
+
+async def test_no_page_leads_to_another_site_by_its_own_address(web: Browser) -> None:
+    page = await web.web.get("http://127.0.0.1:8695//evil.example")
+    assert "//evil.example" not in page.text

@@ -310,3 +310,11 @@ async def test_photos_of_products_come_through_the_console(
     assert (await web.open("/photos/b")).headers["content-type"] == "image/jpeg"
     gateway.fail("GetImage", status(code_pb2.NOT_FOUND, "none", reason="IMAGE_NOT_FOUND"))
     assert (await web.open("/photos/c")).status_code == 404
+
+
+async def test_a_request_outlives_the_session(web: Browser, gateway: FakeGateway) -> None:
+    await web.send("/sign-in", {"key": "slk_mine"})
+    gateway.fail("GetImage", status(code_pb2.UNAUTHENTICATED, "who?", reason="TOKEN_EXPIRED"))
+    page = await web.send("/", {"text": "red wine"}, photo=b"")
+    assert page.status_code == 401
+    assert 'name="unsent-text" value="red wine"' in page.text

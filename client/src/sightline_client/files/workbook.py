@@ -54,7 +54,7 @@ class Workbook:
         """Rows read below the header, without blank ones."""
         self._file = path.open("rb")
         try:
-            self._check_size()
+            self._check_size(LARGEST_TEXTS, LARGEST_SHEET, LARGEST_PART)
             self._book: Any = _opened(self._file)
             self._source, sheet, self.other_sheets = self._chosen()
             self.sheet: str = sheet.title
@@ -151,7 +151,19 @@ class Workbook:
         source.done = 0
         return source, sheet, [sheet.title for _, sheet in filled[1:]]
 
-    def _check_size(self) -> None:
+    @classmethod
+    def check(cls, path: Path, *, texts: int, sheet: int, part: int) -> None:
+        """Reject a workbook with larger parts than these, each in bytes, before it is opened.
+        Raises FileRefused."""
+        book = cls.__new__(cls)
+        book._path = path
+        with path.open("rb") as book._file:
+            try:
+                book._check_size(texts, sheet, part)
+            except _FAILURES as error:
+                raise book._refused(error) from error
+
+    def _check_size(self, texts: int, sheet: int, other: int) -> None:
         """Reject an archive that holds too much, by the sizes that it states, which bound what is
         unpacked."""
         archive = zipfile.ZipFile(self._file)
@@ -159,11 +171,11 @@ class Workbook:
         if len(parts) > _MOST_PARTS:
             raise self._too_large(f"has over {_MOST_PARTS:,} parts")
         for part in parts:
-            most = LARGEST_TEXTS if _TEXTS.fullmatch(part.filename) else LARGEST_PART
-            most = LARGEST_SHEET if _SHEET.fullmatch(part.filename) else most
+            most = texts if _TEXTS.fullmatch(part.filename) else other
+            most = sheet if _SHEET.fullmatch(part.filename) else most
             self._check_part(part, most)
-        if texts := _part_of_texts(archive):
-            self._check_part(archive.getinfo(texts), LARGEST_TEXTS)
+        if name := _part_of_texts(archive):
+            self._check_part(archive.getinfo(name), texts)
 
     def _check_part(self, part: zipfile.ZipInfo, most: int) -> None:
         if part.file_size > most:

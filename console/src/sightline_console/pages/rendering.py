@@ -23,7 +23,7 @@ class Pages:
             address=address,
             photo=_photo,
             moment=_moment,
-            typed_moment=_typed_moment,
+            typed_moment=typed_moment,
             first_photo=_first_photo,
             causes=explained.CAUSES,
             qualities=tables.QUALITIES,
@@ -37,15 +37,18 @@ class Pages:
 
 def _moment(value: object) -> str:
     """Write a time for people."""
-    typed = _typed_moment(value)
+    typed = typed_moment(value)
     return f"{typed.replace('T', ' ')} UTC" if typed else ""
 
 
-def _typed_moment(value: object) -> str:
-    """Write a time as a field holds it, in UTC; empty: there is none."""
+def typed_moment(value: object) -> str:
+    """Write a time as a field holds it, in UTC; empty: there is none in any calendar."""
     if not isinstance(value, datetime):
         return ""
-    utc = value.astimezone(UTC) if value.tzinfo else value
+    try:
+        utc = value.astimezone(UTC) if value.tzinfo else value
+    except OverflowError:
+        return ""
     return utc.replace(tzinfo=None).isoformat(timespec="minutes")
 
 

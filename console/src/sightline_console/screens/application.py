@@ -42,6 +42,7 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("GET", shelf.PATH, shelf.show),
     ("POST", shelf.PATH, shelf.act),
     ("GET", comparing.PATH, comparing.show),
+    ("POST", comparing.PATH, comparing.ask),
     ("GET", importing.PATH, importing.show),
     ("POST", importing.PATH, importing.act),
     ("GET", "/import/{task_id}", importing.follow),

@@ -2,8 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.responses import Response
@@ -18,10 +18,13 @@ from sightline_client.values.scenes import SceneDiff
 from sightline_console.screens import steering
 from sightline_console.screens.asked import Asked, AskedInvalid
 from sightline_console.screens.shelf import asked_of
+from sightline_console.screens.shopper import admit_first
 from sightline_console.screens.steering import Preview, Steered
 from sightline_console.screens.visit import Visit, text_of
 
 PATH = "/shelf/compare"
+GROUP = "shoppers"
+"""Kind of kept files that name shoppers."""
 MOST_SHOPPERS = 5
 PLACES = 6
 """Number of products that are compared."""
@@ -56,24 +59,38 @@ class Pair:
         return [each.product_id for each in self.before] == [each.product_id for each in self.after]
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Shoppers for whom a draft is compared."""
+
+    ids: tuple[str, ...]
+    is_user: bool
+    """Whether they are known customers."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Field of the form → what is wrong with it."""
+
+
 async def show(visit: Visit) -> Response:
     """Show the shelf of a visitor and of up to five shoppers, before and after, and what the draft
     changes in the last requests to the scene."""
     query = visit.request.query_params
-    asked = replace(asked_of(query), photo="", size=str(PLACES))
-    named = [each for each in re.split(r"[\s,;]+", query.get("shoppers", "")) if each]
-    shoppers = list(dict.fromkeys([*([asked.shopper] if asked.shopper else []), *named]))
-    asked = asked.without("shopper")
+    asked = replace(asked_of(visit, query), photo="", size=str(PLACES))
+    group = _group(visit, asked, query.get("group", ""))
+    asked = asked.without("shopper", "kind")
     held = await steering.steered(visit.client, asked.scene)
     effect = await asyncio.to_thread(steering.effect, held)
-    requests = [replace(asked, shopper=each) for each in ("", *shoppers[:MOST_SHOPPERS])]
+    kind = "user" if group.is_user else ""
+    anyone = replace(asked, who="", kind=kind)
+    requests = [replace(anyone, shopper=each) for each in ("", *group.ids)]
     (difference, problem), pairs = await asyncio.gather(
         _diff(visit, held), _pairs(visit, requests, effect)
     )
     return visit.page(
         "compare",
         asked=asked,
-        shoppers=" ".join(shoppers),
+        shoppers=" ".join(group.ids),
+        is_user=group.is_user,
+        problems=group.problems,
         most=MOST_SHOPPERS,
         held=held,
         effect=effect,
@@ -83,6 +100,32 @@ async def show(visit: Visit) -> Response:
         recent=await _recent(visit, difference),
         words=scenes,
     )
+
+
+async def ask(visit: Visit) -> Response:
+    """Keep the shoppers of a form for the session, and lead to the comparison for them."""
+    sent = (await visit.form()).fields
+    asked = asked_of(visit, sent).without("shopper", "kind")
+    ids = list(
+        dict.fromkeys(each for each in re.split(r"[\s,;]+", sent.get("shoppers", "")) if each)
+    )
+    if not ids:
+        return visit.go(asked.without("who").address(PATH))
+    await admit_first(visit)
+    kind = "u" if sent.get("kind") == "user" else "v"
+    content = kind + " ".join(ids[:MOST_SHOPPERS])
+    return visit.go(asked.address(PATH, group=visit.keep(GROUP, content.encode())))
+
+
+def _group(visit: Visit, asked: Asked, reference: str) -> Group:
+    """Return the shoppers that an address refers to, else that of its request."""
+    content = visit.kept(GROUP, reference) if reference else None
+    if content is not None:
+        return Group(tuple(content[1:].decode().split()), content[:1] == b"u")
+    gone = reference or (asked.who and not asked.shopper)
+    text = _("This shopper is not kept any more: type the id again.")
+    ids = (asked.shopper,) if asked.shopper and not reference else ()
+    return Group(ids, asked.kind == "user", {"shoppers": text} if gone else {})
 
 
 async def _pairs(visit: Visit, requests: Iterable[Asked], effect: Preview) -> list[Pair]:

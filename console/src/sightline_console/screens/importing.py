@@ -12,7 +12,7 @@ from sightline_client.files import products
 from sightline_client.transport.threads import in_thread
 from sightline_console.screens import product_files
 from sightline_console.screens.product_files import MOST_BYTES, Chosen, FileUnread, Progress
-from sightline_console.screens.sign_in import admit
+from sightline_console.screens.sign_in import admitted_form
 from sightline_console.screens.visit import Visit, text_of
 from sightline_console.web import forms
 from sightline_console.web.addresses import address, segment
@@ -121,18 +121,15 @@ def _columns(
 
 async def act(visit: Visit) -> Response:
     """Keep a file that is sent, or begin its import."""
-    await admit(visit)
     try:
-        with visit.console.uploads.place(visit.user):
-            form = await visit.form(forms.TABLE)
+        form = await admitted_form(visit, forms.TABLE)
     except forms.TooLarge:
         return _page(visit, _("The file is too large: import it by the command."), 413)
     if form.fields.get("act") == "import":
         return await _begin(visit, form.fields)
     if form.fields.get("act") == "edited":
-        found = visit.console.imports.find(visit.session_id, form.fields.get("task", ""))
         content = form.fields.get("rows", "").encode()
-        name, chosen = (found.rejected_name, found.chosen) if found else ("", Chosen())
+        name, chosen = form.fields.get("name", ""), _chosen(form.fields)
     else:
         content, name = form.files.get("file", b""), form.names.get("file", "")
         chosen = Chosen()
@@ -158,7 +155,8 @@ async def _begin(visit: Visit, fields: Mapping[str, str]) -> Response:
 
     async def work() -> None:
         try:
-            await product_files.bring(visit.client, content, progress)
+            async with visit.console.reading:
+                await product_files.bring(visit.client, content, progress)
         except SightlineError as error:
             progress.problem = text_of(error)
         finally:
@@ -193,7 +191,8 @@ async def follow(visit: Visit) -> Response:
         text = rows.decode("utf-8-sig") if len(rows) <= EDITED else ""
     except UnicodeDecodeError:
         text = ""
-    return visit.page("import_run", found=found, rows=text, task_id=task_id)
+    columns = json.dumps(dict(found.chosen.columns or {}))
+    return visit.page("import_run", found=found, rows=text, columns=columns)
 
 
 async def rejected(visit: Visit) -> Response:

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-MOST_LINES = 2_000
+MOST_LINES = 600
 """Number of lines above which two texts are not compared line by line."""
 MOST_HUNKS = 40
 THEIRS, MINE, BOTH = "theirs", "mine", "both"

@@ -13,7 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
+from sightline.common.v1 import product_pb2
 from sightline_client import SightlineClient
+from sightline_client.cli.language import _
 from sightline_client.convert import from_wire
 from sightline_client.errors import SightlineError
 from sightline_client.files import opening, products
@@ -21,13 +23,14 @@ from sightline_client.files.accounts import accounted
 from sightline_client.files.attribute_keys import attribute_key
 from sightline_client.files.conversion import Shape
 from sightline_client.files.mapping import ATTRIBUTES, LISTS, ColumnMap
-from sightline_client.files.model import NOTE, FileRefused, Row, RowTable
+from sightline_client.files.model import NOTE, FileRefused, Row, RowTable, bad
 from sightline_client.files.opening import Reading
 from sightline_client.files.photos import PhotoFolder
 from sightline_client.files.proposing import propose
 from sightline_client.files.rejected import Rejected, problem
 from sightline_client.files.seen import SeenIds, twice
 from sightline_client.files.shapes import PRODUCTS, shape_of
+from sightline_client.files.workbook import Workbook
 from sightline_client.transport.row_import import read_ahead
 from sightline_client.transport.threads import in_thread
 from sightline_client.values.products import Product
@@ -39,10 +42,18 @@ SHOWN = 10
 NAMED = 50
 """Number of rejected rows, and of products without a photo, that are named."""
 SUFFIXES = (
-    *sorted((*opening.DELIMITED, *opening.LINES, *opening.PARQUET, *opening.FEEDS)),
+    *sorted((*opening.DELIMITED, *opening.LINES, *opening.FEEDS)),
     ".xlsx",
     ".html",
 )
+"""Ends of names of files that are read: a small Parquet file can hold far more than the memory."""
+MOST_COLUMNS = 300
+LARGEST_REJECTED = 24 * 2**20
+"""Maximum bytes of a file of rejected rows that is kept."""
+LARGEST_TEXTS = 16 * 2**20
+LARGEST_SHEET = 256 * 2**20
+LARGEST_PART = 4 * 2**20
+"""Maximum bytes of parts of a workbook, unpacked: those of texts, of sheets, and of others."""
 _WEIGHT = 2_000
 """Bytes that a product is counted for when rows are read ahead."""
 
@@ -123,7 +134,7 @@ def _on_disk(name: str, content: bytes) -> Iterator[Path]:
 def preview(name: str, content: bytes, chosen: Chosen) -> Preview:
     """Read the first products of a file. Raises FileUnread."""
     with _told(), _on_disk(name, content) as path:
-        names, rows = opening.look(path, products.COLUMNS)
+        names, rows = _look(path)
         theirs = [each for each in names if not each.startswith(NOTE)]
         if shape := _shape(path, theirs, chosen):
             return Preview({}, {}, {}, shape.of, _first(path, chosen, theirs))
@@ -138,6 +149,17 @@ def preview(name: str, content: bytes, chosen: Chosen) -> Preview:
             "",
             _first(path, replace(chosen, columns=columns), theirs) if complete else [],
         )
+
+
+def _look(path: Path) -> tuple[Sequence[str], list[Row]]:
+    """Return the columns of a file, and its first rows. Raises FileUnread, FileRefused."""
+    if path.suffix == ".xlsx":
+        Workbook.check(path, texts=LARGEST_TEXTS, sheet=LARGEST_SHEET, part=LARGEST_PART)
+    names, rows = opening.look(path, products.COLUMNS)
+    if len(names) > MOST_COLUMNS:
+        text = _("The file has over {most} columns: import it by the command.", most=MOST_COLUMNS)
+        raise FileUnread(text)
+    return names, rows
 
 
 def _shape(path: Path, names: Iterable[str], chosen: Chosen) -> Shape | None:
@@ -159,9 +181,8 @@ def _choices(theirs: str, ours: str) -> list[str]:
 def _first(path: Path, chosen: Chosen, names: Iterable[str]) -> list[tuple[int, Outcome]]:
     """Return the first products."""
     table = _open(path, chosen, names)
-    folder = PhotoFolder(path.parent)
     try:
-        return [(row.number, _product(row, folder)) for row in islice(table.rows(), SHOWN)]
+        return [(row.number, _product(row)) for row in islice(table.rows(), SHOWN)]
     finally:
         table.close()
 
@@ -184,11 +205,25 @@ def _open(path: Path, chosen: Chosen, names: Iterable[str]) -> RowTable:
     )
 
 
-def _product(row: Row, folder: PhotoFolder) -> Outcome:
+class _Addresses(PhotoFolder):
+    """Photos by their addresses alone: files of this machine are no photos of its users."""
+
+    def images(self, names: list[str], *, read: bool = True) -> list[product_pb2.ProductImage]:
+        """Return the photos. Raises SightlineError for one that is no http(s) address."""
+        if not all(each.startswith(("https://", "http://")) for each in names):
+            text = _("photos of files are imported by the command")
+            raise bad("images", text, reason="PHOTO_MISSING")
+        return super().images(names, read=read)
+
+
+_PHOTOS = _Addresses(Path())
+
+
+def _product(row: Row) -> Outcome:
     if row.error is not None:
         return row.error
     try:
-        return from_wire.product(products.product(row.cells, folder))
+        return from_wire.product(products.product(row.cells, _PHOTOS))
     except SightlineError as error:
         return error
 
@@ -211,25 +246,33 @@ async def bring(client: SightlineClient, content: bytes, progress: Progress) -> 
             table = await in_thread(_opened, path, progress.chosen)
             rejected = Rejected(path, table)
             try:
-                await _send(client, _rows(table, path.parent, seen), rejected, progress)
+                await _send(client, _rows(table, seen), rejected, progress)
             finally:
                 rejected.close()
                 table.close()
                 if rejected.count:
                     progress.rejected_name = rejected.path.name
-                    progress.rejected = rejected.path.read_bytes()
+                    _keep(progress, rejected.path)
     except FileUnread as error:
         progress.problem = str(error)
 
 
 def _opened(path: Path, chosen: Chosen) -> RowTable:
-    return _open(path, chosen, opening.look(path, products.COLUMNS)[0])
+    return _open(path, chosen, _look(path)[0])
 
 
-def _rows(table: RowTable, folder: Path, seen: SeenIds) -> Iterator[tuple[Row, Outcome]]:
-    photos = PhotoFolder(folder)
+def _keep(progress: Progress, path: Path) -> None:
+    """Keep the file of the rejected rows, unless it is too large."""
+    if path.stat().st_size <= LARGEST_REJECTED:
+        progress.rejected = path.read_bytes()
+    else:
+        text = _("The rejected rows are too many to be kept: import the file by the command.")
+        progress.problem = progress.problem or text
+
+
+def _rows(table: RowTable, seen: SeenIds) -> Iterator[tuple[Row, Outcome]]:
     for row in accounted(table):
-        found = _product(row, photos)
+        found = _product(row)
         if isinstance(found, Product):
             found = twice(seen, row, found.product_id) or found
         yield row, found

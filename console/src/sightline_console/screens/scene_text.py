@@ -22,6 +22,7 @@ _NAME_LENGTH = 60
 _WIDTH = 100
 _CONTROL = re.compile(r"\s*\[\[\s*controls\s*\]\]\s*(#.*)?")
 _TABLE = re.compile(r"\s*\[\[?[^\[\],=]+\]\]?\s*(#.*)?")
+_COMMENT = re.compile(r"\s*#")
 _PART = re.compile(r"\s*\[\s*controls\s*\.")
 _PERIOD = ("start_time", "end_time", "when")
 _ORDER = (
@@ -72,10 +73,8 @@ def new_name(kind: str, subject: str, taken: Iterable[str]) -> str:
 
 
 def pinned(text: str, product_id: str, place: int) -> str:
-    """Pin a product to a place. Pins of other single products move down as far as they must.
-
-    Raises TextUnreadable.
-    """
+    """Pin a product to a place. Its own pins move, also those with dates. Pins of other single
+    products move down as far as they must. Raises TextUnreadable."""
     held = controls(text)
     pins = {
         each["place"]: each
@@ -89,7 +88,30 @@ def pinned(text: str, product_id: str, place: int) -> str:
         at += 1
     for each in moved:
         made = changed(made, str(each["name"]), each)
-    return steered(made, {"kind": "pin", "product_ids": [product_id], "place": place})
+    for each in _own_pins(held, product_id) or [{"kind": "pin", "product_ids": [product_id]}]:
+        entries_ = {name: value for name, value in each.items() if name != "name"}
+        made = steered(made, {**entries_, "place": place})
+    return made
+
+
+def _own_pins(held: Iterable[Entries], product_id: str) -> list[Entries]:
+    """Return the pin of a product, else those that have dates and are not over; without those for
+    some requests only."""
+    pins = [
+        each
+        for each in held
+        if each.get("kind") == "pin"
+        and each.get("product_ids") == [product_id]
+        and "when" not in each
+        and not is_over(each)
+    ]
+    return [each for each in pins if not _period(each)][:1] or pins
+
+
+def is_over(control: Entries) -> bool:
+    """Return whether a control has ended."""
+    end = control.get("end_time")
+    return isinstance(end, datetime) and end.tzinfo is not None and end <= datetime.now(UTC)
 
 
 def _is_plain_pin(control: Entries) -> bool:
@@ -114,7 +136,8 @@ def steered(text: str, control: Entries) -> str:
     for each in rivals:
         if each is not (same[0] if same else None):
             text = changed(text, str(each.get("name")), None)
-    return changed(text, str(name), {"name": name, **control})
+    kept = same[0] if same and control["kind"] == "pin" else {}
+    return changed(text, str(name), {**kept, "name": name, **control})
 
 
 def _subject(control: Entries) -> tuple[object, object, object]:
@@ -138,7 +161,8 @@ def changed(text: str, name: str, control: Entries | None) -> str:
         start = block.start
         if not written and start and not lines[start - 1].strip():
             start -= 1
-        lines[start : block.stop] = written
+        inside = [each for each in lines[block.start : block.stop] if _COMMENT.match(each)]
+        lines[start : block.stop] = [*inside, *written] if written else []
     else:
         wanted = [*held, *([control] if control is not None else [])]
         lines = _appended(lines, blocks, written)
@@ -212,7 +236,7 @@ def _value(value: object) -> str:
         case str():
             return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
         case datetime() if value.tzinfo is not None:
-            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+            return _utc(value).isoformat().replace("+00:00", "Z")
         case datetime() | date() | time():
             return value.isoformat()
         case list():
@@ -221,6 +245,14 @@ def _value(value: object) -> str:
             pairs = (f"{_key(name)} = {_value(each)}" for name, each in value.items())
             return f"{{ {', '.join(pairs)} }}"
     return repr(value)  # a number
+
+
+def _utc(value: datetime) -> datetime:
+    """Return a time in UTC, unless no calendar has that."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        return value
 
 
 def findings(path: str, said: str) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from sightline_console.screens import merging, scene_text, steering
 from sightline_console.screens.asked import Asked, AskedInvalid, placed
 from sightline_console.screens.scene_text import Entries, TextUnreadable
 from sightline_console.screens.shelf_changes import change_of
+from sightline_console.screens.shopper import admit_first, asked_by, kept_apart
 from sightline_console.screens.steering import Preview, Steered, SteeredByFiles
 from sightline_console.screens.try_it import PHOTO
 from sightline_console.screens.visit import Visit, reason_of, text_of, title_of
@@ -70,12 +71,13 @@ class Shelves:
 
 async def show(visit: Visit) -> Response:
     """Show the shelf of the address."""
-    return await _page(visit, asked_of(visit.request.query_params))
+    return await _page(visit, asked_of(visit, visit.request.query_params))
 
 
-def asked_of(given: Mapping[str, object]) -> Asked:
-    """Return the request of a form or an address, which names a scene."""
-    asked = Asked.of(given).sorted_by("")
+def asked_of(visit: Visit, given: Mapping[str, object]) -> Asked:
+    """Return the request of a form or an address, which names a scene, with the shopper that it
+    refers to."""
+    asked = asked_by(visit, given).sorted_by("")
     return asked if asked.scene else replace(asked, scene=steering.USUAL)
 
 
@@ -83,6 +85,7 @@ async def act(visit: Visit) -> Response:
     """Do what a form of the page asks for."""
     sent = (await visit.form(forms.TEXTS)).fields
     acts = {
+        "show": _show,
         "change": _change,
         "draft": _draft,
         "publish": _publish,
@@ -94,9 +97,17 @@ async def act(visit: Visit) -> Response:
     return await asked_for(visit, sent) if asked_for else visit.go(PATH)
 
 
+async def _show(visit: Visit, sent: Mapping[str, str]) -> Response:
+    """Lead to the shelf of a request, whose shopper is in no address."""
+    asked = asked_of(visit, sent)
+    if asked.shopper:
+        await admit_first(visit)
+    return visit.go(kept_apart(visit, asked).address(PATH))
+
+
 async def _change(visit: Visit, sent: Mapping[str, str]) -> Response:
     """Change a control of the draft."""
-    asked = asked_of(sent)
+    asked = asked_of(visit, sent)
     try:
         await steering.write(visit.client, asked.scene, change_of(sent))
     except AskedInvalid as error:
@@ -113,8 +124,10 @@ async def _change(visit: Visit, sent: Mapping[str, str]) -> Response:
 
 async def _draft(visit: Visit, sent: Mapping[str, str]) -> Response:
     """Store the text of the draft, or show what another person wrote meanwhile."""
-    asked, text = asked_of(sent), _text(sent.get("toml", ""))
+    asked, text = asked_of(visit, sent), _text(sent.get("toml", ""))
     comment, etag = sent.get("comment", ""), sent.get("etag", "")
+    if (await visit.client.list_scenes()).steered_by is not SteeredBy.RECORD:
+        return await _page(visit, asked, 400, told=_by_files(), text=text, comment=comment)
     if "theirs" in sent:
         choices = {
             int(name[5:]): value
@@ -123,8 +136,6 @@ async def _draft(visit: Visit, sent: Mapping[str, str]) -> Response:
         }
         theirs = _text(sent["theirs"])
         text = await asyncio.to_thread(merging.merged, theirs, text, choices)
-    if (await visit.client.list_scenes()).steered_by is not SteeredBy.RECORD:
-        return await _page(visit, asked, 400, told=_by_files(), text=text, comment=comment)
     try:
         await visit.client.write_scene_draft(asked.scene, text, comment=comment, etag=etag)
     except Conflict:
@@ -157,7 +168,7 @@ async def _merge(visit: Visit, asked: Asked, mine: str, comment: str) -> Respons
 
 async def _publish(visit: Visit, sent: Mapping[str, str]) -> Response:
     """Publish the draft, or an earlier version again."""
-    asked = asked_of(sent)
+    asked = asked_of(visit, sent)
     number = sent.get("number", "0")
     try:
         await visit.client.publish_scene(
@@ -175,7 +186,7 @@ async def _publish(visit: Visit, sent: Mapping[str, str]) -> Response:
 
 async def _discard(visit: Visit, sent: Mapping[str, str]) -> Response:
     """Delete the draft."""
-    asked = asked_of(sent)
+    asked = asked_of(visit, sent)
     try:
         etag = sent.get("etag", "")
         await visit.client.delete_scene_document(asked.scene, draft_only=True, etag=etag)
@@ -186,7 +197,7 @@ async def _discard(visit: Visit, sent: Mapping[str, str]) -> Response:
 
 async def _copy(visit: Visit, sent: Mapping[str, str]) -> Response:
     """Publish scenes of files in the record, in advance, as far as it does not have them."""
-    asked = asked_of(sent)
+    asked = asked_of(visit, sent)
     for scene in dict.fromkeys(sent.get("scenes", "").split()):
         found = await visit.client.get_scene(scene)
         try:
@@ -199,7 +210,7 @@ async def _copy(visit: Visit, sent: Mapping[str, str]) -> Response:
 
 async def _steer(visit: Visit, sent: Mapping[str, str]) -> Response:
     """Let the record steer the catalog."""
-    asked = asked_of(sent)
+    asked = asked_of(visit, sent)
     await visit.client.update_catalog(steered_by=SteeredBy.RECORD)
     return visit.go(asked.address(PATH))
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from sightline_client import FilterSyntaxError, parse_filter
 from sightline_client.cli.language import _
+from sightline_console.pages.rendering import typed_moment
 from sightline_console.screens import scene_text
 from sightline_console.screens.asked import AskedInvalid
 from sightline_console.screens.scene_text import LAST_PLACE, Entries, TextUnreadable
@@ -16,6 +18,8 @@ Change = Callable[[str], str]
 
 MOST_BOOST = 10.0
 MOST_DAILY = 10**12
+_PERIOD = {"start_time": "start", "end_time": "end", "daily_budget": "daily"}
+"""Entry of a control → field of the form."""
 KINDS = ("pin", "boost", "bury", "exclude")
 
 
@@ -29,7 +33,9 @@ def change_of(fields: Mapping[str, str]) -> Change:
         made = given.period()
         place, boost = given.optional("place", LAST_PLACE), given.boost(needed=False)
         given.check()
-        return lambda text: _edited(text, name, made, place=place, boost=boost)
+        typed = {key: fields[each].strip() for key, each in _PERIOD.items() if each in fields}
+        edit = _Edit(made, typed, place, boost)
+        return lambda text: _edited(text, name, edit)
     if do in ("up", "down"):
         place = given.whole("rank", LAST_PLACE) + (1 if do == "down" else -1)
         given.check()
@@ -92,7 +98,8 @@ class _Given:
     def _moment(self, name: str) -> Any:
         text = self._fields.get(name, "").strip()
         try:
-            return datetime.fromisoformat(text).replace(tzinfo=UTC) if text else None
+            found = datetime.fromisoformat(text) if text else None
+            return found and (found if found.tzinfo else found.replace(tzinfo=UTC))
         except ValueError:
             self.problems[name] = _("Write a date and a time, such as 2026-12-01T08:00.")
             return None
@@ -133,15 +140,36 @@ class _Given:
         return found
 
 
-def _edited(text: str, name: str, period: Entries, *, place: int, boost: float) -> str:
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """What a form changes in a control."""
+
+    period: Entries
+    """Dates and the daily count."""
+    typed: Mapping[str, str]
+    """Those that the form has, as text."""
+    place: int
+    boost: float
+
+    def drops(self, key: str, value: object) -> bool:
+        """Return whether an entry of a control does not stay as it is: the form has it, and its
+        user typed something else than the page showed."""
+        if key not in self.typed:
+            return False
+        shown = str(value) if key == "daily_budget" else typed_moment(value)
+        return self.typed[key] != shown
+
+
+def _edited(text: str, name: str, edit: _Edit) -> str:
     """Return the text with other dates, another daily count, place or boost of a control."""
     found = next((each for each in scene_text.controls(text) if each.get("name") == name), None)
     if found is None:
         raise TextUnreadable(_("The draft has no rule {name} any more.", name=name))
-    changing = ("start_time", "end_time", "daily_budget")
-    made = {key: value for key, value in found.items() if key not in changing}
-    if place and "place" in found:
-        made["place"] = place
-    if boost and "boost" in found:
-        made["boost"] = boost
+    made = {key: value for key, value in found.items() if not edit.drops(key, value)}
+    if edit.place and "place" in found:
+        made["place"] = edit.place
+    if edit.boost and "boost" in found:
+        made["boost"] = edit.boost
+    kept = [key for key in _PERIOD if key in made]
+    period = {key: value for key, value in edit.period.items() if key not in kept}
     return scene_text.changed(text, name, {**made, **period})

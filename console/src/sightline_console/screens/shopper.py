@@ -21,6 +21,7 @@ from sightline_client.values.privacy import Purpose
 from sightline_console.pages.blocks import Block, Line, blocks
 from sightline_console.screens.asked import Asked
 from sightline_console.screens.sections import Section, Told, section, told
+from sightline_console.screens.sign_in import admit
 from sightline_console.screens.visit import Visit, status_of
 from sightline_console.web.addresses import address
 
@@ -77,6 +78,13 @@ def asked_by(visit: Visit, given: Mapping[str, object]) -> Asked:
     return replace(asked, shopper=named.shopper_id, kind="user" if named.is_user else "")
 
 
+async def admit_first(visit: Visit) -> None:
+    """Ask the gateway for callers without a session, before one begins for what they send. Raises
+    SightlineError."""
+    if visit.session is None:
+        await admit(visit)
+
+
 def kept_apart(visit: Visit, asked: Asked) -> Asked:
     """Keep the shopper of a request for the session, so that addresses only refer to it."""
     if not asked.shopper:
@@ -109,6 +117,7 @@ async def act(visit: Visit) -> Response:
         named = Named.of(sent)
         if not named.shopper_id:
             return _form(visit, named, {"shopper": _("Type the id of a customer or visitor.")})
+        await admit_first(visit)
         return visit.go(address(PATH, [("of", named.keep(visit))]))
     reference = sent.get("of", "")
     kept = Named.kept(visit, reference)

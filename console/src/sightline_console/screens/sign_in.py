@@ -73,6 +73,19 @@ async def admit(visit: Visit) -> None:
         await visit.client.get_image(_NO_IMAGE)
 
 
+async def admitted_form(visit: Visit, most: int) -> forms.Form:
+    """Return a form: a small one is read before the gateway is asked, so that what its user typed
+    outlives their session, and a large one after. Raises FormRejected, SightlineError."""
+    size = visit.request.headers.get("content-length", "")
+    if size.isdecimal() and len(size) < 10 and int(size) <= forms.TEXTS:
+        form = await visit.form(forms.TEXTS)
+        await admit(visit)
+        return form
+    await admit(visit)
+    with visit.console.uploads.place(visit.user):
+        return await visit.form(most)
+
+
 async def _admitted(visit: Visit) -> None:
     """Raise Unauthenticated, or Unavailable and the like, unless the gateway knows the key. A key
     without the role `read` is one, too."""

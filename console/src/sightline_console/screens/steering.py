@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from sightline_client import FilterSyntaxError, SightlineClient, parse_filter
 from sightline_client.cli.language import _
@@ -12,13 +11,17 @@ from sightline_client.values.catalogs import SteeredBy
 from sightline_client.values.controls import Control, ControlKind
 from sightline_client.values.scenes import SceneDocument, SceneFile, SceneList
 from sightline_console.screens import scene_text
-from sightline_console.screens.scene_text import Entries, TextUnreadable
+from sightline_console.screens.scene_text import Entries, TextUnreadable, is_over
 
 USUAL = "default"
 TRIES = 3
 """Tries to write a change, if others write at the same time."""
 _UNSHOWN = ("when", "least_share", "by_merit")
 """Entries of controls that a request can't have."""
+
+
+_MOST = 2**31 - 1
+"""Largest number of a control that a request can have."""
 
 
 class SteeredByFiles(Exception):
@@ -131,9 +134,9 @@ def preview(live: str, draft: str) -> Preview:
     before = {str(each.get("name")): each for each in scene_text.controls(live)}
     after = {str(each.get("name")): each for each in scene_text.controls(draft)}
     made: list[Control] = []
-    unseen = [name for name, each in before.items() if name not in after and not _is_over(each)]
+    unseen = [name for name, each in before.items() if name not in after and not is_over(each)]
     for name, entries in after.items():
-        if before.get(name) == entries or _is_over(entries):
+        if before.get(name) == entries or is_over(entries):
             continue
         is_pin = entries.get("kind") == ControlKind.PIN.lower()
         unshown = any(each in entries for each in _UNSHOWN) or (name in before and not is_pin)
@@ -147,24 +150,22 @@ def preview(live: str, draft: str) -> Preview:
     return Preview(tuple(made), tuple(unseen))
 
 
-def _is_over(entries: Entries) -> bool:
-    end = entries.get("end_time")
-    return isinstance(end, datetime) and end.tzinfo is not None and end <= datetime.now(UTC)
-
-
 def _control(name: str, entries: Entries) -> Control | None:
     """Return a control of a text as that of a request, without its dates; None: it is invalid."""
     held = entries.get("filter")
     try:
+        place, boost = int(entries.get("place", 0)), float(entries.get("boost", 0))
+        if abs(place) > _MOST or not abs(boost) <= _MOST:
+            return None
         return Control(
             name,
             ControlKind[str(entries.get("kind")).upper()],
             tuple(map(str, entries.get("product_ids", ()))),
             parse_filter(held) if isinstance(held, str) else None,
-            place=int(entries.get("place", 0)),
-            boost=float(entries.get("boost", 0)),
+            place=place,
+            boost=boost,
         )
-    except (FilterSyntaxError, KeyError, TypeError, ValueError):
+    except (FilterSyntaxError, KeyError, TypeError, ValueError, OverflowError):
         return None
 
 

@@ -12,7 +12,7 @@ from sightline_client.values.products import Sort
 from sightline_console.screens import answering, samples
 from sightline_console.screens.asked import SORTS, Asked, AskedInvalid, placed
 from sightline_console.screens.shopper import asked_by, kept_apart
-from sightline_console.screens.sign_in import admit
+from sightline_console.screens.sign_in import admitted_form
 from sightline_console.screens.visit import Visit, reason_of, status_of, text_of, title_of
 from sightline_console.web import forms
 
@@ -39,10 +39,8 @@ async def show(visit: Visit) -> Response:
 
 async def ask(visit: Visit) -> Response:
     """Keep the photo of a form, and lead to the answer."""
-    await admit(visit)
     try:
-        with visit.console.uploads.place(visit.user):
-            form = await visit.form(forms.LARGE)
+        form = await admitted_form(visit, forms.LARGE)
     except forms.TooLarge:
         return _page(visit, Asked(), status=413, problems={PHOTO: _too_large()})
     asked, content = Asked.of(form.fields), form.files.get("file", b"")

@@ -74,19 +74,19 @@ class Visit:
     @property
     def here(self) -> str:
         """Address of the page, with its query."""
-        return address(self.request.url.path, self.request.query_params.multi_items())
+        return own(address(self.request.url.path, self.request.query_params.multi_items()))
 
     @property
     def user(self) -> str:
         """The user's key, else the address of their machine: whose uploads are counted together."""
         client = self.request.client
-        own = self.session.key if self.session else ""
-        return own or (client.host if client else "")
+        mine = self.session.key if self.session else ""
+        return mine or (client.host if client else "")
 
     async def form(self, most: int = forms.SMALL) -> forms.Form:
         """Return a form that one of the console's pages sent. Raises FormRejected."""
         found = await forms.read(self.request, most)
-        if not found.files:
+        if not any(found.files.values()):
             self.sent = {name: each for name, each in found.fields.items() if name not in _SECRET}
         if not self.console.sessions.is_csrf(self.session_id, found.fields.get("csrf", "")):
             raise forms.FormRejected(403, _("This page was open for too long: send it once more."))

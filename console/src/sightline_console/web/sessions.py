@@ -8,8 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sightline_console.web.forms import FormRejected
+
 MOST = 1_000
-"""Maximum number of sessions; the one that was unused longest ends for a new one."""
+"""Maximum number of sessions; the one that was unused longest ends for a new one, first of those
+without a key."""
 MOST_OF_KEY = 50
 """Maximum number of sessions of one key."""
 IDLE_SECONDS = 8 * 3600.0
@@ -22,6 +25,10 @@ SIGNED_IN = "s."
 """First characters of the ids of sessions with a key: one that is unknown has ended."""
 FILES_OF_KIND = 4
 """Maximum number of files of one kind that are kept for a session."""
+FILES_OF = {"shopper": 50, "shoppers": 50}
+"""Those of small kinds."""
+LARGEST_PART = 4
+"""A file may have one of so many parts of the bytes that are kept for all sessions."""
 
 
 @dataclass(slots=True)
@@ -72,10 +79,15 @@ class Sessions:
         if len(same) >= MOST_OF_KEY:
             self.end(same[0].session_id)
         while len(self._open) >= self._most:
-            self.end(next(iter(self._open)))
+            self.end(self._dispensable())
         session = Session((SIGNED_IN if key else "") + new_id(), key, now, now)
         self._open[session.session_id] = session
         return session
+
+    def _dispensable(self) -> str:
+        """Return the session that ends for a new one."""
+        keyless = (each for each, session in self._open.items() if not session.key)
+        return next(keyless, None) or next(iter(self._open))
 
     def end(self, session_id: str) -> None:
         """Forget a session and its files."""
@@ -84,9 +96,17 @@ class Sessions:
             del self._files[name]
 
     def keep(self, session: Session, kind: str, content: bytes) -> str:
-        """Keep a file for a session. Return its id."""
+        """Keep a file for a session, once. Return its id. Raises FormRejected for one that is too
+        large beside those of others."""
+        if len(content) > self._file_bytes // LARGEST_PART:
+            raise FormRejected(413, "the file is too large to be kept")
         of_kind = [each for each in self._files if each[:2] == (session.session_id, kind)]
-        for name in of_kind[: max(0, len(of_kind) - FILES_OF_KIND + 1)]:
+        for name in of_kind:
+            if self._files[name] == content:
+                self._files.move_to_end(name)
+                return name[2]
+        most = FILES_OF.get(kind, FILES_OF_KIND)
+        for name in of_kind[: max(0, len(of_kind) - most + 1)]:
             del self._files[name]
         total = sum(map(len, self._files.values()))
         while self._files and total + len(content) > self._file_bytes:
