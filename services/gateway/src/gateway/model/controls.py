@@ -93,7 +93,7 @@ class RequestCondition:
         lists = {name: getattr(self, name) for name in ("words", "markets", "audiences")}
         parts = [f"{name}: {', '.join(each)}" for name, each in lists.items() if each]
         if self.filter is not None:
-            parts.append(f"filter: {words(read(self.filter.message))}")
+            parts.append(f"filter: {words(read(self.filter.message), most=None)}")
         return "; ".join(parts)
 
 
@@ -138,7 +138,7 @@ class ControlRule:
     @property
     def said(self) -> dict[str, str]:
         """Its entries as text, by name."""
-        held = self.filter and words(read(self.filter.message))
+        held = self.filter and words(read(self.filter.message), most=None)
         times = {"start_time": self.start_time, "end_time": self.end_time}
         since = {name: _EPOCH + timedelta(microseconds=at) for name, at in times.items() if at}
         entries = {

@@ -41,6 +41,9 @@ from servicekit.tasks.supervision import confined
 REGISTRY = ""
 """Catalog of the sequence that counts the changes of the registry."""
 
+LIST_FORM = 2
+"""Form of the list, which tells it from lists of other releases: these lack what it has."""
+
 MOST_REMOVED = 1_000
 """Ids of removed catalogs that are kept, so that their audit entries can be read."""
 KEPT = (audit, audit_seals, catalogs)
@@ -66,7 +69,7 @@ def read_revision(connection: Connection) -> str:
     """Return the revision of the list."""
     row = connection.execute(_REVISION).first()
     # The time tells a record that was restored from a copy, and changed since, from the original.
-    return "0" if row is None else f"{row.seq}-{row.time}"
+    return "0" if row is None else f"{row.seq}-{row.time}-{LIST_FORM}"
 
 
 def read_catalog_list(connection: Connection) -> CatalogList:
