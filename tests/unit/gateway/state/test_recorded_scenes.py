@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,6 +161,24 @@ async def test_an_invalid_scene_is_rejected_alone(shop: Shop) -> None:
     await shop.scenes.refresh()
     assert (shop.over_fetch(), shop.scenes.problems(SHOP)) == (8.0, {})
     assert STALE.labels("record")._value.get() == 0
+
+
+@pytest.mark.parametrize("error", [None, RuntimeError("a bug")])
+async def test_a_document_that_fails_stops_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    async def parse(text: str) -> Mapping[str, Any]:
+        if error is not None and "__dataclass_self__" in text:
+            raise error
+        return await parsed(text)
+
+    shop.scenes._parse = parse
+    shop.publish("1", ("home", 1, "over_fetch = 4.0\n"), ("sale", 1, "over_fetch = 6.0\n"))
+    await shop.scenes.refresh()
+    shop.publish("2", ("home", 2, "__dataclass_self__ = 1\n"), ("sale", 2, "over_fetch = 7.0\n"))
+    await shop.scenes.refresh()
+    assert (shop.over_fetch("home"), shop.over_fetch("sale")) == (4.0, 7.0)
+    assert [*shop.scenes.problems(SHOP)] == ["home (version 2)"]
 
 
 async def test_scenes_are_read_only_if_they_have_changed(shop: Shop) -> None:

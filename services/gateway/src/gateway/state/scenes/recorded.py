@@ -19,7 +19,8 @@ from gateway.state.scenes import DEFAULT, FILE_REJECTED, STALE, SceneFiles
 from gateway.state.scenes.copies import SceneCopies, SceneCopy
 from gateway.state.scenes.texts import ParseToml, read
 from servicekit.catalogs.known import CatalogChange
-from servicekit.tasks.supervision import confined, rest, supervised
+from servicekit.errors import ServiceError
+from servicekit.tasks.supervision import confined, rest, supervised, tell
 
 READING = "scenes"
 """Name for servicekit.tasks.supervision."""
@@ -196,10 +197,17 @@ class SteeredScenes:
         for one in published:
             try:
                 scenes[one.name] = await self._made(one, former.get(one.name))
+                continue
             except SceneInvalid as error:
-                problems[f"{one.name} (version {one.number})"] = error.message
-                if one.name in former:
-                    scenes[one.name] = former[one.name]
+                problem = error.message
+            except ServiceError:
+                raise
+            except Exception as error:  # no document may stop the others
+                tell(READING, error, catalog=catalog_id, scene=one.name)
+                problem = f"can't be read: {error}"
+            problems[f"{one.name} (version {one.number})"] = problem
+            if one.name in former:
+                scenes[one.name] = former[one.name]
         if self._catalogs.scenes_revision(catalog_id) != revision:
             return False
         self._held[catalog_id] = _CatalogScenes(revision, scenes, problems)
