@@ -204,21 +204,37 @@ async def test_while_the_record_is_away_the_former_scenes_are_used(
 
 
 async def test_a_restart_without_the_record_uses_copies(shop: Shop) -> None:
-    shop.publish("1", ("home", 3, "over_fetch = 4.0\n"))
+    shop.publish("u1-5", ("home", 3, "over_fetch = 4.0\n"))
     await shop.scenes.refresh()
     shop.fails = True
     shop.scenes = shop.started()
     async with following(shop.scenes):
         assert (shop.over_fetch(), shop.scenes.in_use("home", SHOP).number) == (4.0, 3)
-    shop.catalogs.revisions[SHOP] = "2"
-    shop.scenes = shop.started()
-    async with following(shop.scenes):
-        assert shop.over_fetch() == 2.0, "others were published since"
-    shop.catalogs.revisions[SHOP] = "1"
+    for revision in ("u2-5", ""):
+        shop.catalogs.revisions[SHOP] = revision
+        shop.scenes = shop.started()
+        async with following(shop.scenes):
+            assert shop.over_fetch() == 2.0, "another catalog, or steered by files"
+    shop.catalogs.revisions[SHOP] = "u1-5"
     (shop.copies.folder / f"{SHOP}.scenes").write_text("{")
     shop.scenes = shop.started()
     async with following(shop.scenes):
         assert shop.over_fetch() == 2.0
+
+
+async def test_a_copy_of_a_former_revision_is_used_until_the_record_can_be_read(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "AGAIN_SECONDS", 0.01)
+    shop.publish("u1-5", ("home", 3, "over_fetch = 4.0\n"))
+    await shop.scenes.refresh()
+    shop.publish("u1-6", ("home", 4, "over_fetch = 7.0\n"))
+    shop.fails = True
+    shop.scenes = shop.started()
+    async with following(shop.scenes):
+        assert (shop.over_fetch(), shop.scenes.in_use("home", SHOP).number) == (4.0, 3)
+        shop.fails = False
+        await until(holds(lambda: shop.over_fetch() == 7.0))
 
 
 async def test_what_is_read_of_a_replaced_catalog_is_dropped(shop: Shop) -> None:
