@@ -157,6 +157,14 @@ async def test_a_file_is_checked_against_the_scene_that_is_used(calls: Calls) ->
         ),
         ("A home", "", "scene"),
         ("home", "__dataclass_self__ = 1", ""),
+        *(
+            ("home", f'[[controls]]\nname = "a"\nkind = "bury"\nproduct_ids = ["p1"]\n{time}', path)
+            for time, path in (
+                ("start_time = 99999999999999999999", "controls.0.start_time"),
+                ("end_time = 300000000000000000", "controls.0.end_time"),
+                ("start_time = 0001-01-01T00:00:00+14:00", "controls.0.start_time"),
+            )
+        ),
     ],
 )
 async def test_a_bad_file_is_refused_by_its_entry(

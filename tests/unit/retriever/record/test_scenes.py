@@ -239,7 +239,7 @@ async def test_the_largest_text_and_any_text_is_stored(documents: SceneDocuments
 
 
 async def test_a_catalog_has_a_number_of_scenes(
-    documents: SceneDocuments, monkeypatch: pytest.MonkeyPatch
+    documents: SceneDocuments, record: Record, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert MOST_SCENES == 200
     monkeypatch.setattr("retriever.record.scenes.MOST_SCENES", 2)
@@ -250,6 +250,24 @@ async def test_a_catalog_has_a_number_of_scenes(
     await write(documents, "views = 2\n", "b")
     await documents.delete(SHOP, "a", draft_only=True, etag="")
     await write(documents, "views = 1\n", "c")
+    row = {"number": 1, "toml": "a = 1", "version": "v", "author": "", "comment": ""}
+    with pytest.raises(SceneDocumentsFull):
+        await record.restore_scene(SHOP, [{**row, "scene": "d", "create_time": 1}])
+    found, _ = await documents.listed(SHOP, texts=False)
+    assert [each.scene for each in found] == ["b", "c"]
+
+
+async def test_a_catalog_that_is_created_anew_has_no_scenes_of_the_former_one(
+    documents: SceneDocuments, record: Record
+) -> None:
+    values = CatalogValues(steered_by=SteeredBy.RECORD)
+    await write(documents, "views = 1\n")  # left by a replica of 0.40, which removed its catalog
+    await record.create_catalog(SHOP, values, 9)
+    with pytest.raises(SceneDocumentNotFound):
+        await documents.get(SHOP, "home")
+    await write(documents, "views = 1\n")
+    await record.create_catalog(SHOP, values, 9)
+    assert (await documents.get(SHOP, "home")).draft is not None, "a repeated call"
 
 
 async def test_a_removed_catalog_keeps_no_scenes(documents: SceneDocuments, record: Record) -> None:

@@ -30,6 +30,7 @@ from retriever.record.tables import (
     catalog_aliases,
     catalogs,
     metadata,
+    scene_texts,
     sequences,
 )
 from servicekit.catalogs.known import CatalogCopying, CatalogList, CatalogNotFound, CatalogState
@@ -100,6 +101,7 @@ def create_catalog(
     made = CatalogEntry(catalog_id, values, new_id(now), CatalogState.ACTIVE, now, now)
     stored, new = CATALOGS.create(connection, made, catalog_id, most=most)
     if new:
+        _drop_scenes(connection, catalog_id)
         session.take()
     return stored
 
@@ -120,8 +122,15 @@ def reserve_copy(
     if found is not None and found.state is not CatalogState.REMOVED:
         raise CatalogExists
     CATALOGS.check_room(connection, most=most)
+    _drop_scenes(connection, target)
     made = CatalogEntry(target, values, uid, CatalogState.COPYING, now, now)
     save_entry(session, replace(made, copied_from=source))
+
+
+def _drop_scenes(connection: Connection, catalog_id: str) -> None:
+    """Delete the scenes of a former catalog of an id: a replica of 0.40 that removes one leaves
+    them."""
+    connection.execute(sa.delete(scene_texts).where(scene_texts.c.catalog_id == catalog_id))
 
 
 def complete_copy(connection: Connection, now: int, target: str, uid: str) -> None:
