@@ -65,8 +65,11 @@ async def test_a_scene_is_drafted_published_and_undone_in_all_gateways(
         pb.PublishSceneRequest(scene="home", etag=draft.etag)
     )
     assert [each.number for each in published.versions] == [1]
+    assert published.etag != draft.etag
+    repeated = pb.PublishSceneRequest(scene="home", etag=draft.etag)
+    assert await first.admin.PublishScene(repeated) == published
     own = await first.admin.GetScene(pb.GetSceneRequest(scene="home"))
-    assert (own.number, own.toml, own.version) == (1, HOME, published.etag)
+    assert (own.number, own.toml, own.version) == (1, HOME, published.versions[0].version)
     await until(partial(_has, second, 1))
     listed = await second.admin.ListScenes(pb.ListScenesRequest())
     assert listed.steered_by == catalogs_pb.STEERED_BY_RECORD

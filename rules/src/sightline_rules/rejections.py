@@ -93,17 +93,18 @@ _KINDS: dict[type[Filter], str] = {
 }
 
 
-def words(condition: Filter) -> str:
-    """Return the condition as the command line writes it; "" passes every product."""
+def words(condition: Filter, most: int | None = MOST_VALUES) -> str:
+    """Return the condition as the command line writes it; "" passes every product. `most`: values
+    of a membership that are spelt out; None: all."""
     match condition:
         case All(filters):
-            return " AND ".join(_inner(part, All) for part in filters)
+            return " AND ".join(_inner(part, All, most) for part in filters)
         case Any(()):
             return "nothing"
         case Any(filters):
-            return " OR ".join(_inner(part, Any) for part in filters)
+            return " OR ".join(_inner(part, Any, most) for part in filters)
         case Not(inner):
-            return f"NOT {_inner(inner, Not)}"
+            return f"NOT {_inner(inner, Not, most)}"
         case Comparison(name, Operator.CONTAINS, value):
             return f"{name}:{literal(value)}"
         case Comparison(name, operator, value):
@@ -111,17 +112,17 @@ def words(condition: Filter) -> str:
         case Membership(_, ()):
             return "nothing"
         case Membership(name, values):
-            shown = [f"{name} = {literal(value)}" for value in values[:MOST_VALUES]]
+            shown = [f"{name} = {literal(value)}" for value in values[:most]]
             more = len(values) - len(shown)
             return " OR ".join([*shown, f"{more} more"] if more else shown)
         case Existence(name):
             return f"{name}:*"
 
 
-def _inner(condition: Filter, within: type[Filter]) -> str:
+def _inner(condition: Filter, within: type[Filter], most: int | None) -> str:
     """Return the words of a condition within another one, in parentheses where they are needed: OR
     binds tighter than AND."""
-    text = words(condition)
+    text = words(condition, most)
     several = isinstance(condition, All | Any) or (
         isinstance(condition, Membership) and len(condition.values) > 1
     )

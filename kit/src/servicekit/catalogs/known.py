@@ -385,7 +385,11 @@ _FILE: Final = TypeAdapter(_ListFile)
 
 
 def _load(file: Path) -> CatalogList:
-    """Return the list of a file; an empty one if there is none, or it can't be used."""
+    """Return the list of a file; an empty one if there is none, or it can't be used.
+
+    It has no revision, so that it is read anew: another release may have written it without what
+    only this one knows.
+    """
     try:
         found = _FILE.validate_json(file.read_bytes()[:MOST_FILE_BYTES])
         if not all(CATALOG_ID.fullmatch(each.catalog_id) for each in found.catalogs):
@@ -395,7 +399,7 @@ def _load(file: Path) -> CatalogList:
     except (OSError, ValueError) as error:
         get_logger().warning("list of catalogs not used", file=str(file), problem=str(error))
         return CatalogList("")
-    return CatalogList(found.revision, found.catalogs, found.aliases)
+    return CatalogList("", found.catalogs, found.aliases)
 
 
 def _save(file: Path, found: CatalogList) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.model import controls
 from gateway.model.controls import ControlRule, RequestCondition, problems
-from gateway.model.filters import carried
+from gateway.model.filters import carried, of_words
 from gateway.state.scenes import SceneFiles
 from sightline.common.v1 import filter_pb2
 from sightline_rules.controls import ControlKind
@@ -260,3 +260,11 @@ def test_controls_are_compared_only_with_others_of_their_products(monkeypatch):
     many.append(made(name="bury", kind=ControlKind.BURY, place=0, product_ids=("7",)))
     assert [path for path, _ in problems(many)] == ["[49].product_ids[0]"]
     assert len(compared) == 1
+
+
+def test_a_control_says_all_values_of_its_filters():
+    five = " OR ".join(f'brand = "b{number}"' for number in range(5))
+    one, other = (of_words(f"{five} OR brand = {last}") for last in ("A", "Z"))
+    bury = {"kind": ControlKind.BURY, "product_ids": (), "place": 0}
+    assert made(**bury, filter=one).said != made(**bury, filter=other).said
+    assert RequestCondition(filter=one).said != RequestCondition(filter=other).said

@@ -13,6 +13,7 @@ from gateway.model.plan import MOST_RANKED
 from gateway.model.query import AnswerScope, RequestQuery, Signal, SignalKind
 from gateway.recommend.begin import begin
 from gateway.recommend.controls.active import activate_controls, inactive_reason
+from gateway.recommend.controls.conditions import is_met
 from gateway.recommend.controls.moves import apply_boosts, apply_pins
 from gateway.recommend.controls.step import opposite
 from gateway.recommend.explain import explain
@@ -281,6 +282,51 @@ def test_a_control_applies_to_requests_that_meet_its_condition(when, query, met)
     control = pin(1, "p1", when=RequestCondition(**when))
     reason = inactive_reason(ActiveControl(control, "home"), query, 0, {})
     assert reason == (None if met else ControlState.UNMET)
+
+
+FIVE = " OR ".join(f'brand = "b{number}"' for number in range(5))
+
+
+def any_of(*texts: str):
+    parts = [of_words(text).message for text in texts]
+    return carried(filter_pb2.Filter(any=filter_pb2.FilterList(filters=parts)))
+
+
+def all_of(*texts: str):
+    parts = [of_words(text).message for text in texts]
+    return carried(filter_pb2.Filter(all=filter_pb2.FilterList(filters=parts)))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "asked", "met"),
+    [
+        (of_words(f"{FIVE} OR brand = A"), of_words(f"{FIVE} OR brand = Z"), False),
+        (of_words(f"{FIVE} OR brand = A"), of_words(f"brand = A OR {FIVE}"), True),
+        (of_words("brand = A OR brand = B"), any_of("brand = B", "brand = A"), True),
+        (of_words("brand = A"), any_of("brand = A"), True),
+        (of_words("brand = A"), all_of("brand = A", "price < 30 EUR"), True),
+        (all_of("brand = A", "price < 30 EUR"), of_words("brand = A"), False),
+        (any_of("brand = A", "title:red"), any_of("title:red", "brand = A"), True),
+        (any_of("brand = A", "title:red"), any_of("title:red", "brand = B"), False),
+        (of_words("NOT brand = A"), of_words("NOT (brand = A)"), True),
+        (of_words("NOT brand = A"), of_words("brand = A"), False),
+        (of_words("attributes.x = 1"), of_words("attributes.x = true"), False),
+        (of_words("brand:*"), of_words("brand:* AND title:red"), True),
+        (
+            of_words("brand = A"),
+            carried(
+                filter_pb2.Filter(
+                    market_id="de", comparison=of_words("brand = A").message.comparison
+                )
+            ),
+            True,
+        ),
+        (of_words("brand = A"), carried(filter_pb2.Filter()), False),
+        (of_words("brand = A"), None, False),
+    ],
+)
+def test_a_condition_compares_filters_by_what_they_mean(wanted, asked, met):
+    assert is_met(RequestCondition(filter=wanted), RequestQuery(filter=asked)) is met
 
 
 async def test_a_scenes_control_applies_to_its_audience_alone():

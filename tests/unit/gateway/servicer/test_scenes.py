@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.model.causes import Peer
-from gateway.model.errors import PeerUnavailable, SceneInvalid, SceneNotFound
+from gateway.model.errors import EtagMismatch, PeerUnavailable, SceneInvalid, SceneNotFound
 from gateway.model.price import LABEL, MODEL, SIGNAL, RequestPrice, diff_price
 from gateway.model.query import RequestQuery, SignalKind
 from gateway.model.replay import RankerReplay, RecordedAnswer
@@ -156,6 +156,15 @@ async def test_a_file_is_checked_against_the_scene_that_is_used(calls: Calls) ->
             "parts_with_signals and parts_without_signals",
         ),
         ("A home", "", "scene"),
+        ("home", "__dataclass_self__ = 1", ""),
+        *(
+            ("home", f'[[controls]]\nname = "a"\nkind = "bury"\nproduct_ids = ["p1"]\n{time}', path)
+            for time, path in (
+                ("start_time = 99999999999999999999", "controls.0.start_time"),
+                ("end_time = 300000000000000000", "controls.0.end_time"),
+                ("start_time = 0001-01-01T00:00:00+14:00", "controls.0.start_time"),
+            )
+        ),
     ],
 )
 async def test_a_bad_file_is_refused_by_its_entry(
@@ -277,3 +286,66 @@ async def test_a_diff_says_which_versions_it_compares(calls: Calls) -> None:
         assert caught.value.violations[0].field == path
     with pytest.raises(SceneNotFound):
         await calls.DiffScene(pb.DiffSceneRequest(scene="unheard", toml=HOME), None)
+
+
+GOOD = pb.SceneText(toml=HOME, version="good")
+LIVE = pb.SceneText(toml=HOME, version="good", number=1)
+OTHER = pb.SceneText(toml="over_fetch = 4.0", version="other", number=2)
+
+
+async def published(calls: Calls, document: pb.SceneDocument, etag: str, number: int) -> list[str]:
+    """Publish a scene of a record. Return the etags that the retriever gets."""
+    sent: list[str] = []
+
+    async def get(request: pb.GetSceneDocumentRequest) -> pb.SceneDocument:
+        return document
+
+    async def publish(request: pb.PublishSceneRequest) -> pb.SceneDocument:
+        sent.append(request.etag)
+        return document
+
+    async def follow() -> None:
+        pass
+
+    calls._get_document, calls._publish, calls._follow_scenes = get, publish, follow
+    request = pb.PublishSceneRequest(scene="home", etag=etag, number=number)
+    assert await calls.PublishScene(request, None) == document
+    return sent
+
+
+@pytest.mark.parametrize(
+    ("draft", "versions", "etag", "number", "sent"),
+    [
+        (GOOD, [], "", 0, ["e"]),
+        (GOOD, [], "e", 0, ["e"]),
+        (None, [LIVE], "", 0, []),
+        (None, [LIVE], "e", 0, []),
+        (None, [LIVE], "good-0", 0, []),
+        (GOOD, [LIVE], "old", 0, ["e"]),
+        (None, [OTHER, LIVE], "", 1, ["e"]),
+        (None, [OTHER], "old", 2, ["e"]),
+    ],
+)
+async def test_only_what_was_checked_is_published(
+    calls: Calls,
+    draft: pb.SceneText | None,
+    versions: list[pb.SceneText],
+    etag: str,
+    number: int,
+    sent: list[str],
+) -> None:
+    document = pb.SceneDocument(scene="home", draft=draft, versions=versions, etag="e")
+    assert await published(calls, document, etag, number) == sent
+
+
+@pytest.mark.parametrize(
+    ("draft", "versions", "number"),
+    [(GOOD, [], 0), (GOOD, [OTHER], 0), (None, [OTHER], 0), (None, [OTHER, LIVE], 1)],
+)
+async def test_a_text_under_another_etag_is_not_published(
+    calls: Calls, draft: pb.SceneText | None, versions: list[pb.SceneText], number: int
+) -> None:
+    document = pb.SceneDocument(scene="home", draft=draft, versions=versions, etag="e")
+    for etag in ("bad", "bad-0"):
+        with pytest.raises(EtagMismatch):
+            await published(calls, document, etag, number)

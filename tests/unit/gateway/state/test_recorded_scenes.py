@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -154,6 +163,24 @@ async def test_an_invalid_scene_is_rejected_alone(shop: Shop) -> None:
     assert STALE.labels("record")._value.get() == 0
 
 
+@pytest.mark.parametrize("error", [None, RuntimeError("a bug")])
+async def test_a_document_that_fails_stops_no_other(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, error: Exception | None
+) -> None:
+    async def parse(text: str) -> Mapping[str, Any]:
+        if error is not None and "__dataclass_self__" in text:
+            raise error
+        return await parsed(text)
+
+    shop.scenes._parse = parse
+    shop.publish("1", ("home", 1, "over_fetch = 4.0\n"), ("sale", 1, "over_fetch = 6.0\n"))
+    await shop.scenes.refresh()
+    shop.publish("2", ("home", 2, "__dataclass_self__ = 1\n"), ("sale", 2, "over_fetch = 7.0\n"))
+    await shop.scenes.refresh()
+    assert (shop.over_fetch("home"), shop.over_fetch("sale")) == (4.0, 7.0)
+    assert [*shop.scenes.problems(SHOP)] == ["home (version 2)"]
+
+
 async def test_scenes_are_read_only_if_they_have_changed(shop: Shop) -> None:
     shop.publish("1", ("home", 1, "over_fetch = 4.0\n"))
     await shop.scenes.refresh()
@@ -177,21 +204,37 @@ async def test_while_the_record_is_away_the_former_scenes_are_used(
 
 
 async def test_a_restart_without_the_record_uses_copies(shop: Shop) -> None:
-    shop.publish("1", ("home", 3, "over_fetch = 4.0\n"))
+    shop.publish("u1-5", ("home", 3, "over_fetch = 4.0\n"))
     await shop.scenes.refresh()
     shop.fails = True
     shop.scenes = shop.started()
     async with following(shop.scenes):
         assert (shop.over_fetch(), shop.scenes.in_use("home", SHOP).number) == (4.0, 3)
-    shop.catalogs.revisions[SHOP] = "2"
-    shop.scenes = shop.started()
-    async with following(shop.scenes):
-        assert shop.over_fetch() == 2.0, "others were published since"
-    shop.catalogs.revisions[SHOP] = "1"
+    for revision in ("u2-5", ""):
+        shop.catalogs.revisions[SHOP] = revision
+        shop.scenes = shop.started()
+        async with following(shop.scenes):
+            assert shop.over_fetch() == 2.0, "another catalog, or steered by files"
+    shop.catalogs.revisions[SHOP] = "u1-5"
     (shop.copies.folder / f"{SHOP}.scenes").write_text("{")
     shop.scenes = shop.started()
     async with following(shop.scenes):
         assert shop.over_fetch() == 2.0
+
+
+async def test_a_copy_of_a_former_revision_is_used_until_the_record_can_be_read(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorded, "AGAIN_SECONDS", 0.01)
+    shop.publish("u1-5", ("home", 3, "over_fetch = 4.0\n"))
+    await shop.scenes.refresh()
+    shop.publish("u1-6", ("home", 4, "over_fetch = 7.0\n"))
+    shop.fails = True
+    shop.scenes = shop.started()
+    async with following(shop.scenes):
+        assert (shop.over_fetch(), shop.scenes.in_use("home", SHOP).number) == (4.0, 3)
+        shop.fails = False
+        await until(holds(lambda: shop.over_fetch() == 7.0))
 
 
 async def test_what_is_read_of_a_replaced_catalog_is_dropped(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,18 @@ async def test_the_last_list_survives_a_restart_without_the_registry(tmp_path: P
     await again.refresh()
     assert [*again] == ["default", "a"]
     assert again.listed("a") == known.listed("a")
+
+
+async def test_a_list_that_another_release_wrote_is_read_anew(tmp_path: Path) -> None:
+    registry, file = Registry("a"), tmp_path / "catalogs.json"
+    await KnownCatalogs((), registry, file=file).refresh()
+    (entry,) = registry.list.catalogs
+    steered = replace(entry, scenes_revision="u-7")
+    registry.list = replace(registry.list, catalogs=(steered,))  # which 0.40 does not know
+    known = KnownCatalogs((), registry, file=file)
+    assert ("a" in known, known.scenes_revision("a")) == (True, "")
+    await known.refresh()
+    assert known.scenes_revision("a") == "u-7"
 
 
 @pytest.mark.parametrize(

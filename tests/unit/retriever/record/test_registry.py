@@ -44,6 +44,9 @@ async def test_a_created_catalog_is_listed_with_its_values(registry: Registry) -
     assert [each.catalog_id for each in found.catalogs] == ["staging"]
     assert (found.catalogs[0].language_code, found.catalogs[0].quota_share) == ("de", 0.5)
     assert await registry.record.catalog_list(found.revision) is None
+    former = found.revision.removesuffix("-2")
+    assert former != found.revision, "tells a list of 0.40, which lacks revisions of scenes"
+    assert await registry.record.catalog_list(former) == found
 
 
 async def test_a_repeated_creation_returns_the_catalog_and_a_different_one_fails(

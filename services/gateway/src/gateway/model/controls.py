@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic import dataclasses as checked
 
 from gateway.model import filters
@@ -41,6 +41,8 @@ REQUEST = "."
 """Name used instead of a scene for controls of requests."""
 
 _ROUNDING = 1e-9
+FIRST_MICROS, LAST_MICROS = -62_135_596_800_000_000, 253_402_300_799_999_999
+"""The first and the last microsecond of the years 1 to 9999, since 1970 (UTC)."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Problem = tuple[str, str]
@@ -57,7 +59,14 @@ def micros_of(value: object) -> object:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-Moment = Annotated[int, BeforeValidator(micros_of)]
+def within_years(micros: int) -> int:
+    """Return a time that can be shown. Raises ValueError."""
+    if not FIRST_MICROS <= micros <= LAST_MICROS:
+        raise ValueError("must be a time of the years 1 to 9999")
+    return micros
+
+
+Moment = Annotated[int, BeforeValidator(micros_of), AfterValidator(within_years)]
 
 
 def filter_of(value: object) -> object:
@@ -93,7 +102,7 @@ class RequestCondition:
         lists = {name: getattr(self, name) for name in ("words", "markets", "audiences")}
         parts = [f"{name}: {', '.join(each)}" for name, each in lists.items() if each]
         if self.filter is not None:
-            parts.append(f"filter: {words(read(self.filter.message))}")
+            parts.append(f"filter: {words(read(self.filter.message), most=None)}")
         return "; ".join(parts)
 
 
@@ -138,7 +147,7 @@ class ControlRule:
     @property
     def said(self) -> dict[str, str]:
         """Its entries as text, by name."""
-        held = self.filter and words(read(self.filter.message))
+        held = self.filter and words(read(self.filter.message), most=None)
         times = {"start_time": self.start_time, "end_time": self.end_time}
         since = {name: _EPOCH + timedelta(microseconds=at) for name, at in times.items() if at}
         entries = {

@@ -12,6 +12,8 @@ ServiceError
 │   ├── SceneNotFound       SCENE_NOT_FOUND
 │   ├── ProductNotFound     PRODUCT_NOT_FOUND
 │   └── AnswerMissing       ANSWER_RECORD_MISSING
+├── Aborted
+│   └── EtagMismatch        ETAG_MISMATCH
 ├── FailedPrecondition
 │   ├── ImageUnreadable     URI_UNREADABLE
 │   ├── NoPhoto             HEAT_MAP_UNAVAILABLE
@@ -39,6 +41,7 @@ from gateway.model.price import RequestPrice
 from gateway.model.query import photo_path
 from servicekit.admission.concurrency import Overloaded
 from servicekit.errors import (
+    Aborted,
     DeadlineExceeded,
     FailedPrecondition,
     FieldViolation,
@@ -75,6 +78,12 @@ class AttributionInvalid(FieldsInvalid, reason="ATTRIBUTION_TOKEN_INVALID"):
 
 class SceneInvalid(FieldsInvalid, reason="SCENE_INVALID"):
     """An invalid scene file; fields are its entries, below `toml`."""
+
+
+class EtagMismatch(Aborted, reason="ETAG_MISMATCH"):
+    """The document is not the one that the caller has read."""
+
+    message = "what this etag describes has changed: read it again"
 
 
 class PlanInvalid(FieldsInvalid, reason="PLAN_INVALID"):

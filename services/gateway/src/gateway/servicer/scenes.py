@@ -10,7 +10,7 @@ from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model import scene_checks
 from gateway.model.controls import ControlRule
-from gateway.model.errors import SceneInvalid, SceneNotFound
+from gateway.model.errors import EtagMismatch, SceneInvalid, SceneNotFound
 from gateway.model.price import RequestPrice, diff_price, goals_price
 from gateway.model.query import AnswerScope, RequestQuery
 from gateway.model.scene import Scene, SceneInUse
@@ -123,12 +123,16 @@ class SceneCalls:
         document = await self._get_document(
             pb.GetSceneDocumentRequest(catalog_id=catalog_id, scene=request.scene)
         )
-        for text in (document.draft, *document.versions):
-            if text.toml and text.number == request.number:
-                await self._checked(catalog_id, request.scene, text.toml)
-                # What is published is what was checked.
-                request.etag = request.etag or document.etag
-        published: pb.SceneDocument = await self._publish(request)
+        texts = (document.draft, *document.versions)
+        wanted = next((one for one in texts if one.toml and one.number == request.number), None)
+        if request.etag not in ("", document.etag) and not _is_live(document, wanted, request.etag):
+            raise EtagMismatch
+        published: pb.SceneDocument = document
+        if wanted is not None or request.number:
+            if wanted is not None:
+                await self._checked(catalog_id, request.scene, wanted.toml)
+            request.etag = document.etag  # what is published is what was checked
+            published = await self._publish(request)
         await self._follow_scenes()
         return published
 
@@ -235,6 +239,13 @@ class SceneCalls:
             return self._scenes.get(name, catalog_id)
         except SceneNotFound:
             return None
+
+
+def _is_live(document: pb.SceneDocument, wanted: pb.SceneText | None, etag: str) -> bool:
+    """Return whether the newest version has the wanted text; None: that of a draft with this etag,
+    which begins with the text's version."""
+    version = etag.partition("-")[0] if wanted is None else wanted.version
+    return bool(document.versions) and document.versions[0].version == version
 
 
 def _within(path: str, given: int, most: int) -> None:

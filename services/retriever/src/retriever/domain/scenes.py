@@ -58,9 +58,18 @@ class SceneDocument:
 
     @property
     def etag(self) -> str:
-        """Version of the document."""
+        """Identifies the state of the document. It begins with the version of the text that would
+        be published next, or was published last, which gateways read."""
         latest = self.draft or self.newest
-        return NO_DOCUMENT if latest is None else latest.version
+        if latest is None:
+            return NO_DOCUMENT
+        number = 0 if self.newest is None else self.newest.number
+        state = repr((number, self.draft is not None, latest.comment))
+        return f"{latest.version}-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
+
+    def has_published(self, etag: str) -> bool:
+        """Return whether the newest version has the text of a document with that etag."""
+        return self.newest is not None and etag.partition("-")[0] == self.newest.version
 
     def text(self, number: int) -> SceneText | None:
         """Return the draft or a version by its number; None: there is none."""

@@ -30,6 +30,7 @@ from retriever.record.tables import (
     catalog_aliases,
     catalogs,
     metadata,
+    scene_texts,
     sequences,
 )
 from servicekit.catalogs.known import CatalogCopying, CatalogList, CatalogNotFound, CatalogState
@@ -40,6 +41,9 @@ from servicekit.tasks.supervision import confined
 
 REGISTRY = ""
 """Catalog of the sequence that counts the changes of the registry."""
+
+LIST_FORM = 2
+"""Form of the list, which tells it from lists of other releases: these lack what it has."""
 
 MOST_REMOVED = 1_000
 """Ids of removed catalogs that are kept, so that their audit entries can be read."""
@@ -66,7 +70,7 @@ def read_revision(connection: Connection) -> str:
     """Return the revision of the list."""
     row = connection.execute(_REVISION).first()
     # The time tells a record that was restored from a copy, and changed since, from the original.
-    return "0" if row is None else f"{row.seq}-{row.time}"
+    return "0" if row is None else f"{row.seq}-{row.time}-{LIST_FORM}"
 
 
 def read_catalog_list(connection: Connection) -> CatalogList:
@@ -97,6 +101,7 @@ def create_catalog(
     made = CatalogEntry(catalog_id, values, new_id(now), CatalogState.ACTIVE, now, now)
     stored, new = CATALOGS.create(connection, made, catalog_id, most=most)
     if new:
+        _drop_scenes(connection, catalog_id)
         session.take()
     return stored
 
@@ -117,8 +122,15 @@ def reserve_copy(
     if found is not None and found.state is not CatalogState.REMOVED:
         raise CatalogExists
     CATALOGS.check_room(connection, most=most)
+    _drop_scenes(connection, target)
     made = CatalogEntry(target, values, uid, CatalogState.COPYING, now, now)
     save_entry(session, replace(made, copied_from=source))
+
+
+def _drop_scenes(connection: Connection, catalog_id: str) -> None:
+    """Delete the scenes of a former catalog of an id: a replica of 0.40 that removes one leaves
+    them."""
+    connection.execute(sa.delete(scene_texts).where(scene_texts.c.catalog_id == catalog_id))
 
 
 def complete_copy(connection: Connection, now: int, target: str, uid: str) -> None:

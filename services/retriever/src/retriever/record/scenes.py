@@ -92,7 +92,8 @@ def publish_scene(
     newest, text = found.newest, found.text(wanted.number)
     if text is None and wanted.number == DRAFT:
         text = newest  # a repeated call, or nothing to publish
-        _check_etag(found, wanted.etag)
+        if not found.has_published(wanted.etag):
+            _check_etag(found, wanted.etag)
     if text is None:
         raise SceneDocumentNotFound
     changes = newest is None or newest.version != text.version
@@ -129,9 +130,11 @@ def delete_scene(
 
 
 def restore_scene(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
-    """Store the texts of a scene from an archive, unless the catalog has the scene."""
+    """Store the texts of a scene from an archive, unless the catalog has the scene. Raises
+    SceneDocumentsFull."""
     session = Session(connection, REGISTRY, now)
     if _find(connection, catalog_id, rows[0]["scene"]).etag == NO_DOCUMENT:
+        _check_room(connection, catalog_id)
         put(connection, scene_texts, [{**row, "catalog_id": catalog_id} for row in rows])
         _note(session, catalog_id)
 

@@ -19,7 +19,8 @@ from gateway.state.scenes import DEFAULT, FILE_REJECTED, STALE, SceneFiles
 from gateway.state.scenes.copies import SceneCopies, SceneCopy
 from gateway.state.scenes.texts import ParseToml, read
 from servicekit.catalogs.known import CatalogChange
-from servicekit.tasks.supervision import confined, rest, supervised
+from servicekit.errors import ServiceError
+from servicekit.tasks.supervision import confined, rest, supervised, tell
 
 READING = "scenes"
 """Name for servicekit.tasks.supervision."""
@@ -180,27 +181,43 @@ class SteeredScenes:
             await asyncio.to_thread(self._copies.save, catalog_id, SceneCopy(revision, found))
 
     async def _load(self, catalog_id: str, copies: SceneCopies) -> None:
-        """Use the copies of a catalog's scenes, if these have not changed since."""
-        if self.is_recorded(catalog_id) and (found := copies.load(catalog_id)) is not None:
+        """Use the copies of a catalog's scenes, also of a former revision: these are read again."""
+        if (found := copies.load(catalog_id)) is not None:
             with confined(READING, catalog=catalog_id):
-                await self._take(catalog_id, found.revision, found.scenes)
+                await self._take(catalog_id, found.revision, found.scenes, copied=True)
 
     async def _take(
-        self, catalog_id: str, revision: str, published: Sequence[PublishedScene]
+        self,
+        catalog_id: str,
+        revision: str,
+        published: Sequence[PublishedScene],
+        *,
+        copied: bool = False,
     ) -> bool:
         """Use scenes. Those that are invalid have their former content. Return False if others were
-        published meanwhile. Raises ServiceError if texts can't be parsed now."""
+        published meanwhile, unless these are `copied` ones of the same catalog.
+
+        Raises ServiceError if texts can't be parsed now.
+        """
         before = self._held.get(catalog_id)
         former = {} if before is None else before.scenes
         scenes, problems = dict[str, SceneInUse](), dict[str, str]()
         for one in published:
             try:
                 scenes[one.name] = await self._made(one, former.get(one.name))
+                continue
             except SceneInvalid as error:
-                problems[f"{one.name} (version {one.number})"] = error.message
-                if one.name in former:
-                    scenes[one.name] = former[one.name]
-        if self._catalogs.scenes_revision(catalog_id) != revision:
+                problem = error.message
+            except ServiceError:
+                raise
+            except Exception as error:  # no document may stop the others
+                tell(READING, error, catalog=catalog_id, scene=one.name)
+                problem = f"can't be read: {error}"
+            problems[f"{one.name} (version {one.number})"] = problem
+            if one.name in former:
+                scenes[one.name] = former[one.name]
+        now = self._catalogs.scenes_revision(catalog_id)
+        if now != revision and not (copied and now and _uid(now) == _uid(revision)):
             return False
         self._held[catalog_id] = _CatalogScenes(revision, scenes, problems)
         return True
@@ -212,3 +229,8 @@ class SteeredScenes:
         if former is not None and former.scene.version == version:
             return replace(former, number=one.number)
         return SceneInUse(await read(one.name, one.toml, self._parse), one.toml, one.number)
+
+
+def _uid(revision: str) -> str:
+    """Return the uid of the catalog whose scenes have a revision; empty: files steer it."""
+    return revision.rpartition("-")[0]

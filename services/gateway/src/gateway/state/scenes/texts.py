@@ -35,6 +35,8 @@ async def read(name: str, text: str, parse: ParseToml) -> Scene:
         raise SceneInvalid.at("toml", str(error)) from error
     except ValidationError as error:
         raise SceneInvalid(*_problems(error)) from error
+    except (TypeError, ValueError, OverflowError) as error:  # as an entry named `self`
+        raise SceneInvalid.at("toml", f"can't be read: {error}") from error
     if wrong := [each.split(": ", 1) for each in scene_checks.problems(scene)]:
         raise SceneInvalid(*(FieldViolation(f"toml.{path}", text) for path, text in wrong))
     return scene
