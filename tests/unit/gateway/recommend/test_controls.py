@@ -5,7 +5,13 @@ from dataclasses import replace
 import pytest
 
 from gateway.model.causes import Peer
-from gateway.model.controls import ActiveControl, ControlRule, ControlState, RequestCondition
+from gateway.model.controls import (
+    LAST_MICROS,
+    ActiveControl,
+    ControlRule,
+    ControlState,
+    RequestCondition,
+)
 from gateway.model.errors import PeerUnavailable
 from gateway.model.explanation import ProductOutcome
 from gateway.model.filters import carried, of_words
@@ -403,7 +409,7 @@ async def test_a_pin_that_passed_is_not_asked_for_again_until_a_page_finds_it_go
 
 
 async def test_an_inactive_control_changes_nothing_and_says_why():
-    later = 1 << 60
+    later = LAST_MICROS
     shop = shop_with_photo()
     answer = await ask(shop, pin(1, "p2", start_time=later), exclude("p3", start_time=later))
 
