@@ -27,7 +27,7 @@ class CatalogState(StrEnum):
 
 
 class SteeredBy(StrEnum):
-    """What steers the scenes of a catalog. Built-in scenes, and files that are shared by all
+    """The source of the scenes of a catalog. Built-in scenes, and files that are shared by all
     catalogs, are used under names that it has no scene for."""
 
     UNKNOWN = "UNKNOWN"

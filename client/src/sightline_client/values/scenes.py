@@ -135,7 +135,8 @@ class SceneDocument:
     versions: tuple[SceneText, ...]
     """Published versions, newest first; in lists the newest alone."""
     etag: str
-    """Version of the document: that of its draft, else that of its newest version."""
+    """Identifies the state of the document: its newest text, the number of its newest version, and
+    what is said of the draft."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +185,7 @@ class SceneList:
     problems: tuple[SceneProblem, ...]
     """Invalid files, as in ``status``."""
     steered_by: SteeredBy = SteeredBy.UNKNOWN
-    """What steers the scenes of the catalog."""
+    """The source of the scenes of the catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +195,7 @@ class SceneDocuments:
     documents: tuple[SceneDocument, ...]
     """Scenes by name, at most 200."""
     steered_by: SteeredBy
-    """What steers the scenes of the catalog."""
+    """The source of the scenes of the catalog."""
 
 
 @dataclass(frozen=True, slots=True)

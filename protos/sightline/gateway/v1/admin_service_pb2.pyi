@@ -348,7 +348,7 @@ class ListScenesResponse(google.protobuf.message.Message):
     PROBLEMS_FIELD_NUMBER: builtins.int
     STEERED_BY_FIELD_NUMBER: builtins.int
     steered_by: sightline.retriever.v1.catalog_registry_service_pb2.SteeredBy.ValueType
-    """What steers the scenes of the catalog."""
+    """The source of the scenes of the catalog."""
     @property
     def scenes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneFile]:
         """Scenes by name."""
@@ -467,7 +467,9 @@ class SceneDocument(google.protobuf.message.Message):
     scene: builtins.str
     """Name of the scene."""
     etag: builtins.str
-    """Version of the document: that of its draft, else that of its newest version."""
+    """Identifies the state of the document: its newest text, the number of its newest version, and what is said of the
+    draft.
+    """
     @property
     def draft(self) -> Global___SceneText:
         """The draft. Unset: there is none."""
@@ -565,7 +567,7 @@ class ListSceneDocumentsResponse(google.protobuf.message.Message):
     DOCUMENTS_FIELD_NUMBER: builtins.int
     STEERED_BY_FIELD_NUMBER: builtins.int
     steered_by: sightline.retriever.v1.catalog_registry_service_pb2.SteeredBy.ValueType
-    """What steers the scenes of the catalog."""
+    """The source of the scenes of the catalog."""
     @property
     def documents(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneDocument]:
         """Scenes by name, at most 200."""

@@ -36,7 +36,7 @@ class _SteeredByEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     """The record: versions that PublishScene has published."""
 
 class SteeredBy(_SteeredBy, metaclass=_SteeredByEnumTypeWrapper):
-    """What steers the scenes of a catalog. Built-in scenes, and files that are shared by all catalogs, are used under names
+    """The source of the scenes of a catalog. Built-in scenes, and files that are shared by all catalogs, are used under names
     that it has no scene for.
     """
 
