@@ -199,7 +199,7 @@ def test_what_is_reserved_or_acknowledged_is_written_by_no_other_request() -> No
 def test_every_call_is_drawn_and_every_composed_catalog_is_ours() -> None:
     composer, ledger = Composer(random.Random(2), PICTURES), Ledger()
     drawn = set()
-    for _ in range(10_000):
+    for _ in range(20_000):
         method, raw = composer.draw()
         drawn.add(method.name)
         raw = ledger.admit(method, raw, composer.fresh)
