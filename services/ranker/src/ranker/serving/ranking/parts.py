@@ -131,10 +131,10 @@ def _factors(
     model: Model, weights: Mapping[str, float] | None, shopper: FoldIn
 ) -> Mapping[str, float]:
     blend, found = _blend(model, shopper), {}
-    for name in OWN_PARTS:
+    for name, divisor in model.once("scales of parts", _scales, model).items():
         weight = blend.get(name, 0.0) * (1.0 if weights is None else weights.get(name, 0.0))
         if weight > 0:
-            found[name] = weight / scale(model, name)
+            found[name] = weight / divisor
     return MappingProxyType(found)
 
 
@@ -172,6 +172,10 @@ def scale(model: Model, part: str) -> float:
     """Return the divisor that scales raw parts to a common size."""
     usual = model.score_scale if part in (TASTE, SESSION) else 1.0
     return model.part_scales.get(part, usual)
+
+
+def _scales(model: Model) -> dict[str, float]:
+    return {name: scale(model, name) for name in OWN_PARTS}
 
 
 def weighed(parts: Mapping[str, Doubles], factors: Mapping[str, float]) -> dict[str, Doubles]:
