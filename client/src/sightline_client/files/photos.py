@@ -6,6 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from sightline.common.v1 import product_pb2
 from sightline_client.errors import SightlineError
@@ -17,6 +18,9 @@ from sightline_client.values.photos import MAX_BYTES
 SUFFIXES = texts.PHOTOS
 _ROOM = MAX_MESSAGE_BYTES - 512 * 1024
 """Maximum bytes of a product's photos, which have to fit into one message."""
+
+Images: TypeAlias = list[product_pb2.ProductImage]
+"""Photos of a product, in its order."""
 
 
 class PhotoFolder:
@@ -31,7 +35,7 @@ class PhotoFolder:
         """Return the photos that have a product's id as their name, or as that of their folder."""
         return self._named.get(unicodedata.normalize("NFC", product_id), ())
 
-    def images(self, names: list[str], *, read: bool = True) -> list[product_pb2.ProductImage]:
+    def images(self, names: list[str], *, read: bool = True) -> Images:
         """Return the photos, read, or only checked; an http(s) address is passed on for the suite
         to fetch. SightlineError for one that is missing, outside the folder, too large or not
         a file."""

@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
-from sightline.common.v1 import product_pb2
 from sightline_client import SightlineClient
 from sightline_client.cli.language import _
 from sightline_client.convert import from_wire
@@ -25,7 +24,7 @@ from sightline_client.files.conversion import Shape
 from sightline_client.files.mapping import ATTRIBUTES, LISTS, ColumnMap
 from sightline_client.files.model import NOTE, FileRefused, Row, RowTable, bad
 from sightline_client.files.opening import Reading
-from sightline_client.files.photos import PhotoFolder
+from sightline_client.files.photos import Images, PhotoFolder
 from sightline_client.files.proposing import propose
 from sightline_client.files.rejected import Rejected, problem
 from sightline_client.files.seen import SeenIds, twice
@@ -208,7 +207,7 @@ def _open(path: Path, chosen: Chosen, names: Iterable[str]) -> RowTable:
 class _Addresses(PhotoFolder):
     """Photos by their addresses alone: files of this machine are no photos of its users."""
 
-    def images(self, names: list[str], *, read: bool = True) -> list[product_pb2.ProductImage]:
+    def images(self, names: list[str], *, read: bool = True) -> Images:
         """Return the photos. Raises SightlineError for one that is no http(s) address."""
         if not all(each.startswith(("https://", "http://")) for each in names):
             text = _("photos of files are imported by the command")
