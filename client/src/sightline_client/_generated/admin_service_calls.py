@@ -1285,7 +1285,7 @@ class SyncAdminServiceCalls(SyncConnected):
             scene: Name of the scene: 1 to 64 of a-z, 0-9, _ and -, starting with a letter or
                 digit.
             toml: The file (TOML), at most 64 KiB.
-            comment: What others should know about it, up to 500 characters.
+            comment: Comment for others, up to 500 characters.
             etag: Required version of the document; "none": there is no document yet. Default:
                 any.
 
@@ -1316,8 +1316,8 @@ class SyncAdminServiceCalls(SyncConnected):
         Args:
             scene: Name of the scene.
             number: Version that is published again. Default: the draft.
-            comment: What others should know about it, up to 500 characters. Default: the
-                comment of the draft or version.
+            comment: Comment for others, up to 500 characters. Default: the comment of the draft
+                or version.
             etag: Required version of the document. Default: any.
             in_advance: If true, a scene of a catalog that is steered by files is published too:
                 it is in use once the catalog is steered by the record. Otherwise that is rejected

@@ -94,4 +94,4 @@ class Catalog:
     """Catalog whose copy fills it, or ended before it was complete; such a catalog can be deleted,
     but not be used or restored. Empty for all others. Set by the server."""
     steered_by: SteeredBy = SteeredBy.UNKNOWN
-    """What steers the scenes of the catalog, with their controls. Default: files."""
+    """The source of the scenes of the catalog, with their controls. Default: files."""

@@ -34,7 +34,7 @@ class SceneText:
     author: str
     """Name of the caller who wrote the draft, or published the version. Empty: unknown."""
     comment: str
-    """What the author said about it."""
+    """Comment of the author."""
     create_time: datetime | None
     """When it was written or published (UTC)."""
 

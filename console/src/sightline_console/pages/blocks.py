@@ -1,4 +1,4 @@
-"""What the command shows people, as texts and tables of a page."""
+"""Output of the command for people, as texts and tables of a page."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -33,7 +33,7 @@ class Answer:
 
     @property
     def is_ranked(self) -> bool:
-        """Whether a scene ordered the products."""
+        """True if a scene ordered the products."""
         return isinstance(self.found, Recommendations)
 
     @property
@@ -43,7 +43,7 @@ class Answer:
 
     @property
     def is_of_no_product(self) -> bool:
-        """Whether no product of the catalog passes at all."""
+        """True if no product of the catalog passes at all."""
         counted = self.counted
         return not self.found.results and counted is not None and not counted.product_count
 

@@ -113,7 +113,7 @@ class Asked:
 
     @property
     def has_signal(self) -> bool:
-        """Whether the request names a photo, a text or a product."""
+        """True if the request names a photo, a text or a product."""
         return bool(self.photo or self.text or self.product)
 
     def recommending(self, photo: bytes | None, language: str) -> RecommendOptions:

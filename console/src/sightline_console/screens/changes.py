@@ -25,7 +25,7 @@ class Change:
     name: str
     """Text of its button."""
     effect: str
-    """What it does, in a sentence."""
+    """Its effect, in a sentence."""
     done: str
     run: Callable[[SightlineClient, str, bool], Awaitable[object]]
     """Takes the id of what is changed, and whether it is forced."""

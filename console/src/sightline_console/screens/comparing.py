@@ -55,7 +55,7 @@ class Pair:
 
     @property
     def is_same(self) -> bool:
-        """Whether nothing changes."""
+        """True if nothing changes."""
         return [each.product_id for each in self.before] == [each.product_id for each in self.after]
 
 
@@ -65,7 +65,7 @@ class Group:
 
     ids: tuple[str, ...]
     is_user: bool
-    """Whether they are known customers."""
+    """True if they are known customers."""
     problems: Mapping[str, str] = field(default_factory=dict)
     """Field of the form → what is wrong with it."""
 

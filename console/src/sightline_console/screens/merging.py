@@ -19,7 +19,7 @@ class Hunk:
 
     @property
     def is_same(self) -> bool:
-        """Whether both texts have them."""
+        """True if both texts have them."""
         return self.theirs == self.mine
 
     def chosen(self, choice: str) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ JOBS = 20
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """What an evaluation found."""
+    """Findings of an evaluation."""
 
     advice: str
     differences: Plot | None

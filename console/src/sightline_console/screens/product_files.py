@@ -65,7 +65,7 @@ class FileUnread(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """How a file is read."""
+    """Columns and currency by which a file is read."""
 
     columns: Mapping[str, str] | None = None
     """Column of the file → ours; empty: left out. None: as proposed."""
@@ -105,7 +105,7 @@ class Progress:
     without_photo_count: int = 0
     done: bool = False
     problem: str = ""
-    """Why it ended early."""
+    """The reason for an early end."""
     rejected: bytes = b""
     """File of the rejected rows, until it is kept elsewhere."""
     rejected_name: str = ""

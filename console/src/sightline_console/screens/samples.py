@@ -19,7 +19,7 @@ class Target:
     http: str
     catalog: str
     keyed: bool
-    """Whether calls need a key."""
+    """True if calls need a key."""
 
 
 def samples(asked: Asked, target: Target) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ Told: TypeAlias = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Section(Generic[A]):
-    """What a section shows, or why it shows nothing."""
+    """Contents of a section, or the reason for showing nothing."""
 
     found: A | None = None
     told: Told | None = None

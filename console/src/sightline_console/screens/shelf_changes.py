@@ -142,7 +142,7 @@ class _Given:
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """What a form changes in a control."""
+    """A change of a control by a form."""
 
     period: Entries
     """Dates and the daily count."""

@@ -94,7 +94,7 @@ def kept_apart(visit: Visit, asked: Asked) -> Asked:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is stored on a shopper."""
+    """Stored data on a shopper."""
 
     events: Sequence[Block]
     stores: Sequence[Block]

@@ -41,7 +41,7 @@ class Steered:
 
     @property
     def by_record(self) -> bool:
-        """Whether the record steers the catalog."""
+        """True if the record steers the catalog."""
         return self.listed.steered_by is SteeredBy.RECORD
 
     @property
@@ -51,7 +51,7 @@ class Steered:
 
     @property
     def has_draft(self) -> bool:
-        """Whether there is a draft."""
+        """True if there is a draft."""
         return self.document is not None and self.document.draft is not None
 
     @property

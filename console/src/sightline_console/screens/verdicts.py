@@ -33,7 +33,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What would bring a product back."""
+    """A change that would bring a product back."""
 
     text: str
     address: str = ""

@@ -42,14 +42,14 @@ _STATUS = {
 
 @dataclass(frozen=True)
 class Console:
-    """What all screens share."""
+    """Objects that all screens share."""
 
     client: SightlineClient
     pages: Pages
     cookie: str = "sightline-console"
     """Name of the cookie with the session's id."""
     secure: bool = False
-    """Whether browsers send cookies by TLS alone."""
+    """True if browsers send cookies by TLS alone."""
     sessions: Sessions = field(default_factory=Sessions)
     uploads: forms.Uploads = field(default_factory=forms.Uploads)
     imports: Tasks[Progress] = field(default_factory=Tasks)
@@ -66,7 +66,7 @@ class Visit:
         self.session_id = request.cookies.get(console.cookie) or new_id()
         self.session: Session | None = console.sessions.find(self.session_id)
         self.sent: dict[str, str] = {}
-        """What the user typed, to be sent again if it was not taken; empty: that is no form."""
+        """Fields that the user typed, to be sent again if they were not taken; empty: that is no form."""
         chosen = request.cookies.get(LANGUAGE, "")
         accepted = request.headers.get("accept-language", "")
         self.language = chosen if chosen in LANGUAGES else language.preferred(accepted)

@@ -33,7 +33,7 @@ LARGEST_PART = 4
 
 @dataclass(slots=True)
 class Session:
-    """What is kept for one browser."""
+    """Data kept for one browser."""
 
     session_id: str = field(repr=False)
     key: str = field(repr=False)

@@ -512,7 +512,7 @@ class SceneText(google.protobuf.message.Message):
     author: builtins.str
     """Name of the caller who wrote the draft, or published the version. Empty: unknown."""
     comment: builtins.str
-    """What the author said about it."""
+    """Comment of the author."""
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was written or published (UTC)."""
@@ -629,7 +629,7 @@ class WriteSceneDraftRequest(google.protobuf.message.Message):
     toml: builtins.str
     """The file (TOML), at most 64 KiB. Required."""
     comment: builtins.str
-    """What others should know about it, up to 500 characters."""
+    """Comment for others, up to 500 characters."""
     etag: builtins.str
     """Required version of the document; "none": there is no document yet. Default: any."""
     def __init__(
@@ -668,7 +668,7 @@ class PublishSceneRequest(google.protobuf.message.Message):
     number: builtins.int
     """Version that is published again. Default: the draft."""
     comment: builtins.str
-    """What others should know about it, up to 500 characters. Default: the comment of the draft or version."""
+    """Comment for others, up to 500 characters. Default: the comment of the draft or version."""
     etag: builtins.str
     """Required version of the document. Default: any."""
     in_advance: builtins.bool

@@ -88,7 +88,7 @@ class Catalog(google.protobuf.message.Message):
     restored. Empty for all others. Set by the server.
     """
     steered_by: Global___SteeredBy.ValueType
-    """What steers the scenes of the catalog, with their controls. Default: files."""
+    """The source of the scenes of the catalog, with their controls. Default: files."""
     @property
     def labels(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CatalogLabel]:
         """Labels, for tools of the operator. Names are unique."""
