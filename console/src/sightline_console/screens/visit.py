@@ -66,7 +66,7 @@ class Visit:
         self.session_id = request.cookies.get(console.cookie) or new_id()
         self.session: Session | None = console.sessions.find(self.session_id)
         self.sent: dict[str, str] = {}
-        """Fields that the user typed, to be sent again if they were not taken; empty: that is no form."""
+        """Typed fields, to be sent again if they were not taken; empty: that is no form."""
         chosen = request.cookies.get(LANGUAGE, "")
         accepted = request.headers.get("accept-language", "")
         self.language = chosen if chosen in LANGUAGES else language.preferred(accepted)
