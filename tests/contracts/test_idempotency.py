@@ -16,7 +16,6 @@ from ranker.adapters import retriever as read_by_ranker
 from servicekit.admission import access
 from servicekit.admission.access import PeerName
 from servicekit.rpc import owned
-from servicekit.rpc.former_names import FORMER
 from tests.code import tree
 
 ROOT = Path(__file__).parents[2]
@@ -108,8 +107,7 @@ def test_what_a_gateway_forwards_is_tried_again_by_its_own_level(peer: str) -> N
     for method in owned.methods_of(PeerName(peer)):
         path = owned.path_of(method)
         again = not any(path == f"sightline.{each}" for each in ONCE)
-        for name in (path, FORMER[path]) if path in FORMER else (path,):
-            assert (tuple(name.split("/")) in table) == again, name
+        assert (tuple(path.split("/")) in table) == again, path
 
 
 def test_calls_that_share_an_answer_change_nothing() -> None:

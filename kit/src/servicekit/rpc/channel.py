@@ -13,7 +13,6 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from servicekit.config import LOCAL
 from servicekit.rpc import hosting
-from servicekit.rpc.former_names import or_former
 from servicekit.rpc.interceptors import passing_on
 from servicekit.rpc.loans import Loan
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
@@ -101,7 +100,7 @@ def _passing_on(
     """Wrap a channel's factory of calls: calls propagate request id and trace context."""
 
     def made(method: str, *arguments: Any, **options: Any) -> Callable[..., Any]:
-        call = or_former(method, lambda path: make(path, *arguments, **options))
+        call = make(method, *arguments, **options)
         return passing_on(_limited(call, method) if patient else call, peers.metadata, method)
 
     return made

@@ -31,7 +31,6 @@ from servicekit.errors import (
     Unauthenticated,
     Unimplemented,
 )
-from servicekit.rpc.former_names import PUBLIC
 from servicekit.status import DETAILS_KEY, to_status
 
 REQUEST_ID_KEY = "x-request-id"
@@ -111,8 +110,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             handler = next((one for one in each if one is not None), None)
             if handler is None:
                 return None
-            name = method.lstrip("/")
-            found = self._known[method] = self._wrapped(PUBLIC.get(name, name), handler)
+            found = self._known[method] = self._wrapped(method.lstrip("/"), handler)
         return found
 
 

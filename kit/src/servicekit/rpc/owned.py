@@ -14,7 +14,6 @@ from typing import Any
 from servicekit.admission import access
 from servicekit.admission.access import PeerName
 from servicekit.rpc.channel import is_idempotent
-from servicekit.rpc.former_names import FORMER
 from servicekit.rpc.server import Binding
 from sightline.common import v1 as common
 from sightline.gateway import v1 as gateway
@@ -65,11 +64,13 @@ def methods_of(owner: PeerName) -> Iterator[Any]:
 
 def idempotent_of(owner: PeerName) -> tuple[tuple[str, str], ...]:
     """Return the owner's public methods that the gateway may call again, as (full service name,
-    method), by all their names."""
+    method)."""
     methods = (each for each in methods_of(owner) if is_idempotent(each))
-    paths = [path for each in methods if not access.rule(path := path_of(each)).once]
-    former = [FORMER[path] for path in paths if path in FORMER]
-    return tuple(tuple(path.split("/")) for path in (*paths, *former))  # type: ignore[misc]
+    return tuple(
+        (each.containing_service.full_name, each.name)
+        for each in methods
+        if not access.rule(path_of(each)).once
+    )
 
 
 def bindings(owner: PeerName, servicers: Sequence[object]) -> list[Binding]:
@@ -87,7 +88,7 @@ def bindings(owner: PeerName, servicers: Sequence[object]) -> list[Binding]:
         public = found.setdefault(method.containing_service, SimpleNamespace())
         setattr(public, method.name, getattr(having[0], method.name))
     between = [Binding.of(each) for each in servicers if Binding.base_of(each) is not None]
-    owned = (Binding.by_name(service, each, FORMER) for service, each in found.items())
+    owned = (Binding.by_name(service, each) for service, each in found.items())
     return [*owned, *between]
 
 

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping,
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 import grpc
@@ -92,13 +91,10 @@ class Binding:
         return next((kind for kind in kinds if kind.__module__.endswith("_pb2_grpc")), None)
 
     @classmethod
-    def by_name(
-        cls, service: Any, servicer: object, former: Mapping[str, str] = MappingProxyType({})
-    ) -> Self:
+    def by_name(cls, service: Any, servicer: object) -> Self:
         """Return the binding of those methods of a service, given by its descriptor, that a
-        servicer has. A method may return bytes in place of a message. `former`: other paths of
-        methods, by path."""
-        return cls(partial(_add_methods, service, former), servicer, service.full_name)
+        servicer has. A method may return bytes in place of a message."""
+        return cls(partial(_add_methods, service), servicer, service.full_name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,14 +241,13 @@ async def _renew(certificates: Collection[Certificates]) -> None:
         await Loop("certificates", renew, RENEW_SECONDS).run()
 
 
-def _add_methods(service: Any, former: Mapping[str, str], servicer: object, server: Any) -> None:
-    """Add the methods of a service that a servicer has, by their former names too."""
-    handlers = {}
-    for method in service.methods:
-        if hasattr(servicer, method.name):
-            path = f"{service.full_name}/{method.name}"
-            for name in (path, former.get(path, path)):
-                handlers[f"/{name}"] = _handler(method, getattr(servicer, method.name))
+def _add_methods(service: Any, servicer: object, server: Any) -> None:
+    """Add the methods of a service that a servicer has."""
+    handlers = {
+        f"/{service.full_name}/{method.name}": _handler(method, getattr(servicer, method.name))
+        for method in service.methods
+        if hasattr(servicer, method.name)
+    }
     server.add_generic_rpc_handlers((_Methods(handlers),))
 
 
