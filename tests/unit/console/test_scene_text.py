@@ -211,6 +211,24 @@ def test_comments_inside_a_changed_control_stay_before_it() -> None:
     assert scene_text.pinned(made, "wine-7", 3).count("# until the new vintage") == 1
 
 
+def test_comments_at_the_end_of_a_changed_controls_lines_stay_there() -> None:
+    text = (
+        '[[controls]]  # spring\nname = "hero"\nkind = "pin"  # "#1"\n'
+        'product_ids = [\n  "wine-7#a",  # dry\n]\nplace = 1 # first\n'
+        '\n[controls.when]\nquery = ["#red"]  # asked\n'
+    )
+    (hero,) = scene_text.controls(text)
+    made = scene_text.changed(text, "hero", {**hero, "place": 2})
+    assert made.split("\n")[:6] == [
+        *("# dry", "[[controls]]  # spring", 'name = "hero"', 'kind = "pin"  # "#1"'),
+        *('product_ids = ["wine-7#a"]', "place = 2  # first"),
+    ]
+    assert 'query = ["#red"]  # asked' in made
+    assert scene_text.changed(made, "hero", {**hero, "place": 2}) == made
+    gone = {name: value for name, value in hero.items() if name != "place"}
+    assert "# first" in scene_text.changed(made, "hero", gone)
+
+
 def test_a_time_that_no_calendar_has_in_utc_is_written_as_it_is() -> None:
     text = COMMENTED.replace("place = 1", "place = 1\nstart_time = 0001-01-01T00:00:00+01:00")
     (hero, _reds) = scene_text.controls(text)

@@ -23,6 +23,8 @@ _WIDTH = 100
 _CONTROL = re.compile(r"\s*\[\[\s*controls\s*\]\]\s*(#.*)?")
 _TABLE = re.compile(r"\s*\[\[?[^\[\],=]+\]\]?\s*(#.*)?")
 _COMMENT = re.compile(r"\s*#")
+_ENDED = re.compile(r"""((?:[^#"']|"(?:\\.|[^"\\])*"|'[^']*')+)(#.*)""")
+"""A line with a comment at its end."""
 _PART = re.compile(r"\s*\[\s*controls\s*\.")
 _PERIOD = ("start_time", "end_time", "when")
 _ORDER = (
@@ -161,8 +163,7 @@ def changed(text: str, name: str, control: Entries | None) -> str:
         start = block.start
         if not written and start and not lines[start - 1].strip():
             start -= 1
-        inside = [each for each in lines[block.start : block.stop] if _COMMENT.match(each)]
-        lines[start : block.stop] = [*inside, *written] if written else []
+        lines[start : block.stop] = _commented(lines[block.start : block.stop], written)
     else:
         wanted = [*held, *([control] if control is not None else [])]
         lines = _appended(lines, blocks, written)
@@ -170,6 +171,32 @@ def changed(text: str, name: str, control: Entries | None) -> str:
     if _without_empty({**before, "controls": wanted}) != _without_empty(entries(made)):
         raise TextUnreadable(_by_hand())
     return made
+
+
+def _commented(former: Sequence[str], written: Sequence[str]) -> list[str]:
+    """Return the lines written in place of former ones, with the comments of those: at the end of
+    the same line, else before the first."""
+    if not written:
+        return []
+    before = [line.strip() for line in former if _COMMENT.match(line)]
+    ends = dict[str, str]()
+    for name, line in _named(former):
+        if found := _ENDED.fullmatch(line):
+            before += [ends.pop(name)] if name in ends else []
+            ends[name] = found[2]
+    made = [f"{line}  {ends.pop(name)}" if name in ends else line for name, line in _named(written)]
+    return [*before, *ends.values(), *made]
+
+
+def _named(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield lines, each with its name: table and key of an entry of one line."""
+    table = ""
+    for line in lines:
+        ended = _ENDED.fullmatch(line)
+        whole = (ended[1] if ended else line).strip()
+        table = whole if _TABLE.fullmatch(whole) else table
+        key = "" if whole == table else whole.partition("=")[0].strip()
+        yield f"{table} {key}", line
 
 
 def _without_empty(held: Entries) -> Entries:
