@@ -75,8 +75,20 @@ async def test_every_field_reaches_the_gateway(web: Browser, gateway: FakeGatewa
 
 
 async def test_a_visitor_is_the_usual_shopper(web: Browser, gateway: FakeGateway) -> None:
-    await web.open("/?shopper=cookie-7")
+    await web.follow(await web.send("/", {"shopper": "cookie-7"}))
     assert asked(gateway).shopper.visitor_id == "cookie-7"
+
+
+@pytest.mark.parametrize("path", ["/", "/shelf", "/shelf/compare", "/why"])
+async def test_no_address_names_a_shopper(web: Browser, gateway: FakeGateway, path: str) -> None:
+    page = await web.open(f"{path}?scene=home&text=red&why=wine-2&shopper=ann&kind=user")
+    assert page.status_code < 500
+    assert "ann" not in {
+        name
+        for each in (*gateway.requests["Recommend"], *gateway.requests["ExplainRecommendation"])
+        for shopper in [getattr(each, "request", each).shopper]
+        for name in (shopper.user_id, shopper.visitor_id)
+    }
 
 
 async def test_a_photo_is_kept_and_searched_by(web: Browser, gateway: FakeGateway) -> None:
