@@ -11,6 +11,7 @@ import grpc
 import pytest
 
 from servicekit.admission.access import Role, rule
+from servicekit.clock import now_micros
 from servicekit.status import from_rpc_error
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.retriever.v1 import catalog_registry_service_pb2 as catalogs_pb
@@ -91,6 +92,30 @@ async def test_a_scene_is_drafted_published_and_undone_in_all_gateways(
     await until(by_files)
     with refused("FAILED_PRECONDITION", "SCENES_FROM_FILES"):
         await first.admin.PublishScene(pb.PublishSceneRequest(scene="home", number=2))
+
+
+async def test_a_planned_version_comes_into_use_in_all_gateways(
+    gateways: tuple[Suite, Suite],
+) -> None:
+    first, second = gateways
+    await _steer(first, catalogs_pb.STEERED_BY_RECORD)
+    await first.admin.WriteSceneDraft(pb.WriteSceneDraftRequest(scene="home", toml=HOME))
+    await first.admin.PublishScene(pb.PublishSceneRequest(scene="home"))
+    await until(partial(_has, second, 1))
+    toml = HOME.replace("3.0", "4.0")
+    await first.admin.WriteSceneDraft(pb.WriteSceneDraftRequest(scene="home", toml=toml))
+    request = pb.PublishSceneRequest(scene="home")
+    request.publish_time.FromMicroseconds(now_micros() + 3_000_000)
+    planned = await first.admin.PublishScene(request)
+    assert (planned.planned.number, planned.planned.create_time) == (2, request.publish_time)
+    assert await _has(first, 1)
+    for one in gateways:
+        await until(partial(_has, one, 2))
+    found = await second.admin.GetSceneDocument(pb.GetSceneDocumentRequest(scene="home"))
+    assert ([each.number for each in found.versions], found.HasField("planned")) == ([2, 1], False)
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "publish_time"):
+        request.publish_time.FromMicroseconds(now_micros() + 10**14)
+        await first.admin.PublishScene(request)
 
 
 async def test_a_draft_that_the_check_refuses_is_not_published(

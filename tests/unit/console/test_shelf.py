@@ -249,6 +249,16 @@ async def test_two_people_on_one_draft_see_both_texts_and_choose(
     assert written(gateway).toml == mine
 
 
+async def test_a_draft_is_planned(web: Browser, gateway: FakeGateway) -> None:
+    fields = {"act": "publish", "scene": "home", "number": "0", "etag": "e2"}
+    page = await web.send("/shelf", {**fields, "at": "tomorrow"})
+    assert (page.status_code, "Write a date and a time" in page.text) == (400, True)
+    assert not gateway.requests["PublishScene"]
+    await web.send("/shelf", {**fields, "at": "2030-01-02T03:04"})
+    (sent,) = gateway.requests["PublishScene"]
+    assert sent.publish_time.ToJsonString() == "2030-01-02T03:04:00Z"
+
+
 async def test_a_draft_is_published_and_an_earlier_version_again(
     web: Browser, gateway: FakeGateway
 ) -> None:

@@ -36,7 +36,7 @@ class SceneText:
     comment: str
     """Comment of the author."""
     create_time: datetime | None
-    """When it was written or published (UTC)."""
+    """When it was written or published (UTC); of a planned version: when it will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +135,10 @@ class SceneDocument:
     versions: tuple[SceneText, ...]
     """Published versions, newest first; in lists the newest alone."""
     etag: str
-    """Identifies the state of the document: its newest text, the number of its newest version, and
-    what is said of the draft."""
+    """Identifies the state of the document: its newest text, the number of its newest version, what
+    is said of the draft, and the planned version."""
+    planned: SceneText | None
+    """Version that is published at its create_time, which is to come. None: none is planned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from sightline_client.values.scenes import SceneCheck
 from sightline_console.screens import merging, scene_text, steering
 from sightline_console.screens.asked import Asked, AskedInvalid, placed
 from sightline_console.screens.scene_text import Entries, TextUnreadable
-from sightline_console.screens.shelf_changes import change_of
+from sightline_console.screens.shelf_changes import change_of, moment
 from sightline_console.screens.shopper import admit_first, asked_by, kept_apart
 from sightline_console.screens.steering import Preview, Steered, SteeredByFiles
 from sightline_console.screens.try_it import PHOTO
@@ -167,15 +167,21 @@ async def _merge(visit: Visit, asked: Asked, mine: str, comment: str) -> Respons
 
 
 async def _publish(visit: Visit, sent: Mapping[str, str]) -> Response:
-    """Publish the draft, or an earlier version again."""
+    """Publish the draft, or an earlier version again, or plan it."""
     asked = asked_of(visit, sent)
     number = sent.get("number", "0")
+    try:
+        time = moment(sent.get("at", ""))
+    except ValueError as error:
+        told = (_("The draft was not published"), "", str(error))
+        return await _page(visit, asked, 400, told=told, typed=sent)
     try:
         await visit.client.publish_scene(
             asked.scene,
             number=int(number) if re.fullmatch("[0-9]{1,18}", number) else -1,
             comment=sent.get("comment", ""),
             etag=sent.get("etag", ""),
+            publish_time=time,
         )
     except Conflict:
         return await _page(visit, asked, 409, told=_changed_meanwhile(), typed=sent)

@@ -23,6 +23,17 @@ _PERIOD = {"start_time": "start", "end_time": "end", "daily_budget": "daily"}
 KINDS = ("pin", "boost", "bury", "exclude")
 
 
+def moment(text: str) -> datetime | None:
+    """Return the time that is typed in a field, in UTC if it has no zone; None: the field is empty.
+    Raises ValueError with the text to show."""
+    try:
+        found = datetime.fromisoformat(text.strip()) if text.strip() else None
+        return found and (found if found.tzinfo else found.replace(tzinfo=UTC))
+    except ValueError:
+        said = _("Write a date and a time, such as 2026-12-01T08:00.")
+        raise ValueError(said) from None
+
+
 def change_of(fields: Mapping[str, str]) -> Change:
     """Return the change that a form asks for. Raises AskedInvalid."""
     do, name = fields.get("do", ""), fields.get("name", "")
@@ -87,7 +98,10 @@ class _Given:
 
     def period(self) -> dict[str, Any]:
         """Return the dates and the daily count."""
-        found = {"start_time": self._moment("start"), "end_time": self._moment("end")}
+        found: dict[str, Any] = {
+            "start_time": self._moment("start"),
+            "end_time": self._moment("end"),
+        }
         daily = self.optional("daily", MOST_DAILY)
         if daily:
             found["daily_budget"] = daily
@@ -95,13 +109,11 @@ class _Given:
             self.problems["end"] = _("The end must be after the start.")
         return {name: value for name, value in found.items() if value}
 
-    def _moment(self, name: str) -> Any:
-        text = self._fields.get(name, "").strip()
+    def _moment(self, name: str) -> datetime | None:
         try:
-            found = datetime.fromisoformat(text) if text else None
-            return found and (found if found.tzinfo else found.replace(tzinfo=UTC))
-        except ValueError:
-            self.problems[name] = _("Write a date and a time, such as 2026-12-01T08:00.")
+            return moment(self._fields.get(name, ""))
+        except ValueError as error:
+            self.problems[name] = str(error)
             return None
 
     def whole(self, name: str, most: int) -> int:

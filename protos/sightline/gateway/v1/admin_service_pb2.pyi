@@ -464,11 +464,12 @@ class SceneDocument(google.protobuf.message.Message):
     DRAFT_FIELD_NUMBER: builtins.int
     VERSIONS_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
+    PLANNED_FIELD_NUMBER: builtins.int
     scene: builtins.str
     """Name of the scene."""
     etag: builtins.str
-    """Identifies the state of the document: its newest text, the number of its newest version, and what is said of the
-    draft.
+    """Identifies the state of the document: its newest text, the number of its newest version, what is said of the draft,
+    and the planned version.
     """
     @property
     def draft(self) -> Global___SceneText:
@@ -478,6 +479,10 @@ class SceneDocument(google.protobuf.message.Message):
     def versions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___SceneText]:
         """Published versions, newest first; in lists the newest alone."""
 
+    @property
+    def planned(self) -> Global___SceneText:
+        """Version that is published at its create_time, which is to come. Unset: none is planned."""
+
     def __init__(
         self,
         *,
@@ -485,9 +490,10 @@ class SceneDocument(google.protobuf.message.Message):
         draft: Global___SceneText | None = ...,
         versions: collections.abc.Iterable[Global___SceneText] | None = ...,
         etag: builtins.str = ...,
+        planned: Global___SceneText | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["draft", b"draft"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["draft", b"draft", "etag", b"etag", "scene", b"scene", "versions", b"versions"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["draft", b"draft", "planned", b"planned"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["draft", b"draft", "etag", b"etag", "planned", b"planned", "scene", b"scene", "versions", b"versions"]) -> None: ...
 
 Global___SceneDocument: typing_extensions.TypeAlias = SceneDocument
 
@@ -515,7 +521,7 @@ class SceneText(google.protobuf.message.Message):
     """Comment of the author."""
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it was written or published (UTC)."""
+        """When it was written or published (UTC); of a planned version: when it will be."""
 
     def __init__(
         self,
@@ -659,6 +665,7 @@ class PublishSceneRequest(google.protobuf.message.Message):
     COMMENT_FIELD_NUMBER: builtins.int
     ETAG_FIELD_NUMBER: builtins.int
     IN_ADVANCE_FIELD_NUMBER: builtins.int
+    PUBLISH_TIME_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -675,6 +682,12 @@ class PublishSceneRequest(google.protobuf.message.Message):
     """If true, a scene of a catalog that is steered by files is published too: it is in use once the catalog is steered by
     the record. Otherwise that is rejected with SCENES_FROM_FILES.
     """
+    @property
+    def publish_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it is published, within 366 days (UTC): it is planned until then, and the draft stays. Default, and a time that
+        has passed: at once.
+        """
+
     def __init__(
         self,
         *,
@@ -685,8 +698,10 @@ class PublishSceneRequest(google.protobuf.message.Message):
         comment: builtins.str = ...,
         etag: builtins.str = ...,
         in_advance: builtins.bool = ...,
+        publish_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "comment", b"comment", "etag", b"etag", "in_advance", b"in_advance", "number", b"number", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["publish_time", b"publish_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "comment", b"comment", "etag", b"etag", "in_advance", b"in_advance", "number", b"number", "publish_time", b"publish_time", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
 
 Global___PublishSceneRequest: typing_extensions.TypeAlias = PublishSceneRequest
 

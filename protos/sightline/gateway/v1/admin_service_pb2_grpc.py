@@ -1012,8 +1012,10 @@ class AdminServiceServicer(object):
     def PublishScene(self, request, context):
         """Publishes the draft of a scene as its next version, or an earlier version again, which undoes later ones. The text is
         checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds.
-        Without a draft, and for a text that the newest version has, nothing changes. SCENE_DOCUMENT_NOT_FOUND (the document or
-        the version), SCENES_FROM_FILES, ETAG_MISMATCH.
+        Without a draft, and for a text that the newest version has, nothing changes. With publish_time a version is planned.
+        There is one at a time: the next publication, planned or not, takes its place, also that of the newest version, which
+        cancels it. Where a planned text is invalid by its time, the former one stays in use, as ListScenes says.
+        SCENE_DOCUMENT_NOT_FOUND (the document or the version), SCENES_FROM_FILES, ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -2107,8 +2107,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     PublishScene: _AdminServicePublishSceneType
     """Publishes the draft of a scene as its next version, or an earlier version again, which undoes later ones. The text is
     checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds.
-    Without a draft, and for a text that the newest version has, nothing changes. SCENE_DOCUMENT_NOT_FOUND (the document or
-    the version), SCENES_FROM_FILES, ETAG_MISMATCH.
+    Without a draft, and for a text that the newest version has, nothing changes. With publish_time a version is planned.
+    There is one at a time: the next publication, planned or not, takes its place, also that of the newest version, which
+    cancels it. Where a planned text is invalid by its time, the former one stays in use, as ListScenes says.
+    SCENE_DOCUMENT_NOT_FOUND (the document or the version), SCENES_FROM_FILES, ETAG_MISMATCH.
     """
 
     DeleteSceneDocument: _AdminServiceDeleteSceneDocumentType
@@ -3119,8 +3121,10 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.SceneDocument, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.SceneDocument]]:
         """Publishes the draft of a scene as its next version, or an earlier version again, which undoes later ones. The text is
         checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds.
-        Without a draft, and for a text that the newest version has, nothing changes. SCENE_DOCUMENT_NOT_FOUND (the document or
-        the version), SCENES_FROM_FILES, ETAG_MISMATCH.
+        Without a draft, and for a text that the newest version has, nothing changes. With publish_time a version is planned.
+        There is one at a time: the next publication, planned or not, takes its place, also that of the newest version, which
+        cancels it. Where a planned text is invalid by its time, the former one stays in use, as ListScenes says.
+        SCENE_DOCUMENT_NOT_FOUND (the document or the version), SCENES_FROM_FILES, ETAG_MISMATCH.
         """
 
     @abc.abstractmethod

@@ -20,11 +20,12 @@ import pytest
 
 from gateway.model.causes import Peer
 from gateway.model.errors import PeerUnavailable, SceneNotFound
-from gateway.model.scene import PublishedScene
+from gateway.model.scene import PublishedScene, PublishedScenes
 from gateway.state.scenes import STALE, SceneFiles, recorded
 from gateway.state.scenes.copies import SceneCopies
 from gateway.state.scenes.recorded import SteeredScenes
 from servicekit.catalogs.known import CatalogChange
+from servicekit.clock import now_micros
 from tests.fakes.toml import parsed
 from tests.waiting import until
 
@@ -59,6 +60,7 @@ class Shop:
         (folder / "shared.toml").write_text("over_fetch = 3.0\n")
         self.catalogs = Catalogs()
         self.published: dict[str, list[PublishedScene]] = {}
+        self.planned_micros = 0
         self.fails = False
         self.reads: list[str] = []
         self.copies = SceneCopies(folder / "copies")
@@ -68,11 +70,11 @@ class Shop:
     def started(self) -> SteeredScenes:
         return SteeredScenes(self.files, self.catalogs, self.read, parsed, self.copies)
 
-    async def read(self, catalog_id: str) -> Sequence[PublishedScene]:
+    async def read(self, catalog_id: str) -> PublishedScenes:
         self.reads.append(catalog_id)
         if self.fails:
             raise PeerUnavailable(Peer.RETRIEVER)
-        return self.published.get(catalog_id, [])
+        return PublishedScenes(self.published.get(catalog_id, []), self.planned_micros)
 
     def publish(self, revision: str, *published: tuple[str, int, str]) -> None:
         """Let the record steer the shop by these scenes, and the list of catalogs tell it."""
@@ -262,3 +264,41 @@ async def test_a_removed_catalog_leaves_nothing(shop: Shop) -> None:
     await asyncio.to_thread(lambda: None)
     assert shop.copies.load(SHOP) is None
     assert shop.over_fetch() == 2.0
+
+
+async def test_a_planned_version_is_read_at_its_time_without_a_further_change(shop: Shop) -> None:
+    now = [1_000_000]
+    shop.scenes = SteeredScenes(shop.files, shop.catalogs, shop.read, parsed, clock=lambda: now[0])
+    shop.planned_micros = 1_000_001
+    shop.publish("u-1", ("home", 1, "over_fetch = 4.0\n"))
+    await shop.scenes.refresh()
+    await shop.scenes.refresh()
+    assert (shop.reads, shop.over_fetch()) == ([SHOP], 4.0)
+    now[0] = 1_000_001
+    await shop.scenes.refresh()
+    assert shop.reads == [SHOP] * 2, "the record's clock is behind: it has not published it"
+    shop.published[SHOP] = [PublishedScene("home", 2, "over_fetch = 5.0\n")]
+    shop.planned_micros = 0
+    await shop.scenes.refresh()
+    await shop.scenes.refresh()
+    assert (shop.reads, shop.over_fetch()) == ([SHOP] * 3, 5.0)
+
+
+async def test_the_loop_awakes_for_a_planned_version(shop: Shop) -> None:
+    shop.planned_micros = now_micros() + 300_000
+    shop.publish("u-1", ("home", 1, "over_fetch = 4.0\n"))
+    async with following(shop.scenes):
+        assert shop.over_fetch() == 4.0
+        shop.published[SHOP] = [PublishedScene("home", 2, "over_fetch = 5.0\n")]
+        shop.planned_micros = 0
+        await until(holds(lambda: shop.over_fetch() == 5.0))
+
+
+async def test_a_planned_version_that_is_invalid_at_its_time_leaves_the_former(shop: Shop) -> None:
+    shop.publish("u-1", ("home", 1, "over_fetch = 4.0\n"))
+    shop.planned_micros = 1
+    await shop.scenes.refresh()
+    shop.published[SHOP] = [PublishedScene("home", 2, "over_fetch = -1\n")]
+    await shop.scenes.refresh()
+    assert shop.over_fetch() == 4.0
+    assert [*shop.scenes.problems(SHOP)] == ["home (version 2)"]

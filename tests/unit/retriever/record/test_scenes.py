@@ -278,3 +278,95 @@ async def test_a_removed_catalog_keeps_no_scenes(documents: SceneDocuments, reco
     while await record.remove_rows(SHOP, 1):
         pass
     assert (await documents.listed(SHOP, texts=False))[0] == []
+
+
+async def test_a_planned_version_is_published_at_its_time(
+    documents: SceneDocuments, record: Record, clock: Clock
+) -> None:
+    await steer(record)
+    await write(documents, "views = 1\n")
+    await publish(documents)
+    written = await write(documents, "views = 2\n")
+    at, before = clock.now + 1_000, await revision(record)
+    found = await publish(documents, publish_micros=at, etag=written.etag)
+    assert found.planned is not None
+    assert (found.planned.number, found.planned.toml) == (2, "views = 2\n")
+    assert (found.planned.author, found.planned.create_micros) == ("bob", at)
+    assert found.draft is not None, "the draft stays"
+    assert [each.number for each in found.versions] == [1]
+    assert found.etag != written.etag
+    assert await revision(record) != before, "gateways read when they must read again"
+    assert await publish(documents, publish_micros=at) == found, "a repeated call"
+    (listed,), _steered_by = await documents.listed(SHOP, texts=True)
+    assert (listed.planned, listed.versions, listed.etag) == (
+        found.planned,
+        found.versions,
+        found.etag,
+    )
+    clock.now = at
+    due = await documents.get(SHOP, "home")
+    assert (due.planned, [each.number for each in due.versions]) == (None, [2, 1])
+    (listed,), _steered_by = await documents.listed(SHOP, texts=True)
+    assert [each.toml for each in listed.versions] == ["views = 2\n"]
+
+
+async def test_the_next_publication_takes_the_place_of_the_planned_one(
+    documents: SceneDocuments, record: Record, clock: Clock
+) -> None:
+    await steer(record)
+    await write(documents, "views = 1\n")
+    live = await publish(documents)
+    await write(documents, "views = 2\n")
+    planned = await publish(documents, publish_micros=clock.now + 1_000)
+    later = await publish(documents, publish_micros=clock.now + 2_000)
+    assert later.planned is not None
+    assert (later.planned.number, later.planned.create_micros) == (2, clock.now + 2_000)
+    with pytest.raises(EtagMismatch):
+        await publish(documents, number=1, etag=planned.etag)
+    undone = await publish(documents, number=1, etag=later.etag)
+    assert (undone.planned, undone.versions) == (None, live.versions), "cancelled"
+    await publish(documents, publish_micros=clock.now + 1_000)
+    now = await publish(documents, number=2)
+    assert (now.planned, [each.number for each in now.versions]) == (None, [2, 1])
+    assert now.draft is not None
+    clock.now += 5_000
+    assert await documents.get(SHOP, "home") == now
+
+
+async def test_a_call_that_is_repeated_cancels_nothing(
+    documents: SceneDocuments, record: Record, clock: Clock
+) -> None:
+    await steer(record)
+    first = await write(documents, "views = 1\n")
+    await publish(documents, etag=first.etag)
+    await write(documents, "views = 2\n")
+    await publish(documents, publish_micros=clock.now + 1_000)
+    await documents.delete(SHOP, "home", draft_only=True, etag="")
+    found = await publish(documents, etag=first.etag)
+    assert found.planned is not None
+
+
+async def test_a_scene_that_is_only_planned_is_listed_and_deleted(
+    documents: SceneDocuments, record: Record, clock: Clock
+) -> None:
+    await steer(record)
+    await write(documents, "views = 1\n")
+    await publish(documents, publish_micros=clock.now + 1_000)
+    await documents.delete(SHOP, "home", draft_only=True, etag="")
+    (listed,), _steered_by = await documents.listed(SHOP, texts=True)
+    assert (listed.draft, listed.versions) == (None, ())
+    assert listed.planned is not None
+    before = await revision(record)
+    assert await documents.delete(SHOP, "home", draft_only=False, etag=listed.etag)
+    assert await revision(record) != before
+    assert (await documents.listed(SHOP, texts=True))[0] == []
+
+
+@pytest.mark.parametrize("time", [-1, 2**62])
+async def test_a_publication_is_planned_within_a_year(
+    documents: SceneDocuments, record: Record, time: int
+) -> None:
+    await steer(record)
+    await write(documents, "views = 1\n")
+    with pytest.raises(RequestInvalid, match="publish_time"):
+        await publish(documents, publish_micros=time)

@@ -1731,13 +1731,17 @@ class AdminServiceCalls(Connected):
         comment: str = "",
         etag: str = "",
         in_advance: bool = False,
+        publish_time: datetime | None = None,
         timeout: float | None = None,
     ) -> SceneDocument:
         """Publish the draft of a scene as its next version, or an earlier version again, which
         undoes later ones. The text is checked as by ``check_scene``, and rejected with
         SCENE_INVALID and all its problems. All gateways use it within 2 seconds. Without a draft,
-        and for a text that the newest version has, nothing changes. Fails with
-        SCENE_DOCUMENT_NOT_FOUND (the document or the version), SCENES_FROM_FILES, ETAG_MISMATCH.
+        and for a text that the newest version has, nothing changes. With publish_time a version is
+        planned. There is one at a time: the next publication, planned or not, takes its place, also
+        that of the newest version, which cancels it. Where a planned text is invalid by its time,
+        the former one stays in use, as ``list_scenes`` says. Fails with SCENE_DOCUMENT_NOT_FOUND
+        (the document or the version), SCENES_FROM_FILES, ETAG_MISMATCH.
 
         Args:
             scene: Name of the scene.
@@ -1748,6 +1752,8 @@ class AdminServiceCalls(Connected):
             in_advance: If true, a scene of a catalog that is steered by files is published too:
                 it is in use once the catalog is steered by the record. Otherwise that is rejected
                 with SCENES_FROM_FILES.
+            publish_time: When it is published, within 366 days (UTC): it is planned until then,
+                and the draft stays. Default, and a time that has passed: at once.
 
         Raises:
             InvalidRequest: SCENE_INVALID.
@@ -1765,6 +1771,7 @@ class AdminServiceCalls(Connected):
                 comment=comment,
                 etag=etag,
                 in_advance=in_advance,
+                publish_time=publish_time,
             )
         )
 

@@ -174,12 +174,29 @@ app.call(
     shows=scenes.document,
     suite=QUICK,
 )
+_AT = Given(
+    "at",
+    Annotated[
+        datetime | None,
+        options.moment(
+            f"Plan it for this time, within a year{options.ZONE} `undo` of the version in use"
+            " cancels it."
+        ),
+    ],
+    None,
+    "publish_time",
+    options.in_zone,
+)
 app.call(
     "publish",
     "Check the draft of a scene, and publish it. All gateways use it within 2 seconds.",
-    'scenes publish home --comment "Christmas"',
+    (
+        'scenes publish home --comment "Christmas"',
+        "scenes publish home --at 2027-12-01T00:00:00+01:00",
+    ),
     SightlineClient.publish_scene,
     _SCENE,
+    _AT,
     _COMMENT,
     _ETAG,
     _IN_ADVANCE,

@@ -1,6 +1,7 @@
 """Tables of scenes and of the effect of a change."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -52,10 +53,20 @@ _scenes = ValueTable(
     },
     right=("warnings",),
 )
+
+
+def _number(value: SceneText) -> str:
+    if not value.number:
+        return _("draft")
+    if value.create_time is not None and value.create_time > datetime.now(UTC):
+        return _("{number}, planned", number=value.number)
+    return str(value.number)
+
+
 _texts = ValueTable(
     SceneText,
     {
-        "number": lambda each: str(each.number) if each.number else _("draft"),
+        "number": _number,
         "version": "version",
         "author": "author or –",
         "time": "create_time",
@@ -119,8 +130,8 @@ def listing(value: values.SceneList) -> RenderableType:
 
 
 def document(value: SceneDocument) -> RenderableType:
-    """Show the draft of a scene and its versions, newest first."""
-    return _texts([*filter(None, [value.draft]), *value.versions])
+    """Show the draft of a scene, the planned version, and the published ones, newest first."""
+    return _texts([*filter(None, [value.draft, value.planned]), *value.versions])
 
 
 def _problem(scene: values.SceneFile, value: values.SceneProblem) -> Text:

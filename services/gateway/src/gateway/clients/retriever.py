@@ -13,7 +13,7 @@ from gateway.clients.columns import columns, columns_of
 from gateway.clients.peer_calls import A, PeerCaller, Q
 from gateway.model.peers import IndexState
 from gateway.model.query import AnswerScope
-from gateway.model.scene import PublishedScene
+from gateway.model.scene import PublishedScene, PublishedScenes
 from gateway.ports import RetrieverPort
 from servicekit.errors import FieldViolation, Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import idempotent
@@ -73,15 +73,19 @@ class RetrieverClient(RetrieverPort):
         self._keywords = keywords_grpc.KeywordServiceStub(channel)
         self._caller = caller
 
-    async def published_scenes(self, catalog_id: str) -> Sequence[PublishedScene]:
+    async def published_scenes(self, catalog_id: str) -> PublishedScenes:
         """Return the newest versions of the scenes of a catalog."""
         request = admin_pb.ListSceneDocumentsRequest(catalog_id=catalog_id, with_texts=True)
         answer = await self._caller.call(self._admin.ListSceneDocuments, request)
-        return [
-            PublishedScene(document.scene, version.number, version.toml)
-            for document in answer.documents
-            for version in document.versions
-        ]
+        planned = [each.planned for each in answer.documents if each.HasField("planned")]
+        return PublishedScenes(
+            [
+                PublishedScene(document.scene, version.number, version.toml)
+                for document in answer.documents
+                for version in document.versions
+            ],
+            min((each.create_time.ToMicroseconds() for each in planned), default=0),
+        )
 
     async def search(
         self,

@@ -1,6 +1,6 @@
 """Scenes: named configurations of answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -247,6 +247,15 @@ class PublishedScene:
     name: str
     number: int
     toml: str
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedScenes:
+    """The published versions of a catalog."""
+
+    scenes: Sequence[PublishedScene]
+    planned_micros: int = 0
+    """When the next planned version is published (UTC); 0: none is planned."""
 
 
 @lru_cache(KEPT_SCENES)

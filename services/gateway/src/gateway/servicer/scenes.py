@@ -123,7 +123,7 @@ class SceneCalls:
         document = await self._get_document(
             pb.GetSceneDocumentRequest(catalog_id=catalog_id, scene=request.scene)
         )
-        texts = (document.draft, *document.versions)
+        texts = (document.draft, document.planned, *document.versions)
         wanted = next((one for one in texts if one.toml and one.number == request.number), None)
         if request.etag not in ("", document.etag) and not _is_live(document, wanted, request.etag):
             raise EtagMismatch

@@ -1,12 +1,19 @@
-"""Scenes in the record: drafts that are written, published, published again and deleted."""
+"""Scenes in the record: drafts that are written, published or planned, published again and
+deleted."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from retriever.domain import scenes
 from retriever.domain.registry import SteeredBy
-from retriever.domain.scenes import SceneDocument, ScenePublication, SceneText
+from retriever.domain.scenes import (
+    MOST_AHEAD_MICROS,
+    SceneDocument,
+    ScenePublication,
+    SceneText,
+)
 from retriever.record import Record
+from servicekit.clock import Clock, now_micros
 from servicekit.errors import FieldViolation
 from servicekit.rpc.requests import RequestInvalid
 
@@ -18,6 +25,7 @@ class SceneDocuments:
     record: Record
     keep: int
     """Versions of a scene that are kept."""
+    clock: Clock = now_micros
 
     async def listed(
         self, catalog_id: str, *, texts: bool
@@ -42,6 +50,8 @@ class SceneDocuments:
         """Publish a draft or a version, whose text the caller has checked. Raises RequestInvalid,
         ScenesFromFiles, SceneDocumentNotFound, EtagMismatch."""
         _check(scenes.problems(wanted.scene, wanted.comment))
+        if not 0 <= wanted.publish_micros <= self.clock() + MOST_AHEAD_MICROS:
+            raise RequestInvalid.at("publish_time", "must be within 366 days from now")
         return await self.record.publish_scene(catalog_id, wanted, self.keep)
 
     async def delete(self, catalog_id: str, scene: str, *, draft_only: bool, etag: str) -> bool:

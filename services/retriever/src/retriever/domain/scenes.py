@@ -14,6 +14,8 @@ MOST_SCENES: Final = 200
 MOST_BYTES: Final = 64 * 1024
 """Bytes of a text."""
 MOST_COMMENT: Final = 500
+MOST_AHEAD_MICROS: Final = 366 * 86_400 * 10**6
+"""How far ahead a publication may be planned."""
 DRAFT: Final = 0
 """Number of a draft. Published versions count from 1."""
 NO_DOCUMENT: Final = "none"
@@ -34,6 +36,7 @@ class SceneText:
     comment: str
     number: int = DRAFT
     create_micros: int = 0
+    """When it was written or published; of a planned version: when it will be."""
 
     @classmethod
     def of(cls, scene: str, toml: str, author: str, comment: str) -> Self:
@@ -50,6 +53,8 @@ class SceneDocument:
     draft: SceneText | None = None
     versions: tuple[SceneText, ...] = ()
     """Newest first."""
+    planned: SceneText | None = None
+    """The version whose time is to come."""
 
     @property
     def newest(self) -> SceneText | None:
@@ -60,11 +65,12 @@ class SceneDocument:
     def etag(self) -> str:
         """Identifies the state of the document. It begins with the version of the text that would
         be published next, or was published last, which gateways read."""
-        latest = self.draft or self.newest
+        latest = self.draft or self.newest or self.planned
         if latest is None:
             return NO_DOCUMENT
         number = 0 if self.newest is None else self.newest.number
-        state = repr((number, self.draft is not None, latest.comment))
+        planned = self.planned and (self.planned.version, self.planned.create_micros)
+        state = repr((number, self.draft is not None, latest.comment, *filter(None, [planned])))
         return f"{latest.version}-{hashlib.sha256(state.encode()).hexdigest()[:16]}"
 
     def has_published(self, etag: str) -> bool:
@@ -75,7 +81,8 @@ class SceneDocument:
         """Return the draft or a version by its number; None: there is none."""
         if number == DRAFT:
             return self.draft
-        return next((each for each in self.versions if each.number == number), None)
+        published = [*filter(None, [self.planned]), *self.versions]
+        return next((each for each in published if each.number == number), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,8 @@ class ScenePublication:
     """Required version of the document; empty: any."""
     in_advance: bool = False
     """Also while the catalog is steered by files."""
+    publish_micros: int = 0
+    """When it is published; 0, or a time that has passed: at once."""
 
 
 def problems(scene: str, comment: str = "", toml: str | None = None) -> Iterator[FieldViolation]:

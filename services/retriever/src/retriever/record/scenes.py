@@ -34,19 +34,22 @@ TEXTS = Rows(scene_texts, SceneText)
 _C = scene_texts.c
 
 
-def read_scene(connection: Connection, catalog_id: str, scene: str) -> SceneDocument:
+def read_scene(connection: Connection, now: int, catalog_id: str, scene: str) -> SceneDocument:
     """Return a scene with its texts. Raises SceneDocumentNotFound."""
-    found = _find(connection, catalog_id, scene)
+    found = _find(connection, now, catalog_id, scene)
     if found.etag == NO_DOCUMENT:
         raise SceneDocumentNotFound
     return found
 
 
-def read_scenes(connection: Connection, catalog_id: str, *, texts: bool) -> list[SceneDocument]:
-    """Return the scenes of a catalog by name, each with its draft and its newest version. `texts`:
-    whether newest versions have theirs."""
+def read_scenes(
+    connection: Connection, now: int, catalog_id: str, *, texts: bool
+) -> list[SceneDocument]:
+    """Return the scenes of a catalog by name, each with its draft, its newest version and the
+    planned one. `texts`: whether newest versions have theirs."""
+    published = sa.case((_C.create_time <= now, _C.number), else_=DRAFT)
     newest = (
-        sa.select(_C.scene, sa.func.max(_C.number).label("number"))
+        sa.select(_C.scene, sa.func.max(published).label("number"))
         .where(_C.catalog_id == catalog_id)
         .group_by(_C.scene)
         .subquery()
@@ -56,10 +59,13 @@ def read_scenes(connection: Connection, catalog_id: str, *, texts: bool) -> list
     query = (
         sa.select(*others, toml.label("toml"))
         .join(newest, _C.scene == newest.c.scene)
-        .where(_C.catalog_id == catalog_id, _C.number.in_([DRAFT, newest.c.number]))
+        .where(
+            _C.catalog_id == catalog_id,
+            _C.number.in_([DRAFT, newest.c.number]) | (_C.create_time > now),
+        )
         .order_by(_C.scene, _C.number.desc())
     )
-    return list(_documents(TEXTS.read(connection, query)))
+    return list(_documents(TEXTS.read(connection, query), now))
 
 
 def write_draft(
@@ -68,7 +74,7 @@ def write_draft(
     """Store a draft; one with the text and comment of the stored one is left. `etag`: required
     version of the document; empty: any. Raises EtagMismatch, SceneDocumentsFull."""
     queue_up(connection, REGISTRY)
-    found = _find(connection, catalog_id, draft.scene)
+    found = _find(connection, now, catalog_id, draft.scene)
     before = found.draft
     if before is not None and (before.toml, before.comment) == (draft.toml, draft.comment):
         return found
@@ -83,35 +89,57 @@ def write_draft(
 def publish_scene(
     connection: Connection, now: int, catalog_id: str, wanted: ScenePublication, keep: int
 ) -> SceneDocument:
-    """Store the draft, or a version, as the newest version, of which `keep` are kept. Nothing
-    changes if it is that already. Raises ScenesFromFiles, SceneDocumentNotFound, EtagMismatch."""
+    """Store the draft, or a version, as the newest version, of which `keep` are kept, or as the
+    planned one. Nothing changes if it is that already. Raises ScenesFromFiles,
+    SceneDocumentNotFound, EtagMismatch."""
     session = Session(connection, REGISTRY, now)
     if not (wanted.in_advance or _is_steered(connection, catalog_id)):
         raise ScenesFromFiles
-    found = _find(connection, catalog_id, wanted.scene)
-    newest, text = found.newest, found.text(wanted.number)
-    if text is None and wanted.number == DRAFT:
-        text = newest  # a repeated call, or nothing to publish
+    found = _find(connection, now, catalog_id, wanted.scene)
+    text = found.text(wanted.number)
+    if text is None and wanted.number == DRAFT and found.newest is not None:
         if not found.has_published(wanted.etag):
             _check_etag(found, wanted.etag)
+        return found  # a repeated call, or nothing to publish
     if text is None:
         raise SceneDocumentNotFound
-    changes = newest is None or newest.version != text.version
-    if changes:
-        _check_etag(found, wanted.etag)
-        made = replace(
-            text,
-            author=wanted.author,
-            comment=wanted.comment or text.comment,
-            number=1 if newest is None else newest.number + 1,
-            create_micros=now,
-        )
-        TEXTS.put(connection, [made], catalog_id=catalog_id)
+    time = max(now, wanted.publish_micros)
+    made = replace(
+        text,
+        author=wanted.author,
+        comment=wanted.comment or text.comment,
+        number=1 if found.newest is None else found.newest.number + 1,
+        create_micros=time,
+    )
+    if _put_version(session, catalog_id, found, made, wanted.etag):
         _delete(connection, catalog_id, wanted.scene, _C.number.between(1, made.number - keep))
         _note(session, catalog_id)
-    if wanted.number == DRAFT:
+    if wanted.number == DRAFT and time == now:
         _delete(connection, catalog_id, wanted.scene, _C.number == DRAFT)
-    return _find(connection, catalog_id, wanted.scene)
+    return _find(connection, now, catalog_id, wanted.scene)
+
+
+def _put_version(
+    session: Session, catalog_id: str, found: SceneDocument, made: SceneText, etag: str
+) -> bool:
+    """Store a text as the next version, in place of the planned one. Return whether anything
+    changes. `etag`: required version of the document. Raises EtagMismatch."""
+    planned, newest, connection = found.planned, found.newest, session.connection
+    if made.create_micros > session.now:
+        if planned and (planned.version, planned.create_micros) == (
+            made.version,
+            made.create_micros,
+        ):
+            return False
+    elif newest and newest.version == made.version:
+        made = newest
+        if planned is None:
+            return False
+    _check_etag(found, etag)
+    if planned is not None:
+        _delete(connection, catalog_id, found.scene, _C.number == planned.number)
+    TEXTS.put(connection, [made], catalog_id=catalog_id)
+    return True
 
 
 def delete_scene(
@@ -119,12 +147,13 @@ def delete_scene(
 ) -> bool:
     """Delete a scene, or its draft alone. Return whether it existed. Raises EtagMismatch."""
     session = Session(connection, REGISTRY, now)
-    found = _find(connection, catalog_id, scene)
-    if found.draft is None and (draft_only or not found.versions):
+    found = _find(connection, now, catalog_id, scene)
+    published = bool(found.versions or found.planned)
+    if found.draft is None and (draft_only or not published):
         return False
     _check_etag(found, etag)
     _delete(connection, catalog_id, scene, _C.number == DRAFT if draft_only else sa.true())
-    if found.versions and not draft_only:
+    if published and not draft_only:
         _note(session, catalog_id)
     return True
 
@@ -133,27 +162,29 @@ def restore_scene(connection: Connection, now: int, catalog_id: str, rows: Seque
     """Store the texts of a scene from an archive, unless the catalog has the scene. Raises
     SceneDocumentsFull."""
     session = Session(connection, REGISTRY, now)
-    if _find(connection, catalog_id, rows[0]["scene"]).etag == NO_DOCUMENT:
+    if _find(connection, now, catalog_id, rows[0]["scene"]).etag == NO_DOCUMENT:
         _check_room(connection, catalog_id)
         put(connection, scene_texts, [{**row, "catalog_id": catalog_id} for row in rows])
         _note(session, catalog_id)
 
 
-def _find(connection: Connection, catalog_id: str, scene: str) -> SceneDocument:
+def _find(connection: Connection, now: int, catalog_id: str, scene: str) -> SceneDocument:
     """Return a scene with its texts; one without any if the record does not have it."""
     mine = sa.select(scene_texts).where(_C.catalog_id == catalog_id, _C.scene == scene)
     texts = TEXTS.read(connection, mine.order_by(_C.number.desc()))
-    return next(_documents(texts), SceneDocument(scene))
+    return next(_documents(texts, now), SceneDocument(scene))
 
 
-def _documents(texts: Iterator[SceneText]) -> Iterator[SceneDocument]:
-    """Yield the documents of texts, which are by scene, newest first, with the draft last."""
+def _documents(texts: Iterator[SceneText], now: int) -> Iterator[SceneDocument]:
+    """Yield the documents of texts, which are by scene, newest first, with the draft last. A
+    version whose time is to come is planned."""
     for scene, some in groupby(texts, lambda text: text.scene):
         *versions, last = some
-        if last.number == DRAFT:
-            yield SceneDocument(scene, last, tuple(versions))
-        else:
-            yield SceneDocument(scene, None, (*versions, last))
+        draft = last if last.number == DRAFT else None
+        if draft is None:
+            versions.append(last)
+        planned = versions.pop(0) if versions and versions[0].create_micros > now else None
+        yield SceneDocument(scene, draft, tuple(versions), planned)
 
 
 def _is_steered(connection: Connection, catalog_id: str) -> bool:

@@ -205,8 +205,8 @@ class Record:
     set_synonyms = _writes_now(set_synonyms)
 
     # Scenes
-    scene = _reads(read_scene)
-    scenes = _reads(read_scenes)
+    scene = _reads_now(read_scene)
+    scenes = _reads_now(read_scenes)
     write_draft = _writes_now(write_draft)
     publish_scene = _writes_now(publish_scene)
     delete_scene = _writes_now(delete_scene)

@@ -7,18 +7,19 @@ in use; after a restart these are read from copies, if there is a folder for the
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Protocol
 
 from gateway.model.errors import SceneInvalid, SceneNotFound
-from gateway.model.scene import PublishedScene, Scene, SceneInUse
+from gateway.model.scene import PublishedScene, PublishedScenes, Scene, SceneInUse
 from gateway.state.scenes import DEFAULT, FILE_REJECTED, STALE, SceneFiles
 from gateway.state.scenes.copies import SceneCopies, SceneCopy
 from gateway.state.scenes.texts import ParseToml, read
 from servicekit.catalogs.known import CatalogChange
+from servicekit.clock import Clock, now_micros
 from servicekit.errors import ServiceError
 from servicekit.tasks.supervision import confined, rest, supervised, tell
 
@@ -31,7 +32,7 @@ INVALID_SECONDS = 30.0
 START_SECONDS = 2.0
 """Seconds that a start waits for the scenes."""
 
-ReadScenes = Callable[[str], Awaitable[Sequence[PublishedScene]]]
+ReadScenes = Callable[[str], Awaitable[PublishedScenes]]
 """Returns the published scenes of a catalog. Raises ServiceError."""
 
 
@@ -49,6 +50,8 @@ class _CatalogScenes:
     revision: str
     scenes: Mapping[str, SceneInUse] = field(default_factory=dict)
     problems: Mapping[str, str] = field(default_factory=dict)
+    planned_micros: int = 0
+    """When the next planned version is published; 0: none is planned."""
 
 
 class SteeredScenes:
@@ -62,8 +65,11 @@ class SteeredScenes:
         published: ReadScenes,
         parse: ParseToml,
         copies: SceneCopies | None = None,
+        *,
+        clock: Clock = now_micros,
     ) -> None:
         """Begin with files alone. `copies`: None: scenes are kept in memory only."""
+        self._clock = clock
         self._files, self._catalogs, self._copies = files, catalogs, copies
         self._published, self._parse = published, parse
         self._held: dict[str, _CatalogScenes] = {}
@@ -156,15 +162,24 @@ class SteeredScenes:
         seconds = None
         if any(map(self._is_behind, self._catalogs)):
             seconds = AGAIN_SECONDS
-        elif any(map(self._problems, self._held)):
-            seconds = INVALID_SECONDS
+        else:
+            seconds = self._until_planned()
+            if any(map(self._problems, self._held)):
+                seconds = min(INVALID_SECONDS, seconds or INVALID_SECONDS)
         await rest(seconds, self._changed)
         self._changed.clear()
         await self.refresh()
 
     def _is_behind(self, catalog_id: str) -> bool:
         held = self._held.get(catalog_id)
+        if held is not None and 0 < held.planned_micros <= self._clock():
+            return True
         return self._catalogs.scenes_revision(catalog_id) != ("" if held is None else held.revision)
+
+    def _until_planned(self) -> float | None:
+        """Return the seconds until the next planned version; None: none is planned."""
+        planned = [each.planned_micros for each in self._held.values() if each.planned_micros]
+        return max(min(planned) - self._clock(), 0) / 10**6 if planned else None
 
     def _problems(self, catalog_id: str) -> Mapping[str, str]:
         held = self._held.get(catalog_id)
@@ -178,19 +193,21 @@ class SteeredScenes:
             return
         found = await self._published(catalog_id)
         if await self._take(catalog_id, revision, found) and self._copies is not None:
-            await asyncio.to_thread(self._copies.save, catalog_id, SceneCopy(revision, found))
+            copy = SceneCopy(revision, found.scenes)
+            await asyncio.to_thread(self._copies.save, catalog_id, copy)
 
     async def _load(self, catalog_id: str, copies: SceneCopies) -> None:
         """Use the copies of a catalog's scenes, also of a former revision: these are read again."""
         if (found := copies.load(catalog_id)) is not None:
             with confined(READING, catalog=catalog_id):
-                await self._take(catalog_id, found.revision, found.scenes, copied=True)
+                kept = PublishedScenes(found.scenes)
+                await self._take(catalog_id, found.revision, kept, copied=True)
 
     async def _take(
         self,
         catalog_id: str,
         revision: str,
-        published: Sequence[PublishedScene],
+        published: PublishedScenes,
         *,
         copied: bool = False,
     ) -> bool:
@@ -202,7 +219,7 @@ class SteeredScenes:
         before = self._held.get(catalog_id)
         former = {} if before is None else before.scenes
         scenes, problems = dict[str, SceneInUse](), dict[str, str]()
-        for one in published:
+        for one in published.scenes:
             try:
                 scenes[one.name] = await self._made(one, former.get(one.name))
                 continue
@@ -219,7 +236,9 @@ class SteeredScenes:
         now = self._catalogs.scenes_revision(catalog_id)
         if now != revision and not (copied and now and _uid(now) == _uid(revision)):
             return False
-        self._held[catalog_id] = _CatalogScenes(revision, scenes, problems)
+        self._held[catalog_id] = _CatalogScenes(
+            revision, scenes, problems, published.planned_micros
+        )
         return True
 
     async def _made(self, one: PublishedScene, former: SceneInUse | None) -> SceneInUse:
