@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from sightline.common.v1 import answer_pb2, photo_pb2, product_pb2
 from sightline.embedder.v1 import embedding_service_pb2, space_pb2
-from sightline.gateway.v1 import detection_service_pb2, recommendation_service_pb2
+from sightline.gateway.v1 import control_pb2, detection_service_pb2, recommendation_service_pb2
 
 
 def status(

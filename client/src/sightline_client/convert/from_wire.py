@@ -109,6 +109,8 @@ from sightline_client.values.explanations import (
     Explanation,
     FilterRejection,
     HeatMap,
+    PlaceLimit,
+    ProductControl,
 )
 from sightline_client.values.facets import Facet, FacetValue
 from sightline_client.values.fairness import ExposureGroup, ExposureReport, ShopperOpportunity
@@ -248,6 +250,8 @@ effect_interval = reader(EffectInterval, ranker_experiment_service_pb2.EffectInt
 experiment_unit = reader(ExperimentUnit, ranker_experiment_service_pb2.ExperimentUnit)
 filter_rejection = reader(FilterRejection, gateway_recommendation_service_pb2.FilterRejection)
 heat_map = reader(HeatMap, gateway_recommendation_service_pb2.DrawHeatMapResponse)
+product_control = reader(ProductControl, gateway_recommendation_service_pb2.ProductControl)
+place_limit = reader(PlaceLimit, gateway_recommendation_service_pb2.PlaceLimit)
 branch_verdict = reader(BranchVerdict, gateway_recommendation_service_pb2.BranchVerdict)
 facet_value = reader(FacetValue, common_facet_pb2.FacetValue, filter=special.filter_)
 exposure_group = reader(ExposureGroup, ranker_exposure_report_pb2.ExposureGroup)

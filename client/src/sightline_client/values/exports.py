@@ -87,6 +87,8 @@ from sightline_client.values.explanations import ExplainedScore as ExplainedScor
 from sightline_client.values.explanations import Explanation as Explanation
 from sightline_client.values.explanations import FilterRejection as FilterRejection
 from sightline_client.values.explanations import HeatMap as HeatMap
+from sightline_client.values.explanations import PlaceLimit as PlaceLimit
+from sightline_client.values.explanations import ProductControl as ProductControl
 from sightline_client.values.explanations import ProductOutcome as ProductOutcome
 from sightline_client.values.facets import Facet as Facet
 from sightline_client.values.facets import FacetValue as FacetValue
