@@ -50,6 +50,7 @@ SCREENS = {
     "a shopper": "",
     "models and indexes": "/models",
     "a change": "/models/change?do=promote-model&of=m1",
+    "two models": "/models/compare?after=m1&scene=home",
     "health": "/health",
     "shelf": "/shelf?scene=home",
     "shelf, with a wrong filter": "/shelf?scene=home&filter=price+%3C",

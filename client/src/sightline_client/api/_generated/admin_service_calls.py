@@ -1611,6 +1611,8 @@ class AdminServiceCalls(Connected):
         answer_count: int = 0,
         since: datetime | None = None,
         place_count: int = 0,
+        model_version: str = "",
+        current_model_version: str = "",
         timeout: float | None = None,
     ) -> SceneDiff:
         """Compare a scene with a changed one: answers the last requests to the scene by both, and
@@ -1627,6 +1629,13 @@ class AdminServiceCalls(Connected):
             since: Earliest time at which the answers were served (UTC). If None, no lower
                 bound.
             place_count: Number of first places to compare, 1 to 200. Default: 20.
+            model_version: Ranking model of the changed scene, in place of that of its file, up
+                to 64 characters. If empty, that of the file. With this or
+                ``current_model_version``, recent requests alone are compared: what is recorded of
+                an answer does not show how another model would rank it. Loading a model may take 30
+                s; requests that lack it then are skipped.
+            current_model_version: Ranking model of the scene before the change, up to 64
+                characters. If empty, that in use.
 
         Raises:
             NotFound: SCENE_NOT_FOUND.
@@ -1643,6 +1652,8 @@ class AdminServiceCalls(Connected):
                 answer_count=answer_count,
                 from_time=since,
                 place_count=place_count,
+                model_version=model_version,
+                current_model_version=current_model_version,
             )
         )
 
