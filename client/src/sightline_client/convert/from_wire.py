@@ -124,11 +124,14 @@ from sightline_client.values.inspection import (
 from sightline_client.values.money import Money
 from sightline_client.values.online import (
     AttributionCounts,
+    DegradedAnswers,
     DriftItem,
     Estimate,
     FeedbackHealth,
+    OnlineDay,
     OnlineGroup,
     OnlineReport,
+    OnlineRevenue,
     PolicyEstimate,
     Rate,
 )
@@ -261,6 +264,8 @@ rate = reader(Rate, ranker_online_report_pb2.Rate)
 attribution_counts = reader(AttributionCounts, ranker_online_report_pb2.AttributionCounts)
 estimate = reader(Estimate, ranker_online_report_pb2.Estimate)
 drift_item = reader(DriftItem, ranker_online_report_pb2.DriftItem)
+degraded_answers = reader(DegradedAnswers, ranker_online_report_pb2.DegradedAnswers)
+online_revenue = reader(OnlineRevenue, ranker_online_report_pb2.OnlineRevenue)
 metric = reader(Metric, ranker_model_service_pb2.ModelMetric)
 index_parameters = reader(IndexParameters, retriever_index_service_pb2.IndexParameters)
 audit_entry = reader(AuditEntry, common_audit_service_pb2.AuditEntry, catalog="catalog_id")
@@ -347,6 +352,7 @@ reference_evaluation = reader(
 anomalous_part = reader(AnomalousPart, embedder_inspection_service_pb2.AnomalousPart)
 online_group = reader(OnlineGroup, ranker_online_report_pb2.OnlineGroup)
 policy_estimate = reader(PolicyEstimate, ranker_online_report_pb2.PolicyEstimate)
+online_day = reader(OnlineDay, ranker_online_report_pb2.OnlineDay)
 audit_page = reader(AuditPage, common_audit_service_pb2.ReadAuditChainResponse)
 audit_drop = reader(AuditDrop, common_audit_service_pb2.DropAuditEntriesResponse)
 backup = reader(Backup, retriever_backup_service_pb2.Backup, catalog="catalog_id", error="status")

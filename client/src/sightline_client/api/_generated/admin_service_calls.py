@@ -624,7 +624,12 @@ class AdminServiceCalls(Connected):
         )
 
     async def online_report(
-        self, *, days: int = 7, conversion_days: int = 7, timeout: float | None = None
+        self,
+        *,
+        days: int = 7,
+        conversion_days: int = 7,
+        by_day: bool = False,
+        timeout: float | None = None,
     ) -> OnlineReport:
         """Return how shoppers responded to answers: click-through, conversion and hide rate by
         model version, scene and arm, off-policy estimates, and drift. Based on attributed events.
@@ -636,6 +641,8 @@ class AdminServiceCalls(Connected):
             conversion_days: Number of days in which a purchase counts, after a click or,
                 without a click, after an impression: 1 to 90. For more recent answers, further
                 purchases may follow.
+            by_day: If true, the report has ``days``. Default: False, as it takes about twice
+                the time.
         """
         return from_wire.online_report(
             await self._ask(
@@ -644,6 +651,7 @@ class AdminServiceCalls(Connected):
                 timeout,
                 days=days,
                 conversion_days=conversion_days,
+                by_day=by_day,
             )
         )
 
