@@ -18,6 +18,7 @@ from gateway.model.explanation import PlaceCap, ProductOutcome
 from gateway.model.filters import carried, of_words
 from gateway.model.plan import MOST_RANKED
 from gateway.model.query import AnswerScope, RequestQuery, Signal, SignalKind
+from gateway.ranking import wording
 from gateway.recommend.begin import begin
 from gateway.recommend.controls.active import activate_controls, inactive_reason
 from gateway.recommend.controls.conditions import is_met
@@ -407,7 +408,8 @@ async def test_an_explanation_names_the_controls_that_select_the_product():
     ]
     gone = await explain(by_photo(controls=(exclude("p2"),)), "p2", shop.deps)
     assert gone.outcome is ProductOutcome.EXCLUDED_BY_CONTROL
-    assert gone.controls[0].given.control.name == "exclude"
+    assert gone.excluding == ("exclude",)
+    assert wording.outcome(gone, "") == "The control exclude excludes it."
     assert (await explain(by_photo(), "p4", shop.deps)).controls == ()
 
 

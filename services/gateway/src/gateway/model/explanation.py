@@ -12,6 +12,7 @@ from sightline_core.opaque_messages import ProductRow
 from sightline_core.reasons import MoveCause
 from sightline_core.search import Rejection
 from sightline_core.versions import Versions
+from sightline_rules.controls import ControlKind
 
 
 class ProductOutcome(StrEnum):
@@ -97,3 +98,10 @@ class ProductExplanation:
     """Limits of the scene that concern the product."""
     other_categories: tuple[str, ...] = ()
     """Categories that the scene excludes, of which the product is in one or below."""
+
+    @property
+    def excluding(self) -> tuple[str, ...]:
+        """The names of the controls that exclude the product."""
+        applied = (each for each in self.controls if each.state is ControlState.APPLIED)
+        rules = (each.given.control for each in applied)
+        return tuple(rule.name for rule in rules if rule.kind is ControlKind.EXCLUDE)
