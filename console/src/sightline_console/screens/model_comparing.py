@@ -75,7 +75,8 @@ async def _compared(visit: Visit, before: str, after: str, scene: str) -> Compar
 
 def _sentences(found: SceneDiff) -> tuple[str, ...]:
     if found.answer_count:
-        return tuple(scenes.summary(found))
+        about_scenes = (_(scenes.ANEW), _(scenes.RECORDED))
+        return tuple(each for each in scenes.summary(found) if each not in about_scenes)
     if found.skipped_count:
         return (_("No request could be answered by both: load the page again in a minute."),)
     return (

@@ -1,8 +1,9 @@
 """Outcomes of answers by scene and day in SQL. The contents of answer records are not read."""
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -14,6 +15,12 @@ from ranker.record.rows import TableRecord
 from ranker.record.tables import ANSWERS, EVENTS
 
 _COUNTED = (EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE)
+_WEIGHT = sa.case((EVENTS.c.type == EventType.IMPRESSION, 1.0 / EVENTS.c.sample_share), else_=0.0)
+"""Number of impressions that a stored one represents."""
+
+
+_Key: TypeAlias = tuple[int, str]
+"""Day of the period, from 0, and scene."""
 
 
 class OnlineDaysRecord(TableRecord):
@@ -25,8 +32,8 @@ class OnlineDaysRecord(TableRecord):
 
 
 def _days(connection: Connection, catalog_id: str, period: Period) -> list[SceneDay]:
-    found: dict[tuple[int, str], SceneDay] = {}
-    causes = defaultdict[tuple[int, str], Counter[int]](Counter)
+    found: dict[_Key, SceneDay] = {}
+    causes = defaultdict[_Key, Counter[int]](Counter)
     for scene, day, answers, empty, degraded_by in connection.execute(_answers(catalog_id, period)):
         key, bits = (day, scene), degraded_by or 0
         known = found.get(key, SceneDay(scene, period.start_micros + day * DAY_MICROS))
@@ -38,8 +45,8 @@ def _days(connection: Connection, catalog_id: str, period: Period) -> list[Scene
             degraded=known.degraded + (answers if bits else 0),
             causes=causes[key],
         )
-    outcomes = _outcomes(catalog_id, period).subquery()
-    for scene, day, shown, weight, clicked, bought in connection.execute(_counts(outcomes.c)):
+    counts = _counts(catalog_id, period)
+    for scene, day, shown, weight, clicked, bought in connection.execute(counts):
         found[day, scene] = replace(
             found[day, scene],
             shown=shown,
@@ -47,12 +54,11 @@ def _days(connection: Connection, catalog_id: str, period: Period) -> list[Scene
             clicked=int(clicked),
             bought=int(bought),
         )
-    for scene, day, code, amount, unpriced in connection.execute(_money(catalog_id, outcomes)):
-        known = found[day, scene]
-        own = (Revenue(code, float(amount)),) if code else ()
-        found[day, scene] = replace(
-            known, revenues=(*known.revenues, *own), unpriced=known.unpriced + int(unpriced)
-        )
+    brought, unpriced = _money(connection, catalog_id, period)
+    for key, known in found.items():
+        money = sorted(brought[key].items()) if key in brought else ()
+        revenues = tuple(Revenue(code, micros / 1e6) for code, micros in money)
+        found[key] = replace(known, revenues=revenues, unpriced=unpriced[key])
     return [found[key] for key in sorted(found)]
 
 
@@ -72,7 +78,6 @@ def _outcomes(catalog_id: str, period: Period) -> sa.Select[Any]:
     purchase counts; `weight` is its impression's."""
     a, e = ANSWERS.c, EVENTS.c
     shown, clicked = first(EventType.IMPRESSION), first(EventType.CLICK)
-    weight = sa.case((e.type == EventType.IMPRESSION, 1.0 / e.sample_share), else_=0.0)
     due = sa.func.coalesce(clicked, shown) + period.conversion_micros
     return (
         sa.select(
@@ -80,7 +85,7 @@ def _outcomes(catalog_id: str, period: Period) -> sa.Select[Any]:
             a.scene,
             _day(period),
             e.product_id,
-            sa.func.max(weight).label("weight"),
+            sa.func.max(_WEIGHT).label("weight"),
             clicked.label("clicked"),
             first(EventType.PURCHASE).label("bought"),
             due.label("due"),
@@ -92,42 +97,46 @@ def _outcomes(catalog_id: str, period: Period) -> sa.Select[Any]:
     )
 
 
-def _counts(p: Any) -> sa.Select[Any]:
+def _counts(catalog_id: str, period: Period) -> sa.Select[Any]:
     """Select sums over the products of `_outcomes`, by scene and day."""
+    p = _outcomes(catalog_id, period).subquery().c
     clicked = sa.case((p.clicked.is_not(None), 1), else_=0)
     bought = sa.case((p.bought <= p.due, 1), else_=0)
     sums = (sa.func.count(), *map(sa.func.sum, (p.weight, clicked, bought)))
     return sa.select(p.scene, p.day, *sums).group_by(p.scene, p.day)
 
 
-def _money(catalog_id: str, outcomes: sa.Subquery) -> sa.Select[Any]:
-    """Select what the products of `_outcomes` brought, by scene, day and currency, and the pieces
-    without a price."""
-    p, events = outcomes.c, EVENTS.alias()
-    e = events.c
+def _money(
+    connection: Connection, catalog_id: str, period: Period
+) -> tuple[Mapping[_Key, Counter[str]], Counter[_Key]]:
+    """Return what products that were shown brought, in millionths by currency, and the pieces
+    without a price.
+
+    Purchases are few and joined here: a join in SQL compared each of them with all products, where
+    the store has no statistics yet.
+    """
+    a, e = ANSWERS.c, EVENTS.c
+    bought = _outcomes(catalog_id, period).having(first(EventType.PURCHASE).is_not(None))
+    shown = {(row.answer_id, row.product_id): row for row in connection.execute(bought)}
     pieces = sa.case((e.quantity > 0, e.quantity), else_=1)
-    price = sa.cast(e.unit_price_micros, sa.Double) / 1e6
-    unpriced = e.unit_price_micros.is_(None)
-    bought = sa.and_(
-        e.catalog_id == catalog_id,
-        e.answer_id == p.answer_id,
-        e.answer_id != "",
-        e.product_id == p.product_id,
-        e.type == EventType.PURCHASE,
-        e.time_micros <= p.due,
+    purchases = (
+        sa.select(a.answer_id, e.product_id, e.time_micros, pieces.label("pieces"))
+        .add_columns(e.unit_price_micros, e.unit_price_currency)
+        .select_from(ANSWERS.join(EVENTS, led_to()))
+        .where(*served(catalog_id, period), e.type == EventType.PURCHASE)
     )
-    code = sa.case((unpriced, ""), else_=e.unit_price_currency).label("code")
-    each = sa.select(
-        p.scene,
-        p.day,
-        code,
-        sa.case((unpriced, 0.0), else_=p.weight * price * pieces).label("amount"),
-        sa.case((unpriced, pieces), else_=0).label("unpriced"),
-    )
-    b = each.select_from(outcomes.join(events, bought)).subquery().c
-    kind = (b.scene, b.day, b.code)
-    chosen = sa.select(*kind, sa.func.sum(b.amount), sa.func.sum(b.unpriced))
-    return chosen.group_by(*kind).order_by(*kind)
+    brought, unpriced = defaultdict[_Key, Counter[str]](Counter), Counter[_Key]()
+    for row in connection.execute(purchases):
+        product = shown.get((row.answer_id, row.product_id))
+        if product is None or row.time_micros > product.due:
+            continue
+        key = (product.day, product.scene)
+        if row.unit_price_micros is None:
+            unpriced[key] += row.pieces
+        else:
+            paid = product.weight * row.unit_price_micros * row.pieces
+            brought[key][row.unit_price_currency] += round(paid)
+    return brought, unpriced
 
 
 def _day(period: Period) -> sa.Label[int]:
