@@ -1,7 +1,7 @@
 """Outcomes of answers by scene and day in SQL. The contents of answer records are not read."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias
 
@@ -15,6 +15,8 @@ from ranker.record.rows import TableRecord
 from ranker.record.tables import ANSWERS, EVENTS
 
 _COUNTED = (EventType.IMPRESSION, EventType.CLICK, EventType.PURCHASE)
+CHUNK = 500
+"""Answers whose purchases are read at once."""
 _WEIGHT = sa.case((EVENTS.c.type == EventType.IMPRESSION, 1.0 / EVENTS.c.sample_share), else_=0.0)
 """Number of impressions that a stored one represents."""
 
@@ -115,18 +117,10 @@ def _money(
     Purchases are few and joined here: a join in SQL compared each of them with all products, where
     the store has no statistics yet.
     """
-    a, e = ANSWERS.c, EVENTS.c
     bought = _outcomes(catalog_id, period).having(first(EventType.PURCHASE).is_not(None))
     shown = {(row.answer_id, row.product_id): row for row in connection.execute(bought)}
-    pieces = sa.case((e.quantity > 0, e.quantity), else_=1)
-    purchases = (
-        sa.select(a.answer_id, e.product_id, e.time_micros, pieces.label("pieces"))
-        .add_columns(e.unit_price_micros, e.unit_price_currency)
-        .select_from(ANSWERS.join(EVENTS, led_to()))
-        .where(*served(catalog_id, period), e.type == EventType.PURCHASE)
-    )
     brought, unpriced = defaultdict[_Key, Counter[str]](Counter), Counter[_Key]()
-    for row in connection.execute(purchases):
+    for row in _purchases(connection, catalog_id, sorted({answer for answer, _ in shown})):
         product = shown.get((row.answer_id, row.product_id))
         if product is None or row.time_micros > product.due:
             continue
@@ -137,6 +131,26 @@ def _money(
             paid = product.weight * row.unit_price_micros * row.pieces
             brought[key][row.unit_price_currency] += round(paid)
     return brought, unpriced
+
+
+def _purchases(
+    connection: Connection, catalog_id: str, answer_ids: Sequence[str]
+) -> Iterator[sa.Row[Any]]:
+    """Yield the purchases of answers."""
+    e = EVENTS.c
+    pieces = sa.case((e.quantity > 0, e.quantity), else_=1)
+    money = (e.unit_price_micros, e.unit_price_currency)
+    for start in range(0, len(answer_ids), CHUNK):
+        yield from connection.execute(
+            sa.select(
+                e.answer_id, e.product_id, e.time_micros, pieces.label("pieces"), *money
+            ).where(
+                e.catalog_id == catalog_id,
+                e.answer_id.in_(answer_ids[start : start + CHUNK]),
+                e.answer_id != "",
+                e.type == EventType.PURCHASE,
+            )
+        )
 
 
 def _day(period: Period) -> sa.Label[int]:
