@@ -133,9 +133,7 @@ def _money(
     return brought, unpriced
 
 
-def _purchases(
-    connection: Connection, catalog_id: str, answer_ids: Sequence[str]
-) -> Iterator[sa.Row[Any]]:
+def _purchases(connection: Connection, catalog_id: str, answer_ids: Sequence[str]) -> Iterator[Any]:
     """Yield the purchases of answers."""
     e = EVENTS.c
     pieces = sa.case((e.quantity > 0, e.quantity), else_=1)
