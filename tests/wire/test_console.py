@@ -23,6 +23,7 @@ from google.rpc import code_pb2
 from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Locator, Page
 
+from sightline.common.v1 import answer_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from tests import npm
@@ -50,6 +51,7 @@ SCREENS = {
     "a shopper": "",
     "models and indexes": "/models",
     "a change": "/models/change?do=promote-model&of=m1",
+    "two models": "/models/compare?after=m1&scene=home",
     "health": "/health",
     "shelf": "/shelf?scene=home",
     "shelf, with a wrong filter": "/shelf?scene=home&filter=price+%3C",
@@ -107,6 +109,12 @@ def gateway() -> Iterator[FakeGateway]:
         values.add(text="Aurora", product_count=7, filter_text='brand = "Aurora"')
         fake.recommendation.no_good_match = True
         fake.online_report = online_report()
+        for number, scene in itertools.product(range(14), ("home", "cart")):
+            day = fake.online_report.days.add(scene=scene, answer_count=9, impression_count=80)
+            day.start_time.FromSeconds(86_400 * number)
+            day.degraded_answer_count, day.click_count, day.impression_estimate = 2, number, 80.0
+            day.degradations.add(cause=answer_pb2.Degradation.CAUSE_STAGE_DEADLINE, answer_count=2)
+            day.revenues.add(currency_code="EUR", amount=1234.5)
         fake.experiments.experiments.add().CopyFrom(ORDER)
         fake.experiment_report = experiment_report(VERDICT.VERDICT_BETTER)
         fake.job_states = fake.job_states[:1]
@@ -290,7 +298,7 @@ async def test_pages_in_chinese_have_no_english_words_of_ours(
     async with tab(browser, address, locale="zh-CN") as watched:
         for path in (
             *("/", "/why", "/shelf?scene=home", "/import"),
-            *("/results", "/shopper", "/models", "/sign-in", "/nowhere"),
+            *("/results", "/shopper", "/models", "/models/compare", "/sign-in", "/nowhere"),
         ):
             await watched.open(path)
             text = await watched.page.inner_text("body")
@@ -314,6 +322,26 @@ async def test_a_request_is_made_by_keys_alone(
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/why?*")
         assert await page.input_value("#why") == "wine-1"
+
+
+async def test_two_models_are_compared_by_keys_alone_and_without_scripts(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    async with tab(browser, address, java_script_enabled=False) as watched:
+        page = watched.page
+        await watched.open("/models?model=m1")
+        await page.focus("a[href*='/models/compare']")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/models/compare?after=m1")
+        await page.focus("#before")
+        await page.keyboard.press("ArrowDown")
+        await page.focus("button.main")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/models/compare?before=m0&after=m1*")
+        asked = gateway.requests["DiffScene"][-1]
+        assert (asked.current_model_version, asked.model_version) == ("m0", "m1")
+        assert await page.locator("ol.side").count() == 2
+        assert "1 of 7 answers would change" in await page.inner_text("main")
 
 
 async def test_changes_are_made_by_keys_alone(
