@@ -310,6 +310,23 @@ async def test_imports_wait_until_other_files_are_read(console: Console, web: Br
     await until(ended)
 
 
+async def test_an_import_that_the_suite_is_slow_to_store_lets_other_files_be_read(
+    console: Console, web: Browser, gateway: FakeGateway
+) -> None:
+    page = await looked_at(web, OURS)
+    gateway.first_delay["UpsertProducts"] = 5.0
+    await console.reading.acquire()
+    importing = asyncio.create_task(imported(web, page))
+
+    async def sending() -> bool:
+        return bool(gateway.requests["UpsertProducts"])
+
+    await until(sending)
+    assert not console.reading.locked(), "an import that sends holds a place"
+    console.reading.release()
+    assert "2 products stored" in (await importing).text
+
+
 async def test_corrected_rows_outlive_the_session(web: Browser, gateway: FakeGateway) -> None:
     await web.send("/sign-in", {"key": "slk_mine"})
     sent = await upload(web, b"a,b\nw1,\nw2,Two\n", "x.csv")

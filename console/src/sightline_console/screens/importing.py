@@ -155,8 +155,7 @@ async def _begin(visit: Visit, fields: Mapping[str, str]) -> Response:
 
     async def work() -> None:
         try:
-            async with visit.console.reading:
-                await product_files.bring(visit.client, content, progress)
+            await product_files.bring(visit.client, content, progress, visit.console.reading)
         except SightlineError as error:
             progress.problem = text_of(error)
         finally:

@@ -3,9 +3,10 @@
 Files are on the disk while they are read, because the client's readers open them.
 """
 
+import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -238,14 +239,19 @@ def _told() -> Iterator[None]:
         raise FileUnread(str(error)) from error
 
 
-async def bring(client: SightlineClient, content: bytes, progress: Progress) -> None:
-    """Import a file. What is wrong with it is told by the progress. Raises SightlineError."""
+async def bring(
+    client: SightlineClient, content: bytes, progress: Progress, reading: asyncio.Semaphore
+) -> None:
+    """Import a file, with a place of `reading` while it is read, not while products are sent. What
+    is wrong with the file is told by the progress. Raises SightlineError."""
     try:
         with _told(), _on_disk(progress.name, content) as path, SeenIds() as seen:
-            table = await in_thread(_opened, path, progress.chosen)
+            async with reading:
+                table = await in_thread(_opened, path, progress.chosen)
             rejected = Rejected(path, table)
+            rows = read_ahead(_rows(table, seen), lambda _each: _WEIGHT, reading)
             try:
-                await _send(client, _rows(table, seen), rejected, progress)
+                await _send(client, rows, rejected, progress)
             finally:
                 rejected.close()
                 table.close()
@@ -279,14 +285,14 @@ def _rows(table: RowTable, seen: SeenIds) -> Iterator[tuple[Row, Outcome]]:
 
 async def _send(
     client: SightlineClient,
-    rows: Iterator[tuple[Row, Outcome]],
+    rows: AsyncGenerator[tuple[Row, Outcome], None],
     rejected: Rejected,
     progress: Progress,
 ) -> None:
     waiting: deque[tuple[Row, Product]] = deque()
 
     async def sent() -> AsyncIterator[Product]:
-        async with aclosing(read_ahead(rows, lambda _each: _WEIGHT)) as read:
+        async with aclosing(rows) as read:
             async for row, found in read:
                 progress.read += 1
                 if isinstance(found, SightlineError):
