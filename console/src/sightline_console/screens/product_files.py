@@ -34,6 +34,7 @@ from sightline_client.files.workbook import Workbook
 from sightline_client.transport.row_import import read_ahead
 from sightline_client.transport.threads import in_thread
 from sightline_client.values.products import Product
+from sightline_console.screens.product_values import OfferedValue, offered, words
 
 MOST_BYTES = 20 * 2**20
 """Maximum bytes of a file."""
@@ -72,6 +73,8 @@ class Chosen:
     """Column of the file → ours; empty: left out. None: as proposed."""
     currency: str = ""
     """Of prices in rows that name none."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """`COLUMN:VALUE` of the file → value that takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ class Preview:
     """Program whose export it is, whose columns are known; empty: none."""
     rows: Sequence[tuple[int, Outcome]]
     """Numbers of the first rows, with their products."""
+    values: Sequence[OfferedValue] = ()
 
 
 @dataclass(slots=True)
@@ -148,6 +152,7 @@ def preview(name: str, content: bytes, chosen: Chosen) -> Preview:
             {} if chosen.columns else found.doubts,
             "",
             _first(path, replace(chosen, columns=columns), theirs) if complete else [],
+            offered(rows, columns, chosen.values),
         )
 
 
@@ -201,7 +206,7 @@ def _open(path: Path, chosen: Chosen, names: Iterable[str]) -> RowTable:
         path,
         columns=products.COLUMNS,
         needed=products.NEEDED,
-        reading=Reading(map=by, shape=shape),
+        reading=Reading(map=by, shape=shape, values=words(chosen.values)),
     )
 
 
