@@ -51,6 +51,7 @@ SCREENS = {
     "models and indexes": "/models",
     "a change": "/models/change?do=promote-model&of=m1",
     "health": "/health",
+    "catalogs": "/catalogs",
     "shelf": "/shelf?scene=home",
     "shelf, with a wrong filter": "/shelf?scene=home&filter=price+%3C",
     "before and after": "",

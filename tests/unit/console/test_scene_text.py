@@ -216,3 +216,44 @@ def test_a_time_that_no_calendar_has_in_utc_is_written_as_it_is() -> None:
     (hero, _reds) = scene_text.controls(text)
     made = scene_text.changed(text, "hero", {**hero, "place": 2})
     assert "start_time = 0001-01-01T00:00:00+01:00" in made
+
+
+EXPLAINED = """\
+[[controls]]  # spring
+name = "pin-a"
+kind = 'pin'  # not "boost"
+product_ids = [
+  "a",  # the # Riesling
+]
+place = 3  # as agreed with Ann
+[controls.when]  # only few
+words = ["wine"]  # and beer?
+
+[ranking]  # of all
+relevance = 1
+"""
+
+
+def test_comments_of_a_changed_control_are_kept() -> None:
+    (held,) = scene_text.controls(EXPLAINED)
+    moved = scene_text.changed(EXPLAINED, "pin-a", {**held, "place": 4})
+    assert moved.replace("place = 4 ", "place = 3 ").replace(
+        "]\n\n[controls.", "]\n[controls."
+    ).split() == (EXPLAINED.split())
+    other = scene_text.changed(EXPLAINED, "pin-a", {**held, "product_ids": ["b"], "place": 5})
+    assert 'product_ids = ["b"]  # the # Riesling\n' in other
+    assert "place = 5  # as agreed with Ann\n" in other
+    assert 'words = ["wine"]  # and beer?\n' in other
+
+
+def test_a_comment_that_does_not_fit_behind_its_entry_stands_above_it() -> None:
+    text = f'[[controls]]\nname = "a"\nkind = "bury"\nfilter = "x"  # {"long " * 30}\n'
+    made = scene_text.changed(text, "a", {"name": "a", "kind": "bury", "filter": "y"})
+    assert f"# {'long ' * 30}".rstrip() + '\nfilter = "y"\n' in made
+
+
+def test_what_looks_like_a_comment_in_a_string_is_none() -> None:
+    text = '[[controls]]\nname = "a"\nkind = "bury"\nfilter = """\n# no comment\n"""\n'
+    (held,) = scene_text.controls(text)
+    made = scene_text.changed(text, "a", {**held, "kind": "exclude"})
+    assert made == text.replace("bury", "exclude")

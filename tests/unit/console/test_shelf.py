@@ -57,7 +57,8 @@ def added(gateway: FakeGateway) -> dict[str, Any]:
 async def test_the_shelf_is_that_of_the_draft_beside_the_live_one(
     web: Browser, gateway: FakeGateway
 ) -> None:
-    page = await web.open("/shelf?scene=home&shopper=ann&kind=user")
+    named = {"act": "show", "scene": "home", "shopper": "ann", "kind": "user"}
+    page = await web.follow(await web.send("/shelf", named))
     assert page.status_code == 200, page.text
     for text in (
         "Barolo", "The shelf with the draft", "hero", "pins wine-7 to place 1", "reds",

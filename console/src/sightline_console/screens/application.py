@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Scope
 from sightline_client.cli.language import _
 from sightline_console.pages.rendering import STATIC
 from sightline_console.screens import (
+    catalogs,
     changes,
     comparing,
     health,
@@ -39,6 +40,8 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("GET", changes.CHANGE, changes.show),
     ("POST", changes.CHANGE, changes.make),
     ("GET", health.PATH, health.show),
+    ("GET", catalogs.PATH, catalogs.show),
+    ("POST", catalogs.PATH, catalogs.choose),
     ("GET", shelf.PATH, shelf.show),
     ("POST", shelf.PATH, shelf.act),
     ("GET", comparing.PATH, comparing.show),
