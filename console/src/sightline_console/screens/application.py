@@ -23,6 +23,7 @@ from sightline_console.screens import (
     shelf,
     shopper,
     sign_in,
+    synonyms,
     try_it,
     why,
 )
@@ -44,6 +45,8 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("POST", catalogs.PATH, catalogs.choose),
     ("GET", shelf.PATH, shelf.show),
     ("POST", shelf.PATH, shelf.act),
+    ("GET", synonyms.PATH, synonyms.show),
+    ("POST", synonyms.PATH, synonyms.store),
     ("GET", comparing.PATH, comparing.show),
     ("POST", comparing.PATH, comparing.ask),
     ("GET", importing.PATH, importing.show),
