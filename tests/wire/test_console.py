@@ -4,6 +4,7 @@ import asyncio
 import io
 import itertools
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -53,9 +54,11 @@ SCREENS = {
     "a change": "/models/change?do=promote-model&of=m1",
     "two models": "/models/compare?after=m1&scene=home",
     "health": "/health",
+    "catalogs": "/catalogs",
     "shelf": "/shelf?scene=home",
     "shelf, with a wrong filter": "/shelf?scene=home&filter=price+%3C",
     "before and after": "",
+    "synonyms": "/synonyms",
     "import": "/import",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
@@ -223,6 +226,65 @@ async def test_every_screen_is_accessible_and_fits(
             await fits_and_is_accessible(watched.page, name, width)
 
 
+async def test_every_screen_fits_at_twice_its_size(browser: Browser, address: str) -> None:
+    """A browser's zoom of 200% halves the width of a window in CSS pixels."""
+    window = {"width": 1280 // 2, "height": 800 // 2}
+    async with tab(browser, address, viewport=window, device_scale_factor=2) as watched:
+        for name, path in SCREENS.items():
+            await (watched.open(path) if path else BY_FORM[name](watched))
+            wide = await watched.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= window["width"], name
+            cut = await watched.page.evaluate(CUT)
+            assert not cut, (name, cut)
+
+
+CUT = """[...document.querySelectorAll("main button, main a.button, nav a")]
+.filter((each) => each.checkVisibility() && !each.closest("table")
+  && (each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX !== "visible"
+  || each.getBoundingClientRect().right > innerWidth + 1))
+.map((each) => each.outerHTML.slice(0, 120))"""
+"""Buttons whose text is cut, or that are beyond the edge of the window. Tables scroll apart."""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["sign in", "catalogs", "synonyms"])
+async def test_a_page_looks_as_it_did(
+    browser: Browser, address: str, name: str, theme: Any
+) -> None:
+    """RENEW_PICTURES=1 stores what is seen, to be looked at and committed."""
+    async with tab(browser, address, viewport=WINDOW, color_scheme=theme) as watched:
+        await watched.open(SCREENS[name])
+        seen = _small(await watched.page.screenshot())
+        stored = PICTURES / f"{name.replace(' ', '-')}-{theme}.png"
+        if os.environ.get("RENEW_PICTURES"):
+            seen.save(stored)
+        with Image.open(stored) as former:
+            assert _difference(seen, former) < MOST_DIFFERENCE
+        await watched.page.evaluate("document.body.style.fontFamily = 'serif'")
+        serif = _small(await watched.page.screenshot())
+        assert _difference(serif, seen) < MOST_DIFFERENCE  # another font is no other layout
+        await watched.page.evaluate("document.querySelector('link[rel=stylesheet]').remove()")
+        plain = _small(await watched.page.screenshot())
+        assert _difference(plain, seen) > 2 * MOST_DIFFERENCE  # a lost style is seen
+
+
+WINDOW: Any = {"width": 1280, "height": 800}
+PICTURES = Path(__file__).parent / "pictures"
+MOST_DIFFERENCE = 3.0
+"""Mean difference of values from 0 to 255."""
+
+
+def _small(png: bytes) -> Image.Image:
+    """Return a picture in which lines of text are grey: fonts differ between machines."""
+    with Image.open(io.BytesIO(png)) as image:
+        return image.convert("L").resize((160, 100), Image.Resampling.BOX)
+
+
+def _difference(one: Image.Image, other: Image.Image) -> float:
+    pixels = (np.asarray(each, np.float64) for each in (one, other))
+    return float(np.abs(np.subtract(*pixels)).mean())
+
+
 async def fits_and_is_accessible(page: Page, name: str, width: int) -> None:
     """Look at an open page, with axe."""
     assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
@@ -299,6 +361,7 @@ async def test_pages_in_chinese_have_no_english_words_of_ours(
         for path in (
             *("/", "/why", "/shelf?scene=home", "/import"),
             *("/results", "/shopper", "/models", "/models/compare", "/sign-in", "/nowhere"),
+            *("/catalogs", "/synonyms"),
         ):
             await watched.open(path)
             text = await watched.page.inner_text("body")

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Scope
 from sightline_client.cli.language import _
 from sightline_console.pages.rendering import STATIC
 from sightline_console.screens import (
+    catalogs,
     changes,
     comparing,
     health,
@@ -23,6 +24,7 @@ from sightline_console.screens import (
     shelf,
     shopper,
     sign_in,
+    synonyms,
     try_it,
     why,
 )
@@ -41,8 +43,12 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("GET", changes.CHANGE, changes.show),
     ("POST", changes.CHANGE, changes.make),
     ("GET", health.PATH, health.show),
+    ("GET", catalogs.PATH, catalogs.show),
+    ("POST", catalogs.PATH, catalogs.choose),
     ("GET", shelf.PATH, shelf.show),
     ("POST", shelf.PATH, shelf.act),
+    ("GET", synonyms.PATH, synonyms.show),
+    ("POST", synonyms.PATH, synonyms.store),
     ("GET", comparing.PATH, comparing.show),
     ("POST", comparing.PATH, comparing.ask),
     ("GET", importing.PATH, importing.show),

@@ -1,7 +1,9 @@
 """A request of a browser, with all that a screen needs to answer it."""
 
 import asyncio
+import copy
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -22,11 +24,16 @@ from sightline_console.web.tasks import Tasks
 
 LANGUAGE = "sightline-console-language"
 """Cookie of the language that the user chose."""
+CATALOG = "sightline-console-catalog"
+"""Cookie of the catalog that the user chose."""
+CATALOG_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 SIGN_IN = "/sign-in"
 READ_AT_ONCE = 2
 _SECRET = ("csrf", "key")
 """Fields of forms that no page shows again."""
+_PERSONAL = ("shopper", "kind")
+"""Fields that are not taken from addresses, which are logged."""
 _STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.OUT_OF_RANGE: 400,
@@ -62,7 +69,7 @@ class Visit:
 
     def __init__(self, console: Console, request: Request) -> None:
         self.console, self.request = console, request
-        self.client = console.client
+        self.client = of_catalog(console.client, request.cookies.get(CATALOG, ""))
         self.session_id = request.cookies.get(console.cookie) or new_id()
         self.session: Session | None = console.sessions.find(self.session_id)
         self.sent: dict[str, str] = {}
@@ -77,6 +84,11 @@ class Visit:
         return own(address(self.request.url.path, self.request.query_params.multi_items()))
 
     @property
+    def _owner(self) -> str:
+        """Whose forms are taken: those of pages of this browser, about the catalog in use."""
+        return f"{self.session_id} {self.client.catalog}"
+
+    @property
     def user(self) -> str:
         """The user's key, else the address of their machine: whose uploads are counted together."""
         client = self.request.client
@@ -88,8 +100,13 @@ class Visit:
         found = await forms.read(self.request, most)
         if not any(found.files.values()):
             self.sent = {name: each for name, each in found.fields.items() if name not in _SECRET}
-        if not self.console.sessions.is_csrf(self.session_id, found.fields.get("csrf", "")):
-            raise forms.FormRejected(403, _("This page was open for too long: send it once more."))
+        if not self.console.sessions.is_csrf(self._owner, found.fields.get("csrf", "")):
+            text = _(
+                "This page was open for too long, or it is of another catalog. What you send now"
+                " is for the catalog {catalog}.",
+                catalog=self.client.catalog,
+            )
+            raise forms.FormRejected(403, text)
         return found
 
     def enter(self, session: Session) -> None:
@@ -118,7 +135,7 @@ class Visit:
         known = {
             "language": self.language,
             "languages": LANGUAGES,
-            "csrf": self.console.sessions.csrf(self.session_id),
+            "csrf": self.console.sessions.csrf(self._owner),
             "here": self.here,
             "path": self.request.url.path,
             "signed_in": self.session is not None and bool(self.session.key),
@@ -143,6 +160,16 @@ class Visit:
         return made
 
 
+def of_catalog(client: SightlineClient, catalog: str) -> SightlineClient:
+    """Return the client for another catalog, over the same connections. An id that no catalog has
+    is left out; the gateway says which ones the user may read."""
+    if not CATALOG_ID.fullmatch(catalog) or catalog == client.catalog:
+        return client
+    made = copy.copy(client)
+    made.catalog = catalog
+    return made
+
+
 Screen = Callable[[Visit], Awaitable[Response]]
 """Answers a request."""
 
@@ -162,6 +189,10 @@ def served(console: Console, screen: Screen) -> Callable[[Request], Awaitable[Re
 
 
 async def _answered(visit: Visit, screen: Screen) -> Response:
+    given = visit.request.query_params.multi_items()
+    if visit.request.method == "GET" and any(name == _PERSONAL[0] for name, _value in given):
+        kept = [(name, value) for name, value in given if name not in _PERSONAL]
+        return visit.go(address(visit.request.url.path, kept))
     try:
         return await screen(visit)
     except Unauthenticated:
