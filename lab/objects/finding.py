@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from embedder.domain.facings import like, middles_of, shown
+from embedder.domain.facings import like, middles_of, shown, united
 from embedder.domain.fitted import unit
 from embedder.domain.objects import MAPS, FoundObject, objects
 from embedder.domain.photos import PART_VIEWS, Box, PartView
@@ -111,8 +111,8 @@ def vectors_of(
     rows = shown(first, chosen)
     views = embedded(seen[[*chain(*rows.values())]]).reshape(len(rows), len(chosen), -1)
     row_of = {place: row for row, place in enumerate(rows)}
-    found = unit(views.mean(axis=1))[[row_of[place] for place in first]]
-    return np.asarray(found, np.float32)
+    found = np.asarray(unit(views.mean(axis=1))[[row_of[place] for place in first]], np.float32)
+    return united(cut, found) if merge else found
 
 
 def in_pixels(image: Image.Image, boxes: Sequence[Box]) -> Doubles:

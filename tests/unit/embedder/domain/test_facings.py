@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from embedder.domain.facings import GRID, like, middles_of, shown
+from embedder.domain.facings import GRID, like, middles_of, shown, united
 from embedder.domain.photos import Box, PartView
 
 SIDE = 224
@@ -54,6 +54,25 @@ def test_no_boxes_and_other_sides_of_pictures_are_taken() -> None:
     assert like([], np.zeros((0, SIDE, SIDE, 3), np.uint8)) == []
     wide = np.pad(np.stack([label(0)] * 2), ((0, 0), (8, 8), (8, 8), (0, 0)))
     assert like(boxes(0.1, 0.1), wide) == [0, 0]
+
+
+def test_boxes_whose_vectors_agree_have_their_mean() -> None:
+    near = 0.8, 0.6
+    vectors = np.array([(1, 0), (0, 1), (0.96, 0.28), near], np.float32)
+    made = united(boxes(*[0.1] * 4), vectors)
+    mean = vectors[[0, 2]].mean(axis=0)
+    assert (made[0] == made[2]).all()
+    assert made[0] == pytest.approx(mean / np.linalg.norm(mean))
+    assert made[1].tolist() == [0, 1]
+    assert made[3] == pytest.approx(near)  # it agrees with the third alone, not with the first
+    assert np.linalg.norm(made, axis=1) == pytest.approx(1)
+
+
+def test_vectors_of_other_sizes_and_rows_are_left_as_they_are() -> None:
+    apart = [Box(0, 0, 0.1, 0.2), Box(0.1, 0, 0.3, 0.2), Box(0, 0.3, 0.1, 0.5)]
+    vectors = np.array([(1, 0), (0.96, 0.28), (0.96, 0.28)], np.float32)
+    assert (united(apart, vectors) == vectors).all()
+    assert united([], vectors[:0]).shape == (0, 2)
 
 
 def test_two_boxes_stand_for_those_that_look_like_the_first() -> None:

@@ -12,6 +12,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from embedder.domain.fitted import unit
+from embedder.domain.items import Vectors
 from embedder.domain.photos import PART_VIEWS, Box, PartView, Pixels
 
 ALIKE: Final = 0.7
@@ -20,6 +22,8 @@ SAME_SIZE: Final = 0.3
 """Difference of the logarithms of their widths, and of their heights, at most."""
 SAME_ROW: Final = 0.25
 """Distance of the heights of their middles, at most, in heights of the lower box."""
+AGREEING: Final = 0.85
+"""Cosine from which the vectors of two boxes show one product."""
 GRID: Final = 28
 """Pixels of a side of a small picture."""
 SHIFT: Final = 3
@@ -50,13 +54,22 @@ def like(boxes: Sequence[Box], middles: Pixels) -> list[int]:
         return first
     alike = beside & False
     alike[np.ix_(some, some)] = _agreement(_flat_light(_small(middles[some]))) >= ALIKE
-    alike &= beside
-    for place in some.tolist():
-        if first[place] == place:
-            for other in (np.flatnonzero(alike[place, place + 1 :]) + place + 1).tolist():
-                if first[other] == other:
-                    first[other] = place
-    return first
+    return _firsts(alike & beside)
+
+
+def united(boxes: Sequence[Box], vectors: Vectors) -> Vectors:
+    """Return the vectors, float32 [n, d] of unit length; boxes of one product have their mean.
+
+    These are boxes of about the same size in one row whose vectors agree. Vectors tell more pairs
+    of one product than pictures, and the mean names a product better than each of them.
+    """
+    if not boxes:
+        return vectors
+    first = np.array(_firsts(_beside(boxes) & (vectors @ vectors.T >= AGREEING)))
+    made = vectors.copy()
+    for place in np.flatnonzero(np.bincount(first) > 1).tolist():
+        made[first == place] = unit(vectors[first == place].mean(axis=0, keepdims=True))
+    return made
 
 
 def middles_of(wholes: Pixels, boxes: Sequence[Box], ratio: float, crop: float) -> Pixels:
@@ -91,6 +104,18 @@ def shown(
         )
         for place in dict.fromkeys(first)
     }
+
+
+def _firsts(alike: npt.NDArray[np.bool_]) -> list[int]:
+    """Return for each box the place of the first box that it is like, or its own, by the pairs that
+    are alike, [n, n]."""
+    first = list(range(len(alike)))
+    for place in range(len(alike)):
+        if first[place] == place:
+            for other in (np.flatnonzero(alike[place, place + 1 :]) + place + 1).tolist():
+                if first[other] == other:
+                    first[other] = place
+    return first
 
 
 def _beside(boxes: Sequence[Box]) -> npt.NDArray[np.bool_]:

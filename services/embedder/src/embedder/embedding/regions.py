@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 import numpy as np
 
 from embedder.domain import errors
-from embedder.domain.facings import like, middles_of, shown
+from embedder.domain.facings import like, middles_of, shown, united
 from embedder.domain.items import Item, Priority, Vectors
 from embedder.domain.models import VISUAL
 from embedder.domain.objects import MAPS, FoundObject, are_small, boxed_objects, objects
@@ -144,6 +144,8 @@ class RegionEmbedder:
             answers = [await self._part(item, part, route, call, merge=not boxes) for part in parts]
         EMBEDDED.labels(route.served.space, route.served.model).inc(len(boxed))
         version, vectors = _joined(answers, route)
+        if boxed and not boxes:
+            vectors = united(boxed, vectors)
         views = sum(each.views for each in answers)
         return EmbeddedRegions(version, kept, vectors, views, truncated=len(found) > most)
 
