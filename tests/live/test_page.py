@@ -194,6 +194,7 @@ def write_shelf(path: Path, side: int, *, known: bool = True) -> None:
     `known` False: with the unknown object alone."""
     message = gateway_messages.detected()
     message.products[0].title = BAD
+    message.detections[1].ClearField("heat_map")  # no picture
     if not known:
         del message.detections[:2], message.counts[:]
     file = io.BytesIO()

@@ -80,7 +80,7 @@ def test_the_page_draws_a_box_with_a_label_for_each_detection(
 
 def test_a_detection_without_a_product_names_the_nearest_one(gateway: FakeGateway) -> None:
     found = from_wire.detections(gateway.detected)
-    titles = {"wine-2": "Nebbiolo\n<b>"}
+    titles = {"wine-2": "Nebbiolo <b>"}
     labels = [each.label for each in detected.boxes(found, titles)]
     assert labels[2] == "not in the catalog: nearest is Nebbiolo <b> (25%)"
     del gateway.detected.detections[2].alternatives[:]
