@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from embedder.domain import errors
+from embedder.domain.facings import square_ones
 from embedder.domain.fitted import FittedSpace
 from embedder.domain.heat import Heat, Positions, Projected, heat, project
 from embedder.domain.items import Item, Priority
@@ -159,7 +160,8 @@ class PhotoComparer:
         party, stages = work.party, work.stages
         async with queue.turn(priority, party, stages):
             seen = await photos.intake.see(item.photo, recipe, look, stages, party.catalog)
-            return seen.pixels, await self._positions(name, seen.pixels, recipe, stages)
+            pixels = seen.pixels[:1] if square_ones(look.parts, seen.ratio) else seen.pixels
+            return pixels, await self._positions(name, pixels, recipe, stages)
 
     async def _positions(
         self, name: str, pixels: Pixels, recipe: PhotoRecipe, stages: Stages
