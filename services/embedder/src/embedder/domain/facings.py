@@ -21,7 +21,7 @@ SAME_SIZE: Final = 0.3
 """Difference of the logarithms of their widths, and of their heights, at most."""
 SAME_ROW: Final = 0.25
 """Distance of the heights of their middles, at most, in heights of the lower box."""
-SQUARE: Final = 0.8
+SQUARE: Final = 0.9
 """Shorter side of a box by its longer one from which its whole and its middle show nearly the same:
 one view is enough."""
 AGREEING: Final = 0.85
