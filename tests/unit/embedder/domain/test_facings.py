@@ -77,8 +77,8 @@ def test_the_second_view_is_that_of_another_box_and_a_square_one_has_none() -> N
 def test_a_box_is_square_by_its_pixels() -> None:
     some = [Box(0, 0, 0.5, 0.5), Box(0, 0, 0.3, 0.5), Box(0, 0, 0.5, 0.9)]
     assert square_ones(some, 1.0) == {0}
-    assert square_ones(some, 1.5) == {1, 2}
-    assert square_ones(some[2:], 1.5) == {0}
+    assert square_ones(some, 1.6) == {1}
+    assert square_ones(some[2:], 1.8) == {0}
     assert square_ones([], 1.0) == set()
 
 

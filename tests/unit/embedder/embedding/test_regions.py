@@ -121,7 +121,7 @@ async def test_found_objects_that_look_alike_share_two_views_and_given_ones_do_n
 async def test_a_square_object_that_is_found_has_one_view_and_a_given_one_has_two(
     detector: FakeInference, inference: FakeInference
 ) -> None:
-    detector.answer = maps((4, 4), (12, 12), reach=1.2)
+    detector.answer = maps((4, 4), (12, 12), reach=1.05)
     found = await embedded(regions(detector, inference))
     assert sum(len(given["image"]) for given in inference.given) == found.views == 2
     assert found.vectors.shape == (2, DESCRIPTION.dimension)
