@@ -8,7 +8,6 @@ from typing import TypeAlias
 import numpy as np
 
 from embedder.domain import errors
-from embedder.domain.facings import square_ones
 from embedder.domain.fitted import FittedSpace
 from embedder.domain.heat import Heat, Positions, Projected, heat, project
 from embedder.domain.items import Item, Priority
@@ -160,8 +159,7 @@ class PhotoComparer:
         party, stages = work.party, work.stages
         async with queue.turn(priority, party, stages):
             seen = await photos.intake.see(item.photo, recipe, look, stages, party.catalog)
-            pixels = seen.pixels[:1] if square_ones(look.parts, seen.ratio) else seen.pixels
-            return pixels, await self._positions(name, pixels, recipe, stages)
+            return seen.pixels, await self._positions(name, seen.pixels, recipe, stages)
 
     async def _positions(
         self, name: str, pixels: Pixels, recipe: PhotoRecipe, stages: Stages
