@@ -3,11 +3,8 @@
 import asyncio
 import io
 import itertools
-import json
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Iterator
@@ -27,7 +24,7 @@ from playwright.async_api import Browser, BrowserContext, Locator, Page
 from sightline.common.v1 import answer_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from tests import npm
+from tests import pages
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status, wine
@@ -40,7 +37,6 @@ pytestmark = [
     pytest.mark.when("client", "console", "protos", "tests/wire"),
 ]
 
-AXE = Path(__file__).parent / "axe"
 SCREENS = {
     "try it": "/",
     "a wrong filter": "/?filter=price+%3C",
@@ -195,14 +191,7 @@ async def tab(browser: Browser, address: str, **options: Any) -> AsyncIterator[W
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the script of axe."""
-    folder = tmp_path_factory.mktemp("axe")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(AXE / name, folder)
-    npm.tool("npm")
-    subprocess.run(
-        ["npm", "ci"], cwd=folder, env=npm.environment(), check=True, capture_output=True
-    )
-    return (folder / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+    return pages.axe(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.mark.parametrize(("language", "theme"), [*itertools.product(LANGUAGES, ("light", "dark"))])
@@ -288,13 +277,8 @@ def _difference(one: Image.Image, other: Image.Image) -> float:
 async def fits_and_is_accessible(page: Page, name: str, width: int) -> None:
     """Look at an open page, with axe."""
     assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
-    found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    serious = [
-        (each["id"], [node["html"][:120] for node in each["nodes"]])
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert not serious, (name, json.dumps(serious, indent=1))
+    serious = await page.evaluate(pages.SERIOUS)
+    assert not serious, (name, serious)
 
 
 @pytest.mark.parametrize(("language", "theme"), [("en", "dark"), ("zh", "light")])
