@@ -20,6 +20,7 @@ from sightline_console.screens import (
     model_comparing,
     models,
     pictures,
+    provider,
     results,
     shelf,
     shopper,
@@ -57,6 +58,10 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("GET", "/import/{task_id}/rejected", importing.rejected),
     ("GET", "/sign-in", sign_in.show),
     ("POST", "/sign-in", sign_in.sign_in),
+    ("GET", provider.BEGIN, sign_in.show),  # where the choice of a language leads
+    ("POST", provider.BEGIN, provider.begin),
+    ("GET", provider.CALLBACK, provider.callback),
+    ("GET", provider.FINISH, provider.finish),
     ("POST", "/sign-out", sign_in.sign_out),
     ("POST", "/language", sign_in.choose_language),
     ("GET", "/photos/{image_id}", pictures.photo),

@@ -19,6 +19,8 @@ from sightline_console.pages.rendering import Pages
 from sightline_console.screens.product_files import Progress
 from sightline_console.web import forms, key
 from sightline_console.web.addresses import address, own
+from sightline_console.web.away import SignIns
+from sightline_console.web.oidc import Provider
 from sightline_console.web.sessions import SIGNED_IN, Session, Sessions, new_id
 from sightline_console.web.tasks import Tasks
 
@@ -58,6 +60,9 @@ class Console:
     secure: bool = False
     """True if browsers send cookies by TLS alone."""
     sessions: Sessions = field(default_factory=Sessions)
+    provider: Provider | None = None
+    """The identity provider at which users sign in; None: they paste a key."""
+    away: SignIns = field(default_factory=SignIns)
     uploads: forms.Uploads = field(default_factory=forms.Uploads)
     imports: Tasks[Progress] = field(default_factory=Tasks)
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_AT_ONCE))
@@ -74,6 +79,8 @@ class Visit:
         self.session: Session | None = console.sessions.find(self.session_id)
         self.sent: dict[str, str] = {}
         """Typed fields, to be sent again if they were not taken; empty: that is no form."""
+        self.marks = True
+        """False: the answer leaves the cookie of the session as it is."""
         chosen = request.cookies.get(LANGUAGE, "")
         accepted = request.headers.get("accept-language", "")
         self.language = chosen if chosen in LANGUAGES else language.preferred(accepted)
@@ -140,6 +147,7 @@ class Visit:
             "path": self.request.url.path,
             "signed_in": self.session is not None and bool(self.session.key),
             "catalog": self.client.catalog,
+            "provider": self.console.provider.host if self.console.provider else "",
             "sent": self.sent,
         }
         return HTMLResponse(self.console.pages.render(template, **{**known, **values}), status)
@@ -182,7 +190,8 @@ def served(console: Console, screen: Screen) -> Callable[[Request], Awaitable[Re
         own_key = (visit.session and visit.session.key) or None
         with language.speaking(visit.language), key.using(own_key):
             made = await _answered(visit, screen)
-        _set(made, visit, console.cookie, visit.session_id)
+        if visit.marks:
+            _set(made, visit, console.cookie, visit.session_id)
         return made
 
     return answer
@@ -200,7 +209,9 @@ async def _answered(visit: Visit, screen: Screen) -> Response:
         visit.leave()
         if visit.sent:
             back = visit.request.url.path
-            return visit.page("sign_in", 401, back=back, problem="", ended=ended, unsent=visit.sent)
+            return visit.page(
+                "sign_in", 401, back=back, problem="", trouble="", ended=ended, unsent=visit.sent
+            )
         back = visit.here if visit.request.method == "GET" else visit.request.url.path
         return visit.go(address(SIGN_IN, [("next", back), ("ended", "1" if ended else "")]))
     except SightlineError as error:
