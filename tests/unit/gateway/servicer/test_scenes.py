@@ -341,8 +341,10 @@ LIVE = pb.SceneText(toml=HOME, version="good", number=1)
 OTHER = pb.SceneText(toml="over_fetch = 4.0", version="other", number=2)
 
 
-async def published(calls: Calls, document: pb.SceneDocument, etag: str, number: int) -> list[str]:
-    """Publish a scene of a record. Return the etags that the retriever gets."""
+async def published(
+    calls: Calls, document: pb.SceneDocument, etag: str, number: int, at: int = 0
+) -> list[str]:
+    """Publish a scene of a record, or plan it. Return the etags that the retriever gets."""
     sent: list[str] = []
 
     async def get(request: pb.GetSceneDocumentRequest) -> pb.SceneDocument:
@@ -357,6 +359,8 @@ async def published(calls: Calls, document: pb.SceneDocument, etag: str, number:
 
     calls._get_document, calls._publish, calls._follow_scenes = get, publish, follow
     request = pb.PublishSceneRequest(scene="home", etag=etag, number=number)
+    if at:
+        request.publish_time.FromSeconds(at)
     assert await calls.PublishScene(request, None) == document
     return sent
 
@@ -384,6 +388,17 @@ async def test_only_what_was_checked_is_published(
 ) -> None:
     document = pb.SceneDocument(scene="home", draft=draft, versions=versions, etag="e")
     assert await published(calls, document, etag, number) == sent
+
+
+async def test_a_plan_that_is_sent_again_is_taken(calls: Calls) -> None:
+    planned = pb.SceneText(toml=HOME, version="good", number=3, create_time={"seconds": 9})
+    document = pb.SceneDocument(
+        scene="home", draft=GOOD, planned=planned, versions=[OTHER], etag="with the plan"
+    )
+    assert await published(calls, document, "before it", 0, at=9) == ["with the plan"]
+    for at in (0, 8):
+        with pytest.raises(EtagMismatch):
+            await published(calls, document, "before it", 0, at=at)
 
 
 @pytest.mark.parametrize(

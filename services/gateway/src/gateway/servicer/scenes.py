@@ -131,7 +131,8 @@ class SceneCalls:
         )
         texts = (document.draft, document.planned, *document.versions)
         wanted = next((one for one in texts if one.toml and one.number == request.number), None)
-        if request.etag not in ("", document.etag) and not _is_live(document, wanted, request.etag):
+        done = _is_live(document, wanted, request.etag) or _is_planned(document, wanted, request)
+        if request.etag not in ("", document.etag) and not done:
             raise EtagMismatch
         published: pb.SceneDocument = document
         if wanted is not None or request.number:
@@ -282,6 +283,15 @@ def _is_live(document: pb.SceneDocument, wanted: pb.SceneText | None, etag: str)
     which begins with the text's version."""
     version = etag.partition("-")[0] if wanted is None else wanted.version
     return bool(document.versions) and document.versions[0].version == version
+
+
+def _is_planned(
+    document: pb.SceneDocument, wanted: pb.SceneText | None, request: pb.PublishSceneRequest
+) -> bool:
+    """Return whether the wanted text is planned for the wanted time, as by a call before."""
+    planned = document.planned
+    same = wanted is not None and wanted.version == planned.version
+    return same and planned.create_time.ToMicroseconds() == request.publish_time.ToMicroseconds()
 
 
 def _within(path: str, given: int, most: int) -> None:
