@@ -429,3 +429,19 @@ async def test_corrected_rows_outlive_the_session(web: Browser, gateway: FakeGat
     assert (asked["c:a"], asked["currency"]) == (["id"], ["EUR"])
     await imported(web, await web.follow(sent))
     assert gateway.products["w1"].title == "One"
+
+
+async def test_an_import_is_shown_with_its_own_catalog_alone(web: Browser) -> None:
+    at = (await upload(web, OURS.replace(b"12.50", b"dear"))).headers["location"]
+    begun = await web.send("/import", hidden((await web.open(at)).text, "import"))
+
+    async def ended() -> bool:
+        return "1 rows rejected" in (await web.follow(begun)).text
+
+    await until(ended)
+    await web.send("/catalogs", {"catalog": "shop-1"})
+    page = await web.follow(begun)
+    assert (page.status_code, "the catalog default" in page.text) == (404, True)
+    assert "w1,Barolo" not in page.text, "its rows are not sent to shop-1"
+    await web.send("/catalogs", {"catalog": "default"})
+    assert "w1,Barolo" in (await web.follow(begun)).text
