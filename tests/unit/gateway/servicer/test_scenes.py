@@ -310,6 +310,17 @@ async def test_a_diff_of_models_skips_requests_for_which_one_is_not_loaded_in_ti
     assert (found.answer_count, found.skipped_count) == (0, 1)
 
 
+async def test_a_diff_that_waits_for_a_model_asks_ever_more_rarely(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenes, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(scenes, "LOAD_SECONDS", 1.0)
+    ranker = by_models(calls, loading=1_000)
+    await calls.DiffScene(pb.DiffSceneRequest(scene="home", model_version="new"), None)
+    tries = 1_000 - ranker.loading
+    assert 2 <= tries <= 10, "each try is a whole search, which is charged once"
+
+
 @pytest.mark.parametrize("field", ["model_version", "current_model_version"])
 async def test_a_diff_of_a_model_that_is_gone_is_refused(calls: Calls, field: str) -> None:
     by_models(calls, loading=0)

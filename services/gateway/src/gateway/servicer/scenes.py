@@ -41,6 +41,7 @@ DIFF_SECONDS = 300.0
 LOAD_SECONDS = 30.0
 """Seconds that a comparison waits for models to be loaded."""
 AGAIN_SECONDS = 0.25
+"""Seconds until the second try, which is a whole search, as each; twice as many until the next."""
 LAST_SECOND = 253_402_300_799
 """9999-12-31, the latest time of a Timestamp."""
 
@@ -269,13 +270,15 @@ class SceneCalls:
 async def _loaded(answer: Callable[[], Awaitable[Sequence[str]]], until: float) -> Sequence[str]:
     """Return an answer once the ranker has loaded the model that it needs. Raises PeerUnavailable
     from a time on, in seconds of the monotonic clock."""
+    seconds = AGAIN_SECONDS
     while True:
         try:
             return await answer()
         except ModelLoading as error:
             if time.monotonic() >= until:
                 raise PeerUnavailable(Peer.RANKER) from error
-        await asyncio.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(seconds)
+        seconds *= 2
 
 
 def _is_live(document: pb.SceneDocument, wanted: pb.SceneText | None, etag: str) -> bool:
