@@ -371,7 +371,7 @@ async def published(
     calls._get_document, calls._publish, calls._follow_scenes = get, publish, follow
     request = pb.PublishSceneRequest(scene="home", etag=etag, number=number)
     if at:
-        request.publish_time.FromSeconds(at)
+        request.publish_time.seconds = at
     assert await calls.PublishScene(request, None) == document
     return sent
 
@@ -407,7 +407,7 @@ async def test_a_plan_that_is_sent_again_is_taken(calls: Calls) -> None:
         scene="home", draft=GOOD, planned=planned, versions=[OTHER], etag="with the plan"
     )
     assert await published(calls, document, "before it", 0, at=9) == ["with the plan"]
-    for at in (0, 8):
+    for at in (0, 8, 2**62):
         with pytest.raises(EtagMismatch):
             await published(calls, document, "before it", 0, at=at)
 

@@ -292,9 +292,10 @@ def _is_planned(
     document: pb.SceneDocument, wanted: pb.SceneText | None, request: pb.PublishSceneRequest
 ) -> bool:
     """Return whether the wanted text is planned for the wanted time, as by a call before."""
-    planned = document.planned
-    same = wanted is not None and wanted.version == planned.version
-    return same and planned.create_time.ToMicroseconds() == request.publish_time.ToMicroseconds()
+    planned, time = document.planned.create_time, request.publish_time
+    same = wanted is not None and wanted.version == document.planned.version
+    # Of any times: those of a request may be invalid.
+    return same and (planned.seconds, planned.nanos // 1000) == (time.seconds, time.nanos // 1000)
 
 
 def _within(path: str, given: int, most: int) -> None:
