@@ -445,3 +445,11 @@ async def test_an_import_is_shown_with_its_own_catalog_alone(web: Browser) -> No
     assert "w1,Barolo" not in page.text, "its rows are not sent to shop-1"
     await web.send("/catalogs", {"catalog": "default"})
     assert "w1,Barolo" in (await web.follow(begun)).text
+
+
+async def test_spellings_of_one_value_are_offered_once(web: Browser) -> None:
+    content = b"SKU,Name,Couleur\nw1,A,Rot\nw2,B,rot\nw3,C,ROT \n"
+    at = (await upload(web, content)).headers["location"]
+    chosen = {"c:SKU": "id", "c:Name": "title", "c:Couleur": "attributes.color"}
+    page = await web.open(f"{at}&{httpx.QueryParams(chosen)}")
+    assert re.findall('name="(v:[^"]+)"', page.text) == ["v:couleur:Rot"], "one meaning for all"
