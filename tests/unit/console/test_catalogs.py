@@ -66,3 +66,12 @@ async def test_a_cookie_that_names_no_catalog_is_left_out(
     web.web.cookies.set("sightline-console-catalog", "../../x")
     await web.open("/")
     assert gateway.requests["Recommend"][-1].catalog_id == "default"
+
+
+async def test_a_chosen_catalog_that_is_away_locks_nobody_out(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    web.web.cookies.set("sightline-console-catalog", "away")
+    copying = status(code_pb2.FAILED_PRECONDITION, "it is away", reason="CATALOG_COPYING")
+    gateway.fail("GetImage", copying)
+    assert (await web.send("/sign-in", {"key": "slk_mine"})).status_code == 303

@@ -429,3 +429,27 @@ async def test_corrected_rows_outlive_the_session(web: Browser, gateway: FakeGat
     assert (asked["c:a"], asked["currency"]) == (["id"], ["EUR"])
     await imported(web, await web.follow(sent))
     assert gateway.products["w1"].title == "One"
+
+
+async def test_an_import_is_shown_with_its_own_catalog_alone(web: Browser) -> None:
+    at = (await upload(web, OURS.replace(b"12.50", b"dear"))).headers["location"]
+    begun = await web.send("/import", hidden((await web.open(at)).text, "import"))
+
+    async def ended() -> bool:
+        return "1 rows rejected" in (await web.follow(begun)).text
+
+    await until(ended)
+    await web.send("/catalogs", {"catalog": "shop-1"})
+    page = await web.follow(begun)
+    assert (page.status_code, "the catalog default" in page.text) == (404, True)
+    assert "w1,Barolo" not in page.text, "its rows are not sent to shop-1"
+    await web.send("/catalogs", {"catalog": "default"})
+    assert "w1,Barolo" in (await web.follow(begun)).text
+
+
+async def test_spellings_of_one_value_are_offered_once(web: Browser) -> None:
+    content = b"SKU,Name,Couleur\nw1,A,Rot\nw2,B,rot\nw3,C,ROT \n"
+    at = (await upload(web, content)).headers["location"]
+    chosen = {"c:SKU": "id", "c:Name": "title", "c:Couleur": "attributes.color"}
+    page = await web.open(f"{at}&{httpx.QueryParams(chosen)}")
+    assert re.findall('name="(v:[^"]+)"', page.text) == ["v:couleur:Rot"], "one meaning for all"

@@ -253,7 +253,9 @@ async def test_a_draft_is_planned(web: Browser, gateway: FakeGateway) -> None:
     fields = {"act": "publish", "scene": "home", "number": "0", "etag": "e2"}
     page = await web.send("/shelf", {**fields, "at": "tomorrow"})
     assert (page.status_code, "Write a date and a time" in page.text) == (400, True)
-    assert not gateway.requests["PublishScene"]
+    page = await web.send("/shelf", {**fields, "at": "2020-01-02T03:04"})
+    assert (page.status_code, "has passed" in page.text) == (400, True)
+    assert not gateway.requests["PublishScene"], "a mistyped year publishes nothing at once"
     await web.send("/shelf", {**fields, "at": "2030-01-02T03:04"})
     (sent,) = gateway.requests["PublishScene"]
     assert sent.publish_time.ToJsonString() == "2030-01-02T03:04:00Z"

@@ -38,8 +38,9 @@ async def test_a_wrong_rule_is_told_by_its_line_and_nothing_typed_is_lost(
     web: Browser, gateway: FakeGateway
 ) -> None:
     gateway.fail("SetSynonyms", INVALID)
-    answer = await web.send("/synonyms", {"rules": "a, b\n\nalone <b>", "etag": "e0"})
+    answer = await web.send("/synonyms", {"rules": "a, b\n\nalone <b>", "etag": "older"})
     assert answer.status_code == 400
+    assert 'name="etag" value="older"' in answer.text, "rules of another person stay protected"
     assert "line 3.terms: needs two terms, unlike line 1" in answer.text
     assert "alone &lt;b&gt;</textarea>" in answer.text
 

@@ -106,7 +106,7 @@ def value_words(options: Sequence[str]) -> tuple[ValueWord, ...]:
 def _word(option: str) -> ValueWord:
     left, sign, meaning = option.rpartition("=")
     ends = [place for place, letter in enumerate(left) if letter == ":"]
-    readings = {left[:end].strip().lower(): _alike(left[end + 1 :]) for end in ends}
+    readings = {left[:end].strip().lower(): alike(left[end + 1 :]) for end in ends}
     readings = {column: value for column, value in readings.items() if column and value}
     if not sign or not readings:
         raise FileRefused(
@@ -115,7 +115,8 @@ def _word(option: str) -> ValueWord:
     return ValueWord(option, readings, meaning.strip())
 
 
-def _alike(value: object) -> str:
+def alike(value: object) -> str:
+    """Return the form of a value in which it is compared with others."""
     return " ".join(composed(str(value)).casefold().split())
 
 
@@ -163,7 +164,7 @@ class Translated(Wrapped):
         shown = str(value).strip()
         if shown in counts or len(counts) < _KEPT:
             counts[shown] += 1
-        word = self._by.get((column, _alike(value)))
+        word = self._by.get((column, alike(value)))
         if word is None:
             return None
         self.found[word.option] += 1

@@ -155,7 +155,7 @@ async def _begin(visit: Visit, fields: Mapping[str, str]) -> Response:
     content, session = visit.kept(FILE, fields.get("file", "")), visit.session
     if content is None or session is None:
         return _page(visit, _("This file is not kept any more: choose it again."), 400)
-    progress = Progress(fields.get("name", ""), chosen)
+    progress = Progress(fields.get("name", ""), chosen, visit.client.catalog)
 
     async def work() -> None:
         try:
@@ -189,9 +189,13 @@ async def follow(visit: Visit) -> Response:
     """Show how far an import is, and what became of its rows."""
     task_id = visit.request.path_params["task_id"]
     found = visit.console.imports.find(visit.session_id, task_id)
+    problem = ""
     if found is None:
-        title, text = _("Not found"), _("This import is not known any more.")
-        return visit.page("problem", 404, title=title, reason="", text=text)
+        problem = _("This import is not known any more.")
+    elif found.catalog != visit.client.catalog:
+        problem = _("This import is of the catalog {catalog}: choose that.", catalog=found.catalog)
+    if found is None or problem:
+        return visit.page("problem", 404, title=_("Not found"), reason="", text=problem)
     rows = visit.kept(REJECTED, found.rejected_id) or b""
     try:
         text = rows.decode("utf-8-sig") if len(rows) <= EDITED else ""

@@ -100,6 +100,7 @@ class Progress:
 
     name: str
     chosen: Chosen
+    catalog: str
     read: int = 0
     stored: int = 0
     refused: list[tuple[int, str, str]] = field(default_factory=list)

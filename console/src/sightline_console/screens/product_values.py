@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sightline_client.files import choices
 from sightline_client.files.mapping import ATTRIBUTES
 from sightline_client.files.model import FileRefused, Row
-from sightline_client.files.notation import ValueWord, value_words
+from sightline_client.files.notation import ValueWord, alike, value_words
 
 AVAILABILITY = "available"
 NAMED = frozenset({AVAILABILITY, "brand", "category", "tags"})
@@ -46,9 +46,11 @@ def offered(
     for theirs, ours in columns.items():
         if ours not in NAMED and not ours.startswith(ATTRIBUTES):
             continue
-        values = list(dict.fromkeys(_names(held, theirs)))
+        values = dict[str, str]()  # spellings that are alike have one meaning
+        for each in _names(held, theirs):
+            values.setdefault(alike(each), each)
         if len(values) <= MOST_OF_COLUMN:
-            made += (_offered(theirs, ours, each, meanings) for each in values)
+            made += (_offered(theirs, ours, each, meanings) for each in values.values())
     return made[:MOST]
 
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.responses import Response
@@ -171,7 +172,7 @@ async def _publish(visit: Visit, sent: Mapping[str, str]) -> Response:
     asked = asked_of(visit, sent)
     number = sent.get("number", "0")
     try:
-        time = moment(sent.get("at", ""))
+        time = _future(sent.get("at", ""))
     except ValueError as error:
         told = (_("The draft was not published"), "", str(error))
         return await _page(visit, asked, 400, told=told, typed=sent)
@@ -188,6 +189,16 @@ async def _publish(visit: Visit, sent: Mapping[str, str]) -> Response:
     except InvalidRequest as error:
         return await _page(visit, asked, 400, told=_told(error), typed=sent)
     return visit.go(asked.address(PATH) + "#versions")
+
+
+def _future(text: str) -> datetime | None:
+    """Return the time of a planned publication; None: at once. Raises ValueError with the text to
+    show for one that has passed, as this would publish at once, too."""
+    time = moment(text)
+    if time is not None and time <= datetime.now(UTC):
+        said = _("This time (UTC) has passed. Leave the field empty to publish now.")
+        raise ValueError(said)
+    return time
 
 
 async def _discard(visit: Visit, sent: Mapping[str, str]) -> Response:

@@ -98,13 +98,13 @@ async def admitted_form(visit: Visit, most: int) -> forms.Form:
 
 async def admitted(visit: Visit) -> None:
     """Raise Unauthenticated, or Unavailable and the like, unless the gateway knows the key. A key
-    without the role `read` is one, too."""
+    without the role `read` is one, too, and one whose user chose a catalog that is away."""
     try:
         await admit(visit)
     except Unauthenticated:
         raise
     except SightlineError as error:
-        if error.reason not in ("ROLE_MISSING", "CATALOG_FORBIDDEN"):
+        if error.reason != "ROLE_MISSING" and not error.reason.startswith("CATALOG_"):
             raise
 
 

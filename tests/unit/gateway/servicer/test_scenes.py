@@ -310,6 +310,17 @@ async def test_a_diff_of_models_skips_requests_for_which_one_is_not_loaded_in_ti
     assert (found.answer_count, found.skipped_count) == (0, 1)
 
 
+async def test_a_diff_that_waits_for_a_model_asks_ever_more_rarely(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenes, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(scenes, "LOAD_SECONDS", 1.0)
+    ranker = by_models(calls, loading=1_000)
+    await calls.DiffScene(pb.DiffSceneRequest(scene="home", model_version="new"), None)
+    tries = 1_000 - ranker.loading
+    assert 2 <= tries <= 10, "each try is a whole search, which is charged once"
+
+
 @pytest.mark.parametrize("field", ["model_version", "current_model_version"])
 async def test_a_diff_of_a_model_that_is_gone_is_refused(calls: Calls, field: str) -> None:
     by_models(calls, loading=0)
@@ -341,8 +352,10 @@ LIVE = pb.SceneText(toml=HOME, version="good", number=1)
 OTHER = pb.SceneText(toml="over_fetch = 4.0", version="other", number=2)
 
 
-async def published(calls: Calls, document: pb.SceneDocument, etag: str, number: int) -> list[str]:
-    """Publish a scene of a record. Return the etags that the retriever gets."""
+async def published(
+    calls: Calls, document: pb.SceneDocument, etag: str, number: int, at: int = 0
+) -> list[str]:
+    """Publish a scene of a record, or plan it. Return the etags that the retriever gets."""
     sent: list[str] = []
 
     async def get(request: pb.GetSceneDocumentRequest) -> pb.SceneDocument:
@@ -357,6 +370,8 @@ async def published(calls: Calls, document: pb.SceneDocument, etag: str, number:
 
     calls._get_document, calls._publish, calls._follow_scenes = get, publish, follow
     request = pb.PublishSceneRequest(scene="home", etag=etag, number=number)
+    if at:
+        request.publish_time.seconds = at
     assert await calls.PublishScene(request, None) == document
     return sent
 
@@ -384,6 +399,17 @@ async def test_only_what_was_checked_is_published(
 ) -> None:
     document = pb.SceneDocument(scene="home", draft=draft, versions=versions, etag="e")
     assert await published(calls, document, etag, number) == sent
+
+
+async def test_a_plan_that_is_sent_again_is_taken(calls: Calls) -> None:
+    planned = pb.SceneText(toml=HOME, version="good", number=3, create_time={"seconds": 9})
+    document = pb.SceneDocument(
+        scene="home", draft=GOOD, planned=planned, versions=[OTHER], etag="with the plan"
+    )
+    assert await published(calls, document, "before it", 0, at=9) == ["with the plan"]
+    for at in (0, 8, 2**62):
+        with pytest.raises(EtagMismatch):
+            await published(calls, document, "before it", 0, at=at)
 
 
 @pytest.mark.parametrize(

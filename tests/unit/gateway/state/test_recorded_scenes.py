@@ -302,3 +302,20 @@ async def test_a_planned_version_that_is_invalid_at_its_time_leaves_the_former(s
     await shop.scenes.refresh()
     assert shop.over_fetch() == 4.0
     assert [*shop.scenes.problems(SHOP)] == ["home (version 2)"]
+
+
+async def test_a_restart_with_copies_still_knows_the_planned_version(shop: Shop) -> None:
+    now = [1_000_000]
+    shop.planned_micros = 1_000_001
+    shop.publish("u-1", ("home", 1, "over_fetch = 4.0\n"))
+    await shop.scenes.refresh()
+    again = SteeredScenes(
+        shop.files, shop.catalogs, shop.read, parsed, shop.copies, clock=lambda: now[0]
+    )
+    async with following(again):
+        assert again.get("home", SHOP).over_fetch == 4.0
+        now[0] = shop.planned_micros
+        shop.published[SHOP] = [PublishedScene("home", 2, "over_fetch = 5.0\n")]
+        shop.planned_micros = 0
+        await again.refresh()
+        assert again.get("home", SHOP).over_fetch == 5.0

@@ -1,10 +1,16 @@
 """Outcomes of answers by scene and day."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
 
 from ranker.domain.events import DAY_MICROS, EventType
 from ranker.domain.features import Money
 from ranker.domain.online import Period, Revenue, SceneDay, cause_bits
+from ranker.record import online_days
 from ranker.record.answers import AnswerLog, StoredAnswer
 from ranker.record.events import EventRecord
 from ranker.record.online_days import OnlineDaysRecord
@@ -89,6 +95,25 @@ async def test_sampled_impressions_stand_for_the_rest_of_the_money(db: Database)
     (found,) = await days(db, answer("a"))
     assert (found.shown, found.shown_weight) == (1, 4.0)
     assert found.revenues == (Revenue("EUR", 8.0),)
+
+
+async def test_purchases_of_one_day_are_read_at_a_time(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[list[str]] = []
+    purchases = online_days._purchases
+
+    def noted(connection: Connection, catalog_id: str, ids: Sequence[str]) -> Iterator[Any]:
+        read.append([*ids])
+        return purchases(connection, catalog_id, ids)
+
+    monkeypatch.setattr(online_days, "_purchases", noted)
+    for name in ("a", "b"):
+        await happen(db, name, IMPRESSION, "p1")
+        await happen(db, name, PURCHASE, "p1", unit_price=Money(2_000_000, "EUR"))
+    found = await days(db, answer("a"), answer("b", at=START + DAY_MICROS))
+    assert [each.revenues for each in found] == [(Revenue("EUR", 2.0),)] * 2
+    assert [each for each in read if each] == [["a"], ["b"]], "all of 90 days fill the memory"
 
 
 async def test_a_catalog_without_answers_has_no_days(db: Database) -> None:

@@ -370,3 +370,17 @@ async def test_a_publication_is_planned_within_a_year(
     await write(documents, "views = 1\n")
     with pytest.raises(RequestInvalid, match="publish_time"):
         await publish(documents, publish_micros=time)
+
+
+async def test_a_planned_version_does_not_displace_the_one_in_use(
+    record: Record, clock: Clock
+) -> None:
+    documents = SceneDocuments(record, keep=1)
+    await steer(record)
+    await write(documents, "views = 1\n")
+    live = await publish(documents)
+    await write(documents, "views = 2\n")
+    planned = await publish(documents, publish_micros=clock.now + 1_000)
+    assert (planned.planned is not None, planned.versions) == (True, live.versions)
+    undone = await publish(documents, number=1)
+    assert (undone.planned, undone.versions) == (None, live.versions)

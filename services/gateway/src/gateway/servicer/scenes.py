@@ -41,6 +41,7 @@ DIFF_SECONDS = 300.0
 LOAD_SECONDS = 30.0
 """Seconds that a comparison waits for models to be loaded."""
 AGAIN_SECONDS = 0.25
+"""Seconds until the second try, which is a whole search, as each; twice as many until the next."""
 LAST_SECOND = 253_402_300_799
 """9999-12-31, the latest time of a Timestamp."""
 
@@ -131,7 +132,8 @@ class SceneCalls:
         )
         texts = (document.draft, document.planned, *document.versions)
         wanted = next((one for one in texts if one.toml and one.number == request.number), None)
-        if request.etag not in ("", document.etag) and not _is_live(document, wanted, request.etag):
+        done = _is_live(document, wanted, request.etag) or _is_planned(document, wanted, request)
+        if request.etag not in ("", document.etag) and not done:
             raise EtagMismatch
         published: pb.SceneDocument = document
         if wanted is not None or request.number:
@@ -268,13 +270,15 @@ class SceneCalls:
 async def _loaded(answer: Callable[[], Awaitable[Sequence[str]]], until: float) -> Sequence[str]:
     """Return an answer once the ranker has loaded the model that it needs. Raises PeerUnavailable
     from a time on, in seconds of the monotonic clock."""
+    seconds = AGAIN_SECONDS
     while True:
         try:
             return await answer()
         except ModelLoading as error:
             if time.monotonic() >= until:
                 raise PeerUnavailable(Peer.RANKER) from error
-        await asyncio.sleep(AGAIN_SECONDS)
+        await asyncio.sleep(seconds)
+        seconds *= 2
 
 
 def _is_live(document: pb.SceneDocument, wanted: pb.SceneText | None, etag: str) -> bool:
@@ -282,6 +286,16 @@ def _is_live(document: pb.SceneDocument, wanted: pb.SceneText | None, etag: str)
     which begins with the text's version."""
     version = etag.partition("-")[0] if wanted is None else wanted.version
     return bool(document.versions) and document.versions[0].version == version
+
+
+def _is_planned(
+    document: pb.SceneDocument, wanted: pb.SceneText | None, request: pb.PublishSceneRequest
+) -> bool:
+    """Return whether the wanted text is planned for the wanted time, as by a call before."""
+    planned, time = document.planned.create_time, request.publish_time
+    same = wanted is not None and wanted.version == document.planned.version
+    # Of any times: those of a request may be invalid.
+    return same and (planned.seconds, planned.nanos // 1000) == (time.seconds, time.nanos // 1000)
 
 
 def _within(path: str, given: int, most: int) -> None:

@@ -114,23 +114,32 @@ def _money(
     """Return what products that were shown brought, in millionths by currency, and the pieces
     without a price.
 
-    Purchases are few and joined here: a join in SQL compared each of them with all products, where
-    the store has no statistics yet.
+    They are joined here, those of one day at a time: a join in SQL compared each purchase with all
+    products, where the store has no statistics yet.
     """
+    brought, unpriced = defaultdict[_Key, Counter[str]](Counter), Counter[_Key]()
+    for day, start in enumerate(range(period.start_micros, period.end_micros, DAY_MICROS)):
+        end = min(start + DAY_MICROS, period.end_micros)
+        part = replace(period, start_micros=start, end_micros=end)
+        for product, row in _bought(connection, catalog_id, part):
+            key = (day, product.scene)
+            if row.unit_price_micros is None:
+                unpriced[key] += row.pieces
+            else:
+                paid = product.weight * row.unit_price_micros * row.pieces
+                brought[key][row.unit_price_currency] += round(paid)
+    return brought, unpriced
+
+
+def _bought(connection: Connection, catalog_id: str, period: Period) -> Iterator[tuple[Any, Any]]:
+    """Yield the products that were bought in time, as `_outcomes` selects them, each with each of
+    its purchases."""
     bought = _outcomes(catalog_id, period).having(first(EventType.PURCHASE).is_not(None))
     shown = {(row.answer_id, row.product_id): row for row in connection.execute(bought)}
-    brought, unpriced = defaultdict[_Key, Counter[str]](Counter), Counter[_Key]()
     for row in _purchases(connection, catalog_id, sorted({answer for answer, _ in shown})):
         product = shown.get((row.answer_id, row.product_id))
-        if product is None or row.time_micros > product.due:
-            continue
-        key = (product.day, product.scene)
-        if row.unit_price_micros is None:
-            unpriced[key] += row.pieces
-        else:
-            paid = product.weight * row.unit_price_micros * row.pieces
-            brought[key][row.unit_price_currency] += round(paid)
-    return brought, unpriced
+        if product is not None and row.time_micros <= product.due:
+            yield product, row
 
 
 def _purchases(connection: Connection, catalog_id: str, answer_ids: Sequence[str]) -> Iterator[Any]:

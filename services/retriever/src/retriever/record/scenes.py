@@ -112,7 +112,9 @@ def publish_scene(
         create_micros=time,
     )
     if _put_version(session, catalog_id, found, made, wanted.etag):
-        _delete(connection, catalog_id, wanted.scene, _C.number.between(1, made.number - keep))
+        newest = _find(connection, now, catalog_id, wanted.scene).newest
+        last = 0 if newest is None else newest.number - keep
+        _delete(connection, catalog_id, wanted.scene, _C.number.between(1, last))
         _note(session, catalog_id)
     if wanted.number == DRAFT and time == now:
         _delete(connection, catalog_id, wanted.scene, _C.number == DRAFT)

@@ -22,6 +22,8 @@ class SceneCopy:
 
     revision: str
     scenes: Sequence[PublishedScene]
+    planned_micros: int = 0
+    """As of PublishedScenes: the revision does not tell that a planned version was published."""
 
 
 _COPY = TypeAdapter(SceneCopy)

@@ -193,14 +193,14 @@ class SteeredScenes:
             return
         found = await self._published(catalog_id)
         if await self._take(catalog_id, revision, found) and self._copies is not None:
-            copy = SceneCopy(revision, found.scenes)
+            copy = SceneCopy(revision, found.scenes, found.planned_micros)
             await asyncio.to_thread(self._copies.save, catalog_id, copy)
 
     async def _load(self, catalog_id: str, copies: SceneCopies) -> None:
         """Use the copies of a catalog's scenes, also of a former revision: these are read again."""
         if (found := copies.load(catalog_id)) is not None:
             with confined(READING, catalog=catalog_id):
-                kept = PublishedScenes(found.scenes)
+                kept = PublishedScenes(found.scenes, found.planned_micros)
                 await self._take(catalog_id, found.revision, kept, copied=True)
 
     async def _take(
