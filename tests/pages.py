@@ -1,5 +1,7 @@
 """A shop's pages in a real browser, on an origin of their own."""
 
+import shutil
+import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,8 +13,15 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from tests.live.test_page import OFFLINE
+from tests import npm
 from tests.tools import tool
+
+OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+AXE = Path(__file__).parent / "wire/axe"
+SERIOUS = """axe.run(document, { resultTypes: ['violations'] }).then(found => found.violations
+    .filter(each => ['serious', 'critical'].includes(each.impact))
+    .map(each => each.id + ' ' + each.nodes.map(node => node.html.slice(0, 120)).join(' ')))"""
+"""Expression of a page's serious faults of accessibility, after the script of axe."""
 
 
 @dataclass(frozen=True)
@@ -68,3 +77,14 @@ async def tab(browser: Browser) -> AsyncIterator[Page]:
     yield page
     await page.context.close()
     assert not errors, errors
+
+
+def axe(folder: Path) -> str:
+    """Install axe in an empty folder. Return its script."""
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(AXE / name, folder)
+    npm.tool("npm")
+    subprocess.run(
+        ["npm", "ci"], cwd=folder, env=npm.environment(), check=True, capture_output=True
+    )
+    return (folder / "node_modules/axe-core/axe.min.js").read_text("utf-8")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from local_suite.programs import sightline
+from local_suite.programs import console, sightline
 from local_suite.suite import Report, Suite
 
 _PORTS = (*range(16), 80, 95)
@@ -31,10 +31,18 @@ class Stoppable(Protocol):
 S = TypeVar("S", bound=Stoppable)
 
 
-def own_suite(report: Report) -> contextlib.AbstractContextManager[Suite]:
+def own_suite(
+    report: Report, *, with_console: bool = False
+) -> contextlib.AbstractContextManager[Suite]:
     """Start a suite in a fresh folder and stop it at the end. ``report`` gets its progress as
     lines."""
-    return own(lambda data: Suite(data, sightline(data, free_port_base()), report=report))
+
+    def made(data: Path) -> Suite:
+        base = free_port_base()
+        pages = (console(base, "default"),) if with_console else ()
+        return Suite(data, (*sightline(data, base), *pages), report=report)
+
+    return own(made)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,7 @@ from lab.objects.composites import Composite
 from lab.peers import embedders
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc
+from sightline_rules.detections import one_a_place
 
 Say: TypeAlias = Callable[[str], None]
 
@@ -125,9 +126,7 @@ def _outcome(number: int, part: material.Part, count: int | None = None) -> Outc
         probability(float(names.similarity[place]), float(names.lead[place]), each.score)
         for place, each in enumerate(objects)
     ]
-    counts = Counter(
-        names.nearest[place] for place, chance in enumerate(chances) if chance >= MIN_PROBABILITY
-    )
+    counts = _counted(boxes, names.nearest, chances, [each.score for each in objects])
     wanted = Counter(each.name for each in photo.facings if each.name)
     return Outcome(
         facings=len(truth),
@@ -144,6 +143,21 @@ def _outcome(number: int, part: material.Part, count: int | None = None) -> Outc
             for place, chance in enumerate(chances)
         ),
     )
+
+
+def _counted(
+    boxes: finding.Doubles,
+    nearest: Sequence[str],
+    chances: Sequence[float],
+    scores: Sequence[float],
+) -> Counter[str]:
+    """Count the products as the gateway does: probable ones, of several on one place the best."""
+    ids = [
+        name if chance >= MIN_PROBABILITY else ""
+        for name, chance in zip(nearest, chances, strict=True)
+    ]
+    kept = one_a_place(boxes, np.add(chances, scores), ids)
+    return Counter(ids[place] for place in kept if ids[place])
 
 
 def _proposed(

@@ -8,19 +8,20 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from gateway.detect.matching import features
 from lab.objects import finding, material
 
-FIRST: Final = 5_000
-PHOTOS: Final = 160
-"""Numbers of the made photos, from FIRST, which the head did not learn from."""
-STRANGERS: Final = 0.3
-"""Weight of objects that are in no catalog: more than half of the facings in these photos."""
+PHOTOS: Final[dict[material.Part, range]] = {
+    "fit": range(5_000, 5_110),
+    "known": range(7_000, 7_080),
+}
+"""Numbers of the made photos by part, which the head did not learn from."""
 ROUNDS: Final = 60
 
 
-def rows(number: int) -> list[tuple[float, float, float, bool, float]]:
-    """Return similarity, lead, objectness, outcome and weight of each detection in a photo."""
-    photo = material.photo("fit", number)
+def rows(part: material.Part, number: int) -> list[tuple[float, ...]]:
+    """Return the features of each detection in a photo, and the outcome."""
+    photo = material.photo(part, number)
     image = finding.decoded(photo)
     found = finding.found(image)
     boxes = finding.in_pixels(image, [each.box for each in found])
@@ -29,11 +30,8 @@ def rows(number: int) -> list[tuple[float, float, float, bool, float]]:
     shown = [photo.facings[pair].name if pair >= 0 else "" for pair in pairs]
     return [
         (
-            float(names.similarity[place]),
-            float(names.lead[place]),
-            each.score,
-            shown[place] == names.nearest[place],
-            1.0 if shown[place] else STRANGERS,
+            *features(float(names.similarity[place]), float(names.lead[place]), each.score),
+            float(shown[place] == names.nearest[place]),
         )
         for place, each in enumerate(found)
     ]
@@ -42,21 +40,22 @@ def rows(number: int) -> list[tuple[float, float, float, bool, float]]:
 def logistic(given: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the weights of a logistic regression on `rows`, by Newton's method."""
     inputs = np.column_stack([np.ones(len(given)), given[:, :3]])
-    outcomes, importance = given[:, 3], given[:, 4]
+    outcomes = given[:, 3]
     weights = np.zeros(inputs.shape[1])
     for _ in range(ROUNDS):
         chances = 1 / (1 + np.exp(-inputs @ weights))
-        slope = inputs.T @ (importance * (chances - outcomes)) + 1e-3 * weights
-        curve = (inputs * (importance * chances * (1 - chances))[:, None]).T @ inputs
+        slope = inputs.T @ (chances - outcomes) + 1e-3 * weights
+        curve = (inputs * (chances * (1 - chances))[:, None]).T @ inputs
         weights -= np.linalg.solve(curve + 1e-3 * np.eye(len(weights)), slope)
     return weights
 
 
 def main() -> None:
     """Fit and print the weights."""
+    asked = [(part, number) for part, numbers in PHOTOS.items() for number in numbers]
     with ProcessPoolExecutor(2, get_context("spawn")) as pool:
-        numbers = range(FIRST, FIRST + PHOTOS)
-        given = np.array([row for each in pool.map(rows, numbers, chunksize=8) for row in each])
+        made = pool.map(rows, *zip(*asked, strict=True), chunksize=8)
+        given = np.array([row for each in made for row in each])
     weights = logistic(given)
     print(len(given), given[:, 3].mean(), tuple(round(float(each), 1) for each in weights))
 

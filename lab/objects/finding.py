@@ -5,17 +5,17 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from embedder.domain.facings import like, middles_of, shown
+from embedder.domain.facings import joined, like, middles_of, second_views, square_ones
 from embedder.domain.fitted import unit
 from embedder.domain.objects import MAPS, FoundObject, objects
 from embedder.domain.photos import PART_VIEWS, Box, PartView
+from embedder.embedding.regions import mean_vectors
 from embedder.preprocessing import preprocess
 from lab.datasets import featured
 from lab.objects import fit, material
@@ -102,17 +102,20 @@ def vectors_of(
     """Return the unit vectors of boxes, [n, 4] in pixels, as the product embeds them."""
     recipe, (width, height) = featured.backbone(EMBEDDER).recipe, image.size
     cut = [Box(*sides) for sides in (boxes / [width, height, width, height]).clip(0, 1).tolist()]
-    seen = preprocess.part_views(image, recipe, cut, chosen)
+    seen, count = preprocess.part_views(image, recipe, cut, chosen), len(chosen)
+    if not merge:
+        return unit(embedded(seen).reshape(len(cut), count, -1).mean(axis=1))
     if PartView.MIDDLE in chosen:
-        middles = seen[list(chosen).index(PartView.MIDDLE) :: len(chosen)]
+        middles = seen[list(chosen).index(PartView.MIDDLE) :: count]
     else:
         middles = middles_of(seen, cut, width / height, recipe.crop)
-    first = like(cut, middles) if merge else range(len(cut))
-    rows = shown(first, chosen)
-    views = embedded(seen[[*chain(*rows.values())]]).reshape(len(rows), len(chosen), -1)
-    row_of = {place: row for row, place in enumerate(rows)}
-    found = unit(views.mean(axis=1))[[row_of[place] for place in first]]
-    return np.asarray(found, np.float32)
+    first = like(cut, middles)
+    ones = embedded(seen[[count * place for place in dict.fromkeys(first)]])
+    shared = joined(cut, first, ones)
+    square = square_ones(cut, width / height)
+    seconds = second_views(shared, square) if count > 1 else {}
+    others = embedded(seen[[count * place + 1 for place in seconds.values()]])
+    return mean_vectors(first, shared, ones, dict(zip(seconds, others, strict=True)))
 
 
 def in_pixels(image: Image.Image, boxes: Sequence[Box]) -> Doubles:

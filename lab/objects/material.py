@@ -19,9 +19,10 @@ DRAWN: Final = 0.55
 """Share of drawn packages in photos for the fit."""
 SIZES: Final = ((1280, 960), (960, 1280), (1100, 1100), (1600, 900))
 """Width and height of made photos."""
-Part = Literal["fit", "bench", "strangers"]
-"""Half of the material: "strangers" is "bench" with drawn packages, which are in no catalog."""
-_NUMBERS: Final[dict[Part, int]] = {"fit": 1, "bench": 2, "strangers": 3}
+Part = Literal["fit", "known", "bench", "strangers"]
+"""Half of the material: "known" is "fit" without drawn packages, which are in no catalog, and
+"strangers" is "bench" with them."""
+_NUMBERS: Final[dict[Part, int]] = {"fit": 1, "known": 1, "bench": 2, "strangers": 3}
 STRANGERS: Final = 0.25
 """Share of drawn packages among "strangers"."""
 
@@ -32,6 +33,8 @@ def material(part: Part) -> Material:
     folder = grocery.find()
     if folder is None:
         raise OSError("$SIGHTLINE_DATA has no folder grocery")
+    if part == "known":
+        return replace(material("fit"), drawn=0.0)
     chosen = products("fit" if part == "fit" else "bench")
     if part == "fit":
         names = {each.name for each in chosen}

@@ -299,6 +299,11 @@ ROWS = {
     "sightline_client.files.xml_records": Row("a feed", Does.REFUSED, TABLES),
     "sightline_client.transport.tls": Row("certificates", Does.REFUSED, COMMANDS),
     "sightline_client.values.photos": Row("a photo", Does.REFUSED, COMMANDS),
+    "sightline_console.settings": Row(
+        "the console's secret at the identity provider",
+        Does.REFUSED,
+        "unit/console/test_settings.py::test_options_that_can_not_work_are_told",
+    ),
 }
 
 NO_FILES = {

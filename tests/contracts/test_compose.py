@@ -41,8 +41,8 @@ MINIMUM = {
 
 
 def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
-    """Expand Compose's ${NAME:-default} and ${NAME:?message}; LookupError where Compose would
-    fail."""
+    """Expand Compose's ${NAME:-default}, ${NAME:+value} and ${NAME:?message}; LookupError where
+    Compose would fail."""
     if isinstance(value, dict):
         return {key: interpolate(each, environment) for key, each in value.items()}
     if isinstance(value, list):
@@ -52,13 +52,15 @@ def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
 
     def put(found: re.Match[str]) -> str:
         name, how, rest = found.groups()
+        if how == ":+":
+            return rest if environment.get(name) else ""
         if name in environment:
             return environment[name]
         if how != ":-":
             raise LookupError(f"{name}: {rest}")
         return rest
 
-    return re.sub(r"\$\{(\w+)(:[-?])([^}]*)\}", put, value)
+    return re.sub(r"\$\{(\w+)(:[-?+])([^}]*)\}", put, value)
 
 
 def load(*names: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import typer.main
+import yaml
 
 from sightline_console.cli import app
 from sightline_console.web.guard import LIVE
@@ -13,7 +14,7 @@ from tests.contracts.k8s import ROOT, Document, added, main, of, pod, settings_o
 from tests.contracts.k8s_schemas import VERSIONS, problems
 from tests.contracts.policies import links, network, pods
 from tests.contracts.policies.cluster import Cluster
-from tests.contracts.test_compose import complaints, gigabytes, load
+from tests.contracts.test_compose import complaints, gigabytes, interpolate, load
 from tests.contracts.test_k8s_network import flows
 
 ALL = ("console", "console/tls")
@@ -116,6 +117,35 @@ def test_compose_runs_it_as_kubernetes_does(made: list[Document]) -> None:
     assert (read["port"], read["public_address"]) == (8695, None)
     assert f"127.0.0.1:{read['port']}{LIVE}" in service["healthcheck"]["test"][-1]
     assert service["image"].rpartition(":")[2] == alone["gateway"]["image"].rpartition(":")[2]
+
+
+def test_with_an_identity_provider_it_holds_its_secret_and_reaches_public_addresses() -> None:
+    documents = with_components("single-node-claims", "console", "console/oidc")
+    assert [each for rule in RULES for each in rule(Cluster(documents)) if "console" in each] == []
+    read = settings_of(documents, "console")
+    (held,) = [each for each in pod(documents, "console")["volumes"] if "secret" in each]
+    (mount,) = [
+        each for each in main(documents, "console")["volumeMounts"] if each["name"] == held["name"]
+    ]
+    (item,) = held["secret"]["items"]
+    assert read["SIGHTLINE_CONSOLE_OIDC_SECRET_FILE"] == f"{mount['mountPath']}/{item['path']}"
+    assert set(read) <= variables()
+    (rule,) = of(documents, "NetworkPolicy")["console-oidc"]["spec"]["egress"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": 443}]
+    assert "10.0.0.0/8" in rule["to"][0]["ipBlock"]["except"]
+
+
+def test_compose_mounts_the_secret_of_the_identity_provider_where_it_is_read() -> None:
+    file = yaml.safe_load((ROOT / "compose.console.yaml").read_text("utf-8"))
+    given = interpolate(file, {"CONSOLE_OIDC_SECRET_FILE": "/srv/secret"})
+    service = given["services"]["console"]
+    assert given["secrets"] == {"console-oidc": {"file": "/srv/secret"}}
+    path = service["environment"]["SIGHTLINE_CONSOLE_OIDC_SECRET_FILE"]
+    assert path == f"/run/secrets/{service['secrets'][0]}"
+    assert (
+        started(interpolate(file, {})["services"]["console"]["environment"])["oidc_secret_file"]
+        is None
+    )
 
 
 @pytest.mark.when("deploy", "docs", "console")

@@ -26,6 +26,7 @@ from sightline.common.v1 import (
 from sightline.gateway.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
+    catalog_service_pb2,
     catalog_service_pb2_grpc,
     detection_service_pb2_grpc,
     recommendation_service_pb2,
@@ -166,6 +167,7 @@ class FakeGateway:
         self.online_report = online_report_pb2.OnlineReport()
         self.exposure_report = exposure_report_pb2.ExposureReport()
         self.experiments = experiments_pb.ListExperimentsResponse()
+        self.rejected_rows = catalog_service_pb2.ListRejectedRowsResponse()
         self.experiment_report = experiments_pb.ExperimentReport()
         self.experiment_units = iter([experiments_pb.ListExperimentUnitsResponse()])
         self.shopper_profile = profile_pb2.ShopperProfile()

@@ -51,6 +51,10 @@ class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
     def __init__(self, gateway: FakeGateway) -> None:
         self._gateway = gateway
 
+    def ListRejectedRows(self, request: Any, context: Any) -> Any:
+        self._gateway.take("ListRejectedRows", request, context)
+        return self._gateway.rejected_rows
+
     def UpsertProducts(self, request: Any, context: Any) -> Any:
         self._gateway.take("UpsertProducts", request, context)
         products = self._gateway.products

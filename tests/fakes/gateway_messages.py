@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from sightline.common.v1 import answer_pb2, photo_pb2, product_pb2
 from sightline.embedder.v1 import embedding_service_pb2, space_pb2
-from sightline.gateway.v1 import detection_service_pb2, recommendation_service_pb2
+from sightline.gateway.v1 import control_pb2, detection_service_pb2, recommendation_service_pb2
 
 
 def status(
@@ -251,4 +251,25 @@ def explanation() -> recommendation_service_pb2.ExplainRecommendationResponse:
         degradations=answer().degradations,
         versions=answer().versions,
         request_id="request-1",
+        product_controls=[
+            pb.ProductControl(
+                control="hero",
+                scene="home",
+                kind=control_pb2.Control.KIND_EXCLUDE,
+                outcome=control_pb2.ControlOutcome.OUTCOME_APPLIED,
+                condition="words: red",
+                filter="brand = Aurora",
+                exposure_count=4,
+                daily_budget=9,
+            )
+        ],
+        place_limits=[
+            pb.PlaceLimit(
+                cause=answer_pb2.Move.CAUSE_BRAND_CAP,
+                value="Aurora",
+                limit=2,
+                place_count=10,
+                product_count=2,
+            )
+        ],
     )

@@ -14,6 +14,7 @@ from sightline.common.v1.vector_pb2 import Vector
 from sightline_core.answer import AnswerOrder, AnswerRecord
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns
+from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.ranking import (
     AnswerRange,
     NominateRequest,
@@ -63,6 +64,9 @@ def _grouped(candidates: FusedCandidates, rows: Sequence[int]) -> dict[int, tupl
     count = len(own.product_ids)
     groups = collapsing.collapse((*products(own, range(count)), *products(columns, rows)))
     return {group.place - count: group.collapsed for group in groups if group.place >= count}
+
+
+NOT_READY = Degradation("rank", DegradationCause.MODEL_NOT_READY, "the promoted model")
 
 
 @dataclass
@@ -173,14 +177,23 @@ class FakeRanker:
     merits: dict[str, float] = field(default_factory=dict)
     """Share of relevance by control."""
     history_token: str = ""
+    models: set[str] = field(default_factory=set)
+    """Models that scenes may pin, which order products the other way round."""
+    loading: int = 0
+    """Number of rankings for which these are not ready yet."""
 
     async def rank(self, order: RankRequest) -> Ranked:
         await self._called("rank", order)
+        pinned, sign = order.model_version in self.models, -1
+        if pinned and self.loading:
+            self.loading -= 1
+        elif pinned:
+            sign = 1
         unseen = self.seen if order.drop_seen else set()
         near, ids = order.candidates.nearest, order.candidates.columns.product_ids
         left = [row for row in order.candidates.order if ids[row] not in self.hidden]
         rows = [row for row in left if ids[row] not in unseen]
-        rows.sort(key=lambda row: -(near[row] or 0.0))
+        rows.sort(key=lambda row: sign * (near[row] or 0.0))
         whole, acted = self._controlled(order, rows)
         if order.record is not None and not self.full:
             versions = order.record.versions._replace(model_version="m1")
@@ -204,6 +217,7 @@ class FakeRanker:
             seen_count=len(left) - len(rows),
             collapsed_count=len(rows) - whole.total,
             model_version="m1",
+            degradations=(NOT_READY,) if pinned and sign < 0 else (),
             work=0.003,
             recorded=order.record is not None and not self.full,
             acted=acted,
@@ -288,7 +302,7 @@ class FakeRanker:
 
     async def has_model(self, catalog_id: str, version: str) -> bool:
         await self._called("has_model", version)
-        return False
+        return version in self.models
 
     async def _called(self, name: str, what: object) -> None:
         self.calls.append((name, what))

@@ -33,6 +33,7 @@ from sightline_core.search import (
     VectorBlend,
 )
 from sightline_core.versions import Freshness, SpaceVersion
+from sightline_rules import categories
 from tests.fakes.gateway_values import SPACE, columns
 
 
@@ -328,7 +329,8 @@ class FakeRetriever:
 
     def _row(self, item: str) -> ProductRow:
         images = [ProductImage(image_id=each) for each in self.photos.get(item, ())]
-        return ProductRow(product_id=item, images=images)
+        path = categories.split(self.paths.get(item, ""))
+        return ProductRow(product_id=item, images=images, category_path=path)
 
     async def photo(self, catalog_id: str, image_id: str) -> bytes:
         await self._called("photo", image_id, AnswerScope())

@@ -1,24 +1,27 @@
 """The demo's page in a real browser."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from examples.wines import catalogue
 from examples.wines.demo import page as demo_page
 from examples.wines.demo.model import Answer, Scene, Shown
-from sightline_client.cli.show import evaluation_page, page, scene_page
+from sightline_client.cli import language
+from sightline_client.cli.show import detected, evaluation_page, page, scene_page
 from sightline_client.convert import from_wire
 from sightline_client.convert.from_wire import evaluation
-from tests.fakes import evaluations, gateway
+from tests import pages
+from tests.fakes import evaluations, gateway, gateway_messages
 from tests.fakes.scenes import BAD, scene_difference
+from tests.pages import OFFLINE
 from tests.tools import tool
 
 pytestmark = pytest.mark.when("client", "docs", "protos")
-
-OFFLINE = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +72,15 @@ def plotted(
     yield from in_browser(chromium, evaluated, request.param)
 
 
-def in_browser(chromium: str, path: Path, colours: str) -> Iterator[tuple[Page, list[str]]]:
-    """Open a page in a phone's view. Yield it with its errors and network requests."""
+def in_browser(
+    chromium: str, path: Path, colours: str, width: int = 390
+) -> Iterator[tuple[Page, list[str]]]:
+    """Open a page, in a phone's view at first. Yield it with its errors and network requests."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", *OFFLINE]
         )
-        tab = browser.new_page(viewport={"width": 390, "height": 800}, color_scheme=colours)
+        tab = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=colours)
         trouble: list[str] = []
         tab.on("console", lambda message: trouble.append(message.text))
         tab.on("pageerror", lambda error: trouble.append(str(error)))
@@ -176,3 +181,75 @@ def test_a_scenes_difference_fits_a_phone_and_runs_nothing_that_a_product_is_cal
         assert max(widths) > 50
         for words in ("2 of", "Exposure", "Château A", "By brand"):
             assert words in (tab.text_content("body") or "")
+
+
+@pytest.fixture(scope="module")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the script of axe."""
+    return pages.axe(tmp_path_factory.mktemp("axe"))
+
+
+def write_shelf(path: Path, side: int, *, known: bool = True) -> None:
+    """Write the page of a square photo with two products of a hostile name and an unknown object;
+    `known` False: with the unknown object alone."""
+    message = gateway_messages.detected()
+    message.products[0].title = BAD
+    message.detections[1].ClearField("heat_map")  # no picture
+    if not known:
+        del message.detections[:2], message.counts[:]
+    file = io.BytesIO()
+    Image.new("RGB", (side, side), (120, 90, 60)).save(file, "JPEG")
+    found = from_wire.detections(message)
+    products = {each.product_id: each for each in found.products}
+    photos = dict.fromkeys(products, file.getvalue())
+    detected.write(path, (f"{BAD}.jpg", file.getvalue()), found, products, photos)
+
+
+@pytest.mark.parametrize("spoken", ["en", "zh"])
+@pytest.mark.parametrize("colours", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_was_found_in_a_photo_stands_beside_it_by_number(
+    chromium: str, axe: str, tmp_path: Path, width: int, colours: str, spoken: str
+) -> None:
+    with language.speaking(spoken):
+        write_shelf(tmp_path / "shelf.html", 1000)
+    for tab, trouble in in_browser(chromium, tmp_path / "shelf.html", colours, width):
+        tab.add_init_script(axe)
+        tab.reload()
+        assert tab.evaluate(pages.SERIOUS) == []
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert tab.locator(".photo text").all_text_contents() == ["1", "2", "3"]
+        assert tab.locator(".found > li.known").count() == 2
+        assert tab.locator(".found > li.unknown").count() == 1
+        seen = tab.eval_on_selector_all("img", "all => all.map(each => each.naturalWidth)")
+        assert min(seen) > 0
+        photo, listed = (tab.locator(each).bounding_box() for each in (".photo", ".found"))
+        assert photo is not None
+        assert listed is not None
+        assert (listed["x"] > photo["x"] + photo["width"]) == (width == 1280)
+        assert (listed["y"] > photo["y"] + photo["height"]) == (width == 390)
+        assert BAD in (tab.text_content("body") or "")
+        tab.locator(".photo a").nth(2).click()
+        assert tab.locator(".found > :target b").inner_text().startswith("3. ")
+        assert trouble == []
+
+
+@pytest.mark.parametrize(("width", "least"), [(390, 340), (1280, 600)])
+def test_a_small_photo_is_shown_large_with_what_to_do_next(
+    chromium: str, axe: str, tmp_path: Path, width: int, least: int
+) -> None:
+    write_shelf(tmp_path / "small.html", 224, known=False)
+    for tab, trouble in in_browser(chromium, tmp_path / "small.html", "light", width):
+        tab.add_init_script(axe)
+        tab.reload()
+        assert tab.evaluate(pages.SERIOUS) == []
+        photo = tab.locator(".photo img").bounding_box()
+        assert photo is not None
+        assert photo["width"] >= least
+        steps = tab.locator(".steps li").all_inner_texts()
+        assert len(steps) == 3
+        assert "only 224 × 224 pixels" in steps[0]
+        assert "--min-probability 0.25" in steps[1]
+        found = tab.locator(".found b").all_inner_texts()
+        assert found == ["1. not in the catalog: nearest is wine-2 (25%)"]
+        assert trouble == []

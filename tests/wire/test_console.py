@@ -3,10 +3,8 @@
 import asyncio
 import io
 import itertools
-import json
+import os
 import re
-import shutil
-import subprocess
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Iterator
@@ -23,9 +21,10 @@ from google.rpc import code_pb2
 from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Locator, Page
 
+from sightline.common.v1 import answer_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
-from tests import npm
+from tests import pages
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status, wine
@@ -38,7 +37,6 @@ pytestmark = [
     pytest.mark.when("client", "console", "protos", "tests/wire"),
 ]
 
-AXE = Path(__file__).parent / "axe"
 SCREENS = {
     "try it": "/",
     "a wrong filter": "/?filter=price+%3C",
@@ -50,10 +48,13 @@ SCREENS = {
     "a shopper": "",
     "models and indexes": "/models",
     "a change": "/models/change?do=promote-model&of=m1",
+    "two models": "/models/compare?after=m1&scene=home",
     "health": "/health",
+    "catalogs": "/catalogs",
     "shelf": "/shelf?scene=home",
     "shelf, with a wrong filter": "/shelf?scene=home&filter=price+%3C",
     "before and after": "",
+    "synonyms": "/synonyms",
     "import": "/import",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
@@ -107,6 +108,12 @@ def gateway() -> Iterator[FakeGateway]:
         values.add(text="Aurora", product_count=7, filter_text='brand = "Aurora"')
         fake.recommendation.no_good_match = True
         fake.online_report = online_report()
+        for number, scene in itertools.product(range(14), ("home", "cart")):
+            day = fake.online_report.days.add(scene=scene, answer_count=9, impression_count=80)
+            day.start_time.FromSeconds(86_400 * number)
+            day.degraded_answer_count, day.click_count, day.impression_estimate = 2, number, 80.0
+            day.degradations.add(cause=answer_pb2.Degradation.CAUSE_STAGE_DEADLINE, answer_count=2)
+            day.revenues.add(currency_code="EUR", amount=1234.5)
         fake.experiments.experiments.add().CopyFrom(ORDER)
         fake.experiment_report = experiment_report(VERDICT.VERDICT_BETTER)
         fake.job_states = fake.job_states[:1]
@@ -184,14 +191,7 @@ async def tab(browser: Browser, address: str, **options: Any) -> AsyncIterator[W
 @pytest.fixture(scope="module")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return the script of axe."""
-    folder = tmp_path_factory.mktemp("axe")
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(AXE / name, folder)
-    npm.tool("npm")
-    subprocess.run(
-        ["npm", "ci"], cwd=folder, env=npm.environment(), check=True, capture_output=True
-    )
-    return (folder / "node_modules/axe-core/axe.min.js").read_text("utf-8")
+    return pages.axe(tmp_path_factory.mktemp("axe"))
 
 
 @pytest.mark.parametrize(("language", "theme"), [*itertools.product(LANGUAGES, ("light", "dark"))])
@@ -215,16 +215,70 @@ async def test_every_screen_is_accessible_and_fits(
             await fits_and_is_accessible(watched.page, name, width)
 
 
+async def test_every_screen_fits_at_twice_its_size(browser: Browser, address: str) -> None:
+    """A browser's zoom of 200% halves the width of a window in CSS pixels."""
+    window = {"width": 1280 // 2, "height": 800 // 2}
+    async with tab(browser, address, viewport=window, device_scale_factor=2) as watched:
+        for name, path in SCREENS.items():
+            await (watched.open(path) if path else BY_FORM[name](watched))
+            wide = await watched.page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= window["width"], name
+            cut = await watched.page.evaluate(CUT)
+            assert not cut, (name, cut)
+
+
+CUT = """[...document.querySelectorAll("main button, main a.button, nav a")]
+.filter((each) => each.checkVisibility() && !each.closest("table")
+  && (each.scrollWidth > each.clientWidth + 1 && getComputedStyle(each).overflowX !== "visible"
+  || each.getBoundingClientRect().right > innerWidth + 1))
+.map((each) => each.outerHTML.slice(0, 120))"""
+"""Buttons whose text is cut, or that are beyond the edge of the window. Tables scroll apart."""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["sign in", "catalogs", "synonyms"])
+async def test_a_page_looks_as_it_did(
+    browser: Browser, address: str, name: str, theme: Any
+) -> None:
+    """RENEW_PICTURES=1 stores what is seen, to be looked at and committed."""
+    async with tab(browser, address, viewport=WINDOW, color_scheme=theme) as watched:
+        await watched.open(SCREENS[name])
+        seen = _small(await watched.page.screenshot())
+        stored = PICTURES / f"{name.replace(' ', '-')}-{theme}.png"
+        if os.environ.get("RENEW_PICTURES"):
+            seen.save(stored)
+        with Image.open(stored) as former:
+            assert _difference(seen, former) < MOST_DIFFERENCE
+        await watched.page.evaluate("document.body.style.fontFamily = 'serif'")
+        serif = _small(await watched.page.screenshot())
+        assert _difference(serif, seen) < MOST_DIFFERENCE  # another font is no other layout
+        await watched.page.evaluate("document.querySelector('link[rel=stylesheet]').remove()")
+        plain = _small(await watched.page.screenshot())
+        assert _difference(plain, seen) > 2 * MOST_DIFFERENCE  # a lost style is seen
+
+
+WINDOW: Any = {"width": 1280, "height": 800}
+PICTURES = Path(__file__).parent / "pictures"
+MOST_DIFFERENCE = 3.0
+"""Mean difference of values from 0 to 255."""
+
+
+def _small(png: bytes) -> Image.Image:
+    """Return a picture in which lines of text are grey: fonts differ between machines."""
+    with Image.open(io.BytesIO(png)) as image:
+        return image.convert("L").resize((160, 100), Image.Resampling.BOX)
+
+
+def _difference(one: Image.Image, other: Image.Image) -> float:
+    pixels = (np.asarray(each, np.float64) for each in (one, other))
+    return float(np.abs(np.subtract(*pixels)).mean())
+
+
 async def fits_and_is_accessible(page: Page, name: str, width: int) -> None:
     """Look at an open page, with axe."""
     assert await page.evaluate("document.documentElement.scrollWidth") <= width, name
-    found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    serious = [
-        (each["id"], [node["html"][:120] for node in each["nodes"]])
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-    ]
-    assert not serious, (name, json.dumps(serious, indent=1))
+    serious = await page.evaluate(pages.SERIOUS)
+    assert not serious, (name, serious)
 
 
 @pytest.mark.parametrize(("language", "theme"), [("en", "dark"), ("zh", "light")])
@@ -290,7 +344,8 @@ async def test_pages_in_chinese_have_no_english_words_of_ours(
     async with tab(browser, address, locale="zh-CN") as watched:
         for path in (
             *("/", "/why", "/shelf?scene=home", "/import"),
-            *("/results", "/shopper", "/models", "/sign-in", "/nowhere"),
+            *("/results", "/shopper", "/models", "/models/compare", "/sign-in", "/nowhere"),
+            *("/catalogs", "/synonyms"),
         ):
             await watched.open(path)
             text = await watched.page.inner_text("body")
@@ -314,6 +369,26 @@ async def test_a_request_is_made_by_keys_alone(
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/why?*")
         assert await page.input_value("#why") == "wine-1"
+
+
+async def test_two_models_are_compared_by_keys_alone_and_without_scripts(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    async with tab(browser, address, java_script_enabled=False) as watched:
+        page = watched.page
+        await watched.open("/models?model=m1")
+        await page.focus("a[href*='/models/compare']")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/models/compare?after=m1")
+        await page.focus("#before")
+        await page.keyboard.press("ArrowDown")
+        await page.focus("button.main")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/models/compare?before=m0&after=m1*")
+        asked = gateway.requests["DiffScene"][-1]
+        assert (asked.current_model_version, asked.model_version) == ("m0", "m1")
+        assert await page.locator("ol.side").count() == 2
+        assert "1 of 7 answers would change" in await page.inner_text("main")
 
 
 async def test_changes_are_made_by_keys_alone(

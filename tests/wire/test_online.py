@@ -14,6 +14,7 @@ from ranker.adapters.model_store import ModelStore
 from ranker.learning.feedback import health
 from ranker.workers.feedback_health import Watch
 from servicekit.keys.keyring import open_keys
+from sightline.common.v1 import answer_pb2
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from sightline.gateway.v1 import user_event_service_pb2
 from sightline.ranker.v1 import answer_service_pb2, event_service_pb2
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.full
 __all__ = ["suite"]
 
 DAYS = 86_400
+MODEL_NOT_READY = answer_pb2.Degradation.CAUSE_MODEL_NOT_READY
 
 
 @dataclass
@@ -97,6 +99,25 @@ async def test_what_an_answer_led_to_is_counted_exactly(shop: Shop) -> None:
     assert report.attribution == pb.AttributionCounts(
         token_count=11, named_count=11, joined_count=11
     )
+    assert not report.days
+    (day,) = (await shop.report(by_day=True)).days
+    assert (day.scene, day.answer_count, day.impression_count) == ("default", 2, 4)
+    assert (day.click_count, day.purchase_count, day.unpriced_count) == (1, 1, 1)
+    assert (day.empty_answer_count, day.degraded_answer_count) == (0, 0)
+
+
+async def test_degraded_answers_are_counted_by_cause(suite: Suite, tmp_path: Path) -> None:
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    (folder / "default.toml").write_text('[ranking]\nmodel = "lfm-0"\n')
+    async with running(ranker_target=suite.target, scenes_folder=folder) as front:
+        shop = Shop(suite, front)
+        answer = await shop.recommend()
+        (day,) = (await shop.report(by_day=True)).days
+    lost = {each.cause for each in answer.degradations}
+    assert MODEL_NOT_READY in lost
+    assert (day.answer_count, day.degraded_answer_count) == (1, 1)
+    assert pb.DegradedAnswers(cause=MODEL_NOT_READY, answer_count=1) in day.degradations
 
 
 async def test_a_foreign_token_joins_nothing_and_is_kept(shop: Shop) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from typer.testing import CliRunner
 
@@ -123,6 +124,23 @@ async def in_arm(front: Front, user: str) -> Any:
             if answer.experiment_arms and not answer.degradations:
                 return answer
             await asyncio.sleep(0.02)
+
+
+async def test_two_models_are_compared_on_the_last_requests(suite: Suite) -> None:
+    first, second = await learned(suite)
+    async with running(ranker_target=suite.target) as front:
+        served = await by(first, lambda: recommended(front, "r-1"))
+        asked = admin_service_pb2.DiffSceneRequest(
+            current_model_version=first, model_version=second
+        )
+        found = await front.admin.DiffScene(asked)
+        gone = admin_service_pb2.DiffSceneRequest(model_version="lfm-0000000000000000")
+        with pytest.raises(grpc.aio.AioRpcError, match="list the models"):
+            await front.admin.DiffScene(gone)
+    assert (found.answer_count, found.anew_count) == (1, 1)
+    assert found.skipped_count == 0, "the second model was loaded for it"
+    assert [(each.before, each.after) for each in found.changes] == [(first, second)]
+    assert served.versions.model_version == first
 
 
 @pytest.mark.full

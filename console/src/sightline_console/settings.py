@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated, TypeAlias
+from urllib.parse import urlsplit
 
 import typer
 
@@ -12,9 +14,12 @@ from sightline_client import SightlineClient
 from sightline_client.cli.base import certificates, options
 from sightline_client.cli.base.option_groups import OptionGroup
 from sightline_client.transport.token import Token
+from sightline_console.screens.provider import CALLBACK
+from sightline_console.web.oidc import Registration
 
 _PUBLIC = re.compile(r"https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?/?")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9\[]([A-Za-z0-9.:\]-]*)/?")
+_ISSUER = re.compile(r"https?://[A-Za-z0-9\[][A-Za-z0-9.:\]-]*(/[A-Za-z0-9._~%/-]*)?")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")
 """A host's name or IPv4 address, without a port."""
 
@@ -29,6 +34,13 @@ def _address(value: str) -> str:
     if not _ADDRESS.fullmatch(value):
         raise typer.BadParameter(f"{value} must be http:// or https:// and a host, without a path")
     return value.rstrip("/")
+
+
+def _issuer(value: str) -> str:
+    parts = urlsplit(value) if _ISSUER.fullmatch(value) else None
+    if parts is None or (parts.scheme == "http" and not _is_loopback(parts.hostname or "")):
+        raise typer.BadParameter(f"{value} must be https://, a host and, if it has one, a path")
+    return value
 
 
 Host: TypeAlias = Annotated[
@@ -73,6 +85,52 @@ HttpAddress: TypeAlias = Annotated[
         parser=_address,
         help="Address of the gateway over HTTP, for the examples that the console shows. The"
         " console does not call it.",
+    ),
+]
+
+Issuer: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        envvar="SIGHTLINE_CONSOLE_OIDC_ISSUER",
+        metavar="URL",
+        parser=_issuer,
+        help="Identity provider (OpenID Connect) at which users sign in, exactly as its discovery"
+        " document names it. Register /sign-in/callback below the console's address there. The"
+        " gateway must take its access tokens.",
+    ),
+]
+OidcClient: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        envvar="SIGHTLINE_CONSOLE_OIDC_CLIENT",
+        metavar="ID",
+        help="Name of the console at the identity provider.",
+    ),
+]
+OidcSecret: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="SIGHTLINE_CONSOLE_OIDC_SECRET_FILE",
+        metavar="FILE",
+        help="File with the console's secret at the identity provider, read at the start. Without"
+        " it the console is a public client.",
+    ),
+]
+OidcScopes: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        envvar="SIGHTLINE_CONSOLE_OIDC_SCOPES",
+        metavar="WORDS",
+        help="Scopes that are asked for; openid is one of them.",
+    ),
+]
+OidcResource: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        envvar="SIGHTLINE_CONSOLE_OIDC_RESOURCE",
+        metavar="URI",
+        help="API for which access tokens are asked for (RFC 8707), where the provider wants it"
+        " named.",
     ),
 ]
 
@@ -123,6 +181,60 @@ class Listening(OptionGroup):
                 " their requests have",
                 param_hint="--host",
             )
+
+    @property
+    def address(self) -> str | None:
+        """Address at which browsers reach the console; None: it is not known."""
+        if self.public_address is None and _is_loopback(self.host) and self.port:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            return f"http://{host}:{self.port}"
+        return self.public_address
+
+
+@dataclass(frozen=True)
+class SigningIn(OptionGroup):
+    """The identity provider, and the console as it knows it."""
+
+    oidc_issuer: Issuer = None
+    oidc_client: OidcClient = None
+    oidc_secret_file: OidcSecret = None
+    oidc_scopes: OidcScopes = "openid"
+    oidc_resource: OidcResource = None
+
+    def registration(self, address: str | None) -> Registration | None:
+        """Return the console as the provider knows it; None: there is no provider. `address`: at
+        which browsers reach the console. Raises BadParameter."""
+        if self.oidc_issuer is None:
+            return None
+        if not self.oidc_client:
+            raise typer.BadParameter("name the console's client id", param_hint="--oidc-client")
+        if "openid" not in self.oidc_scopes.split():
+            raise typer.BadParameter("openid must be one of them", param_hint="--oidc-scopes")
+        if address is None:
+            raise typer.BadParameter(
+                "the provider leads back to one address: name it", param_hint="--public-address"
+            )
+        return Registration(
+            self.oidc_issuer,
+            self.oidc_client,
+            f"{address}{CALLBACK}",
+            self._secret(),
+            self.oidc_scopes,
+            self.oidc_resource or "",
+        )
+
+    def _secret(self) -> str:
+        if self.oidc_secret_file is None:
+            return ""
+        try:
+            secret = self.oidc_secret_file.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            secret = ""
+        if not secret:
+            raise typer.BadParameter(
+                f"{self.oidc_secret_file} holds no secret", param_hint="--oidc-secret-file"
+            )
+        return secret
 
 
 def _is_loopback(host: str) -> bool:

@@ -5,6 +5,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -39,9 +40,15 @@ def main(arguments: Sequence[str]) -> int:
     console = out.make_console()
     since = time.monotonic()
     try:
-        with terminable(), own_suite(lambda line: out.say(console, line, "dim")) as suite:
+        report = partial(out.say, console, style="dim")
+        with terminable(), own_suite(report, with_console=True) as suite:
             story = asyncio.run(_play(console, suite))
             page.write(options.page, lead=story.lead, scenes=story.scenes, photos=story.photos)
+            took = time.monotonic() - since
+            out.say(
+                console, f"The same as a page, with the photos: {options.page.resolve()}", "bold"
+            )
+            out.offer(console, suite.console)
     except KeyboardInterrupt:
         out.say(console, "Interrupted; everything that was started is stopped.", "yellow")
         return 130
@@ -49,9 +56,7 @@ def main(arguments: Sequence[str]) -> int:
         notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
         out.say(console, f"The demo failed: {error}{notes}", "bold red")
         return 1
-    out.say(console, f"The same as a page, with the photos: {options.page.resolve()}", "bold")
-    out.say(console, "To try it yourself in a browser: make up WINES=1, then http://127.0.0.1:8695")
-    out.say(console, f"Done in {time.monotonic() - since:.0f} s; everything is stopped again.")
+    out.say(console, f"Done in {took:.0f} s; everything is stopped again.")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Prints the demo's progress and results."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -43,6 +44,17 @@ def progress(console: Console, what: str, total: int) -> Iterator[Callable[[int,
 def say(console: Console, text: str, style: str = "") -> None:
     """Print a paragraph."""
     console.print(Text(text, style=style))
+
+
+def offer(console: Console, address: str) -> None:
+    """Keep the suite for a browser until Enter is pressed; without a terminal, say how to get one
+    that stays."""
+    if not (console.is_terminal and sys.stdin.isatty()):
+        say(console, "To try it in a browser: make demo on a terminal, or make up WINES=1.")
+        return
+    say(console, f"Try it in a browser: {address}", "bold")
+    say(console, "The suite stops when you press Enter.")
+    sys.stdin.readline()
 
 
 def scene(console: Console, value: Scene) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from lab.cases.detect import Outcome, _miscalibration
+from lab.cases.detect import Outcome, _counted, _miscalibration
 
 
 def outcome(chance: float, right: bool) -> Outcome:
@@ -22,3 +23,9 @@ def test_the_error_is_the_mean_difference_over_all_detections() -> None:
     found = _miscalibration(sure + unsure)
     assert found.value == pytest.approx((0.45 + 0.15) / 2)
     assert found.low < found.value < found.high
+
+
+def test_a_product_counts_once_a_place_and_an_improbable_one_not() -> None:
+    boxes = np.array([(0, 0, 10, 10), (1, 1, 9, 9), (20, 0, 30, 10), (40, 0, 50, 10)], float)
+    found = _counted(boxes, ["a", "a", "a", "b"], [0.9, 0.8, 0.7, 0.4], [0.9] * 4)
+    assert found == {"a": 2}

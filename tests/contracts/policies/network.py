@@ -20,7 +20,7 @@ ENTRANCES = {(name, port) for name in ("gateway", TOGETHER) for port in (8600, 8
 """Services and ports that other namespaces may call, besides metrics."""
 SQL, MILVUS = 5432, 19530
 """Namespaces with the label of stores may be called there, whether or not there are any."""
-OBJECTS = 443
+OBJECTS = HTTPS = 443
 URL = re.compile(r"\w+://([\w.-]+):(\d+)")
 SERVING_HTTP = ("gateway", TOGETHER, "agents", "console")
 """Workloads that answer HTTP from other namespaces."""
@@ -35,6 +35,8 @@ def needs(cluster: Cluster, workload: Workload) -> set[Flow]:
                 found.add((_behind(cluster, workload, "postgres"), SQL))
             elif value.startswith(("s3://", "gs://", "az://")):
                 found.add((OUTSIDE, OBJECTS))
+            elif key.endswith("_OIDC_ISSUER") and value:
+                found.add((OUTSIDE, HTTPS))
             elif not key.endswith("_FILE"):
                 for each in value.split(","):
                     found |= _addresses(cluster, workload, ADDRESS.fullmatch(each))

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from typer.testing import CliRunner, Result
 
+from sightline.common.v1 import answer_pb2
 from sightline_client import SightlineClient
 from sightline_client.cli import app
 from tests.fakes.gateway import FakeGateway
@@ -36,6 +37,21 @@ def test_the_online_report_shows_each_figure_in_words(gateway: FakeGateway) -> N
     assert "DRIFT Red 60%, was 30%" in printed
     shown = json.loads(online(gateway, "--json").stdout)
     assert shown["groups"][0]["clickThrough"]["count"] == "4"
+
+
+def test_days_are_summed_up_by_scene_and_by_day(gateway: FakeGateway) -> None:
+    gateway.online_report = online_report()
+    day = gateway.online_report.days.add(
+        start_time={"seconds": 0}, scene="home", answer_count=8, degraded_answer_count=2
+    )
+    day.impression_count, day.impression_estimate, day.click_count = 50, 100.0, 5
+    day.revenues.add(currency_code="EUR", amount=12.5)
+    day.degradations.add(cause=answer_pb2.Degradation.CAUSE_STAGE_DEADLINE, answer_count=2)
+    printed = flat(online(gateway, "--by-day").stdout)
+    assert gateway.requests["GetOnlineReport"][-1].by_day
+    assert "home 8 0 2 50 5 100.0 0 0.0 125.00 EUR" in printed
+    assert "1970-01-01 00:00:00Z 8 0 2 50" in printed
+    assert "a stage exceeded its share of the deadline 2 25.0%" in printed
 
 
 async def test_the_report_is_plain_values(gateway: FakeGateway) -> None:

@@ -8,6 +8,8 @@ from typer.testing import CliRunner, Result
 
 from sightline_client import Box, F, HeatMapOptions, SightlineClient, Uri
 from sightline_client.cli import app
+from sightline_client.cli.show import detected
+from sightline_client.convert import from_wire
 from tests.fakes.gateway import FakeGateway
 
 
@@ -72,7 +74,51 @@ def test_the_page_draws_a_box_with_a_label_for_each_detection(
     assert 'class="unknown"' in text
     assert "<script>" not in text
     assert "&lt;script&gt; (88%)" in text
-    assert "not in the catalog (25%)" in text
+    assert "not in the catalog: nearest is " in text
+    assert "(25%)" in text
+
+
+def test_a_detection_without_a_product_names_the_nearest_one(gateway: FakeGateway) -> None:
+    found = from_wire.detections(gateway.detected)
+    titles = {"wine-2": "Nebbiolo <b>"}
+    labels = [each.label for each in detected.boxes(found, titles)]
+    assert labels[2] == "not in the catalog: nearest is Nebbiolo <b> (25%)"
+    del gateway.detected.detections[2].alternatives[:]
+    found = from_wire.detections(gateway.detected)
+    assert detected.boxes(found)[2].label == "not in the catalog: no product is near"
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [((224, 224), "only 224 × 224 pixels"), ((1280, 960), ""), (None, "")]
+)
+def test_where_no_product_was_found_the_next_step_is_said(
+    gateway: FakeGateway, size: tuple[int, int] | None, words: str
+) -> None:
+    assert detected.next_steps(from_wire.detections(gateway.detected), size) == []
+    del gateway.detected.detections[:2]
+    steps = detected.next_steps(from_wire.detections(gateway.detected), size)
+    assert any("--min-probability 0.25" in each for each in steps)
+    assert any("sightline products import" in each for each in steps)
+    assert any(words in each for each in steps)
+    assert len(steps) == (3 if words else 2)
+    gateway.detected.detections[0].probability = 0.0625
+    assert not any("0.0" in each for each in steps_of(gateway))
+    gateway.detected.degradations.add(stage="retrieve", substitute="boxes alone")
+    assert steps_of(gateway) == []
+    gateway.detected.Clear()
+    assert steps_of(gateway) == [
+        "Photograph the goods from the front, in even light, and from nearer."
+    ]
+
+
+def steps_of(gateway: FakeGateway) -> list[str]:
+    return detected.next_steps(from_wire.detections(gateway.detected))
+
+
+def test_the_command_says_the_next_step(gateway: FakeGateway, photo: str) -> None:
+    del gateway.detected.detections[:2]
+    shown = " ".join(call(gateway, "detect", photo).stdout.split())
+    assert "accept it with --min-probability 0.25." in shown
 
 
 async def test_heat_maps_are_typed(client: SightlineClient, gateway: FakeGateway) -> None:

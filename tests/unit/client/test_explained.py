@@ -21,6 +21,7 @@ from sightline_client import (
 from sightline_client.cli import app
 from sightline_client.cli.show import explained, page
 from sightline_client.convert import from_wire
+from sightline_client.values.controls import ControlKind, ControlResult
 from tests.fakes import gateway_messages as fakes
 from tests.fakes.gateway import FakeGateway
 
@@ -55,6 +56,21 @@ def test_an_explanation_keeps_every_figure() -> None:
     assert (collaborative.signal, collaborative.similarity) == (None, None)
     assert value.degradations
     assert value.versions.model_version == "m1"
+
+
+def test_an_explanation_has_the_controls_and_limits_that_concern_the_product() -> None:
+    value = explanation(excluded_category_paths=["Wine > Red"])
+    (control,), (limit,) = value.product_controls, value.place_limits
+    assert (control.control, control.kind, control.outcome) == (
+        "hero",
+        ControlKind.EXCLUDE,
+        ControlResult.APPLIED,
+    )
+    assert (limit.cause, limit.value, limit.product_count) == (MoveCause.BRAND_CAP, "Aurora", 2)
+    assert value.excluded_category_paths == ("Wine > Red",)
+    shown = rendered(explained.explanation(value))
+    for text in ("hero home leaves it out yes words: red brand = Aurora 4 / 9", "Aurora 2 10 2"):
+        assert text in shown, shown
 
 
 def test_an_explanation_has_the_lines_of_labels_and_the_photos_that_were_not_read() -> None:

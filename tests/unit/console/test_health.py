@@ -60,6 +60,36 @@ async def test_a_key_of_fewer_roles_sees_what_it_may(web: Browser, gateway: Fake
     assert (await web.open("/health")).status_code == 403
 
 
+async def test_rows_that_open_imports_rejected_are_told_with_their_reason(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    assert "No open import has rejected a row." in (await web.open("/health")).text
+    gateway.rejected_rows.rows.add(
+        import_id="autumn",
+        row_number=1234,
+        product_id='a/"<b>',
+        status=status(code_pb2.INVALID_ARGUMENT, "<i>no title", reason="PRODUCT_INVALID"),
+    )
+    gateway.rejected_rows.rows.add(
+        import_id="אביב", row_number=7, status=status(code_pb2.INVALID_ARGUMENT, "empty id")
+    )
+    page = (await web.open("/health")).text
+    for text in ("autumn", "1,234", "a/&#34;&lt;b&gt;", "&lt;i&gt;no title", "אביב", "empty id"):
+        assert text in page, text
+    assert "No open import" not in page
+    assert gateway.requests["ListRejectedRows"][-1].page_size == 50
+
+
+async def test_a_key_without_the_catalog_role_sees_all_but_rejected_rows(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.after["ListRejectedRows"] = (0, DENIED)
+    page = await web.open("/health")
+    assert page.status_code == 200
+    assert "No problem found." in page.text
+    assert "Your key does not allow this." in page.text
+
+
 async def test_an_empty_catalog_has_a_next_step(web: Browser, gateway: FakeGateway) -> None:
     gateway.status.CopyFrom(admin.GetStatusResponse(products=0))
     page = (await web.open("/health")).text

@@ -12,6 +12,7 @@ import httpx
 import pytest
 from google.rpc import code_pb2
 
+from sightline.common.v1 import product_pb2
 from sightline_console.screens import product_files
 from sightline_console.screens.visit import Console
 from tests.fakes.gateway import FakeGateway
@@ -103,6 +104,84 @@ async def test_foreign_columns_are_proposed_and_chosen(web: Browser, gateway: Fa
     page = await web.open(f"{sent.headers['location']}&{httpx.QueryParams(twice)}")
     assert page.status_code == 400
     assert "two columns are title" in page.text
+
+
+VALUES = (
+    "SKU,Name,Status,Couleur\n"
+    'w1,Barolo,auf dem Weg,"<b>rot"\nw2,Sekt,verfügbar,weiß: hell\nw3,אדום 🍷,auf dem Weg,7\n'
+).encode()
+COLUMNS = {
+    "c:sku": "id",
+    "c:name": "title",
+    "c:status": "available",
+    "c:couleur": "attributes.colour",
+}
+
+
+async def test_values_are_named_and_replaced_in_the_preview_and_the_import(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    at = (await upload(web, VALUES)).headers["location"]
+    page = await web.open(f"{at}&{httpx.QueryParams(COLUMNS)}")
+    assert "Row 1 would be rejected" in page.text
+    names = [html.unescape(each) for each in re.findall(r'name="v:([^"]+)"', page.text)]
+    assert names == [
+        "status:auf dem Weg",
+        "status:verfügbar",
+        "couleur:<b>rot",
+        "couleur:weiß: hell",
+    ]
+    assert page.text.count("not known: choose one") == 1
+    assert "<b>rot" not in page.text
+    meant = {
+        "v:status:auf dem Weg": "preorder",
+        "v:couleur:<b>rot": "red & pink",
+        "v:couleur:weiß: hell": "",
+    }
+    page = await web.open(f"{at}&{httpx.QueryParams({**COLUMNS, **meant})}")
+    assert "would be rejected" not in page.text
+    assert "colour: red &amp; pink" in page.text
+    page = await imported(web, page)
+    assert "3 products stored" in page.text
+    stored = [gateway.products[each] for each in ("w1", "w2", "w3")]
+    assert [each.availability for each in stored] == [
+        product_pb2.AVAILABILITY_PREORDER,
+        product_pb2.AVAILABILITY_IN_STOCK,
+        product_pb2.AVAILABILITY_PREORDER,
+    ]
+    assert stored[0].attributes[0].text == "red & pink"
+    assert stored[1].attributes[0].text == "weiß: hell"
+
+
+async def test_meanings_of_values_stay_for_the_corrected_rows(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    at = (await upload(web, VALUES + b"w4,,auf dem Weg,\n")).headers["location"]
+    chosen = {**COLUMNS, "v:status:auf dem Weg": "preorder"}
+    page = await imported(web, await web.open(f"{at}&{httpx.QueryParams(chosen)}"))
+    assert "1 rows rejected" in page.text
+    rows = "SKU,Name,Status,Couleur\nw4,Cava,auf dem Weg,\n"
+    sent = await web.send("/import", {**hidden(page.text, "edited"), "rows": rows})
+    await imported(web, await web.follow(sent))
+    assert gateway.products["w4"].availability == product_pb2.AVAILABILITY_PREORDER
+
+
+async def test_a_meaning_that_can_not_be_said_is_told(web: Browser) -> None:
+    at = (await upload(web, VALUES)).headers["location"]
+    page = await web.open(f"{at}&{httpx.QueryParams({**COLUMNS, 'v:couleur:<b>rot': 'a=b'})}")
+    assert page.status_code == 400
+    assert "write the value without it" in page.text
+    page = await web.open(f"{at}&{httpx.QueryParams({**COLUMNS, 'v:Gone:x': 'y'})}")
+    assert page.status_code == 400
+
+
+async def test_columns_of_many_values_or_numbers_offer_none(web: Browser) -> None:
+    rows = "".join(f"w{n},Wine,Producer {n},{n}\n" for n in range(20))
+    at = (await upload(web, f"id,title,brand,points\n{rows}".encode())).headers["location"]
+    chosen = {"c:id": "id", "c:title": "title", "c:brand": "brand", "c:points": "attributes.p"}
+    page = await web.open(f"{at}&{httpx.QueryParams(chosen)}")
+    assert page.status_code == 200
+    assert 'name="v:' not in page.text
 
 
 async def test_rejected_rows_are_told_downloaded_corrected_and_sent_again(
@@ -308,6 +387,23 @@ async def test_imports_wait_until_other_files_are_read(console: Console, web: Br
         return "2 rows read" in (await web.follow(sent)).text
 
     await until(ended)
+
+
+async def test_an_import_that_the_suite_is_slow_to_store_lets_other_files_be_read(
+    console: Console, web: Browser, gateway: FakeGateway
+) -> None:
+    page = await looked_at(web, OURS)
+    gateway.first_delay["UpsertProducts"] = 5.0
+    await console.reading.acquire()
+    importing = asyncio.create_task(imported(web, page))
+
+    async def sending() -> bool:
+        return bool(gateway.requests["UpsertProducts"])
+
+    await until(sending)
+    assert not console.reading.locked(), "an import that sends holds a place"
+    console.reading.release()
+    assert "2 products stored" in (await importing).text
 
 
 async def test_corrected_rows_outlive_the_session(web: Browser, gateway: FakeGateway) -> None:

@@ -12,6 +12,7 @@ from sightline.retriever.v1 import index_service_pb2 as index
 from sightline_console.screens.changes import CHANGES
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import FITTED, status
+from tests.fakes.scenes import scene_difference
 from tests.unit.console.conftest import Browser
 
 DENIED = status(code_pb2.PERMISSION_DENIED, "needs the role models", reason="ROLE_MISSING")
@@ -174,3 +175,52 @@ async def test_a_change_without_the_token_of_the_form(web: Browser, gateway: Fak
     sent = await web.web.post("/models/change", data={"do": "demote-model"}, headers=headers)
     assert sent.status_code == 403
     assert not gateway.requests["DemoteModel"]
+
+
+async def test_two_models_are_compared_on_the_last_requests(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.scene_diff = scene_difference()
+    page = (await web.open("/models?model=m1")).text
+    assert 'href="/models/compare?after=m1"' in page
+    page = (await web.open("/models/compare")).text
+    assert "DiffScene" not in gateway.requests
+    assert '<option value="m0">m0 (it serves)</option>' in page
+    page = (await web.open("/models/compare?before=m0&after=m1&scene=home")).text
+    (asked,) = gateway.requests["DiffScene"]
+    assert (asked.scene, asked.current_model_version, asked.model_version) == ("home", "m0", "m1")
+    assert "2 of 4 answers would change" in page
+    first, second = page.partition("Request 1")[2].split('<ol class="side">')[1:3]
+    assert first.index("p1") < first.index("p2")
+    assert "&lt;script&gt;" in second
+    assert "<script>alert" not in page
+    assert page.index("<h4>m0</h4>") < page.index("<h4>m1</h4>")
+
+
+@pytest.mark.parametrize("query", ["before=m1&after=m1", "after=m0"])
+async def test_one_model_is_not_compared_with_itself(
+    web: Browser, gateway: FakeGateway, query: str
+) -> None:
+    page = await web.open(f"/models/compare?{query}")
+    assert page.status_code == 400
+    assert "Choose two different models." in page.text
+    assert not gateway.requests["DiffScene"]
+
+
+@pytest.mark.parametrize(
+    ("skipped", "text"),
+    [(0, "no request to this scene in the last hour"), (3, "load the page again in a minute")],
+)
+async def test_a_comparison_without_answers_says_why(
+    web: Browser, gateway: FakeGateway, skipped: int, text: str
+) -> None:
+    gateway.scene_diff.Clear()
+    gateway.scene_diff.skipped_count = skipped
+    assert text in (await web.open("/models/compare?after=m1")).text
+
+
+async def test_a_model_that_is_gone_is_told_on_the_page(web: Browser, gateway: FakeGateway) -> None:
+    gateway.fail("DiffScene", status(code_pb2.INVALID_ARGUMENT, "model_version: is no model"))
+    page = await web.open("/models/compare?after=gone")
+    assert page.status_code == 200
+    assert "is no model" in page.text

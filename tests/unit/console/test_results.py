@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from google.rpc import code_pb2
 
+from sightline.common.v1 import answer_pb2
 from sightline.ranker.v1 import experiment_service_pb2 as experiments
 from sightline.ranker.v1 import online_report_pb2 as pb
 from tests.fakes.gateway import FakeGateway
@@ -16,15 +17,16 @@ from tests.unit.console.conftest import Browser
 DENIED = status(code_pb2.PERMISSION_DENIED, "needs the role models", reason="ROLE_MISSING")
 
 
-def group(scene: str, answers: int, shown: int, clicks: int, arm: str = "") -> pb.OnlineGroup:
-    return pb.OnlineGroup(
-        scene=scene,
-        arm=arm,
-        answer_count=answers,
-        impression_count=shown,
-        click_through=pb.Rate(count=clicks),
-        conversion=pb.Rate(count=1),
-    )
+DAY = 86_400
+DEADLINE, RANKER = (
+    answer_pb2.Degradation.CAUSE_STAGE_DEADLINE,
+    answer_pb2.Degradation.CAUSE_RANKER_UNAVAILABLE,
+)
+
+
+def day(scene: str, number: int, **counts: Any) -> pb.OnlineDay:
+    """Return what was counted on a day after the first one."""
+    return pb.OnlineDay(scene=scene, start_time={"seconds": 1_760_000_000 + DAY * number}, **counts)
 
 
 def rows(page: str, heading: str) -> list[list[str]]:
@@ -34,43 +36,52 @@ def rows(page: str, heading: str) -> list[list[str]]:
 
 
 @pytest.fixture
-def week(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the report of N days have N times as many clicks in one of the scenes. Request it before
-    the gateway, which keeps the methods that it finds."""
-
-    def get(admin: Any, request: Any, context: Any) -> pb.OnlineReport:
-        admin._gateway.take("GetOnlineReport", request, context)
-        days = request.days
-        return pb.OnlineReport(
-            groups=[
-                group("home", 2 * days, 20 * days, days),
-                group("home", 1, 0, 0, "blue"),
-                group("", 7, 100, 50),
-            ]
-        )
-
-    monkeypatch.setattr("tests.fakes.gateway_admin.Admin.GetOnlineReport", get)
+def week(gateway: FakeGateway) -> pb.OnlineReport:
+    """Let the report have two scenes and 20 days."""
+    shown = {"answer_count": 4, "impression_count": 40, "impression_estimate": 80.0}
+    euros = [pb.OnlineRevenue(currency_code="EUR", amount=20.0)]
+    days = [day("home", n, click_count=n, revenues=euros, **shown) for n in range(20)]
+    days[3].degraded_answer_count, days[3].empty_answer_count = 2, 1
+    for cause, count in ((DEADLINE, 2), (RANKER, 1)):
+        days[3].degradations.add(cause=cause, answer_count=count)
+    dollars = [pb.OnlineRevenue(currency_code="USD", amount=1.0)]
+    days.append(day("", 19, click_count=5, purchase_count=3, unpriced_count=2, **shown))
+    days[-1].revenues.extend([*euros, *dollars])
+    gateway.online_report = pb.OnlineReport(days=days)
+    return gateway.online_report
 
 
-async def test_scenes_are_counted_over_their_models_and_arms(week: None, web: Browser) -> None:
-    page = (await web.open("/results")).text
-    without, home = rows(page, "By scene")
-    assert home == ["home", "15", "140", "7", "50.0", "2", "14.3"]
-    assert without[:4] == ["–", "7", "100", "50"]
-
-
-async def test_a_day_is_what_a_longer_period_has_more(
-    week: None, web: Browser, gateway: FakeGateway
+async def test_scenes_are_counted_over_their_days(
+    week: pb.OnlineReport, web: Browser, gateway: FakeGateway
 ) -> None:
     page = (await web.open("/results?days=28")).text
-    assert {each.days for each in gateway.requests["GetOnlineReport"]} == {*range(1, 8), 28}
+    (asked,) = gateway.requests["GetOnlineReport"]
+    assert (asked.days, asked.by_day) == (28, True)
+    without, home = rows(page, "By scene")
+    assert home == ["home", "80", "1", "2", "800", "190", "237.5", "0", "0.0", "250.00 EUR"]
+    assert without == [
+        *("–", "4", "0", "0", "40", "5", "125.0", "3", "75.0", "250.00 EUR · 12.50 USD"),
+    ]
+    assert "2 pieces were bought without a price" in page
+
+
+async def test_degraded_answers_are_counted_by_cause(week: pb.OnlineReport, web: Browser) -> None:
+    page = (await web.open("/results")).text
+    told = page.partition("degraded because")[2].partition("</table>")[0]
+    cells = re.findall("<bdi>(.*?)</bdi>", told)
+    assert cells[0] == "a stage exceeded its share of the deadline"
+    assert cells[1:3] == ["2", "2.4%"]
+    assert cells[4:] == ["1", "1.2%"]
+
+
+async def test_each_day_is_drawn_and_has_a_line(week: pb.OnlineReport, web: Browser) -> None:
+    page = (await web.open("/results?days=28")).text
     days = rows(page, "By day")
-    assert len(days) == 7
-    assert [each[3] for each in days] == ["1"] * 6 + ["51"], (
-        "groups that no day adds to belong to the newest one"
-    )
-    assert page.count("<rect x=") == 7
+    assert [each[5] for each in days] == [*map(str, range(19)), "24"]
+    assert days[-1][0].startswith("2025-10-28")
+    assert page.count("<rect x=") == 14, "the last ones"
     assert 'height="42.0"' in page
+    assert page.count("By day: scene home</summary>") == 1
 
 
 async def test_without_answers_the_page_says_what_to_send(web: Browser) -> None:
@@ -123,7 +134,7 @@ async def test_without_a_gateway_there_is_one_error(web: Browser, gateway: FakeG
 
 
 async def test_names_are_no_markup(web: Browser, gateway: FakeGateway) -> None:
-    gateway.online_report = pb.OnlineReport(groups=[group("<b>x</b>", 1, 1, 1)])
+    gateway.online_report = pb.OnlineReport(days=[day("<b>x</b>", 0, answer_count=1)])
     page = (await web.open("/results")).text
     assert "<b>x</b>" not in page
     assert "&lt;b&gt;x" in page

@@ -88,6 +88,30 @@ def test_steps_before_the_lost_one_are_passed_and_later_ones_unknown(value: Prod
     )
 
 
+async def test_the_control_that_excluded_a_product_is_named(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    found = outcome(gateway, "EXCLUDED_BY_CONTROL")
+    page = (await web.open("/why?why=wine-2&scene=home")).text
+    assert "Remove the control “hero” of scene home." in page
+    rules = page.partition("Controls and limits that concern it")[2]
+    for text in ("leaves it out", "words: red", "brand = Aurora", "4 / 9"):
+        assert text in rules, text
+    for text in ("limit of products per brand", "Aurora"):
+        assert text in rules, text
+    found.product_controls[0].scene = ""
+    page = (await web.open("/why?why=wine-2")).text
+    assert "Leave the control “hero” out of the request." in page
+
+
+async def test_the_scenes_categories_that_a_product_fails_are_named(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    outcome(gateway, "FILTERED").excluded_category_paths.append("Wine > Red")
+    page = html.unescape((await web.open("/why?why=wine-2&filter=price+%3C+3+EUR")).text)
+    assert "leaves out the categories of what the request is about: Wine > Red." in page
+
+
 async def test_what_becomes_of_a_product_without_the_filter_is_asked(
     web: Browser, gateway: FakeGateway
 ) -> None:

@@ -464,7 +464,12 @@ class SyncAdminServiceCalls(SyncConnected):
         )
 
     def online_report(
-        self, *, days: int = 7, conversion_days: int = 7, timeout: float | None = None
+        self,
+        *,
+        days: int = 7,
+        conversion_days: int = 7,
+        by_day: bool = False,
+        timeout: float | None = None,
     ) -> OnlineReport:
         """Return how shoppers responded to answers: click-through, conversion and hide rate by
         model version, scene and arm, off-policy estimates, and drift. Based on attributed events.
@@ -476,9 +481,13 @@ class SyncAdminServiceCalls(SyncConnected):
             conversion_days: Number of days in which a purchase counts, after a click or,
                 without a click, after an impression: 1 to 90. For more recent answers, further
                 purchases may follow.
+            by_day: If true, the report has ``days``. Default: False, as it takes about twice
+                the time.
         """
         return self._loop.run(
-            self._client.online_report(days=days, conversion_days=conversion_days, timeout=timeout)
+            self._client.online_report(
+                days=days, conversion_days=conversion_days, by_day=by_day, timeout=timeout
+            )
         )
 
     def exposure_report(
@@ -1209,6 +1218,8 @@ class SyncAdminServiceCalls(SyncConnected):
         answer_count: int = 0,
         since: datetime | None = None,
         place_count: int = 0,
+        model_version: str = "",
+        current_model_version: str = "",
         timeout: float | None = None,
     ) -> SceneDiff:
         """Compare a scene with a changed one: answers the last requests to the scene by both, and
@@ -1225,6 +1236,13 @@ class SyncAdminServiceCalls(SyncConnected):
             since: Earliest time at which the answers were served (UTC). If None, no lower
                 bound.
             place_count: Number of first places to compare, 1 to 200. Default: 20.
+            model_version: Ranking model of the changed scene, in place of that of its file, up
+                to 64 characters. If empty, that of the file. With this or
+                ``current_model_version``, recent requests alone are compared: what is recorded of
+                an answer does not show how another model would rank it. Loading a model may take 30
+                s; requests that lack it then are skipped.
+            current_model_version: Ranking model of the scene before the change, up to 64
+                characters. If empty, that in use.
 
         Raises:
             NotFound: SCENE_NOT_FOUND.
@@ -1238,6 +1256,8 @@ class SyncAdminServiceCalls(SyncConnected):
                 answer_count=answer_count,
                 since=since,
                 place_count=place_count,
+                model_version=model_version,
+                current_model_version=current_model_version,
                 timeout=timeout,
             )
         )

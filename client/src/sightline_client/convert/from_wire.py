@@ -109,6 +109,8 @@ from sightline_client.values.explanations import (
     Explanation,
     FilterRejection,
     HeatMap,
+    PlaceLimit,
+    ProductControl,
 )
 from sightline_client.values.facets import Facet, FacetValue
 from sightline_client.values.fairness import ExposureGroup, ExposureReport, ShopperOpportunity
@@ -122,11 +124,14 @@ from sightline_client.values.inspection import (
 from sightline_client.values.money import Money
 from sightline_client.values.online import (
     AttributionCounts,
+    DegradedAnswers,
     DriftItem,
     Estimate,
     FeedbackHealth,
+    OnlineDay,
     OnlineGroup,
     OnlineReport,
+    OnlineRevenue,
     PolicyEstimate,
     Rate,
 )
@@ -248,6 +253,8 @@ effect_interval = reader(EffectInterval, ranker_experiment_service_pb2.EffectInt
 experiment_unit = reader(ExperimentUnit, ranker_experiment_service_pb2.ExperimentUnit)
 filter_rejection = reader(FilterRejection, gateway_recommendation_service_pb2.FilterRejection)
 heat_map = reader(HeatMap, gateway_recommendation_service_pb2.DrawHeatMapResponse)
+product_control = reader(ProductControl, gateway_recommendation_service_pb2.ProductControl)
+place_limit = reader(PlaceLimit, gateway_recommendation_service_pb2.PlaceLimit)
 branch_verdict = reader(BranchVerdict, gateway_recommendation_service_pb2.BranchVerdict)
 facet_value = reader(FacetValue, common_facet_pb2.FacetValue, filter=special.filter_)
 exposure_group = reader(ExposureGroup, ranker_exposure_report_pb2.ExposureGroup)
@@ -257,6 +264,8 @@ rate = reader(Rate, ranker_online_report_pb2.Rate)
 attribution_counts = reader(AttributionCounts, ranker_online_report_pb2.AttributionCounts)
 estimate = reader(Estimate, ranker_online_report_pb2.Estimate)
 drift_item = reader(DriftItem, ranker_online_report_pb2.DriftItem)
+degraded_answers = reader(DegradedAnswers, ranker_online_report_pb2.DegradedAnswers)
+online_revenue = reader(OnlineRevenue, ranker_online_report_pb2.OnlineRevenue)
 metric = reader(Metric, ranker_model_service_pb2.ModelMetric)
 index_parameters = reader(IndexParameters, retriever_index_service_pb2.IndexParameters)
 audit_entry = reader(AuditEntry, common_audit_service_pb2.AuditEntry, catalog="catalog_id")
@@ -343,6 +352,7 @@ reference_evaluation = reader(
 anomalous_part = reader(AnomalousPart, embedder_inspection_service_pb2.AnomalousPart)
 online_group = reader(OnlineGroup, ranker_online_report_pb2.OnlineGroup)
 policy_estimate = reader(PolicyEstimate, ranker_online_report_pb2.PolicyEstimate)
+online_day = reader(OnlineDay, ranker_online_report_pb2.OnlineDay)
 audit_page = reader(AuditPage, common_audit_service_pb2.ReadAuditChainResponse)
 audit_drop = reader(AuditDrop, common_audit_service_pb2.DropAuditEntriesResponse)
 backup = reader(Backup, retriever_backup_service_pb2.Backup, catalog="catalog_id", error="status")

@@ -10,6 +10,7 @@ from collections.abc import (
     Iterator,
     Sequence,
 )
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
@@ -159,9 +160,14 @@ def import_products(
     return Batches(_batches(decided), partial(write_batches.stored, report=ImportReport))
 
 
-async def read_ahead(items: Iterator[T], weight: Callable[[T], int]) -> AsyncGenerator[T, None]:
+async def read_ahead(
+    items: Iterator[T],
+    weight: Callable[[T], int],
+    place: AbstractAsyncContextManager[object] | None = None,
+) -> AsyncGenerator[T, None]:
     """Yield the items of a blocking source, which a thread reads: up to 64, or 8 MiB by ``weight``,
-    at a time."""
+    at a time. ``place``: is held while the thread reads, and not while items are used."""
+    reading = place or nullcontext()
 
     def take() -> list[T]:
         taken: list[T] = []
@@ -173,7 +179,11 @@ async def read_ahead(items: Iterator[T], weight: Callable[[T], int]) -> AsyncGen
                 break
         return taken
 
-    while chunk := await in_thread(take):
+    while True:
+        async with reading:
+            chunk = await in_thread(take)
+        if not chunk:
+            return
         for item in chunk:
             yield item
 

@@ -7,9 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sightline_client.values.answers import Degradation, Move, Reason, ScorePart, Versions
+from sightline_client.values.answers import (
+    Degradation,
+    Move,
+    MoveCause,
+    Reason,
+    ScorePart,
+    Versions,
+)
 from sightline_client.values.catalog import Product
-from sightline_client.values.controls import ControlOutcome
+from sightline_client.values.controls import ControlKind, ControlOutcome, ControlResult
 from sightline_client.values.signals import LabelLine
 
 
@@ -100,6 +107,48 @@ class HeatMap:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductControl:
+    """A control that selects the explained product."""
+
+    control: str
+    """Name of the control: that of its entry in the scene's file."""
+    scene: str
+    """Scene that defines the control. Empty if the request does."""
+    kind: ControlKind
+    """Action."""
+    outcome: ControlResult
+    """APPLIED: the control applies to the request. Otherwise why it does not: UNMET, NOT_YET, ENDED
+    or OUT_OF_BUDGET."""
+    condition: str
+    """Requests that the control applies to: "words: red; markets: de". Empty: all."""
+    filter: str
+    """Filter that selects products, in the syntax of the command line. Empty: it names them by
+    their ids."""
+    exposure_count: int
+    """Number of today's first pages (UTC) on which the control had an effect, from 0. 0 without a
+    daily budget."""
+    daily_budget: int
+    """Maximum number of these pages a day, up to 1e12. 0: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceLimit:
+    """A limit of products of one brand or category among the first places."""
+
+    cause: MoveCause
+    """What is limited: BRAND_CAP or CATEGORY_CAP."""
+    value: str
+    """Brand, or written path of the category ("Wine > Red")."""
+    limit: int
+    """Maximum number of its products, 1 to 200."""
+    place_count: int
+    """Number of first places that the limit applies to, 1 to 200."""
+    product_count: int
+    """Number of its products in these places, from 0: at ``limit``, further products are moved
+    down. Products that controls pin or that have no other product after them may exceed it."""
+
+
+@dataclass(frozen=True, slots=True)
 class BranchVerdict:
     """Position of a product in one branch's list."""
 
@@ -161,3 +210,14 @@ class Explanation:
     control_outcomes: tuple[ControlOutcome, ...] = ()
     """Controls of the request and its scene that do not apply to the request, and why. Empty if all
     apply."""
+    product_controls: tuple[ProductControl, ...] = ()
+    """Controls of the request, then of its scene, that select the product by its id or a filter, up
+    to 100, whether they apply to the request or not: those that exclude or move it. Empty if none
+    does, or the product is not found."""
+    place_limits: tuple[PlaceLimit, ...] = ()
+    """Limits of the scene for products of the product's brand and categories, up to 9. Empty if the
+    scene has none, or the product was not ranked."""
+    excluded_category_paths: tuple[str, ...] = ()
+    """With FILTERED: categories of the request's anchors that the scene excludes
+    (``other_categories``) and that the product is in or below, as written paths ("Wine > Red").
+    Empty if another condition decides."""

@@ -87,6 +87,8 @@ from sightline_client.values.explanations import ExplainedScore as ExplainedScor
 from sightline_client.values.explanations import Explanation as Explanation
 from sightline_client.values.explanations import FilterRejection as FilterRejection
 from sightline_client.values.explanations import HeatMap as HeatMap
+from sightline_client.values.explanations import PlaceLimit as PlaceLimit
+from sightline_client.values.explanations import ProductControl as ProductControl
 from sightline_client.values.explanations import ProductOutcome as ProductOutcome
 from sightline_client.values.facets import Facet as Facet
 from sightline_client.values.facets import FacetValue as FacetValue
@@ -103,11 +105,14 @@ from sightline_client.values.inspection import ReferenceState as ReferenceState
 from sightline_client.values.inspection import ReferenceVerdict as ReferenceVerdict
 from sightline_client.values.inspection import VerdictDoubt as VerdictDoubt
 from sightline_client.values.online import AttributionCounts as AttributionCounts
+from sightline_client.values.online import DegradedAnswers as DegradedAnswers
 from sightline_client.values.online import DriftItem as DriftItem
 from sightline_client.values.online import Estimate as Estimate
 from sightline_client.values.online import FeedbackHealth as FeedbackHealth
+from sightline_client.values.online import OnlineDay as OnlineDay
 from sightline_client.values.online import OnlineGroup as OnlineGroup
 from sightline_client.values.online import OnlineReport as OnlineReport
+from sightline_client.values.online import OnlineRevenue as OnlineRevenue
 from sightline_client.values.online import PolicyEstimate as PolicyEstimate
 from sightline_client.values.online import Rate as Rate
 from sightline_client.values.operations import AuditDrop as AuditDrop

@@ -6,6 +6,8 @@ Made from the contract by client/generator: change that or its tables, and run `
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sightline_client.values.answers import Cause
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -72,6 +74,26 @@ class DriftItem:
 
 
 @dataclass(frozen=True, slots=True)
+class DegradedAnswers:
+    """Degraded answers of one cause."""
+
+    cause: Cause
+    answer_count: int
+    """Number of answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineRevenue:
+    """Revenue in one currency."""
+
+    currency_code: str
+    """ISO 4217 code."""
+    amount: float
+    """Sum of price × pieces, in units of the currency, estimated for all products shown if
+    impressions are sampled."""
+
+
+@dataclass(frozen=True, slots=True)
 class OnlineGroup:
     """Answers of one model version, scene and arm. Each product of an answer counts once, even if
     several impressions, clicks, purchases or hides were reported. An answer with several arms
@@ -135,6 +157,44 @@ class PolicyEstimate:
 
 
 @dataclass(frozen=True, slots=True)
+class OnlineDay:
+    """Answers of one scene that were served on one day of the report. Each product of an answer
+    counts once, even if several impressions, clicks or purchases were reported; an answer with
+    several arms counts once."""
+
+    start_time: datetime
+    """Start of the day, inclusive (UTC). A day is 24 hours; the first one begins with the
+    report."""
+    scene: str
+    """Name of the scene."""
+    answer_count: int
+    """Number of answers served."""
+    empty_answer_count: int
+    """Number of answers without products. Records of earlier releases, which do not tell it, are
+    not counted."""
+    degraded_answer_count: int
+    """Number of answers with a degradation that was known when their order was recorded. Records of
+    earlier releases, which do not tell it, are not counted."""
+    degradations: tuple[DegradedAnswers, ...]
+    """Number of these by cause, sorted by cause. An answer with several causes counts in each."""
+    impression_count: int
+    """Number of products of answers with a reported impression."""
+    impression_estimate: float
+    """Number of products shown, estimated from the sampled impressions (RANKER_IMPRESSION_SHARE):
+    ``impression_count``, if all are stored."""
+    click_count: int
+    """Number of products with an impression that were clicked."""
+    purchase_count: int
+    """Number of products with an impression that were bought within the window."""
+    revenues: tuple[OnlineRevenue, ...]
+    """What purchases of these products within the window brought, by currency, sorted by code.
+    Divided by ``impression_estimate``, it is the revenue of a product shown. Empty if no purchase
+    has a price."""
+    unpriced_count: int
+    """Number of pieces bought without a price in their events: they count 0 in ``revenues``."""
+
+
+@dataclass(frozen=True, slots=True)
 class FeedbackHealth:
     """Off-policy estimates and drift, computed periodically by the worker."""
 
@@ -167,3 +227,6 @@ class OnlineReport:
     health: FeedbackHealth | None
     """Newest off-policy estimates and drift. None until a worker has computed them, which it does
     every RANKER_HEALTH_SECONDS."""
+    days: tuple[OnlineDay, ...]
+    """Results for each day and scene that has answers, sorted by start and name. Empty without
+    ``by_day``."""

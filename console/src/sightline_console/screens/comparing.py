@@ -97,7 +97,7 @@ async def show(visit: Visit) -> Response:
         pairs=pairs,
         difference=difference,
         problem=problem,
-        recent=await _recent(visit, difference),
+        recent=await recent(visit, difference),
         words=scenes,
     )
 
@@ -185,7 +185,7 @@ async def _diff(visit: Visit, held: Steered) -> tuple[SceneDiff | None, str]:
     return found, ""
 
 
-async def _recent(visit: Visit, found: SceneDiff | None) -> list[Pair]:
+async def recent(visit: Visit, found: SceneDiff | None) -> list[Pair]:
     """Return the requests whose answers change most, with their products."""
     answers = found.answers[:MOST_SHOPPERS] if found else ()
     ids = [

@@ -13,28 +13,32 @@ from sightline_client.cli.language import _, pgettext
 from sightline_client.cli.show import tables
 from sightline_client.cli.show.grids import grid
 from sightline_client.cli.show.value_tables import written
-from sightline_client.values.operations import Model, Status
+from sightline_client.files.rejected import problem
+from sightline_client.values.operations import Model, RejectedRow, Status
 from sightline_client.version import VERSION
 from sightline_console.pages.blocks import Block, Line, blocks
 from sightline_console.screens.sections import section
 from sightline_console.screens.visit import Visit
 
 PATH = "/health"
+REJECTED_ROWS = 50
+"""Maximum number of rejected rows that are shown."""
 
 
 async def show(visit: Visit) -> Response:
     """Show the state of the suite."""
     client = visit.client
-    status, trained, tests, quota = await asyncio.gather(
+    status, trained, tests, quota, rejected = await asyncio.gather(
         client.status(),
         section(_trained(client)),
         section(client.list_experiments()),
         section(_quota(client)),
+        section(_rejected(client)),
     )
-    problem = tests.found.problem if tests.found else ""
+    invalid = tests.found.problem if tests.found else ""
     found = [
         *doctor.findings(status, ""),
-        *_of_experiments(problem),
+        *_of_experiments(invalid),
         *(_of_models(*trained.found) if trained.found else ()),
     ]
     return visit.page(
@@ -45,6 +49,7 @@ async def show(visit: Visit) -> Response:
         index=blocks(tables.catalog(status)),
         versions=_versions(status),
         quota=quota,
+        rejected=rejected,
     )
 
 
@@ -57,10 +62,10 @@ def _of_models(models: Sequence[Model], training: datetime | None) -> Iterator[F
     yield from doctor.of_events(models)
 
 
-def _of_experiments(problem: str) -> Iterator[Finding]:
-    if problem:
+def _of_experiments(invalid: str) -> Iterator[Finding]:
+    if invalid:
         yield Finding(
-            _("experiment file rejected: {problem}", problem=problem),
+            _("experiment file rejected: {problem}", problem=invalid),
             _("correct the file; the experiments before it stay in use"),
         )
 
@@ -104,3 +109,21 @@ async def _quota(client: SightlineClient) -> list[Block]:
         share=catalog.quota_share or 1,
     )
     return [Line(text)]
+
+
+async def _rejected(client: SightlineClient) -> list[Block]:
+    """Return the newest rows that open imports rejected."""
+    rows = await client.rejected_rows(top=REJECTED_ROWS)
+    if not rows:
+        return [Line(_("No open import has rejected a row."))]
+    number = _("row")
+    columns = (_("import"), number, _("product"), _("problem"))
+    cells = (
+        (each.import_id, f"{each.row_number:,}", each.product_id or "–", _problem(each))
+        for each in rows
+    )
+    return blocks(grid(columns, cells, right=(number,)))
+
+
+def _problem(row: RejectedRow) -> str:
+    return problem(row.error) if row.error else "–"

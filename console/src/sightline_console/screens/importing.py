@@ -39,7 +39,8 @@ class _Upload:
         columns = self.chosen.columns or {}
         named = [(f"c:{theirs}", ours or NOT) for theirs, ours in columns.items()]
         about = [("file", self.file_id), ("name", self.name), ("currency", self.chosen.currency)]
-        return address(path, [*about, *named])
+        meant = [(f"v:{value}", meaning) for value, meaning in self.chosen.values.items()]
+        return address(path, [*about, *named, *meant])
 
 
 async def show(visit: Visit) -> Response:
@@ -70,14 +71,16 @@ async def _previewed(visit: Visit, upload: _Upload) -> product_files.Preview:
 
 
 def _upload(given: Mapping[str, str]) -> _Upload:
-    """Return the file of a form or an address, with its columns `c:NAME`."""
+    """Return the file of an address, with its columns `c:NAME` and values `v:COLUMN:VALUE`."""
     columns = {
         key[2:]: "" if value == NOT else value for key, value in given.items() if key[:2] == "c:"
     }
+    values = {key[2:]: each.strip() for key, each in given.items() if key[:2] == "v:"}
+    meant = {value: meaning for value, meaning in values.items() if meaning}
     return _Upload(
         given.get("file", ""),
         given.get("name", ""),
-        Chosen(columns or None, given.get("currency", "").strip().upper()),
+        Chosen(columns or None, given.get("currency", "").strip().upper(), meant),
     )
 
 
@@ -111,6 +114,7 @@ def _columns(
         found=found,
         columns=found.columns,
         held=json.dumps(dict(found.columns)),
+        meant=json.dumps(dict(upload.chosen.values)),
         nothing=NOT,
         products=products_,
         problems=problems,
@@ -155,8 +159,7 @@ async def _begin(visit: Visit, fields: Mapping[str, str]) -> Response:
 
     async def work() -> None:
         try:
-            async with visit.console.reading:
-                await product_files.bring(visit.client, content, progress)
+            await product_files.bring(visit.client, content, progress, visit.console.reading)
         except SightlineError as error:
             progress.problem = text_of(error)
         finally:
@@ -170,13 +173,16 @@ async def _begin(visit: Visit, fields: Mapping[str, str]) -> Response:
 
 
 def _chosen(fields: Mapping[str, str]) -> Chosen:
-    """Return the columns of a form, which has them as one field: there may be many."""
+    """Return the columns and values of a form, which has them as two fields: there may be many."""
+    columns, values = (_pairs(fields.get(name) or "{}") for name in ("columns", "values"))
+    return Chosen(columns or None, fields.get("currency", ""), values)
+
+
+def _pairs(text: str) -> dict[str, str]:
     try:
-        held = json.loads(fields.get("columns") or "{}")
-        columns = {str(theirs): str(ours) for theirs, ours in held.items()}
+        return {str(theirs): str(ours) for theirs, ours in json.loads(text).items()}
     except (ValueError, AttributeError, RecursionError):
         raise forms.FormRejected(400, _("The form can't be read.")) from None
-    return Chosen(columns or None, fields.get("currency", ""))
 
 
 async def follow(visit: Visit) -> Response:
@@ -192,7 +198,8 @@ async def follow(visit: Visit) -> Response:
     except UnicodeDecodeError:
         text = ""
     columns = json.dumps(dict(found.chosen.columns or {}))
-    return visit.page("import_run", found=found, rows=text, columns=columns)
+    values = json.dumps(dict(found.chosen.values))
+    return visit.page("import_run", found=found, rows=text, columns=columns, values=values)
 
 
 async def rejected(visit: Visit) -> Response:

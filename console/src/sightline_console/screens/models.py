@@ -20,7 +20,7 @@ from sightline_client.cli.show.evaluation_page import Plot
 from sightline_client.values.operations import Generation, GenerationState, Job, Model
 from sightline_client.values.spaces import Space, SpaceState
 from sightline_console.pages.blocks import Block, Line, Link, blocks, listed
-from sightline_console.screens import changes
+from sightline_console.screens import changes, model_comparing
 from sightline_console.screens.changes import PATH
 from sightline_console.screens.sections import Section, section
 from sightline_console.screens.visit import Visit
@@ -80,6 +80,8 @@ async def _models(client: SightlineClient, version: str) -> Models:
     if chosen is None:
         return Models(blocks(listings.models(())), acts)
     acts += [changes.link("evaluate-model", chosen.model_version), changes.link("roll-back-model")]
+    two = [("after", "" if chosen.promoted else chosen.model_version)]
+    acts.append(Link(_("Compare two models"), address(model_comparing.PATH, two)))
     if any(each.promoted for each in found):
         acts.append(changes.link("demote-model"))
     return Models(

@@ -3,9 +3,10 @@
 Files are on the disk while they are read, because the client's readers open them.
 """
 
+import asyncio
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -33,6 +34,7 @@ from sightline_client.files.workbook import Workbook
 from sightline_client.transport.row_import import read_ahead
 from sightline_client.transport.threads import in_thread
 from sightline_client.values.products import Product
+from sightline_console.screens.product_values import OfferedValue, offered, words
 
 MOST_BYTES = 20 * 2**20
 """Maximum bytes of a file."""
@@ -71,6 +73,8 @@ class Chosen:
     """Column of the file → ours; empty: left out. None: as proposed."""
     currency: str = ""
     """Of prices in rows that name none."""
+    values: Mapping[str, str] = field(default_factory=dict)
+    """`COLUMN:VALUE` of the file → value that takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Preview:
     """Program whose export it is, whose columns are known; empty: none."""
     rows: Sequence[tuple[int, Outcome]]
     """Numbers of the first rows, with their products."""
+    values: Sequence[OfferedValue] = ()
 
 
 @dataclass(slots=True)
@@ -147,6 +152,7 @@ def preview(name: str, content: bytes, chosen: Chosen) -> Preview:
             {} if chosen.columns else found.doubts,
             "",
             _first(path, replace(chosen, columns=columns), theirs) if complete else [],
+            offered(rows, columns, chosen.values),
         )
 
 
@@ -200,7 +206,7 @@ def _open(path: Path, chosen: Chosen, names: Iterable[str]) -> RowTable:
         path,
         columns=products.COLUMNS,
         needed=products.NEEDED,
-        reading=Reading(map=by, shape=shape),
+        reading=Reading(map=by, shape=shape, values=words(chosen.values)),
     )
 
 
@@ -238,14 +244,19 @@ def _told() -> Iterator[None]:
         raise FileUnread(str(error)) from error
 
 
-async def bring(client: SightlineClient, content: bytes, progress: Progress) -> None:
-    """Import a file. What is wrong with it is told by the progress. Raises SightlineError."""
+async def bring(
+    client: SightlineClient, content: bytes, progress: Progress, reading: asyncio.Semaphore
+) -> None:
+    """Import a file, with a place of `reading` while it is read, not while products are sent. What
+    is wrong with the file is told by the progress. Raises SightlineError."""
     try:
         with _told(), _on_disk(progress.name, content) as path, SeenIds() as seen:
-            table = await in_thread(_opened, path, progress.chosen)
+            async with reading:
+                table = await in_thread(_opened, path, progress.chosen)
             rejected = Rejected(path, table)
+            rows = read_ahead(_rows(table, seen), lambda _each: _WEIGHT, reading)
             try:
-                await _send(client, _rows(table, seen), rejected, progress)
+                await _send(client, rows, rejected, progress)
             finally:
                 rejected.close()
                 table.close()
@@ -279,14 +290,14 @@ def _rows(table: RowTable, seen: SeenIds) -> Iterator[tuple[Row, Outcome]]:
 
 async def _send(
     client: SightlineClient,
-    rows: Iterator[tuple[Row, Outcome]],
+    rows: AsyncGenerator[tuple[Row, Outcome], None],
     rejected: Rejected,
     progress: Progress,
 ) -> None:
     waiting: deque[tuple[Row, Product]] = deque()
 
     async def sent() -> AsyncIterator[Product]:
-        async with aclosing(read_ahead(rows, lambda _each: _WEIGHT)) as read:
+        async with aclosing(rows) as read:
             async for row, found in read:
                 progress.read += 1
                 if isinstance(found, SightlineError):

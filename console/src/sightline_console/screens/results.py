@@ -1,19 +1,19 @@
 """The screen "Results": what shoppers did with answers, what they search for, and experiments."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from starlette.responses import Response
 
 from sightline_client import SightlineClient
 from sightline_client.cli.language import _
-from sightline_client.cli.show import experiments, listings, online_report
+from sightline_client.cli.show import experiments, listings, online_days, online_report
 from sightline_client.cli.show.evaluation_page import Axis, Mark, Plot
-from sightline_client.cli.show.grids import grid
+from sightline_client.cli.show.online_days import DaySums
 from sightline_client.cli.show.value_tables import moment
 from sightline_client.values.experiments import ExperimentReport
-from sightline_client.values.online import OnlineGroup, OnlineReport
+from sightline_client.values.online import OnlineDay
 from sightline_client.values.suggestions import TopSearches
 from sightline_console.pages.blocks import Block, Line, blocks
 from sightline_console.screens.sections import Section, section
@@ -22,43 +22,11 @@ from sightline_console.screens.visit import Visit
 PATH = "/results"
 PERIODS = (7, 28, 90)
 """Days that can be chosen."""
-WEEK = 7
+DRAWN = 14
+"""Maximum number of days that are drawn."""
 SEARCHES = 20
 EXPERIMENTS = 10
 """Maximum number of experiments whose results are read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Numbers of answers, of their products that were shown, and of what these led to."""
-
-    answers: int = 0
-    shown: int = 0
-    clicks: int = 0
-    purchases: int = 0
-
-    def less(self, other: "Counts") -> "Counts":
-        """Return the difference, at least 0: answers go on while they are counted."""
-        return Counts(
-            max(self.answers - other.answers, 0),
-            max(self.shown - other.shown, 0),
-            max(self.clicks - other.clicks, 0),
-            max(self.purchases - other.purchases, 0),
-        )
-
-    def cells(self) -> tuple[str, ...]:
-        """Return the counts as cells of a table; COLUMNS names them."""
-        return (
-            f"{self.answers:,}",
-            f"{self.shown:,}",
-            f"{self.clicks:,}",
-            self._rate(self.clicks),
-            f"{self.purchases:,}",
-            self._rate(self.purchases),
-        )
-
-    def _rate(self, count: int) -> str:
-        return f"{1000 * count / self.shown:.1f}" if self.shown else "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +34,7 @@ class Day:
     """24 hours."""
 
     begin: str
-    counts: Counts
+    counts: DaySums
     height: float
     """Clicks, in percent of those of the best day."""
 
@@ -77,7 +45,10 @@ class Outcomes:
 
     scenes: Sequence[Block]
     days: Sequence[Day]
+    """The last ones."""
     by_day: Sequence[Block]
+    each: Sequence[tuple[str, Sequence[Block]]]
+    """Scene → its days."""
     all_figures: Sequence[Block]
 
 
@@ -122,65 +93,43 @@ async def show(visit: Visit) -> Response:
 
 
 async def _outcomes(client: SightlineClient, days: int) -> Outcomes:
-    """Count by scene and by day. A day is the difference of two periods that end now."""
-    asked = sorted({*range(1, WEEK + 1), days})
-    found = await asyncio.gather(*(client.online_report(days=each) for each in asked))
-    reports = dict(zip(asked, found, strict=True))
-    week = _week(reports)
-    by_day = [(day.begin, *day.counts.cells()) for day in week]
+    """Count by scene and by day."""
+    report = await client.online_report(days=days, by_day=True)
+    held = report.days
+    if not held:
+        return Outcomes(_nothing(), (), (), (), blocks(online_report.report(report)))
+    told = (*online_days.by_cause(held), *online_days.unpriced(held))
+    names = sorted({each.scene for each in held})
     return Outcomes(
-        _scenes(reports[days]),
-        week if any(day.counts.answers for day in week) else (),
-        _table(_("24 hours from"), by_day),
-        blocks(online_report.report(reports[days])),
+        [one for each in (online_days.by_scene(held), *told) for one in blocks(each)],
+        _last(held),
+        blocks(online_days.by_day(held)),
+        [(name or "–", blocks(online_days.by_day(_of_scene(held, name)))) for name in names],
+        blocks(online_report.report(replace(report, days=()))),
     )
 
 
-def _scenes(report: OnlineReport) -> list[Block]:
-    if not report.groups:
-        return [
-            Line(_("No answer of this period is recorded.")),
-            Line(
-                _(
-                    "Show answers in the shop, and send the events IMPRESSION, CLICK and PURCHASE"
-                    " with the attribution token of their answer."
-                )
-            ),
-        ]
-    names = sorted({each.scene for each in report.groups})
-    counted = {name: _sum(each for each in report.groups if each.scene == name) for name in names}
-    return _table(_("scene"), [(name or "–", *one.cells()) for name, one in counted.items()])
+def _of_scene(days: Iterable[OnlineDay], name: str) -> list[OnlineDay]:
+    return [each for each in days if each.scene == name]
 
 
-def _week(reports: Mapping[int, OnlineReport]) -> list[Day]:
-    """Return the last days, the oldest first."""
-    sums = [Counts(), *(_sum(reports[days].groups) for days in range(1, WEEK + 1))]
-    counts = [sums[days].less(sums[days - 1]) for days in range(1, WEEK + 1)]
-    most = max(each.clicks for each in counts) or 1
+def _nothing() -> list[Block]:
     return [
-        Day(
-            moment(reports[days].start_time),
-            counts[days - 1],
-            100 * counts[days - 1].clicks / most,
-        )
-        for days in range(WEEK, 0, -1)
+        Line(_("No answer of this period is recorded.")),
+        Line(
+            _(
+                "Show answers in the shop, and send the events IMPRESSION, CLICK and PURCHASE"
+                " with the attribution token of their answer."
+            )
+        ),
     ]
 
 
-def _sum(groups: Iterable[OnlineGroup]) -> Counts:
-    held = list(groups)
-    return Counts(
-        sum(each.answer_count for each in held),
-        sum(each.impression_count for each in held),
-        sum(each.click_through.count for each in held),
-        sum(each.conversion.count for each in held),
-    )
-
-
-def _table(first: str, rows: Iterable[Sequence[str]]) -> list[Block]:
-    clicks, purchases = _("clicks per 1,000"), _("purchases per 1,000")
-    figures = (_("answers"), _("shown"), _("clicks"), clicks, _("purchases"), purchases)
-    return blocks(grid((first, *figures), rows, right=figures))
+def _last(days: Iterable[OnlineDay]) -> list[Day]:
+    """Return the last days that have answers, the oldest first."""
+    last = [*online_days.of_days(days).items()][-DRAWN:]
+    most = max(each.clicks for _start, each in last) or 1
+    return [Day(moment(start), each, 100 * each.clicks / most) for start, each in last]
 
 
 async def _searches(client: SightlineClient, *, nothing_found: bool) -> list[Block]:

@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from itertools import count
 from typing import Any, TypeAlias
@@ -22,10 +23,13 @@ _NAME_LENGTH = 60
 _WIDTH = 100
 _CONTROL = re.compile(r"\s*\[\[\s*controls\s*\]\]\s*(#.*)?")
 _TABLE = re.compile(r"\s*\[\[?[^\[\],=]+\]\]?\s*(#.*)?")
-_COMMENT = re.compile(r"\s*#")
-_ENDED = re.compile(r"""((?:[^#"']|"(?:\\.|[^"\\])*"|'[^']*')+)(#.*)""")
-"""A line with a comment at its end."""
 _PART = re.compile(r"\s*\[\s*controls\s*\.")
+_TOKEN = re.compile(
+    r'''"""(?:\\.|[^\\])*?"""|"(?:\\.|[^"\\\n])*"|'''
+    r"""'{3}.*?'{3}|'[^'\n]*'|#[^\n]*|[^"'#\[\]{}\n]+|.""",
+    re.DOTALL,
+)
+"""A string, a comment, or text without either, up to a bracket or the end of its line."""
 _PERIOD = ("start_time", "end_time", "when")
 _ORDER = (
     "name", "kind", "product_ids", "filter", "place", "boost", "least_share", "by_merit",
@@ -156,47 +160,22 @@ def changed(text: str, name: str, control: Entries | None) -> str:
     blocks = _blocks(lines)
     if len(blocks) != len(held):
         raise TextUnreadable(_by_hand())
-    written = [] if control is None else _table(control)
     if at is not None:
         wanted = [*held[:at], *([control] if control is not None else []), *held[at + 1 :]]
         block = blocks[at]
         start = block.start
-        if not written and start and not lines[start - 1].strip():
+        if control is None and start and not lines[start - 1].strip():
             start -= 1
-        lines[start : block.stop] = _commented(lines[block.start : block.stop], written)
+        mine = lines[block.start : block.stop]
+        lines[start : block.stop] = _rewritten(mine, control) if control is not None else []
     else:
         wanted = [*held, *([control] if control is not None else [])]
+        written = [] if control is None else _table(control, _Block())
         lines = _appended(lines, blocks, written)
     made = "\n".join(lines)
     if _without_empty({**before, "controls": wanted}) != _without_empty(entries(made)):
         raise TextUnreadable(_by_hand())
     return made
-
-
-def _commented(former: Sequence[str], written: Sequence[str]) -> list[str]:
-    """Return the lines written in place of former ones, with the comments of those: at the end of
-    the same line, else before the first."""
-    if not written:
-        return []
-    before = [line.strip() for line in former if _COMMENT.match(line)]
-    ends = dict[str, str]()
-    for name, line in _named(former):
-        if found := _ENDED.fullmatch(line):
-            before += [ends.pop(name)] if name in ends else []
-            ends[name] = found[2]
-    made = [f"{line}  {ends.pop(name)}" if name in ends else line for name, line in _named(written)]
-    return [*before, *ends.values(), *made]
-
-
-def _named(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield lines, each with its name: table and key of an entry of one line."""
-    table = ""
-    for line in lines:
-        ended = _ENDED.fullmatch(line)
-        whole = (ended[1] if ended else line).strip()
-        table = whole if _TABLE.fullmatch(whole) else table
-        key = "" if whole == table else whole.partition("=")[0].strip()
-        yield f"{table} {key}", line
 
 
 def _without_empty(held: Entries) -> Entries:
@@ -230,26 +209,104 @@ def _blocks(lines: Sequence[str]) -> list[range]:
     return [*found, range(begin, end)] if begin >= 0 else found
 
 
-def _table(control: Entries) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry of a control, as it is written."""
+
+    value: object
+    """The value, or the part of it that dotted keys give."""
+    text: str
+    comments: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A control as it is written. Its own entries are those of table ""."""
+
+    comments: list[str] = field(default_factory=list)
+    """Lines of their own."""
+    heads: dict[str, list[str]] = field(default_factory=dict)
+    """Comments behind the heads of tables."""
+    entries: dict[tuple[str, str], _Entry] = field(default_factory=dict)
+    """By table and name."""
+
+
+def _rewritten(lines: Sequence[str], control: Entries) -> list[str]:
+    """Write a control in place of these lines. Entries that stay are left as they are written, and
+    comments of those that change are kept. Raises TextUnreadable."""
+    try:
+        block = _block("\n".join(lines))
+    except (ValueError, AttributeError):
+        raise TextUnreadable(_by_hand()) from None
+    return [*block.comments, *_table(control, block)]
+
+
+def _block(text: str) -> _Block:
+    """Read a control. Raises ValueError, AttributeError."""
+    found, table = _Block(), ""
+    for piece, comments in _pieces(text):
+        begin = piece.lstrip()[:1]
+        if begin == "[":
+            held = tomllib.loads(piece)["controls"]
+            table = next(iter(held)) if isinstance(held, dict) else ""
+            found.heads[table] = comments
+        elif begin == "#":
+            found.comments.append(piece)
+        elif begin:
+            ((name, value),) = tomllib.loads(piece).items()
+            former = found.entries.get((table, name))
+            said = [*former.comments, *comments] if former else comments
+            found.entries[table, name] = _Entry(value, piece, said)
+    return found
+
+
+def _pieces(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the entries, heads and comments of a text, each with the comments in it."""
+    piece, comments, depth = "", list[str](), 0
+    for part in _TOKEN.findall(f"{text}\n"):
+        if part == "\n" and depth == 0:
+            yield piece, comments
+            piece, comments = "", []
+            continue
+        piece += part
+        depth += (part in ("[", "{")) - (part in ("]", "}"))
+        if part.startswith("#"):
+            comments.append(part.rstrip())
+
+
+def _table(control: Entries, former: _Block) -> list[str]:
     """Write a control as TOML."""
     names = sorted(control, key=lambda name: _ORDER.index(name) if name in _ORDER else len(_ORDER))
-    plain = [name for name in names if not isinstance(control[name], dict)]
-    lines = ["[[controls]]"]
-    for name in plain:
-        lines += _entry(name, control[name])
+    tables = {
+        name: control[name]
+        for name in names
+        if isinstance(control[name], dict) and ("", name) not in former.entries
+    }
+    lines = _head("[[controls]]", former.heads.get("", []))
     for name in names:
-        if name not in plain:
-            lines += ["", f"[controls.{_key(name)}]"]
-            for inner, value in control[name].items():
-                lines += _entry(inner, value)
+        if name not in tables:
+            lines += _entry(name, control[name], former.entries.get(("", name)))
+    for name, held in tables.items():
+        lines += ["", *_head(f"[controls.{_key(name)}]", former.heads.get(name, []))]
+        for inner, value in held.items():
+            lines += _entry(inner, value, former.entries.get((name, inner)))
     return lines
 
 
-def _entry(name: str, value: object) -> list[str]:
+def _entry(name: str, value: object, former: _Entry | None) -> list[str]:
+    if former is not None and former.value == value and type(former.value) is type(value):
+        return former.text.split("\n")
+    comments = former.comments if former is not None else []
     whole = f"{_key(name)} = {_value(value)}"
     if len(whole) <= _WIDTH or not isinstance(value, list):
-        return [whole]
-    return [f"{_key(name)} = [", *(f"  {_value(each)}," for each in value), "]"]
+        return _head(whole, comments)
+    return [*comments, f"{_key(name)} = [", *(f"  {_value(each)}," for each in value), "]"]
+
+
+def _head(line: str, comments: Sequence[str]) -> list[str]:
+    """Return a line with its comments: behind it if there is one that fits, else above it."""
+    with_them = "  ".join([line, *comments])
+    return [with_them] if len(comments) < 2 and len(with_them) <= _WIDTH else [*comments, line]
 
 
 def _key(name: str) -> str:

@@ -70,11 +70,8 @@ class Named:
 
 
 def asked_by(visit: Visit, given: Mapping[str, object]) -> Asked:
-    """Return the request of a form or an address, with the shopper that it refers to. Addresses,
-    which histories and logs keep, name none."""
+    """Return the request of a form or an address, with the shopper that it refers to."""
     asked = Asked.of(given)
-    if visit.request.method == "GET":
-        asked = replace(asked, shopper="", kind="")
     named = Named.kept(visit, asked.who)
     if named is None:
         return asked

@@ -1,4 +1,4 @@
-"""Signing in with a key, signing out, and the language."""
+"""Signing in with a key, signing out, and the language. provider.py has the other sign-in."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,27 +21,37 @@ _NO_IMAGE = "0" * 64
 
 async def show(visit: Visit) -> Response:
     """Show the form for a key."""
-    return _form(visit, visit.request.query_params.get("next", HOME))
+    return form_page(visit, visit.request.query_params.get("next", HOME))
 
 
 async def sign_in(visit: Visit) -> Response:
     """Begin a session with a key that the gateway takes."""
     sent = (await visit.form(forms.TEXTS)).fields
     back, given = sent.get("next", HOME), sent.get("key", "").strip()
-    unsent = {
-        name.removeprefix(UNSENT): value for name, value in sent.items() if name.startswith(UNSENT)
-    }
+    unsent = unsent_of(sent)
     try:
         check(given)
     except ValueError:
-        return _form(visit, back, _("Paste the whole key, without spaces."), 400, unsent)
+        return form_page(visit, back, _("Paste the whole key, without spaces."), 400, unsent)
     try:
         with key.using(given):
-            await _admitted(visit)
+            await admitted(visit)
     except Unauthenticated:
         problem = _("The suite does not take this key: it may have expired.")
-        return _form(visit, back, problem, 401, unsent)
+        return form_page(visit, back, problem, 401, unsent)
     visit.enter(visit.console.sessions.begin(given))
+    return entered(visit, back, unsent)
+
+
+def unsent_of(sent: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields of another form among those of a sign-in."""
+    return {
+        name.removeprefix(UNSENT): value for name, value in sent.items() if name.startswith(UNSENT)
+    }
+
+
+def entered(visit: Visit, back: str, unsent: Mapping[str, str]) -> Response:
+    """Lead a user who has signed in to their page, or to the form that they did not send."""
     return visit.page("unsent", back=own(back), sent=unsent) if unsent else visit.go(back)
 
 
@@ -86,7 +96,7 @@ async def admitted_form(visit: Visit, most: int) -> forms.Form:
         return await visit.form(most)
 
 
-async def _admitted(visit: Visit) -> None:
+async def admitted(visit: Visit) -> None:
     """Raise Unauthenticated, or Unavailable and the like, unless the gateway knows the key. A key
     without the role `read` is one, too."""
     try:
@@ -98,12 +108,17 @@ async def _admitted(visit: Visit) -> None:
             raise
 
 
-def _form(
+def form_page(
     visit: Visit,
     back: str,
     problem: str = "",
     status: int = 200,
     unsent: Mapping[str, str] = MappingProxyType({}),
+    *,
+    trouble: str = "",
 ) -> Response:
+    """Return the page of the sign-in. `problem`: of a key; `trouble`: of the identity provider."""
     ended = bool(visit.request.query_params.get("ended"))
-    return visit.page("sign_in", status, back=back, problem=problem, ended=ended, unsent=unsent)
+    return visit.page(
+        "sign_in", status, back=back, problem=problem, trouble=trouble, ended=ended, unsent=unsent
+    )

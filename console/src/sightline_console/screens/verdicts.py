@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from sightline_client.cli.language import _
 from sightline_client.cli.show import explained, tables
+from sightline_client.values.controls import ControlKind, ControlResult
 from sightline_client.values.explanations import BranchVerdict, Explanation, ProductOutcome
 from sightline_console.screens.asked import SIZES, Asked
 
@@ -113,14 +114,13 @@ def remedies(
         case ProductOutcome.EXCLUDED:
             return [Remedy(_("A product that the request is about is not in its own answer."))]
         case ProductOutcome.EXCLUDED_BY_CONTROL:
-            text = _("Remove the control of scene {scene} that excludes it.", scene=scene(found))
-            return [Remedy(text, asked.address("/shelf"))]
+            return _uncontrolled(asked, found)
         case ProductOutcome.FILTERED:
             return _unfiltered(asked, product_id, found, otherwise)
         case ProductOutcome.UNAVAILABLE:
             text = _(
                 "Set its availability, or set buyable_only = false in scene {scene}.",
-                scene=scene(found),
+                scene=scene_of(found),
             )
             return [Remedy(text)]
         case ProductOutcome.HIDDEN | ProductOutcome.SEEN:
@@ -134,16 +134,44 @@ def remedies(
     return []
 
 
-def scene(found: Explanation) -> str:
+def scene_of(found: Explanation) -> str:
     """Return the name of the scene that answered."""
     return found.versions.scene
+
+
+def _uncontrolled(asked: Asked, found: Explanation) -> list[Remedy]:
+    """Name the controls that exclude the product."""
+    names = [
+        (each.scene, each.control)
+        for each in found.product_controls
+        if each.kind is ControlKind.EXCLUDE and each.outcome is ControlResult.APPLIED
+    ]
+    made = [
+        Remedy(
+            _("Remove the control “{control}” of scene {scene}.", control=control, scene=scene),
+            asked.address("/shelf"),
+        )
+        if scene
+        else Remedy(_("Leave the control “{control}” out of the request.", control=control))
+        for scene, control in names
+    ]
+    text = _("Remove the control of scene {scene} that excludes it.", scene=scene_of(found))
+    return made or [Remedy(text, asked.address("/shelf"))]
 
 
 def _unfiltered(
     asked: Asked, product_id: str, found: Explanation, otherwise: Explanation | None
 ) -> list[Remedy]:
+    if found.excluded_category_paths:
+        text = _(
+            "Scene {scene} leaves out the categories of what the request is about: {names}. Set"
+            " other_categories = 0 there.",
+            scene=scene_of(found),
+            names=", ".join(found.excluded_category_paths),
+        )
+        return [Remedy(text)]
     if not asked.filter or not (found.rejection and found.rejection.path):
-        return [Remedy(_("Scene {scene} shows other categories.", scene=scene(found)))]
+        return [Remedy(_("Scene {scene} shows other categories.", scene=scene_of(found)))]
     return [
         Remedy(
             _("Leave the filter out.") + _then(otherwise),
@@ -162,7 +190,7 @@ def _of_another(
         )
     ]
     if found.outcome is ProductOutcome.SEEN:
-        made.append(Remedy(_("Set drop_seen = false in scene {scene}.", scene=scene(found))))
+        made.append(Remedy(_("Set drop_seen = false in scene {scene}.", scene=scene_of(found))))
     return made
 
 
@@ -184,12 +212,12 @@ def _higher(asked: Asked, found: Explanation) -> list[Remedy]:
         made.append(Remedy(text, more.address("/")))
     elif found.rank:
         made.append(Remedy(_("It would have place {rank}.", rank=found.rank)))
-    text = _("Pin it, or boost it, by a control of scene {scene}.", scene=scene(found))
+    text = _("Pin it, or boost it, by a control of scene {scene}.", scene=scene_of(found))
     made.append(Remedy(text, asked.address("/shelf")))
     if not named:
         text = _(
             "Let scene {scene} look at more candidates: over_fetch, most_candidates.",
-            scene=scene(found),
+            scene=scene_of(found),
         )
         made.append(Remedy(text))
     lost = _largest_loss(found)

@@ -1,7 +1,9 @@
 """A request of a browser, with all that a screen needs to answer it."""
 
 import asyncio
+import copy
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -17,16 +19,23 @@ from sightline_console.pages.rendering import Pages
 from sightline_console.screens.product_files import Progress
 from sightline_console.web import forms, key
 from sightline_console.web.addresses import address, own
+from sightline_console.web.away import SignIns
+from sightline_console.web.oidc import Provider
 from sightline_console.web.sessions import SIGNED_IN, Session, Sessions, new_id
 from sightline_console.web.tasks import Tasks
 
 LANGUAGE = "sightline-console-language"
 """Cookie of the language that the user chose."""
+CATALOG = "sightline-console-catalog"
+"""Cookie of the catalog that the user chose."""
+CATALOG_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 LANGUAGES: Mapping[str, str] = {"en": "English", "zh": "中文"}
 SIGN_IN = "/sign-in"
 READ_AT_ONCE = 2
 _SECRET = ("csrf", "key")
 """Fields of forms that no page shows again."""
+_PERSONAL = ("shopper", "kind")
+"""Fields that are not taken from addresses, which are logged."""
 _STATUS = {
     grpc.StatusCode.INVALID_ARGUMENT: 400,
     grpc.StatusCode.OUT_OF_RANGE: 400,
@@ -51,6 +60,9 @@ class Console:
     secure: bool = False
     """True if browsers send cookies by TLS alone."""
     sessions: Sessions = field(default_factory=Sessions)
+    provider: Provider | None = None
+    """The identity provider at which users sign in; None: they paste a key."""
+    away: SignIns = field(default_factory=SignIns)
     uploads: forms.Uploads = field(default_factory=forms.Uploads)
     imports: Tasks[Progress] = field(default_factory=Tasks)
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_AT_ONCE))
@@ -62,11 +74,13 @@ class Visit:
 
     def __init__(self, console: Console, request: Request) -> None:
         self.console, self.request = console, request
-        self.client = console.client
+        self.client = of_catalog(console.client, request.cookies.get(CATALOG, ""))
         self.session_id = request.cookies.get(console.cookie) or new_id()
         self.session: Session | None = console.sessions.find(self.session_id)
         self.sent: dict[str, str] = {}
         """Typed fields, to be sent again if they were not taken; empty: that is no form."""
+        self.marks = True
+        """False: the answer leaves the cookie of the session as it is."""
         chosen = request.cookies.get(LANGUAGE, "")
         accepted = request.headers.get("accept-language", "")
         self.language = chosen if chosen in LANGUAGES else language.preferred(accepted)
@@ -75,6 +89,11 @@ class Visit:
     def here(self) -> str:
         """Address of the page, with its query."""
         return own(address(self.request.url.path, self.request.query_params.multi_items()))
+
+    @property
+    def _owner(self) -> str:
+        """Whose forms are taken: those of pages of this browser, about the catalog in use."""
+        return f"{self.session_id} {self.client.catalog}"
 
     @property
     def user(self) -> str:
@@ -88,8 +107,13 @@ class Visit:
         found = await forms.read(self.request, most)
         if not any(found.files.values()):
             self.sent = {name: each for name, each in found.fields.items() if name not in _SECRET}
-        if not self.console.sessions.is_csrf(self.session_id, found.fields.get("csrf", "")):
-            raise forms.FormRejected(403, _("This page was open for too long: send it once more."))
+        if not self.console.sessions.is_csrf(self._owner, found.fields.get("csrf", "")):
+            text = _(
+                "This page was open for too long, or it is of another catalog. What you send now"
+                " is for the catalog {catalog}.",
+                catalog=self.client.catalog,
+            )
+            raise forms.FormRejected(403, text)
         return found
 
     def enter(self, session: Session) -> None:
@@ -118,11 +142,12 @@ class Visit:
         known = {
             "language": self.language,
             "languages": LANGUAGES,
-            "csrf": self.console.sessions.csrf(self.session_id),
+            "csrf": self.console.sessions.csrf(self._owner),
             "here": self.here,
             "path": self.request.url.path,
             "signed_in": self.session is not None and bool(self.session.key),
             "catalog": self.client.catalog,
+            "provider": self.console.provider.host if self.console.provider else "",
             "sent": self.sent,
         }
         return HTMLResponse(self.console.pages.render(template, **{**known, **values}), status)
@@ -143,6 +168,16 @@ class Visit:
         return made
 
 
+def of_catalog(client: SightlineClient, catalog: str) -> SightlineClient:
+    """Return the client for another catalog, over the same connections. An id that no catalog has
+    is left out; the gateway says which ones the user may read."""
+    if not CATALOG_ID.fullmatch(catalog) or catalog == client.catalog:
+        return client
+    made = copy.copy(client)
+    made.catalog = catalog
+    return made
+
+
 Screen = Callable[[Visit], Awaitable[Response]]
 """Answers a request."""
 
@@ -155,13 +190,18 @@ def served(console: Console, screen: Screen) -> Callable[[Request], Awaitable[Re
         own_key = (visit.session and visit.session.key) or None
         with language.speaking(visit.language), key.using(own_key):
             made = await _answered(visit, screen)
-        _set(made, visit, console.cookie, visit.session_id)
+        if visit.marks:
+            _set(made, visit, console.cookie, visit.session_id)
         return made
 
     return answer
 
 
 async def _answered(visit: Visit, screen: Screen) -> Response:
+    given = visit.request.query_params.multi_items()
+    if visit.request.method == "GET" and any(name == _PERSONAL[0] for name, _value in given):
+        kept = [(name, value) for name, value in given if name not in _PERSONAL]
+        return visit.go(address(visit.request.url.path, kept))
     try:
         return await screen(visit)
     except Unauthenticated:
@@ -169,7 +209,9 @@ async def _answered(visit: Visit, screen: Screen) -> Response:
         visit.leave()
         if visit.sent:
             back = visit.request.url.path
-            return visit.page("sign_in", 401, back=back, problem="", ended=ended, unsent=visit.sent)
+            return visit.page(
+                "sign_in", 401, back=back, problem="", trouble="", ended=ended, unsent=visit.sent
+            )
         back = visit.here if visit.request.method == "GET" else visit.request.url.path
         return visit.go(address(SIGN_IN, [("next", back), ("ended", "1" if ended else "")]))
     except SightlineError as error:

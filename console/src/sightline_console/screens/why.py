@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 from starlette.responses import Response
 
 from sightline_client.cli.language import _
-from sightline_client.cli.show import page
+from sightline_client.cli.show import explained, page
 from sightline_client.errors import SightlineError, Unauthenticated
 from sightline_client.values.answers import SearchResults
 from sightline_client.values.explanations import ExplainedScore, Explanation, ProductOutcome
 from sightline_client.values.requests import RecommendOptions
+from sightline_console.pages.blocks import blocks
 from sightline_console.screens import verdicts
 from sightline_console.screens.asked import Asked, AskedInvalid, placed
 from sightline_console.screens.shopper import asked_by
@@ -77,6 +78,7 @@ async def show(visit: Visit) -> Response:
         steps=verdicts.steps(found.outcome),
         lists=verdicts.lists(found),
         moves=verdicts.moves(found),
+        rules=[block for each in explained.rules(found) for block in blocks(each)],
         remedies=verdicts.remedies(asked, product_id, found, otherwise),
         near=near,
         heat_map=drawn,

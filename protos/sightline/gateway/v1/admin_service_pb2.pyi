@@ -872,6 +872,8 @@ class DiffSceneRequest(google.protobuf.message.Message):
     ANSWER_COUNT_FIELD_NUMBER: builtins.int
     FROM_TIME_FIELD_NUMBER: builtins.int
     PLACE_COUNT_FIELD_NUMBER: builtins.int
+    MODEL_VERSION_FIELD_NUMBER: builtins.int
+    CURRENT_MODEL_VERSION_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -886,6 +888,13 @@ class DiffSceneRequest(google.protobuf.message.Message):
     """Maximum number of answers, newest first, 1 to 200. Default: 100."""
     place_count: builtins.int
     """Number of first places to compare, 1 to 200. Default: 20."""
+    model_version: builtins.str
+    """Ranking model of the changed scene, in place of that of its file, up to 64 characters. If empty, that of the file.
+    With this or `current_model_version`, recent requests alone are compared: what is recorded of an answer does not
+    show how another model would rank it. Loading a model may take 30 s; requests that lack it then are skipped.
+    """
+    current_model_version: builtins.str
+    """Ranking model of the scene before the change, up to 64 characters. If empty, that in use."""
     @property
     def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Earliest time at which the answers were served (UTC). If unset, no lower bound."""
@@ -900,9 +909,11 @@ class DiffSceneRequest(google.protobuf.message.Message):
         answer_count: builtins.int = ...,
         from_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         place_count: builtins.int = ...,
+        model_version: builtins.str = ...,
+        current_model_version: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["from_time", b"from_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "catalog_id", b"catalog_id", "from_time", b"from_time", "place_count", b"place_count", "request_id", b"request_id", "scene", b"scene", "toml", b"toml"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "catalog_id", b"catalog_id", "current_model_version", b"current_model_version", "from_time", b"from_time", "model_version", b"model_version", "place_count", b"place_count", "request_id", b"request_id", "scene", b"scene", "toml", b"toml"]) -> None: ...
 
 Global___DiffSceneRequest: typing_extensions.TypeAlias = DiffSceneRequest
 

@@ -1344,6 +1344,9 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     LABELS_FIELD_NUMBER: builtins.int
     CONTROL_OUTCOMES_FIELD_NUMBER: builtins.int
+    PRODUCT_CONTROLS_FIELD_NUMBER: builtins.int
+    PLACE_LIMITS_FIELD_NUMBER: builtins.int
+    EXCLUDED_CATEGORY_PATHS_FIELD_NUMBER: builtins.int
     outcome: Global___ExplainRecommendationResponse.Outcome.ValueType
     """Result for the product."""
     text: builtins.str
@@ -1392,6 +1395,24 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
     def control_outcomes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.gateway.v1.control_pb2.ControlOutcome]:
         """Controls of the request and its scene that do not apply to the request, and why. Empty if all apply."""
 
+    @property
+    def product_controls(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductControl]:
+        """Controls of the request, then of its scene, that select the product by its id or a filter, up to 100, whether they
+        apply to the request or not: those that exclude or move it. Empty if none does, or the product is not found.
+        """
+
+    @property
+    def place_limits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___PlaceLimit]:
+        """Limits of the scene for products of the product's brand and categories, up to 9. Empty if the scene has none, or the
+        product was not ranked.
+        """
+
+    @property
+    def excluded_category_paths(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """With FILTERED: categories of the request's anchors that the scene excludes (`other_categories`) and that the product
+        is in or below, as written paths ("Wine > Red"). Empty if another condition decides.
+        """
+
     def __init__(
         self,
         *,
@@ -1409,11 +1430,96 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         labels: collections.abc.Iterable[Global___SignalLabel] | None = ...,
         control_outcomes: collections.abc.Iterable[sightline.gateway.v1.control_pb2.ControlOutcome] | None = ...,
+        product_controls: collections.abc.Iterable[Global___ProductControl] | None = ...,
+        place_limits: collections.abc.Iterable[Global___PlaceLimit] | None = ...,
+        excluded_category_paths: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["last_shown", b"last_shown", "product", b"product", "rejection", b"rejection", "score", b"score", "versions", b"versions"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_into_product_id", b"collapsed_into_product_id", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "labels", b"labels", "last_shown", b"last_shown", "outcome", b"outcome", "product", b"product", "rank", b"rank", "rejection", b"rejection", "request_id", b"request_id", "score", b"score", "text", b"text", "versions", b"versions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["branches", b"branches", "collapsed_into_product_id", b"collapsed_into_product_id", "control_outcomes", b"control_outcomes", "degradations", b"degradations", "excluded_category_paths", b"excluded_category_paths", "labels", b"labels", "last_shown", b"last_shown", "outcome", b"outcome", "place_limits", b"place_limits", "product", b"product", "product_controls", b"product_controls", "rank", b"rank", "rejection", b"rejection", "request_id", b"request_id", "score", b"score", "text", b"text", "versions", b"versions"]) -> None: ...
 
 Global___ExplainRecommendationResponse: typing_extensions.TypeAlias = ExplainRecommendationResponse
+
+@typing.final
+class ProductControl(google.protobuf.message.Message):
+    """A control that selects the explained product."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CONTROL_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
+    CONDITION_FIELD_NUMBER: builtins.int
+    FILTER_FIELD_NUMBER: builtins.int
+    EXPOSURE_COUNT_FIELD_NUMBER: builtins.int
+    DAILY_BUDGET_FIELD_NUMBER: builtins.int
+    control: builtins.str
+    """Name of the control: that of its entry in the scene's file."""
+    scene: builtins.str
+    """Scene that defines the control. Empty if the request does."""
+    kind: sightline.gateway.v1.control_pb2.Control.Kind.ValueType
+    """Action."""
+    outcome: sightline.gateway.v1.control_pb2.ControlOutcome.Outcome.ValueType
+    """APPLIED: the control applies to the request. Otherwise why it does not: UNMET, NOT_YET, ENDED or OUT_OF_BUDGET."""
+    condition: builtins.str
+    """Requests that the control applies to: "words: red; markets: de". Empty: all."""
+    filter: builtins.str
+    """Filter that selects products, in the syntax of the command line. Empty: it names them by their ids."""
+    exposure_count: builtins.int
+    """Number of today's first pages (UTC) on which the control had an effect, from 0. 0 without a daily budget."""
+    daily_budget: builtins.int
+    """Maximum number of these pages a day, up to 1e12. 0: no limit."""
+    def __init__(
+        self,
+        *,
+        control: builtins.str = ...,
+        scene: builtins.str = ...,
+        kind: sightline.gateway.v1.control_pb2.Control.Kind.ValueType = ...,
+        outcome: sightline.gateway.v1.control_pb2.ControlOutcome.Outcome.ValueType = ...,
+        condition: builtins.str = ...,
+        filter: builtins.str = ...,
+        exposure_count: builtins.int = ...,
+        daily_budget: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["condition", b"condition", "control", b"control", "daily_budget", b"daily_budget", "exposure_count", b"exposure_count", "filter", b"filter", "kind", b"kind", "outcome", b"outcome", "scene", b"scene"]) -> None: ...
+
+Global___ProductControl: typing_extensions.TypeAlias = ProductControl
+
+@typing.final
+class PlaceLimit(google.protobuf.message.Message):
+    """A limit of products of one brand or category among the first places."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    PLACE_COUNT_FIELD_NUMBER: builtins.int
+    PRODUCT_COUNT_FIELD_NUMBER: builtins.int
+    cause: sightline.common.v1.answer_pb2.Move.Cause.ValueType
+    """What is limited: CAUSE_BRAND_CAP or CAUSE_CATEGORY_CAP."""
+    value: builtins.str
+    """Brand, or written path of the category ("Wine > Red")."""
+    limit: builtins.int
+    """Maximum number of its products, 1 to 200."""
+    place_count: builtins.int
+    """Number of first places that the limit applies to, 1 to 200."""
+    product_count: builtins.int
+    """Number of its products in these places, from 0: at `limit`, further products are moved down. Products that controls
+    pin or that have no other product after them may exceed it.
+    """
+    def __init__(
+        self,
+        *,
+        cause: sightline.common.v1.answer_pb2.Move.Cause.ValueType = ...,
+        value: builtins.str = ...,
+        limit: builtins.int = ...,
+        place_count: builtins.int = ...,
+        product_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["cause", b"cause", "limit", b"limit", "place_count", b"place_count", "product_count", b"product_count", "value", b"value"]) -> None: ...
+
+Global___PlaceLimit: typing_extensions.TypeAlias = PlaceLimit
 
 @typing.final
 class FilterRejection(google.protobuf.message.Message):

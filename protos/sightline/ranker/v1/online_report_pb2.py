@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from sightline.common.v1 import answer_pb2 as sightline_dot_common_dot_v1_dot_answer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/ranker/v1/online_report.proto\x12\x13sightline.ranker.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"g\n\x16GetOnlineReportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ys\x18\x03 \x01(\x05\x12\x17\n\x0f\x63onversion_days\x18\x04 \x01(\x05\"\xc6\x02\n\x0cOnlineReport\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x11\x63onversion_window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x06groups\x18\x04 \x03(\x0b\x32 .sightline.ranker.v1.OnlineGroup\x12;\n\x0b\x61ttribution\x18\x05 \x01(\x0b\x32&.sightline.ranker.v1.AttributionCounts\x12\x33\n\x06health\x18\x06 \x01(\x0b\x32#.sightline.ranker.v1.FeedbackHealth\"\xe1\x02\n\x0bOnlineGroup\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\r\n\x05scene\x18\x02 \x01(\t\x12\x0b\n\x03\x61rm\x18\x03 \x01(\t\x12\x14\n\x0c\x61nswer_count\x18\x04 \x01(\x03\x12\x1a\n\x12shown_answer_count\x18\x05 \x01(\x03\x12\x18\n\x10impression_count\x18\x06 \x01(\x03\x12\x30\n\rclick_through\x18\x07 \x01(\x0b\x32\x19.sightline.ranker.v1.Rate\x12-\n\nconversion\x18\x08 \x01(\x0b\x32\x19.sightline.ranker.v1.Rate\x12\'\n\x04hide\x18\t \x01(\x0b\x32\x19.sightline.ranker.v1.Rate\x12!\n\x19\x63licks_without_impression\x18\n \x01(\x03\x12&\n\x1e\x63onversions_without_impression\x18\x0b \x01(\x03\"B\n\x04Rate\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x01\x12\r\n\x05lower\x18\x03 \x01(\x01\x12\r\n\x05upper\x18\x04 \x01(\x01\"S\n\x11\x41ttributionCounts\x12\x13\n\x0btoken_count\x18\x01 \x01(\x03\x12\x13\n\x0bnamed_count\x18\x02 \x01(\x03\x12\x14\n\x0cjoined_count\x18\x03 \x01(\x03\"\x8c\x02\n\x0e\x46\x65\x65\x64\x62\x61\x63kHealth\x12\x30\n\x0c\x63ompute_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0ereference_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x08policies\x18\x04 \x03(\x0b\x32#.sightline.ranker.v1.PolicyEstimate\x12-\n\x05\x64rift\x18\x05 \x03(\x0b\x32\x1e.sightline.ranker.v1.DriftItem\"\xb0\x02\n\x0ePolicyEstimate\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x18\n\x10impression_count\x18\x02 \x01(\x03\x12\x1d\n\x15\x65\x66\x66\x65\x63tive_sample_size\x18\x03 \x01(\x01\x12\x0f\n\x07support\x18\x04 \x01(\x01\x12\x0c\n\x04\x63lip\x18\x05 \x01(\x01\x12\x15\n\rclipped_share\x18\x06 \x01(\x01\x12*\n\x03ips\x18\x07 \x01(\x0b\x32\x1d.sightline.ranker.v1.Estimate\x12,\n\x05snips\x18\x08 \x01(\x0b\x32\x1d.sightline.ranker.v1.Estimate\x12\x34\n\rdoubly_robust\x18\t \x01(\x0b\x32\x1d.sightline.ranker.v1.Estimate\x12\x0f\n\x07refusal\x18\n \x01(\t\"7\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\"\x93\x01\n\tDriftItem\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\x0f\n\x07measure\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12\x0f\n\x07\x66lagged\x18\x05 \x01(\x08\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x17\n\x0freference_count\x18\x07 \x01(\x03\x12\r\n\x05\x63ount\x18\x08 \x01(\x03\x42H\n\x13sightline.ranker.v1B\x11OnlineReportProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'sightline/ranker/v1/online_report.proto\x12\x13sightline.ranker.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sightline/common/v1/answer.proto\"w\n\x16GetOnlineReportRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ys\x18\x03 \x01(\x05\x12\x17\n\x0f\x63onversion_days\x18\x04 \x01(\x05\x12\x0e\n\x06\x62y_day\x18\x05 \x01(\x08\"\xf4\x02\n\x0cOnlineReport\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x11\x63onversion_window\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x06groups\x18\x04 \x03(\x0b\x32 .sightline.ranker.v1.OnlineGroup\x12;\n\x0b\x61ttribution\x18\x05 \x01(\x0b\x32&.sightline.ranker.v1.AttributionCounts\x12\x33\n\x06health\x18\x06 \x01(\x0b\x32#.sightline.ranker.v1.FeedbackHealth\x12,\n\x04\x64\x61ys\x18\x07 \x03(\x0b\x32\x1e.sightline.ranker.v1.OnlineDay\"\x89\x03\n\tOnlineDay\x12.\n\nstart_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05scene\x18\x02 \x01(\t\x12\x14\n\x0c\x61nswer_count\x18\x03 \x01(\x03\x12\x1a\n\x12\x65mpty_answer_count\x18\x04 \x01(\x03\x12\x1d\n\x15\x64\x65graded_answer_count\x18\x05 \x01(\x03\x12:\n\x0c\x64\x65gradations\x18\x06 \x03(\x0b\x32$.sightline.ranker.v1.DegradedAnswers\x12\x18\n\x10impression_count\x18\x07 \x01(\x03\x12\x1b\n\x13impression_estimate\x18\x08 \x01(\x01\x12\x13\n\x0b\x63lick_count\x18\t \x01(\x03\x12\x16\n\x0epurchase_count\x18\n \x01(\x03\x12\x34\n\x08revenues\x18\x0b \x03(\x0b\x32\".sightline.ranker.v1.OnlineRevenue\x12\x16\n\x0eunpriced_count\x18\x0c \x01(\x03\"^\n\x0f\x44\x65gradedAnswers\x12\x35\n\x05\x63\x61use\x18\x01 \x01(\x0e\x32&.sightline.common.v1.Degradation.Cause\x12\x14\n\x0c\x61nswer_count\x18\x02 \x01(\x03\"6\n\rOnlineRevenue\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\x01\"\xe1\x02\n\x0bOnlineGroup\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\r\n\x05scene\x18\x02 \x01(\t\x12\x0b\n\x03\x61rm\x18\x03 \x01(\t\x12\x14\n\x0c\x61nswer_count\x18\x04 \x01(\x03\x12\x1a\n\x12shown_answer_count\x18\x05 \x01(\x03\x12\x18\n\x10impression_count\x18\x06 \x01(\x03\x12\x30\n\rclick_through\x18\x07 \x01(\x0b\x32\x19.sightline.ranker.v1.Rate\x12-\n\nconversion\x18\x08 \x01(\x0b\x32\x19.sightline.ranker.v1.Rate\x12\'\n\x04hide\x18\t \x01(\x0b\x32\x19.sightline.ranker.v1.Rate\x12!\n\x19\x63licks_without_impression\x18\n \x01(\x03\x12&\n\x1e\x63onversions_without_impression\x18\x0b \x01(\x03\"B\n\x04Rate\x12\r\n\x05\x63ount\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x01\x12\r\n\x05lower\x18\x03 \x01(\x01\x12\r\n\x05upper\x18\x04 \x01(\x01\"S\n\x11\x41ttributionCounts\x12\x13\n\x0btoken_count\x18\x01 \x01(\x03\x12\x13\n\x0bnamed_count\x18\x02 \x01(\x03\x12\x14\n\x0cjoined_count\x18\x03 \x01(\x03\"\x8c\x02\n\x0e\x46\x65\x65\x64\x62\x61\x63kHealth\x12\x30\n\x0c\x63ompute_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0ereference_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x08policies\x18\x04 \x03(\x0b\x32#.sightline.ranker.v1.PolicyEstimate\x12-\n\x05\x64rift\x18\x05 \x03(\x0b\x32\x1e.sightline.ranker.v1.DriftItem\"\xb0\x02\n\x0ePolicyEstimate\x12\x0e\n\x06policy\x18\x01 \x01(\t\x12\x18\n\x10impression_count\x18\x02 \x01(\x03\x12\x1d\n\x15\x65\x66\x66\x65\x63tive_sample_size\x18\x03 \x01(\x01\x12\x0f\n\x07support\x18\x04 \x01(\x01\x12\x0c\n\x04\x63lip\x18\x05 \x01(\x01\x12\x15\n\rclipped_share\x18\x06 \x01(\x01\x12*\n\x03ips\x18\x07 \x01(\x0b\x32\x1d.sightline.ranker.v1.Estimate\x12,\n\x05snips\x18\x08 \x01(\x0b\x32\x1d.sightline.ranker.v1.Estimate\x12\x34\n\rdoubly_robust\x18\t \x01(\x0b\x32\x1d.sightline.ranker.v1.Estimate\x12\x0f\n\x07refusal\x18\n \x01(\t\"7\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\"\x93\x01\n\tDriftItem\x12\x0c\n\x04item\x18\x01 \x01(\t\x12\x0f\n\x07measure\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\x11\n\tthreshold\x18\x04 \x01(\x01\x12\x0f\n\x07\x66lagged\x18\x05 \x01(\x08\x12\x0c\n\x04text\x18\x06 \x01(\t\x12\x17\n\x0freference_count\x18\x07 \x01(\x03\x12\r\n\x05\x63ount\x18\x08 \x01(\x03\x42H\n\x13sightline.ranker.v1B\x11OnlineReportProtoP\x01Z\x1csightline/ranker/v1;rankerv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +35,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.ranker.v1.online_
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023sightline.ranker.v1B\021OnlineReportProtoP\001Z\034sightline/ranker/v1;rankerv1'
-  _globals['_GETONLINEREPORTREQUEST']._serialized_start=129
-  _globals['_GETONLINEREPORTREQUEST']._serialized_end=232
-  _globals['_ONLINEREPORT']._serialized_start=235
-  _globals['_ONLINEREPORT']._serialized_end=561
-  _globals['_ONLINEGROUP']._serialized_start=564
-  _globals['_ONLINEGROUP']._serialized_end=917
-  _globals['_RATE']._serialized_start=919
-  _globals['_RATE']._serialized_end=985
-  _globals['_ATTRIBUTIONCOUNTS']._serialized_start=987
-  _globals['_ATTRIBUTIONCOUNTS']._serialized_end=1070
-  _globals['_FEEDBACKHEALTH']._serialized_start=1073
-  _globals['_FEEDBACKHEALTH']._serialized_end=1341
-  _globals['_POLICYESTIMATE']._serialized_start=1344
-  _globals['_POLICYESTIMATE']._serialized_end=1648
-  _globals['_ESTIMATE']._serialized_start=1650
-  _globals['_ESTIMATE']._serialized_end=1705
-  _globals['_DRIFTITEM']._serialized_start=1708
-  _globals['_DRIFTITEM']._serialized_end=1855
+  _globals['_GETONLINEREPORTREQUEST']._serialized_start=163
+  _globals['_GETONLINEREPORTREQUEST']._serialized_end=282
+  _globals['_ONLINEREPORT']._serialized_start=285
+  _globals['_ONLINEREPORT']._serialized_end=657
+  _globals['_ONLINEDAY']._serialized_start=660
+  _globals['_ONLINEDAY']._serialized_end=1053
+  _globals['_DEGRADEDANSWERS']._serialized_start=1055
+  _globals['_DEGRADEDANSWERS']._serialized_end=1149
+  _globals['_ONLINEREVENUE']._serialized_start=1151
+  _globals['_ONLINEREVENUE']._serialized_end=1205
+  _globals['_ONLINEGROUP']._serialized_start=1208
+  _globals['_ONLINEGROUP']._serialized_end=1561
+  _globals['_RATE']._serialized_start=1563
+  _globals['_RATE']._serialized_end=1629
+  _globals['_ATTRIBUTIONCOUNTS']._serialized_start=1631
+  _globals['_ATTRIBUTIONCOUNTS']._serialized_end=1714
+  _globals['_FEEDBACKHEALTH']._serialized_start=1717
+  _globals['_FEEDBACKHEALTH']._serialized_end=1985
+  _globals['_POLICYESTIMATE']._serialized_start=1988
+  _globals['_POLICYESTIMATE']._serialized_end=2292
+  _globals['_ESTIMATE']._serialized_start=2294
+  _globals['_ESTIMATE']._serialized_end=2349
+  _globals['_DRIFTITEM']._serialized_start=2352
+  _globals['_DRIFTITEM']._serialized_end=2499
 # @@protoc_insertion_point(module_scope)

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from embedder.domain.facings import GRID, like, middles_of, shown
-from embedder.domain.photos import Box, PartView
+from embedder.domain.facings import GRID, joined, like, middles_of, second_views, square_ones
+from embedder.domain.photos import Box
 
 SIDE = 224
 Pixels = npt.NDArray[np.uint8]
@@ -56,12 +56,30 @@ def test_no_boxes_and_other_sides_of_pictures_are_taken() -> None:
     assert like(boxes(0.1, 0.1), wide) == [0, 0]
 
 
-def test_two_boxes_stand_for_those_that_look_like_the_first() -> None:
-    assert shown([0, 1, 0, 0]) == {0: (0, 5), 1: (2, 3)}
+def test_boxes_whose_vectors_agree_are_joined() -> None:
+    vectors = np.array([(1, 0), (0, 1), (0.96, 0.28), (0.8, 0.6)], np.float32)
+    assert joined(boxes(*[0.1] * 4), [0, 1, 2, 3], vectors) == [0, 1, 0, 3]  # 3 agrees with 2 alone
+    assert joined(boxes(*[0.1] * 6), [0, 0, 2, 3, 3, 5], vectors) == [0, 0, 2, 0, 0, 5]
+    assert joined([], [], vectors[:0]) == []
 
 
-def test_one_box_stands_for_those_that_look_like_the_first_by_one_view() -> None:
-    assert shown([0, 1, 0, 0], (PartView.WHOLE,)) == {0: (0,), 1: (1,)}
+def test_vectors_of_other_sizes_and_rows_do_not_join() -> None:
+    apart = [Box(0, 0, 0.1, 0.2), Box(0.1, 0, 0.3, 0.2), Box(0, 0.3, 0.1, 0.5)]
+    vectors = np.array([(1, 0), (0.96, 0.28), (0.96, 0.28)], np.float32)
+    assert joined(apart, [0, 1, 2], vectors) == [0, 1, 2]
+
+
+def test_the_second_view_is_that_of_another_box_and_a_square_one_has_none() -> None:
+    assert second_views([0, 1, 0, 0], set()) == {0: 2, 1: 1}
+    assert second_views([0, 1, 0, 0], {0, 3}) == {1: 1}
+
+
+def test_a_box_is_square_by_its_pixels() -> None:
+    some = [Box(0, 0, 0.5, 0.5), Box(0, 0, 0.3, 0.5), Box(0, 0, 0.5, 0.9)]
+    assert square_ones(some, 1.0) == {0}
+    assert square_ones(some, 1.6) == {1}
+    assert square_ones(some[2:], 1.8) == {0}
+    assert square_ones([], 1.0) == set()
 
 
 def test_the_middle_of_a_box_is_found_in_its_view_on_white() -> None:

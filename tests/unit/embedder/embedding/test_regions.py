@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from embedder.domain.errors import BoxInvalid, ItemEmpty, ModelAbsent, ModelFailed, ModelNotReady
+from embedder.domain.fitted import unit
 from embedder.domain.items import Item, Priority, Vectors
+from embedder.domain.models import Inferred, Tensors
 from embedder.domain.objects import MAPS
 from embedder.domain.photos import PART_VIEWS, Box, Camera, PartView
 from embedder.domain.recipes import TextRecipe
@@ -34,9 +36,11 @@ PHOTO = encoded(picture(64, 64))
 """A photo whose objects look different."""
 
 
-def maps(*places: tuple[int, int]) -> Vectors:
-    """Return the answer for a photo with objects of two steps at these rows and columns."""
+def maps(*places: tuple[int, int], reach: float = 2.0) -> Vectors:
+    """Return the answer for a photo with objects at these rows and columns, two steps wide; they
+    reach so many steps up and down."""
     made = np.zeros((MAPS, SIDE, SIDE), np.float32)
+    made[[2, 4]] = np.log(reach)
     for order, (row, column) in enumerate(places):
         made[0, row, column] = 0.9 - order / 100
     return made.reshape(1, -1)
@@ -92,7 +96,7 @@ async def test_each_object_has_a_vector_of_its_own(
 ) -> None:
     found = await embedded(regions(detector, inference))
     assert len(found.regions) == 3
-    assert found.regions[0].box == Box(3.5 / SIDE, 3.5 / SIDE, 5.5 / SIDE, 5.5 / SIDE)
+    assert found.regions[0].box == Box(3.5 / SIDE, 2.5 / SIDE, 5.5 / SIDE, 6.5 / SIDE)
     assert found.vectors.shape == (3, DESCRIPTION.dimension)
     assert (
         sum(len(given["image"]) for given in inference.given) == found.views == 3 * len(PART_VIEWS)
@@ -112,6 +116,37 @@ async def test_found_objects_that_look_alike_share_two_views_and_given_ones_do_n
     assert (found.vectors[0] != found.vectors[2]).any()
     given = await embedded(regions(detector, inference), photo, tuple(r.box for r in found.regions))
     assert given.views == 3 * len(PART_VIEWS)
+
+
+async def test_a_square_object_that_is_found_has_one_view_and_a_given_one_has_two(
+    detector: FakeInference, inference: FakeInference
+) -> None:
+    detector.answer = maps((4, 4), (12, 12), reach=1.05)
+    found = await embedded(regions(detector, inference))
+    assert sum(len(given["image"]) for given in inference.given) == found.views == 2
+    assert found.vectors.shape == (2, DESCRIPTION.dimension)
+    given = await embedded(regions(detector, inference), boxes=tuple(r.box for r in found.regions))
+    assert given.views == 2 * len(PART_VIEWS)
+
+
+class Agreeing(FakeInference):
+    """A model whose vectors differ a little."""
+
+    async def infer(self, inputs: Tensors) -> Inferred:
+        made = await super().infer(inputs)
+        return replace(made, vectors=unit(np.eye(1, DESCRIPTION.dimension) + made.vectors / 9))
+
+
+async def test_objects_in_a_row_whose_vectors_agree_have_one_vector(
+    detector: FakeInference,
+) -> None:
+    found = await embedded(regions(detector, Agreeing()))
+    assert found.views == 3 + 2  # a first view of each object, and a second of each product
+    assert (found.vectors[0] == found.vectors[1]).all()
+    assert (found.vectors[0] != found.vectors[2]).any()
+    boxes = tuple(each.box for each in found.regions)
+    given = await embedded(regions(detector, Agreeing()), boxes=boxes)
+    assert (given.vectors[0] != given.vectors[1]).any()
 
 
 @pytest.mark.parametrize("view", PartView)

@@ -12,11 +12,13 @@ from gateway.model.controls import (
     ControlState,
     RequestCondition,
 )
+from gateway.model.diversity import Diversity
 from gateway.model.errors import PeerUnavailable
-from gateway.model.explanation import ProductOutcome
+from gateway.model.explanation import PlaceCap, ProductOutcome
 from gateway.model.filters import carried, of_words
 from gateway.model.plan import MOST_RANKED
 from gateway.model.query import AnswerScope, RequestQuery, Signal, SignalKind
+from gateway.ranking import wording
 from gateway.recommend.begin import begin
 from gateway.recommend.controls.active import activate_controls, inactive_reason
 from gateway.recommend.controls.conditions import is_met
@@ -381,6 +383,44 @@ async def test_explanations_say_what_controls_do():
     assert [move.cause for move in found["p9"].placed.moves] == [MoveCause.CONTROL]
     assert found["p3"].collapsed_into == "p2"
     assert "control_counts" not in shop.ranker.asked
+
+
+async def test_an_explanation_names_the_controls_that_select_the_product():
+    shop = shop_with_photo()
+    shop.ranker.exposures = {"default/hero": 4, "default/other": 9}
+    shop.retriever.passing[TITLED.content] = {"p2"}
+    vip = RequestCondition(audiences=("vip",))
+    own = (
+        pin(1, "p2", name="hero", daily_budget=4),
+        ControlRule("titled", ControlKind.EXCLUDE, filter=TITLED, when=vip),
+        pin(3, "p1", name="other", daily_budget=9),
+    )
+    shop.scene(lambda scene: replace(scene, controls=own))
+    found = await explain(by_photo(controls=(boost(0.5, "p2"),)), "p2", shop.deps)
+    named = [
+        (each.given.scene, each.given.control.name, each.state, each.exposures)
+        for each in found.controls
+    ]
+    assert named == [
+        ("", "boost", ControlState.APPLIED, 0),
+        ("default", "hero", ControlState.OUT_OF_BUDGET, 4),
+        ("default", "titled", ControlState.UNMET, 0),
+    ]
+    gone = await explain(by_photo(controls=(exclude("p2"),)), "p2", shop.deps)
+    assert gone.outcome is ProductOutcome.EXCLUDED_BY_CONTROL
+    assert gone.excluding == ("exclude",)
+    assert wording.outcome(gone, "") == "The control exclude excludes it."
+    assert (await explain(by_photo(), "p4", shop.deps)).controls == ()
+
+
+async def test_an_explanation_counts_the_products_that_a_limit_lets_through():
+    shop = shop_with_photo()
+    shop.retriever.paths = dict.fromkeys(("p1", "p2", "p3"), "Wine > Red")
+    caps = Diversity(cap_places=2, brand_cap=1, category_caps=((1, 2),))
+    shop.scene(lambda scene: replace(scene, diversity=caps))
+    found = await explain(by_photo(), "p2", shop.deps)
+    assert found.caps == (PlaceCap(MoveCause.CATEGORY_CAP, "Wine", 2, 2, 2),)
+    assert (await explain(by_photo(), "p4", shop.deps)).caps == (), "it has no category"
 
 
 def test_what_a_filter_excludes_is_known_by_the_words_of_a_rejection():

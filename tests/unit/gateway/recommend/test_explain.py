@@ -85,6 +85,18 @@ async def test_what_the_filter_leaves_out_is_shown_by_its_condition():
     assert shop.embedder.calls == []
 
 
+async def test_the_scenes_own_categories_that_a_product_fails_are_named():
+    shop = shop_with_photo()
+    shop.retriever.paths = {"p0": "Wine > Red", "p1": "Wine > Red > Merlot", "p2": "Beer"}
+    shop.scene(lambda scene: replace(scene, other_categories=2))
+    shop.retriever.rejections["p1"] = Rejection(condition='NOT category = "Wine > Red"')
+    found = await asked("p1", shop, filter=FILTER, anchors=("p0", "p2"))
+    assert found.outcome is ProductOutcome.FILTERED
+    assert found.other_categories == ("Wine > Red",)
+    shop.retriever.rejections["p1"] = Rejection(path="filter.comparison", condition="price < 1 EUR")
+    assert (await asked("p1", shop, filter=FILTER, anchors=("p0",))).other_categories == ()
+
+
 async def test_what_can_not_be_bought_is_the_scenes_doing():
     shop = shop_with_photo()
     shop.retriever.sold_out = {"p1"}

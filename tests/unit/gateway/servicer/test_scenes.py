@@ -13,6 +13,7 @@ from gateway.model.errors import EtagMismatch, PeerUnavailable, SceneInvalid, Sc
 from gateway.model.price import LABEL, MODEL, SIGNAL, RequestPrice, diff_price
 from gateway.model.query import RequestQuery, SignalKind
 from gateway.model.replay import RankerReplay, RecordedAnswer
+from gateway.servicer import scenes
 from gateway.servicer.scenes import SceneCalls
 from gateway.state.expensive_requests import ExpensiveRequestLimiter
 from gateway.state.prices import Charge, RequestPrices
@@ -268,6 +269,53 @@ async def test_a_diff_is_charged_for_the_answers_that_it_gives_anew(calls: Calls
         [counted[0].models * 8 / 12, counted[0].models * 4 / 12]
     )
     assert held[0].queue_seconds >= 8 * SIGNAL[SignalKind.IMAGE]
+
+
+def by_models(calls: Calls, loading: int) -> Any:
+    """Let a model be pinned, and note a request. Return the ranker."""
+    ranker: Any = calls._ranker
+    ranker.models, ranker.loading = {"new"}, loading
+    ranker.replays["a1"] = RankerReplay(RecordedAnswer("a1"), [AnsweredProduct("p1", 1.0)])
+    retriever: Any = calls._retriever
+    retriever.nearest[b"photo"] = {"p1": 0.9, "p2": 0.5}
+    calls._deps.recent.note("home", by_photo(scene="home"), 1)
+    return ranker
+
+
+async def test_a_diff_of_models_answers_recent_requests_by_each(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenes, "AGAIN_SECONDS", 0.0)
+    ranker = by_models(calls, loading=3)
+    found = await calls.DiffScene(pb.DiffSceneRequest(scene="home", model_version="new"), None)
+    assert (found.answer_count, found.anew_count, found.changed_count) == (1, 1, 1)
+    (one,) = found.answers
+    assert list(one.before_product_ids) == ["p1", "p2"]
+    assert list(one.after_product_ids) == ["p2", "p1"]
+    assert [(each.path, each.after) for each in found.changes] == [("ranking.model", "new")]
+    both = pb.DiffSceneRequest(scene="home", model_version="new", current_model_version="new")
+    same = await calls.DiffScene(both, None)
+    assert (same.answer_count, same.changed_count) == (1, 0)
+    other = await calls.DiffScene(pb.DiffSceneRequest(model_version="new"), None)
+    assert other.answer_count == 0, "no request to that scene is known"
+    assert "replay" not in ranker.asked, "a record does not show how another model ranks"
+
+
+async def test_a_diff_of_models_skips_requests_for_which_one_is_not_loaded_in_time(
+    calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenes, "LOAD_SECONDS", 0.0)
+    by_models(calls, loading=100)
+    found = await calls.DiffScene(pb.DiffSceneRequest(scene="home", model_version="new"), None)
+    assert (found.answer_count, found.skipped_count) == (0, 1)
+
+
+@pytest.mark.parametrize("field", ["model_version", "current_model_version"])
+async def test_a_diff_of_a_model_that_is_gone_is_refused(calls: Calls, field: str) -> None:
+    by_models(calls, loading=0)
+    with pytest.raises(RequestInvalid, match="list the models") as caught:
+        await calls.DiffScene(pb.DiffSceneRequest(scene="home", **{field: "old"}), None)
+    assert caught.value.violations[0].field == field
 
 
 async def test_a_diff_says_which_versions_it_compares(calls: Calls) -> None:

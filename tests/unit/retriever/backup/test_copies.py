@@ -14,7 +14,13 @@ from retriever.catalog import products
 from retriever.catalog.registry import Registry
 from retriever.domain.collection_names import shaped
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.errors import CatalogExists, CatalogIsAlias, CatalogRemoving, CatalogsFull
+from retriever.domain.errors import (
+    CatalogExists,
+    CatalogIsAlias,
+    CatalogRemoving,
+    CatalogsFull,
+    SceneDocumentNotFound,
+)
 from retriever.domain.registry import FIELDS, CatalogUpdate, CatalogValues
 from retriever.domain.scenes import SceneText
 from retriever.domain.vectors import VectorWrite
@@ -182,6 +188,20 @@ async def test_a_catalog_is_reserved_with_its_job_or_not_at_all(
     with pytest.raises(JobsFull):
         await ask(here, "two")
     assert await here.record.catalog_entry("two") is None
+
+
+async def test_a_copy_has_no_scene_of_a_former_catalog_of_its_id(here: Place) -> None:
+    draft = await here.record.write_draft(
+        "default", SceneText.of("home", "views = 1\n", "ann", ""), ""
+    )
+    for left in ("home", "old"):  # as a replica of 0.40 leaves them when it removes a catalog
+        await here.record.write_draft("copy", SceneText.of(left, "views = 4\n", "bob", ""), "")
+    await ask(here)
+    assert await here.record.scenes("copy", texts=False) == []
+    await attempt(here, await here.claimed(copies.COPY))
+    assert await here.record.scene("copy", "home") == draft
+    with pytest.raises(SceneDocumentNotFound):
+        await here.record.scene("copy", "old")
 
 
 async def test_a_repeated_request_returns_the_job(here: Place) -> None:

@@ -39,7 +39,7 @@ app.call(
     "online",
     """Report on answers: clicks, purchases and hides by model, estimates for other orders, and
     drift.""",
-    ("models online --days 28", "models online --json | jq .groups"),
+    ("models online --days 28 --by-day", "models online --json | jq .groups"),
     SightlineClient.online_report,
     number("days", "N", "Days of answers to report on.", 1, 365, default=7),
     number(
@@ -50,6 +50,7 @@ app.call(
         90,
         default=7,
     ),
+    flag("by_day", "Also sum up by scene and by day, with revenue, empty and degraded answers."),
     shows=online_report.report,
 )
 app.command("bring")(bringing.command)

@@ -1,6 +1,6 @@
 """Products found in a photo, as a table and as a page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,12 @@ from sightline_client.values.detections import Detections
 from sightline_client.values.products import Product
 from sightline_client.values.signals import ProductDetection
 
-PAGE_HEIGHT = 900
+PAGE_HEIGHT = 1400
 """Pixels of the photo on a page."""
+FEW_PIXELS = 640
+"""Longer side of a photo below which a larger one is advised."""
+LIKELY = 0.1
+"""Probability of a nearest product from which accepting it is advised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +41,7 @@ class ShownDetection:
     number: int
     crop: str
     """Its part of the photo as a URI; "" = none."""
-    label: str
-    known: bool
+    box: ShownBox
     guesses: list[tuple[str, str, str]]
     """Id, title and similarity of the nearest products, nearest first."""
 
@@ -65,7 +68,7 @@ def table(value: Detections) -> RenderableType:
     if value.plan_comparison is not None:
         parts += shelf_plan.comparison(value.plan_comparison, titles)
     parts += shelf_plan.suggestions(value.stock_suggestions, titles)
-    parts += [Text(line) for line in summary(value)]
+    parts += [Text(line) for line in (*summary(value), *next_steps(value))]
     return Group(*parts)
 
 
@@ -89,6 +92,37 @@ def summary(value: Detections) -> list[str]:
     return [*lines, *map(tables.degradation, value.degradations)]
 
 
+def next_steps(value: Detections, size: tuple[int, int] | None = None) -> list[str]:
+    """Return what to do if no product was found, a sentence each; none if one was. ``size``: width
+    and height of the photo in pixels; None = unknown."""
+    if any(each.product_id for each in value.detections):
+        return []
+    steps = []
+    if size is not None and max(size) < FEW_PIXELS:
+        width, height = size
+        steps.append(
+            _(
+                "The photo has only {width} × {height} pixels: use the original, or a larger one.",
+                width=width,
+                height=height,
+            )
+        )
+    if not value.detections:
+        steps.append(_("Photograph the goods from the front, in even light, and from nearer."))
+        return steps
+    likeliest = max(each.probability for each in value.detections)
+    if likeliest >= LIKELY:
+        least = f"{int(likeliest * 20) / 20:.2f}"
+        steps.append(
+            _("If a nearest product is right, accept it with --min-probability {p}.", p=least)
+        )
+    if not value.degradations:
+        steps.append(
+            _("If a product is missing, import it with a photo: sightline products import --help")
+        )
+    return steps
+
+
 def guessed(value: Detections) -> list[str]:
     """Return the products that the page shows beside detections: found ones and next guesses."""
     found = [each.product_id for each in value.detections if each.product_id]
@@ -107,55 +141,58 @@ def write(
     too. ``shot``: the photo's name and content; ``guesses``, ``photos``: of the products of
     ``guessed``, by id."""
     title, photo = shot
+    size = page.size_of(photo)
     made = page.environment(photo_of=page.thumbnails(photos))
     page.render(
         path,
         made.get_template("detections.html.j2"),
         title=title,
         lines=summary(value),
+        steps=next_steps(value, size),
         photo=page.data_uri(photo, PAGE_HEIGHT),
-        boxes=boxes(value),
+        ratio=None if size is None else size[0] / size[1],
         detections=_shown(photo, value, guesses),
         heat_maps=heat_maps(value),
         counts=[
             (each.product_id, titles_of(value.products).get(each.product_id, ""), each.count)
             for each in value.counts
         ],
+        unknown=value.unknown_count,
     )
 
 
 def _shown(photo: bytes, value: Detections, guesses: Mapping[str, Product]) -> list[ShownDetection]:
-    cut = page.crops(photo, [each.box for each in value.detections])
+    titles = titles_of(guesses.values())
+    drawn = boxes(value, titles)
+    crops = page.crops(photo, [each.box for each in value.detections])
     return [
-        ShownDetection(number, crop, box.label, box.known, _guesses(each, guesses))
+        ShownDetection(number, crop, box, _guesses(each, titles))
         for number, (crop, box, each) in enumerate(
-            zip(cut, boxes(value), value.detections, strict=True), 1
+            zip(crops, drawn, value.detections, strict=True), 1
         )
     ]
 
 
-def _guesses(
-    value: ProductDetection, products: Mapping[str, Product]
-) -> list[tuple[str, str, str]]:
+def _guesses(value: ProductDetection, titles: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return the nearest products of a detection: id, title and similarity."""
     own = [(value.product_id, value.similarity)] if value.product_id else []
     others = [(each.product_id, each.similarity) for each in value.alternatives]
     return [
-        (name, products[name].title if name in products else "", f"{similarity:.2f}")
-        for name, similarity in [*own, *others]
+        (name, titles.get(name, ""), f"{similarity:.2f}") for name, similarity in [*own, *others]
     ]
 
 
-def boxes(value: Detections) -> list[ShownBox]:
-    """Return the detections as a page draws them."""
-    titles = titles_of(value.products)
+def boxes(value: Detections, titles: Mapping[str, str] | None = None) -> list[ShownBox]:
+    """Return the detections as a page draws them. ``titles``: of products that ``value.products``
+    lacks, by id."""
+    known = {**(titles or {}), **titles_of(value.products)}
     return [
         ShownBox(
             100 * each.box.left,
             100 * each.box.top,
             100 * (each.box.right - each.box.left),
             100 * (each.box.bottom - each.box.top),
-            _label(titles.get(each.product_id) or each.product_id, each.probability),
+            _label(each, known),
             known=bool(each.product_id),
         )
         for each in value.detections
@@ -168,7 +205,7 @@ def heat_maps(value: Detections) -> list[ShownHeatMap]:
     return [
         ShownHeatMap(
             page.data_uri(each.heat_map.png, PAGE_HEIGHT),
-            f"{number}. {_label(titles.get(each.product_id) or each.product_id, each.probability)}",
+            f"{number}. {_label(each, titles)}",
             _(
                 "Similarity {similarity:.3f}, of it {unplaced:+.3f} without a region.",
                 each.heat_map,
@@ -179,11 +216,17 @@ def heat_maps(value: Detections) -> list[ShownHeatMap]:
     ]
 
 
-def _label(name: str, probability: float) -> str:
-    shown = plain(name) if name else _("not in the catalog")
-    return f"{shown} ({probability:.0%})"
+def _label(value: ProductDetection, titles: Mapping[str, str]) -> str:
+    """Return a detection's product, or the nearest one, with its probability."""
+    nearest = value.product_id or next((each.product_id for each in value.alternatives), "")
+    if not nearest:
+        return _("not in the catalog: no product is near")
+    name, chance = plain(titles.get(nearest) or nearest), f"{value.probability:.0%}"
+    if value.product_id:
+        return f"{name} ({chance})"
+    return _("not in the catalog: nearest is {name} ({chance})", name=name, chance=chance)
 
 
-def titles_of(products: tuple[Product, ...]) -> Mapping[str, str]:
+def titles_of(products: Iterable[Product]) -> Mapping[str, str]:
     """Return the products' titles by id."""
     return {each.product_id: each.title for each in products}

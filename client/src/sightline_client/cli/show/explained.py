@@ -12,11 +12,14 @@ from sightline_client.cli.show.grids import grid, phrase, plain
 from sightline_client.cli.show.tables import PARTS, SEE, degraded, resting
 from sightline_client.cli.show.value_tables import ValueTable
 from sightline_client.values.answers import Move, MoveCause, RecommendedProduct, ScorePart
+from sightline_client.values.controls import ControlKind, ControlResult
 from sightline_client.values.explanations import (
     BranchVerdict,
     ExplainedScore,
     Explanation,
     HeatMap,
+    PlaceLimit,
+    ProductControl,
 )
 
 CAUSES = MappingProxyType(
@@ -34,6 +37,55 @@ CAUSES = MappingProxyType(
     }
 )
 """Explanation of each cause of a move."""
+
+KINDS = MappingProxyType(
+    {
+        ControlKind.UNKNOWN: later("unknown to this client"),
+        ControlKind.PIN: later("pins it to a place"),
+        ControlKind.BOOST: later("moves it up"),
+        ControlKind.BURY: later("puts it last"),
+        ControlKind.EXCLUDE: later("leaves it out"),
+    }
+)
+"""Action of each kind of control."""
+
+STATES = MappingProxyType(
+    {
+        ControlResult.APPLIED: later("yes"),
+        ControlResult.NOT_YET: later("not yet"),
+        ControlResult.ENDED: later("not any more"),
+        ControlResult.OUT_OF_BUDGET: later("no: used up today"),
+        ControlResult.UNMET: later("no: not for this request"),
+    }
+)
+"""Whether a control applies to a request."""
+
+product_controls = ValueTable(
+    ProductControl,
+    {
+        "control": "control",
+        "scene": lambda one: one.scene or _("the request"),
+        "what it does": lambda one: _(KINDS[one.kind]),
+        "applies": lambda one: _(STATES[one.outcome]) if one.outcome in STATES else "–",
+        "requests": lambda one: one.condition or _("all"),
+        "products": lambda one: one.filter or _("by their ids"),
+        "pages today": lambda one: (
+            f"{one.exposure_count:,} / {one.daily_budget:,}" if one.daily_budget else "–"
+        ),
+    },
+    spare=("products", "requests"),
+)
+place_limits = ValueTable(
+    PlaceLimit,
+    {
+        "limit": lambda one: _(CAUSES[one.cause]),
+        "of": "value",
+        "at most": "limit",
+        "in the first places": "place_count",
+        "there now": "product_count",
+    },
+    right=("at most", "in the first places", "there now"),
+)
 
 CAPTION = later(
     "Parts of a raw score, with the features that contribute to each; the features sum to the part."
@@ -76,7 +128,18 @@ def explanation(value: Explanation) -> RenderableType:
         lines += [_branch_verdicts(value.branches), Text(_(BRANCHES_CAPTION), style="dim")]
     lines += _compared(value)
     lines += resting(value.control_outcomes)
+    lines += rules(value)
     return Group(*lines)
+
+
+def rules(value: Explanation) -> list[RenderableType]:
+    """Show the controls that select the product, and the limits that concern it."""
+    found: list[RenderableType] = []
+    if value.product_controls:
+        found.append(product_controls(value.product_controls))
+    if value.place_limits:
+        found.append(place_limits(value.place_limits))
+    return found
 
 
 def reasons(value: Explanation) -> list[str]:

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from sightline_client.cli.language import _
+from sightline_client.cli.show import online_days
 from sightline_client.cli.show.grids import grid, phrase, plain
 from sightline_client.cli.show.tables import counted
 from sightline_client.cli.show.value_tables import interval
@@ -18,6 +19,7 @@ def report(value: online.OnlineReport) -> RenderableType:
     return Group(
         phrase("Answers served from {between}.", between=between, style="bold"),
         *_outcomes(value),
+        *_days(value),
         Text(_attribution(value.attribution)),
         *_health(value.health),
     )
@@ -60,6 +62,14 @@ def _outcomes(value: online.OnlineReport) -> Iterable[RenderableType]:
             bought=bought,
             style="yellow",
         )
+
+
+def _days(value: online.OnlineReport) -> list[RenderableType]:
+    if not value.days:
+        return []
+    causes, unpriced = online_days.by_cause(value.days), online_days.unpriced(value.days)
+    shown = (online_days.by_scene(value.days), online_days.by_day(value.days))
+    return [*shown, *causes, *unpriced]
 
 
 def _group_rows(group: online.OnlineGroup) -> Iterable[tuple[str, ...]]:

@@ -161,12 +161,8 @@ def media_type(photo: bytes) -> str:
 
 def crops(photo: bytes, boxes: Iterable[Box]) -> list[str]:
     """Return parts of a photo, each inside a URI; "" without Pillow, or if it can't be read."""
-    try:
-        from PIL import Image, ImageOps
-
-        with Image.open(io.BytesIO(photo)) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (ImportError, OSError, ValueError, Image.DecompressionBombError):
+    image = _upright(photo)
+    if image is None:
         return ["" for _box in boxes]
     width, height = image.size
     return [
@@ -182,6 +178,13 @@ def crops(photo: bytes, boxes: Iterable[Box]) -> list[str]:
         )
         for box in boxes
     ]
+
+
+def size_of(photo: bytes) -> tuple[int, int] | None:
+    """Return the width and height of an upright photo in pixels; None without Pillow, or if it
+    can't be read."""
+    image = _upright(photo)
+    return None if image is None else image.size
 
 
 def _jpeg(image: "Image") -> str:
@@ -257,19 +260,24 @@ def _end(timing: StageTiming) -> timedelta:
 
 
 def _small(photo: bytes, height: int) -> bytes:
-    try:
-        from PIL import Image, ImageOps
-    except ImportError:  # pragma: no cover (it is installed for the tests)
-        return photo
-    try:
-        with Image.open(io.BytesIO(photo)) as opened:
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+    image = _upright(photo)
+    if image is None:
         return photo  # a kind of photo that the suite knows and this Pillow does not
     image.thumbnail((height * 2, height))
     out = io.BytesIO()
     image.save(out, "JPEG", quality=82, optimize=True)
     return out.getvalue()
+
+
+def _upright(photo: bytes) -> "Image | None":
+    """Return a photo's pixels; None without Pillow, or if it can't be read."""
+    try:
+        from PIL import Image, ImageOps
+
+        with Image.open(io.BytesIO(photo)) as opened:
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except (ImportError, OSError, ValueError, Image.DecompressionBombError):
+        return None
 
 
 def _versions(answer: Answered) -> list[str]:

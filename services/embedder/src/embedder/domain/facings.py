@@ -1,4 +1,4 @@
-"""Facings of one product that look alike: boxes of about the same size in one row, whose pixels
+"""Facings of one product: boxes of about the same size in one row whose pixels, or then vectors,
 agree. Pure.
 
 Each box is compared by a small picture of its middle, in which differences of light are removed,
@@ -6,13 +6,14 @@ at the shifts that inexact boxes cause. Boxes that look alike have one product, 
 lab/research/detect.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from embedder.domain.photos import PART_VIEWS, Box, PartView, Pixels
+from embedder.domain.items import Vectors
+from embedder.domain.photos import Box, Pixels
 
 ALIKE: Final = 0.7
 """Correlation from which two boxes look alike."""
@@ -20,6 +21,11 @@ SAME_SIZE: Final = 0.3
 """Difference of the logarithms of their widths, and of their heights, at most."""
 SAME_ROW: Final = 0.25
 """Distance of the heights of their middles, at most, in heights of the lower box."""
+SQUARE: Final = 0.9
+"""Shorter side of a box by its longer one from which its whole and its middle show nearly the same:
+one view is enough."""
+AGREEING: Final = 0.85
+"""Cosine from which the first views of two boxes show one product."""
 GRID: Final = 28
 """Pixels of a side of a small picture."""
 SHIFT: Final = 3
@@ -50,13 +56,29 @@ def like(boxes: Sequence[Box], middles: Pixels) -> list[int]:
         return first
     alike = beside & False
     alike[np.ix_(some, some)] = _agreement(_flat_light(_small(middles[some]))) >= ALIKE
-    alike &= beside
-    for place in some.tolist():
-        if first[place] == place:
-            for other in (np.flatnonzero(alike[place, place + 1 :]) + place + 1).tolist():
-                if first[other] == other:
-                    first[other] = place
-    return first
+    return _firsts(alike & beside)
+
+
+def joined(boxes: Sequence[Box], first: Sequence[int], vectors: Vectors) -> list[int]:
+    """Return `first`, as `like` does, with one place for boxes whose vectors agree too.
+
+    `vectors`: float32 [groups, d] of unit length, of the first boxes in their order. They tell more
+    pairs of one product than pictures do, but only after an inference.
+    """
+    heads = [*dict.fromkeys(first)]
+    if not heads:
+        return []
+    near = _beside([boxes[place] for place in heads]) & (vectors @ vectors.T >= AGREEING)
+    to = {head: heads[place] for head, place in zip(heads, _firsts(near), strict=True)}
+    return [to[place] for place in first]
+
+
+def second_views(first: Sequence[int], square: Collection[int]) -> dict[int, int]:
+    """Return by first box the box whose second view stands for it: another one, so that a fault of
+    one box counts less. None for boxes in `square`."""
+    other = {place: box for box, place in reversed([*enumerate(first)]) if box != place}
+    heads = [place for place in dict.fromkeys(first) if place not in square]
+    return {place: other.get(place, place) for place in heads}
 
 
 def middles_of(wholes: Pixels, boxes: Sequence[Box], ratio: float, crop: float) -> Pixels:
@@ -76,21 +98,27 @@ def middles_of(wholes: Pixels, boxes: Sequence[Box], ratio: float, crop: float) 
     return middles
 
 
-def shown(
-    first: Sequence[int], chosen: Sequence[PartView] = PART_VIEWS
-) -> dict[int, tuple[int, ...]]:
-    """Return the rows of the views that stand for each first box and those that look like it.
+def square_ones(boxes: Sequence[Box], ratio: float) -> set[int]:
+    """Return the places of boxes for which one view is enough. `ratio`: the photo's width divided
+    by its height."""
+    found = set[int]()
+    for place, box in enumerate(boxes):
+        shorter, longer = sorted(((box.right - box.left) * ratio, box.bottom - box.top))
+        if shorter >= SQUARE * longer:
+            found.add(place)
+    return found
 
-    Of two views, the second one is that of another box, so that a fault of one box counts less.
-    """
-    second = {place: other for other, place in reversed([*enumerate(first)]) if other != place}
-    return {
-        place: tuple(
-            len(chosen) * (second.get(place, place) if order else place) + order
-            for order in range(len(chosen))
-        )
-        for place in dict.fromkeys(first)
-    }
+
+def _firsts(alike: npt.NDArray[np.bool_]) -> list[int]:
+    """Return for each box the place of the first box that it is like, or its own, by the pairs that
+    are alike, [n, n]."""
+    first = list(range(len(alike)))
+    for place in range(len(alike)):
+        if first[place] == place:
+            for other in (np.flatnonzero(alike[place, place + 1 :]) + place + 1).tolist():
+                if first[other] == other:
+                    first[other] = place
+    return first
 
 
 def _beside(boxes: Sequence[Box]) -> npt.NDArray[np.bool_]:

@@ -1,21 +1,21 @@
 """Regions of a photo: the objects in it, each embedded as a photo of its own."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, Final, cast
 
 import numpy as np
 
 from embedder.domain import errors
-from embedder.domain.facings import like, middles_of, shown
+from embedder.domain.facings import joined, like, middles_of, second_views, square_ones
 from embedder.domain.items import Item, Priority, Vectors
 from embedder.domain.models import VISUAL
 from embedder.domain.objects import MAPS, FoundObject, are_small, boxed_objects, objects
 from embedder.domain.photos import (
     PART_VIEWS,
     Box,
+    Camera,
     PartView,
     PhotoView,
     Pixels,
@@ -28,6 +28,7 @@ from embedder.embedding.embed import ItemEmbedder
 from embedder.embedding.fetched import photo_of
 from embedder.embedding.on_demand import OnDemandModel, PhotoOutput
 from embedder.embedding.photos import averaged, check_box
+from embedder.serving.model import VersionedVectors
 from embedder.serving.model_routes import VersionRoute
 from servicekit.admission.fair_permits import Party
 from servicekit.telemetry import Stages
@@ -156,27 +157,77 @@ class RegionEmbedder:
         *,
         merge: bool,
     ) -> _Part:
-        """Embed boxes that are decoded together. `merge`: boxes that look alike share a vector."""
+        """Embed boxes that are decoded together. `merge`: they were found, so that those that look
+        alike share a vector, and square ones have one view."""
         photos, recipe = self._embedder.photos, cast("PhotoRecipe", route.described.recipe)
         photo, stages = item.photo or b"", call.stages
         look = PhotoView(camera=item.camera, parts=tuple(boxes), part_views=self._views)
         party, queue = Party.of(call.catalog), photos.queues.of(route.served.model)
         async with queue.turn(call.priority, party, stages):
             seen = await photos.intake.see(photo, recipe, look, stages, call.catalog)
-            first = list(range(len(boxes)))
-            if merge:
-                with stages.measure("compare"):
-                    first = await asyncio.to_thread(_alike, boxes, seen, look, recipe)
-            rows = shown(first, self._views)
-            inputs: dict[str, Any] = {"image": seen.pixels[[*chain(*rows.values())]]}
-            if route.described.cameras:
-                inputs["kind"] = np.full((len(inputs["image"]), 1), item.camera, np.float32)
-            with stages.measure("infer"):
-                answer = await route.embed(inputs)
-        views = answer.vectors.reshape(len(rows), len(self._views), -1)
-        vectors = {place: averaged(each) for place, each in zip(rows, views, strict=True)}
-        found = np.stack([vectors[place] for place in first])
-        return _Part(answer.version, found, len(answer.vectors))
+            views = _Views(seen, look, item.camera, route, stages)
+            return await (views.of_found(recipe) if merge else views.of_each())
+
+
+@dataclass(frozen=True, slots=True)
+class _Views:
+    """The views of boxes that were decoded together."""
+
+    seen: PreparedPhoto
+    look: PhotoView
+    camera: Camera
+    route: VersionRoute
+    stages: Stages
+
+    async def of_each(self) -> _Part:
+        """Embed all views of each box."""
+        answer = await self._inferred(range(len(self.seen.pixels)))
+        views = answer.vectors.reshape(len(self.look.parts), len(self.look.part_views), -1)
+        vectors = np.stack([averaged(each) for each in views])
+        return _Part(answer.version, vectors, len(answer.vectors))
+
+    async def of_found(self, recipe: PhotoRecipe) -> _Part:
+        """Embed one view of each group of boxes that look alike, then a second one of each group
+        whose first views agree, if it is not square."""
+        boxes, count = self.look.parts, len(self.look.part_views)
+        with self.stages.measure("compare"):
+            first = await asyncio.to_thread(_alike, boxes, self.seen, self.look, recipe)
+        ones = await self._inferred([count * place for place in dict.fromkeys(first)])
+        shared = joined(boxes, first, ones.vectors)
+        square = square_ones(boxes, self.seen.ratio)
+        seconds = second_views(shared, square) if count > 1 else {}
+        twos = dict[int, Vectors]()
+        if seconds:
+            answer = await self._inferred([count * place + 1 for place in seconds.values()])
+            if answer.version != ones.version:
+                raise errors.EmbedderUnavailable("the model was replaced during the call")
+            twos = dict(zip(seconds, answer.vectors, strict=True))
+        vectors = mean_vectors(first, shared, ones.vectors, twos)
+        return _Part(ones.version, vectors, len(ones.vectors) + len(twos))
+
+    async def _inferred(self, rows: Sequence[int]) -> VersionedVectors:
+        inputs: dict[str, Any] = {"image": self.seen.pixels[[*rows]]}
+        if self.route.described.cameras:
+            inputs["kind"] = np.full((len(rows), 1), self.camera, np.float32)
+        with self.stages.measure("infer"):
+            return await self.route.embed(inputs)
+
+
+def mean_vectors(
+    first: Sequence[int], shared: Sequence[int], ones: Vectors, twos: Mapping[int, Vectors]
+) -> Vectors:
+    """Return the vector of each box, float32 [n, d] of unit length.
+
+    `first`: of each box, the first that it looks like; `ones`: first views of these, in their
+    order. `shared`: `first`, joined where these agree; `twos`: second views by such a place.
+    """
+    views = dict[int, list[Vectors]]()
+    for place, one in zip(dict.fromkeys(first), ones, strict=True):
+        views.setdefault(shared[place], []).append(one)
+    made = {place: averaged(np.stack(some)) for place, some in views.items()}
+    for place, two in twos.items():
+        made[place] = averaged(np.stack([made[place], two]))
+    return np.stack([made[place] for place in shared])
 
 
 def _alike(

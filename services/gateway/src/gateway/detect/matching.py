@@ -10,10 +10,11 @@ from sightline_core.opaque_messages import Box
 from sightline_core.search import NearestProducts
 from sightline_rules.detections import one_a_place, reading_order
 
-WEIGHTS = (-7.5, 7.7, 16.2, 1.4)
-"""Weights in the logit that a region shows its nearest product: constant, similarity, lead over the
-next product, objectness. Fitted on made shelves of products that the bench does not use (`python -m
-lab.objects.calibrate`)."""
+WEIGHTS = (-1.1, 2.7, 1.3, 2.0)
+"""Weights in the logit that a region shows its nearest product: constant, and those of `features`.
+Fitted on made shelves of products that the bench does not use (`python -m lab.objects.calibrate`).
+"""
+_LEAST_DISTANCE, _LEAST_LEAD = 1e-3, 1e-2
 _ALIKE = 1e-6
 
 
@@ -23,9 +24,16 @@ def probability(similarity: float, lead: float, objectness: float) -> float:
     `lead`: share of the next product's distance by which the nearest is closer, 0 to 1.
     """
     constant, *weights = WEIGHTS
-    features = (similarity, lead, objectness)
-    logit = constant + sum(weight * value for weight, value in zip(weights, features, strict=True))
+    values = features(similarity, lead, objectness)
+    logit = constant + sum(weight * value for weight, value in zip(weights, values, strict=True))
     return 1 / (1 + math.exp(-logit))
+
+
+def features(similarity: float, lead: float, objectness: float) -> tuple[float, float, float]:
+    """Return what the logit is linear in. Logarithms, as most of what is to be told lies near a
+    similarity of 1 and a lead of 0."""
+    near = -math.log(max(1 - similarity, _LEAST_DISTANCE))
+    return near, math.log(max(lead, _LEAST_LEAD)), objectness
 
 
 def matched(

@@ -54,6 +54,7 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
         WHY.PRODUCT_NOT_FOUND: "The catalog has no product with this id.",
         WHY.EXCLUDED: "The request excludes it.",
         WHY.EXCLUDED_BY_CONTROL: "A control excludes it.",
+        f"{WHY.EXCLUDED_BY_CONTROL}/named": "The control {controls} excludes it.",
         WHY.FILTERED: "The filter excludes it: it requires {condition} ({held}).",
         WHY.UNAVAILABLE: "It can't be bought now, and the scene excludes such products.",
         WHY.HIDDEN: "The shopper hid it.",
@@ -71,6 +72,7 @@ OUTCOMES: Mapping[str, Mapping[str, str]] = {
         WHY.PRODUCT_NOT_FOUND: "商品目录中没有此编号的商品。",
         WHY.EXCLUDED: "请求本身排除了该商品。",
         WHY.EXCLUDED_BY_CONTROL: "被人工规则排除。",
+        f"{WHY.EXCLUDED_BY_CONTROL}/named": "被人工规则 {controls} 排除。",
         WHY.FILTERED: "被筛选条件排除：要求 {condition}（{held}）。",
         WHY.UNAVAILABLE: "该商品目前无法购买，此处不展示这类商品。",
         WHY.HIDDEN: "该顾客隐藏了此商品。",
@@ -226,6 +228,8 @@ def outcome(value: ProductExplanation, language_code: str) -> str:
     if value.rejection is not None:
         held = "; ".join(value.rejection.held)
         known |= {"condition": value.rejection.condition, "held": held}
+    if value.outcome is ProductOutcome.EXCLUDED_BY_CONTROL and value.excluding:
+        key, known["controls"] = f"{key}/named", ", ".join(value.excluding)
     if value.outcome is ProductOutcome.OUTRANKED and value.last_shown is not None:
         key, known["last"] = f"{key}/score", value.last_shown.answered.raw_score
     if value.outcome is ProductOutcome.NOT_A_CANDIDATE:

@@ -8,6 +8,7 @@ from gateway.model.price import RequestPrice
 from gateway.model.query import RequestQuery
 from gateway.model.scene import Scene
 from gateway.ports import SceneSource
+from gateway.recommend.answer_report import degraded
 from gateway.recommend.charge import covered
 from gateway.recommend.controls.step import apply_controls
 from gateway.recommend.final_order import fused, order_candidates
@@ -17,8 +18,13 @@ from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from sightline_core.candidates import CandidateList
+from sightline_core.degradations import Degradation, DegradationCause
 from sightline_core.parts import MARGIN
 from sightline_core.ranking import Objective
+
+
+class ModelLoading(Exception):
+    """The ranker has not loaded the model that a scene pins."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,21 @@ class _Trial:
 
 
 async def first_products(
-    query: RequestQuery, scene: Scene, deps: RequestDependencies, places: int
+    query: RequestQuery,
+    scene: Scene,
+    deps: RequestDependencies,
+    places: int,
+    *,
+    by_model: bool = False,
 ) -> Sequence[str]:
     """Return the first products with which a scene would answer a request now; none if nothing can
-    be shown. Raises ServiceError."""
+    be shown. `by_model`: no other model may stand in for the one that the scene pins. Raises
+    ServiceError, ModelLoading."""
     with deadlines.within(deps.longest_seconds):
         run, _ = _covered(query, scene, deps, places)
         try:
-            return await showable(await find_candidates(run), _shown)
+            form = _by_model if by_model else _shown
+            return await showable(await find_candidates(run), form)
         except NothingAvailable:
             return ()
 
@@ -63,11 +76,25 @@ def _covered(
 
 
 async def _shown(run: RequestContext, listings: tuple[CandidateList, ...]) -> Sequence[str]:
+    return (await _formed(run, listings))[0]
+
+
+async def _by_model(run: RequestContext, listings: tuple[CandidateList, ...]) -> Sequence[str]:
+    shown, lost = await _formed(run, listings)
+    if any(each.cause is DegradationCause.MODEL_NOT_READY for each in lost):
+        raise ModelLoading
+    return shown
+
+
+async def _formed(
+    run: RequestContext, listings: tuple[CandidateList, ...]
+) -> tuple[Sequence[str], Sequence[Degradation]]:
+    """Return the first products, and the degradations of the answer."""
     candidates = fused(listings, run.plan, run.left_out, run.shown)
     candidates, _ = await apply_controls(run, candidates)
     ordered = await order_candidates(run, candidates, None)
     page = await read_page(run, ordered.order, ordered.rest)
-    return [each.row.product_id for each in page.results]
+    return [each.row.product_id for each in page.results], degraded(run.trace, candidates)
 
 
 def without_costs(scene: Scene) -> Scene:

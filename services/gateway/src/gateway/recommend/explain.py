@@ -24,6 +24,7 @@ from gateway.recommend.answer_report import degraded, versions_of
 from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls, excluded_ids, pinned_ids
 from gateway.recommend.controls.moves import apply_boosts, apply_pins
+from gateway.recommend.controls.of_product import caps_of, controls_of
 from gateway.recommend.controls.step import apply_controls
 from gateway.recommend.final_order import (
     as_fused,
@@ -47,6 +48,7 @@ from sightline_core.candidates import CandidateList, FusedCandidates
 from sightline_core.columns import ProductColumns, gathered
 from sightline_core.opaque_messages import ProductRow
 from sightline_core.ranking import RankRequest
+from sightline_rules import categories
 
 
 async def explain(
@@ -71,13 +73,16 @@ async def explain(
             if row is None:
                 gone = ProductOutcome.PRODUCT_NOT_FOUND
                 return ProductExplanation(gone, versions=versions, resting=resting)
-            left_out = await _left_out(product_id, plan, retriever, catalog_id, out=out)
+            left_out = await _left_out(row, plan, retriever, catalog_id, out=out)
+            controls = await controls_of(run, columns, outcomes)
         except ServiceError as error:
             run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
             raise NothingAvailable(run.trace.causes) from error
         if left_out is not None:
-            return replace(left_out, row=row, versions=versions, resting=resting)
-        return replace(await _placed(run, row, columns, anchors), resting=resting)
+            found = replace(left_out, row=row, versions=versions)
+        else:
+            found = await _placed(run, row, columns, anchors)
+        return replace(found, resting=resting, controls=controls)
 
 
 async def _read(
@@ -94,10 +99,11 @@ async def _read(
 
 
 async def _left_out(
-    product_id: str, plan: RequestPlan, retriever: RetrieverPort, catalog_id: str, *, out: bool
+    row: ProductRow, plan: RequestPlan, retriever: RetrieverPort, catalog_id: str, *, out: bool
 ) -> ProductExplanation | None:
     """Return the outcome if the product is excluded before any search; None if it is not. `out`: no
     search may bring it."""
+    product_id = row.product_id
     if out:
         by_control = product_id in excluded_ids(plan.controls)
         return ProductExplanation(
@@ -115,8 +121,15 @@ async def _left_out(
         if part != AnswerScope():
             rejection = await retriever.rejection(catalog_id, product_id, part)
             if rejection is not None:
-                return ProductExplanation(outcome, rejection=rejection)
+                own, others = categories.join(row.category_path), part.other_categories
+                within = () if rejection.path else _within(own, others)
+                return ProductExplanation(outcome, rejection=rejection, other_categories=within)
     return None
+
+
+def _within(path: str, excluded: Sequence[str]) -> tuple[str, ...]:
+    """Return those of the categories that a path is in or below."""
+    return tuple(each for each in excluded if categories.is_within(path, each))
 
 
 async def _placed(
@@ -150,6 +163,7 @@ async def _placed(
         versions=versions_of(trace, plan.scene, run.deps.service_version),
         labels=trace.labels,
         unread=unread(run.query, plan, trace.labels),
+        caps=caps_of(plan.scene.diversity, product_id, candidates, order.product_ids),
     )
     if product_id not in order.product_ids:
         alone = candidates.picked([candidates.places[product_id]])

@@ -169,6 +169,8 @@ class RecentSample:
     answer: AnswerAnew
     turn: Callable[[Sequence[RequestQuery]], AbstractAsyncContextManager[object]] = at_once
     """Wait for a place of expensive requests, for both answers to some requests."""
+    alone: bool = False
+    """If true, recorded answers are not compared."""
 
 
 async def scene_diff(
@@ -182,8 +184,13 @@ async def scene_diff(
     recent: RecentSample | None = None,
 ) -> SceneDiff:
     """Return how a scene's answers would change. Raises ServiceError when a peer fails."""
-    ids = await ranker.newest_answers(
-        sample.catalog_id, sample.scene, sample.since_micros, sample.answers
+    alone = recent is not None and recent.alone
+    ids = (
+        []
+        if alone
+        else await ranker.newest_answers(
+            sample.catalog_id, sample.scene, sample.since_micros, sample.answers
+        )
     )
     found: list[AnswerOrders] = []
     rows: dict[str, ProductRow] = {}
@@ -193,7 +200,7 @@ async def scene_diff(
             found += await _compared(sample, some, changed, ranker, retriever, rows=rows)
     changes = entry_changes(current, changed)
     anew = [] if recent is None else await _anew(sample, (current, changed), recent)
-    if recent is None or not anew:
+    if recent is None or not (anew or alone):
         return _summary(found, len(ids), rows, changes)
     await _add_rows(sample, {item for each in anew for item in each.products}, rows, retriever)
     shown = [replace(each, replayed=True) for each in changes]

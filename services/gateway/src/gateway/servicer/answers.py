@@ -8,7 +8,7 @@ from typing import Any, cast
 from gateway.clients import messages
 from gateway.clients.matches import match_message
 from gateway.model.controls import ControlOutcome
-from gateway.model.explanation import ProductExplanation
+from gateway.model.explanation import PlaceCap, ProductControl, ProductExplanation
 from gateway.model.match import Match
 from gateway.model.peers import ReadLabel
 from gateway.model.response import (
@@ -38,6 +38,7 @@ from sightline_core.answer import AnsweredProduct, AnswerResult
 from sightline_core.score_notes import ScoreNote
 from sightline_rules import categories
 from sightline_rules.filters import Comparison
+from sightline_rules.messages import read
 from sightline_rules.rejections import words
 
 
@@ -380,10 +381,37 @@ def explanation(
         request_id=request_id,
         labels=_labels(value.labels, value.unread),
         control_outcomes=map(_outcome, value.resting),
+        product_controls=map(_product_control, value.controls),
+        place_limits=map(_place_limit, value.caps),
+        excluded_category_paths=value.other_categories,
     )
     if value.row is not None:
         response.product.ClearField("markets")
     return response
+
+
+def _product_control(value: ProductControl) -> pb.ProductControl:
+    rule, scene = value.given.control, value.given.scene
+    return pb.ProductControl(
+        control=rule.name,
+        scene=scene,
+        kind=control_pb2.Control.Kind.Value(f"KIND_{rule.kind.name}"),
+        outcome=cast(control_pb2.ControlOutcome.Outcome.ValueType, int(value.state)),
+        condition=rule.when.said if rule.when else "",
+        filter=words(read(rule.filter.message), most=None) if rule.filter else "",
+        exposure_count=value.exposures,
+        daily_budget=rule.daily_budget,
+    )
+
+
+def _place_limit(value: PlaceCap) -> pb.PlaceLimit:
+    return pb.PlaceLimit(
+        cause=cast(answer_pb2.Move.Cause.ValueType, int(value.cause)),
+        value=value.value,
+        limit=value.limit,
+        place_count=value.places,
+        product_count=value.reached,
+    )
 
 
 def _score(value: AnswerResult | None) -> pb.ExplainedScore | None:

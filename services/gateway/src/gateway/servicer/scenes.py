@@ -1,5 +1,7 @@
 """AdminService's calls for scenes on the wire."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
@@ -9,14 +11,15 @@ from itertools import product
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model import scene_checks
+from gateway.model.causes import Peer
 from gateway.model.controls import ControlRule
-from gateway.model.errors import EtagMismatch, SceneInvalid, SceneNotFound
+from gateway.model.errors import EtagMismatch, PeerUnavailable, SceneInvalid, SceneNotFound
 from gateway.model.price import RequestPrice, diff_price, goals_price
 from gateway.model.query import AnswerScope, RequestQuery
-from gateway.model.scene import Scene, SceneInUse
+from gateway.model.scene import Scene, SceneInUse, SceneRanking
 from gateway.ports import ListedScenes
 from gateway.recommend import scene_diff
-from gateway.recommend.anew import first_products, price_anew, without_costs
+from gateway.recommend.anew import ModelLoading, first_products, price_anew, without_costs
 from gateway.recommend.scene_diff import AnswerSample, RecentSample, SceneDiff, entry_changes
 from gateway.servicer.passthrough import Call
 from gateway.servicer.requests import admit, names_every_shopper, reads_costs
@@ -35,6 +38,9 @@ from sightline_core.ranking import Objective
 DEFAULT = "default"
 DIFF_SECONDS = 300.0
 """Seconds that a comparison without a deadline may take."""
+LOAD_SECONDS = 30.0
+"""Seconds that a comparison waits for models to be loaded."""
+AGAIN_SECONDS = 0.25
 LAST_SECOND = 253_402_300_799
 """9999-12-31, the latest time of a Timestamp."""
 
@@ -147,6 +153,10 @@ class SceneCalls:
         _within("from_time", request.from_time.seconds, LAST_SECOND)
         current = self._scenes.get(name, catalog_id)
         changed = await read(name, request.toml, self._parse) if request.toml else current
+        pinned = [
+            await self._by_model(catalog_id, scene, field, getattr(request, field))
+            for scene, field in ((current, "current_model_version"), (changed, "model_version"))
+        ]
         sample = AnswerSample(
             catalog_id,
             name,
@@ -155,7 +165,8 @@ class SceneCalls:
             request.place_count or scene_diff.DEFAULT_PLACES,
             costs=reads_costs(),
         )
-        found = await self._compared(sample, current, changed)
+        alone = bool(request.model_version or request.current_model_version)
+        found = await self._compared(sample, *pinned, alone=alone)
         return pb.DiffSceneResponse(
             **asdict(found),
             warnings=[*_warnings(changed), *_without_costs(changed, sample)],
@@ -163,10 +174,22 @@ class SceneCalls:
             changed_version=changed.version,
         )
 
-    async def _compared(self, sample: AnswerSample, current: Scene, changed: Scene) -> SceneDiff:
+    async def _by_model(self, catalog_id: str, scene: Scene, field: str, version: str) -> Scene:
+        """Return a scene that pins the model of a field; as it is if that is empty. Raises
+        RequestInvalid."""
+        if not version:
+            return scene
+        if not await self._ranker.has_model(catalog_id, version):
+            problem = "is no model of the catalog, or its files were pruned: list the models"
+            raise RequestInvalid.at(field, problem)
+        return replace(scene, ranking=SceneRanking(version))
+
+    async def _compared(
+        self, sample: AnswerSample, current: Scene, changed: Scene, *, alone: bool
+    ) -> SceneDiff:
         """Compare, charged as a whole, with a place for a few answers at a time, so that other
-        expensive requests run in between."""
-        places, deps = self._prices.places, self._deps
+        expensive requests run in between. `alone`: recent requests are compared only."""
+        places, deps, until = self._prices.places, self._deps, time.monotonic() + LOAD_SECONDS
         requests = deps.recent.of(
             sample.catalog_id, sample.scene, sample.since_micros, sample.answers
         )
@@ -177,7 +200,8 @@ class SceneCalls:
             return scene if sample.costs else without_costs(scene)
 
         def answer(query: RequestQuery, scene: Scene, places: int) -> Awaitable[Sequence[str]]:
-            return first_products(query, shown(scene), deps, places)
+            ask = partial(first_products, query, shown(scene), deps, places, by_model=alone)
+            return _loaded(ask, until)
 
         def price(answers: int, some: Sequence[RequestQuery]) -> RequestPrice:
             pairs = product(some, (shown(current), shown(changed)))
@@ -197,7 +221,7 @@ class SceneCalls:
                 self._ranker,
                 self._retriever,
                 turn=turn,
-                recent=RecentSample(requests, answer, partial(turn, 0)),
+                recent=RecentSample(requests, answer, partial(turn, 0), alone),
             )
 
     async def _without_products(
@@ -239,6 +263,18 @@ class SceneCalls:
             return self._scenes.get(name, catalog_id)
         except SceneNotFound:
             return None
+
+
+async def _loaded(answer: Callable[[], Awaitable[Sequence[str]]], until: float) -> Sequence[str]:
+    """Return an answer once the ranker has loaded the model that it needs. Raises PeerUnavailable
+    from a time on, in seconds of the monotonic clock."""
+    while True:
+        try:
+            return await answer()
+        except ModelLoading as error:
+            if time.monotonic() >= until:
+                raise PeerUnavailable(Peer.RANKER) from error
+        await asyncio.sleep(AGAIN_SECONDS)
 
 
 def _is_live(document: pb.SceneDocument, wanted: pb.SceneText | None, etag: str) -> bool:

@@ -2,7 +2,8 @@
 
 import operator
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, field, fields, replace
+from functools import reduce
 
 from ranker.domain.events import DAY_MICROS
 from sightline_rules.shares import wilson
@@ -85,13 +86,57 @@ class JoinCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Revenue:
+    """Money that products of answers brought."""
+
+    currency_code: str
+    amount: float
+    """In units of the currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class SceneDay:
+    """Answers of a scene in 24 hours, and what they led to; a product of an answer counts once."""
+
+    scene: str
+    start_micros: int
+    """Start of the 24 hours, microseconds since 1970 (UTC)."""
+    answers: int = 0
+    empty: int = 0
+    """Answers without a product, of those of which this is known."""
+    degraded: int = 0
+    causes: Mapping[int, int] = field(default_factory=dict)
+    """Degraded answers by the number of a cause; one with several counts in each."""
+    shown: int = 0
+    """Products with an impression."""
+    shown_weight: float = 0.0
+    """Their Σ w, with w = 1 / the share of impressions that were stored."""
+    clicked: int = 0
+    bought: int = 0
+    revenues: tuple[Revenue, ...] = ()
+    """Σ w × price of the pieces bought, by currency."""
+    unpriced: int = 0
+    """Pieces bought without a price."""
+
+
+def cause_bits(causes: Iterable[int]) -> int:
+    """Return causes of degradations as one number: bit n stands for cause n."""
+    return reduce(operator.or_, (1 << cause for cause in causes), 0)
+
+
+def causes_of(bits: int) -> list[int]:
+    """Return the causes of `cause_bits`."""
+    return [cause for cause in range(bits.bit_length()) if bits >> cause & 1]
+
+
+@dataclass(frozen=True, slots=True)
 class Online:
     tallies: tuple[OutcomeCounts, ...]
     """By model version, scene and arm, sorted."""
     joined: JoinCounts
 
 
-_COUNTS = [field.name for field in fields(OutcomeCounts)][3:]
+_COUNTS = [each.name for each in fields(OutcomeCounts)][3:]
 
 
 def by_arm(tallies: Iterable[OutcomeCounts]) -> tuple[OutcomeCounts, ...]:

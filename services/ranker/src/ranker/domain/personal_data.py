@@ -73,6 +73,8 @@ ANSWERS = PersonalStore(
         "arms": "arms of experiments",
         "photo": "vector of the photo of a search, stored by releases before 0.40",
         "photo_space": "version of its space",
+        "product_count": "number of the ranked products",
+        "degraded_by": "parts that the answer lacked",
     },
     owners=("actor",),
 )

@@ -90,6 +90,10 @@ class StoredAnswer:
     """Names of arms, sorted, one a line."""
     controls: tuple[str, ...] = ()
     """Names of the controls that had an effect."""
+    product_count: int | None = None
+    """None: unknown."""
+    degraded_by: int | None = None
+    """Causes of its degradations, as `cause_bits` returns them. None: unknown."""
 
 
 AnswerKey: TypeAlias = tuple[str, str]

@@ -122,6 +122,10 @@ ANSWERS = sa.Table(
     # version of its space; null and empty without the shopper's consent.
     sa.Column("photo", sa.LargeBinary),
     given("photo_space", sa.Text, ""),
+    # Number of its products, and causes of its degradations: bit n stands for cause n. Null in
+    # records of releases up to 0.41.
+    sa.Column("product_count", sa.Integer),
+    sa.Column("degraded_by", sa.BigInteger),
     partial_index("answers_photo", "catalog_id", "photo_space", "actor", where="photo_space <> ''"),
     sa.Index("answers_time", "catalog_id", "answer_micros"),
     sa.Index("answers_expiry", "expires_micros"),

@@ -8,6 +8,7 @@ from ranker.domain import answer_columns
 from ranker.domain.answer_arrays import VERSION, read_record
 from ranker.domain.answer_columns import MOST_BRANCHES, MOST_PRODUCTS, UNKNOWN
 from ranker.domain.errors import AnswerMissing
+from ranker.domain.online import cause_bits
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.events.intake import ANSWER_ID
 from ranker.ports import HistoryReader
@@ -215,6 +216,8 @@ def stored(
         scene=message.scene,
         arms="\n".join(sorted(set(message.arms))),
         controls=tuple(message.controls),
+        product_count=len(message.columns.product_ids),
+        degraded_by=cause_bits(each.cause for each in message.degradations),
     )
 
 

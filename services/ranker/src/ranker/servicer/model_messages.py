@@ -8,12 +8,13 @@ from google.protobuf.message import Message
 
 from ranker.domain.events import DAY_MICROS
 from ranker.domain.model import ModelRecord
-from ranker.domain.online import Online, OutcomeCounts, Period, rates
+from ranker.domain.online import Online, OutcomeCounts, Period, SceneDay, rates
 from ranker.domain.recipe import RANGES, PartBlend, recipe_of
 from ranker.learning.feedback.estimators import CLIP
 from ranker.learning.feedback.health import Health
 from ranker.servicer.messages import message_of
 from ranker.servicer.requests import check_range, refuse
+from servicekit.rpc.requests import timestamp
 from sightline.ranker.v1 import model_service_pb2 as pb
 from sightline.ranker.v1 import online_report_pb2, recipe_pb2
 
@@ -124,7 +125,7 @@ def period(request: online_report_pb2.GetOnlineReportRequest, now_micros: int) -
 
 
 def report_message(
-    asked: Period, found: Online, looked: Health | None
+    asked: Period, found: Online, looked: Health | None, days: Iterable[SceneDay] = ()
 ) -> online_report_pb2.OnlineReport:
     """Return the counts as a message, with the worker's last findings, if any."""
     return message_of(
@@ -134,6 +135,30 @@ def report_message(
         groups=map(_group, found.tallies),
         attribution=found.joined,
         health=None if looked is None else _health(looked),
+        days=map(_day, days),
+    )
+
+
+def _day(one: SceneDay) -> online_report_pb2.OnlineDay:
+    return online_report_pb2.OnlineDay(
+        scene=one.scene,
+        start_time=timestamp(one.start_micros),
+        answer_count=one.answers,
+        empty_answer_count=one.empty,
+        degraded_answer_count=one.degraded,
+        degradations=[
+            online_report_pb2.DegradedAnswers(cause=cause, answer_count=count)  # type: ignore[arg-type]
+            for cause, count in sorted(one.causes.items())
+        ],
+        impression_count=one.shown,
+        impression_estimate=one.shown_weight,
+        click_count=one.clicked,
+        purchase_count=one.bought,
+        revenues=[
+            online_report_pb2.OnlineRevenue(currency_code=each.currency_code, amount=each.amount)
+            for each in one.revenues
+        ],
+        unpriced_count=one.unpriced,
     )
 
 

@@ -13,6 +13,7 @@ from ranker.learning.feedback import health
 from ranker.learning.promotion import require_proof
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
+from ranker.record.online_days import OnlineDaysRecord
 from ranker.servicer.exposure import ReportExposure
 from ranker.servicer.messages import message_of
 from ranker.servicer.model_messages import describe, params_of, period, report_message
@@ -42,6 +43,7 @@ class ModelServicer:
     registry: ModelRegistry
     store: ModelStore
     online: OnlineRecord
+    online_days: OnlineDaysRecord
     exposure: ReportExposure
     refresh: Callable[[], Awaitable[object]]
     """Makes this process serve the promoted model; other processes notice it themselves."""
@@ -170,7 +172,8 @@ class ModelServicer:
         asked = period(request, now_micros())
         kept = await self.online.kept(catalog_id)
         looked = None if kept is None else health.from_json(kept[1])
-        return report_message(asked, await self.online.counts(catalog_id, asked), looked)
+        days = await self.online_days.days(catalog_id, asked) if request.by_day else ()
+        return report_message(asked, await self.online.counts(catalog_id, asked), looked, days)
 
     async def GetExposureReport(
         self, request: exposure_report_pb2.GetExposureReportRequest, context: Context

@@ -15,6 +15,7 @@ from ranker.domain import answer_arrays
 from ranker.domain.answer_arrays import ARRANGED, COSTS, DESCRIBED, PRICED
 from ranker.domain.arrays import AnyArray
 from ranker.domain.features import Product
+from ranker.domain.online import cause_bits
 from ranker.domain.pseudonyms import Pseudonyms
 from ranker.domain.signals import Signals
 from ranker.record.answers import StoredAnswer
@@ -88,8 +89,16 @@ class RecordRanking:
                 scene=record.versions.scene,
                 arms="\n".join(sorted(set(record.arms))) if record.arms else "",
                 controls=tuple(ranked.acting_controls),
+                product_count=len(ranked.order.ranking.rows),
+                degraded_by=_causes((*record.degradations, *lost))
+                if record.degradations or lost
+                else 0,
             )
         )
+
+
+def _causes(degradations: Sequence[Degradation]) -> int:
+    return cause_bits([each.cause for each in degradations])
 
 
 _Given: TypeAlias = tuple[

@@ -27,6 +27,7 @@ from ranker.record.events import EventRecord
 from ranker.record.experiments import ExperimentRecord
 from ranker.record.models import ModelRegistry
 from ranker.record.online import OnlineRecord
+from ranker.record.online_days import OnlineDaysRecord
 from ranker.record.personal import PersonalRecord
 from ranker.record.private_counts import BudgetRecord
 from ranker.record.sales import SalesRecord
@@ -156,7 +157,7 @@ def bindings(
         EventServicer(catalogs, key, events, *taking, *taken),
         AnswerServicer(catalogs, key, answers, keep, replay, events),
         ModelServicer(
-            *(catalogs, jobs, registry, store, OnlineRecord(database)),
+            *(catalogs, jobs, registry, store, OnlineRecord(database), OnlineDaysRecord(database)),
             ReportExposure(ShownRecord(database), live),
             live.refresh,
             settings.auto_promote_hour if settings.auto_promote else None,

@@ -57,8 +57,8 @@ async def apply_controls(
     places, without = candidates.places, run.plan.scope.without
     absent = {item: _absence(item, out, without, found) for item in pins if item not in places}
     moving = [each for each in controls if each.control.kind is not ControlKind.EXCLUDE]
-    match = partial(_matching, run, candidates.columns.product_ids)
-    named = await _subjects(candidates.columns, [each.control for each in moving], match)
+    match = partial(matching, run, candidates.columns.product_ids)
+    named = await subjects(candidates.columns, [each.control for each in moving], match)
     placed = [
         rules.Control(
             name=each.key,
@@ -108,7 +108,7 @@ def _reading(trace: RequestTrace, until: float) -> Stage:
     return trace.stage(STAGE, until)
 
 
-async def _matching(
+async def matching(
     run: RequestContext, ids: Sequence[str], condition: CallersFilter
 ) -> Collection[str]:
     """Return those of the candidates that pass a filter by the record, or by the snapshot if the
@@ -127,7 +127,7 @@ async def _matching(
     return [item for part in parts for item in part.product_ids]
 
 
-async def _subjects(
+async def subjects(
     columns: ProductColumns,
     controls: Sequence[ControlRule],
     match: Callable[[CallersFilter], Coroutine[object, object, Collection[str]]],
