@@ -82,6 +82,7 @@ async def _watched(
             seen = await answers.ask(client, wines, story.scenes, story.photos)
         if "console" in asked:
             await train(client)
+            await tour.shop(client)
         if "dashboard" not in asked:
             return seen, None
         out.say(console, "Shoppers send requests for two minutes.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,14 @@ from examples.wines.local import own
 from examples.wines.pictures.camera import Camera
 from local_suite.programs import console
 from local_suite.suite import Report, Suite
+from sightline_client import Event, EventType, SightlineClient
 
 SCENE, PINNED, REVIEWER = "popular", "100191", "1209683"
 PLACES = 6
+VISITS = 150
+SCENES = ("popular", "for-you", "new", "trending")
+ONE_LANGUAGE = "document.querySelector('.languages')?.remove()"
+"""A machine without a Chinese font draws boxes in place of that language's name."""
 MILLISECONDS = 30_000.0
 """Patience with a page."""
 
@@ -29,6 +35,34 @@ def served(suite: Suite, catalog: str, report: Report) -> Iterator[str]:
     program = console(port_base, catalog)
     with own(lambda data: Suite(data, [program], report=report)):
         yield f"http://127.0.0.1:{program.ports['page']}"
+
+
+async def shop(client: SightlineClient) -> None:
+    """Let made-up visitors look at answers, and buy of some, so that there are results."""
+    draw = random.Random(7)
+    for visit in range(VISITS):
+        visitor, events = f"visitor-{visit}", list[Event]()
+        scene = draw.choice(SCENES)
+        answer = await client.recommend(visitor=visitor, scene=scene, page_size=PLACES)
+        for place, item in enumerate(answer.results, 1):
+            kinds = [EventType.IMPRESSION]
+            if draw.random() < 1 / (4 + place):
+                kinds += [EventType.CLICK, *[EventType.PURCHASE][: draw.randrange(2)]]
+            events += [
+                Event(
+                    f"tour-{visit}-{place}-{kind.name}",
+                    kind,
+                    item.product.product_id,
+                    visitor=visitor,
+                    scene=scene,
+                    position=place,
+                    attribution_token=answer.attribution_token,
+                    quantity=1 if kind is EventType.PURCHASE else 0,
+                    unit_price=item.product.price if kind is EventType.PURCHASE else None,
+                )
+                for kind in kinds
+            ]
+        await client.write_events(events)
 
 
 def take(
@@ -50,6 +84,7 @@ def take(
     for name, walk in walks.items():
         walk()
         page.wait_for_load_state("networkidle")
+        page.evaluate(ONE_LANGUAGE)
         camera.write(page.screenshot(), f"console/{name}")
     page.close()
 
@@ -69,6 +104,7 @@ def _try_it(page: Page, address: str, wine: Wine) -> None:
     page.set_input_files("#file", wine.image)
     page.wait_for_selector("canvas")
     _press(page, page.locator("button.main"))
+    page.locator(".cards").first.evaluate("(cards) => cards.scrollIntoView()")
 
 
 def _shelf(page: Page, address: str) -> None:
