@@ -18,6 +18,7 @@ SHOW_WHAT_THEY_SPEAK_OF = (
     "README.md",
     "docs/README.md",
     "docs/merchandise/scenes.md",
+    "docs/merchandise/console.md",
     "docs/merchandise/controls.md",
     "docs/merchandise/experiments.md",
     "docs/integrate/explaining.md",

@@ -286,6 +286,7 @@ CASES: dict[str, tuple[str, Callable[[Any], object], Callable[[int], Any], int]]
 """By name: the module of a reader, how it is called, an input of a size, and the largest size."""
 
 TRUSTED = {
+    "sightline_console.web.oidc": "of a provider that the operator names; at most 256 KiB",
     "gateway.model.experiment": "a digest of fixed size",
     "gateway.state.tokens": "a digest of fixed size",
     "servicekit.clock": "random bytes of this machine",

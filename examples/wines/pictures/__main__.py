@@ -14,9 +14,9 @@ from rich.console import Console
 
 from examples.wines.demo import console as out
 from examples.wines.demo.model import DemoFailed
-from examples.wines.loading import LoadingFailed, load_wines
+from examples.wines.loading import LoadingFailed, load_wines, train
 from examples.wines.local import own_suite, terminable
-from examples.wines.pictures import answers, board, diagrams, split
+from examples.wines.pictures import answers, board, diagrams, split, tour
 from examples.wines.pictures.camera import FOLDER, Camera, chromium
 from examples.wines.pictures.prometheus import watching
 from examples.wines.pictures.shoppers import busy
@@ -25,7 +25,7 @@ from local_suite.model import SuiteError
 from local_suite.suite import Suite
 from sightline_client import SightlineClient, SightlineError
 
-ALL = ("answers", "dashboard", "experiment", "diagrams")
+ALL = ("answers", "dashboard", "console", "experiment", "diagrams")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,10 +50,13 @@ def main(arguments: Sequence[str]) -> int:
 
 def _take(console: Console, folder: Path, asked: set[str]) -> None:
     seen = panels = None
-    if asked & {"answers", "dashboard"}:
+    if asked & {"answers", "dashboard", "console"}:
         report = partial(out.say, console, style="dim")
         with own_suite(report) as suite:
             seen, panels = asyncio.run(_watched(console, suite, folder, asked))
+            if "console" in asked:
+                with tour.served(suite, "default", report) as address, chromium() as browser:
+                    tour.take(browser, Camera(browser, FOLDER), address, load_wines(), folder)
     with chromium() as browser:
         camera = Camera(browser, FOLDER)
         if seen is not None:
@@ -77,6 +80,9 @@ async def _watched(
             await fill(console, client, wines)
         else:
             seen = await answers.ask(client, wines, story.scenes, story.photos)
+        if "console" in asked:
+            await train(client)
+            await tour.shop(client)
         if "dashboard" not in asked:
             return seen, None
         out.say(console, "Shoppers send requests for two minutes.")

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
@@ -40,14 +41,21 @@ class Camera:
     ) -> Path:
         """Write the picture of the element that matches `show`, a CSS selector, and return its
         path. `style`: CSS that is added. Raise DemoFailed when the file is too large."""
-        tab = self._browser.new_page(
-            viewport={"width": WIDTH, "height": 900}, device_scale_factor=scale
-        )
+        tab = self._browser.new_page(**self.window(scale))
         tab.set_content(html)
         if style:
             tab.add_style_tag(content=style)
         shot = tab.locator(show).first.screenshot()
         tab.close()
+        return self.write(shot, name)
+
+    def window(self, scale: float = SCALE) -> dict[str, Any]:
+        """Return the options of a page that pictures are taken of."""
+        return {"viewport": {"width": WIDTH, "height": 900}, "device_scale_factor": scale}
+
+    def write(self, shot: bytes, name: str) -> Path:
+        """Write a screenshot as a picture, and return its path. Raise DemoFailed when the file is
+        too large."""
         path = self._folder / f"{name}.webp"
         path.parent.mkdir(parents=True, exist_ok=True)
         with Image.open(io.BytesIO(shot)) as image:
