@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from gateway.model.errors import NothingAvailable
 from gateway.model.price import RequestPrice
@@ -18,7 +19,7 @@ from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from sightline_core.candidates import CandidateList
-from sightline_core.degradations import Degradation, DegradationCause
+from sightline_core.degradations import DegradationCause
 from sightline_core.parts import MARGIN
 from sightline_core.ranking import Objective
 
@@ -52,7 +53,7 @@ async def first_products(
     with deadlines.within(deps.longest_seconds):
         run, _ = _covered(query, scene, deps, places)
         try:
-            form = _by_model if by_model else _shown
+            form = partial(_shown, by_model=by_model)
             return await showable(await find_candidates(run), form)
         except NothingAvailable:
             return ()
@@ -75,26 +76,19 @@ def _covered(
     return covered(asked, replace(deps, scenes=_Trial(scene, deps.scenes), experiments=None))
 
 
-async def _shown(run: RequestContext, listings: tuple[CandidateList, ...]) -> Sequence[str]:
-    return (await _formed(run, listings))[0]
-
-
-async def _by_model(run: RequestContext, listings: tuple[CandidateList, ...]) -> Sequence[str]:
-    shown, lost = await _formed(run, listings)
-    if any(each.cause is DegradationCause.MODEL_NOT_READY for each in lost):
-        raise ModelLoading
-    return shown
-
-
-async def _formed(
-    run: RequestContext, listings: tuple[CandidateList, ...]
-) -> tuple[Sequence[str], Sequence[Degradation]]:
-    """Return the first products, and the degradations of the answer."""
+async def _shown(
+    run: RequestContext, listings: tuple[CandidateList, ...], *, by_model: bool
+) -> Sequence[str]:
+    """Return the first products. Raises ModelLoading if they must be by a model that is not
+    ready."""
     candidates = fused(listings, run.plan, run.left_out, run.shown)
     candidates, _ = await apply_controls(run, candidates)
     ordered = await order_candidates(run, candidates, None)
     page = await read_page(run, ordered.order, ordered.rest)
-    return [each.row.product_id for each in page.results], degraded(run.trace, candidates)
+    lost = degraded(run.trace, candidates)
+    if by_model and any(each.cause is DegradationCause.MODEL_NOT_READY for each in lost):
+        raise ModelLoading
+    return [each.row.product_id for each in page.results]
 
 
 def without_costs(scene: Scene) -> Scene:

@@ -9,6 +9,7 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from gateway.model.causes import Peer
 from gateway.model.controls import ControlState
@@ -24,8 +25,8 @@ from gateway.recommend.answer_report import degraded, versions_of
 from gateway.recommend.charge import charged
 from gateway.recommend.controls.active import activate_controls, excluded_ids, pinned_ids
 from gateway.recommend.controls.moves import apply_boosts, apply_pins
-from gateway.recommend.controls.of_product import caps_of, controls_of
-from gateway.recommend.controls.step import apply_controls
+from gateway.recommend.controls.of_product import caps_of, controls_given, controls_of
+from gateway.recommend.controls.step import apply_controls, matching
 from gateway.recommend.final_order import (
     as_fused,
     collapsed,
@@ -74,7 +75,13 @@ async def explain(
                 gone = ProductOutcome.PRODUCT_NOT_FOUND
                 return ProductExplanation(gone, versions=versions, resting=resting)
             left_out = await _left_out(row, plan, retriever, catalog_id, out=out)
-            controls = await controls_of(run, columns, outcomes)
+            controls = await controls_of(
+                columns,
+                controls_given(run.query, plan.scene),
+                outcomes,
+                partial(matching, run, columns.product_ids),
+                lambda keys: deps.exposures.of(catalog_id, keys, deps.peers.ranker.control_counts),
+            )
         except ServiceError as error:
             run.trace.fail(HYDRATE, Peer.RETRIEVER, error)
             raise NothingAvailable(run.trace.causes) from error

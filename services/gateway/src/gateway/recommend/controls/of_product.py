@@ -1,34 +1,39 @@
 """Rules of a request and its scene that concern one product, for its explanation."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from gateway.model.controls import ActiveControl, ControlOutcomes, ControlState
 from gateway.model.diversity import Diversity
 from gateway.model.explanation import PlaceCap, ProductControl
-from gateway.recommend.controls.step import matching, subjects
-from gateway.state.request_context import RequestContext
+from gateway.model.query import RequestQuery
+from gateway.model.scene import Scene
+from gateway.recommend.controls.step import Matching, subjects
 from sightline_core.candidates import FusedCandidates
 from sightline_core.columns import ProductColumns
 from sightline_core.reasons import MoveCause
 from sightline_rules import categories
 
 
+def controls_given(query: RequestQuery, scene: Scene) -> list[ActiveControl]:
+    """Return the controls of a request and those of its scene, active or not."""
+    own = [ActiveControl(each, "") for each in query.controls]
+    return [*own, *(ActiveControl(each, scene.name) for each in scene.controls)]
+
+
 async def controls_of(
-    run: RequestContext, product: ProductColumns, outcomes: ControlOutcomes
+    product: ProductColumns,
+    given: Sequence[ActiveControl],
+    outcomes: ControlOutcomes,
+    match: Matching,
+    counted: Callable[[Sequence[str]], Awaitable[Mapping[str, int]]],
 ) -> tuple[ProductControl, ...]:
-    """Return the controls that select a product, active or not. `outcomes`: those of the request's
-    controls; an active pin has none."""
-    (product_id,), query, scene = product.product_ids, run.query, run.plan.scene
-    given = [ActiveControl(each, "") for each in query.controls]
-    given += [ActiveControl(each, scene.name) for each in scene.controls]
-    match = partial(matching, run, product.product_ids)
+    """Return those of the controls that select a product. `outcomes`: those of the request's
+    controls; an active pin has none. `counted`: returns today's pages of controls."""
+    (product_id,) = product.product_ids
     chosen = await subjects(product, [each.control for each in given], match)
     own = [each for each, ids in zip(given, chosen, strict=True) if product_id in ids]
-    counts: Mapping[str, int] = {}
-    if budgeted := [each.key for each in own if each.control.daily_budget]:
-        ask = run.deps.peers.ranker.control_counts
-        counts = await run.deps.exposures.of(query.catalog_id, budgeted, ask)
+    budgeted = [each.key for each in own if each.control.daily_budget]
+    counts = await counted(budgeted) if budgeted else {}
     states = {(each.scene, each.control): each.state for each in outcomes}
     return tuple(
         ProductControl(

@@ -39,6 +39,10 @@ COMPARED = 1_000
 """Number of characters of a condition that are compared: a rejection may truncate it."""
 
 
+Matching = Callable[[CallersFilter], Coroutine[object, object, Collection[str]]]
+"""Returns those of some candidates that pass a filter."""
+
+
 async def apply_controls(
     run: RequestContext, candidates: FusedCandidates
 ) -> tuple[FusedCandidates, ControlOutcomes]:
@@ -130,7 +134,7 @@ async def matching(
 async def subjects(
     columns: ProductColumns,
     controls: Sequence[ControlRule],
-    match: Callable[[CallersFilter], Coroutine[object, object, Collection[str]]],
+    match: Matching,
 ) -> list[Collection[str]]:
     """Return for each control the ids of the candidates that it applies to.
 
