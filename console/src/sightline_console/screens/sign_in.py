@@ -12,6 +12,7 @@ from sightline_client.transport.token import check
 from sightline_console.screens.visit import LANGUAGE, LANGUAGES, Visit
 from sightline_console.web import forms, key
 from sightline_console.web.addresses import HOME, own
+from sightline_console.web.sessions import new_id
 
 UNSENT = "unsent-"
 """Prefix of fields of another form, which is sent once its user has signed in."""
@@ -59,6 +60,7 @@ async def sign_out(visit: Visit) -> Response:
     """End the session."""
     await visit.form()
     visit.leave()
+    visit.session_id = new_id()
     return visit.go("/sign-in")
 
 
