@@ -149,6 +149,22 @@ async def test_a_link_from_another_site_to_a_signed_in_browser_that_sends_its_co
     assert "Sign out" in (await web.web.get("/", headers=LINKED)).text
 
 
+async def test_a_link_that_a_browser_says_nothing_of_signs_no_one_out(
+    console: Console, web: Browser
+) -> None:
+    """Browsers say over TLS and to their own machine alone where a request comes from."""
+    await web.send("/sign-in", {"key": "slk_mine"})
+    async with browser(console) as linked:
+        await linked.get("/why")
+        for each in linked.cookies.jar:  # a browser keeps both, and the newer one of a name
+            web.web.cookies.jar.set_cookie(each)
+    assert "Sign out" in (await web.open("/")).text
+    assert (await web.send("/sign-out", {})).status_code == 303
+    page = await web.open("/sign-in")
+    assert "Sign out" not in page.text
+    assert (await web.send("/language", {"language": "zh"})).status_code == 303
+
+
 async def test_pictures_of_another_site_set_no_cookie(web: Browser) -> None:
     sent = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
     assert "set-cookie" not in (await web.web.get("/sign-in", headers=sent)).headers

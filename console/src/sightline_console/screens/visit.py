@@ -73,6 +73,12 @@ class Console:
         """Name of the cookie with the session's id. With the prefix, no other host can set it."""
         return f"{'__Host-' if self.secure else ''}{self.cookie}"
 
+    @property
+    def forms_cookie(self) -> str:
+        """Name of the cookie that binds forms to a browser without a session. It is another: the
+        session's may exist where a request comes without it, from a link of another site."""
+        return f"{self.session_cookie}-forms"
+
 
 class Visit:
     """A request, its session, and the answers to it."""
@@ -80,7 +86,8 @@ class Visit:
     def __init__(self, console: Console, request: Request) -> None:
         self.console, self.request = console, request
         self.client = of_catalog(console.client, request.cookies.get(CATALOG, ""))
-        self.session_id = request.cookies.get(console.session_cookie) or new_id()
+        came = request.cookies.get(console.session_cookie)
+        self.session_id = came or request.cookies.get(console.forms_cookie) or new_id()
         self.session: Session | None = console.sessions.find(self.session_id)
         self.sent: dict[str, str] = {}
         """Typed fields, to be sent again if they were not taken; empty: that is no form."""
@@ -208,7 +215,7 @@ def served(console: Console, screen: Screen) -> Callable[[Request], Awaitable[Re
         with language.speaking(visit.language), key.using(own_key):
             made = await _answered(visit, screen)
         if visit.marks:
-            _set(made, visit, console.session_cookie, visit.session_id)
+            _mark(made, visit)
         return made
 
     return answer
@@ -240,11 +247,18 @@ async def _answered(visit: Visit, screen: Screen) -> Response:
         return visit.page("problem", error.status, title=title, reason="", text=str(error))
 
 
-def _set(answer: Response, visit: Visit, name: str, value: str) -> None:
-    """Set a cookie that scripts and other pages can't use."""
-    if visit.request.cookies.get(name) != value:
-        answer.set_cookie(
-            name, value, httponly=True, samesite="strict", secure=visit.console.secure
+def _mark(answer: Response, visit: Visit) -> None:
+    """Set the browser's id in a cookie that scripts and other pages can't use."""
+    console, came = visit.console, visit.request.cookies
+    if visit.session_id in (came.get(console.session_cookie), came.get(console.forms_cookie)):
+        return
+    name = console.session_cookie if visit.session else console.forms_cookie
+    answer.set_cookie(
+        name, visit.session_id, httponly=True, samesite="strict", secure=console.secure
+    )
+    if not visit.session and console.session_cookie in came:
+        answer.delete_cookie(
+            console.session_cookie, httponly=True, samesite="strict", secure=console.secure
         )
 
 
