@@ -421,6 +421,18 @@ async def test_a_token_that_the_suite_does_not_take_is_told(
     assert page.status_code == 503
 
 
+async def test_cookies_of_one_sign_in_are_not_sent_for_the_next(
+    web: Browser, identity: IdentityProvider
+) -> None:
+    said = {"set-cookie": "whose=zoe; Path=/; Secure"}
+    refused = httpx.Response(400, json={"error": "invalid_grant"}, headers=said)
+    identity.spoilt["tokens"] = lambda _: refused
+    assert (await come_back(web, identity.authorize(await leave(web)))).status_code == 502
+    del identity.spoilt["tokens"]
+    assert (await come_back(web, identity.authorize(await leave(web)))).status_code == 303
+    assert not [each for each in identity.asked if "cookie" in each.headers]
+
+
 async def test_a_secret_that_the_provider_does_not_know_is_told(
     client: SightlineClient, identity: IdentityProvider
 ) -> None:

@@ -247,6 +247,7 @@ class Provider:
                     content = await _limited(answer, reason)
                 finally:
                     await answer.aclose()
+                    self._http.cookies.clear()  # they are of one user, the client is for all
         except (TimeoutError, httpx.TimeoutException):
             raise SignInFailed("PROVIDER_SLOW") from None
         except (httpx.HTTPError, httpx.InvalidURL):
