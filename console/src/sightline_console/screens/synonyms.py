@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from starlette.responses import Response
 
@@ -36,7 +37,7 @@ async def store(visit: Visit) -> Response:
         held = await visit.client.get_synonyms()
         return _page(visit, held, typed, 409, told=(title, "ETAG_MISMATCH", text), theirs=True)
     except InvalidRequest as error:
-        held = await visit.client.get_synonyms()
+        held = replace(await visit.client.get_synonyms(), etag=sent.get("etag", ""))
         return _page(
             visit, held, typed, 400, told=_by_line(told(error), [number for number, _rule in rules])
         )
