@@ -9,6 +9,9 @@ import typer.main
 import yaml
 
 from sightline_console.cli import app
+from sightline_console.screens import product_files
+from sightline_console.screens.visit import READ_AT_ONCE
+from sightline_console.web import tasks
 from sightline_console.web.guard import LIVE
 from tests.contracts.k8s import ROOT, Document, added, main, of, pod, settings_of, with_components
 from tests.contracts.k8s_schemas import VERSIONS, problems
@@ -159,3 +162,13 @@ def test_the_page_shows_files_and_lines_that_work(tmp_path: Path) -> None:
     assert [each for rule in RULES for each in rule(Cluster(documents))] == []
     (composed,) = re.findall(r"^docker compose (.+) up ", page, re.MULTILINE)
     assert composed == "-f compose.yaml -f compose.console.yaml"
+
+
+@pytest.mark.when("deploy", "console", "compose.console.yaml")
+def test_the_files_of_all_imports_at_once_have_a_place(made: list[Document]) -> None:
+    each = product_files.MOST_BYTES + product_files.LARGEST_REJECTED
+    needed = tasks.AT_ONCE * each + READ_AT_ONCE * product_files.MOST_BYTES
+    (volume,) = [one for one in pod(made, "console")["volumes"] if one["name"] == "tmp"]
+    assert int(volume["emptyDir"]["sizeLimit"].removesuffix("Mi")) * 2**20 >= needed
+    (tmp,) = load("compose.console.yaml")["services"]["console"]["tmpfs"]
+    assert int(tmp.partition("size=")[2].removesuffix("m")) * 2**20 >= needed

@@ -5,13 +5,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import httpx
 import oidc_provider_mock
 import pytest
 from google.rpc import code_pb2
-from playwright.async_api import Page
+from playwright.async_api import Page, Route, ViewportSize
 
+from tests import pages
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
@@ -97,4 +99,58 @@ async def test_a_user_signs_in_at_another_site_and_nothing_typed_is_lost(
             await page.wait_for_selector("text=You are signed in")
             assert await page.input_value('[name="text"]') == "a red for Zoë"
             assert not [each for each in said if "Content Security Policy" in each]
+
+            await page.goto(issuer)
+            await page.set_content(f"<a href='{address}/why?text=red'>a link in a chat</a>")
+            await page.click("a")
+            await page.wait_for_selector("text=Sign out")
+            assert page.url == f"{address}/why?text=red"
             await context.close()
+
+
+@pytest.mark.parametrize(("locale", "theme"), [("en-GB", "light"), ("zh-CN", "dark")])
+async def test_the_pages_of_a_sign_in_are_accessible(
+    tmp_path: Path, locale: str, theme: Literal["light", "dark"]
+) -> None:
+    script = pages.axe(tmp_path)
+    with (
+        FakeGateway() as gateway,
+        oidc_provider_mock.run_server_in_thread(require_client_registration=True) as server,
+    ):
+        issuer = f"http://localhost:{server.server_port}"
+        async with console(gateway.target, issuer, tmp_path) as address, browsing() as browser:
+            window: ViewportSize = {"width": 390, "height": 800}
+            context = await browser.new_context(locale=locale, color_scheme=theme, viewport=window)
+            page = await context.new_page()
+            await page.add_init_script(script)
+            await context.route("**/oauth2/**", lambda each: each.abort())
+            await page.goto(f"{address}/sign-in")
+            await accessible(page, "sign in")
+            await stay(page)
+            await page.click("form[action='/sign-in/provider'] button")
+            await page.wait_for_url("**/sign-in/provider")
+            await accessible(page, "leaving")
+            await page.goto(f"{address}/sign-in/callback?state=x&code=y")
+            await accessible(page, "returning")
+            await page.unroute("**/sign-in/**")
+            await page.goto(f"{address}/sign-in/finish?state=x&code=y")
+            await accessible(page, "a sign-in that failed")
+            await context.close()
+
+
+async def stay(page: Page) -> None:
+    """Keep pages that lead on where they are, so that they can be looked at."""
+
+    async def answer(route: Route) -> None:
+        found = await route.fetch()
+        body = (await found.text()).replace('content="0;url=', 'content="86400;url=')
+        await route.fulfill(response=found, body=body)
+
+    await page.route("**/sign-in/**", answer)
+
+
+async def accessible(page: Page, name: str) -> None:
+    """Look at an open page, with axe."""
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 390, name
+    serious = await page.evaluate(pages.SERIOUS)
+    assert not serious, (name, serious)

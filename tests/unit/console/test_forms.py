@@ -45,12 +45,20 @@ async def test_a_form_is_whole_up_to_its_limit(size: int) -> None:
 
 
 PLAIN = {"content-type": "application/x-www-form-urlencoded"}
+PART = b'--b\r\ncontent-disposition: form-data; name="a"\r\n\r\n\\ud800\r\n--b--\r\n'
 
 
 @pytest.mark.parametrize(
     ("content", "kind", "status"),
     [
         (b"{}", "application/json", 415),
+        *(
+            (PART, f"multipart/form-data; boundary=b; charset={charset}", status)
+            for charset, status in (
+                *(("utf-8", 200), ("UTF-8", 200), ('"utf-8"', 200), ("punycode", 415)),
+                *(("unicode_escape", 415), ("utf-7", 415), ("zip", 415), ("nonsense", 415)),
+            )
+        ),
         (b"", "", 415),
         (b"x", "multipart/form-data", 400),
         (b"x", "multipart/form-data; boundary=b", 400),

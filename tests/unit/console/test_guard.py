@@ -50,6 +50,9 @@ async def test_probes_may_name_any_host(web: Browser) -> None:
         ({"origin": ADDRESS}, 403),  # the token of the form is missing
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": f"{ADDRESS}@evil.example"}, 403),
+        ({"origin": f"https://evil.example?{ADDRESS}"}, 403),
         ({}, 403),
         ({"origin": ADDRESS, "sec-fetch-site": "cross-site"}, 403),
         ({"origin": ADDRESS, "sec-fetch-site": "same-site"}, 403),

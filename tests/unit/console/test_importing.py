@@ -5,6 +5,8 @@ import html
 import io
 import re
 import zipfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -273,6 +275,41 @@ async def test_a_file_of_a_caller_who_is_not_admitted_is_not_read(
 ) -> None:
     gateway.fail("GetImage", status(code_pb2.UNAUTHENTICATED, "who?", reason="TOKEN_MISSING"))
     assert (await upload(web, OURS)).headers["location"].startswith("/sign-in")
+
+
+async def test_who_may_write_products_alone_imports_them(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.after["GetImage"] = (
+        0, status(code_pb2.PERMISSION_DENIED, "no role read", reason="ROLE_MISSING"),
+    )  # fmt: skip
+    page = await imported(web, await looked_at(web, OURS))
+    assert "2 rows read, 2 products stored, 0 rows rejected." in page.text
+
+
+async def test_a_key_of_other_catalogs_sends_no_file(web: Browser, gateway: FakeGateway) -> None:
+    why = status(code_pb2.PERMISSION_DENIED, "not yours", reason="CATALOG_FORBIDDEN")
+    gateway.after["GetImage"] = (0, why)
+    assert (await upload(web, OURS)).status_code == 403
+
+
+async def test_rejected_rows_take_no_more_of_the_disk_than_is_kept(
+    web: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+
+    class Folder(TemporaryDirectory[str]):
+        def cleanup(self) -> None:
+            held.append(sum(each.stat().st_size for each in Path(self.name).iterdir()))
+            super().cleanup()
+
+    monkeypatch.setattr(product_files, "TemporaryDirectory", Folder)
+    monkeypatch.setattr(product_files, "LARGEST_REJECTED", 2**16)
+    rows = b"id,title,price,currency\n" + b"a,,,\n" * 5_000
+    page = await imported(web, await looked_at(web, rows))
+    assert "5,000 rows rejected" in page.text
+    assert "too many to be kept" in page.text
+    assert max(held) < len(rows) + 3 * 2**16
 
 
 async def test_a_file_and_an_import_are_those_of_their_browser_alone(

@@ -1,17 +1,20 @@
 """Signing in at an identity provider: the flow, its attacks, and a provider that fails."""
 
 import html
+import json
 import logging
 import re
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
+import jwt
 import oidc_provider_mock
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.rpc import code_pb2
 
 from sightline_client import SightlineClient
@@ -275,7 +278,8 @@ async def test_a_parameter_that_comes_twice_is_not_read(
         {"aud": "another"}, {"aud": None}, {"aud": [CLIENT, "another"]},
         {"aud": [CLIENT, "another"], "azp": "another"}, {"azp": "another"},
         {"exp": int(time.time()) - 60}, {"exp": None},
-        {"nonce": "of another sign-in"}, {"nonce": None}, {"nonce": 7},
+        {"nonce": "of another sign-in"}, {"nonce": None}, {"nonce": 7}, {"nonce": "\ud800"},
+        {"iat": float("inf")}, {"exp": float("inf")}, {"exp": float("nan")},
         {"iat": int(time.time()) + 3600}, {"sub": None},
     ],
 )  # fmt: skip
@@ -295,6 +299,19 @@ async def test_an_id_token_for_several_names_the_console_as_its_party(
 ) -> None:
     identity.changes["claims"] = {"aud": [CLIENT, "another"], "azp": CLIENT}
     assert (await come_back(web, identity.authorize(await leave(web)))).status_code == 303
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "RS512", "PS256", "PS384"])
+async def test_a_key_that_names_no_algorithm_is_taken_for_that_of_the_token(
+    web: Browser, identity: IdentityProvider, algorithm: str
+) -> None:
+    key = rsa.generate_private_key(65_537, 2048)
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key()))
+    keys = {"keys": [{**public, "kid": "k1"}]}
+    identity.spoilt["keys"] = lambda _: httpx.Response(200, json=keys)
+    identity.signing_key, identity.algorithm = key, algorithm
+    page = await come_back(web, identity.authorize(await leave(web)))
+    assert page.status_code == 303, page.text
 
 
 @pytest.mark.parametrize(
@@ -362,6 +379,8 @@ async def test_a_provider_that_fails_is_told_and_nothing_typed_is_lost(
         ({"authorization_endpoint": "https://id.example/'\"><script>"}, "DISCOVERY_INVALID"),
         ({"authorization_endpoint": "https://id.example@evil.example/"}, "DISCOVERY_INVALID"),
         ({"jwks_uri": 7}, "DISCOVERY_INVALID"),
+        ({"jwks_uri": "https://id.example:99999/jwks"}, "DISCOVERY_INVALID"),
+        ({"token_endpoint": "https://[::1/token"}, "DISCOVERY_INVALID"),
     ],
 )
 async def test_a_discovery_document_that_misleads_is_rejected(
@@ -400,6 +419,18 @@ async def test_a_token_that_the_suite_does_not_take_is_told(
     gateway.after["GetImage"] = (0, gone)
     page = await come_back(web, identity.authorize(await leave(web)))
     assert page.status_code == 503
+
+
+async def test_cookies_of_one_sign_in_are_not_sent_for_the_next(
+    web: Browser, identity: IdentityProvider
+) -> None:
+    said = {"set-cookie": "whose=zoe; Path=/; Secure"}
+    refused = httpx.Response(400, json={"error": "invalid_grant"}, headers=said)
+    identity.spoilt["tokens"] = lambda _: refused
+    assert (await come_back(web, identity.authorize(await leave(web)))).status_code == 502
+    del identity.spoilt["tokens"]
+    assert (await come_back(web, identity.authorize(await leave(web)))).status_code == 303
+    assert not [each for each in identity.asked if "cookie" in each.headers]
 
 
 async def test_a_secret_that_the_provider_does_not_know_is_told(
@@ -497,6 +528,29 @@ def test_sign_ins_under_way_have_limits() -> None:
         kept.keep(f"flood-{number}", _attempt(), "/", {})
     assert not kept.knows("5")
     assert kept.knows(f"flood-{away.MOST - 1}")
+
+
+@pytest.mark.parametrize(
+    ("back", "unsent"),
+    [
+        ("/" + "x" * 2**18, {}),
+        ("/", {"text": "\N{GRAPES}" + "x" * 2**18}),  # Python keeps it with four bytes each
+        ("/", {f"{'n' * 2**16}{number}": "" for number in range(4)}),
+    ],
+)
+def test_sign_ins_under_way_take_no_more_memory_than_they_may(
+    back: str, unsent: dict[str, str]
+) -> None:
+    kept = away.SignIns()
+    tracemalloc.start()
+    try:
+        for number in range(away.MOST):
+            mine = {f"{name}-{number}": f"{value}{number}" for name, value in unsent.items()}
+            kept.keep(str(number), _attempt(), f"{back}{number}", mine)
+        held, _peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1.2 * away.MOST_BYTES
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the provider's own libraries

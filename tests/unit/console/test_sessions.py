@@ -117,3 +117,11 @@ def test_ids_and_tokens_are_drawn_and_belong_together() -> None:
     assert not known.is_csrf(one.session_id, "é")
     assert not Sessions().is_csrf(one.session_id, token)
     assert "key-1" not in repr(known.begin("key-1"))
+
+
+def test_nothing_is_kept_for_a_session_that_has_ended() -> None:
+    kept = Sessions()
+    session = kept.begin("slk_mine")
+    kept.end(session.session_id)
+    file_id = kept.keep(session, "rejected", b"rows")
+    assert kept.kept(session, "rejected", file_id) is None

@@ -1,12 +1,17 @@
 """Signing in with a key, and the ends of a session."""
 
+import html
+import re
+
 import pytest
 from google.rpc import code_pb2
 
+from sightline_client import SightlineClient
+from sightline_console.pages.rendering import Pages
 from sightline_console.screens.visit import Console
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
-from tests.unit.console.conftest import Browser, browser
+from tests.unit.console.conftest import HTTP, Browser, browser
 
 MISSING = status(code_pb2.UNAUTHENTICATED, "who calls?", reason="TOKEN_MISSING")
 INVALID = status(code_pb2.UNAUTHENTICATED, "not this one", reason="TOKEN_INVALID")
@@ -108,6 +113,100 @@ async def test_a_session_that_ended_is_told_and_leads_back(
     assert "has ended" in page.text
     assert "/?scene=home" in page.text
     assert "Sign out" not in page.text
+
+
+LINKED = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+"""Headers of a browser that follows a link of another site: it sends no strict cookie."""
+
+
+@pytest.mark.parametrize("path", ["/?text=red&text=a%27b", "/?shopper=ann", "/health", "/nowhere"])
+async def test_a_link_from_another_site_signs_no_one_out(
+    console: Console, gateway: FakeGateway, web: Browser, path: str
+) -> None:
+    asked = len(gateway.authorizations)
+    async with browser(console) as linked:
+        page = await linked.get(path, headers=LINKED)
+        while page.status_code == 303:
+            assert "set-cookie" not in page.headers
+            page = await linked.get(page.headers["location"], headers=LINKED)
+    assert page.status_code == 200
+    assert "set-cookie" not in page.headers
+    assert len(gateway.authorizations) == asked, "nothing is asked for without a session"
+    assert "csrf" not in page.text
+    await web.send("/sign-in", {"key": "slk_mine"})
+    found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)
+    assert found is not None
+    where = html.unescape(found[1])
+    assert where == path.partition("?shopper")[0]
+    own = {**LINKED, "sec-fetch-site": "same-origin"}
+    assert "Sign out" in (await web.web.get(where, headers=own)).text
+
+
+async def test_a_link_from_another_site_to_a_signed_in_browser_that_sends_its_cookie_is_answered(
+    web: Browser,
+) -> None:
+    await web.send("/sign-in", {"key": "slk_mine"})
+    assert "Sign out" in (await web.web.get("/", headers=LINKED)).text
+
+
+async def test_a_link_that_a_browser_says_nothing_of_signs_no_one_out(
+    console: Console, web: Browser
+) -> None:
+    """Browsers say over TLS and to their own machine alone where a request comes from."""
+    await web.send("/sign-in", {"key": "slk_mine"})
+    async with browser(console) as linked:
+        await linked.get("/why")
+        for each in linked.cookies.jar:  # a browser keeps both, and the newer one of a name
+            web.web.cookies.jar.set_cookie(each)
+    assert "Sign out" in (await web.open("/")).text
+    assert (await web.send("/sign-out", {})).status_code == 303
+    page = await web.open("/sign-in")
+    assert "Sign out" not in page.text
+    assert (await web.send("/language", {"language": "zh"})).status_code == 303
+
+
+async def test_pictures_of_another_site_set_no_cookie(web: Browser) -> None:
+    sent = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+    assert "set-cookie" not in (await web.web.get("/sign-in", headers=sent)).headers
+
+
+@pytest.mark.parametrize("key", ["slk_mine", ""])
+async def test_a_second_page_without_a_session_leaves_the_forms_of_the_first_as_they_are(
+    web: Browser, gateway: FakeGateway, key: str
+) -> None:
+    if key:
+        await web.send("/sign-in", {"key": key})
+    csrf = await web.csrf("/")
+    for method in ("Recommend", "ListProducts", "GetImage"):
+        gateway.fail(method, INVALID)
+        gateway.after[method] = (0, INVALID)
+    assert (await web.open("/")).headers["location"].startswith("/sign-in")
+    page = await web.send("/", {"csrf": csrf, "text": "a red"})
+    assert page.status_code == 401, page.text
+    assert 'name="unsent-text" value="a red"' in page.text
+
+
+async def test_after_signing_out_the_forms_of_other_pages_are_not_taken(web: Browser) -> None:
+    await web.send("/sign-in", {"key": "slk_mine"})
+    csrf = await web.csrf("/")
+    await web.send("/sign-out", {})
+    assert (await web.send("/", {"csrf": csrf, "text": "a red"})).status_code == 403
+    assert "has ended" not in (await web.open("/sign-in")).text
+
+
+async def test_over_tls_no_other_host_can_set_the_cookie_of_a_session(
+    client: SightlineClient,
+) -> None:
+    made = Console(client, Pages(HTTP), secure=True)
+    async with browser(made, "https://console.example") as opened:
+        answer = await Browser(opened).send("/sign-in", {"key": "slk_mine"})
+        said = answer.headers["set-cookie"]
+        assert said.startswith("__Host-sightline-console=s.")
+        assert {"Secure", "Path=/"} <= set(said.split("; "))
+        planted = said.partition(";")[0].removeprefix("__Host-")
+        opened.cookies.clear()
+        page = await opened.get("/", headers={"cookie": planted})
+        assert "Sign out" not in page.text
 
 
 async def test_the_language_is_that_of_the_browser_until_one_is_chosen(web: Browser) -> None:

@@ -45,6 +45,15 @@ async def test_a_wrong_rule_is_told_by_its_line_and_nothing_typed_is_lost(
     assert "alone &lt;b&gt;</textarea>" in answer.text
 
 
+async def test_a_wrong_rule_does_not_hide_what_another_person_stored_meanwhile(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.fail("SetSynonyms", INVALID)
+    answer = await web.send("/synonyms", {"rules": "a, b\nalone", "etag": "older"})
+    assert answer.status_code == 400
+    assert 'name="etag" value="older"' in answer.text
+
+
 async def test_two_people_see_each_others_rules(web: Browser, gateway: FakeGateway) -> None:
     gateway.fail("SetSynonyms", MISMATCH)
     answer = await web.send("/synonyms", {"rules": "mine, own", "etag": "older"})

@@ -12,7 +12,7 @@ from sightline_client.files import products
 from sightline_client.transport.threads import in_thread
 from sightline_console.screens import product_files
 from sightline_console.screens.product_files import MOST_BYTES, Chosen, FileUnread, Progress
-from sightline_console.screens.sign_in import admitted_form
+from sightline_console.screens.sign_in import ROLE_MISSING, admitted_form
 from sightline_console.screens.visit import Visit, text_of
 from sightline_console.web import forms
 from sightline_console.web.addresses import address, segment
@@ -126,7 +126,7 @@ def _columns(
 async def act(visit: Visit) -> Response:
     """Keep a file that is sent, or begin its import."""
     try:
-        form = await admitted_form(visit, forms.TABLE)
+        form = await admitted_form(visit, forms.TABLE, ROLE_MISSING)
     except forms.TooLarge:
         return _page(visit, _("The file is too large: import it by the command."), 413)
     if form.fields.get("act") == "import":

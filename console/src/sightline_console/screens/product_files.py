@@ -254,7 +254,7 @@ async def bring(
         with _told(), _on_disk(progress.name, content) as path, SeenIds() as seen:
             async with reading:
                 table = await in_thread(_opened, path, progress.chosen)
-            rejected = Rejected(path, table)
+            rejected = _Limited(path, table)
             rows = read_ahead(_rows(table, seen), lambda _each: _WEIGHT, reading)
             try:
                 await _send(client, rows, rejected, progress)
@@ -263,7 +263,7 @@ async def bring(
                 table.close()
                 if rejected.count:
                     progress.rejected_name = rejected.path.name
-                    _keep(progress, rejected.path)
+                    _keep(progress, rejected)
     except FileUnread as error:
         progress.problem = str(error)
 
@@ -272,10 +272,25 @@ def _opened(path: Path, chosen: Chosen) -> RowTable:
     return _open(path, chosen, _look(path)[0])
 
 
-def _keep(progress: Progress, path: Path) -> None:
+class _Limited(Rejected):
+    """A file of rejected rows that ends, unfinished, where it is too large to be kept."""
+
+    size = 0
+    """Approximate bytes."""
+
+    def add(self, row: Row, error: SightlineError) -> None:
+        self.size += len(problem(error)) + sum(len(str(each)) for each in row.cells.values())
+        if self.size <= LARGEST_REJECTED:
+            super().add(row, error)
+        else:
+            self.count += 1
+
+
+def _keep(progress: Progress, rejected: _Limited) -> None:
     """Keep the file of the rejected rows, unless it is too large."""
-    if path.stat().st_size <= LARGEST_REJECTED:
-        progress.rejected = path.read_bytes()
+    whole = rejected.size <= LARGEST_REJECTED
+    if whole and rejected.path.stat().st_size <= LARGEST_REJECTED:
+        progress.rejected = rejected.path.read_bytes()
     else:
         text = _("The rejected rows are too many to be kept: import the file by the command.")
         progress.problem = progress.problem or text

@@ -60,13 +60,11 @@ async def begin(visit: Visit) -> Response:
 
 
 async def callback(visit: Visit) -> Response:
-    """Lead on to `FINISH`, from the console's own page. The session's cookie did not come, and
-    stays what it is."""
-    visit.marks = False
+    """Lead on to `FINISH`, from the console's own page."""
     given = visit.request.query_params.multi_items()
     read = [(name, value) for name, value in given if name in ANSWERED and len(value) <= _LONGEST]
     once = len({name for name, _value in read}) == len(read)
-    return visit.page("returning", to=address(FINISH, read if once else ()))
+    return visit.lead(address(FINISH, read if once else ()))
 
 
 async def finish(visit: Visit) -> Response:
@@ -131,6 +129,5 @@ def _text(reason: str, host: str) -> str:
 
 
 def _cookie(visit: Visit) -> str:
-    """Return the name of the cookie that binds sign-ins to their browser. With the prefix, no other
-    host can set it."""
-    return f"{'__Host-' if visit.console.secure else ''}{visit.console.cookie}-away"
+    """Return the name of the cookie that binds sign-ins to their browser."""
+    return f"{visit.console.session_cookie}-away"

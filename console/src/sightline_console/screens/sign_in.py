@@ -1,7 +1,6 @@
 """Signing in with a key, signing out, and the language. provider.py has the other sign-in."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from types import MappingProxyType
 
 from starlette.responses import Response
@@ -12,9 +11,12 @@ from sightline_client.transport.token import check
 from sightline_console.screens.visit import LANGUAGE, LANGUAGES, Visit
 from sightline_console.web import forms, key
 from sightline_console.web.addresses import HOME, own
+from sightline_console.web.sessions import new_id
 
 UNSENT = "unsent-"
 """Prefix of fields of another form, which is sent once its user has signed in."""
+ROLE_MISSING = "ROLE_MISSING"
+"""Reason of a refusal of a key without the role `read`, which may have others."""
 _NO_IMAGE = "0" * 64
 """Id of a photo that no catalog has: the digest of no bytes that are known."""
 
@@ -59,6 +61,7 @@ async def sign_out(visit: Visit) -> Response:
     """End the session."""
     await visit.form()
     visit.leave()
+    visit.session_id = new_id()
     return visit.go("/sign-in")
 
 
@@ -74,24 +77,28 @@ async def choose_language(visit: Visit) -> Response:
     return made
 
 
-async def admit(visit: Visit) -> None:
+async def admit(visit: Visit, *passed: str) -> None:
     """Ask the gateway whether it takes calls of the user, before something large is read.
-
-    Raises SightlineError.
-    """
-    with suppress(NotFound):
+    `passed`: reasons of refusals that are none here, or how these begin. Raises SightlineError."""
+    try:
         await visit.client.get_image(_NO_IMAGE)
+    except NotFound:
+        return
+    except SightlineError as error:
+        if not error.reason.startswith(passed):
+            raise
 
 
-async def admitted_form(visit: Visit, most: int) -> forms.Form:
+async def admitted_form(visit: Visit, most: int, *passed: str) -> forms.Form:
     """Return a form: a small one is read before the gateway is asked, so that what its user typed
-    outlives their session, and a large one after. Raises FormRejected, SightlineError."""
+    outlives their session, and a large one after. `passed`: as for `admit`. Raises FormRejected,
+    SightlineError."""
     size = visit.request.headers.get("content-length", "")
     if size.isdecimal() and len(size) < 10 and int(size) <= forms.TEXTS:
         form = await visit.form(forms.TEXTS)
-        await admit(visit)
+        await admit(visit, *passed)
         return form
-    await admit(visit)
+    await admit(visit, *passed)
     with visit.console.uploads.place(visit.user):
         return await visit.form(most)
 
@@ -99,13 +106,7 @@ async def admitted_form(visit: Visit, most: int) -> forms.Form:
 async def admitted(visit: Visit) -> None:
     """Raise Unauthenticated, or Unavailable and the like, unless the gateway knows the key. A key
     without the role `read` is one, too, and one whose user chose a catalog that is away."""
-    try:
-        await admit(visit)
-    except Unauthenticated:
-        raise
-    except SightlineError as error:
-        if error.reason != "ROLE_MISSING" and not error.reason.startswith("CATALOG_"):
-            raise
+    await admit(visit, ROLE_MISSING, "CATALOG_")
 
 
 def form_page(

@@ -37,10 +37,10 @@ async def store(visit: Visit) -> Response:
         held = await visit.client.get_synonyms()
         return _page(visit, held, typed, 409, told=(title, "ETAG_MISMATCH", text), theirs=True)
     except InvalidRequest as error:
-        said = _by_line(told(error), [number for number, _rule in rules])
-        held = await visit.client.get_synonyms()
-        # A change of another person meanwhile is still told once these are stored.
-        return _page(visit, replace(held, etag=sent.get("etag", "")), typed, 400, told=said)
+        held = replace(await visit.client.get_synonyms(), etag=sent.get("etag", ""))
+        return _page(
+            visit, held, typed, 400, told=_by_line(told(error), [number for number, _rule in rules])
+        )
     return visit.go(f"{PATH}?stored=1")
 
 

@@ -56,7 +56,7 @@ class Console:
     client: SightlineClient
     pages: Pages
     cookie: str = "sightline-console"
-    """Name of the cookie with the session's id."""
+    """Name of the cookie with the session's id, without a prefix."""
     secure: bool = False
     """True if browsers send cookies by TLS alone."""
     sessions: Sessions = field(default_factory=Sessions)
@@ -68,6 +68,17 @@ class Console:
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_AT_ONCE))
     """For files of products, which take memory and a processor while they are read."""
 
+    @property
+    def session_cookie(self) -> str:
+        """Name of the cookie with the session's id. With the prefix, no other host can set it."""
+        return f"{'__Host-' if self.secure else ''}{self.cookie}"
+
+    @property
+    def forms_cookie(self) -> str:
+        """Name of the cookie that binds forms to a browser without a session. It is another: the
+        session's may exist where a request comes without it, from a link of another site."""
+        return f"{self.session_cookie}-forms"
+
 
 class Visit:
     """A request, its session, and the answers to it."""
@@ -75,15 +86,22 @@ class Visit:
     def __init__(self, console: Console, request: Request) -> None:
         self.console, self.request = console, request
         self.client = of_catalog(console.client, request.cookies.get(CATALOG, ""))
-        self.session_id = request.cookies.get(console.cookie) or new_id()
+        came = request.cookies.get(console.session_cookie)
+        self.session_id = came or request.cookies.get(console.forms_cookie) or new_id()
         self.session: Session | None = console.sessions.find(self.session_id)
         self.sent: dict[str, str] = {}
         """Typed fields, to be sent again if they were not taken; empty: that is no form."""
-        self.marks = True
+        self.marks = not self._linked
         """False: the answer leaves the cookie of the session as it is."""
         chosen = request.cookies.get(LANGUAGE, "")
         accepted = request.headers.get("accept-language", "")
         self.language = chosen if chosen in LANGUAGES else language.preferred(accepted)
+
+    @property
+    def _linked(self) -> bool:
+        """True if another site led here: browsers then keep the cookies, which may exist."""
+        came = self.request.cookies.get(self.console.session_cookie)
+        return not came and self.request.headers.get("sec-fetch-site") == "cross-site"
 
     @property
     def here(self) -> str:
@@ -122,9 +140,15 @@ class Visit:
         self.session, self.session_id = session, session.session_id
 
     def leave(self) -> None:
-        """End the session."""
+        """End the session. The browser's id stays, for the forms of its other pages."""
         self.console.sessions.end(self.session_id)
-        self.session, self.session_id = None, new_id()
+        self.session = None
+
+    def lead(self, where: str) -> Response:
+        """Return a page without anything of a session, which leads on to another as a page of the
+        console's own: the cookies come with that."""
+        self.marks = False
+        return self.page("returning", to=own(where))
 
     def keep(self, kind: str, content: bytes) -> str:
         """Keep a file for the session, which begins if there is none. Return the file's id."""
@@ -191,7 +215,7 @@ def served(console: Console, screen: Screen) -> Callable[[Request], Awaitable[Re
         with language.speaking(visit.language), key.using(own_key):
             made = await _answered(visit, screen)
         if visit.marks:
-            _set(made, visit, console.cookie, visit.session_id)
+            _mark(made, visit)
         return made
 
     return answer
@@ -202,6 +226,8 @@ async def _answered(visit: Visit, screen: Screen) -> Response:
     if visit.request.method == "GET" and any(name == _PERSONAL[0] for name, _value in given):
         kept = [(name, value) for name, value in given if name not in _PERSONAL]
         return visit.go(address(visit.request.url.path, kept))
+    if not visit.marks and visit.request.headers.get("sec-fetch-mode") == "navigate":
+        return visit.lead(visit.here)
     try:
         return await screen(visit)
     except Unauthenticated:
@@ -221,11 +247,18 @@ async def _answered(visit: Visit, screen: Screen) -> Response:
         return visit.page("problem", error.status, title=title, reason="", text=str(error))
 
 
-def _set(answer: Response, visit: Visit, name: str, value: str) -> None:
-    """Set a cookie that scripts and other pages can't use."""
-    if visit.request.cookies.get(name) != value:
-        answer.set_cookie(
-            name, value, httponly=True, samesite="strict", secure=visit.console.secure
+def _mark(answer: Response, visit: Visit) -> None:
+    """Set the browser's id in a cookie that scripts and other pages can't use."""
+    console, came = visit.console, visit.request.cookies
+    if visit.session_id in (came.get(console.session_cookie), came.get(console.forms_cookie)):
+        return
+    name = console.session_cookie if visit.session else console.forms_cookie
+    answer.set_cookie(
+        name, visit.session_id, httponly=True, samesite="strict", secure=console.secure
+    )
+    if not visit.session and console.session_cookie in came:
+        answer.delete_cookie(
+            console.session_cookie, httponly=True, samesite="strict", secure=console.secure
         )
 
 

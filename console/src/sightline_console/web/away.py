@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from sys import getsizeof
 
 from sightline_console.web.oidc import Attempt
 
@@ -13,7 +14,7 @@ MOST = 1_000
 MOST_OF_BROWSER = 8
 """Maximum number of one browser's."""
 MOST_BYTES = 32 * 2**20
-"""Maximum bytes of fields that wait for them; the oldest sign-ins end for new ones."""
+"""Maximum bytes of what their users had typed; the oldest sign-ins end for new ones."""
 SECONDS = 1800.0
 """Seconds after which a sign-in ends that did not return."""
 
@@ -32,8 +33,10 @@ class SignIn:
 
     @property
     def size(self) -> int:
-        """Approximate bytes of the fields."""
-        return sum(len(name) + len(value) for name, value in self.unsent.items())
+        """Approximate bytes of memory."""
+        return getsizeof(self.back) + sum(
+            getsizeof(name) + getsizeof(value) for name, value in self.unsent.items()
+        )
 
 
 class SignIns:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
@@ -78,7 +79,9 @@ async def read(request: Request, most: int = SMALL, seconds: float = SECONDS) ->
 
 
 async def _parsed(request: Request, most: int, seconds: float) -> FormData:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, charset = _content_type(request)
+    if charset != "utf-8":
+        raise FormRejected(415, "send a form in UTF-8")
     body = _body(request, most)
     try:
         async with asyncio.timeout(seconds):
@@ -99,6 +102,13 @@ async def _parsed(request: Request, most: int, seconds: float) -> FormData:
     except (MultiPartException, ClientDisconnect, ValueError):
         raise FormRejected(400, "the form can't be read") from None
     raise FormRejected(415, "send a form")
+
+
+def _content_type(request: Request) -> tuple[str, str]:
+    """Return the media type and the charset of a body: others than that of pages may decode to
+    what is no text, or take long."""
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    return kind.decode("latin-1"), options.get(b"charset", b"utf-8").decode("latin-1").lower()
 
 
 async def _body(request: Request, most: int) -> AsyncGenerator[bytes, None]:

@@ -100,4 +100,4 @@ def _is_own(headers: Headers, host: str) -> bool:
     """Return whether a browser sent a request for one of the console's own pages."""
     if headers.get("sec-fetch-site", "same-origin") != "same-origin":
         return False
-    return urlsplit(headers.get("origin", "")).netloc.lower() == host.lower()
+    return headers.get("origin", "").partition("://")[2].lower() == host.lower()

@@ -6,7 +6,6 @@ passes it on to the gateway, which verifies it at each call. It reads nothing el
 
 import asyncio
 import hashlib
-import hmac
 import json
 import re
 import secrets
@@ -159,7 +158,7 @@ class Provider:
         try:
             said = jwt.decode(
                 id_token,
-                _verifying(jwt.PyJWKSet.from_dict(keys), id_token),
+                _verifying(keys, id_token),
                 algorithms=ALGORITHMS,
                 issuer=self._mine.issuer,
                 audience=self._mine.client,
@@ -170,8 +169,7 @@ class Provider:
             raise SignInFailed("ID_TOKEN_INVALID") from None
         several = isinstance(said["aud"], list) and len(said["aud"]) > 1
         party = said.get("azp", "" if several else self._mine.client)
-        same = hmac.compare_digest(str(said["nonce"]).encode(), nonce.encode())
-        if not same or party != self._mine.client:
+        if said["nonce"] != nonce or party != self._mine.client:
             raise SignInFailed("ID_TOKEN_INVALID")
 
     async def _endpoints(self) -> Endpoints:
@@ -187,8 +185,7 @@ class Provider:
         secure = self._mine.issuer.startswith("https:")
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
             url = document.get(name)
-            known = isinstance(url, str) and _URL.fullmatch(url)
-            if not known or (secure and not str(url).startswith("https:")):
+            if not _can_be_called(url) or (secure and not str(url).startswith("https:")):
                 raise SignInFailed(_DISCOVERY_INVALID)
         if document.get("issuer") != self._mine.issuer:
             raise SignInFailed("ISSUER_OTHER")
@@ -250,6 +247,7 @@ class Provider:
                     content = await _limited(answer, reason)
                 finally:
                     await answer.aclose()
+                    self._http.cookies.clear()  # they are of one user, the client is for all
         except (TimeoutError, httpx.TimeoutException):
             raise SignInFailed("PROVIDER_SLOW") from None
         except (httpx.HTTPError, httpx.InvalidURL):
@@ -284,9 +282,25 @@ async def _limited(answer: httpx.Response, reason: str) -> bytes:
     return bytes(content)
 
 
-def _verifying(keys: jwt.PyJWKSet, token: str) -> jwt.PyJWK:
-    """Return the key that a token names, or the only one. Raises LookupError, PyJWTError."""
-    kid = jwt.get_unverified_header(token).get("kid")
-    signing = [each for each in keys.keys if (each.public_key_use or "sig") == "sig"]
+def _can_be_called(url: object) -> bool:
+    """Return whether a value is the address of an endpoint."""
+    if not isinstance(url, str) or not _URL.fullmatch(url):
+        return False
+    try:
+        urlsplit(url).port  # noqa: B018  # raises ValueError for what is no port
+        return bool(httpx.URL(url).host)
+    except (ValueError, httpx.InvalidURL):
+        return False
+
+
+def _verifying(keys: dict[str, Any], token: str) -> jwt.PyJWK:
+    """Return the key that a token names, or the only one. A key that does not name its algorithm
+    is for that of the token. Raises errors of `_INVALID`."""
+    header = jwt.get_unverified_header(token)
+    kid, algorithm = header.get("kid"), header.get("alg")
+    if algorithm not in ALGORITHMS:
+        raise jwt.InvalidAlgorithmError
+    known = jwt.PyJWKSet.from_dict({"keys": [{"alg": algorithm, **each} for each in keys["keys"]]})
+    signing = [each for each in known.keys if (each.public_key_use or "sig") == "sig"]
     (key,) = [each for each in signing if kid in (None, each.key_id)]
     return key

@@ -96,10 +96,12 @@ class Sessions:
             del self._files[name]
 
     def keep(self, session: Session, kind: str, content: bytes) -> str:
-        """Keep a file for a session, once. Return its id. Raises FormRejected for one that is too
-        large beside those of others."""
+        """Keep a file for a session, once, unless it has ended. Return the file's id; empty:
+        it is not kept. Raises FormRejected for one that is too large beside those of others."""
         if len(content) > self._file_bytes // LARGEST_PART:
             raise FormRejected(413, "the file is too large to be kept")
+        if session.session_id not in self._open:
+            return ""
         of_kind = [each for each in self._files if each[:2] == (session.session_id, kind)]
         for name in of_kind:
             if self._files[name] == content:
