@@ -315,7 +315,6 @@ TRUSTED = {
     "servicekit.rpc.breaker": "answers of services",
     "servicekit.rpc.server": "requests, as gRPC's generated code reads them",
     "servicekit.status": "the status of a service's answer",
-    "sightline_console.web.oidc": "answers of the operator's identity provider, cut at 256 KiB",
 }
 """Modules whose bytes are not a caller's, and whose they are."""
 
