@@ -8,7 +8,7 @@ from retriever.wiring import job_queue
 from sightline.common.v1 import audit_service_pb2, filter_pb2
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from tests.fakes.photos import photo
-from tests.wire.cancelled_calls import Offered, cancel_all
+from tests.wire.cancelled_calls import Offered, cancel_all, filled
 from tests.wire.retriever_shop import Shop, exact_rows, shop, vector, wine
 from tests.wire.test_retriever_repeated import CALLS, PHOTO, webhooks
 
@@ -25,6 +25,7 @@ VALUES = {
     "prefix": "wi",
     "product_ids": "a",
     "reference_id": "bottle",
+    "scene": "home",
     "text": "wine",
     "texts": "wine",
     "vector": vector(photo(seed=1)),
@@ -73,6 +74,8 @@ async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(shop: Shop) 
     for each in ("Backfill", "Verify", "Activate", "Drop"):
         name = f"AdminService/{each}Generation"
         rows[name] = {**rows[name], "name": generation.name}
+    for name in ("AdminService/WriteSceneDraft", "AdminService/PublishScene"):
+        await offered.answer(name, filled(offered.methods[name], {}, rows[name]))
     awaits = await cancel_all(
         offered, values, rows, refused=REFUSED, endless={"WatchService/WatchAlerts"}
     )
