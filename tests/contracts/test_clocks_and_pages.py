@@ -84,6 +84,7 @@ CLOCK_NAMES = {
     "services/ranker/src/ranker/domain/signals.py:robots": "day of an event's own time",
     "services/ranker/src/ranker/record/count_queue.py:enqueue_shopper": "days of events",
     "services/ranker/src/ranker/record/online.py:_types": "days of events",
+    "services/ranker/src/ranker/record/online_days.py:_day": "whole days since the period began",
     "services/ranker/src/ranker/record/popularity.py:by_day": "day of an event's own time",
     "services/ranker/src/ranker/learning/training/baskets.py:_contents": "days of events",
     "services/gateway/src/gateway/detect/shelf.py:_stock": "days since a product was added",
