@@ -136,7 +136,7 @@ class PlaceLimit:
     """A limit of products of one brand or category among the first places."""
 
     cause: MoveCause
-    """What is limited: BRAND_CAP or CATEGORY_CAP."""
+    """Kind of limit: BRAND_CAP or CATEGORY_CAP."""
     value: str
     """Brand, or written path of the category ("Wine > Red")."""
     limit: int

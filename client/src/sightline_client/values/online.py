@@ -187,7 +187,7 @@ class OnlineDay:
     purchase_count: int
     """Number of products with an impression that were bought within the window."""
     revenues: tuple[OnlineRevenue, ...]
-    """What purchases of these products within the window brought, by currency, sorted by code.
+    """Revenue of purchases of these products within the window, by currency, sorted by code.
     Divided by ``impression_estimate``, it is the revenue of a product shown. Empty if no purchase
     has a price."""
     unpriced_count: int

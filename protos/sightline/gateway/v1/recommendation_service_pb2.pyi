@@ -1497,7 +1497,7 @@ class PlaceLimit(google.protobuf.message.Message):
     PLACE_COUNT_FIELD_NUMBER: builtins.int
     PRODUCT_COUNT_FIELD_NUMBER: builtins.int
     cause: sightline.common.v1.answer_pb2.Move.Cause.ValueType
-    """What is limited: CAUSE_BRAND_CAP or CAUSE_CATEGORY_CAP."""
+    """Kind of limit: CAUSE_BRAND_CAP or CAUSE_CATEGORY_CAP."""
     value: builtins.str
     """Brand, or written path of the category ("Wine > Red")."""
     limit: builtins.int

@@ -170,7 +170,7 @@ class OnlineDay(google.protobuf.message.Message):
 
     @property
     def revenues(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___OnlineRevenue]:
-        """What purchases of these products within the window brought, by currency, sorted by code. Divided by
+        """Revenue of purchases of these products within the window, by currency, sorted by code. Divided by
         `impression_estimate`, it is the revenue of a product shown. Empty if no purchase has a price.
         """
 

@@ -58,7 +58,7 @@ STATES = MappingProxyType(
         ControlResult.UNMET: later("no: not for this request"),
     }
 )
-"""Whether a control applies to a request."""
+"""State of a control in a request: it applies, or why not."""
 
 product_controls = ValueTable(
     ProductControl,

@@ -15,7 +15,7 @@ MOST_BYTES: Final = 64 * 1024
 """Bytes of a text."""
 MOST_COMMENT: Final = 500
 MOST_AHEAD_MICROS: Final = 366 * 86_400 * 10**6
-"""How far ahead a publication may be planned."""
+"""Maximum time ahead for which a publication is planned."""
 DRAFT: Final = 0
 """Number of a draft. Published versions count from 1."""
 NO_DOCUMENT: Final = "none"
