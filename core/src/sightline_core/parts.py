@@ -21,7 +21,8 @@ class PartKind(Enum):
     LIKED = auto()
     """Learned weights of pairs: those of the last products of interest for a product, summed."""
     BOUGHT = auto()
-    """The same of the last products that were bought or put into the cart."""
+    """Learned weights of pairs: those of the last products that were bought or put into the cart,
+    summed."""
     NUMBER = auto()
     """A learned number of each product, for shoppers of whom anything is known."""
 

@@ -218,6 +218,6 @@ class Explanation:
     """Limits of the scene for products of the product's brand and categories, up to 9. Empty if the
     scene has none, or the product was not ranked."""
     excluded_category_paths: tuple[str, ...] = ()
-    """With FILTERED: categories of the request's anchors that the scene excludes
-    (``other_categories``) and that the product is in or below, as written paths ("Wine > Red").
-    Empty if another condition decides."""
+    """Categories of the request's anchors that the scene excludes (``other_categories``) and that
+    the product is in or below, as written paths ("Wine > Red"). Empty if the outcome is not
+    FILTERED, or another condition decides."""

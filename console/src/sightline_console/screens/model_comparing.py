@@ -26,7 +26,7 @@ class Compared:
 
     sentences: tuple[str, ...]
     pairs: tuple[Pair, ...]
-    """Those that differ most."""
+    """Pairs of answers that differ most."""
 
 
 async def show(visit: Visit) -> Response:

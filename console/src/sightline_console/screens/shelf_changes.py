@@ -159,7 +159,7 @@ class _Edit:
     period: Entries
     """Dates and the daily count."""
     typed: Mapping[str, str]
-    """Those that the form has, as text."""
+    """Dates and count that the form has, as text, by the entry's name."""
     place: int
     boost: float
 

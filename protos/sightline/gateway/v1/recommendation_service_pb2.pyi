@@ -1409,8 +1409,8 @@ class ExplainRecommendationResponse(google.protobuf.message.Message):
 
     @property
     def excluded_category_paths(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """With FILTERED: categories of the request's anchors that the scene excludes (`other_categories`) and that the product
-        is in or below, as written paths ("Wine > Red"). Empty if another condition decides.
+        """Categories of the request's anchors that the scene excludes (`other_categories`) and that the product is in or below,
+        as written paths ("Wine > Red"). Empty if the outcome is not FILTERED, or another condition decides.
         """
 
     def __init__(

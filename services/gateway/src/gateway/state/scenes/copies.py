@@ -23,7 +23,8 @@ class SceneCopy:
     revision: str
     scenes: Sequence[PublishedScene]
     planned_micros: int = 0
-    """As of PublishedScenes: the revision does not tell that a planned version was published."""
+    """Time of the next planned version; 0: none is planned. The revision does not tell that one was
+    published."""
 
 
 _COPY = TypeAdapter(SceneCopy)

@@ -61,10 +61,10 @@ class HistoryWindows:
     """On MovieLens-100k nDCG@10 of unseen users was .1744, .2271, .2277 and .2319 with the last 1,
     3, 5 and 10; with trained users the best was 5."""
     liked: HistoryWindow = HistoryWindow(50, 0.95)
-    """Of parts of PartKind.LIKED. Length and decay as in the training of transitions
-    (learning/training/items.py)."""
+    """Last products of interest, for parts of PartKind.LIKED. Length and decay as in the training
+    of transitions (learning/training/items.py)."""
     bought: HistoryWindow = HistoryWindow(10)
-    """Of parts of PartKind.BOUGHT."""
+    """Last products bought or put into the cart, for parts of PartKind.BOUGHT."""
     content: HistoryWindow = HistoryWindow(50)
     """Of shoppers who were not in training; the others' vectors hold all that they liked."""
 
