@@ -88,7 +88,10 @@ async def test_a_draft_is_published_for_searches_and_undone(
     assert [each.toml for each in undone.versions] == [TEXT, "", TEXT]
     assert await in_use(record) == (SHOES, WINE)
     assert await read(documents) == undone
-    assert await documents.listed(SHOP, texts=True) == ([], (await documents.listed("x", texts=True))[1])
+    assert await documents.listed(SHOP, texts=True) == (
+        [],
+        (await documents.listed("x", texts=True))[1],
+    )
 
 
 async def test_rules_that_are_set_are_a_version_and_leave_the_draft(
@@ -103,7 +106,10 @@ async def test_rules_that_are_set_are_a_version_and_leave_the_draft(
     stored = await record.set_synonyms(SHOP, (WINE, SHOES), "", author="eve", keep=KEPT)
     assert stored == StoredSynonyms((WINE, SHOES), clock.now)
     found = await read(documents)
-    assert (found.draft, found.versions[0].toml) == (drafted.draft, "vino => wine\nsneaker, trainer\n")
+    assert (found.draft, found.versions[0].toml) == (
+        drafted.draft,
+        "vino => wine\nsneaker, trainer\n",
+    )
     await record.set_synonyms(SHOP, (WINE, SHOES), "", author="eve", keep=KEPT)
     assert await read(documents) == found
     for rules in ((SHOES,), (), (WINE,)):
@@ -182,16 +188,12 @@ async def test_synonyms_are_published_at_once(
 ) -> None:
     await write(documents, TEXT)
     with pytest.raises(RequestInvalid, match="publish_time"):
-        await documents.publish(
-            SHOP, ScenePublication(SYNONYMS_DOCUMENT, "", publish_micros=2**60)
-        )
+        await documents.publish(SHOP, ScenePublication(SYNONYMS_DOCUMENT, "", publish_micros=2**60))
     found = await documents.cancel(SHOP, SYNONYMS_DOCUMENT, "")
     assert found == await read(documents)
 
 
-async def test_deleted_synonyms_are_used_no_more(
-    documents: SceneDocuments, record: Record
-) -> None:
+async def test_deleted_synonyms_are_used_no_more(documents: SceneDocuments, record: Record) -> None:
     await write(documents, TEXT)
     await publish(documents)
     known = await record.synonyms_since(SHOP, None)

@@ -179,9 +179,7 @@ _AT = Given(
     "at",
     Annotated[
         datetime | None,
-        options.moment(
-            f"Plan it for this time, within a year{options.ZONE} `cancel` cancels it."
-        ),
+        options.moment(f"Plan it for this time, within a year{options.ZONE} `cancel` cancels it."),
     ],
     None,
     "publish_time",

@@ -98,7 +98,6 @@ catalogs = sa.Table(
 complete. `scenes_commit`: the registry's commit that last changed its published scenes."""
 
 
-
 def _texts(name: str) -> sa.Table:
     return sa.Table(
         name,
