@@ -191,6 +191,8 @@ async def test_synonyms_that_are_wrong_or_planned_are_refused(
         await first.admin.WriteSceneDraft(
             pb.WriteSceneDraftRequest(scene=SYNONYMS, toml="a, b\nalone\n")
         )
+    checked = await first.admin.CheckScene(pb.CheckSceneRequest(scene=SYNONYMS, toml=HOME))
+    assert not checked.valid, "a gateway of 0.42 publishes no synonyms as a scene"
     largest = "".join(
         ", ".join(f"{'ü' * 58}{rule:04d}{term:02d}" for term in range(10)) + "\n"
         for rule in range(2_000)
