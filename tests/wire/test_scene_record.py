@@ -279,6 +279,13 @@ async def test_a_merchandiser_steers_their_catalogs_under_their_name(
             pb.WriteSceneDraftRequest(scene="home", toml="views = 1\n"), metadata=by(ANN)
         )
         assert (drafted.draft.author, drafted.versions[0].author) == ("ann", "ben")
+        await suite.admin.SetSynonyms(
+            synonyms_pb.SetSynonymsRequest(rules=[{"terms": ["wine", "vino"]}]), metadata=by(ANN)
+        )
+        synonyms = await suite.admin.PublishScene(
+            pb.PublishSceneRequest(scene=SYNONYMS, number=1, comment="again"), metadata=by(BEN)
+        )
+        assert [each.author for each in synonyms.versions] == ["ann"], "it is in use already"
         with refused("PERMISSION_DENIED", "CATALOG_FORBIDDEN"):
             draft.catalog_id = "other"
             await suite.admin.WriteSceneDraft(draft, metadata=by(ANN))
