@@ -12,6 +12,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import sightline.common.v1.answer_pb2
+import sightline.common.v1.event_pb2
 import sightline.retriever.v1.catalog_registry_service_pb2
 import sys
 import typing
@@ -874,6 +875,7 @@ class DiffSceneRequest(google.protobuf.message.Message):
     PLACE_COUNT_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     CURRENT_MODEL_VERSION_FIELD_NUMBER: builtins.int
+    SHOPPER_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -899,6 +901,12 @@ class DiffSceneRequest(google.protobuf.message.Message):
     def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Earliest time at which the answers were served (UTC). If unset, no lower bound."""
 
+    @property
+    def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
+        """Shopper whom the scene and the changed one answer, to a request of nothing else, in place of recent requests and
+        recorded answers. Requires the role `read`; otherwise ROLE_MISSING. If unset, recent requests are compared.
+        """
+
     def __init__(
         self,
         *,
@@ -911,9 +919,10 @@ class DiffSceneRequest(google.protobuf.message.Message):
         place_count: builtins.int = ...,
         model_version: builtins.str = ...,
         current_model_version: builtins.str = ...,
+        shopper: sightline.common.v1.event_pb2.Shopper | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["from_time", b"from_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "catalog_id", b"catalog_id", "current_model_version", b"current_model_version", "from_time", b"from_time", "model_version", b"model_version", "place_count", b"place_count", "request_id", b"request_id", "scene", b"scene", "toml", b"toml"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["from_time", b"from_time", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "catalog_id", b"catalog_id", "current_model_version", b"current_model_version", "from_time", b"from_time", "model_version", b"model_version", "place_count", b"place_count", "request_id", b"request_id", "scene", b"scene", "shopper", b"shopper", "toml", b"toml"]) -> None: ...
 
 Global___DiffSceneRequest: typing_extensions.TypeAlias = DiffSceneRequest
 
