@@ -183,7 +183,7 @@ async def test_freshness_says_what_to_do(web: Browser, gateway: FakeGateway) -> 
 
 async def test_quotas_are_told_with_what_to_do(web: Browser, gateway: FakeGateway) -> None:
     told = section((await web.open("/health")).text, "Quotas")
-    assert "There are none" in told
+    assert "The gateway names none" in told
     assert "<code>GATEWAY_QUOTA_CALLS</code>" in told
     gateway.status.quotas.add(kind="calls", rate=50, most=500, available=499.123)
     gateway.status.quotas.add(kind="<b>new", rate=0.5, most=5, available=-1)

@@ -80,6 +80,7 @@ async def test_only_what_can_be_changed_is_offered(web: Browser, gateway: FakeGa
     page = (await web.open("/models")).text
     assert links(page)[-1] == "/models/change?do=cancel-job&of=ranker%2F1"
     assert "1 of 2" in page
+    assert '<section id="jobs" data-again="5"' in page, "a script shows its progress"
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ def of_callers(held: Sequence[CallerQuota]) -> list[Block]:
     """Show what each caller may use, and what the user has left."""
     if not held:
         text = _(
-            "There are none: each caller may use the whole suite. Set `GATEWAY_QUOTA_CALLS` and"
-            " the others, if callers share it."
+            "The gateway names none: each caller may use the whole suite. Set `GATEWAY_QUOTA_CALLS`"
+            " and the others, if callers share it."
         )
         return [Line(text)]
     figures = (_("a second"), _("at once"), _("left to you"))
