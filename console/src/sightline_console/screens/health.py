@@ -97,14 +97,7 @@ def _freshness(status: Status, trained: Trained | None) -> list[Block]:
         late = status.freshness.lag > doctor.MOST_LAG
         made = [Line(tables.index_line(status.freshness), "loss" if late else "")]
         if late:
-            made.append(
-                Line(
-                    _(
-                        "Wait for it: `sightline products status --wait`; if it makes no progress,"
-                        " the retriever's worker or the embedder is down."
-                    )
-                )
-            )
+            made.append(Line(_("Fix: ") + _(doctor.WAIT)))
     models = trained[0] if trained else ()
     serving = next((each for each in models if each.promoted), None)
     if serving is not None:
