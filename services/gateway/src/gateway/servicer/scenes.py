@@ -170,12 +170,12 @@ class SceneCalls:
         asked = self._asked_by(request.shopper, sample)
         current = self._scenes.get(name, catalog_id)
         changed = await read(name, request.toml, self._parse) if request.toml else current
-        pinned = [
+        before, after = [
             await self._by_model(catalog_id, scene, field, getattr(request, field))
             for scene, field in ((current, "current_model_version"), (changed, "model_version"))
         ]
         by_model = bool(request.model_version or request.current_model_version)
-        found = await self._compared(sample, *pinned, asked, by_model=by_model)
+        found = await self._compared(sample, before, after, asked, by_model=by_model)
         return pb.DiffSceneResponse(
             **asdict(found),
             warnings=[*_warnings(changed), *_without_costs(changed, sample)],
