@@ -21,7 +21,7 @@ from google.rpc import code_pb2
 from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Locator, Page
 
-from sightline.common.v1 import answer_pb2
+from sightline.common.v1 import answer_pb2, job_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from tests import pages
@@ -408,6 +408,26 @@ async def test_two_models_are_compared_by_keys_alone_and_without_scripts(
         assert sorted(each.shopper.visitor_id for each in asked) == ["", "a/b", "ann"]
         assert await page.locator("ol.side").count() == 6
         assert "1 of 7 answers would change" in await page.inner_text("main")
+
+
+async def test_a_running_job_shows_its_progress_and_keeps_the_focus(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    job = gateway.job_states[0]
+    async with tab(browser, address) as watched:
+        page = watched.page
+        await watched.open("/models")
+        await page.focus("#jobs a[href*=cancel-job]")
+        job.done = 2
+        try:
+            await page.wait_for_selector("#jobs td:has-text('2 of 2')")
+            focused = await page.evaluate("document.activeElement.getAttribute('href')")
+            assert "cancel-job" in focused
+            job.state = job_pb2.Job.STATE_SUCCEEDED
+            await page.wait_for_selector("#jobs:not([data-again])")
+            assert await page.locator("#jobs a[href*=cancel-job]").count() == 0
+        finally:
+            job.done, job.state = 1, job_pb2.Job.STATE_RUNNING
 
 
 async def test_changes_are_made_by_keys_alone(

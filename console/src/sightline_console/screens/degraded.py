@@ -15,6 +15,8 @@ from sightline_console.pages.blocks import Block, Line, blocks
 
 DAYS = 7
 DAY = timedelta(hours=24)
+SECONDS = 5.0
+"""Maximum seconds for the report: the rest of the page does not wait longer."""
 FIXES: Mapping[Cause, str] = MappingProxyType(
     {
         Cause.UNKNOWN: later("Update the console."),
@@ -54,7 +56,7 @@ FIXES: Mapping[Cause, str] = MappingProxyType(
 
 async def degraded(client: SightlineClient) -> list[Block]:
     """Return the shares of degraded answers of the last days, by cause."""
-    return list(_blocks(await client.online_report(days=DAYS, by_day=True)))
+    return list(_blocks(await client.online_report(days=DAYS, by_day=True, timeout=SECONDS)))
 
 
 def _blocks(report: OnlineReport) -> Iterator[Block]:
