@@ -320,9 +320,9 @@ def owner_of(key: str) -> str:
     takes any key would let its sender end sessions of others."""
     try:
         said = jwt.decode(key, options={"verify_signature": False})
+        return f"pasted {said['iss']} {said['sub']}"
     except (*_INVALID, RecursionError):
         return key
-    return f"pasted {said.get('iss')} {said.get('sub')}"
 
 
 def _can_be_called(url: object) -> bool:
