@@ -205,7 +205,6 @@ class CallerUsage:
         if bucket := self._buckets.get(quota):
             bucket.spend(amount)
 
-
     def states(self) -> list[QuotaState]:
         """Return the state of each quota."""
         now = self._clock()
