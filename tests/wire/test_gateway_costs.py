@@ -127,6 +127,10 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "CatalogService/ImportProducts": {
         "rows": [{"row_number": 1, "product": {"product_id": "w3", "title": "w3"}}]
     },
+    "AdminService/DeleteSceneDocument": {"scene": "plain"},
+    "AdminService/GetSceneDocument": {"scene": "plain"},
+    "AdminService/PublishScene": {"scene": "plain", "in_advance": True},
+    "AdminService/WriteSceneDraft": {"scene": "plain", "toml": WEIGHED},
     "CatalogService/OpenImport": {"mode": "IMPORT_MODE_INCREMENTAL"},
     "CatalogService/PurgeProducts": {"filter": {"all": {}}},
     "CatalogService/UpdateProducts": {
@@ -150,6 +154,7 @@ EMPTY = {
         *("GetExperimentReport", "ListExperimentUnits"),
     ),
     "no worker indexes photos": ("ListMisfits",),
+    "no scene is in the record yet": ("GetSceneDocument",),
     "nothing has this id": ("CancelJob", "GetErasure", "GetJob", "WatchJob", "GetAlertPhoto"),
 }
 """Methods that find nothing in these worlds, by why."""
