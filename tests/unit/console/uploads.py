@@ -31,9 +31,11 @@ async def upload(
     )
 
 
-async def looked_at(web: Browser, content: bytes, name: str = "products.csv") -> httpx.Response:
+async def looked_at(
+    web: Browser, content: bytes, name: str = "products.csv", photos: Photos = ()
+) -> httpx.Response:
     """Upload a file, and open the page of its columns."""
-    return await web.follow(await upload(web, content, name))
+    return await web.follow(await upload(web, content, name, photos))
 
 
 def hidden(page: str, act: str) -> dict[str, str]:

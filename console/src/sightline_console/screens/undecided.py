@@ -59,7 +59,7 @@ async def _page(
         chosen=chosen,
         lists={each: _(listed.name) for each, listed in LISTS.items()},
         why=_(LISTS[chosen].why),
-        none=_(LISTS[chosen].none),
+        nothing=_(LISTS[chosen].none),
         found=found,
         key=key,
         refused=refused,
