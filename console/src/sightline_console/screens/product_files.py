@@ -30,6 +30,7 @@ from sightline_client.files.rejected import Rejected, problem
 from sightline_client.files.seen import SeenIds, twice
 from sightline_client.files.shapes import PRODUCTS, shape_of
 from sightline_client.files.workbook import Workbook
+from sightline_client.files.workbook_parts import PartLimits
 from sightline_client.transport.row_import import read_ahead
 from sightline_client.transport.threads import in_thread
 from sightline_client.values.products import Product
@@ -56,6 +57,11 @@ LARGEST_TEXTS = 16 * 2**20
 LARGEST_SHEET = 256 * 2**20
 LARGEST_PART = 4 * 2**20
 """Maximum bytes of parts of a workbook, unpacked: those of texts, of sheets, and of others."""
+LIMITS = PartLimits(rows=250_000, cells=6_000_000, texts=300_000)
+"""Of workbooks: a million empty rows are a few bytes as packed, and a minute of a processor."""
+_PREFIX = "sightline-console-"
+_OWN_FOLDER = re.compile(rf"\S*/{_PREFIX}[^/\s]+/")
+"""Where a file is on this machine, which is not told."""
 _WEIGHT = 2_000
 """Bytes that a product without photos is counted for when rows are read ahead."""
 
@@ -134,7 +140,7 @@ def suffix_of(name: str) -> str:
 
 @contextmanager
 def _on_disk(name: str, content: bytes) -> Iterator[Path]:
-    with TemporaryDirectory(prefix="sightline-console-") as folder:
+    with TemporaryDirectory(prefix=_PREFIX) as folder:
         stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem)[:60] or "products"
         path = Path(folder) / f"{stem}{suffix_of(name)}"
         path.write_bytes(content)
@@ -166,7 +172,9 @@ def preview(name: str, content: bytes, chosen: Chosen, photos: Packed | None = N
 def _look(path: Path) -> tuple[Sequence[str], list[Row]]:
     """Return the columns of a file, and its first rows. Raises FileUnread, FileRefused."""
     if path.suffix == ".xlsx":
-        Workbook.check(path, texts=LARGEST_TEXTS, sheet=LARGEST_SHEET, part=LARGEST_PART)
+        Workbook.check(
+            path, texts=LARGEST_TEXTS, sheet=LARGEST_SHEET, part=LARGEST_PART, limits=LIMITS
+        )
     names, rows = opening.look(path, products.COLUMNS)
     if len(names) > MOST_COLUMNS:
         text = _("The file has over {most} columns: import it by the command.", most=MOST_COLUMNS)
@@ -235,9 +243,9 @@ def _told() -> Iterator[None]:
     try:
         yield
     except FileRefused as error:
-        raise FileUnread(f"{error}: {error.fix}") from error
+        raise FileUnread(_OWN_FOLDER.sub("", f"{error}: {error.fix}")) from error
     except (OSError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
-        raise FileUnread(str(error)) from error
+        raise FileUnread(_OWN_FOLDER.sub("", str(error))) from error
 
 
 async def bring(
