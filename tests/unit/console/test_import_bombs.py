@@ -6,6 +6,7 @@ import re
 import tracemalloc
 import zipfile
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
@@ -168,12 +169,16 @@ async def test_a_workbook_with_all_that_is_looked_at_is_read(web: Browser) -> No
     assert (page.status_code, "Barolo" in page.text) == (200, True)
 
 
-async def test_a_fault_of_a_file_does_not_tell_where_it_is_on_this_machine(web: Browser) -> None:
-    content = book(NAMED, "<si><t>&nothing;</t></si>")
-    page = await looked_at(web, content, "a.xlsx")
-    assert (page.status_code, "is not a whole Excel workbook" in page.text) == (400, True)
-    assert "sightline-console-" not in page.text
-    assert " from a.xlsx" in page.text, "the file is named as its user knows it"
+def test_a_fault_of_a_file_does_not_tell_where_it_is_on_this_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(path: Path, _known: object) -> None:
+        raise ValueError(f"could not read strings from {path}.")  # as the library does
+
+    monkeypatch.setattr(product_files.opening, "look", failing)
+    with pytest.raises(product_files.FileUnread) as raised:
+        product_files.preview("my wines.csv", OURS, product_files.Chosen())
+    assert str(raised.value) == "could not read strings from my-wines.csv."
 
 
 @pytest.mark.slow
