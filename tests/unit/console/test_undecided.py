@@ -49,12 +49,12 @@ def gateway(gateway: FakeGateway) -> FakeGateway:
 
 
 def forms(page: str) -> dict[str, dict[str, str]]:
-    """Return the hidden fields of each group's form, by its key."""
+    """Return the hidden fields of each group's forms, by its key."""
     found: dict[str, dict[str, str]] = {}
     for form in re.findall(r'<form method="post" action="/import/undecided".*?</form>', page, re.S):
         hidden = re.findall(r'type="hidden" name="([^"]*)" value="([^"]*)"', form)
         fields = {name: html.unescape(value) for name, value in hidden if name != "csrf"}
-        found[fields["of"]] = fields
+        found[fields["of"]] = {**found.get(fields["of"], {}), **fields}
     return found
 
 
