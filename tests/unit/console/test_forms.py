@@ -88,11 +88,11 @@ async def test_a_form_for_several_files_has_all_of_them_but_no_more() -> None:
             answer = JSONResponse({field: len(each) for field, each in form.several.items()})
         await answer(scope, receive, send)
 
-    files = [("a", ("1.jpg", b"1")), ("a", ("2.jpg", b"22")), ("b", ("", b""))]
+    files = [("a", ("1.jpg", b"1")), ("a", ("2.jpg", b"22")), ("b", ("3.jpg", b""))]
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as web:
         assert (await web.post("/", files=files)).json() == {"a": 2}
-        many = await web.post("/", files=[*files, ("a", ("3.jpg", bytes(2**20)))])
+        many = await web.post("/", files=[*files, ("a", ("4.jpg", bytes(2**20)))])
     assert (many.status_code, many.json()) == (413, "the form has over 3 files")
 
 
