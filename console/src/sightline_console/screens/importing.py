@@ -114,7 +114,7 @@ def _page(visit: Visit, problem: str = "", status: int = 200) -> Response:
 
 def _photo_kinds() -> str:
     """Return what a form takes as photos, as its field names them."""
-    return ",".join((*PHOTO_SUFFIXES, product_photos.ZIP))
+    return ",".join((*sorted(PHOTO_SUFFIXES), product_photos.ZIP))
 
 
 def _columns(

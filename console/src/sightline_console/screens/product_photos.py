@@ -6,7 +6,6 @@ figures say.
 
 import stat
 import struct
-import unicodedata
 import zipfile
 import zlib
 from collections import defaultdict
@@ -15,6 +14,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 
 from sightline_client.cli.language import _
+from sightline_client.files import texts
 from sightline_client.files.model import bad
 from sightline_client.files.photos import SUFFIXES, PhotoFolder
 from sightline_client.values.photos import MAX_BYTES
@@ -70,7 +70,7 @@ def _take(made: Packed, name: str, content: bytes) -> None:
     elif suffix in SUFFIXES:
         _add(made, name, content)
     else:
-        kinds = ", ".join((*SUFFIXES, ZIP))
+        kinds = ", ".join((*sorted(SUFFIXES), ZIP))
         text = _("{name} is no photo and no zip: choose {kinds}.", name=name, kinds=kinds)
         raise PhotosRefused(text)
 
@@ -107,7 +107,7 @@ def _too_much() -> PhotosRefused:
 
 def _composed(name: str) -> str:
     """Return a name as it is looked up: a Mac's zip has decomposed names, one of Windows \\."""
-    found = unicodedata.normalize("NFC", name.replace("\\", "/"))
+    found = texts.composed(name.replace("\\", "/"))
     return found.removeprefix("./")
 
 
@@ -199,7 +199,7 @@ class PackedPhotos(PhotoFolder):
 
     def named(self, product_id: str) -> Sequence[str]:
         """Return the photos that have a product's id as their name, or as that of their folder."""
-        return sorted(self._ids.get(unicodedata.normalize("NFC", product_id), ()))
+        return sorted(self._ids.get(texts.composed(product_id), ()))
 
     def find(self, name: str) -> tuple[int, Callable[[], bytes]]:
         """Return a photo's size in bytes, and what reads it. Raises SightlineError."""
