@@ -86,7 +86,7 @@ class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
             update = request.updates[place]
             if (held := self._gateway.products.get(update.product.product_id)) is not None:
                 mask = update.update_mask
-                mask.MergeMessage(update.product, held, True, True)  # noqa: FBT003
+                mask.MergeMessage(update.product, held, True, True)
                 if "category_path" in mask.paths:
                     held.ClearField("category_doubt")
 

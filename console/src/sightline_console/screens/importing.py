@@ -163,7 +163,10 @@ async def act(visit: Visit) -> Response:
     if act == "import":
         return await _begin(visit, fields)
     if act == "photos":
-        upload = _Upload(fields.get("file", ""), fields.get("name", ""), _chosen(fields))
+        upload = _Upload(
+            *(fields.get("file", ""), fields.get("name", "")),
+            *(_chosen(fields), fields.get("photos", "")),
+        )
         if visit.kept(FILE, upload.file_id) is None:
             return _page(visit, _("This file is not kept any more: choose it again."), 400)
         return await _with_photos(visit, upload, form)

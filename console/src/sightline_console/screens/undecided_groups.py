@@ -1,7 +1,6 @@
 """Products to decide on: without a photo, of a doubted category, or of one picture with others."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence, Set
-from contextlib import aclosing
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TypeAlias
@@ -83,16 +82,15 @@ async def _alike(client: SightlineClient, left: Set[str]) -> Sequence[Group]:
         return found
     answered, ids = 0, tuple(newest)
     pages = client.recommend_pages(candidates=ids, page_size=_ANSWERED, not_personal=True)
-    async with aclosing(pages) as opened:
-        async for page in opened:
-            for item in page.results:
-                alike = (item.product.product_id, *item.collapsed_product_ids)
-                group = _apart([newest[each] for each in alike if each in newest])
-                if len(group) > 1 and key(group) not in left:
-                    found.append(group)
-            answered += len(page.results)
-            if len(found) >= SHOWN or answered >= len(ids):
-                break
+    async for page in pages:
+        for item in page.results:
+            alike = (item.product.product_id, *item.collapsed_product_ids)
+            group = _apart([newest[each] for each in alike if each in newest])
+            if len(group) > 1 and key(group) not in left:
+                found.append(group)
+        answered += len(page.results)
+        if len(found) >= SHOWN or answered >= len(ids):
+            break
     return found[:SHOWN]
 
 
