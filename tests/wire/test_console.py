@@ -599,13 +599,14 @@ async def test_a_large_photo_is_made_smaller_before_it_is_sent(
 
 
 async def test_a_photo_of_50_megapixels_is_made_smaller_and_the_form_stays(
-    browser: Browser, address: str, gateway: FakeGateway
+    browser: Browser, address: str, gateway: FakeGateway, tmp_path: Path
 ) -> None:
+    (tmp_path / "large.jpg").write_bytes(photo(8_000, 6_250))
     async with tab(browser, address) as watched:
         page = watched.page
         await watched.open("/")
         await page.fill("#text", "typed before")
-        await page.evaluate(DROPPED, ["drop", list(photo(8_000, 6_250))])
+        await page.set_input_files("#file", tmp_path / "large.jpg")
         await page.wait_for_selector("canvas")
         await page.click("button.main")
         await page.wait_for_selector("[data-frame] img")
