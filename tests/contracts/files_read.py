@@ -327,8 +327,10 @@ NO_FILES = {
     "sightline_client.cli.commands.loading": "a table, by sightline_client.files",
     "sightline_client.cli.show.page": "bytes",
     "sightline_client.cli.work.importing": "a table, by sightline_client.files",
+    "sightline_client.files.workbook_parts": "a part of a table, by files.workbook",
     "sightline_client.files.seen": "a database of its own, in memory",
     "sightline_console.screens.product_files": "rejected rows, which it wrote",
+    "sightline_console.screens.product_photos": "an entry of a zip in memory",
     "sightline_rules.photos": "bytes",
 }
 """Modules that open something else, and what."""

@@ -9,9 +9,9 @@ import typer.main
 import yaml
 
 from sightline_console.cli import app
-from sightline_console.screens import product_files
+from sightline_console.screens import product_files, product_photos
 from sightline_console.screens.visit import READ_AT_ONCE
-from sightline_console.web import tasks
+from sightline_console.web import forms, sessions, tasks
 from sightline_console.web.guard import LIVE
 from tests.contracts.k8s import ROOT, Document, added, main, of, pod, settings_of, with_components
 from tests.contracts.k8s_schemas import VERSIONS, problems
@@ -168,6 +168,7 @@ def test_the_page_shows_files_and_lines_that_work(tmp_path: Path) -> None:
 def test_the_files_of_all_imports_at_once_have_a_place(made: list[Document]) -> None:
     each = product_files.MOST_BYTES + product_files.LARGEST_REJECTED
     needed = tasks.AT_ONCE * each + READ_AT_ONCE * product_files.MOST_BYTES
+    needed += sessions.PACKED_BYTES + forms.PHOTOS_AT_ONCE * product_photos.MOST_BYTES
     (volume,) = [one for one in pod(made, "console")["volumes"] if one["name"] == "tmp"]
     assert int(volume["emptyDir"]["sizeLimit"].removesuffix("Mi")) * 2**20 >= needed
     (tmp,) = load("compose.console.yaml")["services"]["console"]["tmpfs"]

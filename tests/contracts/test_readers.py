@@ -9,7 +9,9 @@ from __future__ import annotations
 import ast
 import base64
 import gzip
+import io
 import json
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -38,7 +40,7 @@ from servicekit.rpc.requests import unpack_token
 from sightline.filter_text import MAX_LENGTH, FilterSyntaxError
 from sightline.gateway.v1.recommendation_service_pb2 import RecommendRequest
 from sightline_agents.catalog.photos import MAX_ENCODED, PhotoInvalid, decoded
-from sightline_console.screens import importing, scene_text
+from sightline_console.screens import importing, product_photos, scene_text
 from sightline_console.web.forms import SMALL
 from sightline_rules.photo_metadata import without_metadata
 from sightline_rules.photos import sniff
@@ -68,6 +70,15 @@ WORST = MIB
 """Bytes up to which a reader without smaller limit is measured: its growth shows there."""
 
 FAILS = (ServiceError, ValueError, FilterSyntaxError, SignatureInvalid, PhotoInvalid, TomlInvalid)
+
+
+def zip_of(size: int) -> bytes:
+    """Return a zip of that many bytes, most of them names."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as made:
+        for number in range(size // 110):
+            made.writestr(f"{number:08}.jpg", b"")
+    return file.getvalue()
 
 
 def read_json(data: bytes) -> RecommendRequest:
@@ -275,6 +286,12 @@ CASES: dict[str, tuple[str, Callable[[Any], object], Callable[[int], Any], int]]
         importing._chosen,
         lambda size: {"columns": json.dumps({f"c{each}": "id" for each in range(size // 14)})},
         SMALL,
+    ),
+    "a zip of photos of the console": (
+        "sightline_console.screens.product_photos",
+        lambda data: product_photos.packed([("a.zip", data)]),
+        zip_of,
+        2**18,
     ),
     "a photo of an agent": (
         "sightline_agents.catalog.photos",

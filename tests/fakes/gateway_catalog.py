@@ -81,9 +81,18 @@ class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
     def UpdateProducts(self, request: Any, context: Any) -> Any:
         self._gateway.take("UpdateProducts", request, context)
         ids = [update.product.product_id for update in request.updates]
+
+        def store(place: int) -> None:
+            update = request.updates[place]
+            if (held := self._gateway.products.get(update.product.product_id)) is not None:
+                mask = update.update_mask
+                mask.MergeMessage(update.product, held, True, True)
+                if "category_path" in mask.paths:
+                    held.ClearField("category_doubt")
+
         results = [
             catalog_service_pb2.UpsertResult(status=status, product_id=product_id, etag="e3")
-            for product_id, status in zip(ids, self._gateway.each(ids, int), strict=True)
+            for product_id, status in zip(ids, self._gateway.each(ids, store), strict=True)
         ]
         del results[len(results) - self._gateway.unanswered :]
         return catalog_service_pb2.UpsertProductsResponse(results=results, index_token="i1")
@@ -184,7 +193,12 @@ class Catalog(catalog_service_pb2_grpc.CatalogServiceServicer):
 
     def ListProducts(self, request: Any, context: Any) -> Any:
         self._gateway.take("ListProducts", request, context)
-        ids = sorted(self._gateway.products)
+        ids = sorted(
+            product_id
+            for product_id, product in self._gateway.products.items()
+            if not (request.without_photo_only and product.images)
+            and not (request.doubted_only and not product.HasField("category_doubt"))
+        )
         place = int(request.page_token or 0)
         if not ids:
             return catalog_service_pb2.ListProductsResponse()

@@ -1,15 +1,18 @@
 """The console with a suite that has the wines, in a real browser, as its page says."""
 
+import io
 import os
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
+from PIL import Image
 from playwright.async_api import Browser, Page, expect
 
 from sightline_client import Event, EventType, SightlineClient
@@ -197,6 +200,7 @@ async def test_the_flows_are_there_in_chinese(page: Page) -> None:
         await page.click("button[value=en]")
 
 
+DECIDED = ("console-twin-1", "console-twin-2", "console-bare")
 SCENE, MISSING = "popular", "100191"
 SHOPPERS = "1209683 1087895 1104940 1127562 1230487"
 
@@ -208,7 +212,7 @@ async def client(gateway: str) -> AsyncIterator[SightlineClient]:
         yield opened
         await opened.update_catalog(steered_by=SteeredBy.FILES)
         await opened.delete_scene_document(SCENE)
-        await opened.delete_products(["console-1", "console-2"])
+        await opened.delete_products(["console-1", "console-2", *DECIDED])
 
 
 async def press(page: Page, name: str) -> None:
@@ -294,6 +298,52 @@ async def test_a_file_is_imported_and_its_rejected_row_corrected(
     await press(page, "Import all rows")
     await expect(page.locator("#progress")).to_contain_text("has ended", timeout=PATIENCE)
     assert (await client.get_product("console-2")).title == "Weißwein"
+
+
+async def test_products_of_a_file_with_photos_are_decided_on(
+    page: Page, address: str, client: SightlineClient, tmp_path: Path
+) -> None:
+    file, photos, one, other = tmp_path / "twins.csv", tmp_path / "twins.zip", *DECIDED[:2]
+    file.write_text(f"id,title\n{one},Twin\n{other},Twin again\n{DECIDED[2]},Bare\n")
+    # A picture of another photo than those of the wines.
+    pixels = Image.effect_mandelbrot((320, 240), (-2, -1.2, 0.8, 1.2), 60).convert("RGB")
+    with zipfile.ZipFile(photos, "w") as made:
+        for name, size in ((one, (320, 240)), (other, (280, 210))):
+            content = io.BytesIO()
+            pixels.resize(size).save(content, "JPEG", quality=90)
+            made.writestr(f"twins/{name}.jpg", content.getvalue())
+    await page.goto(f"{address}/import")
+    await page.set_input_files("#file", file)
+    await page.set_input_files("#photos", photos)
+    await press(page, "Look at the file")
+    await expect(page.locator("main")).to_contain_text("2 photos are beside", timeout=PATIENCE)
+    await press(page, "Import all rows")
+    await expect(page.locator("#progress")).to_contain_text("3 products stored", timeout=PATIENCE)
+
+    await page.goto(f"{address}/import/undecided")
+    bare = page.locator(".cards > li", has_text=DECIDED[2])
+    pixels.rotate(90, expand=True).save(tmp_path / "bare.jpg")
+    await bare.locator("[name=file]").set_input_files(tmp_path / "bare.jpg")
+    async with page.expect_navigation():
+        await bare.locator("[value=set]").click()
+    await expect(page.locator("[role=status]")).to_be_visible(timeout=PATIENCE)
+    assert len((await client.get_product(DECIDED[2])).images) == 1
+    assert DECIDED[2] not in await page.locator("main").inner_text()
+
+    twins = page.locator(".groups > li", has_text=one)
+
+    async def found() -> bool:
+        await page.goto(f"{address}/import/undecided?list=alike")
+        return bool(await twins.count())
+
+    await until(found)
+    await expect(twins).to_contain_text(other, timeout=PATIENCE)
+    async with page.expect_navigation():
+        await twins.locator("[value=set]").click()
+    assert (await client.get_product(other)).parent_id == one
+    assert (await client.get_product(other)).title == "Twin again"
+    await page.goto(f"{address}/import/undecided?list=category")
+    await expect(page.locator("h1")).to_have_text("Products to decide on", timeout=PATIENCE)
 
 
 async def test_every_block_of_the_page_is_used() -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import tomllib
+import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -57,6 +58,9 @@ SCREENS = {
     "before and after": "",
     "synonyms": "/synonyms",
     "import": "/import",
+    "products without a photo": "/import/undecided",
+    "doubtful categories": "/import/undecided?list=category",
+    "one picture": "/import/undecided?list=alike",
     "sign in": "/sign-in?ended=1",
     "not found": "/nowhere",
 }
@@ -96,6 +100,17 @@ def steer(fake: FakeGateway) -> None:
     )
 
 
+def undecided(fake: FakeGateway) -> None:
+    """Leave products to decide on: one without a photo, one in doubt, two of one picture."""
+    bare, doubted = wine("bare/1", f"{'Long ' * 12}title"), wine("doubted", "Doubted")
+    bare.ClearField("images")
+    doubted.category_doubt.probability = 0.02
+    doubted.category_doubt.instead.probability = 0.9
+    doubted.category_doubt.instead.category_path.extend(["Juice", "Red"])
+    fake.products |= {each.product_id: each for each in (bare, doubted, wine("wine-b", "Again"))}
+    fake.recommendation.results[0].collapsed_product_ids.append("wine-b")
+
+
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[FakeGateway]:
     with FakeGateway() as fake:
@@ -105,6 +120,7 @@ def gateway() -> Iterator[FakeGateway]:
             results.add().CopyFrom(results[0])
             results[-1].rank = rank
             results[-1].product.CopyFrom(wine(f"wine/{rank}", f"{'Long ' * 12}title {rank}"))
+        undecided(fake)
         values = fake.listing.facets.add(field="brand").values
         values.add(text="Aurora", product_count=7, filter_text='brand = "Aurora"')
         fake.recommendation.no_good_match = True
@@ -358,7 +374,7 @@ async def test_pages_in_chinese_have_no_english_words_of_ours(
         for path in (
             *("/", "/why", "/shelf?scene=home", "/import"),
             *("/results", "/shopper", "/models", "/models/compare", "/sign-in", "/nowhere"),
-            *("/catalogs", "/synonyms"),
+            *("/catalogs", "/synonyms", "/import/undecided", "/import/undecided?list=category"),
         ):
             await watched.open(path)
             text = await watched.page.inner_text("body")
@@ -453,6 +469,81 @@ async def test_changes_are_made_by_keys_alone(
         assert gateway.requests["EraseUser"][-1].shopper.user_id == SHOPPER
 
 
+async def press(page: Page, button: str) -> None:
+    """Press a button by the keyboard, and wait for the page that it leads to."""
+    await page.focus(button)
+    async with page.expect_navigation():
+        await page.keyboard.press("Enter")
+
+
+async def test_products_are_decided_on_by_keys_alone(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    async with tab(browser, address) as watched:
+        page = watched.page
+        await watched.open("/import")
+        await press(page, "main a[href='/import/undecided']")
+        await press(page, "a:text-is('Doubtful category')")
+        await page.focus("[name=typed]")
+        await page.keyboard.type("Wine > Rosé")
+        async with page.expect_navigation(url="**done=1"):
+            await page.keyboard.press("Enter")
+        (update,) = gateway.requests["UpdateProducts"][-1].updates
+        assert [*update.product.category_path] == ["Wine", "Rosé"], "not what is proposed"
+        await press(page, "a:text-is('Without a photo')")
+        await page.focus("[name=typed]")
+        await page.keyboard.type("https://shop.example/1.jpg")
+        async with page.expect_navigation(url="**done=1"):
+            await page.keyboard.press("Enter")
+        (update,) = gateway.requests["UpdateProducts"][-1].updates
+        assert (update.product.product_id, update.product.images[0].uri) == (
+            *("bare/1", "https://shop.example/1.jpg"),
+        )
+        await press(page, "a:text-is('The same picture')")
+        await press(page, "[value=set]")
+        (update,) = gateway.requests["UpdateProducts"][-1].updates
+        assert (update.product.product_id, update.product.parent_id) == ("wine-b", "wine-1")
+        assert "No two of" in await page.inner_text("main")
+    undecided(gateway)
+
+
+async def test_photos_beside_a_file_are_imported_by_keys_alone(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    rows = b"id,title,images\nk1,One,k1.jpg\nk2,Two,k2.jpg|gone.jpg\n"
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as made:
+        made.writestr("wines/k1.jpg", photo())
+    async with tab(browser, address) as watched:
+        page = watched.page
+        await watched.open("/import")
+        table = {"name": "wines.csv", "mimeType": "text/csv", "buffer": rows}
+        await page.set_input_files("#file", table)
+        single = {"name": "k2.jpg", "mimeType": "image/jpeg", "buffer": photo(200)}
+        files = [
+            {"name": "k.zip", "mimeType": "application/zip", "buffer": packed.getvalue()},
+            single,
+        ]
+        await page.set_input_files("#photos", files)
+        await press(page, "button.main")
+        assert "2 photos are beside the file." in await page.inner_text("main")
+        assert "'gone.jpg' is not among the photos" in await page.inner_text("main")
+        # A zip with a path upwards is told, and file and photos stay.
+        hostile = io.BytesIO()
+        with zipfile.ZipFile(hostile, "w") as made:
+            made.writestr("../../k9.jpg", b"x")
+        zipped = {"name": "h.zip", "mimeType": "application/zip", "buffer": hostile.getvalue()}
+        await page.set_input_files("#photos", zipped)
+        await press(page, "button:text-is('Take these photos')")
+        assert "h.zip: ../../k9.jpg is no path of a photo" in await page.inner_text("[role=alert]")
+        assert "2 photos are beside the file." in await page.inner_text("main")
+        await press(page, "button.main")
+        await page.wait_for_selector("#rows")
+    assert gateway.products["k1"].images[0].content == photo()
+    assert "k2" not in gateway.products
+    gateway.products.pop("k1")
+
+
 async def test_a_photo_is_cropped_by_mouse_touch_and_keys(
     browser: Browser, address: str, gateway: FakeGateway, tmp_path: Path
 ) -> None:
@@ -544,6 +635,43 @@ async def test_a_large_photo_is_made_smaller_before_it_is_sent(
         await watched.page.wait_for_selector("[data-frame] img")
     image = Image.open(io.BytesIO(gateway.requests["Recommend"][-1].signals[0].image))
     assert (image.format, image.size) == ("JPEG", (1365, 1024))
+
+
+async def test_a_photo_of_50_megapixels_is_made_smaller_and_the_form_stays(
+    browser: Browser, address: str, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    (tmp_path / "large.jpg").write_bytes(photo(8_000, 6_250))
+    async with tab(browser, address) as watched:
+        page = watched.page
+        await watched.open("/")
+        await page.fill("#text", "typed before")
+        await page.set_input_files("#file", tmp_path / "large.jpg")
+        await page.wait_for_selector("canvas")
+        await page.click("button.main")
+        await page.wait_for_selector("[data-frame] img")
+        assert await page.input_value("#text") == "typed before"
+    image = Image.open(io.BytesIO(gateway.requests["Recommend"][-1].signals[0].image))
+    assert image.size == (1311, 1024)
+
+
+async def test_a_photo_of_50_megapixels_that_the_suite_refuses_is_told_at_its_field(
+    browser: Browser, address: str, gateway: FakeGateway, tmp_path: Path
+) -> None:
+    """Without scripts it is sent as it is."""
+    (tmp_path / "large.jpg").write_bytes(photo(8_001, 6_250))
+    why = "the photo has 50,006,250 pixels; at most 50,000,000 are allowed"
+    gateway.fail("Recommend", status(code_pb2.INVALID_ARGUMENT, why, reason="IMAGE_TOO_LARGE"))
+    async with tab(browser, address, java_script_enabled=False) as watched:
+        page = watched.page
+        await watched.open("/")
+        await page.fill("#text", "typed before")
+        await page.set_input_files("#file", tmp_path / "large.jpg")
+        await page.click("button.main")
+        await page.wait_for_selector("#photo-says.wrong")
+        assert why in await page.inner_text("#photo-says")
+        assert await page.input_value("#text") == "typed before"
+        await watched.open("/?text=red")  # others are served
+        assert await page.locator(".cards li").count()
 
 
 async def test_without_scripts_a_photo_is_searched_by_and_explained(

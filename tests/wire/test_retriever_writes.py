@@ -199,6 +199,23 @@ async def test_a_photo_that_contradicts_its_category_is_reported_with_the_produc
     assert [each.HasField("category_doubt") for each in every.products] == [True, False]
 
 
+async def test_products_without_a_photo_are_listed_page_by_page(shop: Shop) -> None:
+    await shop.upsert(
+        wine("seen", 1), *(product_pb2.Product(product_id=each, title=each) for each in "abc")
+    )
+    request = products_pb.ListProductsRequest(without_photo_only=True, page_size=2)
+    first = await shop.products.ListProducts(request)
+    request.page_token = first.next_page_token
+    second = await shop.products.ListProducts(request)
+    assert [[each.product_id for each in page.products] for page in (first, second)] == [
+        ["a", "b"],
+        ["c"],
+    ]
+    request.without_photo_only = False  # a token is of its list alone
+    with refused("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"):
+        await shop.products.ListProducts(request)
+
+
 @by_the_engine
 async def test_rows_lost_behind_our_back_come_back_with_the_worker(shop: Shop) -> None:
     await shop.seen((await shop.upsert(*(wine(f"p{n}", n) for n in range(5)))).index_token)

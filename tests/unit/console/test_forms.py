@@ -78,6 +78,24 @@ async def test_more_files_than_one_are_rejected() -> None:
         assert (await web.post("/", files=files)).status_code == 400
 
 
+async def test_a_form_for_several_files_has_all_of_them_but_no_more() -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            form = await forms.read(Request(scope, receive), 2**21, most_files=3)
+        except forms.TooMany as error:
+            answer = JSONResponse(str(error), error.status)
+        else:
+            answer = JSONResponse({field: len(each) for field, each in form.several.items()})
+        await answer(scope, receive, send)
+
+    files = [("a", ("1.jpg", b"1")), ("a", ("2.jpg", b"22")), ("b", ("3.jpg", b""))]
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as web:
+        assert (await web.post("/", files=files)).json() == {"a": 2}
+        many = await web.post("/", files=[*files, ("a", ("4.jpg", bytes(2**20)))])
+    assert (many.status_code, many.json()) == (413, "the form has over 3 files")
+
+
 async def test_a_form_that_does_not_come_ends_the_request() -> None:
     async def slow() -> AsyncIterator[bytes]:
         yield b"a="

@@ -19,48 +19,11 @@ from sightline_console.screens import product_files
 from sightline_console.screens.visit import Console
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
-from tests.unit.console.conftest import ADDRESS, Browser, browser
+from tests.unit.console.conftest import Browser, browser
+from tests.unit.console.uploads import OURS, hidden, imported, looked_at, upload
 from tests.waiting import until
 
-OURS = b"id,title,price,currency\nw1,Barolo,12.50,EUR\nw2,Nebbiolo,9,EUR\n"
 THEIRS = b"Artikelnummer;Bezeichnung;Verkaufspreis;Farbe\nw1;Rot & Rosa;12,50;rot\nw2;Sekt;9;\n"
-
-
-async def upload(web: Browser, content: bytes, name: str = "products.csv") -> httpx.Response:
-    """Send a file as the console's own page does."""
-    return await web.web.post(
-        "/import",
-        data={"csrf": await web.csrf("/sign-in")},
-        files={"file": (name, content, "text/csv")},
-        headers={"origin": ADDRESS},
-    )
-
-
-async def looked_at(web: Browser, content: bytes, name: str = "products.csv") -> httpx.Response:
-    """Upload a file, and open the page of its columns."""
-    return await web.follow(await upload(web, content, name))
-
-
-def hidden(page: str, act: str) -> dict[str, str]:
-    """Return the hidden fields of a form of a page, without its token."""
-    form = page.partition(f'name="act" value="{act}"')[2].partition("</form>")[0]
-    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', form)
-    return {"act": act, **{name: html.unescape(value) for name, value in found}}
-
-
-async def imported(web: Browser, page: httpx.Response) -> httpx.Response:
-    """Import the file of a page, and wait until that has ended."""
-    main = page.text.partition('value="import"')[2]
-    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', main)
-    fields = {name: html.unescape(value) for name, value in found if name != "csrf"}
-    sent = await web.send("/import", {"act": "import", **fields})
-    assert sent.status_code == 303, sent.text
-
-    async def ended() -> bool:
-        return "has ended" in (await web.follow(sent)).text
-
-    await until(ended)
-    return await web.follow(sent)
 
 
 async def test_a_file_with_our_columns_is_shown_and_imported(
@@ -389,10 +352,12 @@ async def test_a_file_of_many_columns_is_left_to_the_command(web: Browser) -> No
     assert "over 300 columns: import it by the command" in page.text
 
 
-async def test_photos_are_addresses_alone(web: Browser, gateway: FakeGateway) -> None:
+async def test_photos_without_any_beside_the_file_are_addresses_alone(
+    web: Browser, gateway: FakeGateway
+) -> None:
     content = b"id,title,images\na,A,/etc/passwd\nb,B,x.jpg\nc,C,https://shop.example/c.jpg\n"
     page = await looked_at(web, content)
-    assert page.text.count("photos of files are imported by the command") == 2
+    assert page.text.count("is not among the photos beside the file") == 2
     assert "sightline-console-" not in page.text
     page = await imported(web, page)
     assert "1 products stored, 2 rows rejected" in page.text

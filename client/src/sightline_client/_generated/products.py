@@ -54,17 +54,20 @@ class SyncProductCalls(SyncConnected):
         market: str = "",
         order: catalog.ProductOrder = catalog.ProductOrder.PRODUCT_ID,
         doubted_only: bool = False,
+        without_photo_only: bool = False,
         timeout: float | None = None,
     ) -> Iterator[Product]:
         """Yield every product that passes ``filter``, by ``order``, read page by page. ``timeout``
         is that of one page. ``market``: only products that are sold there, with its values.
-        ``doubted_only``: only those with a ``category_doubt``."""
+        ``doubted_only``: only those with a ``category_doubt``. ``without_photo_only``: only those
+        without a photo."""
         return self._loop.iterate(
             self._client.list_products(
                 filter=filter,
                 market=market,
                 order=order,
                 doubted_only=doubted_only,
+                without_photo_only=without_photo_only,
                 timeout=timeout,
             )
         )

@@ -49,11 +49,13 @@ class ProductCalls(Connected):
         market: str = "",
         order: catalog.ProductOrder = catalog.ProductOrder.PRODUCT_ID,
         doubted_only: bool = False,
+        without_photo_only: bool = False,
         timeout: float | None = None,
     ) -> AsyncIterator[Product]:
         """Yield every product that passes ``filter``, by ``order``, read page by page. ``timeout``
         is that of one page. ``market``: only products that are sold there, with its values.
-        ``doubted_only``: only those with a ``category_doubt``."""
+        ``doubted_only``: only those with a ``category_doubt``. ``without_photo_only``: only those
+        without a photo."""
         with to_wire.sendable("request"):
             request = catalog_pb2.ListProductsRequest(
                 catalog_id=self.catalog,
@@ -61,6 +63,7 @@ class ProductCalls(Connected):
                 order=catalog_pb2.ListProductsRequest.Order.Value(f"ORDER_{order}"),
                 page_size=_PAGE,
                 doubted_only=doubted_only,
+                without_photo_only=without_photo_only,
             )
             if market:
                 request.filter.market_id = market

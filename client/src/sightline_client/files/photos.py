@@ -4,7 +4,8 @@ import os
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
@@ -45,17 +46,16 @@ class PhotoFolder:
             if name.startswith(("https://", "http://")):
                 found.append(product_pb2.ProductImage(uri=name))
                 continue
-            path, size = self._find(name)
+            size, content = self.find(name)
             room -= size
             if room < 0:
                 text = "the photos have over 32 MiB together: write the product with fewer"
                 raise bad("images", text, reason="PRODUCT_TOO_LARGE")
-            content = _bytes(name, path) if read else b""
-            found.append(product_pb2.ProductImage(content=content))
+            found.append(product_pb2.ProductImage(content=content() if read else b""))
         return found
 
-    def _find(self, name: str) -> tuple[Path, int]:
-        """Return the photo's file and its size."""
+    def find(self, name: str) -> tuple[int, Callable[[], bytes]]:
+        """Return a photo's size in bytes, and what reads it. Raises SightlineError."""
         try:
             path = self._existing(name).resolve(strict=True)
             facts = path.stat()
@@ -73,7 +73,7 @@ class PhotoFolder:
             raise bad("images", text, reason="IMAGE_TOO_LARGE")
         if not os.access(path, os.R_OK):
             raise _unreadable(name, "permission denied")
-        return path, facts.st_size
+        return facts.st_size, partial(_bytes, name, path)
 
     def _existing(self, name: str) -> Path:
         """Return the path of a name, composed or decomposed if only that exists: a Mac's files have

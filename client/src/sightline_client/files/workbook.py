@@ -16,7 +16,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
+from sightline_client.files import workbook_parts
 from sightline_client.files.model import MAX_CELL, RAGGED, FileRefused, Row, bad, still_ragged
+from sightline_client.files.workbook_parts import PartLimits
 
 SUFFIXES = frozenset({".xlsx", ".xlsm"})
 LARGEST_SHEET = 2 * 1024**3
@@ -152,14 +154,18 @@ class Workbook:
         return source, sheet, [sheet.title for _, sheet in filled[1:]]
 
     @classmethod
-    def check(cls, path: Path, *, texts: int, sheet: int, part: int) -> None:
-        """Reject a workbook with larger parts than these, each in bytes, before it is opened.
-        Raises FileRefused."""
+    def check(
+        cls, path: Path, *, texts: int, sheet: int, part: int, limits: PartLimits | None = None
+    ) -> None:
+        """Reject a workbook with larger parts than these, each in bytes, or that hold more than
+        `limits`, before it is opened. Raises FileRefused."""
         book = cls.__new__(cls)
         book._path = path
         with path.open("rb") as book._file:
             try:
                 book._check_size(texts, sheet, part)
+                if limits is not None:
+                    book._check_parts(limits)
             except _FAILURES as error:
                 raise book._refused(error) from error
 
@@ -176,6 +182,12 @@ class Workbook:
             self._check_part(part, most)
         if name := _part_of_texts(archive):
             self._check_part(archive.getinfo(name), texts)
+
+    def _check_parts(self, limits: PartLimits) -> None:
+        archive = zipfile.ZipFile(self._file)
+        for part in archive.infolist():
+            if found := workbook_parts.problem(archive, part, limits):
+                raise self._too_large(f"{part.filename} {found}")
 
     def _check_part(self, part: zipfile.ZipInfo, most: int) -> None:
         if part.file_size > most:

@@ -27,6 +27,7 @@ from sightline_console.screens import (
     sign_in,
     synonyms,
     try_it,
+    undecided,
     why,
 )
 from sightline_console.screens.visit import Console, Screen, Visit, served
@@ -55,6 +56,8 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("POST", comparing.PATH, comparing.ask),
     ("GET", importing.PATH, importing.show),
     ("POST", importing.PATH, importing.act),
+    ("GET", undecided.PATH, undecided.show),
+    ("POST", undecided.PATH, undecided.decide),
     ("GET", "/import/{task_id}", importing.follow),
     ("GET", "/import/{task_id}/rejected", importing.rejected),
     ("GET", "/sign-in", sign_in.show),

@@ -9,8 +9,9 @@ from starlette.responses import PlainTextResponse, Response
 from sightline_client.cli.language import _
 from sightline_client.errors import SightlineError
 from sightline_client.files import products
+from sightline_client.files.photos import SUFFIXES as PHOTO_SUFFIXES
 from sightline_client.transport.threads import in_thread
-from sightline_console.screens import product_files
+from sightline_console.screens import product_files, product_photos
 from sightline_console.screens.product_files import MOST_BYTES, Chosen, FileUnread, Progress
 from sightline_console.screens.sign_in import ROLE_MISSING, admitted_form
 from sightline_console.screens.visit import Visit, text_of
@@ -33,12 +34,17 @@ class _Upload:
     file_id: str
     name: str
     chosen: Chosen
+    photos_id: str = ""
+    """Id of the photos beside it; empty: there are none."""
 
     def address(self, path: str) -> str:
         """Return the address of a page about it."""
         columns = self.chosen.columns or {}
         named = [(f"c:{theirs}", ours or NOT) for theirs, ours in columns.items()]
-        about = [("file", self.file_id), ("name", self.name), ("currency", self.chosen.currency)]
+        about = [
+            *(("file", self.file_id), ("name", self.name), ("photos", self.photos_id)),
+            ("currency", self.chosen.currency),
+        ]
         meant = [(f"v:{value}", meaning) for value, meaning in self.chosen.values.items()]
         return address(path, [*about, *named, *meant])
 
@@ -51,8 +57,17 @@ async def show(visit: Visit) -> Response:
     upload = _upload(query)
     if visit.kept(FILE, upload.file_id) is None:
         return _page(visit, _("This file is not kept any more: choose it again."), 400)
+    return await _shown(visit, upload)
+
+
+async def _shown(visit: Visit, upload: _Upload, trouble: str = "") -> Response:
+    """Show the columns of a kept file. `trouble`: with its photos."""
+    if upload.photos_id and visit.packed(upload.photos_id) is None:
+        trouble = _("The photos are not kept any more: choose them again.")
+        upload = replace(upload, photos_id="")
     try:
-        return _columns(visit, upload, await _previewed(visit, upload))
+        status = 400 if trouble else 200
+        return _columns(visit, upload, await _previewed(visit, upload), trouble, status)
     except FileUnread as error:
         problem = str(error)
     if upload.chosen.columns is None:
@@ -67,7 +82,8 @@ async def show(visit: Visit) -> Response:
 async def _previewed(visit: Visit, upload: _Upload) -> product_files.Preview:
     content = visit.kept(FILE, upload.file_id) or b""
     async with visit.console.reading:
-        return await in_thread(product_files.preview, upload.name, content, upload.chosen)
+        photos = visit.packed(upload.photos_id)
+        return await in_thread(product_files.preview, upload.name, content, upload.chosen, photos)
 
 
 def _upload(given: Mapping[str, str]) -> _Upload:
@@ -81,6 +97,7 @@ def _upload(given: Mapping[str, str]) -> _Upload:
         given.get("file", ""),
         given.get("name", ""),
         Chosen(columns or None, given.get("currency", "").strip().upper(), meant),
+        given.get("photos", ""),
     )
 
 
@@ -91,7 +108,13 @@ def _page(visit: Visit, problem: str = "", status: int = 200) -> Response:
         problems={"file": problem} if problem else {},
         suffixes=", ".join(product_files.SUFFIXES),
         most=MOST_BYTES // 2**20,
+        photo_kinds=_photo_kinds(),
     )
+
+
+def _photo_kinds() -> str:
+    """Return what a form takes as photos, as its field names them."""
+    return ",".join((*sorted(PHOTO_SUFFIXES), product_photos.ZIP))
 
 
 def _columns(
@@ -116,6 +139,8 @@ def _columns(
         held=json.dumps(dict(found.columns)),
         meant=json.dumps(dict(upload.chosen.values)),
         nothing=NOT,
+        photos=visit.packed(upload.photos_id),
+        photo_kinds=_photo_kinds(),
         products=products_,
         problems=problems,
         problem=problem,
@@ -124,16 +149,30 @@ def _columns(
 
 
 async def act(visit: Visit) -> Response:
-    """Keep a file that is sent, or begin its import."""
+    """Keep a file that is sent, or photos beside one, or begin its import."""
+    most_files = product_photos.MOST_FILES + 2  # an empty field is a file without name
     try:
-        form = await admitted_form(visit, forms.TABLE, ROLE_MISSING)
+        form = await admitted_form(visit, forms.PHOTOS, ROLE_MISSING, most_files=most_files)
     except forms.TooLarge:
         return _page(visit, _("The file is too large: import it by the command."), 413)
-    if form.fields.get("act") == "import":
-        return await _begin(visit, form.fields)
-    if form.fields.get("act") == "edited":
-        content = form.fields.get("rows", "").encode()
-        name, chosen = form.fields.get("name", ""), _chosen(form.fields)
+    except forms.TooMany:
+        most = product_photos.MOST_FILES
+        text = _("Choose at most {most} photos, or pack them in a zip.", most=most)
+        return _page(visit, text, 413)
+    act, fields = form.fields.get("act"), form.fields
+    if act == "import":
+        return await _begin(visit, fields)
+    if act == "photos":
+        upload = _Upload(
+            *(fields.get("file", ""), fields.get("name", "")),
+            *(_chosen(fields), fields.get("photos", "")),
+        )
+        if visit.kept(FILE, upload.file_id) is None:
+            return _page(visit, _("This file is not kept any more: choose it again."), 400)
+        return await _with_photos(visit, upload, form)
+    if act == "edited":
+        content = fields.get("rows", "").encode()
+        name, chosen = fields.get("name", ""), _chosen(fields)
     else:
         content, name = form.files.get("file", b""), form.names.get("file", "")
         chosen = Chosen()
@@ -146,7 +185,21 @@ async def act(visit: Visit) -> Response:
         product_files.suffix_of(name)
     except FileUnread as error:
         return _page(visit, _("Choose a file of one of these kinds: {kinds}", kinds=error), 400)
-    return visit.go(_Upload(visit.keep(FILE, content), name, chosen).address(PATH))
+    upload = _Upload(visit.keep(FILE, content), name, chosen, fields.get("photos", ""))
+    return await _with_photos(visit, upload, form)
+
+
+async def _with_photos(visit: Visit, upload: _Upload, form: forms.Form) -> Response:
+    """Keep the photos of a form beside a kept file, and lead to its columns."""
+    sent = form.several.get("photos", [])
+    if sent:
+        try:
+            async with visit.console.reading:
+                photos = await in_thread(product_photos.packed, sent)
+        except product_photos.PhotosRefused as error:
+            return await _shown(visit, upload, str(error))
+        upload = replace(upload, photos_id=visit.keep_packed(photos))
+    return visit.go(upload.address(PATH))
 
 
 async def _begin(visit: Visit, fields: Mapping[str, str]) -> Response:
@@ -155,20 +208,33 @@ async def _begin(visit: Visit, fields: Mapping[str, str]) -> Response:
     content, session = visit.kept(FILE, fields.get("file", "")), visit.session
     if content is None or session is None:
         return _page(visit, _("This file is not kept any more: choose it again."), 400)
-    progress = Progress(fields.get("name", ""), chosen, visit.client.catalog)
+    photos_id = fields.get("photos", "")
+    photos = visit.packed(photos_id)
+    if photos_id and photos is None:
+        chosen_again = _Upload(fields.get("file", ""), fields.get("name", ""), chosen, photos_id)
+        return await _shown(visit, chosen_again)
+    progress = Progress(fields.get("name", ""), chosen, visit.client.catalog, photos_id=photos_id)
+    held = photos and photos.again()  # other photos may take their place meanwhile
 
     async def work() -> None:
         try:
-            await product_files.bring(visit.client, content, progress, visit.console.reading)
+            await product_files.bring(visit.client, content, progress, visit.console.reading, held)
         except SightlineError as error:
             progress.problem = text_of(error)
         finally:
+            if held is not None:
+                held.close()
             if progress.rejected:
                 kept = visit.console.sessions.keep(session, REJECTED, progress.rejected)
                 progress.rejected_id, progress.rejected = kept, b""
             progress.done = True
 
-    task_id = visit.console.imports.begin(session.session_id, progress, work())
+    try:
+        task_id = visit.console.imports.begin(session.session_id, progress, work())
+    except forms.FormRejected:
+        if held is not None:
+            held.close()
+        raise
     return visit.go(f"{PATH}/{segment(task_id)}")
 
 

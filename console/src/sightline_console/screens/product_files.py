@@ -23,18 +23,20 @@ from sightline_client.files.accounts import accounted
 from sightline_client.files.attribute_keys import attribute_key
 from sightline_client.files.conversion import Shape
 from sightline_client.files.mapping import ATTRIBUTES, LISTS, ColumnMap
-from sightline_client.files.model import NOTE, FileRefused, Row, RowTable, bad
+from sightline_client.files.model import NOTE, FileRefused, Row, RowTable
 from sightline_client.files.opening import Reading
-from sightline_client.files.photos import Images, PhotoFolder
 from sightline_client.files.proposing import propose
 from sightline_client.files.rejected import Rejected, problem
 from sightline_client.files.seen import SeenIds, twice
 from sightline_client.files.shapes import PRODUCTS, shape_of
 from sightline_client.files.workbook import Workbook
+from sightline_client.files.workbook_parts import PartLimits
 from sightline_client.transport.row_import import read_ahead
 from sightline_client.transport.threads import in_thread
 from sightline_client.values.products import Product
+from sightline_console.screens.product_photos import PackedPhotos
 from sightline_console.screens.product_values import OfferedValue, offered, words
+from sightline_console.web.packed import Packed
 
 MOST_BYTES = 20 * 2**20
 """Maximum bytes of a file."""
@@ -55,8 +57,13 @@ LARGEST_TEXTS = 16 * 2**20
 LARGEST_SHEET = 256 * 2**20
 LARGEST_PART = 4 * 2**20
 """Maximum bytes of parts of a workbook, unpacked: those of texts, of sheets, and of others."""
+LIMITS = PartLimits(rows=250_000, cells=6_000_000, texts=300_000)
+"""Of workbooks: a million empty rows are a few bytes as packed, and a minute of a processor."""
+_PREFIX = "sightline-console-"
+_OWN_FOLDER = re.compile(rf"\S*/{_PREFIX}[^/\s]+/")
+"""Where a file is on this machine, which is not told."""
 _WEIGHT = 2_000
-"""Bytes that a product is counted for when rows are read ahead."""
+"""Bytes that a product without photos is counted for when rows are read ahead."""
 
 Outcome: TypeAlias = Product | SightlineError
 
@@ -117,6 +124,10 @@ class Progress:
     rejected_name: str = ""
     rejected_id: str = ""
     """Id of the file, as kept for the session."""
+    photos_id: str = ""
+    """Id of the photos beside the file, as kept for the session."""
+    unused: int = 0
+    """Number of photos beside the file that no row names."""
 
 
 def suffix_of(name: str) -> str:
@@ -129,20 +140,21 @@ def suffix_of(name: str) -> str:
 
 @contextmanager
 def _on_disk(name: str, content: bytes) -> Iterator[Path]:
-    with TemporaryDirectory(prefix="sightline-console-") as folder:
+    with TemporaryDirectory(prefix=_PREFIX) as folder:
         stem = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(name).stem)[:60] or "products"
         path = Path(folder) / f"{stem}{suffix_of(name)}"
         path.write_bytes(content)
         yield path
 
 
-def preview(name: str, content: bytes, chosen: Chosen) -> Preview:
-    """Read the first products of a file. Raises FileUnread."""
+def preview(name: str, content: bytes, chosen: Chosen, photos: Packed | None = None) -> Preview:
+    """Read the first products of a file. `photos`: those beside it. Raises FileUnread."""
+    beside = PackedPhotos(photos)
     with _told(), _on_disk(name, content) as path:
         names, rows = _look(path)
         theirs = [each for each in names if not each.startswith(NOTE)]
         if shape := _shape(path, theirs, chosen):
-            return Preview({}, {}, {}, shape.of, _first(path, chosen, theirs))
+            return Preview({}, {}, {}, shape.of, _first(path, chosen, theirs, beside))
         cells = [row.cells for row in rows]
         found = propose(theirs, cells, products.COLUMNS, products.NEEDED)
         columns = chosen.columns or {each: found.columns.get(each, _same(each)) for each in theirs}
@@ -152,7 +164,7 @@ def preview(name: str, content: bytes, chosen: Chosen) -> Preview:
             {each: _choices(each, columns.get(each, "")) for each in theirs},
             {} if chosen.columns else found.doubts,
             "",
-            _first(path, replace(chosen, columns=columns), theirs) if complete else [],
+            _first(path, replace(chosen, columns=columns), theirs, beside) if complete else [],
             offered(rows, columns, chosen.values),
         )
 
@@ -160,7 +172,9 @@ def preview(name: str, content: bytes, chosen: Chosen) -> Preview:
 def _look(path: Path) -> tuple[Sequence[str], list[Row]]:
     """Return the columns of a file, and its first rows. Raises FileUnread, FileRefused."""
     if path.suffix == ".xlsx":
-        Workbook.check(path, texts=LARGEST_TEXTS, sheet=LARGEST_SHEET, part=LARGEST_PART)
+        Workbook.check(
+            path, texts=LARGEST_TEXTS, sheet=LARGEST_SHEET, part=LARGEST_PART, limits=LIMITS
+        )
     names, rows = opening.look(path, products.COLUMNS)
     if len(names) > MOST_COLUMNS:
         text = _("The file has over {most} columns: import it by the command.", most=MOST_COLUMNS)
@@ -184,11 +198,14 @@ def _choices(theirs: str, ours: str) -> list[str]:
     return list(dict.fromkeys(["", *products.COLUMNS, *own, ours]))
 
 
-def _first(path: Path, chosen: Chosen, names: Iterable[str]) -> list[tuple[int, Outcome]]:
-    """Return the first products."""
+def _first(
+    path: Path, chosen: Chosen, names: Iterable[str], photos: PackedPhotos
+) -> list[tuple[int, Outcome]]:
+    """Return the first products, with photos without content."""
     table = _open(path, chosen, names)
     try:
-        return [(row.number, _product(row)) for row in islice(table.rows(), SHOWN)]
+        rows = islice(table.rows(), SHOWN)
+        return [(row.number, _product(row, photos, read=False)) for row in rows]
     finally:
         table.close()
 
@@ -211,25 +228,11 @@ def _open(path: Path, chosen: Chosen, names: Iterable[str]) -> RowTable:
     )
 
 
-class _Addresses(PhotoFolder):
-    """Photos by their addresses alone: files of this machine are no photos of its users."""
-
-    def images(self, names: list[str], *, read: bool = True) -> Images:
-        """Return the photos. Raises SightlineError for one that is no http(s) address."""
-        if not all(each.startswith(("https://", "http://")) for each in names):
-            text = _("photos of files are imported by the command")
-            raise bad("images", text, reason="PHOTO_MISSING")
-        return super().images(names, read=read)
-
-
-_PHOTOS = _Addresses(Path())
-
-
-def _product(row: Row) -> Outcome:
+def _product(row: Row, photos: PackedPhotos, *, read: bool = True) -> Outcome:
     if row.error is not None:
         return row.error
     try:
-        return from_wire.product(products.product(row.cells, _PHOTOS))
+        return from_wire.product(products.product(row.cells, photos, read=read))
     except SightlineError as error:
         return error
 
@@ -240,25 +243,32 @@ def _told() -> Iterator[None]:
     try:
         yield
     except FileRefused as error:
-        raise FileUnread(f"{error}: {error.fix}") from error
+        raise FileUnread(_OWN_FOLDER.sub("", f"{error}: {error.fix}")) from error
     except (OSError, ValueError, ArithmeticError, LookupError, RecursionError) as error:
-        raise FileUnread(str(error)) from error
+        raise FileUnread(_OWN_FOLDER.sub("", str(error))) from error
 
 
 async def bring(
-    client: SightlineClient, content: bytes, progress: Progress, reading: asyncio.Semaphore
+    client: SightlineClient,
+    content: bytes,
+    progress: Progress,
+    reading: asyncio.Semaphore,
+    photos: Packed | None = None,
 ) -> None:
-    """Import a file, with a place of `reading` while it is read, not while products are sent. What
-    is wrong with the file is told by the progress. Raises SightlineError."""
+    """Import a file, with a place of `reading` while it is read, not while products are sent.
+    `photos`: those beside it. What is wrong with the file is told by the progress. Raises
+    SightlineError."""
+    beside = PackedPhotos(photos)
     try:
         with _told(), _on_disk(progress.name, content) as path, SeenIds() as seen:
             async with reading:
                 table = await in_thread(_opened, path, progress.chosen)
             rejected = _Limited(path, table)
-            rows = read_ahead(_rows(table, seen), lambda _each: _WEIGHT, reading)
+            rows = read_ahead(_rows(table, seen, beside), _weight, reading)
             try:
                 await _send(client, rows, rejected, progress)
             finally:
+                progress.unused = len(photos or ()) - len(beside.used)
                 rejected.close()
                 table.close()
                 if rejected.count:
@@ -296,12 +306,19 @@ def _keep(progress: Progress, rejected: _Limited) -> None:
         progress.problem = progress.problem or text
 
 
-def _rows(table: RowTable, seen: SeenIds) -> Iterator[tuple[Row, Outcome]]:
+def _rows(table: RowTable, seen: SeenIds, photos: PackedPhotos) -> Iterator[tuple[Row, Outcome]]:
     for row in accounted(table):
-        found = _product(row)
+        found = _product(row, photos)
         if isinstance(found, Product):
             found = twice(seen, row, found.product_id) or found
         yield row, found
+
+
+def _weight(read: tuple[Row, Outcome]) -> int:
+    """Return the bytes that a row is counted for when rows are read ahead."""
+    _row, found = read
+    images = found.images if isinstance(found, Product) else ()
+    return _WEIGHT + sum(len(each.content) for each in images)
 
 
 async def _send(

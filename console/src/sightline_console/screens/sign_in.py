@@ -90,18 +90,23 @@ async def admit(visit: Visit, *passed: str) -> None:
             raise
 
 
-async def admitted_form(visit: Visit, most: int, *passed: str) -> forms.Form:
+async def admitted_form(visit: Visit, most: int, *passed: str, most_files: int = 1) -> forms.Form:
     """Return a form: a small one is read before the gateway is asked, so that what its user typed
-    outlives their session, and a large one after. `passed`: as for `admit`. Raises FormRejected,
-    SightlineError."""
-    size = visit.request.headers.get("content-length", "")
-    if size.isdecimal() and len(size) < 10 and int(size) <= forms.TEXTS:
-        form = await visit.form(forms.TEXTS)
+    outlives their session, and a large one after. `passed`: as for `admit`. `most_files`: in all
+    fields. Raises FormRejected, SightlineError."""
+    told = visit.request.headers.get("content-length", "")
+    size = int(told) if told.isdecimal() and len(told) < 10 else most
+    if size <= forms.TEXTS:
+        form = await visit.form(forms.TEXTS, most_files=most_files)
         await admit(visit, *passed)
         return form
     await admit(visit, *passed)
-    with visit.console.uploads.place(visit.user):
-        return await visit.form(most)
+    console, seconds = visit.console, forms.SECONDS
+    places = console.uploads
+    if size > forms.TABLE:
+        places, seconds = console.photo_uploads, forms.PHOTOS_SECONDS
+    with places.place(visit.user):
+        return await visit.form(most, seconds=seconds, most_files=most_files)
 
 
 async def admitted(visit: Visit) -> None:

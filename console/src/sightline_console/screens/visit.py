@@ -21,6 +21,7 @@ from sightline_console.web import forms, key
 from sightline_console.web.addresses import address, own
 from sightline_console.web.away import SignIns
 from sightline_console.web.oidc import Provider
+from sightline_console.web.packed import Packed
 from sightline_console.web.sessions import SIGNED_IN, Session, Sessions, new_id
 from sightline_console.web.tasks import Tasks
 
@@ -64,6 +65,9 @@ class Console:
     """The identity provider at which users sign in; None: they paste a key."""
     away: SignIns = field(default_factory=SignIns)
     uploads: forms.Uploads = field(default_factory=forms.Uploads)
+    photo_uploads: forms.Uploads = field(
+        default_factory=lambda: forms.Uploads(forms.PHOTOS_AT_ONCE)
+    )
     imports: Tasks[Progress] = field(default_factory=Tasks)
     reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(READ_AT_ONCE))
     """For files of products, which take memory and a processor while they are read."""
@@ -121,9 +125,11 @@ class Visit:
         mine = self.session.owner if self.session else ""
         return mine or (client.host if client else "")
 
-    async def form(self, most: int = forms.SMALL) -> forms.Form:
+    async def form(
+        self, most: int = forms.SMALL, *, seconds: float = forms.SECONDS, most_files: int = 1
+    ) -> forms.Form:
         """Return a form that one of the console's pages sent. Raises FormRejected."""
-        found = await forms.read(self.request, most)
+        found = await forms.read(self.request, most, seconds, most_files=most_files)
         if not any(found.files.values()):
             self.sent = {name: each for name, each in found.fields.items() if name not in _SECRET}
         if not self.console.sessions.is_csrf(self._owner, found.fields.get("csrf", "")):
@@ -153,14 +159,29 @@ class Visit:
 
     def keep(self, kind: str, content: bytes) -> str:
         """Keep a file for the session, which begins if there is none. Return the file's id."""
+        return self.console.sessions.keep(self._begun(), kind, content)
+
+    def keep_packed(self, packed: Packed) -> str:
+        """Keep photos for the session, which begins if there is none. Return their id."""
+        return self.console.sessions.keep_packed(self._begun(), packed)
+
+    def _begun(self) -> Session:
         session = self.session or self.console.sessions.begin()
         if self.session is None:
             self.enter(session)
-        return self.console.sessions.keep(session, kind, content)
+        return session
 
     def kept(self, kind: str, file_id: str) -> bytes | None:
         """Return a file of the session; None: it is not kept, or not any more."""
         return self.console.sessions.kept(self.session, kind, file_id)
+
+    def all_kept(self, kind: str) -> list[bytes]:
+        """Return the session's files of a kind, oldest first."""
+        return self.console.sessions.all_kept(self.session, kind)
+
+    def packed(self, file_id: str) -> Packed | None:
+        """Return photos of the session; None: they are not kept, or not any more."""
+        return self.console.sessions.packed(self.session, file_id)
 
     def page(self, template: str, status: int = 200, **values: object) -> Response:
         """Return a page."""

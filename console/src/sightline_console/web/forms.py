@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
@@ -21,13 +21,19 @@ LARGE = MAX_BYTES + 2**18
 """Maximum bytes of a form with a photo."""
 TABLE = 2**20 + 20 * 2**20
 """Maximum bytes of a form with a file of products."""
+PHOTOS = TABLE + 48 * 2**20
+"""Maximum bytes of a form with a file of products and its photos."""
 SECONDS = 30.0
 """Maximum seconds for a form to arrive."""
 DRAINED = 2**26
-"""Maximum bytes of a form that is too large which are read and dropped: browsers read no answer
+"""Maximum bytes beyond the limit of a form which are read and dropped: browsers read no answer
 before they have sent all."""
+PHOTOS_SECONDS = 300.0
+"""Maximum seconds for a form with a file of products and its photos."""
 UPLOADS = 8
-"""Maximum number of forms with photos that arrive at once, half of them of one user."""
+"""Maximum number of forms with a photo or a file that arrive at once, half of them of one user."""
+PHOTOS_AT_ONCE = 2
+"""Maximum number of forms with many photos, which are in memory as they arrive."""
 _FIELDS = 64
 _FIELD_BYTES = 2**18
 
@@ -48,10 +54,18 @@ class TooLarge(FormRejected):
         super().__init__(413, "the form is too large")
 
 
+class TooMany(FormRejected):
+    """A form with more files than it may have."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: files."""
+        super().__init__(413, f"the form has over {most} files")
+
+
 class _InMemory(MultiPartParser):
     """A parser that writes no file: forms have a limit."""
 
-    spool_max_size = TABLE + 1
+    spool_max_size = PHOTOS + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +78,33 @@ class Form:
     """The content of each field that is a file."""
     names: dict[str, str]
     """The name of each file on its user's disk, as its browser tells it."""
+    several: dict[str, list[tuple[str, bytes]]]
+    """Names and contents of all files of each field, without empty ones."""
 
 
-async def read(request: Request, most: int = SMALL, seconds: float = SECONDS) -> Form:
+async def read(
+    request: Request, most: int = SMALL, seconds: float = SECONDS, *, most_files: int = 1
+) -> Form:
     """Return a form. Raises FormRejected."""
-    found = await _parsed(request, most, seconds)
+    found = await _parsed(request, most, seconds, most_files)
     try:
         texts = {name: each for name, each in found.multi_items() if isinstance(each, str)}
-        uploads = {name: each for name, each in found.multi_items() if isinstance(each, UploadFile)}
-        files = {name: await each.read() for name, each in uploads.items()}
+        uploads = [
+            (field, each.filename or "", await each.read())
+            for field, each in found.multi_items()
+            if isinstance(each, UploadFile)
+        ]
     finally:
         await found.close()
-    return Form(texts, files, {name: each.filename or "" for name, each in uploads.items()})
+    several: dict[str, list[tuple[str, bytes]]] = {}
+    for field, name, content in uploads:
+        if content:
+            several.setdefault(field, []).append((name, content))
+    files = {field: content for field, _name, content in uploads}
+    return Form(texts, files, {field: name for field, name, _content in uploads}, several)
 
 
-async def _parsed(request: Request, most: int, seconds: float) -> FormData:
+async def _parsed(request: Request, most: int, seconds: float, most_files: int) -> FormData:
     kind, charset = _content_type(request)
     if charset != "utf-8":
         raise FormRejected(415, "send a form in UTF-8")
@@ -89,7 +115,7 @@ async def _parsed(request: Request, most: int, seconds: float) -> FormData:
                 return await _InMemory(
                     request.headers,
                     body,
-                    max_files=1,
+                    max_files=most_files,
                     max_fields=_FIELDS,
                     max_part_size=_FIELD_BYTES,
                 ).parse()
@@ -99,7 +125,12 @@ async def _parsed(request: Request, most: int, seconds: float) -> FormData:
                 ).parse()
     except TimeoutError:
         raise FormRejected(408, "the form came too late") from None
-    except (MultiPartException, ClientDisconnect, ValueError):
+    except MultiPartException as error:
+        if error.message.startswith("Too many files") and most_files > 1:
+            await _drop(body, seconds)
+            raise TooMany(most_files) from None
+        raise FormRejected(400, "the form can't be read") from None
+    except (ClientDisconnect, ValueError):
         raise FormRejected(400, "the form can't be read") from None
     raise FormRejected(415, "send a form")
 
@@ -118,10 +149,18 @@ async def _body(request: Request, most: int) -> AsyncGenerator[bytes, None]:
             size += len(chunk)
             if size <= most:
                 yield chunk
-            elif size > DRAINED:
+            elif size - most > DRAINED:
                 break
     if size > most:
         raise TooLarge
+
+
+async def _drop(body: AsyncGenerator[bytes, None], seconds: float) -> None:
+    """Read the rest of a form, as far as browsers have to send it before they read an answer."""
+    with suppress(TimeoutError, ClientDisconnect, TooLarge):
+        async with asyncio.timeout(seconds):
+            async for _chunk in body:
+                pass
 
 
 class Uploads:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sightline_console.web.forms import FormRejected
+from sightline_console.web.packed import Packed
 
 MOST = 1_000
 """Maximum number of sessions; the one that was unused longest ends for a new one, first of those
@@ -25,8 +26,11 @@ SIGNED_IN = "s."
 """First characters of the ids of sessions with a key: one that is unknown has ended."""
 FILES_OF_KIND = 4
 """Maximum number of files of one kind that are kept for a session."""
-FILES_OF = {"shopper": 50, "shoppers": 50}
+FILES_OF = {"shopper": 50, "shoppers": 50, "left": 500}
 """Those of small kinds."""
+PACKED_BYTES = 96 * 2**20
+"""Maximum bytes on the disk of photos that are kept for all sessions; the oldest are dropped for
+new ones."""
 LARGEST_PART = 4
 """A file may have one of so many parts of the bytes that are kept for all sessions."""
 
@@ -60,6 +64,8 @@ class Sessions:
         """Least recently used first."""
         self._files: OrderedDict[tuple[str, str, str], bytes] = OrderedDict()
         """Session, kind and id → content, oldest first."""
+        self._packed: OrderedDict[str, tuple[str, Packed]] = OrderedDict()
+        """Session → id and photos, oldest first."""
         self._secret = secrets.token_bytes(32)
 
     def find(self, session_id: str) -> Session | None:
@@ -67,7 +73,7 @@ class Sessions:
         session, now = self._open.get(session_id), self._clock()
         if session is None:
             return None
-        if now - session.used > IDLE_SECONDS or now - session.began > WHOLE_SECONDS:
+        if _has_ended(session, now):
             self.end(session_id)
             return None
         session.used = now
@@ -97,6 +103,12 @@ class Sessions:
         self._open.pop(session_id, None)
         for name in [each for each in self._files if each[0] == session_id]:
             del self._files[name]
+        self._drop_packed(session_id)
+
+    def _drop_packed(self, session_id: str) -> None:
+        _file_id, packed = self._packed.pop(session_id, ("", None))
+        if packed is not None:
+            packed.close()
 
     def keep(self, session: Session, kind: str, content: bytes) -> str:
         """Keep a file for a session, once, unless it has ended. Return the file's id; empty:
@@ -124,6 +136,35 @@ class Sessions:
         """Return a file of a session; None: it is not kept, or not any more."""
         return None if session is None else self._files.get((session.session_id, kind, file_id))
 
+    def all_kept(self, session: Session | None, kind: str) -> list[bytes]:
+        """Return the files of a kind that are kept for a session, oldest first."""
+        mine = (session.session_id, kind) if session else None
+        return [content for name, content in self._files.items() if name[:2] == mine]
+
+    def keep_packed(self, session: Session, packed: Packed) -> str:
+        """Keep photos for a session in place of those before, unless it has ended. Return their id;
+        empty: they are not kept. They are closed when they are dropped."""
+        now = self._clock()
+        for each in [each for each in self._open.values() if _has_ended(each, now)]:
+            self.end(each.session_id)
+        self._drop_packed(session.session_id)
+        if session.session_id not in self._open:
+            packed.close()
+            return ""
+        total = sum(each.size for _file_id, each in self._packed.values())
+        while self._packed and total + packed.size > PACKED_BYTES:
+            oldest = next(iter(self._packed))
+            total -= self._packed[oldest][1].size
+            self._drop_packed(oldest)
+        file_id = secrets.token_urlsafe(12)
+        self._packed[session.session_id] = file_id, packed
+        return file_id
+
+    def packed(self, session: Session | None, file_id: str) -> Packed | None:
+        """Return photos of a session; None: they are not kept, or not any more."""
+        mine = self._packed.get(session.session_id) if session else None
+        return mine[1] if mine is not None and mine[0] == file_id else None
+
     def csrf(self, session_id: str) -> str:
         """Return the token that forms of a browser have, which other pages can't know."""
         return hmac.new(self._secret, session_id.encode(), hashlib.sha256).hexdigest()
@@ -131,6 +172,10 @@ class Sessions:
     def is_csrf(self, session_id: str, token: str) -> bool:
         """Return whether a form has the token of its browser."""
         return hmac.compare_digest(self.csrf(session_id).encode(), token.encode())
+
+
+def _has_ended(session: Session, now: float) -> bool:
+    return now - session.used > IDLE_SECONDS or now - session.began > WHOLE_SECONDS
 
 
 def new_id() -> str:

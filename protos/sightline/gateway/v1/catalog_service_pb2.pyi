@@ -182,6 +182,7 @@ class ListProductsRequest(google.protobuf.message.Message):
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
     DOUBTED_ONLY_FIELD_NUMBER: builtins.int
+    WITHOUT_PHOTO_ONLY_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -191,11 +192,11 @@ class ListProductsRequest(google.protobuf.message.Message):
     page_size: builtins.int
     """Maximum number of results, 1 to 1,000. Default: 50. Other values are rejected."""
     page_token: builtins.str
-    """`next_page_token` of the previous response; filter, order and `doubted_only` must be the same. Empty for the first
-    page.
-    """
+    """`next_page_token` of the previous response; the request must otherwise be the same. Empty for the first page."""
     doubted_only: builtins.bool
     """If true, lists only products with a `category_doubt`."""
+    without_photo_only: builtins.bool
+    """If true, lists only products without a photo."""
     @property
     def filter(self) -> sightline.common.v1.filter_pb2.Filter:
         """Filter that products must pass. If unset, all pass."""
@@ -210,9 +211,10 @@ class ListProductsRequest(google.protobuf.message.Message):
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
         doubted_only: builtins.bool = ...,
+        without_photo_only: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filter", b"filter"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "doubted_only", b"doubted_only", "filter", b"filter", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "doubted_only", b"doubted_only", "filter", b"filter", "order", b"order", "page_size", b"page_size", "page_token", b"page_token", "request_id", b"request_id", "without_photo_only", b"without_photo_only"]) -> None: ...
 
 Global___ListProductsRequest: typing_extensions.TypeAlias = ListProductsRequest
 

@@ -18,7 +18,7 @@ from retriever.domain.category_mismatch import (
     category_mismatch,
 )
 from retriever.domain.generation import Generation
-from retriever.domain.product import ProductOrder
+from retriever.domain.product import ProductFlaw, ProductOrder
 from retriever.indexing.embedding import embed_pending
 from retriever.record import Record
 from sightline_rules.filters import All
@@ -105,7 +105,7 @@ async def listed(record: Record) -> list[str]:
         order=ProductOrder.PRODUCT_ID,
         page_size=10,
         page_token="",
-        mismatched_only=True,
+        flaws=[ProductFlaw.DOUBTED],
     )
     return [product.content.product_id for product in page.products]
 

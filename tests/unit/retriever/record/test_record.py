@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from retriever.domain.errors import EtagMismatch, ImageNotFound
-from retriever.domain.product import ProductOrder, Stored
+from retriever.domain.product import ProductFlaw, ProductOrder, Stored
 from retriever.record import Record, metadata
 from retriever.record.tables import ENGINES_OWN
 from servicekit.sql.database import Database
@@ -117,6 +117,23 @@ async def test_ids_sort_by_code_point(record: Record) -> None:
     await put(record, *(write(name) for name in ("b", "a", "B", "é", "葡")))
     page = await record.page("default", ProductOrder.PRODUCT_ID, None, 10)
     assert [product.content.product_id for product in page] == ["B", "a", "b", "é", "葡"]
+
+
+@pytest.mark.parametrize("order", [*ProductOrder])
+async def test_products_without_a_photo_are_a_list(record: Record, order: ProductOrder) -> None:
+    await put(record, write("a"), write("b", A), write("c"))
+    await put(record, write("b"), write("z"), catalog="other")
+
+    async def listed(after: tuple[int, str] | None = None) -> list[str]:
+        flaws = [ProductFlaw.WITHOUT_PHOTO]
+        page = await record.page("default", order, after, 10, flaws=flaws)
+        return [each.content.product_id for each in page]
+
+    assert await listed() == ["a", "c"]
+    held = (await record.get("default", ["a"]))["a"]
+    assert await listed((held.create_time, "a")) == ["c"]
+    await put(record, write("a", A))
+    assert await listed() == ["c"]
 
 
 @pytest.mark.parametrize("catalog", ["default", "other"])

@@ -79,6 +79,7 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
             page_token=self._tokens.opened(request),
             view=retriever_pb.PRODUCT_VIEW_FULL,
             doubted_only=request.doubted_only,
+            without_photo_only=request.without_photo_only,
             unshown=reads_costs(),
         )
         condition = carried(request.filter) if request.HasField("filter") else None

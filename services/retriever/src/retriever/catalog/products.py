@@ -20,6 +20,7 @@ from retriever.domain.product import (
     Image,
     Product,
     ProductDraft,
+    ProductFlaw,
     ProductOrder,
     ProductWrite,
     Stored,
@@ -152,21 +153,22 @@ async def list_products(
     order: ProductOrder,
     page_size: int,
     page_token: str,
-    mismatched_only: bool = False,
+    flaws: Sequence[ProductFlaw] = (),
 ) -> Page:
     """Return a page of the products that pass, from the record.
 
-    A page may be short or empty without being the last.
+    `flaws`: only products that have all of these. A page may be short or empty without being the
+    last.
     """
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
-    context = _list_context(catalog_id, order, condition, mismatched_only=mismatched_only)
+    context = _list_context(catalog_id, order, condition, flaws)
     place = requests.page_place(page_token, (context,), int, str)
     after = _checked_place(*place) if place else None
     limit = wanted if condition == All() else max(wanted, 200)
     kept: list[Product] = []
     scanned = 0
     while scanned < MAX_SCAN:
-        batch = await record.page(catalog_id, order, after, limit, mismatched_only=mismatched_only)
+        batch = await record.page(catalog_id, order, after, limit, flaws=flaws)
         passing = await each_passes(condition, (held.facts for held in batch), len(batch))
         for product, passes in zip(batch, passing, strict=True):
             scanned += 1
@@ -189,13 +191,13 @@ async def list_places(
     order: ProductOrder,
     page_size: int,
     page_token: str,
-    mismatched_only: bool = False,
+    flaws: Sequence[ProductFlaw] = (),
 ) -> PlacesPage:
     """Return a page of the products that pass, see `list_products`. A filter is evaluated, and an
     order by a field is read, on the columns if they hold the catalog: nothing is read from the
     record. All products by id are the record's, as sorting all ids takes longer for each page."""
     wanted = requests.page_size(page_size, DEFAULT_PAGE, MAX_PAGE)
-    of_record = mismatched_only or (condition == All() and order.name not in ORDERS)
+    of_record = bool(flaws) or (condition == All() and order.name not in ORDERS)
     view = None if of_record else await columns.view(catalog_id)
     if view is None:
         page = await list_products(
@@ -204,7 +206,7 @@ async def list_places(
             order=order,
             page_size=page_size,
             page_token=page_token,
-            mismatched_only=mismatched_only,
+            flaws=flaws,
         )
         ids, token = [each.content.product_id for each in page.products], page.next_token
         view = await columns.of(catalog_id, ids)
@@ -279,10 +281,10 @@ async def prepare(
 
 
 def _list_context(
-    catalog_id: str, order: ProductOrder, condition: Filter, *, mismatched_only: bool = False
+    catalog_id: str, order: ProductOrder, condition: Filter, flaws: Sequence[ProductFlaw] = ()
 ) -> str:
     """Return the hash that binds a page token to its list."""
-    asked = (catalog_id, order, condition, *(["doubted"] if mismatched_only else []))
+    asked = (catalog_id, order, condition, *map(str, flaws))
     return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
 
 

@@ -269,3 +269,11 @@ class ProductOrder(StrEnum):
 
     PRODUCT_ID = "product_id"
     NEWEST = "newest"
+
+
+class ProductFlaw(StrEnum):
+    """Flaw of a product, by which lists select."""
+
+    DOUBTED = "doubted"
+    """A photo contradicts the category."""
+    WITHOUT_PHOTO = "without photo"

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from retriever.domain import field_codecs, product
 from retriever.record.category_mismatches import MISMATCHED
 from retriever.record.hashes import from_signed
-from retriever.record.statements import PHOTO, among, look_up, on
+from retriever.record.statements import PHOTO, among, look_up, on, same
 from retriever.record.tables import images, product_images, products
 from servicekit import deadlines
 from sightline_rules.evaluation.conditions import judged
@@ -57,6 +57,13 @@ _IMAGE_IDS = (
     .order_by(product_images.c.product_id, product_images.c.position)
 )
 """Built once, since searches and offers execute it often."""
+_FLAWS = {
+    product.ProductFlaw.DOUBTED: MISMATCHED,
+    product.ProductFlaw.WITHOUT_PHOTO: ~sa.exists()
+    .where(same(product_images, products))
+    .correlate(products),
+}
+"""SQL conditions on products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +126,13 @@ def read_page(
     after: tuple[int, str] | None,
     limit: int,
     *,
-    mismatched_only: bool = False,
+    flaws: Sequence[product.ProductFlaw] = (),
 ) -> list[product.Product]:
-    """Return products in order after the key (create time or 0, product id).
-
-    `mismatched_only`: those of which a photo contradicts the category.
-    """
+    """Return products in order after the key (create time or 0, product id). `flaws`: only products
+    that have all of these."""
     c = products.c
     query = sa.select(c.product_id).where(c.catalog_id == catalog_id).limit(limit)
-    if mismatched_only:
-        query = query.where(MISMATCHED)
+    query = query.where(*(_FLAWS[flaw] for flaw in flaws))
     if by := ORDERS.get(order.name):
         field, direction = by
         value = c[field.stored[0]]

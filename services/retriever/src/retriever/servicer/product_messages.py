@@ -18,6 +18,7 @@ from retriever.domain.product import (
     Product,
     ProductContent,
     ProductDraft,
+    ProductFlaw,
     ProductOrder,
     Stored,
 )
@@ -255,6 +256,15 @@ def import_state(progress: ImportProgress) -> import_pb2.ImportState:
 def order(number: int) -> ProductOrder:
     """Return a list's order. Raise RequestInvalid if it is unknown."""
     return messages.member_of(_ORDER, number, "order")
+
+
+def flaws(request: product_service_pb2.ListProductsRequest) -> list[ProductFlaw]:
+    """Return the flaws that the products of a list have."""
+    asked = (
+        (ProductFlaw.DOUBTED, request.doubted_only),
+        (ProductFlaw.WITHOUT_PHOTO, request.without_photo_only),
+    )
+    return [flaw for flaw, wanted in asked if wanted]
 
 
 def as_columns(view: int) -> bool:

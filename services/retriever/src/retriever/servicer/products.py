@@ -163,7 +163,7 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             order=product_messages.order(request.order),
             page_size=request.page_size,
             page_token=request.page_token,
-            mismatched_only=request.doubted_only,
+            flaws=product_messages.flaws(request),
         )
         response = products_pb.ListProductsResponse(next_page_token=page.next_token)
         table, market_id = page.view.table, passing.market_id
