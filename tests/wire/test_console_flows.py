@@ -150,11 +150,10 @@ async def shelf(hands: Hands) -> None:
 
 
 async def synonyms(hands: Hands) -> None:
-    """Store a rule."""
-    await hands.type("#rules", "vino => wine")
-    await hands.follow("button.main")
-    (rule,) = hands.asked("SetSynonyms").rules
-    assert (list(rule.terms), list(rule.replacements)) == (["vino"], ["wine"])
+    """Write a rule into the draft."""
+    await hands.type("#toml", "vino => wine")
+    await hands.follow("form:has(#toml) button")
+    assert hands.asked("WriteSceneDraft").toml.strip() == "vino => wine"
 
 
 async def imports(hands: Hands) -> None:

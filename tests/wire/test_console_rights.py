@@ -34,12 +34,12 @@ screen    read   events  catalog  models  privacy  operate  inspect  detect  wat
 Try it    whole  -       -        -       -        -        -        -       -      -
 Why       whole  -       -        -       -        -        -        -       -      -
 Shelf     -      -       part     part    -        part     -        -       -      part
-Synonyms  -      -       -        -       -        whole    -        -       -      whole
+Synonyms  -      -       whole    whole   -        whole    -        -       -      whole
 Import    whole  whole   whole    whole   whole    whole    whole    whole   whole  whole
 Results   -      -       -        whole   -        -        -        -       -      -
 Shopper   -      -       -        -       whole    -        -        -       -      -
 Models    -      -       part     part    part     part     -        -       -      -
-Health    part   -       whole    part    -        part     -        -       -      -
+Health    part   -       part     part    -        part     -        -       -      -
 Catalogs  -      -       whole    -       -        whole    -        -       -      -
 """
 """Parts of each screen that a key of one role sees. A key of several sees what any of them does."""
@@ -52,11 +52,17 @@ MAY: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "/shelf change": STEERS,
             "/shelf draft": STEERS,
             "/shelf publish": STEERS,
+            "/shelf cancel": STEERS,
             "/shelf discard": STEERS,
             "/shelf copy": STEERS,
             "/shelf steer": "operate",
         },
-        "Synonyms": {"/synonyms": "operate merchandise"},
+        "Synonyms": {
+            "/synonyms draft": STEERS,
+            "/synonyms publish": STEERS,
+            "/synonyms cancel": STEERS,
+            "/synonyms discard": STEERS,
+        },
         "Import": {"/import import": "catalog"},
         "Results": {},
         "Shopper": {
@@ -95,7 +101,7 @@ FIELDS: Mapping[str, Mapping[str, str]] = {
     "/shelf change": {"do": "pin", "subject": "p1", "place": "1"},
     "/shelf draft": {"toml": "views = 1\n"},
     "/shelf copy": {"scenes": "feed"},
-    "/synonyms": {"rules": "vino => wine"},
+    "/synonyms draft": {"toml": "vino => wine\n"},
     "/shopper consent": {"purpose": "personalization", "source": "a letter"},
     "/shopper erase": {"typed": "ann"},
     "/models/change cancel-job": {"of": "ranker/1"},
@@ -220,7 +226,7 @@ async def makes(user: User, act: str) -> bool:
     path, _, do = act.partition(" ")
     if act == "/import import":
         return await imports(user)
-    fields = {"act" if path == "/shelf" else "do": do, "scene": "home", "of": "x"}
+    fields = {"act" if path in ("/shelf", "/synonyms") else "do": do, "scene": "home", "of": "x"}
     if path == "/shopper":
         fields["of"] = (await user.find()).url.params["of"]
     page = await user.send(path, {**fields, **FIELDS.get(act, {})})
@@ -262,4 +268,4 @@ async def test_every_form_is_a_change_of_the_table_or_asks_only(console: Console
             found |= {form.act for form in forms((await user.open(at)).text)}
         found |= {form.act for form in forms((await user.find()).text)}
     assert found <= known, found - known
-    assert {"/shelf publish", "/synonyms", "/shopper find", "/shopper export"} <= found
+    assert {"/shelf publish", "/synonyms draft", "/shopper find", "/shopper export"} <= found
