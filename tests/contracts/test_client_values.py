@@ -46,7 +46,7 @@ def test_a_message_without_a_class_is_refused_with_the_table_to_change() -> None
     with pytest.raises(
         ValueError, match=r"GetWatchRequest has no class: add a line to values\.toml"
     ):
-        tables.load().row("sightline.retriever.v1.GetWatchRequest")
+        tables.load().row("sightline.vision.v1.GetWatchRequest")
 
 
 @pytest.mark.parametrize(("name", "module"), [("Webhook", "webhooks"), ("Takedown", "operations")])

@@ -13,8 +13,8 @@ from PIL import Image
 
 from local_suite.suite import Suite
 from sightline.gateway.v1.watch_service_pb2_grpc import WatchServiceStub
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as pb
 from sightline_client import SightlineClient
 from tests.fakes.photos import encoded
 from tests.live.hands import SIGHTLINE

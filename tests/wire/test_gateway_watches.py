@@ -10,8 +10,8 @@ import pytest
 from gateway.model.price import FrameWork, frames_price
 from gateway.servicer import watches
 from servicekit.errors import Code
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as pb
 from tests.fakes.gateway_wire import running
 from tests.fakes.gateway_wire_retriever import Watching
 from tests.wire.gateway_calls import refused, suite

@@ -15,7 +15,7 @@ from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import catalog_registry_service_pb2 as catalogs_pb
 from sightline.retriever.v1 import synonym_service_pb2 as synonyms_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from sightline.retriever.v1 import watch_pb2
+from sightline.vision.v1 import watch_pb2
 from sightline_rules.photos import image_id
 from tests.fakes.photos import photo
 from tests.wire.repeated_calls import methods, repeat

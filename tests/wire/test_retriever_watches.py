@@ -17,8 +17,8 @@ from servicekit.rpc.requests import timestamp
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2
 from sightline.gateway.v1.watch_service_pb2_grpc import WatchServiceStub
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as pb
 from tests.fakes.photos import encoded, photo, picture
 from tests.peer_stubs import peer_stub
 from tests.waiting import SECONDS

@@ -10,8 +10,8 @@ from google.protobuf.duration_pb2 import Duration
 from PIL import Image
 
 from sightline.gateway.v1.watch_service_pb2_grpc import WatchServiceStub
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as pb
 from tests.fakes.photos import encoded, photo
 from tests.fakes.web import FakeWeb, answer
 from tests.peer_stubs import peer_stub

@@ -16,7 +16,7 @@ import pytest
 from servicekit.outbound.fetch import FetchPolicy
 from servicekit.outbound.posting import Poster
 from sightline.gateway.v1.webhook_service_pb2_grpc import WebhookServiceStub
-from sightline.retriever.v1 import webhook_service_pb2 as pb
+from sightline.vision.v1 import webhook_service_pb2 as pb
 from sightline_client import verify_webhook
 from tests.fakes.watch_alerts import raise_alert
 from tests.fakes.web import FakeWeb, Writer, answer

@@ -22,8 +22,8 @@ from servicekit.rpc.server import Binding, start
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import access_pb2
 from sightline.gateway.v1 import watch_service_pb2
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as pb
 
 ROOT = Path(__file__).parents[4]
 SERVICE = watch_service_pb2.DESCRIPTOR.services_by_name["WatchService"]

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from retriever.adapters.frame_embedder import EmbedderFrames
-from vision.domain.errors import ImageRejected, VersionMismatch
 from tests.fakes.embedder import FakeEmbedder, embedder_server
 from tests.fakes.index import VERSION, vector_of
+from vision.adapters.embedder import EmbedderFrames
+from vision.domain.errors import ImageRejected, VersionMismatch
 
 
 @dataclass

@@ -11,6 +11,12 @@ from typing import Any
 
 import pytest
 
+from servicekit.keys.keyring import KeyRing
+from servicekit.outbound.fetch import UriForbidden, UriUnreadable
+from servicekit.outbound.posting import PostAnswer
+from servicekit.sql.errors import StoreUnavailable
+from tests import virtual_time
+from tests.fakes.watch_alerts import made_alert
 from vision.delivery.deliverer import Deliverer
 from vision.domain import webhooks
 from vision.domain.deliveries import (
@@ -22,12 +28,6 @@ from vision.domain.deliveries import (
 )
 from vision.domain.watches import Alert
 from vision.domain.webhooks import Webhook
-from servicekit.keys.keyring import KeyRing
-from servicekit.outbound.fetch import UriForbidden, UriUnreadable
-from servicekit.outbound.posting import PostAnswer
-from servicekit.sql.errors import StoreUnavailable
-from tests import virtual_time
-from tests.fakes.watch_alerts import made_alert
 
 KEYS = KeyRing([b"k" * 32])
 RULES = RetryRules()

@@ -11,6 +11,8 @@ from dataclasses import replace
 
 import pytest
 
+from servicekit.keys.keyring import KeyRing
+from tests.fakes.watch_alerts import made_alert
 from vision.domain import webhooks
 from vision.domain.deliveries import (
     AttemptOutcome,
@@ -27,8 +29,6 @@ from vision.domain.deliveries import (
 from vision.domain.errors import WebhookInvalid, WebhookKeysMissing
 from vision.domain.watches import Alert
 from vision.domain.webhooks import Webhook
-from servicekit.keys.keyring import KeyRing
-from tests.fakes.watch_alerts import made_alert
 
 RULES = RetryRules()
 SECOND, HOUR = 10**6, 3_600 * 10**6

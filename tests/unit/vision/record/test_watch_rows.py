@@ -6,6 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from servicekit.audit.record import NO_HASH, AuditRecord, entry_hash
+from servicekit.sql.database import Database
+from tests.stores import each_engine
+from tests.fakes.clock import Clock
 from vision.domain.errors import EtagMismatch, WatchesFull, WatchExists, WatchNotFound
 from vision.domain.watch_state import WatchProgress, WatchState
 from vision.domain.watches import (
@@ -20,10 +24,6 @@ from vision.domain.watches import (
     WatchRule,
 )
 from vision.record import Record
-from servicekit.audit.record import NO_HASH, AuditRecord, entry_hash
-from servicekit.sql.database import Database
-from tests.stores import each_engine
-from tests.unit.retriever.conftest import Clock
 
 pytestmark = each_engine
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
+from servicekit.sql.database import Database
+from tests.fakes.watch_alerts import made_alert, raise_alert
+from tests.stores import each_engine
+from tests.fakes.clock import Clock
 from vision.domain.deliveries import DeliveryStep, Lane, LaneState
 from vision.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
 from vision.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret
 from vision.record import Record
 from vision.record.tables import webhook_dead_letters, webhook_lanes, webhooks
-from servicekit.sql.database import Database
-from tests.fakes.watch_alerts import made_alert, raise_alert
-from tests.stores import each_engine
-from tests.unit.retriever.conftest import Clock
 
 pytestmark = each_engine
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sightline.vision.v1 import watch_pb2 as pb
 from vision.domain.watches import (
     OBJECT_SIMILARITY,
     PHOTO_SIMILARITY,
@@ -11,7 +12,6 @@ from vision.domain.watches import (
     WatchTarget,
 )
 from vision.servicer.watch_messages import watch_draft
-from sightline.vision.v1 import watch_pb2 as pb
 
 
 def rule(target: pb.WatchTarget, *, counted: bool) -> pb.WatchRule:

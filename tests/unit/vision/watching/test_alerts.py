@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from vision.domain.errors import IndexUnavailable, ResumeTokenInvalid
+from servicekit.sql.database import Database
+from tests.waiting import until
+from vision.domain.errors import ResumeTokenInvalid, RetrieverUnavailable
 from vision.domain.watches import Alert, AlertKind
 from vision.record import Record
 from vision.watching.alerts import AlertFollower, place_of, resume_token
-from servicekit.sql.database import Database
-from tests.waiting import until
 
 ALERT = Alert("", "shelf", "gone", AlertKind.STARTED, 5, 4, 0.5)
 
@@ -32,7 +32,7 @@ class WatchedRecord(Record):
     async def newest_alert(self, catalog_id: str) -> int:
         self.looks += 1
         if self.down:
-            raise IndexUnavailable
+            raise RetrieverUnavailable
         return await super().newest_alert(catalog_id)
 
 

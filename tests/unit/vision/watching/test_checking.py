@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from vision.domain.watch_state import Floats
+from sightline_rules.photo_areas import PhotoArea
 from vision.domain.watch_json import dumped_state, loaded_state
-from vision.domain.watch_state import FrameFacts, SeenObject, WatchState
+from vision.domain.watch_state import Floats, FrameFacts, SeenObject, WatchState
 from vision.domain.watches import (
     SECOND,
     Alert,
@@ -23,7 +23,6 @@ from vision.domain.watches import (
     PresenceCondition,
     UnusualCondition,
     Watch,
-    PhotoArea,
     WatchRegion,
     WatchRule,
     WatchTarget,

@@ -5,11 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from types import ModuleType
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from retriever.catalog.takedowns import PermittedPhotos, take_down
+from servicekit.tasks.supervision import FAILURES
+from sightline_rules.photo_areas import PhotoArea
+from tests.fakes.photo_store import FakePhotos
+from tests.fakes.photos import photo
+from tests.fakes.clock import Clock
+from tests.waiting import until
+from vision.domain import errors
 from vision.domain.errors import (
     EmbedderUnavailable,
     FrameTimeInvalid,
@@ -19,8 +27,14 @@ from vision.domain.errors import (
     WatchInvalid,
     WatchNotFound,
 )
-from vision.domain.watch_state import Floats
-from vision.domain.watch_state import FoundObjects, FrameFacts, SeenObject, WatchProgress
+from vision.domain.watch_state import (
+    Floats,
+    FoundObjects,
+    FrameFacts,
+    ProductReferences,
+    SeenObject,
+    WatchProgress,
+)
 from vision.domain.watches import (
     DAY,
     SECOND,
@@ -32,7 +46,6 @@ from vision.domain.watches import (
     FaultCondition,
     PresenceCondition,
     Watch,
-    PhotoArea,
     WatchDraft,
     WatchRegion,
     WatchRule,
@@ -43,11 +56,6 @@ from vision.watching import frames as module
 from vision.watching.expiry import expire
 from vision.watching.frames import FrameChecks, FrameOutcome, FramesReport, SentFrame
 from vision.watching.watches import Watches
-from servicekit.tasks.supervision import FAILURES
-from tests.fakes.photo_store import FakePhotos
-from tests.fakes.photos import photo
-from tests.unit.retriever.conftest import Clock
-from tests.waiting import until
 
 WINE, OTHER, BROKEN = photo(seed=1), photo(seed=2), b"no photo"
 BLURRED = b"blurred"
@@ -62,6 +70,7 @@ class FakeFramePhotos(FakePhotos):
     """Photos whose parts are the whole file."""
 
     measured: int = 0
+    errors: ClassVar[ModuleType] = errors
 
     async def measure_frame(
         self, catalog_id: str, data: bytes, boxes: Sequence[PhotoArea]
@@ -114,6 +123,23 @@ def vector_of(data: bytes) -> Floats:
     return np.asarray(np.eye(8, dtype=np.float32)[{WINE: 0, OTHER: 1}.get(shown, 2)])
 
 
+@dataclass
+class FakeProducts:
+    """A catalog without products."""
+
+    gone: set[str] = field(default_factory=set)
+    """Photos that were taken down."""
+
+    async def missing(self, catalog_id: str, product_ids: Sequence[str]) -> frozenset[str]:
+        return frozenset(product_ids)
+
+    async def references(self, catalog_id: str, product_ids: Sequence[str]) -> ProductReferences:
+        return ProductReferences()
+
+    async def taken_down(self, catalog_id: str, image_ids: Sequence[str]) -> frozenset[str]:
+        return frozenset(self.gone.intersection(image_ids))
+
+
 class NoFaces:
     """Marks photos as searched for faces."""
 
@@ -160,8 +186,8 @@ def kinds(alerts: Sequence[Alert]) -> list[AlertKind]:
 async def shop(record: Record, clock: Clock) -> Shop:
     clock.now = 10 * DAY
     photos, embedder = FakeFramePhotos(), FakeFrameEmbedder()
-    checks = FrameChecks(record, photos, embedder, NoFaces(), clock)
-    watches = Watches(record, photos, NoFaces(), clock, lambda _: None)
+    checks = FrameChecks(record, photos, embedder, FakeProducts(), NoFaces(), clock)
+    watches = Watches(record, photos, FakeProducts(), NoFaces(), clock, lambda _: None)
     made = Shop(record, clock, photos, embedder, checks, watches)
     draft = WatchDraft(Watch("shelf", rules=(GONE,)), images={"gone": WINE})
     await made.watches.create("default", draft)
@@ -320,7 +346,9 @@ async def test_frames_of_few_watches_are_checked_at_once(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 1)
-    checks = FrameChecks(shop.record, shop.photos, shop.embedder, NoFaces(), shop.clock)
+    checks = FrameChecks(
+        shop.record, shop.photos, shop.embedder, FakeProducts(), NoFaces(), shop.clock
+    )
     await shop.watches.create(
         "default", WatchDraft(Watch("door", rules=(GONE,)), images={"gone": WINE})
     )
@@ -339,7 +367,9 @@ async def test_frames_of_few_watches_are_checked_at_once(
 
 async def test_frames_of_several_processes_are_all_counted(shop: Shop) -> None:
     """Another process stores a frame while this one measures its own."""
-    other = FrameChecks(shop.record, shop.photos, FakeFrameEmbedder(), NoFaces(), shop.clock)
+    other = FrameChecks(
+        shop.record, shop.photos, FakeFrameEmbedder(), FakeProducts(), NoFaces(), shop.clock
+    )
     await shop.send(WINE)
     shop.embedder.wait = asyncio.Event()
     mine = asyncio.create_task(shop.send(OTHER))
@@ -397,8 +427,7 @@ async def test_the_photo_of_a_rule_is_stored_without_faces(shop: Shop) -> None:
 
 async def test_a_photo_that_was_taken_down_is_not_stored_for_a_rule(shop: Shop) -> None:
     (image_id,) = (name for _, name in shop.photos.stored)
-    await take_down("default", image_id, "", shop.record, shop.photos)
-    watches = replace(shop.watches, photos=PermittedPhotos(shop.photos, shop.record))
+    watches = replace(shop.watches, products=FakeProducts({image_id}))
     draft = WatchDraft(Watch("door", rules=(GONE,)), images={"gone": WINE})
     with pytest.raises(ImageTakenDown) as raised:
         await watches.create("default", draft)

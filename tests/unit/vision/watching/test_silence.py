@@ -8,6 +8,16 @@ from typing import Any
 
 import pytest
 
+from servicekit.tasks.supervision import FAILURES, UNEXPECTED
+from tests import virtual_time
+from tests.fakes.clock import Clock
+from tests.unit.vision.watching.test_frames import (
+    WINE,
+    FakeFrameEmbedder,
+    FakeFramePhotos,
+    FakeProducts,
+    NoFaces,
+)
 from vision.domain.errors import WatchInvalid
 from vision.domain.watches import (
     DAY,
@@ -25,15 +35,6 @@ from vision.record import Record
 from vision.watching.frames import FrameChecks, SentFrame
 from vision.watching.silence import GRACE, SILENCE, SilenceChecks
 from vision.watching.watches import Watches
-from servicekit.tasks.supervision import FAILURES, UNEXPECTED
-from tests import virtual_time
-from tests.unit.retriever.conftest import Clock
-from tests.unit.retriever.watching.test_frames import (
-    WINE,
-    FakeFrameEmbedder,
-    FakeFramePhotos,
-    NoFaces,
-)
 
 HOLD = 30 * SECOND
 RULE = WatchRule("stopped", SILENT, hold=HOLD, release=0, cool_down=0)
@@ -77,8 +78,8 @@ class Door:
 async def door(record: Record, clock: Clock) -> Door:
     clock.now = 10 * DAY
     photos = FakeFramePhotos()
-    frames = FrameChecks(record, photos, FakeFrameEmbedder(), NoFaces(), clock)
-    watches = Watches(record, photos, NoFaces(), clock, lambda _: None)
+    frames = FrameChecks(record, photos, FakeFrameEmbedder(), FakeProducts(), NoFaces(), clock)
+    watches = Watches(record, photos, FakeProducts(), NoFaces(), clock, lambda _: None)
     silence = SilenceChecks(record, ["default"], clock)
     await watches.create("default", WatchDraft(Watch("door", rules=(RULE,), photo_days=1)))
     return Door(record, clock, frames, watches, silence)

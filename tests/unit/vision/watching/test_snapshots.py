@@ -9,6 +9,20 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from servicekit.errors import ServiceError
+from servicekit.outbound.fetch import FetchedFile, UriForbidden, UriUnreadable
+from tests.fakes.clock import Clock
+from tests.unit.vision.watching.test_frames import (
+    BROKEN,
+    GONE,
+    OTHER,
+    WINE,
+    FakeFrameEmbedder,
+    FakeFramePhotos,
+    FakeProducts,
+    NoFaces,
+)
+from tests.waiting import until
 from vision.domain.errors import EmbedderUnavailable, WatchInvalid, WatchNotFound
 from vision.domain.watch_state import SnapshotState
 from vision.domain.watches import (
@@ -30,19 +44,6 @@ from vision.watching.snapshots import (
     _Camera,
 )
 from vision.watching.watches import Watches
-from servicekit.errors import ServiceError
-from servicekit.outbound.fetch import FetchedFile, UriForbidden, UriUnreadable
-from tests.unit.retriever.conftest import Clock
-from tests.unit.retriever.watching.test_frames import (
-    BROKEN,
-    GONE,
-    OTHER,
-    WINE,
-    FakeFrameEmbedder,
-    FakeFramePhotos,
-    NoFaces,
-)
-from tests.waiting import until
 
 URI = "https://camera.test/now.jpg"
 FROZEN = WatchRule("frozen", FaultCondition(Fault.FROZEN), hold=0, release=0, cool_down=0)
@@ -98,10 +99,10 @@ class Door:
 async def door(record: Record, clock: Clock) -> Door:
     clock.now = 10 * DAY
     photos, embedder = FakeFramePhotos(), FakeFrameEmbedder()
-    checks = FrameChecks(record, photos, embedder, NoFaces(), clock)
+    checks = FrameChecks(record, photos, embedder, FakeProducts(), NoFaces(), clock)
     camera, retried = FakeCamera(), FakeCamera()
     poller = SnapshotPoller(record, checks, camera, retried, ["default"], clock)
-    watches = Watches(record, photos, NoFaces(), clock, lambda _: None)
+    watches = Watches(record, photos, FakeProducts(), NoFaces(), clock, lambda _: None)
     watch = Watch("door", rules=(GONE,), snapshot_uri=URI, snapshot_seconds=5)
     await watches.create("default", WatchDraft(watch, images={"gone": WINE}))
     (source,) = await record.snapshot_sources()

@@ -11,29 +11,14 @@ from retriever.record import full_text
 from servicekit.audit.record import audit_table, seals_table
 from servicekit.jobs.queue import jobs_table
 from servicekit.sql.leases import leases_table
-from servicekit.sql.schema import given, keys, partial_index, texts
+from servicekit.sql.schema import STORABLE_TEXT, given, keys, partial_index, texts
 from sightline_rules import kinds
 from sightline_rules.fields import FIELDS, Field
 
 metadata = sa.MetaData()
 
 
-class _StorableText(sa.types.TypeDecorator[str]):
-    """Text without NUL.
-
-    PostgreSQL rejects NUL, which callers may send in an id. It is replaced by another control
-    character: no stored id contains one, so the lookup finds nothing, as it should.
-    """
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
-        return value if value is None else value.replace("\0", "\1")
-
-
-_Text = _StorableText().with_variant(_StorableText(collation="C"), "postgresql")
-"""Text that sorts by code point on every database, as on SQLite."""
+_Text = STORABLE_TEXT
 _Number = sa.BigInteger()
 
 

@@ -148,10 +148,6 @@ class Loops:
         self._tasks.start(supervised("engine", self.indexing.follow_engine))
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
         self._tasks.start(self._follow_catalogs())
-        worker = self._worker
-        for run in (worker.deliver, worker.take_snapshots, worker.find_silent):
-            if run is not None:
-                self._tasks.start(run())
 
     async def _follow_catalogs(self) -> None:
         """Work for a new catalog at once, and drop the metrics of a removed one."""

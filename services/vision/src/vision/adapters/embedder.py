@@ -1,16 +1,12 @@
-"""The client by which the server has the embedder embed frames. The worker's is embedder.py."""
+"""The client by which frames are embedded, and faces and objects found in them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import grpc
 import numpy as np
 
-from retriever.adapters.embedder import translated
-from vision.domain.errors import EmbedderUnavailable, ImageRejected, VersionMismatch
-from vision.domain.watch_state import Floats
-from vision.domain.watch_state import FoundObjects, SeenObject
-from vision.domain.watches import MOST_FOUND, PhotoArea
 from servicekit import deadlines
 from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.rpc.channel import connect, idempotent
@@ -19,15 +15,32 @@ from servicekit.status import from_rpc_error, from_status
 from sightline.common.v1 import photo_pb2, vector_pb2
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
+from sightline_rules.photo_areas import PhotoArea
+from vision.domain.errors import EmbedderUnavailable, ImageRejected, VersionMismatch
+from vision.domain.watch_state import Floats, FoundObjects, SeenObject
+from vision.domain.watches import MOST_FOUND
 
 SECONDS = 60.0
 """Timeout of a call without a deadline."""
 SPACE = "visual"
+_GONE = frozenset(
+    {
+        "UNAVAILABLE",
+        "DEADLINE_EXCEEDED",
+        "EMBEDDER_UNAVAILABLE",
+        "EMBED_QUEUE_FULL",
+        "MODEL_NOT_READY",
+        "PEER_FORBIDDEN",
+        "PEER_UNKNOWN",
+        "SPACE_UNAVAILABLE",
+    }
+)
+"""Error reasons that are not about the photos."""
 _NOT_SERVED, _NOT_READY = "SPACE_VERSION_UNAVAILABLE", "MODEL_NOT_READY"
 
 
 class EmbedderFrames:
-    """See FrameEmbedder in ports/watching.py."""
+    """See FrameEmbedder and FaceFinder in ports/watching.py."""
 
     def __init__(self, target: str, peers: PeerCredentials = NO_CREDENTIALS) -> None:
         """Prepare a channel that connects on first use."""
@@ -37,6 +50,16 @@ class EmbedderFrames:
     async def close(self) -> None:
         """Drop the connection."""
         await self._channel.close(None)
+
+    async def faces(self, catalog_id: str, photo: bytes) -> list[PhotoArea]:
+        request = pb.FindFacesRequest(catalog_id=catalog_id, image=photo)
+        try:
+            with _translated():
+                answer = await self._stub.FindFaces(request, timeout=_seconds())
+        except InvalidArgument as error:
+            raise ImageRejected(error.reason, error.message) from error
+        boxes = [face.box for face in answer.faces]
+        return [PhotoArea(box.left, box.top, box.right, box.bottom) for box in boxes]
 
     async def embed_parts(
         self, catalog_id: str, parts: Sequence[bytes], version: str
@@ -50,7 +73,7 @@ class EmbedderFrames:
 
     async def _embedded(self, catalog_id: str, part: bytes, version: str) -> tuple[str, Floats]:
         """Return the version and the vector of a part. Raises as `embed_parts` does."""
-        with translated():
+        with _translated():
             answer = await self._stub.BatchEmbed(
                 pb.BatchEmbedRequest(
                     catalog_id=catalog_id,
@@ -85,6 +108,16 @@ class EmbedderFrames:
             raise _meaning(error, version) from failed
         objects = _objects(answer) if vectors else _boxes(answer)
         return FoundObjects(answer.space_version, objects, answer.embedded_views)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Raise the error that a failed call stands for."""
+    try:
+        yield
+    except grpc.aio.AioRpcError as error:
+        meaning = from_rpc_error(error)
+        raise (EmbedderUnavailable() if meaning.reason in _GONE else meaning) from error
 
 
 def _seconds() -> float:

@@ -7,9 +7,9 @@ from typing import Final
 
 from PIL import Image, ImageFilter, ImageStat
 
-from vision.domain.watches import PhotoArea
 from servicekit.decoding.wire import ExpectedOutput, Made
 from sightline_rules import photos
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import PhotoLimits
 
 CELLS: Final = (16, 12)

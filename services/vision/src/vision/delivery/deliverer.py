@@ -13,6 +13,13 @@ from weakref import WeakValueDictionary
 
 from prometheus_client import Counter, Histogram
 
+from servicekit.clock import Clock, now_micros
+from servicekit.errors import ServiceError
+from servicekit.keys.keyring import SigningKeys
+from servicekit.outbound.fetch import UriForbidden, UriUnreadable
+from servicekit.outbound.posting import Poster
+from servicekit.tasks.supervision import Backoff, rest, supervised, tell
+from servicekit.telemetry import get_logger
 from vision.domain import webhooks
 from vision.domain.deliveries import (
     AttemptOutcome,
@@ -26,13 +33,6 @@ from vision.domain.deliveries import (
     settle,
 )
 from vision.record import Record
-from servicekit.clock import Clock, now_micros
-from servicekit.errors import ServiceError
-from servicekit.keys.keyring import SigningKeys
-from servicekit.outbound.fetch import UriForbidden, UriUnreadable
-from servicekit.outbound.posting import Poster
-from servicekit.tasks.supervision import Backoff, rest, supervised, tell
-from servicekit.telemetry import get_logger
 
 LATEST_SECONDS = 30.0
 """Seconds between looks for alerts at most where commits are reported."""

@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from secrets import token_hex
 
-from vision.domain import webhooks
-from vision.domain.deliveries import TrialDelivery, headers, trial_message
-from vision.domain.errors import WebhookInvalid, WebhookKeysMissing, WebhookNotFound
-from vision.domain.webhooks import DeadLetter, Webhook, WebhookState
-from vision.record import Record
 from servicekit.clock import Clock, now_micros
 from servicekit.keys.keyring import SigningKeys
 from servicekit.outbound.fetch import UriForbidden, UriUnreadable
 from servicekit.outbound.posting import Poster
 from servicekit.rpc.requests import Pages
+from vision.domain import webhooks
+from vision.domain.deliveries import TrialDelivery, headers, trial_message
+from vision.domain.errors import WebhookInvalid, WebhookKeysMissing, WebhookNotFound
+from vision.domain.webhooks import DeadLetter, Webhook, WebhookState
+from vision.record import Record
 
 _LETTERS = Pages[DeadLetter](50, 500, lambda letter: (letter.watch_id, letter.sequence), (str, int))
 

@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from sightline_rules import ids
 from vision.domain.watches import Alert
 from vision.domain.webhooks import Webhook
-from sightline_rules import ids
 
 MOST_FAILURE = 200
 """Characters of the reason of a failure that are stored."""

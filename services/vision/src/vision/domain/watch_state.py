@@ -121,6 +121,16 @@ class FoundObjects:
 
 
 @dataclass(frozen=True, slots=True)
+class ProductReferences:
+    """Vectors of products in the index."""
+
+    version: str = ""
+    """Version of the visual space; empty: nothing is indexed yet."""
+    vectors: Mapping[str, Sequence[Floats]] = field(default_factory=dict)
+    """By product: those of its photos. Products without any are left out."""
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotState:
     """State of the address from which a watch takes its frames. Times are microseconds since 1970
     (UTC); 0: never."""

@@ -7,10 +7,10 @@ from enum import StrEnum
 from math import isfinite
 from typing import Final, Literal, TypeAlias
 
-from vision.domain.errors import WatchInvalid
 from servicekit.errors import FieldViolation
 from sightline_rules import ids
 from sightline_rules.photo_areas import PhotoArea
+from vision.domain.errors import WatchInvalid
 
 SECOND: Final = 1_000_000
 DAY: Final = 86_400 * SECOND

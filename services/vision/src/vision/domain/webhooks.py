@@ -9,10 +9,10 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from vision.domain.errors import WebhookInvalid, WebhookKeysMissing
 from servicekit.errors import FieldViolation
 from servicekit.keys.keyring import KeyRing
 from sightline_rules import ids
+from vision.domain.errors import WebhookInvalid, WebhookKeysMissing
 
 MOST_WEBHOOKS = 20
 """Webhooks of a catalog."""

@@ -1,14 +1,13 @@
-"""The embedder, the photo store and cameras, as watches use them."""
+"""The embedder, the catalog, the photo store and cameras, as watches use them."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from vision.domain.watch_state import Floats
-from vision.domain.watch_state import FoundObjects, FrameFacts
-from vision.domain.watches import PhotoArea
 from servicekit.outbound.fetch import FetchedFile
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import PhotoInfo
+from vision.domain.watch_state import Floats, FoundObjects, FrameFacts, ProductReferences
 
 
 class FetchSnapshot(Protocol):
@@ -40,6 +39,39 @@ class FrameEmbedder(Protocol):
         """
 
 
+class FaceFinder(Protocol):
+    """Finds faces."""
+
+    async def faces(self, catalog_id: str, photo: bytes) -> list[PhotoArea]:
+        """Return the faces in a photo.
+
+        Raises EmbedderUnavailable, and ImageRejected for a photo that can't be decoded.
+        """
+
+
+class CatalogProducts(Protocol):
+    """The products of catalogs. Every call raises RetrieverUnavailable."""
+
+    async def missing(self, catalog_id: str, product_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of 1 to 64 products that the catalog lacks."""
+
+    async def references(self, catalog_id: str, product_ids: Sequence[str]) -> ProductReferences:
+        """Return the vectors of up to 64 products, by which frames show them."""
+
+    async def taken_down(self, catalog_id: str, image_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of 1 to 64 photos that were taken down and must not be stored."""
+
+
+class FaceBlur(Protocol):
+    """Blurs faces."""
+
+    async def blurred(
+        self, catalog_id: str, data: bytes, faces: Sequence[PhotoArea], box: PhotoArea | None = None
+    ) -> bytes:
+        """Return a photo with blurred faces, or a part of it, a JPEG. Raises ImageRejected,
+        PhotosUnavailable."""
+
+
 class FramePhotos(Protocol):
     """The photo store, as watches use it."""
 
@@ -62,3 +94,9 @@ class FramePhotos(Protocol):
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """Return the bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""
+
+    async def discard(self, catalog_id: str, image_id: str, before: float) -> bool:
+        """Delete a photo unless its bytes were stored since `before` (seconds since 1970, UTC).
+
+        Return whether it was deleted. Raises PhotosUnavailable.
+        """

@@ -11,10 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from servicekit.sql import conditions
+from servicekit.sql.locks import inserting
+from servicekit.sql.resources import put
+from servicekit.tasks.supervision import confined
 from vision.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
 from vision.domain.watch_json import dumped_alert, loaded_alert
 from vision.domain.webhooks import MOST_DEAD_LETTERS, DeadLetter
-from vision.record import statements
 from vision.record.queueing import queue_up
 from vision.record.tables import (
     watch_alerts,
@@ -25,9 +28,6 @@ from vision.record.tables import (
 )
 from vision.record.watch_rows import read_alerts_after
 from vision.record.webhooks import WEBHOOKS
-from servicekit.sql.locks import inserting
-from servicekit.sql.resources import put
-from servicekit.tasks.supervision import confined
 
 _START = webhooks.c.start_sequence
 _PLACE = sa.case((webhook_lanes.c.sequence > _START, webhook_lanes.c.sequence), else_=_START)
@@ -45,7 +45,7 @@ _LANES = (
     .join(watches, watches.c.catalog_id == webhooks.c.catalog_id)
     .outerjoin(
         webhook_lanes,
-        statements.on(
+        conditions.on(
             webhook_lanes,
             catalog_id=webhooks.c.catalog_id,
             webhook_id=webhooks.c.webhook_id,
@@ -74,7 +74,7 @@ _REPLAYS = (
     .select_from(webhook_dead_letters)
     .join(
         webhooks,
-        statements.on(
+        conditions.on(
             webhooks,
             catalog_id=webhook_dead_letters.c.catalog_id,
             webhook_id=webhook_dead_letters.c.webhook_id,
@@ -117,7 +117,7 @@ def read_due(
 
 def read_next(connection: Connection, lane: Lane) -> Delivery | None:
     """Return the first alert of a lane; None if there is none."""
-    mine = statements.on(webhooks, catalog_id=lane.catalog_id, webhook_id=lane.webhook_id)
+    mine = conditions.on(webhooks, catalog_id=lane.catalog_id, webhook_id=lane.webhook_id)
     row = connection.execute(sa.select(webhooks).where(mine)).first()
     if row is None or not WEBHOOKS.rows.of(row).wants(lane.watch_id):
         return None
@@ -151,7 +151,7 @@ def settle(
     """
     lane = delivery.lane
     queue_up(connection, lane.catalog_id)
-    mine = statements.on(webhooks, catalog_id=lane.catalog_id, webhook_id=lane.webhook_id)
+    mine = conditions.on(webhooks, catalog_id=lane.catalog_id, webhook_id=lane.webhook_id)
     row = connection.execute(sa.select(webhooks).where(mine)).first()
     if row is None or not _is_receiver(row, delivery):
         return
@@ -209,7 +209,7 @@ def _bury(connection: Connection, now: int, delivery: Delivery, failure: str) ->
         "failure": failure,
     }
     put(connection, webhook_dead_letters, [row], keep=True)
-    mine = statements.on(
+    mine = conditions.on(
         webhook_dead_letters, catalog_id=lane.catalog_id, webhook_id=lane.webhook_id
     )
     count = connection.execute(
@@ -244,7 +244,7 @@ def read_dead_letters(
     c = webhook_dead_letters.c
     query = (
         sa.select(webhook_dead_letters)
-        .where(statements.on(webhook_dead_letters, catalog_id=catalog_id, webhook_id=webhook_id))
+        .where(conditions.on(webhook_dead_letters, catalog_id=catalog_id, webhook_id=webhook_id))
         .where(sa.or_(c.watch_id > after[0], (c.watch_id == after[0]) & (c.sequence > after[1])))
         .order_by(c.watch_id, c.sequence)
         .limit(limit)
@@ -270,7 +270,7 @@ def replay(
     queue_up(connection, catalog_id)
     WEBHOOKS.get(connection, catalog_id, webhook_id)
     c = webhook_dead_letters.c
-    mine = statements.on(webhook_dead_letters, catalog_id=catalog_id, webhook_id=webhook_id)
+    mine = conditions.on(webhook_dead_letters, catalog_id=catalog_id, webhook_id=webhook_id)
     asked = sa.and_(mine, c.alert_id.in_(alert_ids)) if alert_ids else mine
     begun = {"replay_time": now, "attempts": 0, "next_attempt": 0}
     return connection.execute(sa.update(webhook_dead_letters).where(asked).values(**begun)).rowcount
@@ -280,7 +280,7 @@ def drop_dead_letters(connection: Connection, before: int) -> int:
     """Delete dead letters of before a time, lanes of watches that were deleted, and what deleted
     webhooks have left. Return the number of dead letters."""
     c, lanes = webhook_dead_letters.c, webhook_lanes.c
-    watch = statements.on(watches, catalog_id=lanes.catalog_id, watch_id=lanes.watch_id)
+    watch = conditions.on(watches, catalog_id=lanes.catalog_id, watch_id=lanes.watch_id)
     gone = sa.or_(~sa.exists().where(watch), _is_orphan(webhook_lanes))
     connection.execute(sa.delete(webhook_lanes).where(gone))
     old = sa.and_(c.create_time < before, c.replay_time == 0)
@@ -291,7 +291,7 @@ def drop_dead_letters(connection: Connection, before: int) -> int:
 def _is_orphan(table: sa.Table) -> sa.ColumnElement[bool]:
     """Return the condition that a row's webhook was deleted, by a release up to 0.35."""
     mine = {"catalog_id": table.c.catalog_id, "webhook_id": table.c.webhook_id}
-    return ~sa.exists().where(statements.on(webhooks, **mine))
+    return ~sa.exists().where(conditions.on(webhooks, **mine))
 
 
 def _key(lane: Lane) -> dict[str, str]:
@@ -303,7 +303,7 @@ def _key(lane: Lane) -> dict[str, str]:
 
 
 def _mine(table: sa.Table, lane: Lane) -> sa.ColumnElement[bool]:
-    return statements.on(table, **_key(lane))
+    return conditions.on(table, **_key(lane))
 
 
 def _state(row: sa.Row[Any]) -> LaneState:

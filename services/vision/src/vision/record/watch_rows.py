@@ -7,6 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from servicekit.sql import conditions
+from servicekit.sql.resources import Form, Resource, ResourceErrors, Rows
+from servicekit.tasks.supervision import confined, tell
 from vision.domain.errors import EtagMismatch, WatchesFull, WatchExists, WatchNotFound
 from vision.domain.watch_json import (
     dumped_alert,
@@ -22,6 +25,7 @@ from vision.domain.watches import (
     MOST_WATCHES,
     SILENT,
     Alert,
+    AlertKind,
     Fault,
     FaultCondition,
     SilenceSource,
@@ -30,22 +34,15 @@ from vision.domain.watches import (
     Watch,
     WatchPhoto,
 )
-from vision.record import statements
-from vision.record.queueing import queue_up
-from vision.record.session import Session
+from vision.record.audit_notes import note_alerts
+from vision.record.queueing import Session, queue_up
 from vision.record.tables import (
-    images,
     watch_alerts,
     watch_photos,
     watch_states,
     watches,
     webhook_lanes,
 )
-from servicekit.audit.record import append_entries
-from servicekit.clock import new_id
-from servicekit.errors import Code
-from servicekit.sql.resources import Form, Resource, ResourceErrors, Rows
-from servicekit.tasks.supervision import confined
 
 WATCHES = Resource(
     Rows(
@@ -77,9 +74,13 @@ def read_watch(
 
 
 def read_watches(connection: Connection, catalog_id: str) -> list[tuple[StoredWatch, RevisedState]]:
-    """Return the watches of a catalog by their ids, with what they know."""
-    found = WATCHES.page(connection, catalog_id)
-    return [(each, _state(connection, catalog_id, each.watch.watch_id)) for each in found]
+    """Return the watches of a catalog by their ids, with what they know, but those that this release
+    can't read."""
+    query, found = sa.select(watches).where(watches.c.catalog_id == catalog_id), []
+    for row in connection.execute(query.order_by(watches.c.watch_id)).all():
+        with confined("watches", catalog=catalog_id, watch=row.watch_id):
+            found.append((WATCHES.rows.of(row), _state(connection, catalog_id, row.watch_id)))
+    return found
 
 
 def read_snapshot_sources(connection: Connection) -> list[SnapshotSource]:
@@ -249,7 +250,7 @@ def drop_expired_photos(
 ) -> tuple[int, list[str]]:
     """Drop photos of watches whose term had ended by a time.
 
-    Return the number of entries, and the photos that the catalog has for no other purpose.
+    Return the number of entries, and the photos that no watch has any more.
     """
     Session(connection, catalog_id, now)
     c = watch_photos.c
@@ -259,10 +260,8 @@ def drop_expired_photos(
         mine = *_mine(watch_photos, catalog_id, watch_id), c.image_id == image_id
         connection.execute(sa.delete(watch_photos).where(*mine))
     dropped = sorted({image_id for image_id, _ in keys})
-    used = set[str]()
-    for table in (watch_photos, images):
-        mine = table.c.catalog_id == catalog_id, table.c.image_id.in_(dropped)
-        used |= set(connection.execute(sa.select(table.c.image_id).where(*mine)).scalars())
+    mine = c.catalog_id == catalog_id, c.image_id.in_(dropped)
+    used = set(connection.execute(sa.select(c.image_id).where(*mine)).scalars())
     return len(keys), [image_id for image_id in dropped if image_id not in used]
 
 
@@ -330,7 +329,7 @@ def _lacking(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
     """Return the alerts that the catalog lacks, each once."""
     c = watch_alerts.c
     found = session.look_up(
-        sa.select(c.watch_id, c.alert_id).where(statements.among(watch_alerts, "alert_id")),
+        sa.select(c.watch_id, c.alert_id).where(conditions.among(watch_alerts, "alert_id")),
         [alert.alert_id for alert in alerts],
     )
     known = {(row.watch_id, row.alert_id) for row in found}
@@ -361,7 +360,7 @@ def _with_known_photos(session: Session, alerts: Sequence[Alert]) -> list[Alert]
     """Return alerts without the photos that the catalog lacks."""
     c = watch_photos.c
     found = session.look_up(
-        sa.select(c.watch_id, c.image_id).where(statements.among(watch_photos, "image_id")),
+        sa.select(c.watch_id, c.image_id).where(conditions.among(watch_photos, "image_id")),
         {alert.image_id for alert in alerts if alert.image_id},
     )
     known = {(row.watch_id, row.image_id) for row in found}
@@ -390,22 +389,21 @@ def _of_watch(
 def _alerts(
     connection: Connection, condition: Iterable[sa.ColumnElement[bool]], order: Any, limit: int
 ) -> list[Alert]:
-    c = watch_alerts.c
-    rows = connection.execute(
-        sa.select(c.sequence, c.create_time, c.image_id, c.body)
-        .where(*condition)
-        .order_by(order)
-        .limit(limit)
+    query = sa.select(watch_alerts).where(*condition).order_by(order).limit(limit)
+    return [_alert(row) for row in connection.execute(query)]
+
+
+def _alert(row: sa.Row[Any]) -> Alert:
+    """Return the alert of a row; of one that this release can't read, what its columns have."""
+    try:
+        alert = loaded_alert(row.body)
+    except ValueError as error:
+        tell("alerts", error, catalog=row.catalog_id, watch=row.watch_id)
+        kind, time = AlertKind(row.kind), row.frame_time
+        alert = Alert(row.alert_id, row.watch_id, row.rule_id, kind, time, time, row.score)
+    return replace(
+        alert, sequence=row.sequence, create_micros=row.create_time, image_id=row.image_id
     )
-    return [
-        replace(
-            loaded_alert(row.body),
-            sequence=row.sequence,
-            create_micros=row.create_time,
-            image_id=row.image_id,
-        )
-        for row in rows
-    ]
 
 
 def _state(connection: Connection, catalog_id: str, watch_id: str) -> RevisedState:
@@ -440,24 +438,8 @@ def _put_alerts(session: Session, alerts: Sequence[Alert]) -> list[Alert]:
         for alert, sequence in zip(alerts, session.take(len(alerts)), strict=True)
     ]
     _insert_alerts(session, stored)
-    entries = [_audit_entry(session, alert) for alert in stored]
-    append_entries(session.connection, entries)
+    note_alerts(session, stored)
     return stored
-
-
-def _audit_entry(session: Session, alert: Alert) -> dict[str, Any]:
-    """Return an alert as an entry of the audit log; see AuditEntry in audit_service.proto."""
-    return {
-        "id": new_id(session.now),
-        "time": session.now,
-        "caller": f"watch:{alert.watch_id}",
-        "method": f"watch.alert/{alert.rule_id}:{alert.kind.value}",
-        "catalog_id": session.catalog_id,
-        "code": Code.OK.value,
-        "reason": "",
-        "request_id": alert.alert_id,
-        "left_out": 0,
-    }
 
 
 def _insert_alerts(session: Session, alerts: Sequence[Alert]) -> None:

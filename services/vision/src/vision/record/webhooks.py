@@ -7,11 +7,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from servicekit.sql import conditions
+from servicekit.sql.resources import Resource, ResourceErrors, Rows, put
+from servicekit.tasks.supervision import confined
 from vision.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
 from vision.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookState
-from vision.record import statements
-from vision.record.queueing import queue_up
-from vision.record.session import Session
+from vision.record.queueing import Session, queue_up
 from vision.record.tables import (
     watch_alerts,
     watches,
@@ -19,7 +20,6 @@ from vision.record.tables import (
     webhook_lanes,
     webhooks,
 )
-from servicekit.sql.resources import Resource, ResourceErrors, Rows, put
 
 WEBHOOKS = Resource(
     Rows(webhooks, Webhook),
@@ -63,7 +63,7 @@ def update_webhook(
     of = {"catalog_id": catalog_id, "webhook_id": changed.webhook_id}
     replaced = replace(before.webhook, uri=changed.uri, watch_ids=changed.watch_ids)
     _update(connection, catalog_id, replaced)
-    mine = statements.on(webhook_lanes, **of)
+    mine = conditions.on(webhook_lanes, **of)
     reset = {"attempts": 0, "next_attempt": 0, "failure": ""}
     if before.webhook.uri != changed.uri:
         connection.execute(sa.update(webhook_lanes).where(mine).values(reset))
@@ -87,8 +87,12 @@ def _state_of(connection: Connection, catalog_id: str, webhook_id: str) -> Webho
 
 
 def read_webhooks(connection: Connection, catalog_id: str) -> list[WebhookState]:
-    """Return the webhooks of a catalog by id, with the state of their deliveries."""
-    found = WEBHOOKS.page(connection, catalog_id)
+    """Return the webhooks of a catalog by id, with the state of their deliveries, but those that this
+    release can't read."""
+    query, found = sa.select(webhooks).where(webhooks.c.catalog_id == catalog_id), list[Webhook]()
+    for row in connection.execute(query.order_by(webhooks.c.webhook_id)).all():
+        with confined("webhooks", catalog=catalog_id, webhook=row.webhook_id):
+            found.append(WEBHOOKS.rows.of(row))
     failing, dead = _failing(connection, catalog_id), _dead(connection, catalog_id)
     return [
         WebhookState(
@@ -143,7 +147,7 @@ def rotate_webhook(
 
 def _update(connection: Connection, catalog_id: str, webhook: Webhook) -> None:
     """Write a webhook's attributes; the commit that it starts after stays."""
-    mine = statements.on(webhooks, catalog_id=catalog_id, webhook_id=webhook.webhook_id)
+    mine = conditions.on(webhooks, catalog_id=catalog_id, webhook_id=webhook.webhook_id)
     connection.execute(sa.update(webhooks).where(mine).values(WEBHOOKS.rows.row(webhook)))
 
 

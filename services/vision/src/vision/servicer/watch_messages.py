@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
+from servicekit.rpc.messages import MessageWriter, UnknownMember, message_of, micros_of, value_of
+from servicekit.status import to_status
+from sightline.vision.v1 import watch_pb2 as pb
+from sightline.vision.v1 import watch_service_pb2 as service_pb
 from vision.domain import watches as domain
 from vision.domain.errors import WatchInvalid
 from vision.domain.watch_state import WatchState
 from vision.domain.watches import Alert, StoredWatch, WatchRule
 from vision.watching.frames import FrameReport, FramesReport, SentFrame
-from servicekit.rpc.messages import MessageWriter, UnknownMember, message_of, micros_of, value_of
-from servicekit.status import to_status
-from sightline.vision.v1 import watch_pb2 as pb
-from sightline.vision.v1 import watch_service_pb2 as service_pb
 
 _snapshot_status = MessageWriter(
     {

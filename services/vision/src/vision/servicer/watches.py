@@ -4,14 +4,6 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from vision.domain.errors import ImageNotFound
-from vision.domain.watches import Alert
-from vision.ports.watching import FramePhotos
-from vision.record import Record
-from vision.servicer import watch_messages as messages
-from vision.watching.alerts import AlertFollower
-from vision.watching.frames import MOST_FRAMES, FrameChecks
-from vision.watching.watches import Watches
 from servicekit.rpc.requests import (
     Pages,
     RequestInvalid,
@@ -22,6 +14,14 @@ from servicekit.rpc.server import Context
 from sightline.common.v1 import product_pb2
 from sightline.vision.v1 import watch_pb2
 from sightline.vision.v1 import watch_service_pb2 as pb
+from vision.domain.errors import ImageNotFound
+from vision.domain.watches import Alert
+from vision.ports.watching import FramePhotos
+from vision.record import Record
+from vision.servicer import watch_messages as messages
+from vision.watching.alerts import AlertFollower
+from vision.watching.frames import MOST_FRAMES, FrameChecks
+from vision.watching.watches import Watches
 
 _ALERTS = Pages[Alert](50, 1_000, lambda alert: (alert.sequence,), (int,))
 MOST_DROPPED = 1_000_000

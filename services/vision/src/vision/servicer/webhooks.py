@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from vision.delivery.webhooks import Webhooks
-from vision.domain.webhooks import DEFAULT_OVERLAP_MICROS, DeadLetter, Webhook, WebhookState
-from vision.servicer.messages import message_of
+from servicekit.rpc.messages import message_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.vision.v1 import webhook_service_pb2 as pb
+from vision.delivery.webhooks import Webhooks
+from vision.domain.webhooks import DEFAULT_OVERLAP_MICROS, DeadLetter, Webhook, WebhookState
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 
+from servicekit.tasks.followed import FollowedValues
 from vision.domain.errors import ResumeTokenInvalid
 from vision.domain.watches import Alert
 from vision.record import Record
-from servicekit.tasks.followed import FollowedValues
 
 POLL_SECONDS = 0.5
 """Seconds between two reads of a catalog whose alerts are followed."""

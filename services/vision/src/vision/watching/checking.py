@@ -7,9 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from vision.domain.watch_state import Floats
+from sightline_rules.ids import derive_id
+from sightline_rules.photo_areas import PhotoArea
 from vision.domain.watch_state import (
     KNOWN_TIMES,
+    Floats,
     FrameFacts,
     RuleState,
     SeenObject,
@@ -29,14 +31,12 @@ from vision.domain.watches import (
     PresenceCondition,
     UnusualCondition,
     Watch,
-    PhotoArea,
     WatchRule,
     WatchTarget,
 )
 from vision.watching.hourly_baseline import SLOWLY, deviations, hour_of, learned, projected
 from vision.watching.hysteresis import Level, follow
 from vision.watching.periods import AlertTiming, advance
-from sightline_rules.ids import derive_id
 
 MARGIN: Final = 0.05
 """Hysteresis of a similarity: something that was seen is seen until it falls so far below."""

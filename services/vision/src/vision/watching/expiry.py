@@ -3,7 +3,7 @@
 from prometheus_client import Counter
 
 from vision.domain.watches import DAY
-from vision.ports.photos import PhotoFiles
+from vision.ports.watching import FramePhotos
 from vision.record import Record
 
 BATCH = 200
@@ -17,7 +17,7 @@ EXPIRED = Counter("sightline_watch_photos_expired_total", "Photos of watches tha
 
 
 async def expire(
-    catalog_id: str, alert_days: float, record: Record, files: PhotoFiles, now: float
+    catalog_id: str, alert_days: float, record: Record, files: FramePhotos, now: float
 ) -> None:
     """Delete a catalog's photos of watches whose term has ended, and alerts older than
     `alert_days`; 0: keep alerts. `now`: seconds since 1970 (UTC)."""

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from vision.domain.watches import PhotoArea
-from vision.ports.embedder import FaceFinder
-from vision.ports.photos import FaceBlur
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photo_metadata import has_one_picture
+from vision.ports.watching import FaceBlur, FaceFinder
 
 
 @dataclass(frozen=True, slots=True)

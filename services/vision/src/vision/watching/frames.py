@@ -9,6 +9,11 @@ from typing import Final
 
 from prometheus_client import Counter
 
+from servicekit.errors import ServiceError
+from servicekit.tasks.supervision import tell
+from servicekit.tasks.turns import Turns
+from servicekit.telemetry import get_logger
+from sightline_rules.photo_areas import PhotoArea
 from vision.domain.errors import (
     FrameTimeInvalid,
     ImageDamaged,
@@ -17,8 +22,7 @@ from vision.domain.errors import (
     WatchContended,
     WatchNotFound,
 )
-from vision.domain.watch_state import Floats
-from vision.domain.watch_state import WatchProgress, WatchState
+from vision.domain.watch_state import Floats, WatchProgress, WatchState
 from vision.domain.watches import (
     DAY,
     SECOND,
@@ -26,18 +30,13 @@ from vision.domain.watches import (
     Alert,
     StoredWatch,
     Watch,
-    PhotoArea,
     WatchPhoto,
     WatchTarget,
 )
-from vision.ports.watching import FrameEmbedder, FramePhotos
+from vision.ports.watching import CatalogProducts, FrameEmbedder, FramePhotos
 from vision.record import Record
 from vision.watching.checking import MeasuredFrame, Reading, References, check_frame, is_dark
 from vision.watching.faces import BlurredFrames
-from servicekit.errors import ServiceError
-from servicekit.tasks.supervision import tell
-from servicekit.tasks.turns import Turns
-from servicekit.telemetry import get_logger
 
 WATCHING: Final = "watching"
 """Name for servicekit.tasks.supervision."""
@@ -129,6 +128,7 @@ class FrameChecks:
     record: Record
     photos: FramePhotos
     embedder: FrameEmbedder
+    products: CatalogProducts
     private: BlurredFrames
     clock: Callable[[], int]
     """Microseconds since 1970 (UTC)."""
@@ -150,7 +150,8 @@ class FrameChecks:
         `note`: adds to the state that is stored with them. `dropped`: frames before them that their
         sender dropped.
 
-        Raises WatchNotFound, WatchContended, EmbedderUnavailable, PhotosUnavailable.
+        Raises WatchNotFound, WatchContended, EmbedderUnavailable, RetrieverUnavailable,
+        PhotosUnavailable.
         """
 
         def noted(state: WatchState) -> WatchState:
@@ -335,9 +336,9 @@ class _Measurements:
         targets = {rule.target for rule in watch.rules if rule.target is not None}
         if not targets:
             return {}, ""
-        snapshot = await self.checks.record.generation_snapshot(self.catalog_id, SPACE)
-        version = "" if snapshot is None else snapshot.generation.space_version
-        found = dict[WatchTarget, Sequence[Floats]]()
+        named = sorted({target.product_id for target in targets if not target.image_id})
+        indexed = await self.checks.products.references(self.catalog_id, named)
+        version, found = indexed.version, dict[WatchTarget, Sequence[Floats]]()
         for target in sorted(targets, key=repr):
             if target.image_id:
                 try:
@@ -345,10 +346,8 @@ class _Measurements:
                 except (ImageNotFound, ImageDamaged, ImageRejected) as error:
                     # The rules that look for it can't tell; the others can.
                     tell(WATCHING, error, catalog=self.catalog_id, image=target.image_id)
-            elif snapshot is not None:
-                found[target] = await self.checks.record.product_vectors(
-                    snapshot.generation, target.product_id
-                )
+            elif indexed.version:
+                found[target] = indexed.vectors.get(target.product_id, ())
         return found, version
 
     async def _of_photo(self, image_id: str, version: str) -> tuple[str, Sequence[Floats]]:

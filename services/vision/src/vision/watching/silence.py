@@ -4,13 +4,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
+from servicekit.clock import Clock
+from servicekit.tasks.supervision import confined, pause, supervised
 from vision.domain.watch_state import WatchProgress
 from vision.domain.watches import SECOND, SilenceSource
 from vision.record import Record
 from vision.watching.checking import check_silence
 from vision.watching.frames import ALERTS
-from servicekit.clock import Clock
-from servicekit.tasks.supervision import confined, pause, supervised
 
 LOOK_SECONDS, LATEST_SECONDS = 1.0, 60.0
 """Least and most seconds between two looks for watches that are due. They follow the commits, if

@@ -16,17 +16,17 @@ from typing import Final
 
 from prometheus_client import Counter
 
+from servicekit.errors import Internal, ServiceError
+from servicekit.outbound.fetch import FetchedFile
+from servicekit.tasks.loops import Loop
+from servicekit.tasks.supervision import Backoff, LoopEnded, supervised
+from servicekit.telemetry import get_logger
 from vision.domain.errors import SnapshotUnchanged, WatchNotFound
 from vision.domain.watch_state import SnapshotState, WatchProgress, WatchState
 from vision.domain.watches import SECOND, SnapshotSource
 from vision.ports.watching import FetchSnapshot
 from vision.record import Record
 from vision.watching.frames import ATTEMPTS, FrameChecks, FrameOutcome, SentFrame
-from servicekit.errors import Internal, ServiceError
-from servicekit.outbound.fetch import FetchedFile
-from servicekit.tasks.loops import Loop
-from servicekit.tasks.supervision import Backoff, LoopEnded, supervised
-from servicekit.telemetry import get_logger
 
 LEAST_SECONDS: Final = 1.0
 """Seconds between two looks for watches with addresses, and between two fetches of one, at

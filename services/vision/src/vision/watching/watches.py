@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from servicekit.outbound.fetch import UriForbidden
+from sightline_rules.photos import image_id
 from vision.domain.errors import (
     ImageRejected,
     ImageTakenDown,
@@ -19,11 +21,10 @@ from vision.domain.watches import (
     WatchPhoto,
     check,
 )
-from vision.ports.photos import Photos
+from vision.ports.watching import CatalogProducts, FramePhotos
 from vision.record import Record
 from vision.watching.checking import ended, without_ended
 from vision.watching.faces import BlurredFrames
-from servicekit.outbound.fetch import UriForbidden
 
 ATTEMPTS = 5
 """Attempts to replace a watch while frames are checked."""
@@ -34,7 +35,8 @@ class Watches:
     """The watches of catalogs."""
 
     record: Record
-    photos: Photos
+    photos: FramePhotos
+    products: CatalogProducts
     private: BlurredFrames
     clock: Callable[[], int]
     """Microseconds since 1970 (UTC)."""
@@ -45,7 +47,8 @@ class Watches:
         """Create a watch; an equal one is returned.
 
         Raises WatchInvalid, WatchExists, WatchesFull, ProductNotFound, ImageRejected,
-        ImageTakenDown, UriForbidden; with a photo, also EmbedderUnavailable.
+        ImageTakenDown, UriForbidden, RetrieverUnavailable; with a photo, also
+        EmbedderUnavailable.
         """
         check(draft)
         self._check_snapshot(draft.watch)
@@ -111,8 +114,8 @@ class Watches:
             for place, rule in reversed(list(enumerate(watch.rules[:MOST_RULES])))
             if rule.target is not None and rule.target.product_id
         }
-        found = await self.record.get(catalog_id, list(paths)) if paths else {}
-        missing = [path for product_id, path in paths.items() if product_id not in found]
+        lacking = await self.products.missing(catalog_id, list(paths)) if paths else ()
+        missing = [path for product_id, path in paths.items() if product_id in lacking]
         if missing:
             raise ProductNotFound(*sorted(missing))
 
@@ -130,11 +133,12 @@ class Watches:
                 received = await self.photos.as_stored(catalog_id, data)
                 kept = await self.private.without_faces(catalog_id, received)
                 info = await self.photos.inspect(catalog_id, kept)
+                names = [image_id(data), info.image_id]
+                if await self.products.taken_down(catalog_id, names):
+                    raise ImageTakenDown(path)
                 await self.photos.put(catalog_id, info.image_id, kept)
             except ImageRejected as error:
                 raise ImageRejected(error.reason, error.message, path) from error
-            except ImageTakenDown as error:
-                raise ImageTakenDown(path) from error
             photos[rule_id] = WatchPhoto(info.image_id, info.media_type, info.width, info.height)
         watch = draft.with_images({rule_id: each.image_id for rule_id, each in photos.items()})
         return watch, list(photos.values())

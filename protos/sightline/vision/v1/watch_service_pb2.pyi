@@ -8,7 +8,7 @@ import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
 import google.protobuf.message
-import sightline.retriever.v1.watch_pb2
+import sightline.vision.v1.watch_pb2
 import sys
 import typing
 
@@ -33,7 +33,7 @@ class CreateWatchRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
-    def watch(self) -> sightline.retriever.v1.watch_pb2.Watch:
+    def watch(self) -> sightline.vision.v1.watch_pb2.Watch:
         """The watch. Required."""
 
     def __init__(
@@ -41,7 +41,7 @@ class CreateWatchRequest(google.protobuf.message.Message):
         *,
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
-        watch: sightline.retriever.v1.watch_pb2.Watch | None = ...,
+        watch: sightline.vision.v1.watch_pb2.Watch | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["watch", b"watch"]) -> builtins.bool: ...
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "watch", b"watch"]) -> None: ...
@@ -62,7 +62,7 @@ class UpdateWatchRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     @property
-    def watch(self) -> sightline.retriever.v1.watch_pb2.Watch:
+    def watch(self) -> sightline.vision.v1.watch_pb2.Watch:
         """The watch, as it shall be. Required."""
 
     def __init__(
@@ -70,7 +70,7 @@ class UpdateWatchRequest(google.protobuf.message.Message):
         *,
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
-        watch: sightline.retriever.v1.watch_pb2.Watch | None = ...,
+        watch: sightline.vision.v1.watch_pb2.Watch | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["watch", b"watch"]) -> builtins.bool: ...
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "request_id", b"request_id", "watch", b"watch"]) -> None: ...
@@ -133,13 +133,13 @@ class ListWatchesResponse(google.protobuf.message.Message):
 
     WATCHES_FIELD_NUMBER: builtins.int
     @property
-    def watches(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.Watch]:
+    def watches(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.vision.v1.watch_pb2.Watch]:
         """The watches, by id."""
 
     def __init__(
         self,
         *,
-        watches: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.Watch] | None = ...,
+        watches: collections.abc.Iterable[sightline.vision.v1.watch_pb2.Watch] | None = ...,
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["watches", b"watches"]) -> None: ...
 
@@ -211,7 +211,7 @@ class SendFramesRequest(google.protobuf.message.Message):
     counted in WatchCounts.dropped. Default: 0.
     """
     @property
-    def frames(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.WatchFrame]:
+    def frames(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.vision.v1.watch_pb2.WatchFrame]:
         """Frames of its camera in the order of their times, 1 to 8, at most 32 MiB in total."""
 
     def __init__(
@@ -220,7 +220,7 @@ class SendFramesRequest(google.protobuf.message.Message):
         catalog_id: builtins.str = ...,
         request_id: builtins.str = ...,
         watch_id: builtins.str = ...,
-        frames: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.WatchFrame] | None = ...,
+        frames: collections.abc.Iterable[sightline.vision.v1.watch_pb2.WatchFrame] | None = ...,
         dropped_count: builtins.int = ...,
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "dropped_count", b"dropped_count", "frames", b"frames", "request_id", b"request_id", "watch_id", b"watch_id"]) -> None: ...
@@ -247,18 +247,18 @@ class SendFramesResponse(google.protobuf.message.Message):
     tenth of the work of a picture.
     """
     @property
-    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.FrameResult]:
+    def results(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.vision.v1.watch_pb2.FrameResult]:
         """One result for each frame, in the same order."""
 
     @property
-    def alerts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.Alert]:
+    def alerts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.vision.v1.watch_pb2.Alert]:
         """Alerts that these frames caused, in order."""
 
     def __init__(
         self,
         *,
-        results: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.FrameResult] | None = ...,
-        alerts: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.Alert] | None = ...,
+        results: collections.abc.Iterable[sightline.vision.v1.watch_pb2.FrameResult] | None = ...,
+        alerts: collections.abc.Iterable[sightline.vision.v1.watch_pb2.Alert] | None = ...,
         embedded_count: builtins.int = ...,
         detected_count: builtins.int = ...,
         detected_view_count: builtins.int = ...,
@@ -312,13 +312,13 @@ class ListAlertsResponse(google.protobuf.message.Message):
     next_page_token: builtins.str
     """Token of the next page. Empty on the last page."""
     @property
-    def alerts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.retriever.v1.watch_pb2.Alert]:
+    def alerts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[sightline.vision.v1.watch_pb2.Alert]:
         """The alerts, newest first."""
 
     def __init__(
         self,
         *,
-        alerts: collections.abc.Iterable[sightline.retriever.v1.watch_pb2.Alert] | None = ...,
+        alerts: collections.abc.Iterable[sightline.vision.v1.watch_pb2.Alert] | None = ...,
         next_page_token: builtins.str = ...,
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["alerts", b"alerts", "next_page_token", b"next_page_token"]) -> None: ...
@@ -368,13 +368,13 @@ class WatchAlertsResponse(google.protobuf.message.Message):
     resume_token: builtins.str
     """Token of this place in the stream. It does not expire."""
     @property
-    def alert(self) -> sightline.retriever.v1.watch_pb2.Alert:
+    def alert(self) -> sightline.vision.v1.watch_pb2.Alert:
         """The alert. Unset in the first response, which is sent at once."""
 
     def __init__(
         self,
         *,
-        alert: sightline.retriever.v1.watch_pb2.Alert | None = ...,
+        alert: sightline.vision.v1.watch_pb2.Alert | None = ...,
         resume_token: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["alert", b"alert"]) -> builtins.bool: ...

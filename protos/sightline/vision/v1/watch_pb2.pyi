@@ -57,7 +57,7 @@ class Watch(google.protobuf.message.Message):
     """Version of the watch. In an update: the required version; empty: any."""
     snapshot_uri: builtins.str
     """Address of the camera's current picture, http or https, up to 2,048 characters. The service fetches it again and again
-    and checks it as a sent frame. Its host must be allowed by RETRIEVER_FETCH_HOSTS. Callers who may read watches can read
+    and checks it as a sent frame. Its host must be allowed by VISION_FETCH_HOSTS. Callers who may read watches can read
     it: name no secret in it. Default: empty; frames are sent.
     """
     snapshot_seconds: builtins.int
