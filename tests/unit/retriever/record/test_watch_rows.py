@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from retriever.domain.errors import EtagMismatch, WatchesFull, WatchExists, WatchNotFound
 from retriever.domain.watch_state import WatchProgress, WatchState
@@ -20,6 +21,7 @@ from retriever.domain.watches import (
     WatchRule,
 )
 from retriever.record import Record
+from retriever.record.tables import watch_alerts, watches
 from servicekit.audit.record import NO_HASH, AuditRecord, entry_hash
 from servicekit.sql.database import Database
 from tests.stores import each_engine
@@ -158,3 +160,30 @@ async def test_old_alerts_are_dropped(record: Record, clock: Clock) -> None:
     await checked(record, stored, 1, alert("2"))
     assert await record.drop_old_alerts("default", clock.now, 9) == 1
     assert [each.alert_id for each in await record.alerts("default", "", 2**62, 9)] == ["2"]
+
+
+async def test_a_watch_that_cannot_be_read_hides_no_other(record: Record, db: Database) -> None:
+    kept = [
+        await record.create_watch("default", replace(SHELF, watch_id=name), [])
+        for name in ("a", "b", "c")
+    ]
+    damaged = sa.update(watches).where(watches.c.watch_id == "b").values(body="{")
+    await db.write(lambda connection: connection.execute(damaged))
+    assert [each for each, _ in await record.watches("default")] == [kept[0], kept[2]]
+
+
+async def test_alerts_that_cannot_be_read_hide_no_others(record: Record, db: Database) -> None:
+    stored = await record.create_watch("default", SHELF, [])
+    for known, name in enumerate("abcdef"):
+        assert await checked(record, stored, known, alert(name))
+    c = watch_alerts.c
+    damaged = sa.update(watch_alerts).where(c.alert_id.in_(list("bcd"))).values(body="{")
+    await db.write(lambda connection: connection.execute(damaged))
+    for limit in (1, 2, 3):
+        found, after = "", 0
+        while some := await record.alerts_after("default", "", after, limit):
+            assert len(some) <= limit
+            found, after = found + "".join(each.alert_id for each in some), some[-1].sequence
+        assert found == "aef"
+        newest = await record.alerts("default", "", 2**60, limit)
+        assert "".join(each.alert_id for each in newest) == "fea"[:limit]

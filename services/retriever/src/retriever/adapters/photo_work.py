@@ -3,7 +3,7 @@ servicekit/decoding/process.py."""
 
 import io
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from PIL import Image
@@ -19,9 +19,10 @@ from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError
 
 _ORDER: Final = struct.Struct("!QQ")
 _FACE: Final = struct.Struct("!4d")
-"""An order with faces behind it asks to blur them."""
-_PART: Final = b"pp"
-"""Behind an order, and before a box and faces: this part of the photo is asked for."""
+_BLUR: Final = b"b"
+"""Behind an order, and before faces: the file with these faces blurred is asked for."""
+_PART: Final = b"p"
+"""Behind an order, and before a box and faces: the file of this part of the photo is asked for."""
 _FRAME: Final = b"f"
 """Behind an order, and before boxes: the facts of a frame and parts of it are asked for."""
 WANTED: Final = ExpectedOutput(struct.Struct("!IIQ"))
@@ -32,23 +33,27 @@ _SIZE: Final = struct.Struct("!Q")
 prepare = photos.prepare
 
 
-def order(limits: PhotoLimits, faces: Sequence[FaceBox] = (), box: WatchBox | None = None) -> bytes:
-    """Return the encoded order for `answer`."""
-    head = _ORDER.pack(limits.max_bytes, limits.max_pixels)
-    if box is not None:
-        head += _PART + _FACE.pack(box.left, box.top, box.right, box.bottom)
-    return head + b"".join(_FACE.pack(f.left, f.top, f.right, f.bottom) for f in faces)
+def order(limits: PhotoLimits) -> bytes:
+    """Return the encoded order to inspect a photo."""
+    return _ORDER.pack(limits.max_bytes, limits.max_pixels)
+
+
+def blur_order(limits: PhotoLimits, faces: Sequence[FaceBox], box: WatchBox | None = None) -> bytes:
+    """Return the encoded order for the first picture of a photo, or a part of it, with its faces
+    blurred."""
+    if box is None:
+        return order(limits) + _BLUR + _packed(faces)
+    return order(limits) + _PART + _packed([box, *faces])
 
 
 def frame_order(limits: PhotoLimits, boxes: Sequence[WatchBox]) -> bytes:
     """Return the encoded order for the facts of a frame and parts of it (frame_facts.py)."""
-    head = _ORDER.pack(limits.max_bytes, limits.max_pixels) + _FRAME
-    return head + b"".join(_FACE.pack(b.left, b.top, b.right, b.bottom) for b in boxes)
+    return order(limits) + _FRAME + _packed(boxes)
 
 
 def file_wanted(limits: PhotoLimits) -> ExpectedOutput:
-    """Return the expected form of the answer to an order with faces or a part: the size of the
-    file, and the file followed by zeros."""
+    """Return the expected form of the answer to `blur_order`: the size of the file, and the file
+    followed by zeros."""
     return ExpectedOutput(_SIZE, (limits.max_bytes,))
 
 
@@ -58,14 +63,13 @@ def answer(asked: bytes, photo: bytes, memory: int) -> Made:
     max_bytes, max_pixels = _ORDER.unpack_from(asked)
     limits = PhotoLimits(max_bytes, max_pixels, memory)
     rest = asked[_ORDER.size :]
-    mark = rest[: len(rest) % _FACE.size]
-    boxes = list(_FACE.iter_unpack(rest[len(mark) :]))
-    part = WatchBox(*boxes.pop(0)) if mark == _PART else None
-    faces = [FaceBox(*sides) for sides in boxes]
+    mark, boxes = rest[:1], list(_FACE.iter_unpack(rest[1:]))
     try:
         if mark == _FRAME:
             return frame_facts.measured(photo, limits, [WatchBox(*sides) for sides in boxes])
-        if faces or part is not None:
+        if mark:
+            part = WatchBox(*boxes.pop(0)) if mark == _PART else None
+            faces = [FaceBox(*sides) for sides in boxes]
             file = blurring.blurred(photo, limits, faces, part)
             return Made(_SIZE.pack(len(file)), memoryview(file.ljust(limits.max_bytes, b"\0")))
         info = photos.inspect(photo, limits)
@@ -123,3 +127,7 @@ def _bmp(size: tuple[int, int], pixels: bytes) -> bytes:
     file = io.BytesIO()
     Image.frombytes("RGB", size, pixels).save(file, "BMP")
     return file.getvalue()
+
+
+def _packed(boxes: Iterable[FaceBox | WatchBox]) -> bytes:
+    return b"".join(_FACE.pack(each.left, each.top, each.right, each.bottom) for each in boxes)

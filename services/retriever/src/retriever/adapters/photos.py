@@ -119,7 +119,7 @@ class PhotoStore:
         self, catalog_id: str, data: bytes, faces: Sequence[FaceBox], box: WatchBox | None = None
     ) -> bytes:
         with _decoding():
-            order = photo_work.order(self._limits, faces, box)
+            order = photo_work.blur_order(self._limits, faces, box)
             wanted = photo_work.file_wanted(self._limits)
             facts, file = await self._decoders.run(order, data, wanted, Turn(Party.of(catalog_id)))
             return photo_work.file_of(facts, file)

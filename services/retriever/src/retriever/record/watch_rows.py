@@ -1,6 +1,6 @@
 """Watches, their states, alerts and photos in the record."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -77,9 +77,15 @@ def read_watch(
 
 
 def read_watches(connection: Connection, catalog_id: str) -> list[tuple[StoredWatch, RevisedState]]:
-    """Return the watches of a catalog by their ids, with what they know."""
-    found = WATCHES.page(connection, catalog_id)
-    return [(each, _state(connection, catalog_id, each.watch.watch_id)) for each in found]
+    """Return the watches of a catalog by their ids, with what they know. Those that this release
+    can't read are told and left out."""
+    c, found = watches.c, list[tuple[StoredWatch, RevisedState]]()
+    mine = sa.select(watches).where(c.catalog_id == catalog_id).order_by(c.watch_id)
+    for row in connection.execute(mine).all():
+        with confined("watches", catalog=catalog_id, watch=row.watch_id):
+            state = _state(connection, catalog_id, row.watch_id)
+            found.append((WATCHES.rows.of(row), state))
+    return found
 
 
 def read_snapshot_sources(connection: Connection) -> list[SnapshotSource]:
@@ -212,21 +218,44 @@ def delete_watch(connection: Connection, now: int, catalog_id: str, watch_id: st
 def read_alerts(
     connection: Connection, catalog_id: str, watch_id: str, before: int, limit: int
 ) -> list[Alert]:
-    """Return alerts before a sequence number, newest first. `watch_id`: empty: of all watches."""
+    """Return alerts before a sequence number, newest first. `watch_id`: empty: of all watches.
+    Those that this release can't read are told and left out."""
     c = watch_alerts.c
-    return _alerts(
-        connection, _of_watch(catalog_id, watch_id, c.sequence < before), c.sequence.desc(), limit
-    )
+
+    def rows(place: int) -> Sequence[sa.Row[Any]]:
+        mine = _of_watch(catalog_id, watch_id, c.sequence < place)
+        return _alert_rows(connection, mine, c.sequence.desc(), limit)
+
+    return _readable_alerts(rows, before, limit, catalog_id)
 
 
 def read_alerts_after(
     connection: Connection, catalog_id: str, watch_id: str, after: int, limit: int
 ) -> list[Alert]:
-    """Return alerts after a sequence number, oldest first. `watch_id`: empty: of all watches."""
+    """Return alerts after a sequence number, oldest first. `watch_id`: empty: of all watches.
+    Those that this release can't read are told and left out."""
+
+    def rows(place: int) -> Sequence[sa.Row[Any]]:
+        return _rows_after(connection, catalog_id, watch_id, place, limit)
+
+    return _readable_alerts(rows, after, limit, catalog_id)
+
+
+def read_alert_after(
+    connection: Connection, catalog_id: str, watch_id: str, after: int
+) -> Alert | None:
+    """Return the first alert of a watch after a sequence number; None: there is none. Raises
+    ValueError if this release can't read it."""
+    rows = _rows_after(connection, catalog_id, watch_id, after, 1)
+    return _alert(rows[0]) if rows else None
+
+
+def _rows_after(
+    connection: Connection, catalog_id: str, watch_id: str, after: int, limit: int
+) -> Sequence[sa.Row[Any]]:
     c = watch_alerts.c
-    return _alerts(
-        connection, _of_watch(catalog_id, watch_id, c.sequence > after), c.sequence, limit
-    )
+    mine = _of_watch(catalog_id, watch_id, c.sequence > after)
+    return _alert_rows(connection, mine, c.sequence, limit)
 
 
 def read_newest_alert(connection: Connection, catalog_id: str) -> int:
@@ -387,25 +416,38 @@ def _of_watch(
     return [*mine, c.watch_id == watch_id] if watch_id else mine
 
 
-def _alerts(
+def _alert_rows(
     connection: Connection, condition: Iterable[sa.ColumnElement[bool]], order: Any, limit: int
+) -> Sequence[sa.Row[Any]]:
+    query = sa.select(watch_alerts).where(*condition).order_by(order)
+    return connection.execute(query.limit(limit)).all()
+
+
+def _readable_alerts(
+    rows: Callable[[int], Sequence[sa.Row[Any]]], place: int, limit: int, catalog_id: str
 ) -> list[Alert]:
-    c = watch_alerts.c
-    rows = connection.execute(
-        sa.select(c.sequence, c.create_time, c.image_id, c.body)
-        .where(*condition)
-        .order_by(order)
-        .limit(limit)
+    """Return the alerts of rows, as many as `limit` if there are, but those that can't be read.
+    `rows`: returns up to `limit` rows beyond a place."""
+    found = list[Alert]()
+    while len(found) < limit:
+        some = rows(place)
+        for row in some:
+            place = row.sequence
+            with confined("watches", catalog=catalog_id, watch=row.watch_id):
+                found.append(_alert(row))
+        if len(some) < limit:
+            break
+    return found[:limit]
+
+
+def _alert(row: sa.Row[Any]) -> Alert:
+    """Return the alert of a row. Raises ValueError."""
+    return replace(
+        loaded_alert(row.body),
+        sequence=row.sequence,
+        create_micros=row.create_time,
+        image_id=row.image_id,
     )
-    return [
-        replace(
-            loaded_alert(row.body),
-            sequence=row.sequence,
-            create_micros=row.create_time,
-            image_id=row.image_id,
-        )
-        for row in rows
-    ]
 
 
 def _state(connection: Connection, catalog_id: str, watch_id: str) -> RevisedState:
