@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from servicekit.sql.database import Database
-from tests.stores import SQLITE, NewStore, Stores
 from tests.fakes.clock import Clock
+from tests.stores import SQLITE, NewStore, Stores
 from vision.record import Record
 
 MIGRATIONS = "vision.record.migrations"

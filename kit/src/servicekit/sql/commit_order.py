@@ -25,8 +25,9 @@ def _head(sequences: sa.Table) -> sa.Select[Any]:
 @cache
 def _advance(sequences: sa.Table) -> sa.Update:
     mine = sequences.c.catalog_id == sa.bindparam("of_catalog")
-    values = {"seq": sa.bindparam("seq"), "time": sa.bindparam("time")}
-    return sa.update(sequences).where(mine).values(**values)
+    return (
+        sa.update(sequences).where(mine).values(seq=sa.bindparam("seq"), time=sa.bindparam("time"))
+    )
 
 
 def queue_up(connection: Connection, sequences: sa.Table, catalog_id: str) -> int:

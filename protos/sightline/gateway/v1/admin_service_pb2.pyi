@@ -12,6 +12,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import sightline.common.v1.answer_pb2
+import sightline.common.v1.event_pb2
 import sightline.retriever.v1.catalog_registry_service_pb2
 import sys
 import typing
@@ -157,6 +158,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     FAILED_TEXTS_FIELD_NUMBER: builtins.int
     ADVICE_FIELD_NUMBER: builtins.int
     SCENE_PROBLEMS_FIELD_NUMBER: builtins.int
+    QUOTAS_FIELD_NUMBER: builtins.int
     embedder_space_version: builtins.str
     """Default version of the visual space in the embedder. It differs from `visual_space` after a roll-out until the
     embedder lists the new model first, and while a new default waits for its roll-out.
@@ -215,6 +217,12 @@ class GetStatusResponse(google.protobuf.message.Message):
         use. Empty if none.
         """
 
+    @property
+    def quotas(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CallerQuota]:
+        """Quotas of the caller in this catalog, in the gateway's process that answers; other callers have as large ones. Empty:
+        there are none.
+        """
+
     def __init__(
         self,
         *,
@@ -235,11 +243,42 @@ class GetStatusResponse(google.protobuf.message.Message):
         failed_texts: builtins.int = ...,
         advice: collections.abc.Iterable[builtins.str] | None = ...,
         scene_problems: collections.abc.Iterable[Global___SceneProblem] | None = ...,
+        quotas: collections.abc.Iterable[Global___CallerQuota] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "visual_space", b"visual_space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["advice", b"advice", "components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "failed_texts", b"failed_texts", "freshness", b"freshness", "indexed_images", b"indexed_images", "indexed_texts", b"indexed_texts", "model_version", b"model_version", "pending_images", b"pending_images", "pending_texts", b"pending_texts", "products", b"products", "recall", b"recall", "scene_problems", b"scene_problems", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["advice", b"advice", "components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "failed_texts", b"failed_texts", "freshness", b"freshness", "indexed_images", b"indexed_images", "indexed_texts", b"indexed_texts", "model_version", b"model_version", "pending_images", b"pending_images", "pending_texts", b"pending_texts", "products", b"products", "quotas", b"quotas", "recall", b"recall", "scene_problems", b"scene_problems", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
 
 Global___GetStatusResponse: typing_extensions.TypeAlias = GetStatusResponse
+
+@typing.final
+class CallerQuota(google.protobuf.message.Message):
+    """A quota of a caller in a catalog."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    RATE_FIELD_NUMBER: builtins.int
+    MOST_FIELD_NUMBER: builtins.int
+    AVAILABLE_FIELD_NUMBER: builtins.int
+    kind: builtins.str
+    """What it limits: "calls", "writes", "decode_seconds", "processor_seconds" or "visitors"."""
+    rate: builtins.float
+    """Amount a second, with the catalog's share."""
+    most: builtins.float
+    """Amount that may be used at once after a pause."""
+    available: builtins.float
+    """Amount that may be used now. Negative: more was used."""
+    def __init__(
+        self,
+        *,
+        kind: builtins.str = ...,
+        rate: builtins.float = ...,
+        most: builtins.float = ...,
+        available: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["available", b"available", "kind", b"kind", "most", b"most", "rate", b"rate"]) -> None: ...
+
+Global___CallerQuota: typing_extensions.TypeAlias = CallerQuota
 
 @typing.final
 class EmbedderSpace(google.protobuf.message.Message):
@@ -512,7 +551,7 @@ class SceneText(google.protobuf.message.Message):
     number: builtins.int
     """Number of the version, from 1. 0: the draft."""
     toml: builtins.str
-    """The file (TOML). Empty in lists, but for newest versions if they were asked for."""
+    """The file (TOML); of synonyms a rule a line. Empty in lists, but for newest versions if they were asked for."""
     version: builtins.str
     """Hash of the text, as in Versions."""
     author: builtins.str
@@ -631,9 +670,9 @@ class WriteSceneDraftRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     scene: builtins.str
-    """Name of the scene: 1 to 64 of a-z, 0-9, _ and -, starting with a letter or digit. Required."""
+    """Name of the scene: 1 to 64 of a-z, 0-9, _ and -, starting with a letter or digit; or "_synonyms". Required."""
     toml: builtins.str
-    """The file (TOML), at most 64 KiB. Required."""
+    """The file (TOML), at most 64 KiB. Required. Of synonyms: a rule a line, at most 5 MiB; empty: none."""
     comment: builtins.str
     """Comment for others, up to 500 characters."""
     etag: builtins.str
@@ -704,6 +743,36 @@ class PublishSceneRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "comment", b"comment", "etag", b"etag", "in_advance", b"in_advance", "number", b"number", "publish_time", b"publish_time", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
 
 Global___PublishSceneRequest: typing_extensions.TypeAlias = PublishSceneRequest
+
+@typing.final
+class CancelPlannedSceneRequest(google.protobuf.message.Message):
+    """Request to cancel what is planned of a scene."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    scene: builtins.str
+    """Name of the scene. Required."""
+    etag: builtins.str
+    """Required version of the document. Default: any."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        scene: builtins.str = ...,
+        etag: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "etag", b"etag", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
+
+Global___CancelPlannedSceneRequest: typing_extensions.TypeAlias = CancelPlannedSceneRequest
 
 @typing.final
 class DeleteSceneDocumentRequest(google.protobuf.message.Message):
@@ -874,6 +943,7 @@ class DiffSceneRequest(google.protobuf.message.Message):
     PLACE_COUNT_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     CURRENT_MODEL_VERSION_FIELD_NUMBER: builtins.int
+    SHOPPER_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -899,6 +969,12 @@ class DiffSceneRequest(google.protobuf.message.Message):
     def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Earliest time at which the answers were served (UTC). If unset, no lower bound."""
 
+    @property
+    def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
+        """Shopper whom the scene and the changed one answer, to a request of nothing else, in place of recent requests and
+        recorded answers. Requires the role `read`; otherwise ROLE_MISSING. If unset, recent requests are compared.
+        """
+
     def __init__(
         self,
         *,
@@ -911,9 +987,10 @@ class DiffSceneRequest(google.protobuf.message.Message):
         place_count: builtins.int = ...,
         model_version: builtins.str = ...,
         current_model_version: builtins.str = ...,
+        shopper: sightline.common.v1.event_pb2.Shopper | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["from_time", b"from_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "catalog_id", b"catalog_id", "current_model_version", b"current_model_version", "from_time", b"from_time", "model_version", b"model_version", "place_count", b"place_count", "request_id", b"request_id", "scene", b"scene", "toml", b"toml"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["from_time", b"from_time", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "catalog_id", b"catalog_id", "current_model_version", b"current_model_version", "from_time", b"from_time", "model_version", b"model_version", "place_count", b"place_count", "request_id", b"request_id", "scene", b"scene", "shopper", b"shopper", "toml", b"toml"]) -> None: ...
 
 Global___DiffSceneRequest: typing_extensions.TypeAlias = DiffSceneRequest
 

@@ -342,8 +342,8 @@ class WatchAlertsRequest(google.protobuf.message.Message):
     watch_id: builtins.str
     """Watch. Default: all."""
     resume_token: builtins.str
-    """`resume_token` of the last response that the caller handled: alerts after it follow, none is left out that is still
-    stored. Default: alerts from now on.
+    """`resume_token` of the last response that the caller handled: alerts after it follow, none is left out that is stored and
+    can be read. Default: alerts from now on.
     """
     def __init__(
         self,

@@ -4,7 +4,6 @@ The only module that reads the environment; variables start with RETRIEVER_.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 

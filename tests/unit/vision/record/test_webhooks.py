@@ -8,14 +8,14 @@ import pytest
 import sqlalchemy as sa
 
 from servicekit.sql.database import Database
+from tests.fakes.clock import Clock
 from tests.fakes.watch_alerts import made_alert, raise_alert
 from tests.stores import each_engine
-from tests.fakes.clock import Clock
 from vision.domain.deliveries import DeliveryStep, Lane, LaneState
 from vision.domain.errors import WebhookExists, WebhookNotFound, WebhooksFull
 from vision.domain.webhooks import MOST_WEBHOOKS, Webhook, WebhookSecret
 from vision.record import Record
-from vision.record.tables import webhook_dead_letters, webhook_lanes, webhooks
+from vision.record.tables import watch_alerts, webhook_dead_letters, webhook_lanes, webhooks
 
 pytestmark = each_engine
 
@@ -369,3 +369,28 @@ async def test_replays_of_a_watch_that_a_webhook_no_longer_has_wait(
     assert await due(record) == []  # or its worker looks ten times a second
     await record.update_webhook("default", HOOK)
     assert await due(record) == [lane("shelf", replayed=True)]
+
+
+async def test_a_webhook_that_cannot_be_read_hides_no_other(record: Record, db: Database) -> None:
+    for name in ("a", "b", "c"):
+        await record.create_webhook("default", replace(HOOK, webhook_id=name))
+    damaged = sa.update(webhooks).where(webhooks.c.webhook_id == "b").values(secrets="{")
+    await db.write(lambda connection: connection.execute(damaged))
+    found = await record.webhook_states("default")
+    assert [each.webhook.webhook_id for each in found] == ["a", "c"]
+    changed = await record.update_webhook(
+        "default", replace(HOOK, webhook_id="c", uri="https://hooks.test/b")
+    )
+    assert changed.webhook.uri == "https://hooks.test/b"
+
+
+async def test_an_alert_that_cannot_be_read_waits_for_its_delivery(
+    record: Record, db: Database
+) -> None:
+    await record.create_webhook("default", HOOK)
+    first, _ = [await raise_alert(db, "shelf") for _ in range(2)]
+    c = watch_alerts.c
+    damaged = sa.update(watch_alerts).where(c.sequence == first).values(body="{")
+    await db.write(lambda connection: connection.execute(damaged))
+    with pytest.raises(ValueError, match="JSON"):  # not left out: it may be of a later release
+        await record.next_delivery(lane("shelf"))

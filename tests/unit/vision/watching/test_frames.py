@@ -13,9 +13,9 @@ import pytest
 
 from servicekit.tasks.supervision import FAILURES
 from sightline_rules.photo_areas import PhotoArea
+from tests.fakes.clock import Clock
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import photo
-from tests.fakes.clock import Clock
 from tests.waiting import until
 from vision.domain import errors
 from vision.domain.errors import (
@@ -427,6 +427,7 @@ async def test_the_photo_of_a_rule_is_stored_without_faces(shop: Shop) -> None:
 
 async def test_a_photo_that_was_taken_down_is_not_stored_for_a_rule(shop: Shop) -> None:
     (image_id,) = (name for _, name in shop.photos.stored)
+    shop.photos.stored.clear()
     watches = replace(shop.watches, products=FakeProducts({image_id}))
     draft = WatchDraft(Watch("door", rules=(GONE,)), images={"gone": WINE})
     with pytest.raises(ImageTakenDown) as raised:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from retriever.domain.words import labels_of
 from retriever.record.statements import PHOTO
-from servicekit.sql.conditions import among, look_up
 from retriever.record.tables import images, product_images
+from servicekit.sql.conditions import among, look_up
 
 _UNREAD = (
     sa.select(images.c.image_id)

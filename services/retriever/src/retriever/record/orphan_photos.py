@@ -25,7 +25,7 @@ _PAGE = (
 )
 _KNOWN = sa.select(images.c.image_id).where(conditions.among(images, "image_id"))
 _WATCHED = sa.select(watch_photos.c.image_id).where(conditions.among(watch_photos, "image_id"))
-"""Photos of watches, which delete them (watch_rows.py)."""
+"""Photos that releases up to 0.42 stored for watches, until these are moved (tables.py)."""
 
 
 def read_unnamed(

@@ -54,7 +54,7 @@ synonyms = sa.Table(
     *_values("rules"),
     *_values("update_time", "seq", kind=_Number),
 )
-"""Synonyms of catalogs. `rules`: JSON (domain/synonyms.py). `seq`: the commit that wrote them."""
+"""Synonyms in use. `rules`: JSON (domain/synonyms.py). `seq`: the commit that wrote them."""
 
 sequences = sa.Table(
     "sequences",
@@ -82,15 +82,24 @@ catalogs = sa.Table(
 `removed_by` (services): JSON. `copied_from`: the catalog whose copy fills it; empty once it is
 complete. `scenes_commit`: the registry's commit that last changed its published scenes."""
 
-scene_texts = sa.Table(
-    "scene_texts",
-    metadata,
-    *_keys("catalog_id", "scene"),
-    *_keys("number", kind=_Number),
-    *_values("toml", "version", "author", "comment"),
-    *_values("create_time", kind=_Number),
-)
-"""Scenes of catalogs: drafts (`number` 0) and published versions. `version`: hash of `toml`."""
+
+def _texts(name: str) -> sa.Table:
+    return sa.Table(
+        name,
+        metadata,
+        *_keys("catalog_id", "scene"),
+        *_keys("number", kind=_Number),
+        *_values("toml", "version", "author", "comment"),
+        *_values("create_time", kind=_Number),
+        sa.Column("planned_time", _Number),
+    )
+
+
+scene_texts, synonym_texts = _texts("scene_texts"), _texts("synonym_texts")
+"""Scenes of catalogs, and their synonyms, which release 0.42 would take for a scene: drafts
+(`number` 0) and published versions. `version`: hash of `toml`. `planned_time`: when a planned
+version is published; 0: it was not planned; NULL: 0.42 or a restore wrote it, and `create_time`
+tells."""
 
 catalog_aliases = sa.Table(
     "catalog_aliases",
@@ -337,6 +346,9 @@ import_rows = sa.Table(
 )
 """Decided rows of an open import with their outcomes; a closed import has none."""
 
+# Former tables: releases up to 0.42 had watches, alerts and webhooks here. They stay for one
+# release, in which `python -m vision.move` reads them. The retriever uses watch_photos alone, to
+# keep the photos until then.
 watches = sa.Table(
     "watches",
     metadata,
@@ -344,7 +356,7 @@ watches = sa.Table(
     *_values("body", "etag"),
     *_values("create_time", "update_time", kind=_Number),
 )
-"""Watches. `body`: JSON (domain/watch_json.py)."""
+"""Watches. `body`: JSON of 0.42."""
 
 watch_states = sa.Table(
     "watch_states",
@@ -353,7 +365,7 @@ watch_states = sa.Table(
     *_values("body"),
     *_values("revision", kind=_Number),
 )
-"""State of a watch, learned from its frames. `body`: JSON (domain/watch_json.py), with the state of
+"""State of a watch, learned from its frames. `body`: JSON of 0.42, with the state of
 each rule. `revision` rises with each write: a writer that read an older one has not seen all
 frames."""
 
@@ -374,7 +386,7 @@ watch_alerts = sa.Table(
 )
 """Alerts of watches. `sequence`: the catalog's commit that stored it. `alert_id`: the same frames
 give the same id. `kind`: "started" or "ended". `image_id`: photo of the frame; empty: not kept.
-`body`: JSON of the whole alert (domain/watch_json.py)."""
+`body`: JSON of the whole alert of 0.42."""
 
 watch_photos = sa.Table(
     "watch_photos",

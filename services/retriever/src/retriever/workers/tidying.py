@@ -1,4 +1,5 @@
-"""Scheduled deletion: photos that no product has, jobs and imports that ended long ago, and changes that every process and generation has."""
+"""Scheduled deletion: photos that no product has, jobs and imports that ended long ago, and changes
+that every process and generation has."""
 
 import asyncio
 import time

@@ -221,7 +221,9 @@ class Watch:
         """Return a key that changes when a rule measures something else."""
         boxes = self.boxes()
         places = [(part, boxes.get(part)) for part in rule.region_ids]
-        return ids.derive_id(rule.rule_id, repr(rule.condition), repr(places))
+        # The key of former releases, which named the box otherwise.
+        named = repr(places).replace("PhotoArea(", "WatchBox(")
+        return ids.derive_id(rule.rule_id, repr(rule.condition), named)
 
 
 @dataclass(frozen=True, slots=True)

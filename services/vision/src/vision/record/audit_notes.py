@@ -20,6 +20,7 @@ def note_alerts(session: Session, alerts: Sequence[Alert]) -> None:
         {
             "id": new_id(session.now),
             "time": session.now,
+            "sequence": alert.sequence,
             "caller": f"watch:{alert.watch_id}",
             "method": f"watch.alert/{alert.rule_id}:{alert.kind.value}",
             "catalog_id": catalog_of(session.catalog_id),
@@ -33,8 +34,8 @@ def note_alerts(session: Session, alerts: Sequence[Alert]) -> None:
 
 def read_notes(connection: Connection, limit: int) -> list[Mapping[str, Any]]:
     """Return the oldest entries."""
-    query = sa.select(audit_outbox).order_by(audit_outbox.c.id).limit(limit)
-    return [dict(row) for row in connection.execute(query).mappings()]
+    query = sa.select(audit_outbox).order_by(audit_outbox.c.time, audit_outbox.c.sequence)
+    return [dict(row) for row in connection.execute(query.limit(limit)).mappings()]
 
 
 def drop_notes(connection: Connection, ids: Sequence[str]) -> None:

@@ -26,7 +26,7 @@ from vision.record.tables import (
     webhook_lanes,
     webhooks,
 )
-from vision.record.watch_rows import read_alerts_after
+from vision.record.watch_rows import read_alert_after
 from vision.record.webhooks import WEBHOOKS
 
 _START = webhooks.c.start_sequence
@@ -125,11 +125,11 @@ def read_next(connection: Connection, lane: Lane) -> Delivery | None:
         return _next_replayed(connection, lane, row)
     stored = connection.execute(sa.select(webhook_lanes).where(_mine(webhook_lanes, lane))).first()
     place = row.start_sequence if stored is None else max(stored.sequence, row.start_sequence)
-    alerts = read_alerts_after(connection, lane.catalog_id, lane.watch_id, place, 1)
-    if not alerts:
+    alert = read_alert_after(connection, lane.catalog_id, lane.watch_id, place)
+    if alert is None:
         return None
     state = LaneState() if stored is None else _state(stored)
-    return Delivery(lane, WEBHOOKS.rows.of(row), alerts[0], alerts[0].create_micros, state)
+    return Delivery(lane, WEBHOOKS.rows.of(row), alert, alert.create_micros, state)
 
 
 def _next_replayed(connection: Connection, lane: Lane, webhook: sa.Row[Any]) -> Delivery | None:

@@ -110,10 +110,10 @@ audit_outbox = sa.Table(
     "audit_outbox",
     metadata,
     *_keys("id"),
-    *_values("time", kind=_Number),
+    *_values("time", "sequence", kind=_Number),
     *_values("caller", "method", "catalog_id", "request_id"),
 )
-"""Alerts that are not in the audit log yet, which the retriever has. `catalog_id`: an id, not a
+"""Alerts that are not in the audit log yet, which the retriever has. `sequence`: of the alert. `catalog_id`: an id, not a
 key."""
 
 jobs = jobs_table(metadata)

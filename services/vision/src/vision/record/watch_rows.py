@@ -1,6 +1,6 @@
 """Watches, their states, alerts and photos in the record."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from servicekit.sql import conditions
 from servicekit.sql.resources import Form, Resource, ResourceErrors, Rows
-from servicekit.tasks.supervision import confined, tell
+from servicekit.tasks.supervision import confined
 from vision.domain.errors import EtagMismatch, WatchesFull, WatchExists, WatchNotFound
 from vision.domain.watch_json import (
     dumped_alert,
@@ -25,7 +25,6 @@ from vision.domain.watches import (
     MOST_WATCHES,
     SILENT,
     Alert,
-    AlertKind,
     Fault,
     FaultCondition,
     SilenceSource,
@@ -74,12 +73,14 @@ def read_watch(
 
 
 def read_watches(connection: Connection, catalog_id: str) -> list[tuple[StoredWatch, RevisedState]]:
-    """Return the watches of a catalog by their ids, with what they know, but those that this release
-    can't read."""
-    query, found = sa.select(watches).where(watches.c.catalog_id == catalog_id), []
-    for row in connection.execute(query.order_by(watches.c.watch_id)).all():
+    """Return the watches of a catalog by their ids, with what they know. Those that this release
+    can't read are told and left out."""
+    c, found = watches.c, list[tuple[StoredWatch, RevisedState]]()
+    mine = sa.select(watches).where(c.catalog_id == catalog_id).order_by(c.watch_id)
+    for row in connection.execute(mine).all():
         with confined("watches", catalog=catalog_id, watch=row.watch_id):
-            found.append((WATCHES.rows.of(row), _state(connection, catalog_id, row.watch_id)))
+            state = _state(connection, catalog_id, row.watch_id)
+            found.append((WATCHES.rows.of(row), state))
     return found
 
 
@@ -213,21 +214,44 @@ def delete_watch(connection: Connection, now: int, catalog_id: str, watch_id: st
 def read_alerts(
     connection: Connection, catalog_id: str, watch_id: str, before: int, limit: int
 ) -> list[Alert]:
-    """Return alerts before a sequence number, newest first. `watch_id`: empty: of all watches."""
+    """Return alerts before a sequence number, newest first. `watch_id`: empty: of all watches.
+    Those that this release can't read are told and left out."""
     c = watch_alerts.c
-    return _alerts(
-        connection, _of_watch(catalog_id, watch_id, c.sequence < before), c.sequence.desc(), limit
-    )
+
+    def rows(place: int) -> Sequence[sa.Row[Any]]:
+        mine = _of_watch(catalog_id, watch_id, c.sequence < place)
+        return _alert_rows(connection, mine, c.sequence.desc(), limit)
+
+    return _readable_alerts(rows, before, limit, catalog_id)
 
 
 def read_alerts_after(
     connection: Connection, catalog_id: str, watch_id: str, after: int, limit: int
 ) -> list[Alert]:
-    """Return alerts after a sequence number, oldest first. `watch_id`: empty: of all watches."""
+    """Return alerts after a sequence number, oldest first. `watch_id`: empty: of all watches.
+    Those that this release can't read are told and left out."""
+
+    def rows(place: int) -> Sequence[sa.Row[Any]]:
+        return _rows_after(connection, catalog_id, watch_id, place, limit)
+
+    return _readable_alerts(rows, after, limit, catalog_id)
+
+
+def read_alert_after(
+    connection: Connection, catalog_id: str, watch_id: str, after: int
+) -> Alert | None:
+    """Return the first alert of a watch after a sequence number; None: there is none. Raises
+    ValueError if this release can't read it."""
+    rows = _rows_after(connection, catalog_id, watch_id, after, 1)
+    return _alert(rows[0]) if rows else None
+
+
+def _rows_after(
+    connection: Connection, catalog_id: str, watch_id: str, after: int, limit: int
+) -> Sequence[sa.Row[Any]]:
     c = watch_alerts.c
-    return _alerts(
-        connection, _of_watch(catalog_id, watch_id, c.sequence > after), c.sequence, limit
-    )
+    mine = _of_watch(catalog_id, watch_id, c.sequence > after)
+    return _alert_rows(connection, mine, c.sequence, limit)
 
 
 def read_newest_alert(connection: Connection, catalog_id: str) -> int:
@@ -386,23 +410,37 @@ def _of_watch(
     return [*mine, c.watch_id == watch_id] if watch_id else mine
 
 
-def _alerts(
+def _alert_rows(
     connection: Connection, condition: Iterable[sa.ColumnElement[bool]], order: Any, limit: int
+) -> Sequence[sa.Row[Any]]:
+    query = sa.select(watch_alerts).where(*condition).order_by(order)
+    return connection.execute(query.limit(limit)).all()
+
+
+def _readable_alerts(
+    rows: Callable[[int], Sequence[sa.Row[Any]]], place: int, limit: int, catalog_id: str
 ) -> list[Alert]:
-    query = sa.select(watch_alerts).where(*condition).order_by(order).limit(limit)
-    return [_alert(row) for row in connection.execute(query)]
+    """Return the alerts of rows, as many as `limit` if there are, but those that can't be read.
+    `rows`: returns up to `limit` rows beyond a place."""
+    found = list[Alert]()
+    while len(found) < limit:
+        some = rows(place)
+        for row in some:
+            place = row.sequence
+            with confined("watches", catalog=catalog_id, watch=row.watch_id):
+                found.append(_alert(row))
+        if len(some) < limit:
+            break
+    return found[:limit]
 
 
 def _alert(row: sa.Row[Any]) -> Alert:
-    """Return the alert of a row; of one that this release can't read, what its columns have."""
-    try:
-        alert = loaded_alert(row.body)
-    except ValueError as error:
-        tell("alerts", error, catalog=row.catalog_id, watch=row.watch_id)
-        kind, time = AlertKind(row.kind), row.frame_time
-        alert = Alert(row.alert_id, row.watch_id, row.rule_id, kind, time, time, row.score)
+    """Return the alert of a row. Raises ValueError."""
     return replace(
-        alert, sequence=row.sequence, create_micros=row.create_time, image_id=row.image_id
+        loaded_alert(row.body),
+        sequence=row.sequence,
+        create_micros=row.create_time,
+        image_id=row.image_id,
     )
 
 

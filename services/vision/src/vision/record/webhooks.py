@@ -87,19 +87,17 @@ def _state_of(connection: Connection, catalog_id: str, webhook_id: str) -> Webho
 
 
 def read_webhooks(connection: Connection, catalog_id: str) -> list[WebhookState]:
-    """Return the webhooks of a catalog by id, with the state of their deliveries, but those that this
-    release can't read."""
-    query, found = sa.select(webhooks).where(webhooks.c.catalog_id == catalog_id), list[Webhook]()
-    for row in connection.execute(query.order_by(webhooks.c.webhook_id)).all():
-        with confined("webhooks", catalog=catalog_id, webhook=row.webhook_id):
-            found.append(WEBHOOKS.rows.of(row))
+    """Return the webhooks of a catalog by id, with the state of their deliveries. Those that this
+    release can't read are told and left out."""
     failing, dead = _failing(connection, catalog_id), _dead(connection, catalog_id)
-    return [
-        WebhookState(
-            each, dead_letters=dead.get(each.webhook_id, 0), **failing.get(each.webhook_id, {})
-        )
-        for each in found
-    ]
+    c, found = webhooks.c, list[WebhookState]()
+    mine = sa.select(webhooks).where(c.catalog_id == catalog_id).order_by(c.webhook_id)
+    for row in connection.execute(mine):
+        with confined("webhooks", catalog=catalog_id, webhook=row.webhook_id):
+            counts = failing.get(row.webhook_id, {})
+            letters = dead.get(row.webhook_id, 0)
+            found.append(WebhookState(WEBHOOKS.rows.of(row), dead_letters=letters, **counts))
+    return found
 
 
 def _failing(connection: Connection, catalog_id: str) -> Mapping[str, Mapping[str, Any]]:

@@ -3,12 +3,23 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from servicekit.rpc.messages import message_of
+from servicekit.rpc.messages import MessageWriter
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
 from sightline.vision.v1 import webhook_service_pb2 as pb
 from vision.delivery.webhooks import Webhooks
 from vision.domain.webhooks import DEFAULT_OVERLAP_MICROS, DeadLetter, Webhook, WebhookState
+
+message_of = MessageWriter(
+    {
+        "attempt_count": "attempts",
+        "failing_watch_count": "failing_watches",
+        "next_attempt_time": "next_micros",
+        "dead_letter_count": "dead_letters",
+        "http_status": "status",
+    }
+)
+"""Converts values to messages; see MessageWriter."""
 
 
 @dataclass(frozen=True)
