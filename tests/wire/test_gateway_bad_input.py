@@ -27,9 +27,8 @@ from sightline.retriever.v1 import (
     photo_service_pb2,
     rebuild_service_pb2,
     synonym_service_pb2,
-    watch_service_pb2,
-    webhook_service_pb2,
 )
+from sightline.vision.v1 import watch_service_pb2, webhook_service_pb2
 from tests.wire.gateway_calls import (
     BY_SIMILARITY,
     PHOTO,

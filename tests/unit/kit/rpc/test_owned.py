@@ -127,10 +127,10 @@ def test_a_method_without_owner_or_role_is_refused_at_the_start_and_denied_when_
 
 @pytest.mark.parametrize("more", [0, 2])
 def test_a_public_method_is_of_exactly_one_servicer(more: int) -> None:
-    names = {method.name for method in owned.methods_of(PeerName.RETRIEVER)} - {"GetWatch"}
+    names = {method.name for method in owned.methods_of(PeerName.VISION)} - {"GetWatch"}
     servicers = [
         type("Others", (), dict.fromkeys(names))(),
         *(type("One", (), {"GetWatch": 1})(),) * more,
     ]
-    with pytest.raises(TypeError, match=f"GetWatch: {more} servicers of retriever have it"):
-        owned.bindings(PeerName.RETRIEVER, servicers)
+    with pytest.raises(TypeError, match=f"GetWatch: {more} servicers of vision have it"):
+        owned.bindings(PeerName.VISION, servicers)

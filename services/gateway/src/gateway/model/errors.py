@@ -24,9 +24,11 @@ ServiceError
 ├── ResourceExhausted
 │   └── ExpensiveRequestsBusy SERVICE_OVERLOADED
 ├── Unavailable
-│   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE
+│   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE, …
 │   ├── NothingAvailable    NOTHING_AVAILABLE
 │   └── AnswerDegraded      ANSWER_DEGRADED
+├── Unimplemented
+│   └── PeerAbsent          VISION_ABSENT
 └── DeadlineExceeded
     └── StageLate           STAGE_DEADLINE
 """
@@ -50,6 +52,7 @@ from servicekit.errors import (
     PermissionDenied,
     Refusal,
     Unavailable,
+    Unimplemented,
 )
 from servicekit.rpc.requests import FieldsInvalid, describe
 from sightline_core.degradations import DegradationCause
@@ -216,6 +219,17 @@ class PeerUnavailable(Unavailable):
 
     def __init__(self, peer: Peer) -> None:
         super().__init__(f"the {peer} does not answer", reason=f"{peer.upper()}_UNAVAILABLE")
+
+
+class PeerAbsent(Unimplemented):
+    """An optional service that the installation does not run has the call."""
+
+    def __init__(self, peer: Peer, remedy: str) -> None:
+        """`remedy`: how to start it."""
+        super().__init__(
+            f"this installation does not run the service of this call, {peer}: {remedy}",
+            reason=f"{peer.upper()}_ABSENT",
+        )
 
 
 class NothingAvailable(Unavailable, reason="NOTHING_AVAILABLE"):

@@ -1,4 +1,4 @@
-"""Prices of calls about watches, which the retriever answers."""
+"""Prices of calls about watches."""
 
 from collections.abc import Mapping
 from functools import partial
