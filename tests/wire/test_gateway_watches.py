@@ -118,7 +118,7 @@ async def test_an_owner_that_is_down_is_named(suite):
         (suite.watches.GetWatch, pb.GetWatchRequest(watch_id="shelf")),
         (suite.watches.ListAlerts, pb.ListAlertsRequest()),
     ):
-        assert (await refused(call(request))).reason == "RETRIEVER_UNAVAILABLE"
+        assert (await refused(call(request))).reason == "VISION_UNAVAILABLE"
 
 
 async def test_an_owner_that_does_not_know_a_call_says_so(suite, monkeypatch):

@@ -1,24 +1,18 @@
 """Blurring of faces in photos."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from retriever.adapters import photo_work
-from retriever.adapters.blurring import CELLS, blurred
-from retriever.adapters.photos import PhotoStore
-from retriever.domain.errors import ImageRejected
-from retriever.domain.faces import FaceBox
-from retriever.domain.watches import WatchBox
+from sightline_rules.blurring import CELLS, blurred
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import PhotoLimits, PhotoRejectedError
-from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import encoded
 
 LIMITS = PhotoLimits()
-FACE = FaceBox(0.25, 0.25, 0.5, 0.75)
+FACE = PhotoArea(0.25, 0.25, 0.5, 0.75)
 
 
 def noise(width: int, height: int) -> Image.Image:
@@ -47,9 +41,9 @@ def test_of_a_face_a_few_colours_are_left_and_the_rest_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    "face", [FaceBox(0, 0, 1, 1), FaceBox(0, 0, 0.001, 0.001), FaceBox(0.999, 0.999, 1, 1)]
+    "face", [PhotoArea(0, 0, 1, 1), PhotoArea(0, 0, 0.001, 0.001), PhotoArea(0.999, 0.999, 1, 1)]
 )
-def test_faces_of_any_size_are_blurred(face: FaceBox) -> None:
+def test_faces_of_any_size_are_blurred(face: PhotoArea) -> None:
     assert pixels(blurred(encoded(noise(30, 20), "PNG"), LIMITS, [face])).shape == (20, 30, 3)
 
 
@@ -82,36 +76,15 @@ def test_a_photo_that_grows_beyond_the_limit_is_refused() -> None:
 @pytest.mark.parametrize(
     ("part", "size"),
     [
-        (WatchBox(0.25, 0, 0.75, 1), (20, 20)),
-        (WatchBox(0, 0, 1, 1), (40, 20)),
-        (WatchBox(0.999, 0.999, 1, 1), (1, 1)),
+        (PhotoArea(0.25, 0, 0.75, 1), (20, 20)),
+        (PhotoArea(0, 0, 1, 1), (40, 20)),
+        (PhotoArea(0.999, 0.999, 1, 1), (1, 1)),
     ],
 )
-def test_a_part_is_cut_out_after_faces_were_blurred(part: WatchBox, size: tuple[int, int]) -> None:
+def test_a_part_is_cut_out_after_faces_were_blurred(part: PhotoArea, size: tuple[int, int]) -> None:
     before = encoded(noise(40, 20), "PNG")
     whole = pixels(blurred(before, LIMITS, [FACE]))
     left, top, right, bottom = part.pixels(40, 20)
     found = pixels(blurred(before, LIMITS, [FACE], part))
     assert found.shape == (size[1], size[0], 3)
     assert np.abs(found - whole[top:bottom, left:right]).mean() < 12  # two JPEGs
-
-
-async def test_the_store_blurs_in_a_decoding_process(tmp_path: Path) -> None:
-    store = PhotoStore(str(tmp_path), decoders=FakeDecoders(photo_work.__name__))
-    data = encoded(noise(64, 64), "PNG")
-    for faces in ([FACE], []):  # none: the first picture of a file with several
-        assert await store.blurred("default", data, faces) == blurred(data, LIMITS, faces)
-    part = WatchBox(0, 0, 0.5, 0.5)
-    for faces in ([], [FACE], [FACE, FACE]):
-        made = blurred(data, LIMITS, faces, part)
-        assert await store.blurred("default", data, faces, part) == made
-    with pytest.raises(ImageRejected):
-        await store.blurred("default", data[:200], [FACE])
-    store.close()
-
-
-def test_a_process_that_lies_can_give_the_file_no_other_size() -> None:
-    assert photo_work.file_of((2,), b"ab\0\0") == b"ab"
-    for size in (0, 5):
-        with pytest.raises(ValueError, match="size"):
-            photo_work.file_of((size,), b"ab\0\0")

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from retriever.adapters import durable
-from retriever.adapters.durable import DurableFolder
+from servicekit.artefacts import durable
+from servicekit.artefacts.durable import DurableFolder
 
 
 @pytest.fixture

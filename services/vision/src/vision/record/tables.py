@@ -113,8 +113,8 @@ audit_outbox = sa.Table(
     *_values("time", "sequence", kind=_Number),
     *_values("caller", "method", "catalog_id", "request_id"),
 )
-"""Alerts that are not in the audit log yet, which the retriever has. `sequence`: of the alert. `catalog_id`: an id, not a
-key."""
+"""Alerts that are not in the audit log yet, which the retriever has. `sequence`: of the alert.
+`catalog_id`: an id, not a key."""
 
 jobs = jobs_table(metadata)
 leases = leases_table(metadata)
