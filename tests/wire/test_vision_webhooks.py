@@ -20,12 +20,11 @@ from sightline.vision.v1 import webhook_service_pb2 as pb
 from sightline_client import verify_webhook
 from tests.fakes.watch_alerts import raise_alert
 from tests.fakes.web import FakeWeb, Writer, answer
-from tests.peer_stubs import peer_stub
 from tests.receivers import page_receiver
+from tests.stores import Stores
 from tests.waiting import SECONDS, until
-from tests.wire.catalog_shop import Shop, refused, serving, shop
-
-__all__ = ["shop"]  # fixture
+from tests.wire.retriever_shop import refused
+from tests.wire.vision_shop import VisionShop, seeing
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -56,22 +55,25 @@ def environment(receiver: Receiver, tmp_path: Path) -> dict[str, str]:
     keys.write_text(secrets.token_hex(32))
     return {
         # A worker that loses its lease on a busy machine delivers again what it had just delivered.
-        "RETRIEVER_WORKER_LEASE_SECONDS": "10",
-        "RETRIEVER_WEBHOOK_HOSTS": f'["127.0.0.1:{receiver.port}"]',
-        "RETRIEVER_WEBHOOK_SCHEMES": '["http"]',
-        "RETRIEVER_WEBHOOK_NETWORKS": '["127.0.0.0/8"]',
-        "RETRIEVER_WEBHOOK_KEYS_FILE": str(keys),
+        "VISION_WORKER_LEASE_SECONDS": "10",
+        "VISION_WEBHOOK_HOSTS": f'["127.0.0.1:{receiver.port}"]',
+        "VISION_WEBHOOK_SCHEMES": '["http"]',
+        "VISION_WEBHOOK_NETWORKS": '["127.0.0.0/8"]',
+        "VISION_WEBHOOK_KEYS_FILE": str(keys),
     }
 
 
 @pytest.fixture
-async def webhooks(
-    shop: Shop, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[WebhookServiceStub]:
-    """Return the calls of a server on the shop's record, with the settings of webhooks."""
-    shop.environment.update(environment)
-    async with serving(shop, monkeypatch) as channel:
-        yield peer_stub("retriever", channel)
+async def shop(
+    environment: dict[str, str], stores: Stores, tmp_path: Path
+) -> AsyncIterator[VisionShop]:
+    async with seeing(stores, tmp_path, **environment) as made:
+        yield made
+
+
+@pytest.fixture
+def webhooks(shop: VisionShop) -> WebhookServiceStub:
+    return shop.stub
 
 
 async def create(webhooks: WebhookServiceStub, receiver: Receiver, **fields: Any) -> str:
@@ -88,7 +90,7 @@ async def only(webhooks: WebhookServiceStub) -> pb.Webhook:
 
 
 async def test_alerts_arrive_signed_in_order_and_once(
-    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+    shop: VisionShop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:
     secret = await create(webhooks, receiver)
     async with shop.worker():
@@ -101,7 +103,7 @@ async def test_alerts_arrive_signed_in_order_and_once(
 
 @pytest.mark.full
 async def test_kill_9_between_commit_and_delivery_loses_nothing(
-    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+    shop: VisionShop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:
     async def hang(_: Writer) -> None:
         await asyncio.Event().wait()
@@ -125,7 +127,7 @@ async def test_kill_9_between_commit_and_delivery_loses_nothing(
 
 @pytest.mark.full
 async def test_a_failing_receiver_is_shown_and_gets_the_alert_once_it_recovers(
-    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+    shop: VisionShop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:
     ok = receiver.pages["/alerts"]
     receiver.pages["/alerts"] = answer(status="500 Internal Server Error")
@@ -152,9 +154,9 @@ async def _recovers(webhooks: WebhookServiceStub) -> bool:
 
 @pytest.mark.full
 async def test_what_is_not_accepted_in_time_is_a_dead_letter_that_can_be_replayed(
-    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+    shop: VisionShop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:
-    shop.environment["RETRIEVER_WEBHOOK_RETRY_HOURS"] = "0"
+    shop.environment["VISION_WEBHOOK_RETRY_HOURS"] = "0"
     receiver.pages["/alerts"] = answer(status="410 Gone")
     secret = await create(webhooks, receiver)
     listing = pb.ListDeadLettersRequest(webhook_id="ops")
@@ -181,7 +183,7 @@ async def test_what_is_not_accepted_in_time_is_a_dead_letter_that_can_be_replaye
 
 @pytest.mark.full
 async def test_after_a_rotation_messages_are_signed_with_both_secrets(
-    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+    shop: VisionShop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:
     first = await create(webhooks, receiver)
     rotated = await webhooks.RotateWebhookSecret(pb.RotateWebhookSecretRequest(webhook_id="ops"))
@@ -217,7 +219,7 @@ async def test_a_test_message_is_signed_and_its_answer_shown(
 
 @pytest.mark.full
 async def test_a_changed_webhook_delivers_what_failed_to_its_new_address(
-    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver
+    shop: VisionShop, webhooks: WebhookServiceStub, receiver: Receiver
 ) -> None:
     receiver.pages["/new"] = answer()
     receiver.pages["/alerts"] = answer(status="500 Internal Server Error")
@@ -265,7 +267,7 @@ async def test_a_bad_change_changes_nothing(
 
 
 async def test_the_secret_is_shown_once_and_stored_nowhere(
-    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver, tmp_path: Path
+    shop: VisionShop, webhooks: WebhookServiceStub, receiver: Receiver, tmp_path: Path
 ) -> None:
     secret = await create(webhooks, receiver)
     assert secret.startswith("whsec_")
@@ -274,12 +276,12 @@ async def test_the_secret_is_shown_once_and_stored_nowhere(
 
 
 def _stored(folder: Path) -> bytes:
-    return b"".join(path.read_bytes() for path in folder.glob("record.db*"))
+    return b"".join(path.read_bytes() for path in folder.glob("vision.db*"))
 
 
 @pytest.mark.full
 async def test_the_receiver_of_the_page_prints_messages_and_rejects_what_is_not_signed(
-    shop: Shop, webhooks: WebhookServiceStub, receiver: Receiver, tmp_path: Path
+    shop: VisionShop, webhooks: WebhookServiceStub, receiver: Receiver, tmp_path: Path
 ) -> None:
     secret = await create(webhooks, receiver)
     receiver.stop()

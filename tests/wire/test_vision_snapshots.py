@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -14,11 +15,10 @@ from sightline.vision.v1 import watch_pb2
 from sightline.vision.v1 import watch_service_pb2 as pb
 from tests.fakes.photos import encoded, photo
 from tests.fakes.web import FakeWeb, answer
-from tests.peer_stubs import peer_stub
+from tests.stores import Stores
 from tests.waiting import until
-from tests.wire.catalog_shop import Shop, refused, serving, shop
-
-__all__ = ["shop"]  # fixture
+from tests.wire.retriever_shop import refused
+from tests.wire.vision_shop import VisionShop, seeing
 
 PAGE = "/now.jpg"
 BLACK = answer(encoded(Image.new("RGB", (64, 48))))
@@ -31,18 +31,21 @@ async def camera() -> AsyncIterator[FakeWeb]:
 
 
 @pytest.fixture
-async def watches(
-    shop: Shop, camera: FakeWeb, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[WatchServiceStub]:
-    """Return the calls of a server that allows the camera."""
-    shop.environment |= {
-        "RETRIEVER_WORKER_LEASE_SECONDS": "10",
-        "RETRIEVER_FETCH_HOSTS": f'["127.0.0.1:{camera.port}","localhost:{camera.port}"]',
-        "RETRIEVER_FETCH_SCHEMES": '["http"]',
-        "RETRIEVER_SNAPSHOT_NETWORKS": '["127.0.0.0/8"]',
+async def shop(camera: FakeWeb, stores: Stores, tmp_path: Path) -> AsyncIterator[VisionShop]:
+    """Return a vision that allows the camera."""
+    settings = {
+        "VISION_WORKER_LEASE_SECONDS": "10",
+        "VISION_FETCH_HOSTS": f'["127.0.0.1:{camera.port}","localhost:{camera.port}"]',
+        "VISION_FETCH_SCHEMES": '["http"]',
+        "VISION_SNAPSHOT_NETWORKS": '["127.0.0.0/8"]',
     }
-    async with serving(shop, monkeypatch) as channel:
-        yield peer_stub("retriever", channel)
+    async with seeing(stores, tmp_path, **settings) as made:
+        yield made
+
+
+@pytest.fixture
+def watches(shop: VisionShop) -> WatchServiceStub:
+    return shop.stub
 
 
 def watch(uri: str) -> pb.CreateWatchRequest:
@@ -55,7 +58,7 @@ def watch(uri: str) -> pb.CreateWatchRequest:
 
 @pytest.mark.full
 async def test_frames_are_taken_from_an_address_and_failures_are_shown(
-    shop: Shop, watches: WatchServiceStub, camera: FakeWeb
+    shop: VisionShop, watches: WatchServiceStub, camera: FakeWeb
 ) -> None:
     made = await watches.CreateWatch(watch(camera.url(PAGE, "127.0.0.1")))
     assert (made.snapshot.failure_count, made.snapshot.HasField("fetch_time")) == (0, False)

@@ -5,24 +5,37 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from PIL import Image, ImageFilter
 
-from retriever.record import Record
+from servicekit.audit.record import AuditRecord
 from servicekit.errors import Unavailable
+from servicekit.rpc import server
+from servicekit.rpc.audit_service import AuditServicer
 from servicekit.rpc.requests import timestamp
+from servicekit.rpc.server import Binding
 from servicekit.status import from_status
 from sightline.common.v1 import photo_pb2
 from sightline.gateway.v1.watch_service_pb2_grpc import WatchServiceStub
+from sightline.retriever.v1 import photo_service_pb2
 from sightline.vision.v1 import watch_pb2
 from sightline.vision.v1 import watch_service_pb2 as pb
+from sightline_rules.photos import image_id
+from tests.fakes.index import VERSION, vector_of
 from tests.fakes.photos import encoded, photo, picture
-from tests.peer_stubs import peer_stub
+from tests.stores import Stores
 from tests.waiting import SECONDS
-from tests.wire.retriever_shop import Shop, exact_rows, refused, shop
+from tests.wire.retriever_shop import Shop, exact_rows, refused, shop, wine
+from tests.wire.vision_shop import VisionShop, seeing
+from vision.adapters.retriever import AuditLog
+from vision.record import Record
+from vision.workers.auditing import Auditing
 
 __all__ = ["exact_rows", "shop"]  # fixtures
 
@@ -32,8 +45,18 @@ NOW = Duration()
 
 
 @pytest.fixture
-def watches(shop: Shop) -> WatchServiceStub:
-    return peer_stub("retriever", shop.channel)
+async def vision(
+    shop: Shop, stores: Stores, tmp_path: Path, shared_decoders: None
+) -> AsyncIterator[VisionShop]:
+    """Return vision beside the shop's retriever, with the same embedder."""
+    peers = {"embedder": shop.settings.embedder_target, "retriever": shop.target}
+    async with seeing(stores, tmp_path, **peers) as made:
+        yield made
+
+
+@pytest.fixture
+def watches(vision: VisionShop) -> WatchServiceStub:
+    return vision.stub
 
 
 def gone(image: bytes = SHELF, **target: Any) -> watch_pb2.WatchRule:
@@ -155,11 +178,11 @@ async def test_pictures_without_content_are_told(camera: Camera) -> None:
         assert started == [rule] * bool(rule)
 
 
-async def test_a_restart_loses_nothing(shop: Shop, camera: Camera) -> None:
+async def test_a_restart_loses_nothing(vision: VisionShop, camera: Camera) -> None:
     """State and alerts are in the store when the answer arrives."""
     await camera.watch(gone())
     (alert,) = (await camera.send(SHELF, EMPTY)).alerts
-    again = Record(shop.db)
+    again = Record(vision.db)
     found = await again.watch("default", "shelf")
     assert found is not None
     assert found[1].state.rules["gone"].period.alert_id == alert.alert_id
@@ -275,3 +298,42 @@ async def test_objects_that_cannot_be_looked_for_are_unknown(shop: Shop, camera:
     shop.embedder.finder = Unavailable("gone", reason="EMBEDDER_UNAVAILABLE")
     with refused("UNAVAILABLE", "EMBEDDER_UNAVAILABLE"):
         await camera.send(EMPTY)
+
+
+async def test_frames_are_compared_with_the_photos_of_a_product(
+    shop: Shop, vision: VisionShop, camera: Camera
+) -> None:
+    answer = await shop.upsert(wine("a", 1))
+    await shop.seen(answer.index_token)
+    found = await vision.parts.checks.products.references("default", ["a", "none"])
+    assert found.version == VERSION
+    assert [each.tolist() for each in found.vectors["a"]] == [vector_of(SHELF).tolist()]
+    assert found.vectors.keys() == {"a"}
+    await camera.watch(gone(image=b"", product_id="a"))
+    (result,) = (await camera.send(SHELF)).results
+    assert not result.readings[0].unknown
+
+
+async def test_a_photo_that_was_taken_down_is_no_target(shop: Shop, camera: Camera) -> None:
+    await shop.photos.TakeDownPhoto(
+        photo_service_pb2.TakeDownPhotoRequest(image_id=image_id(SHELF))
+    )
+    with refused("FAILED_PRECONDITION", "IMAGE_TAKEN_DOWN", "watch.rules[0].presence.target.image"):
+        await camera.watch(gone())
+
+
+async def test_alerts_reach_the_audit_log_of_the_retriever(
+    vision: VisionShop, camera: Camera, shop: Shop
+) -> None:
+    await camera.watch(gone())
+    (alert,) = (await camera.send(SHELF, EMPTY)).alerts
+    audit = Binding.of(AuditServicer(shop.catalogs, AuditRecord(shop.db)))
+    running = await server.start([audit], shop.settings, "retriever")
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{running.port}") as channel:
+        assert not await Auditing(vision.record, AuditLog(channel).append).step()
+    await running.stop()
+    (entries, _) = await AuditRecord(shop.db).chain("default", 9, (0, ""))
+    assert [(each["caller"], each["request_id"]) for each in entries] == [
+        ("watch:shelf", alert.alert_id)
+    ]
+    assert await vision.record.audit_notes(9) == []
