@@ -1,5 +1,5 @@
-"""Frames of a camera go on while the service of cameras and its worker are killed, and the receiver of a
-webhook rejects some of the messages.
+"""Frames of a camera go on while the service of cameras and its worker are killed, and the receiver
+of a webhook rejects some of the messages.
 
 Every frame turns the picture black or bright, so that each causes exactly one alert. What is
 promised: no alert of an acknowledged frame is lost or doubled, and each is delivered at least once,
