@@ -52,7 +52,7 @@ pictures: setup tools ## Take the pictures of README and docs with a browser, a 
 
 up run: export RANKER_AUTO_PROMOTE ?= true
 
-up: setup ## Start the suite detached (WINES=1 loads the wines; DATA=, PORT_BASE= let several run side by side; ENGINE=server; TARGET=all, apart; VISION=1 adds cameras and shelves)
+up: setup ## Start the suite detached (WINES=1 loads the wines; DATA=, PORT_BASE= let several run side by side; ENGINE=server; TARGET=all, apart; VISION=1 adds cameras)
 	$(SUITE) up
 	$(if $(WINES),$(BIN)/python -m examples.wines.load)
 
