@@ -128,6 +128,10 @@ class Admin(admin_service_pb2_grpc.AdminServiceServicer):
         self._gateway.take("PublishScene", request, context)
         return self._gateway.scene_document
 
+    def CancelPlannedScene(self, request: Any, context: Any) -> Any:
+        self._gateway.take("CancelPlannedScene", request, context)
+        return self._gateway.scene_document
+
     def DeleteSceneDocument(self, request: Any, context: Any) -> Any:
         self._gateway.take("DeleteSceneDocument", request, context)
         return admin_service_pb2.DeleteSceneDocumentResponse(deleted=not request.draft_only)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf import field_mask_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from retriever.record.tables import metadata
 from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
@@ -62,6 +64,16 @@ CALLS: Sequence[tuple[str, dict[str, Any]]] = (
     ),
     ("AdminService/WriteSceneDraft", {"scene": "home", "toml": "views = 1"}),
     ("AdminService/PublishScene", {"scene": "home", "in_advance": True}),
+    ("AdminService/WriteSceneDraft", {"scene": "home", "toml": "views = 2"}),
+    (
+        "AdminService/PublishScene",
+        {
+            "scene": "home",
+            "in_advance": True,
+            "publish_time": Timestamp(seconds=int(time.time()) + 86_400),
+        },
+    ),
+    ("AdminService/CancelPlannedScene", {"scene": "home"}),
     ("AdminService/DeleteSceneDocument", {"scene": "home"}),
     ("WatchService/CreateWatch", {"watch": WATCH}),
     ("WatchService/UpdateWatch", {"watch": WATCH}),

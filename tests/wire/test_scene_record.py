@@ -13,8 +13,11 @@ import pytest
 from servicekit.admission.access import Role, rule
 from servicekit.clock import now_micros
 from servicekit.status import from_rpc_error
+from sightline.common.v1 import product_pb2
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.retriever.v1 import catalog_registry_service_pb2 as catalogs_pb
+from sightline.retriever.v1 import synonym_service_pb2 as synonyms_pb
+from sightline_rules.ids import SYNONYMS_DOCUMENT as SYNONYMS
 from tests.fakes.gateway_wire import Suite, running
 from tests.unit.gateway.callers.conftest import entry
 from tests.unit.gateway.callers.test_admission import NAMES
@@ -118,6 +121,92 @@ async def test_a_planned_version_comes_into_use_in_all_gateways(
         await first.admin.PublishScene(request)
 
 
+async def test_a_plan_is_cancelled_and_the_version_in_use_stays(
+    gateways: tuple[Suite, Suite],
+) -> None:
+    first, second = gateways
+    await _steer(first, catalogs_pb.STEERED_BY_RECORD)
+    await first.admin.WriteSceneDraft(pb.WriteSceneDraftRequest(scene="home", toml=HOME))
+    await first.admin.PublishScene(pb.PublishSceneRequest(scene="home"))
+    await until(partial(_has, second, 1))
+    toml = HOME.replace("3.0", "4.0")
+    await first.admin.WriteSceneDraft(pb.WriteSceneDraftRequest(scene="home", toml=toml))
+    request = pb.PublishSceneRequest(scene="home")
+    request.publish_time.FromMicroseconds(now_micros() + 60_000_000)
+    planned = await first.admin.PublishScene(request)
+    cancel = pb.CancelPlannedSceneRequest(scene="home", etag=planned.etag)
+    cancelled = await second.admin.CancelPlannedScene(cancel)
+    assert (cancelled.HasField("planned"), list(cancelled.versions)) == (False, [*planned.versions])
+    assert cancelled.draft == planned.draft
+    assert await second.admin.CancelPlannedScene(cancel) == cancelled, "a repeated call"
+    found = await first.admin.GetSceneDocument(pb.GetSceneDocumentRequest(scene="home"))
+    assert found == cancelled
+    assert [await _has(one, 1) for one in gateways] == [True, True]
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "scene"):
+        await first.admin.CancelPlannedScene(pb.CancelPlannedSceneRequest(scene="a/b"))
+
+
+async def test_synonyms_are_drafted_published_and_undone(
+    shop: Shop, gateways: tuple[Suite, Suite]
+) -> None:
+    first, second = gateways
+    await shop.upsert(product_pb2.Product(product_id="p0", title="Blue sneaker"))
+    get = pb.GetSceneDocumentRequest(scene=SYNONYMS)
+    with refused("NOT_FOUND", "SCENE_DOCUMENT_NOT_FOUND"):
+        await first.admin.GetSceneDocument(get)
+    text = "# shoes\nsneaker, trainer\n"
+    write = pb.WriteSceneDraftRequest(scene=SYNONYMS, toml=text, comment="try", etag="none")
+    draft = await first.admin.WriteSceneDraft(write)
+
+    async def finds(found: int) -> bool:
+        return len((await shop.find("trainer")).candidates.product_ids) == found
+
+    assert await finds(0)
+    published = await second.admin.PublishScene(
+        pb.PublishSceneRequest(scene=SYNONYMS, etag=draft.etag)
+    )
+    assert [(each.number, each.toml, each.comment) for each in published.versions] == [
+        (1, text, "try")
+    ]
+    await until(partial(finds, 1))
+    held = await first.admin.GetSynonyms(synonyms_pb.GetSynonymsRequest())
+    assert [list(each.terms) for each in held.rules] == [["sneaker", "trainer"]]
+    await first.admin.SetSynonyms(synonyms_pb.SetSynonymsRequest(etag=held.etag))
+    await until(partial(finds, 0))
+    undone = await first.admin.PublishScene(pb.PublishSceneRequest(scene=SYNONYMS, number=1))
+    assert [each.toml for each in undone.versions] == [text, "", text]
+    await until(partial(finds, 1))
+    assert await second.admin.GetSceneDocument(get) == undone
+    listed = await first.admin.ListSceneDocuments(pb.ListSceneDocumentsRequest())
+    assert list(listed.documents) == []
+    scenes = await first.admin.ListScenes(pb.ListScenesRequest())
+    assert SYNONYMS not in [each.scene for each in scenes.scenes]
+
+
+async def test_synonyms_that_are_wrong_or_planned_are_refused(
+    gateways: tuple[Suite, Suite],
+) -> None:
+    first, _ = gateways
+    with refused("INVALID_ARGUMENT", "SYNONYMS_INVALID", "toml.line 2.terms"):
+        await first.admin.WriteSceneDraft(
+            pb.WriteSceneDraftRequest(scene=SYNONYMS, toml="a, b\nalone\n")
+        )
+    checked = await first.admin.CheckScene(pb.CheckSceneRequest(scene=SYNONYMS, toml=HOME))
+    assert not checked.valid, "a gateway of 0.42 publishes no synonyms as a scene"
+    largest = "".join(
+        ", ".join(f"{'ü' * 58}{rule:04d}{term:02d}" for term in range(10)) + "\n"
+        for rule in range(2_000)
+    )
+    assert len(largest.encode()) > 2 * 2**20
+    await first.admin.WriteSceneDraft(pb.WriteSceneDraftRequest(scene=SYNONYMS, toml=largest))
+    request = pb.PublishSceneRequest(scene=SYNONYMS)
+    request.publish_time.FromMicroseconds(now_micros() + 60_000_000)
+    with refused("INVALID_ARGUMENT", "REQUEST_INVALID", "publish_time"):
+        await first.admin.PublishScene(request)
+    published = await first.admin.PublishScene(pb.PublishSceneRequest(scene=SYNONYMS))
+    assert published.versions[0].toml == largest
+
+
 async def test_a_draft_that_the_check_refuses_is_not_published(
     gateways: tuple[Suite, Suite],
 ) -> None:
@@ -202,6 +291,6 @@ def test_a_merchandiser_reads_and_changes_nothing_else() -> None:
     assert {each.removeprefix("sightline.gateway.v1.AdminService/") for each in permitted} == {
         *("ListScenes", "GetScene", "CheckScene", "DiffScene", "GetSynonyms", "SetSynonyms"),
         *("ListSceneDocuments", "GetSceneDocument", "WriteSceneDraft", "PublishScene"),
-        "DeleteSceneDocument",
+        *("CancelPlannedScene", "DeleteSceneDocument"),
     }
     assert all(rule(each).audited for each in permitted if rule(each).changes)

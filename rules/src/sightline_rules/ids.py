@@ -12,6 +12,8 @@ REFERENCE_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 REFERENCE_ID_WANTED = "must be 1 to 64 of a-z, 0-9, - and _, a letter or digit first"
 SCENE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 SCENE_NAME_WANTED = "must be 1 to 64 characters of a-z, 0-9, _ and -"
+SYNONYMS_DOCUMENT = "_synonyms"
+"""Name under which the calls about scenes of the record have a catalog's synonyms: no scene's."""
 
 
 class IdInvalidError(ValueError):

@@ -6,7 +6,7 @@ chained: a text is replaced once.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
@@ -34,6 +34,8 @@ Term = tuple[str, ...]
 """The folded words of a term."""
 Report = Callable[[str, str], None]
 """Takes the place of a problem, such as rules[3].terms[0], and its description."""
+Name = Callable[[int], str]
+"""Returns the name of the rule of an index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,30 @@ class Synonyms:
 NO_SYNONYMS: Final = Synonyms()
 
 
-def check_rules(rules: Sequence[SynonymRule], report: Report) -> None:
+def read_rules(text: str) -> list[tuple[int, SynonymRule]]:
+    """Return the rules of a text, each with the number of its line, from 1: `sneaker, trainer` mean
+    the same; `vino => wine` is one way. Empty lines, and what follows a #, are skipped."""
+    found = []
+    for number, line in enumerate(text.split("\n"), 1):
+        terms, arrow, others = line.partition("#")[0].partition("=>")
+        if terms.strip() or arrow:
+            found.append((number, SynonymRule(_listed(terms), _listed(others) if arrow else ())))
+    return found
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(each.strip() for each in text.split(","))
+
+
+def rules_text(rules: Iterable[SynonymRule]) -> str:
+    """Return the text of valid rules."""
+    parts = (filter(None, (each.terms, each.replacements)) for each in rules)
+    return "".join(" => ".join(map(", ".join, each)) + "\n" for each in parts)
+
+
+def check_rules(
+    rules: Sequence[SynonymRule], report: Report, name: Name = "rules[{}]".format
+) -> None:
     """Report what is wrong with rules."""
     if len(rules) > MOST_RULES:
         report("rules", f"has {len(rules)} entries; at most {MOST_RULES} are allowed")
@@ -128,7 +153,7 @@ def check_rules(rules: Sequence[SynonymRule], report: Report) -> None:
     valid = True
     known = dict[tuple[frozenset[Term], frozenset[Term]], int]()
     for number, rule in enumerate(rules):
-        place, sound = f"rules[{number}]", True
+        place, sound = name(number), True
         for where, description in _problems(rule):
             sound = False
             report(f"{place}{where}", description)
@@ -138,9 +163,9 @@ def check_rules(rules: Sequence[SynonymRule], report: Report) -> None:
         same = frozenset(map(_term, rule.terms)), frozenset(map(_term, rule.replacements))
         first = known.setdefault(same, number)
         if first != number:
-            report(place, f"says the same as rules[{first}]")
+            report(place, f"says the same as {name(first)}")
     if valid:
-        _report_loops(rules, report)
+        _report_loops(rules, report, name)
 
 
 def _problems(rule: SynonymRule) -> Iterator[tuple[str, str]]:
@@ -177,7 +202,7 @@ def _wrong(text: str) -> str:
     return f"has {count} words; at most {MOST_WORDS} are allowed" if count > MOST_WORDS else ""
 
 
-def _report_loops(rules: Sequence[SynonymRule], report: Report) -> None:
+def _report_loops(rules: Sequence[SynonymRule], report: Report, name: Name) -> None:
     """Report one-way rules that lead from a term back to itself, one of each loop."""
     means = dict[Term, dict[Term, int]]()
     for number, rule in enumerate(rules):
@@ -197,7 +222,7 @@ def _report_loops(rules: Sequence[SynonymRule], report: Report) -> None:
                 open_.discard(term)
                 done.add(term)
             elif step[0] in open_:
-                report(f"rules[{step[1]}]", _LOOP)
+                report(name(step[1]), _LOOP)
             elif step[0] not in done:
                 open_.add(step[0])
                 path.append((step[0], iter(means.get(step[0], {}).items())))

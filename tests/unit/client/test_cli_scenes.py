@@ -114,6 +114,9 @@ def test_a_scene_is_drafted_published_and_undone(gateway: FakeGateway, tmp_path:
     assert "1 v1 –" in flat(run(gateway, "scenes", "versions", "home"))
     shown = json.loads(run(gateway, "scenes", "versions", "home", "--json").stdout)
     assert shown["draft"]["author"] == "ann"
+    assert "1 v1 –" in flat(run(gateway, "scenes", "cancel", "home", "--etag", "v2"))
+    (sent,) = gateway.requests["CancelPlannedScene"]
+    assert (sent.scene, sent.etag) == ("home", "v2")
     assert "deleted" in run(gateway, "scenes", "delete", "home").stdout
     assert "no such" in flat(run(gateway, "scenes", "delete", "home", "--draft-only"))
 

@@ -261,6 +261,24 @@ async def test_a_draft_is_planned(web: Browser, gateway: FakeGateway) -> None:
     assert sent.publish_time.ToJsonString() == "2030-01-02T03:04:00Z"
 
 
+@pytest.mark.parametrize("versions", [0, 2])
+async def test_what_is_planned_is_cancelled(
+    web: Browser, gateway: FakeGateway, versions: int
+) -> None:
+    del gateway.scene_document.versions[versions:]
+    assert "Cancel the planned" not in (await web.open("/shelf?scene=home")).text
+    gateway.scene_document.planned.CopyFrom(pb.SceneText(number=versions + 1, toml=DRAFT))
+    assert "Cancel the planned" in (await web.open("/shelf?scene=home")).text
+    fields = {"act": "cancel", "scene": "home", "etag": "e2"}
+    assert (await web.send("/shelf", fields)).status_code == 303
+    (sent,) = gateway.requests["CancelPlannedScene"]
+    assert (sent.scene, sent.etag) == ("home", "e2")
+    assert not gateway.requests["PublishScene"]
+    gateway.fail("CancelPlannedScene", MISMATCH)
+    answer = await web.send("/shelf", fields)
+    assert (answer.status_code, "Another person changed" in answer.text) == (409, True)
+
+
 async def test_a_draft_is_published_and_an_earlier_version_again(
     web: Browser, gateway: FakeGateway
 ) -> None:

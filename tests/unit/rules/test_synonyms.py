@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sightline_rules.ids import SCENE_NAME, SYNONYMS_DOCUMENT
 from sightline_rules.stems import stemmer_of
 from sightline_rules.synonyms import (
     LONGEST_TERM,
@@ -13,10 +14,23 @@ from sightline_rules.synonyms import (
     SynonymRule,
     Synonyms,
     check_rules,
+    read_rules,
+    rules_text,
 )
 
 SHOES = SynonymRule(("sneaker", "trainer", "running shoe"))
 WINE = SynonymRule(("vino",), ("wine",))
+
+
+TEXT = "# shoes\r\nsneaker, trainer ,running shoe\n\n vino => wine # one way\n"
+
+
+def test_a_text_has_a_rule_a_line() -> None:
+    assert read_rules(TEXT) == [(2, SHOES), (4, WINE)]
+    assert not SCENE_NAME.fullmatch(SYNONYMS_DOCUMENT), "release 0.42 refuses it"
+    assert rules_text([SHOES, WINE]) == "sneaker, trainer, running shoe\nvino => wine\n"
+    assert [rule for _, rule in read_rules(rules_text([SHOES, WINE]))] == [SHOES, WINE]
+    assert (read_rules(""), read_rules("#\n \n"), rules_text([])) == ([], [], "")
 
 
 def problems(*rules: SynonymRule) -> dict[str, str]:

@@ -28,7 +28,8 @@ class SceneText:
     number: int
     """Number of the version, from 1. 0: the draft."""
     toml: str
-    """The file (TOML). Empty in lists, but for newest versions if they were asked for."""
+    """The file (TOML); of synonyms a rule a line. Empty in lists, but for newest versions if they
+    were asked for."""
     version: str
     """Hash of the text, as in Versions."""
     author: str

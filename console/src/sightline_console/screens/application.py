@@ -49,7 +49,7 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("GET", shelf.PATH, shelf.show),
     ("POST", shelf.PATH, shelf.act),
     ("GET", synonyms.PATH, synonyms.show),
-    ("POST", synonyms.PATH, synonyms.store),
+    ("POST", synonyms.PATH, synonyms.act),
     ("GET", comparing.PATH, comparing.show),
     ("POST", comparing.PATH, comparing.ask),
     ("GET", importing.PATH, importing.show),

@@ -1,10 +1,9 @@
 """The screen "Shelf editor": a scene's shelf, the controls of its draft, and its versions."""
 
 import asyncio
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -15,20 +14,20 @@ from sightline_client.values.answers import Recommendations
 from sightline_client.values.catalogs import SteeredBy
 from sightline_client.values.requests import RecommendOptions
 from sightline_client.values.scenes import SceneCheck
-from sightline_console.screens import merging, scene_text, steering
+from sightline_console.screens import drafts, scene_text, steering
 from sightline_console.screens.asked import Asked, AskedInvalid, placed
+from sightline_console.screens.drafts import Desk
 from sightline_console.screens.scene_text import Entries, TextUnreadable
-from sightline_console.screens.shelf_changes import change_of, moment
+from sightline_console.screens.sections import Told
+from sightline_console.screens.sections import told as told_of
+from sightline_console.screens.shelf_changes import change_of
 from sightline_console.screens.shopper import admit_first, asked_by, kept_apart
 from sightline_console.screens.steering import Preview, Steered, SteeredByFiles
 from sightline_console.screens.try_it import PHOTO
-from sightline_console.screens.visit import Visit, reason_of, text_of, title_of
+from sightline_console.screens.visit import Visit
 from sightline_console.web import forms
 
 PATH = "/shelf"
-
-Told = tuple[str, str, str]
-"""Title, reason and text of what went wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +84,11 @@ def asked_of(visit: Visit, given: Mapping[str, object]) -> Asked:
 async def act(visit: Visit) -> Response:
     """Do what a form of the page asks for."""
     sent = (await visit.form(forms.TEXTS)).fields
-    acts = {
-        "show": _show,
-        "change": _change,
-        "draft": _draft,
-        "publish": _publish,
-        "discard": _discard,
-        "copy": _copy,
-        "steer": _steer,
-    }
-    asked_for = acts.get(sent.get("act", ""))
-    return await asked_for(visit, sent) if asked_for else visit.go(PATH)
+    acts = {"show": _show, "change": _change, "copy": _copy, "steer": _steer}
+    name = sent.get("act", "")
+    if name in drafts.ACTS:
+        return await _edit(visit, sent)
+    return await acts[name](visit, sent) if name in acts else visit.go(PATH)
 
 
 async def _show(visit: Visit, sent: Mapping[str, str]) -> Response:
@@ -123,93 +116,16 @@ async def _change(visit: Visit, sent: Mapping[str, str]) -> Response:
     return visit.go(asked.address(PATH) + "#shelf")
 
 
-async def _draft(visit: Visit, sent: Mapping[str, str]) -> Response:
-    """Store the text of the draft, or show what another person wrote meanwhile."""
-    asked, text = asked_of(visit, sent), _text(sent.get("toml", ""))
-    comment, etag = sent.get("comment", ""), sent.get("etag", "")
-    if (await visit.client.list_scenes()).steered_by is not SteeredBy.RECORD:
-        return await _page(visit, asked, 400, told=_by_files(), text=text, comment=comment)
-    if "theirs" in sent:
-        choices = {
-            int(name[5:]): value
-            for name, value in sent.items()
-            if name.startswith("hunk-") and name[5:].isdecimal()
-        }
-        theirs = _text(sent["theirs"])
-        text = await asyncio.to_thread(merging.merged, theirs, text, choices)
-    try:
-        await visit.client.write_scene_draft(asked.scene, text, comment=comment, etag=etag)
-    except Conflict:
-        return await _merge(visit, asked, text, comment)
-    except InvalidRequest as error:
-        return await _page(
-            visit, asked, 400, told=_told(error), text=text, comment=comment, etag=etag
-        )
-    return visit.go(asked.address(PATH) + "#text-title")
-
-
-def _text(sent: str) -> str:
-    """Return a text as it was before a browser ended its lines by two characters."""
-    return sent.replace("\r\n", "\n").replace("\r", "\n")
-
-
-async def _merge(visit: Visit, asked: Asked, mine: str, comment: str) -> Response:
-    """Show both texts, to take lines of either."""
-    held = await steering.steered(visit.client, asked.scene)
-    return visit.page(
-        "merge",
-        409,
-        asked=asked,
-        held=held,
-        mine=mine,
-        comment=comment,
-        hunks=await asyncio.to_thread(merging.hunks, held.text, mine),
-    )
-
-
-async def _publish(visit: Visit, sent: Mapping[str, str]) -> Response:
-    """Publish the draft, or an earlier version again, or plan it."""
-    asked = asked_of(visit, sent)
-    number = sent.get("number", "0")
-    try:
-        time = _future(sent.get("at", ""))
-    except ValueError as error:
-        told = (_("The draft was not published"), "", str(error))
-        return await _page(visit, asked, 400, told=told, typed=sent)
-    try:
-        await visit.client.publish_scene(
-            asked.scene,
-            number=int(number) if re.fullmatch("[0-9]{1,18}", number) else -1,
-            comment=sent.get("comment", ""),
-            etag=sent.get("etag", ""),
-            publish_time=time,
-        )
-    except Conflict:
-        return await _page(visit, asked, 409, told=_changed_meanwhile(), typed=sent)
-    except InvalidRequest as error:
-        return await _page(visit, asked, 400, told=_told(error), typed=sent)
-    return visit.go(asked.address(PATH) + "#versions")
-
-
-def _future(text: str) -> datetime | None:
-    """Return the time of a planned publication; None: at once. Raises ValueError with the text to
-    show for one that has passed, as this would publish at once, too."""
-    time = moment(text)
-    if time is not None and time <= datetime.now(UTC):
-        said = _("This time (UTC) has passed. Leave the field empty to publish now.")
-        raise ValueError(said)
-    return time
-
-
-async def _discard(visit: Visit, sent: Mapping[str, str]) -> Response:
-    """Delete the draft."""
-    asked = asked_of(visit, sent)
-    try:
-        etag = sent.get("etag", "")
-        await visit.client.delete_scene_document(asked.scene, draft_only=True, etag=etag)
-    except Conflict:
-        return await _page(visit, asked, 409, told=_changed_meanwhile())
-    return visit.go(asked.address(PATH))
+async def _edit(visit: Visit, sent: Mapping[str, str]) -> Response:
+    """Change the scene's draft, or what is published."""
+    asked, act = asked_of(visit, sent), sent["act"]
+    find = partial(steering.steered, visit.client, asked.scene)
+    page = partial(_page, visit, asked)
+    desk = Desk(visit, asked.scene, PATH, asked.address(PATH), page, find, asked)
+    if act == "draft" and (await visit.client.list_scenes()).steered_by is not SteeredBy.RECORD:
+        kept = {"text": drafts.plain(sent.get("toml", "")), "comment": sent.get("comment", "")}
+        return await page(400, told=_by_files(), **kept)
+    return await drafts.ACTS[act](desk, sent)
 
 
 async def _copy(visit: Visit, sent: Mapping[str, str]) -> Response:
@@ -235,15 +151,6 @@ async def _steer(visit: Visit, sent: Mapping[str, str]) -> Response:
 def _by_files() -> Told:
     text = _("Copy its scenes into the record, and let the record steer it.")
     return _("This catalog is steered by files"), "", text
-
-
-def _changed_meanwhile() -> Told:
-    text = _("Look at the draft as it is now, and do it again.")
-    return _("Another person changed the draft meanwhile"), "ETAG_MISMATCH", text
-
-
-def _told(error: SightlineError) -> Told:
-    return title_of(error), reason_of(error), text_of(error)
 
 
 async def _page(
@@ -273,6 +180,9 @@ async def _page(
     return visit.page(
         "shelf",
         status,
+        action=PATH,
+        heading=_("The text of the scene"),
+        label=_("Text (TOML)"),
         asked=asked,
         held=held,
         effect=effect,
@@ -305,7 +215,7 @@ async def _shelves(
         raise
     except SightlineError as error:
         problems.update(placed(error))
-        return Shelves(None, None), None if placed(error) else _told(error)
+        return Shelves(None, None), None if placed(error) else told_of(error)
     else:
         return Shelves(live, drafted), None
     return Shelves(None, None), None

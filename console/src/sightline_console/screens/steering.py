@@ -9,8 +9,9 @@ from sightline_client.cli.language import _
 from sightline_client.errors import Conflict, NotFound
 from sightline_client.values.catalogs import SteeredBy
 from sightline_client.values.controls import Control, ControlKind
-from sightline_client.values.scenes import SceneDocument, SceneFile, SceneList
-from sightline_console.screens import scene_text
+from sightline_client.values.scenes import SceneFile, SceneList
+from sightline_console.screens import drafts, scene_text
+from sightline_console.screens.drafts import Drafted
 from sightline_console.screens.scene_text import Entries, TextUnreadable, is_over
 
 USUAL = "default"
@@ -29,15 +30,12 @@ class SteeredByFiles(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Steered:
+class Steered(Drafted):
     """A scene, and what steers it."""
 
-    scene: str
     listed: SceneList
     live: SceneFile | None
     """The scene in use; None: the suite has none of that name yet."""
-    document: SceneDocument | None
-    """None: the record does not have the scene."""
 
     @property
     def by_record(self) -> bool:
@@ -45,56 +43,32 @@ class Steered:
         return self.listed.steered_by is SteeredBy.RECORD
 
     @property
+    def in_use(self) -> int:
+        """Number of the version in use; 0: none."""
+        return self.live.number if self.live and self.by_record else 0
+
+    @property
     def names(self) -> list[str]:
         """Names of scenes that can be chosen."""
         return sorted({self.scene, *(each.scene for each in self.listed.scenes)})
-
-    @property
-    def has_draft(self) -> bool:
-        """True if there is a draft."""
-        return self.document is not None and self.document.draft is not None
 
     @property
     def live_text(self) -> str:
         """The text in use; empty: none."""
         return self.live.toml if self.live else ""
 
-    @property
-    def text(self) -> str:
-        """The text that changes start from: that of the draft, else that in use."""
-        draft = self.document.draft if self.document else None
-        return draft.toml if draft else self.live_text
-
-    @property
-    def etag(self) -> str:
-        """Version of the document, for the next change."""
-        return self.document.etag if self.document else "none"
-
-    @property
-    def comment(self) -> str:
-        """The draft's comment."""
-        draft = self.document.draft if self.document else None
-        return draft.comment if draft else ""
-
 
 async def steered(client: SightlineClient, scene: str) -> Steered:
     """Return what steers a scene. Raises SightlineError."""
     listed, live, document = await asyncio.gather(
-        client.list_scenes(), _live(client, scene), _document(client, scene)
+        client.list_scenes(), _live(client, scene), drafts.document(client, scene)
     )
-    return Steered(scene, listed, live, document)
+    return Steered(scene, document, listed, live)
 
 
 async def _live(client: SightlineClient, scene: str) -> SceneFile | None:
     try:
         return await client.get_scene(scene)
-    except NotFound:
-        return None
-
-
-async def _document(client: SightlineClient, scene: str) -> SceneDocument | None:
-    try:
-        return await client.get_scene_document(scene)
     except NotFound:
         return None
 

@@ -1,79 +1,66 @@
-"""The screen "Synonyms": words that mean the same to the catalog's shoppers, a rule a line."""
+"""The screen "Synonyms": words that mean the same to the catalog's shoppers, a rule a line: the
+draft of the text, and its published versions."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from functools import partial
 
 from starlette.responses import Response
 
 from sightline_client.cli.language import _
-from sightline_client.errors import Conflict, InvalidRequest
-from sightline_client.values.synonym_text import synonym_rules
-from sightline_client.values.synonyms import Synonyms
-from sightline_console.screens.sections import Told, told
+from sightline_console.screens import drafts
+from sightline_console.screens.drafts import Desk, Drafted
+from sightline_console.screens.sections import Told
 from sightline_console.screens.visit import Visit
 from sightline_console.web import forms
 
 PATH = "/synonyms"
-_RULE = re.compile(r"rules\[(\d{1,9})\]")
+SYNONYMS = "_synonyms"
+"""Name of the text among those of scenes."""
 
 
 async def show(visit: Visit) -> Response:
     """Show the synonyms of the catalog."""
-    held = await visit.client.get_synonyms()
-    return _page(visit, held, _text(held), stored="stored" in visit.request.query_params)
+    return await _page(visit)
 
 
-async def store(visit: Visit) -> Response:
-    """Replace the synonyms by those of the form, unless another person changed them meanwhile."""
+async def act(visit: Visit) -> Response:
+    """Do what a form of the page asks for."""
     sent = (await visit.form(forms.TEXTS)).fields
-    typed = sent.get("rules", "").replace("\r\n", "\n")
-    rules = synonym_rules(typed.split("\n"))
-    try:
-        await visit.client.set_synonyms([rule for _at, rule in rules], etag=sent.get("etag", ""))
-    except Conflict:
-        text = _("Compare yours with those that are stored now, and store them again.")
-        title = _("Another person changed the synonyms meanwhile")
-        held = await visit.client.get_synonyms()
-        return _page(visit, held, typed, 409, told=(title, "ETAG_MISMATCH", text), theirs=True)
-    except InvalidRequest as error:
-        held = replace(await visit.client.get_synonyms(), etag=sent.get("etag", ""))
-        return _page(
-            visit, held, typed, 400, told=_by_line(told(error), [number for number, _rule in rules])
-        )
-    return visit.go(f"{PATH}?stored=1")
+    asked_for = drafts.ACTS.get(sent.get("act", ""))
+    if asked_for is None:
+        return visit.go(PATH)
+    if "theirs" in sent:
+        await _find(visit)  # texts are merged for callers that the suite admits
+    desk = Desk(visit, SYNONYMS, PATH, PATH, partial(_page, visit), partial(_find, visit))
+    return await asked_for(desk, sent)
 
 
-def _text(held: Synonyms) -> str:
-    return "".join(f"{rule}\n" for rule in held.rules)
+async def _find(visit: Visit) -> Drafted:
+    return Drafted(SYNONYMS, await drafts.document(visit.client, SYNONYMS))
 
 
-def _by_line(said: Told, numbers: Sequence[int]) -> Told:
-    """Name lines of the form in place of the rules' indexes."""
-
-    def line(match: re.Match[str]) -> str:
-        place = int(match[1])
-        return _("line {line}", line=numbers[place]) if place < len(numbers) else match[0]
-
-    return said[0], said[1], _RULE.sub(line, said[2])
-
-
-def _page(
+async def _page(
     visit: Visit,
-    held: Synonyms,
-    text: str,
     status: int = 200,
     *,
     told: Told | None = None,
-    theirs: bool = False,
-    stored: bool = False,
+    typed: Mapping[str, str] | None = None,
+    **kept: str,
 ) -> Response:
+    held = await _find(visit)
     return visit.page(
         "synonyms",
         status,
+        action=PATH,
+        asked=None,
         held=held,
-        text=text,
         told=told,
-        theirs=_text(held) if theirs else None,
-        stored=stored,
+        typed=typed or {},
+        text=kept.get("text", held.text),
+        comment=kept.get("comment", held.comment),
+        etag=kept.get("etag", held.etag),
+        check=None,
+        findings=[],
+        heading=_("The synonyms in use"),
+        label=_("A rule a line"),
     )

@@ -512,7 +512,7 @@ class SceneText(google.protobuf.message.Message):
     number: builtins.int
     """Number of the version, from 1. 0: the draft."""
     toml: builtins.str
-    """The file (TOML). Empty in lists, but for newest versions if they were asked for."""
+    """The file (TOML); of synonyms a rule a line. Empty in lists, but for newest versions if they were asked for."""
     version: builtins.str
     """Hash of the text, as in Versions."""
     author: builtins.str
@@ -631,9 +631,9 @@ class WriteSceneDraftRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
     scene: builtins.str
-    """Name of the scene: 1 to 64 of a-z, 0-9, _ and -, starting with a letter or digit. Required."""
+    """Name of the scene: 1 to 64 of a-z, 0-9, _ and -, starting with a letter or digit; or "_synonyms". Required."""
     toml: builtins.str
-    """The file (TOML), at most 64 KiB. Required."""
+    """The file (TOML), at most 64 KiB. Required. Of synonyms: a rule a line, at most 5 MiB; empty: none."""
     comment: builtins.str
     """Comment for others, up to 500 characters."""
     etag: builtins.str
@@ -704,6 +704,36 @@ class PublishSceneRequest(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "comment", b"comment", "etag", b"etag", "in_advance", b"in_advance", "number", b"number", "publish_time", b"publish_time", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
 
 Global___PublishSceneRequest: typing_extensions.TypeAlias = PublishSceneRequest
+
+@typing.final
+class CancelPlannedSceneRequest(google.protobuf.message.Message):
+    """Request to cancel what is planned of a scene."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SCENE_FIELD_NUMBER: builtins.int
+    ETAG_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs, up to 128 characters. If empty, the service generates one."""
+    scene: builtins.str
+    """Name of the scene. Required."""
+    etag: builtins.str
+    """Required version of the document. Default: any."""
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        scene: builtins.str = ...,
+        etag: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "etag", b"etag", "request_id", b"request_id", "scene", b"scene"]) -> None: ...
+
+Global___CancelPlannedSceneRequest: typing_extensions.TypeAlias = CancelPlannedSceneRequest
 
 @typing.final
 class DeleteSceneDocumentRequest(google.protobuf.message.Message):

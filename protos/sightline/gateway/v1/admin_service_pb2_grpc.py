@@ -399,6 +399,11 @@ class AdminServiceStub(object):
                 request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.PublishSceneRequest.SerializeToString,
                 response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.FromString,
                 _registered_method=True)
+        self.CancelPlannedScene = channel.unary_unary(
+                '/sightline.gateway.v1.AdminService/CancelPlannedScene',
+                request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.CancelPlannedSceneRequest.SerializeToString,
+                response_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.FromString,
+                _registered_method=True)
         self.DeleteSceneDocument = channel.unary_unary(
                 '/sightline.gateway.v1.AdminService/DeleteSceneDocument',
                 request_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.DeleteSceneDocumentRequest.SerializeToString,
@@ -871,15 +876,16 @@ class AdminServiceServicer(object):
 
     def GetSynonyms(self, request, context):
         """Returns the synonyms of a catalog: words and phrases that mean the same to its shoppers; none if they were never
-        set. Searches by words and suggestions use them everywhere within 5 seconds after a change.
+        set. Searches by words and suggestions use them everywhere within 2 seconds after a change.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def SetSynonyms(self, request, context):
-        """Replaces all synonyms of a catalog. If they are the stored ones, nothing changes and the etag is not compared.
-        SYNONYMS_INVALID (names each rule, at most 50), ETAG_MISMATCH.
+        """Publishes synonyms of a catalog in place of all others, as a version of the scene "_synonyms" (PublishScene); its draft
+        stays. If they are the stored ones, nothing changes and the etag is not compared. SYNONYMS_INVALID (names each rule, at
+        most 50), ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -994,7 +1000,10 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetSceneDocument(self, request, context):
-        """Returns a scene of the record: its draft and all versions that are kept, with their texts. SCENE_DOCUMENT_NOT_FOUND.
+        """Returns a scene of the record: its draft and all versions that are kept, with their texts. Under the reserved name
+        "_synonyms" this and the next calls have the catalog's synonyms, which no list has: their text is a rule a line, at
+        most 5 MiB ("sneaker, trainer" mean the same, "vino => wine" is one way, what follows a # is a comment), and of
+        versions fewer are kept if they have more than 16 MiB together. SCENE_DOCUMENT_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1002,8 +1011,8 @@ class AdminServiceServicer(object):
 
     def WriteSceneDraft(self, request, context):
         """Stores the draft of a scene, in place of the former one. Answers do not change before PublishScene, which also checks
-        the text. If it is the stored draft, nothing changes and the etag is not compared. ETAG_MISMATCH,
-        SCENE_DOCUMENTS_FULL.
+        the text; that of synonyms is checked here (SYNONYMS_INVALID, which names lines). If it is the stored draft, nothing
+        changes and the etag is not compared. ETAG_MISMATCH, SCENE_DOCUMENTS_FULL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1011,9 +1020,10 @@ class AdminServiceServicer(object):
 
     def PublishScene(self, request, context):
         """Publishes the draft of a scene as its next version, or an earlier version again, which undoes later ones. The text is
-        checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds.
-        Without a draft, and for a text that the newest version has, nothing changes. With publish_time a version is planned.
-        There is one at a time: the next publication, planned or not, takes its place, also that of the newest version, which
+        checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds;
+        synonyms are used by all searches within 2 seconds, whatever steers the catalog.
+        Without a draft, and for a text that the newest version has, nothing changes. With publish_time a version is planned,
+        but for synonyms. There is one at a time: the next publication, planned or not, takes its place, and CancelPlannedScene
         cancels it. Where a planned text is invalid by its time, the former one stays in use, as ListScenes says.
         SCENE_DOCUMENT_NOT_FOUND (the document or the version), SCENES_FROM_FILES, ETAG_MISMATCH.
         """
@@ -1021,9 +1031,17 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelPlannedScene(self, request, context):
+        """Cancels what is planned of a scene. Its draft and its versions, that in use among them, stay; without a planned version
+        nothing changes and the etag is not compared. ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteSceneDocument(self, request, context):
         """Deletes a scene of the record with its draft and versions, or its draft alone. Requests that name the scene then get
-        the built-in or shared one of that name, if any. ETAG_MISMATCH.
+        the built-in or shared one of that name, if any; of deleted synonyms searches use none. ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1375,6 +1393,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
             'PublishScene': grpc.unary_unary_rpc_method_handler(
                     servicer.PublishScene,
                     request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.PublishSceneRequest.FromString,
+                    response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.SerializeToString,
+            ),
+            'CancelPlannedScene': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelPlannedScene,
+                    request_deserializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.CancelPlannedSceneRequest.FromString,
                     response_serializer=sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.SerializeToString,
             ),
             'DeleteSceneDocument': grpc.unary_unary_rpc_method_handler(
@@ -3246,6 +3269,33 @@ class AdminService(object):
             target,
             '/sightline.gateway.v1.AdminService/PublishScene',
             sightline_dot_gateway_dot_v1_dot_admin__service__pb2.PublishSceneRequest.SerializeToString,
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelPlannedScene(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.gateway.v1.AdminService/CancelPlannedScene',
+            sightline_dot_gateway_dot_v1_dot_admin__service__pb2.CancelPlannedSceneRequest.SerializeToString,
             sightline_dot_gateway_dot_v1_dot_admin__service__pb2.SceneDocument.FromString,
             options,
             channel_credentials,

@@ -1148,6 +1148,22 @@ _AdminServicePublishSceneType = typing_extensions.TypeVar(
     ],
 )
 
+_AdminServiceCancelPlannedSceneType = typing_extensions.TypeVar(
+    '_AdminServiceCancelPlannedSceneType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.CancelPlannedSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.CancelPlannedSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.CancelPlannedSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+)
+
 _AdminServiceDeleteSceneDocumentType = typing_extensions.TypeVar(
     '_AdminServiceDeleteSceneDocumentType',
     grpc.UnaryUnaryMultiCallable[
@@ -1164,7 +1180,7 @@ _AdminServiceDeleteSceneDocumentType = typing_extensions.TypeVar(
     ],
 )
 
-class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceCopyCatalogType, _AdminServiceSetCatalogAliasType, _AdminServiceListCatalogAliasesType, _AdminServiceDeleteCatalogAliasType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceGetSynonymsType, _AdminServiceSetSynonymsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType, _AdminServiceListSceneDocumentsType, _AdminServiceGetSceneDocumentType, _AdminServiceWriteSceneDraftType, _AdminServicePublishSceneType, _AdminServiceDeleteSceneDocumentType]):
+class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceCreateCatalogType, _AdminServiceGetCatalogType, _AdminServiceListCatalogsType, _AdminServiceUpdateCatalogType, _AdminServiceDeleteCatalogType, _AdminServiceUndeleteCatalogType, _AdminServiceCopyCatalogType, _AdminServiceSetCatalogAliasType, _AdminServiceListCatalogAliasesType, _AdminServiceDeleteCatalogAliasType, _AdminServiceTrainModelType, _AdminServiceListModelsType, _AdminServiceEvaluateModelType, _AdminServiceGetEvaluationType, _AdminServicePromoteModelType, _AdminServiceRollbackModelType, _AdminServiceDemoteModelType, _AdminServicePublishModelType, _AdminServiceGetShopperProfileType, _AdminServiceGetProductProfileType, _AdminServiceSetShopperAttributesType, _AdminServiceListSegmentsType, _AdminServiceListTopSearchesType, _AdminServiceGetOnlineReportType, _AdminServiceGetExposureReportType, _AdminServiceListExperimentsType, _AdminServiceGetExperimentReportType, _AdminServiceListExperimentUnitsType, _AdminServiceExportEventsType, _AdminServiceExportUserType, _AdminServiceEraseUserType, _AdminServiceGetErasureType, _AdminServiceSetConsentType, _AdminServiceGetConsentType, _AdminServiceExportCountsType, _AdminServiceGetPrivacyBudgetType, _AdminServiceCreateGenerationType, _AdminServiceBackfillGenerationType, _AdminServiceVerifyGenerationType, _AdminServiceActivateGenerationType, _AdminServiceRollbackGenerationType, _AdminServiceDropGenerationType, _AdminServiceListGenerationsType, _AdminServiceCreateBackupType, _AdminServiceListBackupsType, _AdminServiceDeleteBackupType, _AdminServiceRestoreBackupType, _AdminServiceTakeDownPhotoType, _AdminServiceLiftTakedownType, _AdminServiceListTakedownsType, _AdminServiceGetSynonymsType, _AdminServiceSetSynonymsType, _AdminServiceRebuildIndexType, _AdminServiceFitSpaceType, _AdminServiceListSpacesType, _AdminServicePromoteSpaceType, _AdminServiceListAuditEntriesType, _AdminServiceReadAuditChainType, _AdminServiceDropAuditEntriesType, _AdminServiceRetireSpaceType, _AdminServiceListScenesType, _AdminServiceGetSceneType, _AdminServiceCheckSceneType, _AdminServiceDiffSceneType, _AdminServiceListSceneDocumentsType, _AdminServiceGetSceneDocumentType, _AdminServiceWriteSceneDraftType, _AdminServicePublishSceneType, _AdminServiceCancelPlannedSceneType, _AdminServiceDeleteSceneDocumentType]):
     """Administration of the suite: models, profiles, index generations, backups, spaces and scenes."""
 
     @typing.overload
@@ -1443,6 +1459,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.gateway.v1.admin_service_pb2.PublishSceneRequest,
+            sightline.gateway.v1.admin_service_pb2.SceneDocument,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.CancelPlannedSceneRequest,
             sightline.gateway.v1.admin_service_pb2.SceneDocument,
         ],
         grpc.UnaryUnaryMultiCallable[
@@ -1727,6 +1747,10 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.gateway.v1.admin_service_pb2.PublishSceneRequest,
+            sightline.gateway.v1.admin_service_pb2.SceneDocument,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.gateway.v1.admin_service_pb2.CancelPlannedSceneRequest,
             sightline.gateway.v1.admin_service_pb2.SceneDocument,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
@@ -2023,12 +2047,13 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
 
     GetSynonyms: _AdminServiceGetSynonymsType
     """Returns the synonyms of a catalog: words and phrases that mean the same to its shoppers; none if they were never
-    set. Searches by words and suggestions use them everywhere within 5 seconds after a change.
+    set. Searches by words and suggestions use them everywhere within 2 seconds after a change.
     """
 
     SetSynonyms: _AdminServiceSetSynonymsType
-    """Replaces all synonyms of a catalog. If they are the stored ones, nothing changes and the etag is not compared.
-    SYNONYMS_INVALID (names each rule, at most 50), ETAG_MISMATCH.
+    """Publishes synonyms of a catalog in place of all others, as a version of the scene "_synonyms" (PublishScene); its draft
+    stays. If they are the stored ones, nothing changes and the etag is not compared. SYNONYMS_INVALID (names each rule, at
+    most 50), ETAG_MISMATCH.
     """
 
     RebuildIndex: _AdminServiceRebuildIndexType
@@ -2096,26 +2121,36 @@ class AdminServiceStub(typing.Generic[_AdminServiceGetStatusType, _AdminServiceC
     """
 
     GetSceneDocument: _AdminServiceGetSceneDocumentType
-    """Returns a scene of the record: its draft and all versions that are kept, with their texts. SCENE_DOCUMENT_NOT_FOUND."""
+    """Returns a scene of the record: its draft and all versions that are kept, with their texts. Under the reserved name
+    "_synonyms" this and the next calls have the catalog's synonyms, which no list has: their text is a rule a line, at
+    most 5 MiB ("sneaker, trainer" mean the same, "vino => wine" is one way, what follows a # is a comment), and of
+    versions fewer are kept if they have more than 16 MiB together. SCENE_DOCUMENT_NOT_FOUND.
+    """
 
     WriteSceneDraft: _AdminServiceWriteSceneDraftType
     """Stores the draft of a scene, in place of the former one. Answers do not change before PublishScene, which also checks
-    the text. If it is the stored draft, nothing changes and the etag is not compared. ETAG_MISMATCH,
-    SCENE_DOCUMENTS_FULL.
+    the text; that of synonyms is checked here (SYNONYMS_INVALID, which names lines). If it is the stored draft, nothing
+    changes and the etag is not compared. ETAG_MISMATCH, SCENE_DOCUMENTS_FULL.
     """
 
     PublishScene: _AdminServicePublishSceneType
     """Publishes the draft of a scene as its next version, or an earlier version again, which undoes later ones. The text is
-    checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds.
-    Without a draft, and for a text that the newest version has, nothing changes. With publish_time a version is planned.
-    There is one at a time: the next publication, planned or not, takes its place, also that of the newest version, which
+    checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds;
+    synonyms are used by all searches within 2 seconds, whatever steers the catalog.
+    Without a draft, and for a text that the newest version has, nothing changes. With publish_time a version is planned,
+    but for synonyms. There is one at a time: the next publication, planned or not, takes its place, and CancelPlannedScene
     cancels it. Where a planned text is invalid by its time, the former one stays in use, as ListScenes says.
     SCENE_DOCUMENT_NOT_FOUND (the document or the version), SCENES_FROM_FILES, ETAG_MISMATCH.
     """
 
+    CancelPlannedScene: _AdminServiceCancelPlannedSceneType
+    """Cancels what is planned of a scene. Its draft and its versions, that in use among them, stay; without a planned version
+    nothing changes and the etag is not compared. ETAG_MISMATCH.
+    """
+
     DeleteSceneDocument: _AdminServiceDeleteSceneDocumentType
     """Deletes a scene of the record with its draft and versions, or its draft alone. Requests that name the scene then get
-    the built-in or shared one of that name, if any. ETAG_MISMATCH.
+    the built-in or shared one of that name, if any; of deleted synonyms searches use none. ETAG_MISMATCH.
     """
 
 AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
@@ -2393,6 +2428,10 @@ AdminServiceAsyncStub: typing_extensions.TypeAlias = AdminServiceStub[
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.gateway.v1.admin_service_pb2.PublishSceneRequest,
+        sightline.gateway.v1.admin_service_pb2.SceneDocument,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.gateway.v1.admin_service_pb2.CancelPlannedSceneRequest,
         sightline.gateway.v1.admin_service_pb2.SceneDocument,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
@@ -2952,7 +2991,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.synonym_service_pb2.Synonyms, collections.abc.Awaitable[sightline.retriever.v1.synonym_service_pb2.Synonyms]]:
         """Returns the synonyms of a catalog: words and phrases that mean the same to its shoppers; none if they were never
-        set. Searches by words and suggestions use them everywhere within 5 seconds after a change.
+        set. Searches by words and suggestions use them everywhere within 2 seconds after a change.
         """
 
     @abc.abstractmethod
@@ -2961,8 +3000,9 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.retriever.v1.synonym_service_pb2.SetSynonymsRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.retriever.v1.synonym_service_pb2.Synonyms, collections.abc.Awaitable[sightline.retriever.v1.synonym_service_pb2.Synonyms]]:
-        """Replaces all synonyms of a catalog. If they are the stored ones, nothing changes and the etag is not compared.
-        SYNONYMS_INVALID (names each rule, at most 50), ETAG_MISMATCH.
+        """Publishes synonyms of a catalog in place of all others, as a version of the scene "_synonyms" (PublishScene); its draft
+        stays. If they are the stored ones, nothing changes and the etag is not compared. SYNONYMS_INVALID (names each rule, at
+        most 50), ETAG_MISMATCH.
         """
 
     @abc.abstractmethod
@@ -3100,7 +3140,11 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         request: sightline.gateway.v1.admin_service_pb2.GetSceneDocumentRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.SceneDocument, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.SceneDocument]]:
-        """Returns a scene of the record: its draft and all versions that are kept, with their texts. SCENE_DOCUMENT_NOT_FOUND."""
+        """Returns a scene of the record: its draft and all versions that are kept, with their texts. Under the reserved name
+        "_synonyms" this and the next calls have the catalog's synonyms, which no list has: their text is a rule a line, at
+        most 5 MiB ("sneaker, trainer" mean the same, "vino => wine" is one way, what follows a # is a comment), and of
+        versions fewer are kept if they have more than 16 MiB together. SCENE_DOCUMENT_NOT_FOUND.
+        """
 
     @abc.abstractmethod
     def WriteSceneDraft(
@@ -3109,8 +3153,8 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.SceneDocument, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.SceneDocument]]:
         """Stores the draft of a scene, in place of the former one. Answers do not change before PublishScene, which also checks
-        the text. If it is the stored draft, nothing changes and the etag is not compared. ETAG_MISMATCH,
-        SCENE_DOCUMENTS_FULL.
+        the text; that of synonyms is checked here (SYNONYMS_INVALID, which names lines). If it is the stored draft, nothing
+        changes and the etag is not compared. ETAG_MISMATCH, SCENE_DOCUMENTS_FULL.
         """
 
     @abc.abstractmethod
@@ -3120,11 +3164,22 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.SceneDocument, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.SceneDocument]]:
         """Publishes the draft of a scene as its next version, or an earlier version again, which undoes later ones. The text is
-        checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds.
-        Without a draft, and for a text that the newest version has, nothing changes. With publish_time a version is planned.
-        There is one at a time: the next publication, planned or not, takes its place, also that of the newest version, which
+        checked as by CheckScene, and rejected with SCENE_INVALID and all its problems. All gateways use it within 2 seconds;
+        synonyms are used by all searches within 2 seconds, whatever steers the catalog.
+        Without a draft, and for a text that the newest version has, nothing changes. With publish_time a version is planned,
+        but for synonyms. There is one at a time: the next publication, planned or not, takes its place, and CancelPlannedScene
         cancels it. Where a planned text is invalid by its time, the former one stays in use, as ListScenes says.
         SCENE_DOCUMENT_NOT_FOUND (the document or the version), SCENES_FROM_FILES, ETAG_MISMATCH.
+        """
+
+    @abc.abstractmethod
+    def CancelPlannedScene(
+        self,
+        request: sightline.gateway.v1.admin_service_pb2.CancelPlannedSceneRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.SceneDocument, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.SceneDocument]]:
+        """Cancels what is planned of a scene. Its draft and its versions, that in use among them, stay; without a planned version
+        nothing changes and the etag is not compared. ETAG_MISMATCH.
         """
 
     @abc.abstractmethod
@@ -3134,7 +3189,7 @@ class AdminServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentResponse, collections.abc.Awaitable[sightline.gateway.v1.admin_service_pb2.DeleteSceneDocumentResponse]]:
         """Deletes a scene of the record with its draft and versions, or its draft alone. Requests that name the scene then get
-        the built-in or shared one of that name, if any. ETAG_MISMATCH.
+        the built-in or shared one of that name, if any; of deleted synonyms searches use none. ETAG_MISMATCH.
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -101,7 +101,8 @@ def bindings(
     catalogs = catalogs or known_catalogs(settings, record)
     settle = settings.catalog_settle_seconds
     registry = Registry(record, settings.catalogs, settings.max_catalogs, settle)
-    columns, synonyms = columns or columns_of(settings, record), HeldSynonyms(record)
+    columns = columns or columns_of(settings, record)
+    synonyms = HeldSynonyms(record, keep=settings.scene_versions)
     suggestions = SuggestionIndexes(columns)
     watchdog = watchdog or watch(settings, record)
     share = settings.import_delete_share

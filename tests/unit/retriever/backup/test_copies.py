@@ -31,6 +31,7 @@ from servicekit.jobs import job_limits
 from servicekit.jobs.job_limits import JobsFull
 from servicekit.jobs.queue import Job, JobCancelled
 from servicekit.rpc.requests import RequestInvalid
+from sightline_rules.ids import SYNONYMS_DOCUMENT
 from sightline_rules.synonyms import SynonymRule
 from tests.fakes.embedder import FakeEmbedder
 from tests.fakes.index import vector_of
@@ -106,6 +107,7 @@ async def test_a_copy_has_the_products_photos_and_vectors_of_the_catalog(
     synonyms = await here.record.set_synonyms("default", (SynonymRule(("wine", "vino")),), "")
     draft = SceneText.of("home", "views = 1\n", "ann", "")
     scene = await here.record.write_draft("default", draft, "")
+    document = await here.record.scene("default", SYNONYMS_DOCUMENT)
     before = await here.products()
     clock.now += 10**9
     result = await copied(here, Offering(failures=1))
@@ -119,6 +121,7 @@ async def test_a_copy_has_the_products_photos_and_vectors_of_the_catalog(
     assert await here.products("copy") == before == await here.products()
     assert await here.record.synonyms("copy") == synonyms
     assert await here.record.scene("copy", "home") == scene
+    assert await here.record.scene("copy", SYNONYMS_DOCUMENT) == document
     photos = {name for catalog, name in here.photos.stored if catalog == "default"}
     assert {name for catalog, name in here.photos.stored if catalog == "copy"} == photos
     for name, count in (("visual-1", 5), ("texts", 1)):

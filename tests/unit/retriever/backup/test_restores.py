@@ -21,6 +21,7 @@ from retriever.domain.generation import (
 )
 from retriever.domain.product import Amount, MarketDraft, Offer, ProductWrite
 from retriever.domain.scenes import ScenePublication, SceneText
+from retriever.domain.synonyms import rules_of
 from retriever.domain.vectors import VectorWrite
 from retriever.record import tables
 from retriever.record.products import content_etag
@@ -28,6 +29,7 @@ from servicekit.artefacts.backup_errors import BackupDamaged, BackupNotFound
 from servicekit.clock import now_micros
 from servicekit.jobs.queue import Jobs
 from sightline_rules.filters import Availability, Money
+from sightline_rules.ids import SYNONYMS_DOCUMENT
 from sightline_rules.markets import MarketValues
 from sightline_rules.photos import image_id
 from sightline_rules.synonyms import SynonymRule
@@ -353,6 +355,40 @@ async def test_scenes_are_restored_unless_the_catalog_has_them(
     stored = await here.record.scene("default", "home")
     assert (len(stored.versions), await there.record.scene("default", "home")) == (2, stored)
     assert await there.record.scene("default", "sale") == own
+
+
+async def test_drafts_and_versions_of_synonyms_are_restored(
+    here: Place, place: Callable[[str], Place]
+) -> None:
+    documents, there = SceneDocuments(here.record, 20), place("there")
+    for text in ("sneaker, trainer\n", "# all\nsneaker, trainer, running shoe\n"):
+        draft = SceneText.of(SYNONYMS_DOCUMENT, text, "ann", "")
+        await documents.write("default", draft, "")
+        await documents.publish("default", ScenePublication(SYNONYMS_DOCUMENT, "bob"))
+    emptied = SceneText.of(SYNONYMS_DOCUMENT, "", "ann", "")
+    stored = await documents.write("default", emptied, "")
+    backup_id = await here.back_up()
+    await there.restore(backup_id)
+    assert await there.record.scene("default", SYNONYMS_DOCUMENT) == stored
+    assert await there.record.synonyms("default") == await here.record.synonyms("default")
+    await here.record.set_synonyms("default", (), "")
+    await here.restore(backup_id, force=True)
+    found = await here.record.scene("default", SYNONYMS_DOCUMENT)
+    assert [each.number for each in found.versions] == [4, 3, 2, 1]
+    assert [rules_of(each.toml) for each in found.versions[:2]] == [SHOES, ()]
+    assert (await here.record.synonyms("default")).rules == SHOES
+
+
+@pytest.mark.parametrize("text", ["alone\n", "sneaker, trainer"])
+async def test_a_document_of_synonyms_that_the_record_would_reject_is_damaged(
+    here: Place, place: Callable[[str], Place], text: str
+) -> None:
+    wrong = SceneText.of(SYNONYMS_DOCUMENT, text, "ann", "")
+    if "alone" not in text:
+        wrong = replace(wrong, version="another")
+    await here.record.write_draft("default", wrong, "")
+    with pytest.raises(BackupDamaged):
+        await place("there").restore(await here.back_up())
 
 
 async def test_a_scene_that_the_record_would_reject_is_damaged(

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import pytest
 
+from retriever.catalog.scene_documents import SceneDocuments
 from retriever.catalog.synonyms import HeldSynonyms
+from retriever.domain.scenes import ScenePublication, SceneText
 from retriever.domain.synonyms import StoredSynonyms
 from retriever.record import Record
 from servicekit.catalogs.known import POLL_SECONDS, CatalogChange
 from servicekit.errors import Unavailable
 from servicekit.sql.database import Database
+from sightline_rules.ids import SYNONYMS_DOCUMENT
 from sightline_rules.synonyms import NO_SYNONYMS, SynonymRule
 from tests.waiting import until
 
@@ -60,6 +63,21 @@ async def test_a_change_of_another_process_is_known_after_a_poll(record: SlowRec
     clock.now += POLL_SECONDS
     assert (await held.of("shop")).rules == SHOES
     assert record.reads == 2
+
+
+async def test_a_published_draft_is_used_by_all_replicas_within_two_seconds(
+    record: SlowRecord,
+) -> None:
+    clock, documents = FakeTime(), SceneDocuments(record, 3)
+    replicas = HeldSynonyms(record, clock), HeldSynonyms(record, clock)
+    for each in replicas:
+        assert not await each.of("shop")
+    draft = SceneText.of(SYNONYMS_DOCUMENT, "sneaker, trainer\n", "ann", "")
+    await documents.write("shop", draft, "")
+    await documents.publish("shop", ScenePublication(SYNONYMS_DOCUMENT, "bob"))
+    clock.now += 2.0
+    for each in replicas:
+        assert (await each.of("shop")).rules == SHOES
 
 
 async def test_a_change_is_known_at_once_where_it_was_made(record: SlowRecord) -> None:

@@ -32,6 +32,7 @@ from servicekit.jobs.queue import Jobs
 from servicekit.sql import database
 from servicekit.sql.database import Database
 from sightline_rules.filters import All, Money
+from sightline_rules.ids import SYNONYMS_DOCUMENT
 from sightline_rules.photos import image_id
 from sightline_rules.synonyms import SynonymRule
 from tests.fakes.watch_alerts import raise_alert
@@ -185,7 +186,18 @@ async def synonyms(here: World) -> Writers:
     a, b = (SynonymRule(("wine", "vino")),), (SynonymRule(("beer", "birra")),)
     first = await here.record.set_synonyms(C, a, "")
     row: Row = {"rules": "[]", "update_time": 5}
+    drafted, other = (SceneText.of(SYNONYMS_DOCUMENT, f"gin, g{n}\n", "ann", "") for n in (1, 2))
+    await here.record.write_draft(C, drafted, "")
+    publication = ScenePublication(SYNONYMS_DOCUMENT, "bob")
+    text: Row = {"scene": SYNONYMS_DOCUMENT, "number": 1, "toml": "", "version": "3"}
+    text |= {"author": "ann", "comment": "", "create_time": 5}
     return {
+        "write_draft": lambda w: w.record.write_draft(C, other, ""),
+        "publish_scene": lambda w: w.record.publish_scene(C, publication, 2),
+        "delete_scene": lambda w: w.record.delete_scene(
+            C, SYNONYMS_DOCUMENT, draft_only=False, etag=""
+        ),
+        "restore_scene": lambda w: w.record.restore_scene(C, [text]),
         "set_synonyms": lambda w: w.record.set_synonyms(C, b, first.etag),
         "set_synonyms any": lambda w: w.record.set_synonyms(C, (), ""),
         "restore_synonyms": lambda w: w.record.restore_synonyms(C, 1, [row]),
@@ -197,11 +209,14 @@ async def scenes(here: World) -> Writers:
     home, other = (SceneText.of("home", f"views = {n}\n", "ann", "") for n in (1, 2))
     await record.write_draft(C, home, "")
     publication = ScenePublication("home", "bob", in_advance=True)
+    planned = replace(publication, publish_micros=2**50)
     row: Row = {"scene": "feed", "number": 1, "toml": "views = 3\n", "version": "3"}
     row |= {"author": "ann", "comment": "", "create_time": 5}
     return {
         "write_draft": lambda w: w.record.write_draft(C, other, ""),
         "publish_scene": lambda w: w.record.publish_scene(C, publication, 2),
+        "publish_scene planned": lambda w: w.record.publish_scene(C, planned, 2),
+        "cancel_planned": lambda w: w.record.cancel_planned(C, "home", ""),
         "delete_scene": lambda w: w.record.delete_scene(C, "home", draft_only=True, etag=""),
         "restore_scene": lambda w: w.record.restore_scene(C, [row]),
     }

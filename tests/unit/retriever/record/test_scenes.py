@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from retriever.catalog.scene_documents import SceneDocuments
 from retriever.domain.errors import (
@@ -24,7 +25,9 @@ from retriever.domain.scenes import (
     SceneText,
 )
 from retriever.record import Record
+from retriever.record.tables import scene_texts
 from servicekit.rpc.requests import RequestInvalid
+from servicekit.sql.database import Database
 from tests.stores import each_engine
 from tests.unit.retriever.conftest import Clock
 
@@ -384,3 +387,85 @@ async def test_a_planned_version_does_not_displace_the_one_in_use(
     assert (planned.planned is not None, planned.versions) == (True, live.versions)
     undone = await publish(documents, number=1)
     assert (undone.planned, undone.versions) == (None, live.versions)
+
+
+async def test_a_replica_whose_clock_is_behind_takes_no_published_version_for_a_planned_one(
+    documents: SceneDocuments, record: Record, db: Database, clock: Clock
+) -> None:
+    await steer(record)
+    await write(documents, "views = 1\n")
+    published = await publish(documents)
+    behind = SceneDocuments(Record(db, lambda: clock.now - 5_000), KEPT)
+    assert await behind.get(SHOP, "home") == published
+    (listed,), _steered_by = await behind.listed(SHOP, texts=True)
+    assert (listed.planned, listed.versions) == (None, published.versions)
+    await write(documents, "views = 2\n")
+    planned = await publish(documents, publish_micros=clock.now + 1_000)
+    assert await behind.get(SHOP, "home") == planned
+    clock.now += 1_000
+    assert (await documents.get(SHOP, "home")).planned is None
+    assert (await behind.get(SHOP, "home")).planned == planned.planned, "its time is to come there"
+
+
+async def test_what_a_former_release_planned_stays_planned(
+    documents: SceneDocuments, record: Record, db: Database, clock: Clock
+) -> None:
+    await steer(record)
+    await write(documents, "views = 1\n")
+    planned = await publish(documents, publish_micros=clock.now + 1_000)
+    await db.write(lambda c: c.execute(sa.update(scene_texts).values(planned_time=None)))
+    assert await documents.get(SHOP, "home") == planned
+    (listed,), _steered_by = await documents.listed(SHOP, texts=True)
+    assert listed.planned is not None
+    clock.now += 1_000
+    assert (await documents.get(SHOP, "home")).planned is None
+
+
+async def test_a_plan_is_cancelled_without_a_change_of_the_version_in_use(
+    documents: SceneDocuments, record: Record, clock: Clock
+) -> None:
+    await steer(record)
+    await write(documents, "views = 1\n")
+    live = await publish(documents)
+    await write(documents, "views = 2\n")
+    planned = await publish(documents, publish_micros=clock.now + 1_000)
+    before = await revision(record)
+    with pytest.raises(EtagMismatch):
+        await documents.cancel(SHOP, "home", live.etag)
+    cancelled = await documents.cancel(SHOP, "home", planned.etag)
+    assert (cancelled.planned, cancelled.versions) == (None, live.versions)
+    assert cancelled.draft is not None
+    assert await documents.get(SHOP, "home") == cancelled
+    assert await revision(record) != before, "gateways read for the planned time"
+    assert await documents.cancel(SHOP, "home", planned.etag) == cancelled, "a repeated call"
+    due = await publish(documents, publish_micros=clock.now + 1_000)
+    clock.now += 1_000
+    kept = await documents.cancel(SHOP, "home", due.etag)
+    assert [each.number for each in kept.versions] == [2, 1], "it is in use by now"
+
+
+async def test_a_scene_that_is_only_planned_is_cancelled(
+    documents: SceneDocuments, record: Record, clock: Clock
+) -> None:
+    await steer(record)
+    await write(documents, "views = 1\n")
+    planned = await publish(documents, publish_micros=clock.now + 1_000)
+    cancelled = await documents.cancel(SHOP, "home", planned.etag)
+    assert (cancelled.draft, cancelled.published) == (planned.draft, ())
+    await publish(documents, publish_micros=clock.now + 1_000)
+    await documents.delete(SHOP, "home", draft_only=True, etag="")
+    assert (await documents.cancel(SHOP, "home", "")).etag == "none"
+    assert (await documents.listed(SHOP, texts=True))[0] == []
+    with pytest.raises(RequestInvalid, match="scene"):
+        await documents.cancel(SHOP, "Home", "")
+
+
+async def test_publications_that_are_all_planned_keep_a_number_of_versions(
+    documents: SceneDocuments, record: Record, clock: Clock
+) -> None:
+    await steer(record)
+    for number in range(KEPT + 3):
+        await write(documents, f"views = {number}\n")
+        found = await publish(documents, publish_micros=clock.now + 1_000)
+        clock.now += 1_000
+    assert len(found.versions) == KEPT

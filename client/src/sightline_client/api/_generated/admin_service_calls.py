@@ -1343,7 +1343,7 @@ class AdminServiceCalls(Connected):
 
     async def get_synonyms(self, *, timeout: float | None = None) -> Synonyms:
         """Return the synonyms of a catalog: words and phrases that mean the same to its shoppers;
-        none if they were never set. Searches by words and suggestions use them everywhere within 5
+        none if they were never set. Searches by words and suggestions use them everywhere within 2
         seconds after a change."""
         return from_wire.synonyms(
             await self._ask(
@@ -1354,9 +1354,10 @@ class AdminServiceCalls(Connected):
     async def set_synonyms(
         self, rules: Iterable[SynonymRule], *, etag: str = "", timeout: float | None = None
     ) -> Synonyms:
-        """Replace all synonyms of a catalog. If they are the stored ones, nothing changes and the
-        etag is not compared. Fails with SYNONYMS_INVALID (names each rule, at most 50),
-        ETAG_MISMATCH.
+        """Publish synonyms of a catalog in place of all others, as a version of the scene
+        "_synonyms" (``publish_scene``); its draft stays. If they are the stored ones, nothing
+        changes and the etag is not compared. Fails with SYNONYMS_INVALID (names each rule, at most
+        50), ETAG_MISMATCH.
 
         Args:
             rules: All rules, 0 to 2,000.
@@ -1688,7 +1689,10 @@ class AdminServiceCalls(Connected):
         self, scene: str, *, timeout: float | None = None
     ) -> SceneDocument:
         """Return a scene of the record: its draft and all versions that are kept, with their texts.
-        Fails with SCENE_DOCUMENT_NOT_FOUND.
+        Under the reserved name "_synonyms" this and the next calls have the catalog's synonyms,
+        which no list has: their text is a rule a line, at most 5 MiB ("sneaker, trainer" mean the
+        same, "vino => wine" is one way, what follows a # is a comment), and of versions fewer are
+        kept if they have more than 16 MiB together. Fails with SCENE_DOCUMENT_NOT_FOUND.
 
         Args:
             scene: Name of the scene.
@@ -1715,18 +1719,21 @@ class AdminServiceCalls(Connected):
         timeout: float | None = None,
     ) -> SceneDocument:
         """Store the draft of a scene, in place of the former one. Answers do not change before
-        ``publish_scene``, which also checks the text. If it is the stored draft, nothing changes
-        and the etag is not compared. Fails with ETAG_MISMATCH, SCENE_DOCUMENTS_FULL.
+        ``publish_scene``, which also checks the text; that of synonyms is checked here
+        (SYNONYMS_INVALID, which names lines). If it is the stored draft, nothing changes and the
+        etag is not compared. Fails with ETAG_MISMATCH, SCENE_DOCUMENTS_FULL.
 
         Args:
             scene: Name of the scene: 1 to 64 of a-z, 0-9, _ and -, starting with a letter or
-                digit.
-            toml: The file (TOML), at most 64 KiB.
+                digit; or "_synonyms".
+            toml: The file (TOML), at most 64 KiB. Of synonyms: a rule a line, at most 5 MiB;
+                empty: none.
             comment: Comment for others, up to 500 characters.
             etag: Required version of the document; "none": there is no document yet. Default:
                 any.
 
         Raises:
+            InvalidRequest: SYNONYMS_INVALID.
             Conflict: ETAG_MISMATCH.
             ResourceExhausted: SCENE_DOCUMENTS_FULL.
         """
@@ -1755,10 +1762,11 @@ class AdminServiceCalls(Connected):
     ) -> SceneDocument:
         """Publish the draft of a scene as its next version, or an earlier version again, which
         undoes later ones. The text is checked as by ``check_scene``, and rejected with
-        SCENE_INVALID and all its problems. All gateways use it within 2 seconds. Without a draft,
-        and for a text that the newest version has, nothing changes. With publish_time a version is
-        planned. There is one at a time: the next publication, planned or not, takes its place, also
-        that of the newest version, which cancels it. Where a planned text is invalid by its time,
+        SCENE_INVALID and all its problems. All gateways use it within 2 seconds; synonyms are used
+        by all searches within 2 seconds, whatever steers the catalog. Without a draft, and for a
+        text that the newest version has, nothing changes. With publish_time a version is planned,
+        but for synonyms. There is one at a time: the next publication, planned or not, takes its
+        place, and ``cancel_planned_scene`` cancels it. Where a planned text is invalid by its time,
         the former one stays in use, as ``list_scenes`` says. Fails with SCENE_DOCUMENT_NOT_FOUND
         (the document or the version), SCENES_FROM_FILES, ETAG_MISMATCH.
 
@@ -1794,12 +1802,36 @@ class AdminServiceCalls(Connected):
             )
         )
 
+    async def cancel_planned_scene(
+        self, scene: str, *, etag: str = "", timeout: float | None = None
+    ) -> SceneDocument:
+        """Cancel what is planned of a scene. Its draft and its versions, that in use among them,
+        stay; without a planned version nothing changes and the etag is not compared. Fails with
+        ETAG_MISMATCH.
+
+        Args:
+            scene: Name of the scene.
+            etag: Required version of the document. Default: any.
+
+        Raises:
+            Conflict: ETAG_MISMATCH.
+        """
+        return from_wire.scene_document(
+            await self._ask(
+                self.calls.admin.CancelPlannedScene,
+                admin_service_pb2.CancelPlannedSceneRequest,
+                timeout,
+                scene=scene,
+                etag=etag,
+            )
+        )
+
     async def delete_scene_document(
         self, scene: str, *, draft_only: bool = False, etag: str = "", timeout: float | None = None
     ) -> bool:
         """Delete a scene of the record with its draft and versions, or its draft alone. Requests
-        that name the scene then get the built-in or shared one of that name, if any. Fails with
-        ETAG_MISMATCH.
+        that name the scene then get the built-in or shared one of that name, if any; of deleted
+        synonyms searches use none. Fails with ETAG_MISMATCH.
 
         Args:
             scene: Name of the scene.

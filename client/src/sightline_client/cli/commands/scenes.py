@@ -146,6 +146,7 @@ def draft(
     """Store a file as the draft of a scene in the record. Answers do not change.
 
     sightline scenes draft home.toml --comment "Christmas"
+    sightline scenes draft synonyms.txt --as _synonyms
 
     Args:
         comment: What others should know about it.
@@ -159,7 +160,7 @@ def draft(
     )
 
 
-_SCENE = argument("scene", "SCENE", "Name of the scene.")
+_SCENE = argument("scene", "SCENE", "Name of the scene; _synonyms: the catalog's synonyms.")
 _COMMENT = text("comment", "TEXT", "What others should know about it.")
 _ETAG = etag_option("Change it only if it still has this etag, as shown with --json.")
 _IN_ADVANCE = flag(
@@ -178,10 +179,7 @@ _AT = Given(
     "at",
     Annotated[
         datetime | None,
-        options.moment(
-            f"Plan it for this time, within a year{options.ZONE} `undo` of the version in use"
-            " cancels it."
-        ),
+        options.moment(f"Plan it for this time, within a year{options.ZONE} `cancel` cancels it."),
     ],
     None,
     "publish_time",
@@ -192,6 +190,7 @@ app.call(
     "Check the draft of a scene, and publish it. All gateways use it within 2 seconds.",
     (
         'scenes publish home --comment "Christmas"',
+        "scenes publish _synonyms",
         "scenes publish home --at 2027-12-01T00:00:00+01:00",
     ),
     SightlineClient.publish_scene,
@@ -210,6 +209,15 @@ app.call(
     _SCENE,
     Given("number", Annotated[int, typer.Argument(min=1, help="Its number: see `versions`.")]),
     _COMMENT,
+    _ETAG,
+    shows=scenes.document,
+)
+app.call(
+    "cancel",
+    "Cancel the planned publication of a scene. Its draft and the version in use stay.",
+    "scenes cancel home",
+    SightlineClient.cancel_planned_scene,
+    _SCENE,
     _ETAG,
     shows=scenes.document,
 )

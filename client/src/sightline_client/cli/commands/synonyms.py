@@ -54,8 +54,8 @@ def set_(
     etag: Annotated[str, options.words(metavar="ETAG")] = "",
     suite: Suite,
 ) -> None:
-    """Replace all synonyms of the catalog by those of a file. Searches use them after 5 seconds at
-    most. An empty file removes all.
+    """Publish the synonyms of a file in place of all others. Searches use them within 2 seconds.
+    An empty file removes all. `scenes versions _synonyms` shows what was published.
 
     sightline synonyms set synonyms.txt
 

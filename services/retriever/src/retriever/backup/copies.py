@@ -247,7 +247,8 @@ async def _write(
     await each(([pair] for pair in _with_texts(copied)), put_products)
     await each(copied.rows("pending"), partial(record.restore_pending, target))
     await each(copied.rows("synonyms"), partial(record.restore_synonyms, target, before))
-    await each(by_scene(copied.rows("scene_texts")), partial(record.restore_scene, target))
+    for texts in ("scene_texts", "synonym_texts"):
+        await each(by_scene(copied.rows(texts)), partial(record.restore_scene, target))
     progress.add(copied.counts["product_images"])
 
 

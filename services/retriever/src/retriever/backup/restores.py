@@ -44,7 +44,7 @@ from retriever.domain.generation import (
 from retriever.domain.jobs import Progress, reporting
 from retriever.domain.product import MAX_PHOTOS
 from retriever.domain.scenes import SceneText
-from retriever.domain.synonyms import checked, loaded
+from retriever.domain.synonyms import check_text, checked, loaded
 from retriever.domain.words import MOST_LABEL
 from retriever.ports.photos import Photos
 from retriever.record import Record
@@ -141,29 +141,37 @@ def check_tables(reader: ArchiveReader, record: Record, progress: Progress) -> N
     for count, batch in enumerate(reader.rows("synonyms")):
         progress.add(0)
         _check_synonyms(batch, count)
-    for batch in reader.rows("scene_texts"):
-        progress.add(0)
-        _check_scenes(batch)
+    for texts in ("scene_texts", "synonym_texts"):
+        for batch in reader.rows(texts):
+            progress.add(0)
+            _check_scenes(texts, batch)
 
 
-def _check_scenes(batch: Sequence[Row]) -> None:
+def _check_scenes(table: str, batch: Sequence[Row]) -> None:
     for row in batch:
         made = SceneText.of(row["scene"], row["toml"], row["author"], row["comment"])
         wrong = [*scenes.problems(made.scene, made.comment, made.toml)]
         if (
             wrong
+            or made.is_synonyms != (table == "synonym_texts")
             or made.version != row["version"]
             or not all(0 <= row[name] < 2**62 for name in ("number", "create_time"))
         ):
-            raise _damaged("scene_texts", "holds an invalid scene")
+            raise _damaged(table, "holds an invalid scene")
+        if made.is_synonyms:
+            _check_rules(table, made.toml, check_text)
+
+
+def _check_rules(table: str, text: str, check: Callable[[str], object]) -> None:
+    try:
+        check(text)
+    except (SynonymsInvalid, ValueError, TypeError, RecursionError) as error:
+        raise _damaged(table, "holds invalid rules") from error
 
 
 def _check_synonyms(batch: Sequence[Row], before: int) -> None:
-    try:
-        for row in batch:
-            checked(loaded(row["rules"]))
-    except (SynonymsInvalid, ValueError, TypeError, RecursionError) as error:
-        raise _damaged("synonyms", "holds invalid rules") from error
+    for row in batch:
+        _check_rules("synonyms", row["rules"], lambda text: checked(loaded(text)))
     if before + len(batch) > 1 or not all(0 <= row["update_time"] < 2**62 for row in batch):
         raise _damaged("synonyms", "holds the rules of several catalogs, or a wrong time")
 
@@ -375,7 +383,8 @@ async def _write(
     await each(joined(reader), partial(record.restore_products, catalog, before))
     await each(reader.rows("pending"), partial(record.restore_pending, catalog))
     await each(reader.rows("synonyms"), partial(record.restore_synonyms, catalog, before))
-    await each(by_scene(reader.rows("scene_texts")), partial(record.restore_scene, catalog))
+    for texts in ("scene_texts", "synonym_texts"):
+        await each(by_scene(reader.rows(texts)), partial(record.restore_scene, catalog))
 
     async def put_watches(batch: list[ArchivedWatch]) -> None:
         for archived in batch:

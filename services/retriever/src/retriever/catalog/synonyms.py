@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from retriever.domain.scenes import KEPT
 from retriever.domain.synonyms import StoredSynonyms, checked
 from retriever.record import Record
 from servicekit.catalogs.known import POLL_SECONDS, CatalogChange
@@ -20,8 +21,11 @@ class HeldSynonyms:
     """The rules of a process's catalogs: those of the record, at most POLL_SECONDS old. While they
     can't be read, those from before are used. Not for several event loops."""
 
-    def __init__(self, record: Record, clock: Callable[[], float] = time.monotonic) -> None:
-        self._record = record
+    def __init__(
+        self, record: Record, clock: Callable[[], float] = time.monotonic, *, keep: int = KEPT
+    ) -> None:
+        """`keep`: number of versions that are kept."""
+        self._record, self._keep = record, keep
         self._rules = Refreshed[str, tuple[str, Synonyms]]("synonyms", RULES, clock)
         """By catalog, each with its revision."""
 
@@ -36,11 +40,14 @@ class HeldSynonyms:
         return await self._record.synonyms(catalog_id)
 
     async def replace(
-        self, catalog_id: str, rules: Sequence[SynonymRule], etag: str
+        self, catalog_id: str, rules: Sequence[SynonymRule], etag: str, *, author: str = ""
     ) -> StoredSynonyms:
-        """Replace a catalog's rules. Raises SynonymsInvalid, EtagMismatch."""
+        """Replace a catalog's rules by a version of an author. Raises SynonymsInvalid,
+        EtagMismatch."""
         valid = await asyncio.to_thread(checked, rules)
-        stored = await self._record.set_synonyms(catalog_id, valid, etag)
+        stored = await self._record.set_synonyms(
+            catalog_id, valid, etag, author=author, keep=self._keep
+        )
         self._rules.expire(catalog_id)
         return stored
 

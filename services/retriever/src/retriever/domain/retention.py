@@ -31,6 +31,7 @@ TABLES: Final[Mapping[str, tuple[Term, str]]] = {
     "jobs": (GOES, "RETRIEVER_JOB_DAYS after the job has ended"),
     "synonyms": (BOUNDED, "one row a catalog"),
     "scene_texts": (BOUNDED, "of 200 scenes the draft and RETRIEVER_SCENE_VERSIONS versions"),
+    "synonym_texts": (BOUNDED, "a draft and RETRIEVER_SCENE_VERSIONS versions a catalog"),
     "sequences": (BOUNDED, "one row a catalog"),
     "catalogs": (BOUNDED, "RETRIEVER_MAX_CATALOGS; of removed ones the ids of the last 1,000"),
     "catalog_aliases": (BOUNDED, "until deleted; at most 200"),

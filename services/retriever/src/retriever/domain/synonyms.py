@@ -10,7 +10,15 @@ from retriever.domain.errors import SynonymsInvalid
 from servicekit.errors import FieldViolation
 from sightline_rules.lexicon import Lexicon, Stem
 from sightline_rules.stems import stemmer_of
-from sightline_rules.synonyms import NO_SYNONYMS, SynonymRule, Synonyms, SynonymUse, check_rules
+from sightline_rules.synonyms import (
+    NO_SYNONYMS,
+    Name,
+    SynonymRule,
+    Synonyms,
+    SynonymUse,
+    check_rules,
+    read_rules,
+)
 from sightline_rules.words import MOST_ASKED, typed_words
 
 MOST_FORMS = 16
@@ -84,19 +92,34 @@ class AskedWords:
 
 def checked(rules: Sequence[SynonymRule]) -> tuple[SynonymRule, ...]:
     """Return the rules, without spaces around terms. Raises SynonymsInvalid."""
-    wrong = list[FieldViolation]()
-
-    def report(place: str, description: str) -> None:
-        if len(wrong) < MOST_REPORTED:
-            wrong.append(FieldViolation(place, description))
-
-    check_rules(rules, report)
-    if wrong:
-        raise SynonymsInvalid(*wrong)
+    _check(rules, "rules[{}]".format)
     return tuple(
         SynonymRule(tuple(map(str.strip, each.terms)), tuple(map(str.strip, each.replacements)))
         for each in rules
     )
+
+
+def check_text(text: str) -> None:
+    """Raise SynonymsInvalid, which names lines, unless a text has valid rules."""
+    found = read_rules(text)
+    _check([rule for _, rule in found], lambda at: f"line {found[at][0]}", within="toml.")
+
+
+def rules_of(text: str) -> tuple[SynonymRule, ...]:
+    """Return the rules of a text."""
+    return tuple(rule for _, rule in read_rules(text))
+
+
+def _check(rules: Sequence[SynonymRule], name: Name, within: str = "") -> None:
+    wrong = list[FieldViolation]()
+
+    def report(place: str, description: str) -> None:
+        if len(wrong) < MOST_REPORTED:
+            wrong.append(FieldViolation(within + place, description))
+
+    check_rules(rules, report, name)
+    if wrong:
+        raise SynonymsInvalid(*wrong)
 
 
 def dumped(rules: Sequence[SynonymRule]) -> str:

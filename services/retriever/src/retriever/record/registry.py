@@ -32,6 +32,7 @@ from retriever.record.tables import (
     metadata,
     scene_texts,
     sequences,
+    synonym_texts,
 )
 from servicekit.catalogs.known import CatalogCopying, CatalogList, CatalogNotFound, CatalogState
 from servicekit.catalogs.rows import remove_rows
@@ -128,9 +129,10 @@ def reserve_copy(
 
 
 def _drop_scenes(connection: Connection, catalog_id: str) -> None:
-    """Delete the scenes of a former catalog of an id: a replica of 0.40 that removes one leaves
-    them."""
-    connection.execute(sa.delete(scene_texts).where(scene_texts.c.catalog_id == catalog_id))
+    """Delete the scenes and synonyms of a former catalog of an id: a replica of a release before
+    their tables that removes one leaves them."""
+    for table in (scene_texts, synonym_texts):
+        connection.execute(sa.delete(table).where(table.c.catalog_id == catalog_id))
 
 
 def complete_copy(connection: Connection, now: int, target: str, uid: str) -> None:

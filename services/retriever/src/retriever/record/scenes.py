@@ -1,5 +1,5 @@
-"""Scenes of catalogs in the record. Their changes queue up with those of the registry, whose list
-tells gateways of published ones."""
+"""Scenes of catalogs in the record, and, as a document among them, a catalog's synonyms. Changes of
+scenes queue up with those of the registry, whose list tells gateways of published ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -9,28 +9,27 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.archive import Row
-from retriever.domain.errors import (
-    EtagMismatch,
-    SceneDocumentNotFound,
-    SceneDocumentsFull,
-    ScenesFromFiles,
-)
+from retriever.domain.errors import SceneDocumentNotFound, SceneDocumentsFull, ScenesFromFiles
 from retriever.domain.registry import SteeredBy
 from retriever.domain.scenes import (
     DRAFT,
+    KEPT,
     MOST_SCENES,
     NO_DOCUMENT,
     SceneDocument,
     ScenePublication,
     SceneText,
 )
-from retriever.record.queueing import queue_up
+from retriever.domain.synonyms import StoredSynonyms
 from retriever.record.registry import CATALOGS, REGISTRY, save_entry
 from retriever.record.session import Session
-from retriever.record.tables import scene_texts
+from retriever.record.synonyms import SYNONYMS, read_synonyms, use_rules, with_stored_rules
+from retriever.record.tables import scene_texts, synonym_texts
 from servicekit.sql.resources import Rows, put
+from sightline_rules.ids import SYNONYMS_DOCUMENT
+from sightline_rules.synonyms import SynonymRule, rules_text
 
-TEXTS = Rows(scene_texts, SceneText)
+TEXTS, SYNONYM_TEXTS = Rows(scene_texts, SceneText), Rows(synonym_texts, SceneText)
 _C = scene_texts.c
 
 
@@ -47,7 +46,8 @@ def read_scenes(
 ) -> list[SceneDocument]:
     """Return the scenes of a catalog by name, each with its draft, its newest version and the
     planned one. `texts`: whether newest versions have theirs."""
-    published = sa.case((_C.create_time <= now, _C.number), else_=DRAFT)
+    due = sa.func.coalesce(_C.planned_time, _C.create_time)
+    published = sa.case((due <= now, _C.number), else_=DRAFT)
     newest = (
         sa.select(_C.scene, sa.func.max(published).label("number"))
         .where(_C.catalog_id == catalog_id)
@@ -61,7 +61,7 @@ def read_scenes(
         .join(newest, _C.scene == newest.c.scene)
         .where(
             _C.catalog_id == catalog_id,
-            _C.number.in_([DRAFT, newest.c.number]) | (_C.create_time > now),
+            (_C.number == DRAFT) | (_C.number >= newest.c.number),
         )
         .order_by(_C.scene, _C.number.desc())
     )
@@ -73,17 +73,16 @@ def write_draft(
 ) -> SceneDocument:
     """Store a draft; one with the text and comment of the stored one is left. `etag`: required
     version of the document; empty: any. Raises EtagMismatch, SceneDocumentsFull."""
-    queue_up(connection, REGISTRY)
+    session = _session(connection, now, catalog_id, draft.scene)
     found = _find(connection, now, catalog_id, draft.scene)
     before = found.draft
     if before is not None and (before.toml, before.comment) == (draft.toml, draft.comment):
         return found
-    _check_etag(found, etag)
-    if found.etag == NO_DOCUMENT:
+    found.check_etag(etag)
+    if found.etag == NO_DOCUMENT and not draft.is_synonyms:
         _check_room(connection, catalog_id)
-    stored = replace(draft, create_micros=now)
-    TEXTS.put(connection, [stored], catalog_id=catalog_id)
-    return replace(found, draft=stored)
+    after = replace(found, draft=replace(draft, create_micros=now))
+    return _save(session, catalog_id, found, after)
 
 
 def publish_scene(
@@ -92,89 +91,121 @@ def publish_scene(
     """Store the draft, or a version, as the newest version, of which `keep` are kept, or as the
     planned one. Nothing changes if it is that already. Raises ScenesFromFiles,
     SceneDocumentNotFound, EtagMismatch."""
-    session = Session(connection, REGISTRY, now)
-    if not (wanted.in_advance or _is_steered(connection, catalog_id)):
+    session = _session(connection, now, catalog_id, wanted.scene)
+    free = wanted.in_advance or wanted.scene == SYNONYMS_DOCUMENT
+    if not (free or _is_steered(connection, catalog_id)):
         raise ScenesFromFiles
     found = _find(connection, now, catalog_id, wanted.scene)
-    text = found.text(wanted.number)
-    if text is None and wanted.number == DRAFT and found.newest is not None:
-        if not found.has_published(wanted.etag):
-            _check_etag(found, wanted.etag)
-        return found  # a repeated call, or nothing to publish
-    if text is None:
-        raise SceneDocumentNotFound
-    time = max(now, wanted.publish_micros)
-    made = replace(
-        text,
-        author=wanted.author,
-        comment=wanted.comment or text.comment,
-        number=1 if found.newest is None else found.newest.number + 1,
-        create_micros=time,
-    )
-    if _put_version(session, catalog_id, found, made, wanted.etag):
-        newest = _find(connection, now, catalog_id, wanted.scene).newest
-        last = 0 if newest is None else newest.number - keep
-        _delete(connection, catalog_id, wanted.scene, _C.number.between(1, last))
-        _note(session, catalog_id)
-    if wanted.number == DRAFT and time == now:
-        _delete(connection, catalog_id, wanted.scene, _C.number == DRAFT)
-    return _find(connection, now, catalog_id, wanted.scene)
+    return _save(session, catalog_id, found, found.publish(wanted, now, keep))
 
 
-def _put_version(
-    session: Session, catalog_id: str, found: SceneDocument, made: SceneText, etag: str
-) -> bool:
-    """Store a text as the next version, in place of the planned one. Return whether anything
-    changes. `etag`: required version of the document. Raises EtagMismatch."""
-    planned, newest, connection = found.planned, found.newest, session.connection
-    if made.create_micros > session.now:
-        if planned and (planned.version, planned.create_micros) == (
-            made.version,
-            made.create_micros,
-        ):
-            return False
-    elif newest and newest.version == made.version:
-        made = newest
-        if planned is None:
-            return False
-    _check_etag(found, etag)
-    if planned is not None:
-        _delete(connection, catalog_id, found.scene, _C.number == planned.number)
-    TEXTS.put(connection, [made], catalog_id=catalog_id)
-    return True
+def cancel_planned(
+    connection: Connection, now: int, catalog_id: str, scene: str, etag: str
+) -> SceneDocument:
+    """Delete the planned version of a scene; nothing changes without one. Raises EtagMismatch."""
+    session = _session(connection, now, catalog_id, scene)
+    found = _find(connection, now, catalog_id, scene)
+    if found.planned is not None:
+        found.check_etag(etag)
+    return _save(session, catalog_id, found, replace(found, planned=None))
 
 
 def delete_scene(
     connection: Connection, now: int, catalog_id: str, scene: str, *, draft_only: bool, etag: str
 ) -> bool:
     """Delete a scene, or its draft alone. Return whether it existed. Raises EtagMismatch."""
-    session = Session(connection, REGISTRY, now)
+    session = _session(connection, now, catalog_id, scene)
     found = _find(connection, now, catalog_id, scene)
-    published = bool(found.versions or found.planned)
-    if found.draft is None and (draft_only or not published):
+    after = replace(found, draft=None) if draft_only else SceneDocument(scene)
+    if after == found:
         return False
-    _check_etag(found, etag)
-    _delete(connection, catalog_id, scene, _C.number == DRAFT if draft_only else sa.true())
-    if published and not draft_only:
-        _note(session, catalog_id)
+    found.check_etag(etag)
+    _save(session, catalog_id, found, after)
     return True
+
+
+def set_synonyms(
+    connection: Connection,
+    now: int,
+    catalog_id: str,
+    rules: tuple[SynonymRule, ...],
+    etag: str,
+    *,
+    author: str = "",
+    keep: int = KEPT,
+) -> StoredSynonyms:
+    """Publish rules as the synonyms of a catalog; equal ones are returned, and a draft stays.
+    `etag`: the required version of the rules; empty: any. Raises EtagMismatch."""
+    session = _session(connection, now, catalog_id, SYNONYMS_DOCUMENT)
+    stored = read_synonyms(connection, catalog_id)
+    if not SYNONYMS.to_replace(stored, StoredSynonyms(rules), etag):
+        return stored
+    found = _find(connection, now, catalog_id, SYNONYMS_DOCUMENT)
+    text = SceneText.of(SYNONYMS_DOCUMENT, rules_text(rules), author, "")
+    made = found.with_version(replace(text, create_micros=now), now, keep)
+    _save(session, catalog_id, found, made)
+    return read_synonyms(connection, catalog_id)
 
 
 def restore_scene(connection: Connection, now: int, catalog_id: str, rows: Sequence[Row]) -> None:
     """Store the texts of a scene from an archive, unless the catalog has the scene. Raises
     SceneDocumentsFull."""
-    session = Session(connection, REGISTRY, now)
-    if _find(connection, now, catalog_id, rows[0]["scene"]).etag == NO_DOCUMENT:
-        _check_room(connection, catalog_id)
-        put(connection, scene_texts, [{**row, "catalog_id": catalog_id} for row in rows])
-        _note(session, catalog_id)
+    scene = rows[0]["scene"]
+    session = _session(connection, now, catalog_id, scene)
+    if not _texts_of(connection, catalog_id, scene):
+        if scene != SYNONYMS_DOCUMENT:
+            _check_room(connection, catalog_id)
+            _note(session, catalog_id)
+        table = _rows(scene).table
+        put(connection, table, [{**row, "catalog_id": catalog_id} for row in rows])
+
+
+def _session(connection: Connection, now: int, catalog_id: str, scene: str) -> Session:
+    """Wait for other writers: of scenes with those of the registry, of synonyms with those of the
+    catalog."""
+    return Session(connection, catalog_id if scene == SYNONYMS_DOCUMENT else REGISTRY, now)
+
+
+def _rows(scene: str) -> Rows[SceneText]:
+    return SYNONYM_TEXTS if scene == SYNONYMS_DOCUMENT else TEXTS
+
+
+def _texts_of(connection: Connection, catalog_id: str, scene: str) -> list[SceneText]:
+    """Return the stored texts of a scene, newest first."""
+    rows = _rows(scene)
+    c = rows.table.c
+    mine = sa.select(rows.table).where(c.catalog_id == catalog_id, c.scene == scene)
+    return [*rows.read(connection, mine.order_by(c.number.desc()))]
 
 
 def _find(connection: Connection, now: int, catalog_id: str, scene: str) -> SceneDocument:
     """Return a scene with its texts; one without any if the record does not have it."""
-    mine = sa.select(scene_texts).where(_C.catalog_id == catalog_id, _C.scene == scene)
-    texts = TEXTS.read(connection, mine.order_by(_C.number.desc()))
-    return next(_documents(texts, now), SceneDocument(scene))
+    texts = _texts_of(connection, catalog_id, scene)
+    found = next(_documents(iter(texts), now), SceneDocument(scene))
+    return with_stored_rules(connection, catalog_id, found) if found.is_synonyms else found
+
+
+def _save(
+    session: Session, catalog_id: str, before: SceneDocument, after: SceneDocument
+) -> SceneDocument:
+    """Store a document in place of the one that was found, and let those know who use what is
+    published. Return it."""
+    connection, rows = session.connection, _rows(after.scene)
+    c = rows.table.c
+    mine = c.catalog_id == catalog_id, c.scene == after.scene
+    if after == before:
+        return after
+    stored = {*connection.execute(sa.select(c.number).where(*mine)).scalars()}
+    gone = stored.difference(each.number for each in after.texts)
+    connection.execute(sa.delete(rows.table).where(*mine, c.number.in_(gone)))
+    new = [each for each in after.texts if each not in before.texts or each.number not in stored]
+    rows.put(connection, new, catalog_id=catalog_id)
+    if after.published != before.published:
+        if after.is_synonyms:
+            use_rules(session, after.newest)
+        else:
+            _note(session, catalog_id)
+    return after
 
 
 def _documents(texts: Iterator[SceneText], now: int) -> Iterator[SceneDocument]:
@@ -185,7 +216,7 @@ def _documents(texts: Iterator[SceneText], now: int) -> Iterator[SceneDocument]:
         draft = last if last.number == DRAFT else None
         if draft is None:
             versions.append(last)
-        planned = versions.pop(0) if versions and versions[0].create_micros > now else None
+        planned = versions.pop(0) if versions and versions[0].is_planned(now) else None
         yield SceneDocument(scene, draft, tuple(versions), planned)
 
 
@@ -203,19 +234,7 @@ def _note(session: Session, catalog_id: str) -> None:
         save_entry(session, replace(entry, scenes_commit=session.head + 1))
 
 
-def _check_etag(found: SceneDocument, required: str) -> None:
-    if required and required != found.etag:
-        raise EtagMismatch
-
-
 def _check_room(connection: Connection, catalog_id: str) -> None:
     number = sa.select(sa.func.count(_C.scene.distinct())).where(_C.catalog_id == catalog_id)
     if connection.execute(number).scalar_one() >= MOST_SCENES:
         raise SceneDocumentsFull(MOST_SCENES)
-
-
-def _delete(
-    connection: Connection, catalog_id: str, scene: str, which: sa.ColumnElement[bool]
-) -> None:
-    mine = _C.catalog_id == catalog_id, _C.scene == scene
-    connection.execute(sa.delete(scene_texts).where(*mine, which))

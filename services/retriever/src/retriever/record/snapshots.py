@@ -23,6 +23,7 @@ from retriever.record.tables import (
     products,
     scene_texts,
     sequences,
+    synonym_texts,
     synonyms,
     vectors,
     watch_alerts,
@@ -42,7 +43,8 @@ _OWN: Mapping[sa.Table, frozenset[str]] = {
         {"catalog_id", "write_seq", "write_time", "next_attempt", "backfill", "retried"}
     ),
     synonyms: frozenset({"catalog_id", "seq"}),
-    scene_texts: frozenset({"catalog_id"}),
+    scene_texts: frozenset({"catalog_id", "planned_time"}),
+    synonym_texts: frozenset({"catalog_id", "planned_time"}),
     watches: frozenset({"catalog_id"}),
     watch_states: frozenset({"catalog_id"}),
     watch_alerts: frozenset(
@@ -63,12 +65,13 @@ _BATCHES = {
     "products": 500,
     "synonyms": 1,
     "scene_texts": 100,
+    "synonym_texts": 1,
     "watch_states": 20,
 }
-"""26 MB at 1,280 dimensions; products have up to 200 kB, synonyms up to 7 MB, texts of scenes
-64 KiB, states 300 kB."""
+"""26 MB at 1,280 dimensions; products have up to 200 kB, synonyms and their texts up to 7 MB,
+texts of scenes 64 KiB, states 300 kB."""
 _OTHERS = 2_000
-_OPTIONAL = frozenset({"scene_texts"})
+_OPTIONAL = frozenset({"scene_texts", "synonym_texts"})
 
 
 def _table(of: sa.Table, own: frozenset[str]) -> ArchiveTable:

@@ -50,19 +50,16 @@ from retriever.record.orphan_photos import (
     read_unnamed,
 )
 from retriever.record.scenes import (
+    cancel_planned,
     delete_scene,
     publish_scene,
     read_scene,
     read_scenes,
     restore_scene,
+    set_synonyms,
     write_draft,
 )
-from retriever.record.synonyms import (
-    read_synonyms,
-    read_synonyms_since,
-    restore_synonyms,
-    set_synonyms,
-)
+from retriever.record.synonyms import read_synonyms, read_synonyms_since, restore_synonyms
 from retriever.record.tables import metadata
 from retriever.record.taken_down import TAKEDOWNS, read_taken_down, take_down
 from retriever.record.texts import drop_blank, read_embedded, read_texts
@@ -209,6 +206,7 @@ class Record:
     scenes = _reads_now(read_scenes)
     write_draft = _writes_now(write_draft)
     publish_scene = _writes_now(publish_scene)
+    cancel_planned = _writes_now(cancel_planned)
     delete_scene = _writes_now(delete_scene)
 
     # Watches

@@ -1,17 +1,19 @@
 """Synonyms of catalogs in the record."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.archive import Row
 from retriever.domain.errors import EtagMismatch
-from retriever.domain.synonyms import StoredSynonyms, dumped, loaded
+from retriever.domain.scenes import SceneDocument, SceneText
+from retriever.domain.synonyms import StoredSynonyms, dumped, loaded, rules_of
 from retriever.record.session import Session
 from retriever.record.tables import synonyms
 from servicekit.sql.resources import Form, Resource, ResourceErrors, Rows
-from sightline_rules.synonyms import SynonymRule
+from sightline_rules.synonyms import rules_text
 
 SYNONYMS = Resource(
     Rows(synonyms, StoredSynonyms, forms={"rules": Form(dumped, loaded)}),
@@ -39,19 +41,33 @@ def read_synonyms_since(
     return None if revision == known else (revision, read_synonyms(connection, catalog_id))
 
 
-def set_synonyms(
-    connection: Connection, now: int, catalog_id: str, rules: tuple[SynonymRule, ...], etag: str
-) -> StoredSynonyms:
-    """Replace a catalog's rules; equal ones are returned. `etag`: the required version; empty: any.
+def with_stored_rules(
+    connection: Connection, catalog_id: str, found: SceneDocument
+) -> SceneDocument:
+    """Return the document of synonyms with the rules in use as its newest version, also where a
+    release without versions, or a restore, has stored them."""
+    stored = SYNONYMS.find(connection, catalog_id)
+    if stored is None or (found.newest and rules_of(found.newest.toml) == stored.rules):
+        return found
+    text = SceneText.of(found.scene, rules_text(stored.rules), "", "")
+    made = replace(
+        text,
+        number=1 if found.newest is None else found.newest.number + 1,
+        create_micros=stored.update_micros,
+    )
+    return replace(found, versions=(made, *found.versions))
 
-    Raises EtagMismatch.
-    """
-    session = Session(connection, catalog_id, now)
-    stored, wanted = read_synonyms(connection, catalog_id), StoredSynonyms(rules, now)
-    if not SYNONYMS.to_replace(stored, wanted, etag):
-        return stored
-    SYNONYMS.put(connection, wanted, catalog_id, seq=session.take()[0])
-    return wanted
+
+def use_rules(session: Session, newest: SceneText | None) -> None:
+    """Let searches use the rules of the newest version; None: they are deleted."""
+    connection, catalog_id = session.connection, session.catalog_id
+    if newest is None:
+        SYNONYMS.delete(connection, catalog_id)
+        return
+    stored, wanted = SYNONYMS.find(connection, catalog_id), rules_of(newest.toml)
+    if stored is None or stored.rules != wanted:
+        made = StoredSynonyms(wanted, session.now)
+        SYNONYMS.put(connection, made, catalog_id, seq=session.take()[0])
 
 
 def restore_synonyms(

@@ -69,7 +69,7 @@ synonyms = sa.Table(
     *_values("rules"),
     *_values("update_time", "seq", kind=_Number),
 )
-"""Synonyms of catalogs. `rules`: JSON (domain/synonyms.py). `seq`: the commit that wrote them."""
+"""Synonyms in use. `rules`: JSON (domain/synonyms.py). `seq`: the commit that wrote them."""
 
 sequences = sa.Table(
     "sequences",
@@ -97,15 +97,24 @@ catalogs = sa.Table(
 `removed_by` (services): JSON. `copied_from`: the catalog whose copy fills it; empty once it is
 complete. `scenes_commit`: the registry's commit that last changed its published scenes."""
 
-scene_texts = sa.Table(
-    "scene_texts",
-    metadata,
-    *_keys("catalog_id", "scene"),
-    *_keys("number", kind=_Number),
-    *_values("toml", "version", "author", "comment"),
-    *_values("create_time", kind=_Number),
-)
-"""Scenes of catalogs: drafts (`number` 0) and published versions. `version`: hash of `toml`."""
+
+def _texts(name: str) -> sa.Table:
+    return sa.Table(
+        name,
+        metadata,
+        *_keys("catalog_id", "scene"),
+        *_keys("number", kind=_Number),
+        *_values("toml", "version", "author", "comment"),
+        *_values("create_time", kind=_Number),
+        sa.Column("planned_time", _Number),
+    )
+
+
+scene_texts, synonym_texts = _texts("scene_texts"), _texts("synonym_texts")
+"""Scenes of catalogs, and their synonyms, which release 0.42 would take for a scene: drafts
+(`number` 0) and published versions. `version`: hash of `toml`. `planned_time`: when a planned
+version is published; 0: it was not planned; NULL: 0.42 or a restore wrote it, and `create_time`
+tells."""
 
 catalog_aliases = sa.Table(
     "catalog_aliases",

@@ -38,15 +38,21 @@ class SceneServicer:
         self, request: pb.WriteSceneDraftRequest, context: Context
     ) -> pb.SceneDocument:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        draft = SceneText.of(request.scene, request.toml, _author(context), request.comment)
+        draft = SceneText.of(request.scene, request.toml, author_of(context), request.comment)
         return _message(await self.documents.write(catalog, draft, request.etag))
 
     async def PublishScene(
         self, request: pb.PublishSceneRequest, context: Context
     ) -> pb.SceneDocument:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
-        wanted = value_of(ScenePublication, request, author=_author(context))
+        wanted = value_of(ScenePublication, request, author=author_of(context))
         return _message(await self.documents.publish(catalog, wanted))
+
+    async def CancelPlannedScene(
+        self, request: pb.CancelPlannedSceneRequest, context: Context
+    ) -> pb.SceneDocument:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        return _message(await self.documents.cancel(catalog, request.scene, request.etag))
 
     async def DeleteSceneDocument(
         self, request: pb.DeleteSceneDocumentRequest, context: Context
@@ -61,7 +67,7 @@ class SceneServicer:
 _message = message_of.writer(pb.SceneDocument, SceneDocument)
 
 
-def _author(context: Context) -> str:
+def author_of(context: Context) -> str:
     """Return the name of the gateway's caller; empty if it is not authenticated."""
     name = access.caller_behind(dict(context.invocation_metadata() or ()))
     return "" if name in {access.ANYONE.name, access.PEER.name} else name

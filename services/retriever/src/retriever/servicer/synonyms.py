@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from retriever.catalog.synonyms import HeldSynonyms
 from retriever.servicer.messages import message_of
+from retriever.servicer.scenes import author_of
 from servicekit.rpc.messages import value_of
 from servicekit.rpc.requests import enter
 from servicekit.rpc.server import Context
@@ -26,5 +27,6 @@ class SynonymServicer:
     async def SetSynonyms(self, request: pb.SetSynonymsRequest, context: Context) -> pb.Synonyms:
         catalog = enter(request.catalog_id, request.request_id, self.catalogs)
         rules = [value_of(SynonymRule, each) for each in request.rules]
-        stored = await self.synonyms.replace(catalog, rules, request.etag)
+        author = author_of(context)
+        stored = await self.synonyms.replace(catalog, rules, request.etag, author=author)
         return message_of(pb.Synonyms, stored)
