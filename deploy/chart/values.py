@@ -90,7 +90,7 @@ VALUES: tuple[Value, ...] = (
     Value("buckets.exports", "Exports.", BUCKET, given="exports"),
     Value("buckets.catalogBackups", "Backups of catalogs: another account or region, with versioning and object lock.", BUCKET, given="catalogBackups"),
     Value("buckets.eventBackups", "Backups of events and models.", BUCKET, given="eventBackups"),
-    Value("buckets.vision", "Photos of cameras and shelves, for vision alone.", ANY_BUCKET, given="vision"),
+    Value("buckets.vision", "Photos of cameras, for vision alone.", ANY_BUCKET, given="vision"),
     Value("buckets.visionBackups", "Backups of watches and references, for vision alone.", ANY_BUCKET, given="visionBackups"),
     Value("storageClass", "Storage class of the volume on which backups are assembled. Empty: the default class.", TEXT),
     Value("gpu.enabled", "Run Triton on GPUs. Choose before you write the first product: vectors differ.", SWITCH, True),
@@ -99,7 +99,7 @@ VALUES: tuple[Value, ...] = (
     Value("certificates.enabled", "Have cert-manager issue all certificates. False: create the Secrets with tls.crt yourself.", SWITCH, True),
     Value("backups.enabled", "Back up catalogs, events and models each night.", SWITCH, True),
     Value("monitoring.enabled", "Create resources of the Prometheus Operator and Grafana.", SWITCH, False),
-    Value("vision.enabled", "Run the service of cameras and shelves. Its database is in the Secret vision-database.", SWITCH, False),
+    Value("vision.enabled", "Run the service of cameras. Its database is in the Secret vision-database.", SWITCH, False),
 )  # fmt: skip
 
 

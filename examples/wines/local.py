@@ -35,7 +35,7 @@ def own_suite(
     report: Report, *, with_console: bool = False, vision: bool = False
 ) -> contextlib.AbstractContextManager[Suite]:
     """Start a suite in a fresh folder and stop it at the end. ``report`` gets its progress as
-    lines. ``vision``: True adds the service of cameras and shelves."""
+    lines. ``vision``: True adds the service of cameras."""
 
     def made(data: Path) -> Suite:
         base = free_port_base()

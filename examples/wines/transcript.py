@@ -31,7 +31,7 @@ def run(
 ) -> int:
     """Return 0 if every command behaved as expected, 1 if one did not, 130 if interrupted.
 
-    `rated`: with the ratings as events. `vision`: with the service of cameras and shelves.
+    `rated`: with the ratings as events. `vision`: with the service of cameras.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
     parser.parse_args(arguments)

@@ -44,7 +44,7 @@ SERVED = {
     "ranker": (8603, "sightline.ranker.v1.RankingService"),
 }
 WORKERS = {"retriever-worker": "retriever.worker", "ranker-worker": "ranker.worker"}
-ADDED = {"vision": (8605, "sightline.vision.v1.WatchService")}
+ADDED = {"vision": (8605, "sightline.gateway.v1.WatchService")}
 """The service of a component, with its port and what it is asked for, as SERVED."""
 SERVERS = {**SERVED, **ADDED}
 OURS = [*SERVED, *WORKERS]

@@ -125,7 +125,8 @@ def sources(name: str) -> list[str]:
     if name in ("agents", "console"):
         return ["client/src", f"{name}/src"]
     services = dict.fromkeys([*INSIDE[name], name])
-    return ["kit/src", "rules/src", "core/src", *(f"services/{each}/src" for each in services)]
+    shared = ["kit/src", "rules/src"] if name == "vision" else ["kit/src", "rules/src", "core/src"]
+    return [*shared, *(f"services/{each}/src" for each in services)]
 
 
 @pytest.mark.parametrize("name", SERVICES)

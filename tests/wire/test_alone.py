@@ -64,7 +64,7 @@ FACES = {
     "embedder": "sightline.embedder.v1.EmbeddingService",
     "retriever": "sightline.retriever.v1.ProductService",
     "ranker": "sightline.ranker.v1.RankingService",
-    "vision": "sightline.vision.v1.WatchService",
+    "vision": "sightline.gateway.v1.WatchService",
     TOGETHER: "sightline.all",
 }
 NOT_SHIPPED = (

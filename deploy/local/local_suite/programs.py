@@ -69,7 +69,7 @@ SERVICES = ("gateway", "embedder", "retriever", "ranker")
 """Those that can run in one process."""
 
 VISION = "vision"
-"""The optional service of cameras and shelves, with its worker."""
+"""The optional service of cameras, with its worker."""
 
 ENGINES = ("lite", "server")
 """Milvus Lite, or the Milvus server of the PyPI wheel."""
@@ -252,7 +252,7 @@ def _services(
             group="edge" if name == "gateway" else "services",
             command=(_python(root), "-m", name),
             folder=root,
-            healthy=grpc_serving(ports[name]["grpc"], f"sightline.{name}.v1.{main}"),
+            healthy=grpc_serving(ports[name]["grpc"], f"sightline.{main}"),
             ports=ports[name],
             environment={**GRPC, **common, **environment},
             keys=keys,
@@ -286,15 +286,22 @@ def _services(
     if VISION in address:
         settings = _vision(data, address) | registry[VISION]
         keys = (_webhook_key(data),)
-        seeing = (service(VISION, "WatchService", settings, *keys), worker(VISION, settings))
+        # All of its methods are public ones.
+        server = service(VISION, "gateway.v1.WatchService", settings, *keys)
+        seeing = (server, worker(VISION, settings))
     return (
-        service("embedder", "EmbeddingService", {**registry["embedder"], **embedding}, *control),
-        service("retriever", "ProductService", retriever),
+        service(
+            "embedder",
+            "embedder.v1.EmbeddingService",
+            {**registry["embedder"], **embedding},
+            *control,
+        ),
+        service("retriever", "retriever.v1.ProductService", retriever),
         worker("retriever", retriever),
-        service("ranker", "RankingService", ranker | key | registry["ranker"]),
+        service("ranker", "ranker.v1.RankingService", ranker | key | registry["ranker"]),
         worker("ranker", ranker | registry["ranker"] | _ranker_worker(data)),
         *seeing,
-        service("gateway", "RecommendationService", gateway, tokens),
+        service("gateway", "gateway.v1.RecommendationService", gateway, tokens),
         _http(root, ports[HTTP], socket),
     )
 
@@ -418,7 +425,7 @@ def _retriever(data: Path, address: Mapping[str, str]) -> dict[str, str]:
 
 def _vision(data: Path, address: Mapping[str, str]) -> dict[str, str]:
     return {
-        "VISION_DATABASE_URL": f"sqlite:///{data / VISION / 'vision.db'}",
+        "VISION_DATABASE_URL": f"sqlite:///{data / VISION / 'record.db'}",
         "VISION_PHOTOS_URL": str(data / VISION / "photos"),
         "VISION_BACKUPS": str(data / VISION / "backups"),
         "VISION_EMBEDDER_TARGET": address["embedder"],
