@@ -21,7 +21,7 @@ from google.rpc import code_pb2
 from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Locator, Page
 
-from sightline.common.v1 import answer_pb2
+from sightline.common.v1 import answer_pb2, job_pb2
 from sightline.gateway.v1 import admin_service_pb2 as admin
 from sightline.gateway.v1 import recommendation_service_pb2 as rec
 from tests import pages
@@ -49,6 +49,7 @@ SCREENS = {
     "models and indexes": "/models",
     "a change": "/models/change?do=promote-model&of=m1",
     "two models": "/models/compare?after=m1&scene=home",
+    "two models, for shoppers": "",
     "health": "/health",
     "catalogs": "/catalogs",
     "shelf": "/shelf?scene=home",
@@ -334,7 +335,19 @@ async def compare(watched: Watched) -> None:
     await watched.page.wait_for_url("**/shelf/compare?*group=*")
 
 
-BY_FORM = {"a shopper": find_shopper, "before and after": compare}
+async def compare_models(watched: Watched) -> None:
+    """Open the comparison of two models for two shoppers."""
+    await watched.open("/models/compare?after=m1&scene=home")
+    await watched.page.fill("#shoppers", "ann Zoë")
+    await watched.page.click("button.main")
+    await watched.page.wait_for_url("**/models/compare?*group=*")
+
+
+BY_FORM = {
+    "a shopper": find_shopper,
+    "before and after": compare,
+    "two models, for shoppers": compare_models,
+}
 """Screens that a form leads to."""
 
 
@@ -382,13 +395,39 @@ async def test_two_models_are_compared_by_keys_alone_and_without_scripts(
         await page.wait_for_url("**/models/compare?after=m1")
         await page.focus("#before")
         await page.keyboard.press("ArrowDown")
+        await page.focus("#shoppers")
+        await page.keyboard.type(f"ann {SHOPPER.split(maxsplit=1)[0]}")
         await page.focus("button.main")
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/models/compare?before=m0&after=m1*")
-        asked = gateway.requests["DiffScene"][-1]
-        assert (asked.current_model_version, asked.model_version) == ("m0", "m1")
-        assert await page.locator("ol.side").count() == 2
+        assert "ann" not in page.url
+        asked = gateway.requests["DiffScene"][-3:]
+        assert {(each.current_model_version, each.model_version) for each in asked} == {
+            ("m0", "m1")
+        }
+        assert sorted(each.shopper.visitor_id for each in asked) == ["", "a/b", "ann"]
+        assert await page.locator("ol.side").count() == 6
         assert "1 of 7 answers would change" in await page.inner_text("main")
+
+
+async def test_a_running_job_shows_its_progress_and_keeps_the_focus(
+    browser: Browser, address: str, gateway: FakeGateway
+) -> None:
+    job = gateway.job_states[0]
+    async with tab(browser, address) as watched:
+        page = watched.page
+        await watched.open("/models")
+        await page.focus("#jobs a[href*=cancel-job]")
+        job.done = 2
+        try:
+            await page.wait_for_selector("#jobs td:has-text('2 of 2')")
+            focused = await page.evaluate("document.activeElement.getAttribute('href')")
+            assert "cancel-job" in focused
+            job.state = job_pb2.Job.STATE_SUCCEEDED
+            await page.wait_for_selector("#jobs:not([data-again])")
+            assert await page.locator("#jobs a[href*=cancel-job]").count() == 0
+        finally:
+            job.done, job.state = 1, job_pb2.Job.STATE_RUNNING
 
 
 async def test_changes_are_made_by_keys_alone(

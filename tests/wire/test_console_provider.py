@@ -1,23 +1,30 @@
-"""Signing in to the console at an identity provider of another site, in a real browser."""
+"""Signing in to the console at an identity provider of another site, in a real browser, and what a
+real gateway lets a user do by the tokens of a provider."""
 
 import asyncio
+import json
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Literal
 
 import httpx
+import jwt
 import oidc_provider_mock
 import pytest
 from google.rpc import code_pb2
+from oidc_provider_mock import User
 from playwright.async_api import Page, Route, ViewportSize
 
 from tests import pages
 from tests.engines import free_port
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
+from tests.fakes.gateway_wire import running
+from tests.fakes.signing_provider import serving
 from tests.pages import browsing
+from tests.unit.gateway.callers.test_signed import OTHER, public
 from tests.waiting import SECONDS, until
 
 pytestmark = [
@@ -106,6 +113,100 @@ async def test_a_user_signs_in_at_another_site_and_nothing_typed_is_lost(
             await page.wait_for_selector("text=Sign out")
             assert page.url == f"{address}/why?text=red"
             await context.close()
+
+
+USERS = (
+    User(sub="zoe", claims={"roles": ["read"], "catalogs": ["default"]}),
+    User(sub="ops", claims={"roles": "read models operate catalog", "catalogs": "*"}),
+)
+
+
+def keys_of(issuer: str, file: Path) -> Path:
+    """Write the keys of a provider for the gateway, which calls addresses with TLS alone."""
+    file.write_bytes(httpx.get(f"{issuer}/jwks").content)
+    return file
+
+
+async def enter(page: Page, address: str, issuer: str, user: str) -> None:
+    """Sign in as a user that the provider knows."""
+    await page.goto(f"{address}/sign-in?next=/why")
+    await page.click("form[action='/sign-in/provider'] button")
+    await page.wait_for_url(f"{issuer}/oauth2/authorize?*")
+    await page.click(f'button[name="sub"][value="{user}"]')
+
+
+async def test_a_gateway_gives_users_the_rights_of_the_tokens_that_their_provider_signed(
+    tmp_path: Path,
+) -> None:
+    with serving(USERS) as issuer:
+        keys = keys_of(issuer, tmp_path / "jwks.json")
+        limits = {"quota_calls": 1_000, "jwt_keys_file": keys, "jwt_issuer": issuer}
+        async with (
+            running(whole=True, **limits) as suite,
+            console(f"127.0.0.1:{suite.port}", issuer, tmp_path) as address,
+            browsing() as browser,
+        ):
+            context = await browser.new_context(locale="en-GB")
+            page = await context.new_page()
+            await enter(page, address, issuer, "zoe")
+            await page.wait_for_url(f"{address}/why")
+            await page.goto(f"{address}/?text=red")
+            assert "Title p2" in await page.inner_text("main"), "by the role read"
+            answer = await page.goto(f"{address}/models")
+            assert answer is not None
+            assert answer.status == 200
+            assert await page.locator("code:text-is('ROLE_MISSING')").count() == 4
+            await page.context.clear_cookies()
+
+            await enter(page, address, issuer, "ops")
+            await page.wait_for_url(f"{address}/why")
+            await page.goto(f"{address}/models")
+            assert await page.locator("code:text-is('ROLE_MISSING')").count() == 0
+            await page.goto(f"{address}/health")
+            told = await page.locator("table:has(th:text-is('left to you'))").inner_text()
+            assert "1000" in told, "the caller is known, and has quotas"
+
+            other = public(OTHER, "next", jwt.algorithms.RSAAlgorithm)
+            keys.write_text(json.dumps({"keys": [other]}))  # the provider's is withdrawn
+            await until(lambda: _ended(page, address))
+            await context.close()
+
+
+async def _ended(page: Page, address: str) -> bool:
+    """Return whether a user has to sign in again."""
+    await page.goto(f"{address}/health")
+    return await page.locator("text=Your session has ended").count() == 1
+
+
+@contextmanager
+def opaque() -> Iterator[str]:
+    """Run a provider whose access tokens it alone understands."""
+    with oidc_provider_mock.run_server_in_thread(
+        require_client_registration=True, require_nonce=True, user_claims=USERS
+    ) as server:
+        yield f"http://localhost:{server.server_port}"
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [serving(USERS, "another API"), serving(USERS, seconds=-60), opaque()],
+    ids=["for another API", "expired", "opaque"],
+)
+async def test_a_token_that_the_gateway_can_not_verify_begins_no_session(
+    tmp_path: Path, provider: AbstractContextManager[str]
+) -> None:
+    with provider as issuer:
+        keys = keys_of(issuer, tmp_path / "jwks.json")
+        async with (
+            running(jwt_keys_file=keys, jwt_issuer=issuer) as suite,
+            console(f"127.0.0.1:{suite.port}", issuer, tmp_path) as address,
+            browsing() as browser,
+        ):
+            page = await browser.new_page(locale="en-GB")
+            await enter(page, address, issuer, "ops")
+            await page.wait_for_selector("text=the suite does not take its tokens")
+            assert await page.locator("form[action='/sign-out']").count() == 0
+            await page.close()
 
 
 @pytest.mark.parametrize(("locale", "theme"), [("en-GB", "light"), ("zh-CN", "dark")])

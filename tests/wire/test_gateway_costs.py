@@ -78,9 +78,10 @@ RUN: Mapping[str, Sequence[Mapping[str, Any]]] = {
     "RecommendationService/Recommend": tuple({**each, "explain": True} for each in WHOLE),
     "RecommendationService/ReplayRecommendation": (),
     "AdminService/DiffScene": tuple(
-        {"scene": scene, "toml": toml, "answer_count": 1}
+        {"scene": scene, "toml": toml, "answer_count": 1, **whom}
         for scene in ("plain", "weighed", "slight")
         for toml in ("", *SCENES.values())
+        for whom in ({}, {"shopper": SHOPPER})
     ),
     "RecommendationService/List": WHOLE,
     "RecommendationService/RecommendValues": tuple(

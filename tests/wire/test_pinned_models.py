@@ -137,10 +137,14 @@ async def test_two_models_are_compared_on_the_last_requests(suite: Suite) -> Non
         gone = admin_service_pb2.DiffSceneRequest(model_version="lfm-0000000000000000")
         with pytest.raises(grpc.aio.AioRpcError, match="list the models"):
             await front.admin.DiffScene(gone)
+        asked.shopper.CopyFrom(MEMBER)
+        asked.scene = "similar"
+        own = await front.admin.DiffScene(asked)
     assert (found.answer_count, found.anew_count) == (1, 1)
     assert found.skipped_count == 0, "the second model was loaded for it"
     assert [(each.before, each.after) for each in found.changes] == [(first, second)]
     assert served.versions.model_version == first
+    assert (own.answer_count, own.skipped_count) == (1, 0), "no request to that scene is needed"
 
 
 @pytest.mark.full

@@ -80,6 +80,7 @@ async def test_only_what_can_be_changed_is_offered(web: Browser, gateway: FakeGa
     page = (await web.open("/models")).text
     assert links(page)[-1] == "/models/change?do=cancel-job&of=ranker%2F1"
     assert "1 of 2" in page
+    assert '<section id="jobs" data-again="5"' in page, "a script shows its progress"
 
 
 @pytest.fixture
@@ -224,3 +225,70 @@ async def test_a_model_that_is_gone_is_told_on_the_page(web: Browser, gateway: F
     page = await web.open("/models/compare?after=gone")
     assert page.status_code == 200
     assert "is no model" in page.text
+
+
+async def compared_for(web: Browser, **fields: str) -> str:
+    """Return the page that compares the models m0 and m1 for shoppers."""
+    chosen = {"before": "m0", "after": "m1", "scene": "home"}
+    sent = await web.send("/models/compare", {**chosen, **fields})
+    assert "ann" not in sent.headers["location"]
+    page = await web.follow(sent)
+    assert page.status_code == 200, page.text
+    return page.text
+
+
+async def test_two_models_are_compared_for_five_typed_shoppers(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.scene_diff = scene_difference()
+    page = await compared_for(web, kind="user", shoppers="ann b,c d e f ann")
+    asked = gateway.requests["DiffScene"]
+    assert sorted(each.shopper.user_id for each in asked) == ["", "ann", "b", "c", "d", "e"]
+    versions = {(each.scene, each.current_model_version, each.model_version) for each in asked}
+    assert versions == {("home", "m0", "m1")}
+    titles = re.findall("<h3><bdi>(.*?)</bdi></h3>", page)
+    assert titles == ["ann", "b", "c", "d", "e", "Request 1"]
+    of_ann = page.partition("<bdi>ann</bdi>")[2].partition("<h3>")[0]
+    assert "Places with another product: 2 of 2. Products that only one side has: 2." in of_ann
+    assert "only here" in of_ann
+    assert "there 2" in of_ann
+    assert of_ann.index("<h4>m0</h4>") < of_ann.index("<h4>m1</h4>")
+    assert 'value="ann b c d e"' in page, "they can be compared by another model"
+
+
+async def test_a_visitor_whom_both_models_answer_alike(web: Browser, gateway: FakeGateway) -> None:
+    gateway.scene_diff.Clear()
+    gateway.scene_diff.answer_count = 1
+    page = await compared_for(web, shoppers="ann")
+    assert {each.shopper.visitor_id for each in gateway.requests["DiffScene"]} == {"", "ann"}
+    assert "Nothing changes." in page.partition("<bdi>ann</bdi>")[2]
+    gateway.scene_diff.Clear()
+    gateway.scene_diff.skipped_count = 1
+    page = await compared_for(web, shoppers="ann")
+    assert "load the page again in a minute" in page.partition("<bdi>ann</bdi>")[2]
+
+
+async def test_a_key_that_may_not_read_compares_for_no_shopper(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    gateway.after["DiffScene"] = (0, DENIED)
+    page = await compared_for(web, shoppers="ann")
+    told = page.partition("<bdi>ann</bdi>")[2].partition("<h2>")[0]
+    assert "Your key does not allow this. needs the role models" in told
+
+
+async def test_shoppers_that_are_not_kept_any_more_are_asked_for_again(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    page = await web.open("/models/compare?after=m1&group=gone")
+    assert "not kept any more" in page.text
+    assert len(gateway.requests["DiffScene"]) == 1
+
+
+async def test_shoppers_are_named_by_a_form_of_the_console_alone(
+    web: Browser, gateway: FakeGateway
+) -> None:
+    headers = {"origin": "http://127.0.0.1:8695"}
+    data = {"after": "m1", "shoppers": "ann"}
+    assert (await web.web.post("/models/compare", data=data, headers=headers)).status_code == 403
+    assert not gateway.requests["DiffScene"]

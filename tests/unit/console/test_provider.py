@@ -1,5 +1,6 @@
 """Signing in at an identity provider: the flow, its attacks, and a provider that fails."""
 
+import asyncio
 import html
 import json
 import logging
@@ -21,20 +22,23 @@ from sightline_client import SightlineClient
 from sightline_console.pages.rendering import Pages
 from sightline_console.screens.provider import BEGIN, CALLBACK, FINISH
 from sightline_console.screens.visit import Console
-from sightline_console.web import away
+from sightline_console.web import away, oidc, sessions
 from sightline_console.web.oidc import (
+    FAILED_SECONDS,
     KNOWN_SECONDS,
     MOST_BYTES,
     Attempt,
     Endpoints,
     Provider,
     Registration,
+    SignInFailed,
     opened,
 )
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
 from tests.fakes.identity_provider import CLIENT, ISSUER, SECRET, IdentityProvider
 from tests.unit.console.conftest import ADDRESS, HTTP, Browser, browser
+from tests.waiting import until
 
 INVALID = status(code_pb2.UNAUTHENTICATED, "not this one", reason="TOKEN_INVALID")
 REGISTRATION = Registration(ISSUER, CLIENT, f"{ADDRESS}{CALLBACK}", SECRET)
@@ -280,7 +284,7 @@ async def test_a_parameter_that_comes_twice_is_not_read(
         {"exp": int(time.time()) - 60}, {"exp": None},
         {"nonce": "of another sign-in"}, {"nonce": None}, {"nonce": 7}, {"nonce": "\ud800"},
         {"iat": float("inf")}, {"exp": float("inf")}, {"exp": float("nan")},
-        {"iat": int(time.time()) + 3600}, {"sub": None},
+        {"iat": int(time.time()) + 3600}, {"sub": None}, {"sub": ""}, {"sub": "x" * 256},
     ],
 )  # fmt: skip
 async def test_an_id_token_for_another_is_rejected(
@@ -494,6 +498,89 @@ async def test_the_discovery_document_is_asked_for_again_after_a_while(
         now[0] = moment
         await provider.begin()
     assert identity.paths() == ["openid-configuration"] * 2
+
+
+async def test_a_provider_that_fails_is_not_asked_by_each_sign_in(
+    identity: IdentityProvider,
+) -> None:
+    now = [0.0]
+    provider = Provider(REGISTRATION, identity.http, lambda: now[0])
+    identity.spoilt["discovery"] = lambda _: httpx.Response(500)
+    for moment in (0.0, FAILED_SECONDS, FAILED_SECONDS + 1):
+        now[0] = moment
+        with pytest.raises(SignInFailed, match="PROVIDER_UNREACHABLE"):
+            await provider.begin()
+    assert identity.paths() == ["openid-configuration"] * 2
+    del identity.spoilt["discovery"]
+    now[0] += FAILED_SECONDS + 1
+    await provider.begin()
+    identity.spoilt["discovery"] = lambda _: httpx.Response(500)
+    now[0] += KNOWN_SECONDS
+    await provider.begin()
+    assert len(identity.asked) == 3, "what was found is known for longer than a failure"
+
+
+async def test_one_sign_in_asks_a_provider_that_hangs_and_the_others_wait_for_it() -> None:
+    asked, answers = [0], asyncio.Event()
+
+    async def hang(_request: httpx.Request) -> httpx.Response:
+        asked[0] += 1
+        await answers.wait()
+        return httpx.Response(500, stream=httpx.ByteStream(b""))
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(hang)) as http:
+        provider = Provider(REGISTRATION, http)
+        first, *others = [asyncio.create_task(provider.begin()) for _ in range(20)]
+        await until(lambda: bool(asked[0]))
+        first.cancel()
+        await until(lambda: asked[0] == 2)  # another one asks in its place
+        answers.set()
+        failed = await asyncio.gather(*others, return_exceptions=True)
+    assert {type(each) for each in failed} == {SignInFailed}, failed
+    assert asked == [2]
+
+
+async def test_a_user_with_ever_new_tokens_ends_no_session_of_others(
+    console: Console, web: Browser, identity: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_OF_OWNER", 3)
+    identity.changes["claims"] = {"sub": "ann"}
+    await come_back(web, identity.authorize(await leave(web)))
+    identity.changes["claims"] = {"sub": "zoe"}
+    ids: list[str] = []
+    for number in range(5):
+        identity.access_token = f"token-{number}"
+        async with browser(console) as opened_:
+            attacker = Browser(opened_)
+            await come_back(attacker, identity.authorize(await leave(attacker)))
+            ids += [each.value or "" for each in opened_.cookies.jar if each.name == SESSION]
+    alive = [console.sessions.find(each) is not None for each in ids]
+    assert alive == [False, False, True, True, True]
+    assert "Sign out" in (await web.open("/sign-in")).text
+
+
+async def test_a_user_who_pastes_ever_new_tokens_ends_no_session_of_others(
+    console: Console, web: Browser, identity: IdentityProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "MOST_OF_OWNER", 1)
+    await come_back(web, identity.authorize(await leave(web)))
+    ids: list[str] = []
+    for number in range(3):
+        said = {"iss": ISSUER, "sub": "zoe", "jti": str(number)}
+        token = jwt.encode(said, identity.signing_key, identity.algorithm)
+        async with browser(console) as opened_:
+            attacker = Browser(opened_)
+            assert (await attacker.send("/sign-in", {"key": token})).status_code == 303
+            ids += [each.value or "" for each in opened_.cookies.jar if each.name == SESSION]
+    assert [console.sessions.find(each) is not None for each in ids] == [False, False, True]
+    assert "Sign out" in (await web.open("/sign-in")).text, "also of the user that it is about"
+
+
+@pytest.mark.parametrize(
+    "key", ["slk_of-the-shop", "a.b.c", "e30.W10.", "e30.e30.x", f"e30.{'W' * 400}.x"]
+)
+def test_a_pasted_key_that_no_provider_signed_owns_its_sessions(key: str) -> None:
+    assert oidc.owner_of(key) == key
 
 
 def _attempt() -> Attempt:

@@ -7,6 +7,7 @@ import pytest
 from google.rpc import code_pb2
 
 from sightline.common.v1 import answer_pb2
+from sightline.gateway.v1 import admin_service_pb2
 from sightline.ranker.v1 import experiment_service_pb2 as experiments
 from sightline.ranker.v1 import online_report_pb2 as pb
 from tests.fakes.gateway import FakeGateway
@@ -96,10 +97,35 @@ async def test_searches_with_and_without_result(web: Browser, gateway: FakeGatew
     page = (await web.open("/results")).text
     assert "merlot" in page
     assert "1,234" in page
-    assert [each.nothing_found for each in gateway.requests["ListTopSearches"]] in (
-        [False, True],
-        [True, False],
-    )
+    assert "Add synonyms for these words" in page.partition("Searches without result")[2]
+    asked = {each.nothing_found: each.page_size for each in gateway.requests["ListTopSearches"]}
+    assert asked == {False: 20, True: 200}, "few of the top twenty find nothing"
+
+
+async def test_of_the_searches_without_result_the_first_are_shown(
+    web: Browser, gateway: FakeGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sightline_console.screens.results.SEARCHES", 1)
+    page = (await web.open("/results")).text
+    assert len(rows(page, "Searches without result")) == 1
+
+
+async def test_without_searches_the_page_says_what_to_send(
+    no_searches: None, web: Browser, gateway: FakeGateway
+) -> None:
+    page = (await web.open("/results")).text
+    assert "No text of at least 20 shoppers" in page
+    assert "None of the top 200 searches is without result." in page
+
+
+@pytest.fixture
+def no_searches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """List no searches. Request it before the gateway, which keeps the methods that it finds."""
+
+    def none(_admin: Any, _request: Any, _context: Any) -> Any:
+        return admin_service_pb2.ListTopSearchesResponse(least_shoppers=20)
+
+    monkeypatch.setattr("tests.fakes.gateway_admin.Admin.ListTopSearches", none)
 
 
 async def test_an_experiment_begins_with_its_verdict_and_has_a_plot(

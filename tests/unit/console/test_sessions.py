@@ -47,10 +47,22 @@ def test_sessions_have_a_number_and_the_one_unused_longest_ends_first() -> None:
 def test_one_key_ends_its_own_sessions_alone() -> None:
     known = Sessions()
     other = known.begin("other")
-    mine = [known.begin("mine") for _ in range(sessions.MOST_OF_KEY + 1)]
+    mine = [known.begin("mine") for _ in range(sessions.MOST_OF_OWNER + 1)]
     assert known.find(mine[0].session_id) is None
     assert known.find(mine[-1].session_id) is mine[-1]
     assert known.find(other.session_id) is other
+
+
+def test_one_user_of_a_provider_ends_their_own_sessions_alone() -> None:
+    known = Sessions()
+    others = [known.begin("jwt", "https://id.example ann"), known.begin("https://id.example")]
+    mine = [
+        known.begin(f"jwt-{number}", "https://id.example zoe")
+        for number in range(sessions.MOST_OF_OWNER + 1)
+    ]
+    assert known.find(mine[0].session_id) is None
+    assert all(known.find(each.session_id) for each in (*mine[1:], *others))
+    assert "zoe" not in repr(mine[1])
 
 
 def test_files_are_those_of_their_session_and_end_with_it() -> None:

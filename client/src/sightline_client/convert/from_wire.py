@@ -141,6 +141,7 @@ from sightline_client.values.operations import (
     AuditPage,
     AuditSeal,
     Backup,
+    CallerQuota,
     ComponentStatus,
     EmbedderSpace,
     EventPurge,
@@ -277,6 +278,7 @@ recall_estimate = reader(RecallEstimate, common_answer_pb2.RecallEstimate)
 rejected_row = reader(RejectedRow, gateway_catalog_service_pb2.RejectedRow, error="status")
 job = reader(Job, common_job_pb2.Job, catalog="catalog_id")
 verification = reader(Verification, retriever_index_service_pb2.Verification)
+caller_quota = reader(CallerQuota, gateway_admin_service_pb2.CallerQuota)
 component_status = reader(
     ComponentStatus, gateway_admin_service_pb2.ComponentStatus, error="status"
 )

@@ -120,6 +120,7 @@ from sightline_client.values.operations import AuditEntry as AuditEntry
 from sightline_client.values.operations import AuditPage as AuditPage
 from sightline_client.values.operations import AuditSeal as AuditSeal
 from sightline_client.values.operations import Backup as Backup
+from sightline_client.values.operations import CallerQuota as CallerQuota
 from sightline_client.values.operations import ComponentStatus as ComponentStatus
 from sightline_client.values.operations import EmbedderSpace as EmbedderSpace
 from sightline_client.values.operations import EventPurge as EventPurge

@@ -262,6 +262,20 @@ class Verification:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerQuota:
+    """A quota of a caller in a catalog."""
+
+    kind: str
+    """What it limits: "calls", "writes", "decode_seconds", "processor_seconds" or "visitors"."""
+    rate: float
+    """Amount a second, with the catalog's share."""
+    most: float
+    """Amount that may be used at once after a pause."""
+    available: float
+    """Amount that may be used now. Negative: more was used."""
+
+
+@dataclass(frozen=True, slots=True)
 class ComponentStatus:
     """State of one component."""
 
@@ -447,6 +461,9 @@ class Status(StatusMethods):
     failed_texts: int | None = 0
     """Number of products whose text could not be embedded; 0 in a catalog without a text index; -1
     if unknown."""
+    quotas: tuple[CallerQuota, ...] = ()
+    """Quotas of the caller in this catalog, in the gateway's process that answers; other callers
+    have as large ones. Empty: there are none."""
     recall: tuple[RecallEstimate, ...] = ()
     """Estimated recall of searches in the visual space during the last hour, by plan and class of
     filter, as measured by the watchdog of one retriever replica. ``below_floor`` signals a fault.

@@ -41,6 +41,7 @@ SCREENS: tuple[tuple[str, str, Screen], ...] = (
     ("POST", shopper.PATH, shopper.act),
     ("GET", changes.PATH, models.show),
     ("GET", model_comparing.PATH, model_comparing.show),
+    ("POST", model_comparing.PATH, model_comparing.ask),
     ("GET", changes.CHANGE, changes.show),
     ("POST", changes.CHANGE, changes.make),
     ("GET", health.PATH, health.show),

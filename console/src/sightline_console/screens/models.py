@@ -52,6 +52,15 @@ class Models:
     evaluated: Section[Evaluated] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """The newest jobs."""
+
+    listed: Sequence[Block]
+    running: bool
+    """True if one has not ended."""
+
+
 async def show(visit: Visit) -> Response:
     """Show the models, the spaces, the generations and the jobs."""
     client, wanted = visit.client, visit.request.query_params
@@ -138,16 +147,13 @@ def _of_generation(one: Generation) -> list[Link]:
     return []
 
 
-async def _jobs(client: SightlineClient) -> list[Block]:
+async def _jobs(client: SightlineClient) -> Jobs:
     found: list[Job] = []
     async for job in client.list_jobs():
         found.append(job)
         if len(found) == JOBS:
             break
-    made = listed(listings.jobs, found, _of_job)
-    if any(not each.ended for each in found):
-        made.append(Line(_("Load the page again to see how far jobs are."), "soft"))
-    return made
+    return Jobs(listed(listings.jobs, found, _of_job), any(not each.ended for each in found))
 
 
 def _of_job(job: Job) -> list[Link]:

@@ -18,7 +18,7 @@ from sightline_console.screens.visit import Visit, status_of, text_of, title_of
 from sightline_console.web import forms, key
 from sightline_console.web.addresses import address, own
 from sightline_console.web.away import SECONDS, SignIn
-from sightline_console.web.oidc import ANSWERED, Provider, SignInFailed
+from sightline_console.web.oidc import ANSWERED, Provider, SignedIn, SignInFailed
 from sightline_console.web.sessions import new_id
 
 BEGIN = "/sign-in/provider"
@@ -76,16 +76,16 @@ async def finish(visit: Visit) -> Response:
         problem = _("This sign-in is not under way in this browser any more: begin again.")
         return sign_in.form_page(visit, "", "", 400, trouble=problem)
     try:
-        token = await provider.finish(found.attempt, answered)
+        user = await provider.finish(found.attempt, answered)
     except SignInFailed as failed:
         return _failed(visit, provider, failed, found.back, found.unsent)
-    return await _entered(visit, provider, token, found)
+    return await _entered(visit, provider, user, found)
 
 
-async def _entered(visit: Visit, provider: Provider, token: str, found: SignIn) -> Response:
-    """Begin a session, if the gateway takes the token."""
+async def _entered(visit: Visit, provider: Provider, user: SignedIn, found: SignIn) -> Response:
+    """Begin a session, if the gateway takes the user's token."""
     try:
-        with key.using(token):
+        with key.using(user.token):
             await sign_in.admitted(visit)
     except Unauthenticated:
         problem = _(
@@ -99,7 +99,7 @@ async def _entered(visit: Visit, provider: Provider, token: str, found: SignIn) 
         return sign_in.form_page(
             visit, found.back, "", status_of(error), found.unsent, trouble=problem
         )
-    visit.enter(visit.console.sessions.begin(token))
+    visit.enter(visit.console.sessions.begin(user.token, user.owner))
     return sign_in.entered(visit, found.back, found.unsent)
 
 

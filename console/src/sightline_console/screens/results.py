@@ -25,6 +25,9 @@ PERIODS = (7, 28, 90)
 DRAWN = 14
 """Maximum number of days that are drawn."""
 SEARCHES = 20
+"""Maximum number of texts that are shown."""
+MOST_SEARCHES = 200
+"""Number of the top searches among which those without result are looked for."""
 EXPERIMENTS = 10
 """Maximum number of experiments whose results are read."""
 
@@ -133,8 +136,19 @@ def _last(days: Iterable[OnlineDay]) -> list[Day]:
 
 
 async def _searches(client: SightlineClient, *, nothing_found: bool) -> list[Block]:
-    found = await client.top_searches(top=SEARCHES, nothing_found=nothing_found)
-    return blocks(listings.searched(found)) if found.searches else _no_searches(found)
+    most = MOST_SEARCHES if nothing_found else SEARCHES
+    found = await client.top_searches(top=most, nothing_found=nothing_found)
+    if not found.searches:
+        return _none_missing() if nothing_found else _no_searches(found)
+    shown = blocks(listings.searched(replace(found, searches=found.searches[:SEARCHES])))
+    if nothing_found:
+        text = _("Add synonyms for these words, on the page Synonyms, or import such products.")
+        shown.append(Line(text))
+    return shown
+
+
+def _none_missing() -> list[Block]:
+    return [Line(_("None of the top {count} searches is without result.", count=MOST_SEARCHES))]
 
 
 def _no_searches(found: TopSearches) -> list[Block]:

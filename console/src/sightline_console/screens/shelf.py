@@ -123,8 +123,8 @@ async def _edit(visit: Visit, sent: Mapping[str, str]) -> Response:
     page = partial(_page, visit, asked)
     desk = Desk(visit, asked.scene, PATH, asked.address(PATH), page, find, asked)
     if act == "draft" and (await visit.client.list_scenes()).steered_by is not SteeredBy.RECORD:
-        kept = {"text": drafts.plain(sent.get("toml", "")), "comment": sent.get("comment", "")}
-        return await page(400, told=_by_files(), **kept)
+        text, comment = drafts.plain(sent.get("toml", "")), sent.get("comment", "")
+        return await page(400, told=_by_files(), text=text, comment=comment)
     return await drafts.ACTS[act](desk, sent)
 
 

@@ -11,6 +11,7 @@ from sightline_client.transport.token import check
 from sightline_console.screens.visit import LANGUAGE, LANGUAGES, Visit
 from sightline_console.web import forms, key
 from sightline_console.web.addresses import HOME, own
+from sightline_console.web.oidc import owner_of
 from sightline_console.web.sessions import new_id
 
 UNSENT = "unsent-"
@@ -41,7 +42,7 @@ async def sign_in(visit: Visit) -> Response:
     except Unauthenticated:
         problem = _("The suite does not take this key: it may have expired.")
         return form_page(visit, back, problem, 401, unsent)
-    visit.enter(visit.console.sessions.begin(given))
+    visit.enter(visit.console.sessions.begin(given, owner_of(given)))
     return entered(visit, back, unsent)
 
 

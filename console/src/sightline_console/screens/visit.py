@@ -115,9 +115,10 @@ class Visit:
 
     @property
     def user(self) -> str:
-        """The user's key, else the address of their machine: whose uploads are counted together."""
+        """The owner of the session, else the address of their machine: whose uploads are counted
+        together."""
         client = self.request.client
-        mine = self.session.key if self.session else ""
+        mine = self.session.owner if self.session else ""
         return mine or (client.host if client else "")
 
     async def form(self, most: int = forms.SMALL) -> forms.Form:

@@ -1,7 +1,8 @@
 """Sign-in at an identity provider: the authorization code flow of OpenID Connect with PKCE.
 
 The console asks for an access token of the user, checks who issued it and for which attempt, and
-passes it on to the gateway, which verifies it at each call. It reads nothing else of the user.
+passes it on to the gateway, which verifies it at each call. Of the user it reads the subject alone,
+by which it counts sessions.
 """
 
 import asyncio
@@ -28,8 +29,12 @@ SECONDS = 10.0
 """Maximum seconds of a request to the provider."""
 MOST_BYTES = 2**18
 """Maximum bytes of an answer of the provider."""
+LONGEST_SUBJECT = 255
+"""Maximum characters of a subject (OpenID Connect Core 1.0, section 2)."""
 KNOWN_SECONDS = 300.0
 """Seconds for which the discovery document is not asked for again."""
+FAILED_SECONDS = 5.0
+"""Seconds for which it is not asked for again after a failure."""
 LEEWAY_SECONDS = 30
 """Tolerated clock skew, in seconds."""
 ANSWERED = ("code", "state", "iss", "error")
@@ -82,6 +87,16 @@ class Endpoints:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A user whom the provider let in."""
+
+    token: str = field(repr=False)
+    """Access token."""
+    owner: str
+    """Name of the user among those of all providers and keys; a key has no space."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """The secrets of one sign-in, and the endpoints with which it began."""
 
@@ -102,7 +117,10 @@ class Provider:
     ) -> None:
         """`clock`: seconds."""
         self._mine, self._http, self._clock = registration, http, clock
-        self._found: tuple[float, Endpoints] | None = None
+        self._found: Endpoints | SignInFailed | None = None
+        """The discovery document, or why there is none; None: it was not asked for yet."""
+        self._known_until = 0.0
+        self._asking = asyncio.Lock()
 
     @property
     def host(self) -> str:
@@ -132,9 +150,8 @@ class Provider:
         base = attempt.endpoints.authorization
         return f"{base}{'&' if '?' in base else '?'}{urlencode(asked)}", attempt
 
-    async def finish(self, attempt: Attempt, answered: Mapping[str, str]) -> str:
-        """Return the user's access token for an answer whose state is the attempt's. Raises
-        SignInFailed."""
+    async def finish(self, attempt: Attempt, answered: Mapping[str, str]) -> SignedIn:
+        """Return the user of an answer whose state is the attempt's. Raises SignInFailed."""
         issuer = answered.get("iss", "")
         if issuer != self._mine.issuer and (issuer or attempt.endpoints.names_issuer):
             raise SignInFailed("ISSUER_OTHER")
@@ -146,15 +163,16 @@ class Provider:
         if not (bearer and isinstance(access, str) and isinstance(id_token, str)):
             raise SignInFailed(_TOKENS_INVALID)
         keys = await self._got(_KEYS_INVALID, attempt.endpoints.keys)
-        self._check(id_token, keys, attempt.nonce)
+        subject = self._subject(id_token, keys, attempt.nonce)
         try:
             check(access)
         except ValueError:
             raise SignInFailed(_TOKENS_INVALID) from None
-        return access
+        return SignedIn(access, f"{self._mine.issuer} {subject}")
 
-    def _check(self, id_token: str, keys: dict[str, Any], nonce: str) -> None:
-        """Raise SignInFailed unless the provider issued a token now, for this attempt."""
+    def _subject(self, id_token: str, keys: dict[str, Any], nonce: str) -> str:
+        """Return whom a token is about. Raises SignInFailed unless the provider issued it now, for
+        this attempt."""
         try:
             said = jwt.decode(
                 id_token,
@@ -169,17 +187,31 @@ class Provider:
             raise SignInFailed("ID_TOKEN_INVALID") from None
         several = isinstance(said["aud"], list) and len(said["aud"]) > 1
         party = said.get("azp", "" if several else self._mine.client)
-        if said["nonce"] != nonce or party != self._mine.client:
+        subject = said["sub"]
+        named = isinstance(subject, str) and 0 < len(subject) <= LONGEST_SUBJECT
+        if said["nonce"] != nonce or party != self._mine.client or not named:
             raise SignInFailed("ID_TOKEN_INVALID")
+        return str(subject)
 
     async def _endpoints(self) -> Endpoints:
-        now = self._clock()
-        if self._found is None or now - self._found[0] > KNOWN_SECONDS:
-            document = await self._got(
-                _DISCOVERY_INVALID, self._mine.issuer.rstrip("/") + _DISCOVERY
-            )
-            self._found = (now, self._read(document))
-        return self._found[1]
+        """Return what the discovery document says. One request asks for it, the others wait: a
+        provider that hangs is not asked by all of them."""
+        async with self._asking:
+            if self._found is None or self._clock() > self._known_until:
+                self._found = await self._discovered()
+                failed = isinstance(self._found, SignInFailed)
+                self._known_until = self._clock() + (FAILED_SECONDS if failed else KNOWN_SECONDS)
+        if isinstance(self._found, SignInFailed):
+            raise SignInFailed(self._found.reason)
+        return self._found
+
+    async def _discovered(self) -> Endpoints | SignInFailed:
+        """Ask for the discovery document."""
+        address = self._mine.issuer.rstrip("/") + _DISCOVERY
+        try:
+            return self._read(await self._got(_DISCOVERY_INVALID, address))
+        except SignInFailed as failed:
+            return failed
 
     def _read(self, document: dict[str, Any]) -> Endpoints:
         secure = self._mine.issuer.startswith("https:")
@@ -280,6 +312,17 @@ async def _limited(answer: httpx.Response, reason: str) -> bytes:
         if len(content) > MOST_BYTES:
             raise SignInFailed(reason)
     return bytes(content)
+
+
+def owner_of(key: str) -> str:
+    """Return the owner of a pasted key that the gateway took: whom it is about if a provider signed
+    it, as it is another each time; else the key. The name is none of `SignedIn`: a gateway that
+    takes any key would let its sender end sessions of others."""
+    try:
+        said = jwt.decode(key, options={"verify_signature": False})
+        return f"pasted {said['iss']} {said['sub']}"
+    except (*_INVALID, RecursionError):
+        return key
 
 
 def _can_be_called(url: object) -> bool:

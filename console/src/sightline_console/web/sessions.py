@@ -13,8 +13,8 @@ from sightline_console.web.forms import FormRejected
 MOST = 1_000
 """Maximum number of sessions; the one that was unused longest ends for a new one, first of those
 without a key."""
-MOST_OF_KEY = 50
-"""Maximum number of sessions of one key."""
+MOST_OF_OWNER = 50
+"""Maximum number of sessions of one key, or of one user of an identity provider."""
 IDLE_SECONDS = 8 * 3600.0
 """Seconds without a request after which a session ends."""
 WHOLE_SECONDS = 24 * 3600.0
@@ -38,6 +38,8 @@ class Session:
     session_id: str = field(repr=False)
     key: str = field(repr=False)
     """The user's key; empty: the suite takes calls without."""
+    owner: str = field(repr=False)
+    """Whose sessions it counts with; empty: no one's."""
     began: float
     used: float
 
@@ -72,15 +74,16 @@ class Sessions:
         self._open.move_to_end(session_id)
         return session
 
-    def begin(self, key: str = "") -> Session:
-        """Return a new session, with an id that no browser had before."""
-        now = self._clock()
-        same = [each for each in self._open.values() if key and each.key == key]
-        if len(same) >= MOST_OF_KEY:
+    def begin(self, key: str = "", owner: str = "") -> Session:
+        """Return a new session, with an id that no browser had before. `owner`: the user to whom an
+        identity provider gave the key, which is another each time; empty: the key is the user's."""
+        now, owner = self._clock(), owner or key
+        same = [each for each in self._open.values() if owner and each.owner == owner]
+        if len(same) >= MOST_OF_OWNER:
             self.end(same[0].session_id)
         while len(self._open) >= self._most:
             self.end(self._dispensable())
-        session = Session((SIGNED_IN if key else "") + new_id(), key, now, now)
+        session = Session((SIGNED_IN if key else "") + new_id(), key, owner, now, now)
         self._open[session.session_id] = session
         return session
 

@@ -14,6 +14,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
@@ -119,6 +120,19 @@ class QuotaExhausted(Refusal, ResourceExhausted, reason="QUOTA_EXHAUSTED"):
         )
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaState:
+    """A quota of one caller in one catalog, in tokens."""
+
+    kind: QuotaKind
+    rate: float
+    """Tokens a second."""
+    most: float
+    """Tokens that may be used at once after a pause."""
+    available: float
+    """Tokens that may be used now; negative: more were used."""
+
+
 class TokenBucket:
     """A token bucket."""
 
@@ -137,6 +151,11 @@ class TokenBucket:
     def most(self) -> float:
         """Return how many tokens it holds, at most."""
         return self._most
+
+    def state(self, kind: QuotaKind, now: float) -> QuotaState:
+        """Return its state as that of a quota."""
+        self.wait(0.0, now)
+        return QuotaState(kind, self._rate, self._most, self._level)
 
     def spend(self, amount: float) -> None:
         """Take tokens; the level may become negative. A negative amount gives some back."""
@@ -186,6 +205,11 @@ class CallerUsage:
         if bucket := self._buckets.get(quota):
             bucket.spend(amount)
 
+    def states(self) -> list[QuotaState]:
+        """Return the state of each quota."""
+        now = self._clock()
+        return [bucket.state(kind, now) for kind, bucket in self._buckets.items()]
+
 
 account: ContextVar[CallerUsage | None] = ContextVar("account", default=None)
 """Usage of the current call's caller; `None` without quotas."""
@@ -207,6 +231,12 @@ def spend(quota: QuotaKind, amount: float) -> None:
     """Charge `amount` to the current caller's quota."""
     if found := account.get():
         found.spend(quota, amount)
+
+
+def states() -> list[QuotaState]:
+    """Return the current caller's quotas; empty: there are none."""
+    found = account.get()
+    return [] if found is None else found.states()
 
 
 class Quotas:

@@ -12,6 +12,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import google.rpc.status_pb2
 import sightline.common.v1.answer_pb2
+import sightline.common.v1.event_pb2
 import sightline.retriever.v1.catalog_registry_service_pb2
 import sys
 import typing
@@ -157,6 +158,7 @@ class GetStatusResponse(google.protobuf.message.Message):
     FAILED_TEXTS_FIELD_NUMBER: builtins.int
     ADVICE_FIELD_NUMBER: builtins.int
     SCENE_PROBLEMS_FIELD_NUMBER: builtins.int
+    QUOTAS_FIELD_NUMBER: builtins.int
     embedder_space_version: builtins.str
     """Default version of the visual space in the embedder. It differs from `visual_space` after a roll-out until the
     embedder lists the new model first, and while a new default waits for its roll-out.
@@ -215,6 +217,12 @@ class GetStatusResponse(google.protobuf.message.Message):
         use. Empty if none.
         """
 
+    @property
+    def quotas(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CallerQuota]:
+        """Quotas of the caller in this catalog, in the gateway's process that answers; other callers have as large ones. Empty:
+        there are none.
+        """
+
     def __init__(
         self,
         *,
@@ -235,11 +243,42 @@ class GetStatusResponse(google.protobuf.message.Message):
         failed_texts: builtins.int = ...,
         advice: collections.abc.Iterable[builtins.str] | None = ...,
         scene_problems: collections.abc.Iterable[Global___SceneProblem] | None = ...,
+        quotas: collections.abc.Iterable[Global___CallerQuota] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["freshness", b"freshness", "visual_space", b"visual_space"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["advice", b"advice", "components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "failed_texts", b"failed_texts", "freshness", b"freshness", "indexed_images", b"indexed_images", "indexed_texts", b"indexed_texts", "model_version", b"model_version", "pending_images", b"pending_images", "pending_texts", b"pending_texts", "products", b"products", "recall", b"recall", "scene_problems", b"scene_problems", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["advice", b"advice", "components", b"components", "embedder_space_version", b"embedder_space_version", "embedder_spaces", b"embedder_spaces", "failed_images", b"failed_images", "failed_texts", b"failed_texts", "freshness", b"freshness", "indexed_images", b"indexed_images", "indexed_texts", b"indexed_texts", "model_version", b"model_version", "pending_images", b"pending_images", "pending_texts", b"pending_texts", "products", b"products", "quotas", b"quotas", "recall", b"recall", "scene_problems", b"scene_problems", "scenes", b"scenes", "visual_space", b"visual_space"]) -> None: ...
 
 Global___GetStatusResponse: typing_extensions.TypeAlias = GetStatusResponse
+
+@typing.final
+class CallerQuota(google.protobuf.message.Message):
+    """A quota of a caller in a catalog."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: builtins.int
+    RATE_FIELD_NUMBER: builtins.int
+    MOST_FIELD_NUMBER: builtins.int
+    AVAILABLE_FIELD_NUMBER: builtins.int
+    kind: builtins.str
+    """What it limits: "calls", "writes", "decode_seconds", "processor_seconds" or "visitors"."""
+    rate: builtins.float
+    """Amount a second, with the catalog's share."""
+    most: builtins.float
+    """Amount that may be used at once after a pause."""
+    available: builtins.float
+    """Amount that may be used now. Negative: more was used."""
+    def __init__(
+        self,
+        *,
+        kind: builtins.str = ...,
+        rate: builtins.float = ...,
+        most: builtins.float = ...,
+        available: builtins.float = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["available", b"available", "kind", b"kind", "most", b"most", "rate", b"rate"]) -> None: ...
+
+Global___CallerQuota: typing_extensions.TypeAlias = CallerQuota
 
 @typing.final
 class EmbedderSpace(google.protobuf.message.Message):
@@ -904,6 +943,7 @@ class DiffSceneRequest(google.protobuf.message.Message):
     PLACE_COUNT_FIELD_NUMBER: builtins.int
     MODEL_VERSION_FIELD_NUMBER: builtins.int
     CURRENT_MODEL_VERSION_FIELD_NUMBER: builtins.int
+    SHOPPER_FIELD_NUMBER: builtins.int
     catalog_id: builtins.str
     """Catalog. Default: "default"."""
     request_id: builtins.str
@@ -929,6 +969,12 @@ class DiffSceneRequest(google.protobuf.message.Message):
     def from_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Earliest time at which the answers were served (UTC). If unset, no lower bound."""
 
+    @property
+    def shopper(self) -> sightline.common.v1.event_pb2.Shopper:
+        """Shopper whom the scene and the changed one answer, to a request of nothing else, in place of recent requests and
+        recorded answers. Requires the role `read`; otherwise ROLE_MISSING. If unset, recent requests are compared.
+        """
+
     def __init__(
         self,
         *,
@@ -941,9 +987,10 @@ class DiffSceneRequest(google.protobuf.message.Message):
         place_count: builtins.int = ...,
         model_version: builtins.str = ...,
         current_model_version: builtins.str = ...,
+        shopper: sightline.common.v1.event_pb2.Shopper | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["from_time", b"from_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "catalog_id", b"catalog_id", "current_model_version", b"current_model_version", "from_time", b"from_time", "model_version", b"model_version", "place_count", b"place_count", "request_id", b"request_id", "scene", b"scene", "toml", b"toml"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["from_time", b"from_time", "shopper", b"shopper"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["answer_count", b"answer_count", "catalog_id", b"catalog_id", "current_model_version", b"current_model_version", "from_time", b"from_time", "model_version", b"model_version", "place_count", b"place_count", "request_id", b"request_id", "scene", b"scene", "shopper", b"shopper", "toml", b"toml"]) -> None: ...
 
 Global___DiffSceneRequest: typing_extensions.TypeAlias = DiffSceneRequest
 

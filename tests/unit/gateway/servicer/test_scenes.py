@@ -1,7 +1,7 @@
 """Scenes on the wire: listed, shown, checked, compared and published."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -327,6 +327,75 @@ async def test_a_diff_of_a_model_that_is_gone_is_refused(calls: Calls, field: st
     with pytest.raises(RequestInvalid, match="list the models") as caught:
         await calls.DiffScene(pb.DiffSceneRequest(scene="home", **{field: "old"}), None)
     assert caught.value.violations[0].field == field
+
+
+@contextmanager
+def by(shopper: str, *roles: Role, scope: str | None = None) -> Iterator[pb.DiffSceneRequest]:
+    """Yield a comparison of models for a customer, made by a caller with these roles."""
+    held = access.caller.set(Caller("caller", frozenset(roles), shopper=scope))
+    try:
+        yield pb.DiffSceneRequest(
+            scene="home", model_version="new", answer_count=200, shopper={"user_id": shopper}
+        )
+    finally:
+        access.caller.reset(held)
+
+
+async def test_a_diff_for_a_shopper_answers_them_in_place_of_recent_requests(calls: Calls) -> None:
+    ranker = by_models(calls, loading=0)
+    ranker.counted = {"recently_viewed": {"p4": 1.0, "p2": 0.5}}
+    spy = "popular_fallback = false\nnew_fallback = false\n[branches]\nrecently_viewed = 1.0\n"
+    with by("ann", Role.MODELS, Role.READ) as request:
+        request.toml = spy
+        found = await calls.DiffScene(request, None)
+    (one,) = found.answers
+    assert (found.answer_count, found.anew_count, found.changed_count) == (1, 1, 1)
+    assert {*one.after_product_ids} == {"p4", "p2"}, "the shopper's own, not those of the photo"
+    assert "replay" not in ranker.asked
+    assert len(calls._deps.recent.of("default", "home", 0, 9)) == 1, "it is no request itself"
+
+
+async def test_a_diff_for_a_shopper_is_charged_for_two_answers(calls: Calls) -> None:
+    by_models(calls, loading=0)
+    counted: list[RequestPrice] = []
+
+    class Prices(RequestPrices):
+        def counted(self, price: RequestPrice) -> Charge:
+            counted.append(price)
+            return super().counted(price)
+
+    calls._prices = Prices()
+    with by("ann", Role.MODELS, Role.READ) as request:
+        await calls.DiffScene(request, None)
+    assert counted[0].seconds < diff_price(10).seconds
+
+
+@pytest.mark.parametrize("roles", [(Role.MODELS,), (Role.MERCHANDISE, Role.OPERATE), ()])
+async def test_who_may_not_read_compares_for_no_shopper(
+    calls: Calls, roles: tuple[Role, ...]
+) -> None:
+    ranker = by_models(calls, loading=0)
+    with by("ann", *roles) as request, pytest.raises(access.RoleMissing, match="read"):
+        await calls.DiffScene(request, None)
+    assert not ranker.asked
+
+
+async def test_a_diff_for_the_callers_own_shopper_is_personal(calls: Calls) -> None:
+    ranker = by_models(calls, loading=0)
+    ranker.counted = {"recently_viewed": {"p4": 1.0}}
+    with by("ann", Role.MODELS, Role.READ, scope="ann") as request:
+        request.toml = "popular_fallback = false\n[branches]\nrecently_viewed = 1.0\n"
+        found = await calls.DiffScene(request, None)
+    assert "p4" in found.answers[0].after_product_ids
+
+
+@pytest.mark.parametrize("shopper", ["", "a\x00b", "x" * 129])
+async def test_a_diff_for_an_invalid_shopper_is_refused(calls: Calls, shopper: str) -> None:
+    by_models(calls, loading=0)
+    with by(shopper, Role.MODELS, Role.READ) as request:
+        with pytest.raises(RequestInvalid) as caught:
+            await calls.DiffScene(request, None)
+        assert caught.value.violations[0].field == "shopper.user_id"
 
 
 async def test_a_diff_says_which_versions_it_compares(calls: Calls) -> None:

@@ -9,6 +9,7 @@ from servicekit.admission.quotas import (
     QuotaKind,
     Quotas,
     QuotaSettings,
+    QuotaState,
 )
 from tests.fakes.kit_clock import Seconds
 
@@ -49,6 +50,21 @@ def test_the_burst_is_used_up_and_comes_back_at_the_rate() -> None:
     calls(some, 10)
     with pytest.raises(QuotaExhausted):
         calls(some, 1)
+
+
+def test_the_quotas_of_a_caller_say_what_is_left_now() -> None:
+    assert quotas.states() == []
+    clock = Seconds()
+    some = made(clock, quota_calls=2, quota_writes=1, quota_burst_seconds=5)
+    calls(some, 4, writes=True)
+    quotas.spend(QuotaKind.CALLS, 7)
+    states = {each.kind: each for each in quotas.states()}
+    assert states == {
+        QuotaKind.CALLS: QuotaState(QuotaKind.CALLS, 2.0, 10.0, -1.0),
+        QuotaKind.WRITES: QuotaState(QuotaKind.WRITES, 1.0, 5.0, 1.0),
+    }
+    clock.now += 2
+    assert [each.available for each in quotas.states()] == [3.0, 3.0]
 
 
 def test_a_stream_counts_as_five_calls_and_needs_only_one() -> None:

@@ -1622,6 +1622,8 @@ class AdminServiceCalls(Connected):
         place_count: int = 0,
         model_version: str = "",
         current_model_version: str = "",
+        user: str | None = None,
+        visitor: str | None = None,
         timeout: float | None = None,
     ) -> SceneDiff:
         """Compare a scene with a changed one: answers the last requests to the scene by both, and
@@ -1645,6 +1647,8 @@ class AdminServiceCalls(Connected):
                 s; requests that lack it then are skipped.
             current_model_version: Ranking model of the scene before the change, up to 64
                 characters. If empty, that in use.
+            user: Id of a known customer; excludes ``visitor``.
+            visitor: Id of a visitor who is not logged in.
 
         Raises:
             NotFound: SCENE_NOT_FOUND.
@@ -1663,6 +1667,7 @@ class AdminServiceCalls(Connected):
                 place_count=place_count,
                 model_version=model_version,
                 current_model_version=current_model_version,
+                shopper=to_wire.shopper(user, visitor),
             )
         )
 

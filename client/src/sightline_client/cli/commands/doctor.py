@@ -17,7 +17,7 @@ from sightline_client.cli import language
 from sightline_client.cli.base import running
 from sightline_client.cli.base.suite import Suite
 from sightline_client.cli.commands.config import status_and_version
-from sightline_client.cli.language import _
+from sightline_client.cli.language import _, later
 from sightline_client.cli.show.tables import counted, plain
 from sightline_client.cli.work import local_suite
 from sightline_client.cli.work.local_suite import LocalSuite, at
@@ -31,6 +31,11 @@ from sightline_client.version import VERSION
 LEAST_FREE = 2 * 2**30
 """Free bytes below which the disk of a local suite is reported as full."""
 MOST_LAG = timedelta(minutes=1)
+WAIT = later(
+    "wait for it: `sightline products status --wait`; if it makes no progress, the retriever's"
+    " worker or the embedder is down"
+)
+"""Fix of an index that is further behind."""
 STARTING_SECONDS = 10.0
 """Seconds for which an engine that does not answer is asked again."""
 MOST_UNMATCHED = 0.5
@@ -273,10 +278,7 @@ def _catalog(status: Status) -> Iterator[Finding]:
                 lag=status.freshness.lag.total_seconds(),
                 waiting=waiting,
             ),
-            _(
-                "wait for it: `sightline products status --wait`; if it makes no progress, "
-                "the retriever's worker or the embedder is down"
-            ),
+            _(WAIT),
         )
 
 

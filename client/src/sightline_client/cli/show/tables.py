@@ -202,7 +202,7 @@ def versions(value: answers.Versions, freshness: answers.Freshness | None) -> li
         ),
     ]
     if freshness is not None:
-        lines.append(Text(_index_line(freshness), style="dim"))
+        lines.append(Text(index_line(freshness), style="dim"))
     return lines
 
 
@@ -427,7 +427,7 @@ def _index_lines(value: operations.Status) -> list[str]:
         lines.append(_("the embedder already serves version {embedder_space_version}", value))
     lines += [_offer_line(each) for each in value.embedder_spaces]
     if value.freshness is not None:
-        lines.append(_index_line(value.freshness))
+        lines.append(index_line(value.freshness))
     lines += map(_recall_line, value.recall)
     return [plain(line) for line in lines]
 
@@ -443,7 +443,7 @@ def _offer_line(offered: operations.EmbedderSpace) -> str:
     )
 
 
-def _index_line(freshness: answers.Freshness) -> str:
+def index_line(freshness: answers.Freshness) -> str:
     behind = freshness.lag.total_seconds()
     lag = _("{behind:.1f} s behind the catalog", behind=behind) if behind else _("up to date")
     photos = counted(freshness.pending, "photo", "photos")

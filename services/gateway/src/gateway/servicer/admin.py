@@ -26,8 +26,10 @@ from gateway.servicer.scenes import SceneCalls, file_problems
 from gateway.state.experiments import RunningExperiments
 from gateway.state.request_context import RequestDependencies
 from gateway.state.scenes.texts import ParseToml
+from servicekit.admission import quotas
 from servicekit.audit.entries import UNDECLARED
 from servicekit.catalogs.known import AlsoNamed, KnownCatalogs
+from servicekit.rpc.messages import message_of
 from servicekit.rpc.requests import page_size
 from servicekit.rpc.server import Context
 from servicekit.status import to_status
@@ -102,6 +104,7 @@ class AdminServicer(SceneCalls, RegistryCalls, admin_service_pb2_grpc.AdminServi
         versions = {"gateway": self._version, **self._peer_versions()}
         answer = _status(status, versions, self._scenes.names(catalog_id))
         answer.scene_problems.extend(file_problems(self._scenes, catalog_id))
+        answer.quotas.extend(message_of(pb.CallerQuota, each) for each in quotas.states())
         return answer
 
     async def EraseUser(

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from itertools import product
 
+from gateway.clients import messages
 from gateway.clients.ranker import RankerClient
 from gateway.clients.retriever import RetrieverClient
 from gateway.model import scene_checks
@@ -21,16 +22,19 @@ from gateway.ports import ListedScenes
 from gateway.recommend import scene_diff
 from gateway.recommend.anew import ModelLoading, first_products, price_anew, without_costs
 from gateway.recommend.scene_diff import AnswerSample, RecentSample, SceneDiff, entry_changes
+from gateway.recommend.validate import check
 from gateway.servicer.passthrough import Call
 from gateway.servicer.requests import admit, names_every_shopper, reads_costs
 from gateway.state.prices import RequestPrices
 from gateway.state.request_context import RequestDependencies
 from gateway.state.scenes.texts import ParseToml, read
 from servicekit import deadlines
+from servicekit.admission import access
 from servicekit.catalogs.known import KnownCatalogs
 from servicekit.errors import FieldViolation, ServiceError
 from servicekit.rpc.requests import RequestInvalid
 from servicekit.rpc.server import Context
+from sightline.common.v1 import event_pb2
 from sightline.gateway.v1 import admin_service_pb2 as pb
 from sightline.retriever.v1.catalog_registry_service_pb2 import STEERED_BY_FILES, STEERED_BY_RECORD
 from sightline_core.ranking import Objective
@@ -45,6 +49,8 @@ AGAIN_SECONDS = 0.25
 """Seconds until the second try, which is a whole search, as each; twice as many until the next."""
 LAST_SECOND = 253_402_300_799
 """9999-12-31, the latest time of a Timestamp."""
+_READERS = frozenset({access.Role.READ})
+"""Roles that may see what a shopper is answered."""
 
 
 class SceneCalls:
@@ -157,12 +163,6 @@ class SceneCalls:
         _within("answer_count", request.answer_count, scene_diff.MOST_ANSWERS)
         _within("place_count", request.place_count, scene_diff.MOST_PLACES)
         _within("from_time", request.from_time.seconds, LAST_SECOND)
-        current = self._scenes.get(name, catalog_id)
-        changed = await read(name, request.toml, self._parse) if request.toml else current
-        pinned = [
-            await self._by_model(catalog_id, scene, field, getattr(request, field))
-            for scene, field in ((current, "current_model_version"), (changed, "model_version"))
-        ]
         sample = AnswerSample(
             catalog_id,
             name,
@@ -171,14 +171,32 @@ class SceneCalls:
             request.place_count or scene_diff.DEFAULT_PLACES,
             costs=reads_costs(),
         )
-        alone = bool(request.model_version or request.current_model_version)
-        found = await self._compared(sample, *pinned, alone=alone)
+        asked = self._asked_by(request.shopper, sample)
+        current = self._scenes.get(name, catalog_id)
+        changed = await read(name, request.toml, self._parse) if request.toml else current
+        before, after = [
+            await self._by_model(catalog_id, scene, field, getattr(request, field))
+            for scene, field in ((current, "current_model_version"), (changed, "model_version"))
+        ]
+        by_model = bool(request.model_version or request.current_model_version)
+        found = await self._compared(sample, before, after, asked, by_model=by_model)
         return pb.DiffSceneResponse(
             **asdict(found),
             warnings=[*_warnings(changed), *_without_costs(changed, sample)],
             version=current.version,
             changed_version=changed.version,
         )
+
+    def _asked_by(self, message: event_pb2.Shopper, sample: AnswerSample) -> RequestQuery | None:
+        """Return the request of the shopper whom a comparison names; None: it names none. Raises
+        RoleMissing, RequestInvalid."""
+        shopper = messages.shopper(message)
+        if shopper is None:
+            return None
+        access.caller.get().check(_READERS)
+        query = RequestQuery(catalog_id=sample.catalog_id, scene=sample.scene, shopper=shopper)
+        check(query, self._catalogs)
+        return query
 
     async def _by_model(self, catalog_id: str, scene: Scene, field: str, version: str) -> Scene:
         """Return a scene that pins the model of a field; as it is if that is empty. Raises
@@ -191,22 +209,27 @@ class SceneCalls:
         return replace(scene, ranking=SceneRanking(version))
 
     async def _compared(
-        self, sample: AnswerSample, current: Scene, changed: Scene, *, alone: bool
+        self,
+        sample: AnswerSample,
+        current: Scene,
+        changed: Scene,
+        asked: RequestQuery | None,
+        *,
+        by_model: bool,
     ) -> SceneDiff:
         """Compare, charged as a whole, with a place for a few answers at a time, so that other
-        expensive requests run in between. `alone`: recent requests are compared only."""
+        expensive requests run in between. `asked`: the only request that is compared; None: recent
+        ones are, and recorded answers, which do not show how another model ranks. `by_model`: no
+        other model may stand in for one that is pinned."""
         places, deps, until = self._prices.places, self._deps, time.monotonic() + LOAD_SECONDS
-        requests = deps.recent.of(
-            sample.catalog_id, sample.scene, sample.since_micros, sample.answers
-        )
-        if not names_every_shopper():
-            requests = [replace(each, not_personal=True) for each in requests]
+        requests = [asked] if asked else self._recent(sample)
+        alone = by_model or asked is not None
 
         def shown(scene: Scene) -> Scene:
             return scene if sample.costs else without_costs(scene)
 
         def answer(query: RequestQuery, scene: Scene, places: int) -> Awaitable[Sequence[str]]:
-            ask = partial(first_products, query, shown(scene), deps, places, by_model=alone)
+            ask = partial(first_products, query, shown(scene), deps, places, by_model=by_model)
             return _loaded(ask, until)
 
         def price(answers: int, some: Sequence[RequestQuery]) -> RequestPrice:
@@ -218,7 +241,7 @@ class SceneCalls:
         ) -> AbstractAsyncContextManager[bool]:
             return places.held(price(answers, some), sample.catalog_id)
 
-        whole = price(sample.answers, requests)
+        whole = price(0 if alone else sample.answers, requests)
         with deadlines.otherwise(DIFF_SECONDS), self._prices.counted(whole):
             return await scene_diff.scene_diff(
                 sample,
@@ -229,6 +252,15 @@ class SceneCalls:
                 turn=turn,
                 recent=RecentSample(requests, answer, partial(turn, 0), alone),
             )
+
+    def _recent(self, sample: AnswerSample) -> list[RequestQuery]:
+        """Return recent requests as the current caller may see them answered."""
+        found = self._deps.recent.of(
+            sample.catalog_id, sample.scene, sample.since_micros, sample.answers
+        )
+        if names_every_shopper():
+            return found
+        return [replace(each, not_personal=True) for each in found]
 
     async def _without_products(
         self, catalog_id: str, goals: Iterable[ControlRule]
