@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 from pydantic import SecretStr
 from sightline_all.settings import AllSettings
+from vision.settings import VisionSettings
 
 from embedder.settings import EmbedderSettings
 from gateway.http.settings import HttpSettings
@@ -30,9 +31,11 @@ WITH_COMMANDS: Mapping[str, type[ProcessSettings]] = {
     "all": AllSettings,
     "gateway-http": HttpSettings,
     "ranker-backups": BackupCommandSettings,
+    "vision": VisionSettings,
+    "vision-worker": VisionSettings,
 }
-"""These, and those of commands and of the process of all services that have settings of their
-own."""
+"""These, and those of the optional service, and of commands and of the process of all services that
+have settings of their own."""
 
 
 HELD = {

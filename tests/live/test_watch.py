@@ -127,9 +127,9 @@ async def test_frames_are_taken_from_an_address(suite: Suite, gateway: str, tmp_
     assert "1 rules" in hands.run(*COMMANDS[6])
     assert "door" in hands.run(*COMMANDS[7])
     (hosts,) = {
-        each.environment["RETRIEVER_FETCH_HOSTS"]
+        each.environment["VISION_FETCH_HOSTS"]
         for each in suite.programs.values()
-        if "RETRIEVER_FETCH_HOSTS" in each.environment
+        if "VISION_FETCH_HOSTS" in each.environment
     }
     port = int(hosts.split(",")[0].rpartition(":")[2])
     dark = jpeg(Image.new("RGB", SIZE))

@@ -56,9 +56,9 @@ async def test_a_black_frame_becomes_a_message_to_the_pages_receiver(
     suite: Suite, gateway: str, tmp_path: Path
 ) -> None:
     (hosts,) = {
-        each.environment["RETRIEVER_WEBHOOK_HOSTS"]
+        each.environment["VISION_WEBHOOK_HOSTS"]
         for each in suite.programs.values()
-        if "RETRIEVER_WEBHOOK_HOSTS" in each.environment
+        if "VISION_WEBHOOK_HOSTS" in each.environment
     }
     port = int(hosts.split(",")[0].rpartition(":")[2])
     async with (

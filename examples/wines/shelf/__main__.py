@@ -122,4 +122,5 @@ def _require(holds: bool, failure: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(transcript.run("examples.wines.shelf", __doc__, sys.argv[1:], play, rated=False))
+    asked = ("examples.wines.shelf", __doc__, sys.argv[1:], play)
+    sys.exit(transcript.run(*asked, rated=False, vision=True))
