@@ -18,6 +18,7 @@ TABLES: Final[Mapping[str, tuple[Term, str]]] = {
     "audit_outbox": (GOES, "once the audit log has the alert"),
     "jobs": (GOES, "VISION_JOB_DAYS after the job has ended"),
     "sequences": (BOUNDED, "one row a catalog"),
+    "moved_catalogs": (BOUNDED, "one row a catalog"),
     "leases": (BOUNDED, "one row a kind of work"),
 }
 """By table, what happens to its rows. With a removed catalog all go."""

@@ -116,5 +116,10 @@ audit_outbox = sa.Table(
 """Alerts that are not in the audit log yet, which the retriever has. `sequence`: of the alert.
 `catalog_id`: an id, not a key."""
 
+moved_catalogs = sa.Table(
+    "moved_catalogs", metadata, *_keys("catalog_id"), *_values("time", kind=_Number)
+)
+"""Catalogs whose watches were moved out of a retriever's record (record/moving.py)."""
+
 jobs = jobs_table(metadata)
 leases = leases_table(metadata)
