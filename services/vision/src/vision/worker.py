@@ -14,8 +14,10 @@ if __name__ == "__main__":
 import asyncio
 import signal
 from functools import partial
+from importlib.metadata import version
 
 from servicekit.clock import now_micros
+from servicekit.jobs.worker import JobWorker
 from servicekit.rpc.server import run
 from servicekit.sql.database import Database
 from servicekit.sql.leases import Lease, worker_id
@@ -24,16 +26,29 @@ from servicekit.startup import load, observe
 from servicekit.tasks.loops import Loop
 from servicekit.telemetry import get_logger, serve_metrics
 from vision.adapters.retriever import AuditLog
+from vision.backup.backups import BackupJobs, kinds
 from vision.record.tables import jobs
 from vision.settings import VisionSettings
 from vision.watching.silence import SilenceChecks
-from vision.wiring import CHECKS, Parts, database, deliverer, snapshot_poller
+from vision.wiring import (
+    CHECKS,
+    Parts,
+    backup_files,
+    database,
+    deliverer,
+    job_queue,
+    snapshot_poller,
+)
 from vision.workers import tidying
 from vision.workers.auditing import AUDITING, Auditing
 from vision.workers.leading import Run, lead_in_turn
 from vision.workers.tidying import Tidying
 
 LEASE = "vision-worker"
+BACKUPS = "backups"
+"""Name for servicekit.tasks.supervision."""
+JOB_SECONDS = 1.0
+"""Least seconds between looks for jobs."""
 AUDIT_SECONDS = 1.0
 """Seconds between looks for entries of the audit log where commits are not reported, and the least
 ones where they are."""
@@ -78,8 +93,15 @@ def _loops(settings: VisionSettings, db: Database, parts: Parts) -> list[Run]:
         forget_jobs=partial(forget_jobs, db, jobs, settings.job_days),
     )
     audit = Auditing(parts.record, AuditLog(parts.channel).append)
-    commits = parts.record.commits()
+    commits, files = parts.record.commits(), backup_files(settings)
+    work = BackupJobs(parts.record, parts.photos, files, now_micros, version("sightline-vision"))
+    claims = JobWorker(job_queue(db), worker_id(LEASE), settings.worker_lease_seconds)
+
+    async def next_job() -> bool:
+        return await claims.next(kinds(work)) is not None
+
     return [
+        Loop(BACKUPS, next_job, JOB_SECONDS, parts.record.commits()).run,
         Loop(tidying.TIDYING, due.step, tidying.TURN_SECONDS).run,
         Loop(tidying.REMOVAL, due.remove, tidying.REMOVAL_TURN_SECONDS).run,
         Loop(AUDITING, audit.step, AUDIT_SECONDS, commits).run,

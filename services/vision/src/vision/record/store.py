@@ -12,7 +12,7 @@ from servicekit.sql.database import Database
 from vision.domain.catalog_keys import KeyOf, catalog_of, same
 from vision.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
 from vision.domain.watches import SilenceSource, SnapshotSource
-from vision.record import audit_notes, deliveries, removal, watch_rows, webhooks
+from vision.record import audit_notes, deliveries, removal, snapshots, watch_rows, webhooks
 from vision.record.tables import metadata
 
 P = ParamSpec("P")
@@ -80,6 +80,7 @@ class Record:
     watch_photo = _reads(watch_rows.read_watch_photo)
     drop_expired_photos = _writes_now(watch_rows.drop_expired_photos)
     drop_old_alerts = _writes(watch_rows.drop_old_alerts)
+    snapshot = _reads(snapshots.take_snapshot)
     restore_watch = _writes_now(watch_rows.restore_watch)
     restore_alerts = _writes_now(watch_rows.restore_alerts)
 
