@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import pytest
 from pydantic import SecretStr
 from sightline_all.settings import AllSettings
-from vision.settings import VisionSettings
 
 from embedder.settings import EmbedderSettings
 from gateway.http.settings import HttpSettings
@@ -15,6 +14,7 @@ from gateway.settings import GatewaySettings
 from ranker.settings import BackupCommandSettings, RankerSettings, TrainSettings
 from retriever.settings import RetrieverSettings
 from servicekit.config import ProcessSettings, ServiceSettings
+from vision.settings import VisionSettings
 
 CLASSES: Mapping[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,

@@ -61,7 +61,7 @@ CACHES = {
     ("retriever.search.fallback.collection_breaker", "CollectionBreaker", "_answered"): UNIQUE,
     ("retriever.search.recall.watchdog", "Watchdog", "_subsets"): UNIQUE,
     ("retriever.search.sampling", "Samples", "_kept"): FOLLOWS,
-    ("retriever.watching.frames", "FrameChecks", "_queues"): NO_CONTENT,
+    ("vision.watching.frames", "FrameChecks", "_queues"): NO_CONTENT,
     ("retriever.workers.collection_loop", "IndexLoop", "_statuses"): UNIQUE,
     ("retriever.workers.embedding", "EmbeddingLoop", "_offers"): NO_CONTENT,
     ("ranker.events.backups.consents", "ConsentNotes", "_noted"): NO_CONTENT,

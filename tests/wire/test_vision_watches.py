@@ -33,7 +33,7 @@ from tests.stores import Stores
 from tests.waiting import SECONDS
 from tests.wire.retriever_shop import Shop, exact_rows, refused, shop, wine
 from tests.wire.vision_shop import VisionShop, seeing
-from vision.adapters.retriever import AuditLog
+from vision.adapters.audit_log import AuditLog
 from vision.record import Record
 from vision.workers.auditing import Auditing
 

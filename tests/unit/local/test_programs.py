@@ -2,7 +2,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from vision.settings import VisionSettings
 
 from embedder.settings import EmbedderSettings, Engine
 from gateway.http.settings import HttpSettings
@@ -14,6 +13,7 @@ from ranker.settings import WorkerSettings as RankerWorkerSettings
 from retriever.settings import RetrieverSettings
 from servicekit.config import ServiceSettings
 from sightline_console.cli import app
+from vision.settings import VisionSettings
 
 SEEING = {"vision", "vision-worker"}
 """The programs of the optional service."""

@@ -251,5 +251,23 @@ def test_the_command_moves_and_can_be_repeated(
         assert [each["outcome"] for each in said] == [outcome] * 2
 
 
+@pytest.mark.parametrize("content", [None, b"", b"\xff", b"no address"])
+def test_a_file_without_an_address_is_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes | None,
+) -> None:
+    monkeypatch.setenv("VISION_DATABASE_URL", f"sqlite:///{tmp_path}/vision.db")
+    if content is not None:
+        (tmp_path / "url").write_bytes(content)
+    given = ["move", "--from-file", str(tmp_path / "url"), "--photos", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", given)
+    assert module.main() == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "Traceback" not in said
+
+
 def shop_tables() -> list[sa.Table]:
     return [*MOVED, *(sa.table(name) for name in ("moved_catalogs", "sequences"))]  # type: ignore[list-item]

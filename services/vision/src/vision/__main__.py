@@ -1,32 +1,27 @@
 """The server of vision: `python -m vision`. Its worker is `python -m vision.worker`."""
 
 from servicekit.admission.access import PeerName
-from servicekit.catalogs.known import KnownCatalogs
 from servicekit.clock import now_micros
 from servicekit.outbound.posting import Poster
 from servicekit.rpc import owned
 from servicekit.rpc.peers import PeerCredentials
 from servicekit.rpc.server import Binding, run, serve
 from servicekit.startup import load, observe
+from vision.adapters.catalog_products import RetrieverCatalog
 from vision.delivery.webhooks import Webhooks
-from vision.record import Record
 from vision.servicer.watches import WatchServicer
 from vision.servicer.webhooks import WebhookServicer
 from vision.settings import VisionSettings
 from vision.watching.alerts import AlertFollower
-from vision.watching.frames import FrameChecks
 from vision.watching.watches import Watches
 from vision.wiring import CHECKS, Parts, database, snapshot_fetcher, webhook_keys
 
 
-def bindings(
-    settings: VisionSettings, record: Record, checks: FrameChecks, catalogs: KnownCatalogs
-) -> list[Binding]:
+def bindings(settings: VisionSettings, parts: Parts) -> list[Binding]:
     """Return the services of the server."""
-    check = snapshot_fetcher(settings).check
-    watches = Watches(
-        *(record, checks.photos, checks.products, checks.private, now_micros, check),
-    )
+    record, checks, catalogs = parts.record, parts.checks, parts.catalogs
+    check, products = snapshot_fetcher(settings).check, RetrieverCatalog(parts.channel)
+    watches = Watches(record, checks.photos, products, checks.private, now_micros, check)
     webhooks = Webhooks(record, webhook_keys(settings), Poster.of(settings))
     servicers = (
         WatchServicer(catalogs, watches, checks, AlertFollower(record), record, checks.photos),
@@ -47,7 +42,7 @@ async def main(settings: VisionSettings) -> None:
     await parts.photos.start()
     await parts.catalogs.start()
     await serve(
-        *(bindings(settings, parts.record, parts.checks, parts.catalogs), settings),
+        *(bindings(settings, parts), settings),
         service="vision",
         peers=PeerCredentials.of(settings),
         catalogs=parts.catalogs,

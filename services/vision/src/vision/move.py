@@ -106,9 +106,9 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Run the command. Return its exit status: 1 if a catalog was refused, 2 if a store failed."""
     given = parser().parse_args()
-    url = given.url or given.file.read_text("utf-8").strip()
     settings = checked(VisionSettings)
     try:
+        url = given.url or given.file.read_text("utf-8").strip()
         with (
             closing(database(settings)) as target,
             closing(Database(url, migrations=MIGRATIONS)) as source,
@@ -116,7 +116,7 @@ def main() -> int:
             closing(ContentStore(settings.photos_url)) as frames,
         ):
             good = asyncio.run(move(Move(source, photos, target, frames), settings.catalogs))
-    except (ServiceError, OSError, sa.exc.SQLAlchemyError) as error:
+    except (ServiceError, OSError, ValueError, sa.exc.SQLAlchemyError) as error:
         # The text of an error of SQL may have rows.
         text = type(error).__name__ if isinstance(error, sa.exc.SQLAlchemyError) else str(error)
         print(f"error: {text}; nothing is lost: repeat the command", file=sys.stderr)

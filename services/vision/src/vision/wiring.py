@@ -23,7 +23,8 @@ from sightline_rules.photos import PhotoLimits
 from vision.adapters import photo_work
 from vision.adapters.embedder import EmbedderFrames
 from vision.adapters.photos import PhotoStore
-from vision.adapters.retriever import IDEMPOTENT, RetrieverProducts
+from vision.adapters.product_vectors import RetrieverVectors
+from vision.adapters.retriever_calls import IDEMPOTENT
 from vision.delivery.deliverer import Deliverer
 from vision.domain.catalog_keys import keys_of
 from vision.domain.deliveries import RetryRules
@@ -114,7 +115,7 @@ class Parts:
             key_of=key_of,
         )
         embedder = EmbedderFrames(settings.embedder_target, to_embedder(settings))
-        products, private = RetrieverProducts(channel), BlurredFrames(embedder, photos)
+        products, private = RetrieverVectors(channel), BlurredFrames(embedder, photos)
         checks = FrameChecks(record, photos, embedder, products, private, now_micros)
         return cls(channel, catalogs, record, photos, embedder, checks)
 

@@ -20,12 +20,13 @@ from servicekit.clock import now_micros
 from servicekit.jobs.worker import JobWorker
 from servicekit.rpc.server import run
 from servicekit.sql.database import Database
+from servicekit.sql.leadership import lead_in_turn
 from servicekit.sql.leases import Lease, worker_id
 from servicekit.sql.retention import forget_jobs
 from servicekit.startup import load, observe
 from servicekit.tasks.loops import Loop
 from servicekit.telemetry import get_logger, serve_metrics
-from vision.adapters.retriever import AuditLog
+from vision.adapters.audit_log import AuditLog
 from vision.backup.backups import BackupJobs, kinds
 from vision.record.tables import jobs
 from vision.settings import VisionSettings
@@ -41,7 +42,7 @@ from vision.wiring import (
 )
 from vision.workers import tidying
 from vision.workers.auditing import AUDITING, Auditing
-from vision.workers.leading import Run, lead_in_turn
+from vision.workers.leading import Run, lead
 from vision.workers.tidying import Tidying
 
 LEASE = "vision-worker"
@@ -76,7 +77,7 @@ async def main(settings: VisionSettings) -> None:
     port = settings.worker_metrics_port
     stop_metrics = serve_metrics(port, settings.host) if port else lambda: None
     try:
-        await lead_in_turn(lease, loops, stop)
+        await lead_in_turn(lease, partial(lead, lease, loops), stop)
     finally:
         await parts.close()
         for client in (*posters, *fetchers):

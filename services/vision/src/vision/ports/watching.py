@@ -55,11 +55,16 @@ class CatalogProducts(Protocol):
     async def missing(self, catalog_id: str, product_ids: Sequence[str]) -> frozenset[str]:
         """Return those of 1 to 64 products that the catalog lacks."""
 
-    async def references(self, catalog_id: str, product_ids: Sequence[str]) -> ProductReferences:
-        """Return the vectors of up to 64 products, by which frames show them."""
-
     async def taken_down(self, catalog_id: str, image_ids: Sequence[str]) -> frozenset[str]:
         """Return those of 1 to 64 photos that were taken down and must not be stored."""
+
+
+class ProductVectors(Protocol):
+    """The vectors of products."""
+
+    async def references(self, catalog_id: str, product_ids: Sequence[str]) -> ProductReferences:
+        """Return the vectors of up to 64 products, by which frames show them. Raises
+        RetrieverUnavailable."""
 
 
 class FaceBlur(Protocol):

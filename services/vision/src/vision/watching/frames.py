@@ -33,7 +33,7 @@ from vision.domain.watches import (
     WatchPhoto,
     WatchTarget,
 )
-from vision.ports.watching import CatalogProducts, FrameEmbedder, FramePhotos
+from vision.ports.watching import FrameEmbedder, FramePhotos, ProductVectors
 from vision.record import Record
 from vision.watching.checking import MeasuredFrame, Reading, References, check_frame, is_dark
 from vision.watching.faces import BlurredFrames
@@ -128,7 +128,7 @@ class FrameChecks:
     record: Record
     photos: FramePhotos
     embedder: FrameEmbedder
-    products: CatalogProducts
+    products: ProductVectors
     private: BlurredFrames
     clock: Callable[[], int]
     """Microseconds since 1970 (UTC)."""
