@@ -15,7 +15,7 @@ import pytest
 from tests.code import nodes
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("gateway", "embedder", "retriever", "ranker")
+SERVICES = ("gateway", "embedder", "retriever", "ranker", "vision")
 NAMES = {"catalog_id", "catalog", "collection", "reference_id", "webhook_id", "watch_id"}
 """Names of what can be deleted and created again."""
 LOOKUPS = {"get", "pop", "require", "setdefault"}
