@@ -80,7 +80,7 @@ _WEBHOOK = argument("webhook", "WEBHOOK", "Id of the webhook, 1 to 128 bytes.", 
 _RECEIVER = (
     _WEBHOOK,
     argument(
-        "uri", "URI", "Address of the receiver, of a host that RETRIEVER_WEBHOOK_HOSTS allows."
+        "uri", "URI", "Address of the receiver, of a host that VISION_WEBHOOK_HOSTS allows."
     ),
     texts("watch", "WATCH", "Only alerts of this watch. Repeatable.", to="watch_ids"),
 )
