@@ -102,7 +102,7 @@ tests-tools:
 	@deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
 
 FOLDERS_unit := $(addprefix tests/unit/,agents all bench client console core embedder gateway kit local rules triton wines)
-FOLDERS_stores := $(addprefix tests/unit/,ranker retriever)
+FOLDERS_stores := $(addprefix tests/unit/,ranker retriever vision)
 FOLDERS_contracts := tests/contracts tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
 FOLDERS_wire := tests/wire
 FOLDERS_live := $(wildcard tests/live/test_*.py)

@@ -10,7 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 FORWARDING = {
     "model/causes.py": "its name among the services that the gateway calls",
-    "servicer/passthrough.py": "how it is started",
+    "model/errors.py": "how it is started, for callers where it is absent",
+    "servicer/passthrough.py": "that it is optional",
     "servicer/watches.py": "messages of the calls that the gateway prices",
     "settings.py": "its address",
 }

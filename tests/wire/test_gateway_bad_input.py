@@ -291,7 +291,7 @@ async def test_an_undeclared_catalog_is_not_found_in_any_call_and_reaches_no_pee
     for call, request in _undeclared(suite):
         error = await refused(call(request(catalog_id="nope")))
         assert error.reason == "CATALOG_NOT_FOUND", request
-    for peer in (suite.embedder, suite.retriever, suite.ranker):
+    for peer in (suite.embedder, suite.retriever, suite.ranker, suite.vision):
         assert not peer.script.seen
 
 

@@ -28,7 +28,7 @@ ServiceError
 │   ├── NothingAvailable    NOTHING_AVAILABLE
 │   └── AnswerDegraded      ANSWER_DEGRADED
 ├── Unimplemented
-│   └── PeerAbsent          VISION_ABSENT
+│   └── VisionAbsent        VISION_ABSENT
 └── DeadlineExceeded
     └── StageLate           STAGE_DEADLINE
 """
@@ -221,15 +221,13 @@ class PeerUnavailable(Unavailable):
         super().__init__(f"the {peer} does not answer", reason=f"{peer.upper()}_UNAVAILABLE")
 
 
-class PeerAbsent(Unimplemented):
-    """An optional service that the installation does not run has the call."""
+class VisionAbsent(Unimplemented, reason="VISION_ABSENT"):
+    """The installation does not run the optional service that has the call."""
 
-    def __init__(self, peer: Peer, remedy: str) -> None:
-        """`remedy`: how to start it."""
-        super().__init__(
-            f"this installation does not run the service of this call, {peer}: {remedy}",
-            reason=f"{peer.upper()}_ABSENT",
-        )
+    message = (
+        "this installation does not run the service of cameras, vision, which has this call:"
+        " operators start it with `make up VISION=1`, or as docs/operate/vision.md says"
+    )
 
 
 class NothingAvailable(Unavailable, reason="NOTHING_AVAILABLE"):

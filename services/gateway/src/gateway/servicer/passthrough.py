@@ -16,13 +16,14 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
-from gateway.model.errors import PeerAbsent
+from gateway.model.errors import VisionAbsent
 from gateway.model.price import RequestPrice
 from gateway.servicer import concealment
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.requests import admit
 from gateway.state.prices import RequestPrices
 from servicekit.admission import access
+from servicekit.errors import ServiceError
 from servicekit.keys.keyring import SigningKeys
 from servicekit.rpc import owned
 from servicekit.rpc.server import Binding, Context
@@ -31,10 +32,8 @@ Call = Callable[[Any], Awaitable[Any]]
 Connection = tuple[grpc.aio.Channel, PeerCaller]
 Around = Callable[[Call], Call]
 """Wraps a forwarded call, which gets admitted requests."""
-OPTIONAL: Mapping[Peer, str] = MappingProxyType(
-    {Peer.VISION: "operators start it with `make up VISION=1`, or see docs/operate/vision.md"}
-)
-"""Services that an installation may lack, with how to start them."""
+OPTIONAL: Mapping[Peer, type[ServiceError]] = MappingProxyType({Peer.VISION: VisionAbsent})
+"""Services that an installation may lack, with the error of their calls then."""
 NOTHING: Mapping[str, Around] = MappingProxyType({})
 
 
@@ -119,12 +118,12 @@ class Passthrough:
         """Return the version that each peer last reported with its status; empty if unknown."""
         return {peer.value: caller.version for peer, (_, caller) in self._connections.items()}
 
-    def _absent(self, method: MethodDescriptor) -> PeerAbsent | None:
+    def _absent(self, method: MethodDescriptor) -> ServiceError | None:
         """Return the error of calls whose owner this installation lacks."""
         owner = _owner(method)
         if owner in self._connections or owner not in OPTIONAL:
             return None
-        return PeerAbsent(owner, OPTIONAL[owner])
+        return OPTIONAL[owner]()
 
     def _method(self, method: MethodDescriptor, around: Around | None) -> Any:
         if method.server_streaming:
@@ -151,7 +150,7 @@ class Passthrough:
         return forwarded
 
 
-def _refusing(error: PeerAbsent, admitted: Callable[[Any], str]) -> Call:
+def _refusing(error: ServiceError, admitted: Callable[[Any], str]) -> Call:
     """Return a call that fails, for nothing."""
 
     async def refused(request: Any) -> Any:
@@ -161,7 +160,7 @@ def _refusing(error: PeerAbsent, admitted: Callable[[Any], str]) -> Call:
     return refused
 
 
-def _refusing_stream(error: PeerAbsent, catalogs: Collection[str]) -> Any:
+def _refusing_stream(error: ServiceError, catalogs: Collection[str]) -> Any:
     """Return a streaming call that fails."""
 
     async def refused(request: Any, _: Context) -> AsyncIterator[bytes]:

@@ -6,9 +6,9 @@ from typing import Any
 
 from prometheus_client import Gauge
 
-from servicekit.liveness import LIVENESS
 from servicekit.sql.leadership import LEADING
 from servicekit.sql.leases import Lease, LeaseLost
+from servicekit.tasks.loops import Loop
 from servicekit.telemetry import get_logger
 
 ALIVE_SECONDS = 5.0
@@ -29,7 +29,7 @@ async def lead(lease: Lease, loops: Sequence[Run]) -> None:
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(lease.keep())
-            group.create_task(_live())
+            group.create_task(Loop(LEADING, _live, ALIVE_SECONDS, alive=LEADING).run())
             for run in loops:
                 group.create_task(run())
     except* LeaseLost:
@@ -39,6 +39,4 @@ async def lead(lease: Lease, loops: Sequence[Run]) -> None:
 
 
 async def _live() -> None:
-    while True:
-        LIVENESS.report(LEADING)
-        await asyncio.sleep(ALIVE_SECONDS)
+    """Do nothing: the loop reports that the process answers."""
