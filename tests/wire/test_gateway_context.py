@@ -19,7 +19,7 @@ __all__ = ["suite"]  # fixtures
 async def test_each_peer_gets_less_than_what_the_caller_has_left(suite):
     await suite.recommendation.Recommend(photo(shopper=ANN), timeout=9)
 
-    peers = (suite.embedder, suite.retriever, suite.ranker, suite.vision)
+    peers = (suite.embedder, suite.retriever, suite.ranker)
     seen = [item for peer in peers for item in peer.script.seen if item.method != "RecordAnswers"]
     assert len(seen) == 6
     for item in seen:
@@ -52,7 +52,7 @@ async def test_request_id_and_trace_go_on_to_every_peer(suite):
         photo(request_id="req-7"), metadata=(("traceparent", trace),)
     )
 
-    for peer in (suite.embedder, suite.retriever, suite.ranker, suite.vision):
+    for peer in (suite.embedder, suite.retriever, suite.ranker):
         metadata = peer.script.seen[0].metadata
         assert metadata["x-request-id"] == "req-7"
         assert metadata["traceparent"].split("-")[1] == trace.split("-")[1]

@@ -21,6 +21,7 @@ VALUES = {
     "entry": audit_service_pb2.AuditEntry(entry_id="e1"),
     "filter": filter_pb2.Filter(all=filter_pb2.FilterList()),
     "image_id": PHOTO,
+    "image_ids": PHOTO,
     "number": 1,
     "prefix": "wi",
     "product_ids": "a",
