@@ -13,7 +13,7 @@ LAB := lab/.venv/bin
 SUITE := $(BIN)/python -m local_suite
 export PYTHONPATH := deploy/local:$(PYTHONPATH)
 export UV_PYTHON_DOWNLOADS := never
-# Otherwise each of a suite's nine Python processes would compile all imported modules again.
+# Otherwise each of a suite's Python processes would compile all imported modules again.
 unexport PYTHONDONTWRITEBYTECODE
 export DATA PORT_BASE ENGINE PROGRAM
 
@@ -52,7 +52,7 @@ pictures: setup tools ## Take the pictures of README and docs with a browser, a 
 
 up run: export RANKER_AUTO_PROMOTE ?= true
 
-up: setup ## Start the suite detached (WINES=1 loads the wines; DATA=, PORT_BASE= let several run side by side; ENGINE=server; TARGET=all, apart)
+up: setup ## Start the suite detached (WINES=1 loads the wines; DATA=, PORT_BASE= let several run side by side; ENGINE=server; TARGET=all, apart; VISION=1 adds cameras)
 	$(SUITE) up
 	$(if $(WINES),$(BIN)/python -m examples.wines.load)
 
@@ -102,7 +102,7 @@ tests-tools:
 	@deploy/local/tools.sh || echo 'Tests that need them are NOT RUN, and listed at the end.'
 
 FOLDERS_unit := $(addprefix tests/unit/,agents all bench client console core embedder gateway kit local rules triton wines)
-FOLDERS_stores := $(addprefix tests/unit/,ranker retriever)
+FOLDERS_stores := $(addprefix tests/unit/,ranker retriever vision)
 FOLDERS_contracts := tests/contracts tests/fuzz tests/chaos tests/cluster tests/mixed tests/mutation
 FOLDERS_wire := tests/wire
 FOLDERS_live := $(wildcard tests/live/test_*.py)

@@ -105,6 +105,7 @@ image gateway services/gateway/Dockerfile
 image embedder services/embedder/Dockerfile
 image retriever services/retriever/Dockerfile
 image ranker services/ranker/Dockerfile
+image vision services/vision/Dockerfile
 image all services/all/Dockerfile
 image agents agents/Dockerfile
 image console console/Dockerfile

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Creates the secrets of compose.yaml in .secrets, from the repository's root; existing ones are not changed.
+# Creates the secrets of compose.yaml in .secrets, from the repository's root; existing ones are not changed. VISION=1 also
+# creates those of compose.vision.yaml.
 set -eu
 cd "${1:-$(dirname "$0")/..}"
 umask 077
@@ -8,12 +9,14 @@ make() { # name, text before the password, text after it
   [ -e ".secrets/$1" ] || printf '%s%s%s' "$2" "$(openssl rand -hex 24)" "$3" >".secrets/$1"
 }
 make database-password "" "" # of PostgreSQL's administrator; no service uses it
-for name in retriever ranker; do
+for name in retriever ranker ${VISION:+vision}; do
   make "$name-database-url" "postgresql+psycopg://$name:" "@postgres:5432/$name"
 done
 # One key for each pair of services that call one another.
-for pair in gateway-embedder gateway-retriever gateway-ranker retriever-embedder retriever-worker-embedder ranker-retriever ranker-worker-retriever; do
+for pair in gateway-embedder gateway-retriever gateway-ranker retriever-embedder retriever-worker-embedder ranker-retriever ranker-worker-retriever \
+  ${VISION:+gateway-vision vision-embedder vision-retriever vision-worker-embedder vision-worker-retriever}; do
   make "$pair-key" "" ""
 done
+[ ! "${VISION:-}" ] || make webhook-keys "" "" # from which the secrets of webhooks are derived
 # Containers read them as other user ids, so the files are readable by all; the folder keeps other users out.
 chmod 444 .secrets/*

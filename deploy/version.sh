@@ -50,7 +50,7 @@ place '0,/"version": "/' '"version": "' client/typescript/package.json
 place '0,/"node_modules/' '"version": "' client/typescript/package-lock.json
 # Our own packages in the locks.
 place '/^name = "sightline/,+1' '^version = "' uv.lock lab/uv.lock deploy/milvus/uv.lock
-place '' 'SIGHTLINE_TAG:-' compose.yaml compose.agents.yaml compose.console.yaml
+place '' 'SIGHTLINE_TAG:-' compose.yaml compose.agents.yaml compose.console.yaml compose.vision.yaml
 # shellcheck disable=SC2046
 place '/name: sightline\//' 'newTag: ' $(grep -rl 'name: sightline/.*newTag' deploy/k8s)
 # shellcheck disable=SC2046
@@ -60,7 +60,7 @@ place '' 'sightline_client-' docs/operate/releases.md
 place '' 'sightline-' docs/operate/first-install.md
 # In the names of Jobs the version has dashes instead of dots.
 dashed=$(echo "$version" | tr . -)
-for file in deploy/k8s/base/*/*-migrate.yaml; do
+for file in deploy/k8s/base/*/*-migrate.yaml deploy/k8s/components/vision/vision-migrate.yaml; do
   if [ "$do" = write ]; then
     sed -i -E "s/(-migrate-)[0-9]+-[0-9]+-[0-9]+$/\1$dashed/" "$file"
   elif ! grep -q -- "-migrate-$dashed\$" "$file"; then

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ranker.domain import retention as of_ranker
 from retriever.domain import retention as of_retriever
 from servicekit.sql.retention import Term
+from vision.domain import retention as of_vision
 
 HEAD = """\
 # What is kept, and until when
@@ -24,7 +25,8 @@ WORDS = {
 def page() -> str:
     """Return the page."""
     parts = [HEAD]
-    for name, tables in (("Retriever", of_retriever.TABLES), ("Ranker", of_ranker.TABLES)):
+    services = {"Retriever": of_retriever, "Ranker": of_ranker, "Vision": of_vision}
+    for name, tables in ((name, of.TABLES) for name, of in services.items()):
         rows = [f"| `{table}` | {WORDS[term]} | {text} |" for table, (term, text) in tables.items()]
         parts.append(
             "\n".join([f"## {name}", "", "| table | rows | until |", "|---|---|---|", *rows])

@@ -24,6 +24,14 @@ PAIRS = (
     ("ranker-worker", "retriever"),
 )
 """Services that call each other: each pair has a key."""
+SEEING = (
+    ("gateway", "vision"),
+    ("vision", "embedder"),
+    ("vision", "retriever"),
+    ("vision-worker", "embedder"),
+    ("vision-worker", "retriever"),
+)
+"""The pairs of the optional service."""
 Keys = Mapping[tuple[str, str], str]
 
 

@@ -1,8 +1,9 @@
 """Writes the Helm chart: `python -m deploy.chart.generate` (`make chart`).
 
 The overlay production-own-milvus is rendered by kustomize with placeholders in its
-installation.yaml, once as it is and once for each switch of the chart. Where a placeholder arrives,
-the template has the value; where a document differs, it has both, and asks the switch.
+installation.yaml, once as it is and once for each switch of the chart, and these once more with the
+optional service. Where a placeholder arrives, the template has the value; where a document differs,
+it has both, and asks the switch.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import argparse
 import copy
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from deploy.chart.templates import WIDTH, Templates, conditional, has_settings
 from deploy.chart.values import RESOURCES, ROLES, SETTING, VALUES, Value
 
 Identity = tuple[str, str]
+OPTIONAL = "vision"
+"""The switch of the optional service."""
 HERE = Path(__file__).parent
 OUT = ROOT / "dist/chart"
 NAME = "sightline"
@@ -57,42 +60,60 @@ def by_name(documents: list[Document]) -> dict[Identity, Document]:
     return {(each["kind"], each["metadata"]["name"]): each for each in overlays.plain(documents)}
 
 
-def variants() -> tuple[dict[Identity, Document], dict[str, dict[Identity, Document]]]:
-    """Return the overlay's documents, and those with each of TOGGLES turned over."""
+Turned = frozenset[str]
+"""The switches that are turned over."""
+ALONE: tuple[Turned, ...] = (frozenset(), frozenset([OPTIONAL]))
+"""Without the optional service, and with it: every other switch is turned in both."""
+
+
+def variants() -> dict[Turned, dict[Identity, Document]]:
+    """Return the overlay's documents, and those with switches turned over."""
     marks = {key: f"@@{key}@@" for key in overlays.installation()}
-    turned = {name: by_name(overlays.rendered(marks, name)) for name in TOGGLES}
-    return by_name(overlays.rendered(marks)), turned
+    turned = {*ALONE, *(each | {name} for each in ALONE for name in TOGGLES)}
+    return {each: by_name(overlays.rendered(marks, *sorted(each))) for each in turned}
 
 
 def written(templates: Templates) -> dict[str, str]:
     """Return the templates by the names of their files."""
-    base, turned = variants()
-    found, helpers = {}, []
-    for key in {**base, **{key: None for each in turned.values() for key in each}}:
-        switches = [name for name, its in turned.items() if its.get(key) != base.get(key)]
-        if len(switches) > 1:
-            raise SystemExit(f"{key} depends on {' and '.join(switches)}: nest them")
-        name = switches[0] if switches else ""
-        pair = (base.get(key), turned[name].get(key) if name else None)
-        found[f"{key[0]}-{key[1]}.yaml".lower()] = _text(pair, name, templates.of)
-        if has_settings(pair[0] or pair[1] or {}):
-            data = _text(pair, name, templates.data)
+    made, found, helpers = variants(), dict[str, str](), list[str]()
+    for key in sorted({key for each in made.values() for key in each}):
+        documents = {turned: its.get(key) for turned, its in made.items()}
+        found[f"{key[0]}-{key[1]}.yaml".lower()] = _text(documents, templates.of)
+        if has_settings(next(each for each in documents.values() if each)):
             head = f'{{{{- define "sightline.settings.{key[1]}" }}}}\n'
-            helpers.append(f"{head}{data}{{{{- end }}}}\n")
+            helpers.append(f"{head}{_text(documents, templates.data)}{{{{- end }}}}\n")
     return {**found, "_settings.tpl": "".join(helpers)}
 
 
-Pair = tuple[Document | None, Document | None]
-"""A document as the overlay has it, and with a switch turned over."""
+def _text(documents: Mapping[Turned, Document | None], write: Callable[[Document], str]) -> str:
+    """Return what `write` makes of a document, which asks the switches that it depends on."""
+    switches = [
+        name
+        for name in TOGGLES
+        if any(documents[each] != documents[each | {name}] for each in ALONE)
+    ]
+    if len({*switches} - {OPTIONAL}) > 1:
+        raise SystemExit(f"a document depends on {' and '.join(switches)}: nest them")
+    return _nested(documents, switches, frozenset(), write) or ""
 
 
-def _text(pair: Pair, switch: str, write: Callable[[Document], str]) -> str:
-    """Return what `write` makes of a document, or of both of them."""
-    usual, other = (None if each is None else write(copy.deepcopy(each)) for each in pair)
-    if not switch:
-        return usual or ""
-    on, off = (usual, other) if TOGGLES[switch][1] else (other, usual)
-    return conditional(on, off, f"{switch}.enabled")
+def _nested(
+    documents: Mapping[Turned, Document | None],
+    switches: Sequence[str],
+    turned: Turned,
+    write: Callable[[Document], str],
+) -> str | None:
+    """Return the text of a document with some switches turned, for both positions of others."""
+    if not switches:
+        one = documents[turned]
+        return None if one is None else write(copy.deepcopy(one))
+    first, *others = switches
+    usual = _nested(documents, others, turned, write)
+    other = _nested(documents, others, turned | {first}, write)
+    if usual is other is None:
+        return None
+    on, off = (usual, other) if TOGGLES[first][1] else (other, usual)
+    return conditional(on, off, f"{first}.enabled")
 
 
 def chart(folder: Path) -> Path:

@@ -24,8 +24,14 @@ TOGGLES: Mapping[str, tuple[tuple[str, ...], bool]] = {
     "certificates": (("certificates",), True),
     "backups": (("backups",), True),
     "monitoring": (("monitoring",), False),
+    "vision": (("vision", "vision/object-store", "vision/production"), False),
 }
 """Values that add components, and whether the overlay has these."""
+TOGETHER: Mapping[frozenset[str], str] = {
+    frozenset(("vision", "certificates")): "vision/certificates",
+    frozenset(("vision", "backups")): "vision/backups",
+}
+"""Components that two of TOGGLES add if both are on."""
 
 
 def installation() -> dict[str, str]:
@@ -35,8 +41,8 @@ def installation() -> dict[str, str]:
     return found
 
 
-def rendered(values: Mapping[str, str], without: str = "") -> list[Document]:
-    """Return the overlay with other values, and with one of TOGGLES turned over."""
+def rendered(values: Mapping[str, str], *turned: str) -> list[Document]:
+    """Return the overlay with other values, and with some of TOGGLES turned over."""
     with tempfile.TemporaryDirectory() as folder:
         copied = shutil.copytree(K8S, Path(folder) / "k8s")
         shutil.copytree(K8S.parent / "monitoring", Path(folder) / "monitoring")
@@ -44,13 +50,19 @@ def rendered(values: Mapping[str, str], without: str = "") -> list[Document]:
         document = yaml.safe_load((overlay / "installation.yaml").read_text())
         document["data"] = dict(values)
         (overlay / "installation.yaml").write_text(yaml.safe_dump(document))
-        if without:
-            _turn(overlay / "kustomization.yaml", without)
+        path = overlay / "kustomization.yaml"
+        kustomization = yaml.safe_load(path.read_text())
+        for toggle in turned:
+            _turn(kustomization, toggle)
+        on = {name for name, (_, there) in TOGGLES.items() if there != (name in turned)}
+        both = [name for switches, name in TOGETHER.items() if switches <= on]
+        kustomization["components"] += [f"../../components/{name}" for name in both]
+        path.write_text(yaml.safe_dump(kustomization))
         return _kustomize(overlay)
 
 
-def _turn(path: Path, toggle: str) -> None:
-    kustomization = yaml.safe_load(path.read_text())
+def _turn(kustomization: Document, toggle: str) -> None:
+    """Add the components of a toggle, or take them out with what changes them."""
     names, there = TOGGLES[toggle]
     for name in names:
         line = f"../../components/{name}"
@@ -73,7 +85,6 @@ def _turn(path: Path, toggle: str) -> None:
         kustomization["replacements"] = [
             each for each in kustomization["replacements"] if each["targets"]
         ]
-    path.write_text(yaml.safe_dump(kustomization))
 
 
 def _of_backups(target: Document) -> bool:

@@ -91,13 +91,19 @@ class Templates:
         if isinstance(part, dict):
             for key, value in part.items():
                 if key == "secretName" and isinstance(value, str):
-                    self.secrets[value] = value
-                    part[key] = self._value(f'index .Values.secrets "{value}" | quote')
+                    part[key] = self._secret(value)
+                elif key == "secret" and "name" in value:  # of a projected volume
+                    value["name"] = self._secret(value["name"])
                 else:
                     self._secrets(value)
         elif isinstance(part, list):
             for each in part:
                 self._secrets(each)
+
+    def _secret(self, name: str) -> str:
+        """Return a mark for the name that a Secret has in an installation."""
+        self.secrets[name] = name
+        return self._value(f'index .Values.secrets "{name}" | quote')
 
     def _claims(self, part: Any) -> None:
         """Let a storage class be named in each claim of a pod."""

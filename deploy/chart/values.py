@@ -12,6 +12,8 @@ TEXT: Schema = {"type": "string", "pattern": "^[^'\"\\s{}]*$"}
 """Without quotes, white space and braces: templates put it between quotes."""
 NEEDED: Schema = {**TEXT, "minLength": 1}
 BUCKET: Schema = {"type": "string", "pattern": "^s3://[^'\"\\s{}]+$"}
+ANY_BUCKET: Schema = {"type": "string", "pattern": "^(s3://[^'\"\\s{}]+)?$"}
+"""A bucket of a part that need not run."""
 _BYTE = r"(25[0-5]|2[0-4]\d|1?\d?\d)"
 _IPV4 = rf"({_BYTE}\.){{3}}{_BYTE}/(3[0-2]|[12]?\d)"
 _IPV6 = r"[0-9a-fA-F]*:[0-9a-fA-F:.]*/(12[0-8]|1[01]\d|[1-9]?\d)"
@@ -88,6 +90,8 @@ VALUES: tuple[Value, ...] = (
     Value("buckets.exports", "Exports.", BUCKET, given="exports"),
     Value("buckets.catalogBackups", "Backups of catalogs: another account or region, with versioning and object lock.", BUCKET, given="catalogBackups"),
     Value("buckets.eventBackups", "Backups of events and models.", BUCKET, given="eventBackups"),
+    Value("buckets.vision", "Photos of cameras, for vision alone.", ANY_BUCKET, given="vision"),
+    Value("buckets.visionBackups", "Backups of watches and references, for vision alone.", ANY_BUCKET, given="visionBackups"),
     Value("storageClass", "Storage class of the volume on which backups are assembled. Empty: the default class.", TEXT),
     Value("gpu.enabled", "Run Triton on GPUs. Choose before you write the first product: vectors differ.", SWITCH, True),
     Value("gpu.count", "GPUs of each pod of Triton.", {**COUNT, "minimum": 1}, 1),
@@ -95,12 +99,14 @@ VALUES: tuple[Value, ...] = (
     Value("certificates.enabled", "Have cert-manager issue all certificates. False: create the Secrets with tls.crt yourself.", SWITCH, True),
     Value("backups.enabled", "Back up catalogs, events and models each night.", SWITCH, True),
     Value("monitoring.enabled", "Create resources of the Prometheus Operator and Grafana.", SWITCH, False),
+    Value("vision.enabled", "Run the service of cameras. Its database is in the Secret vision-database.", SWITCH, False),
 )  # fmt: skip
 
 
 def template(path: str) -> str:
     """Return the expression of a value."""
-    return f".Values.{path}"
+    needed = any(each.path == path and each.schema is ANY_BUCKET for each in VALUES)
+    return f'.Values.{path} | required "{path} is missing"' if needed else f".Values.{path}"
 
 
 def defaults(values: Iterable[Value]) -> dict[str, Any]:

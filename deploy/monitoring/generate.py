@@ -25,6 +25,7 @@ from deploy.monitoring.boards.quality import quality
 from deploy.monitoring.boards.ranker import ranker
 from deploy.monitoring.boards.retriever import retriever
 from deploy.monitoring.boards.shop import shop
+from deploy.monitoring.boards.vision import vision
 
 HERE = Path(__file__).parent
 COMPONENT = HERE.parent / "k8s" / "components" / "monitoring"
@@ -43,6 +44,7 @@ def boards() -> tuple[Board, ...]:
         embedder(),
         retriever(),
         ranker(),
+        vision(),
         quality(found),
         cost(),
     )

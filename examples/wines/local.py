@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from local_suite.programs import console, sightline
 from local_suite.suite import Report, Suite
 
-_PORTS = (*range(16), 80, 95)
+_PORTS = (*range(18), 80, 95)
 """The ports that a suite takes, from PORT_BASE."""
 _TRIES = 200
 
@@ -32,15 +32,15 @@ S = TypeVar("S", bound=Stoppable)
 
 
 def own_suite(
-    report: Report, *, with_console: bool = False
+    report: Report, *, with_console: bool = False, vision: bool = False
 ) -> contextlib.AbstractContextManager[Suite]:
     """Start a suite in a fresh folder and stop it at the end. ``report`` gets its progress as
-    lines."""
+    lines. ``vision``: True adds the service of cameras."""
 
     def made(data: Path) -> Suite:
         base = free_port_base()
         pages = (console(base, "default"),) if with_console else ()
-        return Suite(data, (*sightline(data, base), *pages), report=report)
+        return Suite(data, (*sightline(data, base, vision=vision), *pages), report=report)
 
     return own(made)
 

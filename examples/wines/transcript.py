@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from rich.console import Console
 
@@ -20,17 +21,24 @@ Play = Callable[[Console, Shell], None]
 
 
 def run(
-    program: str, about: str | None, arguments: Sequence[str], play: Play, *, rated: bool
+    program: str,
+    about: str | None,
+    arguments: Sequence[str],
+    play: Play,
+    *,
+    rated: bool,
+    vision: bool = False,
 ) -> int:
     """Return 0 if every command behaved as expected, 1 if one did not, 130 if interrupted.
 
-    `rated`: with the ratings as events.
+    `rated`: with the ratings as events. `vision`: with the service of cameras.
     """
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
     parser.parse_args(arguments)
     console = out.make_console()
     try:
-        with terminable(), own_suite(lambda line: out.say(console, line, "dim")) as suite:
+        report = partial(out.say, console, style="dim")
+        with terminable(), own_suite(report, vision=vision) as suite:
             target = suite.addresses()["gateway"]
             asyncio.run(_fill(console, target, rated=rated))
             play(console, Shell(console, target, suite.layout.data))

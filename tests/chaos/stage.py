@@ -55,7 +55,12 @@ def stage(
     def make(data: Path) -> Suite:
         prepare(data)
         made = sightline(
-            data, free_port_base(), tuple(catalogs), engine=engine, target=target.get()
+            data,
+            free_port_base(),
+            tuple(catalogs),
+            engine=engine,
+            target=target.get(),
+            vision="vision" in programs,
         )
         chosen = [
             hasty(replace(each, environment={**each.environment, **(settings or {})}))

@@ -191,12 +191,12 @@ ROWS = {
         Does.SKIPPED,
         "unit/retriever/domain/test_dictionaries.py::test_a_broken_file_is_left_out_alone",
     ),
-    "retriever.adapters.durable": Row(
+    "servicekit.artefacts.durable": Row(
         "a photo that is given again",
         Does.REMADE,
         "unit/retriever/adapters/test_photos.py::test_a_damaged_file_is_written_anew",
     ),
-    "retriever.adapters.photos": Row(
+    "servicekit.artefacts.content_store": Row(
         "photos",
         Does.SKIPPED,
         "unit/retriever/indexing/test_embedding_photos.py"
@@ -299,6 +299,16 @@ ROWS = {
     "sightline_client.files.xml_records": Row("a feed", Does.REFUSED, TABLES),
     "sightline_client.transport.tls": Row("certificates", Does.REFUSED, COMMANDS),
     "sightline_client.values.photos": Row("a photo", Does.REFUSED, COMMANDS),
+    "vision.backup.archive": Row(
+        "a backup",
+        Does.REFUSED,
+        "unit/vision/test_backups.py::test_damaged_or_hostile_watches_change_nothing",
+    ),
+    "vision.move": Row(
+        "the address of a retriever's record",
+        Does.REFUSED,
+        "unit/vision/test_move.py::test_a_file_without_an_address_is_named",
+    ),
     "sightline_console.settings": Row(
         "the console's secret at the identity provider",
         Does.REFUSED,
@@ -316,6 +326,7 @@ NO_FILES = {
     "ranker.record.encrypted_columns": "a sealed text",
     "retriever.backup.archive.reading": "a member of a backup, by servicekit.artefacts",
     "retriever.backup.backups": "a backup, by servicekit.artefacts",
+    "vision.backups": "a backup, by servicekit.artefacts",
     "servicekit.artefacts.backup_command": "a backup, by servicekit.artefacts.backups",
     "servicekit.artefacts.store": "a file of its caller's",
     "servicekit.whole_files": "a file of its caller's",

@@ -24,8 +24,7 @@ WHOLE = ["small", "medium", "staging", "prod", "example", "production-own-milvus
 OWN = "production-own-milvus"
 """The overlay of a first production install."""
 LEFT_OUT = [
-    *("shared-claims", "spaces", "gpu", "http", "kafka-events", "agents", "console"),
-    "webhooks",
+    *("shared-claims", "spaces", "gpu", "http", "kafka-events", "agents", "console", "vision"),
 ]
 """Components of which no installation has everything."""
 ALONE = {
@@ -45,6 +44,9 @@ SERVED = {
     "ranker": (8603, "sightline.ranker.v1.RankingService"),
 }
 WORKERS = {"retriever-worker": "retriever.worker", "ranker-worker": "ranker.worker"}
+ADDED = {"vision": (8605, "sightline.gateway.v1.WatchService")}
+"""The service of a component, with its port and what it is asked for, as SERVED."""
+SERVERS = {**SERVED, **ADDED}
 OURS = [*SERVED, *WORKERS]
 WORKLOADS = [*OURS, "triton"]
 TIMED = ["ranker-train"]
@@ -116,6 +118,16 @@ def nowhere() -> list[str]:
 
 
 OPTIONAL = "optional"
+FOLDERS = {
+    "vision": [
+        f"vision/{each}"
+        for each in (
+            *("object-store", "production", "certificates", "tracing", "backups", "autoscaling"),
+            "webhooks",
+        )
+    ]
+}
+"""Folders of a component that suit prod, after it."""
 
 
 @functools.cache
@@ -123,7 +135,8 @@ def installed(name: str) -> list[Document]:
     """Return one of OVERLAYS; for OPTIONAL, prod with all components that no overlay uses."""
     if name != OPTIONAL:
         return overlay(name)
-    return with_components(*nowhere(), bases=("overlays/prod",))
+    names = [each for name in nowhere() for each in (name, *FOLDERS.get(name, ()))]
+    return with_components(*names, bases=("overlays/prod",))
 
 
 @functools.cache

@@ -14,6 +14,7 @@ MIGRATIONS = {
     "retriever": "retriever.record.migrations",
     "ranker": "ranker.record.migrations",
 }
+"""Of the services that the last release had."""
 SERVICES = tuple(MIGRATIONS)
 
 

@@ -14,6 +14,7 @@ from gateway.settings import GatewaySettings
 from ranker.settings import BackupCommandSettings, RankerSettings, TrainSettings
 from retriever.settings import RetrieverSettings
 from servicekit.config import ProcessSettings, ServiceSettings
+from vision.settings import VisionSettings
 
 CLASSES: Mapping[str, type[ServiceSettings]] = {
     "gateway": GatewaySettings,
@@ -30,9 +31,11 @@ WITH_COMMANDS: Mapping[str, type[ProcessSettings]] = {
     "all": AllSettings,
     "gateway-http": HttpSettings,
     "ranker-backups": BackupCommandSettings,
+    "vision": VisionSettings,
+    "vision-worker": VisionSettings,
 }
-"""These, and those of commands and of the process of all services that have settings of their
-own."""
+"""These, and those of the optional service, and of commands and of the process of all services that
+have settings of their own."""
 
 
 HELD = {

@@ -30,10 +30,12 @@ TESTED = {
     "gateway.state.text_spaces.TextQuerySpaces": "tests/unit/gateway/state/test_cancellation.py",
     "ranker.events.searches.FrequentSearches": "tests/unit/ranker/events/test_cancellation.py",
     "ranker.record.group_commit.GroupCommit": "tests/unit/ranker/events/test_cancellation.py",
-    "retriever.adapters.durable.DurableFolder": "tests/unit/retriever/test_cancellation.py",
+    "servicekit.artefacts.durable.DurableFolder": (
+        "tests/unit/kit/artefacts/test_cancelled_writes.py"
+    ),
     "retriever.catalog.synonyms.HeldSynonyms": "tests/unit/retriever/test_cancellation.py",
     "retriever.search.sampling.Samples": "tests/unit/retriever/test_cancellation.py",
-    "retriever.watching.frames.FrameChecks": "tests/unit/retriever/test_cancellation.py",
+    "vision.watching.frames.FrameChecks": "tests/unit/vision/test_cancellation.py",
     "servicekit.admission.fair_permits.FairSemaphore": "tests/unit/kit/test_cancellation.py",
     "servicekit.admission.fair_turns.FairTurns": "tests/unit/kit/test_cancellation.py",
     "servicekit.admission.memory_budget.ByteBudget": "tests/unit/kit/test_cancellation.py",
@@ -62,12 +64,12 @@ SCOPED = {
     "ranker.adapters.kafka._Sent": "a Promise of one call",
     "ranker.learning.kept_models.KeptModels": "a lease of a job, which ends by itself",
     "ranker.serving.models.live.LiveModels": "a lock around a block",
-    "retriever.adapters.durable._Waiting": "a value",
+    "servicekit.artefacts.durable._Waiting": "a value",
     "retriever.adapters.milvus.index.MilvusIndex": "a semaphore around a block",
     "retriever.columns.column_cache.Columns": "a lock around a block",
-    "retriever.delivery.deliverer.Deliverer": "a semaphore around a block",
-    "retriever.watching.frames._Queue": "a value",
-    "retriever.watching.snapshots.SnapshotPoller": "a semaphore around a block",
+    "vision.delivery.deliverer.Deliverer": "a semaphore around a block",
+    "vision.watching.frames._Queue": "a value",
+    "vision.watching.snapshots.SnapshotPoller": "a semaphore around a block",
     "servicekit.audit.entries._Written": "a Promise of one entry",
     "servicekit.rpc.local_channel._Context": "a future of one call, which its end sets",
     "servicekit.admission.memory_budget.ArrivingBytes": (
@@ -94,7 +96,7 @@ ACQUIRES = {
     "services/embedder/src/embedder/serving/priority.py",
     "services/gateway/src/gateway/state/expensive_requests.py",
     "services/ranker/src/ranker/learning/kept_models.py",
-    "services/retriever/src/retriever/workers/leader_loops.py",
+    "kit/src/servicekit/sql/leadership.py",
 }
 """Modules that take a permit, or a lease, without a block."""
 

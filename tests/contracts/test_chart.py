@@ -62,8 +62,8 @@ def named(documents: list[Document]) -> Named:
     return found
 
 
-def kustomized(values: dict[str, str] | None = None, turned: str = "") -> Named:
-    return named(overlays.plain(overlays.rendered(values or overlays.installation(), turned)))
+def kustomized(values: dict[str, str] | None = None, *turned: str) -> Named:
+    return named(overlays.plain(overlays.rendered(values or overlays.installation(), *turned)))
 
 
 def test_with_the_values_of_the_overlay_it_is_the_overlay(chart: Path) -> None:
@@ -76,16 +76,24 @@ def test_with_the_values_of_the_overlay_it_is_the_overlay(chart: Path) -> None:
 def test_a_switch_is_a_component_of_the_overlay(chart: Path, switch: str) -> None:
     there = overlays.TOGGLES[switch][1]
     turned = named(made(chart, {switch: {"enabled": not there}}))
-    assert turned == kustomized(turned=switch)
+    assert turned == kustomized(None, switch)
     assert turned != named(made(chart))
 
 
-def test_all_switches_together_are_all_components(chart: Path) -> None:
-    everything = {name: {"enabled": not there} for name, (_, there) in overlays.TOGGLES.items()}
-    found = named(made(chart, everything))
-    for switch, (_, there) in overlays.TOGGLES.items():
-        one = set(kustomized(turned=switch)) ^ set(kustomized())
-        assert all((key in found) is not there for key in one)
+@pytest.mark.parametrize("others", [("backups",), ("certificates",), tuple(overlays.TOGGLES)])
+def test_switches_together_are_the_components_of_all(chart: Path, others: tuple[str, ...]) -> None:
+    turned = {"vision", *others}
+    given = {name: {"enabled": not overlays.TOGGLES[name][1]} for name in turned}
+    assert named(made(chart, given)) == kustomized(None, *sorted(turned))
+
+
+def test_a_shop_without_cameras_gives_no_buckets_for_them(chart: Path) -> None:
+    empty = {"buckets": {"vision": "", "visionBackups": ""}}
+    assert named(made(chart, empty)) == kustomized()
+    example = f"--values={chart}/values.example.yaml"
+    done = helm("template", "x", str(chart), example, given=empty | {"vision": {"enabled": True}})
+    assert done.returncode != 0
+    assert re.search(r"buckets\.vision\w* is missing", done.stderr)
 
 
 def test_other_values_arrive_where_the_overlay_s_do(chart: Path) -> None:

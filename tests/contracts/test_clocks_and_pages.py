@@ -53,7 +53,7 @@ FLOATS_COMPARED = {
 """Equality of floats that decides."""
 
 ZONES_BY_HAND = {
-    "services/retriever/src/retriever/adapters/photos.py:_older": "in_utc",
+    "kit/src/servicekit/artefacts/content_store.py:_older": "in_utc",
     "services/ranker/src/ranker/backups.py:purges": "_time rejects one without a zone",
     "services/ranker/src/ranker/events/backups/purges.py:forget_before": "replace(tzinfo=UTC)",
     "services/embedder/src/embedder/adapters/reference_store.py:listed": "made with UTC",

@@ -64,7 +64,8 @@ def interpolate(value: Any, environment: Mapping[str, str]) -> Any:
 
 
 def load(*names: str) -> dict[str, Any]:
-    """Return the merged files: mappings merge, later values replace earlier ones."""
+    """Return the merged files: mappings merge, a service's secrets are added, other values replace
+    earlier ones."""
     whole: dict[str, Any] = {}
     for name in names:
         _merge(whole, yaml.safe_load((ROOT / name).read_text()))
@@ -75,7 +76,9 @@ def load(*names: str) -> dict[str, Any]:
 
 def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
     for key, value in new.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
+        if key == "secrets" and isinstance(value, list):
+            into[key] = [*into.get(key, ()), *copy.deepcopy(value)]
+        elif isinstance(value, dict) and isinstance(into.get(key), dict):
             _merge(into[key], value)
         else:
             into[key] = copy.deepcopy(value)

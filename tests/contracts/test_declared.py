@@ -19,7 +19,10 @@ MEMBERS = {
     "sightline_client": "client",
     "sightline_agents": "agents",
     "sightline_console": "console",
-    **{name: f"services/{name}" for name in ("gateway", "embedder", "retriever", "ranker")},
+    **{
+        name: f"services/{name}"
+        for name in ("gateway", "embedder", "retriever", "ranker", "vision")
+    },
     "sightline_all": "services/all",
 }
 """Folder of each package of the workspace."""

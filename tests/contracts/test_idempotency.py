@@ -20,7 +20,7 @@ from tests.code import tree
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = ROOT / "services" / "gateway" / "src" / "gateway" / "clients"
-OWNERS = ("embedder", "ranker", "retriever")
+OWNERS = ("embedder", "ranker", "retriever", "vision")
 
 STARTS_A_JOB = "each request without a request_id starts another job"
 ONCE = {

@@ -27,6 +27,7 @@ FILES = {
     "embedder": ROOT / "services/embedder/Dockerfile",
     "retriever": ROOT / "services/retriever/Dockerfile",
     "ranker": ROOT / "services/ranker/Dockerfile",
+    "vision": ROOT / "services/vision/Dockerfile",
     "all": ROOT / "services/all/Dockerfile",
     "agents": ROOT / "agents/Dockerfile",
     "console": ROOT / "console/Dockerfile",
@@ -35,8 +36,9 @@ FILES = {
 SERVICES = [name for name in FILES if name not in ("agents", "console", "models")]
 LOCKED = [*SERVICES, "agents", "console"]
 """Images with packages of the workspace's lock."""
-PORTS = {"gateway": "8600 8680", "embedder": "8601", "retriever": "8602", "ranker": "8603"}
-INSIDE = {**{name: [name] for name in PORTS}, "all": list(PORTS)}
+FOUR = {"gateway": "8600 8680", "embedder": "8601", "retriever": "8602", "ranker": "8603"}
+PORTS = {**FOUR, "vision": "8605"}
+INSIDE = {**{name: [name] for name in PORTS}, "all": list(FOUR)}
 """The services that an image runs."""
 MODULES = {**{name: name for name in PORTS}, "all": "sightline_all"}
 COMPILERS = re.compile(r"(?<!\S)(gcc|g\+\+|clang|build-essential|c?make|[a-z0-9]\S*-dev)(?!\S)")
@@ -73,8 +75,8 @@ def test_uv_is_the_one_that_make_installs() -> None:
     assert len({base for base in bases if base.startswith("python:3.11.")}) == 1
 
 
-def test_there_are_nine_images() -> None:
-    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1, 1, 1, 1]
+def test_there_are_ten_images() -> None:
+    assert [len(finals(name)) for name in FILES] == [1, 1, 1, 2, 1, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -123,7 +125,8 @@ def sources(name: str) -> list[str]:
     if name in ("agents", "console"):
         return ["client/src", f"{name}/src"]
     services = dict.fromkeys([*INSIDE[name], name])
-    return ["kit/src", "rules/src", "core/src", *(f"services/{each}/src" for each in services)]
+    shared = ["kit/src", "rules/src"] if name == "vision" else ["kit/src", "rules/src", "core/src"]
+    return [*shared, *(f"services/{each}/src" for each in services)]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -244,7 +247,7 @@ def printed(*names: str, **environment: str) -> list[list[str]]:
 
 def test_make_images_builds_every_image() -> None:
     commands = printed()
-    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 10
+    assert [words[:3] for words in commands] == [["docker", "buildx", "build"]] * 11
     built = [(words[words.index("--file") + 1], "train" in words) for words in commands]
     wanted = [(str(path.relative_to(ROOT)), False) for path in FILES.values()]
     wanted += [("services/ranker/Dockerfile", True), ("deploy/triton/server/Dockerfile", False)]
@@ -277,7 +280,7 @@ def test_what_cannot_be_built_is_refused_before_anything_is() -> None:
 def test_podman_builds_the_same_images_under_docker_hubs_names() -> None:
     ours = [words[words.index("--tag") + 1] for words in printed()]
     commands = printed(CONTAINER="podman")
-    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 10
+    assert [words[:2] for words in commands] == [["deploy/podman.sh", "build"]] * 11
     assert [words[words.index("--tag") + 1] for words in commands] == [
         f"docker.io/{each}" for each in ours
     ], "Kubernetes looks for the short name on Docker Hub"

@@ -24,7 +24,7 @@ SOURCES = [
     "client/src",
     "agents/src",
     "console/src",
-    *(f"services/{name}/src" for name in ("embedder", "retriever", "ranker", "gateway")),
+    *(f"services/{name}/src" for name in ("embedder", "retriever", "ranker", "vision", "gateway")),
 ]
 
 

@@ -160,7 +160,9 @@ def test_images_are_those_that_make_images_builds(
 ) -> None:
     found = images(base)
     built = {*FILES, "ranker-train", "triton"}
-    assert set(found) == {f"sightline/{name}" for name in built - {TOGETHER, "agents", "console"}}
+    assert set(found) == {
+        f"sightline/{name}" for name in built - {TOGETHER, "agents", "console", "vision"}
+    }
     assert f"sightline/{TOGETHER}" in images(overlay("small"))
     assert set(found.values()) == {
         re.search(r'version = "(.+)"', (ROOT / "pyproject.toml").read_text())[1]

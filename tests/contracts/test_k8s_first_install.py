@@ -12,23 +12,45 @@ import pytest
 import yaml
 
 from sightline_client.cli.work.preflight import needs
-from tests.contracts.k8s import K8S, OWN, ROOT, Document, main, of, overlay, pod, pods, render
+from tests.contracts.k8s import (
+    FOLDERS,
+    K8S,
+    OWN,
+    ROOT,
+    Document,
+    main,
+    of,
+    overlay,
+    pod,
+    pods,
+    render,
+)
 from tests.contracts.k8s_schemas import CUSTOM
 from tests.contracts.policies.cluster import Cluster
 from tests.contracts.policies.links import references
 from tests.contracts.test_k8s_overlays import printed
 
 FOLDER = K8S / "overlays" / OWN
+FURTHER = ("vision/tracing", "vision/autoscaling")
+OWN_FOLDERS = {"vision": [each for each in FOLDERS["vision"] if each not in FURTHER]}
+"""Folders of a component that suit the overlay, which has neither traces nor KEDA."""
 GIVEN: dict[str, str] = yaml.safe_load((FOLDER / "installation.yaml").read_text())["data"]
 
 
-def changed(folder: Path, values: dict[str, str]) -> list[Document]:
-    """Return the overlay with other values in its file."""
+def changed(folder: Path, values: dict[str, str], *components: str) -> list[Document]:
+    """Return the overlay with other values in its file, and further components."""
     shutil.copytree(K8S, folder / "k8s")
+    shutil.copytree(K8S.parent / "monitoring", folder / "monitoring")
     path = folder / "k8s/overlays" / OWN / "installation.yaml"
     document = yaml.safe_load(path.read_text())
     document["data"] = values
     path.write_text(yaml.safe_dump(document))
+    listed = path.with_name("kustomization.yaml")
+    document = yaml.safe_load(listed.read_text())
+    for each in components:
+        names = [each, *OWN_FOLDERS.get(each, ())]
+        document["components"] += [f"../../components/{name}" for name in names]
+    listed.write_text(yaml.safe_dump(document))
     return render(path.parent)
 
 
@@ -44,9 +66,10 @@ def test_one_file_has_every_value_that_is_a_shops_own(tmp_path: Path) -> None:
     }
     values |= {"endpoint": "https://s3.9", "storeNetwork": "10.9.2.0/24", "credentials": "/9/aws"}
     assert all(values[key] != GIVEN[key] for key in GIVEN)
-    made = text(changed(tmp_path, values))
+    made = text(changed(tmp_path / "other", values, "vision"))
+    shipped = text(changed(tmp_path / "shipped", GIVEN, "vision"))
     for key, value in GIVEN.items():
-        assert value in text(overlay(OWN)), key
+        assert value in shipped, key
         assert values[key] in made, key
         assert not value or value not in made, key
     assert not re.search(r"your-|192\.0\.2\.|registry\.example", made)
@@ -64,10 +87,10 @@ def test_the_client_of_the_buckets_takes_the_endpoint_in_every_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, photo: str
 ) -> None:
     """Check that an empty one is none, and that the credentials' file may be absent."""
-    documents = changed(tmp_path, GIVEN | {"endpoint": endpoint, "credentials": ""})
+    documents = changed(tmp_path, GIVEN | {"endpoint": endpoint, "credentials": ""}, "vision")
     settings = [each.get("data", {}) for each in of(documents, "ConfigMap").values()]
     stores = [each for each in settings if "AWS_DEFAULT_REGION" in each]
-    assert len(stores) == 6
+    assert len(stores) == 9
     (environment,) = {
         tuple(sorted((key, value) for key, value in each.items() if key.startswith("AWS_")))
         for each in stores
@@ -93,20 +116,14 @@ def test_all_images_are_of_its_registry() -> None:
 
 @pytest.mark.parametrize(
     "component",
-    ["agents", "console", "autoscaling", "http", "kafka-events", "monitoring", "tracing"],
+    ["agents", "console", "autoscaling", "http", "kafka-events", "monitoring", "tracing", "vision"],
 )
 def test_a_component_can_be_added_and_other_people_s_images_stay_theirs(
     tmp_path: Path, component: str
 ) -> None:
-    shutil.copytree(K8S, tmp_path / "k8s")
-    shutil.copytree(K8S.parent / "monitoring", tmp_path / "monitoring")
-    path = tmp_path / "k8s/overlays" / OWN / "kustomization.yaml"
-    document = yaml.safe_load(path.read_text())
-    document["components"].append(f"../../components/{component}")
-    path.write_text(yaml.safe_dump(document))
     images = {
         container["image"]
-        for each in Cluster(render(path.parent)).workloads()
+        for each in Cluster(changed(tmp_path, GIVEN, component)).workloads()
         for container in each.containers
     }
     others = {each for each in images if not each.startswith(f"{GIVEN['registry']}/")}

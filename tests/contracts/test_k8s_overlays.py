@@ -118,10 +118,10 @@ def test_production_and_the_other_choices_suit_one_service_too(name: str) -> Non
 # Secrets
 
 
-def printed(**environment: str) -> dict[tuple[str, str], str]:
+def printed(*part: str, **environment: str) -> dict[tuple[str, str], str]:
     """Return the values that the script creates, by (Secret, key)."""
     done = subprocess.run(
-        [K8S / "secrets.sh"], env={"PATH": "/usr/bin:/bin", **environment},
+        [K8S / "secrets.sh", *part], env={"PATH": "/usr/bin:/bin", **environment},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     return {
@@ -138,7 +138,7 @@ def test_the_script_makes_every_secret_of_small_and_each_works() -> None:
     wanted = [each for one in Cluster(documents).workloads() for each in references(one)]
     mounted = {name for kind, name, _ in wanted if kind == "Secret"}
     others = {"peer-keys", "retriever-backup-keys", "ranker-backup-keys"}  # of production
-    others |= {"embedder-space-keys", "kafka-keys", "webhook-keys"}  # of further components
+    others |= {"embedder-space-keys", "kafka-keys"}  # of further components
     assert mounted == {name for name, _ in made} - others
     assert secrets(documents) <= set(made)
     for name in ("retriever", "ranker"):
@@ -172,7 +172,6 @@ def test_the_script_makes_keys_as_lines_that_each_reader_takes(tmp_path: Path) -
         ("ranker-backup-keys", "backups.keys"): lambda: signing_keys(file)().sign((), b""),
         ("embedder-space-keys", "spaces.keys"): lambda: signing_keys(file)().sign((), b""),
         ("kafka-keys", "events.keys"): lambda: signing_keys(file)().sign((), b""),
-        ("webhook-keys", "webhooks.keys"): lambda: signing_keys(file)().sign((), b""),
         ("ranker-pseudonym-key", "pseudonym.key"): lambda: load_key(file, create=False).key_id,
         ("triton-control", "key"): lambda: control_key(EmbedderSettings(triton_key_file=file)),
     }

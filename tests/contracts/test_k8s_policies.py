@@ -87,8 +87,6 @@ def test_the_lines_of_the_page_add_what_no_overlay_has(tmp_path: Path) -> None:
     assert [each for rule in RULES for each in rule(made)] == []
     asked = settings_of(list(made.documents), "ranker-worker")["RANKER_KAFKA_BROKERS"]
     (rule,) = of(list(made.documents), "NetworkPolicy")["kafka-events"]["spec"]["egress"]
-    hosts = settings_of(list(made.documents), "retriever-worker")["RETRIEVER_WEBHOOK_HOSTS"]
-    assert hosts == "alerts.shop.example,*.hooks.example"
     ports = {broker.rpartition(":")[2] for broker in asked.split(",")}
     assert ports == {str(port["port"]) for port in rule["ports"]}
 

@@ -9,7 +9,18 @@ import yaml
 
 from sightline_client.cli.work.preflight import jobs, needs
 from sightline_client.cli.work.preflight.kubectl import documents
-from tests.contracts.k8s import K8S, OWN, ROOT, Document, main, of, overlay, template
+from tests.contracts.k8s import (
+    FOLDERS,
+    K8S,
+    OWN,
+    ROOT,
+    Document,
+    main,
+    of,
+    overlay,
+    template,
+    with_components,
+)
 from tests.contracts.k8s_schemas import VERSIONS, problems
 from tests.contracts.policies import pods
 from tests.contracts.policies.cluster import Cluster
@@ -79,6 +90,13 @@ def test_it_knows_what_the_overlay_of_a_first_install_needs() -> None:
     assert "gateway-embedder.key" in wanted["peer-keys"]
     assert not {"gateway-tls", "peer-tls-gateway", "object-store"} & set(wanted)
     assert len(needs.images(found, "sightline")) == 7
+
+
+def test_it_knows_the_keys_that_several_secrets_share_a_folder_of() -> None:
+    found = with_components("vision", *FOLDERS["vision"], bases=("overlays/prod",))
+    wanted = needs.secrets(found, "sightline")
+    assert {"gateway-vision.key", "vision-retriever.key"} <= wanted["vision-peer-keys"]
+    assert "gateway-ranker.key" in wanted["peer-keys"]
 
 
 def test_a_namespace_of_another_name_is_found(tmp_path: Path) -> None:

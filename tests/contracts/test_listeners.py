@@ -43,6 +43,8 @@ LISTENERS = {
     "retriever-worker": {"metrics"},
     "ranker": {"grpc", "metrics"},
     "ranker-worker": {"metrics"},
+    "vision": {"grpc", "metrics"},
+    "vision-worker": {"metrics"},
     "triton": {"grpc", "http", "metrics"},
     "milvus": {"grpc", "metrics"},
     "postgres": {"sql"},
@@ -55,6 +57,7 @@ COMBINED = {
     "production with agents": (("agents", "agents/tls"), ("overlays/prod",)),
     "production with the console": (("console", "console/tls"), ("overlays/prod",)),
     "one process": (("one-process", "single-node-claims"), ("base",)),
+    "vision": (("vision", "vision/claims"), ("base",)),
 }
 """Components and overlays that are combined, beside the overlays themselves."""
 
@@ -163,7 +166,9 @@ def test_the_containers_of_compose_that_others_reach_are_listed() -> None:
 
 @pytest.mark.parametrize("target", ["apart", "all"])
 def test_the_programs_of_make_up_listen_on_this_machine_alone(target: str) -> None:
-    made = {each.name: each for each in sightline(Path("/srv/data"), 9000, target=target)}
+    made = {
+        each.name: each for each in sightline(Path("/srv/data"), 9000, target=target, vision=True)
+    }
     faces = {"apart": {"gateway", "gateway-http"}, "all": {"all"}}[target]
     assert {name for name, each in made.items() if {"http"} & each.ports.keys()} <= faces | {
         "triton"

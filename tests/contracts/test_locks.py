@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 FILES = [*ROOT.glob("kit/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
 
 ROWS_LOCKED = {
-    "queueing.py": "the row of a catalog is inserted first",
+    "commit_order.py": "the row of a catalog is inserted first",
     "queue.py": "a job that is claimed exists",
     "popularity.py": "rows of products without one are inserted first",
 }

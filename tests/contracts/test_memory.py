@@ -56,6 +56,7 @@ def test_every_file_of_compose_is_among_those_that_are_looked_at() -> None:
         "compose.agents.yaml",
         "compose.console.yaml",
         "compose.monitoring.yaml",
+        "compose.vision.yaml",
     }
 
 

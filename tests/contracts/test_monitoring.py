@@ -28,6 +28,8 @@ MOST_BYTES = 200_000
 """Maximum bytes of a dashboard: `kubectl apply` also writes it into an annotation, whose limit
 is 262,144."""
 BOARDS = {board.name: board for board in generate.boards()}
+SEEN = ("vision", "vision-worker")
+"""Processes of the optional service."""
 REFERENCE = (ROOT / "docs/reference/metrics.md").read_text("utf-8")
 
 
@@ -117,6 +119,7 @@ def test_what_latency_promises_can_be_counted() -> None:
 
 def test_the_component_scrapes_every_process_and_brings_rules_and_dashboards() -> None:
     made = [*with_components("monitoring"), of(overlay("small"), "Deployment")[TOGETHER]]
+    made += [of(with_components("vision"), "Deployment")[name] for name in SEEN]
     (monitor,) = of(made, "PodMonitor").values()
     wanted = monitor["spec"]["selector"]["matchLabels"]
     (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
@@ -129,7 +132,7 @@ def test_the_component_scrapes_every_process_and_brings_rules_and_dashboards() -
         ]
         assert endpoint["port"] in ports, name
         jobs.add(template["metadata"]["labels"][monitor["spec"]["jobLabel"]])
-    assert jobs == {TOGETHER, *WORKLOADS} == {*generate.PROCESSES.split("|")}
+    assert jobs == {TOGETHER, *WORKLOADS, *SEEN} == {*generate.PROCESSES.split("|")}
     (rule,) = of(made, "PrometheusRule").values()
     groups = {group["name"] for group in rule["spec"]["groups"]}
     assert {"sightline-index", "sightline-slo-alerts", "sightline-pods"} <= groups
@@ -170,10 +173,10 @@ def test_compose_takes_the_file_and_scrapes_every_process() -> None:
     }
     assert all(each.exists() for each in files.values())
     scraped = yaml.safe_load(files["/etc/prometheus/prometheus.yml"].read_text("utf-8"))
-    jobs = {
-        each["job_name"]: each["static_configs"][0]["targets"][0]
-        for each in scraped["scrape_configs"]
-    }
+    found = {each["job_name"]: each for each in scraped["scrape_configs"]}
+    for name in SEEN:  # a name that is not there has no address, and is not scraped
+        assert found.pop(name)["dns_sd_configs"] == [{"names": [name], "type": "A", "port": 9090}]
+    jobs = {name: each["static_configs"][0]["targets"][0] for name, each in found.items()}
     assert set(jobs) == {*WORKLOADS, "milvus"}
     for name, target in jobs.items():
         assert target.startswith(f"{name}:")

@@ -15,7 +15,7 @@ import pytest
 from tests.code import nodes
 
 ROOT = Path(__file__).parents[2]
-SERVICES = ("gateway", "embedder", "retriever", "ranker")
+SERVICES = ("gateway", "embedder", "retriever", "ranker", "vision")
 NAMES = {"catalog_id", "catalog", "collection", "reference_id", "webhook_id", "watch_id"}
 """Names of what can be deleted and created again."""
 LOOKUPS = {"get", "pop", "require", "setdefault"}
@@ -61,7 +61,7 @@ CACHES = {
     ("retriever.search.fallback.collection_breaker", "CollectionBreaker", "_answered"): UNIQUE,
     ("retriever.search.recall.watchdog", "Watchdog", "_subsets"): UNIQUE,
     ("retriever.search.sampling", "Samples", "_kept"): FOLLOWS,
-    ("retriever.watching.frames", "FrameChecks", "_queues"): NO_CONTENT,
+    ("vision.watching.frames", "FrameChecks", "_queues"): NO_CONTENT,
     ("retriever.workers.collection_loop", "IndexLoop", "_statuses"): UNIQUE,
     ("retriever.workers.embedding", "EmbeddingLoop", "_offers"): NO_CONTENT,
     ("ranker.events.backups.consents", "ConsentNotes", "_noted"): NO_CONTENT,

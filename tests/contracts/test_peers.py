@@ -22,23 +22,27 @@ UNCALLED = {"sightline.ranker.v1.EventService/GetEvents"}
 REGISTRY = "kit/src/servicekit/catalogs/list_service.py"
 """The list of catalogs, which each of these reads."""
 REMOVAL = "kit/src/servicekit/catalogs/removal.py"
+FRAMES = (
+    "services/vision/src/vision/adapters/embedder.py",
+    "services/vision/src/vision/adapters/product_vectors.py",
+)
+"""Both processes of vision check frames."""
 CALLERS: Mapping[PeerName, tuple[str, ...]] = {
     PeerName.GATEWAY: ("services/gateway/src/gateway", REGISTRY),
-    PeerName.RETRIEVER: (
-        "services/retriever/src/retriever/adapters/face_finder.py",
-        "services/retriever/src/retriever/adapters/frame_embedder.py",
-    ),
-    PeerName.RETRIEVER_WORKER: (
-        "services/retriever/src/retriever/adapters/embedder.py",
-        "services/retriever/src/retriever/adapters/face_finder.py",
-        "services/retriever/src/retriever/adapters/frame_embedder.py",
-    ),
+    PeerName.RETRIEVER: ("services/retriever/src/retriever/adapters/face_finder.py",),
+    PeerName.RETRIEVER_WORKER: ("services/retriever/src/retriever/adapters/embedder.py",),
     PeerName.RANKER_WORKER: (
         *("services/ranker/src/ranker/adapters/retriever.py", REGISTRY),
         REMOVAL,
     ),
     PeerName.EMBEDDER: (REGISTRY, REMOVAL),
     PeerName.RANKER: (REGISTRY,),
+    PeerName.VISION: (*FRAMES, "services/vision/src/vision/adapters/catalog_products.py", REGISTRY),
+    PeerName.VISION_WORKER: (
+        *FRAMES,
+        "services/vision/src/vision/adapters/audit_log.py",
+        REGISTRY,
+    ),
 }
 """Modules in which each caller makes its calls."""
 
@@ -63,7 +67,7 @@ def calls(*, public: bool) -> list[str]:
 
 def owned_calls() -> list[str]:
     """Return the public calls that services behind the gateway answer."""
-    owners = (PeerName.EMBEDDER, PeerName.RETRIEVER, PeerName.RANKER)
+    owners = (PeerName.EMBEDDER, PeerName.RETRIEVER, PeerName.RANKER, PeerName.VISION)
     return [owned.path_of(method) for owner in owners for method in owned.methods_of(owner)]
 
 

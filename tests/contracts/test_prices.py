@@ -53,13 +53,19 @@ class Usage:
     def spend(self, quota: QuotaKind, amount: float = 1.0) -> None:
         pass
 
+    def states(self) -> list[Any]:
+        return []
+
 
 @pytest.fixture
 async def gateway() -> AsyncIterator[Gateway]:
     """Yield a gateway whose peers are down."""
     nowhere = f"127.0.0.1:{free_port()}"
     settings = GatewaySettings(
-        embedder_target=nowhere, retriever_target=nowhere, ranker_target=nowhere
+        embedder_target=nowhere,
+        retriever_target=nowhere,
+        ranker_target=nowhere,
+        vision_target=nowhere,
     )
     made = build(settings, SceneFiles(), open_keys)
     yield made

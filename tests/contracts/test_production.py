@@ -123,12 +123,6 @@ def test_what_is_safe_is_not_complained_of(process: str, monkeypatch: pytest.Mon
         ("ranker", {"KAFKA_KEYS_FILE": UNSET}, ["RANKER_KAFKA_KEYS_FILE"]),
         ("ranker-worker", {"KAFKA_KEYS_FILE": UNSET}, ["RANKER_KAFKA_KEYS_FILE"]),
         ("ranker", {"KAFKA_KEYS_FILE": UNSET, "KAFKA_BROKERS": UNSET}, []),
-        (
-            "retriever",
-            {"WEBHOOK_HOSTS": "hooks.example", "WEBHOOK_SCHEMES": "http,https"},
-            ["RETRIEVER_WEBHOOK_SCHEMES"],
-        ),
-        ("retriever", {"WEBHOOK_HOSTS": "hooks.example"}, []),
         ("retriever", {"MILVUS_URI": "http://milvus:19530"}, ["RETRIEVER_MILVUS_URI"]),
         ("retriever", {"MILVUS_URI": "http://milvus:19530", "PLAIN_STORES": "true"}, []),
         ("retriever", {"MILVUS_TOKEN": UNSET}, ["RETRIEVER_MILVUS_TOKEN"]),

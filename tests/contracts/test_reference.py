@@ -31,7 +31,7 @@ def test_every_variable_of_every_process_is_in_the_settings() -> None:
     text = (REFERENCE / "settings.md").read_text()
     named = set(re.findall(r"^\| `([A-Z_]+)`", text, re.M))
     named |= {f"{name}_FILE" for name in re.findall(r"^\| `([A-Z_]+)` or `…_FILE`", text, re.M)}
-    assert named == set().union(*map(variables, [*CLASSES, "all", "gateway-http"]))
+    assert named == set().union(*map(variables, [*CLASSES, "all", "gateway-http", "vision"]))
 
 
 REASONS = {
@@ -40,6 +40,7 @@ REASONS = {
     "GATEWAY_UNREACHABLE",
     "RANKER_UNAVAILABLE",
     "RETRIEVER_UNAVAILABLE",
+    "VISION_ABSENT",
 }
 """Reasons of errors, which look like names of variables."""
 PAGES = [

@@ -28,20 +28,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgreSQL]:
         (secrets / f"{name}-database-url").write_text(url)
     try:
         with postgresql(durable=False) as made:
-            subprocess.run(
-                [ROOT / "deploy/postgres/roles.sh"],
-                env={
-                    **os.environ,
-                    "PATH": f"{made.programs}:{os.environ['PATH']}",
-                    "PGHOST": str(made.folder),
-                    "POSTGRES_USER": "postgres",
-                    "SECRETS": str(secrets),
-                },
-                check=True,
-            )
+            create(made, secrets)
             yield made
     except NoPostgreSQL as error:
         pytest.skip(str(error))
+
+
+def create(server: PostgreSQL, secrets: Path, **environment: str) -> None:
+    """Run the script on a server, with a folder of secrets."""
+    given = {"PGHOST": str(server.folder), "POSTGRES_USER": "postgres", "SECRETS": str(secrets)}
+    path = f"{server.programs}:{os.environ['PATH']}"
+    subprocess.run(
+        [ROOT / "deploy/postgres/roles.sh"],
+        env={**os.environ, "PATH": path, **given, **environment},
+        check=True,
+    )
 
 
 def entered(server: PostgreSQL, role: str, database: str) -> psycopg.Connection:
@@ -103,6 +104,17 @@ def test_a_role_has_the_password_of_its_url(server: PostgreSQL) -> None:
     stored = {name: password for name, password in rows if name in SERVICES}
     assert all(str(each).startswith("SCRAM-SHA-256$") for each in stored.values())
     assert len(stored) == 2
+
+
+def test_the_optional_service_gets_its_database_later(server: PostgreSQL, tmp_path: Path) -> None:
+    url = "postgresql+psycopg://vision:its-password@postgres:5432/vision"
+    (tmp_path / "vision-database-url").write_text(url)
+    create(server, tmp_path, NAMES="vision")
+    with entered(server, "vision", "vision") as connection:
+        connection.execute("CREATE TABLE mine (id int)")
+    for name, database in (("vision", "retriever"), ("retriever", "vision")):
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            entered(server, name, database)
 
 
 def test_it_takes_urls_of_the_environment_and_no_encoded_password() -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.common.v1 import product_pb2
 from sightline.gateway.v1 import watch_service_pb2_grpc
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as pb
 
 if TYPE_CHECKING:
     from tests.fakes.gateway import FakeGateway

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sightline.gateway.v1 import webhook_service_pb2_grpc
-from sightline.retriever.v1 import webhook_service_pb2 as pb
+from sightline.vision.v1 import webhook_service_pb2 as pb
 
 WHEN = datetime(2026, 11, 26, 20, tzinfo=UTC)
 

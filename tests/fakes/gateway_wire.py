@@ -39,9 +39,8 @@ from tests.fakes.gateway_wire_retriever import (
     SetSynonyms,
     TakenDown,
     Vectors,
-    Watching,
-    Webhooks,
 )
+from tests.fakes.gateway_wire_vision import Watching, Webhooks
 
 
 @dataclass
@@ -76,11 +75,12 @@ class Peer:
 
 @dataclass
 class Suite:
-    """Three scripted peers, a real gateway and stubs to call it by."""
+    """Four scripted peers, a real gateway and stubs to call it by."""
 
     embedder: Peer
     retriever: Peer
     ranker: Peer
+    vision: Peer
     catalogs: KnownCatalogs
     """Catalogs that the gateway knows."""
     aliases: dict[str, str]
@@ -115,11 +115,13 @@ async def running(*, whole: bool = False, **settings: object) -> AsyncIterator[S
     retriever_jobs, ranker_jobs = {"2": 2}, {"1": 1}
     aliases: dict[str, str] = {}
     registered: dict[str, int] = {}
-    embedder, retriever, ranker = _peers(products, answers, retriever_jobs, ranker_jobs)
+    peers = embedder, retriever, ranker, vision = _peers(
+        products, answers, retriever_jobs, ranker_jobs
+    )
     retriever.bindings.append(Binding.of(CatalogLists(aliases, registered)))
-    for peer in (embedder, retriever, ranker) if whole else ():
+    for peer in peers if whole else ():
         answer_rest(peer.bindings, peer.script, peer.name)
-    for peer in (embedder, retriever, ranker):
+    for peer in peers:
         await peer.up()
     values = GatewaySettings(
         **{  # type: ignore[arg-type]
@@ -127,6 +129,7 @@ async def running(*, whole: bool = False, **settings: object) -> AsyncIterator[S
             "embedder_target": f"127.0.0.1:{embedder.port}",
             "retriever_target": f"127.0.0.1:{retriever.port}",
             "ranker_target": f"127.0.0.1:{ranker.port}",
+            "vision_target": f"127.0.0.1:{vision.port}",
             "catalogs": ("default", "other"),
             "default_seconds": 10.0,
             "snapshot_seconds": 0.0,
@@ -150,6 +153,7 @@ async def running(*, whole: bool = False, **settings: object) -> AsyncIterator[S
                 embedder=embedder,
                 retriever=retriever,
                 ranker=ranker,
+                vision=vision,
                 catalogs=gateway.catalogs,
                 aliases=aliases,
                 registered=registered,
@@ -172,7 +176,7 @@ async def running(*, whole: bool = False, **settings: object) -> AsyncIterator[S
         finally:
             await server.stop()
             await gateway.close(0.1)
-            for peer in (embedder, retriever, ranker):
+            for peer in peers:
                 await peer.down()
 
 
@@ -181,8 +185,8 @@ def _peers(
     answers: Answers,
     retriever_jobs: dict[str, int],
     ranker_jobs: dict[str, int],
-) -> tuple[Peer, Peer, Peer]:
-    embedding, retrieving, ranking = Script(), Script(), answers.script
+) -> tuple[Peer, Peer, Peer, Peer]:
+    embedding, retrieving, ranking, seeing = Script(), Script(), answers.script, Script()
     return (
         Peer.of("embedder", embedding, Embedding(embedding), FittedSpaces(embedding)),
         Peer.of(
@@ -197,9 +201,7 @@ def _peers(
             Rebuilds(retrieving),
             TakenDown(retrieving),
             SetSynonyms(retrieving),
-            Webhooks(retrieving),
             Fits(retrieving),
-            Watching(retrieving),
         ),
         Peer.of(
             "ranker",
@@ -212,4 +214,5 @@ def _peers(
             Profiles(ranking),
             Jobs(ranking, "ranker", ranker_jobs),
         ),
+        Peer.of("vision", seeing, Watching(seeing), Webhooks(seeing)),
     )

@@ -24,9 +24,6 @@ from sightline.retriever.v1 import (
     synonym_service_pb2,
     vector_service_pb2,
     vector_service_pb2_grpc,
-    watch_pb2,
-    watch_service_pb2,
-    webhook_service_pb2,
 )
 from tests.fakes.gateway_script import NEAREST, PRODUCTS, SPACE, Script, columns, stage_timing
 
@@ -383,106 +380,6 @@ class SetSynonyms:
     async def SetSynonyms(self, request, context):
         await self.script.take("SetSynonyms", request, context)
         return synonym_service_pb2.Synonyms(rules=request.rules, etag="e1")
-
-
-class Watching:
-    """Every frame is processed with three parts; a stream has two alerts."""
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-
-    async def CreateWatch(self, request, context):
-        await self.script.take("CreateWatch", request, context)
-        return request.watch
-
-    async def UpdateWatch(self, request, context):
-        await self.script.take("UpdateWatch", request, context)
-        return request.watch
-
-    async def GetWatch(self, request, context):
-        await self.script.take("GetWatch", request, context)
-        return watch_pb2.Watch(watch_id=request.watch_id)
-
-    async def ListWatches(self, request, context):
-        await self.script.take("ListWatches", request, context)
-        return watch_service_pb2.ListWatchesResponse()
-
-    async def DeleteWatch(self, request, context):
-        await self.script.take("DeleteWatch", request, context)
-        return watch_service_pb2.DeleteWatchResponse(deleted=True)
-
-    async def SendFrames(self, request, context):
-        await self.script.take("SendFrames", request, context)
-        result = watch_pb2.FrameResult(outcome=watch_pb2.FrameResult.OUTCOME_PROCESSED)
-        result.readings.add(rule_id="gone")
-        count = len(request.frames)
-        return watch_service_pb2.SendFramesResponse(
-            results=[result] * count,
-            embedded_count=3 * count,
-            detected_count=count,
-            detected_view_count=10 * count,
-        )
-
-    async def ListAlerts(self, request, context):
-        await self.script.take("ListAlerts", request, context)
-        token = "" if request.page_token else "place"
-        return watch_service_pb2.ListAlertsResponse(next_page_token=token)
-
-    async def WatchAlerts(self, request, context):
-        await self.script.take("WatchAlerts", request, context)
-        for number in range(3):
-            alert = watch_pb2.Alert(sequence=number) if number else None
-            yield watch_service_pb2.WatchAlertsResponse(alert=alert, resume_token=f"t{number}")
-        if self.script.late_error is not None:
-            raise self.script.late_error
-
-    async def GetAlertPhoto(self, request, context):
-        await self.script.take("GetAlertPhoto", request, context)
-        return product_pb2.ProductImage(image_id=request.image_id, content=b"a frame")
-
-
-class Webhooks:
-    """Fake webhooks of a catalog, with the id of the last request."""
-
-    def __init__(self, script: Script) -> None:
-        self.script = script
-
-    async def CreateWebhook(self, request, context):
-        await self.script.take("CreateWebhook", request, context)
-        webhook = webhook_service_pb2.Webhook(webhook_id=request.webhook_id, uri=request.uri)
-        return webhook_service_pb2.CreateWebhookResponse(webhook=webhook, secret="whsec_1")
-
-    async def ListWebhooks(self, request, context):
-        await self.script.take("ListWebhooks", request, context)
-        return webhook_service_pb2.ListWebhooksResponse()
-
-    async def UpdateWebhook(self, request, context):
-        await self.script.take("UpdateWebhook", request, context)
-        return webhook_service_pb2.Webhook(webhook_id=request.webhook_id, uri=request.uri)
-
-    async def SendTestDelivery(self, request, context):
-        await self.script.take("SendTestDelivery", request, context)
-        return webhook_service_pb2.SendTestDeliveryResponse(http_status=500, failure="status 500")
-
-    async def RotateWebhookSecret(self, request, context):
-        await self.script.take("RotateWebhookSecret", request, context)
-        return webhook_service_pb2.RotateWebhookSecretResponse(secret="whsec_2")
-
-    async def DeleteWebhook(self, request, context):
-        await self.script.take("DeleteWebhook", request, context)
-        return webhook_service_pb2.DeleteWebhookResponse(deleted=True)
-
-    async def ListDeadLetters(self, request, context):
-        await self.script.take("ListDeadLetters", request, context)
-        letter = webhook_service_pb2.DeadLetter(alert_id="a1")
-        token = "" if request.page_token else "more"
-        return webhook_service_pb2.ListDeadLettersResponse(
-            dead_letters=[letter], next_page_token=token
-        )
-
-    async def ReplayDeliveries(self, request, context):
-        await self.script.take("ReplayDeliveries", request, context)
-        return webhook_service_pb2.ReplayDeliveriesResponse(replayed_count=1)
 
 
 class Rebuilds:

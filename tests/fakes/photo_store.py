@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import ModuleType
+from typing import ClassVar
 
-from retriever.domain.errors import ImageNotFound, ImageRejected, PhotosUnavailable
+from retriever.domain import errors
 from servicekit.errors import ServiceError
 from servicekit.outbound.fetch import UriForbidden
 from sightline_rules.photo_metadata import without_metadata
@@ -27,6 +29,8 @@ LIMITS = PhotoLimits(max_bytes=200_000, max_pixels=1_000_000)
 class FakePhotos:
     """Photo store in memory, with the real store's checks."""
 
+    errors: ClassVar[ModuleType] = errors
+    """The errors of the service that has it."""
     stored: dict[tuple[str, str], bytes] = field(default_factory=dict)
     failure: ServiceError | None = None
     unreadable: set[str] = field(default_factory=set)
@@ -43,13 +47,13 @@ class FakePhotos:
             check_size(data, LIMITS)
             return without_metadata(data)
         except PhotoRejectedError as error:
-            raise ImageRejected(str(error.reason), str(error)) from error
+            raise self.errors.ImageRejected(str(error.reason), str(error)) from error
 
     async def inspect(self, catalog_id: str, data: bytes) -> PhotoInfo:
         try:
             return inspect(data, LIMITS)
         except PhotoRejectedError as error:
-            raise ImageRejected(str(error.reason), str(error)) from error
+            raise self.errors.ImageRejected(str(error.reason), str(error)) from error
 
     @asynccontextmanager
     async def fetched(self, uri: str) -> AsyncIterator[bytes]:
@@ -70,11 +74,11 @@ class FakePhotos:
         if self.failure is not None:
             raise self.failure
         if photo_id in self.unreadable:
-            raise PhotosUnavailable
+            raise self.errors.PhotosUnavailable
         try:
             return self.stored[catalog_id, photo_id]
         except KeyError:
-            raise ImageNotFound from None
+            raise self.errors.ImageNotFound from None
 
     async def delete(self, catalog_id: str, photo_id: str) -> None:
         self.stored.pop((catalog_id, photo_id), None)

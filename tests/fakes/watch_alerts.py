@@ -2,12 +2,12 @@
 
 import sqlalchemy as sa
 
-from retriever.domain.watch_json import dumped_alert
-from retriever.domain.watches import Alert, AlertKind
-from retriever.record.session import take_number
-from retriever.record.tables import watch_alerts, watches
 from servicekit.clock import now_micros
 from servicekit.sql.database import Database
+from vision.domain.watch_json import dumped_alert
+from vision.domain.watches import Alert, AlertKind
+from vision.record.queueing import Session
+from vision.record.tables import watch_alerts, watches
 
 
 def made_alert(watch_id: str, sequence: int, create_micros: int) -> Alert:
@@ -34,7 +34,7 @@ async def raise_alert(
     time = create_micros or now_micros()
 
     def work(connection: sa.Connection) -> int:
-        sequence = take_number(connection, time, catalog_id)
+        sequence = Session(connection, catalog_id, time).take()[0]
         key = {"catalog_id": catalog_id, "watch_id": watch_id}
         found = sa.select(watches.c.watch_id).where(
             watches.c.catalog_id == catalog_id, watches.c.watch_id == watch_id

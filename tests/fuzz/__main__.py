@@ -166,15 +166,15 @@ def _suite(who: Callers, say: Say, data: Path) -> Suite:
     folder = data / "experiments"
     folder.mkdir()
     (folder / f"{EXPERIMENT}.toml").write_text(_TRIED)
-    programs = who.guarded(sightline(data, free_port_base(), CATALOGS), data)
+    programs = who.guarded(sightline(data, free_port_base(), CATALOGS, vision=True), data)
     keys = data / "webhooks.keys"
     keys.write_text(secrets.token_hex(32))
     given = {
         "GATEWAY_EXPERIMENTS_FOLDER": str(folder),
-        "RETRIEVER_WEBHOOK_KEYS_FILE": str(keys),
-        "RETRIEVER_WEBHOOK_HOSTS": urlsplit(RECEIVER).netloc,
-        "RETRIEVER_WEBHOOK_SCHEMES": "http",
-        "RETRIEVER_WEBHOOK_NETWORKS": "127.0.0.0/8",
+        "VISION_WEBHOOK_KEYS_FILE": str(keys),
+        "VISION_WEBHOOK_HOSTS": urlsplit(RECEIVER).netloc,
+        "VISION_WEBHOOK_SCHEMES": "http",
+        "VISION_WEBHOOK_NETWORKS": "127.0.0.0/8",
         "RETRIEVER_CATALOG_SETTLE_SECONDS": "2",
     }
     programs = [replace(each, environment={**each.environment, **given}) for each in programs]

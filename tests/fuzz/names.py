@@ -22,7 +22,7 @@ from sightline.ranker.v1 import privacy_service_pb2 as privacy
 from sightline.ranker.v1 import profile_service_pb2 as profiles
 from sightline.retriever.v1 import catalog_registry_service_pb2 as registry
 from sightline.retriever.v1 import synonym_service_pb2 as synonyms
-from sightline.retriever.v1 import webhook_service_pb2 as webhooks
+from sightline.vision.v1 import webhook_service_pb2 as webhooks
 from tests.fuzz.keeping import Unanswered
 from tests.fuzz.model import FUZZ, Answer, Call
 from tests.fuzz.surface import named

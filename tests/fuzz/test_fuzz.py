@@ -42,7 +42,7 @@ from sightline.gateway.v1.recommendation_service_pb2 import (
     SearchRequest,
 )
 from sightline.gateway.v1.user_event_service_pb2 import WriteEventsRequest, WriteEventsResponse
-from sightline.retriever.v1.watch_service_pb2 import (
+from sightline.vision.v1.watch_service_pb2 import (
     CreateWatchRequest,
     ListAlertsRequest,
     SendFramesRequest,

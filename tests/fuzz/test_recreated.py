@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from google.protobuf.message import Message
 
-from sightline.retriever.v1.webhook_service_pb2 import (
+from sightline.vision.v1.webhook_service_pb2 import (
     ListWebhooksRequest,
     ListWebhooksResponse,
     Webhook,

@@ -37,6 +37,7 @@ PYTHON = {
     "retriever": "retriever",
     "ranker": "ranker",
     "ranker-train": "ranker-worker",
+    "vision": "vision",
     "all": "gateway",
     "agents": "agents",
     "console": "console",
@@ -56,10 +57,15 @@ RANKER = {
     "RANKER_WORKER_METRICS_PORT": "9090",
 }
 AGENTS = {"SIGHTLINE_AGENTS_NAMES": "agents"}
+VISION = {
+    "VISION_DATABASE_URL": "sqlite:////tmp/vision.db",
+    "VISION_PHOTOS_URL": "/tmp/photos",  # noqa: S108 # in the container
+}
 CONSOLE = {"SIGHTLINE_CONSOLE_NAMES": "console"}
 ENVIRONMENT = {
     "retriever": RETRIEVER,
     "ranker": RANKER,
+    "vision": VISION,
     "all": RETRIEVER | RANKER,
     "agents": AGENTS,
     "console": CONSOLE,
@@ -100,7 +106,9 @@ class Report:
 def compose() -> dict[str, Any]:
     """Return the services of the files of Compose."""
     found: dict[str, Any] = {}
-    for name in ("compose.yaml", "compose.agents.yaml", "compose.console.yaml"):
+    # The first one last: another names some of its services again, to add to them.
+    for part in ("agents.", "console.", "vision.", ""):
+        name = f"compose.{part}yaml"
         found |= yaml.safe_load((ROOT / name).read_text())["services"]
     return found
 

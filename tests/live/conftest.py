@@ -99,7 +99,7 @@ def shared(
 ) -> Iterator[Suite]:
     """Run a suite for the tests of a session."""
     traces = {"TRITON_TRACES_URL": collector.url, "OTEL_BSP_SCHEDULE_DELAY": "200"}  # of Triton's
-    for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER"):
+    for service in ("GATEWAY", "EMBEDDER", "RETRIEVER", "RANKER", "VISION"):
         traces[f"{service}_TRACES_ENDPOINT"] = collector.endpoint
         traces[f"{service}_TRACES_SHARE"] = "0"
     given = {
@@ -116,19 +116,19 @@ def webhooks(keys: Path) -> dict[str, str]:
     """Return settings that allow the receivers of tests and of docs/integrate/webhooks.md."""
     keys.write_text(secrets.token_hex(32))
     return {
-        "RETRIEVER_WEBHOOK_KEYS_FILE": str(keys),
-        "RETRIEVER_WEBHOOK_HOSTS": f"127.0.0.1:{free_port()},alerts.shop.example",
-        "RETRIEVER_WEBHOOK_SCHEMES": "http,https",
-        "RETRIEVER_WEBHOOK_NETWORKS": "127.0.0.0/8",
+        "VISION_WEBHOOK_KEYS_FILE": str(keys),
+        "VISION_WEBHOOK_HOSTS": f"127.0.0.1:{free_port()},alerts.shop.example",
+        "VISION_WEBHOOK_SCHEMES": "http,https",
+        "VISION_WEBHOOK_NETWORKS": "127.0.0.0/8",
     }
 
 
 def cameras() -> dict[str, str]:
     """Return settings that allow the cameras of tests and of docs/integrate/watch.md."""
     return {
-        "RETRIEVER_FETCH_HOSTS": f"127.0.0.1:{free_port()},camera.shop.example",
-        "RETRIEVER_FETCH_SCHEMES": "http,https",
-        "RETRIEVER_SNAPSHOT_NETWORKS": "127.0.0.0/8",
+        "VISION_FETCH_HOSTS": f"127.0.0.1:{free_port()},camera.shop.example",
+        "VISION_FETCH_SCHEMES": "http,https",
+        "VISION_SNAPSHOT_NETWORKS": "127.0.0.0/8",
     }
 
 
@@ -145,13 +145,14 @@ def running(
     key.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key.touch(mode=0o600)
     key.write_text(pseudonyms.KEY)
+    made = sightline(data, free_port_base(), catalogs, target=target, vision=True)
     programs = [
         replace(
             aged,
             environment={**aged.environment, **PRIORITIES, **environment},
             command=commands.get(aged.name, aged.command),
         )
-        for aged in map(_aging, sightline(data, free_port_base(), catalogs, target=target))
+        for aged in map(_aging, made)
     ]
     with _survived_by_no_process(data), Suite(data, programs) as started:
         yield started

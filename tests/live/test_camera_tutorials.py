@@ -58,7 +58,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CameraDesk]:
     """Return a checkout after the quickstart."""
     made = CameraDesk(tmp_path_factory.mktemp("camera") / "sightline")
     try:
-        made.shell("make up WINES=1")
+        made.shell("make up WINES=1 VISION=1")
         yield made
     finally:
         made.shell("make down")

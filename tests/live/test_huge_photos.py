@@ -114,17 +114,23 @@ def shop(gateway: str) -> str:
 async def test_a_photo_of_a_huge_declared_size_is_rejected_before_it_is_decoded(
     call: Callable[[SightlineClient, int], Awaitable[str]], shop: str, suite: Suite
 ) -> None:
-    hosts = suite.programs[ALL].environment["RETRIEVER_FETCH_HOSTS"]
+    hosts = suite.programs["vision"].environment["VISION_FETCH_HOSTS"]
     port = int(hosts.split(",")[0].rpartition(":")[2])
-    before = {pid: _resident(pid) for pid in _family(suite.pid(ALL))}
+    before = {pid: _resident(pid) for pid in _all(suite)}
     _forget_peaks(before)
     async with SightlineClient(shop, catalog=CATALOG, timeout=SECONDS) as client:
         assert "IMAGE_TOO_LARGE" in await call(client, port)
     usual = max(before.values())
-    for pid in _family(suite.pid(ALL)):
+    for pid in _all(suite):
         assert _resident(pid, "VmHWM") - before.get(pid, usual) < DECODED
     stored = stored_files(suite.layout.data)
     assert not [path for path, stat in stored if stat.st_size == len(huge())]
+
+
+def _all(suite: Suite) -> Iterator[int]:
+    """Yield the processes that decode photos."""
+    for name in (ALL, "vision", "vision-worker"):
+        yield from _family(suite.pid(name))
 
 
 def _family(pid: int) -> Iterator[int]:

@@ -3,8 +3,11 @@ again."""
 
 import io
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -127,9 +130,9 @@ async def test_frames_are_taken_from_an_address(suite: Suite, gateway: str, tmp_
     assert "1 rules" in hands.run(*COMMANDS[6])
     assert "door" in hands.run(*COMMANDS[7])
     (hosts,) = {
-        each.environment["RETRIEVER_FETCH_HOSTS"]
+        each.environment["VISION_FETCH_HOSTS"]
         for each in suite.programs.values()
-        if "RETRIEVER_FETCH_HOSTS" in each.environment
+        if "VISION_FETCH_HOSTS" in each.environment
     }
     port = int(hosts.split(",")[0].rpartition(":")[2])
     dark = jpeg(Image.new("RGB", SIZE))
@@ -241,8 +244,24 @@ class Picture(BaseHTTPRequestHandler):
         self.wfile.write(self.data)
 
 
+def backups(suite: Suite, *arguments: str) -> dict[str, Any]:
+    """Run the command of backups of watches, as on the machine of the service. Return what it
+    says."""
+    program = suite.programs["vision"]
+    done = subprocess.run(
+        [sys.executable, "-m", "vision.backups", *arguments, "--catalog", GOODS],
+        env=os.environ | dict(program.environment),
+        capture_output=True,
+        timeout=SECONDS,
+        check=True,
+        text=True,
+    )
+    said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return said
+
+
 async def test_a_product_is_gone_and_its_alert_ends_after_a_restore(
-    gateway: str, tmp_path: Path
+    suite: Suite, gateway: str, tmp_path: Path
 ) -> None:
     async with SightlineClient(gateway, catalog=GOODS, timeout=SECONDS) as client:
         await client.create_catalog(GOODS)
@@ -261,10 +280,9 @@ async def test_a_product_is_gone_and_its_alert_ends_after_a_restore(
         assert len((await client.send_frames("bottle", frames)).results) == 3
         stored, hands = await client.get_watch("bottle"), Hands(gateway, tmp_path, GOODS)
         (started,) = [each async for each in client.list_alerts()]
-        made = hands.facts("backup", "create")
-        backup_id = {item["name"]: item["value"] for item in made["results"]}["backup_id"]
+        backup_id = backups(suite, "create")["backup"]
         assert await client.delete_watch("bottle")
-        hands.run("backup", "restore", backup_id, "--force")
+        backups(suite, "restore", backup_id)
         assert await client.get_watch("bottle") == stored
         assert [each async for each in client.list_alerts()] == [started]
         (ended,) = (await client.send_frames("bottle", [WatchFrame(photo)])).alerts

@@ -13,8 +13,8 @@ from PIL import Image
 
 from local_suite.suite import Suite
 from sightline.gateway.v1.watch_service_pb2_grpc import WatchServiceStub
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as pb
 from sightline_client import SightlineClient
 from tests.fakes.photos import encoded
 from tests.live.hands import SIGHTLINE
@@ -56,9 +56,9 @@ async def test_a_black_frame_becomes_a_message_to_the_pages_receiver(
     suite: Suite, gateway: str, tmp_path: Path
 ) -> None:
     (hosts,) = {
-        each.environment["RETRIEVER_WEBHOOK_HOSTS"]
+        each.environment["VISION_WEBHOOK_HOSTS"]
         for each in suite.programs.values()
-        if "RETRIEVER_WEBHOOK_HOSTS" in each.environment
+        if "VISION_WEBHOOK_HOSTS" in each.environment
     }
     port = int(hosts.split(",")[0].rpartition(":")[2])
     async with (

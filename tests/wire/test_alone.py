@@ -47,6 +47,7 @@ VENDORS = (
     *("numpy", "PIL", "pyarrow", "tokenizers", "onnx"),
 )
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
+APART = (*SERVICES, "vision")
 TOGETHER = "all"
 """The image with all of them in one process."""
 MODULES = {TOGETHER: "sightline_all"}
@@ -57,11 +58,13 @@ OWN = {
     "ranker": {"sqlalchemy", "psycopg", "numpy"},
 }
 OWN[TOGETHER] = set[str]().union(*OWN.values())
+OWN["vision"] = {"sqlalchemy", "psycopg", "numpy", "PIL"}
 FACES = {
     "gateway": "sightline.gateway.v1.RecommendationService",
     "embedder": "sightline.embedder.v1.EmbeddingService",
     "retriever": "sightline.retriever.v1.ProductService",
     "ranker": "sightline.ranker.v1.RankingService",
+    "vision": "sightline.gateway.v1.WatchService",
     TOGETHER: "sightline.all",
 }
 NOT_SHIPPED = (
@@ -103,7 +106,7 @@ class Alone:
         )
 
 
-@pytest.fixture(scope="module", params=[*SERVICES, TOGETHER])
+@pytest.fixture(scope="module", params=[*APART, TOGETHER])
 def alone(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Alone:
     """Return a service as its image contains it."""
     service: str = request.param
@@ -130,7 +133,7 @@ def compiled(app: Path) -> None:
 
 
 def test_what_is_said_to_be_absent_exists_here() -> None:
-    for name in (*VENDORS, *SERVICES, "pytest", "mypy", "sightline_client"):
+    for name in (*VENDORS, *APART, "pytest", "mypy", "sightline_client"):
         assert importlib.util.find_spec(name), f"{name} is absent everywhere: a test of nothing"
 
 
@@ -139,7 +142,7 @@ def test_it_has_its_own_vendors_and_no_other(alone: Alone) -> None:
 
 
 def test_it_has_no_other_service_and_no_tool(alone: Alone) -> None:
-    assert alone.importable((*SERVICES, *NOT_SHIPPED)) == alone.inside
+    assert alone.importable((*APART, *NOT_SHIPPED)) == alone.inside
 
 
 def test_nothing_of_it_leads_back_to_the_sources(alone: Alone) -> None:
@@ -180,6 +183,8 @@ def started(alone: Alone, at: Path) -> Iterator[tuple[subprocess.Popen[bytes], i
         f"{called.upper()}_PORT": str(port),
         "RETRIEVER_DATABASE_URL": f"sqlite:///{data}/record.db",
         "RETRIEVER_PHOTOS_URL": str(data / "photos"),
+        "VISION_DATABASE_URL": f"sqlite:///{data}/vision.db",
+        "VISION_PHOTOS_URL": str(data / "vision"),
         "RANKER_DATABASE_URL": f"sqlite:///{data}/ranker.db",
         "RANKER_MODEL_STORE": str(data / "models"),
         "RANKER_KEY_FILE": str(data / "pseudonym.key"),
@@ -223,7 +228,7 @@ def test_the_image_for_agents_has_the_client_alone_serves_and_ends_on_a_signal(
     tmp_path: Path,
 ) -> None:
     agents = installed("agents", "build", tmp_path / "app", ROOT / "agents/Dockerfile")
-    assert agents.importable((*VENDORS, *SERVICES, *NOT_SHIPPED)) == {"sightline_client"}
+    assert agents.importable((*VENDORS, *APART, *NOT_SHIPPED)) == {"sightline_client"}
     port, metrics = free_port(), free_port()
     environment = {
         "SIGHTLINE_TARGET": "127.0.0.1:1",

@@ -21,8 +21,8 @@ from sightline.retriever.v1 import (
     photo_service_pb2,
     rebuild_service_pb2,
     synonym_service_pb2,
-    webhook_service_pb2,
 )
+from sightline.vision.v1 import webhook_service_pb2
 from tests.fakes.gateway_wire_retriever import RECALL
 from tests.wire.gateway_calls import refused, suite
 
@@ -269,7 +269,7 @@ async def test_webhooks_are_the_retrievers(suite):
         w.CreateWebhookRequest(webhook_id="ops", uri="https://hooks.test/")
     )
     assert (made.webhook.webhook_id, made.secret) == ("ops", "whsec_1")
-    (sent,) = suite.retriever.script.requests("CreateWebhook")
+    (sent,) = suite.vision.script.requests("CreateWebhook")
     assert (sent.catalog_id, sent.uri) == ("default", "https://hooks.test/")
     await suite.webhooks.ListWebhooks(w.ListWebhooksRequest())
     moved = w.UpdateWebhookRequest(webhook_id="ops", uri="https://new.test/")

@@ -28,7 +28,7 @@ async def suite() -> AsyncIterator[Suite]:
 
 def seen(suite: Suite, *names: str) -> set[str]:
     """Return the catalogs that the peers were asked for."""
-    peers = (suite.embedder, suite.retriever, suite.ranker)
+    peers = (suite.embedder, suite.retriever, suite.ranker, suite.vision)
     return {
         each.request.catalog_id
         for peer in peers
@@ -91,7 +91,7 @@ async def test_each_request_sees_one_catalog_while_aliases_switch(suite: Suite) 
         assert (await suite.recommendation.Recommend(asked)).results
     await flipping
     by_request: dict[str, set[str]] = {}
-    for peer in (suite.embedder, suite.retriever, suite.ranker):
+    for peer in (suite.embedder, suite.retriever, suite.ranker, suite.vision):
         for each in peer.script.seen:
             name = each.metadata.get("x-request-id", "")
             if name.startswith("r"):

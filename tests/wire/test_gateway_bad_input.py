@@ -27,9 +27,8 @@ from sightline.retriever.v1 import (
     photo_service_pb2,
     rebuild_service_pb2,
     synonym_service_pb2,
-    watch_service_pb2,
-    webhook_service_pb2,
 )
+from sightline.vision.v1 import watch_service_pb2, webhook_service_pb2
 from tests.wire.gateway_calls import (
     BY_SIMILARITY,
     PHOTO,
@@ -292,7 +291,7 @@ async def test_an_undeclared_catalog_is_not_found_in_any_call_and_reaches_no_pee
     for call, request in _undeclared(suite):
         error = await refused(call(request(catalog_id="nope")))
         assert error.reason == "CATALOG_NOT_FOUND", request
-    for peer in (suite.embedder, suite.retriever, suite.ranker):
+    for peer in (suite.embedder, suite.retriever, suite.ranker, suite.vision):
         assert not peer.script.seen
 
 

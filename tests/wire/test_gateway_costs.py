@@ -184,7 +184,7 @@ BUSY = re.compile(r"CAUSE_(?!SPACE)\w+_UNAVAILABLE|SERVICE_UNAVAILABLE|DEADLINE_
 @asynccontextmanager
 async def world(folder: Path, costs: Mapping[str, int | None]) -> AsyncIterator[Shop]:
     """Run all services on stores of their own, with products of these costs."""
-    ports = {name: free_port() for name in ("retriever", "ranker")}
+    ports = {name: free_port() for name in ("retriever", "ranker", "vision")}
     scenes = folder / "scenes"
     scenes.mkdir(parents=True)
     for name, text in SCENES.items():

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.full
 __all__ = ["whole"]
 
 REQUEST = "once-and-again"
-PEERS = ("embedder", "retriever", "ranker", "common")
+PEERS = ("embedder", "retriever", "ranker", "vision", "common")
 CHANGES = {**methods("gateway"), **methods("common")}
 DECLARED = {
     name.partition("/")[2]
@@ -37,7 +37,7 @@ def offered(suite: Suite) -> Offered:
 def sent(suite: Suite) -> list[Seen]:
     """Return what the peers were asked for, and forget it."""
     found = list[Seen]()
-    for peer in (suite.embedder, suite.retriever, suite.ranker):
+    for peer in (suite.embedder, suite.retriever, suite.ranker, suite.vision):
         found += peer.script.seen
         peer.script.seen.clear()
     return found

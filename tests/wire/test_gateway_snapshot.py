@@ -67,6 +67,9 @@ def program(name: str, ports: dict[str, int], at: Path) -> Iterator[subprocess.P
         "RANKER_MODEL_STORE": str(at / "models"),
         "RANKER_KEY_FILE": str(at / "pseudonym.key"),
         "RANKER_CREATE_KEY": "true",
+        "VISION_DATABASE_URL": f"sqlite:///{at}/vision.db",
+        "VISION_PHOTOS_URL": str(at / "frames"),
+        "VISION_RETRIEVER_TARGET": f"127.0.0.1:{ports.get('retriever', 9)}",
     }
     with (at / f"{name}.log").open("wb") as log:
         command = [sys.executable, "-m", name]

@@ -1,19 +1,22 @@
-"""Watches at the gateway: passed on to the retriever, for the roles that may, and charged."""
+"""Watches at the gateway: passed on to the service of cameras, for the roles that may, and
+charged."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
 
+import grpc
 import pytest
 
 from gateway.model.price import FrameWork, frames_price
 from gateway.servicer import watches
 from servicekit.errors import Code
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from servicekit.status import from_rpc_error
+from sightline.vision.v1 import watch_pb2, webhook_service_pb2
+from sightline.vision.v1 import watch_service_pb2 as pb
 from tests.fakes.gateway_wire import running
-from tests.fakes.gateway_wire_retriever import Watching
+from tests.fakes.gateway_wire_vision import Watching
 from tests.wire.gateway_calls import refused, suite
 
 __all__ = ["suite"]  # fixtures
@@ -21,14 +24,14 @@ __all__ = ["suite"]  # fixtures
 CAMERA, OWNER = "a" * 40, "b" * 40
 
 
-async def test_watches_and_frames_are_the_retrievers(suite):
+async def test_watches_and_frames_are_those_of_the_service_of_cameras(suite):
     watch = watch_pb2.Watch(watch_id="shelf", etag="e0")
     assert await suite.watches.CreateWatch(pb.CreateWatchRequest(watch=watch)) == watch
     assert await suite.watches.UpdateWatch(pb.UpdateWatchRequest(watch=watch)) == watch
     frames = [watch_pb2.WatchFrame(image=b"jpeg")] * 2
     answer = await suite.watches.SendFrames(pb.SendFramesRequest(watch_id="shelf", frames=frames))
     assert answer.embedded_count == 6
-    (sent,) = suite.retriever.script.requests("SendFrames")
+    (sent,) = suite.vision.script.requests("SendFrames")
     assert (sent.catalog_id, sent.watch_id, list(sent.frames)) == ("default", "shelf", frames)
     photo = await suite.watches.GetAlertPhoto(pb.GetAlertPhotoRequest(image_id="f" * 64))
     assert photo.content == b"a frame"
@@ -38,7 +41,7 @@ async def test_alerts_are_listed_by_signed_tokens_and_streamed(suite):
     page = await suite.watches.ListAlerts(pb.ListAlertsRequest())
     assert page.next_page_token not in ("", "place")
     await suite.watches.ListAlerts(pb.ListAlertsRequest(page_token=page.next_page_token))
-    assert suite.retriever.script.requests("ListAlerts")[1].page_token == "place"
+    assert suite.vision.script.requests("ListAlerts")[1].page_token == "place"
     error = await refused(suite.watches.ListAlerts(pb.ListAlertsRequest(page_token="place")))
     assert error.reason == "PAGE_TOKEN_INVALID"
     stream = suite.watches.WatchAlerts(pb.WatchAlertsRequest(resume_token="t0"))
@@ -110,12 +113,12 @@ async def test_the_first_frames_are_charged_for_the_work_that_they_took(suite, m
 
 
 async def test_an_owner_that_is_down_is_named(suite):
-    await suite.retriever.down()
+    await suite.vision.down()
     for call, request in (
         (suite.watches.GetWatch, pb.GetWatchRequest(watch_id="shelf")),
         (suite.watches.ListAlerts, pb.ListAlertsRequest()),
     ):
-        assert (await refused(call(request))).reason == "RETRIEVER_UNAVAILABLE"
+        assert (await refused(call(request))).reason == "VISION_UNAVAILABLE"
 
 
 async def test_an_owner_that_does_not_know_a_call_says_so(suite, monkeypatch):
@@ -150,3 +153,22 @@ async def _damaged(self, request, context):
 
 async def _unknown(self, request, context):
     raise NotImplementedError
+
+
+async def test_without_the_service_of_cameras_its_calls_say_how_to_start_it():
+    async with running(vision_target="") as suite:
+        calls = [
+            suite.watches.ListWatches(pb.ListWatchesRequest()),
+            suite.watches.SendFrames(
+                pb.SendFramesRequest(watch_id="shelf", frames=[{"image": b"x"}])
+            ),
+            suite.watches.WatchAlerts(pb.WatchAlertsRequest()).read(),
+            suite.webhooks.ListWebhooks(webhook_service_pb2.ListWebhooksRequest()),
+        ]
+        for call in calls:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await call
+            error = from_rpc_error(raised.value)
+            assert (error.code, error.reason) == (Code.UNIMPLEMENTED, "VISION_ABSENT")
+            assert "make up VISION=1" in error.message
+        assert suite.vision.script.requests("ListWatches") == []

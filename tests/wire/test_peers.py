@@ -32,7 +32,7 @@ from tests.engines import ROOT, free_port
 from tests.unit.gateway.callers.conftest import entry
 from tests.waiting import SECONDS
 
-SERVICES = ("embedder", "gateway", "ranker", "retriever")
+SERVICES = ("embedder", "gateway", "ranker", "retriever", "vision")
 REGISTRY = "sightline.common.v1.CatalogListService."
 TOKEN = secrets.token_hex(32)
 AUTHORITY = certificates.authority()
@@ -157,7 +157,7 @@ def test_a_service_lists_all_that_its_protos_have(service: Service) -> None:
     folder: Path = ROOT / "protos" / "sightline" / service.name / "v1"
     text = "".join(file.read_text() for file in folder.glob("*.proto"))
     wanted = set(re.findall(r"^service (\w+) \{", text, re.MULTILINE))
-    assert wanted
+    assert wanted or service.name == "vision"  # it has public calls alone
     assert {method.containing_service.name for method in service.methods()} >= wanted
 
 
@@ -208,7 +208,7 @@ def test_a_service_that_is_taken_over_can_make_no_call_but_its_own(service: Serv
     if service.name == "embedder":
         return
     held = [*(service.folder / "embedder" / "keys").iterdir()]
-    assert len(held) == 5
+    assert len(held) == len(PeerName) - 1
     for key in held:
         with service.shown("embedder", key.read_text()) as refusal:
             found = {method.full_name: refusal(method) for method in service.methods()}

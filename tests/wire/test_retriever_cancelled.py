@@ -10,17 +10,18 @@ from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
 from tests.fakes.photos import photo
 from tests.wire.cancelled_calls import Offered, cancel_all, filled
 from tests.wire.retriever_shop import Shop, exact_rows, shop, vector, wine
-from tests.wire.test_retriever_repeated import CALLS, PHOTO, webhooks
+from tests.wire.test_retriever_repeated import CALLS, PHOTO
 
 pytestmark = pytest.mark.full
 
-__all__ = ["exact_rows", "shop", "webhooks"]
+__all__ = ["exact_rows", "shop"]
 
 VALUES = {
     "entries": audit_service_pb2.AuditEntry(entry_id="e2"),
     "entry": audit_service_pb2.AuditEntry(entry_id="e1"),
     "filter": filter_pb2.Filter(all=filter_pb2.FilterList()),
     "image_id": PHOTO,
+    "image_ids": PHOTO,
     "number": 1,
     "prefix": "wi",
     "product_ids": "a",
@@ -29,14 +30,11 @@ VALUES = {
     "text": "wine",
     "texts": "wine",
     "vector": vector(photo(seed=1)),
-    "watch_id": "shelf",
-    "webhook_id": "hook",
 }
 ROWS: dict[str, dict[str, Any]] = {
     "AdminService/CreateGeneration": {"name": "other"},
     "ProductService/BrowseProducts": {"order": "NEWEST"},
     "ProductService/CountFacets": {"facets": [{"field": "brand"}]},
-    "WatchService/SendFrames": {"frames": [{"image": photo(seed=1)}]},
     "AdminService/CopyCatalog": {"target_catalog_id": "copy"},
     "CatalogListService/ConfirmRemoval": {"service": "ranker"},
 }
@@ -44,7 +42,6 @@ NO_BACKUP = "no worker made a backup"
 REFUSED = {
     "AdminService/DeleteBackup": NO_BACKUP,
     "AdminService/RestoreBackup": NO_BACKUP,
-    "WatchService/GetAlertPhoto": "no frame raised an alert",
 }
 IN_MEMORY = {
     *("KeywordService/SearchKeywords", "KeywordService/SuggestTexts"),
@@ -76,7 +73,5 @@ async def test_a_call_that_is_cancelled_at_any_await_leaves_nothing(shop: Shop) 
         rows[name] = {**rows[name], "name": generation.name}
     for name in ("AdminService/WriteSceneDraft", "AdminService/PublishScene"):
         await offered.answer(name, filled(offered.methods[name], {}, rows[name]))
-    awaits = await cancel_all(
-        offered, values, rows, refused=REFUSED, endless={"WatchService/WatchAlerts"}
-    )
+    awaits = await cancel_all(offered, values, rows, refused=REFUSED)
     assert {name for name, count in awaits.items() if not count} <= IN_MEMORY

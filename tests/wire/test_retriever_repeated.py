@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +15,6 @@ from sightline.gateway.v1 import catalog_service_pb2 as gateway_pb
 from sightline.retriever.v1 import catalog_registry_service_pb2 as catalogs_pb
 from sightline.retriever.v1 import synonym_service_pb2 as synonyms_pb
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
-from sightline.retriever.v1 import watch_pb2
 from sightline_rules.photos import image_id
 from tests.fakes.photos import photo
 from tests.wire.repeated_calls import methods, repeat
@@ -29,12 +26,6 @@ __all__ = ["exact_rows", "shop"]
 
 A = wine("a", 1, 2)
 PHOTO = image_id(photo(seed=1))
-WATCH = watch_pb2.Watch(
-    watch_id="shelf",
-    rules=[watch_pb2.WatchRule(rule_id="r", fault=watch_pb2.FaultCondition(fault="FAULT_BLACK"))],
-)
-SHELF = {"watch_id": "shelf"}
-HOOK = {"webhook_id": "hook", "uri": "https://hooks.example.org/sightline"}
 CALLS: Sequence[tuple[str, dict[str, Any]]] = (
     ("CatalogService/UpsertProducts", {"products": [A, wine("b", 3)]}),
     (
@@ -75,13 +66,6 @@ CALLS: Sequence[tuple[str, dict[str, Any]]] = (
     ),
     ("AdminService/CancelPlannedScene", {"scene": "home"}),
     ("AdminService/DeleteSceneDocument", {"scene": "home"}),
-    ("WatchService/CreateWatch", {"watch": WATCH}),
-    ("WatchService/UpdateWatch", {"watch": WATCH}),
-    ("WebhookService/CreateWebhook", {**HOOK}),
-    ("WebhookService/UpdateWebhook", {**HOOK, "watch_ids": ["shelf"]}),
-    ("WebhookService/ReplayDeliveries", {"webhook_id": "hook"}),
-    ("WebhookService/DeleteWebhook", {"webhook_id": "hook"}),
-    ("WatchService/DeleteWatch", SHELF),
     ("AdminService/BackfillGeneration", {"request_id": "r1"}),
     ("AdminService/VerifyGeneration", {"request_id": "r2"}),
     ("AdminService/ActivateGeneration", {}),
@@ -107,17 +91,8 @@ INDEXED_AGAIN = ("changes", "outbox", "sequences", "vectors")
 """A vector that is given again is written to the index again."""
 ELSEWHERE = {
     "AdminService/DeleteBackup": "unit/retriever/backup/test_backups.py",
-    "WatchService/SendFrames": "unit/retriever/watching/test_frames.py",
 }
 """Calls that are repeated by the tests in these files."""
-
-
-@pytest.fixture(autouse=True)
-def webhooks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Permit the webhook's host, and make the key of its secret."""
-    (tmp_path / "keys").write_text(secrets.token_hex(32))
-    monkeypatch.setenv("RETRIEVER_WEBHOOK_KEYS_FILE", str(tmp_path / "keys"))
-    monkeypatch.setenv("RETRIEVER_WEBHOOK_HOSTS", "hooks.example.org")
 
 
 def test_every_call_that_is_made_again_is_made_twice() -> None:

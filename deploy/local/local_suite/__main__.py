@@ -3,8 +3,8 @@
 Environment variables: DATA and PORT_BASE identify the suite; ENGINE is its vector index, TARGET
 whether its services run apart, all in one process, or some in one (default: by the size of DATA),
 INFERENCE what runs the models (default: by TARGET), MODELS the photo models, the default one first
-(default: by TARGET), TRACES the host of a trace collector, and PROGRAM the program to stop or
-start.
+(default: by TARGET), TRACES the host of a trace collector, VISION=1 adds the service of cameras and
+shelves, and PROGRAM is the program to stop or start.
 """
 
 import os
@@ -64,8 +64,8 @@ def main(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
-    """Return the suite that DATA, PORT_BASE, CATALOGS, ENGINE, TARGET, INFERENCE, MODELS
-    and TRACES name.
+    """Return the suite that DATA, PORT_BASE, CATALOGS, ENGINE, TARGET, INFERENCE, MODELS, TRACES
+    and VISION name.
 
     A running suite's own settings take precedence.
     """
@@ -79,6 +79,7 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
         "inference": environment.get("INFERENCE") or "",
         "models": environment.get("MODELS") or "",
         "traces": environment.get("TRACES") or "",
+        "vision": environment.get("VISION") or "",
     }
     facts = given if command in ("up", "run") else {**given, **stored_facts(data)}
     try:
@@ -95,6 +96,7 @@ def from_environment(command: str, environment: Mapping[str, str]) -> Suite:
         target=str(facts["target"]),
         inference=str(facts["inference"]),
         models=_names(facts.get("models", "")),
+        vision=bool(facts.get("vision")),
     )
     whole = (*programs, console(port_base, catalogs[0]))
     return Suite(data, whole, facts={**given, "again": _again(data, given)})
@@ -107,7 +109,7 @@ def _names(text: object) -> list[str]:
 def _again(data: Path, given: Mapping[str, str]) -> str:
     """Return the command that starts this suite again."""
     usual = {"port_base": _PORT_BASE, "catalogs": "default", "engine": "lite"}
-    usual |= {"traces": "", "inference": "", "models": ""}
+    usual |= {"traces": "", "inference": "", "models": "", "vision": ""}
     usual["target"] = usual_target(data, given["engine"])
     other = [f"{n.upper()}={shlex.quote(v)}" for n, v in given.items() if v != usual[n]]
     return " ".join(["make up", *other])

@@ -47,11 +47,13 @@ PORTS: Mapping[str, Mapping[str, int]] = {
     "milvus": {"grpc": 7, "metrics": 8},
     "retriever-worker": {"metrics": 14},
     "ranker-worker": {"metrics": 15},
+    "vision": {"grpc": 5, "metrics": 16},
+    "vision-worker": {"metrics": 17},
 }
-"""Each program's ports, as offsets from PORT_BASE. 5 is reserved for Triton's HTTP endpoint, which
-is off: it is not needed, and has a published vulnerability in this old release. 8 is used by the
-Milvus server only, 9 is left for the gateway's administrative port. With the usual PORT_BASE, HTTP
-and the administrative port are those of images and of Kubernetes.
+"""Each program's ports, as offsets from PORT_BASE. Triton has none for HTTP: it is not needed, and
+has a published vulnerability in this old release. 8 is used by the Milvus server only, 9 is left
+for the gateway's administrative port. With the usual PORT_BASE, those of the services, of HTTP and
+the administrative one are those of images and of Kubernetes.
 """
 
 TARGETS = APART, ALL = ("apart", "all")
@@ -65,6 +67,9 @@ HTTP = "gateway-http"
 
 SERVICES = ("gateway", "embedder", "retriever", "ranker")
 """Those that can run in one process."""
+
+VISION = "vision"
+"""The optional service of cameras, with its worker."""
 
 ENGINES = ("lite", "server")
 """Milvus Lite, or the Milvus server of the PyPI wheel."""
@@ -84,6 +89,7 @@ def sightline(
     target: str = "apart",
     inference: str = "",
     models: Sequence[str] = (),
+    vision: bool = False,
 ) -> tuple[Program, ...]:
     """Return every program in the order of start.
 
@@ -91,8 +97,9 @@ def sightline(
     commas; the others have one each. `inference`: one of INFERENCES; empty: ONNX where the embedder
     shares a process, else TRITON. `models`: built photo models, the default one first; empty:
     MODELS, or the first of them. `traces`: the host of a collector that receives the traces of all
-    calls by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none. Raise SuiteError for an
-    unknown engine, inference or target, an invalid catalog or a port out of range.
+    calls by OTLP, over gRPC on 4317 and over HTTP on 4318; empty = none. `vision`: True adds VISION
+    and its worker. Raise SuiteError for an unknown engine, inference or target, an invalid catalog
+    or a port out of range.
     """
     if engine not in ENGINES:
         raise SuiteError(f"ENGINE={engine} is not one of {', '.join(ENGINES)}")
@@ -111,6 +118,7 @@ def sightline(
     ports = {
         name: {purpose: port_base + offset for purpose, offset in offsets.items()}
         for name, offsets in PORTS.items()
+        if vision or not name.startswith(VISION)
     }
     models = models or (MODELS[:1] if inside else MODELS)
     embedding = _embedding(root, folder, ports["triton"] if inference == TRITON else None)
@@ -224,9 +232,8 @@ def _services(
     tokens = data / "gateway" / "tokens.keys"
     # Gateways on one DATA, of a test, have sockets of their own.
     socket = layout(data).socket_of(f"gateway-{ports['gateway']['grpc']}")
-    gateway = {
-        f"GATEWAY_{n.upper()}_TARGET": address[n] for n in ("embedder", "retriever", "ranker")
-    } | {
+    called = ("embedder", "retriever", "ranker", VISION)
+    gateway = {f"GATEWAY_{n.upper()}_TARGET": address[n] for n in called if n in address} | {
         "GATEWAY_SOCKET": str(socket),
         "GATEWAY_TOKEN_KEYS_FILE": str(tokens),
         "GATEWAY_SNAPSHOTS": str(data / "gateway" / "snapshots"),
@@ -245,7 +252,7 @@ def _services(
             group="edge" if name == "gateway" else "services",
             command=(_python(root), "-m", name),
             folder=root,
-            healthy=grpc_serving(ports[name]["grpc"], f"sightline.{name}.v1.{main}"),
+            healthy=grpc_serving(ports[name]["grpc"], f"sightline.{main}"),
             ports=ports[name],
             environment={**GRPC, **common, **environment},
             keys=keys,
@@ -272,16 +279,29 @@ def _services(
             f"{name.upper()}_RETRIEVER_TARGET": address["retriever"],
             f"{name.upper()}_CATALOGS_FILE": str(data / name / "catalogs.json"),
         }
-        for name in ("embedder", "ranker")
+        for name in ("embedder", "ranker", VISION)
     }
     control = [_control_key(data)] if "EMBEDDER_TRITON_KEY_FILE" in embedding else []
+    seeing: tuple[Program, ...] = ()
+    if VISION in address:
+        settings = _vision(data, address) | registry[VISION]
+        keys = (_webhook_key(data),)
+        # All of its methods are public ones.
+        server = service(VISION, "gateway.v1.WatchService", settings, *keys)
+        seeing = (server, worker(VISION, settings))
     return (
-        service("embedder", "EmbeddingService", {**registry["embedder"], **embedding}, *control),
-        service("retriever", "ProductService", retriever),
+        service(
+            "embedder",
+            "embedder.v1.EmbeddingService",
+            {**registry["embedder"], **embedding},
+            *control,
+        ),
+        service("retriever", "retriever.v1.ProductService", retriever),
         worker("retriever", retriever),
-        service("ranker", "RankingService", ranker | key | registry["ranker"]),
+        service("ranker", "ranker.v1.RankingService", ranker | key | registry["ranker"]),
         worker("ranker", ranker | registry["ranker"] | _ranker_worker(data)),
-        service("gateway", "RecommendationService", gateway, tokens),
+        *seeing,
+        service("gateway", "gateway.v1.RecommendationService", gateway, tokens),
         _http(root, ports[HTTP], socket),
     )
 
@@ -401,6 +421,21 @@ def _retriever(data: Path, address: Mapping[str, str]) -> dict[str, str]:
         "RETRIEVER_EMBEDDER_TARGET": address["embedder"],
         "RETRIEVER_SPACES": "visual,text",
     }
+
+
+def _vision(data: Path, address: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "VISION_DATABASE_URL": f"sqlite:///{data / VISION / 'record.db'}",
+        "VISION_PHOTOS_URL": str(data / VISION / "photos"),
+        "VISION_BACKUPS": str(data / VISION / "backups"),
+        "VISION_EMBEDDER_TARGET": address["embedder"],
+        "VISION_WEBHOOK_KEYS_FILE": str(_webhook_key(data)),
+    }
+
+
+def _webhook_key(data: Path) -> Path:
+    """Return the key from which VISION and its worker derive the secrets of webhooks."""
+    return data / VISION / "webhooks.key"
 
 
 def _ranker(data: Path) -> dict[str, str]:

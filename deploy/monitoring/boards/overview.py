@@ -18,7 +18,7 @@ from deploy.monitoring.boards.model import (
 from deploy.monitoring.slo import Slos
 
 RECOMMEND = '@, service="gateway", method="sightline.gateway.v1.RecommendationService/Recommend"'
-PROCESSES = "all|gateway|embedder|retriever|retriever-worker|ranker|ranker-worker|triton"
+PROCESSES = "all|gateway|embedder|retriever|retriever-worker|ranker|ranker-worker|vision|vision-worker|triton"
 
 
 def overview(found: Slos) -> Board:

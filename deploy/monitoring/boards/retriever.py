@@ -12,7 +12,6 @@ from deploy.monitoring.boards.model import (
     PanelRow,
     graph,
     number,
-    quantiles,
     rare,
     rates,
     slowest,
@@ -31,7 +30,6 @@ def retriever() -> Board:
             _index(),
             _searches(),
             _milvus(),
-            _watches(),
             process("retriever|retriever-worker", "retriever and its worker"),
         ),
     )
@@ -184,58 +182,6 @@ def _searches() -> PanelRow:
                 "Memory of these columns, without ids, tags and attributes.",
                 "bytes",
                 PanelQuery("sum(sightline_columns_bytes{@})"),
-            ),
-        ),
-    )
-
-
-def _watches() -> PanelRow:
-    return PanelRow(
-        "Watches and webhooks",
-        (
-            graph(
-                "Frames of watches",
-                "Frames of cameras per second by outcome. Many dropped ones: cameras send more "
-                "than is checked.",
-                "ops",
-                rare(rates("sightline_watch_frames_total", "@", "outcome")),
-            ),
-            graph(
-                "Pictures fetched for watches",
-                "Pictures fetched from addresses of watches per second by outcome. Failed ones: "
-                "`sightline watch list` says which and why.",
-                "ops",
-                rare(rates("sightline_watch_snapshots_total", "@", "outcome")),
-            ),
-            graph(
-                "Alerts raised",
-                "Alerts of watches in an hour, by kind. They are delivered to the webhooks.",
-                "short",
-                rare(
-                    PanelQuery(
-                        "sum by (kind) (increase(sightline_watch_alerts_total{@}[1h]))", "{{kind}}"
-                    )
-                ),
-            ),
-            graph(
-                "Attempts to deliver",
-                "Attempts to deliver alerts per second. Retried ones failed and are made again; "
-                "dead ones are given up until `sightline webhooks replay`.",
-                "ops",
-                rare(rates("sightline_webhook_attempts_total", "@", "outcome")),
-            ),
-            graph(
-                "Age of delivered alerts",
-                "95th percentile of the age of alerts when their receivers accepted them.",
-                "s",
-                *quantiles("sightline_webhook_delivery_seconds", "@")[1:2],
-                limits={60.0: YELLOW},
-            ),
-            number(
-                "Photos of watches deleted",
-                "Photos of alerts that were deleted after their term, in the last 24 hours.",
-                "short",
-                PanelQuery("sum(increase(sightline_watch_photos_expired_total{@}[24h]))"),
             ),
         ),
     )

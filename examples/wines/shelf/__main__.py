@@ -19,7 +19,7 @@ from examples.wines.shelf import files, page
 from examples.wines.shelf.page import ShelfPhoto
 from examples.wines.shell import Shell, TranscriptFailed
 from sightline.gateway.v1.detection_service_pb2 import DetectProductsResponse
-from sightline.retriever.v1.watch_service_pb2 import ListAlertsResponse
+from sightline.vision.v1.watch_service_pb2 import ListAlertsResponse
 from sightline_client.convert import from_wire
 from sightline_client.values.watches import Alert
 
@@ -122,4 +122,5 @@ def _require(holds: bool, failure: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(transcript.run("examples.wines.shelf", __doc__, sys.argv[1:], play, rated=False))
+    asked = ("examples.wines.shelf", __doc__, sys.argv[1:], play)
+    sys.exit(transcript.run(*asked, rated=False, vision=True))

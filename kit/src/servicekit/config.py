@@ -237,7 +237,7 @@ class PeerSettings(TraceSettings):
             keys = self.variable("peer_keys_folder")
             yield f"services do not authenticate callers: set {keys}, {folder} or both"
         for field in self.CALLED if self.peer_tls_folder is None else ():
-            if not is_local(target := getattr(self, field)):
+            if (target := getattr(self, field)) and not is_local(target):
                 yield f"{self.variable(field)}: {target} is called in plain text: set {folder}"
 
 

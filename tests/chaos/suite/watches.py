@@ -1,5 +1,5 @@
-"""Frames of a camera go on while the retriever and its worker are killed, and the receiver of a
-webhook rejects some of the messages.
+"""Frames of a camera go on while the service of cameras and its worker are killed, and the receiver
+of a webhook rejects some of the messages.
 
 Every frame turns the picture black or bright, so that each causes exactly one alert. What is
 promised: no alert of an acknowledged frame is lost or doubled, and each is delivered at least once,
@@ -41,7 +41,7 @@ from tests.waiting import until
 
 CATALOG: Final = "watched"
 WATCH: Final = "till"
-ENGINE, SERVER, WORKER = RETRIEVER
+SERVER, WORKER = "vision", "vision-worker"
 VICTIMS: Final = ((SERVER,), (WORKER,), (SERVER, WORKER))
 """Processes that are killed together, in turn."""
 REJECTED: Final = 0.05
@@ -140,19 +140,19 @@ class Camera:
 
 
 def watches(rounds: int, seed: int, report: Report) -> None:
-    """Kill the retriever's processes `rounds` times. Raise SuiteError or OSError."""
+    """Kill the service's processes `rounds` times. Raise SuiteError or OSError."""
     receiver = Receiver(seed)
     with TemporaryDirectory() as name, receiver.serving() as port:
         keys = Path(name) / "webhooks.keys"
         keys.write_text(os.urandom(32).hex())
         keys.chmod(0o600)
         settings = {
-            "RETRIEVER_WEBHOOK_KEYS_FILE": str(keys),
-            "RETRIEVER_WEBHOOK_HOSTS": f"127.0.0.1:{port}",
-            "RETRIEVER_WEBHOOK_SCHEMES": "http",
-            "RETRIEVER_WEBHOOK_NETWORKS": "127.0.0.0/8",
+            "VISION_WEBHOOK_KEYS_FILE": str(keys),
+            "VISION_WEBHOOK_HOSTS": f"127.0.0.1:{port}",
+            "VISION_WEBHOOK_SCHEMES": "http",
+            "VISION_WEBHOOK_NETWORKS": "127.0.0.0/8",
         }
-        programs = (*RETRIEVER, "gateway")
+        programs = (*RETRIEVER, SERVER, WORKER, "gateway")
         with stage("lite", [CATALOG], programs, settings=settings) as suite:
             asyncio.run(_watches(suite, receiver, f"http://127.0.0.1:{port}/", rounds, report))
 

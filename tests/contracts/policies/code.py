@@ -12,7 +12,7 @@ import pytest
 from gateway.http.settings import HttpSettings
 from ranker.wiring.server import CLOSE_SECONDS
 from servicekit.config import LOCAL
-from tests.contracts.k8s import SERVED, TOGETHER, Document
+from tests.contracts.k8s import SERVED, SERVERS, TOGETHER, Document
 from tests.contracts.policies.cluster import LONG_RUNNING, Cluster, Rule, Workload
 from tests.contracts.settings import WITH_COMMANDS, loaded, variables
 
@@ -33,7 +33,7 @@ def image_of(container: Document) -> str:
 def process(container: Document) -> str | None:
     """Return which of WITH_COMMANDS a container runs; None if it runs none."""
     name = image_of(container)
-    modules = {**dict(zip(SERVED, SERVED, strict=True)), "ranker-train": "ranker.worker"}
+    modules = {**dict(zip(SERVERS, SERVERS, strict=True)), "ranker-train": "ranker.worker"}
     command = container.get("command") or ["python", "-m", modules.get(name, "")]
     if command[:2] != ["python", "-m"] or not command[2]:
         return None
@@ -76,7 +76,7 @@ def inside(environment: dict[str, str]) -> dict[str, dict[str, str]]:
 
 def settings_of(name: str, environment: dict[str, str]) -> Any:
     """Return the settings as the process reads them, or the error; its image sets the host."""
-    host = {f"{name.upper()}_HOST": "0.0.0.0"} if name in SERVED else {}  # noqa: S104
+    host = {f"{name.upper()}_HOST": "0.0.0.0"} if name in SERVERS else {}  # noqa: S104
     with pytest.MonkeyPatch.context() as patch:
         try:
             return loaded(name, {**host, **environment}, patch)
@@ -165,7 +165,7 @@ def ports(cluster: Cluster) -> Iterator[str]:
     opened: dict[str, dict[str, int]] = {}
     for workload, container, name, settings in serving(cluster):
         opens = opened.setdefault(str(workload), {})
-        if name not in SERVED:
+        if name not in SERVERS:
             opens |= _of_no_service(settings)
         elif image_of(container) == TOGETHER and name != "gateway":
             opens |= {name: settings.port}
@@ -215,11 +215,11 @@ def ends(cluster: Cluster) -> Iterator[str]:
         needed = float(WORKER_END)
         if isinstance(settings, HttpSettings):
             needed = settings.drain_seconds
-        elif name in SERVED:
+        elif name in SERVERS:
             # The gateway hands over its answers' records for as long again; the ranker stores them.
             further = {"gateway": settings.drain_seconds, "ranker": CLOSE_SECONDS}
             needed = settings.drain_seconds + further.get(name, 0.0)
-        called = isinstance(settings, HttpSettings) or name in SERVED
+        called = isinstance(settings, HttpSettings) or name in SERVERS
         own = str(workload), container["name"]
         before[own] += needed
         yield from _ends(workload, container, before[own], called)

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Final
 
 from gateway.model.price import FrameWork, detection_price, frames_price, inspection_price
-from retriever.domain.watches import MOST_FOUND
 from tests.fuzz.cost.recipes import NUMBERS, WATCHES, Recipe, photo_of
+from vision.domain.watches import MOST_FOUND
 
 CPU_LIMIT: Final = 1.0
 """Processor seconds of a request, in all services together, of roles without their own limit."""

@@ -26,8 +26,8 @@ from sightline.gateway.v1 import control_pb2
 from sightline.gateway.v1 import detection_service_pb2 as detection_pb
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import user_event_service_pb2 as events_pb
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as watch_pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as watch_pb
 from tests.fuzz.surface import METHODS, Method, named
 
 CATALOG: Final = "cost"

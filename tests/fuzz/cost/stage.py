@@ -28,8 +28,8 @@ from sightline.gateway.v1 import admin_service_pb2 as admin_pb
 from sightline.gateway.v1 import catalog_service_pb2 as catalog_pb
 from sightline.gateway.v1 import inspection_service_pb2_grpc as inspection_grpc
 from sightline.gateway.v1 import watch_service_pb2_grpc as watch_grpc
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as watch_pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as watch_pb
 from sightline_client.cli.work.keys import CallerKey, new_token
 from tests.chaos.model import NotMeasured
 from tests.fuzz.cost.recipes import CATALOG, REFERENCE, ROLES, WATCHES, Recipe, product

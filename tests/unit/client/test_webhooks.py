@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from retriever.domain.deliveries import headers
 from sightline_client import SightlineClient, WebhookRejected, verify_webhook
 from tests.fakes.gateway import FakeGateway
 from tests.unit.client.command_line import Line, flat, line
+from vision.domain.deliveries import headers
 
 __all__ = ["line"]  # fixture
 

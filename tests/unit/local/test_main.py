@@ -1,4 +1,5 @@
 import contextlib
+import json
 import re
 import sqlite3
 from pathlib import Path
@@ -76,9 +77,22 @@ def test_a_later_command_uses_the_engine_of_the_start(tmp_path: Path) -> None:
     assert "milvus_server_engine.serve" in suite.programs["milvus"].command
 
 
+def test_a_later_command_knows_that_the_suite_has_vision(tmp_path: Path) -> None:
+    asked = {"DATA": str(tmp_path), "VISION": "1"}
+    started = from_environment("up", asked)
+    assert "vision" in started.programs
+    started.layout.make()
+    started.layout.facts.write_text(json.dumps(started._facts))
+    assert "VISION=1" in str(started._facts["again"])
+    for command in ("down", "status", "stop", "start"):
+        found = from_environment(command, {"DATA": str(tmp_path)})
+        assert {"vision", "vision-worker"} <= set(found.programs)
+    assert "vision" not in from_environment("up", {"DATA": str(tmp_path)}).programs
+
+
 def test_catalogs_reach_every_service(tmp_path: Path) -> None:
     asked = {"DATA": str(tmp_path), "CATALOGS": "default, wines", "TARGET": "apart"}
-    suite = from_environment("up", asked)
+    suite = from_environment("up", asked | {"VISION": "1"})
     given = {
         name: program.environment.get(f"{name.split('-')[0].upper()}_CATALOGS")
         for name, program in suite.programs.items()

@@ -13,6 +13,10 @@ from ranker.settings import WorkerSettings as RankerWorkerSettings
 from retriever.settings import RetrieverSettings
 from servicekit.config import ServiceSettings
 from sightline_console.cli import app
+from vision.settings import VisionSettings
+
+SEEING = {"vision", "vision-worker"}
+"""The programs of the optional service."""
 
 
 @pytest.fixture
@@ -22,18 +26,38 @@ def suite() -> dict[str, Program]:
 
 
 def test_every_process_of_the_design_is_there(suite: dict[str, Program]) -> None:
-    assert set(suite) == set(PORTS) == {
+    assert set(suite) == set(PORTS) - SEEING == {
         "triton", "milvus", "embedder", "retriever", "retriever-worker", "ranker",
         "ranker-worker", "gateway", "gateway-http",
     }  # fmt: skip
 
 
-def test_no_two_ports_are_the_same_and_are_within_sixteen_of_the_base_or_that_of_http(
+def test_vision_is_there_where_it_is_asked_for_and_nothing_names_it_elsewhere(
     suite: dict[str, Program],
 ) -> None:
-    ports = [port for program in suite.values() for port in program.ports.values()]
+    assert not any("VISION" in key for each in suite.values() for key in each.environment)
+    for target in ("apart", "all"):
+        made = sightline(Path("/srv/data"), 9000, target=target, vision=True)
+        programs = {each.name: each for each in made}
+        without = sightline(Path("/srv/data"), 9000, target=target)
+        assert set(programs) - {each.name for each in without} == SEEING
+        gateway = programs.get("gateway") or programs["all"]
+        assert gateway.environment["GATEWAY_VISION_TARGET"] == "127.0.0.1:9005"
+        for name in SEEING:
+            given = programs[name].environment
+            assert given["VISION_RETRIEVER_TARGET"] == "127.0.0.1:9002"
+            assert given["VISION_EMBEDDER_TARGET"] == "127.0.0.1:9001"
+        (key,) = programs["vision"].keys
+        assert key == Path("/srv/data/vision/webhooks.key")
+
+
+def test_no_two_ports_are_the_same_and_are_within_eighteen_of_the_base_or_that_of_http(
+    suite: dict[str, Program],
+) -> None:
+    every = sightline(Path("/srv/data"), 9000, vision=True)
+    ports = [port for program in every for port in program.ports.values()]
     assert len(ports) == len(set(ports))
-    assert set(ports) <= {*range(9000, 9016), 9080}
+    assert set(ports) <= {*range(9000, 9018), 9080}
     assert suite["gateway"].ports["grpc"] == 9000
 
 
@@ -60,13 +84,18 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "retriever-worker": RetrieverSettings,
     "ranker": RankerSettings,
     "ranker-worker": RankerWorkerSettings,
+    "vision": VisionSettings,
+    "vision-worker": VisionSettings,
 }
+CALLED = {"embedder": 9001, "retriever": 9002, "ranker": 9003, "vision": 9005}
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_service_understands_every_setting_that_it_is_given(
-    suite: dict[str, Program], monkeypatch: pytest.MonkeyPatch, name: str
+    monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
+    made = sightline(Path("/srv/data"), 9000, ("default", "wines"), vision=True)
+    suite = {program.name: program for program in made}
     kind = SETTINGS[name]
     prefix = kind.model_config.get("env_prefix", "")
     assert GRPC.items() <= suite[name].environment.items()
@@ -77,7 +106,7 @@ def test_a_service_understands_every_setting_that_it_is_given(
         monkeypatch.setenv(variable, value)
     read = kind()
     assert read.model_dump()["catalogs"] == ("default", "wines")
-    for other, target in (("embedder", 9001), ("retriever", 9002), ("ranker", 9003)):
+    for other, target in CALLED.items():
         if f"{other}_target" in kind.model_fields:
             assert getattr(read, f"{other}_target") == f"127.0.0.1:{target}"
 
@@ -127,7 +156,7 @@ def test_gateways_of_one_folder_have_sockets_of_their_own() -> None:
 def test_everything_stored_lies_in_data(suite: dict[str, Program]) -> None:
     stored = [
         value
-        for program in suite.values()
+        for program in sightline(Path("/srv/data"), 9000, vision=True)
         for name, value in program.environment.items()
         if name.endswith(("_URL", "_STORE", "_FILE"))
     ]

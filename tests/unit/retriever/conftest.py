@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,20 +16,11 @@ from retriever.record import Record
 from servicekit.sql.database import Database
 from sightline_rules.filters import Money
 from sightline_rules.photos import image_id
+from tests.fakes.clock import Clock
 from tests.fakes.index import DIMENSION, VERSION, vector_of
 from tests.stores import SQLITE, NewStore, Stores
 
 MIGRATIONS = "retriever.record.migrations"
-
-
-@dataclass
-class Clock:
-    """Clock in microseconds that a test moves."""
-
-    now: int = 1_000_000
-
-    def __call__(self) -> int:
-        return self.now
 
 
 @pytest.fixture

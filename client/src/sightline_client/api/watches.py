@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_service_pb2 as pb
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire, to_wire
 from sightline_client.errors import Unavailable

@@ -38,9 +38,9 @@ from sightline.retriever.v1 import (
 from sightline.retriever.v1 import index_service_pb2 as retriever_index_service_pb2
 from sightline.retriever.v1 import photo_service_pb2 as retriever_photo_service_pb2
 from sightline.retriever.v1 import synonym_service_pb2 as retriever_synonym_service_pb2
-from sightline.retriever.v1 import watch_pb2 as retriever_watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as retriever_watch_service_pb2
-from sightline.retriever.v1 import webhook_service_pb2 as retriever_webhook_service_pb2
+from sightline.vision.v1 import watch_pb2 as vision_watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as vision_watch_service_pb2
+from sightline.vision.v1 import webhook_service_pb2 as vision_webhook_service_pb2
 from sightline_client.convert import special
 from sightline_client.convert.reading import reader
 from sightline_client.values.answers import (
@@ -319,13 +319,13 @@ estimated_value = reader(EstimatedValue, gateway_admin_service_pb2.EstimatedValu
 synonym_rule = reader(SynonymRule, retriever_synonym_service_pb2.SynonymRule)
 part_addition = reader(PartAddition, ranker_recipe_pb2.PartAddition)
 training_recipe = reader(TrainingRecipe, ranker_recipe_pb2.Recipe)
-watch_target = reader(WatchTarget, retriever_watch_pb2.WatchTarget)
-unusual_condition = reader(UnusualCondition, retriever_watch_pb2.UnusualCondition)
-fault_condition = reader(FaultCondition, retriever_watch_pb2.FaultCondition)
-watch_counts = reader(WatchCounts, retriever_watch_pb2.WatchCounts)
-snapshot_status = reader(SnapshotStatus, retriever_watch_pb2.SnapshotStatus)
-rule_reading = reader(RuleReading, retriever_watch_pb2.RuleReading)
-webhook_test = reader(WebhookTest, retriever_webhook_service_pb2.SendTestDeliveryResponse)
+watch_target = reader(WatchTarget, vision_watch_pb2.WatchTarget)
+unusual_condition = reader(UnusualCondition, vision_watch_pb2.UnusualCondition)
+fault_condition = reader(FaultCondition, vision_watch_pb2.FaultCondition)
+watch_counts = reader(WatchCounts, vision_watch_pb2.WatchCounts)
+snapshot_status = reader(SnapshotStatus, vision_watch_pb2.SnapshotStatus)
+rule_reading = reader(RuleReading, vision_watch_pb2.RuleReading)
+webhook_test = reader(WebhookTest, vision_webhook_service_pb2.SendTestDeliveryResponse)
 category_guess = reader(CategoryGuess, common_photo_pb2.CategoryGuess)
 deletion = reader(Deletion, gateway_catalog_service_pb2.DeleteProductsResponse)
 import_state = reader(ImportState, common_import_pb2.ImportState, mode=special.import_state_mode)
@@ -338,8 +338,8 @@ visitor = reader(
 )
 money = reader(Money, google_money_pb2.Money, currency="currency_code", amount=special.money_amount)
 takedown = reader(Takedown, retriever_photo_service_pb2.Takedown)
-webhook = reader(Webhook, retriever_webhook_service_pb2.Webhook)
-dead_letter = reader(DeadLetter, retriever_webhook_service_pb2.DeadLetter)
+webhook = reader(Webhook, vision_webhook_service_pb2.Webhook)
+dead_letter = reader(DeadLetter, vision_webhook_service_pb2.DeadLetter)
 score_part = reader(ScorePart, common_answer_pb2.ScorePart)
 versions = reader(Versions, common_answer_pb2.Versions)
 match = reader(Match, gateway_recommendation_service_pb2.Match)
@@ -390,13 +390,13 @@ expected_figure = reader(
     ExpectedFigure, gateway_admin_service_pb2.ExpectedFigure, currency="currency_code"
 )
 synonyms = reader(Synonyms, retriever_synonym_service_pb2.Synonyms)
-watch_region = reader(WatchRegion, retriever_watch_pb2.WatchRegion)
-presence_condition = reader(PresenceCondition, retriever_watch_pb2.PresenceCondition)
-count_condition = reader(CountCondition, retriever_watch_pb2.CountCondition)
-detected_condition = reader(DetectedCondition, retriever_watch_pb2.DetectedCondition)
-frame_result = reader(FrameResult, retriever_watch_pb2.FrameResult)
-alert = reader(Alert, retriever_watch_pb2.Alert)
-webhook_with_secret = reader(WebhookWithSecret, retriever_webhook_service_pb2.CreateWebhookResponse)
+watch_region = reader(WatchRegion, vision_watch_pb2.WatchRegion)
+presence_condition = reader(PresenceCondition, vision_watch_pb2.PresenceCondition)
+count_condition = reader(CountCondition, vision_watch_pb2.CountCondition)
+detected_condition = reader(DetectedCondition, vision_watch_pb2.DetectedCondition)
+frame_result = reader(FrameResult, vision_watch_pb2.FrameResult)
+alert = reader(Alert, vision_watch_pb2.Alert)
+webhook_with_secret = reader(WebhookWithSecret, vision_webhook_service_pb2.CreateWebhookResponse)
 category_doubt = reader(CategoryDoubt, common_product_pb2.CategoryDoubt)
 market_values = reader(MarketValues, common_product_pb2.MarketValues, language="language_code")
 evaluated_system = reader(EvaluatedSystem, ranker_evaluation_pb2.EvaluatedSystem)
@@ -421,9 +421,9 @@ space = reader(
 scene_list = reader(SceneList, gateway_admin_service_pb2.ListScenesResponse)
 scene_documents = reader(SceneDocuments, gateway_admin_service_pb2.ListSceneDocumentsResponse)
 scene_diff = reader(SceneDiff, gateway_admin_service_pb2.DiffSceneResponse)
-watch_rule = reader(WatchRule, retriever_watch_pb2.WatchRule)
-frames_answer = reader(FramesAnswer, retriever_watch_service_pb2.SendFramesResponse)
-followed_alert = reader(FollowedAlert, retriever_watch_service_pb2.WatchAlertsResponse)
+watch_rule = reader(WatchRule, vision_watch_pb2.WatchRule)
+frames_answer = reader(FramesAnswer, vision_watch_service_pb2.SendFramesResponse)
+followed_alert = reader(FollowedAlert, vision_watch_service_pb2.WatchAlertsResponse)
 product = reader(Product, common_product_pb2.Product, language="language_code")
 recommended_product = reader(
     RecommendedProduct, gateway_recommendation_service_pb2.RecommendedProduct
@@ -440,7 +440,7 @@ explanation = reader(
     unsure_label_lines=special.unsure_label_lines,
 )
 online_report = reader(OnlineReport, ranker_online_report_pb2.OnlineReport)
-watch = reader(Watch, retriever_watch_pb2.Watch)
+watch = reader(Watch, vision_watch_pb2.Watch)
 recommended_value = reader(
     RecommendedValue, gateway_recommendation_service_pb2.RecommendedValue, filter=special.filter_
 )
@@ -468,5 +468,5 @@ shelf_answer = reader(
 )
 shelves = reader(Shelves, gateway_recommendation_service_pb2.RecommendShelvesResponse)
 rotate_webhook_secret_response = reader(
-    WebhookWithSecret, retriever_webhook_service_pb2.RotateWebhookSecretResponse
+    WebhookWithSecret, vision_webhook_service_pb2.RotateWebhookSecretResponse
 )

@@ -29,8 +29,8 @@ from sightline.retriever.v1 import (
     catalog_registry_service_pb2,
     index_service_pb2,
     synonym_service_pb2,
-    watch_pb2,
 )
+from sightline.vision.v1 import watch_pb2
 from sightline_client.convert.writing import field_converter, ids, register, writer
 from sightline_client.errors import invalid
 from sightline_client.values import catalog, filters, products, watches

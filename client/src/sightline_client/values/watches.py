@@ -348,7 +348,7 @@ class Watch:
     snapshot_uri: str = ""
     """Address of the camera's current picture, http or https, up to 2,048 characters. The service
     fetches it again and again and checks it as a sent frame. Its host must be allowed by
-    RETRIEVER_FETCH_HOSTS. Callers who may read watches can read it: name no secret in it. Default:
+    VISION_FETCH_HOSTS. Callers who may read watches can read it: name no secret in it. Default:
     empty; frames are sent."""
     snapshot_seconds: int = 0
     """Seconds from the beginning of one fetch of ``snapshot_uri`` to that of the next, 1 to 3,600.

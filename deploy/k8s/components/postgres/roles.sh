@@ -1,17 +1,21 @@
 #!/bin/sh
 # Creates a role and a database for each service with a record. A role has all rights in its database's schema,
 # and none elsewhere. The administrator, POSTGRES_USER, runs it once on an empty server, as in compose.yaml;
-# the passwords are those of RETRIEVER_DATABASE_URL and RANKER_DATABASE_URL, or else of the files in SECRETS (default
-# /run/secrets).
+# the passwords are those of RETRIEVER_DATABASE_URL, RANKER_DATABASE_URL and VISION_DATABASE_URL, or else of the files in
+# SECRETS (default /run/secrets). The optional vision has a role if it has a password; NAMES=vision adds it later.
 ask() {
   psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres "$@"
 }
-for name in retriever ranker; do
+secrets="${SECRETS:-/run/secrets}"
+names="retriever ranker"
+if [ "${VISION_DATABASE_URL:-}" ] || [ -e "$secrets/vision-database-url" ]; then names="$names vision"; fi
+for name in ${NAMES:-$names}; do
   case "$name" in
     retriever) url="${RETRIEVER_DATABASE_URL:-}" ;;
     ranker) url="${RANKER_DATABASE_URL:-}" ;;
+    vision) url="${VISION_DATABASE_URL:-}" ;;
   esac
-  [ -n "$url" ] || url=$(cat "${SECRETS:-/run/secrets}/$name-database-url") || exit 1
+  [ -n "$url" ] || url=$(cat "$secrets/$name-database-url") || exit 1
   password=$(printf '%s\n' "$url" | sed -E 's|^[^:]+://[^:]+:([^@]+)@.*$|\1|')
   case "$password" in
     *%*) echo "$name: choose a password that needs no %" >&2 && exit 1 ;;

@@ -59,6 +59,8 @@ class PeerName(StrEnum):
     RETRIEVER_WORKER = "retriever-worker"
     RANKER = "ranker"
     RANKER_WORKER = "ranker-worker"
+    VISION = "vision"
+    VISION_WORKER = "vision-worker"
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,10 @@ class _PeerEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     """The ranker's server, which reads the list of catalogs from the retriever."""
     PEER_RANKER_WORKER: _Peer.ValueType  # 6
     """The ranker's worker, and trainings."""
+    PEER_VISION: _Peer.ValueType  # 7
+    """The server of the optional service of cameras."""
+    PEER_VISION_WORKER: _Peer.ValueType  # 8
+    """The worker of the optional service of cameras."""
 
 class Peer(_Peer, metaclass=_PeerEnumTypeWrapper):
     """A process of an installation that may call another one. A peer proves its name by its certificate or its key."""
@@ -115,6 +119,10 @@ PEER_RANKER: Peer.ValueType  # 5
 """The ranker's server, which reads the list of catalogs from the retriever."""
 PEER_RANKER_WORKER: Peer.ValueType  # 6
 """The ranker's worker, and trainings."""
+PEER_VISION: Peer.ValueType  # 7
+"""The server of the optional service of cameras."""
+PEER_VISION_WORKER: Peer.ValueType  # 8
+"""The worker of the optional service of cameras."""
 Global___Peer: typing_extensions.TypeAlias = Peer
 
 @typing.final
@@ -174,7 +182,7 @@ PEERS_FIELD_NUMBER: builtins.int
 access: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, Global___Access]
 """Access rules of a public method of the gateway."""
 peers: google.protobuf.internal.extension_dict._ExtensionFieldDescriptor[google.protobuf.descriptor_pb2.MethodOptions, google.protobuf.internal.containers.RepeatedScalarFieldContainer[Global___Peer.ValueType]]
-"""Peers that may call a method of the embedder, the retriever or the ranker. A method without this option is denied
+"""Peers that may call a method of a service behind the gateway. A method without this option is denied
 to every peer, but for public methods: the gateway may call those of their owner, other peers those that name them.
 It has no effect on the gateway, whose callers have roles.
 """

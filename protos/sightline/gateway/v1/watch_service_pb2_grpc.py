@@ -4,8 +4,8 @@ import grpc
 import warnings
 
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
-from sightline.retriever.v1 import watch_pb2 as sightline_dot_retriever_dot_v1_dot_watch__pb2
-from sightline.retriever.v1 import watch_service_pb2 as sightline_dot_retriever_dot_v1_dot_watch__service__pb2
+from sightline.vision.v1 import watch_pb2 as sightline_dot_vision_dot_v1_dot_watch__pb2
+from sightline.vision.v1 import watch_service_pb2 as sightline_dot_vision_dot_v1_dot_watch__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -39,47 +39,47 @@ class WatchServiceStub(object):
         """
         self.CreateWatch = channel.unary_unary(
                 '/sightline.gateway.v1.WatchService/CreateWatch',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.CreateWatchRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__pb2.Watch.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.CreateWatchRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_watch__pb2.Watch.FromString,
                 _registered_method=True)
         self.UpdateWatch = channel.unary_unary(
                 '/sightline.gateway.v1.WatchService/UpdateWatch',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.UpdateWatchRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__pb2.Watch.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.UpdateWatchRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_watch__pb2.Watch.FromString,
                 _registered_method=True)
         self.GetWatch = channel.unary_unary(
                 '/sightline.gateway.v1.WatchService/GetWatch',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.GetWatchRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__pb2.Watch.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.GetWatchRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_watch__pb2.Watch.FromString,
                 _registered_method=True)
         self.ListWatches = channel.unary_unary(
                 '/sightline.gateway.v1.WatchService/ListWatches',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListWatchesRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListWatchesResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListWatchesRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListWatchesResponse.FromString,
                 _registered_method=True)
         self.DeleteWatch = channel.unary_unary(
                 '/sightline.gateway.v1.WatchService/DeleteWatch',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.DeleteWatchRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.DeleteWatchResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.DeleteWatchRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.DeleteWatchResponse.FromString,
                 _registered_method=True)
         self.SendFrames = channel.unary_unary(
                 '/sightline.gateway.v1.WatchService/SendFrames',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.SendFramesRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.SendFramesResponse.FromString,
                 _registered_method=True)
         self.ListAlerts = channel.unary_unary(
                 '/sightline.gateway.v1.WatchService/ListAlerts',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListAlertsRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListAlertsResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListAlertsRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListAlertsResponse.FromString,
                 _registered_method=True)
         self.WatchAlerts = channel.unary_stream(
                 '/sightline.gateway.v1.WatchService/WatchAlerts',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.WatchAlertsRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.WatchAlertsResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.WatchAlertsRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.WatchAlertsResponse.FromString,
                 _registered_method=True)
         self.GetAlertPhoto = channel.unary_unary(
                 '/sightline.gateway.v1.WatchService/GetAlertPhoto',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.GetAlertPhotoRequest.SerializeToString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.GetAlertPhotoRequest.SerializeToString,
                 response_deserializer=sightline_dot_common_dot_v1_dot_product__pb2.ProductImage.FromString,
                 _registered_method=True)
 
@@ -161,47 +161,47 @@ def add_WatchServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'CreateWatch': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateWatch,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.CreateWatchRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_watch__pb2.Watch.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.CreateWatchRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_watch__pb2.Watch.SerializeToString,
             ),
             'UpdateWatch': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateWatch,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.UpdateWatchRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_watch__pb2.Watch.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.UpdateWatchRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_watch__pb2.Watch.SerializeToString,
             ),
             'GetWatch': grpc.unary_unary_rpc_method_handler(
                     servicer.GetWatch,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.GetWatchRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_watch__pb2.Watch.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.GetWatchRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_watch__pb2.Watch.SerializeToString,
             ),
             'ListWatches': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWatches,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListWatchesRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListWatchesResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListWatchesRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListWatchesResponse.SerializeToString,
             ),
             'DeleteWatch': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteWatch,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.DeleteWatchRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.DeleteWatchResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.DeleteWatchRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.DeleteWatchResponse.SerializeToString,
             ),
             'SendFrames': grpc.unary_unary_rpc_method_handler(
                     servicer.SendFrames,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.SendFramesRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.SendFramesResponse.SerializeToString,
             ),
             'ListAlerts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAlerts,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListAlertsRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListAlertsResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListAlertsRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListAlertsResponse.SerializeToString,
             ),
             'WatchAlerts': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchAlerts,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.WatchAlertsRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.WatchAlertsResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.WatchAlertsRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.WatchAlertsResponse.SerializeToString,
             ),
             'GetAlertPhoto': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAlertPhoto,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_watch__service__pb2.GetAlertPhotoRequest.FromString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_watch__service__pb2.GetAlertPhotoRequest.FromString,
                     response_serializer=sightline_dot_common_dot_v1_dot_product__pb2.ProductImage.SerializeToString,
             ),
     }
@@ -231,8 +231,8 @@ class WatchService(object):
             request,
             target,
             '/sightline.gateway.v1.WatchService/CreateWatch',
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.CreateWatchRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_watch__pb2.Watch.FromString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.CreateWatchRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_watch__pb2.Watch.FromString,
             options,
             channel_credentials,
             insecure,
@@ -258,8 +258,8 @@ class WatchService(object):
             request,
             target,
             '/sightline.gateway.v1.WatchService/UpdateWatch',
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.UpdateWatchRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_watch__pb2.Watch.FromString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.UpdateWatchRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_watch__pb2.Watch.FromString,
             options,
             channel_credentials,
             insecure,
@@ -285,8 +285,8 @@ class WatchService(object):
             request,
             target,
             '/sightline.gateway.v1.WatchService/GetWatch',
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.GetWatchRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_watch__pb2.Watch.FromString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.GetWatchRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_watch__pb2.Watch.FromString,
             options,
             channel_credentials,
             insecure,
@@ -312,8 +312,8 @@ class WatchService(object):
             request,
             target,
             '/sightline.gateway.v1.WatchService/ListWatches',
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListWatchesRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListWatchesResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListWatchesRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListWatchesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -339,8 +339,8 @@ class WatchService(object):
             request,
             target,
             '/sightline.gateway.v1.WatchService/DeleteWatch',
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.DeleteWatchRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.DeleteWatchResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.DeleteWatchRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.DeleteWatchResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -366,8 +366,8 @@ class WatchService(object):
             request,
             target,
             '/sightline.gateway.v1.WatchService/SendFrames',
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.SendFramesResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.SendFramesRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.SendFramesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -393,8 +393,8 @@ class WatchService(object):
             request,
             target,
             '/sightline.gateway.v1.WatchService/ListAlerts',
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListAlertsRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.ListAlertsResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListAlertsRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.ListAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -420,8 +420,8 @@ class WatchService(object):
             request,
             target,
             '/sightline.gateway.v1.WatchService/WatchAlerts',
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.WatchAlertsRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.WatchAlertsResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.WatchAlertsRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.WatchAlertsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -447,7 +447,7 @@ class WatchService(object):
             request,
             target,
             '/sightline.gateway.v1.WatchService/GetAlertPhoto',
-            sightline_dot_retriever_dot_v1_dot_watch__service__pb2.GetAlertPhotoRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_watch__service__pb2.GetAlertPhotoRequest.SerializeToString,
             sightline_dot_common_dot_v1_dot_product__pb2.ProductImage.FromString,
             options,
             channel_credentials,

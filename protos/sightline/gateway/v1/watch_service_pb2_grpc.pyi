@@ -8,8 +8,8 @@ import collections.abc
 import grpc
 import grpc.aio
 import sightline.common.v1.product_pb2
-import sightline.retriever.v1.watch_pb2
-import sightline.retriever.v1.watch_service_pb2
+import sightline.vision.v1.watch_pb2
+import sightline.vision.v1.watch_service_pb2
 import sys
 import typing
 
@@ -30,143 +30,143 @@ GRPC_VERSION: str
 _WatchServiceCreateWatchType = typing_extensions.TypeVar(
     '_WatchServiceCreateWatchType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.CreateWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.CreateWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.CreateWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.CreateWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.CreateWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.CreateWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
 )
 
 _WatchServiceUpdateWatchType = typing_extensions.TypeVar(
     '_WatchServiceUpdateWatchType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.UpdateWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.UpdateWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.UpdateWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.UpdateWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.UpdateWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.UpdateWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
 )
 
 _WatchServiceGetWatchType = typing_extensions.TypeVar(
     '_WatchServiceGetWatchType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.GetWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.GetWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.GetWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.GetWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.GetWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.GetWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
 )
 
 _WatchServiceListWatchesType = typing_extensions.TypeVar(
     '_WatchServiceListWatchesType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.ListWatchesRequest,
-        sightline.retriever.v1.watch_service_pb2.ListWatchesResponse,
+        sightline.vision.v1.watch_service_pb2.ListWatchesRequest,
+        sightline.vision.v1.watch_service_pb2.ListWatchesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.ListWatchesRequest,
-        sightline.retriever.v1.watch_service_pb2.ListWatchesResponse,
+        sightline.vision.v1.watch_service_pb2.ListWatchesRequest,
+        sightline.vision.v1.watch_service_pb2.ListWatchesResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.ListWatchesRequest,
-        sightline.retriever.v1.watch_service_pb2.ListWatchesResponse,
+        sightline.vision.v1.watch_service_pb2.ListWatchesRequest,
+        sightline.vision.v1.watch_service_pb2.ListWatchesResponse,
     ],
 )
 
 _WatchServiceDeleteWatchType = typing_extensions.TypeVar(
     '_WatchServiceDeleteWatchType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.DeleteWatchRequest,
-        sightline.retriever.v1.watch_service_pb2.DeleteWatchResponse,
+        sightline.vision.v1.watch_service_pb2.DeleteWatchRequest,
+        sightline.vision.v1.watch_service_pb2.DeleteWatchResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.DeleteWatchRequest,
-        sightline.retriever.v1.watch_service_pb2.DeleteWatchResponse,
+        sightline.vision.v1.watch_service_pb2.DeleteWatchRequest,
+        sightline.vision.v1.watch_service_pb2.DeleteWatchResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.DeleteWatchRequest,
-        sightline.retriever.v1.watch_service_pb2.DeleteWatchResponse,
+        sightline.vision.v1.watch_service_pb2.DeleteWatchRequest,
+        sightline.vision.v1.watch_service_pb2.DeleteWatchResponse,
     ],
 )
 
 _WatchServiceSendFramesType = typing_extensions.TypeVar(
     '_WatchServiceSendFramesType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
-        sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
+        sightline.vision.v1.watch_service_pb2.SendFramesRequest,
+        sightline.vision.v1.watch_service_pb2.SendFramesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
-        sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
+        sightline.vision.v1.watch_service_pb2.SendFramesRequest,
+        sightline.vision.v1.watch_service_pb2.SendFramesResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
-        sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
+        sightline.vision.v1.watch_service_pb2.SendFramesRequest,
+        sightline.vision.v1.watch_service_pb2.SendFramesResponse,
     ],
 )
 
 _WatchServiceListAlertsType = typing_extensions.TypeVar(
     '_WatchServiceListAlertsType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.ListAlertsRequest,
-        sightline.retriever.v1.watch_service_pb2.ListAlertsResponse,
+        sightline.vision.v1.watch_service_pb2.ListAlertsRequest,
+        sightline.vision.v1.watch_service_pb2.ListAlertsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.ListAlertsRequest,
-        sightline.retriever.v1.watch_service_pb2.ListAlertsResponse,
+        sightline.vision.v1.watch_service_pb2.ListAlertsRequest,
+        sightline.vision.v1.watch_service_pb2.ListAlertsResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.ListAlertsRequest,
-        sightline.retriever.v1.watch_service_pb2.ListAlertsResponse,
+        sightline.vision.v1.watch_service_pb2.ListAlertsRequest,
+        sightline.vision.v1.watch_service_pb2.ListAlertsResponse,
     ],
 )
 
 _WatchServiceWatchAlertsType = typing_extensions.TypeVar(
     '_WatchServiceWatchAlertsType',
     grpc.UnaryStreamMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.WatchAlertsRequest,
-        sightline.retriever.v1.watch_service_pb2.WatchAlertsResponse,
+        sightline.vision.v1.watch_service_pb2.WatchAlertsRequest,
+        sightline.vision.v1.watch_service_pb2.WatchAlertsResponse,
     ],
     grpc.aio.UnaryStreamMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.WatchAlertsRequest,
-        sightline.retriever.v1.watch_service_pb2.WatchAlertsResponse,
+        sightline.vision.v1.watch_service_pb2.WatchAlertsRequest,
+        sightline.vision.v1.watch_service_pb2.WatchAlertsResponse,
     ],
     default=grpc.UnaryStreamMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.WatchAlertsRequest,
-        sightline.retriever.v1.watch_service_pb2.WatchAlertsResponse,
+        sightline.vision.v1.watch_service_pb2.WatchAlertsRequest,
+        sightline.vision.v1.watch_service_pb2.WatchAlertsResponse,
     ],
 )
 
 _WatchServiceGetAlertPhotoType = typing_extensions.TypeVar(
     '_WatchServiceGetAlertPhotoType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.GetAlertPhotoRequest,
+        sightline.vision.v1.watch_service_pb2.GetAlertPhotoRequest,
         sightline.common.v1.product_pb2.ProductImage,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.GetAlertPhotoRequest,
+        sightline.vision.v1.watch_service_pb2.GetAlertPhotoRequest,
         sightline.common.v1.product_pb2.ProductImage,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.GetAlertPhotoRequest,
+        sightline.vision.v1.watch_service_pb2.GetAlertPhotoRequest,
         sightline.common.v1.product_pb2.ProductImage,
     ],
 )
@@ -177,39 +177,39 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
     @typing.overload
     def __init__(self: WatchServiceStub[
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.CreateWatchRequest,
-            sightline.retriever.v1.watch_pb2.Watch,
+            sightline.vision.v1.watch_service_pb2.CreateWatchRequest,
+            sightline.vision.v1.watch_pb2.Watch,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.UpdateWatchRequest,
-            sightline.retriever.v1.watch_pb2.Watch,
+            sightline.vision.v1.watch_service_pb2.UpdateWatchRequest,
+            sightline.vision.v1.watch_pb2.Watch,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.GetWatchRequest,
-            sightline.retriever.v1.watch_pb2.Watch,
+            sightline.vision.v1.watch_service_pb2.GetWatchRequest,
+            sightline.vision.v1.watch_pb2.Watch,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.ListWatchesRequest,
-            sightline.retriever.v1.watch_service_pb2.ListWatchesResponse,
+            sightline.vision.v1.watch_service_pb2.ListWatchesRequest,
+            sightline.vision.v1.watch_service_pb2.ListWatchesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.DeleteWatchRequest,
-            sightline.retriever.v1.watch_service_pb2.DeleteWatchResponse,
+            sightline.vision.v1.watch_service_pb2.DeleteWatchRequest,
+            sightline.vision.v1.watch_service_pb2.DeleteWatchResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
-            sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
+            sightline.vision.v1.watch_service_pb2.SendFramesRequest,
+            sightline.vision.v1.watch_service_pb2.SendFramesResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.ListAlertsRequest,
-            sightline.retriever.v1.watch_service_pb2.ListAlertsResponse,
+            sightline.vision.v1.watch_service_pb2.ListAlertsRequest,
+            sightline.vision.v1.watch_service_pb2.ListAlertsResponse,
         ],
         grpc.UnaryStreamMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.WatchAlertsRequest,
-            sightline.retriever.v1.watch_service_pb2.WatchAlertsResponse,
+            sightline.vision.v1.watch_service_pb2.WatchAlertsRequest,
+            sightline.vision.v1.watch_service_pb2.WatchAlertsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.GetAlertPhotoRequest,
+            sightline.vision.v1.watch_service_pb2.GetAlertPhotoRequest,
             sightline.common.v1.product_pb2.ProductImage,
         ],
     ], channel: grpc.Channel) -> None: ...
@@ -217,39 +217,39 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
     @typing.overload
     def __init__(self: WatchServiceStub[
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.CreateWatchRequest,
-            sightline.retriever.v1.watch_pb2.Watch,
+            sightline.vision.v1.watch_service_pb2.CreateWatchRequest,
+            sightline.vision.v1.watch_pb2.Watch,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.UpdateWatchRequest,
-            sightline.retriever.v1.watch_pb2.Watch,
+            sightline.vision.v1.watch_service_pb2.UpdateWatchRequest,
+            sightline.vision.v1.watch_pb2.Watch,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.GetWatchRequest,
-            sightline.retriever.v1.watch_pb2.Watch,
+            sightline.vision.v1.watch_service_pb2.GetWatchRequest,
+            sightline.vision.v1.watch_pb2.Watch,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.ListWatchesRequest,
-            sightline.retriever.v1.watch_service_pb2.ListWatchesResponse,
+            sightline.vision.v1.watch_service_pb2.ListWatchesRequest,
+            sightline.vision.v1.watch_service_pb2.ListWatchesResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.DeleteWatchRequest,
-            sightline.retriever.v1.watch_service_pb2.DeleteWatchResponse,
+            sightline.vision.v1.watch_service_pb2.DeleteWatchRequest,
+            sightline.vision.v1.watch_service_pb2.DeleteWatchResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
-            sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
+            sightline.vision.v1.watch_service_pb2.SendFramesRequest,
+            sightline.vision.v1.watch_service_pb2.SendFramesResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.ListAlertsRequest,
-            sightline.retriever.v1.watch_service_pb2.ListAlertsResponse,
+            sightline.vision.v1.watch_service_pb2.ListAlertsRequest,
+            sightline.vision.v1.watch_service_pb2.ListAlertsResponse,
         ],
         grpc.aio.UnaryStreamMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.WatchAlertsRequest,
-            sightline.retriever.v1.watch_service_pb2.WatchAlertsResponse,
+            sightline.vision.v1.watch_service_pb2.WatchAlertsRequest,
+            sightline.vision.v1.watch_service_pb2.WatchAlertsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.watch_service_pb2.GetAlertPhotoRequest,
+            sightline.vision.v1.watch_service_pb2.GetAlertPhotoRequest,
             sightline.common.v1.product_pb2.ProductImage,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
@@ -291,39 +291,39 @@ class WatchServiceStub(typing.Generic[_WatchServiceCreateWatchType, _WatchServic
 
 WatchServiceAsyncStub: typing_extensions.TypeAlias = WatchServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.CreateWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.CreateWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.UpdateWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.UpdateWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.GetWatchRequest,
-        sightline.retriever.v1.watch_pb2.Watch,
+        sightline.vision.v1.watch_service_pb2.GetWatchRequest,
+        sightline.vision.v1.watch_pb2.Watch,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.ListWatchesRequest,
-        sightline.retriever.v1.watch_service_pb2.ListWatchesResponse,
+        sightline.vision.v1.watch_service_pb2.ListWatchesRequest,
+        sightline.vision.v1.watch_service_pb2.ListWatchesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.DeleteWatchRequest,
-        sightline.retriever.v1.watch_service_pb2.DeleteWatchResponse,
+        sightline.vision.v1.watch_service_pb2.DeleteWatchRequest,
+        sightline.vision.v1.watch_service_pb2.DeleteWatchResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
-        sightline.retriever.v1.watch_service_pb2.SendFramesResponse,
+        sightline.vision.v1.watch_service_pb2.SendFramesRequest,
+        sightline.vision.v1.watch_service_pb2.SendFramesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.ListAlertsRequest,
-        sightline.retriever.v1.watch_service_pb2.ListAlertsResponse,
+        sightline.vision.v1.watch_service_pb2.ListAlertsRequest,
+        sightline.vision.v1.watch_service_pb2.ListAlertsResponse,
     ],
     grpc.aio.UnaryStreamMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.WatchAlertsRequest,
-        sightline.retriever.v1.watch_service_pb2.WatchAlertsResponse,
+        sightline.vision.v1.watch_service_pb2.WatchAlertsRequest,
+        sightline.vision.v1.watch_service_pb2.WatchAlertsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.watch_service_pb2.GetAlertPhotoRequest,
+        sightline.vision.v1.watch_service_pb2.GetAlertPhotoRequest,
         sightline.common.v1.product_pb2.ProductImage,
     ],
 ]
@@ -334,9 +334,9 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def CreateWatch(
         self,
-        request: sightline.retriever.v1.watch_service_pb2.CreateWatchRequest,
+        request: sightline.vision.v1.watch_service_pb2.CreateWatchRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.watch_pb2.Watch, collections.abc.Awaitable[sightline.retriever.v1.watch_pb2.Watch]]:
+    ) -> typing.Union[sightline.vision.v1.watch_pb2.Watch, collections.abc.Awaitable[sightline.vision.v1.watch_pb2.Watch]]:
         """Creates a watch: rules that are checked on the frames of one camera. Returns the stored one if it is the same.
         WATCH_INVALID (names each field), WATCH_EXISTS, WATCHES_FULL, PRODUCT_NOT_FOUND, IMAGE_UNDECODABLE,
         IMAGE_TOO_LARGE, URI_FORBIDDEN.
@@ -345,9 +345,9 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def UpdateWatch(
         self,
-        request: sightline.retriever.v1.watch_service_pb2.UpdateWatchRequest,
+        request: sightline.vision.v1.watch_service_pb2.UpdateWatchRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.watch_pb2.Watch, collections.abc.Awaitable[sightline.retriever.v1.watch_pb2.Watch]]:
+    ) -> typing.Union[sightline.vision.v1.watch_pb2.Watch, collections.abc.Awaitable[sightline.vision.v1.watch_pb2.Watch]]:
         """Replaces a watch. Rules whose condition did not change keep their state; alerts of the others end. WATCH_NOT_FOUND,
         ETAG_MISMATCH, and the errors of CreateWatch.
         """
@@ -355,33 +355,33 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def GetWatch(
         self,
-        request: sightline.retriever.v1.watch_service_pb2.GetWatchRequest,
+        request: sightline.vision.v1.watch_service_pb2.GetWatchRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.watch_pb2.Watch, collections.abc.Awaitable[sightline.retriever.v1.watch_pb2.Watch]]:
+    ) -> typing.Union[sightline.vision.v1.watch_pb2.Watch, collections.abc.Awaitable[sightline.vision.v1.watch_pb2.Watch]]:
         """Returns a watch. WATCH_NOT_FOUND."""
 
     @abc.abstractmethod
     def ListWatches(
         self,
-        request: sightline.retriever.v1.watch_service_pb2.ListWatchesRequest,
+        request: sightline.vision.v1.watch_service_pb2.ListWatchesRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.watch_service_pb2.ListWatchesResponse, collections.abc.Awaitable[sightline.retriever.v1.watch_service_pb2.ListWatchesResponse]]:
+    ) -> typing.Union[sightline.vision.v1.watch_service_pb2.ListWatchesResponse, collections.abc.Awaitable[sightline.vision.v1.watch_service_pb2.ListWatchesResponse]]:
         """Lists the watches of a catalog, at most 100, by id."""
 
     @abc.abstractmethod
     def DeleteWatch(
         self,
-        request: sightline.retriever.v1.watch_service_pb2.DeleteWatchRequest,
+        request: sightline.vision.v1.watch_service_pb2.DeleteWatchRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.watch_service_pb2.DeleteWatchResponse, collections.abc.Awaitable[sightline.retriever.v1.watch_service_pb2.DeleteWatchResponse]]:
+    ) -> typing.Union[sightline.vision.v1.watch_service_pb2.DeleteWatchResponse, collections.abc.Awaitable[sightline.vision.v1.watch_service_pb2.DeleteWatchResponse]]:
         """Deletes a watch with its alerts and photos. A watch that does not exist counts as deleted."""
 
     @abc.abstractmethod
     def SendFrames(
         self,
-        request: sightline.retriever.v1.watch_service_pb2.SendFramesRequest,
+        request: sightline.vision.v1.watch_service_pb2.SendFramesRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.watch_service_pb2.SendFramesResponse, collections.abc.Awaitable[sightline.retriever.v1.watch_service_pb2.SendFramesResponse]]:
+    ) -> typing.Union[sightline.vision.v1.watch_service_pb2.SendFramesResponse, collections.abc.Awaitable[sightline.vision.v1.watch_service_pb2.SendFramesResponse]]:
         """Checks the rules of a watch on frames, one after the other. State and alerts are durable before the response. Each
         frame has its own result. WATCH_NOT_FOUND, EMBEDDER_UNAVAILABLE, PHOTO_STORE_UNAVAILABLE. After an error none of
         them was checked: repeat the call. Frames that were checked are ignored if they are sent again.
@@ -390,23 +390,23 @@ class WatchServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def ListAlerts(
         self,
-        request: sightline.retriever.v1.watch_service_pb2.ListAlertsRequest,
+        request: sightline.vision.v1.watch_service_pb2.ListAlertsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.watch_service_pb2.ListAlertsResponse, collections.abc.Awaitable[sightline.retriever.v1.watch_service_pb2.ListAlertsResponse]]:
+    ) -> typing.Union[sightline.vision.v1.watch_service_pb2.ListAlertsResponse, collections.abc.Awaitable[sightline.vision.v1.watch_service_pb2.ListAlertsResponse]]:
         """Lists alerts, newest first. PAGE_TOKEN_INVALID."""
 
     @abc.abstractmethod
     def WatchAlerts(
         self,
-        request: sightline.retriever.v1.watch_service_pb2.WatchAlertsRequest,
+        request: sightline.vision.v1.watch_service_pb2.WatchAlertsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[collections.abc.Iterator[sightline.retriever.v1.watch_service_pb2.WatchAlertsResponse], collections.abc.AsyncIterator[sightline.retriever.v1.watch_service_pb2.WatchAlertsResponse]]:
+    ) -> typing.Union[collections.abc.Iterator[sightline.vision.v1.watch_service_pb2.WatchAlertsResponse], collections.abc.AsyncIterator[sightline.vision.v1.watch_service_pb2.WatchAlertsResponse]]:
         """Streams alerts as they are stored, each once and in the order of `sequence`. RESUME_TOKEN_INVALID."""
 
     @abc.abstractmethod
     def GetAlertPhoto(
         self,
-        request: sightline.retriever.v1.watch_service_pb2.GetAlertPhotoRequest,
+        request: sightline.vision.v1.watch_service_pb2.GetAlertPhotoRequest,
         context: _ServicerContext,
     ) -> typing.Union[sightline.common.v1.product_pb2.ProductImage, collections.abc.Awaitable[sightline.common.v1.product_pb2.ProductImage]]:
         """Returns the photo of an alert, a JPEG. IMAGE_NOT_FOUND."""

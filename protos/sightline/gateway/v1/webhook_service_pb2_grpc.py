@@ -3,7 +3,7 @@
 import grpc
 import warnings
 
-from sightline.retriever.v1 import webhook_service_pb2 as sightline_dot_retriever_dot_v1_dot_webhook__service__pb2
+from sightline.vision.v1 import webhook_service_pb2 as sightline_dot_vision_dot_v1_dot_webhook__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
@@ -46,43 +46,43 @@ class WebhookServiceStub(object):
         """
         self.CreateWebhook = channel.unary_unary(
                 '/sightline.gateway.v1.WebhookService/CreateWebhook',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.FromString,
                 _registered_method=True)
         self.UpdateWebhook = channel.unary_unary(
                 '/sightline.gateway.v1.WebhookService/UpdateWebhook',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.Webhook.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.Webhook.FromString,
                 _registered_method=True)
         self.SendTestDelivery = channel.unary_unary(
                 '/sightline.gateway.v1.WebhookService/SendTestDelivery',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.FromString,
                 _registered_method=True)
         self.ListWebhooks = channel.unary_unary(
                 '/sightline.gateway.v1.WebhookService/ListWebhooks',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListWebhooksRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListWebhooksResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListWebhooksRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListWebhooksResponse.FromString,
                 _registered_method=True)
         self.RotateWebhookSecret = channel.unary_unary(
                 '/sightline.gateway.v1.WebhookService/RotateWebhookSecret',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretResponse.FromString,
                 _registered_method=True)
         self.DeleteWebhook = channel.unary_unary(
                 '/sightline.gateway.v1.WebhookService/DeleteWebhook',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.DeleteWebhookRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.DeleteWebhookResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.DeleteWebhookRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.DeleteWebhookResponse.FromString,
                 _registered_method=True)
         self.ListDeadLetters = channel.unary_unary(
                 '/sightline.gateway.v1.WebhookService/ListDeadLetters',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListDeadLettersRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListDeadLettersResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListDeadLettersRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListDeadLettersResponse.FromString,
                 _registered_method=True)
         self.ReplayDeliveries = channel.unary_unary(
                 '/sightline.gateway.v1.WebhookService/ReplayDeliveries',
-                request_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesRequest.SerializeToString,
-                response_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesResponse.FromString,
+                request_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesRequest.SerializeToString,
+                response_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesResponse.FromString,
                 _registered_method=True)
 
 
@@ -168,43 +168,43 @@ def add_WebhookServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'CreateWebhook': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateWebhook,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.SerializeToString,
             ),
             'UpdateWebhook': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateWebhook,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.Webhook.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.Webhook.SerializeToString,
             ),
             'SendTestDelivery': grpc.unary_unary_rpc_method_handler(
                     servicer.SendTestDelivery,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.SerializeToString,
             ),
             'ListWebhooks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWebhooks,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListWebhooksRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListWebhooksResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListWebhooksRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListWebhooksResponse.SerializeToString,
             ),
             'RotateWebhookSecret': grpc.unary_unary_rpc_method_handler(
                     servicer.RotateWebhookSecret,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretResponse.SerializeToString,
             ),
             'DeleteWebhook': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteWebhook,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.DeleteWebhookRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.DeleteWebhookResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.DeleteWebhookRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.DeleteWebhookResponse.SerializeToString,
             ),
             'ListDeadLetters': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDeadLetters,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListDeadLettersRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListDeadLettersResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListDeadLettersRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListDeadLettersResponse.SerializeToString,
             ),
             'ReplayDeliveries': grpc.unary_unary_rpc_method_handler(
                     servicer.ReplayDeliveries,
-                    request_deserializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesRequest.FromString,
-                    response_serializer=sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesResponse.SerializeToString,
+                    request_deserializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesRequest.FromString,
+                    response_serializer=sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -242,8 +242,8 @@ class WebhookService(object):
             request,
             target,
             '/sightline.gateway.v1.WebhookService/CreateWebhook',
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.CreateWebhookRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.CreateWebhookResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -269,8 +269,8 @@ class WebhookService(object):
             request,
             target,
             '/sightline.gateway.v1.WebhookService/UpdateWebhook',
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.Webhook.FromString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.UpdateWebhookRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.Webhook.FromString,
             options,
             channel_credentials,
             insecure,
@@ -296,8 +296,8 @@ class WebhookService(object):
             request,
             target,
             '/sightline.gateway.v1.WebhookService/SendTestDelivery',
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.SendTestDeliveryRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.SendTestDeliveryResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -323,8 +323,8 @@ class WebhookService(object):
             request,
             target,
             '/sightline.gateway.v1.WebhookService/ListWebhooks',
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListWebhooksRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListWebhooksResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListWebhooksRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListWebhooksResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -350,8 +350,8 @@ class WebhookService(object):
             request,
             target,
             '/sightline.gateway.v1.WebhookService/RotateWebhookSecret',
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.RotateWebhookSecretResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -377,8 +377,8 @@ class WebhookService(object):
             request,
             target,
             '/sightline.gateway.v1.WebhookService/DeleteWebhook',
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.DeleteWebhookRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.DeleteWebhookResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.DeleteWebhookRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.DeleteWebhookResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -404,8 +404,8 @@ class WebhookService(object):
             request,
             target,
             '/sightline.gateway.v1.WebhookService/ListDeadLetters',
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListDeadLettersRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ListDeadLettersResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListDeadLettersRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ListDeadLettersResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -431,8 +431,8 @@ class WebhookService(object):
             request,
             target,
             '/sightline.gateway.v1.WebhookService/ReplayDeliveries',
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesRequest.SerializeToString,
-            sightline_dot_retriever_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesResponse.FromString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesRequest.SerializeToString,
+            sightline_dot_vision_dot_v1_dot_webhook__service__pb2.ReplayDeliveriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

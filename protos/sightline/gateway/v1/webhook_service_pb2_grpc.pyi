@@ -7,7 +7,7 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
-import sightline.retriever.v1.webhook_service_pb2
+import sightline.vision.v1.webhook_service_pb2
 import sys
 import typing
 
@@ -28,128 +28,128 @@ GRPC_VERSION: str
 _WebhookServiceCreateWebhookType = typing_extensions.TypeVar(
     '_WebhookServiceCreateWebhookType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
+        sightline.vision.v1.webhook_service_pb2.CreateWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.CreateWebhookResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
+        sightline.vision.v1.webhook_service_pb2.CreateWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.CreateWebhookResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
+        sightline.vision.v1.webhook_service_pb2.CreateWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.CreateWebhookResponse,
     ],
 )
 
 _WebhookServiceUpdateWebhookType = typing_extensions.TypeVar(
     '_WebhookServiceUpdateWebhookType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.Webhook,
+        sightline.vision.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.Webhook,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.Webhook,
+        sightline.vision.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.Webhook,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.Webhook,
+        sightline.vision.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.Webhook,
     ],
 )
 
 _WebhookServiceSendTestDeliveryType = typing_extensions.TypeVar(
     '_WebhookServiceSendTestDeliveryType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
-        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+        sightline.vision.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.vision.v1.webhook_service_pb2.SendTestDeliveryResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
-        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+        sightline.vision.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.vision.v1.webhook_service_pb2.SendTestDeliveryResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
-        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+        sightline.vision.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.vision.v1.webhook_service_pb2.SendTestDeliveryResponse,
     ],
 )
 
 _WebhookServiceListWebhooksType = typing_extensions.TypeVar(
     '_WebhookServiceListWebhooksType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
-        sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse,
+        sightline.vision.v1.webhook_service_pb2.ListWebhooksRequest,
+        sightline.vision.v1.webhook_service_pb2.ListWebhooksResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
-        sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse,
+        sightline.vision.v1.webhook_service_pb2.ListWebhooksRequest,
+        sightline.vision.v1.webhook_service_pb2.ListWebhooksResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
-        sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse,
+        sightline.vision.v1.webhook_service_pb2.ListWebhooksRequest,
+        sightline.vision.v1.webhook_service_pb2.ListWebhooksResponse,
     ],
 )
 
 _WebhookServiceRotateWebhookSecretType = typing_extensions.TypeVar(
     '_WebhookServiceRotateWebhookSecretType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretRequest,
-        sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretResponse,
+        sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretRequest,
+        sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretRequest,
-        sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretResponse,
+        sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretRequest,
+        sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretRequest,
-        sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretResponse,
+        sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretRequest,
+        sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretResponse,
     ],
 )
 
 _WebhookServiceDeleteWebhookType = typing_extensions.TypeVar(
     '_WebhookServiceDeleteWebhookType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.DeleteWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.DeleteWebhookResponse,
+        sightline.vision.v1.webhook_service_pb2.DeleteWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.DeleteWebhookResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.DeleteWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.DeleteWebhookResponse,
+        sightline.vision.v1.webhook_service_pb2.DeleteWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.DeleteWebhookResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.DeleteWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.DeleteWebhookResponse,
+        sightline.vision.v1.webhook_service_pb2.DeleteWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.DeleteWebhookResponse,
     ],
 )
 
 _WebhookServiceListDeadLettersType = typing_extensions.TypeVar(
     '_WebhookServiceListDeadLettersType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ListDeadLettersRequest,
-        sightline.retriever.v1.webhook_service_pb2.ListDeadLettersResponse,
+        sightline.vision.v1.webhook_service_pb2.ListDeadLettersRequest,
+        sightline.vision.v1.webhook_service_pb2.ListDeadLettersResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ListDeadLettersRequest,
-        sightline.retriever.v1.webhook_service_pb2.ListDeadLettersResponse,
+        sightline.vision.v1.webhook_service_pb2.ListDeadLettersRequest,
+        sightline.vision.v1.webhook_service_pb2.ListDeadLettersResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ListDeadLettersRequest,
-        sightline.retriever.v1.webhook_service_pb2.ListDeadLettersResponse,
+        sightline.vision.v1.webhook_service_pb2.ListDeadLettersRequest,
+        sightline.vision.v1.webhook_service_pb2.ListDeadLettersResponse,
     ],
 )
 
 _WebhookServiceReplayDeliveriesType = typing_extensions.TypeVar(
     '_WebhookServiceReplayDeliveriesType',
     grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesRequest,
-        sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesResponse,
+        sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesRequest,
+        sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesRequest,
-        sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesResponse,
+        sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesRequest,
+        sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesResponse,
     ],
     default=grpc.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesRequest,
-        sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesResponse,
+        sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesRequest,
+        sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesResponse,
     ],
 )
 
@@ -169,72 +169,72 @@ class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _Webho
     @typing.overload
     def __init__(self: WebhookServiceStub[
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
-            sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
+            sightline.vision.v1.webhook_service_pb2.CreateWebhookRequest,
+            sightline.vision.v1.webhook_service_pb2.CreateWebhookResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
-            sightline.retriever.v1.webhook_service_pb2.Webhook,
+            sightline.vision.v1.webhook_service_pb2.UpdateWebhookRequest,
+            sightline.vision.v1.webhook_service_pb2.Webhook,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
-            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+            sightline.vision.v1.webhook_service_pb2.SendTestDeliveryRequest,
+            sightline.vision.v1.webhook_service_pb2.SendTestDeliveryResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
-            sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse,
+            sightline.vision.v1.webhook_service_pb2.ListWebhooksRequest,
+            sightline.vision.v1.webhook_service_pb2.ListWebhooksResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretRequest,
-            sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretResponse,
+            sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretRequest,
+            sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.DeleteWebhookRequest,
-            sightline.retriever.v1.webhook_service_pb2.DeleteWebhookResponse,
+            sightline.vision.v1.webhook_service_pb2.DeleteWebhookRequest,
+            sightline.vision.v1.webhook_service_pb2.DeleteWebhookResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.ListDeadLettersRequest,
-            sightline.retriever.v1.webhook_service_pb2.ListDeadLettersResponse,
+            sightline.vision.v1.webhook_service_pb2.ListDeadLettersRequest,
+            sightline.vision.v1.webhook_service_pb2.ListDeadLettersResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesRequest,
-            sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesResponse,
+            sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesRequest,
+            sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesResponse,
         ],
     ], channel: grpc.Channel) -> None: ...
 
     @typing.overload
     def __init__(self: WebhookServiceStub[
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
-            sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
+            sightline.vision.v1.webhook_service_pb2.CreateWebhookRequest,
+            sightline.vision.v1.webhook_service_pb2.CreateWebhookResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
-            sightline.retriever.v1.webhook_service_pb2.Webhook,
+            sightline.vision.v1.webhook_service_pb2.UpdateWebhookRequest,
+            sightline.vision.v1.webhook_service_pb2.Webhook,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
-            sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+            sightline.vision.v1.webhook_service_pb2.SendTestDeliveryRequest,
+            sightline.vision.v1.webhook_service_pb2.SendTestDeliveryResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
-            sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse,
+            sightline.vision.v1.webhook_service_pb2.ListWebhooksRequest,
+            sightline.vision.v1.webhook_service_pb2.ListWebhooksResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretRequest,
-            sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretResponse,
+            sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretRequest,
+            sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.DeleteWebhookRequest,
-            sightline.retriever.v1.webhook_service_pb2.DeleteWebhookResponse,
+            sightline.vision.v1.webhook_service_pb2.DeleteWebhookRequest,
+            sightline.vision.v1.webhook_service_pb2.DeleteWebhookResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.ListDeadLettersRequest,
-            sightline.retriever.v1.webhook_service_pb2.ListDeadLettersResponse,
+            sightline.vision.v1.webhook_service_pb2.ListDeadLettersRequest,
+            sightline.vision.v1.webhook_service_pb2.ListDeadLettersResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
-            sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesRequest,
-            sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesResponse,
+            sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesRequest,
+            sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesResponse,
         ],
     ], channel: grpc.aio.Channel) -> None: ...
 
@@ -277,36 +277,36 @@ class WebhookServiceStub(typing.Generic[_WebhookServiceCreateWebhookType, _Webho
 
 WebhookServiceAsyncStub: typing_extensions.TypeAlias = WebhookServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse,
+        sightline.vision.v1.webhook_service_pb2.CreateWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.CreateWebhookResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.Webhook,
+        sightline.vision.v1.webhook_service_pb2.UpdateWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.Webhook,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
-        sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse,
+        sightline.vision.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        sightline.vision.v1.webhook_service_pb2.SendTestDeliveryResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
-        sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse,
+        sightline.vision.v1.webhook_service_pb2.ListWebhooksRequest,
+        sightline.vision.v1.webhook_service_pb2.ListWebhooksResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretRequest,
-        sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretResponse,
+        sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretRequest,
+        sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.DeleteWebhookRequest,
-        sightline.retriever.v1.webhook_service_pb2.DeleteWebhookResponse,
+        sightline.vision.v1.webhook_service_pb2.DeleteWebhookRequest,
+        sightline.vision.v1.webhook_service_pb2.DeleteWebhookResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ListDeadLettersRequest,
-        sightline.retriever.v1.webhook_service_pb2.ListDeadLettersResponse,
+        sightline.vision.v1.webhook_service_pb2.ListDeadLettersRequest,
+        sightline.vision.v1.webhook_service_pb2.ListDeadLettersResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
-        sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesRequest,
-        sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesResponse,
+        sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesRequest,
+        sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesResponse,
     ],
 ]
 
@@ -326,9 +326,9 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def CreateWebhook(
         self,
-        request: sightline.retriever.v1.webhook_service_pb2.CreateWebhookRequest,
+        request: sightline.vision.v1.webhook_service_pb2.CreateWebhookRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.CreateWebhookResponse]]:
+    ) -> typing.Union[sightline.vision.v1.webhook_service_pb2.CreateWebhookResponse, collections.abc.Awaitable[sightline.vision.v1.webhook_service_pb2.CreateWebhookResponse]]:
         """Creates a webhook. It gets the alerts that are raised from then on. A repeated request with the same values returns
         the webhook without its secret. WEBHOOK_INVALID, URI_FORBIDDEN (the address is not allowed by the service's
         settings), WEBHOOK_EXISTS (has other values), WEBHOOKS_FULL (20 a catalog), WEBHOOK_KEYS_MISSING (the service has
@@ -338,9 +338,9 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def UpdateWebhook(
         self,
-        request: sightline.retriever.v1.webhook_service_pb2.UpdateWebhookRequest,
+        request: sightline.vision.v1.webhook_service_pb2.UpdateWebhookRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.Webhook, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.Webhook]]:
+    ) -> typing.Union[sightline.vision.v1.webhook_service_pb2.Webhook, collections.abc.Awaitable[sightline.vision.v1.webhook_service_pb2.Webhook]]:
         """Replaces the address and the watches of a webhook; its secrets stay. Failed deliveries to a former address are made
         again at once, to the new one. Of watches that it did not have before it gets the alerts that are raised from then
         on. WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, URI_FORBIDDEN.
@@ -349,9 +349,9 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def SendTestDelivery(
         self,
-        request: sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryRequest,
+        request: sightline.vision.v1.webhook_service_pb2.SendTestDeliveryRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.SendTestDeliveryResponse]]:
+    ) -> typing.Union[sightline.vision.v1.webhook_service_pb2.SendTestDeliveryResponse, collections.abc.Awaitable[sightline.vision.v1.webhook_service_pb2.SendTestDeliveryResponse]]:
         """Sends a signed message of type `webhook.test` to a webhook once, and returns what its receiver answered. Alerts are
         not affected. WEBHOOK_NOT_FOUND, WEBHOOK_KEYS_MISSING.
         """
@@ -359,17 +359,17 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def ListWebhooks(
         self,
-        request: sightline.retriever.v1.webhook_service_pb2.ListWebhooksRequest,
+        request: sightline.vision.v1.webhook_service_pb2.ListWebhooksRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.ListWebhooksResponse]]:
+    ) -> typing.Union[sightline.vision.v1.webhook_service_pb2.ListWebhooksResponse, collections.abc.Awaitable[sightline.vision.v1.webhook_service_pb2.ListWebhooksResponse]]:
         """Lists the webhooks of a catalog by id, at most 20, with the state of their deliveries."""
 
     @abc.abstractmethod
     def RotateWebhookSecret(
         self,
-        request: sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretRequest,
+        request: sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.RotateWebhookSecretResponse]]:
+    ) -> typing.Union[sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretResponse, collections.abc.Awaitable[sightline.vision.v1.webhook_service_pb2.RotateWebhookSecretResponse]]:
         """Adds a secret to a webhook. Messages are signed with both secrets until the former one ends; one of before it ends
         immediately. WEBHOOK_NOT_FOUND, WEBHOOK_INVALID, WEBHOOK_KEYS_MISSING.
         """
@@ -377,25 +377,25 @@ class WebhookServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def DeleteWebhook(
         self,
-        request: sightline.retriever.v1.webhook_service_pb2.DeleteWebhookRequest,
+        request: sightline.vision.v1.webhook_service_pb2.DeleteWebhookRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.DeleteWebhookResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.DeleteWebhookResponse]]:
+    ) -> typing.Union[sightline.vision.v1.webhook_service_pb2.DeleteWebhookResponse, collections.abc.Awaitable[sightline.vision.v1.webhook_service_pb2.DeleteWebhookResponse]]:
         """Deletes a webhook with its dead letters. Alerts that were not delivered yet are no longer sent to it."""
 
     @abc.abstractmethod
     def ListDeadLetters(
         self,
-        request: sightline.retriever.v1.webhook_service_pb2.ListDeadLettersRequest,
+        request: sightline.vision.v1.webhook_service_pb2.ListDeadLettersRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.ListDeadLettersResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.ListDeadLettersResponse]]:
+    ) -> typing.Union[sightline.vision.v1.webhook_service_pb2.ListDeadLettersResponse, collections.abc.Awaitable[sightline.vision.v1.webhook_service_pb2.ListDeadLettersResponse]]:
         """Lists alerts that could not be delivered in time, by watch and sequence. WEBHOOK_NOT_FOUND."""
 
     @abc.abstractmethod
     def ReplayDeliveries(
         self,
-        request: sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesRequest,
+        request: sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesRequest,
         context: _ServicerContext,
-    ) -> typing.Union[sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesResponse, collections.abc.Awaitable[sightline.retriever.v1.webhook_service_pb2.ReplayDeliveriesResponse]]:
+    ) -> typing.Union[sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesResponse, collections.abc.Awaitable[sightline.vision.v1.webhook_service_pb2.ReplayDeliveriesResponse]]:
         """Delivers dead letters again, those of one watch in order, beside newer alerts. Each has the time of a new alert for
         that. WEBHOOK_NOT_FOUND.
         """

@@ -30,7 +30,7 @@ from sightline.common.v1 import limits_pb2 as sightline_dot_common_dot_v1_dot_li
 from sightline.common.v1 import product_pb2 as sightline_dot_common_dot_v1_dot_product__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/product_service.proto\x12\x16sightline.retriever.v1\x1a sightline/common/v1/access.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/facet.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"\xfa\x01\n\x17\x42\x61tchGetProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x04view\x18\x05 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x16\n\x0e\x65xplain_filter\x18\x06 \x01(\x08\x12\x19\n\x11title_product_ids\x18\x07 \x03(\t\x12\x0f\n\x07unshown\x18\x08 \x01(\x08\"\xec\x02\n\x18\x42\x61tchGetProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x1b\n\x13missing_product_ids\x18\x03 \x03(\t\x12\x1c\n\x14\x66iltered_product_ids\x18\x04 \x03(\t\x12\x35\n\nrejections\x18\x05 \x03(\x0b\x32!.sightline.retriever.v1.Rejection\x12\x0e\n\x06titles\x18\x06 \x03(\t\x12\x1d\n\x15\x63\x61talog_product_count\x18\x07 \x01(\x03\x12\x30\n\x05stamp\x18\x08 \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\x12\x15\n\rnewest_commit\x18\t \x01(\x03\"N\n\tRejection\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tcondition\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x03(\t\"\x9c\x01\n\x12\x43ountFacetsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x06\x66\x61\x63\x65ts\x18\x04 \x03(\x0b\x32!.sightline.common.v1.FacetRequest\"X\n\x13\x43ountFacetsResponse\x12*\n\x06\x66\x61\x63\x65ts\x18\x01 \x03(\x0b\x32\x1a.sightline.common.v1.Facet\x12\x15\n\rproduct_count\x18\x02 \x01(\x05\"\xc7\x03\n\x15\x42rowseProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05order\x18\x04 \x01(\t\x12\x1a\n\x12ranked_product_ids\x18\x05 \x03(\t\x12\x30\n\x0blast_filter\x18\x06 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x1b\n\x13\x65xclude_product_ids\x18\x08 \x03(\t\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\x12\x31\n\x06\x66\x61\x63\x65ts\x18\x0b \x03(\x0b\x32!.sightline.common.v1.FacetRequest\x12\x13\n\x0bknown_state\x18\x0c \x01(\t\x12\x18\n\x10last_product_ids\x18\r \x03(\t\x12\"\n\x1a\x65xclude_family_product_ids\x18\x0e \x03(\t\x12\x15\n\rlanguage_code\x18\x0f \x01(\t\x12\r\n\x05\x63osts\x18\x10 \x01(\x08\"\xfe\x02\n\x16\x42rowseProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x34\n\x08variants\x18\x02 \x03(\x0b\x32\".sightline.retriever.v1.VariantIds\x12\x15\n\rproduct_count\x18\x03 \x01(\x05\x12*\n\x06\x66\x61\x63\x65ts\x18\x04 \x03(\x0b\x32\x1a.sightline.common.v1.Facet\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x14\n\x0cnot_modified\x18\x07 \x01(\x08\x12\x1d\n\x15\x63\x61talog_product_count\x18\x08 \x01(\x03\x12\x13\n\x0b\x63ost_micros\x18\t \x03(\x03\x12\x17\n\x0f\x63ost_currencies\x18\n \x03(\t\x12\x30\n\x05stamp\x18\x0b \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\"!\n\nVariantIds\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"\x91\x03\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12@\n\x05order\x18\x04 \x01(\x0e\x32\x31.sightline.retriever.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x31\n\x04view\x18\x07 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x14\n\x0c\x64oubted_only\x18\x08 \x01(\x08\x12\x0f\n\x07unshown\x18\t \x01(\x08\x12\x1a\n\x12without_photo_only\x18\n \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"\xc9\x01\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x30\n\x05stamp\x18\x04 \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"D\n\x10GetImageResponse\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sightline.common.v1.ProductImage*\\\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x01\x12\x18\n\x14PRODUCT_VIEW_COLUMNS\x10\x02\x32\xeb\x04\n\x0eProductService\x12\x86\x01\n\x10\x42\x61tchGetProducts\x12/.sightline.retriever.v1.BatchGetProductsRequest\x1a\x30.sightline.retriever.v1.BatchGetProductsResponse\"\x0f\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x02\x01\x06\x12t\n\x0cListProducts\x12+.sightline.retriever.v1.ListProductsRequest\x1a,.sightline.retriever.v1.ListProductsResponse\"\t\x90\x02\x01\x8a\xc9\x18\x02\x01\x06\x12p\n\x0b\x43ountFacets\x12*.sightline.retriever.v1.CountFacetsRequest\x1a+.sightline.retriever.v1.CountFacetsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x7f\n\x0e\x42rowseProducts\x12-.sightline.retriever.v1.BrowseProductsRequest\x1a..sightline.retriever.v1.BrowseProductsResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x01\x01\x12g\n\x08GetImage\x12\'.sightline.retriever.v1.GetImageRequest\x1a(.sightline.retriever.v1.GetImageResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42S\n\x16sightline.retriever.v1B\x13ProductServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,sightline/retriever/v1/product_service.proto\x12\x16sightline.retriever.v1\x1a sightline/common/v1/access.proto\x1a#sightline/common/v1/candidate.proto\x1a\x1fsightline/common/v1/facet.proto\x1a sightline/common/v1/filter.proto\x1a sightline/common/v1/limits.proto\x1a!sightline/common/v1/product.proto\"\xfa\x01\n\x17\x42\x61tchGetProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x13\n\x0bproduct_ids\x18\x03 \x03(\t\x12+\n\x06\x66ilter\x18\x04 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x04view\x18\x05 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x16\n\x0e\x65xplain_filter\x18\x06 \x01(\x08\x12\x19\n\x11title_product_ids\x18\x07 \x03(\t\x12\x0f\n\x07unshown\x18\x08 \x01(\x08\"W\n\x14\x46indTakedownsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x17\n\timage_ids\x18\x03 \x03(\tB\x04\x80\xc9\x18@\"*\n\x15\x46indTakedownsResponse\x12\x11\n\timage_ids\x18\x01 \x03(\t\"\xec\x02\n\x18\x42\x61tchGetProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x1b\n\x13missing_product_ids\x18\x03 \x03(\t\x12\x1c\n\x14\x66iltered_product_ids\x18\x04 \x03(\t\x12\x35\n\nrejections\x18\x05 \x03(\x0b\x32!.sightline.retriever.v1.Rejection\x12\x0e\n\x06titles\x18\x06 \x03(\t\x12\x1d\n\x15\x63\x61talog_product_count\x18\x07 \x01(\x03\x12\x30\n\x05stamp\x18\x08 \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\x12\x15\n\rnewest_commit\x18\t \x01(\x03\"N\n\tRejection\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x11\n\tcondition\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x03(\t\"\x9c\x01\n\x12\x43ountFacetsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x31\n\x06\x66\x61\x63\x65ts\x18\x04 \x03(\x0b\x32!.sightline.common.v1.FacetRequest\"X\n\x13\x43ountFacetsResponse\x12*\n\x06\x66\x61\x63\x65ts\x18\x01 \x03(\x0b\x32\x1a.sightline.common.v1.Facet\x12\x15\n\rproduct_count\x18\x02 \x01(\x05\"\xc7\x03\n\x15\x42rowseProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\r\n\x05order\x18\x04 \x01(\t\x12\x1a\n\x12ranked_product_ids\x18\x05 \x03(\t\x12\x30\n\x0blast_filter\x18\x06 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12\x0c\n\x04text\x18\x07 \x01(\t\x12\x1b\n\x13\x65xclude_product_ids\x18\x08 \x03(\t\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\x12\x31\n\x06\x66\x61\x63\x65ts\x18\x0b \x03(\x0b\x32!.sightline.common.v1.FacetRequest\x12\x13\n\x0bknown_state\x18\x0c \x01(\t\x12\x18\n\x10last_product_ids\x18\r \x03(\t\x12\"\n\x1a\x65xclude_family_product_ids\x18\x0e \x03(\t\x12\x15\n\rlanguage_code\x18\x0f \x01(\t\x12\r\n\x05\x63osts\x18\x10 \x01(\x08\"\xfe\x02\n\x16\x42rowseProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x34\n\x08variants\x18\x02 \x03(\x0b\x32\".sightline.retriever.v1.VariantIds\x12\x15\n\rproduct_count\x18\x03 \x01(\x05\x12*\n\x06\x66\x61\x63\x65ts\x18\x04 \x03(\x0b\x32\x1a.sightline.common.v1.Facet\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\x12\r\n\x05state\x18\x06 \x01(\t\x12\x14\n\x0cnot_modified\x18\x07 \x01(\x08\x12\x1d\n\x15\x63\x61talog_product_count\x18\x08 \x01(\x03\x12\x13\n\x0b\x63ost_micros\x18\t \x03(\x03\x12\x17\n\x0f\x63ost_currencies\x18\n \x03(\t\x12\x30\n\x05stamp\x18\x0b \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\"!\n\nVariantIds\x12\x13\n\x0bproduct_ids\x18\x01 \x03(\t\"\x91\x03\n\x13ListProductsRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12+\n\x06\x66ilter\x18\x03 \x01(\x0b\x32\x1b.sightline.common.v1.Filter\x12@\n\x05order\x18\x04 \x01(\x0e\x32\x31.sightline.retriever.v1.ListProductsRequest.Order\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x31\n\x04view\x18\x07 \x01(\x0e\x32#.sightline.retriever.v1.ProductView\x12\x14\n\x0c\x64oubted_only\x18\x08 \x01(\x08\x12\x0f\n\x07unshown\x18\t \x01(\x08\x12\x1a\n\x12without_photo_only\x18\n \x01(\x08\"F\n\x05Order\x12\x15\n\x11ORDER_UNSPECIFIED\x10\x00\x12\x14\n\x10ORDER_PRODUCT_ID\x10\x01\x12\x10\n\x0cORDER_NEWEST\x10\x02\"\xc9\x01\n\x14ListProductsResponse\x12.\n\x08products\x18\x01 \x03(\x0b\x32\x1c.sightline.common.v1.Product\x12\x36\n\x07\x63olumns\x18\x02 \x01(\x0b\x32%.sightline.common.v1.CandidateColumns\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x12\x30\n\x05stamp\x18\x04 \x01(\x0b\x32!.sightline.common.v1.CatalogStamp\"K\n\x0fGetImageRequest\x12\x12\n\ncatalog_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08image_id\x18\x03 \x01(\t\"D\n\x10GetImageResponse\x12\x30\n\x05image\x18\x01 \x01(\x0b\x32!.sightline.common.v1.ProductImage*\\\n\x0bProductView\x12\x1c\n\x18PRODUCT_VIEW_UNSPECIFIED\x10\x00\x12\x15\n\x11PRODUCT_VIEW_FULL\x10\x01\x12\x18\n\x14PRODUCT_VIEW_COLUMNS\x10\x02\x32\xe4\x05\n\x0eProductService\x12\x87\x01\n\x10\x42\x61tchGetProducts\x12/.sightline.retriever.v1.BatchGetProductsRequest\x1a\x30.sightline.retriever.v1.BatchGetProductsResponse\"\x10\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x03\x01\x06\x07\x12t\n\x0cListProducts\x12+.sightline.retriever.v1.ListProductsRequest\x1a,.sightline.retriever.v1.ListProductsResponse\"\t\x90\x02\x01\x8a\xc9\x18\x02\x01\x06\x12p\n\x0b\x43ountFacets\x12*.sightline.retriever.v1.CountFacetsRequest\x1a+.sightline.retriever.v1.CountFacetsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x12\x7f\n\x0e\x42rowseProducts\x12-.sightline.retriever.v1.BrowseProductsRequest\x1a..sightline.retriever.v1.BrowseProductsResponse\"\x0e\x90\x02\x01\xfa\xc8\x18\x02\x08\x0c\x8a\xc9\x18\x01\x01\x12v\n\rFindTakedowns\x12,.sightline.retriever.v1.FindTakedownsRequest\x1a-.sightline.retriever.v1.FindTakedownsResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x07\x12g\n\x08GetImage\x12\'.sightline.retriever.v1.GetImageRequest\x1a(.sightline.retriever.v1.GetImageResponse\"\x08\x90\x02\x01\x8a\xc9\x18\x01\x01\x42S\n\x16sightline.retriever.v1B\x13ProductServiceProtoP\x01Z\"sightline/retriever/v1;retrieverv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,44 +38,52 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sightline.retriever.v1.prod
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\026sightline.retriever.v1B\023ProductServiceProtoP\001Z\"sightline/retriever/v1;retrieverv1'
+  _globals['_FINDTAKEDOWNSREQUEST'].fields_by_name['image_ids']._loaded_options = None
+  _globals['_FINDTAKEDOWNSREQUEST'].fields_by_name['image_ids']._serialized_options = b'\200\311\030@'
   _globals['_PRODUCTSERVICE'].methods_by_name['BatchGetProducts']._loaded_options = None
-  _globals['_PRODUCTSERVICE'].methods_by_name['BatchGetProducts']._serialized_options = b'\220\002\001\372\310\030\002\010\014\212\311\030\002\001\006'
+  _globals['_PRODUCTSERVICE'].methods_by_name['BatchGetProducts']._serialized_options = b'\220\002\001\372\310\030\002\010\014\212\311\030\003\001\006\007'
   _globals['_PRODUCTSERVICE'].methods_by_name['ListProducts']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['ListProducts']._serialized_options = b'\220\002\001\212\311\030\002\001\006'
   _globals['_PRODUCTSERVICE'].methods_by_name['CountFacets']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['CountFacets']._serialized_options = b'\220\002\001\212\311\030\001\001'
   _globals['_PRODUCTSERVICE'].methods_by_name['BrowseProducts']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['BrowseProducts']._serialized_options = b'\220\002\001\372\310\030\002\010\014\212\311\030\001\001'
+  _globals['_PRODUCTSERVICE'].methods_by_name['FindTakedowns']._loaded_options = None
+  _globals['_PRODUCTSERVICE'].methods_by_name['FindTakedowns']._serialized_options = b'\220\002\001\212\311\030\001\007'
   _globals['_PRODUCTSERVICE'].methods_by_name['GetImage']._loaded_options = None
   _globals['_PRODUCTSERVICE'].methods_by_name['GetImage']._serialized_options = b'\220\002\001\212\311\030\001\001'
-  _globals['_PRODUCTVIEW']._serialized_start=2861
-  _globals['_PRODUCTVIEW']._serialized_end=2953
+  _globals['_PRODUCTVIEW']._serialized_start=2994
+  _globals['_PRODUCTVIEW']._serialized_end=3086
   _globals['_BATCHGETPRODUCTSREQUEST']._serialized_start=280
   _globals['_BATCHGETPRODUCTSREQUEST']._serialized_end=530
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=533
-  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=897
-  _globals['_REJECTION']._serialized_start=899
-  _globals['_REJECTION']._serialized_end=977
-  _globals['_COUNTFACETSREQUEST']._serialized_start=980
-  _globals['_COUNTFACETSREQUEST']._serialized_end=1136
-  _globals['_COUNTFACETSRESPONSE']._serialized_start=1138
-  _globals['_COUNTFACETSRESPONSE']._serialized_end=1226
-  _globals['_BROWSEPRODUCTSREQUEST']._serialized_start=1229
-  _globals['_BROWSEPRODUCTSREQUEST']._serialized_end=1684
-  _globals['_BROWSEPRODUCTSRESPONSE']._serialized_start=1687
-  _globals['_BROWSEPRODUCTSRESPONSE']._serialized_end=2069
-  _globals['_VARIANTIDS']._serialized_start=2071
-  _globals['_VARIANTIDS']._serialized_end=2104
-  _globals['_LISTPRODUCTSREQUEST']._serialized_start=2107
-  _globals['_LISTPRODUCTSREQUEST']._serialized_end=2508
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=2438
-  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=2508
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=2511
-  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=2712
-  _globals['_GETIMAGEREQUEST']._serialized_start=2714
-  _globals['_GETIMAGEREQUEST']._serialized_end=2789
-  _globals['_GETIMAGERESPONSE']._serialized_start=2791
-  _globals['_GETIMAGERESPONSE']._serialized_end=2859
-  _globals['_PRODUCTSERVICE']._serialized_start=2956
-  _globals['_PRODUCTSERVICE']._serialized_end=3575
+  _globals['_FINDTAKEDOWNSREQUEST']._serialized_start=532
+  _globals['_FINDTAKEDOWNSREQUEST']._serialized_end=619
+  _globals['_FINDTAKEDOWNSRESPONSE']._serialized_start=621
+  _globals['_FINDTAKEDOWNSRESPONSE']._serialized_end=663
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_start=666
+  _globals['_BATCHGETPRODUCTSRESPONSE']._serialized_end=1030
+  _globals['_REJECTION']._serialized_start=1032
+  _globals['_REJECTION']._serialized_end=1110
+  _globals['_COUNTFACETSREQUEST']._serialized_start=1113
+  _globals['_COUNTFACETSREQUEST']._serialized_end=1269
+  _globals['_COUNTFACETSRESPONSE']._serialized_start=1271
+  _globals['_COUNTFACETSRESPONSE']._serialized_end=1359
+  _globals['_BROWSEPRODUCTSREQUEST']._serialized_start=1362
+  _globals['_BROWSEPRODUCTSREQUEST']._serialized_end=1817
+  _globals['_BROWSEPRODUCTSRESPONSE']._serialized_start=1820
+  _globals['_BROWSEPRODUCTSRESPONSE']._serialized_end=2202
+  _globals['_VARIANTIDS']._serialized_start=2204
+  _globals['_VARIANTIDS']._serialized_end=2237
+  _globals['_LISTPRODUCTSREQUEST']._serialized_start=2240
+  _globals['_LISTPRODUCTSREQUEST']._serialized_end=2641
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_start=2571
+  _globals['_LISTPRODUCTSREQUEST_ORDER']._serialized_end=2641
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_start=2644
+  _globals['_LISTPRODUCTSRESPONSE']._serialized_end=2845
+  _globals['_GETIMAGEREQUEST']._serialized_start=2847
+  _globals['_GETIMAGEREQUEST']._serialized_end=2922
+  _globals['_GETIMAGERESPONSE']._serialized_start=2924
+  _globals['_GETIMAGERESPONSE']._serialized_end=2992
+  _globals['_PRODUCTSERVICE']._serialized_start=3089
+  _globals['_PRODUCTSERVICE']._serialized_end=3829
 # @@protoc_insertion_point(module_scope)

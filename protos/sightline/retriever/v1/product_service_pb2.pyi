@@ -103,6 +103,54 @@ class BatchGetProductsRequest(google.protobuf.message.Message):
 Global___BatchGetProductsRequest: typing_extensions.TypeAlias = BatchGetProductsRequest
 
 @typing.final
+class FindTakedownsRequest(google.protobuf.message.Message):
+    """Request for takedowns."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    IMAGE_IDS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    @property
+    def image_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """1 to 64 ids of photos."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        image_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "image_ids", b"image_ids", "request_id", b"request_id"]) -> None: ...
+
+Global___FindTakedownsRequest: typing_extensions.TypeAlias = FindTakedownsRequest
+
+@typing.final
+class FindTakedownsResponse(google.protobuf.message.Message):
+    """Photos that were taken down."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IMAGE_IDS_FIELD_NUMBER: builtins.int
+    @property
+    def image_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Those of the photos that were taken down."""
+
+    def __init__(
+        self,
+        *,
+        image_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["image_ids", b"image_ids"]) -> None: ...
+
+Global___FindTakedownsResponse: typing_extensions.TypeAlias = FindTakedownsResponse
+
+@typing.final
 class BatchGetProductsResponse(google.protobuf.message.Message):
     """Products by id."""
 

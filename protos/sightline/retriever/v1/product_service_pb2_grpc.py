@@ -55,6 +55,11 @@ class ProductServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsResponse.FromString,
                 _registered_method=True)
+        self.FindTakedowns = channel.unary_unary(
+                '/sightline.retriever.v1.ProductService/FindTakedowns',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.FindTakedownsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.FindTakedownsResponse.FromString,
+                _registered_method=True)
         self.GetImage = channel.unary_unary(
                 '/sightline.retriever.v1.ProductService/GetImage',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.GetImageRequest.SerializeToString,
@@ -97,6 +102,13 @@ class ProductServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindTakedowns(self, request, context):
+        """Returns which of some photos were taken down and must not be stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetImage(self, request, context):
         """Returns the bytes of a stored photo. IMAGE_NOT_FOUND if the catalog has no photo with this id.
         """
@@ -126,6 +138,11 @@ def add_ProductServiceServicer_to_server(servicer, server):
                     servicer.BrowseProducts,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsResponse.SerializeToString,
+            ),
+            'FindTakedowns': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindTakedowns,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.FindTakedownsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_product__service__pb2.FindTakedownsResponse.SerializeToString,
             ),
             'GetImage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetImage,
@@ -242,6 +259,33 @@ class ProductService(object):
             '/sightline.retriever.v1.ProductService/BrowseProducts',
             sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_product__service__pb2.BrowseProductsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindTakedowns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.ProductService/FindTakedowns',
+            sightline_dot_retriever_dot_v1_dot_product__service__pb2.FindTakedownsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_product__service__pb2.FindTakedownsResponse.FromString,
             options,
             channel_credentials,
             insecure,

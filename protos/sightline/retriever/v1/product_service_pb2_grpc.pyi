@@ -89,6 +89,22 @@ _ProductServiceBrowseProductsType = typing_extensions.TypeVar(
     ],
 )
 
+_ProductServiceFindTakedownsType = typing_extensions.TypeVar(
+    '_ProductServiceFindTakedownsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.FindTakedownsRequest,
+        sightline.retriever.v1.product_service_pb2.FindTakedownsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.FindTakedownsRequest,
+        sightline.retriever.v1.product_service_pb2.FindTakedownsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.FindTakedownsRequest,
+        sightline.retriever.v1.product_service_pb2.FindTakedownsResponse,
+    ],
+)
+
 _ProductServiceGetImageType = typing_extensions.TypeVar(
     '_ProductServiceGetImageType',
     grpc.UnaryUnaryMultiCallable[
@@ -105,7 +121,7 @@ _ProductServiceGetImageType = typing_extensions.TypeVar(
     ],
 )
 
-class ProductServiceStub(typing.Generic[_ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceCountFacetsType, _ProductServiceBrowseProductsType, _ProductServiceGetImageType]):
+class ProductServiceStub(typing.Generic[_ProductServiceBatchGetProductsType, _ProductServiceListProductsType, _ProductServiceCountFacetsType, _ProductServiceBrowseProductsType, _ProductServiceFindTakedownsType, _ProductServiceGetImageType]):
     """The catalog's record of products. An acknowledged write survives the loss of any process."""
 
     @typing.overload
@@ -125,6 +141,10 @@ class ProductServiceStub(typing.Generic[_ProductServiceBatchGetProductsType, _Pr
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.BrowseProductsRequest,
             sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.FindTakedownsRequest,
+            sightline.retriever.v1.product_service_pb2.FindTakedownsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.GetImageRequest,
@@ -151,6 +171,10 @@ class ProductServiceStub(typing.Generic[_ProductServiceBatchGetProductsType, _Pr
             sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.product_service_pb2.FindTakedownsRequest,
+            sightline.retriever.v1.product_service_pb2.FindTakedownsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.product_service_pb2.GetImageRequest,
             sightline.retriever.v1.product_service_pb2.GetImageResponse,
         ],
@@ -173,6 +197,9 @@ class ProductServiceStub(typing.Generic[_ProductServiceBatchGetProductsType, _Pr
     neither repeated nor the cause that another product is skipped. COLUMNS_UNAVAILABLE as for CountFacets.
     """
 
+    FindTakedowns: _ProductServiceFindTakedownsType
+    """Returns which of some photos were taken down and must not be stored."""
+
     GetImage: _ProductServiceGetImageType
     """Returns the bytes of a stored photo. IMAGE_NOT_FOUND if the catalog has no photo with this id."""
 
@@ -192,6 +219,10 @@ ProductServiceAsyncStub: typing_extensions.TypeAlias = ProductServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.product_service_pb2.BrowseProductsRequest,
         sightline.retriever.v1.product_service_pb2.BrowseProductsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.product_service_pb2.FindTakedownsRequest,
+        sightline.retriever.v1.product_service_pb2.FindTakedownsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.product_service_pb2.GetImageRequest,
@@ -238,6 +269,14 @@ class ProductServiceServicer(metaclass=abc.ABCMeta):
         as much as the first. A product whose value changes keeps the place that it had at the first page, so that it is
         neither repeated nor the cause that another product is skipped. COLUMNS_UNAVAILABLE as for CountFacets.
         """
+
+    @abc.abstractmethod
+    def FindTakedowns(
+        self,
+        request: sightline.retriever.v1.product_service_pb2.FindTakedownsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.product_service_pb2.FindTakedownsResponse, collections.abc.Awaitable[sightline.retriever.v1.product_service_pb2.FindTakedownsResponse]]:
+        """Returns which of some photos were taken down and must not be stored."""
 
     @abc.abstractmethod
     def GetImage(

@@ -543,6 +543,91 @@ class ListVectorsResponse(google.protobuf.message.Message):
 Global___ListVectorsResponse: typing_extensions.TypeAlias = ListVectorsResponse
 
 @typing.final
+class BatchGetVectorsRequest(google.protobuf.message.Message):
+    """Request for the vectors of products."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATALOG_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    SPACE_FIELD_NUMBER: builtins.int
+    PRODUCT_IDS_FIELD_NUMBER: builtins.int
+    catalog_id: builtins.str
+    """Catalog. Default: "default"."""
+    request_id: builtins.str
+    """Id of the request in logs. If empty, the service generates one."""
+    space: builtins.str
+    """Name of the space. Default: "visual"."""
+    @property
+    def product_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """0 to 64 product ids."""
+
+    def __init__(
+        self,
+        *,
+        catalog_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+        space: builtins.str = ...,
+        product_ids: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["catalog_id", b"catalog_id", "product_ids", b"product_ids", "request_id", b"request_id", "space", b"space"]) -> None: ...
+
+Global___BatchGetVectorsRequest: typing_extensions.TypeAlias = BatchGetVectorsRequest
+
+@typing.final
+class BatchGetVectorsResponse(google.protobuf.message.Message):
+    """Vectors of products."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SPACE_FIELD_NUMBER: builtins.int
+    DIMENSION_FIELD_NUMBER: builtins.int
+    PRODUCTS_FIELD_NUMBER: builtins.int
+    dimension: builtins.int
+    """Length of each vector."""
+    @property
+    def space(self) -> sightline.common.v1.answer_pb2.SpaceVersion:
+        """Space, version and generation of all vectors. Unset if the space has no index."""
+
+    @property
+    def products(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ProductVectors]:
+        """The products, in the requested order."""
+
+    def __init__(
+        self,
+        *,
+        space: sightline.common.v1.answer_pb2.SpaceVersion | None = ...,
+        dimension: builtins.int = ...,
+        products: collections.abc.Iterable[Global___ProductVectors] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["space", b"space"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["dimension", b"dimension", "products", b"products", "space", b"space"]) -> None: ...
+
+Global___BatchGetVectorsResponse: typing_extensions.TypeAlias = BatchGetVectorsResponse
+
+@typing.final
+class ProductVectors(google.protobuf.message.Message):
+    """The vectors of a product's photos."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: builtins.int
+    VECTORS_FIELD_NUMBER: builtins.int
+    product_id: builtins.str
+    """Product."""
+    vectors: builtins.bytes
+    """Vectors in the order of the photos, float32 little-endian: 4 × dimension bytes each."""
+    def __init__(
+        self,
+        *,
+        product_id: builtins.str = ...,
+        vectors: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["product_id", b"product_id", "vectors", b"vectors"]) -> None: ...
+
+Global___ProductVectors: typing_extensions.TypeAlias = ProductVectors
+
+@typing.final
 class ListMisfitsRequest(google.protobuf.message.Message):
     """Request for the photos that do not fit their product."""
 

@@ -55,6 +55,11 @@ class VectorServiceStub(object):
                 request_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsRequest.SerializeToString,
                 response_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsResponse.FromString,
                 _registered_method=True)
+        self.BatchGetVectors = channel.unary_unary(
+                '/sightline.retriever.v1.VectorService/BatchGetVectors',
+                request_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.BatchGetVectorsRequest.SerializeToString,
+                response_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.BatchGetVectorsResponse.FromString,
+                _registered_method=True)
         self.Count = channel.unary_unary(
                 '/sightline.retriever.v1.VectorService/Count',
                 request_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.CountRequest.SerializeToString,
@@ -106,6 +111,14 @@ class VectorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetVectors(self, request, context):
+        """Returns the vectors of the photos of some products, in the active generation of a space. Used to recognise products
+        in frames of cameras. Products without a vector are left out.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Count(self, request, context):
         """Counts products, photos, and indexed and pending photos of a space.
         """
@@ -135,6 +148,11 @@ def add_VectorServiceServicer_to_server(servicer, server):
                     servicer.ListMisfits,
                     request_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsRequest.FromString,
                     response_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsResponse.SerializeToString,
+            ),
+            'BatchGetVectors': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetVectors,
+                    request_deserializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.BatchGetVectorsRequest.FromString,
+                    response_serializer=sightline_dot_retriever_dot_v1_dot_vector__service__pb2.BatchGetVectorsResponse.SerializeToString,
             ),
             'Count': grpc.unary_unary_rpc_method_handler(
                     servicer.Count,
@@ -251,6 +269,33 @@ class VectorService(object):
             '/sightline.retriever.v1.VectorService/ListMisfits',
             sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsRequest.SerializeToString,
             sightline_dot_retriever_dot_v1_dot_vector__service__pb2.ListMisfitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetVectors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sightline.retriever.v1.VectorService/BatchGetVectors',
+            sightline_dot_retriever_dot_v1_dot_vector__service__pb2.BatchGetVectorsRequest.SerializeToString,
+            sightline_dot_retriever_dot_v1_dot_vector__service__pb2.BatchGetVectorsResponse.FromString,
             options,
             channel_credentials,
             insecure,

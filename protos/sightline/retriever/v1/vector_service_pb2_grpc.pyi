@@ -89,6 +89,22 @@ _VectorServiceListMisfitsType = typing_extensions.TypeVar(
     ],
 )
 
+_VectorServiceBatchGetVectorsType = typing_extensions.TypeVar(
+    '_VectorServiceBatchGetVectorsType',
+    grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.BatchGetVectorsRequest,
+        sightline.retriever.v1.vector_service_pb2.BatchGetVectorsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.BatchGetVectorsRequest,
+        sightline.retriever.v1.vector_service_pb2.BatchGetVectorsResponse,
+    ],
+    default=grpc.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.BatchGetVectorsRequest,
+        sightline.retriever.v1.vector_service_pb2.BatchGetVectorsResponse,
+    ],
+)
+
 _VectorServiceCountType = typing_extensions.TypeVar(
     '_VectorServiceCountType',
     grpc.UnaryUnaryMultiCallable[
@@ -105,7 +121,7 @@ _VectorServiceCountType = typing_extensions.TypeVar(
     ],
 )
 
-class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceUpsertVectorsType, _VectorServiceListVectorsType, _VectorServiceListMisfitsType, _VectorServiceCountType]):
+class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceUpsertVectorsType, _VectorServiceListVectorsType, _VectorServiceListMisfitsType, _VectorServiceBatchGetVectorsType, _VectorServiceCountType]):
     """Vector search of products."""
 
     @typing.overload
@@ -125,6 +141,10 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.ListMisfitsRequest,
             sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse,
+        ],
+        grpc.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.vector_service_pb2.BatchGetVectorsRequest,
+            sightline.retriever.v1.vector_service_pb2.BatchGetVectorsResponse,
         ],
         grpc.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.CountRequest,
@@ -149,6 +169,10 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.ListMisfitsRequest,
             sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse,
+        ],
+        grpc.aio.UnaryUnaryMultiCallable[
+            sightline.retriever.v1.vector_service_pb2.BatchGetVectorsRequest,
+            sightline.retriever.v1.vector_service_pb2.BatchGetVectorsResponse,
         ],
         grpc.aio.UnaryUnaryMultiCallable[
             sightline.retriever.v1.vector_service_pb2.CountRequest,
@@ -184,6 +208,11 @@ class VectorServiceStub(typing.Generic[_VectorServiceSearchType, _VectorServiceU
     PAGE_TOKEN_INVALID, and those of Search.
     """
 
+    BatchGetVectors: _VectorServiceBatchGetVectorsType
+    """Returns the vectors of the photos of some products, in the active generation of a space. Used to recognise products
+    in frames of cameras. Products without a vector are left out.
+    """
+
     Count: _VectorServiceCountType
     """Counts products, photos, and indexed and pending photos of a space."""
 
@@ -203,6 +232,10 @@ VectorServiceAsyncStub: typing_extensions.TypeAlias = VectorServiceStub[
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.vector_service_pb2.ListMisfitsRequest,
         sightline.retriever.v1.vector_service_pb2.ListMisfitsResponse,
+    ],
+    grpc.aio.UnaryUnaryMultiCallable[
+        sightline.retriever.v1.vector_service_pb2.BatchGetVectorsRequest,
+        sightline.retriever.v1.vector_service_pb2.BatchGetVectorsResponse,
     ],
     grpc.aio.UnaryUnaryMultiCallable[
         sightline.retriever.v1.vector_service_pb2.CountRequest,
@@ -259,6 +292,16 @@ class VectorServiceServicer(metaclass=abc.ABCMeta):
         """Lists photos that are nearer to another product's photos than to those of their own product. Each photo is searched
         for. Errors: SPACE_UNAVAILABLE (no index of photos, or the generation of the first page was dropped),
         PAGE_TOKEN_INVALID, and those of Search.
+        """
+
+    @abc.abstractmethod
+    def BatchGetVectors(
+        self,
+        request: sightline.retriever.v1.vector_service_pb2.BatchGetVectorsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[sightline.retriever.v1.vector_service_pb2.BatchGetVectorsResponse, collections.abc.Awaitable[sightline.retriever.v1.vector_service_pb2.BatchGetVectorsResponse]]:
+        """Returns the vectors of the photos of some products, in the active generation of a space. Used to recognise products
+        in frames of cameras. Products without a vector are left out.
         """
 
     @abc.abstractmethod

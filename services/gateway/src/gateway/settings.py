@@ -24,7 +24,7 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_")
 
-    CALLED = ("embedder_target", "retriever_target", "ranker_target")
+    CALLED = ("embedder_target", "retriever_target", "ranker_target", "vision_target")
 
     port: int = Field(default=8600, ge=0, le=65535)
     """Port for gRPC. 0: a free port."""
@@ -46,6 +46,10 @@ class GatewaySettings(SharedServerSettings, QuotaSettings):
 
     ranker_target: str = "127.0.0.1:8603"
     """Address of the ranker: host:port or a gRPC target."""
+
+    vision_target: str = ""
+    """Address of the optional service of cameras: host:port or a gRPC target. Empty: calls about
+    watches, alerts and webhooks fail with VISION_ABSENT."""
 
     default_seconds: float = Field(default=2.0, gt=0, le=60)
     """Seconds for Recommend and Search if the caller sets no deadline."""

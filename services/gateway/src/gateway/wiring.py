@@ -36,7 +36,7 @@ from gateway.servicer import (
     write_prices,
 )
 from gateway.servicer.audit import AuditLog
-from gateway.servicer.passthrough import Connection, Passthrough
+from gateway.servicer.passthrough import OPTIONAL, Connection, Passthrough
 from gateway.settings import GatewaySettings
 from gateway.state.answers import AnswerQueue
 from gateway.state.expensive_requests import ExpensiveRequestLimiter
@@ -75,6 +75,7 @@ are in use within 2 seconds."""
 
 
 CLIENTS = {Peer.EMBEDDER: embedder, Peer.RETRIEVER: retriever, Peer.RANKER: ranker}
+"""The services that answers are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,8 @@ def build(settings: GatewaySettings, files: SceneFiles, keys: SigningKeys) -> Ga
     """
     known = credentials_of(settings)
     connections = {
-        peer: _connect(settings, peer, known[peer], of.IDEMPOTENT) for peer, of in CLIENTS.items()
+        peer: _connect(settings, peer, of, getattr(CLIENTS.get(peer), "IDEMPOTENT", ()))
+        for peer, of in known.items()
     }
     ranking: ranker.RankerClient = _client(
         *(settings.ranker_target, ranker.RankerClient, LocalRanker, *connections[Peer.RANKER])
@@ -401,7 +403,13 @@ def certificates_of(settings: GatewaySettings) -> Certificates | None:
 def credentials_of(settings: GatewaySettings) -> dict[Peer, PeerCredentials]:
     """Return the credentials for calls to each peer. Raises Unreadable."""
     known = PeerCredentials.of(settings)
-    return {peer: known.calling(PeerName(peer)) for peer in CLIENTS}
+    return {peer: known.calling(PeerName(peer)) for peer in _called(settings)}
+
+
+def _called(settings: GatewaySettings) -> list[Peer]:
+    """Return the services that this installation has; of the optional ones those with a target."""
+    optional = (peer for peer in OPTIONAL if getattr(settings, f"{peer}_target"))
+    return [*CLIENTS, *optional]
 
 
 def _connect(

@@ -19,7 +19,6 @@ from retriever.catalog.synonyms import HeldSynonyms
 from retriever.catalog.takedowns import PermittedPhotos
 from retriever.columns.column_cache import Columns
 from retriever.columns.suggestion_index import SuggestionIndexes
-from retriever.delivery.webhooks import Webhooks
 from retriever.indexing.lag import forget_lag, keep_measuring
 from retriever.record import Record
 from retriever.search.fallback.chain import FallbackChain
@@ -38,37 +37,26 @@ from retriever.servicer.scenes import SceneServicer
 from retriever.servicer.shown_products import ShownProducts
 from retriever.servicer.synonyms import SynonymServicer
 from retriever.servicer.vectors import VectorServicer
-from retriever.servicer.watches import WatchServicer
-from retriever.servicer.webhooks import WebhookServicer
 from retriever.settings import RetrieverSettings
-from retriever.watching.alerts import AlertFollower
-from retriever.watching.frames import FrameChecks
-from retriever.watching.watches import Watches
 from retriever.wiring import (
     backup_files,
     backup_keys,
     database,
     face_finder,
     face_policies,
-    frame_checks,
-    frame_embedder,
     job_queue,
     known_catalogs,
     milvus_index,
     photo_store,
-    snapshot_fetcher,
     to_face_finder,
     watch,
-    webhook_keys,
 )
 from servicekit.admission.access import PeerName
 from servicekit.artefacts.backups import Backups
 from servicekit.audit.record import AuditRecord
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.clock import now_micros
 from servicekit.errors import ServiceError
 from servicekit.jobs.queue import Jobs
-from servicekit.outbound.posting import Poster
 from servicekit.rpc import owned
 from servicekit.rpc.audit_service import AuditServicer
 from servicekit.rpc.job_service import JobServicer
@@ -91,11 +79,10 @@ def bindings(
     columns: Columns | None = None,
     faces: FaceRules | None = None,
     catalogs: KnownCatalogs | None = None,
-    checks: FrameChecks | None = None,
 ) -> list[Binding]:
     """Return the services of the server.
 
-    `watchdog`, `columns`, `catalogs`, `checks`: if `None`, they are created by the settings.
+    `watchdog`, `columns`, `catalogs`: if `None`, they are created by the settings.
     `faces`: if `None`, faces are left.
     """
     catalogs = catalogs or known_catalogs(settings, record)
@@ -112,7 +99,6 @@ def bindings(
     for held in (columns, synonyms, suggestions, searcher.samples):
         catalogs.on_change(held.follow)
     seconds = settings.milvus_seconds
-    checks = checks or frame_checks(record, photos, frame_embedder(settings), face_finder(settings))
     servicers = (
         BackupServicer(
             catalogs,
@@ -135,18 +121,6 @@ def bindings(
         ),
         SynonymServicer(catalogs, synonyms),
         SceneServicer(catalogs, SceneDocuments(record, settings.scene_versions)),
-        WebhookServicer(catalogs, Webhooks(record, webhook_keys(settings), Poster.of(settings))),
-        WatchServicer(
-            catalogs,
-            Watches(
-                record,
-                PermittedPhotos(photos, record),
-                checks.private,
-                now_micros,
-                snapshot_fetcher(settings).check,
-            ),
-            *(checks, AlertFollower(record), record, photos),
-        ),
         IndexServicer(catalogs, record, jobs, settings.milvus_prefix),
         JobServicer(JOB_OWNER, catalogs, jobs),
         CatalogRegistryServicer(registry, catalogs, jobs),
@@ -235,7 +209,7 @@ async def main(settings: RetrieverSettings) -> None:
     REGISTRY.register(RecallCollector(watchdog, catalogs))
     measuring = asyncio.create_task(keep_measuring(catalogs, record))
     columns = columns_of(settings, record)
-    embedder, frames = face_finder(settings), frame_embedder(settings)
+    embedder = face_finder(settings)
     warming = asyncio.create_task(warm(columns, record, catalogs))
     keeping_up = asyncio.create_task(keep_up(columns, record, catalogs))
 
@@ -245,7 +219,6 @@ async def main(settings: RetrieverSettings) -> None:
         await watchdog.close()
         await index.close()
         await embedder.close()
-        await frames.close()
         photos.close()
         backups.close()
         db.close()
@@ -265,7 +238,6 @@ async def main(settings: RetrieverSettings) -> None:
         columns=columns,
         faces=FaceRules(embedder, photos, face_policies(settings)),
         catalogs=catalogs,
-        checks=frame_checks(record, photos, frames, embedder),
     )
     lent = lent_by(offered)
     reading = asyncio.create_task(read_ahead(lent.of_products.shown, record, catalogs))
@@ -280,7 +252,7 @@ async def main(settings: RetrieverSettings) -> None:
     )
 
 
-CHECKS = (PeerCredentials.of, to_face_finder, backup_keys, webhook_keys)
+CHECKS = (PeerCredentials.of, to_face_finder, backup_keys)
 """Readers of the files that settings name, called at the start."""
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ The only module that reads the environment; variables start with RETRIEVER_.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
@@ -13,7 +12,6 @@ from pydantic import (
     DirectoryPath,
     Field,
     FilePath,
-    IPvAnyNetwork,
     SecretStr,
     model_validator,
 )
@@ -26,7 +24,6 @@ from servicekit.artefacts.backup_settings import BackupSettings
 from servicekit.config import Place, Secret, ServerSettings, is_guessable, is_local
 from servicekit.decoding.limits import DecodingSettings
 from servicekit.outbound.fetch import FetchSettings
-from servicekit.outbound.posting import WebhookSettings, private_networks
 from servicekit.sql.database import check_secret_url
 from servicekit.sql.migrations import MigrationSettings
 from servicekit.sql.retention import AuditSettings, JobSettings
@@ -58,7 +55,6 @@ class RetrieverSettings(
     JobSettings,
     AuditSettings,
     BackupSettings,
-    WebhookSettings,
 ):
     """All settings of the retriever."""
 
@@ -147,7 +143,7 @@ class RetrieverSettings(
 
     embedder_target: str = Field(default="127.0.0.1:8601", min_length=1)
     """gRPC target of the embedder, such as `host:port`. The worker calls it, and the server
-    where faces are blurred or refused, and for frames of watches."""
+    where faces are blurred or refused."""
 
     blur_faces: tuple[str, ...] = ()
     """Catalogs whose photos of products are stored with blurred faces; `*`: all that
@@ -177,23 +173,6 @@ class RetrieverSettings(
 
     import_delete_share: float = Field(default=0.2, ge=0, le=1)
     """Share of a catalog that closing a full import may delete without `force`, 0 to 1."""
-
-    webhook_keys_file: Path | None = None
-    """File with the keys that secrets of webhooks are derived from, one a line of 64 hexadecimal
-    digits, the current one first; reloaded when it changes. Server and worker need the same file.
-    A line can be deleted once each webhook's secret was rotated. `None`: no webhook can be
-    created."""
-
-    webhook_retry_hours: float = Field(default=72.0, ge=0, le=720)
-    """Age of an alert, in hours, from which a failed delivery is not tried again: it becomes a dead
-    letter."""
-
-    alert_days: float = Field(default=90.0, ge=0, le=3650)
-    """Days after which alerts of watches are deleted. 0: never."""
-
-    snapshot_networks: Annotated[tuple[IPvAnyNetwork, ...], AfterValidator(private_networks)] = ()
-    """Private networks in which hosts of `fetch_hosts` may be when frames of watches are taken from
-    them, such as `10.3.0.0/16`. Photos of products are not fetched from private networks."""
 
     watch_share: float = Field(default=0.01, ge=0, le=1)
     """Share of searches that the recall watchdog checks after the answer, 0 to 1. 0 disables it."""
@@ -240,12 +219,6 @@ class RetrieverSettings(
             )
         if unknown := set(self.read_labels) - {*self.catalogs, OTHERS}:
             raise ValueError(f"read_labels names {', '.join(sorted(unknown))}: not among catalogs")
-        return self
-
-    @model_validator(mode="after")
-    def _alerts_kept_until_delivered(self) -> Self:
-        if 0 < self.alert_days * 24 < self.webhook_retry_hours:
-            raise ValueError("alert_days is shorter than webhook_retry_hours: alerts would be lost")
         return self
 
     def unsafe(self) -> Iterator[str]:

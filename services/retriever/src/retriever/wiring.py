@@ -1,36 +1,28 @@
 """Collaborators that both processes, the server and the worker, are built from."""
 
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from retriever.adapters import photo_work
 from retriever.adapters.face_finder import EmbedderFaces
-from retriever.adapters.frame_embedder import EmbedderFrames
 from retriever.adapters.milvus.index import MilvusIndex
 from retriever.adapters.photos import PhotoStore
 from retriever.catalog.registry import RecordedCatalogs
-from retriever.delivery.deliverer import Deliverer
-from retriever.domain.deliveries import RetryRules
 from retriever.domain.faces import FacePolicy
 from retriever.record import Record
 from retriever.record.tables import jobs, metadata, products
 from retriever.search.recall.watchdog import Watchdog
 from retriever.settings import RetrieverSettings
-from retriever.watching.faces import BlurredFrames
-from retriever.watching.frames import FrameChecks
-from retriever.watching.snapshots import SnapshotPoller
 from servicekit.admission.access import PeerName
 from servicekit.artefacts.backups import Backups
 from servicekit.catalogs.known import KnownCatalogs
-from servicekit.clock import now_micros
 from servicekit.decoding.decoders import Decoders
 from servicekit.jobs.queue import Jobs
 from servicekit.keys.keyring import SigningKeys, signing_keys
 from servicekit.outbound.fetch import Fetcher, FetchPolicy
-from servicekit.outbound.posting import Poster
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
 from servicekit.sql.database import Database
 from servicekit.sql.migrations import settle
@@ -77,40 +69,6 @@ def photo_store(settings: RetrieverSettings) -> PhotoStore:
     return PhotoStore(settings.photos_url, limits=limits, decoders=decoders, fetcher=fetcher)
 
 
-def snapshot_fetcher(settings: RetrieverSettings) -> Fetcher:
-    """Return what fetches frames of watches."""
-    private = settings.snapshot_networks
-    return Fetcher(FetchPolicy.of(settings, settings.image_max_bytes, private))
-
-
-def snapshot_poller(
-    settings: RetrieverSettings,
-    record: Record,
-    photos: PhotoStore,
-    catalogs: Collection[str],
-) -> tuple[SnapshotPoller | None, list[EmbedderFaces | EmbedderFrames | Fetcher]]:
-    """Return what takes frames of watches from addresses, None where none is allowed; and its
-    clients to close."""
-    if not settings.fetch_hosts:
-        return None, []
-    peers = to_embedder(settings)
-    faces = EmbedderFaces(settings.embedder_target, peers)
-    frames = EmbedderFrames(settings.embedder_target, peers)
-    steady, retrying = snapshot_fetcher(settings), snapshot_fetcher(settings)
-    checks = frame_checks(record, photos, frames, faces)
-    poller = SnapshotPoller(
-        record, checks, steady.fetched_file, retrying.fetched_file, catalogs, now_micros
-    )
-    return poller, [faces, frames, steady, retrying]
-
-
-def frame_checks(
-    record: Record, photos: PhotoStore, frames: EmbedderFrames, faces: EmbedderFaces
-) -> FrameChecks:
-    """Return the checks of frames of watches."""
-    return FrameChecks(record, photos, frames, BlurredFrames(faces, photos), now_micros)
-
-
 def to_embedder(settings: RetrieverSettings) -> PeerCredentials:
     """Return the credentials for calls to the embedder. Raises Unreadable."""
     return PeerCredentials.of(settings).calling(PeerName.EMBEDDER)
@@ -118,7 +76,7 @@ def to_embedder(settings: RetrieverSettings) -> PeerCredentials:
 
 def to_face_finder(settings: RetrieverSettings) -> PeerCredentials:
     """Return the credentials of the server for calls to the embedder; none where it has no key for
-    it, unless faces need one: the embedder then rejects frames of watches. Raises Unreadable."""
+    it, unless faces need one. Raises Unreadable."""
     try:
         return to_embedder(settings)
     except Unreadable:
@@ -132,11 +90,6 @@ def face_finder(settings: RetrieverSettings) -> EmbedderFaces:
     return EmbedderFaces(settings.embedder_target, to_face_finder(settings))
 
 
-def frame_embedder(settings: RetrieverSettings) -> EmbedderFrames:
-    """Return the embedder of frames. Requires a running event loop. Raises Unreadable."""
-    return EmbedderFrames(settings.embedder_target, to_face_finder(settings))
-
-
 def face_policies(settings: RetrieverSettings) -> Mapping[str, FacePolicy]:
     """Return what is done with faces, by catalog."""
     blurred = dict.fromkeys(settings.blur_faces, FacePolicy.BLURRED)
@@ -147,21 +100,6 @@ def backup_files(settings: RetrieverSettings) -> Backups:
     """Return the store of backups. Raises Unreadable."""
     keys = backup_keys(settings)
     return Backups(settings.backups, "retriever", keys)
-
-
-def webhook_keys(settings: RetrieverSettings) -> SigningKeys:
-    """Return the keys that secrets of webhooks are derived from. Raises Unreadable."""
-    return signing_keys(settings.webhook_keys_file)
-
-
-def deliverer(
-    settings: RetrieverSettings, catalogs: Collection[str], record: Record
-) -> tuple[Deliverer, list[Poster]]:
-    """Return what delivers alerts, and its clients to close."""
-    steady, retrying = Poster.of(settings), Poster.of(settings)
-    rules = RetryRules(settings.webhook_retry_hours * 3600)
-    keys = webhook_keys(settings)
-    return Deliverer(catalogs, record, steady, retrying, keys, rules), [steady, retrying]
 
 
 def backup_keys(settings: RetrieverSettings) -> SigningKeys:

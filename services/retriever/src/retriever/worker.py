@@ -1,11 +1,9 @@
 """The retriever's worker: `python -m retriever.worker`.
 
 Embeds pending photos and texts, applies the outbox to the index, loads and reconciles collections,
-does the jobs that delete many products, roll a generation out, back up, restore or rebuild,
-delivers alerts to webhooks, takes frames of watches from addresses, tells which cameras stop, and
-deletes unused photos. Any
-number of workers may run: one at a time leads, by a lease in SQL, and a dead leader is replaced
-when its lease expires. A worker can be killed at any point.
+does the jobs that delete many products, roll a generation out, back up, restore or rebuild, and
+deletes unused photos. Any number of workers may run: one at a time leads, by a lease in SQL, and a
+dead leader is replaced when its lease expires. A worker can be killed at any point.
 """
 
 from servicekit.processes.background import yield_to_answers
@@ -23,23 +21,18 @@ from retriever.record import Record
 from retriever.record.tables import jobs
 from retriever.servicer.filter_messages import unpacked
 from retriever.settings import RetrieverSettings
-from retriever.watching.silence import SilenceChecks
 from retriever.wiring import (
     backup_files,
     backup_keys,
     database,
-    deliverer,
     job_queue,
     known_catalogs,
     milvus_index,
     photo_store,
-    snapshot_poller,
     to_embedder,
-    webhook_keys,
 )
 from retriever.workers.context import Worker
 from retriever.workers.leader_loops import lead_in_turn
-from servicekit.clock import now_micros
 from servicekit.rpc.server import run
 from servicekit.sql.leases import Lease, worker_id
 from servicekit.sql.retention import forget_jobs
@@ -65,8 +58,6 @@ async def main(settings: RetrieverSettings) -> None:
     record = Record(db)
     catalogs = known_catalogs(settings, record)
     await catalogs.start()
-    deliveries, posters = deliverer(settings, catalogs, record)
-    poller, clients = snapshot_poller(settings, record, photos, catalogs)
     worker = Worker(
         catalogs,
         settings,
@@ -80,9 +71,6 @@ async def main(settings: RetrieverSettings) -> None:
         files,
         unpacked,
         partial(forget_jobs, db, jobs, settings.job_days),
-        deliver=deliveries.run,
-        take_snapshots=None if poller is None else poller.run,
-        find_silent=SilenceChecks(record, catalogs, now_micros).run,
     )
     port = settings.worker_metrics_port
     stop_metrics = serve_metrics(port, settings.host) if port else lambda: None
@@ -92,8 +80,6 @@ async def main(settings: RetrieverSettings) -> None:
         await catalogs.stop()
         await embedder.close()
         await index.close()
-        for client in (*posters, *clients):
-            await client.close()
         photos.close()
         files.close()
         db.close()
@@ -102,6 +88,6 @@ async def main(settings: RetrieverSettings) -> None:
 
 
 if __name__ == "__main__":
-    configured = load(RetrieverSettings, to_embedder, backup_keys, webhook_keys)
+    configured = load(RetrieverSettings, to_embedder, backup_keys)
     observe("retriever-worker", configured, configured.log_level)
     run(main(configured))

@@ -137,7 +137,7 @@ def test_calls_take_as_many_megabytes_as_photos_imports_and_events_need() -> Non
     wanted = (
         dict.fromkeys(photos, 12)
         | dict.fromkeys((*products, *watches), 32)
-        | {"WriteEvents": 8, "SetSynonyms": 8}
+        | {"WriteEvents": 8, "SetSynonyms": 8, "WriteSceneDraft": 8}
     )
     assert mebibytes == wanted  # and all others one
 

@@ -14,8 +14,8 @@ from servicekit.rpc.messages import MessageWriter, UnknownMember, micros_of, val
 from servicekit.rpc.messages import message_of as plain_message
 from sightline.common.v1 import catalog_list_service_pb2 as list_pb
 from sightline.common.v1 import job_pb2
-from sightline.retriever.v1 import watch_pb2 as watch_pb
-from sightline.retriever.v1 import webhook_service_pb2 as pb
+from sightline.vision.v1 import watch_pb2 as watch_pb
+from sightline.vision.v1 import webhook_service_pb2 as pb
 
 
 class Flag(StrEnum):

@@ -22,8 +22,8 @@ from servicekit.rpc.server import Binding, start
 from servicekit.status import from_rpc_error
 from sightline.common.v1 import access_pb2
 from sightline.gateway.v1 import watch_service_pb2
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as pb
 
 ROOT = Path(__file__).parents[4]
 SERVICE = watch_service_pb2.DESCRIPTOR.services_by_name["WatchService"]
@@ -127,10 +127,10 @@ def test_a_method_without_owner_or_role_is_refused_at_the_start_and_denied_when_
 
 @pytest.mark.parametrize("more", [0, 2])
 def test_a_public_method_is_of_exactly_one_servicer(more: int) -> None:
-    names = {method.name for method in owned.methods_of(PeerName.RETRIEVER)} - {"GetWatch"}
+    names = {method.name for method in owned.methods_of(PeerName.VISION)} - {"GetWatch"}
     servicers = [
         type("Others", (), dict.fromkeys(names))(),
         *(type("One", (), {"GetWatch": 1})(),) * more,
     ]
-    with pytest.raises(TypeError, match=f"GetWatch: {more} servicers of retriever have it"):
-        owned.bindings(PeerName.RETRIEVER, servicers)
+    with pytest.raises(TypeError, match=f"GetWatch: {more} servicers of vision have it"):
+        owned.bindings(PeerName.VISION, servicers)

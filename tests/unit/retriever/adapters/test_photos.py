@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
-from retriever.adapters import durable, photo_work
+from retriever.adapters import photo_work
 from retriever.adapters import photos as module
 from retriever.adapters.photos import PhotoStore
 from retriever.domain.errors import (
@@ -22,7 +20,8 @@ from retriever.domain.errors import (
     PhotosFull,
     PhotosUnavailable,
 )
-from retriever.domain.watches import WatchBox
+from servicekit.artefacts import content_store, durable
+from servicekit.artefacts.store import as_os_errors
 from servicekit.decoding.decoders import (
     DecodingCrashed,
     DecodingFailed,
@@ -32,7 +31,7 @@ from servicekit.decoding.decoders import (
 )
 from servicekit.errors import ServiceError
 from servicekit.outbound.fetch import UriForbidden
-from sightline_rules.photos import PhotoLimits, decode, image_id
+from sightline_rules.photos import PhotoLimits, image_id
 from tests.fakes.decoding import FakeDecoders
 from tests.fakes.photos import photo
 
@@ -107,18 +106,6 @@ async def test_a_photo_is_checked_by_its_bytes(store: PhotoStore) -> None:
     assert caught.value.reason == "IMAGE_TOO_LARGE"
 
 
-@pytest.mark.full
-async def test_parts_of_a_frame_keep_their_pixels(store: PhotoStore) -> None:
-    boxes = [WatchBox(0.0, 0.0, 1.0, 1.0), WatchBox(0.5, 0.25, 1.0, 0.75)]
-    _, parts = await store.measure_frame("default", DATA, boxes)
-    whole = decode(DATA, PhotoLimits())
-    wanted = [whole, whole.crop((32, 12, 64, 36))]
-    assert [Image.open(io.BytesIO(part)).convert("RGB").tobytes() for part in parts] == [
-        each.tobytes() for each in wanted
-    ]
-    assert [decode(part, PhotoLimits()).size for part in parts] == [(64, 48), (32, 24)]
-
-
 @pytest.mark.parametrize(
     ("error", "meaning"),
     [
@@ -132,11 +119,8 @@ async def test_parts_of_a_frame_keep_their_pixels(store: PhotoStore) -> None:
 def test_an_error_of_the_store_becomes_what_it_means(
     error: Exception, meaning: type[Exception]
 ) -> None:
-    def fails() -> None:
+    with pytest.raises(meaning), module._stored(), as_os_errors():
         raise error
-
-    with pytest.raises(meaning):
-        module._translated(fails)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +216,7 @@ async def test_drafts_that_killed_writers_left_are_deleted_when_they_are_old(
 async def test_an_old_object_that_comes_again_is_as_new(monkeypatch: pytest.MonkeyPatch) -> None:
     made = PhotoStore("memory://again")
     await made.put("shop", ID, DATA)
-    monkeypatch.setattr(module, "RENEW_SECONDS", -60.0)
+    monkeypatch.setattr(content_store, "RENEW_SECONDS", -60.0)
     now = time.time()
     while time.time() == now:
         pass

@@ -65,7 +65,6 @@ async def test_a_restored_catalog_is_what_it_was(
         "image_count": 4,
         "lost_image_count": 0,
         "vector_count": 3,
-        "watch_count": 0,
         "deleted_count": 0,
         "left_out_generation_count": 0,
     }

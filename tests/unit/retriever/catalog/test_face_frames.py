@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 import pytest
 from PIL import Image, ImageSequence
 
-from retriever.adapters import blurring
 from retriever.catalog.faces import FaceRules
-from retriever.domain.faces import FaceBox, FacePolicy
-from retriever.domain.watches import WatchBox
-from retriever.watching.faces import BlurredFrames
+from retriever.domain.faces import FacePolicy
+from sightline_rules import blurring
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photo_metadata import without_metadata
 from sightline_rules.photos import Format, PhotoLimits, decode
 
@@ -61,13 +60,13 @@ FILES: dict[Format, Sequence[Callable[[], bytes]]] = {
 class Finder:
     """Sees what the embedder sees: the first picture."""
 
-    async def faces(self, catalog_id: str, photo: bytes) -> list[FaceBox]:
-        return [FaceBox(0.2, 0.2, 0.8, 0.8)] if skin(decode(photo, LIMITS)) else []
+    async def faces(self, catalog_id: str, photo: bytes) -> list[PhotoArea]:
+        return [PhotoArea(0.2, 0.2, 0.8, 0.8)] if skin(decode(photo, LIMITS)) else []
 
 
 class Blur:
     async def blurred(
-        self, catalog_id: str, data: bytes, faces: Sequence[FaceBox], box: WatchBox | None = None
+        self, catalog_id: str, data: bytes, faces: Sequence[PhotoArea], box: PhotoArea | None = None
     ) -> bytes:
         return blurring.blurred(data, LIMITS, faces, box)
 
@@ -97,21 +96,6 @@ async def test_no_picture_but_the_one_that_was_searched_is_stored(
     with Image.open(io.BytesIO(kept)) as image:
         assert not any(skin(frame.copy()) for frame in ImageSequence.Iterator(image))
     assert FACE.resize((8, 8)).tobytes() not in kept
-
-
-@pytest.mark.parametrize(
-    "file", [pytest.param(file, id=name) for name, files in FILES.items() for file in files]
-)
-async def test_a_watch_keeps_no_picture_but_the_one_that_was_searched(
-    file: Callable[[], bytes],
-) -> None:
-    try:
-        made = file()
-    except (KeyError, ValueError):
-        pytest.skip("NOT MEASURED: this Pillow does not write the format")
-    kept = await BlurredFrames(Finder(), Blur()).without_faces("default", without_metadata(made))
-    with Image.open(io.BytesIO(kept)) as image:
-        assert not any(skin(frame.copy()) for frame in ImageSequence.Iterator(image))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])

@@ -11,11 +11,11 @@ from retriever.catalog import products
 from retriever.catalog.faces import FaceRules
 from retriever.catalog.takedowns import PermittedPhotos, take_down
 from retriever.domain.errors import EmbedderUnavailable, ImageRejected
-from retriever.domain.faces import FaceBox, FacePolicy
+from retriever.domain.faces import FacePolicy
 from retriever.domain.product import ImageDraft, ProductDraft
-from retriever.domain.watches import WatchBox
 from retriever.record import Record
 from servicekit.errors import ServiceError
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import image_id
 from tests.fakes.photo_store import FakePhotos
 from tests.fakes.photos import encoded, photo, picture
@@ -24,7 +24,7 @@ from tests.unit.retriever.catalog.conftest import reported
 
 pytestmark = each_engine
 PERSON, BOTTLE = photo(seed=1), photo(seed=2)
-FACE = FaceBox(0.25, 0.25, 0.5, 0.5)
+FACE = PhotoArea(0.25, 0.25, 0.5, 0.5)
 POLICIES = {"blur": FacePolicy.BLURRED, "default": FacePolicy.REFUSED, "left": FacePolicy.LEFT}
 
 
@@ -36,7 +36,7 @@ class FakeFinder:
     error: ServiceError | None = None
     asked: list[bytes] = field(default_factory=list)
 
-    async def faces(self, catalog_id: str, photo: bytes) -> list[FaceBox]:
+    async def faces(self, catalog_id: str, photo: bytes) -> list[PhotoArea]:
         self.asked.append(photo)
         if self.error is not None:
             raise self.error
@@ -48,7 +48,7 @@ class Blur:
     """Stands for the decoding process that blurs."""
 
     async def blurred(
-        self, catalog_id: str, data: bytes, faces: Sequence[FaceBox], box: WatchBox | None = None
+        self, catalog_id: str, data: bytes, faces: Sequence[PhotoArea], box: PhotoArea | None = None
     ) -> bytes:
         assert list(faces) == [FACE]
         return photo(seed=9)

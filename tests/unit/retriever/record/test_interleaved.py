@@ -14,16 +14,12 @@ import sqlalchemy as sa
 
 from retriever.domain.archive import Row
 from retriever.domain.category_mismatch import CategoryGuess, Classification
-from retriever.domain.deliveries import DeliveryStep, Lane, LaneState
 from retriever.domain.embedding import EmbeddingSpace
 from retriever.domain.generation import GenerationState, Verification
 from retriever.domain.imports import ImportMode, ImportRow
 from retriever.domain.product import Availability, CatalogPart, Offer, ProductChange
 from retriever.domain.registry import CatalogUpdate, CatalogValues
 from retriever.domain.scenes import ScenePublication, SceneText
-from retriever.domain.watch_state import RevisedState, WatchProgress, WatchState
-from retriever.domain.watches import StoredWatch, WatchPhoto
-from retriever.domain.webhooks import Webhook, WebhookSecret
 from retriever.indexing import generations
 from retriever.indexing.generations import Demand
 from retriever.record import Record, retention, store, tables
@@ -35,16 +31,13 @@ from sightline_rules.filters import All, Money
 from sightline_rules.ids import SYNONYMS_DOCUMENT
 from sightline_rules.photos import image_id
 from sightline_rules.synonyms import SynonymRule
-from tests.fakes.watch_alerts import raise_alert
 from tests.interleaved import check, each_of
 from tests.stores import NewStore, only_postgresql
 from tests.unit.retriever.conftest import MIGRATIONS, Clock, generation, vectors, write
-from tests.unit.retriever.record.test_watch_rows import SHELF, alert
 from tests.waiting import SECONDS
 
 C = "default"
 PHOTO, OTHER = b"photo a", b"photo b"
-HOOK = Webhook("ops", "https://hooks.test/a", (), (WebhookSecret("00ff", "salt", 1),), 1)
 SEEN = {image_id(PHOTO): Classification((CategoryGuess(("Beer",), 0.99),), 0.0)}
 KNOWN = frozenset({("Wine",), ("Beer",)})
 FOUND = Verification(("bad",), 1, 0.5, 0.5, None, 10, 1, 1, 0, 9)
@@ -222,64 +215,6 @@ async def scenes(here: World) -> Writers:
     }
 
 
-async def watches(here: World) -> Writers:
-    record = here.record
-    stored = await record.create_watch(C, SHELF, [WatchPhoto("a" * 64, "image/jpeg", 1, 1, 5)])
-    state = WatchState(times=(1,), processed=1)
-    photo = WatchPhoto("b" * 64, "image/jpeg", 1, 1, 2_000_000)
-    progress = WatchProgress(stored, 0, state, [alert("1", image_id="b" * 64)], [photo])
-    await raise_alert(here.db, "old", create_micros=1)
-    changed, new = replace(SHELF, display_name="New"), replace(SHELF, watch_id="new")
-    archived = StoredWatch(new, "e", 1, 1)
-    return {
-        "create_watch": lambda w: w.record.create_watch(C, replace(new, display_name="x"), []),
-        "update_watch": lambda w: w.record.update_watch(
-            C, changed, [], etag=stored.etag, known=0, state=state, alerts=[alert("2")]
-        ),
-        "delete_watch": lambda w: w.record.delete_watch(C, "shelf"),
-        "save_checked": lambda w: w.record.save_checked(C, progress),
-        "drop_expired_photos": lambda w: w.record.drop_expired_photos(C, 9),
-        "drop_old_alerts": lambda w: w.record.drop_old_alerts(C, 2, 9),
-        "restore_watch": lambda w: w.record.restore_watch(
-            C, archived, known=RevisedState(state, 1), photos=[photo]
-        ),
-        "restore_alerts": lambda w: w.record.restore_alerts(
-            C, [replace(alert("3"), sequence=1, create_micros=1)]
-        ),
-    }
-
-
-async def webhooks(here: World) -> Writers:
-    record = here.record
-    await record.create_webhook(C, HOOK)
-    await raise_alert(here.db, "shelf", create_micros=7)
-    flying = await record.next_delivery(Lane(C, "ops", "shelf"))
-    assert flying is not None
-    await record.settle_delivery(flying, DeliveryStep.DEAD, LaneState(1, 5, "dead"))
-    await raise_alert(here.db, "shelf", create_micros=8)
-    next_one = await record.next_delivery(Lane(C, "ops", "shelf"))
-    assert next_one is not None
-    again = replace(HOOK, uri="https://other.test/b", create_micros=2)
-    rotated = HOOK.rotated(WebhookSecret("00ff", "new", 2), 5)
-    retried = LaneState(2, 50, "x")
-    return {
-        "create_webhook": lambda w: w.record.create_webhook(C, again),
-        "create_webhook new": lambda w: w.record.create_webhook(C, replace(again, webhook_id="n")),
-        "update_webhook": lambda w: w.record.update_webhook(C, replace(again, watch_ids=("x",))),
-        "rotate_webhook": lambda w: w.record.rotate_webhook(C, rotated, HOOK),
-        "delete_webhook": lambda w: w.record.delete_webhook(C, "ops"),
-        "replay": lambda w: w.record.replay(C, "ops", []),
-        "settle_delivery": lambda w: w.record.settle_delivery(
-            next_one, DeliveryStep.RETRIED, retried
-        ),
-        "settle_delivery dead": lambda w: w.record.settle_delivery(
-            next_one, DeliveryStep.DEAD, retried
-        ),
-        "drop_dead_letters": lambda w: w.record.drop_dead_letters(2**60),
-        "delete_watch": lambda w: w.record.delete_watch(C, "shelf"),
-    }
-
-
 async def imports(here: World) -> Writers:
     record = here.record
     await record.write(C, [write("old")])
@@ -360,8 +295,6 @@ RESOURCES = (
     archives,
     synonyms,
     scenes,
-    watches,
-    webhooks,
     imports,
     index_generations,
     open_jobs,

@@ -8,22 +8,10 @@ from dataclasses import replace
 import pytest
 import sqlalchemy as sa
 
-from retriever.domain.deliveries import DeliveryStep, Lane, LaneState
 from retriever.domain.imports import ImportMode, ImportRow
 from retriever.domain.product import Offer
-from retriever.domain.retention import BOUNDED, GOES, STAYS, TABLES
+from retriever.domain.retention import BOUNDED, FORMER, GOES, STAYS, TABLES
 from retriever.domain.vectors import VectorWrite
-from retriever.domain.watch_state import WatchProgress, WatchState
-from retriever.domain.watches import (
-    Alert,
-    AlertKind,
-    Fault,
-    FaultCondition,
-    Watch,
-    WatchPhoto,
-    WatchRule,
-)
-from retriever.domain.webhooks import Webhook, WebhookSecret
 from retriever.record import Record, retention
 from retriever.record.tables import jobs, metadata
 from retriever.workers import tidying
@@ -37,10 +25,8 @@ from tests.unit.retriever.domain.test_category_mismatch import APPLE, KNOWN, WRO
 from tests.unit.retriever.workers.conftest import Bench
 
 YEAR = 365 * 86_400 * 10**6
-HOOK = Webhook("ops", "https://hooks.test/a", (), (WebhookSecret("00ff", "salt", 1),), 1)
 NO_GENERATION = "new"
 """A catalog of which nothing is searched yet: only the tidying deletes its outbox."""
-WATCH = Watch("shelf", "A shelf", rules=(WatchRule("dark", FaultCondition(Fault.BLACK)),))
 
 
 async def rows(db: Database) -> Counter[str]:
@@ -50,23 +36,6 @@ async def rows(db: Database) -> Counter[str]:
         query = sa.select(sa.func.count()).select_from(table)
         found[table.name] = await db.read(lambda c, query=query: c.execute(query).scalar_one())
     return found
-
-
-async def alert(record: Record, photo: str, now: int) -> None:
-    """Let a watch alert twice, deliver the first and give up the second."""
-    stored = await record.create_watch("default", WATCH, [])
-    await record.create_webhook("default", HOOK)
-    alerts = [
-        Alert(f"{now}-{n}", "shelf", "dark", AlertKind.STARTED, 5, 4, 0.5, image_id=photo)
-        for n in range(2)
-    ]
-    state = WatchState(times=(1,), processed=1)
-    kept = (WatchPhoto(photo, "image/jpeg", 4, 3, now + 1),)
-    await record.save_checked("default", WatchProgress(stored, 0, state, alerts, kept))
-    for step in (DeliveryStep.DELIVERED, DeliveryStep.DEAD):
-        found = await record.next_delivery(Lane("default", "ops", "shelf"))
-        assert found is not None
-        await record.settle_delivery(found, step, LaneState(1, 50, "x"))
 
 
 async def day(bench: Bench, record: Record, number: int, seen: Counter[str]) -> None:
@@ -85,15 +54,12 @@ async def day(bench: Bench, record: Record, number: int, seen: Counter[str]) -> 
     await record.import_rows(
         "default", imported, [ImportRow(1, name, write(name, photo, category_path=APPLE))]
     )
-    await alert(record, "f" * 64, record._clock())
     queue = bench.worker("one").jobs
     job = await queue.create("purge", "default", {})
     seen.update(await rows(bench.db))
     await queue.cancel(job.id)
     await record.delete("default", [name, "other"])
     await record.delete(NO_GENERATION, [name])
-    await record.delete_watch("default", "shelf")
-    await record.delete_webhook("default", "ops")
 
 
 @pytest.mark.full
@@ -131,5 +97,6 @@ async def test_rows_of_what_is_deleted_go(
 
 SHOWN_ELSEWHERE = {
     "product_vectors",  # unit/retriever/record/test_product_vectors
+    *(name for name, (_, why) in TABLES.items() if why == FORMER),
     "unnamed",  # unit/retriever/workers/test_tidying: between two turns
 }

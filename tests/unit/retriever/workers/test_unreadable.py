@@ -7,19 +7,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
-from itertools import count
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from retriever.domain.watches import DEFAULT_HOLD, SILENT, Watch, WatchRule
 from retriever.record.tables import metadata
-from retriever.watching import silence
-from retriever.watching.silence import SilenceChecks
 from retriever.wiring import job_queue
-from retriever.workers.context import Worker
 from servicekit.jobs.queue import JobState
 from servicekit.sql.database import Database
 from tests.failures import counted
@@ -29,25 +23,17 @@ from tests.waiting import until
 
 BAD = "bad"
 """The catalog of the unreadable rows."""
-TOLD = {"generations", "jobs", "outbox", "watches"}
+TOLD = {"generations", "jobs", "outbox"}
 """Tables that a worker reads all the time: an unreadable row there is counted."""
 VALUES: dict[str, object] = {
     "id": "0",
     "caller": "",
-    "snapshot_uri": "_",
     "kind": "close_import",
     "space": "visual",
-    "webhook_id": "w",
     "finished_time": 0,
 }
 """Values without which the worker would not meet the row."""
-CAMERA = Watch(
-    "door",
-    rules=(WatchRule("stopped", SILENT, hold=DEFAULT_HOLD),),
-    snapshot_uri="https://door.test/a.jpg",
-    snapshot_seconds=5,
-)
-BODY = '{"snapshot_uri":"_","fault":"silent", unreadable'
+BODY = '{"unreadable'
 
 
 def value(table: str, column: sa.Column[object]) -> object:
@@ -80,24 +66,13 @@ def put_unreadable(db: Database, table: sa.Table) -> None:
         store.execute(insert, [*row.values()])
 
 
-class FullBench(Bench):
-    """A bench whose worker has all loops that need no network."""
-
-    def worker(self, owner: str) -> Worker:
-        catalogs = ["default", BAD]
-        clock = count(2 * 10**15, DEFAULT_HOLD)  # each look is later by the time of the rule
-        silent = SilenceChecks(self.record, catalogs, lambda: next(clock))
-        return replace(super().worker(owner), find_silent=silent.run)
-
-
 @pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("table", metadata.sorted_tables, ids=lambda table: table.name)
 async def test_an_unreadable_row_of_any_table_stops_no_other_catalog(
-    db: Database, table: sa.Table, monkeypatch: pytest.MonkeyPatch
+    db: Database, table: sa.Table
 ) -> None:
-    monkeypatch.setattr(silence, "LOOK_SECONDS", 0.01)
-    bench = FullBench(db)
+    bench = Bench(db)
     bench.catalogs = ("default", BAD)
     put_unreadable(db, table)
     jobs = job_queue(db)
@@ -111,12 +86,4 @@ async def test_an_unreadable_row_of_any_table_stops_no_other_catalog(
                 return (await jobs.get(job.id)).state is JobState.SUCCEEDED
 
             await until(done)
-            await bench.record.create_watch("default", CAMERA, [])
-            for sources in (bench.record.snapshot_sources, bench.record.silence_sources):
-                assert [each.watch_id for each in await sources()] == [CAMERA.watch_id]
-
-            async def alerted() -> bool:
-                return bool(await bench.record.alerts("default", CAMERA.watch_id, 2**60, 1))
-
-            await until(alerted)
     assert bool(failures[0]) >= (table.name in TOLD)

@@ -5,7 +5,7 @@ Made from the contract by client/generator: change that or its tables, and run `
 
 from collections.abc import AsyncIterator, Iterable
 
-from sightline.retriever.v1 import watch_service_pb2
+from sightline.vision.v1 import watch_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire
 from sightline_client.values.watches import Alert, FramesAnswer, Watch, WatchFrame

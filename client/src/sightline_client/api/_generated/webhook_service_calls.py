@@ -6,7 +6,7 @@ Made from the contract by client/generator: change that or its tables, and run `
 from collections.abc import Iterable
 from datetime import timedelta
 
-from sightline.retriever.v1 import webhook_service_pb2
+from sightline.vision.v1 import webhook_service_pb2
 from sightline_client.api.base import Connected
 from sightline_client.convert import from_wire
 from sightline_client.values.webhooks import DeadLetter, Webhook, WebhookTest, WebhookWithSecret

@@ -14,8 +14,8 @@ from google.protobuf import json_format
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sightline.retriever.v1 import watch_pb2
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_pb2
+from sightline.vision.v1 import watch_service_pb2 as pb
 from sightline_client.cli.base import options, running
 from sightline_client.cli.base.suite import LONG, Suite
 from sightline_client.cli.language import _, later

@@ -9,3 +9,5 @@ class Peer(StrEnum):
     EMBEDDER = "embedder"
     RETRIEVER = "retriever"
     RANKER = "ranker"
+    VISION = "vision"
+    """Optional: see `OPTIONAL` in servicer/passthrough.py."""

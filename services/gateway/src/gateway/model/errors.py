@@ -24,9 +24,11 @@ ServiceError
 ├── ResourceExhausted
 │   └── ExpensiveRequestsBusy SERVICE_OVERLOADED
 ├── Unavailable
-│   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE
+│   ├── PeerUnavailable     EMBEDDER_UNAVAILABLE, RETRIEVER_UNAVAILABLE, RANKER_UNAVAILABLE, …
 │   ├── NothingAvailable    NOTHING_AVAILABLE
 │   └── AnswerDegraded      ANSWER_DEGRADED
+├── Unimplemented
+│   └── VisionAbsent        VISION_ABSENT
 └── DeadlineExceeded
     └── StageLate           STAGE_DEADLINE
 """
@@ -50,6 +52,7 @@ from servicekit.errors import (
     PermissionDenied,
     Refusal,
     Unavailable,
+    Unimplemented,
 )
 from servicekit.rpc.requests import FieldsInvalid, describe
 from sightline_core.degradations import DegradationCause
@@ -216,6 +219,15 @@ class PeerUnavailable(Unavailable):
 
     def __init__(self, peer: Peer) -> None:
         super().__init__(f"the {peer} does not answer", reason=f"{peer.upper()}_UNAVAILABLE")
+
+
+class VisionAbsent(Unimplemented, reason="VISION_ABSENT"):
+    """The installation does not run the optional service that has the call."""
+
+    message = (
+        "this installation does not run the service of cameras, vision, which has this call:"
+        " operators start it with `make up VISION=1`, or as docs/operate/vision.md says"
+    )
 
 
 class NothingAvailable(Unavailable, reason="NOTHING_AVAILABLE"):

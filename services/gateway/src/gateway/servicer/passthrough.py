@@ -16,12 +16,14 @@ from google.protobuf.message_factory import GetMessageClass
 
 from gateway.clients.peer_calls import PeerCaller
 from gateway.model.causes import Peer
+from gateway.model.errors import VisionAbsent
 from gateway.model.price import RequestPrice
 from gateway.servicer import concealment
 from gateway.servicer.list_tokens import ListTokens
 from gateway.servicer.requests import admit
 from gateway.state.prices import RequestPrices
 from servicekit.admission import access
+from servicekit.errors import ServiceError
 from servicekit.keys.keyring import SigningKeys
 from servicekit.rpc import owned
 from servicekit.rpc.server import Binding, Context
@@ -30,6 +32,8 @@ Call = Callable[[Any], Awaitable[Any]]
 Connection = tuple[grpc.aio.Channel, PeerCaller]
 Around = Callable[[Call], Call]
 """Wraps a forwarded call, which gets admitted requests."""
+OPTIONAL: Mapping[Peer, type[ServiceError]] = MappingProxyType({Peer.VISION: VisionAbsent})
+"""Services that an installation may lack, with the error of their calls then."""
 NOTHING: Mapping[str, Around] = MappingProxyType({})
 
 
@@ -91,6 +95,8 @@ class Passthrough:
         admitted = admitting or partial(admit, catalogs=self._catalogs)
         lists = "next_page_token" in method.output_type.fields_by_name
         read = read or lists or around is not None or concealment.has_scores(method.output_type)
+        if (absent := self._absent(method)) is not None:
+            return _refusing(absent, admitted)
         channel, caller = self._connections[_owner(method)]
         passed = channel.unary_unary(*_path(method), **_codecs(method, read=read))
         send: Call = partial(caller.call, passed)
@@ -112,6 +118,13 @@ class Passthrough:
         """Return the version that each peer last reported with its status; empty if unknown."""
         return {peer.value: caller.version for peer, (_, caller) in self._connections.items()}
 
+    def _absent(self, method: MethodDescriptor) -> ServiceError | None:
+        """Return the error of calls whose owner this installation lacks."""
+        owner = _owner(method)
+        if owner in self._connections or owner not in OPTIONAL:
+            return None
+        return OPTIONAL[owner]()
+
     def _method(self, method: MethodDescriptor, around: Around | None) -> Any:
         if method.server_streaming:
             return self._stream(method)
@@ -123,6 +136,8 @@ class Passthrough:
         return forwarded
 
     def _stream(self, method: MethodDescriptor) -> Any:
+        if (absent := self._absent(method)) is not None:
+            return _refusing_stream(absent, self._catalogs)
         channel, caller = self._connections[_owner(method)]
         passed = channel.unary_stream(*_path(method), **_codecs(method, read=False))
 
@@ -133,6 +148,27 @@ class Passthrough:
                     yield answer
 
         return forwarded
+
+
+def _refusing(error: ServiceError, admitted: Callable[[Any], str]) -> Call:
+    """Return a call that fails, for nothing."""
+
+    async def refused(request: Any) -> Any:
+        admitted(request)
+        raise error
+
+    return refused
+
+
+def _refusing_stream(error: ServiceError, catalogs: Collection[str]) -> Any:
+    """Return a streaming call that fails."""
+
+    async def refused(request: Any, _: Context) -> AsyncIterator[bytes]:
+        admit(request, catalogs)
+        raise error
+        yield b""
+
+    return refused
 
 
 def _owner(method: MethodDescriptor) -> Peer:

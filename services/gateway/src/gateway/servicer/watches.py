@@ -1,4 +1,4 @@
-"""Prices of calls about watches, which the retriever answers."""
+"""Prices of calls about watches."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -9,7 +9,7 @@ from gateway.servicer.passthrough import Around, Call, priced
 from gateway.state.prices import RequestPrices
 from servicekit.admission import quotas
 from servicekit.admission.quotas import QuotaKind
-from sightline.retriever.v1 import watch_service_pb2 as pb
+from sightline.vision.v1 import watch_service_pb2 as pb
 
 MOST_KNOWN: Final = 10_000
 """Watches whose number of embedded parts is kept."""

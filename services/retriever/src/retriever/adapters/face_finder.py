@@ -2,13 +2,13 @@
 
 from retriever.adapters.embedder import translated
 from retriever.domain.errors import ImageRejected
-from retriever.domain.faces import FaceBox
 from servicekit import deadlines
 from servicekit.errors import InvalidArgument
 from servicekit.rpc.channel import connect, idempotent
 from servicekit.rpc.peers import NO_CREDENTIALS, PeerCredentials
 from sightline.embedder.v1 import embedding_service_pb2 as pb
 from sightline.embedder.v1 import embedding_service_pb2_grpc as pb_grpc
+from sightline_rules.photo_areas import PhotoArea
 
 SECONDS = 60.0
 """Timeout of a call without a deadline."""
@@ -26,7 +26,7 @@ class EmbedderFaces:
         """Drop the connection."""
         await self._channel.close(None)
 
-    async def faces(self, catalog_id: str, photo: bytes) -> list[FaceBox]:
+    async def faces(self, catalog_id: str, photo: bytes) -> list[PhotoArea]:
         request = pb.FindFacesRequest(catalog_id=catalog_id, image=photo)
         left = deadlines.remaining()
         seconds = SECONDS if left is None else min(left, SECONDS)
@@ -36,4 +36,4 @@ class EmbedderFaces:
         except InvalidArgument as error:
             raise ImageRejected(error.reason, error.message) from error
         boxes = [face.box for face in answer.faces]
-        return [FaceBox(box.left, box.top, box.right, box.bottom) for box in boxes]
+        return [PhotoArea(box.left, box.top, box.right, box.bottom) for box in boxes]

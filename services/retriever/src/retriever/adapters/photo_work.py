@@ -1,29 +1,20 @@
 """Requests and results of the retriever's decoding processes: see
 servicekit/decoding/process.py."""
 
-import io
 import struct
 from collections.abc import Sequence
 from typing import Final
 
-from PIL import Image
-
-from retriever.adapters import blurring, frame_facts
-from retriever.domain.faces import FaceBox
-from retriever.domain.watch_state import FrameFacts
-from retriever.domain.watches import WatchBox
 from servicekit.decoding.wire import ExpectedOutput, Made, MemoryWanted, Refused
-from sightline_rules import photos
+from sightline_rules import blurring, photos
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photo_memory import MemoryNeededError
 from sightline_rules.photos import PhotoInfo, PhotoLimits, PhotoRejectedError
 
 _ORDER: Final = struct.Struct("!QQ")
 _FACE: Final = struct.Struct("!4d")
-"""An order with faces behind it asks to blur them."""
-_PART: Final = b"pp"
-"""Behind an order, and before a box and faces: this part of the photo is asked for."""
-_FRAME: Final = b"f"
-"""Behind an order, and before boxes: the facts of a frame and parts of it are asked for."""
+_BLUR: Final = b"b"
+"""Behind an order, and before faces: the file with these faces blurred is asked for."""
 WANTED: Final = ExpectedOutput(struct.Struct("!IIQ"))
 """Width, height and perceptual hash."""
 _SIZE: Final = struct.Struct("!Q")
@@ -32,41 +23,32 @@ _SIZE: Final = struct.Struct("!Q")
 prepare = photos.prepare
 
 
-def order(limits: PhotoLimits, faces: Sequence[FaceBox] = (), box: WatchBox | None = None) -> bytes:
-    """Return the encoded order for `answer`."""
-    head = _ORDER.pack(limits.max_bytes, limits.max_pixels)
-    if box is not None:
-        head += _PART + _FACE.pack(box.left, box.top, box.right, box.bottom)
-    return head + b"".join(_FACE.pack(f.left, f.top, f.right, f.bottom) for f in faces)
+def order(limits: PhotoLimits) -> bytes:
+    """Return the encoded order to inspect a photo."""
+    return _ORDER.pack(limits.max_bytes, limits.max_pixels)
 
 
-def frame_order(limits: PhotoLimits, boxes: Sequence[WatchBox]) -> bytes:
-    """Return the encoded order for the facts of a frame and parts of it (frame_facts.py)."""
-    head = _ORDER.pack(limits.max_bytes, limits.max_pixels) + _FRAME
-    return head + b"".join(_FACE.pack(b.left, b.top, b.right, b.bottom) for b in boxes)
+def blur_order(limits: PhotoLimits, faces: Sequence[PhotoArea]) -> bytes:
+    """Return the encoded order for a photo's first picture with its faces blurred."""
+    packed = (_FACE.pack(face.left, face.top, face.right, face.bottom) for face in faces)
+    return b"".join([order(limits), _BLUR, *packed])
 
 
 def file_wanted(limits: PhotoLimits) -> ExpectedOutput:
-    """Return the expected form of the answer to an order with faces or a part: the size of the
-    file, and the file followed by zeros."""
+    """Return the expected form of the answer to an order to blur faces: the size of
+    the file, and the file followed by zeros."""
     return ExpectedOutput(_SIZE, (limits.max_bytes,))
 
 
 def answer(asked: bytes, photo: bytes, memory: int) -> Made:
-    """Inspect a photo as photos.inspect does, blur faces and cut a part out, or measure a frame,
-    within the given bytes of memory."""
+    """Inspect a photo as photos.inspect does, or blur faces, within the given bytes of memory."""
     max_bytes, max_pixels = _ORDER.unpack_from(asked)
     limits = PhotoLimits(max_bytes, max_pixels, memory)
     rest = asked[_ORDER.size :]
-    mark = rest[: len(rest) % _FACE.size]
-    boxes = list(_FACE.iter_unpack(rest[len(mark) :]))
-    part = WatchBox(*boxes.pop(0)) if mark == _PART else None
-    faces = [FaceBox(*sides) for sides in boxes]
     try:
-        if mark == _FRAME:
-            return frame_facts.measured(photo, limits, [WatchBox(*sides) for sides in boxes])
-        if faces or part is not None:
-            file = blurring.blurred(photo, limits, faces, part)
+        if rest.startswith(_BLUR):
+            faces = [PhotoArea(*sides) for sides in _FACE.iter_unpack(rest[len(_BLUR) :])]
+            file = blurring.blurred(photo, limits, faces)
             return Made(_SIZE.pack(len(file)), memoryview(file.ljust(limits.max_bytes, b"\0")))
         info = photos.inspect(photo, limits)
     except PhotoRejectedError as error:
@@ -95,31 +77,3 @@ def file_of(facts: tuple[int], file: bytes) -> bytes:
     if not 0 < facts[0] <= len(file):
         raise ValueError("the file has an invalid size")
     return file[: facts[0]]
-
-
-def frame_of(
-    facts: tuple[float, ...], pixels: bytes, limits: PhotoLimits
-) -> tuple[FrameFacts, list[bytes]]:
-    """Return the facts of a frame, and its parts as BMP files. Raises ValueError for answers that
-    no intact process gives."""
-    number = frame_facts.CELLS[0] * frame_facts.CELLS[1]
-    cells, (bright, sharpness) = facts[:number], facts[number : number + 2]
-    sides = facts[number + 2 :]
-    if not all(0 <= value <= 1 for value in (*cells, bright)) or not 0 <= sharpness <= 64:
-        raise ValueError("the frame has invalid facts")
-    room, parts = frame_facts.part_bytes(len(sides) // 2, limits), list[bytes]()
-    for place, (width, height) in enumerate(zip(sides[::2], sides[1::2], strict=True)):
-        size = int(width), int(height)
-        if not 0 < size[0] * size[1] * 3 <= room:
-            raise ValueError("a part of the frame has an invalid size")
-        start = place * room
-        parts.append(_bmp(size, pixels[start : start + size[0] * size[1] * 3]))
-    return FrameFacts(cells, bright, sharpness), parts
-
-
-def _bmp(size: tuple[int, int], pixels: bytes) -> bytes:
-    """Return the pixels as a file. Writing and reading the four parts of a frame takes 24 ms of a
-    processor as PNG files, and 3 ms as these (2 cores, 2026-11)."""
-    file = io.BytesIO()
-    Image.frombytes("RGB", size, pixels).save(file, "BMP")
-    return file.getvalue()

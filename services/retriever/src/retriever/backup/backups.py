@@ -13,7 +13,7 @@ from typing import Any
 
 from retriever.backup.archive.writing import PhotoWriter, Spool, copy_tables, fill
 from retriever.catalog.images import stored_photo
-from retriever.domain.archive import PHOTOS, WATCH_PHOTOS, CatalogContent, Row, dumped, table_file
+from retriever.domain.archive import PHOTOS, CatalogContent, Row, dumped, table_file
 from retriever.domain.errors import BackupQuota, CatalogNotEmpty
 from retriever.domain.jobs import Progress, reporting, request_key
 from retriever.domain.product import CatalogPart
@@ -34,8 +34,6 @@ KINDS = (BACKUP, RESTORE)
 MOST_PHOTOS = 64
 MOST_PHOTO_BYTES = 32 * 2**20
 """Maximum bytes of photos in memory at once; a single photo may be larger."""
-ASSUMED_BYTES = 10 * 2**20
-"""Assumed size of a photo of a watch, which is not recorded."""
 DEFAULT_PAGE, MAX_PAGE = 50, 200
 
 
@@ -204,7 +202,6 @@ async def _back_up(
         "product_count": manifest.rows(table_file("products")),
         "image_count": manifest.rows(table_file("images")) - lost,
         "lost_image_count": lost,
-        "watch_count": manifest.rows(table_file("watches")),
     }
 
 
@@ -223,8 +220,6 @@ async def _write(
         named = {table.name: table for table in tables}
         images = spool.rows(named["images"], rows["images"])
         lost = await _copy_photos(job, images, writer, deps, progress)
-        watched = distinct(spool.rows(named["watch_photos"], rows["watch_photos"]))
-        await _copy_photos(job, watched, writer, deps, progress, file=WATCH_PHOTOS)
     content = CatalogContent(
         commit=snapshot.commit, lost=lost, generations=dumped(snapshot.generations)
     )
@@ -244,12 +239,10 @@ async def _copy_photos(
     writer: BackupWriter,
     deps: BackupTools,
     progress: Progress,
-    *,
-    file: str = PHOTOS,
 ) -> int:
-    """Copy photos into a file of the backup. Return the number of lost ones."""
+    """Copy photos into the backup. Return the number of lost ones."""
     lost = 0
-    out = PhotoWriter(await deps.store.run(lambda: writer.file(file)))
+    out = PhotoWriter(await deps.store.run(lambda: writer.file(PHOTOS)))
     while batch := await deps.store.run(lambda: next(rows, None)):
         for group in affordable(batch):
             ids = [row["image_id"] for row in group]
@@ -264,26 +257,12 @@ async def _copy_photos(
     return lost
 
 
-def distinct(batches: Iterator[list[Row]]) -> Iterator[list[Row]]:
-    """Yield photos in batches, each once. `batches`: photos of watches in the order of their ids,
-    in which those of several watches come several times."""
-    last = ""
-    for batch in batches:
-        kept = list[Row]()
-        for row in batch:
-            if row["image_id"] != last:
-                kept.append(row)
-            last = row["image_id"]
-        if kept:
-            yield kept
-
-
 def affordable(images: Sequence[Row]) -> Iterator[list[Row]]:
     """Yield the photos in groups that fit into memory."""
     group: list[Row] = []
     size = 0
     for row in images:
-        mine = row.get("size", ASSUMED_BYTES)
+        mine = row["size"]
         if group and (len(group) == MOST_PHOTOS or size + mine > MOST_PHOTO_BYTES):
             yield group
             group, size = [], 0

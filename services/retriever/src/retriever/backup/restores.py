@@ -20,17 +20,10 @@ import numpy.typing as npt
 
 from retriever.backup.archive.reading import ArchiveReader, PhotoReader
 from retriever.backup.archive.writing import Spool
-from retriever.backup.backups import BackupTools, RestorePlan, affordable, check_catalog, distinct
-from retriever.backup.watches import (
-    ArchivedWatch,
-    archived_alerts,
-    check_room,
-    checked_watches,
-    put_watch,
-)
+from retriever.backup.backups import BackupTools, RestorePlan, affordable, check_catalog
 from retriever.catalog.deletions import sweep
 from retriever.domain import scenes
-from retriever.domain.archive import WATCH_PHOTOS, Row, generations_of, table_file
+from retriever.domain.archive import Row, generations_of, table_file
 from retriever.domain.collection_names import new_collection
 from retriever.domain.errors import ImageTakenDown, IndexParametersInvalid, SynonymsInvalid
 from retriever.domain.generation import (
@@ -98,12 +91,10 @@ async def _restore(
         progress.total = sum(rows.values()) + rows["images"]
         await store.run(lambda: reader.take_tables(progress))
         await store.run(lambda: check_tables(reader, record, progress))
-        watches = await store.run(lambda: checked_watches(reader, progress))
         photos = await _take_photos(job, reader, deps, progress)
-        await check_room(job.catalog_id, watches, record)
         # The backup is valid. From here on the record changes.
         left_out = await register(job, generations, prefix, record)
-        await _write(job, reader, watches, deps, progress)
+        await _write(job, reader, deps, progress)
         deleted = await _sweep(job, record, progress) if plan.force else 0
         await record.reach(job.catalog_id, reader.content.commit)
     return {
@@ -111,7 +102,6 @@ async def _restore(
         "image_count": photos.found,
         "lost_image_count": photos.lost,
         "vector_count": rows["vectors"],
-        "watch_count": rows["watches"],
         "deleted_count": deleted,
         "left_out_generation_count": left_out,
     }
@@ -271,13 +261,10 @@ def _damaged(table: str, description: str) -> BackupDamaged:
 async def _take_photos(
     job: Job, reader: ArchiveReader, deps: BackupTools, progress: Progress
 ) -> PhotoReader:
-    """Check and store the photos. No product or watch refers to them yet."""
+    """Check and store the photos. No product refers to them yet."""
     photos = await deps.store.run(reader.photos)
     await _put_photos(job, photos, reader.rows("images"), deps, progress)
     await deps.store.run(lambda: reader.check_end(photos))
-    watched = await deps.store.run(lambda: reader.photos(WATCH_PHOTOS))
-    await _put_photos(job, watched, distinct(reader.rows("watch_photos")), deps, progress)
-    await deps.store.run(watched.end)
     return photos
 
 
@@ -371,7 +358,6 @@ def _made(held: Generation, names: Mapping[str, str], job: Job, prefix: str) -> 
 async def _write(
     job: Job,
     reader: ArchiveReader,
-    watches: Sequence[ArchivedWatch],
     deps: BackupTools,
     progress: Progress,
 ) -> None:
@@ -386,15 +372,7 @@ async def _write(
     for texts in ("scene_texts", "synonym_texts"):
         await each(by_scene(reader.rows(texts)), partial(record.restore_scene, catalog))
 
-    async def put_watches(batch: list[ArchivedWatch]) -> None:
-        for archived in batch:
-            await put_watch(job, archived, record)
-
-    await each(([archived] for archived in watches), put_watches)
-    alerts = archived_alerts(reader.rows("watch_alerts"))
-    await each(alerts, lambda batch: record.restore_alerts(catalog, batch))
-    done = ("product_images", "watch_states", "watch_photos")
-    progress.add(sum(reader.manifest.rows(table_file(name)) for name in done))
+    progress.add(reader.manifest.rows(table_file("product_images")))
 
 
 def by_scene(batches: Iterator[list[Row]]) -> Iterator[list[Row]]:

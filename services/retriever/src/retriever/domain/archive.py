@@ -12,9 +12,8 @@ from servicekit.artefacts.backup_errors import BackupDamaged
 from servicekit.artefacts.manifest import MANIFEST, BackupJson, Manifest, validated
 
 MOST_GENERATIONS = 1_000
-PHOTOS, WATCH_PHOTOS = "photos.tar", "watch_photos.tar"
-"""The photos of the catalog, and those that rules of watches look for, as `photos/<sha256>`, in the
-order of their names."""
+PHOTOS = "photos.tar"
+"""The photos of the catalog, as `photos/<sha256>`, in the order of their names."""
 Row: TypeAlias = dict[str, Any]
 
 
@@ -57,6 +56,14 @@ class ArchiveTable:
 def table_file(name: str) -> str:
     """Return the file of a table."""
     return f"tables/{name}.parquet"
+
+
+FORMER = (
+    "watch_photos.tar",
+    *map(table_file, ("watches", "watch_states", "watch_alerts", "watch_photos")),
+)
+"""Files of watches in backups of releases up to 0.42, which are not restored: another service has
+the watches since."""
 
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]

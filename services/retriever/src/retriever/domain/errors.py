@@ -8,16 +8,12 @@ ServiceError
 │   ├── VectorInvalid          VECTOR_INVALID
 │   ├── KeywordsInvalid        KEYWORDS_INVALID
 │   ├── SynonymsInvalid        SYNONYMS_INVALID
-│   ├── WebhookInvalid         WEBHOOK_INVALID
 │   ├── FacetInvalid           FACET_INVALID
 │   ├── ProductInvalid         PRODUCT_INVALID
 │   ├── FieldMaskInvalid       FIELD_MASK_INVALID
 │   ├── OfferInvalid           OFFER_INVALID
 │   ├── ImageRejected          IMAGE_UNDECODABLE, IMAGE_TOO_LARGE, FACE_IN_PHOTO
 │   ├── IndexParametersInvalid INDEX_PARAMETERS_INVALID
-│   ├── WatchInvalid           WATCH_INVALID
-│   ├── FrameTimeInvalid       FRAME_TIME_INVALID
-│   ├── ResumeTokenInvalid     RESUME_TOKEN_INVALID
 │   └── (kit's outbound.fetch) URI_FORBIDDEN
 ├── NotFound
 │   ├── ProductNotFound        PRODUCT_NOT_FOUND
@@ -26,20 +22,15 @@ ServiceError
 │   ├── ImportNotFound         IMPORT_NOT_FOUND
 │   ├── GenerationNotFound     GENERATION_NOT_FOUND
 │   ├── SceneDocumentNotFound  SCENE_DOCUMENT_NOT_FOUND
-│   ├── WatchNotFound          WATCH_NOT_FOUND
-│   └── WebhookNotFound        WEBHOOK_NOT_FOUND
 ├── AlreadyExists
 │   ├── GenerationExists       GENERATION_EXISTS
 │   ├── CatalogExists          CATALOG_EXISTS
-│   ├── WatchExists            WATCH_EXISTS
-│   └── WebhookExists          WEBHOOK_EXISTS
 ├── FailedPrecondition
 │   ├── SpaceUnavailable       SPACE_UNAVAILABLE
 │   ├── RefinementFailed       REFINEMENT_FAILED
 │   ├── GenerationNotVerified  GENERATION_NOT_VERIFIED
 │   ├── GenerationActive       GENERATION_ACTIVE
 │   ├── RollbackUnavailable    ROLLBACK_UNAVAILABLE
-│   ├── SnapshotUnchanged      SNAPSHOT_UNCHANGED
 │   ├── ImportClosed           IMPORT_CLOSED
 │   ├── ImportModeMismatch     IMPORT_MODE_MISMATCH
 │   ├── ImportDeletesTooMuch   IMPORT_DELETES_TOO_MUCH
@@ -50,11 +41,9 @@ ServiceError
 │   ├── CatalogIsAlias         CATALOG_IS_ALIAS
 │   ├── CatalogHasAlias        CATALOG_HAS_ALIAS
 │   ├── ScenesFromFiles        SCENES_FROM_FILES
-│   ├── WebhookKeysMissing     WEBHOOK_KEYS_MISSING
 │   └── CatalogNotEmpty        CATALOG_NOT_EMPTY
 ├── Aborted
 │   ├── EtagMismatch           ETAG_MISMATCH
-│   └── WatchContended         WATCH_CONTENDED
 ├── Unavailable
 │   ├── IndexUnavailable       INDEX_UNAVAILABLE
 │   ├── ColumnsUnavailable     COLUMNS_UNAVAILABLE
@@ -66,8 +55,6 @@ ServiceError
 │   ├── CatalogAliasesFull     CATALOG_ALIASES_FULL
 │   ├── GenerationsFull        GENERATIONS_FULL
 │   ├── SceneDocumentsFull     SCENE_DOCUMENTS_FULL
-│   ├── WatchesFull            WATCHES_FULL
-│   ├── WebhooksFull           WEBHOOKS_FULL
 │   ├── PhotosFull             PHOTO_STORE_FULL
 │   └── BackupQuota            BACKUP_QUOTA
 ├── DeadlineExceeded
@@ -128,31 +115,6 @@ class ScenesFromFiles(errors.FailedPrecondition, reason="SCENES_FROM_FILES"):
     )
 
 
-class WebhookInvalid(FieldsInvalid, reason="WEBHOOK_INVALID"):
-    """Values of a webhook, or of a call about one, are out of their documented range."""
-
-
-class WebhookNotFound(errors.NotFound, reason="WEBHOOK_NOT_FOUND"):
-    message = "this catalog has no such webhook"
-
-
-class WebhookExists(errors.AlreadyExists, reason="WEBHOOK_EXISTS"):
-    message = "this catalog has a webhook of this id with other values: delete it first"
-
-
-class WebhooksFull(errors.ResourceExhausted, reason="WEBHOOKS_FULL"):
-    """Quota of a catalog's webhooks exceeded."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"the catalog has {most} webhooks: delete one first")
-
-
-class WebhookKeysMissing(errors.FailedPrecondition, reason="WEBHOOK_KEYS_MISSING"):
-    """Secrets can't be derived: there is no file of keys, or it lacks the key of a secret."""
-
-    message = "RETRIEVER_WEBHOOK_KEYS_FILE is not set, or lacks the key of this webhook's secret"
-
-
 class FacetInvalid(FieldsInvalid, reason="FACET_INVALID"):
     """A facet whose field can't be counted, or has invalid options."""
 
@@ -171,18 +133,6 @@ class OfferInvalid(FieldsInvalid, reason="OFFER_INVALID"):
 
 class IndexParametersInvalid(FieldsInvalid, reason="INDEX_PARAMETERS_INVALID"):
     """Parameters of a generation are invalid."""
-
-
-class WatchInvalid(FieldsInvalid, reason="WATCH_INVALID"):
-    """Fields of a watch are out of their documented range."""
-
-
-class FrameTimeInvalid(errors.InvalidArgument, reason="FRAME_TIME_INVALID"):
-    message = "frame_time is more than 5 minutes ahead of the service's clock, or before 1970"
-
-
-class ResumeTokenInvalid(FieldsInvalid, reason="RESUME_TOKEN_INVALID"):
-    """The token is none of a stream of alerts."""
 
 
 class ImageRejected(errors.InvalidArgument):
@@ -231,25 +181,6 @@ class ImportNotFound(errors.NotFound, reason="IMPORT_NOT_FOUND"):
 
 class GenerationNotFound(errors.NotFound, reason="GENERATION_NOT_FOUND"):
     message = "this catalog has no such generation"
-
-
-class WatchNotFound(errors.NotFound, reason="WATCH_NOT_FOUND"):
-    message = "this catalog has no such watch"
-
-
-class WatchExists(errors.AlreadyExists, reason="WATCH_EXISTS"):
-    message = "this catalog has another watch of this id: update it, or choose another id"
-
-
-class WatchesFull(errors.ResourceExhausted, reason="WATCHES_FULL"):
-    """Quota of watches of a catalog exceeded."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"this catalog has {most} watches: delete one first")
-
-
-class SnapshotUnchanged(errors.FailedPrecondition, reason="SNAPSHOT_UNCHANGED"):
-    message = "the address gives the same picture as before"
 
 
 class SpaceUnavailable(errors.FailedPrecondition, reason="SPACE_UNAVAILABLE"):
@@ -365,10 +296,6 @@ class ImportDeletesTooMuch(errors.FailedPrecondition, reason="IMPORT_DELETES_TOO
 
 class EtagMismatch(errors.Aborted, reason="ETAG_MISMATCH"):
     message = "what this etag describes has changed: read it again"
-
-
-class WatchContended(errors.Aborted, reason="WATCH_CONTENDED"):
-    message = "other calls change this watch, or send frames to it, all the time: try again"
 
 
 class IndexUnavailable(errors.Unavailable, reason="INDEX_UNAVAILABLE"):

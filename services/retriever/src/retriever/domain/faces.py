@@ -1,6 +1,5 @@
-"""Faces in photos, and what a catalog does about them."""
+"""What a catalog does about faces in photos."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -13,13 +12,3 @@ class FacePolicy(StrEnum):
     """Its faces are blurred."""
     REFUSED = "refused"
     """It is rejected with FACE_IN_PHOTO."""
-
-
-@dataclass(frozen=True, slots=True)
-class FaceBox:
-    """A rectangle as fractions of the sides of an upright photo, from the top left: 0 to 1."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float

@@ -7,6 +7,8 @@ from servicekit.sql.retention import Term
 
 GOES, BOUNDED, STAYS = Term
 
+FORMER: Final = "with the next release: another service has watches since 0.43"
+
 TABLES: Final[Mapping[str, tuple[Term, str]]] = {
     "products": (GOES, "until the product is deleted"),
     "product_images": (GOES, "with the product"),
@@ -21,13 +23,13 @@ TABLES: Final[Mapping[str, tuple[Term, str]]] = {
     "changes": (BOUNDED, "a row a product; of deleted ones the newest 10,000"),
     "imports": (GOES, "RETRIEVER_JOB_DAYS after the newest row"),
     "import_rows": (GOES, "until the import is closed, or goes"),
-    "watches": (BOUNDED, "until deleted; at most 100"),
-    "watch_states": (GOES, "with the watch"),
-    "watch_alerts": (GOES, "RETRIEVER_ALERT_DAYS"),
-    "watch_photos": (GOES, "the days that the watch sets; two hours more"),
-    "webhooks": (BOUNDED, "until deleted; at most 20"),
-    "webhook_lanes": (GOES, "with the webhook or the watch"),
-    "webhook_dead_letters": (GOES, "with the webhook; at most 10,000"),
+    "watches": (GOES, FORMER),
+    "watch_states": (GOES, FORMER),
+    "watch_alerts": (GOES, FORMER),
+    "watch_photos": (GOES, FORMER),
+    "webhooks": (GOES, FORMER),
+    "webhook_lanes": (GOES, FORMER),
+    "webhook_dead_letters": (GOES, FORMER),
     "jobs": (GOES, "RETRIEVER_JOB_DAYS after the job has ended"),
     "synonyms": (BOUNDED, "one row a catalog"),
     "scene_texts": (BOUNDED, "of 200 scenes the draft and RETRIEVER_SCENE_VERSIONS versions"),

@@ -5,10 +5,10 @@ from typing import Protocol
 
 from retriever.domain.category_mismatch import CategoryPath
 from retriever.domain.embedding import EmbeddingSpace
-from retriever.domain.faces import FaceBox
 from retriever.domain.fit_plan import FitPhoto, FitPlan, FitProgress, ReferencePlan
 from retriever.domain.vectors import GivenVector
 from servicekit.errors import ServiceError
+from sightline_rules.photo_areas import PhotoArea
 
 
 class Trainer(Protocol):
@@ -32,7 +32,7 @@ class Trainer(Protocol):
 class FaceFinder(Protocol):
     """Finds faces."""
 
-    async def faces(self, catalog_id: str, photo: bytes) -> list[FaceBox]:
+    async def faces(self, catalog_id: str, photo: bytes) -> list[PhotoArea]:
         """Return the faces in a photo.
 
         Raises EmbedderUnavailable, and ImageRejected for a photo that can't be decoded.

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from retriever.domain.faces import FaceBox
-from retriever.domain.watches import WatchBox
+from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import PhotoInfo
 
 
@@ -41,11 +40,8 @@ class Photos(Protocol):
 class FaceBlur(Protocol):
     """Blurs faces."""
 
-    async def blurred(
-        self, catalog_id: str, data: bytes, faces: Sequence[FaceBox], box: WatchBox | None = None
-    ) -> bytes:
-        """Return a photo with blurred faces, or a part of it, a JPEG. Raises ImageRejected,
-        PhotosUnavailable."""
+    async def blurred(self, catalog_id: str, data: bytes, faces: Sequence[PhotoArea]) -> bytes:
+        """Return a photo with blurred faces, a JPEG. Raises ImageRejected, PhotosUnavailable."""
 
 
 class PhotoFiles(Photos, Protocol):

@@ -15,8 +15,9 @@ from retriever.domain.category_mismatch import (
     CategoryMismatch,
 )
 from retriever.domain.product import Product
-from retriever.record.statements import among, look_up, on, same
+from retriever.record.statements import same
 from retriever.record.tables import mismatches, product_images, products
+from servicekit.sql.conditions import among, look_up, on
 from sightline_rules import categories
 
 _OF_PRODUCTS = sa.select(mismatches).where(among(mismatches, "product_id"))

@@ -23,6 +23,7 @@ from retriever.record.tables import (
     products,
     sequences,
 )
+from servicekit.sql import conditions
 from sightline_core.columns import Stamp
 
 _PRODUCTS = (
@@ -39,7 +40,7 @@ _PRODUCTS = (
     )
     .where(products.c.catalog_id == sa.bindparam("catalog_id"))
 )
-_BY_ID = _PRODUCTS.where(statements.among(products, "product_id"))
+_BY_ID = _PRODUCTS.where(conditions.among(products, "product_id"))
 _HEAD = sa.select(
     sa.select(sequences.c.seq)
     .where(sequences.c.catalog_id == sa.bindparam("catalog_id"))
@@ -59,7 +60,7 @@ _CHANGED = sa.select(changes.c.product_id).where(
 )
 _PHOTOS = statements.ROWS[False]
 _FIRST = _PHOTOS.select(_PHOTOS.row.c.product_id, _PHOTOS.vector.c.data).where(
-    statements.among(_PHOTOS.row, "product_id"), _PHOTOS.position == 0
+    conditions.among(_PHOTOS.row, "product_id"), _PHOTOS.position == 0
 )
 _COUNT = sa.select(products.c.product_id).where(products.c.catalog_id == sa.bindparam("catalog_id"))
 
@@ -110,7 +111,7 @@ def _read_rows(
     connection: Connection, catalog_id: str, product_ids: Sequence[str]
 ) -> list[ProductRow]:
     of = {"catalog_id": catalog_id}
-    return [_row(row) for row in statements.look_up(connection, _BY_ID, product_ids, of)]
+    return [_row(row) for row in conditions.look_up(connection, _BY_ID, product_ids, of)]
 
 
 def _row(row: Any) -> ProductRow:
@@ -128,8 +129,8 @@ def read_photo_rows(
     if product_ids is None:
         found = connection.execute(query, values)
     else:
-        chosen = query.where(statements.among(of.row, "product_id"))
-        found = statements.look_up(connection, chosen, product_ids, values)
+        chosen = query.where(conditions.among(of.row, "product_id"))
+        found = conditions.look_up(connection, chosen, product_ids, values)
     return [PhotoRow._make(each) for each in found]
 
 
@@ -148,7 +149,7 @@ def read_first_vectors(
     """Return by product the vector of its first photo, if it has one."""
     if generation.of_products:
         return {}
-    found = statements.look_up(connection, _FIRST, product_ids, statements.version_of(generation))
+    found = conditions.look_up(connection, _FIRST, product_ids, statements.version_of(generation))
     return {row.product_id: statements.to_floats(row.data) for row in found}
 
 

@@ -13,6 +13,7 @@ from retriever.domain.generation import Generation
 from retriever.record import statements
 from retriever.record.products import FACTS, passing, to_facts
 from retriever.record.tables import CATEGORY_HEAD, product_images, products
+from servicekit.sql import conditions
 from sightline_rules import categories
 from sightline_rules.facts import Facts
 from sightline_rules.filters import Comparison, Filter, Membership, Money, Operator
@@ -33,7 +34,7 @@ def _by(column: str) -> dict[bool, sa.Select[Any]]:
     """Return the SELECT of rows by values of a column, for each value of Generation.of_products."""
     return {
         given: of.select(of.row.c.row_id, of.row.c.product_id, of.image_id, of.vector.c.data).where(
-            statements.among(of.row, column)
+            conditions.among(of.row, column)
         )
         for given, of in statements.ROWS.items()
     }
@@ -82,7 +83,7 @@ def read_vectors(
 def _read(
     connection: Connection, statement: sa.Select[Any], generation: Generation, ids: Sequence[str]
 ) -> MatchingRows:
-    rows = list(statements.look_up(connection, statement, ids, statements.version_of(generation)))
+    rows = list(conditions.look_up(connection, statement, ids, statements.version_of(generation)))
     data = np.frombuffer(b"".join(row.data for row in rows), dtype="<f4")
     keys = [(row.row_id, row.product_id, row.image_id) for row in rows]
     return MatchingRows(keys, data.reshape(len(rows), generation.dimension))

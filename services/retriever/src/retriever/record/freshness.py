@@ -9,8 +9,9 @@ from sqlalchemy import Connection
 from retriever.domain.embedding import MAX_ATTEMPTS, OUTAGES
 from retriever.domain.generation import Counts, Freshness, Generation, GenerationSnapshot
 from retriever.record.generations import read_generation
-from retriever.record.statements import BOUND_VERSION, on, pending_of, version_of
+from retriever.record.statements import BOUND_VERSION, pending_of, version_of
 from retriever.record.tables import outbox, pending, product_images, products, sequences
+from servicekit.sql.conditions import on
 
 
 def _freshness_statement() -> sa.Select[Any]:

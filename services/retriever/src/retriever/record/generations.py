@@ -17,7 +17,7 @@ from retriever.domain.generation import (
     Outstanding,
     Verification,
 )
-from retriever.record.statements import held_by, on, same, vector_of
+from retriever.record.statements import held_by, same, vector_of
 from retriever.record.tables import (
     generations,
     outbox,
@@ -27,6 +27,7 @@ from retriever.record.tables import (
     products,
     vectors,
 )
+from servicekit.sql.conditions import on
 from servicekit.sql.locks import inserting
 from servicekit.tasks.supervision import confined
 

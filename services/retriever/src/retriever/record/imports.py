@@ -18,9 +18,9 @@ from retriever.domain.product import ProductWrite, Stored
 from retriever.record.product_batch import Batch
 from retriever.record.queueing import queue_up
 from retriever.record.session import Session
-from retriever.record.statements import chunks
 from retriever.record.tables import import_rows, imports, products
 from servicekit.errors import BY_CODE, Code, FieldViolation, ServiceError
+from servicekit.sql.conditions import chunks
 from servicekit.sql.resources import Rows
 
 PASSING = frozenset(

@@ -12,6 +12,7 @@ from retriever.domain.vectors import Floats
 from retriever.record import statements
 from retriever.record.products import to_facts
 from retriever.record.tables import products
+from servicekit.sql import conditions
 
 
 def _rows(of: statements.RowSource) -> sa.Select[Any]:
@@ -24,7 +25,7 @@ def _rows(of: statements.RowSource) -> sa.Select[Any]:
 def _rows_of_products(of: statements.RowSource) -> sa.Select[Any]:
     after: sa.BindParameter[int] = sa.bindparam("after")
     newer = sa.or_(products.c.seq > after, of.vector.c.seq > after)
-    return _rows(of).where(statements.among(of.row, "product_id"), newer)
+    return _rows(of).where(conditions.among(of.row, "product_id"), newer)
 
 
 def _page(of: statements.RowSource) -> sa.Select[Any]:
@@ -47,7 +48,7 @@ def read_index_rows(
 ) -> list[IndexRow]:
     """Return the expected rows of these products, of commits after `after` only."""
     of = {**statements.version_of(generation), "after": after}
-    found = statements.look_up(connection, _INDEX_ROWS[generation.of_products], product_ids, of)
+    found = conditions.look_up(connection, _INDEX_ROWS[generation.of_products], product_ids, of)
     return [_to_index_row(row) for row in found]
 
 

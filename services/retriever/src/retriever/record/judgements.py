@@ -14,8 +14,9 @@ from retriever.domain.category_mismatch import (
 )
 from retriever.domain.generation import Generation
 from retriever.record.queueing import queue_up
-from retriever.record.statements import among, chunks, look_up, same
+from retriever.record.statements import same
 from retriever.record.tables import mismatches, product_images, products
+from servicekit.sql.conditions import among, chunks, look_up
 from servicekit.sql.resources import put
 from sightline_rules import categories
 

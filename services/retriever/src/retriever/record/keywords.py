@@ -41,6 +41,7 @@ from retriever.record.filter_matches import holds
 from retriever.record.label_texts import read_label_words
 from retriever.record.products import FACTS, passing
 from retriever.record.tables import keywords, products
+from servicekit.sql import conditions
 from servicekit.sql.locks import inserting
 from sightline_rules import categories
 from sightline_rules.fields import WEIGHTS
@@ -54,11 +55,11 @@ _FILLED = 1_000
 _WORDS = tuple(keywords.c[name].label(f"words_{name}") for name in FIELDS)
 _HELD = sa.select(keywords.c.product_id, *_WORDS)
 _OF_CATALOG = _HELD.where(keywords.c.catalog_id == sa.bindparam("catalog_id"))
-_OF_PRODUCTS = _HELD.where(statements.among(keywords, "product_id"))
+_OF_PRODUCTS = _HELD.where(conditions.among(keywords, "product_id"))
 _JUDGED = (
     sa.select(keywords.c.product_id, *_WORDS, *FACTS)
     .select_from(keywords.join(products, statements.same(keywords, products)))
-    .where(statements.among(keywords, "product_id"))
+    .where(conditions.among(keywords, "product_id"))
 )
 
 
@@ -95,7 +96,7 @@ def read_words(
     if product_ids is None:
         rows: Iterable[sa.Row[Any]] = connection.execute(_OF_CATALOG, of)
     else:
-        rows = statements.look_up(connection, _OF_PRODUCTS, product_ids, of)
+        rows = conditions.look_up(connection, _OF_PRODUCTS, product_ids, of)
     labels = read_label_words(connection, catalog_id, product_ids)
     return [
         (row.product_id, _held(row)._replace(labels=labels.get(row.product_id, ""))) for row in rows
@@ -186,7 +187,7 @@ def find_words(
     found: dict[str, float] = {}
     for start in range(0, len(named), _STEP):
         some = [name for name in named[start : start + _STEP] if name not in excluded]
-        rows = statements.look_up(connection, _JUDGED, some, {"catalog_id": catalog_id})
+        rows = conditions.look_up(connection, _JUDGED, some, {"catalog_id": catalog_id})
         for row in passing(rows, condition):
             found[row.product_id] = match(rarities, _held(row), others)
         if len(found) >= MOST_FOUND:

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from retriever.domain.words import labels_of
-from retriever.record.statements import PHOTO, among, look_up
+from retriever.record.statements import PHOTO
 from retriever.record.tables import images, product_images
+from servicekit.sql.conditions import among, look_up
 
 _UNREAD = (
     sa.select(images.c.image_id)

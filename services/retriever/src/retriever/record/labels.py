@@ -8,8 +8,9 @@ from sqlalchemy import Connection
 
 from retriever.domain.fit_plan import Label
 from retriever.record.hashes import from_signed
-from retriever.record.statements import PHOTO, among, look_up, same
+from retriever.record.statements import PHOTO, same
 from retriever.record.tables import images, product_images, products
+from servicekit.sql.conditions import among, look_up
 from sightline_rules import categories
 
 _P, _I = products.c, product_images.c

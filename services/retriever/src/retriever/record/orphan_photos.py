@@ -5,14 +5,14 @@ from collections.abc import Iterable, Sequence
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from retriever.record import statements
 from retriever.record.session import USERS, Session
 from retriever.record.tables import images, product_images, unnamed, watch_photos
 from retriever.record.taken_down import forget
+from servicekit.sql import conditions
 from servicekit.sql.resources import put
 
 _NAMED = sa.exists().where(
-    statements.on(product_images, catalog_id=images.c.catalog_id, image_id=images.c.image_id)
+    conditions.on(product_images, catalog_id=images.c.catalog_id, image_id=images.c.image_id)
 )
 _PAGE = (
     sa.select(images.c.image_id, _NAMED.label("named"))
@@ -23,9 +23,9 @@ _PAGE = (
     .order_by(images.c.image_id)
     .limit(sa.bindparam("most"))
 )
-_KNOWN = sa.select(images.c.image_id).where(statements.among(images, "image_id"))
-_WATCHED = sa.select(watch_photos.c.image_id).where(statements.among(watch_photos, "image_id"))
-"""Photos of watches, which delete them (watch_rows.py)."""
+_KNOWN = sa.select(images.c.image_id).where(conditions.among(images, "image_id"))
+_WATCHED = sa.select(watch_photos.c.image_id).where(conditions.among(watch_photos, "image_id"))
+"""Photos that releases up to 0.42 stored for watches, until these are moved (tables.py)."""
 
 
 def read_unnamed(
@@ -46,7 +46,7 @@ def read_unknown(connection: Connection, catalog_id: str, image_ids: Sequence[st
     known = {
         row.image_id
         for statement in (_KNOWN, _WATCHED)
-        for row in statements.look_up(connection, statement, image_ids, {"catalog_id": catalog_id})
+        for row in conditions.look_up(connection, statement, image_ids, {"catalog_id": catalog_id})
     }
     return [image_id for image_id in image_ids if image_id not in known]
 
@@ -62,7 +62,7 @@ def note_unnamed(
 def forget_named(connection: Connection, catalog_id: str) -> None:
     """Delete the entries of photos that a product has again."""
     has = sa.exists().where(
-        statements.on(product_images, catalog_id=unnamed.c.catalog_id, image_id=unnamed.c.image_id)
+        conditions.on(product_images, catalog_id=unnamed.c.catalog_id, image_id=unnamed.c.image_id)
     )
     connection.execute(sa.delete(unnamed).where(unnamed.c.catalog_id == catalog_id, has))
 

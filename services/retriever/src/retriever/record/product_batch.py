@@ -38,6 +38,7 @@ from retriever.record.session import ROWS, Entry, Session
 from retriever.record.tables import images, pending, products, vectors
 from retriever.record.texts import want_texts
 from servicekit.errors import ServiceError
+from servicekit.sql import conditions
 from servicekit.sql.resources import put
 from sightline_rules.markets import MOST_MARKETS
 
@@ -48,19 +49,19 @@ _KNOWN = sa.select(
     products.c.create_time,
     products.c.touched,
     *(products.c[name] for name in UNSHOWN),
-).where(statements.among(products, "product_id"))
+).where(conditions.among(products, "product_id"))
 _VARIANTS = (
     sa.select(products.c.parent_id, sa.func.count().label("number"))
-    .where(statements.among(products, "parent_id"))
+    .where(conditions.among(products, "parent_id"))
     .group_by(products.c.parent_id)
 )
-_IMAGES = sa.select(images.c.image_id).where(statements.among(images, "image_id"))
+_IMAGES = sa.select(images.c.image_id).where(conditions.among(images, "image_id"))
 _EMBEDDED = sa.select(vectors.c.image_id).where(
-    statements.among(vectors, "image_id"), statements.on(vectors, **statements.BOUND_VERSION)
+    conditions.among(vectors, "image_id"), conditions.on(vectors, **statements.BOUND_VERSION)
 )
 _GIVEN_UP = sa.select(pending.c.image_id).where(
-    statements.among(pending, "image_id"),
-    statements.on(pending, **statements.BOUND_VERSION),
+    conditions.among(pending, "image_id"),
+    conditions.on(pending, **statements.BOUND_VERSION),
     pending.c.failed,
 )
 

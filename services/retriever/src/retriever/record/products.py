@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 from retriever.domain import field_codecs, product
 from retriever.record.category_mismatches import MISMATCHED
 from retriever.record.hashes import from_signed
-from retriever.record.statements import PHOTO, among, look_up, on, same
+from retriever.record.statements import PHOTO, same
 from retriever.record.tables import images, product_images, products
 from servicekit import deadlines
+from servicekit.sql.conditions import among, look_up, on
 from sightline_rules.evaluation.conditions import judged
 from sightline_rules.evaluation.work import finish
 from sightline_rules.facts import Facts

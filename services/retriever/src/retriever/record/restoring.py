@@ -28,19 +28,20 @@ from retriever.record.tables import images, pending, product_vectors, products, 
 from retriever.record.texts import want_texts
 from servicekit.artefacts.backup_errors import BackupDamaged
 from servicekit.errors import ServiceError
+from servicekit.sql import conditions
 from servicekit.sql.resources import put
 from sightline_rules import ids, kinds
 from sightline_rules.fields import WRITTEN, Field
 from sightline_rules.filters import Money
 
 _CHANGED = sa.select(products.c.product_id, products.c.parent_id, products.c.touched).where(
-    statements.among(products, "product_id"), products.c.seq > sa.bindparam("before")
+    conditions.among(products, "product_id"), products.c.seq > sa.bindparam("before")
 )
 _VARIANTS = sa.select(products.c.parent_id).where(
-    statements.among(products, "parent_id"), products.c.seq > sa.bindparam("before")
+    conditions.among(products, "parent_id"), products.c.seq > sa.bindparam("before")
 )
 _HELD = sa.select(vectors.c.image_id, vectors.c.data).where(
-    statements.among(vectors, "image_id"), statements.on(vectors, **statements.BOUND_VERSION)
+    conditions.among(vectors, "image_id"), conditions.on(vectors, **statements.BOUND_VERSION)
 )
 
 
@@ -132,9 +133,9 @@ def _put_vectors(session: Session, of: Mapping[str, str], rows: Mapping[str, Row
         return
     (seq,) = session.take()
     put(session.connection, vectors, [{**rows[i], **of, "seq": seq} for i in changed])
-    for chunk in statements.chunks(changed):
+    for chunk in conditions.chunks(changed):
         session.connection.execute(
-            sa.delete(pending).where(statements.on(pending, **of), pending.c.image_id.in_(chunk))
+            sa.delete(pending).where(conditions.on(pending, **of), pending.c.image_id.in_(chunk))
         )
     users = {row.product_id for row in session.look_up(USERS, changed)}
     session.note((seq, product_id, seq, ()) for product_id in sorted(users))
@@ -297,6 +298,6 @@ def put_pending(connection: Connection, now: int, catalog_id: str, rows: Sequenc
         values = {name: value for name, value in row.items() if name not in key}
         session.connection.execute(
             sa.update(pending)
-            .where(statements.on(pending, catalog_id=session.catalog_id, **key), c.attempts == 0)
+            .where(conditions.on(pending, catalog_id=session.catalog_id, **key), c.attempts == 0)
             .values(values)
         )

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,77 +19,50 @@ from retriever.domain.vectors import VectorWrite
 from retriever.record import statements, tables
 from retriever.record.label_texts import write_label_texts
 from retriever.record.products import read_part, read_products
-from retriever.record.queueing import queue_up
 from servicekit.errors import ServiceError
+from servicekit.sql import conditions
+from servicekit.sql.commit_order import CatalogWrites
 from servicekit.sql.resources import put
 from sightline_rules import ids
 
 Entry: TypeAlias = tuple[int, str, int, Iterable[str]]
 """Outbox entry: commit, product, last commit of the same write, ids of removed index rows."""
-_ADVANCE = (
-    sa.update(tables.sequences)
-    .where(tables.sequences.c.catalog_id == sa.bindparam("of_catalog"))
-    .values(seq=sa.bindparam("seq"), time=sa.bindparam("time"))
-)
 ROWS = sa.select(tables.product_images.c.product_id, tables.product_images.c.row_id).where(
-    statements.among(tables.product_images, "product_id")
+    conditions.among(tables.product_images, "product_id")
 )
 """SELECT of the rows of products, for `look_up`."""
 USERS = sa.select(tables.product_images.c.image_id, tables.product_images.c.product_id).where(
-    statements.among(tables.product_images, "image_id")
+    conditions.among(tables.product_images, "image_id")
 )
 """SELECT of the products that have given photos."""
 TAKEN_DOWN = sa.select(tables.takedowns.c.image_id).where(
-    statements.among(tables.takedowns, "image_id")
+    conditions.among(tables.takedowns, "image_id")
 )
 _LIVES = sa.select(tables.generations.c.name).where(
-    statements.on(
+    conditions.on(
         tables.generations, catalog_id=sa.bindparam("catalog_id"), **statements.BOUND_VERSION
     ),
     tables.generations.c.state != GenerationState.DROPPED,
 )
 _EXISTING = sa.select(tables.products.c.product_id).where(
-    statements.among(tables.products, "product_id")
+    conditions.among(tables.products, "product_id")
 )
 
 
-class Session:
+class Session(CatalogWrites):
     """Writes to one catalog within one transaction."""
 
     def __init__(self, connection: Connection, catalog_id: str, now: int) -> None:
-        self.connection = connection
-        self.catalog_id = catalog_id
-        self.now = now
-        """Microseconds since 1970 (UTC)."""
-        self.head = queue_up(connection, catalog_id)
-        """The catalog's newest commit."""
-
-    def look_up(
-        self, statement: sa.Select[Any], values: Iterable[str], **of: str | int
-    ) -> Iterator[sa.Row[Any]]:
-        """Yield the catalog's rows of a statement for the given values, unordered."""
-        return statements.look_up(
-            self.connection, statement, values, {**of, "catalog_id": self.catalog_id}
-        )
+        super().__init__(connection, tables.sequences, catalog_id, now)
 
     def taken_down(self, image_ids: Iterable[str]) -> frozenset[str]:
         """Return those of the photos that were taken down."""
         return frozenset(row.image_id for row in self.look_up(TAKEN_DOWN, image_ids))
 
-    def take(self, count: int = 1) -> range:
-        """Reserve the numbers of `count` new commits, and return them."""
-        taken = range(self.head + 1, self.head + 1 + count)
-        if taken:
-            self.head += count
-            self.connection.execute(
-                _ADVANCE, {"of_catalog": self.catalog_id, "seq": self.head, "time": self.now}
-            )
-        return taken
-
     def place_photos(self, product_ids: Iterable[str], placed: Sequence[Mapping[str, Any]]) -> None:
         """Replace the photos of products. `placed`: their rows, from `photo_rows`."""
         c = tables.product_images.c
-        for chunk in statements.chunks(sorted(product_ids)):
+        for chunk in conditions.chunks(sorted(product_ids)):
             mine = c.catalog_id == self.catalog_id, c.product_id.in_(chunk)
             self.connection.execute(sa.delete(tables.product_images).where(*mine))
         if placed:
@@ -98,7 +71,7 @@ class Session:
     def touch(self, product_ids: Sequence[str]) -> None:
         """Mark those of the products that exist as written whole by this write."""
         c = tables.products.c
-        for chunk in statements.chunks(product_ids):
+        for chunk in conditions.chunks(product_ids):
             self.connection.execute(
                 sa.update(tables.products)
                 .where(c.catalog_id == self.catalog_id, c.product_id.in_(chunk))
@@ -111,7 +84,7 @@ class Session:
         c = tables.products.c
         gone: list[str] = []
         removed: dict[str, list[str]] = {}
-        for chunk in statements.chunks(product_ids):
+        for chunk in conditions.chunks(product_ids):
             for table in (tables.product_images, tables.product_vectors):
                 rows = sa.select(table.c.product_id, table.c.row_id).where(
                     table.c.catalog_id == self.catalog_id, table.c.product_id.in_(chunk)
@@ -239,7 +212,7 @@ class Session:
     def _embedded(self, generation: Generation, image_ids: Sequence[str]) -> dict[str, int]:
         """Delete pending rows of photos or products. Return, by id, the commits that added them."""
         waited: dict[str, int] = {}
-        for chunk in statements.chunks(image_ids):
+        for chunk in conditions.chunks(image_ids):
             gone = (
                 sa.delete(tables.pending)
                 .where(statements.pending_of(generation, chunk))

@@ -26,10 +26,6 @@ from retriever.record.tables import (
     synonym_texts,
     synonyms,
     vectors,
-    watch_alerts,
-    watch_photos,
-    watch_states,
-    watches,
 )
 
 T = TypeVar("T")
@@ -45,20 +41,10 @@ _OWN: Mapping[sa.Table, frozenset[str]] = {
     synonyms: frozenset({"catalog_id", "seq"}),
     scene_texts: frozenset({"catalog_id", "planned_time"}),
     synonym_texts: frozenset({"catalog_id", "planned_time"}),
-    watches: frozenset({"catalog_id"}),
-    watch_states: frozenset({"catalog_id"}),
-    watch_alerts: frozenset(
-        # All but these are in `body`; photos of alerts are not archived.
-        {column.name for column in watch_alerts.columns}
-        - {"sequence", "watch_id", "create_time", "body"}
-    ),
-    watch_photos: frozenset({"catalog_id", "expire_time"}),
 }
 """Tables of an archive in their order, each with the columns that are not archived."""
 _TEXTS = {product_vectors: frozenset({"catalog_id", "row_id", "seq"})}
 """Vectors of texts, which only copies have: a restore embeds texts again."""
-_WATCHES = frozenset({"watches", "watch_states", "watch_alerts", "watch_photos"})
-"""Tables of watches, which copies lack: a camera belongs to one catalog."""
 _BATCHES = {
     "vectors": 512,
     "product_vectors": 512,
@@ -66,10 +52,9 @@ _BATCHES = {
     "synonyms": 1,
     "scene_texts": 100,
     "synonym_texts": 1,
-    "watch_states": 20,
 }
 """26 MB at 1,280 dimensions; products have up to 200 kB, synonyms and their texts up to 7 MB,
-texts of scenes 64 KiB, states 300 kB."""
+texts of scenes 64 KiB."""
 _OTHERS = 2_000
 _OPTIONAL = frozenset({"scene_texts", "synonym_texts"})
 
@@ -99,7 +84,7 @@ def _kind(column: sa.Column[Any]) -> ColumnType:
 
 ARCHIVED = tuple(_table(of, own) for of, own in _OWN.items())
 COPIED = (
-    *(table for table in ARCHIVED if table.name not in _WATCHES),
+    *ARCHIVED,
     *(_table(of, own) for of, own in _TEXTS.items()),
 )
 _SOURCES = {of.name: of for of in (*_OWN, *_TEXTS)}
@@ -138,15 +123,13 @@ class RecordSnapshot:
         """Return the condition of archived rows.
 
         Products with pending texts are excluded: a restore embeds them again. So are vectors of
-        texts that have changed, and those that callers gave, and photos of alerts.
+        texts that have changed, and those that callers gave.
         """
         mine: sa.ColumnElement[bool] = source.c.catalog_id == self.catalog_id
         if source is pending:
             return sa.and_(mine, source.c.space != TEXT_SPACE)
         if source is product_vectors:
             return sa.and_(mine, source.c.space == TEXT_SPACE, source.c.digest != "")
-        if source is watch_photos:
-            return sa.and_(mine, source.c.expire_time == 0)
         return mine
 
 

@@ -1,6 +1,6 @@
 """Parts of SQL statements, shared by the record's modules."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,31 +18,9 @@ from retriever.record.tables import (
     product_vectors,
     vectors,
 )
+from servicekit.sql.conditions import on
 from servicekit.sql.resources import put
 from sightline_rules import ids
-
-_CHUNK = 500
-"""Values in one IN list."""
-
-
-def among(table: sa.Table, column: str) -> sa.ColumnElement[bool]:
-    """Return the condition for a catalog's rows with one of the given values; for `look_up`."""
-    return sa.and_(
-        table.c.catalog_id == sa.bindparam("catalog_id"),
-        table.c[column].in_(sa.bindparam("among", expanding=True)),
-    )
-
-
-def look_up(
-    connection: Connection, statement: sa.Select[Any], among: Iterable[str], of: Mapping[str, Any]
-) -> Iterator[sa.Row[Any]]:
-    """Return the rows of a prebuilt statement for the given values, in any order."""
-    for chunk in chunks(list(dict.fromkeys(among))):
-        yield from connection.execute(statement, {**of, "among": chunk})
-
-
-def on(table: sa.Table, **columns: Any) -> sa.ColumnElement[bool]:
-    return sa.and_(*(table.c[name] == column for name, column in columns.items()))
 
 
 def same(left: sa.Table, right: sa.Table) -> sa.ColumnElement[bool]:
@@ -175,11 +153,6 @@ def photo_rows(catalog_id: str, product_id: str, image_ids: Sequence[str]) -> li
 
 def is_generation(generation: Generation) -> sa.ColumnElement[bool]:
     return on(generations, catalog_id=generation.catalog_id, name=generation.name)
-
-
-def chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]
 
 
 def to_floats(data: bytes) -> Floats:

@@ -11,7 +11,6 @@ from retriever.domain.generation import GenerationSnapshot
 from retriever.record import (
     aliases,
     columns,
-    deliveries,
     filter_matches,
     imports,
     index_rows,
@@ -25,8 +24,6 @@ from retriever.record import (
     rollout,
     session,
     snapshots,
-    watch_rows,
-    webhooks,
     worker_tasks,
 )
 from retriever.record.category_mismatches import count_mismatched, read_mismatches
@@ -209,22 +206,6 @@ class Record:
     cancel_planned = _writes_now(cancel_planned)
     delete_scene = _writes_now(delete_scene)
 
-    # Watches
-    watch = _reads(watch_rows.read_watch)
-    watches = _reads(watch_rows.read_watches)
-    snapshot_sources = _reads(watch_rows.read_snapshot_sources)
-    silence_sources = _reads(watch_rows.read_silence_sources)
-    create_watch = _writes_now(watch_rows.create_watch)
-    update_watch = _writes_now(watch_rows.update_watch)
-    delete_watch = _writes_now(watch_rows.delete_watch)
-    save_checked = _writes_now(watch_rows.save_checked)
-    alerts = _reads(watch_rows.read_alerts)
-    alerts_after = _reads(watch_rows.read_alerts_after)
-    newest_alert = _reads(watch_rows.read_newest_alert)
-    watch_photo = _reads(watch_rows.read_watch_photo)
-    drop_expired_photos = _writes_now(watch_rows.drop_expired_photos)
-    drop_old_alerts = _writes(watch_rows.drop_old_alerts)
-
     # Photos that were taken down, and photos without a product
     taken_down = _reads(read_taken_down)
     take_down = _writes_now(take_down)
@@ -256,19 +237,6 @@ class Record:
     forget_deleted = _writes(retention.forget_deleted)
     forget_imports = _writes(retention.forget_imports)
 
-    # Webhooks and deliveries
-    create_webhook = _writes_now(webhooks.create_webhook)
-    webhook_states = _reads(webhooks.read_webhooks)
-    update_webhook = _writes_now(webhooks.update_webhook)
-    rotate_webhook = _writes(webhooks.rotate_webhook)
-    delete_webhook = _writes(webhooks.delete_webhook)
-    dead_letters = _reads(deliveries.read_dead_letters)
-    replay = _writes_now(deliveries.replay)
-    due_lanes = _reads(deliveries.read_due)
-    next_delivery = _reads(deliveries.read_next)
-    settle_delivery = _writes_now(deliveries.settle)
-    drop_dead_letters = _writes(deliveries.drop_dead_letters)
-
     # Backups
     def archived(self) -> tuple[ArchiveTable, ...]:
         return snapshots.ARCHIVED
@@ -284,8 +252,6 @@ class Record:
     restore_pending = _writes_now(restoring.put_pending)
     restore_synonyms = _writes_now(restore_synonyms)
     restore_scene = _writes_now(restore_scene)
-    restore_watch = _writes_now(watch_rows.restore_watch)
-    restore_alerts = _writes_now(watch_rows.restore_alerts)
     reach = _writes_now(session.reach)
 
     # Searches

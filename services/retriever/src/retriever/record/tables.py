@@ -11,29 +11,14 @@ from retriever.record import full_text
 from servicekit.audit.record import audit_table, seals_table
 from servicekit.jobs.queue import jobs_table
 from servicekit.sql.leases import leases_table
-from servicekit.sql.schema import given, keys, partial_index, texts
+from servicekit.sql.schema import STORABLE_TEXT, given, keys, partial_index, texts
 from sightline_rules import kinds
 from sightline_rules.fields import FIELDS, Field
 
 metadata = sa.MetaData()
 
 
-class _StorableText(sa.types.TypeDecorator[str]):
-    """Text without NUL.
-
-    PostgreSQL rejects NUL, which callers may send in an id. It is replaced by another control
-    character: no stored id contains one, so the lookup finds nothing, as it should.
-    """
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002
-        return value if value is None else value.replace("\0", "\1")
-
-
-_Text = _StorableText().with_variant(_StorableText(collation="C"), "postgresql")
-"""Text that sorts by code point on every database, as on SQLite."""
+_Text = STORABLE_TEXT
 _Number = sa.BigInteger()
 
 
@@ -361,6 +346,9 @@ import_rows = sa.Table(
 )
 """Decided rows of an open import with their outcomes; a closed import has none."""
 
+# Former tables: releases up to 0.42 had watches, alerts and webhooks here. They stay for one
+# release, in which `python -m vision.move` reads them. The retriever uses watch_photos alone, to
+# keep the photos until then.
 watches = sa.Table(
     "watches",
     metadata,
@@ -368,7 +356,7 @@ watches = sa.Table(
     *_values("body", "etag"),
     *_values("create_time", "update_time", kind=_Number),
 )
-"""Watches. `body`: JSON (domain/watch_json.py)."""
+"""Watches. `body`: JSON of 0.42."""
 
 watch_states = sa.Table(
     "watch_states",
@@ -377,7 +365,7 @@ watch_states = sa.Table(
     *_values("body"),
     *_values("revision", kind=_Number),
 )
-"""State of a watch, learned from its frames. `body`: JSON (domain/watch_json.py), with the state of
+"""State of a watch, learned from its frames. `body`: JSON of 0.42, with the state of
 each rule. `revision` rises with each write: a writer that read an older one has not seen all
 frames."""
 
@@ -398,7 +386,7 @@ watch_alerts = sa.Table(
 )
 """Alerts of watches. `sequence`: the catalog's commit that stored it. `alert_id`: the same frames
 give the same id. `kind`: "started" or "ended". `image_id`: photo of the frame; empty: not kept.
-`body`: JSON of the whole alert (domain/watch_json.py)."""
+`body`: JSON of the whole alert of 0.42."""
 
 watch_photos = sa.Table(
     "watch_photos",

@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 
 from retriever.domain.generation import TEXT_SPACE
 from retriever.domain.product import Takedown
-from retriever.record import statements
 from retriever.record.product_batch import Batch
 from retriever.record.products import read_products
 from retriever.record.session import TAKEN_DOWN, USERS, Session
 from retriever.record.tables import images, mismatches, pending, takedowns, unnamed, vectors
+from servicekit.sql import conditions
 from servicekit.sql.resources import Resource, ResourceErrors, Rows
 
 TAKEDOWNS = Resource(
@@ -24,7 +24,7 @@ def read_taken_down(
     connection: Connection, catalog_id: str, image_ids: Iterable[str]
 ) -> frozenset[str]:
     """Return those of the photos that were taken down."""
-    found = statements.look_up(connection, TAKEN_DOWN, image_ids, {"catalog_id": catalog_id})
+    found = conditions.look_up(connection, TAKEN_DOWN, image_ids, {"catalog_id": catalog_id})
     return frozenset(row.image_id for row in found)
 
 
@@ -51,7 +51,7 @@ def take_down(
 
 def forget(connection: Connection, catalog_id: str, image_ids: Sequence[str]) -> None:
     """Delete all records of photos without a product."""
-    for chunk in statements.chunks(image_ids):
+    for chunk in conditions.chunks(image_ids):
         for table in (mismatches, pending, vectors, unnamed, images):
             gone = sa.delete(table).where(
                 table.c.catalog_id == catalog_id, table.c.image_id.in_(chunk)

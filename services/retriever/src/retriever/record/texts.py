@@ -18,6 +18,7 @@ from retriever.record.freshness import holds_up
 from retriever.record.products import read_products
 from retriever.record.session import Session
 from retriever.record.tables import pending, product_vectors
+from servicekit.sql import conditions
 
 _HELD = sa.select(
     product_vectors.c.product_id,
@@ -25,8 +26,8 @@ _HELD = sa.select(
     product_vectors.c.digest,
     product_vectors.c.data,
 ).where(
-    statements.among(product_vectors, "product_id"),
-    statements.on(product_vectors, **statements.BOUND_VERSION),
+    conditions.among(product_vectors, "product_id"),
+    conditions.on(product_vectors, **statements.BOUND_VERSION),
 )
 _DIGESTS = _HELD.with_only_columns(product_vectors.c.product_id, product_vectors.c.digest)
 _NO_TEXT = digest_of("")
@@ -50,7 +51,7 @@ def want_texts(
         known = session.look_up(_DIGESTS, written, **statements.version_of(target))
         held = {row.product_id: row.digest for row in known}
         changed = [name for name in written if held.get(name, _NO_TEXT) != digests[name]]
-        for chunk in statements.chunks(changed):
+        for chunk in conditions.chunks(changed):
             mine = (
                 statements.held_by(target, product_vectors),
                 product_vectors.c.product_id.in_(chunk),
@@ -75,7 +76,7 @@ def drop_blank(
     found = session.look_up(_HELD, blank, **statements.version_of(generation))
     rows = {row.product_id: row.row_id for row in found}
     mine = statements.held_by(generation, product_vectors)
-    for chunk in statements.chunks(blank):
+    for chunk in conditions.chunks(blank):
         connection.execute(sa.delete(pending).where(statements.pending_of(generation, chunk)))
         held = sa.delete(product_vectors).where(mine, product_vectors.c.product_id.in_(chunk))
         connection.execute(held)
@@ -96,7 +97,7 @@ def read_embedded(
 ) -> dict[str, tuple[str, Floats]]:
     """Return by product the embedded text and its vector; not of pending texts."""
     texts = read_texts(connection, generation, product_ids)
-    rows = statements.look_up(connection, _HELD, texts, statements.version_of(generation))
+    rows = conditions.look_up(connection, _HELD, texts, statements.version_of(generation))
     return {
         row.product_id: (texts[row.product_id], statements.to_floats(row.data))
         for row in rows

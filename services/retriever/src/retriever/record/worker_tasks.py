@@ -16,9 +16,10 @@ from retriever.domain.generation import Generation, GenerationState
 from retriever.domain.index_values import Change, Waiting
 from retriever.record.generations import LACKING, live_generations
 from retriever.record.queueing import queue_up
-from retriever.record.statements import BOUND_VERSION, on, pending_of, version_of
+from retriever.record.statements import BOUND_VERSION, pending_of, version_of
 from retriever.record.tables import generations, images, jobs, outbox, pending, product_images
 from servicekit.jobs.queue import claimable
+from servicekit.sql.conditions import on
 
 
 def _waiting_statement() -> sa.Select[bool, bool, bool]:

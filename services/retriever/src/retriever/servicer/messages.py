@@ -45,12 +45,6 @@ message_of = MessageWriter(
         "category_path": "path",
         "pending_services": "pending",
         "row_count": "rows",
-        # webhooks
-        "attempt_count": "attempts",
-        "failing_watch_count": "failing_watches",
-        "next_attempt_time": "next_micros",
-        "dead_letter_count": "dead_letters",
-        "http_status": "status",
     }
 )
 """Converts values to messages; see MessageWriter."""

@@ -24,7 +24,7 @@ from retriever.servicer import messages as wire
 from retriever.servicer.shown_products import PassingProducts, ShownProducts
 from retriever.servicer.table_columns import COSTS, LISTED, product_columns
 from servicekit.jobs.queue import Jobs
-from servicekit.rpc.requests import enter, page_size
+from servicekit.rpc.requests import check_count, enter, page_size
 from servicekit.rpc.server import Context
 from servicekit.status import to_status
 from servicekit.tasks.off_loop import in_parts
@@ -38,6 +38,8 @@ from sightline_core.search import ListingRequest, Rejection
 
 DEFAULT_REJECTED, MOST_REJECTED = 10, 100
 """Rejected rows of a list."""
+MOST_LOOKED_UP = 64
+"""Photos of which a call asks whether they were taken down."""
 ATTEMPTS = 3
 """Reads of what an answer needs at one commit."""
 
@@ -82,6 +84,14 @@ class ProductServicer(products_grpc.ProductServiceServicer):
             ],
             index_token=write_index_token(catalog, seq),
         )
+
+    async def FindTakedowns(
+        self, request: products_pb.FindTakedownsRequest, context: Context
+    ) -> products_pb.FindTakedownsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        check_count("image_ids", len(request.image_ids), MOST_LOOKED_UP)
+        found = await self.record.taken_down(catalog, request.image_ids)
+        return products_pb.FindTakedownsResponse(image_ids=sorted(found))
 
     async def BatchGetProducts(
         self, request: products_pb.BatchGetProductsRequest, context: Context

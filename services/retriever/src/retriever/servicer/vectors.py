@@ -17,7 +17,7 @@ from retriever.servicer import column_messages, filter_messages, vector_messages
 from retriever.servicer import messages as wire
 from servicekit import deadlines, tracing
 from servicekit.errors import ServiceError
-from servicekit.rpc.requests import enter
+from servicekit.rpc.requests import check_count, enter
 from servicekit.rpc.server import Context
 from servicekit.telemetry import Stages
 from sightline.retriever.v1 import vector_service_pb2 as vectors_pb
@@ -30,6 +30,8 @@ RESERVE_SECONDS = 0.03
 """Seconds of the deadline reserved for reporting that the engine did not answer."""
 LONGEST_SECONDS = 10.0
 """Timeout of a search without a deadline, in seconds, also while it waits for a write."""
+MOST_LOOKED_UP = 64
+"""Products whose vectors a call asks for."""
 COUNT_SECONDS = 1.0
 """Timeout of the engine's count, in seconds: shorter than its callers' timeouts."""
 
@@ -150,6 +152,27 @@ class VectorServicer(vectors_grpc.VectorServiceServicer):
             dimension=page.generation.dimension,
             vectors=b"".join(vector.tobytes() for _, vector in page.means),
             next_page_token=page.next_token,
+        )
+
+    async def BatchGetVectors(
+        self, request: vectors_pb.BatchGetVectorsRequest, context: Context
+    ) -> vectors_pb.BatchGetVectorsResponse:
+        catalog = enter(request.catalog_id, request.request_id, self.catalogs)
+        if request.product_ids:
+            check_count("product_ids", len(request.product_ids), MOST_LOOKED_UP)
+        space, record = request.space or DEFAULT_SPACE, self.searcher.record
+        snapshot = await record.generation_snapshot(catalog, space)
+        if snapshot is None:
+            return vectors_pb.BatchGetVectorsResponse()
+        generation, found = snapshot.generation, list[vectors_pb.ProductVectors]()
+        for product_id in dict.fromkeys(request.product_ids):
+            if rows := await record.product_vectors(generation, product_id):
+                data = b"".join(row.tobytes() for row in rows)
+                found.append(vectors_pb.ProductVectors(product_id=product_id, vectors=data))
+        return vectors_pb.BatchGetVectorsResponse(
+            space=vector_messages.space_version(generation),
+            dimension=generation.dimension,
+            products=found,
         )
 
     async def ListMisfits(

@@ -1,9 +1,8 @@
 """Collaborators of the worker's loops."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from retriever.indexing.embedding import RecentVectors
 from retriever.ports.embedder import Embedder
@@ -53,9 +52,3 @@ class Worker:
     forget_jobs: Callable[[], Awaitable[int]]
     """Deletes jobs that ended long ago; returns their number."""
     recent: RecentVectors = field(default_factory=RecentVectors)
-    deliver: Callable[[], Coroutine[Any, Any, None]] | None = None
-    """Delivers alerts until cancelled."""
-    take_snapshots: Callable[[], Coroutine[Any, Any, None]] | None = None
-    """Takes frames of watches from addresses until cancelled."""
-    find_silent: Callable[[], Coroutine[Any, Any, None]] | None = None
-    """Starts the alerts of cameras that stop, until cancelled."""

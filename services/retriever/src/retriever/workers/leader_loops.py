@@ -1,7 +1,6 @@
 """The loops that run while a worker leads, and the check of the record that wakes them."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -20,12 +19,12 @@ from retriever.workers.embedding import EMBEDDING, MISMATCH, EmbeddingLoop
 from retriever.workers.jobs import COPIES, JOBS, KINDS, JobLoop
 from retriever.workers.tasks import Tasks
 from servicekit.catalogs.known import CatalogChange
-from servicekit.errors import ServiceError
 from servicekit.jobs.worker import JobWorker
-from servicekit.liveness import LIVENESS
+from servicekit.sql import leadership
+from servicekit.sql.leadership import LEADING
 from servicekit.sql.leases import LeaseLost
 from servicekit.tasks.loops import Loop
-from servicekit.tasks.supervision import Backoff, confined, rest, supervised
+from servicekit.tasks.supervision import confined, rest, supervised
 from servicekit.telemetry import get_logger
 
 NOTHING = Waiting(photos=False, changes=False, jobs=False)
@@ -39,8 +38,6 @@ LABEL_TURN_SECONDS = 10.0
 """Seconds between searches for photos whose labels are to be read, and before another attempt."""
 REMOVAL_TURN_SECONDS = 5.0
 """Seconds between looks for deleted catalogs whose term has ended."""
-LEADING = "leader"
-"""Name for servicekit.liveness: the worker waits for the lease, or checks for work."""
 LABELS, REMOVAL = "labels", "removal"
 """Names for servicekit.tasks.supervision."""
 
@@ -51,30 +48,7 @@ log = get_logger()
 
 async def lead_in_turn(worker: Worker, stop: asyncio.Event) -> None:
     """Lead whenever this worker holds the lease, until `stop` is set."""
-    leadership = worker.leadership
-    stopped = asyncio.create_task(stop.wait())
-
-    async def turn() -> None:
-        LIVENESS.report(LEADING)
-        if not await leadership.acquire():
-            await rest(leadership.seconds / 4, stop)
-            return
-        leading = asyncio.create_task(lead(worker))
-        try:
-            await asyncio.wait({stopped, leading}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            leading.cancel()
-            await asyncio.wait({leading})
-        if not leading.cancelled():
-            leading.result()
-
-    try:
-        backoff = Backoff(leadership.seconds / 4, leadership.seconds)
-        await supervised(LEADING, turn, backoff, stop=stop)
-    finally:
-        stopped.cancel()
-        with contextlib.suppress(ServiceError):  # so that another worker can lead immediately
-            await leadership.release()
+    await leadership.lead_in_turn(worker.leadership, partial(lead, worker), stop)
 
 
 async def lead(worker: Worker) -> None:
@@ -148,10 +122,6 @@ class Loops:
         self._tasks.start(supervised("engine", self.indexing.follow_engine))
         self._tasks.start(lag.keep_measuring(self._worker.catalogs, self._worker.record))
         self._tasks.start(self._follow_catalogs())
-        worker = self._worker
-        for run in (worker.deliver, worker.take_snapshots, worker.find_silent):
-            if run is not None:
-                self._tasks.start(run())
 
     async def _follow_catalogs(self) -> None:
         """Work for a new catalog at once, and drop the metrics of a removed one."""

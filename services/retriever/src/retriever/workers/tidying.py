@@ -1,5 +1,5 @@
-"""Scheduled deletion: photos that no product has, alerts and photos of watches whose term has
-ended, jobs and imports that ended long ago, and changes that every process and generation has."""
+"""Scheduled deletion: photos that no product has, jobs and imports that ended long ago, and changes
+that every process and generation has."""
 
 import asyncio
 import time
@@ -8,7 +8,6 @@ from retriever.backup import backups
 from retriever.catalog.collecting import DAY, collect
 from retriever.domain.jobs import OPEN
 from retriever.record import Record
-from retriever.watching.expiry import expire
 from retriever.workers.context import Worker
 from servicekit.tasks.supervision import confined
 
@@ -26,9 +25,6 @@ async def tidy(worker: Worker) -> bool:
     with confined(TIDYING):
         await worker.forget_jobs()
     for catalog in worker.catalogs:
-        with confined(TIDYING, catalog=catalog):
-            days = worker.options.alert_days
-            await expire(catalog, days, worker.record, worker.photos, time.time())
         with confined(TIDYING, catalog=catalog):
             await forget(catalog, worker.options.job_days, worker.record, time.time())
     if days := worker.options.photo_days:

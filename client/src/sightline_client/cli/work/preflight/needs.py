@@ -117,14 +117,22 @@ def secrets(documents: list[Document], where: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for _, pod in pods(documents, where):
         for volume in pod.get("volumes", ()):
-            source = volume.get("secret", {})
-            if "secretName" in source and not source.get("optional"):
-                keys = found.setdefault(source["secretName"], set())
+            for name, source in _held(volume):
+                keys = found.setdefault(name, set())
                 keys.update(each["key"] for each in source.get("items", ()))
                 if "items" not in source:
                     keys.update(_files(documents, pod, volume["name"]))
     made = {each["metadata"]["name"] for each in documents if each["kind"] == "Secret"}
     return {name: keys for name, keys in found.items() if name not in issued(documents) | made}
+
+
+def _held(volume: Document) -> Iterator[tuple[str, Document]]:
+    """Yield the Secrets, by name, without which a volume can't be mounted."""
+    parts = [each.get("secret", {}) for each in volume.get("projected", {}).get("sources", ())]
+    for source in (volume.get("secret", {}), *parts):
+        name = source.get("secretName") or source.get("name")
+        if name and not source.get("optional"):
+            yield name, source
 
 
 def _files(documents: list[Document], pod: Document, volume: str) -> Iterator[str]:

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from retriever.backup.archive import tar
 from retriever.backup.archive.writing import Spool
-from retriever.domain.archive import PHOTOS, WATCH_PHOTOS, ArchiveTable, Row, content_of
+from retriever.domain.archive import FORMER, PHOTOS, ArchiveTable, Row, content_of
 from retriever.domain.jobs import Progress
 from servicekit.artefacts.backup_errors import BackupDamaged, BackupVersionUnsupported
 from servicekit.artefacts.backup_files import BackupReader, CheckedFile, meaning
 from servicekit.artefacts.manifest import MANIFEST
 from sightline_rules.photos import MEDIA_TYPES, PhotoRejectedError, sniff
 
-_PHOTOS = (PHOTOS, WATCH_PHOTOS)
 MOST_PHOTO_BYTES = 32 * 2**20
 """Maximum of RETRIEVER_IMAGE_MAX_BYTES."""
 
@@ -40,10 +39,9 @@ class PhotoReader:
         return found
 
     def _photo(self, name: str, image: Row) -> tuple[str, bytes]:
-        wanted = image.get("size")  # sizes of photos of watches are not recorded
-        most = MOST_PHOTO_BYTES if wanted is None else wanted
-        size = self.members.open(name, most) if 0 < most <= MOST_PHOTO_BYTES else 0
-        if size == 0 or wanted not in (None, size):
+        wanted = image["size"]
+        size = self.members.open(name, wanted) if 0 < wanted <= MOST_PHOTO_BYTES else 0
+        if size == 0 or wanted != size:
             raise BackupDamaged(name, "does not have the size that the record names")
         data = self.members.read()
         if hashlib.sha256(data).hexdigest() != image["image_id"]:
@@ -75,7 +73,7 @@ class ArchiveReader:
 
     def _check_names(self) -> None:
         known = {table.member: table for table in self._tables.values()}
-        names = [file.name for file in self.manifest.files if file.name not in _PHOTOS]
+        names = [file.name for file in self.manifest.files if file.name not in (PHOTOS, *FORMER)]
         if set(names) - set(known):
             raise BackupVersionUnsupported("it holds tables of a newer version")
         wanted = [name for name, table in known.items() if name in names or not table.optional]

@@ -1,0 +1,1 @@
+import servicekit  # noqa: F401 - before gRPC, for which it sets what is read once

@@ -1,0 +1,56 @@
+"""The server of vision: `python -m vision`. Its worker is `python -m vision.worker`."""
+
+from servicekit.admission.access import PeerName
+from servicekit.clock import now_micros
+from servicekit.outbound.posting import Poster
+from servicekit.rpc import owned
+from servicekit.rpc.peers import PeerCredentials
+from servicekit.rpc.server import Binding, run, serve
+from servicekit.startup import load, observe
+from vision.adapters.catalog_products import RetrieverCatalog
+from vision.delivery.webhooks import Webhooks
+from vision.servicer.watches import WatchServicer
+from vision.servicer.webhooks import WebhookServicer
+from vision.settings import VisionSettings
+from vision.watching.alerts import AlertFollower
+from vision.watching.watches import Watches
+from vision.wiring import CHECKS, Parts, database, snapshot_fetcher, webhook_keys
+
+
+def bindings(settings: VisionSettings, parts: Parts) -> list[Binding]:
+    """Return the services of the server."""
+    record, checks, catalogs = parts.record, parts.checks, parts.catalogs
+    check, products = snapshot_fetcher(settings).check, RetrieverCatalog(parts.channel)
+    watches = Watches(record, checks.photos, products, checks.private, now_micros, check)
+    webhooks = Webhooks(record, webhook_keys(settings), Poster.of(settings))
+    servicers = (
+        WatchServicer(catalogs, watches, checks, AlertFollower(record), record, checks.photos),
+        WebhookServicer(catalogs, webhooks),
+    )
+    return owned.bindings(PeerName.VISION, servicers)
+
+
+async def main(settings: VisionSettings) -> None:
+    """Serve until SIGTERM."""
+    db = database(settings)
+    parts = Parts.of(settings, db)
+
+    async def close() -> None:
+        await parts.close()
+        db.close()
+
+    await parts.photos.start()
+    await parts.catalogs.start()
+    await serve(
+        *(bindings(settings, parts), settings),
+        service="vision",
+        peers=PeerCredentials.of(settings),
+        catalogs=parts.catalogs,
+        on_stop=close,
+    )
+
+
+if __name__ == "__main__":
+    configured = load(VisionSettings, *CHECKS)
+    observe("vision", configured, configured.log_level)
+    run(main(configured))

@@ -1,0 +1,1 @@
+"""Adapters: the embedder, the retriever, the photo store."""

@@ -1,0 +1,34 @@
+"""Products and takedowns of the retriever, which watches are checked against."""
+
+from collections.abc import Sequence
+
+import grpc
+
+from sightline.retriever.v1 import product_service_pb2, product_service_pb2_grpc
+from vision.adapters.retriever_calls import seconds, translated
+
+
+class RetrieverCatalog:
+    """See CatalogProducts in ports/watching.py."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        """Use a channel to the retriever, which the caller closes."""
+        self._products = product_service_pb2_grpc.ProductServiceStub(channel)
+
+    async def missing(self, catalog_id: str, product_ids: Sequence[str]) -> frozenset[str]:
+        request = product_service_pb2.BatchGetProductsRequest(
+            catalog_id=catalog_id,
+            product_ids=product_ids,
+            view=product_service_pb2.PRODUCT_VIEW_COLUMNS,
+        )
+        with translated():
+            answer = await self._products.BatchGetProducts(request, timeout=seconds())
+        return frozenset(answer.missing_product_ids)
+
+    async def taken_down(self, catalog_id: str, image_ids: Sequence[str]) -> frozenset[str]:
+        request = product_service_pb2.FindTakedownsRequest(
+            catalog_id=catalog_id, image_ids=image_ids
+        )
+        with translated():
+            answer = await self._products.FindTakedowns(request, timeout=seconds())
+        return frozenset(answer.image_ids)

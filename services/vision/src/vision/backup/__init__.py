@@ -1,0 +1,1 @@
+"""Backups of the watches of catalogs, and restores."""

@@ -1,0 +1,1 @@
+"""Values, errors and rules, independent of SQL, files and the wire."""

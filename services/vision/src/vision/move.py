@@ -1,0 +1,128 @@
+"""`python -m vision.move`: moves watches, the photos of their alerts and targets, alerts, webhooks
+and deliveries out of the record of a retriever of 0.30 to 0.42.
+
+Upgrade or stop the retriever first, so that nothing is written there meanwhile; it keeps what was
+moved for one release. The command can be repeated: catalogs that were moved are left as they are.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from servicekit.artefacts.content_store import ContentDamaged, ContentStore
+from servicekit.clock import Clock, now_micros
+from servicekit.errors import ServiceError
+from servicekit.sql.database import Database
+from servicekit.startup import checked
+from vision.record import moving
+from vision.record.moving import FormerCatalog
+from vision.settings import VisionSettings
+from vision.wiring import MIGRATIONS, database
+
+
+def nothing(_: str) -> None:
+    """Do nothing after a step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What is moved, and whereto."""
+
+    source: Database
+    """Of the retriever."""
+    photos: ContentStore
+    """Of the retriever."""
+    target: Database
+    frames: ContentStore
+    """Of vision."""
+    clock: Clock = now_micros
+    after: Callable[[str], None] = nothing
+    """Called after each step that is durable, with its name."""
+
+    async def catalog(self, former: FormerCatalog) -> Mapping[str, Any]:
+        """Move a catalog. Return what was done."""
+        about = {"catalog": former.catalog_id}
+        if await self.target.read(lambda c: moving.is_moved(c, former.key)):
+            return {**about, "outcome": "moved before"}
+        if await self.target.read(lambda c: moving.has_own(c, former.key)):
+            return {**about, "outcome": "refused: it has watches or webhooks here already"}
+        lost = 0
+        for image_id in former.image_ids:  # before the rows that name them
+            lost += not await self._photo(former, image_id)
+            self.after("photo")
+
+        def rows(connection: sa.Connection) -> Mapping[str, int] | None:
+            with self.source.engine.connect() as source:
+                return moving.move_rows(connection, source, former, self.clock())
+
+        counts = await self.target.write(rows)
+        self.after("rows")
+        if counts is None:
+            return {**about, "outcome": "refused: it has watches or webhooks here already"}
+        return {**about, "outcome": "moved", **counts, "lost_photos": lost}
+
+    async def _photo(self, former: FormerCatalog, image_id: str) -> bool:
+        """Copy a photo. Return whether there was one."""
+        try:
+            data = await self.photos.get(former.catalog_id, image_id)
+        except (FileNotFoundError, ContentDamaged):
+            return False
+        await self.frames.put(former.key, image_id, data)
+        return True
+
+
+async def move(
+    moved: Move, declared: tuple[str, ...], say: Callable[[str], object] = print
+) -> bool:
+    """Move all catalogs. Return whether none was refused."""
+    with moved.source.engine.connect() as source:
+        found = moving.former_catalogs(source, declared)
+    good = True
+    for former in found:
+        done = await moved.catalog(former)
+        good = good and not done["outcome"].startswith("refused")
+        say(json.dumps(done))
+    return good
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="python -m vision.move", description=__doc__)
+    source = made.add_mutually_exclusive_group(required=True)
+    source.add_argument("--from", dest="url", help="RETRIEVER_DATABASE_URL")
+    source.add_argument("--from-file", dest="file", type=Path, help="a file with it")
+    made.add_argument("--photos", required=True, help="RETRIEVER_PHOTOS_URL")
+    return made
+
+
+def main() -> int:
+    """Run the command. Return its exit status: 1 if a catalog was refused, 2 if a store failed."""
+    given = parser().parse_args()
+    settings = checked(VisionSettings)
+    try:
+        url = given.url or given.file.read_text("utf-8").strip()
+        with (
+            closing(database(settings)) as target,
+            closing(Database(url, migrations=MIGRATIONS)) as source,
+            closing(ContentStore(given.photos)) as photos,
+            closing(ContentStore(settings.photos_url)) as frames,
+        ):
+            good = asyncio.run(move(Move(source, photos, target, frames), settings.catalogs))
+    except (ServiceError, OSError, ValueError, sa.exc.SQLAlchemyError) as error:
+        # The text of an error of SQL may have rows.
+        text = type(error).__name__ if isinstance(error, sa.exc.SQLAlchemyError) else str(error)
+        print(f"error: {text}; nothing is lost: repeat the command", file=sys.stderr)
+        return 2
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Interfaces of photos and other services, as the use cases need them."""

@@ -1,0 +1,118 @@
+"""Watches, alerts, webhooks and deliveries that a retriever of 0.30 to 0.42 has in its own record.
+
+A catalog is moved in one transaction, so that one that was interrupted begins anew.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from servicekit.catalogs.known import CatalogState
+from servicekit.sql.conditions import on
+from servicekit.sql.resources import put
+from vision.domain.catalog_keys import key_with
+from vision.record.queueing import queue_up
+from vision.record.tables import (
+    moved_catalogs,
+    sequences,
+    watch_alerts,
+    watch_photos,
+    watch_states,
+    watches,
+    webhook_dead_letters,
+    webhook_lanes,
+    webhooks,
+)
+
+MOVED: Final = (
+    watches,
+    watch_states,
+    watch_photos,
+    watch_alerts,
+    webhooks,
+    webhook_lanes,
+    webhook_dead_letters,
+)
+"""Tables that are moved; the retriever's have the same columns."""
+BATCH: Final = 1_000
+"""Rows that are in memory at once; states have up to 300 kB, but at most 100 a catalog."""
+_CATALOGS: Final = sa.table(
+    "catalogs", sa.column("catalog_id"), sa.column("uid"), sa.column("state")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FormerCatalog:
+    """A catalog with watches or webhooks in a retriever's record."""
+
+    catalog_id: str
+    key: str
+    """Its key here."""
+    image_ids: tuple[str, ...]
+    """Photos of its watches."""
+
+
+def former_catalogs(source: Connection, declared: Collection[str]) -> list[FormerCatalog]:
+    """Return the catalogs of a retriever's record that have anything to move, but removed ones.
+    `declared`: catalogs that settings declare."""
+    named = set[str]()
+    for table in MOVED:
+        named |= set(source.execute(sa.select(table.c.catalog_id).distinct()).scalars())
+    listed = {row.catalog_id: row for row in source.execute(sa.select(_CATALOGS))}
+    found = []
+    for catalog_id in sorted(named):
+        row = None if catalog_id in declared else listed.get(catalog_id)
+        if row is not None and row.state in (CatalogState.REMOVING, CatalogState.REMOVED):
+            continue
+        photos = sa.select(watch_photos.c.image_id).distinct()
+        mine = photos.where(watch_photos.c.catalog_id == catalog_id)
+        image_ids = source.execute(mine.order_by(watch_photos.c.image_id)).scalars()
+        key = key_with(catalog_id, "" if row is None else row.uid)
+        found.append(FormerCatalog(catalog_id, key, tuple(image_ids)))
+    return found
+
+
+def is_moved(connection: Connection, key: str) -> bool:
+    """Return whether a catalog was moved."""
+    query = sa.select(moved_catalogs).where(on(moved_catalogs, catalog_id=key))
+    return connection.execute(query).first() is not None
+
+
+def has_own(connection: Connection, key: str) -> bool:
+    """Return whether a catalog has watches, alerts or webhooks of this record."""
+    queries = (sa.select(table.c.catalog_id).where(on(table, catalog_id=key)) for table in MOVED)
+    return any(connection.execute(query.limit(1)).first() for query in queries)
+
+
+def move_rows(
+    connection: Connection, source: Connection, former: FormerCatalog, now: int
+) -> Mapping[str, int] | None:
+    """Copy the rows of a catalog. Return their numbers by table; None: nothing was copied, since
+    the catalog has rows of its own here."""
+    queue_up(connection, former.key)
+    if is_moved(connection, former.key) or has_own(connection, former.key):
+        return None
+    counts = {table.name: _copy(connection, source, table, former) for table in MOVED}
+    head = sa.select(sequences.c.seq).where(on(sequences, catalog_id=former.catalog_id))
+    values = {"seq": source.execute(head).scalar() or 0, "time": now}
+    mine = sa.update(sequences).where(on(sequences, catalog_id=former.key))
+    # Later alerts have greater numbers, so that resume tokens and places of webhooks stay valid.
+    connection.execute(mine.values(values))
+    put(connection, moved_catalogs, [{"catalog_id": former.key, "time": now}])
+    return counts
+
+
+def _copy(
+    connection: Connection, source: Connection, table: sa.Table, former: FormerCatalog
+) -> int:
+    query = sa.select(table).where(on(table, catalog_id=former.catalog_id))
+    count = 0
+    with source.execute(query.execution_options(yield_per=BATCH)) as result:
+        for batch in result.mappings().partitions():
+            rows: list[dict[str, Any]] = [{**row, "catalog_id": former.key} for row in batch]
+            connection.execute(sa.insert(table), rows)
+            count += len(rows)
+    return count

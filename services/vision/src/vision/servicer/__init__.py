@@ -1,0 +1,1 @@
+"""gRPC servicers of vision, one module each, and translations of messages."""

@@ -1,0 +1,127 @@
+"""A catalog that is created anew under an id gets nothing of the former one."""
+
+from __future__ import annotations
+
+import pytest
+
+from servicekit.catalogs.known import CatalogList, CatalogState, KnownCatalogs, ListedCatalog
+from servicekit.sql.database import Database
+from tests.fakes.clock import Clock
+from tests.fakes.watch_alerts import raise_alert
+from tests.unit.vision.watching.test_frames import FakeFramePhotos
+from vision.domain.catalog_keys import keys_of
+from vision.domain.watches import Fault, FaultCondition, Watch, WatchPhoto, WatchRule
+from vision.domain.webhooks import Webhook, WebhookSecret
+from vision.record import Record, metadata
+from vision.workers.tidying import Tidying
+
+WATCH = Watch("shelf", rules=(WatchRule("dark", FaultCondition(Fault.BLACK)),))
+HOOK = Webhook("ops", "https://hooks.test/a", (), (WebhookSecret("00ff", "salt", 1),), 1)
+PHOTO = WatchPhoto("a" * 64, "image/jpeg", 4, 3)
+ACTIVE, DELETED, REMOVED = CatalogState.ACTIVE, CatalogState.DELETED, CatalogState.REMOVED
+
+
+class Registry:
+    """A registry whose list a test sets."""
+
+    def __init__(self) -> None:
+        self.listed: tuple[ListedCatalog, ...] = ()
+
+    async def read(self, known_revision: str) -> CatalogList:
+        return CatalogList("1", self.listed)
+
+
+@pytest.fixture
+def registry() -> Registry:
+    return Registry()
+
+
+@pytest.fixture
+def catalogs(registry: Registry) -> KnownCatalogs:
+    return KnownCatalogs(("default",), registry)
+
+
+@pytest.fixture
+def record(db: Database, clock: Clock, catalogs: KnownCatalogs) -> Record:
+    return Record(db, clock, keys_of(catalogs))
+
+
+@pytest.fixture
+def due(record: Record, catalogs: KnownCatalogs) -> Tidying:
+    photos = FakeFramePhotos()
+
+    async def none() -> int:
+        return 0
+
+    return Tidying(catalogs, record, photos, photos, 0.0, none)
+
+
+async def listed(
+    registry: Registry, catalogs: KnownCatalogs, uid: str, state: CatalogState
+) -> None:
+    registry.listed = (ListedCatalog("shop", uid, state),)
+    await catalogs.refresh()
+
+
+async def fill(record: Record, db: Database, catalog_id: str = "shop") -> None:
+    await record.create_watch(catalog_id, WATCH, [PHOTO])
+    await record.create_webhook(catalog_id, HOOK)
+    await raise_alert(db, "shelf", record.key_of(catalog_id))
+
+
+async def held(db: Database) -> set[str]:
+    """Return the tables with rows of the catalog."""
+    found = set()
+    for table in metadata.sorted_tables:
+        if "catalog_id" in table.c:
+            query = table.select().where(table.c.catalog_id.like("shop%"))
+            if await db.read(lambda c, query=query: c.execute(query).first()) is not None:
+                found.add(table.name)
+    return found
+
+
+async def test_a_catalog_of_the_same_id_has_nothing_of_the_former_one(
+    record: Record, db: Database, registry: Registry, catalogs: KnownCatalogs, due: Tidying
+) -> None:
+    await listed(registry, catalogs, "first", ACTIVE)
+    await fill(record, db)
+    assert len((await record.due_lanes(2**50, 2**60, (), 9, catalogs=["shop"]))[0]) == 1
+
+    await listed(registry, catalogs, "second", ACTIVE)  # deleted and created while nothing ran
+
+    assert await record.watches("shop") == []
+    assert await record.webhook_states("shop") == []
+    assert await record.newest_alert("shop") == 0
+    assert await record.watch_photo("shop", PHOTO.image_id) is None
+    assert (await record.due_lanes(2**50, 2**60, (), 9, catalogs=["shop"]))[0] == []
+    await fill(record, db)
+    await due.remove()
+    assert [each.watch.watch_id for each, _ in await record.watches("shop")] == ["shelf"]
+    assert await record.newest_alert("shop") == 1
+    assert await record.keys() == ["shop@second"]
+
+
+async def test_what_a_removed_catalog_has_left_is_deleted_and_a_deleted_one_can_return(
+    record: Record, db: Database, registry: Registry, catalogs: KnownCatalogs, due: Tidying
+) -> None:
+    await listed(registry, catalogs, "first", ACTIVE)
+    await fill(record, db)
+    await fill(record, db, "default")
+    assert isinstance(due.photos, FakeFramePhotos)
+    due.photos.stored["shop@first", PHOTO.image_id] = b"photo"
+
+    await listed(registry, catalogs, "first", DELETED)
+    await due.remove()
+    await listed(registry, catalogs, "first", ACTIVE)
+    assert len(await record.watches("shop")) == 1
+
+    registry.listed = ()  # perhaps the list of another installation
+    await catalogs.refresh()
+    await due.remove()
+    assert await held(db) != set()
+
+    await listed(registry, catalogs, "first", REMOVED)
+    await due.remove()
+    assert await held(db) == set()
+    assert due.photos.stored == {}
+    assert len(await record.watches("default")) == 1

@@ -1,0 +1,66 @@
+"""Calls of vision that are made again, as after a lost answer, and cancelled at each await."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sightline.vision.v1 import watch_pb2
+from tests.fakes.photos import photo
+from tests.stores import Stores
+from tests.wire.cancelled_calls import Offered, cancel_all
+from tests.wire.repeated_calls import methods, repeat
+from tests.wire.vision_shop import VisionShop, seeing
+from vision.record import metadata
+
+RULE = watch_pb2.WatchRule(rule_id="r", fault=watch_pb2.FaultCondition(fault="FAULT_BLACK"))
+WATCH = watch_pb2.Watch(watch_id="shelf", rules=[RULE])
+SHELF = {"watch_id": "shelf"}
+HOOK = {"webhook_id": "hook", "uri": "https://hooks.example.org/sightline"}
+CALLS = (
+    ("WatchService/CreateWatch", {"watch": WATCH}),
+    ("WatchService/UpdateWatch", {"watch": WATCH}),
+    ("WebhookService/CreateWebhook", {**HOOK}),
+    ("WebhookService/UpdateWebhook", {**HOOK, "watch_ids": ["shelf"]}),
+    ("WebhookService/ReplayDeliveries", {"webhook_id": "hook"}),
+    ("WebhookService/DeleteWebhook", {"webhook_id": "hook"}),
+    ("WatchService/DeleteWatch", SHELF),
+)
+ELSEWHERE = {"WatchService/SendFrames": "unit/vision/watching/test_frames.py"}
+"""Calls that are repeated by the tests in these files."""
+
+
+@pytest.fixture
+async def shop(stores: Stores, tmp_path: Path, shared_decoders: None) -> AsyncIterator[VisionShop]:
+    (tmp_path / "keys").write_text(secrets.token_hex(32))
+    settings = {
+        "VISION_WEBHOOK_KEYS_FILE": str(tmp_path / "keys"),
+        "VISION_WEBHOOK_HOSTS": "hooks.example.org",
+    }
+    async with seeing(stores, tmp_path, **settings) as made:
+        yield made
+
+
+def test_every_call_that_is_made_again_is_made_twice() -> None:
+    assert methods("vision").keys() == {name for name, _ in CALLS} | ELSEWHERE.keys()
+
+
+async def test_a_call_that_is_made_again_has_one_effect(shop: VisionShop) -> None:
+    known = methods("vision")
+    for name, fields in CALLS:
+        await repeat(shop.channel, shop.db, metadata, known[name], dict(fields), ())
+
+
+@pytest.mark.full
+async def test_each_call_can_be_made_again_after_it_was_cancelled(shop: VisionShop) -> None:
+    rows = {**dict(CALLS), "WatchService/SendFrames": {"frames": [{"image": photo(seed=1)}]}}
+    refused = {"WatchService/GetAlertPhoto": "no frame raised an alert"}
+    offered = Offered(shop.offered, shop.settings, catalogs=shop.parts.catalogs)
+    values = {"watch_id": "shelf", "webhook_id": "hook", "image_id": "a" * 64}
+    awaits = await cancel_all(
+        offered, values, rows, refused=refused, endless={"WatchService/WatchAlerts"}
+    )
+    assert {name for name, count in awaits.items() if not count} == set()
