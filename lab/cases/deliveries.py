@@ -17,13 +17,6 @@ import sqlalchemy as sa
 
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from bench.harness.statistics import percentile
-from retriever.delivery.deliverer import Deliverer
-from retriever.domain import webhooks
-from retriever.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
-from retriever.domain.watch_json import dumped_alert
-from retriever.domain.webhooks import MOST_WEBHOOKS, Webhook
-from retriever.record import Record
-from retriever.record.tables import watch_alerts
 from servicekit.clock import now_micros
 from servicekit.keys.keyring import KeyRing
 from servicekit.outbound.fetch import FetchPolicy
@@ -31,6 +24,13 @@ from servicekit.outbound.posting import Poster
 from servicekit.sql.database import Database
 from tests.fakes.watch_alerts import made_alert, raise_alert
 from tests.waiting import until
+from vision.delivery.deliverer import Deliverer
+from vision.domain import webhooks
+from vision.domain.deliveries import Delivery, DeliveryStep, Lane, LaneState
+from vision.domain.watch_json import dumped_alert
+from vision.domain.webhooks import MOST_WEBHOOKS, Webhook
+from vision.record import Record
+from vision.record.tables import watch_alerts
 
 Say: TypeAlias = Callable[[str], None]
 

@@ -27,9 +27,10 @@ from embedder.preprocessing import preprocess
 from lab.datasets import featured, groceries
 from lab.datasets.featured import HEAD, Floats
 from retriever.adapters import frame_facts, photo_work
-from retriever.domain.watch_json import dumped_state, loaded_state
-from retriever.domain.watch_state import FrameFacts, WatchState
-from retriever.domain.watches import (
+from sightline_rules.photos import PhotoLimits
+from vision.domain.watch_json import dumped_state, loaded_state
+from vision.domain.watch_state import FrameFacts, WatchState
+from vision.domain.watches import (
     DEFAULT_HOLD,
     PHOTO_SIMILARITY,
     SECOND,
@@ -47,9 +48,8 @@ from retriever.domain.watches import (
     WatchRule,
     WatchTarget,
 )
-from retriever.watching.checking import MeasuredFrame, References, check_frame
-from retriever.watching.frames import FRAME_BOX
-from sightline_rules.photos import PhotoLimits
+from vision.watching.checking import MeasuredFrame, References, check_frame
+from vision.watching.frames import FRAME_BOX
 
 Say: TypeAlias = Callable[[str], None]
 

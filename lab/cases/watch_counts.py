@@ -29,9 +29,10 @@ from lab.datasets import featured
 from lab.objects import finding, fit
 from lab.objects.composites import Cutout, cutout
 from retriever.adapters import frame_facts, photo_work
-from retriever.domain.watch_json import dumped_state, loaded_state
-from retriever.domain.watch_state import SeenObject, WatchState
-from retriever.domain.watches import (
+from sightline_rules.photos import PhotoLimits
+from vision.domain.watch_json import dumped_state, loaded_state
+from vision.domain.watch_state import SeenObject, WatchState
+from vision.domain.watches import (
     DEFAULT_HOLD,
     OBJECT_SIMILARITY,
     SECOND,
@@ -43,8 +44,7 @@ from retriever.domain.watches import (
     WatchRule,
     WatchTarget,
 )
-from retriever.watching.checking import MeasuredFrame, References, check_frame
-from sightline_rules.photos import PhotoLimits
+from vision.watching.checking import MeasuredFrame, References, check_frame
 
 Say: TypeAlias = Callable[[str], None]
 

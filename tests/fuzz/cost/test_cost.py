@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bench.harness.model import GoalVerdict
-from retriever.servicer.watch_messages import watch_draft
 from sightline.common.v1.filter_pb2 import Filter
 from sightline_rules import filter_checks
 from sightline_rules.messages import read as read_filter
@@ -23,6 +22,7 @@ from tests.fuzz.cost.search import Case, Cost, Search
 from tests.fuzz.cost.stage import watch_of
 from tests.fuzz.cost.watched import LoopWatch, watched
 from vision.domain.watches import check
+from vision.servicer.watch_messages import watch_draft
 
 pytestmark = pytest.mark.full
 
