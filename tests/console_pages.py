@@ -15,7 +15,7 @@ SCREENS: Mapping[str, Sequence[str]] = {
     "Why": ("/why",),
     "Shelf": ("/shelf", "/shelf/compare"),
     "Synonyms": ("/synonyms",),
-    "Import": ("/import", "/import/{task_id}", "/import/{task_id}/rejected"),
+    "Import": ("/import", "/import/undecided", "/import/{task_id}", "/import/{task_id}/rejected"),
     "Results": ("/results",),
     "Shopper": ("/shopper",),
     "Models": ("/models", "/models/compare", "/models/change"),

@@ -660,10 +660,10 @@ async def test_a_photo_of_50_megapixels_that_the_suite_refuses_is_told_at_its_fi
     """Without scripts it is sent as it is."""
     (tmp_path / "large.jpg").write_bytes(photo(8_001, 6_250))
     why = "the photo has 50,006,250 pixels; at most 50,000,000 are allowed"
-    gateway.fail("Recommend", status(code_pb2.INVALID_ARGUMENT, why, reason="IMAGE_TOO_LARGE"))
     async with tab(browser, address, java_script_enabled=False) as watched:
         page = watched.page
         await watched.open("/")
+        gateway.fail("Recommend", status(code_pb2.INVALID_ARGUMENT, why, reason="IMAGE_TOO_LARGE"))
         await page.fill("#text", "typed before")
         await page.set_input_files("#file", tmp_path / "large.jpg")
         await page.click("button.main")

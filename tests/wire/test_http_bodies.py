@@ -164,7 +164,7 @@ async def test_a_write_with_a_stale_etag_is_a_failed_condition(face: Face) -> No
     body = {"products": [{"productId": "a"}]}
     response = await face.post(f"{V1}/products:upsert", body, headers={"if-match": '"old"'})
     assert problem(response, 412, "ETAG_MISMATCH")["code"] == "ABORTED"
-    face.suite.retriever.script.errors["UpdateWatch"] = Aborted("old", reason="ETAG_MISMATCH")
+    face.suite.vision.script.errors["UpdateWatch"] = Aborted("old", reason="ETAG_MISMATCH")
     address, watch = f"{V1}/watches:update", {"watch": {"watchId": "shelf"}}
     response = await face.post(address, watch, headers={"if-match": '"old"'})
     problem(response, 412, "ETAG_MISMATCH")
@@ -271,12 +271,12 @@ async def test_alerts_are_followed_by_events(face: Face) -> None:
     assert [each.get("resumeToken") for each in answers] == ["t0", "t1", "t2", None]
     assert [each.get("alert", {}).get("sequence") for each in answers] == [None, "1", "2", None]
     assert found[-1]["event"] == "end"
-    (sent,) = face.suite.retriever.script.requests("WatchAlerts")
+    (sent,) = face.suite.vision.script.requests("WatchAlerts")
     assert sent.resume_token == "t0"
 
 
 async def test_a_catalog_that_is_deleted_ends_its_stream_with_a_problem(face: Face) -> None:
-    face.suite.retriever.script.late_error = CatalogDeleted()
+    face.suite.vision.script.late_error = CatalogDeleted()
     found = events((await face.call("GET", f"{V1}/alerts:watch")).text)
     assert [each.get("event") for each in found] == [None, None, None, "error"]
     last = json.loads(found[-1]["data"])

