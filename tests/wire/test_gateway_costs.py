@@ -127,6 +127,7 @@ ROWS: Mapping[str, Mapping[str, Any]] = {
     "CatalogService/ImportProducts": {
         "rows": [{"row_number": 1, "product": {"product_id": "w3", "title": "w3"}}]
     },
+    "AdminService/CancelPlannedScene": {"scene": "plain"},
     "AdminService/DeleteSceneDocument": {"scene": "plain"},
     "AdminService/GetSceneDocument": {"scene": "plain"},
     "AdminService/PublishScene": {"scene": "plain", "in_advance": True},
