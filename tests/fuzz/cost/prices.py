@@ -1,8 +1,8 @@
-"""Prices of requests about photos and frames, and the limits of their roles.
+"""Prices of requests about photos, frames and written products, and the limits of their roles.
 
-Their price is charged to quotas, but is not rejected above GATEWAY_REQUEST_SECONDS: a photo of a
-whole shelf costs more than a search may. So the limit of these roles is the price of the largest
-request that the contract takes.
+Their price is charged to quotas, but what models take of it is not rejected above
+GATEWAY_REQUEST_SECONDS: a photo of a whole shelf, and a hundred texts, cost more than a search may.
+So the limit of these roles is the price of the largest request that the contract takes.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from functools import cache
 from typing import Final
 
 from gateway.model.price import FrameWork, detection_price, frames_price, inspection_price
-from tests.fuzz.cost.recipes import NUMBERS, WATCHES, Recipe, photo_of
+from gateway.servicer.write_prices import PRICES
+from sightline.gateway.v1.catalog_service_pb2 import UpsertProductsRequest
+from tests.fuzz.cost.recipes import NUMBERS, USED, WATCHES, Recipe, bounded, photo_of
 from vision.domain.watches import MOST_FOUND
 
 CPU_LIMIT: Final = 1.0
 """Processor seconds of a request, in all services together, of roles without their own limit."""
-ROLES_PRICED: Final = ("detect", "inspect", "watch")
-"""Roles whose requests are about photos and frames."""
+ROLES_PRICED: Final = ("catalog", "detect", "inspect", "watch")
+"""Roles whose requests are about photos and frames, or write products."""
 LEAST_PRICE: Final = 0.9
 """Limit of a price, as a share of what the request costs."""
 _VIEWS: Final = 2
@@ -25,8 +27,8 @@ _VIEWS: Final = 2
 
 
 def price(recipe: Recipe) -> float | None:
-    """Return the price of a request that is about a photo or frames; None of other requests. It is
-    that of a flat photo of the same sides and format."""
+    """Return the price of a request that is about a photo or frames, or writes products; None of
+    other requests. It is that of a flat photo of the same sides and format."""
     match recipe.call:
         case "DetectProducts":
             heat_maps = min(recipe.heat_maps, recipe.detections)
@@ -36,6 +38,8 @@ def price(recipe: Recipe) -> float | None:
         case "SendFrames":
             shown = [photo_of(recipe, 0)] * recipe.frames
             return frames_price(recipe.frames, work(recipe), shown).seconds
+        case "UpsertProducts":
+            return PRICES[recipe.call](UpsertProductsRequest.FromString(recipe.build(0)), 0).seconds
         case _:
             return None
 
@@ -59,6 +63,11 @@ def _largest(call: str, **parts: str) -> float:
 def limit(role: str) -> float:
     """Return the processor seconds that a request of a role may cost."""
     match role:
+        case "catalog":
+            largest = {name: NUMBERS[name][1] for name in USED["UpsertProducts"]}
+            asked = price(bounded(Recipe("UpsertProducts", **largest)))
+            assert asked is not None
+            return asked
         case "detect":
             return _largest("DetectProducts")
         case "watch":
