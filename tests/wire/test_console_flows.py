@@ -20,6 +20,7 @@ from tests import pages
 from tests.console_pages import SCREENS
 from tests.fakes.gateway import FakeGateway
 from tests.fakes.gateway_messages import status
+from tests.waiting import until
 from tests.wire.test_console import (
     LANGUAGES,
     SHOPPER,
@@ -97,10 +98,22 @@ class Hands:
     async def choose(self, wanted: str, name: str, content: bytes) -> None:
         """Choose a file, whose dialog a key opens."""
         await self.reach(wanted)
-        async with self.page.expect_file_chooser() as opened:
+        chosen = {"name": name, "mimeType": "text/csv", "buffer": content}
+        choosers = list[FileChooser]()
+
+        def keep(chooser: FileChooser) -> None:  # Playwright takes no method of a list
+            choosers.append(chooser)
+
+        self.page.once("filechooser", keep)
+
+        async def opened() -> bool:
+            # Again, as a user would: a busy browser drops keys before the page's first frame.
             await self.page.keyboard.press("Space")
-        chooser: FileChooser = await opened.value
-        await chooser.set_files({"name": name, "mimeType": "text/csv", "buffer": content})
+            await self.page.wait_for_timeout(500)
+            return bool(choosers)
+
+        await until(opened)
+        await choosers[0].set_files(chosen)  # type: ignore[arg-type]
 
     def asked(self, method: str) -> Any:
         """Return the last request of a method."""
