@@ -13,7 +13,7 @@ from servicekit.admission.quotas import QuotaSettings
 from servicekit.config import ServerSettings
 from servicekit.rpc import channel
 from servicekit.rpc.server import Binding
-from sightline.gateway.v1 import detection_service_pb2 as detection
+from sightline.vision.v1 import detection_service_pb2 as detection
 from sightline.gateway.v1 import detection_service_pb2_grpc as detection_grpc
 from sightline.gateway.v1 import recommendation_service_pb2 as pb
 from sightline.gateway.v1 import recommendation_service_pb2_grpc as pb_grpc

@@ -33,7 +33,7 @@ from gateway.recommend.search import nearest_page
 from gateway.recommend.validate import check, check_shelves
 from gateway.retrieval.branches import FoundCandidates
 from gateway.retrieval.branches import search as find_near
-from gateway.retrieval.parallel import in_parallel
+from servicekit.tasks.parallel import in_parallel
 from gateway.state import tokens
 from gateway.state.request_context import RequestContext, RequestDependencies
 from servicekit.errors import ServiceError

@@ -9,7 +9,7 @@ from gateway.model.plan import MOST_ASKED
 from gateway.model.query import GivenCandidate
 from gateway.model.retrieved import BranchResult
 from gateway.retrieval.fallback import proven
-from gateway.retrieval.parallel import in_parallel
+from servicekit.tasks.parallel import in_parallel
 from gateway.state.request_context import RequestContext
 from servicekit.errors import ServiceError
 from sightline_core.branch import Branch

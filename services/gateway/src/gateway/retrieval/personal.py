@@ -17,7 +17,7 @@ from gateway.model.query import RequestQuery
 from gateway.model.retrieved import NOTHING, BranchResult, failed, merged
 from gateway.model.scene import Scene
 from gateway.ports import RetrieverPort
-from gateway.retrieval.parallel import in_parallel
+from servicekit.tasks.parallel import in_parallel
 from gateway.retrieval.ranker_candidates import generate, look_up, nominate_request
 from gateway.retrieval.similar import search
 from gateway.state.request_context import RequestContext
