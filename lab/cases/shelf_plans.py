@@ -18,8 +18,8 @@ import numpy as np
 
 from bench.harness.model import BenchResult, BenchTable, Goal, Interval
 from sightline_rules.photo_areas import PhotoArea
-from vision.detection.plan import PlannedProduct, ShelfPlace, ShelfPlan, checked
 from sightline_rules.photo_products import Detection
+from vision.detection.plan import PlannedProduct, ShelfPlace, ShelfPlan, checked
 from vision.detection.plan_comparison import FindingKind, compare
 from vision.detection.stock import LEAST_SOLD, StockRequest, demand_quantile, quantity
 

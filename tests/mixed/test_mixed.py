@@ -104,9 +104,7 @@ def test_a_release_is_made_once_by_its_own_make(history: Path, tmp_path: Path) -
 def test_every_process_of_the_services_goes_over() -> None:
     engines = {"triton", "milvus"}
     each = [name for service in ORDER for name in processes(service)]
-    assert set(each) == (PORTS.keys() - engines - {HTTP}) | {
-        f"{name}{SECOND}" for name in ORDER
-    }
+    assert set(each) == (PORTS.keys() - engines - {HTTP}) | {f"{name}{SECOND}" for name in ORDER}
     assert len(each) == len(set(each))
 
 

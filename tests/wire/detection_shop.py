@@ -28,9 +28,7 @@ class Cameras:
 
 
 @pytest.fixture
-async def suite(
-    stores: Stores, tmp_path: Path, shared_decoders: None
-) -> AsyncIterator[Cameras]:
+async def suite(stores: Stores, tmp_path: Path, shared_decoders: None) -> AsyncIterator[Cameras]:
     embedding, retrieving, ranking = Script(), Script(), Script()
     found = Vectors(retrieving, list(PRODUCTS)), Products(retrieving, list(PRODUCTS))
     peers = {

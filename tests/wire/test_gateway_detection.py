@@ -40,9 +40,16 @@ async def test_its_errors_are_the_callers(suite):
     assert (await refused(suite.detection.DetectProducts(asked()))).reason == "VISION_UNAVAILABLE"
 
 
-async def test_an_unknown_catalog_is_rejected(suite):
-    error = await refused(suite.detection.DetectProducts(asked(catalog_id="none")))
-    assert error.reason == "CATALOG_NOT_FOUND"
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"catalog_id": "none"}, "CATALOG_NOT_FOUND"),
+        ({"request_id": "r" * 129}, "REQUEST_INVALID"),
+    ],
+)
+async def test_what_every_request_has_is_checked_before_it_is_passed_on(suite, fields, reason):
+    error = await refused(suite.detection.DetectProducts(asked(**fields)))
+    assert error.reason == reason
     assert suite.vision.script.requests("DetectProducts") == []
 
 

@@ -61,7 +61,6 @@ async def test_a_photo_without_products_is_an_empty_answer(suite):
         ({"image_uri": "ftp://x"}, "REQUEST_INVALID", "image_uri"),
         ({"image": b"shelf", "max_detections": 301}, "REQUEST_INVALID", "max_detections"),
         ({"image": b"shelf", "min_probability": 1.5}, "REQUEST_INVALID", "min_probability"),
-        ({"image": b"shelf", "request_id": "r" * 129}, "REQUEST_INVALID", "request_id"),
         (
             {"image": b"shelf", "heat_maps": {"max_heat_maps": 21}},
             "REQUEST_INVALID",

@@ -26,7 +26,9 @@ from tests.chaos.suite.processes import lose_each
 from tests.chaos.suite.shop import SECONDS
 from tests.fakes import faulty_all
 
-SET_UP: Final = "one process of four services, vision, three workers, Triton and Milvus Lite; SQLite"
+SET_UP: Final = (
+    "one process of four services, vision, three workers, Triton and Milvus Lite; SQLite"
+)
 LOOK_SECONDS: Final = 0.05
 
 

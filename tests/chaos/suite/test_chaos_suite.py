@@ -16,7 +16,7 @@ from sightline_client import Recommendations, SightlineClient
 from sightline_client.errors import Failure, SightlineError, make
 from tests.chaos.model import NotMeasured, Report
 from tests.chaos.stage import target
-from tests.chaos.suite import database, processes, replicas, restarts, shop, watches
+from tests.chaos.suite import database, processes, replicas, restarts, shop
 from tests.chaos.suite.processes import LEFT, Loss, fault
 from tests.chaos.suite.shop import Got, Ledger, Load, got
 from tests.postgres import PostgreSQL

@@ -162,7 +162,7 @@ message_of = MessageWriter()
 """Converts values whose attributes have the names of the fields."""
 
 
-def timings(stages: Iterable[Stage]) -> list[dict[str, Any]]:
+def timings(stages: Iterable[Stage]) -> list[Any]:
     """Return what protobuf makes the timings of stages of: one for each name, from its first start
     to its last end."""
     spans = dict[str, tuple[float, float]]()

@@ -34,9 +34,7 @@ def bindings(settings: VisionSettings, parts: Parts, sales: SalesCounts) -> list
     check, products = snapshot_fetcher(settings).check, RetrieverCatalog(parts.channel)
     watches = Watches(record, checks.photos, products, checks.private, now_micros, check)
     webhooks = Webhooks(record, webhook_keys(settings), Poster.of(settings))
-    peers = DetectionPeers(
-        EmbedderPhotos(parts.embedder), RetrieverSearch(parts.channel), sales
-    )
+    peers = DetectionPeers(EmbedderPhotos(parts.embedder), RetrieverSearch(parts.channel), sales)
     servicers = (
         DetectionServicer(catalogs, peers),
         WatchServicer(catalogs, watches, checks, AlertFollower(record), record, checks.photos),

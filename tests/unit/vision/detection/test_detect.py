@@ -80,7 +80,7 @@ async def test_one_product_300_times_is_counted_300_times() -> None:
     shop.embedder.regions[b"shelf"] = tuple(
         PhotoArea(x / 20, y / 15, (x + 1) / 20, (y + 1) / 15) for y in range(15) for x in range(20)
     )
-    shop.retriever.nearest_to = dict.fromkeys(range(MOST_DETECTIONS), {"p1": 0.97})
+    shop.retriever.nearest_to = {number: {"p1": 0.97} for number in range(MOST_DETECTIONS)}
     found = await shop.detect(replace(QUERY, max_detections=300))
     assert found.counts == [("p1", 300)]
 

@@ -20,9 +20,7 @@ def shop() -> DetectionShop:
     """Return a shop whose photo shows, from the left: p1, p2, p1, and an unknown object."""
     shop = DetectionShop()
     lefts = (0.1, 0.3, 0.5, 0.7)
-    shop.embedder.regions[b"shelf"] = tuple(
-        PhotoArea(left, 0.0, left + 0.1, 0.4) for left in lefts
-    )
+    shop.embedder.regions[b"shelf"] = tuple(PhotoArea(left, 0.0, left + 0.1, 0.4) for left in lefts)
     nearest = ({"p1": 0.95}, {"p2": 0.95}, {"p1": 0.94}, {"p3": 0.2})
     shop.retriever.nearest_to = dict(enumerate(nearest))
     return shop

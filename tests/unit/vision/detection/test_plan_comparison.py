@@ -4,8 +4,8 @@ from collections import Counter
 import pytest
 
 from sightline_rules.photo_areas import PhotoArea
-from vision.detection.plan import PlannedProduct, ShelfPlace, ShelfPlan, checked
 from sightline_rules.photo_products import Detection
+from vision.detection.plan import PlannedProduct, ShelfPlace, ShelfPlan, checked
 from vision.detection.plan_comparison import FindingKind, PlanComparison, compare
 
 WIDTH = 0.06

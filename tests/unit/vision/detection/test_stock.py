@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from servicekit.rpc.requests import RequestInvalid
 from vision.detection.stock import (
     ShelfStock,
     StockLack,
@@ -17,7 +18,6 @@ from vision.detection.stock import (
     suggest,
 )
 from vision.domain.detections import CountedSales, ProductSales
-from servicekit.rpc.requests import RequestInvalid
 
 TODAY = 20_000
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from sightline.vision.v1 import shelf_pb2 as pb
 from sightline_rules.photo_areas import PhotoArea
 from vision.detection.plan_comparison import FindingKind, PlanComparison, PlanCount, PlanFinding
 from vision.detection.stock import ReorderQuantity, StockLack, StockSuggestion
 from vision.servicer.shelf_plans import _comparison, _suggestion
-from sightline.vision.v1 import shelf_pb2 as pb
 
 
 @pytest.mark.parametrize("kind", FindingKind)

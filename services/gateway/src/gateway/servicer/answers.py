@@ -72,9 +72,7 @@ def recommendation(
         corrected_queries=_corrected(value.corrected),
         labels=_labels(value.labels, value.unread),
         score_notes=map(_score_note, value.score_notes),
-        detections=[
-            message_of(detection_pb2.ProductDetection, each) for each in value.detections
-        ],
+        detections=[message_of(detection_pb2.ProductDetection, each) for each in value.detections],
         empty_reason=_empty(value.empty_reason),
         results=_results(value.results),
     )

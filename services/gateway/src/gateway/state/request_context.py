@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import field
+
 from gateway.model.last_products import LastProducts
 from gateway.model.plan import RequestPlan
 from gateway.model.query import DEFAULT_LANGUAGE, RequestQuery

@@ -95,7 +95,7 @@ class EmbedderFrames:
             raise _meaning(error, version) from error
 
     async def regions(self, request: pb.EmbedRegionsRequest) -> FoundObjects:
-        """Return the objects in a shopper's photo or a frame. Raises errors as they are reported."""
+        """Return the objects in a photo or a frame. Raises errors as they are reported."""
         request.photo_kind = photo_pb2.PHOTO_KIND_SHOPPER
         answer: pb.EmbedRegionsResponse = await _ask(self._stub.EmbedRegions, request)
         return FoundObjects(

@@ -248,9 +248,7 @@ def _open(plan: ShelfPlan, fills: _Fills) -> list[int]:
     return [each.facings - filled[entry] for entry, each in enumerate(plan.products)]
 
 
-def _found(
-    place: int, one: Detection, fills: _Fills, row_of: Mapping[int, int]
-) -> PlanFinding:
+def _found(place: int, one: Detection, fills: _Fills, row_of: Mapping[int, int]) -> PlanFinding:
     """Return the finding of a detection."""
     filled = fills.get(place)
     if filled is not None:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from servicekit import deadlines
 from servicekit.errors import ServiceError
 from servicekit.telemetry import Stages
-from sightline_rules.photo_products import Detection
 from vision.detection import plan as plans
 from vision.detection import stock
 from vision.detection.degradations import cause_of
