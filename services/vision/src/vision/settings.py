@@ -4,7 +4,7 @@ The only module that reads the environment; variables start with VISION_.
 """
 
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AfterValidator, Field, IPvAnyNetwork, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
@@ -43,7 +43,7 @@ class VisionSettings(
 
     model_config = SettingsConfigDict(env_prefix="VISION_")
 
-    CALLED = ("embedder_target", "retriever_target")
+    CALLED: ClassVar[tuple[str, ...]] = ("embedder_target", "retriever_target")
 
     port: int = Field(default=8605, ge=0, le=65535)
     """Port for gRPC. 0: a free port."""
