@@ -24,7 +24,7 @@ def bindings(settings: VisionSettings, parts: Parts) -> list[Binding]:
     watches = Watches(record, checks.photos, products, checks.private, now_micros, check)
     webhooks = Webhooks(record, webhook_keys(settings), Poster.of(settings))
     servicers = (
-        WatchServicer(catalogs, watches, checks, AlertFollower(record), record, checks.photos),
+        WatchServicer(catalogs, watches, checks, AlertFollower(record), record),
         WebhookServicer(catalogs, webhooks),
     )
     return owned.bindings(PeerName.VISION, servicers)
