@@ -14,7 +14,7 @@ for name in retriever ranker ${VISION:+vision}; do
 done
 # One key for each pair of services that call one another.
 for pair in gateway-embedder gateway-retriever gateway-ranker retriever-embedder retriever-worker-embedder ranker-retriever ranker-worker-retriever \
-  ${VISION:+gateway-vision vision-embedder vision-retriever vision-worker-embedder vision-worker-retriever}; do
+  ${VISION:+gateway-vision vision-embedder vision-retriever vision-ranker vision-worker-embedder vision-worker-retriever}; do
   make "$pair-key" "" ""
 done
 [ ! "${VISION:-}" ] || make webhook-keys "" "" 32 # from which the secrets of webhooks are derived

@@ -42,7 +42,7 @@ from tests.peers import SEEING
 pytestmark = pytest.mark.when("deploy", "docs", "compose.vision.yaml", "services/vision")
 
 PARTS = ("vision", "vision-worker")
-PEERS = ("gateway", "embedder", "retriever")
+PEERS = ("gateway", "embedder", "retriever", "ranker")
 SMALL = ("vision", "vision/claims", "vision/claims/single-node")
 PLACES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "volumes": (("shared-claims", "vision", "vision/claims"), ("base",)),
@@ -115,12 +115,14 @@ def test_the_network_lets_it_call_its_peers_and_its_tables_alone(made: list[Docu
         ("vision", "gateway", 8605), ("vision", "all", 8605),
         *(("embedder", name, 8601) for name in PARTS),
         *(("retriever", name, 8602) for name in PARTS),
+        ("ranker", "vision", 8603),
     }  # fmt: skip
     outgoing = {flow for flow in flows(made, "egress", "to") if "vision" in str(flow)}
     assert outgoing == {
         ("gateway", "vision", 8605),
         *((name, peer, 8601) for name in PARTS for peer in ("embedder", "all")),
         *((name, peer, 8602) for name in PARTS for peer in ("retriever", "all")),
+        *(("vision", peer, 8603) for peer in ("ranker", "all")),
         *((name, "stores", 5432) for name in (*PARTS, "vision-migrate")),
     }  # fmt: skip
 

@@ -7,7 +7,8 @@ from typing import Protocol
 from servicekit.outbound.fetch import FetchedFile
 from sightline_rules.photo_areas import PhotoArea
 from sightline_rules.photos import PhotoInfo
-from vision.domain.watch_state import Floats, FoundObjects, FrameFacts, ProductReferences
+from vision.domain.objects import Floats, FoundObjects
+from vision.domain.watch_state import FrameFacts, ProductReferences
 
 
 class FetchSnapshot(Protocol):
