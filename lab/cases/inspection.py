@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import cv2
 import grpc
@@ -29,11 +29,7 @@ from lab.datasets.pieces import GRADES, KINDS, Floats, Mask, Pixels
 from lab.harness import rounds
 from lab.harness.rounds import RoundFigures
 from lab.peers import embedders
-from sightline.embedder.v1 import (
-    embedding_service_pb2,
-    embedding_service_pb2_grpc,
-    inspection_service_pb2_grpc,
-)
+from sightline.embedder.v1 import embedding_service_pb2, embedding_service_pb2_grpc
 from sightline.embedder.v1 import inspection_service_pb2 as pb
 from sightline_rules.photos import PhotoLimits
 from tests.peer_stubs import peer_stub
@@ -331,7 +327,7 @@ async def _times(
     source = unique.unique(unique.photos(unique.SMALL, 40, 2.0))
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         embedding = embedding_service_pb2_grpc.EmbeddingServiceStub(channel)
-        stub = peer_stub("embedder", channel, inspection_service_pb2_grpc.InspectionServiceStub)
+        stub = peer_stub("embedder", channel)
         await _fit(stub, "table", 32)
         await stub.PromoteReference(pb.PromoteReferenceRequest(reference_id="table"))
         say("fits")
@@ -351,9 +347,7 @@ async def _times(
         return await rounds.alternate({EMBED: embed, INSPECT: inspect}, programs, say), fits
 
 
-async def _fit(
-    stub: "inspection_service_pb2_grpc.InspectionServiceAsyncStub", name: str, count: int
-) -> float:
+async def _fit(stub: Any, name: str, count: int) -> float:
     """Make a reference of so many photos. Return the seconds of the fit."""
     rng, photo = np.random.default_rng(0), np.zeros((240, 320, 3), np.uint8)
     photo[60:180, 80:240] = rng.integers(0, 256, (120, 160, 3))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from servicekit.keys.keyring import signing_keys
+from servicekit.keys.keyring import read_keys, signing_keys
 from tests.certificates import named
 from tests.contracts.k8s import (
     ADDED,
@@ -279,6 +279,12 @@ def test_its_secrets_are_made_where_they_are_asked_for(
     }, check=True)  # fmt: skip
     after = {path.name for path in (tmp_path / SECRETS).iterdir()}
     assert after == {Path(each["file"]).name for each in composed["secrets"].values()}
+    for name in (*PARTS, *PEERS):  # as the service reads them
+        held = targets(composed["services"][name])
+        for variable, path in composed["services"][name].get("environment", {}).items():
+            if variable.endswith("_KEYS_FILE"):
+                file = composed["secrets"][held[path]]["file"]
+                assert len(read_keys(tmp_path / file)) == 1, variable
 
 
 # The page

@@ -37,7 +37,7 @@ def bindings(settings: VisionSettings, parts: Parts, sales: SalesCounts) -> list
     peers = DetectionPeers(EmbedderPhotos(parts.embedder), RetrieverSearch(parts.channel), sales)
     servicers = (
         DetectionServicer(catalogs, peers),
-        WatchServicer(catalogs, watches, checks, AlertFollower(record), record, checks.photos),
+        WatchServicer(catalogs, watches, checks, AlertFollower(record), record),
         WebhookServicer(catalogs, webhooks),
     )
     return owned.bindings(PeerName.VISION, servicers)

@@ -100,9 +100,3 @@ class FramePhotos(Protocol):
 
     async def get(self, catalog_id: str, image_id: str) -> bytes:
         """Return the bytes. Raises ImageNotFound, ImageDamaged, PhotosUnavailable."""
-
-    async def discard(self, catalog_id: str, image_id: str, before: float) -> bool:
-        """Delete a photo unless its bytes were stored since `before` (seconds since 1970, UTC).
-
-        Return whether it was deleted. Raises PhotosUnavailable.
-        """
